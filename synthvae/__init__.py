@@ -1,0 +1,26 @@
+"""A conditional VAE that learns a table and writes synthetic rows of each class."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from synthvae.schema import Column, Schema
+    from synthvae.synthesizer import Synthesizer
+
+__version__ = "0.1.0"
+__all__ = ["Column", "Schema", "Synthesizer", "__version__"]
+
+_HOMES = {"Column": "synthvae.schema", "Schema": "synthvae.schema", "Synthesizer": "synthvae.synthesizer"}
+
+
+def __getattr__(name: str) -> Any:
+    """Import on first use, so that the shell's help does not wait for torch."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'synthvae' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

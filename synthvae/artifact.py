@@ -1,0 +1,134 @@
+"""A fitted model on disk: weights as safetensors, everything else as JSON. No row of training, no pickle."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import safetensors
+import safetensors.torch
+from torch import Tensor
+
+from synthvae.errors import ArtifactError
+
+FORMAT = 1
+PAGE = "synthvae.json"
+WEIGHTS = "model.safetensors"
+
+
+def save(path: str | os.PathLike[str], page: Mapping[str, Any], weights: Mapping[str, Tensor]) -> None:
+    """Write a model directory, whole or not at all; a model that is there already is replaced.
+
+    Args:
+        path: The directory.
+        page: What stands in `synthvae.json`, apart from format version and checksums.
+        weights: The tensors, by name.
+
+    Raises:
+        ArtifactError: The directory holds something that is not a model, or cannot be written.
+    """
+    folder = Path(path)
+    if folder.exists() and not _is_model_or_empty(folder):
+        raise ArtifactError(
+            f"a model needs a directory of its own, however, {folder} holds other files: choose another"
+        )
+    blob = safetensors.torch.save({name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()})
+    document = {"format": FORMAT, **page, "weights_sha256": hashlib.sha256(blob).hexdigest()}
+    document["sha256"] = _checksum(document)
+    try:
+        _replace(folder, {WEIGHTS: blob, PAGE: json.dumps(document, indent=1, ensure_ascii=False).encode()})
+    except OSError as error:
+        raise ArtifactError(f"{folder} cannot be written ({error}): nothing was changed there") from error
+
+
+def fingerprint(encoding: Mapping[str, Any], weights: Mapping[str, Tensor]) -> str:
+    """One hash for all that a model's rows depend on."""
+    digest = hashlib.sha256(json.dumps(encoding, sort_keys=True).encode())
+    for name in sorted(weights):
+        digest.update(weights[name].detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _is_model_or_empty(folder: Path) -> bool:
+    if not folder.is_dir():
+        return False
+    names = {path.name for path in folder.iterdir()}
+    return not names or PAGE in names
+
+
+def _replace(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write the files beside `folder`, then let them take its place."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        fresh.chmod(0o755)
+        for name, content in files.items():
+            with (fresh / name).open("wb") as stream:
+                stream.write(content)
+                stream.flush()
+                os.fsync(stream.fileno())
+        old = None
+        if folder.exists():
+            old = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+            folder.rename(old / "old")
+        fresh.rename(folder)
+        if old is not None:
+            shutil.rmtree(old)
+    except BaseException:
+        shutil.rmtree(fresh, ignore_errors=True)
+        raise
+
+
+def load(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Return the page and the weights of a model directory. Loading never runs code.
+
+    Raises:
+        ArtifactError: It is absent, damaged, or of a newer format.
+    """
+    folder = Path(path)
+    page = _load_page(folder)
+    weights = _read(folder, WEIGHTS)
+    if hashlib.sha256(weights).hexdigest() != page.get("weights_sha256"):
+        raise ArtifactError(f"{folder / WEIGHTS} is damaged (its checksum differs): restore it or fit again")
+    try:
+        return page, safetensors.torch.load(weights)
+    except (safetensors.SafetensorError, ValueError, KeyError) as error:
+        raise ArtifactError(f"{folder / WEIGHTS} cannot be read ({error}): restore it or fit again") from error
+
+
+def _load_page(folder: Path) -> dict[str, Any]:
+    try:
+        page = json.loads(_read(folder, PAGE))
+    except ValueError as error:
+        raise ArtifactError(f"{folder / PAGE} is damaged ({error}): restore it or fit again") from error
+    if not isinstance(page, dict) or not isinstance(page.get("format"), int):
+        raise ArtifactError(f"{folder / PAGE} is not the page of a model: choose another directory")
+    if page["format"] > FORMAT:
+        raise ArtifactError(
+            f"this release reads model format {FORMAT}, however, {folder} is of format {page['format']}: "
+            "install a newer synthvae"
+        )
+    if _checksum(page) != page.get("sha256"):
+        raise ArtifactError(f"{folder / PAGE} is damaged (its checksum differs): restore it or fit again")
+    return cast("dict[str, Any]", page)
+
+
+def _read(folder: Path, name: str) -> bytes:
+    try:
+        return (folder / name).read_bytes()
+    except OSError as error:
+        raise ArtifactError(
+            f"a model directory must hold {PAGE} and {WEIGHTS}, however, {folder / name} cannot be read "
+            f"({error.strerror}): check the path"
+        ) from error
+
+
+def _checksum(page: Mapping[str, Any]) -> str:
+    rest = {key: value for key, value in page.items() if key != "sha256"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True, ensure_ascii=False).encode()).hexdigest()

@@ -1,0 +1,10 @@
+"""Columns to codes and back: the narrow waist between tables and the model.
+
+A column becomes a *state* (one of its levels), a state becomes one or a few small categorical *digits*. The model sees
+digits only; `Layout` says which belong to which column; nobody but this room knows what they mean.
+"""
+
+from synthvae.encoding.layout import Layout
+from synthvae.encoding.table import Codes, TableEncoding
+
+__all__ = ["Codes", "Layout", "TableEncoding"]

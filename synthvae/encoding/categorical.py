@@ -1,0 +1,97 @@
+"""Categories to states."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any, Literal, Self
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import BaseModel, ConfigDict
+
+from synthvae.errors import TableError
+from synthvae.schema import Column, Values
+
+MAX_CATEGORIES = 200_000
+
+
+class CategoricalEncoding(BaseModel):
+    """State k is the k-th category; the state after the last category is "missing", if any value was.
+
+    Args:
+        values: The categories.
+        missing: Whether "missing" has a state.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    kind: Literal["categorical"] = "categorical"
+    values: Values
+    missing: bool
+
+    @classmethod
+    def learn(cls, column: Column, values: pa.ChunkedArray) -> Self:
+        """Take the declared categories, or those that occur, sorted.
+
+        Raises:
+            TableError: There are more than `MAX_CATEGORIES`.
+        """
+        categories = column.categories
+        if categories is None:
+            seen = pc.unique(_dense(values).drop_null())
+            categories = tuple(seen.take(pc.sort_indices(seen)).to_pylist())
+        if len(categories) > MAX_CATEGORIES:
+            raise TableError(
+                f"column {column.name!r}: there may be at most {MAX_CATEGORIES:,} categories, however, there are "
+                f"{len(categories):,}: group them, declare `kind: id`, or drop it"
+            )
+        return cls(values=categories, missing=bool(values.null_count))
+
+    @property
+    def levels(self) -> int:
+        """The number of states, at least 1."""
+        return max(len(self.values) + self.missing, 1)
+
+    @cached_property
+    def labels(self) -> list[Any]:
+        """What each state is called; None for missing."""
+        return [*self.values, *[None] * (self.levels - len(self.values))]
+
+    def encode(self, name: str, values: pa.ChunkedArray) -> npt.NDArray[np.int64]:
+        """Return the states (rows,); -1 where a value is missing that never was in training.
+
+        Raises:
+            TableError: A category was not seen in training.
+        """
+        dense = _dense(values)
+        states = np.full(len(dense), self.levels - 1 if self.missing or not self.values else -1, np.int64)
+        if not self.values:
+            known = pa.chunked_array([pa.nulls(len(dense), pa.int32())])
+        else:
+            known = pc.index_in(dense, value_set=pa.array(self.values).cast(dense.type))
+        present = known.is_valid().to_numpy()
+        unseen = dense.is_valid().to_numpy() & ~present
+        if unseen.any():
+            first = dense[int(np.argmax(unseen))].as_py()
+            raise TableError(
+                f"column {name!r}: a category must have been seen in training, however, {first!r} was not "
+                f"({int(unseen.sum())} rows): map it to a known one, or declare all `categories` before fitting"
+            )
+        states[present] = known.drop_null().to_numpy()
+        return states
+
+    def decode(self, states: npt.NDArray[np.int64], kind: pa.DataType) -> pa.Array:
+        """Return the categories of `states` as an Arrow array of type `kind`."""
+        indices = pa.array(states, mask=states >= len(self.values), type=pa.int64())
+        if pa.types.is_dictionary(kind):
+            dictionary = pa.array(self.values, kind.value_type)
+            return pa.DictionaryArray.from_arrays(indices.cast(kind.index_type), dictionary, ordered=kind.ordered)
+        if not self.values:
+            return pa.nulls(len(states), kind)
+        return pa.array(self.values).cast(kind).take(indices)
+
+
+def _dense(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    return values.cast(values.type.value_type) if pa.types.is_dictionary(values.type) else values

@@ -1,0 +1,162 @@
+"""A whole table to codes and back."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Annotated, Self
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from pydantic import BaseModel, ConfigDict, Field
+
+from synthvae.encoding.categorical import CategoricalEncoding
+from synthvae.encoding.identifier import IdEncoding
+from synthvae.encoding.layout import Layout
+from synthvae.encoding.numeric import NumericEncoding
+from synthvae.encoding.target import TargetEncoding
+from synthvae.encoding.temporal import TemporalEncoding
+from synthvae.schema import NUMERIC, TEMPORAL, Column, Schema
+
+ColumnEncoding = Annotated[
+    CategoricalEncoding | NumericEncoding | TemporalEncoding | IdEncoding, Field(discriminator="kind")
+]
+
+
+@dataclass(frozen=True)
+class Codes:
+    """What the model sees of a table.
+
+    Args:
+        digits: The digits (rows, width), small integers; -1 where a value was never seen.
+        labels: The condition (rows,) of each row; 0 without a target.
+    """
+
+    digits: npt.NDArray[np.int8]
+    labels: npt.NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+class TableEncoding(BaseModel):
+    """How each column of a table is coded, and in which Arrow schema rows are handed back.
+
+    Args:
+        names: The columns, in the order of the table.
+        columns: Their encodings; the class target has none, since it is the condition.
+        target: The condition, if there is one.
+        arrow: The Arrow schema of the table, with pandas' metadata, serialised.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    names: tuple[str, ...]
+    columns: dict[str, ColumnEncoding]
+    target: TargetEncoding | None
+    arrow: str
+
+    @classmethod
+    def learn(cls, table: pa.Table, schema: Schema, target: str | None, min_class_rows: int = 2) -> Self:
+        """Find the encodings of a table that obeys `schema`; a class of `target` must have `min_class_rows` rows."""
+        condition = None
+        if target is not None:
+            condition = TargetEncoding.learn(schema[target], table.column(target), min_class_rows)
+        learned = [c for c in schema.columns if not (condition and condition.classes and c.name == target)]
+        learned.sort(key=lambda column: column.name != target)  # a continuous target comes first
+        return cls(
+            names=tuple(table.column_names),
+            columns={column.name: _learn(column, table.column(column.name)) for column in learned},
+            target=condition,
+            arrow=base64.b64encode(table.schema.serialize().to_pybytes()).decode(),
+        )
+
+    @cached_property
+    def arrow_schema(self) -> pa.Schema:
+        """The Arrow schema of decoded tables."""
+        return pa.ipc.read_schema(pa.py_buffer(base64.b64decode(self.arrow)))
+
+    @cached_property
+    def layout(self) -> Layout:
+        """The digits of the table."""
+        return Layout.of({name: encoding.levels for name, encoding in self.columns.items()})
+
+    @property
+    def conditions(self) -> int:
+        """The number of conditions, 1 without a target."""
+        return self.target.levels if self.target else 1
+
+    @property
+    def frequencies(self) -> npt.NDArray[np.float64]:
+        """The share (conditions,) of each condition in training."""
+        counts = np.array(self.target.counts if self.target else (1,), float)
+        return np.asarray(counts / counts.sum())
+
+    def encode(self, table: pa.Table) -> Codes:
+        """Return the codes of a table that has the columns of the one learned from."""
+        digits = self.encode_columns(table)
+        if self.target is None:
+            return Codes(digits, np.zeros(len(digits), np.int64))
+        return Codes(digits, self.target.encode(table.column(self.target.name)))
+
+    def encode_columns(self, table: pa.Table) -> npt.NDArray[np.int8]:
+        """Return the digits (rows, width) alone; the class target may be absent from `table`."""
+        states = [encoding.encode(name, table.column(name)) for name, encoding in self.columns.items()]
+        return self.layout.split(states).reshape(table.num_rows, self.layout.width)
+
+    def decode(self, codes: Codes, rng: np.random.Generator, first_row: int = 0) -> pa.Table:
+        """Return rows with these codes; what a code leaves open (a number inside its bin) is drawn.
+
+        Args:
+            codes: Any codes; combinations that no value has mean the nearest value.
+            rng: Where draws come from.
+            first_row: The number of rows before these in the dataset, so that ids stay unique.
+        """
+        states = dict(zip(self.layout.names, self.layout.join(codes.digits), strict=True))
+        schema = self.arrow_schema
+        arrays = []
+        for name in self.names:
+            kind = schema.field(name).type
+            if name not in states:
+                arrays.append(self._decode_target(codes.labels, kind))
+            else:
+                arrays.append(_decode(self.columns[name], states[name], kind, rng, first_row))
+        return pa.Table.from_arrays(arrays, schema=_nullable(schema, arrays))
+
+    def _decode_target(self, labels: npt.NDArray[np.int64], kind: pa.DataType) -> pa.Array:
+        assert self.target is not None
+        assert self.target.classes is not None
+        return self.target.classes.decode(labels, kind)
+
+
+def _learn(column: Column, values: pa.ChunkedArray) -> ColumnEncoding:
+    if column.kind in NUMERIC:
+        return NumericEncoding.learn(column, values)
+    if column.kind in TEMPORAL:
+        return TemporalEncoding.learn(column, values)
+    if column.kind == "id":
+        return IdEncoding.learn(column, values)
+    return CategoricalEncoding.learn(column, values)
+
+
+def _decode(
+    encoding: ColumnEncoding,
+    states: npt.NDArray[np.int64],
+    kind: pa.DataType,
+    rng: np.random.Generator,
+    first_row: int,
+) -> pa.Array:
+    if isinstance(encoding, CategoricalEncoding):
+        return encoding.decode(states, kind)
+    if isinstance(encoding, IdEncoding):
+        return encoding.decode(states, kind, rng, first_row)
+    return encoding.decode(states, kind, rng)
+
+
+def _nullable(schema: pa.Schema, arrays: Sequence[pa.Array]) -> pa.Schema:
+    """A dictionary column's index type may have to be the array's own; everything else stays."""
+    fields = [field.with_type(array.type) for field, array in zip(schema, arrays, strict=True)]
+    return pa.schema(fields, metadata=schema.metadata)

@@ -1,0 +1,126 @@
+"""The target as the condition y: its classes, or the quantile bins of a continuous target."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import BaseModel, ConfigDict
+
+from synthvae.encoding.categorical import CategoricalEncoding
+from synthvae.errors import RequestError, TableError
+from synthvae.inference import finite_numbers
+from synthvae.schema import NUMERIC, Column, split_marks
+
+MAX_NUMBER_CLASSES = 20  # a whole-number target with more values is continuous
+MAX_CLASSES = 1000
+BINS = 20
+ROWS_PER_BIN = 50
+
+
+class TargetEncoding(BaseModel):
+    """Which condition a row's target is.
+
+    Args:
+        name: The target column.
+        classes: Its classes; None if it is continuous.
+        edges: The inner edges of the quantile bins of a continuous target.
+        counts: Rows of each condition in training.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    classes: CategoricalEncoding | None = None
+    edges: tuple[float, ...] = ()
+    counts: tuple[int, ...] = ()
+
+    @classmethod
+    def learn(cls, column: Column, values: pa.ChunkedArray, min_class_rows: int) -> Self:
+        """Find the conditions of a target column; a class must have `min_class_rows` rows.
+
+        Raises:
+            TableError: A label is missing, a class has too few rows, or the kind cannot be a target.
+        """
+        if values.null_count:
+            raise TableError(
+                f"target {column.name!r}: every row must have a label, however, {values.null_count} of {len(values)} "
+                "rows have none: drop or fill them"
+            )
+        if column.kind not in ("categorical", "boolean", *NUMERIC):
+            raise TableError(
+                f"target {column.name!r}: a target must be classes or numbers, however, it is {column.kind}"
+            )
+        few = column.kind == "integer" and pc.count_distinct(values).as_py() <= MAX_NUMBER_CLASSES
+        if few or column.kind not in NUMERIC:
+            target = cls._learn_classes(column, values, min_class_rows)
+        else:
+            target = cls._learn_bins(column, values)
+        labels = target.encode(values)
+        return target.model_copy(update={"counts": tuple(np.bincount(labels, minlength=target.levels).tolist())})
+
+    @classmethod
+    def _learn_classes(cls, column: Column, values: pa.ChunkedArray, min_class_rows: int) -> Self:
+        occurring = column.model_copy(update={"categories": None})
+        classes = CategoricalEncoding.learn(occurring, values)
+        counts = np.bincount(classes.encode(column.name, values), minlength=classes.levels)
+        rare = [label for label, count in zip(classes.values, counts, strict=True) if count < min_class_rows]
+        if rare:
+            raise TableError(
+                f"target {column.name!r}: each class must have at least {min_class_rows} rows, however, "
+                f"{', '.join(map(repr, rare[:5]))} {'has' if len(rare) == 1 else 'have'} fewer: drop or merge"
+            )
+        if classes.levels > MAX_CLASSES:
+            raise TableError(
+                f"target {column.name!r}: there may be at most {MAX_CLASSES} classes, however, there are "
+                f"{classes.levels}: choose another target or none"
+            )
+        return cls(name=column.name, classes=classes)
+
+    @classmethod
+    def _learn_bins(cls, column: Column, values: pa.ChunkedArray) -> Self:
+        numbers, _ = split_marks(values, ())
+        finite = finite_numbers(column.name, numbers)
+        bins = int(np.clip(len(finite) // ROWS_PER_BIN, 1, BINS))
+        inner = np.quantile(finite, np.linspace(0, 1, bins + 1)[1:-1], method="higher")
+        return cls(name=column.name, edges=tuple(np.unique(inner[inner > finite.min()]).tolist()))
+
+    @property
+    def levels(self) -> int:
+        """The number of conditions."""
+        return self.classes.levels if self.classes else len(self.edges) + 1
+
+    @property
+    def labels(self) -> list[Any]:
+        """The class labels, or the number of each quantile bin."""
+        return list(self.classes.values) if self.classes else list(range(self.levels))
+
+    def encode(self, values: pa.ChunkedArray) -> npt.NDArray[np.int64]:
+        """Return the condition (rows,) of each row."""
+        if self.classes:
+            return self.classes.encode(self.name, values)
+        numbers, _ = split_marks(values, ())
+        return np.asarray(np.searchsorted(np.array(self.edges), numbers.to_numpy(), side="right"))
+
+    def index(self, label: Any) -> int:
+        """The condition that `label` (or its text, as a shell gives it) names.
+
+        Raises:
+            RequestError: There is no such class.
+        """
+        if self.classes is None:
+            raise RequestError(
+                f"rows per class can be asked for when the target is classes, however, {self.name!r} is continuous: "
+                "ask for a total"
+            )
+        plain = label.item() if hasattr(label, "item") else label
+        labels = self.labels
+        if plain in labels:
+            return labels.index(plain)
+        texts = [str(known) for known in labels]
+        if str(plain) in texts:
+            return texts.index(str(plain))
+        raise RequestError(f"a class asked for must be known, however, {plain!r} is not among {labels}")

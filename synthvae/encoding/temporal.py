@@ -1,0 +1,82 @@
+"""Datetimes and dates to states: whole numbers of the coarsest step that all values share."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, Self
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from pydantic import BaseModel, ConfigDict
+
+from synthvae.encoding.numeric import NumericEncoding
+from synthvae.schema import Column, is_text, temporal_type
+
+
+class TemporalEncoding(BaseModel):
+    """States of the number of steps since the first moment.
+
+    Args:
+        column: The declared column.
+        origin: The first moment, in ticks of the Arrow type (days, seconds, ... nanoseconds).
+        step: Ticks between neighbouring moments: a day if all values are midnights.
+        steps: The encoding of the number of steps.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    kind: Literal["temporal"] = "temporal"
+    column: Column
+    origin: int
+    step: int
+    steps: NumericEncoding
+
+    @classmethod
+    def learn(cls, column: Column, values: pa.ChunkedArray) -> Self:
+        """Find the step and the cells of a column."""
+        ticks = _ticks(column, values)
+        present = ticks.drop_null().to_numpy()
+        origin = int(present.min()) if len(present) else 0
+        step = int(np.gcd.reduce(present - origin)) if len(present) else 0
+        self = cls(
+            column=column, origin=origin, step=step or 1, steps=NumericEncoding(cells=(), decimals=0, missing=True)
+        )
+        number = Column(name=column.name, kind="integer", nullable=column.nullable)
+        return self.model_copy(update={"steps": NumericEncoding.learn(number, self._count(ticks))})
+
+    def _count(self, ticks: pa.ChunkedArray) -> pa.ChunkedArray:
+        numbers = ticks.fill_null(self.origin).to_numpy()
+        missing = ticks.is_null().to_numpy()
+        return pa.chunked_array([pa.array((numbers - self.origin) / self.step, mask=missing)])
+
+    @property
+    def levels(self) -> int:
+        """The number of states, at least 1."""
+        return self.steps.levels
+
+    @property
+    def labels(self) -> list[Any]:
+        """What each state is called, in steps since the origin."""
+        return self.steps.labels
+
+    def encode(self, name: str, values: pa.ChunkedArray) -> npt.NDArray[np.int64]:
+        """Return the states (rows,); -1 where a value is missing that never was in training."""
+        return self.steps.encode(name, self._count(_ticks(self.column, values)))
+
+    def decode(self, states: npt.NDArray[np.int64], kind: pa.DataType, rng: np.random.Generator) -> pa.Array:
+        """Draw a moment inside each state's cell; return them as an Arrow array of type `kind`."""
+        counts = self.steps.decode(states, pa.int64(), rng)
+        missing = counts.is_null().to_numpy(zero_copy_only=False)
+        ticks = counts.fill_null(0).to_numpy() * self.step + self.origin
+        moments = temporal_type(self.column, kind)
+        width = pa.int32() if pa.types.is_date32(moments) else pa.int64()
+        array = pa.array(ticks, mask=missing).cast(width).cast(moments)
+        return array.cast(kind) if is_text(kind) else array
+
+
+def _ticks(column: Column, values: pa.ChunkedArray) -> pa.ChunkedArray:
+    moments = values.cast(temporal_type(column, values.type))
+    if pa.types.is_null(moments.type):
+        return moments.cast(pa.int64())
+    width = pa.int32() if pa.types.is_date32(moments.type) else pa.int64()
+    return moments.cast(width).cast(pa.int64())

@@ -1,0 +1,37 @@
+"""What can go wrong, by name.
+
+Every exception is also the builtin it specialises, so that `except ValueError` written years ago still works.
+A message states the rule, then the fact, then the way out.
+"""
+
+
+class SynthvaeError(Exception):
+    """Base of every error that synthvae raises on purpose."""
+
+
+class SchemaError(SynthvaeError, ValueError):
+    """A schema contradicts itself, or cannot be read."""
+
+
+class TableError(SynthvaeError, ValueError):
+    """A table cannot be read, breaks its schema, or cannot be learned."""
+
+
+class TableTypeError(TableError, TypeError):
+    """An object is not a table at all."""
+
+
+class RequestError(SynthvaeError, ValueError):
+    """The rows asked for cannot be given: an unknown class, a negative count, no class to ask for."""
+
+
+class ConfigurationError(SynthvaeError, ValueError):
+    """A parameter is outside its domain."""
+
+
+class ArtifactError(SynthvaeError, ValueError):
+    """A model directory is absent, damaged, or of a newer format."""
+
+
+class DatasetError(SynthvaeError, OSError):
+    """A dataset directory cannot be written or resumed."""

@@ -1,0 +1,227 @@
+"""A VAE as a scikit-learn transformer: rows to latent means and back."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import torch
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils import Tags, column_or_1d
+from sklearn.utils.multiclass import type_of_target
+from sklearn.utils.validation import check_array, check_consistent_length, check_is_fitted
+
+from synthvae import generation, tables
+from synthvae.encoding import Codes
+from synthvae.errors import RequestError, TableError
+from synthvae.features import is_array, read_features
+from synthvae.synthesizer import Seed, Synthesizer, as_seed
+
+CONDITION = "y"
+QUANTILES = 10  # classes made of a continuous y
+
+
+class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+    """Latent means of a VAE as features.
+
+    With a y, the prior of z is learned for each class (each tenth of a continuous y), so that classes part in z; the
+    encoder is never told y, so `transform` needs none and cannot leak it. Numbers, strings, categories, dates and
+    missing values are taken as they come.
+
+    Args:
+        latent_dim: Dimensions of z.
+        decoder: "factorized" (all that columns share must pass through z) or "autoregressive".
+        beta: Weight of the KL term.
+        free_bits: Nats of each latent dimension that the KL term leaves free.
+        width: Units of encoder and decoder.
+        dropout: Dropout in training; None: 0.1 below 2048 rows, otherwise 0.
+        max_steps: Largest number of optimiser steps; None: 1000.
+        batch_size: Rows of a step; None: 512, or 64 below 2048 rows.
+        learning_rate: Peak learning rate.
+        validation_fraction: Share of the rows held out for early stopping.
+        device: "auto", "cpu", "cuda", ...
+        verbose: Whether to show progress on stderr.
+        random_state: Seed of everything that is drawn.
+
+    Attributes:
+        synthesizer_: The fitted `Synthesizer` behind it.
+        n_features_in_, feature_names_in_: Number and, for a table, names of the columns.
+
+    Example:
+        >>> from sklearn.datasets import load_wine
+        >>> X, y = load_wine(return_X_y=True)
+        >>> VAETransformer(latent_dim=2, max_steps=50, random_state=0).fit_transform(X, y).shape
+        (178, 2)
+    """
+
+    def __init__(
+        self,
+        latent_dim: int = 8,
+        *,
+        decoder: str = "factorized",
+        beta: float = 1.0,
+        free_bits: float = 0.2,
+        width: int = 128,
+        dropout: float | None = None,
+        max_steps: int | None = None,
+        batch_size: int | None = None,
+        learning_rate: float = 3e-3,
+        validation_fraction: float = 0.1,
+        device: str = "auto",
+        verbose: bool = False,
+        random_state: Seed = None,
+    ) -> None:
+        self.latent_dim = latent_dim
+        self.decoder = decoder
+        self.beta = beta
+        self.free_bits = free_bits
+        self.width = width
+        self.dropout = dropout
+        self.max_steps = max_steps
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.validation_fraction = validation_fraction
+        self.device = device
+        self.verbose = verbose
+        self.random_state = random_state
+
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Learn X (rows, columns), an array or a table, and the classes of y (rows,) if given.
+
+        Raises:
+            ValueError: X or y cannot be learned; the message names the column.
+        """
+        table = read_features(self, X, reset=True)
+        target = None
+        if y is not None:
+            check_consistent_length(X, y)
+            target = _free_name(table.column_names)
+            table = table.append_column(target, tables.read(pd.DataFrame({target: _classes(y)})).column(0))
+        prior = "standard_normal" if y is None else "class_normal"
+        self.synthesizer_ = Synthesizer(target=target, prior=prior, **self.get_params(deep=False))
+        self.synthesizer_._fit(table, min_class_rows=1)  # noqa: SLF001 (one class in two rooms)
+        self._array_in = is_array(X)
+        return self
+
+    def transform(self, X: Any) -> npt.NDArray[np.floating]:
+        """Return the posterior means (rows, latent_dim) of q(z | x).
+
+        Raises:
+            TableError: A column is absent or unknown, or a category was not seen in training. Columns of a table may
+                stand in any order.
+        """
+        check_is_fitted(self)
+        digits = self._digits(X)
+        encode = self.synthesizer_.model_.posterior_mean
+        means = torch.cat([encode(batch, _nothing(batch)) for batch in digits]).cpu().numpy()
+        single = getattr(X, "dtype", None) == np.float32
+        return means if single else means.astype(np.float64)
+
+    def _digits(self, X: Any) -> list[torch.Tensor]:
+        table = read_features(self, X, reset=False)
+        digits = torch.from_numpy(self.synthesizer_.encoding_.encode_columns(table))
+        return list(digits.to(self.synthesizer_.model_.prior.mean.device).split(4096))
+
+    def inverse_transform(self, X: Any, random_state: Seed = None) -> Any:
+        """Return rows drawn from p(x | z) for latents X (rows, latent_dim), an array or DataFrame like that of `fit`.
+
+        Args:
+            X: The latents.
+            random_state: Seed of the draws; None uses the estimator's own.
+
+        Raises:
+            ValueError: X does not have `latent_dim` columns.
+        """
+        check_is_fitted(self)
+        z = check_array(X, dtype=np.float32)
+        if z.shape[1] != self._n_features_out:
+            raise RequestError(f"latents must have {self._n_features_out} columns, however, they have {z.shape[1]}")
+        generator = torch.Generator().manual_seed(as_seed(self._own(random_state)))
+        with generation.one_thread():
+            digits = [self.synthesizer_.model_.decode(part, 0, generator) for part in torch.from_numpy(z).split(2048)]
+        return self._rows(torch.cat(digits).numpy().astype(np.int8), as_seed(self._own(random_state)))
+
+    def _rows(self, digits: npt.NDArray[np.int8], seed: int) -> Any:
+        codes = Codes(digits, np.zeros(len(digits), np.int64))
+        table = self.synthesizer_.encoding_.decode(codes, np.random.default_rng(seed))
+        return self._like_input(tables.to_pandas(table))
+
+    def _like_input(self, frame: pd.DataFrame) -> Any:
+        target = self.synthesizer_.target
+        frame = frame if target is None else frame.drop(columns=target)
+        return frame.to_numpy() if self._array_in else frame
+
+    def _own(self, random_state: Seed) -> Seed:
+        return self.random_state if random_state is None else random_state
+
+    def sample(self, n: int, y: Any = None, random_state: Seed = None) -> Any:
+        """Return n rows drawn from the model, as an array or DataFrame like that of `fit`.
+
+        Args:
+            n: The number of rows.
+            y: The class to draw from; None draws classes in the shares of training.
+            random_state: Seed of the draws; None uses the estimator's own.
+
+        Raises:
+            RequestError: The class is unknown, or the transformer was fitted without a y.
+        """
+        check_is_fitted(self)
+        return self._like_input(self.synthesizer_.sample(n if y is None else {y: n}, self._own(random_state)))
+
+    def score_samples(self, X: Any) -> npt.NDArray[np.float64]:
+        """Return a lower bound (rows,) on log p(x) in nats, the class marginalised; x is coded in digits."""
+        check_is_fitted(self)
+        model, noise = self.synthesizer_.model_, self.synthesizer_.bound_noise()
+        shares = np.maximum(self.synthesizer_.encoding_.frequencies, 1e-12)
+        log_shares = torch.from_numpy(np.log(shares)).float().to(noise.device)
+        bounds = [model.log_evidence(batch, log_shares, noise) for batch in self._digits(X)]
+        return np.asarray(torch.cat(bounds).cpu().numpy(), np.float64)
+
+    def score(self, X: Any, y: Any = None) -> float:
+        """Return the mean of `score_samples`, which `GridSearchCV` maximises."""
+        del y
+        return float(self.score_samples(X).mean())
+
+    @property
+    def _n_features_out(self) -> int:
+        return int(self.synthesizer_.model_.config.latent_dim)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "synthesizer_")
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.string = True
+        tags.input_tags.categorical = True
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
+
+
+def _nothing(digits: torch.Tensor) -> torch.Tensor:
+    return torch.zeros(len(digits), dtype=torch.long, device=digits.device)
+
+
+def _free_name(names: list[str]) -> str:
+    name = CONDITION
+    while name in names:
+        name += "_"
+    return name
+
+
+def _classes(y: Any) -> pd.Series:
+    """The labels (rows,) of y; of a continuous one, its tenths.
+
+    Raises:
+        TableError: A label is missing, or y has several columns.
+    """
+    labels = pd.Series(column_or_1d(y, warn=True))
+    if labels.isna().any():
+        raise TableError(
+            f"y must have a label in every row, however, {int(labels.isna().sum())} are missing: drop them"
+        )
+    if type_of_target(labels.to_numpy(), input_name="y") in ("binary", "multiclass"):
+        return labels.astype("category")
+    return pd.qcut(labels, QUANTILES, labels=False, duplicates="drop").astype("category")

@@ -1,0 +1,64 @@
+"""What scikit-learn calls X, as a table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.dataset
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import _check_feature_names, _check_n_features, check_array
+
+from synthvae import tables
+from synthvae.errors import TableError
+
+
+def read_features(estimator: BaseEstimator, X: Any, *, reset: bool) -> pa.Table:
+    """Return X as an Arrow table, and remember (`reset`) or check the number and names of its columns.
+
+    Arrays get the columns x0, x1, ...; a table's columns are matched by name, in any order.
+
+    Raises:
+        ValueError: X is not two-dimensional, has no rows or columns, or not those of `fit`.
+    """
+    if is_array(X):
+        array = check_array(X, dtype=None, ensure_all_finite="allow-nan", ensure_min_samples=2 if reset else 1)
+        _check_feature_names(estimator, array, reset=reset)
+        _check_n_features(estimator, array, reset=reset)
+        return tables.read(_frame(array))
+    table = tables.read(X)
+    if reset:
+        estimator.n_features_in_ = table.num_columns
+        estimator.feature_names_in_ = np.array(table.column_names, dtype=object)
+        return table
+    return select(table, list(estimator.feature_names_in_)) if hasattr(estimator, "feature_names_in_") else table
+
+
+def select(table: pa.Table, names: list[str]) -> pa.Table:
+    """Return the columns `names` of `table`, in that order.
+
+    Raises:
+        TableError: One is absent, or there are others.
+    """
+    absent = [name for name in names if name not in table.column_names]
+    unknown = [name for name in table.column_names if name not in names]
+    if absent or unknown:
+        facts = [f"lacks {absent}"] * bool(absent) + [f"has {unknown} that fit did not see"] * bool(unknown)
+        raise TableError(
+            "The feature names should match those that were passed during fit, however, the table "
+            f"{' and '.join(facts)}: add, drop or rename columns"
+        )
+    return table.select(names)
+
+
+def is_array(X: Any) -> bool:
+    """Whether X is for NumPy to read: an array, a list of rows, a sparse matrix (which is refused there)."""
+    table = isinstance(X, (pd.DataFrame, pa.dataset.Dataset, str))
+    return not table and not hasattr(X, "__arrow_c_stream__") and not hasattr(X, "__fspath__")
+
+
+def _frame(array: np.ndarray) -> pd.DataFrame:
+    frame = pd.DataFrame(array, columns=[f"x{i}" for i in range(array.shape[1])])
+    return frame.infer_objects() if array.dtype == object else frame

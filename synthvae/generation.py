@@ -1,0 +1,99 @@
+"""What to sample, and the rows: every part of a dataset is a pure function of model, request, seed and part number."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from synthvae.encoding import Codes, TableEncoding
+from synthvae.model import CVAE
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+PART_ROWS = 1 << 18
+CHUNK_ROWS = 2048  # so that a chunk's tensors stay in a core's cache
+
+
+@dataclass(frozen=True)
+class Request:
+    """How many rows of each condition, from which seed.
+
+    Args:
+        counts: Rows of each condition.
+        seed: The seed of all draws.
+    """
+
+    counts: tuple[int, ...]
+    seed: int
+
+    @classmethod
+    def total(cls, rows: int, frequencies: npt.NDArray[np.float64], seed: int) -> Request:
+        """Ask for `rows` rows, the conditions in the shares of training.
+
+        Systematic sampling: each count is within one of its share, and right on average, so that even one row asked
+        for again and again (with other seeds) has every class in the end.
+        """
+        offset = np.random.default_rng([seed, rows]).random()
+        upper = np.concatenate([[0.0], np.cumsum(frequencies) * rows])
+        upper[-1] = rows
+        return cls(tuple(np.diff(np.floor(upper + offset)).astype(int).tolist()), seed)
+
+    @property
+    def rows(self) -> int:
+        """All rows."""
+        return sum(self.counts)
+
+    @property
+    def parts(self) -> int:
+        """The number of parts, each of about `PART_ROWS` rows at most; one for no rows at all."""
+        return max(-(-self.rows // PART_ROWS), 1)
+
+    def before(self, part: int) -> tuple[int, ...]:
+        """Rows of each condition in the parts before `part`: every part has the mix of the whole."""
+        return tuple(part * count // self.parts for count in self.counts)
+
+    def of(self, part: int) -> tuple[int, ...]:
+        """Rows of each condition in `part`."""
+        return tuple(b - a for a, b in zip(self.before(part), self.before(part + 1), strict=True))
+
+
+def draw_part(model: CVAE, encoding: TableEncoding, request: Request, part: int) -> pa.Table:
+    """Return the rows of one part, shuffled."""
+    digits_seed, values_seed = np.random.SeedSequence([request.seed, part]).generate_state(2, np.uint64).tolist()
+    device = next(model.parameters()).device
+    generator = torch.Generator(device=device).manual_seed(digits_seed >> 1)
+    rng = np.random.default_rng(values_seed)
+    counts = request.of(part)
+    order = rng.permutation(sum(counts))
+    digits = _draw_digits(model, counts, encoding.layout.width, generator)[order]
+    labels = np.repeat(np.arange(len(counts)), counts)[order]
+    return encoding.decode(Codes(digits, labels), rng, first_row=sum(request.before(part)))
+
+
+def _draw_digits(model: CVAE, counts: tuple[int, ...], width: int, generator: torch.Generator) -> npt.NDArray[np.int8]:
+    """Draw digits (rows, width), condition by condition, chunk by chunk."""
+    digits = np.empty((sum(counts), width), np.int8)
+    start = 0
+    for label, count in enumerate(counts):
+        for rows in [CHUNK_ROWS] * (count // CHUNK_ROWS) + [count % CHUNK_ROWS]:
+            digits[start : start + rows] = model.sample(label, rows, generator).cpu().numpy()
+            start += rows
+    return digits
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Each part is drawn by one thread: the sums, and so the bytes, must not hang on how many there are."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)

@@ -1,0 +1,187 @@
+"""Guess what the columns of a table are. The guess is a draft for a person to review."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from synthvae.errors import TableError
+from synthvae.schema import Column, is_text, to_double
+
+MAX_DECIMALS = 6
+MAX_MARKS = 10
+MIN_UNIQUE = 10  # fewer rows say nothing about whether values repeat
+MAX_NAMES = 20  # so few different texts are categories however few rows there are
+
+
+def infer_columns(table: pa.Table) -> tuple[Column, ...]:
+    """One `Column` for each column of `table`.
+
+    Raises:
+        TableError: There is no column, or one holds what no kind describes: nested or binary values.
+    """
+    if table.num_columns == 0:
+        raise TableError("a table must have at least one column, however, it has none")
+    return tuple(_infer_column(name, table.column(name)) for name in table.column_names)
+
+
+def _infer_column(name: str, values: pa.ChunkedArray) -> Column:  # noqa: PLR0911 (a table of types)
+    kind = values.type
+    nullable = bool(values.null_count)
+    if pa.types.is_dictionary(kind):
+        return _infer_dictionary(name, values)
+    if pa.types.is_boolean(kind):
+        return Column(name=name, kind="boolean", nullable=nullable)
+    if pa.types.is_timestamp(kind) or pa.types.is_date64(kind):
+        return Column(name=name, kind="datetime", bounds=_span(values), nullable=nullable)
+    if pa.types.is_date32(kind):
+        return Column(name=name, kind="date", bounds=_span(values), nullable=nullable)
+    if is_text(kind):
+        return _infer_text(name, values)
+    if pa.types.is_null(kind):
+        return Column(name=name, kind="categorical", categories=(), nullable=True)
+    numbers = to_double(values)
+    if numbers is None:
+        raise TableError(f"column {name!r}: {kind} values cannot be learned: flatten or convert them, or drop it")
+    return _infer_number(name, values, numbers)
+
+
+def _span(values: pa.ChunkedArray) -> tuple[Any, Any] | None:
+    span = pc.min_max(values).as_py()
+    return None if span["min"] is None else (span["min"], span["max"])
+
+
+def _infer_dictionary(name: str, values: pa.ChunkedArray) -> Column:
+    categories = values.combine_chunks().dictionary.to_pylist() if values.num_chunks else []
+    known = all(isinstance(value, (str, int, float)) for value in categories)
+    if not known:
+        raise TableError(f"column {name!r}: categories must be texts or numbers, however, they are {values.type}")
+    ordered = bool(values.type.ordered)
+    return Column(
+        name=name, kind="categorical", categories=categories, ordered=ordered, nullable=bool(values.null_count)
+    )
+
+
+def _infer_number(name: str, values: pa.ChunkedArray, numbers: pa.ChunkedArray) -> Column:
+    finite = finite_numbers(name, numbers)
+    nullable = len(finite) < len(values)
+    whole = bool(np.all(finite == np.rint(finite))) and (len(finite) > 0 or not pa.types.is_floating(values.type))
+    if whole and not nullable and _is_sequence(finite):
+        return Column(name=name, kind="id", nullable=False)
+    bounds = (_number(finite.min(), whole=whole), _number(finite.max(), whole=whole)) if len(finite) else None
+    if whole:
+        return Column(name=name, kind="integer", bounds=bounds, nullable=nullable)
+    return Column(
+        name=name,
+        kind="continuous",
+        bounds=bounds,
+        decimals=count_decimals(finite, single=pa.types.is_float32(values.type)),
+        nullable=nullable,
+    )
+
+
+def finite_numbers(name: str, numbers: pa.ChunkedArray) -> npt.NDArray[np.float64]:
+    """The values that are there, as doubles.
+
+    Raises:
+        TableError: One is infinite.
+    """
+    array = numbers.drop_null().to_numpy()
+    array = array[~np.isnan(array)]
+    if np.isinf(array).any():
+        raise TableError(
+            f"column {name!r}: values must be finite, however, there is an infinity: make it missing or cut it off"
+        )
+    return np.asarray(array, np.float64)
+
+
+def _number(value: np.float64, *, whole: bool) -> int | float:
+    return int(value) if whole else float(value)
+
+
+def _is_sequence(numbers: npt.NDArray[np.float64]) -> bool:
+    """Whether whole numbers count the rows: each from the smallest to the largest exactly once."""
+    n = len(numbers)
+    return n >= MIN_UNIQUE and numbers.max() - numbers.min() == n - 1 and len(np.unique(numbers)) == n
+
+
+def count_decimals(numbers: npt.NDArray[np.float64], *, single: bool = False) -> int | None:
+    """Fewest digits after the point that write every number exactly; None if more than `MAX_DECIMALS`.
+
+    Args:
+        numbers: The numbers (rows,).
+        single: Whether they were of single precision, so that 0.1 is the float32 nearest to it.
+    """
+    exact = numbers.astype(np.float32) if single else numbers
+    for digits in range(MAX_DECIMALS + 1):
+        if np.array_equal(np.round(numbers, digits).astype(exact.dtype), exact):
+            return digits
+    return None
+
+
+def _infer_text(name: str, values: pa.ChunkedArray) -> Column:
+    nullable = bool(values.null_count)
+    counts = pc.value_counts(values.drop_null().combine_chunks())
+    texts: list[str] = counts.field("values").to_pylist()
+    n = len(values) - values.null_count
+    if not texts:
+        return Column(name=name, kind="categorical", categories=(), nullable=True)
+    column = _infer_temporal_text(name, values, texts) or _infer_numeric_text(name, texts, nullable=nullable)
+    if column is not None:
+        return column
+    if (n >= MIN_UNIQUE and len(texts) == n) or (len(texts) > MAX_NAMES and 2 * len(texts) > n):
+        return Column(name=name, kind="id", nullable=nullable)
+    return Column(name=name, kind="categorical", nullable=nullable)
+
+
+def _infer_temporal_text(name: str, values: pa.ChunkedArray, texts: list[str]) -> Column | None:
+    """ISO text is a date or datetime if writing it again gives the same text."""
+    for kind, arrow in (("date", pa.date32()), ("datetime", pa.timestamp("s"))):
+        try:
+            again = pa.array(texts).cast(arrow).cast(pa.string()).to_pylist()
+        except pa.ArrowInvalid:
+            continue
+        if again == texts:
+            bounds = _span(values.cast(arrow))
+            return Column(name=name, kind=kind, bounds=bounds, nullable=bool(values.null_count))
+    return None
+
+
+def _infer_numeric_text(name: str, texts: list[str], *, nullable: bool) -> Column | None:
+    """Text that holds many different numbers beside a few marks such as "N" is a column of numbers."""
+    numbers, marks = split_numeric_text(texts)
+    if len(numbers) <= MAX_NAMES or len(marks) > MAX_MARKS or text_places(numbers) == -1:
+        return None
+    values = np.array([float(text) for text in numbers])
+    whole = bool(np.all(values == np.rint(values)))
+    bounds = (_number(values.min(), whole=whole), _number(values.max(), whole=whole))
+    if whole:
+        return Column(name=name, kind="integer", bounds=bounds, marks=marks, nullable=nullable)
+    decimals = count_decimals(values)
+    return Column(name=name, kind="continuous", bounds=bounds, decimals=decimals, marks=marks, nullable=nullable)
+
+
+def split_numeric_text(texts: list[str]) -> tuple[list[str], list[str]]:
+    """Return the texts that are finite numbers, and the others."""
+    numbers = [text for text in texts if _parses(text)]
+    known = set(numbers)
+    return numbers, [text for text in texts if text not in known]
+
+
+def _parses(text: str) -> bool:
+    try:
+        return bool(np.isfinite(float(text))) and text.strip() == text and "_" not in text
+    except ValueError:
+        return False
+
+
+def text_places(texts: list[str]) -> int | None:
+    """How numbers are written: digits after the point, None for the shortest form, -1 for no one rule."""
+    places = {len(text.partition(".")[2]) for text in texts}
+    if len(places) == 1 and all(f"{float(text):.{len(text.partition('.')[2])}f}" == text for text in texts):
+        return places.pop()
+    return None if all(repr(float(text)) == text for text in texts) else -1

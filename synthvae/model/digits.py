@@ -1,0 +1,88 @@
+"""What encoder and decoders share: looking digits up, padding heads to one size, drawing from logits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+class DigitEmbedding(nn.Module):
+    """One vector for each level of each digit; an unknown digit (-1) has the zero vector.
+
+    Args:
+        sizes: The levels of each digit.
+        width: Length of the vectors.
+    """
+
+    offsets: Tensor
+
+    def __init__(self, sizes: tuple[int, ...], width: int) -> None:
+        super().__init__()
+        starts = [0, *torch.tensor(sizes, dtype=torch.long).cumsum(0).tolist()]
+        self.register_buffer("offsets", torch.tensor(starts[:-1], dtype=torch.long), persistent=False)
+        self.weight = nn.Parameter(torch.randn(starts[-1], width) * 0.1)
+
+    def forward(self, digits: Tensor) -> Tensor:
+        """Return the vectors (J, B, width) of `digits` (B, J)."""
+        unknown = len(self.weight)
+        table = torch.cat([self.weight, torch.zeros_like(self.weight[:1])])
+        rows = torch.where(digits.T >= 0, digits.T.long() + self.offsets[:, None], unknown)
+        return nn.functional.embedding(rows, table)
+
+    def rows_of(self, digit: int, size: int) -> Tensor:
+        """The vectors (size, width) of one digit's levels."""
+        start = int(self.offsets[digit])
+        return self.weight[start : start + size]
+
+
+class RunningSum(torch.autograd.Function):
+    """Sums (J, B, W) of what stands before each of J vectors: start (B, W), start + vector 0, ...
+
+    `torch.cumsum` along the first dimension of three is 10 times slower than J additions of whole matrices.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, start: Tensor, vectors: Tensor) -> Tensor:
+        """Return the sums; the last of `vectors` (J, B, W) is in none of them."""
+        del ctx
+        sums = torch.empty_like(vectors)
+        sums[:1] = start
+        for j in range(len(vectors) - 1):
+            torch.add(sums[j], vectors[j], out=sums[j + 1])
+        return sums
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor]:
+        """Each vector gets the gradients of all sums after it."""
+        del ctx
+        (gradient,) = gradients
+        sums = torch.empty_like(gradient)
+        sums[-1:] = 0
+        for j in range(len(gradient) - 1, 0, -1):
+            torch.add(sums[j], gradient[j], out=sums[j - 1])
+        return (sums[0] + gradient[0]) if len(sums) else gradient.sum(0), sums
+
+
+NEVER = -1e4  # a logit whose probability is exactly 0 in single precision; infinities are slow to exponentiate
+
+
+def padding(sizes: tuple[int, ...]) -> Tensor:
+    """Return what to add to padded logits (J, K): 0 for a level, `NEVER` beyond the digit's last."""
+    widest = max(sizes, default=1)
+    levels = torch.arange(widest)[None, :]
+    return torch.zeros(len(sizes), widest).masked_fill_(levels >= torch.tensor(sizes)[:, None], NEVER)
+
+
+def log_prob(logits: Tensor, digits: Tensor) -> Tensor:
+    """Return log p (J, B) of `digits` (B, J) under padded `logits` (J, B, K), in nats; 0 where a digit is unknown."""
+    target = digits.T.long()
+    chosen = logits.gather(2, target.clamp_min(0)[..., None])[..., 0]
+    return (chosen - logits.logsumexp(2)) * (target >= 0)
+
+
+def draw(logits: Tensor, uniform: Tensor) -> Tensor:
+    """Draw a level (B,) from `logits` (B, K) by inverting the distribution function at `uniform` (B, 1) in [0, 1)."""
+    mass = (logits - logits.amax(1, keepdim=True)).exp_().cumsum_(1)
+    return torch.searchsorted(mass, uniform * mass[:, -1:], right=True)[:, 0].clamp_max_(logits.shape[1] - 1)

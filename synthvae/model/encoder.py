@@ -1,0 +1,36 @@
+"""The approximate posterior q(z | x, y)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from synthvae.model.digits import DigitEmbedding
+
+
+class Encoder(nn.Module):
+    """Digits and condition to the mean and log-variance of a diagonal normal.
+
+    The vectors of the digits and of the condition are summed and pass one residual block.
+
+    Args:
+        sizes: The levels of each digit.
+        conditions: How many conditions it is told; 1 tells it nothing, as `transform` without labels needs.
+        latent_dim: L.
+        width: Hidden units.
+        dropout: Probability with which a hidden unit is silenced in training.
+    """
+
+    def __init__(self, sizes: tuple[int, ...], conditions: int, latent_dim: int, width: int, dropout: float) -> None:
+        super().__init__()
+        self.embedding = DigitEmbedding(sizes, width)
+        self.condition = nn.Parameter(torch.zeros(conditions, width))
+        self.block = nn.Sequential(nn.ReLU(), nn.Linear(width, width), nn.ReLU(), nn.Dropout(dropout))
+        self.head = nn.Linear(width, 2 * latent_dim)
+
+    def forward(self, digits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Return mean and log-variance, each (B, L), for `digits` (B, J) and `labels` (B,)."""
+        told = labels if len(self.condition) > 1 else torch.zeros_like(labels)
+        hidden = self.embedding(digits).sum(0) + self.condition[told]
+        mean, log_variance = self.head(hidden + self.block(hidden)).chunk(2, dim=1)
+        return mean, log_variance.clamp(-12.0, 6.0)

@@ -1,0 +1,40 @@
+"""Progress bars on stderr, for people who watch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+
+@contextmanager
+def fitting(*, show: bool) -> Iterator[Callable[[int, int, float], None] | None]:
+    """Yield what `train` calls after each step, or None."""
+    if not show:
+        yield None
+        return
+    with _bars("{task.fields[loss]}") as bars:
+        task = bars.add_task("fitting", loss="", total=None)
+
+        def step(done: int, total: int, loss: float) -> None:
+            bars.update(task, completed=done, total=total, loss=f"{loss:.2f} nats")
+
+        yield step
+
+
+@contextmanager
+def generating(rows: int, *, show: bool) -> Iterator[Callable[[int], None] | None]:
+    """Yield what `dataset.write` calls with the rows of each part, or None."""
+    if not show:
+        yield None
+        return
+    with _bars("rows") as bars:
+        task = bars.add_task("generating", total=rows)
+        yield lambda done: bars.update(task, advance=done)
+
+
+def _bars(unit: str) -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn(unit))
+    return Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True)

@@ -1,0 +1,470 @@
+"""The facade: one object that learns a table, samples rows like it, and is saved."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import torch
+from pydantic import ValidationError
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils import Tags
+from sklearn.utils.validation import check_is_fitted
+
+from synthvae import __version__, artifact, dataset, generation, progress, tables
+from synthvae.encoding import Codes, TableEncoding
+from synthvae.errors import ArtifactError, ConfigurationError, RequestError, SchemaError, TableError
+from synthvae.features import read_features, select
+from synthvae.generation import Request
+from synthvae.model import CVAE, ModelConfig
+from synthvae.schema import Schema, explain, is_text
+from synthvae.training import History, Record, TrainingConfig, train
+
+Config = TypeVar("Config", TrainingConfig, ModelConfig)
+Seed = int | np.random.RandomState | None
+
+SMALL = 2048  # rows below which dropout guards against memorising
+BOUND_DRAWS = 16  # draws of z for a bound on a likelihood
+BATCH_ROWS = 4096
+
+
+class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+    """A conditional VAE that learns a table and makes rows like it.
+
+    Args:
+        target: The column to condition on: its classes, or the quantile bins of a continuous one. None: no condition.
+        schema: A `Schema`, the path of one in YAML, or None to infer it from the table.
+        decoder: "autoregressive" (each column given those before it) or "factorized" (independent given z).
+        prior: "standard_normal" (encoder and decoder are told the class) or "class_normal" (only the prior is).
+        latent_dim: Dimensions of z.
+        beta: Weight of the KL term.
+        free_bits: Nats of each latent dimension that the KL term leaves free, so that z stays informative.
+        width: Units of encoder and decoder.
+        dropout: Dropout in training; None: 0.1 below 2048 rows, otherwise 0.
+        max_steps: Largest number of optimiser steps; None: 1000.
+        batch_size: Rows of a step; None: 512, or 64 below 2048 rows.
+        learning_rate: Peak learning rate.
+        validation_fraction: Share of the rows held out for early stopping.
+        device: "auto" (a GPU if there is one), "cpu", "cuda", ...
+        verbose: Whether to show progress on stderr.
+        random_state: Seed of everything that is drawn.
+
+    Attributes:
+        schema_: The schema of the table.
+        encoding_: How its columns are coded.
+        model_: The fitted `CVAE`.
+        history_: How training went.
+        ledger_: What privacy was spent; None, since nothing private was asked for.
+        n_features_in_, feature_names_in_: Number and names of the columns.
+
+    Example:
+        >>> from sklearn.datasets import load_wine
+        >>> wine = load_wine(as_frame=True).frame
+        >>> synthesizer = Synthesizer(target="target", max_steps=50, random_state=0).fit(wine)
+        >>> synthesizer.sample({0: 2, 1: 3})["target"].value_counts().to_dict()
+        {1: 3, 0: 2}
+    """
+
+    def __init__(
+        self,
+        *,
+        target: str | None = None,
+        schema: Schema | str | os.PathLike[str] | None = None,
+        decoder: str = "autoregressive",
+        prior: str = "standard_normal",
+        latent_dim: int = 8,
+        beta: float = 1.0,
+        free_bits: float = 0.2,
+        width: int = 128,
+        dropout: float | None = None,
+        max_steps: int | None = None,
+        batch_size: int | None = None,
+        learning_rate: float = 3e-3,
+        validation_fraction: float = 0.1,
+        device: str = "auto",
+        verbose: bool = False,
+        random_state: Seed = None,
+    ) -> None:
+        self.target = target
+        self.schema = schema
+        self.decoder = decoder
+        self.prior = prior
+        self.latent_dim = latent_dim
+        self.beta = beta
+        self.free_bits = free_bits
+        self.width = width
+        self.dropout = dropout
+        self.max_steps = max_steps
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.validation_fraction = validation_fraction
+        self.device = device
+        self.verbose = verbose
+        self.random_state = random_state
+
+    def fit(self, table: Any, y: Any = None) -> Self:
+        """Learn a table.
+
+        Args:
+            table: A DataFrame, a `pyarrow.Table`, polars, an array, or the path of a CSV or Parquet file or folder.
+            y: Ignored; here for scikit-learn.
+
+        Raises:
+            TableError: The table breaks its schema or cannot be learned; the message names the column.
+            ConfigurationError: A parameter is outside its domain.
+        """
+        del y
+        return self._fit(read_features(self, table, reset=True))
+
+    def _fit(self, table: pa.Table, *, min_class_rows: int = 2) -> Self:
+        training = _configure(TrainingConfig, self._training_parameters())
+        model = _configure(ModelConfig, self._model_parameters(table.num_rows))
+        device = _device(self.device)
+        self._check_size(table)
+        schema = self._schema_of(table)
+        table = schema.check(table)
+        encoding = TableEncoding.learn(table, schema, self._target_name(table), min_class_rows=min_class_rows)
+        codes = encoding.encode(table)
+        _warn_empty(table)
+        seed = as_seed(self.random_state)
+        network = _build(encoding, model, seed).to(device)
+        with progress.fitting(show=self.verbose) as report:
+            history = train(network, codes, training, seed, report)
+        if history.stopped == "interrupted":
+            warnings.warn(f"interrupted: the weights of step {history.best_step} are kept", stacklevel=3)
+        self.schema_, self.encoding_, self.model_, self.history_ = schema, encoding, network, history
+        self.ledger_ = None
+        return self
+
+    def _training_parameters(self) -> dict[str, Any]:
+        names = ("max_steps", "batch_size", "learning_rate", "beta", "free_bits", "validation_fraction")
+        return {name: getattr(self, name) for name in names}
+
+    def _model_parameters(self, rows: int) -> dict[str, Any]:
+        parameters = {name: getattr(self, name) for name in ("decoder", "prior", "latent_dim", "width")}
+        dropout = (0.1 if rows < SMALL else 0.0) if self.dropout is None else self.dropout
+        return {**parameters, "dropout": dropout}
+
+    def _check_size(self, table: pa.Table) -> None:
+        if table.num_rows < 2:
+            raise TableError(f"a table must have at least 2 rows to be learned, however, it has {table.num_rows}")
+
+    def _target_name(self, table: pa.Table) -> str | None:
+        if self.target is None:
+            return None
+        if str(self.target) not in table.column_names:
+            raise TableError(
+                f"the target must be a column of the table, however, {self.target!r} is not among {table.column_names}"
+            )
+        return str(self.target)
+
+    def _schema_of(self, table: pa.Table) -> Schema:
+        target = self._target_name(table)
+        if self.schema is None:
+            schema = Schema.infer(table)
+            _refuse_identifying(schema, table, target)
+            return schema
+        schema = self.schema if isinstance(self.schema, Schema) else Schema.from_yaml(Path(self.schema))
+        if target is not None and target not in schema.names:
+            raise SchemaError(f"the target must be a column of the schema, however, {target!r} is not: declare it")
+        return schema
+
+    def sample(self, rows: int | Mapping[Any, int], random_state: Seed = None) -> pd.DataFrame:
+        """Return synthetic rows with the columns, order and dtypes of the table learned.
+
+        Args:
+            rows: The number of rows, classes in the shares of training; or a mapping from class to number of rows.
+            random_state: Seed of the draws; None uses the estimator's own.
+
+        Raises:
+            RequestError: A class is unknown, or a number is negative.
+        """
+        check_is_fitted(self)
+        request = self._request(rows, random_state)
+        with generation.one_thread():
+            parts = [self._draw(request, part) for part in range(request.parts)]
+        return tables.to_pandas(pa.concat_tables(parts))
+
+    def _draw(self, request: Request, part: int) -> pa.Table:
+        return generation.draw_part(self.model_, self.encoding_, request, part)
+
+    def _request(self, rows: int | Mapping[Any, int], random_state: Seed) -> Request:
+        seed = as_seed(self.random_state if random_state is None else random_state)
+        if not isinstance(rows, Mapping):
+            return Request.total(_count(rows), self.encoding_.frequencies, seed)
+        if self.encoding_.target is None:
+            raise RequestError("classes can be asked for when there is a target, however, the model has none")
+        counts = [0] * self.encoding_.conditions
+        for label, count in rows.items():
+            counts[self.encoding_.target.index(label)] += _count(count)
+        return Request(tuple(counts), seed)
+
+    def generate(
+        self,
+        out: str | os.PathLike[str],
+        *,
+        rows: int | None = None,
+        rows_per_class: int | None = None,
+        classes: Mapping[Any, int] | None = None,
+        partition: bool = False,
+        resume: bool = False,
+        overwrite: bool = False,
+        workers: int = 1,
+        random_state: Seed = None,
+    ) -> dict[str, Any]:
+        """Write a Parquet dataset of synthetic rows and return its manifest. Memory does not grow with the rows.
+
+        Args:
+            out: The folder.
+            rows: The number of rows, classes in the shares of training.
+            rows_per_class: The number of rows of each class.
+            classes: The number of rows of some classes.
+            partition: Write a folder `TARGET=LABEL/` for each class.
+            resume: Complete an interrupted run of the same request.
+            overwrite: Replace the dataset in the folder.
+            workers: Threads that draw parts.
+            random_state: Seed of the draws; None uses the estimator's own.
+
+        Raises:
+            RequestError: Not exactly one of `rows`, `rows_per_class`, `classes` is given, or a class is unknown.
+            DatasetError: The folder holds something else, or cannot be written.
+        """
+        check_is_fitted(self)
+        request = self._request(self._wanted(rows, rows_per_class, classes), random_state)
+        if partition and not self._has_classes():
+            raise RequestError("a dataset can be partitioned by a target of classes, however, the model has none")
+        if workers < 1:
+            raise RequestError(f"`workers` must be at least 1, however, {workers=}")
+        target = self.encoding_.target.name if self.encoding_.target else None
+        with generation.one_thread(), progress.generating(request.rows, show=self.verbose) as report:
+            return dataset.write(
+                out,
+                lambda part: self._draw(request, part),
+                request.parts,
+                self._facts(request),
+                partition_by=target if partition else None,
+                resume=resume,
+                overwrite=overwrite,
+                workers=workers,
+                progress=report,
+            )
+
+    def _has_classes(self) -> bool:
+        return self.encoding_.target is not None and self.encoding_.target.classes is not None
+
+    def _wanted(
+        self, rows: int | None, rows_per_class: int | None, classes: Mapping[Any, int] | None
+    ) -> int | Mapping[Any, int]:
+        given = {"rows": rows, "rows_per_class": rows_per_class, "classes": classes}
+        given = {name: value for name, value in given.items() if value is not None}
+        if len(given) != 1:
+            raise RequestError(
+                f"exactly one of `rows`, `rows_per_class`, `classes` must be given, however, {sorted(given)} are"
+            )
+        if rows_per_class is None:
+            return rows if classes is None else classes  # type: ignore[return-value]
+        target = self.encoding_.target
+        if target is None or target.classes is None:
+            what = "there is no target" if target is None else f"{target.name!r} is continuous"
+            raise RequestError(f"`rows_per_class` needs a target of classes, however, {what}: ask for `rows`")
+        return dict.fromkeys(target.labels, rows_per_class)
+
+    def _facts(self, request: Request) -> dict[str, Any]:
+        """What a manifest says of a request."""
+        target = self.encoding_.target
+        classes = None
+        if target is not None and target.classes is not None:
+            classes = dict(zip(map(str, target.labels), request.counts, strict=True))
+        return {
+            "format": 1,
+            "synthvae": __version__,
+            "rows": request.rows,
+            "target": target.name if target else None,
+            "classes": classes,
+            "seed": request.seed,
+            "columns": {field.name: str(field.type) for field in self.encoding_.arrow_schema},
+            "model_sha256": self._fingerprint(),
+            "ledger": None,
+        }
+
+    def transform(self, table: Any) -> npt.NDArray[np.float64]:
+        """Return the posterior means (rows, latent_dim) of q(z | x, y) for the rows of a table."""
+        codes = self._encode(table)
+        means = [self.model_.posterior_mean(*batch) for batch in self._batches(codes)]
+        return np.asarray(torch.cat(means).cpu().numpy(), np.float64)
+
+    def log_likelihood(self, table: Any) -> npt.NDArray[np.float64]:
+        """Return a lower bound (rows,) on log p(x | y) in nats, x as the model sees it: coded in digits.
+
+        The evidence lower bound, averaged over draws of z that are the same for every row and call.
+        """
+        codes = self._encode(table)
+        noise = self.bound_noise()
+        bounds = [self.model_.log_likelihood(*batch, noise) for batch in self._batches(codes)]
+        return np.asarray(torch.cat(bounds).cpu().numpy(), np.float64)
+
+    def score_samples(self, table: Any) -> npt.NDArray[np.float64]:
+        """Return `log_likelihood`, under scikit-learn's name."""
+        return self.log_likelihood(table)
+
+    def score(self, table: Any, y: Any = None) -> float:
+        """Return the mean of `log_likelihood`, for model selection."""
+        del y
+        return float(self.log_likelihood(table).mean())
+
+    def _encode(self, table: Any) -> Codes:
+        check_is_fitted(self)
+        read = read_features(self, table, reset=False)
+        return self.encoding_.encode(select(read, list(self.encoding_.names)))
+
+    def bound_noise(self) -> torch.Tensor:
+        """Standard normal draws, in pairs of opposite sign, which halves the noise of the average."""
+        device = next(self.model_.parameters()).device
+        half = torch.randn(BOUND_DRAWS // 2, self.model_.config.latent_dim, generator=torch.Generator().manual_seed(0))
+        return torch.cat([half, -half]).to(device)
+
+    def _batches(self, codes: Codes) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        device = next(self.model_.parameters()).device
+        digits, labels = torch.from_numpy(codes.digits).to(device), torch.from_numpy(codes.labels).to(device)
+        return list(zip(digits.split(BATCH_ROWS), labels.split(BATCH_ROWS), strict=True))
+
+    @property
+    def _n_features_out(self) -> int:
+        return self.model_.config.latent_dim
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the fitted model to a directory: weights as safetensors, the rest as JSON.
+
+        Raises:
+            ArtifactError: The directory holds something that is not a model, or cannot be written.
+        """
+        check_is_fitted(self)
+        artifact.save(path, self._page(), self.model_.state_dict())
+
+    def _page(self) -> dict[str, Any]:
+        parameters = self.get_params()
+        parameters.pop("schema")
+        if not isinstance(parameters["random_state"], int):
+            parameters["random_state"] = None
+        return {
+            "versions": {"synthvae": __version__, "torch": str(torch.__version__), "pyarrow": pa.__version__},
+            "parameters": parameters,
+            "schema": self.schema_.model_dump(mode="json", exclude_defaults=True),
+            "encoding": self.encoding_.model_dump(mode="json"),
+            "model": self.model_.config.model_dump(mode="json"),
+            "history": {
+                "best_step": self.history_.best_step,
+                "stopped": self.history_.stopped,
+                "records": [vars(record) for record in self.history_.records],
+            },
+            "ledger": None,
+        }
+
+    def _fingerprint(self) -> str:
+        return artifact.fingerprint(self._page()["encoding"], self.model_.state_dict())
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], device: str = "auto") -> Self:
+        """Read a model directory.
+
+        Raises:
+            ArtifactError: It is absent, damaged, or of a newer format.
+        """
+        page, weights = artifact.load(path)
+        try:
+            schema = Schema(**page["schema"])
+            self = cls(**{**page["parameters"], "schema": schema, "device": device})
+            self.schema_, self.ledger_ = schema, None
+            self.encoding_ = TableEncoding.model_validate(page["encoding"])
+            self.model_ = _build(self.encoding_, ModelConfig(**page["model"]), 0)
+            self.model_.load_state_dict(weights)
+            history = page["history"]
+            records = [Record(**record) for record in history["records"]]
+            self.history_ = History(records, history["best_step"], history["stopped"])
+        except (KeyError, TypeError, ValueError, RuntimeError, pa.ArrowException) as error:
+            raise ArtifactError(f"{path} does not describe a model ({error}): restore it or fit again") from error
+        self.model_.to(_device(device)).eval()
+        self.feature_names_in_ = np.array(self.encoding_.names, dtype=object)
+        self.n_features_in_ = len(self.encoding_.names)
+        return self
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "model_")
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.string = True
+        tags.input_tags.categorical = True
+        tags.non_deterministic = False
+        return tags
+
+
+def _configure(kind: type[Config], parameters: dict[str, Any]) -> Config:
+    try:
+        return kind(**parameters)
+    except ValidationError as error:
+        raise ConfigurationError(explain(error)) from error
+
+
+def _build(encoding: TableEncoding, config: ModelConfig, seed: int) -> CVAE:
+    """An untrained model with weights from `seed`; the global generator is left as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return CVAE(encoding.layout.sizes, encoding.conditions, config)
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        return torch.device(name)
+    except RuntimeError as error:
+        raise ConfigurationError(f"`device` must be one that torch knows, however, {name!r}: {error}") from error
+
+
+def as_seed(random_state: Seed) -> int:
+    """A seed for all generators; fresh entropy for None."""
+    if random_state is None:
+        return secrets.randbits(63)
+    if isinstance(random_state, np.random.RandomState):
+        return int(random_state.randint(2**31))
+    return int(random_state) % 2**63
+
+
+def _count(rows: Any) -> int:
+    if isinstance(rows, bool) or not isinstance(rows, (int, np.integer)) or rows < 0:
+        raise RequestError(f"a number of rows must be a whole number from 0, however, it is {rows!r}")
+    return int(rows)
+
+
+def _refuse_identifying(schema: Schema, table: pa.Table, target: str | None) -> None:
+    """Text that names each row cannot be learned, and nobody has declared what it is."""
+    for column in schema.columns:
+        if column.kind != "id" or not is_text(table.schema.field(column.name).type):
+            continue
+        if column.name == target:
+            continue
+        distinct = len(table.column(column.name).unique())
+        raise TableError(
+            f"column {column.name!r}: text that differs from row to row cannot be learned, however, it has {distinct} "
+            f"values in {table.num_rows} rows: drop it, or declare it in a schema as `kind: id` (fresh ids are made) "
+            "or `kind: categorical` (see `synthvae schema`)"
+        )
+
+
+def _warn_empty(table: pa.Table) -> None:
+    for name in table.column_names:
+        if table.column(name).null_count == table.num_rows:
+            warnings.warn(
+                f"column {name!r}: every value is missing, so every synthetic value will be: drop it if that is no use",
+                stacklevel=4,
+            )

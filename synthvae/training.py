@@ -1,0 +1,274 @@
+"""The one training loop."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+
+from synthvae.encoding.table import Codes
+from synthvae.model import CVAE
+
+SMALL = 2048  # rows below which batches are small
+PARALLEL_BATCH = 256  # rows of a step from which threads pay
+EMA_DECAY = 0.995
+WARM_UP = 100
+CLIP_NORM = 5.0
+
+
+class TrainingConfig(BaseModel):
+    """How a model is trained; what is None follows the table.
+
+    Args:
+        max_steps: Steps of the optimiser; early stopping may end before.
+        batch_size: Rows of a step.
+        learning_rate: Peak of the schedule: linear warm-up, then cosine to 2 %.
+        weight_decay: AdamW's, on matrices only.
+        beta: Weight of the KL term, warmed up over the first tenth.
+        free_bits: Nats of each latent dimension that the KL term leaves free.
+        validation_fraction: Share of each class held out for early stopping; 0 trains on all rows, to the end.
+        patience: Checks of the held-out ELBO without a better one before training stops.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    max_steps: int | None = Field(default=None, ge=1)
+    batch_size: int | None = Field(default=None, ge=1)
+    learning_rate: float = Field(default=3e-3, gt=0)
+    weight_decay: float = Field(default=1e-2, ge=0)
+    beta: float = Field(default=1.0, ge=0)
+    free_bits: float = Field(default=0.2, ge=0)
+    validation_fraction: float = Field(default=0.1, ge=0, lt=1)
+    patience: int = Field(default=6, ge=1)
+
+    def batch(self, rows: int) -> int:
+        """Rows of a step for a table of `rows`."""
+        return min(rows, self.batch_size or (64 if rows < SMALL else 512))
+
+    def steps(self) -> int:
+        """The largest number of steps."""
+        return self.max_steps or 1000
+
+
+@dataclass(frozen=True)
+class Record:
+    """One look at the held-out rows. All in nats per row; `validation` is NaN without held-out rows."""
+
+    step: int
+    loss: float
+    reconstruction: float
+    kl: float
+    validation: float
+
+
+@dataclass
+class History:
+    """How training went.
+
+    Args:
+        records: One for each look at the held-out rows.
+        best_step: The step whose weights were kept.
+        stopped: Why it ended.
+    """
+
+    records: list[Record] = field(default_factory=list)
+    best_step: int = 0
+    stopped: str = "finished"
+
+
+Progress = Callable[[int, int, float], None]
+
+
+def train(model: CVAE, codes: Codes, config: TrainingConfig, seed: int, progress: Progress | None = None) -> History:
+    """Fit `model` to `codes` in place; it ends with the best weights seen, in evaluation mode.
+
+    Args:
+        model: The model, on its device.
+        codes: The coded table.
+        config: How to train.
+        seed: Of batches, noise, held-out rows and dropout.
+        progress: Called with step, last step and loss in nats after each step.
+
+    Ctrl-C ends training early and keeps the best weights so far.
+    """
+    run = _Run(model, codes, config, seed)
+    try:
+        with _seeded(seed), _few_threads(run.batch):
+            for step in range(1, run.steps + 1):
+                run.step(step)
+                if progress is not None:
+                    progress(step, run.steps, run.loss)
+                if step % run.look_every == 0 or step == run.steps:
+                    run.look(step)
+                if run.stale >= config.patience:
+                    run.history.stopped = "early"
+                    break
+    except KeyboardInterrupt:
+        run.history.stopped = "interrupted"
+    run.restore()
+    return run.history
+
+
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    """Dropout knows only the global generator: seed it here, and leave it as it was."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        yield
+
+
+@contextmanager
+def _few_threads(batch: int) -> Iterator[None]:
+    """Small batches are too little work to share: on a busy machine, threads that wait for each other cost 20-fold."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(threads if batch >= PARALLEL_BATCH else 1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+class _Run:
+    """The state of one training run."""
+
+    def __init__(self, model: CVAE, codes: Codes, config: TrainingConfig, seed: int) -> None:
+        device = next(model.parameters()).device
+        self.model, self.config = model, config
+        self.generator = torch.Generator(device=device).manual_seed(seed)
+        held = held_out(codes.labels, config.validation_fraction, np.random.default_rng(seed))
+        digits = torch.from_numpy(codes.digits).to(device)
+        labels = torch.from_numpy(codes.labels).to(device)
+        self.digits, self.labels = digits[~held], labels[~held]
+        self.held_digits, self.held_labels = digits[held], labels[held]
+        self.batch = config.batch(len(self.labels))
+        self.steps = config.steps()
+        self.look_every = max(min(self.steps // 20, 50), 1)
+        model.decoder.set_bias(log_frequencies(self.digits, model.seen(self.labels), model.told, model.decoder.sizes))
+        self.optimizer = _optimizer(model, config)
+        self.average = [parameter.detach().clone() for parameter in model.parameters()]
+        self.best = [parameter.clone() for parameter in self.average]
+        self.best_bound, self.stale, self.loss = -math.inf, 0, math.nan
+        self.recent: list[tuple[Tensor, Tensor, Tensor]] = []
+        self.order = iter(())  # type: Iterator[Tensor]
+        self.history = History()
+
+    def step(self, step: int) -> None:
+        """One step of the optimiser."""
+        self.model.train()
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.config.learning_rate * schedule(step, self.steps)
+        rows = self._next_batch()
+        noise = torch.randn(
+            len(rows), self.model.config.latent_dim, generator=self.generator, device=self.digits.device
+        )
+        terms = self.model.elbo(self.digits[rows], self.labels[rows], noise)
+        reconstruction, kl = terms.reconstruction.mean(), terms.kl.mean(0)
+        weight = self.config.beta * min(1.0, step / max(0.1 * self.steps, 1))
+        loss = weight * kl.clamp_min(self.config.free_bits).sum() - reconstruction
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.model.parameters(), CLIP_NORM)
+        self.optimizer.step()
+        decay = min(EMA_DECAY, 1 - 1 / (step + 1))
+        torch._foreach_lerp_(self.average, [p.detach() for p in self.model.parameters()], 1 - decay)
+        self.recent.append((loss.detach(), reconstruction.detach(), kl.detach().sum()))
+        self.loss = float(loss.detach())
+
+    def _next_batch(self) -> Tensor:
+        rows = next(self.order, None)
+        if rows is None:
+            shuffled = torch.randperm(len(self.labels), generator=self.generator, device=self.labels.device)
+            self.order = iter(shuffled[: len(shuffled) // self.batch * self.batch].split(self.batch))
+            rows = next(self.order)
+        return rows
+
+    def look(self, step: int) -> None:
+        """Measure the averaged weights on the held-out rows, and keep them if they are the best."""
+        with self._averaged():
+            bound = self._validation()
+        loss, reconstruction, kl = (float(torch.stack(values).mean()) for values in zip(*self.recent, strict=True))
+        self.recent.clear()
+        self.history.records.append(Record(step, loss, reconstruction, kl, bound))
+        if math.isnan(bound) or bound > self.best_bound:
+            self.best_bound, self.stale, self.history.best_step = bound, 0, step
+            self.best = [parameter.clone() for parameter in self.average]
+        else:
+            self.stale += 1
+
+    @torch.no_grad()
+    def _validation(self) -> float:
+        if not len(self.held_labels):
+            return math.nan
+        self.model.eval()
+        generator = torch.Generator(device=self.digits.device).manual_seed(0)
+        total = 0.0
+        for digits, labels in zip(self.held_digits.split(2048), self.held_labels.split(2048), strict=True):
+            noise = torch.randn(len(labels), self.model.config.latent_dim, generator=generator, device=labels.device)
+            terms = self.model.elbo(digits, labels, noise)
+            total += float(terms.reconstruction.sum() - self.config.beta * terms.kl.sum())
+        return total / len(self.held_labels)
+
+    @contextmanager
+    def _averaged(self) -> Iterator[None]:
+        live = [parameter.detach().clone() for parameter in self.model.parameters()]
+        _load(self.model, self.average)
+        yield
+        _load(self.model, live)
+
+    def restore(self) -> None:
+        """Leave the model with the best weights, or the averaged ones if none were measured yet."""
+        _load(self.model, self.best if self.history.records else self.average)
+        self.model.eval()
+
+
+@torch.no_grad()
+def _load(model: nn.Module, values: list[Tensor]) -> None:
+    for parameter, value in zip(model.parameters(), values, strict=True):
+        parameter.copy_(value)
+
+
+def _optimizer(model: nn.Module, config: TrainingConfig) -> torch.optim.Optimizer:
+    matrices = [p for name, p in model.named_parameters() if p.ndim > 1 and not _is_bias(name)]
+    others = [p for name, p in model.named_parameters() if p.ndim == 1 or _is_bias(name)]
+    groups = [{"params": matrices, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.99), fused=True)
+
+
+def _is_bias(name: str) -> bool:
+    return any(part in name for part in ("bias", "gate", "shift", "prior"))
+
+
+def schedule(step: int, steps: int) -> float:
+    """Share of the peak learning rate at `step` of `steps`: linear warm-up, then a cosine to 2 %."""
+    warm = min(WARM_UP, max(steps // 10, 1))
+    if step <= warm:
+        return step / warm
+    return 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(steps - warm, 1)))
+
+
+def held_out(labels: np.ndarray, fraction: float, rng: np.random.Generator) -> Tensor:
+    """Choose rows (mask) to hold out: `fraction` of each class, rounded down, so that no class is left without rows."""
+    held = np.zeros(len(labels), bool)
+    for label in np.unique(labels):
+        rows = np.flatnonzero(labels == label)
+        held[rng.permutation(rows)[: int(fraction * len(rows))]] = True
+    return torch.from_numpy(held)
+
+
+def log_frequencies(digits: Tensor, labels: Tensor, conditions: int, sizes: tuple[int, ...]) -> Tensor:
+    """Return the smoothed log frequency (J, C, K) of each level within each condition."""
+    widest = max(sizes, default=1)
+    counts = torch.zeros(len(sizes), conditions, widest, device=digits.device)
+    for j, size in enumerate(sizes):
+        known = digits[:, j] >= 0
+        flat = labels[known] * widest + digits[known, j].long()
+        table = torch.bincount(flat, minlength=conditions * widest).view(conditions, widest).float()
+        overall = (table.sum(0) + 0.5)[:size]
+        counts[j, :, :size] = table[:, :size] + 2.0 * overall / overall.sum()  # classes borrow from the whole
+    return (counts / counts.sum(2, keepdim=True)).clamp_min(1e-8).log()
