@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 @contextmanager
 def fitting(*, show: bool) -> Iterator[Callable[[int, int, float], None] | None]:
     """Yield what `train` calls after each step, or None."""
-    if not show:
+    if not (show and _watched()):
         yield None
         return
     with _bars("{task.fields[loss]}") as bars:
@@ -27,12 +27,17 @@ def fitting(*, show: bool) -> Iterator[Callable[[int, int, float], None] | None]
 @contextmanager
 def generating(rows: int, *, show: bool) -> Iterator[Callable[[int], None] | None]:
     """Yield what `dataset.write` calls with the rows of each part, or None."""
-    if not show:
+    if not (show and _watched()):
         yield None
         return
     with _bars("rows") as bars:
         task = bars.add_task("generating", total=rows)
         yield lambda done: bars.update(task, advance=done)
+
+
+def _watched() -> bool:
+    """Whether somebody watches: a log file has no use for bars."""
+    return Console(stderr=True).is_terminal
 
 
 def _bars(unit: str) -> Progress:

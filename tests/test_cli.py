@@ -1,0 +1,163 @@
+"""The shell as a user meets it: exit codes, one-line errors, stdout for results and stderr for the rest."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from sklearn.datasets import load_wine
+from typer.testing import CliRunner, Result
+
+from synthvae import __version__
+from synthvae.cli import app
+
+CONFIG = "max_steps: 20\nwidth: 8\nlatent_dim: 2\n"
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a table, a quick configuration and a fitted model."""
+    folder = tmp_path_factory.mktemp("shell")
+    wine = load_wine(as_frame=True).frame.assign(kind=lambda f: f["target"].map({0: "a=b", 1: "c/d", 2: ".."}))
+    wine.drop(columns="target").to_csv(folder / "wine.csv", index=False)
+    (folder / "quick.yaml").write_text(CONFIG)
+    done = synthvae("fit", folder / "wine.csv", "--target", "kind", "--config", folder / "quick.yaml", "--seed", 0,
+                    "-o", folder / "model", "--json")  # fmt: skip
+    assert done.exit_code == 0, done.stderr
+    assert json.loads(done.stdout)["classes"] == {"..": 48, "a=b": 59, "c/d": 71}
+    return folder
+
+
+def synthvae(*words: object) -> Result:
+    return CliRunner().invoke(app, [str(word) for word in words])
+
+
+def refused(*words: object) -> str:
+    """The one line of a refusal."""
+    done = synthvae(*words)
+    assert done.exit_code == 1, done.output
+    assert done.stdout == ""
+    (line,) = [line for line in done.stderr.splitlines() if not line.startswith("warning:")]
+    assert line.startswith("error: ")
+    return line
+
+
+def test_version() -> None:
+    assert synthvae("--version").stdout.strip() == f"synthvae {__version__}"
+
+
+def test_completion_is_offered() -> None:
+    assert "--show-completion" in synthvae("--help").stdout
+
+
+@pytest.mark.parametrize(
+    ("request_", "classes"),
+    [
+        (["--rows-per-class", 7], {"..": 7, "a=b": 7, "c/d": 7}),
+        (["--class", "a=b=5", "--class", "..=2"], {"..": 2, "a=b": 5}),
+        (["--rows", 0], {}),
+    ],
+)
+@pytest.mark.parametrize("partition", [False, True])
+def test_generate_writes_what_was_asked_for(
+    home: Path, tmp_path: Path, request_: list[object], classes: dict[str, int], *, partition: bool
+) -> None:
+    done = synthvae("generate", home / "model", "-o", tmp_path / "out", *request_, *["--partition"] * partition)
+    assert done.exit_code == 0, done.stderr
+    assert sum(1 for _ in tmp_path.iterdir()) == 1
+    if classes:
+        made = pd.read_parquet(tmp_path / "out")
+        assert made["kind"].astype(str).value_counts().to_dict() == classes
+        assert set(made) == set(pd.read_csv(home / "wine.csv"))
+
+
+def test_a_total_has_the_mix_of_training(home: Path, tmp_path: Path) -> None:
+    done = synthvae("generate", home / "model", "-o", tmp_path / "out", "--rows", 1780, "--json")
+    counts = json.loads(done.stdout)["classes"]
+    assert sum(counts.values()) == 1780
+    assert all(abs(counts[label] - 10 * count) <= 1 for label, count in {"..": 48, "a=b": 59, "c/d": 71}.items())
+
+
+def test_info_and_quiet(home: Path, tmp_path: Path) -> None:
+    facts = json.loads(synthvae("info", home / "model", "--json").stdout)
+    assert facts["target"] == "kind"
+    assert facts["columns"]["alcohol"] == "continuous"
+    assert "none" in facts["privacy"]
+    assert synthvae("generate", home / "model", "-o", tmp_path / "o", "--rows", 5, "--quiet").stderr == ""
+
+
+def test_schema_is_drafted_reviewed_and_used(home: Path, tmp_path: Path) -> None:
+    names = [f"patient {i} of many" for i in range(178)]
+    table, draft = tmp_path / "named.csv", tmp_path / "schema.yaml"
+    pd.read_csv(home / "wine.csv").assign(name=names).to_csv(table, index=False)
+    fit = ["fit", table, "--config", home / "quick.yaml", "-o", tmp_path / "model"]
+    line = refused(*fit)
+    assert "'name'" in line
+    assert "kind: id" in line
+    assert not (tmp_path / "model").exists()
+    assert synthvae("schema", table, "-o", draft).exit_code == 0
+    assert "reviewed" in refused("schema", table, "-o", draft)
+    assert synthvae(*fit, "--schema", draft).exit_code == 0
+    made = tmp_path / "made"
+    assert synthvae("generate", tmp_path / "model", "-o", made, "--rows", 30).exit_code == 0
+    assert not set(pd.read_parquet(made)["name"]) & set(names)
+
+
+def test_usage_errors_exit_2(home: Path, tmp_path: Path) -> None:
+    generate = ["generate", home / "model", "-o", tmp_path / "out"]
+    assert synthvae(*generate).exit_code == 2
+    assert synthvae(*generate, "--rows", 1, "--rows-per-class", 1).exit_code == 2
+    assert synthvae(*generate, "--class", "nonsense").exit_code == 2
+    assert synthvae(*generate, "--rows", -1).exit_code == 2
+    assert synthvae("nonsense").exit_code == 2
+    assert not (tmp_path / "out").exists()
+
+
+def test_refusals_say_rule_fact_and_way_out(home: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert "'..', 'a=b', 'c/d'" in refused("generate", home / "model", "-o", out, "--class", "other=3")
+    assert "cannot be read" in refused("generate", tmp_path / "absent", "-o", out, "--rows", 1)
+    assert "no such table" in refused("fit", tmp_path / "absent.csv", "-o", out)
+    assert "'colour' is not among" in refused("fit", home / "wine.csv", "--target", "colour", "-o", out)
+    (tmp_path / "wrong.yaml").write_text("latentdim: 3\n")
+    assert "'latent_dim'" in refused("fit", home / "wine.csv", "--config", tmp_path / "wrong.yaml", "-o", out)
+    (tmp_path / "wrong.yaml").write_text("latent_dim: 0\n")
+    assert "latent_dim" in refused("fit", home / "wine.csv", "--config", tmp_path / "wrong.yaml", "-o", out)
+    assert not out.exists()
+
+
+def test_debug_shows_the_traceback(tmp_path: Path) -> None:
+    done = synthvae("info", tmp_path, "--debug")
+    assert done.exit_code == 1
+    assert "Traceback" in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("error: ")
+
+
+def test_a_dataset_is_not_lost_by_mistake(home: Path, tmp_path: Path) -> None:
+    generate = ["generate", home / "model", "-o", tmp_path / "out", "--seed", 1, "--rows"]
+    assert synthvae(*generate, 10).exit_code == 0
+    assert "--overwrite" in refused(*generate, 20)
+    assert len(pd.read_parquet(tmp_path / "out")) == 10
+    assert synthvae(*generate, 20, "--overwrite").exit_code == 0
+    assert len(pd.read_parquet(tmp_path / "out")) == 20
+
+
+def test_interrupted_fit_keeps_the_best_weights(home: Path, tmp_path: Path) -> None:
+    (tmp_path / "long.yaml").write_text("max_steps: 100000\nwidth: 8\nvalidation_fraction: 0\n")
+    words = ["fit", home / "wine.csv", "--config", tmp_path / "long.yaml", "-o", tmp_path / "model", "--seed", 0]
+    command = [sys.executable, "-m", "synthvae", *map(str, words)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
+    time.sleep(15)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 0, stderr
+    assert "warning: interrupted" in stderr
+    assert json.loads(synthvae("info", tmp_path / "model", "--json").stdout)["training"] == "interrupted"

@@ -1,0 +1,103 @@
+"""Imports point one way, and the rooms are the ones that were drawn."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "synthvae"
+FORBIDDEN_ROOMS = {"util", "utils", "common", "helper", "helpers", "base", "misc"}
+
+# Each room, and the rooms of synthvae that it may import.
+MAY_IMPORT = {
+    "errors": set[str](),
+    "tables": {"errors"},
+    "schema": {"errors", "inference", "tables"},
+    "inference": {"errors", "schema"},
+    "encoding": {"errors", "inference", "schema"},
+    "model": set[str](),
+    "training": {"encoding", "model"},
+    "generation": {"encoding", "model"},
+    "dataset": {"errors"},
+    "artifact": {"errors"},
+    "progress": set[str](),
+    "features": {"errors", "tables"},
+    "synthesizer": {
+        "artifact",
+        "dataset",
+        "encoding",
+        "errors",
+        "features",
+        "generation",
+        "model",
+        "progress",
+        "schema",
+        "tables",
+        "training",
+    },
+    "estimators": {"encoding", "errors", "features", "generation", "synthesizer", "tables"},
+    "demonstration": {"synthesizer"},
+    "cli": {"demonstration", "errors", "schema", "synthesizer", "tables"},
+    "__init__": {"schema", "synthesizer"},
+    "__main__": {"cli"},
+}
+TABLE_WORLD = {"pandas", "pyarrow"}
+TENSOR_WORLD = {"torch"}
+
+
+def files() -> list[Path]:
+    return sorted(PACKAGE.rglob("*.py"))
+
+
+def room(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imports(path: Path) -> set[str]:
+    """Absolute names of all modules that a file imports at run time, wherever the statement stands."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in list(ast.walk(tree)):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            node.body = [ast.Pass()]
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module == "synthvae":
+            found |= {f"synthvae.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found.add(node.module or "")
+    return found
+
+
+def test_every_room_is_on_the_map() -> None:
+    assert {room(path) for path in files()} == set(MAY_IMPORT)
+    assert not {path.stem for path in files()} & FORBIDDEN_ROOMS
+
+
+@pytest.mark.parametrize("path", files(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_point_one_way(path: Path) -> None:
+    facade = {"Synthesizer": "synthesizer", "Schema": "schema", "Column": "schema"}
+    rooms = {name.split(".")[1] for name in imports(path) if name.startswith("synthvae.")}
+    rooms = {facade.get(name, name) for name in rooms} - {room(path), "__version__"}
+    assert rooms <= MAY_IMPORT[room(path)]
+
+
+@pytest.mark.parametrize("path", files(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_tables_and_tensors_meet_only_where_rows_become_codes(path: Path) -> None:
+    tops = {name.split(".")[0] for name in imports(path)}
+    if room(path) not in {"synthesizer", "estimators"}:  # the facades hand one to the other
+        assert not (tops & TABLE_WORLD and tops & TENSOR_WORLD)
+    assert room(path) != "model" or not tops & TABLE_WORLD
+    assert room(path) != "encoding" or not tops & TENSOR_WORLD
+
+
+@pytest.mark.parametrize("statement", ["import synthvae", "from synthvae import Synthesizer"])
+def test_importing_loads_nothing_that_is_not_used(statement: str) -> None:
+    heavy = "{'opacus', 'ray', 'plotly', 'typer', 'matplotlib', 'polars'}"
+    code = f"import sys; {statement}; assert not {heavy} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
