@@ -34,10 +34,7 @@ def save(path: str | os.PathLike[str], page: Mapping[str, Any], weights: Mapping
         ArtifactError: The directory holds something that is not a model, or cannot be written.
     """
     folder = Path(path)
-    if folder.exists() and not _is_model_or_empty(folder):
-        raise ArtifactError(
-            f"a model needs a directory of its own, however, {folder} holds other files: choose another"
-        )
+    check_place(folder)
     blob = safetensors.torch.save({name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()})
     document = {"format": FORMAT, **page, "weights_sha256": hashlib.sha256(blob).hexdigest()}
     document["sha256"] = _checksum(document)
@@ -55,34 +52,42 @@ def fingerprint(encoding: Mapping[str, Any], weights: Mapping[str, Tensor]) -> s
     return digest.hexdigest()
 
 
-def _is_model_or_empty(folder: Path) -> bool:
-    if not folder.is_dir():
-        return False
-    names = {path.name for path in folder.iterdir()}
-    return not names or PAGE in names
+def check_place(path: str | os.PathLike[str]) -> None:
+    """Refuse a directory that a model cannot take: better before an hour of training than after.
+
+    Raises:
+        ArtifactError: It holds something that is not a model.
+    """
+    folder = Path(path)
+    if not folder.exists():
+        return
+    names = {entry.name for entry in folder.iterdir()} if folder.is_dir() else {folder.name}
+    if names - {PAGE, WEIGHTS} or (names and not (folder / PAGE).exists()):
+        other = min(names - {PAGE, WEIGHTS}, default=WEIGHTS)
+        raise ArtifactError(f"a model needs a directory of its own, however, {folder} holds {other!r}: choose another")
 
 
 def _replace(folder: Path, files: Mapping[str, bytes]) -> None:
     """Write the files beside `folder`, then let them take its place."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    fresh, old = beside / "new", beside / "old"
     try:
-        fresh.chmod(0o755)
+        fresh.mkdir()
         for name, content in files.items():
             with (fresh / name).open("wb") as stream:
                 stream.write(content)
                 stream.flush()
                 os.fsync(stream.fileno())
-        old = None
         if folder.exists():
-            old = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-            folder.rename(old / "old")
+            folder.rename(old)
         fresh.rename(folder)
-        if old is not None:
-            shutil.rmtree(old)
     except BaseException:
-        shutil.rmtree(fresh, ignore_errors=True)
+        if old.exists() and not folder.exists():
+            os.replace(old, folder)  # noqa: PTH105 (the way back must not share the way that failed)
         raise
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
 
 
 def load(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -103,10 +108,11 @@ def load(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Tensor
 
 
 def _load_page(folder: Path) -> dict[str, Any]:
+    content = _read(folder, PAGE)
     try:
-        page = json.loads(_read(folder, PAGE))
-    except ValueError as error:
-        raise ArtifactError(f"{folder / PAGE} is damaged ({error}): restore it or fit again") from error
+        page = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise ArtifactError(f"{folder / PAGE} is damaged ({type(error).__name__}): restore it or fit again") from error
     if not isinstance(page, dict) or not isinstance(page.get("format"), int):
         raise ArtifactError(f"{folder / PAGE} is not the page of a model: choose another directory")
     if page["format"] > FORMAT:
@@ -131,4 +137,4 @@ def _read(folder: Path, name: str) -> bytes:
 
 def _checksum(page: Mapping[str, Any]) -> str:
     rest = {key: value for key, value in page.items() if key != "sha256"}
-    return hashlib.sha256(json.dumps(rest, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()

@@ -7,33 +7,32 @@ import secrets
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import torch
-from pydantic import ValidationError
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
 from synthvae import __version__, artifact, dataset, generation, progress, tables
 from synthvae.encoding import Codes, TableEncoding
-from synthvae.errors import ArtifactError, ConfigurationError, RequestError, SchemaError, TableError
+from synthvae.errors import ArtifactError, RequestError, SchemaError, TableError
 from synthvae.features import read_features, select
 from synthvae.generation import Request
+from synthvae.learned import LearnedTable, configure, find_device
 from synthvae.model import CVAE, ModelConfig
-from synthvae.schema import Schema, explain, is_text
-from synthvae.training import History, Record, TrainingConfig, train
+from synthvae.schema import Schema, is_text
+from synthvae.training import History, TrainingConfig
 
-Config = TypeVar("Config", TrainingConfig, ModelConfig)
 Seed = int | np.random.RandomState | None
 
 SMALL = 2048  # rows below which dropout guards against memorising
-BOUND_DRAWS = 16  # draws of z for a bound on a likelihood
-BATCH_ROWS = 4096
+TRAINING = ("max_steps", "batch_size", "learning_rate", "beta", "free_bits", "validation_fraction")
+MODEL = ("decoder", "prior", "latent_dim", "width")
 
 
 class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -58,10 +57,8 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         random_state: Seed of everything that is drawn.
 
     Attributes:
-        schema_: The schema of the table.
-        encoding_: How its columns are coded.
-        model_: The fitted `CVAE`.
-        history_: How training went.
+        learned_: The `LearnedTable` behind it.
+        schema_, encoding_, model_, history_: Its schema, column encodings, fitted model and training history.
         ledger_: What privacy was spent; None, since nothing private was asked for.
         n_features_in_, feature_names_in_: Number and names of the columns.
 
@@ -125,39 +122,32 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         return self._fit(read_features(self, table, reset=True))
 
     def _fit(self, table: pa.Table, *, min_class_rows: int = 2) -> Self:
-        training = _configure(TrainingConfig, self._training_parameters())
-        model = _configure(ModelConfig, self._model_parameters(table.num_rows))
-        device = _device(self.device)
-        self._check_size(table)
-        schema = self._schema_of(table)
-        table = schema.check(table)
-        encoding = TableEncoding.learn(table, schema, self._target_name(table), min_class_rows=min_class_rows)
-        codes = encoding.encode(table)
+        dropout = (0.1 if table.num_rows < SMALL else 0.0) if self.dropout is None else self.dropout
+        model = configure(ModelConfig, {**self._values(MODEL), "dropout": dropout})
+        training = configure(TrainingConfig, self._values(TRAINING))
+        device, seed = find_device(self.device), as_seed(self.random_state)
+        schema, target = self._schema_of(table), self._target_in(table)
         _warn_empty(table)
-        seed = as_seed(self.random_state)
-        network = _build(encoding, model, seed).to(device)
         with progress.fitting(show=self.verbose) as report:
-            history = train(network, codes, training, seed, report)
-        if history.stopped == "interrupted":
-            warnings.warn(f"interrupted: the weights of step {history.best_step} are kept", stacklevel=3)
-        self.schema_, self.encoding_, self.model_, self.history_ = schema, encoding, network, history
-        self.ledger_ = None
+            self.learned_ = LearnedTable.learn(
+                table,
+                schema,
+                target,
+                model,
+                training,
+                seed=seed,
+                device=device,
+                progress=report,
+                min_class_rows=min_class_rows,
+            )
+        if self.history_.stopped == "interrupted":
+            warnings.warn(f"interrupted: the weights of step {self.history_.best_step} are kept", stacklevel=3)
         return self
 
-    def _training_parameters(self) -> dict[str, Any]:
-        names = ("max_steps", "batch_size", "learning_rate", "beta", "free_bits", "validation_fraction")
+    def _values(self, names: tuple[str, ...]) -> dict[str, Any]:
         return {name: getattr(self, name) for name in names}
 
-    def _model_parameters(self, rows: int) -> dict[str, Any]:
-        parameters = {name: getattr(self, name) for name in ("decoder", "prior", "latent_dim", "width")}
-        dropout = (0.1 if rows < SMALL else 0.0) if self.dropout is None else self.dropout
-        return {**parameters, "dropout": dropout}
-
-    def _check_size(self, table: pa.Table) -> None:
-        if table.num_rows < 2:
-            raise TableError(f"a table must have at least 2 rows to be learned, however, it has {table.num_rows}")
-
-    def _target_name(self, table: pa.Table) -> str | None:
+    def _target_in(self, table: pa.Table) -> str | None:
         if self.target is None:
             return None
         if str(self.target) not in table.column_names:
@@ -167,7 +157,7 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         return str(self.target)
 
     def _schema_of(self, table: pa.Table) -> Schema:
-        target = self._target_name(table)
+        target = self._target_in(table)
         if self.schema is None:
             schema = Schema.infer(table)
             _refuse_identifying(schema, table, target)
@@ -176,6 +166,31 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         if target is not None and target not in schema.names:
             raise SchemaError(f"the target must be a column of the schema, however, {target!r} is not: declare it")
         return schema
+
+    @property
+    def schema_(self) -> Schema:
+        """The schema of the table."""
+        return self.learned_.schema
+
+    @property
+    def encoding_(self) -> TableEncoding:
+        """How its columns are coded."""
+        return self.learned_.encoding
+
+    @property
+    def model_(self) -> CVAE:
+        """The fitted model."""
+        return self.learned_.model
+
+    @property
+    def history_(self) -> History:
+        """How training went."""
+        return self.learned_.history
+
+    @property
+    def ledger_(self) -> None:
+        """What privacy was spent: None, since nothing private was asked for."""
+        return
 
     def sample(self, rows: int | Mapping[Any, int], random_state: Seed = None) -> pd.DataFrame:
         """Return synthetic rows with the columns, order and dtypes of the table learned.
@@ -188,24 +203,10 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             RequestError: A class is unknown, or a number is negative.
         """
         check_is_fitted(self)
-        request = self._request(rows, random_state)
-        with generation.one_thread():
-            parts = [self._draw(request, part) for part in range(request.parts)]
-        return tables.to_pandas(pa.concat_tables(parts))
+        return tables.to_pandas(self.learned_.sample(self.learned_.request(rows, self._own_seed(random_state))))
 
-    def _draw(self, request: Request, part: int) -> pa.Table:
-        return generation.draw_part(self.model_, self.encoding_, request, part)
-
-    def _request(self, rows: int | Mapping[Any, int], random_state: Seed) -> Request:
-        seed = as_seed(self.random_state if random_state is None else random_state)
-        if not isinstance(rows, Mapping):
-            return Request.total(_count(rows), self.encoding_.frequencies, seed)
-        if self.encoding_.target is None:
-            raise RequestError("classes can be asked for when there is a target, however, the model has none")
-        counts = [0] * self.encoding_.conditions
-        for label, count in rows.items():
-            counts[self.encoding_.target.index(label)] += _count(count)
-        return Request(tuple(counts), seed)
+    def _own_seed(self, random_state: Seed) -> int:
+        return as_seed(self.random_state if random_state is None else random_state)
 
     def generate(
         self,
@@ -238,16 +239,19 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             DatasetError: The folder holds something else, or cannot be written.
         """
         check_is_fitted(self)
-        request = self._request(self._wanted(rows, rows_per_class, classes), random_state)
-        if partition and not self._has_classes():
+        wanted = self._wanted(rows, rows_per_class, classes)
+        request = self.learned_.request(wanted, self._own_seed(random_state))
+        if partition and not self.learned_.has_classes:
             raise RequestError("a dataset can be partitioned by a target of classes, however, the model has none")
+        if partition and self.encoding_.target is not None:
+            dataset.check_labels(self.encoding_.target.labels)
         if workers < 1:
             raise RequestError(f"`workers` must be at least 1, however, {workers=}")
         target = self.encoding_.target.name if self.encoding_.target else None
         with generation.one_thread(), progress.generating(request.rows, show=self.verbose) as report:
             return dataset.write(
                 out,
-                lambda part: self._draw(request, part),
+                lambda part: self.learned_.draw(request, part),
                 request.parts,
                 self._facts(request),
                 partition_by=target if partition else None,
@@ -257,25 +261,16 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
                 progress=report,
             )
 
-    def _has_classes(self) -> bool:
-        return self.encoding_.target is not None and self.encoding_.target.classes is not None
-
     def _wanted(
         self, rows: int | None, rows_per_class: int | None, classes: Mapping[Any, int] | None
     ) -> int | Mapping[Any, int]:
         given = {"rows": rows, "rows_per_class": rows_per_class, "classes": classes}
-        given = {name: value for name, value in given.items() if value is not None}
-        if len(given) != 1:
-            raise RequestError(
-                f"exactly one of `rows`, `rows_per_class`, `classes` must be given, however, {sorted(given)} are"
-            )
-        if rows_per_class is None:
-            return rows if classes is None else classes  # type: ignore[return-value]
-        target = self.encoding_.target
-        if target is None or target.classes is None:
-            what = "there is no target" if target is None else f"{target.name!r} is continuous"
-            raise RequestError(f"`rows_per_class` needs a target of classes, however, {what}: ask for `rows`")
-        return dict.fromkeys(target.labels, rows_per_class)
+        named = sorted(name for name, value in given.items() if value is not None)
+        if len(named) != 1:
+            raise RequestError(f"exactly one of {', '.join(given)} must be given, however, {named} are")
+        if rows_per_class is not None:
+            return self.learned_.each_class(rows_per_class)
+        return rows if classes is None else classes  # type: ignore[return-value]
 
     def _facts(self, request: Request) -> dict[str, Any]:
         """What a manifest says of a request."""
@@ -291,15 +286,14 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             "classes": classes,
             "seed": request.seed,
             "columns": {field.name: str(field.type) for field in self.encoding_.arrow_schema},
-            "model_sha256": self._fingerprint(),
+            "model_sha256": self.learned_.fingerprint,
             "ledger": None,
         }
 
     def transform(self, table: Any) -> npt.NDArray[np.float64]:
         """Return the posterior means (rows, latent_dim) of q(z | x, y) for the rows of a table."""
         codes = self._encode(table)
-        means = [self.model_.posterior_mean(*batch) for batch in self._batches(codes)]
-        return np.asarray(torch.cat(means).cpu().numpy(), np.float64)
+        return self.learned_.posterior_mean(codes)
 
     def log_likelihood(self, table: Any) -> npt.NDArray[np.float64]:
         """Return a lower bound (rows,) on log p(x | y) in nats, x as the model sees it: coded in digits.
@@ -307,9 +301,7 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         The evidence lower bound, averaged over draws of z that are the same for every row and call.
         """
         codes = self._encode(table)
-        noise = self.bound_noise()
-        bounds = [self.model_.log_likelihood(*batch, noise) for batch in self._batches(codes)]
-        return np.asarray(torch.cat(bounds).cpu().numpy(), np.float64)
+        return self.learned_.log_likelihood(codes)
 
     def score_samples(self, table: Any) -> npt.NDArray[np.float64]:
         """Return `log_likelihood`, under scikit-learn's name."""
@@ -325,17 +317,6 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         read = read_features(self, table, reset=False)
         return self.encoding_.encode(select(read, list(self.encoding_.names)))
 
-    def bound_noise(self) -> torch.Tensor:
-        """Standard normal draws, in pairs of opposite sign, which halves the noise of the average."""
-        device = next(self.model_.parameters()).device
-        half = torch.randn(BOUND_DRAWS // 2, self.model_.config.latent_dim, generator=torch.Generator().manual_seed(0))
-        return torch.cat([half, -half]).to(device)
-
-    def _batches(self, codes: Codes) -> list[tuple[torch.Tensor, torch.Tensor]]:
-        device = next(self.model_.parameters()).device
-        digits, labels = torch.from_numpy(codes.digits).to(device), torch.from_numpy(codes.labels).to(device)
-        return list(zip(digits.split(BATCH_ROWS), labels.split(BATCH_ROWS), strict=True))
-
     @property
     def _n_features_out(self) -> int:
         return self.model_.config.latent_dim
@@ -347,29 +328,12 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             ArtifactError: The directory holds something that is not a model, or cannot be written.
         """
         check_is_fitted(self)
-        artifact.save(path, self._page(), self.model_.state_dict())
-
-    def _page(self) -> dict[str, Any]:
-        parameters = self.get_params()
-        parameters.pop("schema")
-        if not isinstance(parameters["random_state"], int):
+        parameters = {name: value for name, value in self.get_params().items() if name != "schema"}
+        if not isinstance(self.random_state, int):
             parameters["random_state"] = None
-        return {
-            "versions": {"synthvae": __version__, "torch": str(torch.__version__), "pyarrow": pa.__version__},
-            "parameters": parameters,
-            "schema": self.schema_.model_dump(mode="json", exclude_defaults=True),
-            "encoding": self.encoding_.model_dump(mode="json"),
-            "model": self.model_.config.model_dump(mode="json"),
-            "history": {
-                "best_step": self.history_.best_step,
-                "stopped": self.history_.stopped,
-                "records": [vars(record) for record in self.history_.records],
-            },
-            "ledger": None,
-        }
-
-    def _fingerprint(self) -> str:
-        return artifact.fingerprint(self._page()["encoding"], self.model_.state_dict())
+        versions = {"synthvae": __version__, "torch": str(torch.__version__), "pyarrow": pa.__version__}
+        page = {"versions": versions, "parameters": parameters, **self.learned_.page()}
+        artifact.save(path, page, self.model_.state_dict())
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], device: str = "auto") -> Self:
@@ -379,56 +343,25 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             ArtifactError: It is absent, damaged, or of a newer format.
         """
         page, weights = artifact.load(path)
+        learned = LearnedTable.from_page(page, weights, find_device(device), str(path))
         try:
-            schema = Schema(**page["schema"])
-            self = cls(**{**page["parameters"], "schema": schema, "device": device})
-            self.schema_, self.ledger_ = schema, None
-            self.encoding_ = TableEncoding.model_validate(page["encoding"])
-            self.model_ = _build(self.encoding_, ModelConfig(**page["model"]), 0)
-            self.model_.load_state_dict(weights)
-            history = page["history"]
-            records = [Record(**record) for record in history["records"]]
-            self.history_ = History(records, history["best_step"], history["stopped"])
-        except (KeyError, TypeError, ValueError, RuntimeError, pa.ArrowException) as error:
+            self = cls(**{**page["parameters"], "schema": learned.schema, "device": device})
+        except (KeyError, TypeError) as error:
             raise ArtifactError(f"{path} does not describe a model ({error}): restore it or fit again") from error
-        self.model_.to(_device(device)).eval()
-        self.feature_names_in_ = np.array(self.encoding_.names, dtype=object)
-        self.n_features_in_ = len(self.encoding_.names)
+        self.learned_ = learned
+        self.feature_names_in_ = np.array(learned.encoding.names, dtype=object)
+        self.n_features_in_ = len(learned.encoding.names)
         return self
 
     def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "model_")
+        return hasattr(self, "learned_")
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
         tags.input_tags.string = True
         tags.input_tags.categorical = True
-        tags.non_deterministic = False
         return tags
-
-
-def _configure(kind: type[Config], parameters: dict[str, Any]) -> Config:
-    try:
-        return kind(**parameters)
-    except ValidationError as error:
-        raise ConfigurationError(explain(error)) from error
-
-
-def _build(encoding: TableEncoding, config: ModelConfig, seed: int) -> CVAE:
-    """An untrained model with weights from `seed`; the global generator is left as it was."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return CVAE(encoding.layout.sizes, encoding.conditions, config)
-
-
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        return torch.device(name)
-    except RuntimeError as error:
-        raise ConfigurationError(f"`device` must be one that torch knows, however, {name!r}: {error}") from error
 
 
 def as_seed(random_state: Seed) -> int:
@@ -438,12 +371,6 @@ def as_seed(random_state: Seed) -> int:
     if isinstance(random_state, np.random.RandomState):
         return int(random_state.randint(2**31))
     return int(random_state) % 2**63
-
-
-def _count(rows: Any) -> int:
-    if isinstance(rows, bool) or not isinstance(rows, (int, np.integer)) or rows < 0:
-        raise RequestError(f"a number of rows must be a whole number from 0, however, it is {rows!r}")
-    return int(rows)
 
 
 def _refuse_identifying(schema: Schema, table: pa.Table, target: str | None) -> None:

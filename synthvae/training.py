@@ -13,9 +13,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from synthvae.encoding.table import Codes
+from synthvae.errors import ConfigurationError
 from synthvae.model import CVAE
 
 SMALL = 2048  # rows below which batches are small
+MAX_HELD_OUT = 10_000
 PARALLEL_BATCH = 256  # rows of a step from which threads pay
 EMA_DECAY = 0.995
 WARM_UP = 100
@@ -33,19 +35,19 @@ class TrainingConfig(BaseModel):
         beta: Weight of the KL term, warmed up over the first tenth.
         free_bits: Nats of each latent dimension that the KL term leaves free.
         validation_fraction: Share of each class held out for early stopping; 0 trains on all rows, to the end.
-        patience: Checks of the held-out ELBO without a better one before training stops.
+        patience: Steps without a better held-out ELBO before training stops.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     max_steps: int | None = Field(default=None, ge=1)
     batch_size: int | None = Field(default=None, ge=1)
-    learning_rate: float = Field(default=3e-3, gt=0)
-    weight_decay: float = Field(default=1e-2, ge=0)
-    beta: float = Field(default=1.0, ge=0)
-    free_bits: float = Field(default=0.2, ge=0)
+    learning_rate: float = Field(default=3e-3, gt=0, allow_inf_nan=False)
+    weight_decay: float = Field(default=1e-2, ge=0, allow_inf_nan=False)
+    beta: float = Field(default=1.0, ge=0, allow_inf_nan=False)
+    free_bits: float = Field(default=0.2, ge=0, allow_inf_nan=False)
     validation_fraction: float = Field(default=0.1, ge=0, lt=1)
-    patience: int = Field(default=6, ge=1)
+    patience: int = Field(default=300, ge=1)
 
     def batch(self, rows: int) -> int:
         """Rows of a step for a table of `rows`."""
@@ -102,13 +104,16 @@ def train(model: CVAE, codes: Codes, config: TrainingConfig, seed: int, progress
         with _seeded(seed), _few_threads(run.batch):
             for step in range(1, run.steps + 1):
                 run.step(step)
+                if not math.isfinite(run.loss):
+                    run.diverged(step)
+                    break
                 if progress is not None:
                     progress(step, run.steps, run.loss)
                 if step % run.look_every == 0 or step == run.steps:
                     run.look(step)
-                if run.stale >= config.patience:
-                    run.history.stopped = "early"
-                    break
+                    if step - run.history.best_step >= config.patience:
+                        run.history.stopped = "early"
+                        break
     except KeyboardInterrupt:
         run.history.stopped = "interrupted"
     run.restore()
@@ -153,7 +158,7 @@ class _Run:
         self.optimizer = _optimizer(model, config)
         self.average = [parameter.detach().clone() for parameter in model.parameters()]
         self.best = [parameter.clone() for parameter in self.average]
-        self.best_bound, self.stale, self.loss = -math.inf, 0, math.nan
+        self.best_bound, self.loss = -math.inf, math.nan
         self.recent: list[tuple[Tensor, Tensor, Tensor]] = []
         self.order = iter(())  # type: Iterator[Tensor]
         self.history = History()
@@ -175,7 +180,7 @@ class _Run:
         loss.backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), CLIP_NORM)
         self.optimizer.step()
-        decay = min(EMA_DECAY, 1 - 1 / (step + 1))
+        decay = min(EMA_DECAY, (1 + step) / (10 + step))  # a short memory at first
         torch._foreach_lerp_(self.average, [p.detach() for p in self.model.parameters()], 1 - decay)
         self.recent.append((loss.detach(), reconstruction.detach(), kl.detach().sum()))
         self.loss = float(loss.detach())
@@ -195,11 +200,21 @@ class _Run:
         loss, reconstruction, kl = (float(torch.stack(values).mean()) for values in zip(*self.recent, strict=True))
         self.recent.clear()
         self.history.records.append(Record(step, loss, reconstruction, kl, bound))
-        if math.isnan(bound) or bound > self.best_bound:
-            self.best_bound, self.stale, self.history.best_step = bound, 0, step
+        if bound > self.best_bound or not len(self.held_labels):
+            self.best_bound, self.history.best_step = bound, step
             self.best = [parameter.clone() for parameter in self.average]
-        else:
-            self.stale += 1
+
+    def diverged(self, step: int) -> None:
+        """End a run whose loss is no number; what was best before is kept.
+
+        Raises:
+            ConfigurationError: Nothing was.
+        """
+        self.history.stopped = "diverged"
+        if not self.history.best_step:
+            raise ConfigurationError(
+                f"training must converge, however, the loss was no number at step {step}: lower `learning_rate`"
+            )
 
     @torch.no_grad()
     def _validation(self) -> float:
@@ -223,7 +238,7 @@ class _Run:
 
     def restore(self) -> None:
         """Leave the model with the best weights, or the averaged ones if none were measured yet."""
-        _load(self.model, self.best if self.history.records else self.average)
+        _load(self.model, self.best if self.history.best_step else self.average)
         self.model.eval()
 
 
@@ -253,7 +268,11 @@ def schedule(step: int, steps: int) -> float:
 
 
 def held_out(labels: np.ndarray, fraction: float, rng: np.random.Generator) -> Tensor:
-    """Choose rows (mask) to hold out: `fraction` of each class, rounded down, so that no class is left without rows."""
+    """Choose rows (mask) to hold out: `fraction` of each class, rounded down, so that no class is left without rows.
+
+    At most `MAX_HELD_OUT` in all: more say no more, and cost time at each look.
+    """
+    fraction = min(fraction, MAX_HELD_OUT / max(len(labels), 1))
     held = np.zeros(len(labels), bool)
     for label in np.unique(labels):
         rows = np.flatnonzero(labels == label)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cached_property
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -53,11 +52,6 @@ class CategoricalEncoding(BaseModel):
     def levels(self) -> int:
         """The number of states, at least 1."""
         return max(len(self.values) + self.missing, 1)
-
-    @cached_property
-    def labels(self) -> list[Any]:
-        """What each state is called; None for missing."""
-        return [*self.values, *[None] * (self.levels - len(self.values))]
 
     def encode(self, name: str, values: pa.ChunkedArray) -> npt.NDArray[np.int64]:
         """Return the states (rows,); -1 where a value is missing that never was in training.

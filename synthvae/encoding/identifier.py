@@ -70,11 +70,6 @@ class IdEncoding(BaseModel):
         """The number of states: 1 or 2."""
         return 1 + self.missing
 
-    @property
-    def labels(self) -> list[str]:
-        """What each state is called."""
-        return ["present", "missing"][: self.levels]
-
     def encode(self, name: str, values: pa.ChunkedArray) -> npt.NDArray[np.int64]:
         """Return the states (rows,)."""
         del name

@@ -80,12 +80,6 @@ class NumericEncoding(BaseModel):
         return max(len(self.cells) + len(self.marks) + self.missing, 1)
 
     @cached_property
-    def labels(self) -> list[str]:
-        """What each state is called."""
-        cells = [f"{c[0]:g}" if len(c) == 1 else f"{c[0]:g} to {c[-1]:g}" for c in self.cells]
-        return [*cells, *map(str, self.marks), *["missing"] * self.missing]
-
-    @cached_property
     def _knots(self) -> Floats:
         """Knots (cells, TAIL_KNOTS), an atom repeated, so that one formula inverts them all."""
         table = np.empty((len(self.cells), TAIL_KNOTS))

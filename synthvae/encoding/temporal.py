@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -53,11 +53,6 @@ class TemporalEncoding(BaseModel):
     def levels(self) -> int:
         """The number of states, at least 1."""
         return self.steps.levels
-
-    @property
-    def labels(self) -> list[Any]:
-        """What each state is called, in steps since the origin."""
-        return self.steps.labels
 
     def encode(self, name: str, values: pa.ChunkedArray) -> npt.NDArray[np.int64]:
         """Return the states (rows,); -1 where a value is missing that never was in training."""

@@ -7,13 +7,12 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import torch
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import Tags, column_or_1d
 from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_array, check_consistent_length, check_is_fitted
 
-from synthvae import generation, tables
+from synthvae import tables
 from synthvae.encoding import Codes
 from synthvae.errors import RequestError, TableError
 from synthvae.features import is_array, read_features
@@ -112,17 +111,14 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             TableError: A column is absent or unknown, or a category was not seen in training. Columns of a table may
                 stand in any order.
         """
-        check_is_fitted(self)
-        digits = self._digits(X)
-        encode = self.synthesizer_.model_.posterior_mean
-        means = torch.cat([encode(batch, _nothing(batch)) for batch in digits]).cpu().numpy()
-        single = getattr(X, "dtype", None) == np.float32
-        return means if single else means.astype(np.float64)
+        codes = self._codes(X)
+        means = self.synthesizer_.learned_.posterior_mean(codes)
+        return means.astype(np.float32) if getattr(X, "dtype", None) == np.float32 else means
 
-    def _digits(self, X: Any) -> list[torch.Tensor]:
-        table = read_features(self, X, reset=False)
-        digits = torch.from_numpy(self.synthesizer_.encoding_.encode_columns(table))
-        return list(digits.to(self.synthesizer_.model_.prior.mean.device).split(4096))
+    def _codes(self, X: Any) -> Codes:
+        check_is_fitted(self)
+        digits = self.synthesizer_.encoding_.encode_columns(read_features(self, X, reset=False))
+        return Codes(digits, np.zeros(len(digits), np.int64))
 
     def inverse_transform(self, X: Any, random_state: Seed = None) -> Any:
         """Return rows drawn from p(x | z) for latents X (rows, latent_dim), an array or DataFrame like that of `fit`.
@@ -138,14 +134,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         z = check_array(X, dtype=np.float32)
         if z.shape[1] != self._n_features_out:
             raise RequestError(f"latents must have {self._n_features_out} columns, however, they have {z.shape[1]}")
-        generator = torch.Generator().manual_seed(as_seed(self._own(random_state)))
-        with generation.one_thread():
-            digits = [self.synthesizer_.model_.decode(part, 0, generator) for part in torch.from_numpy(z).split(2048)]
-        return self._rows(torch.cat(digits).numpy().astype(np.int8), as_seed(self._own(random_state)))
-
-    def _rows(self, digits: npt.NDArray[np.int8], seed: int) -> Any:
-        codes = Codes(digits, np.zeros(len(digits), np.int64))
-        table = self.synthesizer_.encoding_.decode(codes, np.random.default_rng(seed))
+        table = self.synthesizer_.learned_.decode(z, as_seed(self._own(random_state)))
         return self._like_input(tables.to_pandas(table))
 
     def _like_input(self, frame: pd.DataFrame) -> Any:
@@ -172,12 +161,8 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
 
     def score_samples(self, X: Any) -> npt.NDArray[np.float64]:
         """Return a lower bound (rows,) on log p(x) in nats, the class marginalised; x is coded in digits."""
-        check_is_fitted(self)
-        model, noise = self.synthesizer_.model_, self.synthesizer_.bound_noise()
-        shares = np.maximum(self.synthesizer_.encoding_.frequencies, 1e-12)
-        log_shares = torch.from_numpy(np.log(shares)).float().to(noise.device)
-        bounds = [model.log_evidence(batch, log_shares, noise) for batch in self._digits(X)]
-        return np.asarray(torch.cat(bounds).cpu().numpy(), np.float64)
+        codes = self._codes(X)
+        return self.synthesizer_.learned_.log_evidence(codes)
 
     def score(self, X: Any, y: Any = None) -> float:
         """Return the mean of `score_samples`, which `GridSearchCV` maximises."""
@@ -198,10 +183,6 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         tags.input_tags.categorical = True
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
-
-
-def _nothing(digits: torch.Tensor) -> torch.Tensor:
-    return torch.zeros(len(digits), dtype=torch.long, device=digits.device)
 
 
 def _free_name(names: list[str]) -> str:

@@ -1,0 +1,231 @@
+"""What is known once a table is learned, and all that can be asked of it. scikit-learn's faces stand on this."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Self, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import torch
+from pydantic import ValidationError
+from torch import Tensor
+
+from synthvae import artifact, generation
+from synthvae.encoding import Codes, TableEncoding
+from synthvae.errors import ArtifactError, ConfigurationError, RequestError, TableError
+from synthvae.generation import Request
+from synthvae.model import CVAE, ModelConfig
+from synthvae.schema import Schema, explain
+from synthvae.training import History, Progress, Record, TrainingConfig, train
+
+BOUND_DRAWS = 16  # draws of z for a bound on a likelihood
+BATCH_ROWS = 4096
+
+Config = TypeVar("Config", TrainingConfig, ModelConfig)
+
+
+@dataclass(frozen=True)
+class LearnedTable:
+    """A schema, the encoding of its columns, and the model of their codes.
+
+    Args:
+        schema: The schema of the table.
+        encoding: How its columns are coded.
+        model: The fitted model, in evaluation mode.
+        history: How training went.
+    """
+
+    schema: Schema
+    encoding: TableEncoding
+    model: CVAE
+    history: History
+
+    @classmethod
+    def learn(
+        cls,
+        table: pa.Table,
+        schema: Schema,
+        target: str | None,
+        model: ModelConfig,
+        training: TrainingConfig,
+        *,
+        seed: int,
+        device: torch.device,
+        progress: Progress | None = None,
+        min_class_rows: int = 2,
+    ) -> Self:
+        """Fit a model to a table.
+
+        Raises:
+            TableError: The table breaks the schema, or its target cannot be conditioned on.
+        """
+        if table.num_rows < 2:
+            raise TableError(f"a table must have at least 2 rows to be learned, however, it has {table.num_rows}")
+        table = schema.check(table)
+        encoding = TableEncoding.learn(table, schema, target, min_class_rows)
+        network = _build(encoding, model, seed).to(device)
+        history = train(network, encoding.encode(table), training, seed, progress)
+        return cls(schema, encoding, network, history)
+
+    @property
+    def has_classes(self) -> bool:
+        """Whether there is a target, of classes."""
+        return self.encoding.target is not None and self.encoding.target.classes is not None
+
+    def request(self, rows: int | Mapping[Any, int], seed: int) -> Request:
+        """Ask for a number of rows, or for a number of rows of each class named.
+
+        Raises:
+            RequestError: A class is unknown, or a number is negative.
+        """
+        if not isinstance(rows, Mapping):
+            return Request.total(_count(rows), self.encoding.frequencies, seed)
+        if self.encoding.target is None:
+            raise RequestError("classes can be asked for when there is a target, however, the model has none")
+        counts = [0] * self.encoding.conditions
+        for label, count in rows.items():
+            counts[self.encoding.target.index(label)] += _count(count)
+        return Request(tuple(counts), seed)
+
+    def each_class(self, rows: int) -> dict[Any, int]:
+        """The mapping that asks for `rows` of each class.
+
+        Raises:
+            RequestError: The target is continuous, or there is none.
+        """
+        target = self.encoding.target
+        if target is None or target.classes is None:
+            what = "there is no target" if target is None else f"{target.name!r} is continuous"
+            raise RequestError(f"`rows_per_class` needs a target of classes, however, {what}: ask for `rows`")
+        return dict.fromkeys(target.labels, rows)
+
+    def draw(self, request: Request, part: int) -> pa.Table:
+        """Return the rows of one part of a request."""
+        return generation.draw_part(self.model, self.encoding, request, part)
+
+    def sample(self, request: Request) -> pa.Table:
+        """Return all rows of a request."""
+        with generation.one_thread():
+            return pa.concat_tables([self.draw(request, part) for part in range(request.parts)])
+
+    def decode(self, z: npt.NDArray[np.float32], seed: int) -> pa.Table:
+        """Draw rows from p(x | z) for latents z (rows, L) of a model whose decoder is told no condition."""
+        generator = torch.Generator(device=self.device).manual_seed(seed)
+        with generation.one_thread():
+            parts = torch.from_numpy(z).to(self.device).split(generation.CHUNK_ROWS)
+            digits = torch.cat([self.model.decode(part, 0, generator) for part in parts])
+        codes = Codes(digits.cpu().numpy().astype(np.int8), np.zeros(len(z), np.int64))
+        return self.encoding.decode(codes, np.random.default_rng(seed))
+
+    def posterior_mean(self, codes: Codes) -> npt.NDArray[np.float64]:
+        """Return the means (rows, L) of q(z | x, y)."""
+        return _joined([self.model.posterior_mean(*batch) for batch in self._batches(codes)])
+
+    def log_likelihood(self, codes: Codes) -> npt.NDArray[np.float64]:
+        """Return a lower bound (rows,) on log p(x | y) in nats."""
+        noise = self._noise()
+        return _joined([self.model.log_likelihood(*batch, noise) for batch in self._batches(codes)])
+
+    def log_evidence(self, codes: Codes) -> npt.NDArray[np.float64]:
+        """Return a lower bound (rows,) on log p(x) in nats, the condition marginalised."""
+        noise = self._noise()
+        shares = np.maximum(self.encoding.frequencies, np.finfo(float).tiny)
+        log_shares = torch.from_numpy(np.log(shares)).float().to(self.device)
+        return _joined([self.model.log_evidence(digits, log_shares, noise) for digits, _ in self._batches(codes)])
+
+    def _noise(self) -> Tensor:
+        """Standard normal draws (S, L), the same for every row and call, in pairs of opposite sign."""
+        generator = torch.Generator().manual_seed(0)
+        half = torch.randn(BOUND_DRAWS // 2, self.model.config.latent_dim, generator=generator)
+        return torch.cat([half, -half]).to(self.device)
+
+    def _batches(self, codes: Codes) -> Iterator[tuple[Tensor, Tensor]]:
+        digits, labels = torch.from_numpy(codes.digits).to(self.device), torch.from_numpy(codes.labels).to(self.device)
+        return zip(digits.split(BATCH_ROWS), labels.split(BATCH_ROWS), strict=True)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return next(self.model.parameters()).device
+
+    @property
+    def fingerprint(self) -> str:
+        """One hash of all that the rows depend on."""
+        return artifact.fingerprint(self.encoding.model_dump(mode="json"), self.model.state_dict())
+
+    def page(self) -> dict[str, Any]:
+        """What a model's page says of it."""
+        return {
+            "schema": self.schema.model_dump(mode="json", exclude_defaults=True),
+            "encoding": self.encoding.model_dump(mode="json"),
+            "model": self.model.config.model_dump(mode="json"),
+            "history": asdict(self.history),
+            "ledger": None,
+        }
+
+    @classmethod
+    def from_page(
+        cls, page: Mapping[str, Any], weights: Mapping[str, Tensor], device: torch.device, source: str
+    ) -> Self:
+        """The inverse of `page`, which was read from `source`.
+
+        Raises:
+            ArtifactError: Page or weights do not describe a model.
+        """
+        try:
+            encoding = TableEncoding.model_validate(page["encoding"])
+            model = _build(encoding, ModelConfig(**page["model"]), 0)
+            model.load_state_dict(weights)
+            records = [Record(**record) for record in page["history"]["records"]]
+            history = History(**{**page["history"], "records": records})
+            return cls(Schema(**page["schema"]), encoding, model.to(device).eval(), history)
+        except (KeyError, TypeError, ValueError, RuntimeError, pa.ArrowException) as error:
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise ArtifactError(f"{source} does not describe a model ({reason}): restore it or fit again") from error
+
+
+def configure(kind: type[Config], parameters: Mapping[str, Any]) -> Config:
+    """Return a configuration of checked parameters.
+
+    Raises:
+        ConfigurationError: A parameter is outside its domain.
+    """
+    try:
+        return kind(**parameters)
+    except ValidationError as error:
+        raise ConfigurationError(explain(error)) from error
+
+
+def find_device(name: str) -> torch.device:
+    """The device that `name` means; "auto": a GPU if there is one.
+
+    Raises:
+        ConfigurationError: torch knows no such device.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        return torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigurationError(f"`device` must be one that torch can use, however, {name!r}: {reason}") from error
+
+
+def _build(encoding: TableEncoding, config: ModelConfig, seed: int) -> CVAE:
+    """An untrained model with weights from `seed`; the global generator is left as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return CVAE(encoding.layout.sizes, encoding.conditions, config)
+
+
+def _count(rows: Any) -> int:
+    if isinstance(rows, bool) or not isinstance(rows, (int, np.integer)) or rows < 0:
+        raise RequestError(f"a number of rows must be a whole number from 0, however, it is {rows!r}")
+    return int(rows)
+
+
+def _joined(batches: list[Tensor]) -> npt.NDArray[np.float64]:
+    return np.asarray(torch.cat(batches).cpu().numpy(), np.float64)

@@ -1,0 +1,101 @@
+"""The laws of the layout: spans partition the width, splitting and joining are inverse."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from synthvae.encoding import Layout
+from synthvae.encoding.layout import MAX_BASE, MAX_SINGLE, digit_sizes
+
+LEVELS = st.integers(0, 30) | st.integers(0, 2000) | st.integers(2000, 250_000)
+LAYOUTS = st.lists(LEVELS, min_size=1, max_size=8).map(
+    lambda levels: Layout.of({f"c{i}": n for i, n in enumerate(levels)})
+)
+
+
+def _some_states(levels: int, rng: np.random.Generator) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """The first and the last state, and some between."""
+    return np.concatenate([[0, max(levels - 1, 0)], rng.integers(0, max(levels, 1), 30)])
+
+
+@settings(deadline=None)
+@given(LEVELS)
+def test_digits_number_all_states_and_little_more(levels: int) -> None:
+    sizes = digit_sizes(levels)
+    assert math.prod(sizes) >= levels or levels == 0
+    assert all(size >= 2 for size in sizes)
+    assert max(sizes, default=0) <= max(MAX_SINGLE, MAX_BASE)
+    assert not sizes or math.prod(sizes[1:]) * (sizes[0] - 1) < levels
+
+
+@pytest.mark.parametrize(("levels", "digits"), [(0, 0), (1, 0), (2, 1), (24, 1), (25, 2), (1024, 2), (1025, 3)])
+def test_so_many_digits_for_so_many_levels(levels: int, digits: int) -> None:
+    assert len(digit_sizes(levels)) == digits
+
+
+@settings(deadline=None)
+@given(LAYOUTS)
+def test_spans_partition_the_width(layout: Layout) -> None:
+    positions = [i for span in layout.spans.values() for i in range(span.start, span.stop)]
+    assert positions == list(range(layout.width))
+    assert list(layout.spans) == list(layout.names)
+    assert [layout.sizes[span] for span in layout.spans.values()] == list(layout.digits)
+
+
+@settings(deadline=None)
+@given(LAYOUTS, st.integers(0, 99))
+def test_join_undoes_split(layout: Layout, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    states = [_some_states(levels, rng) for levels in layout.levels]
+    digits = layout.split(states)
+    assert digits.shape == (32, layout.width)
+    assert (digits >= 0).all()
+    assert (digits < np.array(layout.sizes, int)).all()
+    for before, after in zip(states, layout.join(digits), strict=True):
+        np.testing.assert_array_equal(before, after)
+
+
+@pytest.mark.parametrize("levels", [2, 24, 25, 101, 1024, 1025, 33_000])
+def test_every_state_has_digits_of_its_own(levels: int) -> None:
+    layout = Layout.of({"c": levels})
+    digits = layout.split([np.arange(levels)])
+    assert len(np.unique(digits, axis=0)) == levels
+
+
+@settings(deadline=None)
+@given(LAYOUTS, st.integers(0, 99))
+def test_any_digits_join_to_known_states(layout: Layout, seed: int) -> None:
+    digits = np.random.default_rng(seed).integers(0, layout.sizes, (50, layout.width))
+    for state, levels in zip(layout.join(digits), layout.levels, strict=True):
+        assert state.min() >= 0
+        assert state.max() <= max(levels - 1, 0)
+
+
+@settings(deadline=None)
+@given(LAYOUTS)
+def test_an_unknown_state_has_unknown_digits_only_in_its_column(layout: Layout) -> None:
+    states = [np.zeros(1, np.int64) for _ in layout.names]
+    for position, name in enumerate(layout.names):
+        unknown = [state - 1 if i == position else state for i, state in enumerate(states)]
+        digits = layout.split(unknown)[0]
+        expected = np.zeros(layout.width, int)
+        expected[layout.spans[name]] = -1
+        np.testing.assert_array_equal(digits, expected)
+
+
+def test_coarse_digits_come_first() -> None:
+    layout = Layout.of({"c": 1000})
+    coarse = layout.split([np.arange(1000)])[:, 0]
+    assert (np.diff(coarse) >= 0).all()
+
+
+@pytest.mark.parametrize(("names", "levels"), [(("a",), (1, 2)), (("a", "a"), (1, 2)), ((), (1,))])
+def test_a_layout_that_does_not_match_its_names_is_refused(names: tuple[str, ...], levels: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match="one count of levels for each distinct name"):
+        Layout(names, levels)

@@ -1,0 +1,333 @@
+"""The laws of a table's encoding, family of columns by family of columns, and its real uses."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn import datasets
+from strategies import FAMILIES, frames
+
+from synthvae import Column, Schema, tables
+from synthvae.encoding import Codes, TableEncoding
+from synthvae.encoding.numeric import NumericEncoding
+from synthvae.encoding.temporal import TemporalEncoding
+from synthvae.errors import TableError
+
+by_family = pytest.mark.parametrize("family", sorted(FAMILIES))
+law = settings(deadline=None, max_examples=20)
+SKLEARN = [datasets.load_breast_cancer, datasets.load_wine, datasets.load_diabetes, datasets.load_iris]
+
+
+def _learn(source: Any, schema: Schema | None = None, target: str | None = None) -> tuple[pa.Table, TableEncoding]:
+    schema = schema or Schema.infer(source)
+    table = schema.check(tables.read(source))
+    return table, TableEncoding.learn(table, schema, target)
+
+
+def _decode(encoding: TableEncoding, codes: Codes, seed: int = 0) -> pa.Table:
+    return encoding.decode(codes, np.random.default_rng(seed))
+
+
+def _random_codes(encoding: TableEncoding, rows: int, seed: int = 0) -> Codes:
+    """Any digits within their sizes, also combinations that no value has."""
+    rng = np.random.default_rng(seed)
+    digits = rng.integers(0, encoding.layout.sizes, (rows, encoding.layout.width)).astype(np.int8)
+    return Codes(digits, rng.integers(0, encoding.conditions, rows))
+
+
+def _numeric(encoding: TableEncoding, name: str) -> NumericEncoding | None:
+    """The numeric part of a column's encoding, if it has one."""
+    column = encoding.columns.get(name)
+    if isinstance(column, TemporalEncoding):
+        return column.steps
+    return column if isinstance(column, NumericEncoding) else None
+
+
+def _is_exact(encoding: TableEncoding, name: str) -> bool:
+    """Whether every state of a column means one value."""
+    if name not in encoding.columns or encoding.columns[name].kind == "categorical":
+        return True
+    numeric = _numeric(encoding, name)
+    return numeric is not None and all(len(cell) == 1 for cell in numeric.cells)
+
+
+def _assert_same_where_exact(encoding: TableEncoding, before: pa.Table, after: pa.Table) -> None:
+    for name in before.column_names:
+        if _is_exact(encoding, name):
+            assert after.column(name).to_pylist() == before.column(name).to_pylist(), name
+
+
+def _nulls(table: pa.Table) -> list[list[bool]]:
+    return [column.is_null().to_pylist() for column in table.columns]
+
+
+@by_family
+@law
+@given(st.data())
+def test_few_values_come_back_exactly(family: str, data: st.DataObject) -> None:
+    table, encoding = _learn(data.draw(frames(family)))
+    _assert_same_where_exact(encoding, table, _decode(encoding, encoding.encode(table)))
+
+
+@by_family
+@law
+@given(st.data())
+def test_missing_stays_missing(family: str, data: st.DataObject) -> None:
+    table, encoding = _learn(data.draw(frames(family)))
+    assert _nulls(_decode(encoding, encoding.encode(table))) == _nulls(table)
+
+
+@by_family
+@law
+@given(st.data(), st.sampled_from([0, 1, 30]))
+def test_decoded_tables_have_the_schema_and_dtypes_learned(family: str, data: st.DataObject, rows: int) -> None:
+    frame = data.draw(frames(family))
+    table, encoding = _learn(frame)
+    decoded = _decode(encoding, _random_codes(encoding, rows))
+    assert decoded.schema.equals(table.schema, check_metadata=True)
+    pd.testing.assert_series_equal(tables.to_pandas(decoded).dtypes, frame.dtypes)
+
+
+@by_family
+@law
+@given(st.data())
+def test_any_codes_decode_into_the_domain(family: str, data: st.DataObject) -> None:
+    frame = data.draw(frames(family))
+    table, encoding = _learn(frame)
+    decoded = _decode(encoding, _random_codes(encoding, 60))
+    Schema.infer(frame).check(decoded)
+    for name in table.column_names:
+        if _is_exact(encoding, name) and not pa.types.is_dictionary(table.schema.field(name).type):
+            assert set(decoded.column(name).to_pylist()) <= set(table.column(name).to_pylist()), name
+
+
+@by_family
+@law
+@given(st.data())
+def test_encoding_what_was_decoded_stays_within_rounding(family: str, data: st.DataObject) -> None:
+    table, encoding = _learn(data.draw(frames(family)))
+    codes = encoding.encode(table)
+    assert (codes.digits >= 0).all()
+    assert (codes.digits < np.array(encoding.layout.sizes, int)).all()
+    again = encoding.encode(_decode(encoding, codes))
+    before, after = (encoding.layout.join(each.digits) for each in (codes, again))
+    for name, old, new in zip(encoding.layout.names, before, after, strict=True):
+        numeric = _numeric(encoding, name)
+        if numeric is None or _is_exact(encoding, name):
+            np.testing.assert_array_equal(old, new, name)
+        else:
+            _assert_cells_touch(numeric, old, new, _float_width(table.schema.field(name).type))
+
+
+def _float_width(kind: pa.DataType) -> float:
+    return float(np.finfo(kind.to_pandas_dtype()).eps) if pa.types.is_floating(kind) else float(np.finfo(float).eps)
+
+
+def _assert_cells_touch(
+    numeric: NumericEncoding, old: npt.NDArray[np.int64], new: npt.NDArray[np.int64], epsilon: float
+) -> None:
+    """The cell of a value and that of its decoded self overlap, but for rounding to the stated decimals."""
+    present = old < len(numeric.cells)
+    np.testing.assert_array_equal(old[~present], new[~present])
+    tops, bottoms = (np.array([cell[end] for cell in numeric.cells]) for end in (-1, 0))
+    unit = 0.0 if numeric.decimals is None else 10.0**-numeric.decimals
+    slack = unit + 4 * epsilon * np.abs(tops[old[present]])
+    assert (bottoms[new[present]] <= tops[old[present]] + slack).all()
+    assert (tops[new[present]] >= bottoms[old[present]] - slack).all()
+
+
+@by_family
+@law
+@given(st.data())
+def test_numbers_are_drawn_near_what_they_were(family: str, data: st.DataObject) -> None:
+    """A decoded number lies inside the cell that the original fell into, up to half a unit of its last decimal."""
+    table, encoding = _learn(data.draw(frames(family)))
+    codes = encoding.encode(table)
+    decoded = _decode(encoding, codes, seed=1)
+    for name, states in zip(encoding.layout.names, encoding.layout.join(codes.digits), strict=True):
+        column = encoding.columns[name]
+        if isinstance(column, NumericEncoding) and pa.types.is_floating(table.schema.field(name).type):
+            for values in (table.column(name), decoded.column(name)):
+                _assert_inside_cells(column, states, values)
+
+
+def _assert_inside_cells(numeric: NumericEncoding, states: npt.NDArray[np.int64], values: pa.ChunkedArray) -> None:
+    present = states < len(numeric.cells)
+    numbers = values.to_numpy().astype(float)[present]
+    tops, bottoms = (np.array([cell[end] for cell in numeric.cells])[states[present]] for end in (-1, 0))
+    unit = 0.0 if numeric.decimals is None else 10.0**-numeric.decimals
+    slack = unit / 2 * (1 + 1e-9) + 4 * _float_width(values.type) * np.abs(numbers)
+    assert (numbers <= tops + slack).all()
+    assert (numbers >= bottoms - slack).all()
+
+
+@law
+@given(frames(), st.integers(0, 9))
+def test_json_keeps_the_encoding(frame: pd.DataFrame, seed: int) -> None:
+    table, encoding = _learn(frame)
+    again = TableEncoding.model_validate_json(encoding.model_dump_json())
+    assert again == encoding
+    np.testing.assert_array_equal(again.encode(table).digits, encoding.encode(table).digits)
+    codes = _random_codes(encoding, 20, seed)
+    assert _decode(again, codes, seed).equals(_decode(encoding, codes, seed))
+
+
+@law
+@given(frames(), st.integers(0, 9))
+def test_the_same_seed_draws_the_same_rows(frame: pd.DataFrame, seed: int) -> None:
+    _, encoding = _learn(frame)
+    codes = _random_codes(encoding, 20, seed)
+    assert _decode(encoding, codes, seed).equals(_decode(encoding, codes, seed))
+
+
+@law
+@given(frames(max_columns=5))
+def test_digits_belong_to_columns_as_the_layout_says(frame: pd.DataFrame) -> None:
+    """Encoding a column alone gives the digits of its span."""
+    _, encoding = _learn(frame)
+    digits = encoding.encode(tables.read(frame)).digits
+    assert digits.shape == (len(frame), encoding.layout.width)
+    for name, span in encoding.layout.spans.items():
+        _, alone = _learn(frame[[name]])
+        np.testing.assert_array_equal(alone.encode(tables.read(frame[[name]])).digits, digits[:, span])
+
+
+@pytest.mark.parametrize("load", SKLEARN)
+@pytest.mark.parametrize("with_target", [True, False])
+def test_real_tables_survive(load: Any, *, with_target: bool) -> None:
+    frame = load(as_frame=True).frame
+    table, encoding = _learn(frame, target="target" if with_target else None)
+    decoded = _decode(encoding, encoding.encode(table))
+    assert decoded.schema.equals(table.schema, check_metadata=True)
+    Schema.infer(frame).check(decoded)
+    _assert_same_where_exact(encoding, table, decoded)
+    result = tables.to_pandas(decoded)
+    pd.testing.assert_series_equal(result.dtypes, frame.dtypes)
+    assert (result.corrwith(frame, method="spearman") > 0.97).all()  # a bin is narrow
+
+
+@pytest.mark.parametrize("load", SKLEARN)
+def test_real_tables_keep_their_decimals(load: Any) -> None:
+    frame = load(as_frame=True).frame
+    _, encoding = _learn(frame)
+    result = tables.to_pandas(_decode(encoding, _random_codes(encoding, 500)))
+    for column in Schema.infer(frame).columns:
+        if column.decimals is not None:
+            np.testing.assert_array_equal(result[column.name], result[column.name].round(column.decimals))
+
+
+def test_a_class_target_is_the_condition_and_no_digit() -> None:
+    frame = pd.DataFrame({"x": [1, 2, 3] * 4, "y": ["a", "b", "b"] * 4})
+    table, encoding = _learn(frame, target="y")
+    codes = encoding.encode(table)
+    assert encoding.layout.names == ("x",)
+    assert codes.labels.tolist() == [0, 1, 1] * 4
+    assert encoding.frequencies.tolist() == pytest.approx([1 / 3, 2 / 3])
+    assert _decode(encoding, codes).equals(table)
+
+
+def test_every_class_asked_for_is_the_class_decoded() -> None:
+    frame = pd.DataFrame({"x": [1, 2] * 10, "y": pd.Categorical(["no", "yes"] * 10, categories=["yes", "no", "?"])})
+    _, encoding = _learn(frame, target="y")
+    for label, name in enumerate(encoding.target.labels if encoding.target else []):
+        codes = Codes(np.zeros((5, encoding.layout.width), np.int8), np.full(5, label))
+        assert _decode(encoding, codes).column("y").to_pylist() == [name] * 5
+
+
+def test_a_continuous_target_comes_first_and_keeps_its_values() -> None:
+    frame = pd.DataFrame({"x": np.arange(400) % 3, "y": np.random.default_rng(0).normal(size=400).round(3)})
+    table, encoding = _learn(frame, target="y")
+    assert encoding.layout.names[0] == "y"
+    labels = encoding.encode(table).labels
+    order = np.argsort(frame["y"].to_numpy())
+    assert (np.diff(labels[order]) >= 0).all()
+    assert encoding.conditions == len(np.unique(labels)) > 1
+
+
+@pytest.mark.parametrize("target", [pa.array(["a", "b", None]), pa.array([0.25, float("nan"), 0.75])])
+def test_a_target_without_a_label_is_refused(target: pa.Array) -> None:
+    table = pa.table({"x": list(range(3)) * 50, "y": pa.concat_arrays([target] * 50)})
+    with pytest.raises(TableError, match=r"target 'y': every row must have a label.*50 of 150"):
+        _learn(table, target="y")
+
+
+def test_a_class_with_one_row_is_refused_by_name() -> None:
+    with pytest.raises(TableError, match=r"target 'y': each class must have at least 2 rows.*'rare'"):
+        _learn(pd.DataFrame({"x": [1, 2, 3], "y": ["a", "a", "rare"]}), target="y")
+
+
+def test_columns_are_matched_by_name_when_encoding() -> None:
+    frame = pd.DataFrame({"x": [1, 2, 2], "y": ["a", "b", "a"]})
+    table, encoding = _learn(frame)
+    np.testing.assert_array_equal(encoding.encode(table.select(["y", "x"])).digits, encoding.encode(table).digits)
+
+
+def test_a_category_never_seen_is_refused_by_name() -> None:
+    _, encoding = _learn(pd.DataFrame({"city": ["Ulm", "Bonn"]}))
+    with pytest.raises(TableError, match=r"column 'city': a category must have been seen.*'Rom' was not \(2 rows\)"):
+        encoding.encode(tables.read(pd.DataFrame({"city": ["Ulm", "Rom", "Rom"]})))
+
+
+@pytest.mark.parametrize("column", [["a", "b"], [1, 2], [0.5, 1.5], [False, True]])
+def test_missing_that_was_never_seen_is_unknown(column: list[Any]) -> None:
+    table, encoding = _learn(pa.table({"x": column}))
+    gap = pa.table({"x": pa.array([*column, None], table.schema.field("x").type)})
+    assert encoding.encode(gap).digits[:, 0].tolist() == [0, 1, -1]
+
+
+def test_numbers_beyond_those_seen_take_the_nearest_cell() -> None:
+    _, encoding = _learn(pd.DataFrame({"x": np.arange(1000) % 200}))
+    codes = encoding.encode(tables.read(pd.DataFrame({"x": [-(10**9), 10**9]})))
+    assert _decode(encoding, codes).column("x").to_pylist() == [pytest.approx(0, abs=6), pytest.approx(199, abs=6)]
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32", "Float64", "double[pyarrow]"])
+def test_an_infinity_is_refused_by_name(dtype: str) -> None:
+    frame = pd.DataFrame({"rate": pd.Series([0.5, np.inf], dtype=dtype)})
+    with pytest.raises(TableError, match="column 'rate': values must be finite"):
+        _learn(frame)
+    with pytest.raises(TableError, match="column 'rate': values must be finite"):
+        _learn(frame, Schema(columns=[Column(name="rate", kind="continuous")]))
+
+
+def test_a_table_of_constants_has_no_digits() -> None:
+    table, encoding = _learn(pd.DataFrame({"a": [1, 1], "b": ["x", "x"]}))
+    codes = encoding.encode(table)
+    assert codes.digits.shape == (2, 0)
+    assert _decode(encoding, codes).equals(table)
+
+
+POLARS = {
+    "texts": pl.Series(["x", None, "y"]),
+    "categorical": pl.Series(["x", None, "y"], dtype=pl.Categorical),
+    "enum": pl.Series(["x", None, "y"], dtype=pl.Enum(["y", "x", "z"])),
+    "integers": pl.Series([1, None, 3], dtype=pl.Int16),
+    "floats": pl.Series([0.5, None, 1.25]),
+    "booleans": pl.Series([True, None, False]),
+    "dates": pl.Series([dt.date(2020, 1, 1), None, dt.date(2020, 2, 2)]),
+    "datetimes": pl.Series([dt.date(2020, 1, 1), None, dt.date(2020, 2, 2)]).cast(pl.Datetime("us", "UTC")),
+    "decimals": pl.Series(["1.50", None, "2.25"]).str.to_decimal(scale=2),
+    "nothing": pl.Series([None, None, None]),
+}
+
+
+@pytest.mark.parametrize("kind", sorted(POLARS))
+def test_polars_columns_come_back(kind: str) -> None:
+    table, encoding = _learn(POLARS[kind].to_frame("x"))
+    decoded = _decode(encoding, encoding.encode(table))
+    assert decoded.schema.equals(table.schema, check_metadata=True)
+    assert decoded.column("x").to_pylist() == table.column("x").to_pylist()
+
+
+def test_polars_texts_may_repeat_without_gaps() -> None:
+    table, encoding = _learn(pl.DataFrame({"x": ["a", "b"] * 20, "y": ["u", "v"] * 20}), target="y")
+    assert _decode(encoding, encoding.encode(table)).equals(table)

@@ -1,0 +1,252 @@
+"""Laws of prior, posterior and bound: closed forms against torch's own, bounds against integrals on a grid."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from typing import Any, get_args
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from torch.distributions import Normal, kl_divergence
+
+from synthvae.model import CVAE, ModelConfig
+from synthvae.model.cvae import DecoderName, PriorName
+from synthvae.model.priors import Prior
+
+SIZES = (2, 3, 2)
+CONDITIONS = 3
+GRID = torch.linspace(-14, 14, 4001, dtype=torch.float64)[:, None]
+DECODERS: tuple[DecoderName, ...] = get_args(DecoderName)
+PRIORS: tuple[PriorName, ...] = get_args(PriorName)
+kinds = pytest.mark.parametrize(("decoder", "prior"), list(itertools.product(DECODERS, PRIORS)))
+
+
+def build(decoder: DecoderName, prior: PriorName, latent: int = 1) -> CVAE:
+    """A tiny model with every parameter away from where it starts."""
+    config = ModelConfig(decoder=decoder, prior=prior, latent_dim=latent, width=6, hidden=4)
+    with torch.random.fork_rng():
+        torch.manual_seed(4)
+        model = CVAE(SIZES, CONDITIONS, config)
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.add_(0.5 * torch.randn_like(parameter))
+    return model.double().eval()
+
+
+def rows(seed: int = 0, count: int = 8) -> tuple[Tensor, Tensor]:
+    rng = np.random.default_rng(seed)
+    digits = np.stack([rng.integers(0, size, count) for size in SIZES], 1).astype(np.int8)
+    return torch.from_numpy(digits), torch.from_numpy(rng.integers(0, CONDITIONS, count))
+
+
+def combinations() -> Tensor:
+    return torch.tensor(list(itertools.product(*map(range, SIZES))), dtype=torch.int8)
+
+
+def normal(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+@torch.no_grad()
+def exact(model: CVAE, digits: Tensor, labels: Tensor) -> Tensor:
+    """log p(x | y) (B,) of a model with one latent dimension: the integral over z on a grid."""
+    out = []
+    for row, label in zip(digits, labels, strict=True):
+        y = label.expand(len(GRID))
+        likelihood = model.decoder.log_prob(row.expand(len(GRID), -1), GRID, model.seen(y)).sum(0)
+        joint = likelihood + model.prior.log_prob(GRID, y)
+        out.append(joint.logsumexp(0) + math.log(float(GRID[1] - GRID[0])))
+    return torch.stack(out)
+
+
+@torch.no_grad()
+def log_weights(model: CVAE, digits: Tensor, labels: Tensor, noise: Tensor) -> Tensor:
+    """log p(x, z | y) - log q(z | x, y) (S, B), z drawn with `noise` (S, 1)."""
+    mean, log_variance = model.encoder(digits, model.seen(labels))
+    posterior: Any = Normal(mean, (0.5 * log_variance).exp())
+    z = mean + noise[:, None] * posterior.scale  # (S, B, 1)
+    entropy = posterior.log_prob(z).sum(2)
+    labels, z = labels.repeat(len(noise)), z.flatten(0, 1)
+    joint = model.decoder.log_prob(digits.repeat(len(noise), 1), z, model.seen(labels)).sum(0)
+    weights: Tensor = (joint + model.prior.log_prob(z, labels)).view(len(noise), len(digits)) - entropy
+    return weights
+
+
+def prior_of(*, learned: bool) -> Prior:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        prior = Prior(CONDITIONS, 2, learned=learned)
+        if learned:
+            torch.nn.init.normal_(prior.log_variance)
+    return prior.double()
+
+
+def distribution(prior: Prior, labels: Tensor) -> Any:  # torch's distributions are half typed
+    return Normal(prior.mean[labels].detach(), (0.5 * prior.log_variance[labels]).exp().detach())
+
+
+either = pytest.mark.parametrize("learned", [False, True])
+
+
+@either
+def test_kl_is_the_closed_form_and_never_negative(*, learned: bool) -> None:
+    prior, labels = prior_of(learned=learned), torch.arange(60) % CONDITIONS
+    mean, log_variance = 2 * normal(60, 2), 2 * normal(60, 2, seed=1)
+    found = prior.kl(mean, log_variance, labels).detach()
+    torch.testing.assert_close(
+        found, kl_divergence(Normal(mean, (0.5 * log_variance).exp()), distribution(prior, labels))
+    )
+    assert (found >= 0).all()
+
+
+@either
+def test_kl_of_the_prior_from_itself_is_nothing(*, learned: bool) -> None:
+    prior, labels = prior_of(learned=learned), torch.arange(CONDITIONS)
+    found = prior.kl(prior.mean[labels], prior.log_variance[labels], labels)
+    assert float(found.detach().abs().max()) < 1e-12
+
+
+@either
+def test_kl_is_what_draws_say(*, learned: bool) -> None:
+    prior, labels = prior_of(learned=learned), torch.tensor([1])
+    mean, log_variance = normal(1, 2, seed=2), normal(1, 2, seed=3)
+    posterior: Any = Normal(mean, (0.5 * log_variance).exp())
+    z = mean + normal(200_000, 2, seed=4) * posterior.scale
+    terms = posterior.log_prob(z).sum(1) - prior.log_prob(z, labels.expand(len(z))).detach()
+    error = float(terms.std()) / len(terms) ** 0.5
+    assert abs(float(prior.kl(mean, log_variance, labels).detach().sum() - terms.mean())) < 4.5 * error
+
+
+@either
+def test_the_prior_is_torchs_normal(*, learned: bool) -> None:
+    prior, labels = prior_of(learned=learned), torch.arange(30) % CONDITIONS
+    z = normal(30, 2)
+    expected = distribution(prior, labels).log_prob(z).sum(1)
+    torch.testing.assert_close(prior.log_prob(z, labels).detach(), expected)
+
+
+@either
+def test_draws_of_the_prior_have_its_moments(*, learned: bool) -> None:
+    prior = prior_of(learned=learned)
+    labels = torch.full((100_000,), 2)
+    drawn, stated = prior.draw(normal(100_000, 2), labels).detach(), distribution(prior, labels[:1])
+    torch.testing.assert_close(drawn.mean(0), stated.mean[0], atol=0.03, rtol=0.02)
+    torch.testing.assert_close(drawn.std(0), stated.stddev[0], atol=0.0, rtol=0.02)
+
+
+@kinds
+def test_every_parameter_gets_a_gradient(decoder: DecoderName, prior: PriorName) -> None:
+    model = build(decoder, prior, latent=2)
+    digits, labels = rows(count=64)
+    terms = model.elbo(digits, labels, normal(64, 2))
+    torch.autograd.backward(-(terms.reconstruction - terms.kl.sum(1)).mean())
+    without = [name for name, p in model.named_parameters() if p.grad is None or not p.grad.any()]
+    assert without == []
+
+
+@kinds
+def test_the_gradient_is_that_of_finite_differences(decoder: DecoderName, prior: PriorName) -> None:
+    model = build(decoder, prior, latent=2)
+    digits, labels = rows()
+    noise, step = normal(len(labels), 2), 1e-6
+
+    def bound() -> Tensor:
+        terms = model.elbo(digits, labels, noise)
+        return (terms.reconstruction - terms.kl.sum(1)).mean()
+
+    torch.autograd.backward(bound())
+    for parameter in model.parameters():
+        assert parameter.grad is not None
+        direction = normal(*parameter.shape, seed=7)
+        slope = float((parameter.grad * direction).sum())
+        with torch.no_grad():
+            ends = [float(bound()) for move in (step, -2 * step) if parameter.add_(move * direction) is not None]
+            parameter.add_(step * direction)
+        assert (ends[0] - ends[1]) / (2 * step) == pytest.approx(slope, rel=1e-5, abs=1e-7)
+
+
+@kinds
+def test_the_probabilities_of_all_rows_sum_to_one(decoder: DecoderName, prior: PriorName) -> None:
+    model, everything = build(decoder, prior), combinations()
+    for label in range(CONDITIONS):
+        total = exact(model, everything, torch.full((len(everything),), label)).exp().sum()
+        assert float(total) == pytest.approx(1.0, abs=1e-9)
+
+
+@kinds
+def test_each_bound_is_tighter_and_none_is_passed(decoder: DecoderName, prior: PriorName) -> None:
+    """By Jensen's inequality, on the same draws: ELBO < importance-weighted bound of 5 < of 50 draws <= log p."""
+    model = build(decoder, prior)
+    digits, labels = rows()
+    weights = log_weights(model, digits, labels, normal(20_000, 1, seed=5))
+    bounds = [(weights.view(-1, k, len(labels)).logsumexp(1) - math.log(k)) for k in (1, 5, 50)]
+    elbo, few, many = (bound.mean(0) for bound in bounds)
+    error = 4.5 * bounds[2].std(0) / len(bounds[2]) ** 0.5
+    assert (elbo < few).all()
+    assert (few < many).all()
+    assert (many <= exact(model, digits, labels) + error).all()
+
+
+@kinds
+def test_the_elbo_is_the_mean_log_weight(decoder: DecoderName, prior: PriorName) -> None:
+    """Its KL is in closed form, the weights' is drawn: they agree on average, and neither passes the truth."""
+    model = build(decoder, prior)
+    digits, labels = rows()
+    noise = midpoints(500)
+    found = model.log_likelihood(digits, labels, noise)
+    expected = log_weights(model, digits, labels, noise).mean(0)
+    torch.testing.assert_close(found, expected, atol=2e-3, rtol=0)
+    assert (found <= exact(model, digits, labels) + 1e-3).all()
+
+
+def midpoints(count: int) -> Tensor:
+    """Draws (count, 1) that integrate nearly exactly: one from the middle of each quantile, of variance 1."""
+    uniform = (torch.arange(count, dtype=torch.float64) + 0.5) / count
+    standard: Any = Normal(torch.zeros(1).double(), torch.ones(1).double())
+    draws: Tensor = standard.icdf(uniform[:, None])
+    return draws / draws.square().mean().sqrt()
+
+
+@pytest.mark.parametrize("decoder", DECODERS)
+def test_the_evidence_is_bounded_by_the_integral(decoder: DecoderName) -> None:
+    model, digits = build(decoder, "class_normal"), combinations()
+    frequencies = torch.tensor([0.2, 0.5, 0.3], dtype=torch.float64).log()
+    by_class = [exact(model, digits, torch.full((len(digits),), c)) + frequencies[c] for c in range(CONDITIONS)]
+    truth = torch.stack(by_class).logsumexp(0)
+    found = model.log_evidence(digits, frequencies, midpoints(500))
+    assert float(truth.exp().sum()) == pytest.approx(1.0, abs=1e-9)
+    assert (found <= truth + 1e-3).all()
+    conditional = [model.log_likelihood(digits, torch.full((len(digits),), c), midpoints(500)) for c in range(3)]
+    mixed = (torch.stack(conditional) + frequencies[:, None]).amax(0)
+    assert (found >= mixed - 1e-3).all()  # one class alone is a part of the evidence
+
+
+@kinds
+def test_samples_follow_the_integrated_distribution(decoder: DecoderName, prior: PriorName) -> None:
+    model, everything, draws = build(decoder, prior), combinations(), 100_000
+    single = build(decoder, prior).float()
+    drawn = single.sample(1, draws, torch.Generator().manual_seed(0)).numpy()
+    place = np.ravel_multi_index(tuple(drawn.T), SIZES)
+    counts = torch.from_numpy(np.bincount(place, minlength=len(everything)))
+    expected = draws * exact(model, everything, torch.ones(len(everything), dtype=torch.long)).exp()
+    statistic, freedom = float(((counts - expected).square() / expected).sum()), len(everything) - 1
+    assert statistic < freedom + 4.5 * (2 * freedom) ** 0.5
+
+
+def test_only_the_prior_is_told_the_class_of_a_class_normal_model() -> None:
+    model, (digits, labels) = build("autoregressive", "class_normal"), rows()
+    other = (labels + 1) % CONDITIONS
+    assert torch.equal(model.posterior_mean(digits, labels), model.posterior_mean(digits, other))
+    bounds = [model.log_likelihood(digits, told, normal(2, 1)) for told in (labels, other)]
+    assert not torch.equal(*bounds)
+
+
+@kinds
+def test_a_row_does_not_depend_on_the_rows_beside_it(decoder: DecoderName, prior: PriorName) -> None:
+    model, (digits, labels) = build(decoder, prior, latent=2), rows()
+    together = model.log_likelihood(digits, labels, normal(3, 2))
+    alone = [model.log_likelihood(digits[i : i + 1], labels[i : i + 1], normal(3, 2)) for i in range(len(labels))]
+    torch.testing.assert_close(together, torch.cat(alone))

@@ -1,0 +1,358 @@
+"""Laws of the training loop, and what a fit refuses."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from contextlib import nullcontext
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from synthvae import Synthesizer
+from synthvae.encoding import Codes
+from synthvae.errors import ConfigurationError, TableError
+from synthvae.model import CVAE, ModelConfig
+from synthvae.training import TrainingConfig, held_out, log_frequencies, schedule, train
+
+SIZES = (3, 4, 2)
+SEED = 5
+HARMFUL = TrainingConfig(max_steps=400, patience=1000, validation_fraction=0.3, learning_rate=0.02, batch_size=32)
+
+
+def codes(rows: int = 90, seed: int = 0) -> Codes:
+    """Rows whose digits hang together, in two classes of unlike size."""
+    rng = np.random.default_rng(seed)
+    first = rng.integers(0, 3, rows)
+    digits = np.stack([first, (first + rng.integers(0, 2, rows)) % 4, rng.integers(0, 2, rows)], 1)
+    return Codes(digits.astype(np.int8), (rng.random(rows) < 0.3).astype(np.int64))
+
+
+def noise_only(rows: int = 60) -> Codes:
+    """Rows in which there is nothing to learn, so that learning on harms."""
+    rng = np.random.default_rng(1)
+    return Codes(np.stack([rng.integers(0, size, rows) for size in SIZES], 1).astype(np.int8), np.zeros(rows, np.int64))
+
+
+def build(dropout: float = 0.0, width: int = 16) -> CVAE:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return CVAE(SIZES, 2, ModelConfig(latent_dim=2, width=width, hidden=8, dropout=dropout))
+
+
+def weights(model: CVAE) -> list[Tensor]:
+    return [parameter.detach().clone() for parameter in model.parameters()]
+
+
+def same(left: list[Tensor], right: list[Tensor]) -> bool:
+    return all(torch.equal(a, b) for a, b in zip(left, right, strict=True))
+
+
+def finite(model: CVAE) -> bool:
+    return all(bool(parameter.isfinite().all()) for parameter in model.parameters())
+
+
+@torch.no_grad()
+def bound(model: CVAE, table: Codes, fraction: float) -> float:
+    """The held-out ELBO in nats per row, measured anew."""
+    held = held_out(table.labels, fraction, np.random.default_rng(SEED))
+    digits, labels = torch.from_numpy(table.digits)[held], torch.from_numpy(table.labels)[held]
+    noise = torch.randn(len(labels), 2, generator=torch.Generator().manual_seed(0))
+    terms = model.elbo(digits, labels, noise)
+    return float(terms.reconstruction.mean() - terms.kl.sum(1).mean())
+
+
+def stop_at(step: int) -> Callable[[int, int, float], None]:
+    def progress(done: int, _last: int, _loss: float) -> None:
+        if done == step:
+            raise KeyboardInterrupt
+
+    return progress
+
+
+def test_the_same_seed_gives_the_same_weights() -> None:
+    first, again, other = (build(dropout=0.2) for _ in range(3))
+    config = TrainingConfig(max_steps=40)
+    histories = [train(m, codes(), config, seed) for m, seed in ((first, SEED), (again, SEED), (other, SEED + 1))]
+    assert same(weights(first), weights(again))
+    assert histories[0] == histories[1]
+    assert not same(weights(first), weights(other))
+
+
+@pytest.mark.parametrize("progress", [None, stop_at(3)])
+def test_the_global_generators_stay_as_they_are(progress: Any) -> None:
+    torch.manual_seed(11)
+    before, numbers = torch.get_rng_state(), str(np.random.get_state())  # noqa: NPY002
+    train(build(dropout=0.2), codes(), TrainingConfig(max_steps=10), SEED, progress)
+    assert torch.equal(before, torch.get_rng_state())
+    assert str(np.random.get_state()) == numbers  # noqa: NPY002
+
+
+def test_the_global_state_does_not_reach_the_weights() -> None:
+    first, again = build(dropout=0.2), build(dropout=0.2)
+    torch.manual_seed(1)
+    train(first, codes(), TrainingConfig(max_steps=10), SEED)
+    torch.manual_seed(2)
+    train(again, codes(), TrainingConfig(max_steps=10), SEED)
+    assert same(weights(first), weights(again))
+
+
+@pytest.mark.parametrize("progress", [None, stop_at(3)])
+@pytest.mark.parametrize("batch", [8, 512])
+def test_the_number_of_threads_is_restored(batch: int, progress: Any) -> None:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        train(build(), codes(1000), TrainingConfig(max_steps=5, batch_size=batch), SEED, progress)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(threads)
+
+
+def test_it_learns_what_digits_say_of_each_other() -> None:
+    """Its bound passes what independent digits could reach at best, the sum of their entropies."""
+    model, table = build(), codes(2000)
+    train(model, table, TrainingConfig(max_steps=300), SEED)
+    shares = [np.bincount(table.digits[:, j], minlength=size) / 2000 for j, size in enumerate(SIZES)]
+    assert bound(model, table, 0.1) > sum(float((share * np.log(share)).sum()) for share in shares) + 0.1
+
+
+@pytest.mark.parametrize("patience", [2, 1000])
+def test_the_best_weights_are_kept_not_the_last(patience: int) -> None:
+    model, table = build(width=64), noise_only()
+    history = train(model, table, HARMFUL.model_copy(update={"patience": patience}), SEED)
+    looks = {record.step: record.validation for record in history.records}
+    best = max(looks.values())
+    assert looks[history.best_step] == best
+    assert bound(model, table, 0.3) == pytest.approx(best, abs=1e-4)
+    assert bound(model, table, 0.3) > history.records[-1].validation + 0.01
+    assert history.stopped == ("early" if patience == 2 else "finished")
+    assert (history.records[-1].step == 400) == (patience == 1000)
+    assert not model.training
+
+
+def test_early_stopping_waits_for_patience() -> None:
+    history = train(build(width=64), noise_only(), HARMFUL.model_copy(update={"patience": 3}), SEED)
+    steps = [record.step for record in history.records]
+    assert len(steps) - 1 - steps.index(history.best_step) == 3
+
+
+def test_ctrl_c_keeps_the_best_weights() -> None:
+    model, table = build(width=64), noise_only()
+    history = train(model, table, HARMFUL, SEED, stop_at(321))
+    assert history.stopped == "interrupted"
+    assert max(record.step for record in history.records) == 320
+    assert bound(model, table, 0.3) == pytest.approx(max(r.validation for r in history.records), abs=1e-4)
+    assert not model.training
+
+
+def test_ctrl_c_before_the_first_look_leaves_a_model() -> None:
+    model = build()
+    history = train(model, codes(), TrainingConfig(max_steps=400), SEED, stop_at(1))
+    assert (history.stopped, history.records) == ("interrupted", [])
+    assert finite(model)
+    assert not model.training
+
+
+def test_other_errors_are_not_swallowed() -> None:
+    def progress(*_: Any) -> None:
+        raise RuntimeError("mine")
+
+    threads = torch.get_num_threads()
+    with pytest.raises(RuntimeError, match="mine"):
+        train(build(), codes(), TrainingConfig(max_steps=5), SEED, progress)
+    assert torch.get_num_threads() == threads
+
+
+def test_weights_that_are_no_numbers_are_never_the_best() -> None:
+    """A run that diverges after a good look must end with the good weights."""
+    model, table = build(), codes()
+
+    def poison(done: int, _last: int, _loss: float) -> None:
+        if done == 150:
+            with torch.no_grad():
+                next(iter(model.parameters())).fill_(math.nan)
+
+    train(model, table, TrainingConfig(max_steps=200, validation_fraction=0.2, patience=1000), SEED, poison)
+    assert finite(model)
+
+
+def test_without_held_out_rows_the_end_is_kept() -> None:
+    model = build()
+    history = train(model, codes(), TrainingConfig(max_steps=40, validation_fraction=0, patience=1), SEED)
+    assert (history.best_step, history.stopped) == (40, "finished")
+    assert all(math.isnan(record.validation) for record in history.records)
+    assert finite(model)
+
+
+def test_classes_too_small_to_hold_out_are_trained_to_the_end() -> None:
+    table = Codes(np.zeros((4, 3), np.int8), np.array([0, 0, 1, 1]))
+    model = build()
+    history = train(model, table, TrainingConfig(max_steps=30, patience=1), SEED)
+    assert (history.best_step, history.stopped) == (30, "finished")
+    assert finite(model)
+
+
+def test_unknown_digits_can_be_learned_from() -> None:
+    table = codes()
+    table.digits[::3, 1] = -1
+    table.digits[:, 2] = -1
+    model = build()
+    train(model, table, TrainingConfig(max_steps=20), SEED)
+    assert finite(model)
+
+
+def test_looks_are_counted_in_steps_and_the_last_step_is_looked_at() -> None:
+    done: list[int] = []
+    history = train(
+        build(), codes(), TrainingConfig(max_steps=33, patience=99), SEED, lambda step, *_: done.append(step)
+    )
+    steps = [record.step for record in history.records]
+    assert done == list(range(1, 34))
+    assert steps == sorted(set(steps))
+    assert steps[-1] == 33
+    assert all(math.isfinite(r.loss) and r.kl >= 0 and r.reconstruction <= 0 for r in history.records)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.integers(0, 5), min_size=1, max_size=200), st.floats(0, 0.999), st.integers(0, 9))
+def test_held_out_takes_its_share_and_leaves_each_class_a_row(labels: list[int], fraction: float, seed: int) -> None:
+    held = held_out(np.array(labels), fraction, np.random.default_rng(seed)).numpy()
+    for label in set(labels):
+        rows = np.array(labels) == label
+        assert held[rows].sum() == math.floor(fraction * rows.sum())
+        assert (~held[rows]).any()
+
+
+def test_held_out_rows_are_chosen_by_chance() -> None:
+    labels = np.zeros(10, np.int64)
+    times = sum(held_out(labels, 0.5, np.random.default_rng(seed)).numpy().astype(int) for seed in range(2000))
+    assert np.abs(np.asarray(times) - 1000).max() < 150
+
+
+@pytest.mark.parametrize("steps", [20, 100, 1000, 5000])
+def test_the_schedule_warms_up_peaks_and_ends_near_two_percent(steps: int) -> None:
+    rates = np.array([schedule(step, steps) for step in range(1, steps + 1)])
+    peak = int(rates.argmax())
+    assert rates[peak] == pytest.approx(1.0)
+    assert (np.diff(rates[: peak + 1]) > 0).all()
+    assert (np.diff(rates[peak:]) < 0).all()
+    assert peak + 1 <= max(steps / 10, 1)
+    assert rates[-1] == pytest.approx(0.02)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3])
+def test_the_shortest_schedules_learn_at_all(steps: int) -> None:
+    assert all(0 < schedule(step, steps) <= 1 for step in range(1, steps + 1))
+
+
+def frequencies(table: Codes) -> Tensor:
+    return log_frequencies(torch.from_numpy(table.digits), torch.from_numpy(table.labels), 2, SIZES).exp()
+
+
+def test_log_frequencies_are_normalised_and_leave_no_level_out() -> None:
+    table = codes()
+    table.digits[table.digits[:, 1] == 3, 1] = 0  # a level that never occurs
+    found = frequencies(table)
+    for j, size in enumerate(SIZES):
+        torch.testing.assert_close(found[j, :, :size].sum(1), torch.ones(2), atol=1e-5, rtol=0)
+        assert (found[j, :, :size] > 1e-4).all()
+        assert (found[j, :, size:] < 1e-6).all()
+
+
+def test_log_frequencies_are_the_shares_of_many_rows() -> None:
+    table = codes(50_000)
+    found = frequencies(table)
+    for label in (0, 1):
+        for j, size in enumerate(SIZES):
+            shares = np.bincount(table.digits[table.labels == label, j], minlength=size) / (table.labels == label).sum()
+            np.testing.assert_allclose(found[j, label, :size], shares, atol=1e-3)
+
+
+def test_log_frequencies_know_nothing_of_unknown_digits() -> None:
+    table = codes()
+    rows = table.digits[:, 0] != 0
+    hidden = np.where(rows[:, None], table.digits, -1).astype(np.int8)
+    expected = frequencies(Codes(table.digits[rows], table.labels[rows]))
+    torch.testing.assert_close(frequencies(Codes(hidden, table.labels)), expected)
+
+
+def test_the_held_out_rows_do_not_reach_the_weights() -> None:
+    table, other = codes(), codes()
+    other.digits[held_out(table.labels, 0.2, np.random.default_rng(SEED)).numpy()] = 0
+    config = TrainingConfig(max_steps=10, validation_fraction=0.2)
+    first, second = (train(build(), each, config, SEED).records[0] for each in (table, other))
+    assert (first.loss, first.kl) == (second.loss, second.kl)
+    assert first.validation != second.validation
+
+
+BAD: dict[str, list[Any]] = {
+    "decoder": ["x", None, 3],
+    "prior": ["x"],
+    "latent_dim": [0, -1, "many", 1.5],
+    "width": [0],
+    "dropout": [1.0, -0.1],
+    "max_steps": [0, -3],
+    "batch_size": [0],
+    "learning_rate": [0, -1.0, math.nan],
+    "beta": [-1.0, math.nan],
+    "free_bits": [-1.0],
+    "validation_fraction": [1.0, -0.1],
+    "device": ["nope", "cpu:x", ""],
+}
+
+
+@pytest.mark.parametrize(("name", "value"), [(name, value) for name, values in BAD.items() for value in values])
+def test_a_bad_parameter_is_refused_by_name_in_one_line(name: str, value: Any, wine: pd.DataFrame) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        Synthesizer(**{"target": "target", "max_steps": 2, name: value}).fit(wine)
+    assert name in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_device_that_is_absent_is_refused_by_name(wine: pd.DataFrame) -> None:
+    with pytest.raises(ConfigurationError, match="device"):
+        Synthesizer(target="target", max_steps=2, device="cuda").fit(wine)
+
+
+def test_an_absent_target_is_refused_by_name(wine: pd.DataFrame) -> None:
+    with pytest.raises(TableError, match=r"nobody.*alcohol"):
+        Synthesizer(target="nobody", max_steps=2).fit(wine)
+
+
+def test_a_refused_fit_leaves_no_half_fitted_object(wine: pd.DataFrame) -> None:
+    synthesizer = Synthesizer(target="target", latent_dim=0)
+    with pytest.raises(ConfigurationError):
+        synthesizer.fit(wine)
+    assert not [name for name in vars(synthesizer) if name.endswith("_") and not name.startswith(("n_", "feature_"))]
+
+
+def test_a_fit_leaves_the_global_generator_as_it_was(wine: pd.DataFrame) -> None:
+    torch.manual_seed(3)
+    before = torch.get_rng_state()
+    Synthesizer(target="target", max_steps=2, width=8, device="cpu", random_state=0).fit(wine).sample(3)
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_an_interrupted_fit_is_a_fit_and_says_so(wine: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("synthvae.progress.fitting", lambda **_: nullcontext(stop_at(5)))
+    synthesizer = Synthesizer(target="target", max_steps=50, width=8, device="cpu", random_state=0)
+    with pytest.warns(UserWarning, match="interrupted"):
+        synthesizer.fit(wine)
+    assert synthesizer.history_.stopped == "interrupted"
+    assert len(synthesizer.sample(5)) == 5
+
+
+def test_a_table_of_constants_can_be_learned() -> None:
+    frame = pd.DataFrame({"y": ["a", "b"] * 20, "one": [1] * 40})
+    synthesizer = Synthesizer(target="y", max_steps=3, width=8, device="cpu", random_state=0).fit(frame)
+    sample = synthesizer.sample({"a": 2, "b": 1})
+    assert sample["one"].tolist() == [1, 1, 1]
+    assert sorted(sample["y"]) == ["a", "a", "b"]
