@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 import sys
 import traceback
 import warnings
@@ -49,13 +50,29 @@ def _reporting(command: Callable[P, None]) -> Callable[P, None]:
             except KeyboardInterrupt as error:
                 typer.echo("error: interrupted", err=True)
                 raise typer.Exit(130) from error
-            except (SynthvaeError, OSError, MemoryError) as error:
+            except (typer.Exit, typer.Abort, typer.BadParameter):
+                raise
+            except BrokenPipeError as error:  # the reader has seen enough
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+                raise typer.Exit(0) from error
+            except Exception as error:
                 if kwargs.get("debug"):
                     traceback.print_exc()
-                typer.echo(f"error: {' '.join(str(error).split()) or type(error).__name__}", err=True)
+                typer.echo(f"error: {_one_line(error)}", err=True)
                 raise typer.Exit(1) from error
 
     return run
+
+
+def _one_line(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    if isinstance(error, SynthvaeError):
+        return text
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename or ''}: {error.strerror}".removeprefix(": ")
+    if isinstance(error, OSError):
+        return text
+    return f"{type(error).__name__}: {text} (not foreseen: `--debug` shows where; please report it)"
 
 
 def _show_warning(message: Warning | str, *_: Any, quiet: bool) -> None:
@@ -129,14 +146,17 @@ def fit(
 ) -> None:
     """Learn a table and save the model."""
     del debug
-    from synthvae import Synthesizer, tables
+    from synthvae import Synthesizer, artifact, tables
 
+    artifact.check_place(out)
     given = {"target": target, "schema": schema_file, "random_state": seed}
     parameters = {**_read_config(config), **{name: value for name, value in given.items() if value is not None}}
     read = tables.read(table, encoding=encoding)
     synthesizer = Synthesizer(**{"verbose": not quiet, **parameters}).fit(read)
     synthesizer.save(out)
     _print({"model": str(out), "rows": read.num_rows, **_describe(synthesizer)}, as_json=as_json)
+    if synthesizer.history_.stopped == "interrupted":
+        raise typer.Exit(130)
 
 
 def _read_config(path: Path | None) -> dict[str, Any]:
@@ -157,8 +177,8 @@ def _read_config(path: Path | None) -> dict[str, Any]:
     known = list(Synthesizer().get_params())
     for name in page:
         if name not in known:
-            near = difflib.get_close_matches(str(name), known, 1, 0.0)[0]
-            raise ConfigurationError(f"{path}: a parameter must be known, however, {name!r} is not: is it {near!r}?")
+            near = difflib.get_close_matches(str(name), known, 3) or known
+            raise ConfigurationError(f"{path}: a parameter must be known, however, {name!r} is not: try {near}")
     return page
 
 

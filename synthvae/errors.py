@@ -4,6 +4,8 @@ Every exception is also the builtin it specialises, so that `except ValueError` 
 A message states the rule, then the fact, then the way out.
 """
 
+from collections.abc import Iterable
+
 
 class SynthvaeError(Exception):
     """Base of every error that synthvae raises on purpose."""
@@ -35,3 +37,10 @@ class ArtifactError(SynthvaeError, ValueError):
 
 class DatasetError(SynthvaeError, OSError):
     """A dataset directory cannot be written or resumed."""
+
+
+def listing(names: Iterable[object], limit: int = 10) -> str:
+    """Return `names` as a message shows them: the first few, and how many there are."""
+    shown = list(names)
+    rest = f", ... ({len(shown)} in all)" if len(shown) > limit else ""
+    return f"[{', '.join(map(repr, shown[:limit]))}{rest}]"

@@ -12,7 +12,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import _check_feature_names, _check_n_features, check_array
 
 from synthvae import tables
-from synthvae.errors import TableError
+from synthvae.errors import TableError, listing
 
 
 def read_features(estimator: BaseEstimator, X: Any, *, reset: bool) -> pa.Table:
@@ -27,7 +27,7 @@ def read_features(estimator: BaseEstimator, X: Any, *, reset: bool) -> pa.Table:
         array = check_array(X, dtype=None, ensure_all_finite="allow-nan", ensure_min_samples=2 if reset else 1)
         _check_feature_names(estimator, array, reset=reset)
         _check_n_features(estimator, array, reset=reset)
-        return tables.read(_frame(array))
+        return tables.read(_frame(array, None if reset else getattr(estimator, "feature_names_in_", None)))
     table = tables.read(X)
     if reset:
         estimator.n_features_in_ = table.num_columns
@@ -45,7 +45,9 @@ def select(table: pa.Table, names: list[str]) -> pa.Table:
     absent = [name for name in names if name not in table.column_names]
     unknown = [name for name in table.column_names if name not in names]
     if absent or unknown:
-        facts = [f"lacks {absent}"] * bool(absent) + [f"has {unknown} that fit did not see"] * bool(unknown)
+        facts = [f"lacks {listing(absent)}"] * bool(absent) + [f"has {listing(unknown)} that fit did not see"] * bool(
+            unknown
+        )
         raise TableError(
             "The feature names should match those that were passed during fit, however, the table "
             f"{' and '.join(facts)}: add, drop or rename columns"
@@ -59,6 +61,7 @@ def is_array(X: Any) -> bool:
     return not table and not hasattr(X, "__arrow_c_stream__") and not hasattr(X, "__fspath__")
 
 
-def _frame(array: np.ndarray) -> pd.DataFrame:
-    frame = pd.DataFrame(array, columns=[f"x{i}" for i in range(array.shape[1])])
+def _frame(array: np.ndarray, names: np.ndarray | None) -> pd.DataFrame:
+    columns = [f"x{i}" for i in range(array.shape[1])] if names is None else list(names)
+    frame = pd.DataFrame(array, columns=columns)
     return frame.infer_objects() if array.dtype == object else frame

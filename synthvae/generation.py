@@ -41,9 +41,9 @@ class Request:
         for again and again (with other seeds) has every class in the end.
         """
         offset = np.random.default_rng([seed, rows]).random()
-        upper = np.concatenate([[0.0], np.cumsum(frequencies) * rows])
-        upper[-1] = rows
-        return cls(tuple(np.diff(np.floor(upper + offset)).astype(int).tolist()), seed)
+        inner = np.floor(np.cumsum(frequencies)[:-1] * rows + offset).astype(int)
+        edges = np.concatenate([[0], np.minimum(inner, rows), [rows]])
+        return cls(tuple(np.diff(edges).tolist()), seed)
 
     @property
     def rows(self) -> int:

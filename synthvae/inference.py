@@ -10,10 +10,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from synthvae.errors import TableError
-from synthvae.schema import Column, is_text, to_double
+from synthvae.schema import Column, exact_as_double, is_text, to_double
+from synthvae.writing import find_style, is_number
 
-MAX_DECIMALS = 6
+MAX_DECIMALS = 12
 MAX_MARKS = 10
+CODE_SHARE = 0.02
 MIN_UNIQUE = 10  # fewer rows say nothing about whether values repeat
 MAX_NAMES = 20  # so few different texts are categories however few rows there are
 
@@ -51,7 +53,10 @@ def _infer_column(name: str, values: pa.ChunkedArray) -> Column:  # noqa: PLR091
 
 
 def _span(values: pa.ChunkedArray) -> tuple[Any, Any] | None:
-    span = pc.min_max(values).as_py()
+    try:
+        span = pc.min_max(values).as_py()
+    except (OverflowError, ValueError):  # beyond the years that Python knows
+        return None
     return None if span["min"] is None else (span["min"], span["max"])
 
 
@@ -69,6 +74,8 @@ def _infer_dictionary(name: str, values: pa.ChunkedArray) -> Column:
 def _infer_number(name: str, values: pa.ChunkedArray, numbers: pa.ChunkedArray) -> Column:
     finite = finite_numbers(name, numbers)
     nullable = len(finite) < len(values)
+    if not exact_as_double(values):
+        return _infer_large(name, values)
     whole = bool(np.all(finite == np.rint(finite))) and (len(finite) > 0 or not pa.types.is_floating(values.type))
     if whole and not nullable and _is_sequence(finite):
         return Column(name=name, kind="id", nullable=False)
@@ -82,6 +89,13 @@ def _infer_number(name: str, values: pa.ChunkedArray, numbers: pa.ChunkedArray) 
         decimals=count_decimals(finite, single=pa.types.is_float32(values.type)),
         nullable=nullable,
     )
+
+
+def _infer_large(name: str, values: pa.ChunkedArray) -> Column:
+    """Whole numbers too large to reckon with: ids if all differ, otherwise categories."""
+    distinct = len(pc.unique(values.drop_null()))
+    unique = distinct == len(values) - values.null_count and distinct >= MIN_UNIQUE
+    return Column(name=name, kind="id" if unique else "categorical", nullable=bool(values.null_count))
 
 
 def finite_numbers(name: str, numbers: pa.ChunkedArray) -> npt.NDArray[np.float64]:
@@ -117,9 +131,10 @@ def count_decimals(numbers: npt.NDArray[np.float64], *, single: bool = False) ->
         single: Whether they were of single precision, so that 0.1 is the float32 nearest to it.
     """
     exact = numbers.astype(np.float32) if single else numbers
-    for digits in range(MAX_DECIMALS + 1):
-        if np.array_equal(np.round(numbers, digits).astype(exact.dtype), exact):
-            return digits
+    with np.errstate(over="ignore", invalid="ignore"):  # 1e308 has no decimals
+        for digits in range(MAX_DECIMALS + 1):
+            if np.array_equal(np.round(numbers, digits).astype(exact.dtype), exact):
+                return digits
     return None
 
 
@@ -130,7 +145,9 @@ def _infer_text(name: str, values: pa.ChunkedArray) -> Column:
     n = len(values) - values.null_count
     if not texts:
         return Column(name=name, kind="categorical", categories=(), nullable=True)
-    column = _infer_temporal_text(name, values, texts) or _infer_numeric_text(name, texts, nullable=nullable)
+    column = _infer_temporal_text(name, values, texts)
+    if column is None and len(texts) > CODE_SHARE * n:  # so few different numbers are codes
+        column = _infer_numeric_text(name, texts, nullable=nullable)
     if column is not None:
         return column
     if (n >= MIN_UNIQUE and len(texts) == n) or (len(texts) > MAX_NAMES and 2 * len(texts) > n):
@@ -153,8 +170,9 @@ def _infer_temporal_text(name: str, values: pa.ChunkedArray, texts: list[str]) -
 
 def _infer_numeric_text(name: str, texts: list[str], *, nullable: bool) -> Column | None:
     """Text that holds many different numbers beside a few marks such as "N" is a column of numbers."""
-    numbers, marks = split_numeric_text(texts)
-    if len(numbers) <= MAX_NAMES or len(marks) > MAX_MARKS or text_places(numbers) == -1:
+    numbers = [text for text in texts if is_number(text)]
+    marks = [text for text in texts if not is_number(text)]
+    if len(numbers) <= MAX_NAMES or len(marks) > MAX_MARKS or find_style(numbers) is None:
         return None
     values = np.array([float(text) for text in numbers])
     whole = bool(np.all(values == np.rint(values)))
@@ -163,25 +181,3 @@ def _infer_numeric_text(name: str, texts: list[str], *, nullable: bool) -> Colum
         return Column(name=name, kind="integer", bounds=bounds, marks=marks, nullable=nullable)
     decimals = count_decimals(values)
     return Column(name=name, kind="continuous", bounds=bounds, decimals=decimals, marks=marks, nullable=nullable)
-
-
-def split_numeric_text(texts: list[str]) -> tuple[list[str], list[str]]:
-    """Return the texts that are finite numbers, and the others."""
-    numbers = [text for text in texts if _parses(text)]
-    known = set(numbers)
-    return numbers, [text for text in texts if text not in known]
-
-
-def _parses(text: str) -> bool:
-    try:
-        return bool(np.isfinite(float(text))) and text.strip() == text and "_" not in text
-    except ValueError:
-        return False
-
-
-def text_places(texts: list[str]) -> int | None:
-    """How numbers are written: digits after the point, None for the shortest form, -1 for no one rule."""
-    places = {len(text.partition(".")[2]) for text in texts}
-    if len(places) == 1 and all(f"{float(text):.{len(text.partition('.')[2])}f}" == text for text in texts):
-        return places.pop()
-    return None if all(repr(float(text)) == text for text in texts) else -1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Self, TypeVar
@@ -122,25 +123,30 @@ class LearnedTable:
 
     def posterior_mean(self, codes: Codes) -> npt.NDArray[np.float64]:
         """Return the means (rows, L) of q(z | x, y)."""
-        return _joined([self.model.posterior_mean(*batch) for batch in self._batches(codes)])
+        model = self._double()
+        return _joined([model.posterior_mean(*batch) for batch in self._batches(codes)])
 
     def log_likelihood(self, codes: Codes) -> npt.NDArray[np.float64]:
         """Return a lower bound (rows,) on log p(x | y) in nats."""
-        noise = self._noise()
-        return _joined([self.model.log_likelihood(*batch, noise) for batch in self._batches(codes)])
+        model, noise = self._double(), self._noise()
+        return _joined([model.log_likelihood(*batch, noise) for batch in self._batches(codes)])
 
     def log_evidence(self, codes: Codes) -> npt.NDArray[np.float64]:
         """Return a lower bound (rows,) on log p(x) in nats, the condition marginalised."""
-        noise = self._noise()
+        model, noise = self._double(), self._noise()
         shares = np.maximum(self.encoding.frequencies, np.finfo(float).tiny)
-        log_shares = torch.from_numpy(np.log(shares)).float().to(self.device)
-        return _joined([self.model.log_evidence(digits, log_shares, noise) for digits, _ in self._batches(codes)])
+        log_shares = torch.from_numpy(np.log(shares)).to(self.device)
+        return _joined([model.log_evidence(digits, log_shares, noise) for digits, _ in self._batches(codes)])
+
+    def _double(self) -> CVAE:
+        """The model in double precision, in which a row's numbers do not hang on the rows beside it."""
+        return copy.deepcopy(self.model).double()
 
     def _noise(self) -> Tensor:
         """Standard normal draws (S, L), the same for every row and call, in pairs of opposite sign."""
         generator = torch.Generator().manual_seed(0)
         half = torch.randn(BOUND_DRAWS // 2, self.model.config.latent_dim, generator=generator)
-        return torch.cat([half, -half]).to(self.device)
+        return torch.cat([half, -half]).to(self.device, torch.float64)
 
     def _batches(self, codes: Codes) -> Iterator[tuple[Tensor, Tensor]]:
         digits, labels = torch.from_numpy(codes.digits).to(self.device), torch.from_numpy(codes.labels).to(self.device)

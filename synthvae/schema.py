@@ -26,7 +26,8 @@ from pydantic import (
     model_validator,
 )
 
-from synthvae.errors import SchemaError, TableError
+from synthvae.errors import SchemaError, TableError, listing
+from synthvae.writing import find_style
 
 Kind = Literal["categorical", "integer", "continuous", "boolean", "datetime", "date", "id"]
 Value = StrictBool | StrictInt | StrictFloat | StrictStr
@@ -43,10 +44,22 @@ def _plain_items(values: Any) -> Any:
     return tuple(_plain(value) for value in values)
 
 
+def _moments(values: Any) -> Any:
+    """ISO text, as JSON has it, becomes a date or datetime."""
+    if not isinstance(values, tuple):
+        return values
+    return tuple(_moment(value) if isinstance(value, str) else value for value in values)
+
+
+def _moment(text: str) -> dt.date:
+    return dt.date.fromisoformat(text) if len(text) == len("2020-12-31") else dt.datetime.fromisoformat(text)
+
+
 Values = Annotated[tuple[Value, ...], BeforeValidator(_plain_items)]
 Bound = StrictInt | StrictFloat | dt.datetime | dt.date
-Bounds = Annotated[tuple[Bound, Bound], BeforeValidator(_plain_items)]
+Bounds = Annotated[tuple[Bound, Bound], BeforeValidator(lambda values: _moments(_plain_items(values)))]
 
+MAX_DECIMALS = 15  # a double has no more
 NUMERIC: tuple[Kind, ...] = ("integer", "continuous")
 TEMPORAL: tuple[Kind, ...] = ("datetime", "date")
 
@@ -76,6 +89,14 @@ class Column(BaseModel):
     nullable: bool = True
     marks: Values = ()
 
+    def __init__(self, **data: Any) -> None:
+        try:
+            super().__init__(**data)
+        except ValidationError as error:
+            what = explain(error)
+            named = what if what.startswith("column ") else f"column {data.get('name', '')!r}: {what}"
+            raise SchemaError(named) from error
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         for fact in self._contradictions():
@@ -85,20 +106,41 @@ class Column(BaseModel):
     def _contradictions(self) -> Iterator[str]:
         if not self.name:
             yield "`name` must not be empty"
+        if self.marks and self.kind not in NUMERIC:
+            yield f"`marks` belong to numbers, however, it is {self.kind}"
+        yield from self._category_contradictions()
+        yield from self._number_contradictions()
+
+    def _category_contradictions(self) -> Iterator[str]:
         if self.categories is not None and self.kind not in ("categorical", "boolean"):
             yield f"`categories` belong to kind categorical, however, it is {self.kind}"
         if self.categories is not None and len(set(self.categories)) < len(self.categories):
             yield "`categories` must be distinct"
+        if len({_family(value) for value in self.categories or ()}) > 1:
+            yield "`categories` must have one type, texts, numbers or booleans"
         if self.ordered and self.kind != "categorical":
             yield f"`ordered` belongs to kind categorical, however, it is {self.kind}"
+
+    def _number_contradictions(self) -> Iterator[str]:
         if self.bounds is not None and self.kind not in (*NUMERIC, *TEMPORAL):
             yield f"`bounds` belong to numbers, datetimes and dates, however, it is {self.kind}"
         if self.bounds is not None and not _ordered(*self.bounds):
             yield f"`bounds` must be (smallest, largest), however, they are {self.bounds}"
-        if (self.decimals is not None) and (self.kind != "continuous" or self.decimals < 0):
-            yield f"`decimals` must be at least 0, of kind continuous, however, it is {self.decimals} of {self.kind}"
-        if self.marks and self.kind not in NUMERIC:
-            yield f"`marks` belong to numbers, however, it is {self.kind}"
+        if self.bounds is not None and not self._bounds_fit():
+            yield f"`bounds` of kind {self.kind} must be of its values' type, however, they are {self.bounds}"
+        if self.decimals is not None and (self.kind != "continuous" or not 0 <= self.decimals <= MAX_DECIMALS):
+            yield (
+                f"`decimals` must be at least 0 and at most {MAX_DECIMALS}, of kind continuous, however, "
+                f"it is {self.decimals} of {self.kind}"
+            )
+
+    def _bounds_fit(self) -> bool:
+        expected = dt.date if self.kind in TEMPORAL else (int, float)
+        return self.kind not in (*NUMERIC, *TEMPORAL) or all(isinstance(b, expected) for b in self.bounds or ())
+
+
+def _family(value: Value) -> type:
+    return float if isinstance(value, (int, float)) and not isinstance(value, bool) else type(value)
 
 
 def _ordered(low: Any, high: Any) -> bool:
@@ -137,7 +179,10 @@ class Schema(BaseModel):
             raise SchemaError(explain(error)) from error
 
     def __getitem__(self, name: str) -> Column:
-        return next(column for column in self.columns if column.name == name)
+        for column in self.columns:
+            if column.name == name:
+                return column
+        raise KeyError(name)
 
     @property
     def names(self) -> list[str]:
@@ -157,7 +202,9 @@ class Schema(BaseModel):
         Facts of the old kind (bounds, categories, ...) are dropped when the kind changes.
         """
         if name not in self.names:
-            raise SchemaError(f"a column declared must be in the schema, however, {name!r} is not among {self.names}")
+            raise SchemaError(
+                f"a column declared must be in the schema, however, {name!r} is not among {listing(self.names)}"
+            )
         old = self[name]
         kept = old.model_dump(exclude_unset=True) if changes.get("kind", old.kind) == old.kind else {"name": name}
         new = {**kept, "nullable": old.nullable, **changes}
@@ -183,7 +230,10 @@ class Schema(BaseModel):
             {"name": c.name, "kind": c.kind, **row} for c, row in zip(self.columns, page["columns"], strict=True)
         ]
         text = yaml.safe_dump(page, sort_keys=False, allow_unicode=True, width=120)
+        if yaml.safe_load(text) != page:  # a name holds what YAML takes for the end of a line
+            text = yaml.safe_dump(page, sort_keys=False, width=120)
         if path is not None:
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
             Path(path).write_text(text, encoding="utf-8")
         return text
 
@@ -200,12 +250,15 @@ class Schema(BaseModel):
         return cls(**{str(key): value for key, value in page.items()})
 
 
+_UNION_PARTS = {"int", "float", "bool", "str", "datetime", "date"}  # what pydantic calls the sides of a union
+
+
 def explain(error: ValidationError) -> str:
     """The first mistake that pydantic found, on one line."""
     first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"] if not str(part).startswith("tuple"))
+    where = ".".join(str(part) for part in first["loc"] if str(part) not in _UNION_PARTS)
     what = first["msg"].removeprefix("Value error, ")
-    return f"{where}: {what}" if where and "column" not in what else what
+    return f"{where}: {what}" if where and not what.startswith(("column ", "a schema ")) else what
 
 
 def _check_table(schema: Schema, table: pa.Table) -> pa.Table:
@@ -214,9 +267,13 @@ def _check_table(schema: Schema, table: pa.Table) -> pa.Table:
     absent = [name for name in schema.names if name not in table.column_names]
     unknown = [name for name in table.column_names if name not in schema.names]
     if absent:
-        raise TableError(f"the table must have all columns of its schema, however, it lacks {absent}: add them")
+        raise TableError(
+            f"the table must have all columns of its schema, however, it lacks {listing(absent)}: add them"
+        )
     if unknown:
-        raise TableError(f"the table must have only columns of its schema, however, it has {unknown}: drop them")
+        raise TableError(
+            f"the table must have only columns of its schema, however, it has {listing(unknown)}: drop them"
+        )
     table = table.select(schema.names)
     for column in schema.columns:
         for fact in _violations(column, table.column(column.name)):
@@ -233,11 +290,26 @@ def _violations(column: Column, values: pa.ChunkedArray) -> Iterator[str]:
         yield from _numeric_violations(column, values)
     elif column.kind in TEMPORAL:
         yield from _temporal_violations(column, values)
+    elif column.kind == "id":
+        yield from _id_violations(values)
+    elif column.kind == "boolean" and column.categories is None and not pa.types.is_boolean(values.type):
+        yield f"values must be boolean, however, they are {values.type}: declare `categories` or `kind: categorical`"
+    elif not _has_categories(values.type):
+        yield f"categories must be texts, numbers or booleans, however, they are {values.type}: declare another kind"
     elif column.categories is not None:
         yield from _category_violations(column, values)
 
 
+def _has_categories(kind: pa.DataType) -> bool:
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    simple = is_text(kind) or pa.types.is_boolean(kind) or pa.types.is_null(kind)
+    return bool(simple or pa.types.is_integer(kind) or pa.types.is_floating(kind))
+
+
 def _numeric_violations(column: Column, values: pa.ChunkedArray) -> Iterator[str]:
+    if pa.types.is_dictionary(values.type):
+        yield f"a {values.type} column must be of kind categorical, however, it is {column.kind}: declare or convert it"
+        return
     numbers, others = split_marks(values, column.marks)
     if others:
         yield (
@@ -247,6 +319,18 @@ def _numeric_violations(column: Column, values: pa.ChunkedArray) -> Iterator[str
         return
     if pc.any(pc.is_inf(numbers)).as_py():
         yield "values must be finite, however, there is an infinity: make it missing or cut it off"
+        return
+    if is_text(values.type) and find_style(_texts(values, column.marks)) is None:
+        yield "numbers in text must be written in one way, however, they are not: declare `kind: categorical`"
+        return
+    if column.kind == "integer" and pc.any(pc.not_equal(numbers, pc.round(numbers))).as_py():
+        yield "values must be whole numbers, however, there are fractions: declare `kind: continuous`"
+        return
+    if not exact_as_double(values):
+        yield (
+            "whole numbers must lie within ±2**53, decimal ones have at most 15 digits, beyond which they cannot be "
+            "learned exactly, however, there are longer ones: declare `kind: categorical` or `kind: id`, or round them"
+        )
         return
     if column.bounds is not None:
         span = pc.min_max(numbers).as_py()
@@ -258,10 +342,12 @@ def _numeric_violations(column: Column, values: pa.ChunkedArray) -> Iterator[str
             )
 
 
+def _texts(values: pa.ChunkedArray, marks: Iterable[Any]) -> set[str]:
+    return set(pc.unique(values.drop_null()).to_pylist()) - {str(mark) for mark in marks}
+
+
 def split_marks(values: pa.ChunkedArray, marks: Iterable[Any]) -> tuple[pa.ChunkedArray, list[Any]]:
     """Return the numbers of a column as doubles (missing where a mark stands), and what is neither number nor mark."""
-    if pa.types.is_dictionary(values.type):
-        values = values.cast(values.type.value_type)
     if is_text(values.type):
         known = pc.is_in(values, value_set=pa.array([str(mark) for mark in marks], values.type))
         values = pc.if_else(known, pa.scalar(None, values.type), values)
@@ -277,6 +363,21 @@ def split_marks(values: pa.ChunkedArray, marks: Iterable[Any]) -> tuple[pa.Chunk
     known = pc.is_in(numbers, value_set=pa.array([m for m in marks if not isinstance(m, str)], pa.float64()))
     numbers = pc.if_else(known, pa.scalar(None, pa.float64()), numbers)
     return pc.if_else(pc.is_nan(numbers), pa.scalar(None, pa.float64()), numbers), []
+
+
+LARGEST_EXACT = 2**53
+
+
+def exact_as_double(values: pa.ChunkedArray) -> bool:
+    """Whether all numbers of a column are such that a double tells them from their neighbours."""
+    if pa.types.is_decimal(values.type):
+        return all(
+            len(number.as_tuple().digits) <= MAX_DECIMALS for number in pc.unique(values.drop_null()).to_pylist()
+        )
+    if not pa.types.is_integer(values.type) or values.null_count == len(values):
+        return True
+    span = pc.min_max(values).as_py()
+    return bool(span["min"] >= -LARGEST_EXACT and span["max"] <= LARGEST_EXACT)
 
 
 def to_double(values: pa.ChunkedArray) -> pa.ChunkedArray | None:
@@ -310,8 +411,16 @@ def temporal_type(column: Column, kind: pa.DataType) -> pa.DataType:
     return pa.date32() if column.kind == "date" else pa.timestamp("s")
 
 
+def _id_violations(values: pa.ChunkedArray) -> Iterator[str]:
+    kind = values.type
+    if not (is_text(kind) or pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_null(kind)):
+        yield f"ids must be texts or whole numbers, however, they are {kind}: declare another kind or drop it"
+
+
 def _temporal_violations(column: Column, values: pa.ChunkedArray) -> Iterator[str]:
-    if not (pa.types.is_temporal(values.type) or is_text(values.type) or pa.types.is_null(values.type)):
+    if pa.types.is_time(values.type) or not (
+        pa.types.is_temporal(values.type) or is_text(values.type) or pa.types.is_null(values.type)
+    ):
         yield f"values must be dates or ISO text, however, they are {values.type}: convert them"
         return
     try:
@@ -319,23 +428,33 @@ def _temporal_violations(column: Column, values: pa.ChunkedArray) -> Iterator[st
     except pa.ArrowInvalid as error:
         yield f"text must be ISO dates (2020-12-31) or datetimes, however, {str(error).splitlines()[0]}: convert it"
         return
+    if is_text(values.type) and not pc.all(pc.equal(moments.cast(values.type), values)).as_py():
+        yield "text must be dates (2020-12-31) or datetimes (2020-12-31 23:59:59) of this form: convert or drop it"
+        return
     if column.bounds is not None:
         span = pc.min_max(moments).as_py()
-        low, high = (_comparable(bound, span["min"]) for bound in column.bounds)
+        low = _comparable(column.bounds[0], span["min"], dt.time.min)
+        high = _comparable(column.bounds[1], span["min"], dt.time.max)  # a day ends at midnight
         if span["min"] is not None and (span["min"] < low or span["max"] > high):
             yield f"values must lie in its bounds [{low}, {high}], however, they span [{span['min']}, {span['max']}]"
 
 
-def _comparable(bound: Any, like: Any) -> Any:
-    """A bound as a date or datetime in the zone of the values."""
+def _comparable(bound: Any, like: Any, time: dt.time) -> Any:
+    """A bound as a date or datetime in the zone of the values; `time` completes a date."""
     if isinstance(like, dt.datetime):
         if not isinstance(bound, dt.datetime):
-            bound = dt.datetime.combine(bound, dt.time())
+            bound = dt.datetime.combine(bound, time)
         return bound.replace(tzinfo=like.tzinfo) if bound.tzinfo is None else bound.astimezone(like.tzinfo)
     return bound.date() if isinstance(bound, dt.datetime) else bound
 
 
 def _category_violations(column: Column, values: pa.ChunkedArray) -> Iterator[str]:
+    kind = values.type.value_type if pa.types.is_dictionary(values.type) else values.type
+    try:
+        pa.array(column.categories).cast(kind)
+    except pa.ArrowInvalid:
+        yield f"`categories` must fit the column's type {kind}, however, {list(column.categories or ())[:5]} do not"
+        return
     allowed = set(column.categories or ())
     seen = [value for value in pc.unique(values).to_pylist() if value is not None]
     unseen = [value for value in seen if value not in allowed]

@@ -20,7 +20,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from synthvae import __version__, artifact, dataset, generation, progress, tables
 from synthvae.encoding import Codes, TableEncoding
-from synthvae.errors import ArtifactError, RequestError, SchemaError, TableError
+from synthvae.errors import ArtifactError, ConfigurationError, RequestError, SchemaError, TableError, listing
 from synthvae.features import read_features, select
 from synthvae.generation import Request
 from synthvae.learned import LearnedTable, configure, find_device
@@ -140,8 +140,11 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
                 progress=report,
                 min_class_rows=min_class_rows,
             )
-        if self.history_.stopped == "interrupted":
-            warnings.warn(f"interrupted: the weights of step {self.history_.best_step} are kept", stacklevel=3)
+        if self.history_.stopped in ("interrupted", "diverged"):
+            warnings.warn(
+                f"training {self.history_.stopped}: the weights of step {self.history_.best_step} are kept",
+                stacklevel=3,
+            )
         return self
 
     def _values(self, names: tuple[str, ...]) -> dict[str, Any]:
@@ -152,7 +155,8 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             return None
         if str(self.target) not in table.column_names:
             raise TableError(
-                f"the target must be a column of the table, however, {self.target!r} is not among {table.column_names}"
+                f"the target must be a column of the table, however, {self.target!r} is not among "
+                f"{listing(table.column_names)}"
             )
         return str(self.target)
 
@@ -370,6 +374,10 @@ def as_seed(random_state: Seed) -> int:
         return secrets.randbits(63)
     if isinstance(random_state, np.random.RandomState):
         return int(random_state.randint(2**31))
+    if isinstance(random_state, bool) or not isinstance(random_state, (int, np.integer)):
+        raise ConfigurationError(
+            f"`random_state` must be a whole number, a RandomState or None, however, it is {random_state!r}"
+        )
     return int(random_state) % 2**63
 
 

@@ -222,7 +222,7 @@ def _facts(kind: str) -> st.SearchStrategy[dict[str, Any]]:
     number = st.integers(-(10**12), 10**12) | st.floats(-1e12, 1e12)
     moment = st.datetimes(timezones=st.just(dt.UTC)) if kind == "datetime" else st.dates()
     marks = st.lists(TEXT | st.integers(-99, 99), max_size=3, unique=True)
-    values = st.lists(TEXT | st.integers(2, 99), max_size=4, unique=True)
+    values = st.lists(TEXT, max_size=4, unique=True) | st.lists(st.integers(-9, 99), max_size=4, unique=True)
     declared: dict[str, dict[str, st.SearchStrategy[Any]]] = {
         "categorical": {"categories": st.none() | values, "ordered": st.booleans()},
         "integer": {"bounds": _bounded(number), "marks": marks},

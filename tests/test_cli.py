@@ -158,6 +158,6 @@ def test_interrupted_fit_keeps_the_best_weights(home: Path, tmp_path: Path) -> N
     time.sleep(15)
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=60)
-    assert process.returncode == 0, stderr
-    assert "warning: interrupted" in stderr
+    assert process.returncode == 130, stderr
+    assert "warning: training interrupted" in stderr
     assert json.loads(synthvae("info", tmp_path / "model", "--json").stdout)["training"] == "interrupted"

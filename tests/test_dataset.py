@@ -148,8 +148,15 @@ def test_odd_columns_stay_inside_the_folder_and_come_back(tmp_path: Path, column
 def test_a_dataset_is_not_overwritten_unasked(tmp_path: Path, options: dict[str, Any]) -> None:
     before = expected(tmp_path)
     with pytest.raises(DatasetError, match="--overwrite"):
-        dataset.write(tmp_path / "undisturbed-draw", other, PARTS, FACTS, **options)
+        dataset.write(tmp_path / "undisturbed-draw", other, PARTS, {**FACTS, "seed": 99}, **options)
     assert tree(tmp_path / "undisturbed-draw") == before
+
+
+def test_resuming_what_is_whole_does_nothing(tmp_path: Path) -> None:
+    before = expected(tmp_path)
+    manifest = dataset.write(tmp_path / "undisturbed-draw", other, PARTS, FACTS, resume=True)
+    assert tree(tmp_path / "undisturbed-draw") == before
+    assert manifest["parts"] == json.loads(before["_manifest.json"])["parts"]
 
 
 @both
@@ -431,16 +438,14 @@ place, overwrite, step = Path(sys.argv[2]), sys.argv[3] == "True", 1
 while True:
     folder = place / str(step)
     if overwrite:
-        t.dataset.write(folder, t.other, 1, t.FACTS)
+        t.dataset.write(folder, t.other, 4, t.FACTS)
     if not t.crashing(step, folder, overwrite=overwrite):
         break
-    published = (folder / "_manifest.json").exists()
-    if published:
+    if (folder / "_manifest.json").exists():
         for part in t.json.loads((folder / "_manifest.json").read_text())["parts"]:
             assert t.hashlib.sha256((folder / part["file"]).read_bytes()).hexdigest() == part["sha256"], step
-    if overwrite or not published:
-        t.dataset.write(folder, t.draw, 2, t.FACTS, partition_by="label", resume=True, overwrite=overwrite)
-        assert t.tree(folder) == t.tree(place / "reference"), step
+    t.dataset.write(folder, t.draw, 2, t.FACTS, partition_by="label", resume=True, overwrite=overwrite)
+    assert t.tree(folder) == t.tree(place / "reference"), step
     step += 1
 print(step)
 """

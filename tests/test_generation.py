@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -69,6 +70,14 @@ def test_a_total_is_exact_and_within_one_of_each_share(rows: int, shares: list[f
     assert all(abs(count - rows * share) < 1 + 1e-6 for count, share in zip(request.counts, frequencies, strict=True))
     assert all(count >= 0 for count in request.counts)
     assert request == Request.total(rows, frequencies, seed)
+
+
+@pytest.mark.parametrize("offset", [0.0, 1 - 2**-53])
+def test_a_total_is_exact_where_the_shares_do_not_quite_sum_to_one(
+    offset: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(np.random, "default_rng", lambda _: SimpleNamespace(random=lambda: offset))
+    assert Request.total(10, np.full(10, 0.1), 0).rows == 10
 
 
 def test_a_total_is_right_on_average() -> None:

@@ -16,9 +16,10 @@ FORBIDDEN_ROOMS = {"util", "utils", "common", "helper", "helpers", "base", "misc
 MAY_IMPORT = {
     "errors": set[str](),
     "tables": {"errors"},
-    "schema": {"errors", "inference", "tables"},
-    "inference": {"errors", "schema"},
-    "encoding": {"errors", "inference", "schema"},
+    "writing": set[str](),
+    "schema": {"errors", "inference", "tables", "writing"},
+    "inference": {"errors", "schema", "writing"},
+    "encoding": {"errors", "inference", "schema", "writing"},
     "model": set[str](),
     "training": {"encoding", "errors", "model"},
     "generation": {"encoding", "model"},
@@ -43,7 +44,7 @@ MAY_IMPORT = {
     },
     "estimators": {"encoding", "errors", "features", "synthesizer", "tables"},
     "demonstration": {"synthesizer"},
-    "cli": {"demonstration", "errors", "schema", "synthesizer", "tables"},
+    "cli": {"artifact", "demonstration", "errors", "schema", "synthesizer", "tables"},
     "__init__": {"schema", "synthesizer"},
     "__main__": {"cli"},
 }

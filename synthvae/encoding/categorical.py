@@ -64,7 +64,8 @@ class CategoricalEncoding(BaseModel):
         if not self.values:
             known = pa.chunked_array([pa.nulls(len(dense), pa.int32())])
         else:
-            known = pc.index_in(dense, value_set=pa.array(self.values).cast(dense.type))
+            dense = _like(dense, pa.array(self.values).type)
+            known = pc.index_in(dense, value_set=self._as(dense.type, name))
         present = known.is_valid().to_numpy()
         unseen = dense.is_valid().to_numpy() & ~present
         if unseen.any():
@@ -75,6 +76,14 @@ class CategoricalEncoding(BaseModel):
             )
         states[present] = known.drop_null().to_numpy()
         return states
+
+    def _as(self, kind: pa.DataType, name: str) -> pa.Array:
+        try:
+            return pa.array(self.values).cast(kind)
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+            raise TableError(
+                f"column {name!r}: values must be of the type that fit saw, however, they are {kind}: convert them"
+            ) from error
 
     def decode(self, states: npt.NDArray[np.int64], kind: pa.DataType) -> pa.Array:
         """Return the categories of `states` as an Arrow array of type `kind`."""
@@ -89,3 +98,8 @@ class CategoricalEncoding(BaseModel):
 
 def _dense(values: pa.ChunkedArray) -> pa.ChunkedArray:
     return values.cast(values.type.value_type) if pa.types.is_dictionary(values.type) else values
+
+
+def _like(values: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
+    """A column that has no value has no type of its own."""
+    return values.cast(kind) if pa.types.is_null(values.type) else values

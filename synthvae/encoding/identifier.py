@@ -12,10 +12,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict
 
-from synthvae.inference import finite_numbers
-from synthvae.schema import Column, is_text, to_double
+from synthvae.errors import RequestError
+from synthvae.schema import Column, is_text
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_INT64 = 2**63 - 1
 _NUMBERED = re.compile(r"(.*?)(\d+)")
 
 
@@ -23,9 +24,10 @@ class IdEncoding(BaseModel):
     """States: present, and "missing" if any value was. Row k of a dataset gets number `start + k`.
 
     Args:
+        name: The column.
         pattern: A number, a random UUID, or a number behind a prefix.
         start: First number: after the largest one seen, so that no real id returns.
-        prefix: What stands before the number.
+        prefix: What stands before the number; "upper" for UUIDs in capitals.
         digits: The number is padded with zeros to so many digits.
         missing: Whether "missing" has a state.
     """
@@ -33,6 +35,7 @@ class IdEncoding(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     kind: Literal["id"] = "id"
+    name: str
     pattern: Literal["sequence", "uuid", "prefix"]
     start: int = 1
     prefix: str = ""
@@ -43,14 +46,14 @@ class IdEncoding(BaseModel):
     def learn(cls, column: Column, values: pa.ChunkedArray) -> Self:
         """Find the pattern of a column."""
         missing = 0 < values.null_count < len(values)
-        present = values.drop_null()
-        numbers = to_double(present)
-        if numbers is not None:
-            start = int(finite_numbers(column.name, numbers).max(initial=0)) + 1
-            return cls(pattern="sequence", start=start, missing=missing)
-        texts = [str(text) for text in pc.unique(present).to_pylist()]
+        present = pc.unique(values.drop_null())
+        if not is_text(present.type):
+            largest = pc.max(present).as_py() if len(present) else 0
+            return cls(name=column.name, pattern="sequence", start=max(int(largest), 0) + 1, missing=missing)
+        texts: list[str] = present.to_pylist()
         if texts and all(_UUID.fullmatch(text) for text in texts):
-            return cls(pattern="uuid", missing=missing)
+            upper = all(text == text.upper() for text in texts)
+            return cls(name=column.name, pattern="uuid", prefix="upper" if upper else "", missing=missing)
         return cls._learn_prefix(column.name, texts, missing=missing)
 
     @classmethod
@@ -58,12 +61,14 @@ class IdEncoding(BaseModel):
         found = [_NUMBERED.fullmatch(text) for text in texts]
         parts = [(match[1], match[2]) for match in found if match]
         prefixes = {prefix for prefix, _ in parts}
-        if len(parts) < len(texts) or len(prefixes) != 1:
-            return cls(pattern="prefix", prefix=f"{name}-", digits=6, missing=missing)  # free text: nothing of it stays
+        if len(parts) < len(texts) or len(prefixes) != 1:  # free text: nothing of it stays
+            taken = [int(number) for prefix, number in parts if prefix == f"{name}-"]
+            start = max(taken, default=0) + 1
+            return cls(name=name, pattern="prefix", prefix=f"{name}-", start=start, digits=6, missing=missing)
         widths = {len(number) for _, number in parts}
         start = max(int(number) for _, number in parts) + 1
         digits = widths.pop() if len(widths) == 1 else 0
-        return cls(pattern="prefix", prefix=prefixes.pop(), start=start, digits=digits, missing=missing)
+        return cls(name=name, pattern="prefix", prefix=prefixes.pop(), start=start, digits=digits, missing=missing)
 
     @property
     def levels(self) -> int:
@@ -80,10 +85,18 @@ class IdEncoding(BaseModel):
     ) -> pa.Array:
         """Make ids for the rows from `first_row` on; return them as an Arrow array of type `kind`."""
         missing = states == 1
-        numbers = self.start + first_row + np.arange(len(states))
+        first = self.start + first_row
         if self.pattern == "uuid":
-            return pa.array([str(uuid.UUID(bytes=rng.bytes(16), version=4)) for _ in numbers], kind, mask=missing)
+            fresh = [str(uuid.UUID(bytes=rng.bytes(16), version=4)) for _ in states]
+            return pa.array([text.upper() for text in fresh] if self.prefix else fresh, kind, mask=missing)
+        numbers = range(first, first + len(states))
         if is_text(kind):
-            texts = [f"{self.prefix}{number:0{self.digits}d}" for number in numbers.tolist()]
-            return pa.array(texts, kind, mask=missing)
-        return pa.array(numbers, mask=missing).cast(kind)
+            return pa.array([f"{self.prefix}{number:0{self.digits}d}" for number in numbers], kind, mask=missing)
+        try:
+            wide = pa.uint64() if first > _INT64 else pa.int64()
+            return pa.array(list(numbers), wide, mask=missing).cast(kind)
+        except (pa.ArrowInvalid, OverflowError) as error:
+            raise RequestError(
+                f"column {self.name!r}: fresh ids must fit their type {kind}, however, they run to {numbers[-1]}: "
+                "ask for fewer rows, or declare another kind"
+            ) from error

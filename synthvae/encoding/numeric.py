@@ -16,8 +16,9 @@ import pyarrow.compute as pc
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 from synthvae.errors import TableError
-from synthvae.inference import count_decimals, finite_numbers, split_numeric_text, text_places
-from synthvae.schema import Column, Values, is_text, split_marks
+from synthvae.inference import count_decimals, finite_numbers
+from synthvae.schema import Column, Values, is_text, split_marks, to_double
+from synthvae.writing import find_style, is_number, write
 
 MAX_ATOMS = 100  # a number with so few values is coded exactly
 MAX_BINS = 100
@@ -39,7 +40,7 @@ class NumericEncoding(BaseModel):
         low: Smallest number seen; none smaller is decoded.
         high: Largest number seen; none larger is decoded.
         decimals: Digits after the point of a decoded number; None writes it in full.
-        places: How a number is written in a text column: digits after the point, None for the shortest form.
+        style: How a number is written in a text column.
         marks: The values that are no numbers.
         missing: Whether "missing" has a state.
     """
@@ -51,7 +52,7 @@ class NumericEncoding(BaseModel):
     low: float = 0.0
     high: float = 0.0
     decimals: int | None
-    places: int | None = None
+    style: str = "repr"
     marks: Values = ()
     missing: bool
 
@@ -69,7 +70,7 @@ class NumericEncoding(BaseModel):
             low=float(finite.min()) if len(finite) else 0.0,
             high=float(finite.max()) if len(finite) else 0.0,
             decimals=decimals,
-            places=_places(values, column.marks),
+            style=_style(values, column.marks),
             marks=tuple(mark for mark in column.marks if mark in marked),
             missing=len(finite) + sum(marked.values()) < len(values),
         )
@@ -135,10 +136,10 @@ class NumericEncoding(BaseModel):
         else:
             numbers = self._draw(np.minimum(states, len(self.cells) - 1), rng)
         numbers[states >= len(self.cells)] = 0.0
-        array = _store(numbers, states >= len(self.cells), kind, self.places)
+        array = _store(numbers, states >= len(self.cells), kind, self.style)
         for offset, mark in enumerate(self.marks):
             hit = pa.array(states == len(self.cells) + offset)
-            array = pc.if_else(hit, pa.scalar(str(mark) if is_text(kind) else mark).cast(array.type), array)
+            array = pc.if_else(hit, pa.array([str(mark)]).cast(array.type)[0], array)
         return array
 
     def _draw(self, cells: npt.NDArray[np.int64], rng: np.random.Generator) -> Floats:
@@ -148,7 +149,8 @@ class NumericEncoding(BaseModel):
         weight = position - left
         flat = knots.ravel()
         at = cells * TAIL_KNOTS + left
-        numbers = (1 - weight) * flat[at] + weight * flat[at + 1]  # this form cannot overflow
+        low, high = flat[at], flat[at + 1]
+        numbers = np.where(low == high, low, (1 - weight) * low + weight * high)  # this form cannot overflow
         if self.decimals is not None:
             numbers = np.round(numbers, self.decimals)
         return np.asarray(np.clip(numbers, self.low, self.high) + 0.0)  # no minus zero
@@ -211,10 +213,12 @@ def _midpoints(values: Floats) -> Floats:
 
 
 def _is_mark(values: pa.ChunkedArray, mark: Mark) -> npt.NDArray[np.bool_]:
-    text = is_text(values.type)
-    if isinstance(mark, str) != text and not text:
+    if is_text(values.type):
+        hits = pc.equal(values, pa.scalar(str(mark), values.type))
+    elif isinstance(mark, str) or (numbers := to_double(values)) is None:
         return np.zeros(len(values), bool)
-    hits = pc.equal(values, pa.scalar(str(mark) if text else mark).cast(values.type))
+    else:
+        hits = pc.equal(numbers, pa.scalar(float(mark)))
     return np.asarray(hits.fill_null(pa.scalar(value=False)).to_numpy(), bool)
 
 
@@ -223,24 +227,24 @@ def _marked(values: pa.ChunkedArray, marks: Values) -> dict[Mark, int]:
     return {mark: count for mark, count in counts.items() if count}
 
 
-def _places(values: pa.ChunkedArray, marks: Values) -> int | None:
+def _style(values: pa.ChunkedArray, marks: Values) -> str:
     if not is_text(values.type):
-        return None
-    numbers, _ = split_numeric_text(pc.unique(values.drop_null()).to_pylist())
-    places = text_places([text for text in numbers if text not in marks])
-    return None if places == -1 else places
+        return "repr"
+    texts = set(pc.unique(values.drop_null()).to_pylist()) - {str(mark) for mark in marks}
+    return find_style(text for text in texts if is_number(text)) or "repr"
 
 
-def _store(numbers: Floats, missing: npt.NDArray[np.bool_], kind: pa.DataType, places: int | None) -> pa.Array:
+def _store(numbers: Floats, missing: npt.NDArray[np.bool_], kind: pa.DataType, style: str) -> pa.Array:
     """Numbers as an Arrow array of type `kind`."""
     if is_text(kind):
         distinct, inverse = np.unique(numbers, return_inverse=True)
-        texts = [repr(v) if places is None else f"{v:.{places}f}" for v in distinct.tolist()]
+        texts = [write(value, style) for value in distinct.tolist()]
         return pa.array(texts, kind).take(pa.array(inverse, mask=missing))
     if pa.types.is_floating(kind):
         return pa.array(numbers, mask=missing).cast(kind, safe=False)
     if pa.types.is_decimal(kind):
-        return pa.array([repr(v) for v in numbers.tolist()]).cast(pa.float64()).cast(kind, safe=False)
+        texts = [f"{value:.{max(kind.scale, 0)}f}" for value in numbers.tolist()]
+        return pa.array(texts, mask=missing).cast(kind)
     return _whole(numbers, missing, kind)
 
 

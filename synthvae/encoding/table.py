@@ -128,15 +128,14 @@ class TableEncoding(BaseModel):
 
     def _decode_target(self, labels: npt.NDArray[np.int64], kind: pa.DataType) -> pa.Array:
         assert self.target is not None
-        assert self.target.classes is not None
-        return self.target.classes.decode(labels, kind)
+        return self.target.decode(labels, kind)
 
 
 def _learn(column: Column, values: pa.ChunkedArray) -> ColumnEncoding:
+    if column.kind in TEMPORAL or pa.types.is_duration(values.type) or pa.types.is_time(values.type):
+        return TemporalEncoding.learn(column, values)
     if column.kind in NUMERIC:
         return NumericEncoding.learn(column, values)
-    if column.kind in TEMPORAL:
-        return TemporalEncoding.learn(column, values)
     if column.kind == "id":
         return IdEncoding.learn(column, values)
     return CategoricalEncoding.learn(column, values)
@@ -149,6 +148,8 @@ def _decode(
     rng: np.random.Generator,
     first_row: int,
 ) -> pa.Array:
+    if pa.types.is_null(kind):
+        return pa.nulls(len(states))
     if isinstance(encoding, CategoricalEncoding):
         return encoding.decode(states, kind)
     if isinstance(encoding, IdEncoding):

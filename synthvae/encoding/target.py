@@ -11,9 +11,9 @@ import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict
 
 from synthvae.encoding.categorical import CategoricalEncoding
-from synthvae.errors import RequestError, TableError
+from synthvae.errors import RequestError, TableError, listing
 from synthvae.inference import finite_numbers
-from synthvae.schema import NUMERIC, Column, split_marks
+from synthvae.schema import NUMERIC, Column, Values, split_marks
 
 MAX_NUMBER_CLASSES = 20  # a whole-number target with more values is continuous
 MAX_CLASSES = 1000
@@ -27,6 +27,7 @@ class TargetEncoding(BaseModel):
     Args:
         name: The target column.
         classes: Its classes; None if it is continuous.
+        categories: All categories of a categorical column, those among them that do not occur too, in their order.
         edges: The inner edges of the quantile bins of a continuous target.
         counts: Rows of each condition in training.
     """
@@ -35,6 +36,7 @@ class TargetEncoding(BaseModel):
 
     name: str
     classes: CategoricalEncoding | None = None
+    categories: Values | None = None
     edges: tuple[float, ...] = ()
     counts: tuple[int, ...] = ()
 
@@ -78,7 +80,7 @@ class TargetEncoding(BaseModel):
                 f"target {column.name!r}: there may be at most {MAX_CLASSES} classes, however, there are "
                 f"{classes.levels}: choose another target or none"
             )
-        return cls(name=column.name, classes=classes)
+        return cls(name=column.name, classes=classes, categories=column.categories)
 
     @classmethod
     def _learn_bins(cls, column: Column, values: pa.ChunkedArray) -> Self:
@@ -99,11 +101,28 @@ class TargetEncoding(BaseModel):
         return list(self.classes.values) if self.classes else list(range(self.levels))
 
     def encode(self, values: pa.ChunkedArray) -> npt.NDArray[np.int64]:
-        """Return the condition (rows,) of each row."""
+        """Return the condition (rows,) of each row.
+
+        Raises:
+            TableError: A label is missing, or its class is unknown.
+        """
+        if values.null_count:
+            raise TableError(
+                f"target {self.name!r}: every row must have a label, however, {values.null_count} have none"
+            )
         if self.classes:
             return self.classes.encode(self.name, values)
         numbers, _ = split_marks(values, ())
         return np.asarray(np.searchsorted(np.array(self.edges), numbers.to_numpy(), side="right"))
+
+    def decode(self, labels: npt.NDArray[np.int64], kind: pa.DataType) -> pa.Array:
+        """Return the classes of conditions (rows,) as an Arrow array of type `kind`."""
+        assert self.classes is not None
+        if self.categories is None:
+            return self.classes.decode(labels, kind)
+        everything = CategoricalEncoding(values=self.categories, missing=False)
+        positions = np.array([self.categories.index(value) for value in self.classes.values], np.int64)
+        return everything.decode(positions[labels], kind)
 
     def index(self, label: Any) -> int:
         """The condition that `label` (or its text, as a shell gives it) names.
@@ -123,4 +142,4 @@ class TargetEncoding(BaseModel):
         texts = [str(known) for known in labels]
         if str(plain) in texts:
             return texts.index(str(plain))
-        raise RequestError(f"a class asked for must be known, however, {plain!r} is not among {labels}")
+        raise RequestError(f"a class asked for must be known, however, {plain!r} is not among {listing(labels)}")

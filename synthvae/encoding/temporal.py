@@ -1,4 +1,4 @@
-"""Datetimes and dates to states: whole numbers of the coarsest step that all values share."""
+"""Datetimes, dates, durations and times of day to states: whole numbers of the coarsest step that all values share."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
 from synthvae.encoding.numeric import NumericEncoding
+from synthvae.errors import TableError
 from synthvae.schema import Column, is_text, temporal_type
 
 
@@ -37,11 +38,13 @@ class TemporalEncoding(BaseModel):
         ticks = _ticks(column, values)
         present = ticks.drop_null().to_numpy()
         origin = int(present.min()) if len(present) else 0
+        if len(present) and int(present.max()) - origin >= 1 << 63:
+            raise TableError(f"column {column.name!r}: values must span less than 2**63 ticks: cut off the outermost")
         step = int(np.gcd.reduce(present - origin)) if len(present) else 0
         self = cls(
             column=column, origin=origin, step=step or 1, steps=NumericEncoding(cells=(), decimals=0, missing=True)
         )
-        number = Column(name=column.name, kind="integer", nullable=column.nullable)
+        number = Column(name=column.name, kind="integer", nullable=True)
         return self.model_copy(update={"steps": NumericEncoding.learn(number, self._count(ticks))})
 
     def _count(self, ticks: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -64,7 +67,7 @@ class TemporalEncoding(BaseModel):
         missing = counts.is_null().to_numpy(zero_copy_only=False)
         ticks = counts.fill_null(0).to_numpy() * self.step + self.origin
         moments = temporal_type(self.column, kind)
-        width = pa.int32() if pa.types.is_date32(moments) else pa.int64()
+        width = _width(moments)
         array = pa.array(ticks, mask=missing).cast(width).cast(moments)
         return array.cast(kind) if is_text(kind) else array
 
@@ -73,5 +76,8 @@ def _ticks(column: Column, values: pa.ChunkedArray) -> pa.ChunkedArray:
     moments = values.cast(temporal_type(column, values.type))
     if pa.types.is_null(moments.type):
         return moments.cast(pa.int64())
-    width = pa.int32() if pa.types.is_date32(moments.type) else pa.int64()
-    return moments.cast(width).cast(pa.int64())
+    return moments.cast(_width(moments.type)).cast(pa.int64())
+
+
+def _width(kind: pa.DataType) -> pa.DataType:
+    return pa.int32() if pa.types.is_date32(kind) or pa.types.is_time32(kind) else pa.int64()
