@@ -113,7 +113,7 @@ def _check_folder(folder: Path, plan: str, *, resume: bool, overwrite: bool) -> 
             f"the output folder must be empty, however, {folder} holds {foreign[0]!r}, which is "
             "of no dataset made here: choose another folder"
         )
-    if manifest is not None and resume and manifest.get("plan") == _digest(plan) and not (staging / PLAN).exists():
+    if manifest is not None and resume and manifest.get("plan") == _digest(plan):
         _remove(staging)
         return manifest
     if manifest is not None and not overwrite:

@@ -154,7 +154,7 @@ class _Run:
         self.batch = config.batch(len(self.labels))
         self.steps = config.steps()
         self.look_every = max(min(self.steps // 20, 50), 1)
-        model.decoder.set_bias(log_frequencies(self.digits, model.seen(self.labels), model.told, model.decoder.sizes))
+        model.decoder.set_bias(self._log_frequencies(self.digits, self.labels))
         self.optimizer = _optimizer(model, config)
         self.average = [parameter.detach().clone() for parameter in model.parameters()]
         self.best = [parameter.clone() for parameter in self.average]
@@ -237,9 +237,16 @@ class _Run:
         _load(self.model, live)
 
     def restore(self) -> None:
-        """Leave the model with the best weights, or the averaged ones if none were measured yet."""
+        """Leave the model with the best weights, or the averaged ones if none were measured yet, marginals matched."""
         _load(self.model, self.best if self.history.best_step else self.average)
         self.model.eval()
+        labels = torch.cat([self.labels, self.held_labels])
+        frequencies = self._log_frequencies(torch.cat([self.digits, self.held_digits]), labels).exp()
+        self.model.match_marginals(frequencies, labels, self.generator)
+
+    def _log_frequencies(self, digits: Tensor, labels: Tensor) -> Tensor:
+        model = self.model
+        return log_frequencies(digits, model.seen(labels), model.told, model.decoder.sizes)
 
 
 @torch.no_grad()

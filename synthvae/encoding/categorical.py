@@ -49,6 +49,11 @@ class CategoricalEncoding(BaseModel):
         return cls(values=categories, missing=bool(values.null_count))
 
     @property
+    def singles(self) -> int:
+        """How many states, the last ones, are no values."""
+        return int(self.missing)
+
+    @property
     def levels(self) -> int:
         """The number of states, at least 1."""
         return max(len(self.values) + self.missing, 1)

@@ -71,6 +71,11 @@ class IdEncoding(BaseModel):
         return cls(name=name, pattern="prefix", prefix=prefixes.pop(), start=start, digits=digits, missing=missing)
 
     @property
+    def singles(self) -> int:
+        """How many states, the last ones, are no values."""
+        return 0
+
+    @property
     def levels(self) -> int:
         """The number of states: 1 or 2."""
         return 1 + self.missing

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Self
@@ -13,18 +14,22 @@ MAX_SINGLE = 24  # up to here a column is one digit
 MAX_BASE = 32  # levels of a digit where a column needs several
 
 
-def digit_sizes(levels: int) -> tuple[int, ...]:
-    """Levels of the digits, coarse to fine, that together number `levels` states; none for a constant."""
+def digit_sizes(levels: int, singles: int = 0) -> tuple[int, ...]:
+    """Levels of the digits, coarse to fine, that together number `levels` states; none for a constant.
+
+    The last `singles` states (missing, marks) have a coarse level each, so that one digit alone says them.
+    """
     if levels <= 1:
         return ()
     if levels <= MAX_SINGLE:
         return (levels,)
+    regular = levels - singles
     digits = 2
-    while MAX_BASE**digits < levels:
+    while MAX_BASE**digits < regular:
         digits += 1
-    base = int(np.ceil(levels ** (1 / digits)))
-    base += base**digits < levels  # the root may round down
-    return (-(-levels // base ** (digits - 1)), *[base] * (digits - 1))
+    base = int(np.ceil(regular ** (1 / digits)))
+    base += base**digits < regular  # the root may round down
+    return (-(-regular // base ** (digits - 1)) + singles, *[base] * (digits - 1))
 
 
 @dataclass(frozen=True)
@@ -34,24 +39,28 @@ class Layout:
     Args:
         names: The columns, in the order in which they are modelled.
         levels: The number of states of each column.
+        singles: How many of these, the last ones, are no values but missing or marks.
     """
 
     names: tuple[str, ...]
     levels: tuple[int, ...]
+    singles: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        if len(self.names) != len(self.levels) or len(set(self.names)) < len(self.names):
+        sizes = {len(self.names), len(self.levels), len(self.singles), len(set(self.names))}
+        if len(sizes) > 1:
             raise ValueError(f"a layout must have one count of levels for each distinct name, however, {self=}")
 
     @classmethod
-    def of(cls, levels: dict[str, int]) -> Self:
+    def of(cls, levels: Mapping[str, int], singles: Mapping[str, int] | None = None) -> Self:
         """The layout of columns with so many levels each."""
-        return cls(tuple(levels), tuple(levels.values()))
+        known = singles or {}
+        return cls(tuple(levels), tuple(levels.values()), tuple(known.get(name, 0) for name in levels))
 
     @cached_property
     def digits(self) -> tuple[tuple[int, ...], ...]:
         """For each column, the levels of its digits from coarse to fine."""
-        return tuple(digit_sizes(levels) for levels in self.levels)
+        return tuple(digit_sizes(*pair) for pair in zip(self.levels, self.singles, strict=True))
 
     @cached_property
     def sizes(self) -> tuple[int, ...]:
@@ -73,21 +82,30 @@ class Layout:
         """Return the digits (rows, width) of each column's states (rows,); the digits of an unknown state -1 are -1."""
         rows = len(states[0]) if states else 0
         digits = np.empty((self.width, rows), np.int8)
-        for span, state in zip(self.spans.values(), states, strict=True):
+        for span, state, levels, singles in zip(self.spans.values(), states, self.levels, self.singles, strict=True):
             sizes = self.sizes[span]
-            rest = state
-            for position in range(span.stop - 1, span.start - 1, -1):
+            single = state - (levels - singles)  # from 0 on where a state is no value
+            rest = np.where((single >= 0) & (len(sizes) > 1), 0, state)
+            for position in range(span.stop - 1, span.start, -1):
                 rest, digit = np.divmod(rest, sizes[position - span.start])
                 digits[position] = np.where(state < 0, -1, digit)
+            if sizes:
+                coarse = np.where((single >= 0) & (len(sizes) > 1), sizes[0] - singles + single, rest)
+                digits[span.start] = np.where(state < 0, -1, coarse)
         return np.ascontiguousarray(digits.T)
 
     def join(self, digits: npt.NDArray[np.integer]) -> list[npt.NDArray[np.int64]]:
-        """Return each column's states of `digits` (rows, width); a combination past the last level means the last."""
+        """Return each column's states of `digits` (rows, width); a combination past the last value means the last."""
         states = []
-        for span, levels in zip(self.spans.values(), self.levels, strict=True):
+        for span, levels, singles in zip(self.spans.values(), self.levels, self.singles, strict=True):
+            sizes = self.sizes[span]
             state = np.zeros(len(digits), np.int64)
-            for position in range(span.start, span.stop):
-                state *= self.sizes[position]
+            for position, size in zip(range(span.start, span.stop), sizes, strict=True):
+                state *= size
                 state += digits[:, position]
+            if len(sizes) > 1:
+                state = np.minimum(state, levels - singles - 1)
+                single = digits[:, span.start].astype(np.int64) - (sizes[0] - singles)
+                state = np.where(single >= 0, levels - singles + single, state)
             states.append(np.minimum(state, max(levels - 1, 0)))
         return states

@@ -76,6 +76,11 @@ class NumericEncoding(BaseModel):
         )
 
     @property
+    def singles(self) -> int:
+        """How many states, the last ones, are no values."""
+        return len(self.marks) + self.missing
+
+    @property
     def levels(self) -> int:
         """The number of states, at least 1."""
         return max(len(self.cells) + len(self.marks) + self.missing, 1)

@@ -82,7 +82,8 @@ class TableEncoding(BaseModel):
     @cached_property
     def layout(self) -> Layout:
         """The digits of the table."""
-        return Layout.of({name: encoding.levels for name, encoding in self.columns.items()})
+        levels = {name: encoding.levels for name, encoding in self.columns.items()}
+        return Layout.of(levels, {name: encoding.singles for name, encoding in self.columns.items()})
 
     @property
     def conditions(self) -> int:

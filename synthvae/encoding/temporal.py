@@ -53,6 +53,11 @@ class TemporalEncoding(BaseModel):
         return pa.chunked_array([pa.array((numbers - self.origin) / self.step, mask=missing)])
 
     @property
+    def singles(self) -> int:
+        """How many states, the last ones, are no values."""
+        return self.steps.singles
+
+    @property
     def levels(self) -> int:
         """The number of states, at least 1."""
         return self.steps.levels

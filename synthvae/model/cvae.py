@@ -13,6 +13,9 @@ from synthvae.model.encoder import Encoder
 from synthvae.model.priors import Prior
 
 DecoderName = Literal["autoregressive", "factorized"]
+MATCHING_ROWS = 1 << 16  # rows drawn for all conditions together
+MATCHING_LEAST = 1 << 11
+MATCHING_DOUBT = 50  # rows of a condition whose frequencies are trusted by half
 PriorName = Literal["standard_normal", "class_normal"]
 
 
@@ -120,6 +123,27 @@ class CVAE(nn.Module):
             prior = torch.stack([self.prior.log_prob(z, nothing + c) + f for c, f in enumerate(log_frequencies)])
             bounds.append(self.decoder.log_prob(digits, z, nothing).sum(0) + prior.logsumexp(0) + entropy)
         return torch.stack(bounds).mean(0)
+
+    @torch.no_grad()
+    def match_marginals(self, frequencies: Tensor, labels: Tensor, generator: torch.Generator) -> None:
+        """Move the decoder's biases until the marginals of rows drawn agree with those seen.
+
+        Training that stops early, as it must on small tables, leaves some marginals behind; this brings them up.
+
+        Args:
+            frequencies: Frequencies (J, C, K) of levels within the conditions that the decoder is told.
+            labels: Conditions (B,) of the rows seen; how many there are says how far their frequencies are trusted.
+            generator: Of the rows drawn.
+        """
+        seen = self.seen(labels)
+        for told in seen.unique().tolist():
+            rows = labels[seen == told]
+            drawn = max(MATCHING_ROWS * len(rows) // len(labels), MATCHING_LEAST)
+            pick = torch.randint(len(rows), (drawn,), generator=generator, device=labels.device)
+            normal = torch.randn(drawn, self.config.latent_dim, generator=generator, device=labels.device)
+            trust = len(rows) / (len(rows) + MATCHING_DOUBT)
+            z = self.prior.draw(normal, rows[pick])
+            self.decoder.sample(z, told, generator, (frequencies[:, told], trust))
 
     @torch.no_grad()
     def sample(self, label: int, rows: int, generator: torch.Generator) -> Tensor:

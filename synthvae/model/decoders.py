@@ -8,7 +8,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from synthvae.model.digits import NEVER, DigitEmbedding, RunningSum, draw, log_prob, padding
+from synthvae.model.digits import NEVER, DigitEmbedding, RunningSum, draw, log_prob, match_marginal, padding
 
 VECTOR = 16  # single-precision numbers in a vector register
 
@@ -87,8 +87,14 @@ class AutoregressiveDecoder(nn.Module):
         return torch.baddbmm(logits, inner, self.outer)
 
     @torch.no_grad()
-    def sample(self, z: Tensor, label: int, generator: torch.Generator) -> Tensor:
-        """Draw digits (B, J) for latents (B, L), all of one condition, one digit after the other."""
+    def sample(
+        self, z: Tensor, label: int, generator: torch.Generator, matched: tuple[Tensor, float] | None = None
+    ) -> Tensor:
+        """Draw digits (B, J) for latents (B, L), all of one condition, one digit after the other.
+
+        With `matched`, frequencies (J, K) and a trust in them, the biases of the condition are first moved, digit by
+        digit, so that the marginals of what is drawn agree with the frequencies.
+        """
         sums = self.start(z) + self.condition[label]
         uniform = torch.rand(len(self.sizes), len(z), 1, generator=generator, device=z.device)
         digits = torch.empty(len(self.sizes), len(z), dtype=torch.long, device=z.device)
@@ -102,6 +108,10 @@ class AutoregressiveDecoder(nn.Module):
             logits = both[:, self.hidden :]
             if self.hidden:
                 logits = torch.addmm(logits, both[:, : self.hidden].relu_(), outer[j, :, : _padded(size)])
+            if matched is not None:
+                shift = match_marginal(logits[:, :size], matched[0][j, :size], matched[1])
+                self.bias[j, label, :size] += shift
+                logits[:, :size] += shift
             digits[j] = draw(logits, uniform[j]).clamp_max_(size - 1)
             sums += self.embedding.rows_of(j, size).index_select(0, digits[j])
         return digits.T
@@ -162,9 +172,15 @@ class FactorizedDecoder(nn.Module):
         return torch.baddbmm(self.bias[:, labels], repeated, self.linear) + self.mask
 
     @torch.no_grad()
-    def sample(self, z: Tensor, label: int, generator: torch.Generator) -> Tensor:
-        """Draw digits (B, J) for latents (B, L), all of one condition."""
+    def sample(
+        self, z: Tensor, label: int, generator: torch.Generator, matched: tuple[Tensor, float] | None = None
+    ) -> Tensor:
+        """Draw digits (B, J) for latents (B, L), all of one condition; with `matched`, as the other decoder does."""
         labels = torch.full((len(z),), label, device=z.device)
         uniform = torch.rand(len(self.sizes) * len(z), 1, generator=generator, device=z.device)
-        logits = self._logits(z, labels).flatten(0, 1)
-        return draw(logits, uniform).reshape(len(self.sizes), len(z)).T
+        logits = self._logits(z, labels)
+        for j, size in enumerate(self.sizes if matched else ()):
+            shift = match_marginal(logits[j, :, :size], matched[0][j, :size], matched[1])  # type: ignore[index]
+            self.bias[j, label, :size] += shift
+            logits[j, :, :size] += shift
+        return draw(logits.flatten(0, 1), uniform).reshape(len(self.sizes), len(z)).T

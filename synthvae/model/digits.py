@@ -65,6 +65,8 @@ class RunningSum(torch.autograd.Function):
         return (sums[0] + gradient[0]) if len(sums) else gradient.sum(0), sums
 
 
+MATCHING_STEPS = 5
+RARE = 1e-5  # a frequency below which marginals are not told apart
 NEVER = -1e4  # a logit whose probability is exactly 0 in single precision; infinities are slow to exponentiate
 
 
@@ -80,6 +82,21 @@ def log_prob(logits: Tensor, digits: Tensor) -> Tensor:
     target = digits.T.long()
     chosen = logits.gather(2, target.clamp_min(0)[..., None])[..., 0]
     return (chosen - logits.logsumexp(2)) * (target >= 0)
+
+
+def match_marginal(logits: Tensor, marginal: Tensor, trust: float) -> Tensor:
+    """Return what to add to `logits` (B, K) so that their mean distribution moves towards `marginal` (K,).
+
+    Args:
+        logits: Logits of rows drawn from the model.
+        marginal: The frequencies that were seen.
+        trust: How far to move, 0 to 1.
+    """
+    goal = trust * marginal + (1 - trust) * logits.softmax(1).mean(0)
+    shift = torch.zeros_like(marginal)
+    for _ in range(MATCHING_STEPS):
+        shift += ((goal + RARE) / ((logits + shift).softmax(1).mean(0) + RARE)).log()
+    return shift
 
 
 def draw(logits: Tensor, uniform: Tensor) -> Tensor:

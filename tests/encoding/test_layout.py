@@ -98,4 +98,4 @@ def test_coarse_digits_come_first() -> None:
 @pytest.mark.parametrize(("names", "levels"), [(("a",), (1, 2)), (("a", "a"), (1, 2)), ((), (1,))])
 def test_a_layout_that_does_not_match_its_names_is_refused(names: tuple[str, ...], levels: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="one count of levels for each distinct name"):
-        Layout(names, levels)
+        Layout(names, levels, (0,) * len(levels))
