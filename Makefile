@@ -24,7 +24,7 @@ types: .venv/.dev
 	$(BIN)/mypy
 
 test-pandas2: .venv-pandas2/.dev
-	OMP_NUM_THREADS=1 $(BIN2)/python -m pytest -n $(WORKERS) -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN2)/python -m pytest -n $(WORKERS)
 
 wheel: .venv/.dev
 	$(BIN)/python -m build --wheel
