@@ -37,7 +37,7 @@ class ModelConfig(BaseModel):
     prior: PriorName = "standard_normal"
     latent_dim: int = Field(default=8, ge=1)
     width: int = Field(default=128, ge=1)
-    hidden: int = Field(default=48, ge=0)
+    hidden: int = Field(default=32, ge=0)
     dropout: float = Field(default=0.0, ge=0.0, lt=1.0)
 
 

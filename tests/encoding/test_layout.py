@@ -99,3 +99,26 @@ def test_coarse_digits_come_first() -> None:
 def test_a_layout_that_does_not_match_its_names_is_refused(names: tuple[str, ...], levels: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="one count of levels for each distinct name"):
         Layout(names, levels, (0,) * len(levels))
+
+
+@settings(deadline=None)
+@given(st.integers(30, 5000), st.integers(1, 12), st.integers(0, 99))
+def test_one_digit_alone_says_that_a_state_is_no_value(values: int, singles: int, seed: int) -> None:
+    layout = Layout.of({"x": values + singles}, {"x": singles})
+    states = np.concatenate([np.arange(values, values + singles), _some_states(values, np.random.default_rng(seed))])
+    digits = layout.split([states])
+    assert np.array_equal(layout.join(digits)[0], states)
+    coarse = digits[:, 0].astype(int) - (layout.sizes[0] - singles)
+    assert np.array_equal(coarse >= 0, states >= values)
+    assert (digits[states >= values, 1:] == 0).all()
+
+
+@settings(deadline=None)
+@given(st.integers(30, 5000), st.integers(0, 12), st.integers(0, 99))
+def test_any_digits_mean_a_state(values: int, singles: int, seed: int) -> None:
+    layout = Layout.of({"x": values + singles}, {"x": singles})
+    digits = np.random.default_rng(seed).integers(0, layout.sizes, (200, layout.width))
+    (states,) = layout.join(digits)
+    assert states.min() >= 0
+    assert states.max() < values + singles
+    assert np.array_equal(states >= values, digits[:, 0] >= layout.sizes[0] - singles)

@@ -250,3 +250,30 @@ def test_a_row_does_not_depend_on_the_rows_beside_it(decoder: DecoderName, prior
     together = model.log_likelihood(digits, labels, normal(3, 2))
     alone = [model.log_likelihood(digits[i : i + 1], labels[i : i + 1], normal(3, 2)) for i in range(len(labels))]
     torch.testing.assert_close(together, torch.cat(alone))
+
+
+@kinds
+def test_matched_marginals_are_those_seen(decoder: DecoderName, prior: PriorName) -> None:
+    """With many rows seen, what is drawn has their frequencies, digit by digit and class by class."""
+    model = build(decoder, prior).float()
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.arange(CONDITIONS).repeat(20_000)
+    seen = torch.rand(len(SIZES), model.told, max(SIZES), generator=generator) + 0.2
+    seen *= torch.arange(max(SIZES)) < torch.tensor(SIZES)[:, None, None]
+    seen /= seen.sum(2, keepdim=True)
+    model.match_marginals(seen, labels, generator)
+    for told in range(model.told):
+        asked = [told] if model.told > 1 else list(range(CONDITIONS))
+        drawn = torch.cat([model.sample(label, 30_000 // len(asked), generator) for label in asked])
+        for j, size in enumerate(SIZES):
+            share = torch.bincount(drawn[:, j], minlength=size) / len(drawn)
+            assert torch.allclose(share, seen[j, told, :size], atol=0.015)
+
+
+def test_marginals_of_few_rows_are_trusted_little() -> None:
+    model = build("autoregressive", "standard_normal").float()
+    before = model.decoder.bias.clone()
+    seen = torch.zeros(len(SIZES), CONDITIONS, max(SIZES))
+    seen[:, :, 0] = 1
+    model.match_marginals(seen, torch.arange(CONDITIONS), torch.Generator().manual_seed(0))
+    assert (model.decoder.bias - before).abs().max() < 0.5
