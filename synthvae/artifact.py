@@ -39,7 +39,7 @@ def save(path: str | os.PathLike[str], page: Mapping[str, Any], weights: Mapping
     document = {"format": FORMAT, **page, "weights_sha256": hashlib.sha256(blob).hexdigest()}
     document["sha256"] = _checksum(document)
     try:
-        _replace(folder, {WEIGHTS: blob, PAGE: json.dumps(document, indent=1, ensure_ascii=False).encode()})
+        _replace(folder, {WEIGHTS: blob, PAGE: json.dumps(document, indent=1, allow_nan=False).encode()})
     except OSError as error:
         raise ArtifactError(f"{folder} cannot be written ({error}): nothing was changed there") from error
 

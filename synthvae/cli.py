@@ -125,7 +125,7 @@ def schema(
 
     if out is not None and out.exists() and not overwrite:
         raise SchemaError(f"a reviewed schema must not be lost, however, {out} is there: pass --overwrite")
-    text = Schema.infer(tables.read(table, encoding=encoding)).reviewed().to_yaml(out)
+    text = Schema.infer(tables.read(table, encoding=encoding)).to_yaml(out)
     if out is None:
         typer.echo(text, nl=False)
 
@@ -247,7 +247,6 @@ def info(model: Model, as_json: Json = False, debug: Debug = False) -> None:
 
 def _describe(synthesizer: Any) -> dict[str, Any]:
     history, target = synthesizer.history_, synthesizer.encoding_.target
-    validation = [r.validation for r in history.records if r.step == history.best_step]
     facts: dict[str, Any] = {
         "columns": {column.name: column.kind for column in synthesizer.schema_.columns},
         "target": target.name if target else None,
@@ -261,7 +260,7 @@ def _describe(synthesizer: Any) -> dict[str, Any]:
         "parameters": sum(p.numel() for p in synthesizer.model_.parameters()),
         "steps": history.best_step,
         "training": history.stopped,
-        "held_out_elbo_nats": round(validation[0], 3) if validation and validation[0] == validation[0] else None,
+        "held_out_elbo_nats": None if history.held_out_elbo is None else round(history.held_out_elbo, 3),
         "privacy": "none: rows of training may be reflected in the rows made",
     }
 

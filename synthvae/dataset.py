@@ -8,6 +8,7 @@ Only files that a manifest of ours lists are ever removed.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -108,6 +109,8 @@ def _check_folder(folder: Path, plan: str, *, resume: bool, overwrite: bool) -> 
     manifest = _read_manifest(folder / MANIFEST)
     staging = folder / STAGING
     foreign = sorted(_files(folder) - _ours(folder, manifest))
+    if staging.exists():
+        foreign += [f"{STAGING}/{path.name}" for path in staging.iterdir() if not _grows(path.name)]
     if foreign:
         raise DatasetError(
             f"the output folder must be empty, however, {folder} holds {foreign[0]!r}, which is "
@@ -188,8 +191,37 @@ def _stage(staging: Path, plan: str, *, keep: bool) -> None:
 
 def _abandon(folder: Path, staging: Path, *, made: bool) -> None:
     """Take growing files away; once an old dataset was put aside, only resuming can help."""
-    if not (staging / OLD).exists():
-        _remove(folder if made else staging)
+    if (staging / OLD).exists():
+        return
+    _remove(staging)
+    if made:
+        with contextlib.suppress(OSError):
+            folder.rmdir()
+
+
+def _grows(name: str) -> bool:
+    """Whether a name is one that the folder of growing files may hold."""
+    pages = {Path(page).with_suffix(suffix).name for page in (PLAN, MANIFEST, OLD) for suffix in (".json", ".tmp")}
+    return name in pages or name.startswith("part-") or "=" in name
+
+
+def _begun(staging: Path) -> dict[str, Any] | None:
+    """The plan of a run that was begun, if the folder of growing files is ours."""
+    for name in (PLAN, MANIFEST, OLD):
+        try:
+            page = json.loads((staging / name).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue
+        if isinstance(page, dict) and "parts" in page:
+            return page
+    return None
+
+
+def seed_begun(out: str | os.PathLike[str]) -> int | None:
+    """The seed of the run that a folder holds, begun or whole, so that it can be resumed without naming it."""
+    page = _begun(Path(out) / STAGING) or _read_manifest(Path(out) / MANIFEST)
+    seed = page.get("seed") if page else None
+    return seed if isinstance(seed, int) else None
 
 
 def _remove(folder: Path) -> None:
@@ -204,6 +236,7 @@ def _write_part(staging: Path, number: int, table: pa.Table, partition_by: str |
         file.parent.mkdir(parents=True, exist_ok=True)
         temporary = file.with_suffix(".tmp")
         pq.write_table(rows, temporary, compression="zstd")
+        _sync(temporary)
         done.append({"file": f"{place}{name}", "rows": rows.num_rows, "sha256": _sha256(temporary)})
         temporary.replace(file)
     _write_text(staging / f"part-{number:05d}.json", json.dumps(done))
@@ -272,7 +305,8 @@ def _publish(folder: Path, staging: Path) -> dict[str, Any]:
             if (staging / part["file"]).exists():
                 (folder / part["file"]).parent.mkdir(exist_ok=True)
                 (staging / part["file"]).replace(folder / part["file"])
-    kept = {part["file"] for part in manifest["parts"]} if manifest else set()
+    new = manifest or _read_manifest(folder / MANIFEST)  # it moved before the run was killed
+    kept = {part["file"] for part in new["parts"]} if new else set()
     for part in old["parts"] if old else []:
         if part["file"] not in kept:
             (folder / part["file"]).unlink(missing_ok=True)
@@ -299,6 +333,11 @@ def _write_text(path: Path, text: str) -> None:
         stream.flush()
         os.fsync(stream.fileno())
     temporary.replace(path)
+
+
+def _sync(path: Path) -> None:
+    with path.open("rb") as stream:
+        os.fsync(stream.fileno())
 
 
 def _sha256(path: Path) -> str:

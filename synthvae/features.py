@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -33,7 +34,15 @@ def read_features(estimator: BaseEstimator, X: Any, *, reset: bool) -> pa.Table:
         estimator.n_features_in_ = table.num_columns
         estimator.feature_names_in_ = np.array(table.column_names, dtype=object)
         return table
-    return select(table, list(estimator.feature_names_in_)) if hasattr(estimator, "feature_names_in_") else table
+    if hasattr(estimator, "feature_names_in_"):
+        return select(table, list(estimator.feature_names_in_))
+    if table.num_columns != estimator.n_features_in_:
+        raise TableError(
+            f"X has {table.num_columns} features, but {type(estimator).__name__} is expecting "
+            f"{estimator.n_features_in_} features as input"
+        )
+    warnings.warn(f"X has feature names, but {type(estimator).__name__} was fitted without feature names", stacklevel=3)
+    return table.rename_columns([f"x{i}" for i in range(table.num_columns)])
 
 
 def select(table: pa.Table, names: list[str]) -> pa.Table:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -86,14 +84,3 @@ def _draw_digits(model: CVAE, counts: tuple[int, ...], width: int, generator: to
             digits[start : start + rows] = model.sample(label, rows, generator).cpu().numpy()
             start += rows
     return digits
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Each part is drawn by one thread: the sums, and so the bytes, must not hang on how many there are."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)

@@ -77,7 +77,7 @@ def _infer_number(name: str, values: pa.ChunkedArray, numbers: pa.ChunkedArray) 
     if not exact_as_double(values):
         return _infer_large(name, values)
     whole = bool(np.all(finite == np.rint(finite))) and (len(finite) > 0 or not pa.types.is_floating(values.type))
-    if whole and not nullable and _is_sequence(finite):
+    if whole and not nullable and pa.types.is_integer(values.type) and _is_sequence(finite):
         return Column(name=name, kind="id", nullable=False)
     bounds = (_number(finite.min(), whole=whole), _number(finite.max(), whole=whole)) if len(finite) else None
     if whole:

@@ -20,6 +20,7 @@ from synthvae.errors import ArtifactError, ConfigurationError, RequestError, Tab
 from synthvae.generation import Request
 from synthvae.model import CVAE, ModelConfig
 from synthvae.schema import Schema, explain
+from synthvae.threads import one_thread
 from synthvae.training import History, Progress, Record, TrainingConfig, train
 
 BOUND_DRAWS = 16  # draws of z for a bound on a likelihood
@@ -65,7 +66,7 @@ class LearnedTable:
         """
         if table.num_rows < 2:
             raise TableError(f"a table must have at least 2 rows to be learned, however, it has {table.num_rows}")
-        table = schema.check(table)
+        table = schema.check(table).select(table.column_names)  # rows come back in the table's own order
         encoding = TableEncoding.learn(table, schema, target, min_class_rows)
         network = _build(encoding, model, seed).to(device)
         history = train(network, encoding.encode(table), training, seed, progress)
@@ -109,13 +110,13 @@ class LearnedTable:
 
     def sample(self, request: Request) -> pa.Table:
         """Return all rows of a request."""
-        with generation.one_thread():
+        with one_thread():
             return pa.concat_tables([self.draw(request, part) for part in range(request.parts)])
 
     def decode(self, z: npt.NDArray[np.float32], seed: int) -> pa.Table:
         """Draw rows from p(x | z) for latents z (rows, L) of a model whose decoder is told no condition."""
         generator = torch.Generator(device=self.device).manual_seed(seed)
-        with generation.one_thread():
+        with one_thread():
             parts = torch.from_numpy(z).to(self.device).split(generation.CHUNK_ROWS)
             digits = torch.cat([self.model.decode(part, 0, generator) for part in parts])
         codes = Codes(digits.cpu().numpy().astype(np.int8), np.zeros(len(z), np.int64))

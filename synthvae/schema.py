@@ -59,6 +59,7 @@ Values = Annotated[tuple[Value, ...], BeforeValidator(_plain_items)]
 Bound = StrictInt | StrictFloat | dt.datetime | dt.date
 Bounds = Annotated[tuple[Bound, Bound], BeforeValidator(lambda values: _moments(_plain_items(values)))]
 
+MAX_MARKS = 64
 MAX_DECIMALS = 15  # a double has no more
 NUMERIC: tuple[Kind, ...] = ("integer", "continuous")
 TEMPORAL: tuple[Kind, ...] = ("datetime", "date")
@@ -106,6 +107,8 @@ class Column(BaseModel):
     def _contradictions(self) -> Iterator[str]:
         if not self.name:
             yield "`name` must not be empty"
+        if len(self.marks) > MAX_MARKS:
+            yield f"`marks` must be at most {MAX_MARKS}, however, they are {len(self.marks)}: use kind categorical"
         if self.marks and self.kind not in NUMERIC:
             yield f"`marks` belong to numbers, however, it is {self.kind}"
         yield from self._category_contradictions()
@@ -211,10 +214,6 @@ class Schema(BaseModel):
         columns = [new if column.name == name else column.model_dump() for column in self.columns]
         return Schema(columns=columns, inferred=self.inferred)
 
-    def reviewed(self) -> Schema:
-        """Return the schema as declared by somebody, no longer inferred."""
-        return self.model_copy(update={"inferred": False})
-
     def check(self, table: pa.Table) -> pa.Table:
         """Return the schema's columns of `table`, in the schema's order, once they are found to obey it.
 
@@ -306,9 +305,14 @@ def _has_categories(kind: pa.DataType) -> bool:
     return bool(simple or pa.types.is_integer(kind) or pa.types.is_floating(kind))
 
 
-def _numeric_violations(column: Column, values: pa.ChunkedArray) -> Iterator[str]:
+def _numeric_violations(  # noqa: PLR0911 (each rule ends the list)
+    column: Column, values: pa.ChunkedArray
+) -> Iterator[str]:
     if pa.types.is_dictionary(values.type):
         yield f"a {values.type} column must be of kind categorical, however, it is {column.kind}: declare or convert it"
+        return
+    if not is_text(values.type) and any(isinstance(mark, str) and _is_number(mark) for mark in column.marks):
+        yield f"`marks` of a column of numbers must not be numbers in text, however, they are {list(column.marks)}"
         return
     numbers, others = split_marks(values, column.marks)
     if others:

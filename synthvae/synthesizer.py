@@ -18,7 +18,7 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
-from synthvae import __version__, artifact, dataset, generation, progress, tables
+from synthvae import __version__, artifact, dataset, progress, tables
 from synthvae.encoding import Codes, TableEncoding
 from synthvae.errors import ArtifactError, ConfigurationError, RequestError, SchemaError, TableError, listing
 from synthvae.features import read_features, select
@@ -26,11 +26,11 @@ from synthvae.generation import Request
 from synthvae.learned import LearnedTable, configure, find_device
 from synthvae.model import CVAE, ModelConfig
 from synthvae.schema import Schema, is_text
-from synthvae.training import History, TrainingConfig
+from synthvae.threads import one_thread
+from synthvae.training import SMALL, History, TrainingConfig
 
 Seed = int | np.random.RandomState | None
 
-SMALL = 2048  # rows below which dropout guards against memorising
 TRAINING = ("max_steps", "batch_size", "learning_rate", "beta", "free_bits", "validation_fraction")
 MODEL = ("decoder", "prior", "latent_dim", "width")
 
@@ -121,12 +121,15 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         del y
         return self._fit(read_features(self, table, reset=True))
 
-    def _fit(self, table: pa.Table, *, min_class_rows: int = 2) -> Self:
+    def _fit(self, table: pa.Table, *, features: bool = False) -> Self:
+        """Learn a table; one of `features` has no ids, and its classes may have a single row."""
         dropout = (0.1 if table.num_rows < SMALL else 0.0) if self.dropout is None else self.dropout
         model = configure(ModelConfig, {**self._values(MODEL), "dropout": dropout})
         training = configure(TrainingConfig, self._values(TRAINING))
         device, seed = find_device(self.device), as_seed(self.random_state)
         schema, target = self._schema_of(table), self._target_in(table)
+        if features:
+            schema = _without_ids(schema)
         _warn_empty(table)
         with progress.fitting(show=self.verbose) as report:
             self.learned_ = LearnedTable.learn(
@@ -138,7 +141,7 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
                 seed=seed,
                 device=device,
                 progress=report,
-                min_class_rows=min_class_rows,
+                min_class_rows=1 if features else 2,
             )
         if self.history_.stopped in ("interrupted", "diverged"):
             warnings.warn(
@@ -164,9 +167,10 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         target = self._target_in(table)
         if self.schema is None:
             schema = Schema.infer(table)
+        else:
+            schema = self.schema if isinstance(self.schema, Schema) else Schema.from_yaml(Path(self.schema))
+        if schema.inferred:
             _refuse_identifying(schema, table, target)
-            return schema
-        schema = self.schema if isinstance(self.schema, Schema) else Schema.from_yaml(Path(self.schema))
         if target is not None and target not in schema.names:
             raise SchemaError(f"the target must be a column of the schema, however, {target!r} is not: declare it")
         return schema
@@ -244,7 +248,8 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         """
         check_is_fitted(self)
         wanted = self._wanted(rows, rows_per_class, classes)
-        request = self.learned_.request(wanted, self._own_seed(random_state))
+        begun = dataset.seed_begun(out) if resume and random_state is None and self.random_state is None else None
+        request = self.learned_.request(wanted, self._own_seed(random_state if begun is None else begun))
         if partition and not self.learned_.has_classes:
             raise RequestError("a dataset can be partitioned by a target of classes, however, the model has none")
         if partition and self.encoding_.target is not None:
@@ -252,7 +257,7 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         if workers < 1:
             raise RequestError(f"`workers` must be at least 1, however, {workers=}")
         target = self.encoding_.target.name if self.encoding_.target else None
-        with generation.one_thread(), progress.generating(request.rows, show=self.verbose) as report:
+        with one_thread(), progress.generating(request.rows, show=self.verbose) as report:
             return dataset.write(
                 out,
                 lambda part: self.learned_.draw(request, part),
@@ -332,11 +337,13 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             ArtifactError: The directory holds something that is not a model, or cannot be written.
         """
         check_is_fitted(self)
-        parameters = {name: value for name, value in self.get_params().items() if name != "schema"}
-        if not isinstance(self.random_state, int):
-            parameters["random_state"] = None
-        versions = {"synthvae": __version__, "torch": str(torch.__version__), "pyarrow": pa.__version__}
-        page = {"versions": versions, "parameters": parameters, **self.learned_.page()}
+        page = {
+            "versions": {"synthvae": __version__, "torch": str(torch.__version__), "pyarrow": pa.__version__},
+            "parameters": {name: _plain(value) for name, value in self.get_params().items() if name != "schema"},
+            "schema_given": self.schema is not None,
+            "names_seen": hasattr(self, "feature_names_in_"),
+            **self.learned_.page(),
+        }
         artifact.save(path, page, self.model_.state_dict())
 
     @classmethod
@@ -349,11 +356,14 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         page, weights = artifact.load(path)
         learned = LearnedTable.from_page(page, weights, find_device(device), str(path))
         try:
-            self = cls(**{**page["parameters"], "schema": learned.schema, "device": device})
+            schema = learned.schema if page["schema_given"] else None
+            self = cls(**{**page["parameters"], "schema": schema, "device": device})
+            names_seen = page["names_seen"]
         except (KeyError, TypeError) as error:
             raise ArtifactError(f"{path} does not describe a model ({error}): restore it or fit again") from error
         self.learned_ = learned
-        self.feature_names_in_ = np.array(learned.encoding.names, dtype=object)
+        if names_seen:
+            self.feature_names_in_ = np.array(learned.encoding.names, dtype=object)
         self.n_features_in_ = len(learned.encoding.names)
         return self
 
@@ -381,6 +391,22 @@ def as_seed(random_state: Seed) -> int:
     return int(random_state) % 2**63
 
 
+def _plain(value: Any) -> Any:
+    """A parameter as JSON has it; what JSON cannot have (a generator's state) is None."""
+    plain = value.item() if isinstance(value, np.generic) else value
+    if isinstance(plain, torch.device):
+        return str(plain)
+    return plain if plain is None or isinstance(plain, (bool, int, float, str)) else None
+
+
+def _without_ids(schema: Schema) -> Schema:
+    """Numbers that count the rows are features like any other."""
+    for column in schema.columns:
+        if schema.inferred and column.kind == "id":
+            schema = schema.declare(column.name, kind="integer")
+    return schema
+
+
 def _refuse_identifying(schema: Schema, table: pa.Table, target: str | None) -> None:
     """Text that names each row cannot be learned, and nobody has declared what it is."""
     for column in schema.columns:
@@ -391,8 +417,8 @@ def _refuse_identifying(schema: Schema, table: pa.Table, target: str | None) -> 
         distinct = len(table.column(column.name).unique())
         raise TableError(
             f"column {column.name!r}: text that differs from row to row cannot be learned, however, it has {distinct} "
-            f"values in {table.num_rows} rows: drop it, or declare it in a schema as `kind: id` (fresh ids are made) "
-            "or `kind: categorical` (see `synthvae schema`)"
+            f"values in {table.num_rows} rows: drop it, or declare it as `kind: id` (fresh ids are made) or "
+            "`kind: categorical` in a schema that is reviewed, without `inferred: true` (see `synthvae schema`)"
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,10 +15,12 @@ from torch import Tensor, nn
 from synthvae.encoding.table import Codes
 from synthvae.errors import ConfigurationError
 from synthvae.model import CVAE
+from synthvae.threads import one_thread
 
-SMALL = 2048  # rows below which batches are small
+SMALL = 2048  # rows below which batches are small and dropout guards against memorising
 MAX_HELD_OUT = 10_000
-PARALLEL_BATCH = 256  # rows of a step from which threads pay
+# Small batches are too little work to share: on a busy machine, threads that wait for each other cost 20-fold.
+PARALLEL_BATCH = 256
 EMA_DECAY = 0.995
 WARM_UP = 100
 CLIP_NORM = 5.0
@@ -60,13 +62,13 @@ class TrainingConfig(BaseModel):
 
 @dataclass(frozen=True)
 class Record:
-    """One look at the held-out rows. All in nats per row; `validation` is NaN without held-out rows."""
+    """One look at the held-out rows. All in nats per row; `validation` is None without held-out rows."""
 
     step: int
     loss: float
     reconstruction: float
     kl: float
-    validation: float
+    validation: float | None
 
 
 @dataclass
@@ -77,11 +79,13 @@ class History:
         records: One for each look at the held-out rows.
         best_step: The step whose weights were kept.
         stopped: Why it ended.
+        held_out_elbo: The ELBO of the held-out rows under the final model, in nats per row; None without such rows.
     """
 
     records: list[Record] = field(default_factory=list)
     best_step: int = 0
     stopped: str = "finished"
+    held_out_elbo: float | None = None
 
 
 Progress = Callable[[int, int, float], None]
@@ -101,7 +105,7 @@ def train(model: CVAE, codes: Codes, config: TrainingConfig, seed: int, progress
     """
     run = _Run(model, codes, config, seed)
     try:
-        with _seeded(seed), _few_threads(run.batch):
+        with _seeded(seed), one_thread() if run.batch < PARALLEL_BATCH else nullcontext():
             for step in range(1, run.steps + 1):
                 run.step(step)
                 if not math.isfinite(run.loss):
@@ -126,17 +130,6 @@ def _seeded(seed: int) -> Iterator[None]:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         yield
-
-
-@contextmanager
-def _few_threads(batch: int) -> Iterator[None]:
-    """Small batches are too little work to share: on a busy machine, threads that wait for each other cost 20-fold."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(threads if batch >= PARALLEL_BATCH else 1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 class _Run:
@@ -200,8 +193,8 @@ class _Run:
         loss, reconstruction, kl = (float(torch.stack(values).mean()) for values in zip(*self.recent, strict=True))
         self.recent.clear()
         self.history.records.append(Record(step, loss, reconstruction, kl, bound))
-        if bound > self.best_bound or not len(self.held_labels):
-            self.best_bound, self.history.best_step = bound, step
+        if bound is None or bound > self.best_bound:
+            self.best_bound, self.history.best_step = bound or 0.0, step
             self.best = [parameter.clone() for parameter in self.average]
 
     def diverged(self, step: int) -> None:
@@ -217,9 +210,9 @@ class _Run:
             )
 
     @torch.no_grad()
-    def _validation(self) -> float:
+    def _validation(self) -> float | None:
         if not len(self.held_labels):
-            return math.nan
+            return None
         self.model.eval()
         generator = torch.Generator(device=self.digits.device).manual_seed(0)
         total = 0.0
@@ -243,6 +236,7 @@ class _Run:
         labels = torch.cat([self.labels, self.held_labels])
         frequencies = self._log_frequencies(torch.cat([self.digits, self.held_digits]), labels).exp()
         self.model.match_marginals(frequencies, labels, self.generator)
+        self.history.held_out_elbo = self._validation()
 
     def _log_frequencies(self, digits: Tensor, labels: Tensor) -> Tensor:
         model = self.model

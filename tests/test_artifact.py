@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
 import pickle
 import subprocess
@@ -25,7 +24,7 @@ from synthvae.errors import ArtifactError
 from synthvae.model import CVAE
 
 PAGE, WEIGHTS = "synthvae.json", "model.safetensors"
-SMALL_PAGE: dict[str, Any] = {"name": "ü \x1f", "rate": 1e-05, "third": 1 / 3, "none": None, "list": [0, math.nan]}
+SMALL_PAGE: dict[str, Any] = {"name": "ü \x1f", "rate": 1e-05, "third": 1 / 3, "none": None, "list": [0, -1e300]}
 
 
 def small() -> dict[str, torch.Tensor]:

@@ -14,9 +14,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
-from synthvae import Synthesizer, generation
+from synthvae import Column, Schema, Synthesizer, generation
 from synthvae.errors import ConfigurationError, DatasetError, RequestError, TableError
 from synthvae.generation import Request, draw_part
 
@@ -303,3 +304,41 @@ def test_a_part_is_an_arrow_table_of_the_schema_learned(fitted: Synthesizer) -> 
 def test_loading_on_an_unknown_device_is_refused(saved: Path) -> None:
     with pytest.raises(ConfigurationError, match="device"):
         Synthesizer.load(saved, device="nope")
+
+
+def test_resuming_needs_no_seed(fitted: Synthesizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model without a seed draws a fresh one, which the plan keeps."""
+    unseeded = Synthesizer(target="target").set_params(random_state=None)
+    unseeded.learned_ = fitted.learned_
+    monkeypatch.setattr(generation, "PART_ROWS", 10)
+    draws, draw = [], generation.draw_part
+
+    def interrupted(*args: Any) -> Any:
+        draws.append(args)
+        if len(draws) == 3:
+            raise KeyboardInterrupt
+        return draw(*args)
+
+    monkeypatch.setattr(generation, "draw_part", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        unseeded.generate(tmp_path / "out", rows=50)
+    manifest = unseeded.generate(tmp_path / "out", rows=50, resume=True)
+    assert manifest["rows"] == 50
+    assert len(draws) == 6  # two of the five parts were kept
+
+
+def test_columns_keep_the_order_of_the_table() -> None:
+    frame = pd.DataFrame({"b": [1.5, 2.5] * 10, "a": ["x", "y"] * 10})
+    schema = Schema(columns=[Column(name="a", kind="categorical"), Column(name="b", kind="continuous")])
+    assert list(Synthesizer(schema=schema, max_steps=2, random_state=0).fit(frame).sample(3)) == ["b", "a"]
+
+
+def test_a_loaded_model_is_the_one_saved(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"x": np.arange(40) % 7, "y": ["u", "v"] * 20})
+    parameters: dict[str, Any] = {"max_steps": 2, "latent_dim": np.int64(3), "random_state": np.int64(5)}
+    Synthesizer(**parameters).fit(frame).save(tmp_path / "named")
+    again = Synthesizer.load(tmp_path / "named")
+    assert (again.random_state, again.latent_dim, again.schema) == (5, 3, None)
+    clone(again).fit(frame.assign(x=99))
+    Synthesizer(**parameters).fit(frame[["x"]].to_numpy()).save(tmp_path / "array")
+    assert not hasattr(Synthesizer.load(tmp_path / "array"), "feature_names_in_")

@@ -208,11 +208,6 @@ def test_declare_refuses_contradictions(name: str, changes: dict[str, Any], fact
         SCHEMA.declare(name, **changes)
 
 
-def test_a_reviewed_schema_is_no_longer_inferred() -> None:
-    assert not SCHEMA.reviewed().inferred
-    assert SCHEMA.reviewed().columns == SCHEMA.columns
-
-
 def test_a_column_that_is_not_there_is_a_key_error() -> None:
     with pytest.raises((KeyError, SynthvaeError)):
         _ = SCHEMA["weight"]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import joblib
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_wine
@@ -143,3 +145,29 @@ def test_a_continuous_y_and_no_y() -> None:
 def test_labels_missing_in_y_are_refused() -> None:
     with pytest.raises(TableError, match="2 are missing"):
         VAETransformer(**TINY).fit(np.random.default_rng(0).random((20, 2)), [None, None, *[0, 1] * 9])
+
+
+def test_whole_number_targets_of_a_regression_are_binned() -> None:
+    X, _ = load_diabetes(return_X_y=True)
+    y = np.random.default_rng(0).integers(0, 100_000, len(X))
+    assert len(VAETransformer(**TINY).fit(X, y).synthesizer_.encoding_.frequencies) <= 10
+
+
+def test_a_count_of_the_rows_is_a_feature() -> None:
+    latents = VAETransformer(latent_dim=2, max_steps=200, random_state=0).fit_transform(np.arange(200)[:, None])
+    assert latents.std(0).max() > 0.05
+
+
+def test_arrays_and_tables_may_take_turns() -> None:
+    X = np.random.default_rng(0).random((30, 2))
+    frame = pd.DataFrame(X, columns=["a", "b"])
+    with pytest.warns(UserWarning, match="fitted without feature names"):
+        by_name = VAETransformer(**TINY).fit(X).transform(frame)
+    assert np.array_equal(by_name, VAETransformer(**TINY).fit(X).transform(X))
+
+
+def test_threads_are_set_back_however_many_sample_at_once(fitted: VAETransformer) -> None:
+    torch.set_num_threads(2)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: fitted.sample(500), range(12)))
+        assert set(pool.map(lambda _: torch.get_num_threads(), range(8))) == {2}

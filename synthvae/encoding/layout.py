@@ -23,7 +23,7 @@ def digit_sizes(levels: int, singles: int = 0) -> tuple[int, ...]:
         return ()
     if levels <= MAX_SINGLE:
         return (levels,)
-    regular = levels - singles
+    regular = max(levels - singles, 1)
     digits = 2
     while MAX_BASE**digits < regular:
         digits += 1

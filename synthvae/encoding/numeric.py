@@ -144,7 +144,7 @@ class NumericEncoding(BaseModel):
         array = _store(numbers, states >= len(self.cells), kind, self.style)
         for offset, mark in enumerate(self.marks):
             hit = pa.array(states == len(self.cells) + offset)
-            array = pc.if_else(hit, pa.array([str(mark)]).cast(array.type)[0], array)
+            array = pc.if_else(hit, _mark_scalar(mark, array.type), array)
         return array
 
     def _draw(self, cells: npt.NDArray[np.int64], rng: np.random.Generator) -> Floats:
@@ -169,13 +169,26 @@ def find_cells(numbers: Floats, decimals: int | None) -> tuple[tuple[float, ...]
     frequent = counts >= max(ATOM_SHARE * len(numbers), 2)
     rest, rest_counts = values[~frequent], counts[~frequent]
     cells: list[tuple[float, ...]] = [(float(value),) for value in values[frequent]]
-    if len(rest) + len(cells) <= MAX_ATOMS:
-        return tuple((float(value),) for value in values)
     n = int(rest_counts.sum())
     wanted = min(MAX_BINS * n / len(numbers), n / ROWS_PER_BIN)
     bins = int(np.clip(np.ceil(wanted), min(8, len(rest)), MAX_BINS))
-    cells += _quantile_bins(_spread(rest, rest_counts, decimals), bins)
+    cells += _quantile_bins(rest, rest_counts, decimals, bins)
     return tuple(sorted(set(cells), key=lambda cell: (cell[-1], len(cell))))
+
+
+def _quantile_bins(
+    values: Floats, counts: npt.NDArray[np.int64], decimals: int | None, bins: int
+) -> list[tuple[float, ...]]:
+    """Bins of about as many rows each; all rows of a value are in one bin, so that coding keeps its frequency."""
+    middle = np.cumsum(counts) - counts / 2
+    bin_of = np.minimum((middle / counts.sum() * bins).astype(int), bins - 1)
+    cells: list[tuple[float, ...]] = []
+    for k in np.unique(bin_of):
+        here = bin_of == k
+        knots = TAIL_KNOTS if k in (0, bins - 1) else KNOTS
+        cell = _quantiles(_spread(values[here], counts[here], decimals), np.linspace(0, 1, knots))
+        cells.append(tuple(cell.tolist()) if cell[0] < cell[-1] else (float(values[here][0]),))
+    return cells
 
 
 def _spread(values: Floats, counts: npt.NDArray[np.int64], decimals: int | None) -> Floats:
@@ -185,16 +198,6 @@ def _spread(values: Floats, counts: npt.NDArray[np.int64], decimals: int | None)
         return repeated
     rank = np.arange(len(repeated)) - np.repeat(np.cumsum(counts) - counts, counts)
     return np.asarray(repeated + ((rank + 0.5) / np.repeat(counts, counts) - 0.5) * 10.0**-decimals)
-
-
-def _quantile_bins(ordered: Floats, bins: int) -> list[tuple[float, ...]]:
-    edges = np.linspace(0, 1, bins + 1)
-    cells: list[tuple[float, ...]] = []
-    for k in range(bins):
-        knots = TAIL_KNOTS if k in (0, bins - 1) else KNOTS
-        cell = _quantiles(ordered, np.linspace(edges[k], edges[k + 1], knots))
-        cells.append(tuple(cell.tolist()) if cell[0] < cell[-1] else (float(cell[0]),))
-    return cells
 
 
 def _quantiles(ordered: Floats, levels: Floats) -> Floats:
@@ -215,6 +218,11 @@ def _resample(cell: Floats, knots: int) -> Floats:
 
 def _midpoints(values: Floats) -> Floats:
     return values[:-1] / 2 + values[1:] / 2
+
+
+def _mark_scalar(mark: Mark, kind: pa.DataType) -> pa.Scalar:
+    written = str(mark) if is_text(kind) or pa.types.is_decimal(kind) else mark
+    return pa.array([written]).cast(kind)[0]
 
 
 def _is_mark(values: pa.ChunkedArray, mark: Mark) -> npt.NDArray[np.bool_]:

@@ -20,6 +20,7 @@ class TemporalEncoding(BaseModel):
     Args:
         column: The declared column.
         origin: The first moment, in ticks of the Arrow type (days, seconds, ... nanoseconds).
+        last: The last moment, in ticks; none later is decoded.
         step: Ticks between neighbouring moments: a day if all values are midnights.
         steps: The encoding of the number of steps.
     """
@@ -29,6 +30,7 @@ class TemporalEncoding(BaseModel):
     kind: Literal["temporal"] = "temporal"
     column: Column
     origin: int
+    last: int
     step: int
     steps: NumericEncoding
 
@@ -42,7 +44,11 @@ class TemporalEncoding(BaseModel):
             raise TableError(f"column {column.name!r}: values must span less than 2**63 ticks: cut off the outermost")
         step = int(np.gcd.reduce(present - origin)) if len(present) else 0
         self = cls(
-            column=column, origin=origin, step=step or 1, steps=NumericEncoding(cells=(), decimals=0, missing=True)
+            column=column,
+            origin=origin,
+            last=int(present.max()) if len(present) else 0,
+            step=step or 1,
+            steps=NumericEncoding(cells=(), decimals=0, missing=True),
         )
         number = Column(name=column.name, kind="integer", nullable=True)
         return self.model_copy(update={"steps": NumericEncoding.learn(number, self._count(ticks))})
@@ -71,6 +77,7 @@ class TemporalEncoding(BaseModel):
         counts = self.steps.decode(states, pa.int64(), rng)
         missing = counts.is_null().to_numpy(zero_copy_only=False)
         ticks = counts.fill_null(0).to_numpy() * self.step + self.origin
+        ticks = np.minimum(ticks, self.last)
         moments = temporal_type(self.column, kind)
         width = _width(moments)
         array = pa.array(ticks, mask=missing).cast(width).cast(moments)

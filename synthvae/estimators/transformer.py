@@ -19,6 +19,7 @@ from synthvae.features import is_array, read_features
 from synthvae.synthesizer import Seed, Synthesizer, as_seed
 
 CONDITION = "y"
+MAX_NUMBER_CLASSES = 20  # a number with more values is continuous
 QUANTILES = 10  # classes made of a continuous y
 
 
@@ -95,12 +96,13 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         table = read_features(self, X, reset=True)
         target = None
         if y is not None:
-            check_consistent_length(X, y)
+            labels = _classes(y)
+            check_consistent_length(table.column(0), labels)
             target = _free_name(table.column_names)
-            table = table.append_column(target, tables.read(pd.DataFrame({target: _classes(y)})).column(0))
+            table = table.append_column(target, tables.read(pd.DataFrame({target: labels})).column(0))
         prior = "standard_normal" if y is None else "class_normal"
         self.synthesizer_ = Synthesizer(target=target, prior=prior, **self.get_params(deep=False))
-        self.synthesizer_._fit(table, min_class_rows=1)  # noqa: SLF001 (one class in two rooms)
+        self.synthesizer_._fit(table, features=True)  # noqa: SLF001 (one class in two rooms)
         self._array_in = is_array(X)
         return self
 
@@ -203,6 +205,7 @@ def _classes(y: Any) -> pd.Series:
         raise TableError(
             f"y must have a label in every row, however, {int(labels.isna().sum())} are missing: drop them"
         )
-    if type_of_target(labels.to_numpy(), input_name="y") in ("binary", "multiclass"):
+    few = labels.nunique() <= MAX_NUMBER_CLASSES or not pd.api.types.is_numeric_dtype(labels)
+    if few and type_of_target(labels.to_numpy(), input_name="y") in ("binary", "multiclass"):
         return labels.astype("category")
     return pd.qcut(labels, QUANTILES, labels=False, duplicates="drop").astype("category")

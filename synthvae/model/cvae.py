@@ -138,12 +138,12 @@ class CVAE(nn.Module):
         seen = self.seen(labels)
         for told in seen.unique().tolist():
             rows = labels[seen == told]
-            drawn = max(MATCHING_ROWS * len(rows) // len(labels), MATCHING_LEAST)
+            drawn = max(min(MATCHING_ROWS * len(rows) // len(labels), 16 * len(rows)), MATCHING_LEAST)
             pick = torch.randint(len(rows), (drawn,), generator=generator, device=labels.device)
             normal = torch.randn(drawn, self.config.latent_dim, generator=generator, device=labels.device)
             trust = len(rows) / (len(rows) + MATCHING_DOUBT)
             z = self.prior.draw(normal, rows[pick])
-            self.decoder.sample(z, told, generator, (frequencies[:, told], trust))
+            self.decoder.match(z, told, generator, frequencies[:, told], trust)
 
     @torch.no_grad()
     def sample(self, label: int, rows: int, generator: torch.Generator) -> Tensor:

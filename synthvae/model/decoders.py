@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -11,19 +10,6 @@ from torch import Tensor, nn
 from synthvae.model.digits import NEVER, DigitEmbedding, RunningSum, draw, log_prob, match_marginal, padding
 
 VECTOR = 16  # single-precision numbers in a vector register
-
-
-class Decoder(Protocol):
-    """What the model asks of a decoder; all tensors as in the room's shape letters."""
-
-    def log_prob(self, digits: Tensor, z: Tensor, labels: Tensor) -> Tensor:
-        """Return log p (J, B) of each digit of `digits` (B, J), in nats."""
-
-    def sample(self, z: Tensor, label: int, generator: torch.Generator) -> Tensor:
-        """Draw digits (B, J) for latents (B, L), all of one condition."""
-
-    def set_bias(self, log_frequencies: Tensor) -> None:
-        """Start from the log frequencies (J, C, K) of levels within conditions."""
 
 
 class AutoregressiveDecoder(nn.Module):
@@ -87,14 +73,16 @@ class AutoregressiveDecoder(nn.Module):
         return torch.baddbmm(logits, inner, self.outer)
 
     @torch.no_grad()
-    def sample(
-        self, z: Tensor, label: int, generator: torch.Generator, matched: tuple[Tensor, float] | None = None
-    ) -> Tensor:
-        """Draw digits (B, J) for latents (B, L), all of one condition, one digit after the other.
+    def sample(self, z: Tensor, label: int, generator: torch.Generator) -> Tensor:
+        """Draw digits (B, J) for latents (B, L), all of one condition, one digit after the other."""
+        return self._draw(z, label, generator, None)
 
-        With `matched`, frequencies (J, K) and a trust in them, the biases of the condition are first moved, digit by
-        digit, so that the marginals of what is drawn agree with the frequencies.
-        """
+    @torch.no_grad()
+    def match(self, z: Tensor, label: int, generator: torch.Generator, marginals: Tensor, trust: float) -> None:
+        """Move the biases of a condition, digit by digit, until what is drawn has `marginals` (J, K)."""
+        self._draw(z, label, generator, (marginals, trust))
+
+    def _draw(self, z: Tensor, label: int, generator: torch.Generator, matched: tuple[Tensor, float] | None) -> Tensor:
         sums = self.start(z) + self.condition[label]
         uniform = torch.rand(len(self.sizes), len(z), 1, generator=generator, device=z.device)
         digits = torch.empty(len(self.sizes), len(z), dtype=torch.long, device=z.device)
@@ -165,22 +153,28 @@ class FactorizedDecoder(nn.Module):
         """Return log p (J, B) of each digit of `digits` (B, J), in nats."""
         return log_prob(self._logits(z, labels), digits)
 
-    def _logits(self, z: Tensor, labels: Tensor) -> Tensor:
+    def _hidden(self, z: Tensor, labels: Tensor) -> Tensor:
         hidden = self.start(z) + self.condition[labels]
-        hidden = torch.relu(hidden + self.block(hidden))
+        return torch.relu(hidden + self.block(hidden))
+
+    def _logits(self, z: Tensor, labels: Tensor) -> Tensor:
+        hidden = self._hidden(z, labels)
         repeated = hidden.expand(len(self.sizes), *hidden.shape)
         return torch.baddbmm(self.bias[:, labels], repeated, self.linear) + self.mask
 
     @torch.no_grad()
-    def sample(
-        self, z: Tensor, label: int, generator: torch.Generator, matched: tuple[Tensor, float] | None = None
-    ) -> Tensor:
-        """Draw digits (B, J) for latents (B, L), all of one condition; with `matched`, as the other decoder does."""
+    def sample(self, z: Tensor, label: int, generator: torch.Generator) -> Tensor:
+        """Draw digits (B, J) for latents (B, L), all of one condition."""
         labels = torch.full((len(z),), label, device=z.device)
         uniform = torch.rand(len(self.sizes) * len(z), 1, generator=generator, device=z.device)
-        logits = self._logits(z, labels)
-        for j, size in enumerate(self.sizes if matched else ()):
-            shift = match_marginal(logits[j, :, :size], matched[0][j, :size], matched[1])  # type: ignore[index]
-            self.bias[j, label, :size] += shift
-            logits[j, :, :size] += shift
-        return draw(logits.flatten(0, 1), uniform).reshape(len(self.sizes), len(z)).T
+        logits = self._logits(z, labels).flatten(0, 1)
+        return draw(logits, uniform).reshape(len(self.sizes), len(z)).T
+
+    @torch.no_grad()
+    def match(self, z: Tensor, label: int, generator: torch.Generator, marginals: Tensor, trust: float) -> None:
+        """Move the biases of a condition until what is drawn has `marginals` (J, K)."""
+        del generator
+        hidden = self._hidden(z, torch.full((len(z),), label, device=z.device))
+        for j, size in enumerate(self.sizes):
+            logits = torch.addmm(self.bias[j, label, :size], hidden, self.linear[j, :, :size])
+            self.bias[j, label, :size] += match_marginal(logits, marginals[j, :size], trust)

@@ -1,0 +1,28 @@
+"""How many threads torch works with, for as long as something asks for fewer."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+_lock = threading.Lock()
+_holders: list[int] = []  # the number of threads before the first of those who now ask for one
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch work with one thread in this thread; each who leaves sets back what the first to enter found.
+
+    torch keeps the number for each thread, and one for threads to come: to set it back is to set both.
+    """
+    with _lock:
+        _holders.append(torch.get_num_threads() if not _holders else _holders[0])
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        with _lock:
+            torch.set_num_threads(_holders.pop())
