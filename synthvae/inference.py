@@ -9,8 +9,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from synthvae.columns import exact_as_double, is_text, to_double
 from synthvae.errors import TableError
-from synthvae.schema import Column, exact_as_double, is_text, to_double
+from synthvae.schema import Column, Schema
 from synthvae.writing import find_style, is_number
 
 MAX_DECIMALS = 12
@@ -181,3 +182,26 @@ def _infer_numeric_text(name: str, texts: list[str], *, nullable: bool) -> Colum
         return Column(name=name, kind="integer", bounds=bounds, marks=marks, nullable=nullable)
     decimals = count_decimals(values)
     return Column(name=name, kind="continuous", bounds=bounds, decimals=decimals, marks=marks, nullable=nullable)
+
+
+def without_ids(schema: Schema) -> Schema:
+    """Numbers that count the rows are features like any other."""
+    for column in schema.columns:
+        if schema.inferred and column.kind == "id":
+            schema = schema.declare(column.name, kind="integer")
+    return schema
+
+
+def refuse_identifying(schema: Schema, table: pa.Table, target: str | None) -> None:
+    """Text that names each row cannot be learned, and nobody has declared what it is."""
+    for column in schema.columns:
+        if column.kind != "id" or not is_text(table.schema.field(column.name).type):
+            continue
+        if column.name == target:
+            continue
+        distinct = len(table.column(column.name).unique())
+        raise TableError(
+            f"column {column.name!r}: text that differs from row to row cannot be learned, however, it has {distinct} "
+            f"values in {table.num_rows} rows: drop it, or declare it as `kind: id` (fresh ids are made) or "
+            "`kind: categorical` in a schema that is reviewed, without `inferred: true` (see `synthvae schema`)"
+        )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,18 +17,17 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
-from synthvae import __version__, artifact, dataset, progress, tables
+from synthvae import __version__, artifact, dataset, inference, progress, tables
 from synthvae.encoding import Codes, TableEncoding
-from synthvae.errors import ArtifactError, ConfigurationError, RequestError, SchemaError, TableError, listing
+from synthvae.errors import ArtifactError, RequestError, SchemaError, TableError, listing
 from synthvae.features import read_features, select
 from synthvae.generation import Request
 from synthvae.learned import LearnedTable, configure, find_device
 from synthvae.model import CVAE, ModelConfig
-from synthvae.schema import Schema, is_text
+from synthvae.schema import Schema
+from synthvae.seeds import Seed, as_seed
 from synthvae.threads import one_thread
 from synthvae.training import SMALL, History, TrainingConfig
-
-Seed = int | np.random.RandomState | None
 
 TRAINING = ("max_steps", "batch_size", "learning_rate", "beta", "free_bits", "validation_fraction")
 MODEL = ("decoder", "prior", "latent_dim", "width")
@@ -129,7 +127,7 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         device, seed = find_device(self.device), as_seed(self.random_state)
         schema, target = self._schema_of(table), self._target_in(table)
         if features:
-            schema = _without_ids(schema)
+            schema = inference.without_ids(schema)
         _warn_empty(table)
         with progress.fitting(show=self.verbose) as report:
             self.learned_ = LearnedTable.learn(
@@ -170,7 +168,7 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         else:
             schema = self.schema if isinstance(self.schema, Schema) else Schema.from_yaml(Path(self.schema))
         if schema.inferred:
-            _refuse_identifying(schema, table, target)
+            inference.refuse_identifying(schema, table, target)
         if target is not None and target not in schema.names:
             raise SchemaError(f"the target must be a column of the schema, however, {target!r} is not: declare it")
         return schema
@@ -378,48 +376,12 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         return tags
 
 
-def as_seed(random_state: Seed) -> int:
-    """A seed for all generators; fresh entropy for None."""
-    if random_state is None:
-        return secrets.randbits(63)
-    if isinstance(random_state, np.random.RandomState):
-        return int(random_state.randint(2**31))
-    if isinstance(random_state, bool) or not isinstance(random_state, (int, np.integer)):
-        raise ConfigurationError(
-            f"`random_state` must be a whole number, a RandomState or None, however, it is {random_state!r}"
-        )
-    return int(random_state) % 2**63
-
-
 def _plain(value: Any) -> Any:
     """A parameter as JSON has it; what JSON cannot have (a generator's state) is None."""
     plain = value.item() if isinstance(value, np.generic) else value
     if isinstance(plain, torch.device):
         return str(plain)
     return plain if plain is None or isinstance(plain, (bool, int, float, str)) else None
-
-
-def _without_ids(schema: Schema) -> Schema:
-    """Numbers that count the rows are features like any other."""
-    for column in schema.columns:
-        if schema.inferred and column.kind == "id":
-            schema = schema.declare(column.name, kind="integer")
-    return schema
-
-
-def _refuse_identifying(schema: Schema, table: pa.Table, target: str | None) -> None:
-    """Text that names each row cannot be learned, and nobody has declared what it is."""
-    for column in schema.columns:
-        if column.kind != "id" or not is_text(table.schema.field(column.name).type):
-            continue
-        if column.name == target:
-            continue
-        distinct = len(table.column(column.name).unique())
-        raise TableError(
-            f"column {column.name!r}: text that differs from row to row cannot be learned, however, it has {distinct} "
-            f"values in {table.num_rows} rows: drop it, or declare it as `kind: id` (fresh ids are made) or "
-            "`kind: categorical` in a schema that is reviewed, without `inferred: true` (see `synthvae schema`)"
-        )
 
 
 def _warn_empty(table: pa.Table) -> None:

@@ -15,9 +15,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
+from synthvae.columns import is_text, split_marks, to_double
 from synthvae.errors import TableError
 from synthvae.inference import count_decimals, finite_numbers
-from synthvae.schema import Column, Values, is_text, split_marks, to_double
+from synthvae.schema import Column, Values
 from synthvae.writing import find_style, is_number, write
 
 MAX_ATOMS = 100  # a number with so few values is coded exactly

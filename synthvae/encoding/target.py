@@ -10,10 +10,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict
 
+from synthvae.columns import split_marks
 from synthvae.encoding.categorical import CategoricalEncoding
 from synthvae.errors import RequestError, TableError, listing
 from synthvae.inference import finite_numbers
-from synthvae.schema import NUMERIC, Column, Values, split_marks
+from synthvae.schema import NUMERIC, Column, Values
 
 MAX_NUMBER_CLASSES = 20  # a whole-number target with more values is continuous
 MAX_CLASSES = 1000

@@ -9,9 +9,10 @@ import numpy.typing as npt
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
+from synthvae.columns import is_text, temporal_type
 from synthvae.encoding.numeric import NumericEncoding
 from synthvae.errors import TableError
-from synthvae.schema import Column, is_text, temporal_type
+from synthvae.schema import Column
 
 
 class TemporalEncoding(BaseModel):
@@ -78,14 +79,14 @@ class TemporalEncoding(BaseModel):
         missing = counts.is_null().to_numpy(zero_copy_only=False)
         ticks = counts.fill_null(0).to_numpy() * self.step + self.origin
         ticks = np.minimum(ticks, self.last)
-        moments = temporal_type(self.column, kind)
+        moments = temporal_type(kind, date=self.column.kind == "date")
         width = _width(moments)
         array = pa.array(ticks, mask=missing).cast(width).cast(moments)
         return array.cast(kind) if is_text(kind) else array
 
 
 def _ticks(column: Column, values: pa.ChunkedArray) -> pa.ChunkedArray:
-    moments = values.cast(temporal_type(column, values.type))
+    moments = values.cast(temporal_type(values.type, date=column.kind == "date"))
     if pa.types.is_null(moments.type):
         return moments.cast(pa.int64())
     return moments.cast(_width(moments.type)).cast(pa.int64())

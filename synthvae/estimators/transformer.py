@@ -16,7 +16,8 @@ from synthvae import tables
 from synthvae.encoding import Codes
 from synthvae.errors import RequestError, TableError
 from synthvae.features import is_array, read_features
-from synthvae.synthesizer import Seed, Synthesizer, as_seed
+from synthvae.seeds import Seed, as_seed
+from synthvae.synthesizer import Synthesizer
 
 CONDITION = "y"
 MAX_NUMBER_CLASSES = 20  # a number with more values is continuous

@@ -1,0 +1,74 @@
+"""What the columns of an Arrow table hold: text, numbers, marks, moments."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+MAX_DIGITS = 15  # significant decimal digits that a double keeps
+
+LARGEST_EXACT = 2**53
+
+
+def split_marks(values: pa.ChunkedArray, marks: Iterable[Any]) -> tuple[pa.ChunkedArray, list[Any]]:
+    """Return the numbers of a column as doubles (missing where a mark stands), and what is neither number nor mark."""
+    if is_text(values.type):
+        known = pc.is_in(values, value_set=pa.array([str(mark) for mark in marks], values.type))
+        values = pc.if_else(known, pa.scalar(None, values.type), values)
+        try:
+            return pc.cast(values, pa.float64()), []
+        except pa.ArrowInvalid:
+            return values, [text for text in pc.unique(values).to_pylist() if text is not None and not parses(text)]
+    if pa.types.is_null(values.type):
+        return values.cast(pa.float64()), []
+    numbers = to_double(values)
+    if numbers is None:
+        return values, values.drop_null().slice(0, 1).to_pylist()
+    known = pc.is_in(numbers, value_set=pa.array([m for m in marks if not isinstance(m, str)], pa.float64()))
+    numbers = pc.if_else(known, pa.scalar(None, pa.float64()), numbers)
+    return pc.if_else(pc.is_nan(numbers), pa.scalar(None, pa.float64()), numbers), []
+
+
+def exact_as_double(values: pa.ChunkedArray) -> bool:
+    """Whether all numbers of a column are such that a double tells them from their neighbours."""
+    if pa.types.is_decimal(values.type):
+        return all(len(number.as_tuple().digits) <= MAX_DIGITS for number in pc.unique(values.drop_null()).to_pylist())
+    if not pa.types.is_integer(values.type) or values.null_count == len(values):
+        return True
+    span = pc.min_max(values).as_py()
+    return bool(span["min"] >= -LARGEST_EXACT and span["max"] <= LARGEST_EXACT)
+
+
+def to_double(values: pa.ChunkedArray) -> pa.ChunkedArray | None:
+    """Numbers, durations and times of day as doubles; None for any other type."""
+    kind = values.type
+    if pa.types.is_duration(kind) or pa.types.is_time64(kind):
+        values = values.cast(pa.int64())
+    elif pa.types.is_time32(kind):
+        values = values.cast(pa.int32())
+    elif not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)):
+        return None
+    return pc.cast(values, pa.float64(), safe=False)
+
+
+def parses(text: str) -> bool:
+    """Whether Arrow reads a text as a number."""
+    try:
+        return bool(pc.cast(pa.scalar(text), pa.float64()).is_valid)
+    except pa.ArrowInvalid:
+        return False
+
+
+def is_text(kind: pa.DataType) -> bool:
+    """Whether an Arrow type is one of the string types."""
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+
+
+def temporal_type(kind: pa.DataType, *, date: bool) -> pa.DataType:
+    """The Arrow type in which moments of type `kind`, maybe ISO text of a `date` or datetime, are reckoned."""
+    if not is_text(kind):
+        return kind
+    return pa.date32() if date else pa.timestamp("s")
