@@ -65,9 +65,7 @@ class LearnedTable:
             TableError: The table breaks the schema, or its target cannot be conditioned on.
         """
         if table.num_rows < 2:
-            raise TableError(
-                f"a table must have at least 2 rows, however, it has {table.num_rows}: add rows"
-            )
+            raise TableError(f"a table must have at least 2 rows, however, it has {table.num_rows}: add rows")
         table = schema.check(table).select(table.column_names)  # rows come back in the table's own order
         encoding = TableEncoding.learn(table, schema, target, min_class_rows)
         network = _build(encoding, model, seed).to(device)

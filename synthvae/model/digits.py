@@ -67,7 +67,8 @@ class RunningSum(torch.autograd.Function):
 
 MATCHING_STEPS = 5
 RARE = 1e-5  # a frequency below which marginals are not told apart
-NEVER = -1e4  # a logit whose probability is exactly 0 in single precision; infinities are slow to exponentiate
+NEVER = -1e4  # a logit whose probability is exactly 0 in single precision
+LEAST = -60.0  # log of a share that no uniform number in single precision finds; what underflows is slow to compute
 
 
 def padding(sizes: tuple[int, ...]) -> Tensor:
@@ -101,5 +102,6 @@ def match_marginal(logits: Tensor, marginal: Tensor, trust: float) -> Tensor:
 
 def draw(logits: Tensor, uniform: Tensor) -> Tensor:
     """Draw a level (B,) from `logits` (B, K) by inverting the distribution function at `uniform` (B, 1) in [0, 1)."""
-    mass = (logits - logits.amax(1, keepdim=True)).exp_().cumsum_(1)
+    relative = (logits - logits.amax(1, keepdim=True)).clamp_min_(LEAST)
+    mass = relative.exp_().cumsum_(1)
     return torch.searchsorted(mass, uniform * mass[:, -1:], right=True)[:, 0].clamp_max_(logits.shape[1] - 1)
