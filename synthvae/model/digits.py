@@ -68,7 +68,8 @@ class RunningSum(torch.autograd.Function):
 MATCHING_STEPS = 5
 RARE = 1e-5  # a frequency below which marginals are not told apart
 NEVER = -1e4  # a logit whose probability is exactly 0 in single precision
-LEAST = -60.0  # log of a share that no uniform number in single precision finds; what underflows is slow to compute
+FINEST = 2.0**-25  # below any uniform number in single precision but 0
+LEAST = -60.0  # log of a share far below the finest; what underflows is slow to compute
 
 
 def padding(sizes: tuple[int, ...]) -> Tensor:
@@ -104,4 +105,6 @@ def draw(logits: Tensor, uniform: Tensor) -> Tensor:
     """Draw a level (B,) from `logits` (B, K) by inverting the distribution function at `uniform` (B, 1) in [0, 1)."""
     relative = (logits - logits.amax(1, keepdim=True)).clamp_min_(LEAST)
     mass = relative.exp_().cumsum_(1)
-    return torch.searchsorted(mass, uniform * mass[:, -1:], right=True)[:, 0].clamp_max_(logits.shape[1] - 1)
+    return torch.searchsorted(mass, uniform.clamp_min(FINEST) * mass[:, -1:], right=True)[:, 0].clamp_max_(
+        logits.shape[1] - 1
+    )
