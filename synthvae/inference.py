@@ -187,7 +187,7 @@ def _infer_numeric_text(name: str, texts: list[str], *, nullable: bool) -> Colum
 def without_ids(schema: Schema) -> Schema:
     """Numbers that count the rows are features like any other."""
     for column in schema.columns:
-        if schema.inferred and column.kind == "id":
+        if schema.inferred and column.kind == "id" and column.name not in schema.declared:
             schema = schema.declare(column.name, kind="integer")
     return schema
 
@@ -195,9 +195,11 @@ def without_ids(schema: Schema) -> Schema:
 def refuse_identifying(schema: Schema, table: pa.Table, target: str | None) -> None:
     """Text that names each row cannot be learned, and nobody has declared what it is."""
     for column in schema.columns:
-        if column.kind != "id" or not is_text(table.schema.field(column.name).type):
+        if column.kind != "id" or column.name not in table.column_names:
             continue
-        if column.name == target:
+        if not is_text(table.schema.field(column.name).type):
+            continue
+        if column.name == target or column.name in schema.declared:
             continue
         distinct = len(table.column(column.name).unique())
         raise TableError(

@@ -157,12 +157,14 @@ class Schema(BaseModel):
     Args:
         columns: The columns.
         inferred: Whether the schema was guessed from a table and reviewed by nobody.
+        declared: The columns of an inferred schema that somebody has declared since.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     columns: tuple[Column, ...]
     inferred: bool = False
+    declared: tuple[StrictStr, ...] = ()
 
     @model_validator(mode="after")
     def _distinct(self) -> Self:
@@ -210,7 +212,8 @@ class Schema(BaseModel):
         kept = old.model_dump(exclude_unset=True) if changes.get("kind", old.kind) == old.kind else {"name": name}
         new = {**kept, "nullable": old.nullable, **changes}
         columns = [new if column.name == name else column.model_dump() for column in self.columns]
-        return Schema(columns=columns, inferred=self.inferred)
+        declared = (*self.declared, name) if self.inferred else ()
+        return Schema(columns=columns, inferred=self.inferred, declared=declared)
 
     def check(self, table: pa.Table) -> pa.Table:
         """Return the schema's columns of `table`, in the schema's order, once they are found to obey it.

@@ -342,3 +342,14 @@ def test_a_loaded_model_is_the_one_saved(tmp_path: Path) -> None:
     clone(again).fit(frame.assign(x=99))
     Synthesizer(**parameters).fit(frame[["x"]].to_numpy()).save(tmp_path / "array")
     assert not hasattr(Synthesizer.load(tmp_path / "array"), "feature_names_in_")
+
+
+def test_an_inferred_schema_refuses_text_that_nobody_declared() -> None:
+    frame = pd.DataFrame({"name": [f"patient {i} of many" for i in range(30)], "x": range(0, 60, 2)})
+    inferred = Schema.infer(frame)
+    with pytest.raises(TableError, match="'name'"):
+        Synthesizer(schema=inferred, max_steps=2).fit(frame)
+    with pytest.raises(TableError, match="lacks"):
+        Synthesizer(schema=inferred, max_steps=2).fit(frame[["x"]])
+    made = Synthesizer(schema=inferred.declare("name", kind="id"), max_steps=2, random_state=0).fit(frame).sample(5)
+    assert not set(made["name"]) & set(frame["name"])
