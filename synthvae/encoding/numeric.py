@@ -18,7 +18,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict
 from synthvae.columns import is_text, split_marks, to_double
 from synthvae.errors import TableError
 from synthvae.inference import count_decimals, finite_numbers
-from synthvae.schema import Column, Values
+from synthvae.schema import Column, Value, Values
 from synthvae.writing import find_style, is_number, write
 
 MAX_ATOMS = 100  # a number with so few values is coded exactly
@@ -28,7 +28,6 @@ ATOM_SHARE = 0.005  # a value this frequent is an atom among bins
 KNOTS = 9  # quantiles that describe the inside of a bin
 TAIL_KNOTS = 33  # the same in the outermost bins, where the spread is
 
-Mark = bool | int | float | str  # as a schema has it
 Floats = npt.NDArray[np.float64]
 Table = Annotated[tuple[tuple[float, ...], ...], BeforeValidator(lambda rows: tuple(tuple(row) for row in rows))]
 
@@ -126,7 +125,7 @@ class NumericEncoding(BaseModel):
     def _encode_finite(self, numbers: Floats) -> npt.NDArray[np.int64]:
         atoms, atom_states = self._atoms
         tops, bin_states = self._bins
-        nearest = np.abs(np.searchsorted(_midpoints(atoms), numbers)) if len(atoms) else np.zeros(len(numbers), int)
+        nearest = np.searchsorted(_midpoints(atoms), numbers) if len(atoms) else np.zeros(len(numbers), int)
         if not len(tops):
             return atom_states[nearest]
         states = bin_states[np.minimum(np.searchsorted(tops, numbers), len(tops) - 1)]
@@ -221,12 +220,12 @@ def _midpoints(values: Floats) -> Floats:
     return values[:-1] / 2 + values[1:] / 2
 
 
-def _mark_scalar(mark: Mark, kind: pa.DataType) -> pa.Scalar:
+def _mark_scalar(mark: Value, kind: pa.DataType) -> pa.Scalar:
     written = str(mark) if is_text(kind) or pa.types.is_decimal(kind) else mark
     return pa.array([written]).cast(kind)[0]
 
 
-def _is_mark(values: pa.ChunkedArray, mark: Mark) -> npt.NDArray[np.bool_]:
+def _is_mark(values: pa.ChunkedArray, mark: Value) -> npt.NDArray[np.bool_]:
     if is_text(values.type):
         hits = pc.equal(values, pa.scalar(str(mark), values.type))
     elif isinstance(mark, str) or (numbers := to_double(values)) is None:
@@ -236,7 +235,7 @@ def _is_mark(values: pa.ChunkedArray, mark: Mark) -> npt.NDArray[np.bool_]:
     return np.asarray(hits.fill_null(pa.scalar(value=False)).to_numpy(), bool)
 
 
-def _marked(values: pa.ChunkedArray, marks: Values) -> dict[Mark, int]:
+def _marked(values: pa.ChunkedArray, marks: Values) -> dict[Value, int]:
     counts = {mark: int(_is_mark(values, mark).sum()) for mark in marks}
     return {mark: count for mark, count in counts.items() if count}
 
