@@ -1,14 +1,19 @@
 # make demo    fit and generate on bundled real data
 # make test    lint, types, tests
 # make test-pandas2   the tests again, with pandas 2.2
+# make bench DATA=DIR   synthvae beside other generators, on real tables (ARGS="--tables adult --seeds 0")
 # make wheel   build the wheel into dist/
 PYTHON ?= python3
 BIN := .venv/bin
 BIN2 := .venv-pandas2/bin
-DEV := hypothesis mypy pandas-stubs "polars>=1.0" pytest pytest-xdist ruff types-PyYAML hatchling build imbalanced-learn
+PEERS := .venv-peers/bin
+DEV := hypothesis mypy pandas-stubs "polars>=1.0" pytest pytest-xdist ruff types-PyYAML hatchling build imbalanced-learn \
+	matplotlib
 WORKERS ?= 2
+DATA ?= data
+ARGS ?=
 
-.PHONY: demo test lint types test-pandas2 wheel clean
+.PHONY: demo test lint types test-pandas2 bench wheel clean
 
 demo: .venv/.installed
 	$(BIN)/synthvae demo -o synthvae-demo
@@ -26,11 +31,14 @@ types: .venv/.dev
 test-pandas2: .venv-pandas2/.dev
 	OMP_NUM_THREADS=1 $(BIN2)/python -m pytest -n $(WORKERS)
 
+bench: .venv/.dev .venv-peers/.dev
+	$(BIN)/python tests/benchmarks/bench.py --data $(DATA) --peers-python $(PEERS)/python $(ARGS)
+
 wheel: .venv/.dev
 	$(BIN)/python -m build --wheel
 
 clean:
-	rm -rf .venv .venv-pandas2 dist synthvae-demo
+	rm -rf .venv .venv-pandas2 .venv-peers dist synthvae-demo
 
 .venv/.installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -47,4 +55,15 @@ clean:
 	$(BIN2)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch "pandas~=2.2.0"
 	$(BIN2)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e . "pandas~=2.2.0" \
 		hypothesis "polars>=1.0" pytest pytest-xdist hatchling build
+	touch $@
+
+# torch before its users, so that none pulls another one. The engine's tabular model needs neither torchvision nor
+# torchaudio, and those of PyPI do not load beside a torch without CUDA.
+.venv-peers/.dev: constraints.txt
+	test -x $(PEERS)/python || $(PYTHON) -m venv .venv-peers
+	$(PEERS)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
+	$(PEERS)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
+		ctgan imbalanced-learn pyarrow
+	-$(PEERS)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt mostlyai-engine
+	-$(PEERS)/python -m pip uninstall --quiet --yes torchvision torchaudio
 	touch $@

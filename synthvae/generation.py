@@ -11,6 +11,7 @@ import torch
 
 from synthvae.encoding import Codes, TableEncoding
 from synthvae.model import CVAE
+from synthvae.slots import Slots
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -70,17 +71,23 @@ def draw_part(model: CVAE, encoding: TableEncoding, request: Request, part: int)
     rng = np.random.default_rng(values_seed)
     counts = request.of(part)
     order = rng.permutation(sum(counts))
-    digits = _draw_digits(model, counts, encoding.layout.width, generator)[order]
-    labels = np.repeat(np.arange(len(counts)), counts)[order]
-    return encoding.decode(Codes(digits, labels), rng, first_row=sum(request.before(part)))
+    digits, values = _draw_codes(model, counts, encoding.layout.slots, generator)
+    labels = np.repeat(np.arange(len(counts)), counts)
+    codes = Codes(digits[order], values[order], labels[order])
+    return encoding.decode(codes, rng, first_row=sum(request.before(part)))
 
 
-def _draw_digits(model: CVAE, counts: tuple[int, ...], width: int, generator: torch.Generator) -> npt.NDArray[np.int8]:
-    """Draw digits (rows, width), condition by condition, chunk by chunk."""
-    digits = np.empty((sum(counts), width), np.int8)
+def _draw_codes(
+    model: CVAE, counts: tuple[int, ...], slots: Slots, generator: torch.Generator
+) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.float32]]:
+    """Draw digits (rows, J) and values (rows, V), condition by condition, chunk by chunk."""
+    digits = np.empty((sum(counts), len(slots.sizes)), np.int8)
+    values = np.empty((sum(counts), len(slots.values)), np.float32)
     start = 0
     for label, count in enumerate(counts):
         for rows in [CHUNK_ROWS] * (count // CHUNK_ROWS) + [count % CHUNK_ROWS]:
-            digits[start : start + rows] = model.sample(label, rows, generator).cpu().numpy()
+            drawn = model.sample(label, rows, generator)
+            digits[start : start + rows] = drawn.digits.cpu().numpy()
+            values[start : start + rows] = drawn.values.cpu().numpy()
             start += rows
-    return digits
+    return digits, values

@@ -18,7 +18,7 @@ from synthvae import artifact, generation
 from synthvae.encoding import Codes, TableEncoding
 from synthvae.errors import ArtifactError, ConfigurationError, RequestError, TableError
 from synthvae.generation import Request
-from synthvae.model import CVAE, ModelConfig
+from synthvae.model import CVAE, ModelConfig, Rows
 from synthvae.schema import Schema, explain
 from synthvae.threads import one_thread
 from synthvae.training import History, Progress, Record, TrainingConfig, train
@@ -69,7 +69,8 @@ class LearnedTable:
         table = schema.check(table).select(table.column_names)  # rows come back in the table's own order
         encoding = TableEncoding.learn(table, schema, target, min_class_rows)
         network = _build(encoding, model, seed).to(device)
-        history = train(network, encoding.encode(table), training, seed, progress)
+        codes = encoding.encode(table, np.random.default_rng(seed))
+        history = train(network, codes, training, seed, progress)
         return cls(schema, encoding, network, history)
 
     @property
@@ -118,8 +119,9 @@ class LearnedTable:
         generator = torch.Generator(device=self.device).manual_seed(seed)
         with one_thread():
             parts = torch.from_numpy(z).to(self.device).split(generation.CHUNK_ROWS)
-            digits = torch.cat([self.model.decode(part, 0, generator) for part in parts])
-        codes = Codes(digits.cpu().numpy().astype(np.int8), np.zeros(len(z), np.int64))
+            rows = [self.model.decode(part, 0, generator) for part in parts]
+        digits, values = (torch.cat(arrays).cpu().numpy() for arrays in zip(*rows, strict=True))
+        codes = Codes(digits.astype(np.int8), values, np.zeros(len(z), np.int64))
         return self.encoding.decode(codes, np.random.default_rng(seed))
 
     def posterior_mean(self, codes: Codes) -> npt.NDArray[np.float64]:
@@ -137,7 +139,7 @@ class LearnedTable:
         model, noise = self._double(), self._noise()
         shares = np.maximum(self.encoding.frequencies, np.finfo(float).tiny)
         log_shares = torch.from_numpy(np.log(shares)).to(self.device)
-        return _joined([model.log_evidence(digits, log_shares, noise) for digits, _ in self._batches(codes)])
+        return _joined([model.log_evidence(rows, log_shares, noise) for rows, _ in self._batches(codes)])
 
     def _double(self) -> CVAE:
         """The model in double precision, in which a row's numbers do not hang on the rows beside it."""
@@ -149,9 +151,12 @@ class LearnedTable:
         half = torch.randn(BOUND_DRAWS // 2, self.model.config.latent_dim, generator=generator)
         return torch.cat([half, -half]).to(self.device, torch.float64)
 
-    def _batches(self, codes: Codes) -> Iterator[tuple[Tensor, Tensor]]:
-        digits, labels = torch.from_numpy(codes.digits).to(self.device), torch.from_numpy(codes.labels).to(self.device)
-        return zip(digits.split(BATCH_ROWS), labels.split(BATCH_ROWS), strict=True)
+    def _batches(self, codes: Codes) -> Iterator[tuple[Rows, Tensor]]:
+        rows = Rows(torch.from_numpy(codes.digits).to(self.device), torch.from_numpy(codes.values).to(self.device))
+        labels = torch.from_numpy(codes.labels).to(self.device)
+        for start in range(0, len(codes), BATCH_ROWS):
+            batch = slice(start, start + BATCH_ROWS)
+            yield rows.take(batch)._replace(values=rows.values[batch].double()), labels[batch]
 
     @property
     def device(self) -> torch.device:
@@ -225,7 +230,7 @@ def _build(encoding: TableEncoding, config: ModelConfig, seed: int) -> CVAE:
     """An untrained model with weights from `seed`; the global generator is left as it was."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return CVAE(encoding.layout.sizes, encoding.conditions, config)
+        return CVAE(encoding.layout.slots, encoding.conditions, config)
 
 
 def _count(rows: Any) -> int:

@@ -14,16 +14,20 @@ from torch import Tensor, nn
 
 from synthvae.encoding.table import Codes
 from synthvae.errors import ConfigurationError
-from synthvae.model import CVAE
+from synthvae.model import CVAE, Rows
 from synthvae.threads import one_thread
 
 SMALL = 2048  # rows below which batches are small and dropout guards against memorising
 MAX_HELD_OUT = 10_000
 # Small batches are too little work to share: on a busy machine, threads that wait for each other cost 20-fold.
 PARALLEL_BATCH = 256
-EMA_DECAY = 0.995
+USUAL_ROWS, USUAL_STEPS, LONGEST_DESCENT = 30_000, 1000, 1.6
+EMA_DECAY = 0.998
 WARM_UP = 100
 CLIP_NORM = 5.0
+MAX_REPEATS = 8.0
+LOOK_ROWS = 2048  # held-out rows looked at together
+DRIFT_WEIGHT = 5.0  # of the aggregate's divergence from the prior, where z has little information
 
 
 class TrainingConfig(BaseModel):
@@ -35,7 +39,9 @@ class TrainingConfig(BaseModel):
         learning_rate: Peak of the schedule: linear warm-up, then cosine to 2 %.
         weight_decay: AdamW's, on matrices only.
         beta: Weight of the KL term, warmed up over the first tenth.
-        free_bits: Nats of each latent dimension that the KL term leaves free.
+        free_bits: Nats of information for each latent dimension, all together, that the KL term leaves free. Only
+            information is: the aggregate of all codes is held to the prior, so that what is drawn from the prior
+            is what the decoder knows.
         validation_fraction: Share of each class held out for early stopping; 0 trains on all rows, to the end.
         patience: Steps without a better held-out ELBO before training stops.
     """
@@ -55,9 +61,14 @@ class TrainingConfig(BaseModel):
         """Rows of a step for a table of `rows`."""
         return min(rows, self.batch_size or (64 if rows < SMALL else 512))
 
-    def steps(self) -> int:
-        """The largest number of steps."""
-        return self.max_steps or 1000
+    def steps(self, rows: int) -> int:
+        """The largest number of steps for a table of `rows`.
+
+        More rows than usual take more steps, with their square root, so that a large table is seen less often but
+        learned better; fewer rows take a slower descent, which early stopping ends.
+        """
+        far = max(rows / USUAL_ROWS, min(USUAL_ROWS / max(rows, 1), LONGEST_DESCENT**2))
+        return self.max_steps or round(USUAL_STEPS * math.sqrt(far))
 
 
 @dataclass(frozen=True)
@@ -140,14 +151,17 @@ class _Run:
         self.model, self.config = model, config
         self.generator = torch.Generator(device=device).manual_seed(seed)
         held = held_out(codes.labels, config.validation_fraction, np.random.default_rng(seed))
-        digits = torch.from_numpy(codes.digits).to(device)
+        rows = Rows(torch.from_numpy(codes.digits).to(device), torch.from_numpy(codes.values).to(device))
         labels = torch.from_numpy(codes.labels).to(device)
-        self.digits, self.labels = digits[~held], labels[~held]
-        self.held_digits, self.held_labels = digits[held], labels[held]
+        self.rows, self.labels = rows.take(~held), labels[~held]
+        self.held_rows, self.held_labels = rows.take(held), labels[held]
         self.batch = config.batch(len(self.labels))
-        self.steps = config.steps()
+        self.steps = config.steps(len(self.labels))
         self.look_every = max(min(self.steps // 20, 50), 1)
-        model.decoder.set_bias(self._log_frequencies(self.digits, self.labels))
+        model.decoder.set_bias(self._log_frequencies(self.rows.digits, self.labels))
+        # With much information in z, a batch shows little of the aggregate: then it weighs as in the ELBO.
+        self.drift_weight = DRIFT_WEIGHT if model.config.decoder == "autoregressive" else 1.0
+        self.weights = class_weights(self.labels, model.conditions)
         self.optimizer = _optimizer(model, config)
         self.average = [parameter.detach().clone() for parameter in model.parameters()]
         self.best = [parameter.clone() for parameter in self.average]
@@ -162,27 +176,30 @@ class _Run:
         for group in self.optimizer.param_groups:
             group["lr"] = self.config.learning_rate * schedule(step, self.steps)
         rows = self._next_batch()
-        noise = torch.randn(
-            len(rows), self.model.config.latent_dim, generator=self.generator, device=self.digits.device
-        )
-        terms = self.model.elbo(self.digits[rows], self.labels[rows], noise)
-        reconstruction, kl = terms.reconstruction.mean(), terms.kl.mean(0)
+        latent_dim = self.model.config.latent_dim
+        noise = torch.randn(len(rows), latent_dim, generator=self.generator, device=rows.device)
+        terms = self.model.elbo(self.rows.take(rows), self.labels[rows], noise)
+        reconstruction, kl, drift = terms.reconstruction.mean(), terms.kl.sum(1).mean(), terms.drift.mean()
         weight = self.config.beta * min(1.0, step / max(0.1 * self.steps, 1))
-        loss = weight * kl.clamp_min(self.config.free_bits).sum() - reconstruction
+        information = torch.relu(kl - drift - self.config.free_bits * latent_dim)
+        loss = weight * (information + self.drift_weight * drift) - reconstruction
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), CLIP_NORM)
         self.optimizer.step()
         decay = min(EMA_DECAY, (1 + step) / (10 + step))  # a short memory at first
         torch._foreach_lerp_(self.average, [p.detach() for p in self.model.parameters()], 1 - decay)
-        self.recent.append((loss.detach(), reconstruction.detach(), kl.detach().sum()))
+        self.recent.append((loss.detach(), reconstruction.detach(), kl.detach()))
         self.loss = float(loss.detach())
 
     def _next_batch(self) -> Tensor:
         rows = next(self.order, None)
         if rows is None:
-            shuffled = torch.randperm(len(self.labels), generator=self.generator, device=self.labels.device)
-            self.order = iter(shuffled[: len(shuffled) // self.batch * self.batch].split(self.batch))
+            # A row is seen as often as its class weighs: the fraction of a time by chance.
+            chance = torch.rand(len(self.labels), generator=self.generator, device=self.labels.device)
+            seen = torch.repeat_interleave((self.weights[self.labels] + chance).long())
+            order = torch.randperm(len(seen), generator=self.generator, device=self.labels.device)
+            self.order = iter(seen[order[: len(order) // self.batch * self.batch]].split(self.batch))
             rows = next(self.order)
         return rows
 
@@ -214,13 +231,18 @@ class _Run:
         if not len(self.held_labels):
             return None
         self.model.eval()
-        generator = torch.Generator(device=self.digits.device).manual_seed(0)
+        generator = torch.Generator(device=self.labels.device).manual_seed(0)
         total = 0.0
-        for digits, labels in zip(self.held_digits.split(2048), self.held_labels.split(2048), strict=True):
+        for start in range(0, len(self.held_labels), LOOK_ROWS):
+            rows, labels = (
+                self.held_rows.take(slice(start, start + LOOK_ROWS)),
+                self.held_labels[start : start + LOOK_ROWS],
+            )
             noise = torch.randn(len(labels), self.model.config.latent_dim, generator=generator, device=labels.device)
-            terms = self.model.elbo(digits, labels, noise)
-            total += float(terms.reconstruction.sum() - self.config.beta * terms.kl.sum())
-        return total / len(self.held_labels)
+            terms = self.model.elbo(rows, labels, noise)
+            bound = terms.reconstruction - self.config.beta * terms.kl.sum(1)
+            total += float((bound * self.weights[labels]).sum())
+        return total / float(self.weights[self.held_labels].sum())
 
     @contextmanager
     def _averaged(self) -> Iterator[None]:
@@ -234,13 +256,13 @@ class _Run:
         _load(self.model, self.best if self.history.best_step else self.average)
         self.model.eval()
         labels = torch.cat([self.labels, self.held_labels])
-        frequencies = self._log_frequencies(torch.cat([self.digits, self.held_digits]), labels).exp()
+        frequencies = self._log_frequencies(torch.cat([self.rows.digits, self.held_rows.digits]), labels).exp()
         self.model.match_marginals(frequencies, labels, self.generator)
         self.history.held_out_elbo = self._validation()
 
     def _log_frequencies(self, digits: Tensor, labels: Tensor) -> Tensor:
         model = self.model
-        return log_frequencies(digits, model.seen(labels), model.told, model.decoder.sizes)
+        return log_frequencies(digits, model.seen(labels), model.told, model.decoder.slots.sizes)
 
 
 @torch.no_grad()
@@ -266,6 +288,16 @@ def schedule(step: int, steps: int) -> float:
     if step <= warm:
         return step / warm
     return 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(steps - warm, 1)))
+
+
+def class_weights(labels: Tensor, conditions: int) -> Tensor:
+    """Return how often (C,) rows of each class are seen, relative to those of frequent classes.
+
+    Of a class with less than half of an equal share, rows are seen more often, with the square root of what it lacks,
+    up to `MAX_REPEATS` times: p(x | y) of a rare class is to be right, too, and is not if its rows hardly count.
+    """
+    counts = torch.bincount(labels, minlength=conditions).clamp_min(1)
+    return (0.5 * len(labels) / (conditions * counts)).sqrt().clamp(1.0, MAX_REPEATS)
 
 
 def held_out(labels: np.ndarray, fraction: float, rng: np.random.Generator) -> Tensor:

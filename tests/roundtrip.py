@@ -29,12 +29,23 @@ def there_and_back(values: Any, column: Column | None = None) -> list[Any]:
     return list(decoded.column("x").to_pylist())
 
 
+def random_codes(encoding: TableEncoding, rows: int, seed: int = 0) -> Codes:
+    """Any digits within their sizes, also combinations that no value has, and any scores where there are values."""
+    rng = np.random.default_rng(seed)
+    slots = encoding.layout.slots
+    digits = rng.integers(0, np.array(slots.sizes, int), (rows, len(slots.sizes))).astype(np.int8)
+    values = (rng.choice([0.3, 1.0, 3.0], (rows, 1)) * rng.normal(size=(rows, len(slots.values)))).astype(np.float32)
+    for v, value in enumerate(slots.values):
+        if value.switch is not None:
+            values[digits[:, value.switch] != value.level, v] = np.nan
+    return Codes(digits, values, rng.integers(0, encoding.conditions, rows))
+
+
 def draw(values: Any, column: Column | None = None, rows: int = 300) -> list[Any]:
     """Values of a column "x" decoded from random codes."""
     _, encoding = learn_column(values, column)
-    rng = np.random.default_rng(0)
-    digits = rng.integers(0, encoding.layout.sizes, (rows, encoding.layout.width)).astype(np.int8)
-    return list(encoding.decode(Codes(digits, np.zeros(rows, np.int64)), rng).column("x").to_pylist())
+    codes = random_codes(encoding, rows)
+    return list(encoding.decode(codes, np.random.default_rng(0)).column("x").to_pylist())
 
 
 def assert_kept_or_refused(values: Any, column: Column | None = None) -> None:

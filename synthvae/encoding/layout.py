@@ -1,14 +1,16 @@
-"""Which digits belong to which column: pure data."""
+"""Which digits and values belong to which column: pure data."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Self
 
 import numpy as np
 import numpy.typing as npt
+
+from synthvae.slots import Slots, Value
 
 MAX_SINGLE = 24  # up to here a column is one digit
 MAX_BASE = 32  # levels of a digit where a column needs several
@@ -34,28 +36,37 @@ def digit_sizes(levels: int, singles: int = 0) -> tuple[int, ...]:
 
 @dataclass(frozen=True)
 class Layout:
-    """The digits of a table.
+    """The digits and values of a table.
 
     Args:
         names: The columns, in the order in which they are modelled.
         levels: The number of states of each column.
-        singles: How many of these, the last ones, are no values but missing or marks.
+        singles: How many of these, the last ones, are not numbered with the others: missing, marks, "has a value".
+        valued: Whether a continuous value stands behind the digits; it does where the state is the first of `singles`.
     """
 
     names: tuple[str, ...]
     levels: tuple[int, ...]
     singles: tuple[int, ...]
+    valued: tuple[bool, ...]
 
     def __post_init__(self) -> None:
-        sizes = {len(self.names), len(self.levels), len(self.singles), len(set(self.names))}
+        sizes = {len(self.names), len(self.levels), len(self.singles), len(self.valued), len(set(self.names))}
         if len(sizes) > 1:
             raise ValueError(f"a layout must have one count of levels for each distinct name, however, {self=}")
 
     @classmethod
-    def of(cls, levels: Mapping[str, int], singles: Mapping[str, int] | None = None) -> Self:
+    def of(
+        cls, levels: Mapping[str, int], singles: Mapping[str, int] | None = None, valued: Collection[str] = ()
+    ) -> Self:
         """The layout of columns with so many levels each."""
         known = singles or {}
-        return cls(tuple(levels), tuple(levels.values()), tuple(known.get(name, 0) for name in levels))
+        return cls(
+            tuple(levels),
+            tuple(levels.values()),
+            tuple(known.get(name, 0) for name in levels),
+            tuple(name in valued for name in levels),
+        )
 
     @cached_property
     def digits(self) -> tuple[tuple[int, ...], ...]:
@@ -77,6 +88,22 @@ class Layout:
     def width(self) -> int:
         """The number of digits."""
         return len(self.sizes)
+
+    @cached_property
+    def slots(self) -> Slots:
+        """What the model models."""
+        return Slots(self.sizes, tuple(self._value(name) for name in self.valued_names))
+
+    @property
+    def valued_names(self) -> tuple[str, ...]:
+        """The columns that have a value, in order."""
+        return tuple(name for name, valued in zip(self.names, self.valued, strict=True) if valued)
+
+    def _value(self, name: str) -> Value:
+        span, singles = self.spans[name], self.singles[self.names.index(name)]
+        if span.start == span.stop:
+            return Value(span.stop)
+        return Value(span.stop, span.start, self.sizes[span.start] - singles)
 
     def split(self, states: list[npt.NDArray[np.int64]]) -> npt.NDArray[np.int8]:
         """Return the digits (rows, width) of each column's states (rows,); the digits of an unknown state -1 are -1."""

@@ -1,11 +1,13 @@
 """Numbers to states and back.
 
 A state is a *cell*: an atom (one value, kept exactly) or a bin between two quantiles, inverted through the quantiles
-inside it. A number that takes few values has atoms only; a number such as capital gain has an atom at 0 and bins above.
+inside it. A number that takes few values has atoms only. Others have atoms where values pile up, and between them
+either bins or one state, "has a value", that a continuous score refines: the number's quantile, as a normal deviate.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Annotated, Literal, Self
 
@@ -16,15 +18,26 @@ import pyarrow.compute as pc
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 from synthvae.columns import is_text, split_marks, to_double
+from synthvae.encoding.curve import QuantileCurve, quantiles, spread
+from synthvae.encoding.links import Link
 from synthvae.errors import TableError
 from synthvae.inference import count_decimals, finite_numbers
 from synthvae.schema import Column, Value, Values
 from synthvae.writing import find_style, is_number, write
 
-MAX_ATOMS = 100  # a number with so few values is coded exactly
+FEW_ATOMS = 24  # a number with so few values is coded exactly
+MAX_ATOMS = 1000  # so is one with so few, if each has rows enough to be learned alone:
+ROWS_PER_ATOM = 300  # on average; with fewer, neighbours say more
+ROWS_PER_ROUGH_ATOM = 50  # as a row sees it, where neighbours say little
+ROUGH = 0.5  # they do where counts differ so much from those around, in shares of the rows
+PILE = 4  # a value so many times as frequent as its neighbours is an atom
+LARGE_PILE = 0.05  # so is one with this share of the rows
+PILE_ROWS = 10  # but not one with fewer rows
+NEIGHBOURS = 5  # on either side
 MAX_BINS = 100
 ROWS_PER_BIN = 30  # fewer make the bins, and what is learned of them, noise
-ATOM_SHARE = 0.005  # a value this frequent is an atom among bins
+MAX_BINNED_ATOMS = 100  # a number with so few values has no bins
+ATOM_SHARE = 0.005  # a value this frequent is an atom among bins; it may be one among continuous scores
 KNOTS = 9  # quantiles that describe the inside of a bin
 TAIL_KNOTS = 33  # the same in the outermost bins, where the spread is
 
@@ -33,10 +46,12 @@ Table = Annotated[tuple[tuple[float, ...], ...], BeforeValidator(lambda rows: tu
 
 
 class NumericEncoding(BaseModel):
-    """States: the cells by value, then the marks, then "missing".
+    """States: the cells by value, "has a score" if there is a curve, the links, the marks, "missing".
 
     Args:
         cells: For each cell its knots, from smallest to largest; an atom has one.
+        curve: The distribution of the numbers that have a score; None if none has.
+        links: Columns modelled before, whose number this one often repeats.
         low: Smallest number seen; none smaller is decoded.
         high: Largest number seen; none larger is decoded.
         decimals: Digits after the point of a decoded number; None writes it in full.
@@ -49,6 +64,8 @@ class NumericEncoding(BaseModel):
 
     kind: Literal["numeric"] = "numeric"
     cells: Table
+    curve: QuantileCurve | None = None
+    links: tuple[Link, ...] = ()
     low: float = 0.0
     high: float = 0.0
     decimals: int | None
@@ -57,16 +74,18 @@ class NumericEncoding(BaseModel):
     missing: bool
 
     @classmethod
-    def learn(cls, column: Column, values: pa.ChunkedArray) -> Self:
-        """Find the cells of a column."""
+    def learn(cls, column: Column, values: pa.ChunkedArray, *, binned: bool = False) -> Self:
+        """Find the cells of a column; its many values are `binned`, or have scores."""
         numbers, _ = split_marks(values, column.marks)
         finite = finite_numbers(column.name, numbers)
         decimals = 0 if column.kind == "integer" else column.decimals
         if column.kind == "continuous" and decimals is None:
             decimals = count_decimals(finite, single=pa.types.is_float32(values.type))
         marked = _marked(values, column.marks)
+        cells, curve = (find_cells(finite, decimals), None) if binned else find_piles(finite, decimals)
         return cls(
-            cells=find_cells(finite, decimals),
+            cells=cells,
+            curve=curve,
             low=float(finite.min()) if len(finite) else 0.0,
             high=float(finite.max()) if len(finite) else 0.0,
             decimals=decimals,
@@ -77,13 +96,23 @@ class NumericEncoding(BaseModel):
 
     @property
     def singles(self) -> int:
-        """How many states, the last ones, are no values."""
-        return len(self.marks) + self.missing
+        """How many states, the last ones, are not numbered by value."""
+        return self.valued + len(self.links) + len(self.marks) + self.missing
+
+    @property
+    def valued(self) -> bool:
+        """Whether numbers have scores."""
+        return self.curve is not None
 
     @property
     def levels(self) -> int:
         """The number of states, at least 1."""
-        return max(len(self.cells) + len(self.marks) + self.missing, 1)
+        return max(len(self.cells) + self.singles, 1)
+
+    @property
+    def _numbers(self) -> int:
+        """How many states, the first ones, are numbers."""
+        return len(self.cells) + self.valued + len(self.links)
 
     @cached_property
     def _knots(self) -> Floats:
@@ -115,35 +144,109 @@ class NumericEncoding(BaseModel):
         array = numbers.to_numpy().astype(np.float64)
         finite_numbers(name, numbers)
         present = ~np.isnan(array)
-        states = np.full(len(array), self.levels - 1 if self.missing or not self.cells else -1, np.int64)
-        if self.cells:
+        states = np.full(len(array), self.levels - 1 if self.missing or not self._numbers else -1, np.int64)
+        if self._numbers:
             states[present] = self._encode_finite(array[present])
         for offset, mark in enumerate(self.marks):
-            states[_is_mark(values, mark)] = len(self.cells) + offset
+            states[_is_mark(values, mark)] = self._numbers + offset
         return states
+
+    def numbers_of(self, values: pa.ChunkedArray) -> Floats:
+        """Return the numbers (rows,) of a column; NaN where a value is missing or a mark."""
+        return np.asarray(split_marks(values, self.marks)[0].to_numpy().astype(np.float64))
+
+    def linked(self, states: npt.NDArray[np.int64], numbers: Floats, others: Mapping[str, Floats]) -> None:
+        """Set the states of rows whose number repeats that of a linked column, in place."""
+        for i, link in enumerate(self.links):
+            equal = (numbers == others[link.to]) & (states <= len(self.cells))
+            if not link.firm:
+                equal &= states == len(self.cells)
+            states[equal] = len(self.cells) + 1 + i
+
+    def scores(
+        self, values: pa.ChunkedArray, states: npt.NDArray[np.int64], rng: np.random.Generator | None
+    ) -> npt.NDArray[np.float32]:
+        """Return the normal scores (rows,) of numbers in the state "has a score"; NaN elsewhere.
+
+        Args:
+            values: The column.
+            states: Its states.
+            rng: Draws a score from the interval that rounds to a number; None takes its middle.
+        """
+        scores = np.full(len(states), np.nan, np.float32)
+        if self.curve is not None:
+            here = states == len(self.cells)
+            scores[here] = self.curve.scores(self.numbers_of(values)[here], rng)
+        return scores
 
     def _encode_finite(self, numbers: Floats) -> npt.NDArray[np.int64]:
         atoms, atom_states = self._atoms
+        if self.curve is not None:
+            return _exactly(atoms, numbers, otherwise=len(self.cells))
         tops, bin_states = self._bins
         nearest = np.searchsorted(_midpoints(atoms), numbers) if len(atoms) else np.zeros(len(numbers), int)
         if not len(tops):
-            return atom_states[nearest]
+            exactly = _exactly(atoms, numbers, otherwise=-1)
+            return np.where(exactly >= 0, exactly, atom_states[nearest])
         states = bin_states[np.minimum(np.searchsorted(tops, numbers), len(tops) - 1)]
         if len(atoms):
             exact = atoms[nearest] == numbers
             states[exact] = atom_states[nearest[exact]]
         return states
 
-    def decode(self, states: npt.NDArray[np.int64], kind: pa.DataType, rng: np.random.Generator) -> pa.Array:
-        """Draw a number inside each state's cell; return them as an Arrow array of type `kind`."""
-        if not self.cells:
-            numbers = np.full(len(states), np.nan)
-        else:
-            numbers = self._draw(np.minimum(states, len(self.cells) - 1), rng)
-        numbers[states >= len(self.cells)] = 0.0
-        array = _store(numbers, states >= len(self.cells), kind, self.style)
+    def decode(
+        self,
+        states: npt.NDArray[np.int64],
+        kind: pa.DataType,
+        rng: np.random.Generator,
+        scores: npt.NDArray[np.float32] | None = None,
+    ) -> pa.Array:
+        """Return the number of each score, or one drawn inside each state's cell, as an Arrow array of type `kind`."""
+        return self.written(self.draw_numbers(states, rng, scores, {}), states, kind)
+
+    def draw_numbers(
+        self,
+        states: npt.NDArray[np.int64],
+        rng: np.random.Generator,
+        scores: npt.NDArray[np.float32] | None,
+        others: Mapping[str, Floats],
+    ) -> Floats:
+        """Return the numbers (rows,) of these states; NaN where there is none.
+
+        Args:
+            states: States (rows,).
+            rng: Where draws inside a cell come from.
+            scores: The scores (rows,) of numbers that have one.
+            others: The numbers of linked columns. A link to a row without one means any number.
+        """
+        numbers = np.full(len(states), np.nan)
+        if self.cells:
+            inside = states < len(self.cells)
+            numbers[inside] = self._draw(states[inside], rng)
+        if self.curve is not None:
+            assert scores is not None
+            here = states == len(self.cells)
+            numbers[here] = self._scored(scores[here], rng)
+        for i, link in enumerate(self.links):
+            here = states == len(self.cells) + 1 + i
+            numbers[here] = self._repeated(others[link.to][here], rng)
+        return numbers
+
+    def _scored(self, scores: npt.NDArray[np.floating], rng: np.random.Generator) -> Floats:
+        """The numbers of scores; where there is none, any number."""
+        assert self.curve is not None
+        drawn = rng.standard_normal(len(scores))
+        return self._rounded(self.curve.numbers(np.where(np.isnan(scores), drawn, scores)))
+
+    def _repeated(self, numbers: Floats, rng: np.random.Generator) -> Floats:
+        drawn = self._scored(np.full(len(numbers), np.nan), rng)
+        return np.clip(np.where(np.isnan(numbers), drawn, numbers), self.low, self.high)
+
+    def written(self, numbers: Floats, states: npt.NDArray[np.int64], kind: pa.DataType) -> pa.Array:
+        """Return `numbers` (rows,), and marks where the states say so, as an Arrow array of type `kind`."""
+        array = _store(np.nan_to_num(numbers), states >= self._numbers, kind, self.style)
         for offset, mark in enumerate(self.marks):
-            hit = pa.array(states == len(self.cells) + offset)
+            hit = pa.array(states == self._numbers + offset)
             array = pc.if_else(hit, _mark_scalar(mark, array.type), array)
         return array
 
@@ -155,16 +258,60 @@ class NumericEncoding(BaseModel):
         flat = knots.ravel()
         at = cells * TAIL_KNOTS + left
         low, high = flat[at], flat[at + 1]
-        numbers = np.where(low == high, low, (1 - weight) * low + weight * high)  # this form cannot overflow
+        return self._rounded(np.where(low == high, low, (1 - weight) * low + weight * high))  # this cannot overflow
+
+    def _rounded(self, numbers: Floats) -> Floats:
         if self.decimals is not None:
             numbers = np.round(numbers, self.decimals)
         return np.asarray(np.clip(numbers, self.low, self.high) + 0.0)  # no minus zero
 
 
+def find_piles(numbers: Floats, decimals: int | None) -> tuple[tuple[tuple[float, ...], ...], QuantileCurve | None]:
+    """Find the values that are atoms, and the distribution of the others, if there are any."""
+    if not len(numbers):
+        return (), None
+    values, counts = np.unique(numbers, return_counts=True)
+    atom = _piles(counts)
+    if len(values) <= FEW_ATOMS or (len(values) <= MAX_ATOMS and _are_exact(counts[~atom])):
+        atom[:] = True
+    cells = tuple((float(value),) for value in values[atom])
+    return cells, None if atom.all() else QuantileCurve.learn(values[~atom], counts[~atom], decimals)
+
+
+def _piles(counts: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """Which values are much more frequent than the values beside them, so that no smooth density shows them."""
+    share = counts / max(counts.sum(), 1)
+    piled = (counts >= PILE * _beside(counts)) & (share >= ATOM_SHARE)
+    return np.asarray((piled | (share >= LARGE_PILE)) & (counts >= PILE_ROWS))
+
+
+def _are_exact(counts: npt.NDArray[np.int64]) -> bool:
+    """Whether values that occur so often are to be learned each for itself, not as points of a density."""
+    if not len(counts) or counts.mean() >= ROWS_PER_ATOM:
+        return True
+    rough = np.abs(counts - _beside(counts)).sum() >= ROUGH * counts.sum()
+    return bool(rough and np.square(counts).sum() >= ROWS_PER_ROUGH_ATOM * counts.sum())
+
+
+def _beside(counts: npt.NDArray[np.int64]) -> Floats:
+    """The mean count of the values beside each value."""
+    window, here = np.ones(2 * NEIGHBOURS + 1), slice(NEIGHBOURS, NEIGHBOURS + len(counts))
+    around = np.convolve(counts, window)[here] - counts
+    return np.asarray(around / np.maximum(np.convolve(np.ones(len(counts)), window)[here] - 1, 1))
+
+
+def _exactly(atoms: Floats, numbers: Floats, otherwise: int) -> npt.NDArray[np.int64]:
+    """The index of each number among sorted `atoms`."""
+    if not len(atoms):
+        return np.full(len(numbers), otherwise, np.int64)
+    nearest = np.minimum(np.searchsorted(atoms, numbers), len(atoms) - 1)
+    return np.where(atoms[nearest] == numbers, nearest, otherwise)
+
+
 def find_cells(numbers: Floats, decimals: int | None) -> tuple[tuple[float, ...], ...]:
     """Cut numbers into atoms and quantile bins, ordered by value."""
     values, counts = np.unique(numbers, return_counts=True)
-    if len(values) <= MAX_ATOMS:
+    if len(values) <= MAX_BINNED_ATOMS:
         return tuple((float(value),) for value in values)
     frequent = counts >= max(ATOM_SHARE * len(numbers), 2)
     rest, rest_counts = values[~frequent], counts[~frequent]
@@ -186,34 +333,16 @@ def _quantile_bins(
     for k in np.unique(bin_of):
         here = bin_of == k
         knots = TAIL_KNOTS if k in (0, bins - 1) else KNOTS
-        cell = _quantiles(_spread(values[here], counts[here], decimals), np.linspace(0, 1, knots))
+        cell = quantiles(spread(values[here], counts[here], decimals), np.linspace(0, 1, knots))
         cells.append(tuple(cell.tolist()) if cell[0] < cell[-1] else (float(values[here][0]),))
     return cells
-
-
-def _spread(values: Floats, counts: npt.NDArray[np.int64], decimals: int | None) -> Floats:
-    """Repeat each value, evenly spread over the interval that rounds to it, so that quantiles see no ties."""
-    repeated = np.repeat(values, counts)
-    if decimals is None:
-        return repeated
-    rank = np.arange(len(repeated)) - np.repeat(np.cumsum(counts) - counts, counts)
-    return np.asarray(repeated + ((rank + 0.5) / np.repeat(counts, counts) - 0.5) * 10.0**-decimals)
-
-
-def _quantiles(ordered: Floats, levels: Floats) -> Floats:
-    """Linear quantiles of sorted numbers (type 7), in a form that cannot overflow."""
-    position = levels * (len(ordered) - 1)
-    left = np.minimum(position.astype(np.int64), len(ordered) - 1)
-    right = np.minimum(left + 1, len(ordered) - 1)
-    weight = position - left
-    return np.asarray((1 - weight) * ordered[left] + weight * ordered[right])
 
 
 def _resample(cell: Floats, knots: int) -> Floats:
     """The piecewise-linear function through equally spaced `cell` values, at `knots` points."""
     if len(cell) == 1:
         return np.full(knots, cell[0])
-    return _quantiles(cell, np.linspace(0, 1, knots))
+    return quantiles(cell, np.linspace(0, 1, knots))
 
 
 def _midpoints(values: Floats) -> Floats:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Self
@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from synthvae.encoding.categorical import CategoricalEncoding
 from synthvae.encoding.identifier import IdEncoding
 from synthvae.encoding.layout import Layout
+from synthvae.encoding.links import find_links
 from synthvae.encoding.numeric import NumericEncoding
 from synthvae.encoding.target import TargetEncoding
 from synthvae.encoding.temporal import TemporalEncoding
@@ -32,10 +33,12 @@ class Codes:
 
     Args:
         digits: The digits (rows, width), small integers; -1 where a value was never seen.
+        values: The continuous values (rows, values); NaN where there is none.
         labels: The condition (rows,) of each row; 0 without a target.
     """
 
     digits: npt.NDArray[np.int8]
+    values: npt.NDArray[np.float32]
     labels: npt.NDArray[np.int64]
 
     def __len__(self) -> int:
@@ -69,7 +72,7 @@ class TableEncoding(BaseModel):
         learned.sort(key=lambda column: column.name != target)  # a continuous target comes first
         return cls(
             names=tuple(table.column_names),
-            columns={column.name: _learn(column, table.column(column.name)) for column in learned},
+            columns=_link({column.name: _learn(column, table.column(column.name)) for column in learned}, table),
             target=condition,
             arrow=base64.b64encode(table.schema.serialize().to_pybytes()).decode(),
         )
@@ -83,7 +86,14 @@ class TableEncoding(BaseModel):
     def layout(self) -> Layout:
         """The digits of the table."""
         levels = {name: encoding.levels for name, encoding in self.columns.items()}
-        return Layout.of(levels, {name: encoding.singles for name, encoding in self.columns.items()})
+        singles = {name: encoding.singles for name, encoding in self.columns.items()}
+        return Layout.of(levels, singles, self._valued)
+
+    @cached_property
+    def _valued(self) -> dict[str, NumericEncoding | TemporalEncoding]:
+        """The encodings with continuous values."""
+        numeric = {n: e for n, e in self.columns.items() if isinstance(e, NumericEncoding | TemporalEncoding)}
+        return {name: encoding for name, encoding in numeric.items() if encoding.valued}
 
     @property
     def conditions(self) -> int:
@@ -96,17 +106,32 @@ class TableEncoding(BaseModel):
         counts = np.array(self.target.counts if self.target else (1,), float)
         return np.asarray(counts / counts.sum())
 
-    def encode(self, table: pa.Table) -> Codes:
-        """Return the codes of a table that has the columns of the one learned from."""
-        digits = self.encode_columns(table)
-        if self.target is None:
-            return Codes(digits, np.zeros(len(digits), np.int64))
-        return Codes(digits, self.target.encode(table.column(self.target.name)))
+    def encode(self, table: pa.Table, rng: np.random.Generator | None = None) -> Codes:
+        """Return the codes of a table that has the columns of the one learned from.
 
-    def encode_columns(self, table: pa.Table) -> npt.NDArray[np.int8]:
-        """Return the digits (rows, width) alone; the class target may be absent from `table`."""
-        states = [encoding.encode(name, table.column(name)) for name, encoding in self.columns.items()]
-        return self.layout.split(states).reshape(table.num_rows, self.layout.width)
+        Args:
+            table: The table; the class target may be absent, and counts as the first class.
+            rng: Draws continuous values from the intervals that round to a number; None takes the middles.
+        """
+        states = {name: encoding.encode(name, table.column(name)) for name, encoding in self.columns.items()}
+        self._link(states, table)
+        digits = self.layout.split(list(states.values())).reshape(table.num_rows, self.layout.width)
+        scores = [e.scores(table.column(name), states[name], rng) for name, e in self._valued.items()]
+        values = np.stack(scores, 1) if scores else np.empty((table.num_rows, 0), np.float32)
+        return Codes(digits, values, self._labels(table))
+
+    def _link(self, states: Mapping[str, npt.NDArray[np.int64]], table: pa.Table) -> None:
+        """Set the states of numbers that repeat another column's, in place."""
+        linked = {n: e for n, e in self.columns.items() if isinstance(e, NumericEncoding) and e.links}
+        needed = {link.to for encoding in linked.values() for link in encoding.links} | set(linked)
+        numbers = {name: _numbers(self.columns[name], table.column(name)) for name in needed}
+        for name, encoding in linked.items():
+            encoding.linked(states[name], numbers[name], numbers)
+
+    def _labels(self, table: pa.Table) -> npt.NDArray[np.int64]:
+        if self.target is None or self.target.name not in table.column_names:
+            return np.zeros(table.num_rows, np.int64)
+        return self.target.encode(table.column(self.target.name))
 
     def decode(self, codes: Codes, rng: np.random.Generator, first_row: int = 0) -> pa.Table:
         """Return rows with these codes; what a code leaves open (a number inside its bin) is drawn.
@@ -117,14 +142,27 @@ class TableEncoding(BaseModel):
             first_row: The number of rows before these in the dataset, so that ids stay unique.
         """
         states = dict(zip(self.layout.names, self.layout.join(codes.digits), strict=True))
+        scores = dict(zip(self.layout.valued_names, codes.values.T, strict=True))
         schema = self.arrow_schema
+        numbers: dict[str, npt.NDArray[np.float64]] = {}
+        for name, numeric in self.columns.items():
+            if isinstance(numeric, NumericEncoding):
+                numbers[name] = numeric.draw_numbers(states[name], rng, scores.get(name), numbers)
         arrays = []
         for name in self.names:
-            kind = schema.field(name).type
-            if name not in states:
+            kind, encoding = schema.field(name).type, self.columns.get(name)
+            if pa.types.is_null(kind):
+                arrays.append(pa.nulls(len(codes)))
+            elif encoding is None:
                 arrays.append(self._decode_target(codes.labels, kind))
+            elif isinstance(encoding, NumericEncoding):
+                arrays.append(encoding.written(numbers[name], states[name], kind))
+            elif isinstance(encoding, TemporalEncoding):
+                arrays.append(encoding.decode(states[name], kind, rng, scores.get(name)))
+            elif isinstance(encoding, IdEncoding):
+                arrays.append(encoding.decode(states[name], kind, rng, first_row))
             else:
-                arrays.append(_decode(self.columns[name], states[name], kind, rng, first_row))
+                arrays.append(encoding.decode(states[name], kind))
         return pa.Table.from_arrays(arrays, schema=_nullable(schema, arrays))
 
     def _decode_target(self, labels: npt.NDArray[np.int64], kind: pa.DataType) -> pa.Array:
@@ -142,20 +180,24 @@ def _learn(column: Column, values: pa.ChunkedArray) -> ColumnEncoding:
     return CategoricalEncoding.learn(column, values)
 
 
-def _decode(
-    encoding: ColumnEncoding,
-    states: npt.NDArray[np.int64],
-    kind: pa.DataType,
-    rng: np.random.Generator,
-    first_row: int,
-) -> pa.Array:
-    if pa.types.is_null(kind):
-        return pa.nulls(len(states))
-    if isinstance(encoding, CategoricalEncoding):
-        return encoding.decode(states, kind)
-    if isinstance(encoding, IdEncoding):
-        return encoding.decode(states, kind, rng, first_row)
-    return encoding.decode(states, kind, rng)
+def _link(columns: dict[str, ColumnEncoding], table: pa.Table) -> dict[str, ColumnEncoding]:
+    """Find which columns repeat the numbers of columns before them."""
+    before: dict[str, npt.NDArray[np.float64]] = {}
+    found: dict[str, ColumnEncoding] = {}
+    for name, encoding in columns.items():
+        found[name] = encoding
+        if isinstance(encoding, NumericEncoding):
+            numbers = encoding.numbers_of(table.column(name))
+            if encoding.valued:
+                free = encoding.encode(name, table.column(name)) == len(encoding.cells)
+                found[name] = encoding.model_copy(update={"links": find_links(numbers, free, before)})
+            before[name] = numbers
+    return found
+
+
+def _numbers(encoding: ColumnEncoding, values: pa.ChunkedArray) -> npt.NDArray[np.float64]:
+    assert isinstance(encoding, NumericEncoding)
+    return encoding.numbers_of(values)
 
 
 def _nullable(schema: pa.Schema, arrays: Sequence[pa.Array]) -> pa.Schema:

@@ -65,6 +65,11 @@ class TemporalEncoding(BaseModel):
         return self.steps.singles
 
     @property
+    def valued(self) -> bool:
+        """Whether moments have scores."""
+        return self.steps.valued
+
+    @property
     def levels(self) -> int:
         """The number of states, at least 1."""
         return self.steps.levels
@@ -73,9 +78,21 @@ class TemporalEncoding(BaseModel):
         """Return the states (rows,); -1 where a value is missing that never was in training."""
         return self.steps.encode(name, self._count(_ticks(self.column, values)))
 
-    def decode(self, states: npt.NDArray[np.int64], kind: pa.DataType, rng: np.random.Generator) -> pa.Array:
-        """Draw a moment inside each state's cell; return them as an Arrow array of type `kind`."""
-        counts = self.steps.decode(states, pa.int64(), rng)
+    def scores(
+        self, values: pa.ChunkedArray, states: npt.NDArray[np.int64], rng: np.random.Generator | None
+    ) -> npt.NDArray[np.float32]:
+        """Return the normal scores (rows,) of the numbers of steps; NaN where there is none."""
+        return self.steps.scores(self._count(_ticks(self.column, values)), states, rng)
+
+    def decode(
+        self,
+        states: npt.NDArray[np.int64],
+        kind: pa.DataType,
+        rng: np.random.Generator,
+        scores: npt.NDArray[np.float32] | None = None,
+    ) -> pa.Array:
+        """Return the moment of each score or cell as an Arrow array of type `kind`."""
+        counts = self.steps.decode(states, pa.int64(), rng, scores)
         missing = counts.is_null().to_numpy(zero_copy_only=False)
         ticks = counts.fill_null(0).to_numpy() * self.step + self.origin
         ticks = np.minimum(ticks, self.last)

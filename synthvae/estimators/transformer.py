@@ -120,8 +120,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
 
     def _codes(self, X: Any) -> Codes:
         check_is_fitted(self)
-        digits = self.synthesizer_.encoding_.encode_columns(read_features(self, X, reset=False))
-        return Codes(digits, np.zeros(len(digits), np.int64))
+        return self.synthesizer_.encoding_.encode(read_features(self, X, reset=False))
 
     def inverse_transform(self, X: Any, random_state: Seed = None) -> Any:
         """Return rows drawn from p(x | z) for latents X (rows, latent_dim), an array or DataFrame like that of `fit`.
@@ -163,7 +162,10 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         return self._like_input(self.synthesizer_.sample(n if y is None else {y: n}, self._own(random_state)))
 
     def score_samples(self, X: Any) -> npt.NDArray[np.float64]:
-        """Return a lower bound (rows,) on log p(x) in nats, the class marginalised; x is coded in digits."""
+        """Return a lower bound (rows,) on log p(x) in nats, the class marginalised.
+
+        Categories count by their probability, continuous numbers by the density of their normal scores.
+        """
         codes = self._codes(X)
         return self.synthesizer_.learned_.log_evidence(codes)
 

@@ -1,9 +1,10 @@
-"""The conditional variational autoencoder over digits. Knows tensors only: no tables, no column meanings.
+"""The conditional variational autoencoder over digits and continuous values. Knows tensors only: no tables.
 
-Shape letters used in this room: B rows of a batch, J digits, K levels of the widest digit, C conditions, L latent
-dimensions, W width of the decoder, H hidden units.
+Shape letters used in this room: B rows of a batch, J digits, V values, K levels of the widest digit, C conditions,
+L latent dimensions, W width of the decoder, H hidden units.
 """
 
 from synthvae.model.cvae import CVAE, ModelConfig
+from synthvae.model.rows import Rows
 
-__all__ = ["CVAE", "ModelConfig"]
+__all__ = ["CVAE", "ModelConfig", "Rows"]

@@ -8,9 +8,11 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
-from synthvae.model.decoders import AutoregressiveDecoder, FactorizedDecoder
+from synthvae.model.decoders import AutoregressiveDecoder, FactorizedDecoder, Marginals
 from synthvae.model.encoder import Encoder
-from synthvae.model.priors import Prior
+from synthvae.model.priors import Prior, log_aggregate
+from synthvae.model.rows import Rows
+from synthvae.slots import Slots
 
 DecoderName = Literal["autoregressive", "factorized"]
 MATCHING_ROWS = 1 << 16  # rows drawn for all conditions together
@@ -27,7 +29,8 @@ class ModelConfig(BaseModel):
         prior: "standard_normal": encoder and decoder are told the condition; "class_normal": only the prior is.
         latent_dim: Dimensions of z.
         width: Units of encoder and decoder.
-        hidden: Units of each autoregressive head's hidden layer.
+        hidden: Units of the hidden layer of each autoregressive head of a digit.
+        value_hidden: The same of heads of continuous values, which say more.
         dropout: Probability with which a hidden unit is silenced in training.
     """
 
@@ -38,19 +41,23 @@ class ModelConfig(BaseModel):
     latent_dim: int = Field(default=8, ge=1)
     width: int = Field(default=128, ge=1)
     hidden: int = Field(default=32, ge=0)
+    value_hidden: int = Field(default=96, ge=0)
     dropout: float = Field(default=0.0, ge=0.0, lt=1.0)
 
 
 class Elbo(NamedTuple):
-    """The two terms of the evidence lower bound, in nats.
+    """The terms of the evidence lower bound, in nats.
 
     Args:
         reconstruction: log p(x | z, y) (B,), one draw of z.
         kl: KL(q(z | x, y) || p(z | y)) (B, L), by dimension.
+        drift: log q(z | y) - log p(z | y) (B,), q(z | y) being estimated from the batch. The mean of the KL is the mean
+            of the drift, how far all codes together are from the prior, and the information that z has on x.
     """
 
     reconstruction: Tensor
     kl: Tensor
+    drift: Tensor
 
 
 class CVAE(nn.Module):
@@ -60,68 +67,74 @@ class CVAE(nn.Module):
     NeurIPS 28.
 
     Args:
-        sizes: The levels of each digit of x.
+        slots: The digits and values of x.
         conditions: The number C of values of y; 1 for an unconditional model.
         config: Its shape.
     """
 
-    def __init__(self, sizes: tuple[int, ...], conditions: int, config: ModelConfig) -> None:
+    def __init__(self, slots: Slots, conditions: int, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
         by_prior = config.prior == "class_normal"
         told = 1 if by_prior else conditions
-        self.told = told
+        self.conditions, self.told = conditions, told
         self.prior = Prior(conditions, config.latent_dim, learned=by_prior)
-        self.encoder = Encoder(sizes, told, config.latent_dim, config.width, config.dropout)
+        self.encoder = Encoder(slots, told, config.latent_dim, config.width, config.dropout)
         self.decoder: AutoregressiveDecoder | FactorizedDecoder
         if config.decoder == "autoregressive":
             self.decoder = AutoregressiveDecoder(
-                sizes, told, config.latent_dim, config.width, config.hidden, config.dropout
+                slots,
+                told,
+                config.latent_dim,
+                config.width,
+                (config.hidden, config.value_hidden),
+                config.dropout,
             )
         else:
-            self.decoder = FactorizedDecoder(sizes, told, config.latent_dim, config.width, config.dropout)
+            self.decoder = FactorizedDecoder(slots, told, config.latent_dim, config.width, config.dropout)
 
     def seen(self, labels: Tensor) -> Tensor:
         """Return the labels (B,) as encoder and decoder are told them: zeros if only the prior is."""
         return labels if self.told > 1 else torch.zeros_like(labels)
 
-    def elbo(self, digits: Tensor, labels: Tensor, noise: Tensor) -> Elbo:
-        """Return the terms of the bound for `digits` (B, J), `labels` (B,), standard normal `noise` (B, L)."""
-        mean, log_variance = self.encoder(digits, self.seen(labels))
+    def elbo(self, rows: Rows, labels: Tensor, noise: Tensor) -> Elbo:
+        """Return the terms of the bound for `rows` (B), `labels` (B,), standard normal `noise` (B, L)."""
+        mean, log_variance = self.encoder(rows, self.seen(labels))
         z = mean + noise * (0.5 * log_variance).exp()
-        reconstruction = self.decoder.log_prob(digits, z, self.seen(labels)).sum(0)
-        return Elbo(reconstruction, self.prior.kl(mean, log_variance, labels))
+        reconstruction = self.decoder.log_prob(rows, z, self.seen(labels)).sum(0)
+        drift = log_aggregate(z, mean, log_variance, labels) - self.prior.log_prob(z, labels)
+        return Elbo(reconstruction, self.prior.kl(mean, log_variance, labels), drift)
 
     @torch.no_grad()
-    def posterior_mean(self, digits: Tensor, labels: Tensor) -> Tensor:
+    def posterior_mean(self, rows: Rows, labels: Tensor) -> Tensor:
         """Return the mean (B, L) of q(z | x, y)."""
-        mean, _ = self.encoder(digits, self.seen(labels))
+        mean, _ = self.encoder(rows, self.seen(labels))
         return torch.as_tensor(mean)
 
     @torch.no_grad()
-    def log_likelihood(self, digits: Tensor, labels: Tensor, noise: Tensor) -> Tensor:
+    def log_likelihood(self, rows: Rows, labels: Tensor, noise: Tensor) -> Tensor:
         """Return the bound (B,) on log p(x | y) in nats, averaged over draws `noise` (S, L), the same for each row."""
-        bounds = [
-            (terms.reconstruction - terms.kl.sum(1))
-            for terms in (self.elbo(digits, labels, row.expand(len(digits), -1)) for row in noise)
-        ]
-        return torch.stack(bounds).mean(0)
+        seen = self.seen(labels)
+        mean, log_variance = self.encoder(rows, seen)
+        draws = [mean + row * (0.5 * log_variance).exp() for row in noise]
+        reconstruction = torch.stack([self.decoder.log_prob(rows, z, seen).sum(0) for z in draws]).mean(0)
+        return reconstruction - self.prior.kl(mean, log_variance, labels).sum(1)
 
     @torch.no_grad()
-    def log_evidence(self, digits: Tensor, log_frequencies: Tensor, noise: Tensor) -> Tensor:
+    def log_evidence(self, rows: Rows, log_frequencies: Tensor, noise: Tensor) -> Tensor:
         """Return a bound (B,) on log p(x) in nats, y marginalised with `log_frequencies` (C,).
 
         Only for a model whose encoder and decoder are not told y:
         log p(x) >= E_q[log p(x | z) + log sum_y p(y) p(z | y) - log q(z | x)].
         """
-        nothing = torch.zeros(len(digits), dtype=torch.long, device=digits.device)
-        mean, log_variance = self.encoder(digits, nothing)
+        nothing = torch.zeros(len(rows.digits), dtype=torch.long, device=rows.digits.device)
+        mean, log_variance = self.encoder(rows, nothing)
         bounds = []
         for row in noise:
             z = mean + row * (0.5 * log_variance).exp()
             entropy = 0.5 * (log_variance + row.square() + torch.log(torch.tensor(2 * torch.pi))).sum(1)
             prior = torch.stack([self.prior.log_prob(z, nothing + c) + f for c, f in enumerate(log_frequencies)])
-            bounds.append(self.decoder.log_prob(digits, z, nothing).sum(0) + prior.logsumexp(0) + entropy)
+            bounds.append(self.decoder.log_prob(rows, z, nothing).sum(0) + prior.logsumexp(0) + entropy)
         return torch.stack(bounds).mean(0)
 
     @torch.no_grad()
@@ -143,17 +156,17 @@ class CVAE(nn.Module):
             normal = torch.randn(drawn, self.config.latent_dim, generator=generator, device=labels.device)
             trust = len(rows) / (len(rows) + MATCHING_DOUBT)
             z = self.prior.draw(normal, rows[pick])
-            self.decoder.match(z, told, generator, frequencies[:, told], trust)
+            self.decoder.match(z, told, generator, Marginals(frequencies[:, told], trust))
 
     @torch.no_grad()
-    def sample(self, label: int, rows: int, generator: torch.Generator) -> Tensor:
-        """Draw digits (rows, J) of one condition: z from the prior, x from the decoder."""
+    def sample(self, label: int, rows: int, generator: torch.Generator) -> Rows:
+        """Draw `rows` rows of one condition: z from the prior, x from the decoder."""
         device = self.prior.mean.device
         labels = torch.full((rows,), label, device=device)
         normal = torch.randn(rows, self.config.latent_dim, generator=generator, device=device)
         return self.decode(self.prior.draw(normal, labels), label, generator)
 
     @torch.no_grad()
-    def decode(self, z: Tensor, label: int, generator: torch.Generator) -> Tensor:
-        """Draw digits (B, J) from p(x | z, y) for latents (B, L) of one condition."""
+    def decode(self, z: Tensor, label: int, generator: torch.Generator) -> Rows:
+        """Draw rows from p(x | z, y) for latents (B, L) of one condition."""
         return self.decoder.sample(z, label if self.told > 1 else 0, generator)

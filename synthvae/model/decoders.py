@@ -1,130 +1,128 @@
-"""The likelihood p(x | z, y) over digits: autoregressive, or factorized."""
+"""The likelihood p(x | z, y) over digits and values: autoregressive, or factorized."""
 
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from synthvae.model.digits import NEVER, DigitEmbedding, RunningSum, draw, log_prob, match_marginal, padding
+from synthvae.model.digits import draw, log_prob, match_marginal, padding
+from synthvae.model.heads import Heads
+from synthvae.model.rows import Rows, RunningSum, SlotEmbedding
+from synthvae.model.values import PARAMETERS, draw_value, initial_bias, log_density
+from synthvae.slots import Slots, Value
 
-VECTOR = 16  # single-precision numbers in a vector register
+
+class Marginals(NamedTuple):
+    """What the digits of one condition are to be matched to.
+
+    Args:
+        frequencies: Frequencies (J, K) of the levels.
+        trust: How far to move towards them, 0 to 1.
+    """
+
+    frequencies: Tensor
+    trust: float
+
+
+def where_present(value: Value, digits: Tensor, numbers: Tensor) -> Tensor:
+    """The `numbers` (B,) drawn of a value, NaN where its switch among `digits` (J, B) says that there is none."""
+    if value.switch is None:
+        return numbers
+    return numbers.masked_fill_(digits[value.switch] != value.level, math.nan)
 
 
 class AutoregressiveDecoder(nn.Module):
-    """p(x | z, y) = product over j of p(x_j | z, y, x_<j), one running sum for all digits.
+    """p(x | z, y) = product over j of p(x_j | z, y, x_<j), one running sum for all slots.
 
-    The sum starts at a linear map of z and the condition; each digit that is known adds its vector. Head j reads the
-    sum through a gate of its own, moved by the condition: relu((g_j + g_yj) * a + b_j), then a linear map beside a
-    small hidden layer.
+    The sum starts at a linear map of z and the condition; each digit and value that is known adds its vector.
 
-    Source: Uria, Murray, Larochelle 2014, NADE, https://arxiv.org/abs/1310.1757; the gates are ours.
+    Source: Uria, Murray, Larochelle 2014, NADE, https://arxiv.org/abs/1310.1757, and 2013, RNADE,
+    https://arxiv.org/abs/1306.0186, for values; the gates of the heads are ours.
 
     Args:
-        sizes: The levels of each digit.
+        slots: What is modelled, in which order.
         conditions: C.
         latent_dim: L.
         width: W, length of the running sum.
-        hidden: H, units of each head's hidden layer.
+        hidden: H, units of each head's hidden layer: of digits, of values.
         dropout: Probability with which a unit is silenced in training.
     """
 
     mask: Tensor
 
     def __init__(
-        self, sizes: tuple[int, ...], conditions: int, latent_dim: int, width: int, hidden: int, dropout: float
+        self, slots: Slots, conditions: int, latent_dim: int, width: int, hidden: tuple[int, int], dropout: float
     ) -> None:
         super().__init__()
-        self.sizes, self.hidden = sizes, hidden
-        j, k = len(sizes), max(sizes, default=1)
+        self.slots = slots
         self.start = nn.Linear(latent_dim, width)
         self.condition = nn.Parameter(torch.zeros(conditions, width))
-        self.embedding = DigitEmbedding(sizes, width)
-        self.gate = nn.Parameter(torch.ones(j, 1, width))
-        self.condition_gate = nn.Parameter(torch.zeros(j, conditions, width))
-        self.shift = nn.Parameter(torch.zeros(j, 1, width))
-        self.linear = nn.Parameter(torch.randn(j, width, k) / math.sqrt(width) * 0.1)
-        self.inner = nn.Parameter(torch.randn(j, width, hidden) * math.sqrt(2 / width))
-        self.inner_bias = nn.Parameter(torch.zeros(j, 1, hidden))
-        self.outer = nn.Parameter(torch.randn(j, hidden, k) / math.sqrt(max(hidden, 1)) * 0.1)
-        self.bias = nn.Parameter(torch.zeros(j, conditions, k))
-        self.dropout = nn.Dropout(dropout)
-        self.register_buffer("mask", padding(sizes)[:, None, :], persistent=False)
+        self.embedding = SlotEmbedding(slots, width)
+        widest = max(slots.sizes, default=1)
+        self.digits = Heads(len(slots.sizes), conditions, width, hidden[0], widest, dropout)
+        self.values = Heads(len(slots.values), conditions, width, hidden[1], PARAMETERS, dropout)
+        with torch.no_grad():
+            self.values.bias.copy_(initial_bias().expand_as(self.values.bias))
+        self.register_buffer("mask", padding(slots.sizes), persistent=False)
 
     def set_bias(self, log_frequencies: Tensor) -> None:
         """Start from the log frequencies (J, C, K) of levels within conditions."""
         with torch.no_grad():
-            self.bias.copy_(log_frequencies)
+            self.digits.bias.copy_(log_frequencies)
 
-    def log_prob(self, digits: Tensor, z: Tensor, labels: Tensor) -> Tensor:
-        """Return log p (J, B) of each digit of `digits` (B, J), given those before it, in nats."""
+    def log_prob(self, rows: Rows, z: Tensor, labels: Tensor) -> Tensor:
+        """Return log p (J + V, B) of each digit, then each value of `rows`, given those before it, in nats."""
         start = self.start(z) + self.condition[labels]  # (B, W)
-        sums = RunningSum.apply(start, self.embedding(digits))  # (J, B, W)
-        return log_prob(self._logits(sums, labels), digits)
-
-    def _logits(self, sums: Tensor, labels: Tensor) -> Tensor:
-        gate = self.gate + self.condition_gate[:, labels]  # (J, B, W)
-        hidden = self.dropout(torch.relu(torch.addcmul(self.shift, gate, sums)))
-        logits = torch.baddbmm(self.bias[:, labels], hidden, self.linear) + self.mask  # (J, B, K)
-        if not self.hidden:
-            return logits
-        inner = torch.relu(torch.baddbmm(self.inner_bias, hidden, self.inner))  # (J, B, H)
-        return torch.baddbmm(logits, inner, self.outer)
+        digits, values = RunningSum.apply(self.slots.order, start, *self.embedding(rows))
+        logits = self.digits(digits, labels) + self.mask[:, None]
+        return torch.cat([log_prob(logits, rows.digits), log_density(self.values(values, labels), rows.values)])
 
     @torch.no_grad()
-    def sample(self, z: Tensor, label: int, generator: torch.Generator) -> Tensor:
-        """Draw digits (B, J) for latents (B, L), all of one condition, one digit after the other."""
+    def sample(self, z: Tensor, label: int, generator: torch.Generator) -> Rows:
+        """Draw rows for latents (B, L), all of one condition, one slot after the other."""
         return self._draw(z, label, generator, None)
 
     @torch.no_grad()
-    def match(self, z: Tensor, label: int, generator: torch.Generator, marginals: Tensor, trust: float) -> None:
-        """Move the biases of a condition, digit by digit, until what is drawn has `marginals` (J, K)."""
-        self._draw(z, label, generator, (marginals, trust))
+    def match(self, z: Tensor, label: int, generator: torch.Generator, marginals: Marginals) -> None:
+        """Move the biases of a condition, digit by digit, until what is drawn has `marginals`."""
+        self._draw(z, label, generator, marginals)
 
-    def _draw(self, z: Tensor, label: int, generator: torch.Generator, matched: tuple[Tensor, float] | None) -> Tensor:
+    def _draw(self, z: Tensor, label: int, generator: torch.Generator, marginals: Marginals | None) -> Rows:
         sums = self.start(z) + self.condition[label]
-        uniform = torch.rand(len(self.sizes), len(z), 1, generator=generator, device=z.device)
-        digits = torch.empty(len(self.sizes), len(z), dtype=torch.long, device=z.device)
-        gates = self.gate[:, 0] + self.condition_gate[:, label]
-        weights, bias, outer = self._packed(label)
-        for j, size in enumerate(self.sizes):
-            ends = self.hidden + _padded(size)
-            both = torch.addmm(
-                bias[j, :ends], torch.addcmul(self.shift[j], sums, gates[j]).relu_(), weights[j, :, :ends]
-            )
-            logits = both[:, self.hidden :]
-            if self.hidden:
-                logits = torch.addmm(logits, both[:, : self.hidden].relu_(), outer[j, :, : _padded(size)])
-            if matched is not None:
-                shift = match_marginal(logits[:, :size], matched[0][j, :size], matched[1])
-                self.bias[j, label, :size] += shift
-                logits[:, :size] += shift
-            digits[j] = draw(logits, uniform[j]).clamp_max_(size - 1)
-            sums += self.embedding.rows_of(j, size).index_select(0, digits[j])
-        return digits.T
+        uniform = torch.rand(len(self.slots.order), len(z), 1, generator=generator, device=z.device)
+        normal = torch.randn(len(self.slots.values), len(z), generator=generator, device=z.device)
+        digits = torch.empty(len(self.slots.sizes), len(z), dtype=torch.long, device=z.device)
+        values = torch.empty(len(self.slots.values), len(z), device=z.device)
+        digit_heads, value_heads = self.digits.packed(label, self.mask), self.values.packed(label)
+        for place, (is_value, i) in enumerate(self.slots.order):
+            if is_value:
+                numbers = draw_value(value_heads.outputs(i, sums, PARAMETERS), uniform[place], normal[i])
+                values[i] = where_present(self.slots.values[i], digits, numbers)
+                sums += self.embedding.values.one(i, values[i])
+                continue
+            size = self.slots.sizes[i]
+            logits = digit_heads.outputs(i, sums, size)
+            if marginals is not None:
+                logits = self._matched(i, label, logits[:, :size], marginals)
+            digits[i] = draw(logits, uniform[place]).clamp_max_(size - 1)
+            sums += self.embedding.digits.rows_of(i, size).index_select(0, digits[i])
+        return Rows(digits.T, values.T)
 
-    def _packed(self, label: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Inner and linear weights side by side (J, W, H + K), their bias (J, H + K), outer weights (J, H, K).
-
-        One product instead of two, of a width that fills the processor's vectors; what pads K has probability 0.
-        """
-        pad = _padded(max(self.sizes, default=1)) - max(self.sizes, default=1)
-        fill = nn.functional.pad
-        weights = torch.cat([self.inner, fill(self.linear, (0, pad))], 2)
-        logits = fill(self.bias[:, label] + self.mask[:, 0], (0, pad), value=NEVER)
-        return weights, torch.cat([self.inner_bias[:, 0], logits], 1), fill(self.outer, (0, pad))
-
-
-def _padded(size: int) -> int:
-    return -(-size // VECTOR) * VECTOR
+    def _matched(self, digit: int, label: int, logits: Tensor, marginals: Marginals) -> Tensor:
+        size = logits.shape[1]
+        shift = match_marginal(logits, marginals.frequencies[digit, :size], marginals.trust)
+        self.digits.bias[digit, label, :size] += shift
+        return logits + shift
 
 
 class FactorizedDecoder(nn.Module):
     """p(x | z, y) = product over j of p(x_j | z, y): the textbook decoder, all heads at once.
 
     Args:
-        sizes: The levels of each digit.
+        slots: What is modelled.
         conditions: C.
         latent_dim: L.
         width: W, units of its residual block.
@@ -133,48 +131,58 @@ class FactorizedDecoder(nn.Module):
 
     mask: Tensor
 
-    def __init__(self, sizes: tuple[int, ...], conditions: int, latent_dim: int, width: int, dropout: float) -> None:
+    def __init__(self, slots: Slots, conditions: int, latent_dim: int, width: int, dropout: float) -> None:
         super().__init__()
-        self.sizes = sizes
-        j, k = len(sizes), max(sizes, default=1)
+        self.slots = slots
+        j, v, k = len(slots.sizes), len(slots.values), max(slots.sizes, default=1)
         self.start = nn.Linear(latent_dim, width)
         self.condition = nn.Parameter(torch.zeros(conditions, width))
         self.block = nn.Sequential(nn.ReLU(), nn.Linear(width, width), nn.ReLU(), nn.Dropout(dropout))
         self.linear = nn.Parameter(torch.randn(j, width, k) / math.sqrt(width))
         self.bias = nn.Parameter(torch.zeros(j, conditions, k))
-        self.register_buffer("mask", padding(sizes)[:, None, :], persistent=False)
+        self.value_linear = nn.Parameter(torch.randn(v, width, PARAMETERS) / math.sqrt(width) * 0.1)
+        self.value_bias = nn.Parameter(initial_bias().repeat(v, conditions, 1))
+        self.register_buffer("mask", padding(slots.sizes)[:, None, :], persistent=False)
 
     def set_bias(self, log_frequencies: Tensor) -> None:
         """Start from the log frequencies (J, C, K) of levels within conditions."""
         with torch.no_grad():
             self.bias.copy_(log_frequencies)
 
-    def log_prob(self, digits: Tensor, z: Tensor, labels: Tensor) -> Tensor:
-        """Return log p (J, B) of each digit of `digits` (B, J), in nats."""
-        return log_prob(self._logits(z, labels), digits)
+    def log_prob(self, rows: Rows, z: Tensor, labels: Tensor) -> Tensor:
+        """Return log p (J + V, B) of each digit, then each value of `rows`, in nats."""
+        logits, mixtures = self._outputs(self._hidden(z, labels), labels)
+        return torch.cat([log_prob(logits, rows.digits), log_density(mixtures, rows.values)])
 
     def _hidden(self, z: Tensor, labels: Tensor) -> Tensor:
         hidden = self.start(z) + self.condition[labels]
         return torch.relu(hidden + self.block(hidden))
 
-    def _logits(self, z: Tensor, labels: Tensor) -> Tensor:
-        hidden = self._hidden(z, labels)
-        repeated = hidden.expand(len(self.sizes), *hidden.shape)
-        return torch.baddbmm(self.bias[:, labels], repeated, self.linear) + self.mask
+    def _outputs(self, hidden: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """The logits (J, B, K) of digits, and the mixtures (V, B, 3 M) of values."""
+        digits = hidden.expand(len(self.slots.sizes), *hidden.shape)
+        values = hidden.expand(len(self.slots.values), *hidden.shape)
+        logits = torch.baddbmm(self.bias[:, labels], digits, self.linear) + self.mask
+        return logits, torch.baddbmm(self.value_bias[:, labels], values, self.value_linear)
 
     @torch.no_grad()
-    def sample(self, z: Tensor, label: int, generator: torch.Generator) -> Tensor:
-        """Draw digits (B, J) for latents (B, L), all of one condition."""
+    def sample(self, z: Tensor, label: int, generator: torch.Generator) -> Rows:
+        """Draw rows for latents (B, L), all of one condition."""
         labels = torch.full((len(z),), label, device=z.device)
-        uniform = torch.rand(len(self.sizes) * len(z), 1, generator=generator, device=z.device)
-        logits = self._logits(z, labels).flatten(0, 1)
-        return draw(logits, uniform).reshape(len(self.sizes), len(z)).T
+        logits, mixtures = self._outputs(self._hidden(z, labels), labels)
+        counts = len(self.slots.sizes), len(self.slots.values)
+        uniform = torch.rand(sum(counts) * len(z), 1, generator=generator, device=z.device)
+        normal = torch.randn(counts[1] * len(z), generator=generator, device=z.device)
+        digits = draw(logits.flatten(0, 1), uniform[: counts[0] * len(z)]).reshape(counts[0], len(z))
+        drawn = draw_value(mixtures.flatten(0, 1), uniform[counts[0] * len(z) :], normal).reshape(counts[1], len(z))
+        values = [where_present(value, digits, row) for value, row in zip(self.slots.values, drawn, strict=True)]
+        return Rows(digits.T, torch.stack(values, 1) if values else drawn.T)
 
     @torch.no_grad()
-    def match(self, z: Tensor, label: int, generator: torch.Generator, marginals: Tensor, trust: float) -> None:
-        """Move the biases of a condition until what is drawn has `marginals` (J, K)."""
+    def match(self, z: Tensor, label: int, generator: torch.Generator, marginals: Marginals) -> None:
+        """Move the biases of a condition until what is drawn has `marginals`."""
         del generator
         hidden = self._hidden(z, torch.full((len(z),), label, device=z.device))
-        for j, size in enumerate(self.sizes):
+        for j, size in enumerate(self.slots.sizes):
             logits = torch.addmm(self.bias[j, label, :size], hidden, self.linear[j, :, :size])
-            self.bias[j, label, :size] += match_marginal(logits, marginals[j, :size], trust)
+            self.bias[j, label, :size] += match_marginal(logits, marginals.frequencies[j, :size], marginals.trust)

@@ -1,8 +1,6 @@
-"""What encoder and decoders share: looking digits up, padding heads to one size, drawing from logits."""
+"""Digits: looking them up, padding heads to one size, drawing from logits."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -37,35 +35,8 @@ class DigitEmbedding(nn.Module):
         return self.weight[start : start + size]
 
 
-class RunningSum(torch.autograd.Function):
-    """Sums (J, B, W) of what stands before each of J vectors: start (B, W), start + vector 0, ...
-
-    `torch.cumsum` along the first dimension of three is 10 times slower than J additions of whole matrices.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, start: Tensor, vectors: Tensor) -> Tensor:
-        """Return the sums; the last of `vectors` (J, B, W) is in none of them."""
-        del ctx
-        sums = torch.empty_like(vectors)
-        sums[:1] = start
-        for j in range(len(vectors) - 1):
-            torch.add(sums[j], vectors[j], out=sums[j + 1])
-        return sums
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor]:
-        """Each vector gets the gradients of all sums after it."""
-        del ctx
-        (gradient,) = gradients
-        sums = torch.empty_like(gradient)
-        sums[-1:] = 0
-        for j in range(len(gradient) - 1, 0, -1):
-            torch.add(sums[j], gradient[j], out=sums[j - 1])
-        return (sums[0] + gradient[0]) if len(sums) else gradient.sum(0), sums
-
-
-MATCHING_STEPS = 5
+MATCHING_STEPS = 20
+MATCHED = 1e-3  # of a logit: small enough
 RARE = 1e-5  # a frequency below which marginals are not told apart
 NEVER = -1e4  # a logit whose probability is exactly 0 in single precision
 FINEST = 2.0**-25  # below any uniform number in single precision but 0
@@ -97,7 +68,10 @@ def match_marginal(logits: Tensor, marginal: Tensor, trust: float) -> Tensor:
     goal = trust * marginal + (1 - trust) * logits.softmax(1).mean(0)
     shift = torch.zeros_like(marginal)
     for _ in range(MATCHING_STEPS):
-        shift += ((goal + RARE) / ((logits + shift).softmax(1).mean(0) + RARE)).log()
+        move = ((goal + RARE) / ((logits + shift).softmax(1).mean(0) + RARE)).log()
+        shift += move
+        if move.abs().max() < MATCHED:
+            break
     return shift
 
 

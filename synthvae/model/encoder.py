@@ -5,32 +5,33 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from synthvae.model.digits import DigitEmbedding
+from synthvae.model.rows import Rows, SlotEmbedding
+from synthvae.slots import Slots
 
 
 class Encoder(nn.Module):
-    """Digits and condition to the mean and log-variance of a diagonal normal.
+    """Digits, values and condition to the mean and log-variance of a diagonal normal.
 
-    The vectors of the digits and of the condition are summed and pass one residual block.
+    The vectors of the slots and of the condition are summed and pass one residual block.
 
     Args:
-        sizes: The levels of each digit.
+        slots: What the model models.
         conditions: How many conditions it is told; 1 tells it nothing, as `transform` without labels needs.
         latent_dim: L.
         width: Hidden units.
         dropout: Probability with which a hidden unit is silenced in training.
     """
 
-    def __init__(self, sizes: tuple[int, ...], conditions: int, latent_dim: int, width: int, dropout: float) -> None:
+    def __init__(self, slots: Slots, conditions: int, latent_dim: int, width: int, dropout: float) -> None:
         super().__init__()
-        self.embedding = DigitEmbedding(sizes, width)
+        self.embedding = SlotEmbedding(slots, width)
         self.condition = nn.Parameter(torch.zeros(conditions, width))
         self.block = nn.Sequential(nn.ReLU(), nn.Linear(width, width), nn.ReLU(), nn.Dropout(dropout))
         self.head = nn.Linear(width, 2 * latent_dim)
 
-    def forward(self, digits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Return mean and log-variance, each (B, L), for `digits` (B, J) and `labels` (B,)."""
+    def forward(self, rows: Rows, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Return mean and log-variance, each (B, L), for `rows` (B) and `labels` (B,)."""
         told = labels if len(self.condition) > 1 else torch.zeros_like(labels)
-        hidden = self.embedding(digits).sum(0) + self.condition[told]
+        hidden = self.embedding.total(rows) + self.condition[told]
         mean, log_variance = self.head(hidden + self.block(hidden)).chunk(2, dim=1)
         return mean, log_variance.clamp(-12.0, 6.0)

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from roundtrip import assert_kept_or_refused, draw, learn_column, there_and_back
 
 from synthvae import Column, Schema
+from synthvae.encoding.curve import MAX_STEPS
 from synthvae.encoding.numeric import NumericEncoding, find_cells
 from synthvae.errors import TableError
 
@@ -101,13 +102,41 @@ def test_an_amount_that_is_mostly_zero_stays_mostly_zero() -> None:
     np.testing.assert_array_equal(np.array(there_and_back(amounts, INTEGER)) == 0, amounts == 0)
 
 
-def test_quantiles_of_many_numbers_survive() -> None:
+@pytest.mark.parametrize("binned", [True, False])
+def test_quantiles_of_many_numbers_survive(*, binned: bool) -> None:
     rng = np.random.default_rng(0)
     numbers = pa.chunked_array([rng.lognormal(0, 1, 20_000)])
-    encoding = NumericEncoding.learn(CONTINUOUS, numbers)
-    decoded = encoding.decode(encoding.encode("x", numbers), pa.float64(), rng).to_numpy()
+    encoding = NumericEncoding.learn(CONTINUOUS, numbers, binned=binned)
+    scores = rng.normal(size=20_000).astype(np.float32)
+    decoded = encoding.decode(encoding.encode("x", numbers), pa.float64(), rng, scores).to_numpy()
     levels = [0.01, 0.05, 0.5, 0.95, 0.99]
-    np.testing.assert_allclose(np.quantile(decoded, levels), np.quantile(numbers, levels), rtol=0.03)
+    np.testing.assert_allclose(np.quantile(decoded, levels), np.quantile(numbers, levels), rtol=0.03 if binned else 0.1)
+
+
+@law
+@given(st.integers(0, 2**32), st.sampled_from([None, 0, 2]))
+def test_binned_numbers_are_drawn_inside_their_cell(seed: int, decimals: int | None) -> None:
+    numbers = np.random.default_rng(seed).lognormal(2, 1, 600).round(15 if decimals is None else decimals)
+    column = Column(name="x", kind="continuous", decimals=decimals)
+    values = pa.chunked_array([numbers])
+    encoding = NumericEncoding.learn(column, values, binned=True)
+    states = encoding.encode("x", values)
+    drawn = encoding.decode(states, pa.float64(), np.random.default_rng(0)).to_numpy()
+    tops, bottoms = (np.array([cell[end] for cell in encoding.cells])[states] for end in (-1, 0))
+    slack = (0.0 if encoding.decimals is None else 0.5 * 10.0**-encoding.decimals) + 1e-9
+    for inside in (numbers, drawn):
+        assert (inside <= tops + slack).all()
+        assert (inside >= bottoms - slack).all()
+
+
+@pytest.mark.parametrize("rows", [30, 1000])
+def test_many_numbers_beside_marks_and_gaps_come_back(rows: int) -> None:
+    numbers = [*(np.arange(rows) * 0.37).round(2).tolist(), -9.0, None, -8.0]
+    back = there_and_back(numbers, _marked(-9, -8, kind="continuous"))
+    outermost = {0, rows - 1} if rows > MAX_STEPS else set()
+    assert [x for i, x in enumerate(back) if i not in outermost] == [
+        x for i, x in enumerate(numbers) if i not in outermost
+    ]
 
 
 @pytest.mark.parametrize("scale", [0, 2, 4])

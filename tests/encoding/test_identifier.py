@@ -47,7 +47,8 @@ by_ids = pytest.mark.parametrize("name", sorted(IDS))
 
 def _make(encoding: TableEncoding, rows: int, first_row: int) -> list[Any]:
     """Ids of the rows from `first_row` on, none missing."""
-    codes = Codes(np.zeros((rows, encoding.layout.width), np.int8), np.zeros(rows, np.int64))
+    digits = np.zeros((rows, encoding.layout.width), np.int8)
+    codes = Codes(digits, np.empty((rows, 0), np.float32), np.zeros(rows, np.int64))
     made = encoding.decode(codes, np.random.default_rng(first_row), first_row)
     assert made.schema.equals(encoding.arrow_schema, check_metadata=True)
     return list(made.column("x").to_pylist())

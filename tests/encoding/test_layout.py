@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,11 +13,23 @@ from hypothesis import strategies as st
 
 from synthvae.encoding import Layout
 from synthvae.encoding.layout import MAX_BASE, MAX_SINGLE, digit_sizes
+from synthvae.slots import Slots, Value
 
 LEVELS = st.integers(0, 30) | st.integers(0, 2000) | st.integers(2000, 250_000)
 LAYOUTS = st.lists(LEVELS, min_size=1, max_size=8).map(
     lambda levels: Layout.of({f"c{i}": n for i, n in enumerate(levels)})
 )
+
+
+@st.composite
+def valued_layouts(draw: Callable[[st.SearchStrategy[Any]], Any]) -> Layout:
+    """Columns of atoms, perhaps a value behind them, then marks."""
+    atoms = draw(st.lists(st.integers(0, 30) | st.integers(30, 2000), min_size=1, max_size=6))
+    marks, valued = ([draw(kind) for _ in atoms] for kind in (st.integers(0, 4), st.booleans()))
+    names = [f"c{i}" for i in range(len(atoms))]
+    singles = [value + mark for value, mark in zip(valued, marks, strict=True)]
+    levels = [max(atom + single, 1) for atom, single in zip(atoms, singles, strict=True)]
+    return Layout(tuple(names), tuple(levels), tuple(singles), tuple(valued))
 
 
 def _some_states(levels: int, rng: np.random.Generator) -> np.ndarray[Any, np.dtype[np.int64]]:
@@ -98,7 +111,7 @@ def test_coarse_digits_come_first() -> None:
 @pytest.mark.parametrize(("names", "levels"), [(("a",), (1, 2)), (("a", "a"), (1, 2)), ((), (1,))])
 def test_a_layout_that_does_not_match_its_names_is_refused(names: tuple[str, ...], levels: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="one count of levels for each distinct name"):
-        Layout(names, levels, (0,) * len(levels))
+        Layout(names, levels, (0,) * len(levels), (False,) * len(levels))
 
 
 @settings(deadline=None)
@@ -122,3 +135,56 @@ def test_any_digits_mean_a_state(values: int, singles: int, seed: int) -> None:
     assert states.min() >= 0
     assert states.max() < values + singles
     assert np.array_equal(states >= values, digits[:, 0] >= layout.sizes[0] - singles)
+
+
+@settings(deadline=None)
+@given(valued_layouts())
+def test_a_value_stands_behind_the_digits_of_its_column(layout: Layout) -> None:
+    expected: list[tuple[bool, int]] = []
+    digits = values = 0
+    for sizes, valued in zip(layout.digits, layout.valued, strict=True):
+        expected += [(False, j) for j in range(digits, digits + len(sizes))]
+        expected += [(True, values)] if valued else []
+        digits, values = digits + len(sizes), values + valued
+    assert layout.slots.sizes == layout.sizes
+    assert list(layout.slots.order) == expected
+    assert layout.valued_names == tuple(n for n, valued in zip(layout.names, layout.valued, strict=True) if valued)
+
+
+@settings(deadline=None)
+@given(valued_layouts(), st.integers(0, 99))
+def test_the_switch_says_exactly_where_a_value_is(layout: Layout, seed: int) -> None:
+    """There is one where the state is the first after the atoms; without digits, there always is."""
+    rng = np.random.default_rng(seed)
+    states = [
+        np.append(_some_states(levels, rng), levels - s)
+        for levels, s in zip(layout.levels, layout.singles, strict=True)
+    ]
+    states = [np.minimum(state, levels - 1) for state, levels in zip(states, layout.levels, strict=True)]
+    digits = layout.split(states)
+    for name, value in zip(layout.valued_names, layout.slots.values, strict=True):
+        column = layout.names.index(name)
+        has = states[column] == layout.levels[column] - layout.singles[column]
+        if value.switch is None:
+            assert has.all()
+        else:
+            np.testing.assert_array_equal(digits[:, value.switch] == value.level, has)
+            assert value.switch == layout.spans[name].start < layout.spans[name].stop == value.after
+
+
+@settings(deadline=None)
+@given(valued_layouts(), st.integers(0, 99))
+def test_join_undoes_split_with_values(layout: Layout, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    states = [_some_states(levels, rng) for levels in layout.levels]
+    for before, after in zip(states, layout.join(layout.split(states)), strict=True):
+        np.testing.assert_array_equal(before, after)
+
+
+def test_slots_of_a_small_table() -> None:
+    layout = Layout.of({"a": 1, "b": 3, "c": 40, "d": 2}, {"a": 1, "b": 2, "c": 3}, {"a", "b", "c"})
+    values = (Value(0), Value(1, 0, 1), Value(3, 1, 6))
+    assert layout.slots == Slots((3, 9, 7, 2), values)
+    assert layout.slots.order == (
+        (True, 0), (False, 0), (True, 1), (False, 1), (False, 2), (True, 2), (False, 3),
+    )  # fmt: skip

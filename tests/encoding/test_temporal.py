@@ -103,3 +103,14 @@ def test_days_far_away_come_back(days: list[str]) -> None:
     values = [dt.date.fromisoformat(day) for day in days]
     assert there_and_back(values) == values
     assert_kept_or_refused(pd.Series(np.array(days, dtype="datetime64[s]")))
+
+
+@pytest.mark.parametrize("count", [200, 3000])
+def test_many_moments_come_back_beside_gaps(count: int) -> None:
+    """Few hundred to the second; of thousands all but the outermost."""
+    seconds = np.random.default_rng(0).integers(0, 10**9, count).tolist()
+    moments = [*(pd.Timestamp(2**30 + second, unit="s") for second in seconds), pd.NaT]
+    back = there_and_back(pd.Series(moments, dtype="datetime64[s]"), Column(name="x", kind="datetime", nullable=True))
+    apart = [abs(pd.Timestamp(a) - pd.Timestamp(2**30 + b, unit="s")) for a, b in zip(back[:-1], seconds, strict=True)]
+    assert back[-1] is None
+    assert max(apart) <= (pd.Timedelta(0) if count == 200 else pd.Timedelta(days=6))

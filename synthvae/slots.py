@@ -1,0 +1,41 @@
+"""What the model models: pure data, on which the encoding and the model agree."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+
+class Value(NamedTuple):
+    """Where a continuous value stands among the digits, and when there is one.
+
+    Args:
+        after: How many digits come before it.
+        switch: The digit that says whether there is a value; None: there always is.
+        level: The level of that digit at which there is one.
+    """
+
+    after: int
+    switch: int | None = None
+    level: int = 0
+
+
+@dataclass(frozen=True)
+class Slots:
+    """What the model models, in this order: digits, and values between them.
+
+    Args:
+        sizes: The levels of each digit.
+        values: The continuous values.
+    """
+
+    sizes: tuple[int, ...]
+    values: tuple[Value, ...] = ()
+
+    @cached_property
+    def order(self) -> tuple[tuple[bool, int], ...]:
+        """All slots from first to last: whether it is a value, and its number among its like."""
+        digits = [(j, False, j) for j in range(len(self.sizes))]
+        values = [(value.after - 0.5, True, v) for v, value in enumerate(self.values)]
+        return tuple(slot[1:] for slot in sorted(digits + values))

@@ -1,0 +1,243 @@
+"""The report of the benchmarks: tables of figures, where synthvae is ahead, which bars it reaches. Markdown."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+Figures = dict[str, Any]
+Row = dict[str, float]
+
+OURS = "synthvae"
+NONE = "-"
+CONTESTED = ("trend", "c2st_test")
+
+METRICS = ("shape", "trend", "tstr", "c2st_train", "c2st_test", "null", "alpha", "beta", "dcr", "copies")
+COSTS = ("fit_cpu_s", "rows_per_cpu_s", "peak_mib")
+COLUMNS = {
+    "shape": ("shape", ".2f"),
+    "trend": ("trend", ".2f"),
+    "trend_floor": ("trend/FLOOR", ".2f"),
+    "tstr": ("tstr", ".3f"),
+    "tstr_trtr": ("tstr/trtr", ".3f"),
+    "c2st_train": ("c2st_train", ".3f"),
+    "c2st_test": ("c2st_test", ".3f"),
+    "null": ("null", ".2f"),
+    "alpha": ("alpha", ".1f"),
+    "beta": ("beta", ".1f"),
+    "dcr": ("dcr", ".3f"),
+    "copies": ("copies", ".4f"),
+    "fit_cpu_s": ("fit CPU-s", ",.2f"),
+    "rows_per_cpu_s": ("rows/CPU-s", ",.0f"),
+    "peak_mib": ("peak MiB", ",.0f"),
+}
+
+
+@dataclass(frozen=True)
+class Result:
+    """A table: facts on its halves, the figures of the real rows, and one set of figures a run."""
+
+    name: str
+    facts: Figures
+    real: Figures
+    runs: list[Figures]
+
+    def of(self, generator: str) -> list[Figures]:
+        """The runs of a generator."""
+        return [run for run in self.runs if run["generator"] == generator]
+
+    @property
+    def generators(self) -> list[str]:
+        """The generators that were asked for."""
+        return list(dict.fromkeys(run["generator"] for run in self.runs))
+
+    def medians(self, generator: str) -> Row:
+        """Return the medians over the seeds that went well; empty where none did."""
+        runs = [run for run in self.of(generator) if run["status"] == "ok" and "trend" in run]
+        keys = [key for key in (*METRICS, *COSTS) if runs and all(key in run for run in runs)]
+        return self.compared({key: statistics.median(run[key] for run in runs) for key in keys})
+
+    @property
+    def floor(self) -> Row:
+        """The figures of the real test rows."""
+        return self.compared({key: self.real[key] for key in METRICS if key in self.real})
+
+    def compared(self, row: Row) -> Row:
+        """Return a row with its ratios to the real rows."""
+        ratios = {}
+        if "trend" in row:
+            ratios["trend_floor"] = ratio(row["trend"], self.real["trend"])
+        if "tstr" in row:
+            ratios["tstr_trtr"] = ratio(row["tstr"], self.real["trtr"])
+        return row | ratios
+
+    def status(self, generator: str) -> str:
+        """Say how the runs of a generator ended."""
+        ended = [run["status"] for run in self.of(generator)]
+        counts: dict[str, int] = {status: ended.count(status) for status in dict.fromkeys(ended)}
+        several = [f"{status} ({count} of {len(ended)})" for status, count in counts.items()]
+        return "; ".join(several if len(several) > 1 else counts).replace("|", "/")
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A limit that a measure has to keep; None where it was not measured."""
+
+    measure: str
+    value: float | None
+    relation: str
+    limit: float | None
+
+    @property
+    def reached(self) -> str:
+        """Whether the limit is kept."""
+        if self.value is None or self.limit is None:
+            return "not measured"
+        kept = self.value <= self.limit if self.relation == "≤" else self.value >= self.limit
+        return "yes" if kept else "no"
+
+
+# What was promised on Adult beside the bars of every table.
+ABSOLUTE = {
+    "adult": [
+        ("shape", "≤", 0.50),
+        ("trend", "≤", 1.10),
+        ("tstr", "≥", 0.912),
+        ("c2st_train", "≤", 0.515),
+        ("c2st_test", "≤", 0.53),
+    ]
+}
+
+
+def ratio(value: float, base: float) -> float:
+    """Return a ratio; NaN over nothing."""
+    return value / base if base else math.nan
+
+
+def error(row: Row, measure: str) -> float | None:
+    """Return how far a measure is from its best value: .5 for an AUC of detection, 0 for an error."""
+    value = row.get(measure)
+    if value is None:
+        return None
+    return abs(value - 0.5) if measure.startswith("c2st") else value
+
+
+def scaled(row: Row, key: str, factor: float) -> float | None:
+    """Return a multiple of a figure that may be missing."""
+    return factor * row[key] if key in row else None
+
+
+def bars(result: Result) -> list[Bar]:
+    """Return the limits of one table: CART's fidelity without its copies, TVAE's cost."""
+    ours, cart, tvae, floor = result.medians(OURS), result.medians("cart"), result.medians("tvae"), result.floor
+    return [
+        Bar("trend, CART's", ours.get("trend"), "≤", cart.get("trend")),
+        Bar("distance of c2st_test from .5, CART's", error(ours, "c2st_test"), "≤", error(cart, "c2st_test")),
+        Bar("dcr", ours.get("dcr"), "≤", 0.51),
+        Bar("copies, FLOOR's", ours.get("copies"), "≤", floor.get("copies")),
+        Bar("fit CPU-s, a fifth of TVAE's", ours.get("fit_cpu_s"), "≤", scaled(tvae, "fit_cpu_s", 1 / 5)),
+        Bar("rows/CPU-s, four times TVAE's", ours.get("rows_per_cpu_s"), "≥", scaled(tvae, "rows_per_cpu_s", 4)),
+        *(Bar(key, ours.get(key), relation, limit) for key, relation, limit in ABSOLUTE.get(result.name, [])),
+    ]
+
+
+def verdict(result: Result, measure: str) -> str:
+    """Say whether synthvae is nearer to the best value of a measure than every other generator."""
+    errors = {name: error(result.medians(name), measure) for name in result.generators}
+    ours = errors.pop(OURS, None)
+    others = {name: value for name, value in errors.items() if value is not None and not math.isnan(value)}
+    if ours is None or math.isnan(ours):
+        return "not ahead: synthvae was not measured"
+    if not others:
+        return "no peer was measured"
+    best = min(others, key=lambda name: others[name])
+    figures = f"{shown(result, OURS, measure)} against {shown(result, best, measure)}"
+    return f"{'ahead' if ours < others[best] else 'not ahead'} of {best} ({figures})"
+
+
+def shown(result: Result, generator: str, measure: str) -> str:
+    """Write one figure of a generator."""
+    return cell(measure, result.medians(generator).get(measure))
+
+
+def cell(key: str, value: float | None) -> str:
+    """Write one figure, a dash where there is none."""
+    if value is None or math.isnan(value):
+        return NONE
+    return format(value, COLUMNS.get(key, ("", ",.4g"))[1])
+
+
+def grid(heads: list[str], lines: Iterable[list[str]]) -> str:
+    """Return a Markdown table."""
+    return "\n".join("| " + " | ".join(line) + " |" for line in [heads, ["---"] * len(heads), *lines])
+
+
+def figures_of(result: Result) -> str:
+    """Return the table of the generators."""
+    rows = {name: (result.medians(name), result.status(name)) for name in result.generators}
+    rows["FLOOR"] = (result.floor, "real test rows")
+    lines = [[name, *(cell(key, row.get(key)) for key in COLUMNS), status] for name, (row, status) in rows.items()]
+    return grid(["generator", *(head for head, _ in COLUMNS.values()), "status"], lines)
+
+
+def section(result: Result) -> str:
+    """Return everything on one table."""
+    facts = result.facts
+    size = f"{facts['train']:,} training rows, {facts['test']:,} test rows, {facts['columns']} columns"
+    said = [f"- {note}." for note in facts["notes"]]
+    for name in result.generators:
+        notes = dict.fromkeys(note for run in result.of(name) for note in run.get("notes", []))
+        said += [f"- {name}: {'; '.join(notes)}."] if notes else []
+    head = f"## {result.name}\n\n{size}; trtr {cell('tstr', result.real['trtr'])}."
+    return "\n\n".join(filter(None, [head, figures_of(result), "\n".join(said)]))
+
+
+def contest(results: list[Result]) -> str:
+    """Return where synthvae is ahead and where it is not."""
+    lines = [[result.name, *(verdict(result, measure) for measure in CONTESTED)] for result in results]
+    won = sum(cells.startswith("ahead") for line in lines for cells in line[1:])
+    total = len(CONTESTED) * len(lines)
+    return f"Ahead in {won} of {total}.\n\n" + grid(["table", *CONTESTED], lines)
+
+
+def bar_table(results: list[Result]) -> str:
+    """Return the table of the bars."""
+    limits = [(result.name, bar) for result in results for bar in bars(result)]
+    reached = sum(bar.reached == "yes" for _, bar in limits)
+    known = sum(bar.reached != "not measured" for _, bar in limits)
+    lines = [
+        [name, bar.measure, cell("", bar.value), bar.relation, cell("", bar.limit), bar.reached] for name, bar in limits
+    ]
+    heads = ["table", "bar", "measured", "", "limit", "reached"]
+    return f"{reached} of {known} measured bars are reached.\n\n" + grid(heads, lines)
+
+
+def versions(results: list[Result]) -> str:
+    """Return the versions that the runs name."""
+    found: dict[str, dict[str, None]] = {}
+    for run in (run for result in results for run in result.runs):
+        for name, version in run.get("versions", {}).items():
+            found.setdefault(name, {})[version] = None
+    return ", ".join(f"{name} {' and '.join(found[name])}" for name in sorted(found))
+
+
+LEGEND = """\
+Medians over the seeds. Errors in per cent, lower is better: shape (single columns), trend (pairs of columns),
+null (largest difference of a missing rate). tstr: score of boosting trained on synthetic and tested on real
+rows; trtr: trained on real rows. c2st: AUC of boosting told to tell synthetic from real rows, .5 is best.
+alpha, beta: alpha-precision and beta-recall, per cent, higher is better. dcr: share of rows nearer to a
+training than to a test row, .5 is best. copies: share of rows that repeat a training row. FLOOR: the real
+test rows, judged as if synthetic. One thread; costs in CPU-seconds, peak memory of the whole process."""
+
+
+def markdown(results: list[Result], settings: Figures, pictures: list[Path]) -> str:
+    """Return the report."""
+    said = "; ".join(f"{name}: {value}" for name, value in settings.items())
+    images = "\n".join(f"![{picture.stem}]({picture.name})" for picture in pictures)
+    parts = ["# Benchmarks", LEGEND, f"Settings: {said}. Versions: {versions(results)}."]
+    parts += ["## Ahead or not", contest(results), "## Bars", bar_table(results), images]
+    return "\n\n".join([*parts, *(section(result) for result in results)]) + "\n"

@@ -1,0 +1,243 @@
+"""Laws of scores: numbers to normal deviates and back, and which numbers are atoms instead."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import kstest
+
+from synthvae import Column
+from synthvae.encoding.curve import MAX_STEPS, QUANTILES
+from synthvae.encoding.numeric import FEW_ATOMS, NumericEncoding
+
+Floats = npt.NDArray[np.float64]
+law = settings(deadline=None, max_examples=60)
+SEEDS = st.integers(0, 2**32 - 1)
+SCORES = st.floats(-40, 40, width=32) | st.sampled_from([0.0, -0.0, math.inf, -math.inf])
+SHAPES: dict[str, Callable[[np.random.Generator, int], Floats]] = {
+    "normal": lambda rng, n: rng.normal(size=n),
+    "heavy tails": lambda rng, n: rng.standard_cauchy(n),
+    "many magnitudes": lambda rng, n: np.exp(8 * rng.normal(size=n)),
+    "irregular grid": lambda rng, n: rng.choice(np.cumsum(rng.exponential(size=400)), n),
+    "heavy ties": lambda rng, n: np.floor(np.exp(rng.normal(2, 1.5, n))),
+    "two heaps": lambda rng, n: np.where(rng.random(n) < 0.3, rng.normal(size=n), rng.normal(1e6, 1, n)),
+    "squares": lambda rng, n: rng.integers(0, 900, n).astype(float) ** 2,
+    "two values": lambda rng, n: rng.choice([-3.25, 17.0], n),
+    "a constant": lambda _, n: np.full(n, 4.5),
+}
+
+
+def learn(numbers: Floats, decimals: int | None = None, *, binned: bool = False) -> NumericEncoding:
+    values = pa.chunked_array([numbers])
+    return NumericEncoding.learn(Column(name="x", kind="continuous", decimals=decimals), values, binned=binned)
+
+
+def coded(encoding: NumericEncoding, numbers: Floats, rng: np.random.Generator | None = None) -> tuple[Any, Any]:
+    values = pa.chunked_array([numbers])
+    states = encoding.encode("x", values)
+    return states, encoding.scores(values, states, rng)
+
+
+def back(encoding: NumericEncoding, states: Any, scores: Any) -> Floats:
+    decoded = encoding.decode(states, pa.float64(), np.random.default_rng(0), scores)
+    return np.asarray(decoded.to_numpy(zero_copy_only=False))
+
+
+def decode_scores(encoding: NumericEncoding, scores: list[float] | Floats) -> Floats:
+    states = np.full(len(scores), len(encoding.cells))
+    return back(encoding, states, np.asarray(scores, np.float32))
+
+
+@st.composite
+def columns(draw: Callable[[st.SearchStrategy[Any]], Any]) -> Floats:
+    """Columns of every shape, rounded or not, huge and tiny."""
+    shape, rows = SHAPES[draw(st.sampled_from(sorted(SHAPES)))], draw(st.sampled_from([1, 2, 30, 300, 2000]))
+    numbers = shape(np.random.default_rng(draw(SEEDS)), rows)
+    places = draw(st.sampled_from([None, 0, 1, 3]))
+    if places is not None:
+        return np.asarray(np.round(numbers, places))
+    return np.asarray(numbers * draw(st.sampled_from([1.0, 1e-200, 1e200, -1e5])))
+
+
+def share_below(numbers: Floats, at: Floats, side: Any) -> Floats:
+    return np.searchsorted(np.sort(numbers), at, side=side) / len(numbers)
+
+
+@law
+@given(columns(), st.none() | SEEDS)
+def test_numbers_come_back_up_to_the_stated_precision(numbers: Floats, seed: int | None) -> None:
+    """Exactly, where there are few values; otherwise up to a step of the curve, since float32 cannot tell numbers
+    beside a wide gap, and nearly all as near as float32 can say, the outermost not."""
+    encoding = learn(numbers)
+    states, scores = coded(encoding, numbers, None if seed is None else np.random.default_rng(seed))
+    found = back(encoding, states, scores)
+    assert np.array_equal(np.isfinite(scores), states == len(encoding.cells))
+    if len(np.unique(numbers)) <= MAX_STEPS:
+        assert (found != numbers).sum() <= (0 if seed is None else 3)  # at the edge of a step, by chance
+        return
+    reach = 1.0 / (QUANTILES - 1) + 1e-6
+    assert (share_below(numbers, found, "right") >= share_below(numbers, numbers, "left") - reach).all()
+    assert (share_below(numbers, found, "left") <= share_below(numbers, numbers, "right") + reach).all()
+    near = np.abs(found - numbers) <= 1e-5 * np.abs(numbers)
+    assert near.mean() > 0.97
+
+
+@law
+@given(columns(), st.lists(SCORES, min_size=1, max_size=60))
+def test_any_score_stays_within_what_was_seen(numbers: Floats, scores: list[float]) -> None:
+    encoding = learn(numbers)
+    if encoding.curve is None:
+        assert {cell[0] for cell in encoding.cells} == set(numbers.tolist())
+        return
+    found = decode_scores(encoding, scores)
+    assert found.min() >= numbers.min()
+    assert found.max() <= numbers.max()
+    if encoding.decimals is not None:
+        np.testing.assert_array_equal(found, np.round(found, encoding.decimals))
+
+
+@law
+@given(columns(), SEEDS)
+def test_scores_of_few_values_mean_values_that_were_seen(numbers: Floats, seed: int) -> None:
+    few = numbers[np.isin(numbers, np.unique(numbers)[:MAX_STEPS])]
+    encoding = learn(few)
+    if encoding.curve is not None:
+        assert set(decode_scores(encoding, 2 * np.random.default_rng(seed).normal(size=500))) <= set(few.tolist())
+
+
+@pytest.mark.parametrize("decimals", [None, 0, 1])
+def test_scores_between_two_values_mean_one_of_them(decimals: int | None) -> None:
+    """The middle of a column with as many rows below as above."""
+    numbers = np.repeat(np.arange(1.0, 121, 2), 4)
+    found = decode_scores(learn(numbers, decimals), [0.0, -0.0, 1e-9, -1e-9, math.inf, -math.inf])
+    assert set(found) <= set(numbers.tolist())
+
+
+@law
+@given(columns(), st.lists(SCORES, min_size=2, max_size=60))
+def test_larger_scores_mean_larger_numbers(numbers: Floats, scores: list[float]) -> None:
+    encoding = learn(numbers)
+    if encoding.curve is not None:
+        assert (np.diff(decode_scores(encoding, sorted(scores))) >= 0).all()
+
+
+@law
+@given(columns())
+def test_larger_numbers_have_larger_scores(numbers: Floats) -> None:
+    _, scores = coded(learn(numbers), np.sort(numbers))
+    assert (np.diff(scores[np.isfinite(scores)]) >= 0).all()
+
+
+@pytest.mark.parametrize("shape", sorted(set(SHAPES) - {"two values", "a constant"}))
+@pytest.mark.parametrize("places", [None, 0, 2])
+def test_drawn_scores_are_standard_normal(shape: str, places: int | None) -> None:
+    """Up to Kolmogorov and Smirnov's distance of p = 0.001, and the curve's own grid."""
+    rng = np.random.default_rng(3)
+    numbers = SHAPES[shape](rng, 20_000)
+    encoding = learn(numbers if places is None else np.round(numbers, places))
+    _, scores = coded(encoding, numbers if places is None else np.round(numbers, places), rng)
+    present = scores[np.isfinite(scores)]
+    assert encoding.curve is None or len(present) > 500
+    if len(present):
+        assert kstest(present, "norm").statistic < 1.95 / len(present) ** 0.5
+
+
+@law
+@given(columns(), st.none() | st.integers(0, 2))
+def test_the_curve_ascends_whatever_decimals_are_declared(numbers: Floats, decimals: int | None) -> None:
+    curve = learn(numbers, decimals).curve
+    if curve is not None:
+        assert (np.diff(curve.knots) >= 0).all()
+        assert (np.diff(curve.shares) >= 0).all()
+        assert 0.0 <= curve.shares[0] <= 0.5
+        assert curve.shares[0] == pytest.approx(1 - curve.shares[-1])
+
+
+@pytest.mark.parametrize("rows", [400, 5000])
+def test_numbers_finer_than_the_decimals_declared_come_back_near(rows: int) -> None:
+    """Half a unit for rounding, and half for the interval that a number stands for."""
+    numbers = np.sort(np.random.default_rng(0).uniform(0.6, 8.6, rows))
+    encoding = learn(numbers, decimals=0)
+    states, scores = coded(encoding, numbers)
+    assert (np.diff(scores) >= 0).all()
+    assert np.abs(back(encoding, states, scores) - numbers).max() <= 1.0
+
+
+@pytest.mark.parametrize("numbers", [1.6e308 * np.linspace(-1, 1, 2000), np.arange(2000) * 1e-312])
+def test_numbers_at_the_ends_of_doubles_have_scores(numbers: Floats) -> None:
+    encoding = learn(numbers)
+    states, scores = coded(encoding, numbers)
+    found = back(encoding, states, scores)
+    assert np.abs(np.searchsorted(numbers, found) - np.arange(2000)).max() <= 2
+
+
+@law
+@given(SEEDS, st.sampled_from([0, 1, 2]), st.floats(0.05, 0.95))
+def test_a_value_that_piles_up_is_an_atom_and_comes_back(seed: int, places: int, share: float) -> None:
+    rng = np.random.default_rng(seed)
+    numbers = np.where(rng.random(3000) < share, 0.0, np.round(rng.lognormal(6, 1, 3000), places))
+    encoding = learn(numbers)
+    assert (0.0,) in encoding.cells
+    states, scores = coded(encoding, numbers, rng)
+    atom = encoding.cells.index((0.0,))
+    np.testing.assert_array_equal(states == atom, numbers == 0.0)
+    assert np.isnan(scores[states == atom]).all()
+    np.testing.assert_array_equal(back(encoding, states, scores) == 0.0, numbers == 0.0)
+
+
+def test_a_smooth_column_has_no_atoms_and_a_rounded_one_none_by_chance() -> None:
+    rng = np.random.default_rng(0)
+    for numbers in (rng.normal(size=5000), rng.normal(0, 200, 5000).round(), rng.gamma(2.0, 100, 5000).round(1)):
+        encoding = learn(numbers)
+        assert encoding.cells == ()
+        assert encoding.valued
+
+
+def test_round_numbers_that_people_prefer_are_atoms() -> None:
+    rng = np.random.default_rng(0)
+    wages = rng.normal(3000, 400, 6000).round()
+    wages = np.where(rng.random(6000) < 0.3, np.round(wages, -3), wages)
+    assert {(2000.0,), (3000.0,), (4000.0,)} <= set(learn(wages).cells)
+
+
+@pytest.mark.parametrize("values", [1, 2, FEW_ATOMS])
+def test_few_values_are_atoms_only(values: int) -> None:
+    encoding = learn(1.5 * np.arange(float(values)).repeat(2))
+    assert (len(encoding.cells), encoding.curve) == (values, None)
+
+
+def test_no_number_at_all_has_a_state() -> None:
+    encoding = NumericEncoding.learn(Column(name="x", kind="integer"), pa.chunked_array([pa.nulls(4, pa.int64())]))
+    assert (encoding.cells, encoding.valued, encoding.levels) == ((), False, 1)
+
+
+@pytest.mark.parametrize("binned", [False, True])
+def test_the_states_of_one_rule_know_nothing_of_the_other(*, binned: bool) -> None:
+    numbers = np.random.default_rng(0).normal(size=2000)
+    encoding = learn(numbers, binned=binned)
+    assert encoding.valued != binned
+    assert any(len(cell) > 1 for cell in encoding.cells) == binned
+    assert np.isnan(coded(encoding, numbers)[1]).all() == binned
+
+
+@law
+@given(SEEDS, st.sampled_from([10, 1000, 10**12]), st.lists(SCORES, min_size=1, max_size=30))
+def test_integers_stay_integers(seed: int, high: int, scores: list[float]) -> None:
+    integers = pa.chunked_array([np.random.default_rng(seed).integers(-high, high, 700)])
+    encoding = NumericEncoding.learn(Column(name="x", kind="integer"), integers)
+    if encoding.curve is None:
+        return
+    states = np.full(len(scores), len(encoding.cells))
+    rng = np.random.default_rng(0)
+    found = encoding.decode(states, pa.float64(), rng, np.array(scores, np.float32)).to_numpy()
+    np.testing.assert_array_equal(found, np.rint(found))
+    same = encoding.decode(states, pa.int64(), rng, np.array(scores, np.float32)).to_numpy()
+    np.testing.assert_array_equal(found, same)

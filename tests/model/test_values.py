@@ -1,0 +1,124 @@
+"""Laws of continuous values: their vectors, and the mixtures that they are drawn from."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from oracles import KNOTS, log_mixture, mixture, value_vector, weights
+from torch import Tensor
+
+from synthvae.model.values import (
+    COMPONENTS,
+    LIMIT,
+    LOG_SCALES,
+    PARAMETERS,
+    ValueEmbedding,
+    deviates,
+    draw_value,
+    initial_bias,
+    log_density,
+)
+
+DRAWS = 40_000
+STEP = 0.005  # the narrowest normal is wider, so that sums over a grid are integrals
+NUMBERS = torch.tensor([-30.0, -5.2, -1.1, -1e-7, 0.0, 0.3, 2.0, 9.0, math.nan], dtype=torch.float64)
+
+
+def outputs(count: int, spread: float = 1.5, seed: int = 0) -> Tensor:
+    """Outputs (count, 3 M) of heads, some log scales beyond their limits."""
+    generator = torch.Generator().manual_seed(seed)
+    return initial_bias().double() + spread * torch.randn(count, PARAMETERS, generator=generator, dtype=torch.float64)
+
+
+def test_the_log_density_is_that_of_the_mixture() -> None:
+    found = log_density(outputs(3, 4.0)[:, None].expand(-1, len(NUMBERS), -1), NUMBERS[:, None].expand(-1, 3))
+    for v, head in enumerate(outputs(3, 4.0).numpy()):
+        expected = [log_mixture(head, number) for number in NUMBERS.tolist()]
+        np.testing.assert_allclose(found[v].numpy(), expected, rtol=1e-12, atol=1e-12)
+    assert not found[:, -1].any()  # absent
+
+
+@pytest.mark.parametrize("spread", [0.0, 1.0, 4.0])
+def test_the_density_integrates_to_one(spread: float) -> None:
+    """Log scales are held within limits: a normal is neither narrower than the grid nor wider than its ends."""
+    heads, grid = outputs(5, spread), torch.arange(-90, 90, STEP, dtype=torch.float64)
+    found = log_density(heads[:, None].expand(-1, len(grid), -1), grid[:, None].expand(-1, 5)).exp().sum(1) * STEP
+    torch.testing.assert_close(found, torch.ones_like(found), atol=1e-9, rtol=0)
+    scales = heads[:, 2 * COMPONENTS :]
+    assert spread < 4 or ((scales < LOG_SCALES[0]).any() and (scales > LOG_SCALES[1]).any())
+
+
+def distribution_function(head: Tensor, numbers: Tensor) -> Tensor:
+    """The mixture's share below each number."""
+    parts = mixture(head.double().numpy())
+    return torch.tensor([sum(share * normal.cdf(x) for share, normal in parts) for x in numbers.tolist()])
+
+
+def draws(head: Tensor, seed: int) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    uniform, normal = torch.rand(DRAWS, 1, generator=generator), torch.randn(DRAWS, generator=generator)
+    return draw_value(head.float().expand(DRAWS, -1), uniform, normal)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_draws_follow_the_distribution_function(seed: int) -> None:
+    """Kolmogorov and Smirnov's distance; p < 0.001 beyond."""
+    head = outputs(1, 0.6, seed)[0]
+    drawn = draws(head, seed).sort().values
+    below = distribution_function(head, drawn)
+    steps = torch.arange(DRAWS + 1) / DRAWS
+    inside = drawn.abs() < LIMIT
+    distance = torch.maximum((below - steps[:-1]).abs(), (below - steps[1:]).abs())[inside].max()
+    assert float(distance) * DRAWS**0.5 < 1.95
+    assert inside.float().mean() > 0.9
+
+
+def test_no_draw_lies_beyond_the_limit() -> None:
+    wide = torch.cat([torch.zeros(COMPONENTS), 100 * deviates(COMPONENTS), torch.full((COMPONENTS,), 9.0)])
+    drawn = draws(wide, 0)
+    assert float(drawn.max()) == pytest.approx(LIMIT)
+    assert float(drawn.min()) == pytest.approx(-LIMIT)
+
+
+def test_outputs_beyond_the_parameters_are_not_read() -> None:
+    head, more = outputs(4).float(), torch.full((4, 2), math.nan)
+    uniform, normal = torch.rand(4, 1), torch.randn(4)
+    assert torch.equal(draw_value(head, uniform, normal), draw_value(torch.cat([head, more], 1), uniform, normal))
+
+
+def test_a_head_starts_near_the_standard_normal() -> None:
+    """Kullback and Leibler's divergence, in nats."""
+    grid = torch.arange(-9, 9, STEP, dtype=torch.float64)
+    normal = -0.5 * (grid.square() + math.log(2 * math.pi))
+    found = log_density(initial_bias().double().expand(1, len(grid), -1), grid[:, None])[0]
+    assert 0 <= float((normal.exp() * (normal - found)).sum() * STEP) < 0.15
+
+
+def test_the_deviates_are_normal_quantiles() -> None:
+    np.testing.assert_allclose(deviates(9).numpy(), KNOTS, rtol=0, atol=1e-7)
+
+
+def test_a_vector_is_what_a_plain_loop_finds() -> None:
+    embedding = ValueEmbedding(3, 4).double()
+    weight = weights(embedding)["weight"]
+    values = torch.stack([NUMBERS, NUMBERS.flip(0), 0.5 * NUMBERS], 1)
+    found = embedding(values).detach()
+    for v in range(3):
+        expected = np.stack([value_vector(weight[v], number) for number in values[:, v].tolist()])
+        np.testing.assert_allclose(found[v].numpy(), expected, rtol=0, atol=1e-12)
+        assert torch.equal(embedding.one(v, values[:, v]).detach(), found[v])
+
+
+def test_an_absent_value_has_the_zero_vector_and_moves_no_weight() -> None:
+    embedding = ValueEmbedding(2, 4)
+    vectors = embedding(torch.tensor([[math.nan, 1.0], [math.nan, -1.0]]))
+    assert not vectors[0].detach().any()
+    torch.autograd.backward(vectors.square().sum())
+    gradient = embedding.weight.grad
+    assert gradient is not None
+    assert not gradient[0].any()
+    assert gradient[1].isfinite().all()
+    assert gradient[1].any()
