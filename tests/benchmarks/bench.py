@@ -143,6 +143,11 @@ def worked(name: str, seed: int, table: Table, plan: Plan, stem: Path) -> str:
     return f"failed: exit status {code}"
 
 
+def judging(table: Table) -> list[str]:
+    """What a judge must know of a table."""
+    return ["--target", table.target, "--categorical", ",".join(table.categorical)]
+
+
 def judge(table: Table, plan: Plan, runs: list[Path]) -> Figures:
     """Judge what is not judged yet; return the figures of the real rows."""
     folder = plan.folder(table)
@@ -153,7 +158,7 @@ def judge(table: Table, plan: Plan, runs: list[Path]) -> Figures:
     if pending:
         say(f"{table.name}: judging {len(pending)} tables ...")
         halves = [str(folder / "train.parquet"), str(folder / "test.parquet")]
-        if python("yardstick.py", *halves, *pending, "--target", table.target, "--json", str(verdicts)):
+        if python("yardstick.py", *halves, *pending, *judging(table), "--json", str(verdicts)):
             raise RuntimeError(f"the tables of {table.name} could not be judged")
         judged = load(verdicts)
         for name in pending:
@@ -181,7 +186,7 @@ def differences(table: Table, plan: Plan, script: Path, result: Result) -> list[
     say(f"{table.name}: another judge judges {len(ours)} tables ...")
     halves = [str(folder / "train.parquet"), str(folder / "test.parquet")]
     verdicts = folder / "other.json"
-    options = ["--target", table.target, "--full", "--json", str(verdicts)]
+    options = [*judging(table), "--full", "--json", str(verdicts)]
     if python(str(script.resolve()), *halves, *ours, *options):
         return [f"{table.name}: the other judge failed"]
     theirs = load(verdicts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,10 +24,11 @@ class Halves:
     target: str
 
     @classmethod
-    def read(cls, train: Path, test: Path, target: str) -> Halves:
-        """Read both halves; TRAIN decides which columns are numeric."""
+    def read(cls, train: Path, test: Path, target: str, categorical: Collection[str] = ()) -> Halves:
+        """Read both halves; TRAIN decides which columns are numeric, but `categorical` ones are not."""
         real = read(train)
-        numeric = frozenset(name for name in map(str, real) if is_numeric(real[name], is_target=name == target))
+        candidates = [name for name in map(str, real) if name not in categorical]
+        numeric = frozenset(name for name in candidates if is_numeric(real[name], is_target=name == target))
         return cls(aligned(real, real, numeric), aligned(real, read(test), numeric), numeric, target)
 
     def synthetic(self, path: str) -> pd.DataFrame:

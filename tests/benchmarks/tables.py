@@ -23,7 +23,7 @@ Rows = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Table:
-    """A table: its file, its target, the columns that are dropped and how it is split."""
+    """A table: its file, its target, the columns that are dropped, how it is split, which numbers are categories."""
 
     name: str
     file: str
@@ -31,6 +31,7 @@ class Table:
     dropped: tuple[str, ...] = ()
     unit: str | None = None
     train_rows: int | None = None
+    categorical: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,12 @@ TABLES: dict[str, Table] = {
             unit="patient_nbr",
         ),
         Table("support2", "support2.csv.gz", "hospdead"),
-        Table("default_credit", "default_credit.csv.gz", "default.payment.next.month"),
+        Table(
+            "default_credit",
+            "default_credit.csv.gz",
+            "default.payment.next.month",
+            categorical=("SEX", "EDUCATION", "MARRIAGE", "PAY_0", "PAY_2", "PAY_3", "PAY_4", "PAY_5", "PAY_6"),
+        ),
         Table("thyroid", "thyroid_hypothyroid.csv.gz", "Class", dropped=("TBG",)),
         Table("chronic_kidney", "chronic_kidney_disease.csv", "class"),
         Table("german", "german_credit.csv.gz", "risk"),

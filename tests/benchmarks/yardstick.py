@@ -245,9 +245,10 @@ def main() -> None:
     parser.add_argument("synthetic", nargs="+", help="Parquet, CSV, or the word FLOOR")
     parser.add_argument("--target", required=True)
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--categorical", default="", help="comma list of number-coded columns that are categories")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
-    halves = Halves.read(options.train, options.test, options.target)
+    halves = Halves.read(options.train, options.test, options.target, set(options.categorical.split(",")))
     figures: dict[str, object] = {name: judged(halves, name) for name in options.synthetic}
     if FLOOR in figures:
         figures["trtr"] = round(utility(halves.train, halves.test, halves.numeric, halves.target), DIGITS)
