@@ -51,7 +51,7 @@ def _violations(column: Column, values: pa.ChunkedArray) -> Iterator[str]:
         yield f"values must be boolean, however, they are {values.type}: declare `categories` or `kind: categorical`"
     elif not _has_categories(values.type):
         yield f"categories must be texts, numbers or booleans, however, they are {values.type}: declare another kind"
-    elif column.categories is not None:
+    elif column.categories is not None or column.other is not None:
         yield from _category_violations(column, values)
 
 
@@ -145,10 +145,13 @@ def _comparable(bound: Any, like: Any, time: dt.time) -> Any:
 
 def _category_violations(column: Column, values: pa.ChunkedArray) -> Iterator[str]:
     kind = values.type.value_type if pa.types.is_dictionary(values.type) else values.type
+    declared = [column.other] if column.categories is None else list(column.categories)
     try:
-        pa.array(column.categories).cast(kind)
-    except pa.ArrowInvalid:
-        yield f"`categories` must fit the column's type {kind}, however, {list(column.categories or ())[:5]} do not"
+        pa.array(declared).cast(kind)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        yield f"`categories` and `other` must fit the column's type {kind}, however, {declared[:5]} do not"
+        return
+    if column.other is not None:
         return
     allowed = set(column.categories or ())
     seen = [value for value in pc.unique(values).to_pylist() if value is not None]
@@ -157,5 +160,6 @@ def _category_violations(column: Column, values: pa.ChunkedArray) -> Iterator[st
         shown = ", ".join(repr(value) for value in unseen[:3])
         yield (
             f"values must be among its {len(allowed)} categories, however, there "
-            f"{'is' if len(unseen) == 1 else f'are {len(unseen)} others:'} {shown}: add to `categories` or clean it"
+            f"{'is' if len(unseen) == 1 else f'are {len(unseen)} others:'} {shown}: "
+            "add to `categories`, declare `other`, or clean it"
         )

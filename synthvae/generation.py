@@ -77,6 +77,7 @@ def draw_part(model: CVAE, encoding: TableEncoding, request: Request, part: int)
     return encoding.decode(codes, rng, first_row=sum(request.before(part)))
 
 
+@torch.inference_mode()
 def _draw_codes(
     model: CVAE, counts: tuple[int, ...], slots: Slots, generator: torch.Generator
 ) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.float32]]:

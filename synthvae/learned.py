@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from synthvae import artifact, generation
-from synthvae.encoding import Codes, TableEncoding
+from synthvae.encoding import Codes, Order, TableEncoding
 from synthvae.errors import ArtifactError, ConfigurationError, RequestError, TableError
 from synthvae.generation import Request
 from synthvae.model import CVAE, ModelConfig, Rows
@@ -58,6 +58,7 @@ class LearnedTable:
         device: torch.device,
         progress: Progress | None = None,
         min_class_rows: int = 2,
+        order: Order = "auto",
     ) -> Self:
         """Fit a model to a table.
 
@@ -67,7 +68,7 @@ class LearnedTable:
         if table.num_rows < 2:
             raise TableError(f"a table must have at least 2 rows, however, it has {table.num_rows}: add rows")
         table = schema.check(table).select(table.column_names)  # rows come back in the table's own order
-        encoding = TableEncoding.learn(table, schema, target, min_class_rows)
+        encoding = TableEncoding.learn(table, schema, target, min_class_rows, order)
         network = _build(encoding, model, seed).to(device)
         codes = encoding.encode(table, np.random.default_rng(seed))
         history = train(network, codes, training, seed, progress)
@@ -166,7 +167,8 @@ class LearnedTable:
     @property
     def fingerprint(self) -> str:
         """One hash of all that the rows depend on."""
-        return artifact.fingerprint(self.encoding.model_dump(mode="json"), self.model.state_dict())
+        encoding = {**self.encoding.model_dump(mode="json"), "order": list(self.encoding.columns)}
+        return artifact.fingerprint(encoding, self.model.state_dict())
 
     def page(self) -> dict[str, Any]:
         """What a model's page says of it."""

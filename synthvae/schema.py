@@ -70,6 +70,7 @@ class Column(BaseModel):
         name: Its name.
         kind: What its values mean.
         categories: The known values of a categorical column, in order if `ordered`; learned from the table if absent.
+        other: The category that a value outside the known ones belongs to; without it such a value is refused.
         ordered: Whether the categories have an order.
         bounds: Smallest and largest value of a number, datetime or date.
         decimals: Digits after the point that a continuous value carries; learned from the table if absent.
@@ -82,6 +83,7 @@ class Column(BaseModel):
     name: StrictStr
     kind: Kind
     categories: Values | None = None
+    other: Value | None = None
     ordered: bool = False
     bounds: Bounds | None = None
     decimals: int | None = None
@@ -119,6 +121,10 @@ class Column(BaseModel):
             yield "`categories` must be distinct"
         if len({_family(value) for value in self.categories or ()}) > 1:
             yield "`categories` must have one type, texts, numbers or booleans"
+        if self.other is not None and self.kind != "categorical":
+            yield f"`other` belongs to kind categorical, however, it is {self.kind}"
+        if self.other is not None and self.categories is not None and self.other not in self.categories:
+            yield f"`other` must be among `categories`, however, it is {self.other!r}"
         if self.ordered and self.kind != "categorical":
             yield f"`ordered` belongs to kind categorical, however, it is {self.kind}"
 

@@ -28,10 +28,17 @@ class Slots:
     Args:
         sizes: The levels of each digit.
         values: The continuous values.
+        coarser: For each digit, the next coarser one of the same column, None for the coarsest; () if all are.
     """
 
     sizes: tuple[int, ...]
     values: tuple[Value, ...] = ()
+    coarser: tuple[int | None, ...] = ()
+
+    @cached_property
+    def pairs(self) -> tuple[tuple[int, int], ...]:
+        """The digits that refine a coarser one, each with that one."""
+        return tuple((fine, coarse) for fine, coarse in enumerate(self.coarser) if coarse is not None)
 
     @cached_property
     def order(self) -> tuple[tuple[bool, int], ...]:

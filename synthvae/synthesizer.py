@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -18,7 +18,7 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
 from synthvae import __version__, artifact, dataset, inference, progress, tables
-from synthvae.encoding import Codes, TableEncoding
+from synthvae.encoding import Codes, TableEncoding, as_order
 from synthvae.errors import ArtifactError, RequestError, SchemaError, TableError, listing
 from synthvae.features import read_features, select
 from synthvae.generation import Request
@@ -41,6 +41,9 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         schema: A `Schema`, the path of one in YAML, or None to infer it from the table.
         decoder: "autoregressive" (each column given those before it) or "factorized" (independent given z).
         prior: "standard_normal" (encoder and decoder are told the class) or "class_normal" (only the prior is).
+        order: In which order columns are modelled: by "information" (each after one that says much of it), as in the
+            "table", "auto" (by information if most columns are continuous), or a sequence of all their names, without
+            a target of classes.
         latent_dim: Dimensions of z.
         beta: Weight of the KL term.
         free_bits: Nats of each latent dimension that the KL term leaves free, so that z stays informative.
@@ -49,7 +52,8 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         max_steps: Largest number of optimiser steps; None: 1000.
         batch_size: Rows of a step; None: 512, or 64 below 2048 rows.
         learning_rate: Peak learning rate.
-        validation_fraction: Share of the rows held out for early stopping.
+        validation_fraction: Share of the rows held out for early stopping; None: a tenth; of less than 2048 rows a
+            fifth, which is learned, too, in the end.
         device: "auto" (a GPU if there is one), "cpu", "cuda", ...
         verbose: Whether to show progress on stderr.
         random_state: Seed of everything that is drawn.
@@ -75,6 +79,7 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         schema: Schema | str | os.PathLike[str] | None = None,
         decoder: str = "autoregressive",
         prior: str = "standard_normal",
+        order: str | Sequence[str] = "auto",
         latent_dim: int = 8,
         beta: float = 1.0,
         free_bits: float = 0.2,
@@ -83,7 +88,7 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         max_steps: int | None = None,
         batch_size: int | None = None,
         learning_rate: float = 3e-3,
-        validation_fraction: float = 0.1,
+        validation_fraction: float | None = None,
         device: str = "auto",
         verbose: bool = False,
         random_state: Seed = None,
@@ -92,6 +97,7 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         self.schema = schema
         self.decoder = decoder
         self.prior = prior
+        self.order = order
         self.latent_dim = latent_dim
         self.beta = beta
         self.free_bits = free_bits
@@ -140,6 +146,7 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
                 device=device,
                 progress=report,
                 min_class_rows=1 if features else 2,
+                order=as_order(self.order),
             )
         if self.history_.stopped in ("interrupted", "diverged"):
             warnings.warn(

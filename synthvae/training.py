@@ -14,11 +14,14 @@ from torch import Tensor, nn
 
 from synthvae.encoding.table import Codes
 from synthvae.errors import ConfigurationError
-from synthvae.model import CVAE, Rows
+from synthvae.model import CVAE, Frequencies, Rows
+from synthvae.slots import Slots
 from synthvae.threads import one_thread
 
 SMALL = 2048  # rows below which batches are small and dropout guards against memorising
 MAX_HELD_OUT = 10_000
+HELD_SHARE, SMALL_HELD_SHARE = 0.1, 0.2
+LOOK_EVERY, SMALL_LOOK_EVERY = 50, 25
 # Small batches are too little work to share: on a busy machine, threads that wait for each other cost 20-fold.
 PARALLEL_BATCH = 256
 USUAL_ROWS, USUAL_STEPS, LONGEST_DESCENT = 30_000, 1000, 1.6
@@ -42,7 +45,8 @@ class TrainingConfig(BaseModel):
         free_bits: Nats of information for each latent dimension, all together, that the KL term leaves free. Only
             information is: the aggregate of all codes is held to the prior, so that what is drawn from the prior
             is what the decoder knows.
-        validation_fraction: Share of each class held out for early stopping; 0 trains on all rows, to the end.
+        validation_fraction: Share of each class held out for early stopping; 0 trains on all rows, to the end; None: a
+            tenth, or a fifth of a small table.
         patience: Steps without a better held-out ELBO before training stops.
     """
 
@@ -54,12 +58,18 @@ class TrainingConfig(BaseModel):
     weight_decay: float = Field(default=1e-2, ge=0, allow_inf_nan=False)
     beta: float = Field(default=1.0, ge=0, allow_inf_nan=False)
     free_bits: float = Field(default=0.2, ge=0, allow_inf_nan=False)
-    validation_fraction: float = Field(default=0.1, ge=0, lt=1)
+    validation_fraction: float | None = Field(default=None, ge=0, lt=1)
     patience: int = Field(default=300, ge=1)
 
     def batch(self, rows: int) -> int:
         """Rows of a step for a table of `rows`."""
         return min(rows, self.batch_size or (64 if rows < SMALL else 512))
+
+    def held_share(self, rows: int) -> float:
+        """The share of a table of `rows` that is held out."""
+        if self.validation_fraction is not None:
+            return self.validation_fraction
+        return SMALL_HELD_SHARE if rows < SMALL else HELD_SHARE
 
     def steps(self, rows: int) -> int:
         """The largest number of steps for a table of `rows`.
@@ -90,12 +100,14 @@ class History:
         records: One for each look at the held-out rows.
         best_step: The step whose weights were kept.
         stopped: Why it ended.
+        refitted: Whether all rows were learned again, for `best_step` steps.
         held_out_elbo: The ELBO of the held-out rows under the final model, in nats per row; None without such rows.
     """
 
     records: list[Record] = field(default_factory=list)
     best_step: int = 0
     stopped: str = "finished"
+    refitted: bool = False
     held_out_elbo: float | None = None
 
 
@@ -112,27 +124,31 @@ def train(model: CVAE, codes: Codes, config: TrainingConfig, seed: int, progress
         seed: Of batches, noise, held-out rows and dropout.
         progress: Called with step, last step and loss in nats after each step.
 
-    Ctrl-C ends training early and keeps the best weights so far.
+    Ctrl-C ends training early and keeps the best weights so far. A small table, of which held-out rows are a loss, is
+    learned twice: how many steps are best is found with held-out rows, then all rows are learned for as many steps.
     """
+    _keep_freed_memory()
+    start = [parameter.detach().clone() for parameter in model.parameters()]
     run = _Run(model, codes, config, seed)
-    try:
-        with _seeded(seed), one_thread() if run.batch < PARALLEL_BATCH else nullcontext():
-            for step in range(1, run.steps + 1):
-                run.step(step)
-                if not math.isfinite(run.loss):
-                    run.diverged(step)
-                    break
-                if progress is not None:
-                    progress(step, run.steps, run.loss)
-                if step % run.look_every == 0 or step == run.steps:
-                    run.look(step)
-                    if step - run.history.best_step >= config.patience:
-                        run.history.stopped = "early"
-                        break
-    except KeyboardInterrupt:
-        run.history.stopped = "interrupted"
+    run.go(progress)
     run.restore()
+    if run.labels_are_few and run.history.stopped in ("early", "finished"):
+        _load(model, start)
+        again = _Run(model, codes, config.model_copy(update={"validation_fraction": 0.0}), seed)
+        again.go(progress, until=run.history.best_step)
+        again.restore()
+        run.history.refitted = again.history.stopped == "finished"
+        run.history.stopped = again.history.stopped if not run.history.refitted else run.history.stopped
     return run.history
+
+
+def _keep_freed_memory() -> None:
+    """Let the C library keep what a step frees for the next one.
+
+    glibc hands memory back to the system as it is freed, and the system clears it when it is used again: a third of a
+    step. Once a block of almost 32 MiB was freed, it keeps twice as much (mallopt(3), M_MMAP_THRESHOLD).
+    """
+    torch.empty((32 << 20) - (1 << 16), dtype=torch.uint8)
 
 
 @contextmanager
@@ -148,17 +164,18 @@ class _Run:
 
     def __init__(self, model: CVAE, codes: Codes, config: TrainingConfig, seed: int) -> None:
         device = next(model.parameters()).device
-        self.model, self.config = model, config
+        self.model, self.config, self.seed = model, config, seed
         self.generator = torch.Generator(device=device).manual_seed(seed)
-        held = held_out(codes.labels, config.validation_fraction, np.random.default_rng(seed))
+        held = held_out(codes.labels, config.held_share(len(codes)), np.random.default_rng(seed))
         rows = Rows(torch.from_numpy(codes.digits).to(device), torch.from_numpy(codes.values).to(device))
         labels = torch.from_numpy(codes.labels).to(device)
         self.rows, self.labels = rows.take(~held), labels[~held]
         self.held_rows, self.held_labels = rows.take(held), labels[held]
         self.batch = config.batch(len(self.labels))
         self.steps = config.steps(len(self.labels))
-        self.look_every = max(min(self.steps // 20, 50), 1)
-        model.decoder.set_bias(self._log_frequencies(self.rows.digits, self.labels))
+        looks = SMALL_LOOK_EVERY if len(labels) < SMALL else LOOK_EVERY
+        self.look_every = max(min(self.steps // 20, looks), 1)
+        model.decoder.start_from(self._frequencies(self.rows.digits, self.labels))
         # With much information in z, a batch shows little of the aggregate: then it weighs as in the ELBO.
         self.drift_weight = DRIFT_WEIGHT if model.config.decoder == "autoregressive" else 1.0
         self.weights = class_weights(self.labels, model.conditions)
@@ -169,6 +186,36 @@ class _Run:
         self.recent: list[tuple[Tensor, Tensor, Tensor]] = []
         self.order = iter(())  # type: Iterator[Tensor]
         self.history = History()
+
+    @property
+    def labels_are_few(self) -> bool:
+        """Whether held-out rows are to be learned, too, in the end."""
+        return len(self.held_labels) > 0 and len(self.labels) + len(self.held_labels) < SMALL
+
+    def go(self, progress: Progress | None, until: int | None = None) -> None:
+        """Train, at most `until` a step."""
+        last = until or self.steps
+        try:
+            with _seeded(self.seed), one_thread() if self.batch < PARALLEL_BATCH else nullcontext():
+                for step in range(1, last + 1):
+                    if not self._advance(step, last, progress):
+                        break
+        except KeyboardInterrupt:
+            self.history.stopped = "interrupted"
+
+    def _advance(self, step: int, last: int, progress: Progress | None) -> bool:
+        """One step, and a look if it is time; whether to go on."""
+        self.step(step)
+        if not math.isfinite(self.loss):
+            self.diverged(step)
+            return False
+        if progress is not None:
+            progress(step, self.steps, self.loss)
+        if step % self.look_every == 0 or step == last:
+            self.look(step)
+            if step - self.history.best_step >= self.config.patience:
+                self.history.stopped = "early"
+        return self.history.stopped != "early"
 
     def step(self, step: int) -> None:
         """One step of the optimiser."""
@@ -234,10 +281,8 @@ class _Run:
         generator = torch.Generator(device=self.labels.device).manual_seed(0)
         total = 0.0
         for start in range(0, len(self.held_labels), LOOK_ROWS):
-            rows, labels = (
-                self.held_rows.take(slice(start, start + LOOK_ROWS)),
-                self.held_labels[start : start + LOOK_ROWS],
-            )
+            batch = slice(start, start + LOOK_ROWS)
+            rows, labels = self.held_rows.take(batch), self.held_labels[batch]
             noise = torch.randn(len(labels), self.model.config.latent_dim, generator=generator, device=labels.device)
             terms = self.model.elbo(rows, labels, noise)
             bound = terms.reconstruction - self.config.beta * terms.kl.sum(1)
@@ -256,13 +301,14 @@ class _Run:
         _load(self.model, self.best if self.history.best_step else self.average)
         self.model.eval()
         labels = torch.cat([self.labels, self.held_labels])
-        frequencies = self._log_frequencies(torch.cat([self.rows.digits, self.held_rows.digits]), labels).exp()
-        self.model.match_marginals(frequencies, labels, self.generator)
+        frequencies = self._frequencies(torch.cat([self.rows.digits, self.held_rows.digits]), labels)
+        self.model.match_marginals(frequencies.logs.exp(), labels, self.generator)
         self.history.held_out_elbo = self._validation()
 
-    def _log_frequencies(self, digits: Tensor, labels: Tensor) -> Tensor:
-        model = self.model
-        return log_frequencies(digits, model.seen(labels), model.told, model.decoder.slots.sizes)
+    def _frequencies(self, digits: Tensor, labels: Tensor) -> Frequencies:
+        model, slots = self.model, self.model.decoder.slots
+        logs = log_frequencies(digits, model.seen(labels), model.told, slots.sizes)
+        return Frequencies(logs, log_ratios(digits, slots))
 
 
 @torch.no_grad()
@@ -279,7 +325,7 @@ def _optimizer(model: nn.Module, config: TrainingConfig) -> torch.optim.Optimize
 
 
 def _is_bias(name: str) -> bool:
-    return any(part in name for part in ("bias", "gate", "shift", "prior"))
+    return any(part in name for part in ("bias", "gate", "shift", "prior", "tables"))
 
 
 def schedule(step: int, steps: int) -> float:
@@ -324,3 +370,19 @@ def log_frequencies(digits: Tensor, labels: Tensor, conditions: int, sizes: tupl
         overall = (table.sum(0) + 0.5)[:size]
         counts[j, :, :size] = table[:, :size] + 2.0 * overall / overall.sum()  # classes borrow from the whole
     return (counts / counts.sum(2, keepdim=True)).clamp_min(1e-8).log()
+
+
+def log_ratios(digits: Tensor, slots: Slots) -> Tensor:
+    """Return log p(fine | coarse) - log p(fine) (F, K, K), smoothed, of each fine digit and its coarser one."""
+    widest = max(slots.sizes, default=1)
+    ratios = torch.zeros(len(slots.pairs), widest, widest, device=digits.device)
+    for i, (fine, coarse) in enumerate(slots.pairs):
+        known = (digits[:, fine] >= 0) & (digits[:, coarse] >= 0)
+        flat = digits[known, coarse].long() * widest + digits[known, fine].long()
+        counts = torch.bincount(flat, minlength=widest**2).view(widest, widest).float()
+        size = slots.sizes[fine]
+        overall = (counts.sum(0) + 0.5)[:size]
+        overall = overall / overall.sum()
+        inside = counts[:, :size] + 2.0 * overall  # a coarse level borrows from the whole
+        ratios[i, :, :size] = (inside / inside.sum(1, keepdim=True)).log() - overall.log()
+    return ratios

@@ -301,7 +301,8 @@ def test_the_fingerprint_knows_every_weight_and_the_encoding(fitted: Synthesizer
     before = artifact.fingerprint(encoding, weights)
     assert before == artifact.fingerprint(dict(reversed(encoding.items())), dict(reversed(weights.items())))
     for name, tensor in weights.items():
-        assert artifact.fingerprint(encoding, {**weights, name: tensor + 1}) != before
+        if tensor.numel():
+            assert artifact.fingerprint(encoding, {**weights, name: tensor + 1}) != before
     assert artifact.fingerprint({**encoding, "names": []}, weights) != before
 
 

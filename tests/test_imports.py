@@ -24,7 +24,7 @@ MAY_IMPORT = {
     "encoding": {"columns", "errors", "inference", "schema", "slots", "writing"},
     "model": {"slots"},
     "slots": set[str](),
-    "training": {"encoding", "errors", "model", "threads"},
+    "training": {"encoding", "errors", "model", "slots", "threads"},
     "threads": set[str](),
     "generation": {"encoding", "model", "slots"},
     "dataset": {"errors"},

@@ -20,7 +20,7 @@ from synthvae.encoding import Codes
 from synthvae.errors import ConfigurationError, TableError
 from synthvae.model import CVAE, ModelConfig, Rows
 from synthvae.slots import Slots, Value
-from synthvae.training import TrainingConfig, held_out, log_frequencies, schedule, train
+from synthvae.training import TrainingConfig, class_weights, held_out, log_frequencies, log_ratios, schedule, train
 
 SIZES = (3, 4, 2)
 DIGITS = Slots(SIZES)
@@ -408,3 +408,41 @@ def test_a_table_of_constants_can_be_learned() -> None:
     sample = synthesizer.sample({"a": 2, "b": 1})
     assert sample["one"].tolist() == [1, 1, 1]
     assert sorted(sample["y"]) == ["a", "a", "b"]
+
+
+def test_fine_digits_start_from_their_frequencies_beside_each_coarse_digit() -> None:
+    rng = np.random.default_rng(3)
+    coarse, fine = rng.integers(0, 3, 4000), rng.integers(0, 4, 4000)
+    fine[coarse == 1] = 2  # a pattern of its own
+    digits = torch.from_numpy(np.stack([coarse, fine], 1).astype(np.int8))
+    ratios = log_ratios(digits, Slots((3, 4), (), (None, 0)))
+    assert ratios.shape == (1, 4, 4)
+    overall = np.bincount(fine, minlength=4) / 4000
+    for level in range(3):
+        inside = np.bincount(fine[coarse == level], minlength=4) / (coarse == level).sum()
+        np.testing.assert_allclose(ratios[0, level].exp().numpy() * overall, inside, atol=2e-3)
+
+
+def test_rows_of_scarce_classes_are_seen_more_often() -> None:
+    labels = torch.tensor([0] * 950 + [1] * 49 + [2])
+    weights = class_weights(labels, 4)  # nobody is of the last class
+    assert weights[0] == 1.0
+    assert float(weights[1]) == pytest.approx(math.sqrt(0.5 * 1000 / (4 * 49)))
+    assert weights[2] == 8.0
+    assert (class_weights(torch.tensor([0, 1] * 50), 2) == 1.0).all()
+
+
+def test_a_small_table_is_learned_again_with_all_of_its_rows() -> None:
+    table, plain = codes(400), TrainingConfig(max_steps=60)
+    history = train(build(), table, plain, SEED)
+    assert history.refitted
+    assert history.held_out_elbo is not None
+    first, other = build(), codes(400)
+    train(first, table, plain, SEED)
+    held = held_out(table.labels, plain.held_share(400), np.random.default_rng(SEED)).numpy()
+    other.digits[held] = 0
+    second = build()
+    train(second, other, plain, SEED)
+    assert any(not torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
+    assert not train(build(), codes(3000), TrainingConfig(max_steps=5), SEED).refitted
+    assert not train(build(), table, TrainingConfig(max_steps=5, validation_fraction=0.0), SEED).refitted

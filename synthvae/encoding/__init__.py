@@ -5,6 +5,6 @@ digits only; `Layout` says which belong to which column; nobody but this room kn
 """
 
 from synthvae.encoding.layout import Layout
-from synthvae.encoding.table import Codes, TableEncoding
+from synthvae.encoding.table import Codes, Order, TableEncoding, as_order
 
-__all__ = ["Codes", "Layout", "TableEncoding"]
+__all__ = ["Codes", "Layout", "Order", "TableEncoding", "as_order"]

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict
 
 from synthvae.errors import TableError
-from synthvae.schema import Column, Values
+from synthvae.schema import Column, Value, Values
 
 MAX_CATEGORIES = 200_000
 
@@ -22,6 +22,7 @@ class CategoricalEncoding(BaseModel):
     Args:
         values: The categories.
         missing: Whether "missing" has a state.
+        other: The category of values outside `values`; None refuses them.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -29,6 +30,7 @@ class CategoricalEncoding(BaseModel):
     kind: Literal["categorical"] = "categorical"
     values: Values
     missing: bool
+    other: Value | None = None
 
     @classmethod
     def learn(cls, column: Column, values: pa.ChunkedArray) -> Self:
@@ -41,12 +43,14 @@ class CategoricalEncoding(BaseModel):
         if categories is None:
             seen = pc.unique(_dense(values).drop_null())
             categories = tuple(seen.take(pc.sort_indices(seen)).to_pylist())
+            if column.other is not None and column.other not in categories:
+                categories = (*categories, column.other)
         if len(categories) > MAX_CATEGORIES:
             raise TableError(
                 f"column {column.name!r}: there may be at most {MAX_CATEGORIES:,} categories, however, there are "
                 f"{len(categories):,}: group them, declare `kind: id`, or drop it"
             )
-        return cls(values=categories, missing=bool(values.null_count))
+        return cls(values=categories, missing=bool(values.null_count), other=column.other)
 
     @property
     def singles(self) -> int:
@@ -73,11 +77,14 @@ class CategoricalEncoding(BaseModel):
             known = pc.index_in(dense, value_set=self._as(dense.type, name))
         present = known.is_valid().to_numpy()
         unseen = dense.is_valid().to_numpy() & ~present
-        if unseen.any():
+        if self.other is not None:
+            states[unseen] = self.values.index(self.other)
+        elif unseen.any():
             first = dense[int(np.argmax(unseen))].as_py()
             raise TableError(
                 f"column {name!r}: a category must have been seen in training, however, {first!r} was not "
-                f"({int(unseen.sum())} rows): map it to a known one, or declare all `categories` before fitting"
+                f"({int(unseen.sum())} rows): map it to a known one, or declare all "
+                "`categories`, or `other`, before fitting"
             )
         states[present] = known.drop_null().to_numpy()
         return states

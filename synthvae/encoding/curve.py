@@ -48,7 +48,9 @@ class QuantileCurve(BaseModel):
             edges = np.concatenate([[0.0], np.cumsum(counts) / rows])
             shares = np.repeat(edges, 2)[1:-1]
             within = half * (1 - 1e-6)  # an edge rounds to its own value
-            knots = np.maximum.accumulate(np.stack([values - within, values + within], 1).ravel())
+            low = np.minimum(np.maximum(values - within, np.nextafter(values - half, np.inf)), values)
+            high = np.maximum(np.minimum(values + within, np.nextafter(values + half, -np.inf)), values)
+            knots = np.maximum.accumulate(np.stack([low, high], 1).ravel())
         else:
             levels = _levels(rows)
             shares = (levels * (rows - 1) + 0.5) / rows
@@ -96,7 +98,7 @@ def _interpolate(at: Floats, x: Floats, y: Floats) -> Floats:
         weight = np.where(np.isfinite(run), (at - x[left]) / run, (at / 2 - x[left] / 2) / (x[right] / 2 - x[left] / 2))
     weight = np.clip(np.where(np.isnan(weight), 1.0, weight), 0.0, 1.0)  # at knots that repeat, the last
     between = (1 - weight) * y[left] + weight * y[right]
-    return np.where(y[left] == y[right], y[left], between)
+    return np.clip(between, np.minimum(y[left], y[right]), np.maximum(y[left], y[right]))
 
 
 def spread(values: Floats, counts: npt.NDArray[np.int64], decimals: int | None) -> Floats:

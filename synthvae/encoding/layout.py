@@ -92,7 +92,9 @@ class Layout:
     @cached_property
     def slots(self) -> Slots:
         """What the model models."""
-        return Slots(self.sizes, tuple(self._value(name) for name in self.valued_names))
+        starts = {span.start for span in self.spans.values()}
+        coarser = tuple(None if j in starts else j - 1 for j in range(self.width))
+        return Slots(self.sizes, tuple(self._value(name) for name in self.valued_names), coarser)
 
     @property
     def valued_names(self) -> tuple[str, ...]:
@@ -126,13 +128,16 @@ class Layout:
         states = []
         for span, levels, singles in zip(self.spans.values(), self.levels, self.singles, strict=True):
             sizes = self.sizes[span]
+            if len(sizes) == 1:
+                states.append(digits[:, span.start].astype(np.int64))
+                continue
             state = np.zeros(len(digits), np.int64)
             for position, size in zip(range(span.start, span.stop), sizes, strict=True):
                 state *= size
                 state += digits[:, position]
-            if len(sizes) > 1:
+            if sizes:
                 state = np.minimum(state, levels - singles - 1)
                 single = digits[:, span.start].astype(np.int64) - (sizes[0] - singles)
                 state = np.where(single >= 0, levels - singles + single, state)
-            states.append(np.minimum(state, max(levels - 1, 0)))
+            states.append(state)
         return states

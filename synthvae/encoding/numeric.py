@@ -157,11 +157,21 @@ class NumericEncoding(BaseModel):
 
     def linked(self, states: npt.NDArray[np.int64], numbers: Floats, others: Mapping[str, Floats]) -> None:
         """Set the states of rows whose number repeats that of a linked column, in place."""
+        unlinked = self._numbers - len(self.links)
         for i, link in enumerate(self.links):
-            equal = (numbers == others[link.to]) & (states <= len(self.cells))
+            equal = (numbers == others[link.to]) & (states < unlinked)
             if not link.firm:
-                equal &= states == len(self.cells)
-            states[equal] = len(self.cells) + 1 + i
+                equal &= self.is_free(states)
+            states[equal] = unlinked + i
+
+    def is_free(self, states: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+        """Which states are no atoms; where there are atoms only, those of numbers."""
+        return states == len(self.cells) if self.valued else states < len(self.cells)
+
+    @property
+    def links_well(self) -> bool:
+        """Whether it takes so many values that a repetition says something."""
+        return self.valued or len(self.cells) > FEW_ATOMS
 
     def scores(
         self, values: pa.ChunkedArray, states: npt.NDArray[np.int64], rng: np.random.Generator | None
@@ -228,7 +238,7 @@ class NumericEncoding(BaseModel):
             here = states == len(self.cells)
             numbers[here] = self._scored(scores[here], rng)
         for i, link in enumerate(self.links):
-            here = states == len(self.cells) + 1 + i
+            here = states == self._numbers - len(self.links) + i
             numbers[here] = self._repeated(others[link.to][here], rng)
         return numbers
 
@@ -239,8 +249,13 @@ class NumericEncoding(BaseModel):
         return self._rounded(self.curve.numbers(np.where(np.isnan(scores), drawn, scores)))
 
     def _repeated(self, numbers: Floats, rng: np.random.Generator) -> Floats:
-        drawn = self._scored(np.full(len(numbers), np.nan), rng)
-        return np.clip(np.where(np.isnan(numbers), drawn, numbers), self.low, self.high)
+        """The numbers repeated, as far as this column takes them; where there is none, any number."""
+        if self.valued:
+            drawn = self._scored(np.full(len(numbers), np.nan), rng)
+            return np.clip(np.where(np.isnan(numbers), drawn, numbers), self.low, self.high)
+        atoms, _ = self._atoms
+        nearest = np.searchsorted(_midpoints(atoms), numbers)
+        return np.asarray(atoms[np.where(np.isnan(numbers), rng.integers(len(atoms), size=len(numbers)), nearest)])
 
     def written(self, numbers: Floats, states: npt.NDArray[np.int64], kind: pa.DataType) -> pa.Array:
         """Return `numbers` (rows,), and marks where the states say so, as an Arrow array of type `kind`."""
@@ -251,6 +266,9 @@ class NumericEncoding(BaseModel):
         return array
 
     def _draw(self, cells: npt.NDArray[np.int64], rng: np.random.Generator) -> Floats:
+        atoms, _ = self._atoms
+        if len(atoms) == len(self.cells):
+            return atoms[cells] + 0.0  # no minus zero
         knots = self._knots
         position = rng.random(len(cells)) * (TAIL_KNOTS - 1)
         left = position.astype(np.int64)

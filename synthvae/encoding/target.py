@@ -67,6 +67,10 @@ class TargetEncoding(BaseModel):
 
     @classmethod
     def _learn_classes(cls, column: Column, values: pa.ChunkedArray, min_class_rows: int) -> Self:
+        if column.other is not None:
+            raise TableError(
+                f"target {column.name!r}: classes are those that occur, however, `other` is declared: drop it"
+            )
         occurring = column.model_copy(update={"categories": None})
         classes = CategoricalEncoding.learn(occurring, values)
         counts = np.bincount(classes.encode(column.name, values), minlength=classes.levels)

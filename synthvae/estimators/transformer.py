@@ -41,7 +41,8 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         max_steps: Largest number of optimiser steps; None: 1000.
         batch_size: Rows of a step; None: 512, or 64 below 2048 rows.
         learning_rate: Peak learning rate.
-        validation_fraction: Share of the rows held out for early stopping.
+        validation_fraction: Share of the rows held out for early stopping; None: a tenth; of less than 2048 rows a
+            fifth, which is learned, too, in the end.
         device: "auto", "cpu", "cuda", ...
         verbose: Whether to show progress on stderr.
         random_state: Seed of everything that is drawn.
@@ -69,7 +70,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         max_steps: int | None = None,
         batch_size: int | None = None,
         learning_rate: float = 3e-3,
-        validation_fraction: float = 0.1,
+        validation_fraction: float | None = None,
         device: str = "auto",
         verbose: bool = False,
         random_state: Seed = None,

@@ -5,6 +5,7 @@ L latent dimensions, W width of the decoder, H hidden units.
 """
 
 from synthvae.model.cvae import CVAE, ModelConfig
+from synthvae.model.decoders import Frequencies
 from synthvae.model.rows import Rows
 
-__all__ = ["CVAE", "ModelConfig", "Rows"]
+__all__ = ["CVAE", "Frequencies", "ModelConfig", "Rows"]

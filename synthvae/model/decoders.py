@@ -8,11 +8,23 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from synthvae.model.digits import draw, log_prob, match_marginal, padding
+from synthvae.model.digits import FineTables, draw, log_prob, match_marginal, padding
 from synthvae.model.heads import Heads
 from synthvae.model.rows import Rows, RunningSum, SlotEmbedding
 from synthvae.model.values import PARAMETERS, draw_value, initial_bias, log_density
 from synthvae.slots import Slots, Value
+
+
+class Frequencies(NamedTuple):
+    """What is known of the digits before training.
+
+    Args:
+        logs: Log frequencies (J, C, K) of levels within conditions.
+        ratios: For each pair of a fine and a coarse digit, log p(fine | coarse) - log p(fine), (F, K, K).
+    """
+
+    logs: Tensor
+    ratios: Tensor
 
 
 class Marginals(NamedTuple):
@@ -61,6 +73,7 @@ class AutoregressiveDecoder(nn.Module):
         self.start = nn.Linear(latent_dim, width)
         self.condition = nn.Parameter(torch.zeros(conditions, width))
         self.embedding = SlotEmbedding(slots, width)
+        self.tables = FineTables(slots)
         widest = max(slots.sizes, default=1)
         self.digits = Heads(len(slots.sizes), conditions, width, hidden[0], widest, dropout)
         self.values = Heads(len(slots.values), conditions, width, hidden[1], PARAMETERS, dropout)
@@ -68,16 +81,17 @@ class AutoregressiveDecoder(nn.Module):
             self.values.bias.copy_(initial_bias().expand_as(self.values.bias))
         self.register_buffer("mask", padding(slots.sizes), persistent=False)
 
-    def set_bias(self, log_frequencies: Tensor) -> None:
-        """Start from the log frequencies (J, C, K) of levels within conditions."""
+    def start_from(self, frequencies: Frequencies) -> None:
+        """Start from the frequencies of the digits."""
         with torch.no_grad():
-            self.digits.bias.copy_(log_frequencies)
+            self.digits.bias.copy_(frequencies.logs)
+            self.tables.weight.copy_(frequencies.ratios)
 
     def log_prob(self, rows: Rows, z: Tensor, labels: Tensor) -> Tensor:
         """Return log p (J + V, B) of each digit, then each value of `rows`, given those before it, in nats."""
         start = self.start(z) + self.condition[labels]  # (B, W)
         digits, values = RunningSum.apply(self.slots.order, start, *self.embedding(rows))
-        logits = self.digits(digits, labels) + self.mask[:, None]
+        logits = self.tables(self.digits(digits, labels) + self.mask[:, None], rows.digits)
         return torch.cat([log_prob(logits, rows.digits), log_density(self.values(values, labels), rows.values)])
 
     @torch.no_grad()
@@ -104,9 +118,12 @@ class AutoregressiveDecoder(nn.Module):
                 sums += self.embedding.values.one(i, values[i])
                 continue
             size = self.slots.sizes[i]
-            logits = digit_heads.outputs(i, sums, size)
+            logits = digit_heads.outputs(i, sums, size)[:, :size]
+            said = self.tables.one(i, digits)
+            if said is not None:
+                logits = logits + said[:, :size]
             if marginals is not None:
-                logits = self._matched(i, label, logits[:, :size], marginals)
+                logits = self._matched(i, label, logits, marginals)
             digits[i] = draw(logits, uniform[place]).clamp_max_(size - 1)
             sums += self.embedding.digits.rows_of(i, size).index_select(0, digits[i])
         return Rows(digits.T, values.T)
@@ -119,7 +136,7 @@ class AutoregressiveDecoder(nn.Module):
 
 
 class FactorizedDecoder(nn.Module):
-    """p(x | z, y) = product over j of p(x_j | z, y): the textbook decoder, all heads at once.
+    """p(x | z, y) = product over columns of p(column | z, y): the textbook decoder, all heads at once.
 
     Args:
         slots: What is modelled.
@@ -138,20 +155,23 @@ class FactorizedDecoder(nn.Module):
         self.start = nn.Linear(latent_dim, width)
         self.condition = nn.Parameter(torch.zeros(conditions, width))
         self.block = nn.Sequential(nn.ReLU(), nn.Linear(width, width), nn.ReLU(), nn.Dropout(dropout))
+        self.tables = FineTables(slots)
         self.linear = nn.Parameter(torch.randn(j, width, k) / math.sqrt(width))
         self.bias = nn.Parameter(torch.zeros(j, conditions, k))
         self.value_linear = nn.Parameter(torch.randn(v, width, PARAMETERS) / math.sqrt(width) * 0.1)
         self.value_bias = nn.Parameter(initial_bias().repeat(v, conditions, 1))
         self.register_buffer("mask", padding(slots.sizes)[:, None, :], persistent=False)
 
-    def set_bias(self, log_frequencies: Tensor) -> None:
-        """Start from the log frequencies (J, C, K) of levels within conditions."""
+    def start_from(self, frequencies: Frequencies) -> None:
+        """Start from the frequencies of the digits."""
         with torch.no_grad():
-            self.bias.copy_(log_frequencies)
+            self.bias.copy_(frequencies.logs)
+            self.tables.weight.copy_(frequencies.ratios)
 
     def log_prob(self, rows: Rows, z: Tensor, labels: Tensor) -> Tensor:
         """Return log p (J + V, B) of each digit, then each value of `rows`, in nats."""
         logits, mixtures = self._outputs(self._hidden(z, labels), labels)
+        logits = self.tables(logits, rows.digits)
         return torch.cat([log_prob(logits, rows.digits), log_density(mixtures, rows.values)])
 
     def _hidden(self, z: Tensor, labels: Tensor) -> Tensor:
@@ -173,7 +193,12 @@ class FactorizedDecoder(nn.Module):
         counts = len(self.slots.sizes), len(self.slots.values)
         uniform = torch.rand(sum(counts) * len(z), 1, generator=generator, device=z.device)
         normal = torch.randn(counts[1] * len(z), generator=generator, device=z.device)
-        digits = draw(logits.flatten(0, 1), uniform[: counts[0] * len(z)]).reshape(counts[0], len(z))
+        chance = uniform[: counts[0] * len(z)].reshape(counts[0], len(z), 1)
+        digits = draw(logits.flatten(0, 1), chance.flatten(0, 1)).reshape(counts[0], len(z))
+        for fine, _ in self.slots.pairs:  # again, now that the coarser digit is known
+            said = self.tables.one(fine, digits)
+            assert said is not None
+            digits[fine] = draw(logits[fine] + said, chance[fine])
         drawn = draw_value(mixtures.flatten(0, 1), uniform[counts[0] * len(z) :], normal).reshape(counts[1], len(z))
         values = [where_present(value, digits, row) for value, row in zip(self.slots.values, drawn, strict=True)]
         return Rows(digits.T, torch.stack(values, 1) if values else drawn.T)
@@ -181,8 +206,13 @@ class FactorizedDecoder(nn.Module):
     @torch.no_grad()
     def match(self, z: Tensor, label: int, generator: torch.Generator, marginals: Marginals) -> None:
         """Move the biases of a condition until what is drawn has `marginals`."""
-        del generator
         hidden = self._hidden(z, torch.full((len(z),), label, device=z.device))
+        digits = torch.empty(len(self.slots.sizes), len(z), dtype=torch.long, device=z.device)
         for j, size in enumerate(self.slots.sizes):
             logits = torch.addmm(self.bias[j, label, :size], hidden, self.linear[j, :, :size])
-            self.bias[j, label, :size] += match_marginal(logits, marginals.frequencies[j, :size], marginals.trust)
+            said = self.tables.one(j, digits)
+            logits = logits if said is None else logits + said[:, :size]
+            shift = match_marginal(logits, marginals.frequencies[j, :size], marginals.trust)
+            self.bias[j, label, :size] += shift
+            uniform = torch.rand(len(z), 1, generator=generator, device=z.device)
+            digits[j] = draw(logits + shift, uniform).clamp_max_(size - 1)

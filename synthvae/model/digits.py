@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from synthvae.slots import Slots
+
 
 class DigitEmbedding(nn.Module):
     """One vector for each level of each digit; an unknown digit (-1) has the zero vector.
@@ -33,6 +35,45 @@ class DigitEmbedding(nn.Module):
         """The vectors (size, width) of one digit's levels."""
         start = int(self.offsets[digit])
         return self.weight[start : start + size]
+
+
+class FineTables(nn.Module):
+    """What a digit says on the next finer one of its column, beside all else: a table of logits for each such pair.
+
+    How a column's values are numbered is arbitrary, so the pattern of the fine digit differs for each coarse one.
+
+    Args:
+        slots: What is modelled.
+    """
+
+    fine: Tensor
+    coarse: Tensor
+    starts: Tensor
+
+    def __init__(self, slots: Slots) -> None:
+        super().__init__()
+        widest = max(slots.sizes, default=1)
+        self.place = {fine: i for i, (fine, _) in enumerate(slots.pairs)}
+        self.weight = nn.Parameter(torch.zeros(len(slots.pairs), widest, widest))
+        pairs = torch.tensor(slots.pairs, dtype=torch.long).reshape(-1, 2)
+        self.register_buffer("fine", pairs[:, 0], persistent=False)
+        self.register_buffer("coarse", pairs[:, 1], persistent=False)
+        self.register_buffer("starts", torch.arange(len(pairs))[:, None] * widest, persistent=False)
+
+    def forward(self, logits: Tensor, digits: Tensor) -> Tensor:
+        """Return `logits` (J, B, K) with what the coarser of `digits` (B, J) say added; an unknown one says nothing."""
+        if not self.place:
+            return logits
+        known = digits.T.index_select(0, self.coarse).long()  # (F, B)
+        said = nn.functional.embedding(known.clamp_min(0) + self.starts, self.weight.flatten(0, 1))
+        return logits.index_add(0, self.fine, said * (known >= 0)[..., None])
+
+    def one(self, digit: int, digits: Tensor) -> Tensor | None:
+        """Return what the coarser of the drawn `digits` (J, B) says on `digit`: logits (B, K), None without one."""
+        if digit not in self.place:
+            return None
+        i = self.place[digit]
+        return self.weight[i].index_select(0, digits[int(self.coarse[i])])
 
 
 MATCHING_STEPS = 20

@@ -3,11 +3,44 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 VECTOR = 16  # single-precision numbers in a vector register
+
+
+class GatedRead(torch.autograd.Function):
+    """relu((g_j + g_yj) * a_j + b_j) for running sums a (J, B, W), one slot after the other.
+
+    A slot's matrices stay in a core's cache; those of all slots do not, and make a step half as slow again.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, sums: Tensor, gate: Tensor, condition_gate: Tensor, shift: Tensor, labels: Tensor) -> Tensor:
+        """Return what is read (J, B, W) through gates (J, 1, W), (J, C, W) and shifts (J, 1, W) for `labels` (B,)."""
+        gates = gate + condition_gate  # (J, C, W)
+        read = torch.empty_like(sums)
+        for j in range(len(sums)):
+            torch.addcmul(shift[j], sums[j], gates[j].index_select(0, labels), out=read[j]).relu_()
+        ctx.save_for_backward(sums, gates, labels, read)
+        return read
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, None]:
+        """Return the gradients of sums, gates and shifts."""
+        sums, gates, labels, read = ctx.saved_tensors
+        (gradient,) = gradients
+        to_sums, to_gates = torch.empty_like(sums), torch.empty_like(gates)
+        to_shift = torch.empty_like(gates[:, :1])
+        member = nn.functional.one_hot(labels, gates.shape[1]).to(sums.dtype).T.contiguous()  # (C, B)
+        for j in range(len(sums)):
+            passed = gradient[j] * (read[j] > 0)
+            torch.mul(passed, gates[j].index_select(0, labels), out=to_sums[j])
+            torch.sum(passed, 0, out=to_shift[j, 0])
+            torch.mm(member, passed.mul_(sums[j]), out=to_gates[j])
+        return to_sums, to_gates.sum(1, keepdim=True), to_gates, to_shift, None
 
 
 class Heads(nn.Module):
@@ -41,8 +74,7 @@ class Heads(nn.Module):
 
     def forward(self, sums: Tensor, labels: Tensor) -> Tensor:
         """Return the outputs (J, B, K) of all heads for running sums (J, B, W)."""
-        gate = self.gate + self.condition_gate[:, labels]  # (J, B, W)
-        hidden = self.dropout(torch.relu(torch.addcmul(self.shift, gate, sums)))
+        hidden = self.dropout(GatedRead.apply(sums, self.gate, self.condition_gate, self.shift, labels))
         outputs = torch.baddbmm(self.bias[:, labels], hidden, self.linear)
         if not self.hidden:
             return outputs

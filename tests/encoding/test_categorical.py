@@ -16,7 +16,7 @@ from roundtrip import assert_kept_or_refused, draw, learn_column, there_and_back
 
 from synthvae import Column, tables
 from synthvae.encoding.categorical import CategoricalEncoding
-from synthvae.errors import TableError
+from synthvae.errors import SchemaError, TableError
 
 CATEGORICAL = Column(name="x", kind="categorical")
 
@@ -103,3 +103,30 @@ def test_pandas_categoricals_come_back_whole(items: list[Any], *, ordered: bool)
 def test_texts_that_look_missing_are_categories() -> None:
     texts = ["NA", "None", "nan", "", "null", None]
     assert there_and_back(texts, CATEGORICAL) == texts
+
+
+def test_unknown_categories_belong_to_the_declared_other() -> None:
+    column = Column(name="x", kind="categorical", categories=["a", "b", "rest"], other="rest")
+    table, encoding = learn_column(["a", "b", "c", "d", None] * 4, column)
+    assert encoding.decode(encoding.encode(table), np.random.default_rng(0)).column("x").to_pylist() == (
+        ["a", "b", "rest", "rest", None] * 4
+    )
+
+
+def test_other_without_categories_joins_those_that_occur() -> None:
+    column = Column(name="x", kind="categorical", other="rest")
+    _, encoding = learn_column(["a", "b"] * 4, column)
+    later = pa.table({"x": ["b", "never seen"]})
+    assert encoding.decode(encoding.encode(later), np.random.default_rng(0)).column("x").to_pylist() == ["b", "rest"]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"kind": "integer", "other": 3},
+        {"kind": "categorical", "categories": ["a"], "other": "b"},
+    ],
+)
+def test_an_other_that_means_nothing_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(SchemaError, match="`other`"):
+        Column(name="x", **wrong)

@@ -184,7 +184,7 @@ def test_join_undoes_split_with_values(layout: Layout, seed: int) -> None:
 def test_slots_of_a_small_table() -> None:
     layout = Layout.of({"a": 1, "b": 3, "c": 40, "d": 2}, {"a": 1, "b": 2, "c": 3}, {"a", "b", "c"})
     values = (Value(0), Value(1, 0, 1), Value(3, 1, 6))
-    assert layout.slots == Slots((3, 9, 7, 2), values)
+    assert layout.slots == Slots((3, 9, 7, 2), values, (None, None, 1, None))
     assert layout.slots.order == (
         (True, 0), (False, 0), (True, 1), (False, 1), (False, 2), (True, 2), (False, 3),
     )  # fmt: skip

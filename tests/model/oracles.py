@@ -19,7 +19,7 @@ Decoder = AutoregressiveDecoder | FactorizedDecoder
 Array = npt.NDArray[np.float64]
 LATENT, CONDITIONS, WIDTH = 2, 3, 7
 DIGITS = Slots((2, 4, 1, 3))
-MIXED = Slots((2, 4, 1, 3), (Value(0), Value(2, 1, 3), Value(2), Value(4, 3, 0)))
+MIXED = Slots((2, 4, 1, 3), (Value(0), Value(2, 1, 3), Value(2), Value(4, 3, 0)), (None, 0, 1, None))
 KNOTS = [float(np.float32(NormalDist().inv_cdf(k / 10))) for k in range(1, 10)]
 COMPONENTS = 10
 
@@ -132,6 +132,14 @@ def _head(w: dict[str, Array], kind: str, i: int, known: Array, label: int) -> A
     return np.asarray(w[f"{kind}.bias"][i, label] + hidden @ w[f"{kind}.linear"][i] + inner @ w[f"{kind}.outer"][i])
 
 
+def _said(w: dict[str, Array], slots: Slots, digits: list[int], j: int) -> Array:
+    """What the coarser digit of the same column says on digit j, if there is one and it is known."""
+    for i, (fine, coarse) in enumerate(slots.pairs):
+        if fine == j and digits[coarse] >= 0:
+            return np.asarray(w["tables.weight"][i, digits[coarse]])
+    return np.zeros(max(slots.sizes))
+
+
 def nade(decoder: Decoder, digits: list[int], values: list[float], z: Array, label: int) -> list[float]:
     """The recursion by hand: log p of each digit, then each value of one row."""
     w, slots = weights(decoder), decoder.slots
@@ -143,7 +151,8 @@ def nade(decoder: Decoder, digits: list[int], values: list[float], z: Array, lab
                 of_values[v] = log_mixture(_head(w, "values", v, known, label), values[v])
                 known = known + value_vector(w["embedding.values.weight"][v], values[v])
         if j < len(slots.sizes) and digits[j] >= 0:
-            of_digits[j] = log_softmax(_head(w, "digits", j, known, label)[: slots.sizes[j]])[digits[j]]
+            logits = _head(w, "digits", j, known, label) + _said(w, slots, digits, j)
+            of_digits[j] = log_softmax(logits[: slots.sizes[j]])[digits[j]]
             known = known + w["embedding.digits.weight"][sum(slots.sizes[:j]) + digits[j]]
     return of_digits + of_values
 
@@ -155,7 +164,7 @@ def independent(decoder: Decoder, digits: list[int], values: list[float], z: Arr
     block = relu(w["block.1.weight"] @ relu(hidden) + w["block.1.bias"])
     hidden = relu(hidden + block)
     for j, size in enumerate(decoder.slots.sizes):
-        logits = w["bias"][j, label] + hidden @ w["linear"][j]
+        logits = w["bias"][j, label] + hidden @ w["linear"][j] + _said(w, decoder.slots, digits, j)
         out.append(log_softmax(logits[:size])[digits[j]] if digits[j] >= 0 else 0.0)
     for v, number in enumerate(values):
         out.append(log_mixture(w["value_bias"][v, label] + hidden @ w["value_linear"][v], number))

@@ -21,7 +21,7 @@ from synthvae.slots import Slots, Value
 
 SIZES = (2, 3, 2)
 DIGITS = Slots(SIZES)
-MIXED = Slots(SIZES, (Value(0), Value(2, 1, 2)))
+MIXED = Slots(SIZES, (Value(0), Value(2, 1, 2)), (None, 0, None))
 CONDITIONS = 3
 GRID = torch.linspace(-14, 14, 4001, dtype=torch.float64)[:, None]
 DECODERS: tuple[DecoderName, ...] = get_args(DecoderName)

@@ -26,9 +26,10 @@ from oracles import (
 )
 from torch import Tensor
 
-from synthvae.model import Rows
+from synthvae.model import Frequencies, Rows
 from synthvae.model.decoders import AutoregressiveDecoder
 from synthvae.model.digits import DigitEmbedding, draw, log_prob, padding
+from synthvae.model.heads import GatedRead
 from synthvae.slots import Slots, Value
 
 SIZES = DIGITS.sizes
@@ -209,10 +210,14 @@ def test_a_level_without_probability_is_never_drawn(name: str) -> None:
 
 @both
 def test_the_start_is_the_frequencies_given(name: str) -> None:
-    decoder = build(name)
-    given_ = torch.randn(len(SIZES), CONDITIONS, max(SIZES)).log_softmax(2)
-    decoder.set_bias(given_)
-    assert torch.equal(bias(decoder).detach(), given_)
+    decoder = build(name, MIXED)
+    given_ = Frequencies(
+        torch.randn(len(SIZES), CONDITIONS, max(SIZES)).log_softmax(2),
+        torch.randn(len(MIXED.pairs), max(SIZES), max(SIZES)),
+    )
+    decoder.start_from(given_)
+    assert torch.equal(bias(decoder).detach(), given_.logs)
+    assert torch.equal(decoder.tables.weight.detach(), given_.ratios)
 
 
 def test_padding_leaves_real_levels_alone() -> None:
@@ -247,3 +252,19 @@ def test_log_prob_of_digits_is_a_log_softmax() -> None:
         digit = int(digits[row, j])
         expected = float(logits[j, row].log_softmax(0)[digit]) if digit >= 0 else 0.0
         assert float(found[j, row]) == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_gated_read_has_the_gradient_of_the_plain_formula() -> None:
+    generator = torch.Generator().manual_seed(0)
+    shapes = (3, 5, 4), (3, 1, 4), (3, 2, 4), (3, 1, 4)
+    inputs = [torch.randn(*shape, generator=generator, dtype=torch.float64, requires_grad=True) for shape in shapes]
+    labels = torch.tensor([0, 1, 1, 0, 1])
+
+    def plain(sums: Tensor, gate: Tensor, condition_gate: Tensor, shift: Tensor) -> Tensor:
+        return torch.relu((gate + condition_gate[:, labels]) * sums + shift)
+
+    def ours(*tensors: Tensor) -> Tensor:
+        return torch.as_tensor(GatedRead.apply(*tensors, labels))  # type: ignore[no-untyped-call]
+
+    torch.testing.assert_close(ours(*inputs), plain(*inputs))
+    assert torch.autograd.gradcheck(ours, inputs)

@@ -1,0 +1,87 @@
+"""Columns that repeat another's number."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from synthvae import tables
+from synthvae.encoding import TableEncoding
+from synthvae.encoding.links import Link, find_links
+from synthvae.encoding.numeric import NumericEncoding
+from synthvae.schema import Schema
+
+ROWS = 3000
+
+
+def bills(share: float = 0.3) -> pd.DataFrame:
+    """A bill, and a payment that equals it in a share of the rows."""
+    rng = np.random.default_rng(0)
+    bill = np.round(rng.lognormal(6, 1, ROWS)).astype(int)
+    paid = np.round(bill * rng.uniform(0.01, 0.9, ROWS)).astype(int)
+    whole = rng.random(ROWS) < share
+    other = rng.normal(size=ROWS)
+    return pd.DataFrame({"bill": bill, "other": other, "paid": np.where(whole, bill, paid)})
+
+
+def learned(frame: pd.DataFrame) -> TableEncoding:
+    table = tables.read(frame)
+    return TableEncoding.learn(table, Schema.infer(table), None)
+
+
+def links(encoding: TableEncoding, name: str) -> tuple[Link, ...]:
+    column = encoding.columns[name]
+    assert isinstance(column, NumericEncoding)
+    return column.links
+
+
+def test_a_column_is_linked_to_the_one_before_it_that_it_repeats() -> None:
+    encoding = learned(bills())
+    assert links(encoding, "paid") == (Link(to="bill", firm=False),)
+    assert links(encoding, "other") == links(encoding, "bill") == ()
+
+
+def test_a_link_needs_a_share_of_the_rows() -> None:
+    assert links(learned(bills(share=0.005)), "paid") == ()
+
+
+def test_numbers_that_are_equal_by_chance_are_no_link() -> None:
+    rng = np.random.default_rng(0)
+    first, second = rng.integers(0, 40, (2, 2 * ROWS)).astype(float)
+    assert find_links(second, np.ones(len(second), bool), {"first": first}) == ()
+
+
+def test_repeated_numbers_come_back_and_stay_equal() -> None:
+    frame = bills()
+    encoding, table = learned(frame), tables.read(frame)
+    codes = encoding.encode(table, np.random.default_rng(1))
+    back = tables.to_pandas(encoding.decode(codes, np.random.default_rng(2)))
+    equal = frame["paid"] == frame["bill"]
+    assert (back["paid"] == back["bill"])[equal].all()
+    span = encoding.layout.spans["paid"]
+    values = codes.values[:, encoding.layout.valued_names.index("paid")]
+    assert span.stop - span.start == 1
+    np.testing.assert_array_equal(np.isnan(values), equal)
+
+
+def test_most_rows_repeated_make_a_firm_link_which_goes_before_atoms() -> None:
+    frame = bills(share=0.8)
+    frame.loc[:900, ["bill", "paid"]] = 0  # an atom in both
+    encoding = learned(frame)
+    assert links(encoding, "paid") == (Link(to="bill", firm=True),)
+    digits = encoding.encode(tables.read(frame)).digits[:, encoding.layout.spans["paid"]]
+    assert len(np.unique(digits[(frame["paid"] == frame["bill"]).to_numpy()])) == 1
+
+
+def test_a_link_to_a_row_without_a_number_means_some_number_of_the_column() -> None:
+    frame = bills().astype({"bill": float})
+    frame.loc[::7, "bill"] = np.nan
+    encoding = learned(frame)
+    codes = encoding.encode(tables.read(frame))
+    bill, paid = (encoding.layout.spans[name] for name in ("bill", "paid"))
+    missing = codes.digits[:, bill.start] == codes.digits[0, bill.start]
+    linked = np.isnan(codes.values[:, encoding.layout.valued_names.index("paid")])
+    codes.digits[:, paid] = codes.digits[linked, paid][0]
+    back = tables.to_pandas(encoding.decode(codes, np.random.default_rng(0)))
+    assert back["bill"][missing].isna().all()
+    assert back["paid"].between(frame["paid"].min(), frame["paid"].max()).all()
