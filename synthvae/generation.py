@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 PART_ROWS = 1 << 18
+STRATIFIED_ROWS = 1 << 16  # so few rows are spread evenly: of more, shares are near enough to the model's
 CHUNK_ROWS = 2048  # so that a chunk's tensors stay in a core's cache
 
 
@@ -71,7 +72,8 @@ def draw_part(model: CVAE, encoding: TableEncoding, request: Request, part: int)
     rng = np.random.default_rng(values_seed)
     counts = request.of(part)
     order = rng.permutation(sum(counts))
-    digits, values = _draw_codes(model, counts, encoding.layout.slots, generator)
+    stratified = request.rows <= STRATIFIED_ROWS
+    digits, values = _draw_codes(model, counts, encoding.layout.slots, generator, stratified=stratified)
     labels = np.repeat(np.arange(len(counts)), counts)
     codes = Codes(digits[order], values[order], labels[order])
     return encoding.decode(codes, rng, first_row=sum(request.before(part)))
@@ -79,7 +81,7 @@ def draw_part(model: CVAE, encoding: TableEncoding, request: Request, part: int)
 
 @torch.inference_mode()
 def _draw_codes(
-    model: CVAE, counts: tuple[int, ...], slots: Slots, generator: torch.Generator
+    model: CVAE, counts: tuple[int, ...], slots: Slots, generator: torch.Generator, *, stratified: bool
 ) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.float32]]:
     """Draw digits (rows, J) and values (rows, V), condition by condition, chunk by chunk."""
     digits = np.empty((sum(counts), len(slots.sizes)), np.int8)
@@ -87,7 +89,7 @@ def _draw_codes(
     start = 0
     for label, count in enumerate(counts):
         for rows in [CHUNK_ROWS] * (count // CHUNK_ROWS) + [count % CHUNK_ROWS]:
-            drawn = model.sample(label, rows, generator)
+            drawn = model.sample(label, rows, generator, stratified=stratified)
             digits[start : start + rows] = drawn.digits.cpu().numpy()
             values[start : start + rows] = drawn.values.cpu().numpy()
             start += rows

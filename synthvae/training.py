@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from synthvae.encoding.table import Codes
 from synthvae.errors import ConfigurationError
+from synthvae.frequencies import class_weights, log_frequencies, log_ratios
 from synthvae.model import CVAE, Frequencies, Rows
-from synthvae.slots import Slots
 from synthvae.threads import one_thread
 
 SMALL = 2048  # rows below which batches are small and dropout guards against memorising
@@ -28,7 +28,6 @@ USUAL_ROWS, USUAL_STEPS, LONGEST_DESCENT = 30_000, 1000, 1.6
 EMA_DECAY = 0.998
 WARM_UP = 100
 CLIP_NORM = 5.0
-MAX_REPEATS = 8.0
 LOOK_ROWS = 2048  # held-out rows looked at together
 DRIFT_WEIGHT = 5.0  # of the aggregate's divergence from the prior, where z has little information
 
@@ -74,11 +73,12 @@ class TrainingConfig(BaseModel):
     def steps(self, rows: int) -> int:
         """The largest number of steps for a table of `rows`.
 
-        More rows than usual take more steps, with their square root, so that a large table is seen less often but
-        learned better; fewer rows take a slower descent, which early stopping ends.
+        More rows than usual take more steps, but each is seen less often; fewer rows take a slower descent, which early
+        stopping ends.
         """
-        far = max(rows / USUAL_ROWS, min(USUAL_ROWS / max(rows, 1), LONGEST_DESCENT**2))
-        return self.max_steps or round(USUAL_STEPS * math.sqrt(far))
+        share = max(rows, 1) / USUAL_ROWS
+        times = share**0.75 if share > 1 else min(share**-0.5, LONGEST_DESCENT)
+        return self.max_steps or round(USUAL_STEPS * times)
 
 
 @dataclass(frozen=True)
@@ -336,16 +336,6 @@ def schedule(step: int, steps: int) -> float:
     return 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(steps - warm, 1)))
 
 
-def class_weights(labels: Tensor, conditions: int) -> Tensor:
-    """Return how often (C,) rows of each class are seen, relative to those of frequent classes.
-
-    Of a class with less than half of an equal share, rows are seen more often, with the square root of what it lacks,
-    up to `MAX_REPEATS` times: p(x | y) of a rare class is to be right, too, and is not if its rows hardly count.
-    """
-    counts = torch.bincount(labels, minlength=conditions).clamp_min(1)
-    return (0.5 * len(labels) / (conditions * counts)).sqrt().clamp(1.0, MAX_REPEATS)
-
-
 def held_out(labels: np.ndarray, fraction: float, rng: np.random.Generator) -> Tensor:
     """Choose rows (mask) to hold out: `fraction` of each class, rounded down, so that no class is left without rows.
 
@@ -357,32 +347,3 @@ def held_out(labels: np.ndarray, fraction: float, rng: np.random.Generator) -> T
         rows = np.flatnonzero(labels == label)
         held[rng.permutation(rows)[: int(fraction * len(rows))]] = True
     return torch.from_numpy(held)
-
-
-def log_frequencies(digits: Tensor, labels: Tensor, conditions: int, sizes: tuple[int, ...]) -> Tensor:
-    """Return the smoothed log frequency (J, C, K) of each level within each condition."""
-    widest = max(sizes, default=1)
-    counts = torch.zeros(len(sizes), conditions, widest, device=digits.device)
-    for j, size in enumerate(sizes):
-        known = digits[:, j] >= 0
-        flat = labels[known] * widest + digits[known, j].long()
-        table = torch.bincount(flat, minlength=conditions * widest).view(conditions, widest).float()
-        overall = (table.sum(0) + 0.5)[:size]
-        counts[j, :, :size] = table[:, :size] + 2.0 * overall / overall.sum()  # classes borrow from the whole
-    return (counts / counts.sum(2, keepdim=True)).clamp_min(1e-8).log()
-
-
-def log_ratios(digits: Tensor, slots: Slots) -> Tensor:
-    """Return log p(fine | coarse) - log p(fine) (F, K, K), smoothed, of each fine digit and its coarser one."""
-    widest = max(slots.sizes, default=1)
-    ratios = torch.zeros(len(slots.pairs), widest, widest, device=digits.device)
-    for i, (fine, coarse) in enumerate(slots.pairs):
-        known = (digits[:, fine] >= 0) & (digits[:, coarse] >= 0)
-        flat = digits[known, coarse].long() * widest + digits[known, fine].long()
-        counts = torch.bincount(flat, minlength=widest**2).view(widest, widest).float()
-        size = slots.sizes[fine]
-        overall = (counts.sum(0) + 0.5)[:size]
-        overall = overall / overall.sum()
-        inside = counts[:, :size] + 2.0 * overall  # a coarse level borrows from the whole
-        ratios[i, :, :size] = (inside / inside.sum(1, keepdim=True)).log() - overall.log()
-    return ratios

@@ -18,9 +18,10 @@ from torch import Tensor
 from synthvae import Synthesizer
 from synthvae.encoding import Codes
 from synthvae.errors import ConfigurationError, TableError
+from synthvae.frequencies import class_weights, log_frequencies, log_ratios
 from synthvae.model import CVAE, ModelConfig, Rows
 from synthvae.slots import Slots, Value
-from synthvae.training import TrainingConfig, class_weights, held_out, log_frequencies, log_ratios, schedule, train
+from synthvae.training import TrainingConfig, held_out, schedule, train
 
 SIZES = (3, 4, 2)
 DIGITS = Slots(SIZES)

@@ -37,7 +37,7 @@ class TemporalEncoding(BaseModel):
 
     @classmethod
     def learn(cls, column: Column, values: pa.ChunkedArray) -> Self:
-        """Find the step and the cells of a column."""
+        """Find the step of a column, and how its numbers of steps are coded."""
         ticks = _ticks(column, values)
         present = ticks.drop_null().to_numpy()
         origin = int(present.min()) if len(present) else 0
@@ -49,7 +49,7 @@ class TemporalEncoding(BaseModel):
             origin=origin,
             last=int(present.max()) if len(present) else 0,
             step=step or 1,
-            steps=NumericEncoding(cells=(), decimals=0, missing=True),
+            steps=NumericEncoding(atoms=(), decimals=0, missing=True),
         )
         number = Column(name=column.name, kind="integer", nullable=True)
         return self.model_copy(update={"steps": NumericEncoding.learn(number, self._count(ticks))})
@@ -91,7 +91,7 @@ class TemporalEncoding(BaseModel):
         rng: np.random.Generator,
         scores: npt.NDArray[np.float32] | None = None,
     ) -> pa.Array:
-        """Return the moment of each score or cell as an Arrow array of type `kind`."""
+        """Return the moments of these states and scores as an Arrow array of type `kind`."""
         counts = self.steps.decode(states, pa.int64(), rng, scores)
         missing = counts.is_null().to_numpy(zero_copy_only=False)
         ticks = counts.fill_null(0).to_numpy() * self.step + self.origin

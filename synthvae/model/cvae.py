@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from synthvae.model.decoders import AutoregressiveDecoder, FactorizedDecoder, Marginals
+from synthvae.model.digits import FINEST, Chances
 from synthvae.model.encoder import Encoder
 from synthvae.model.priors import Prior, log_aggregate
 from synthvae.model.rows import Rows
@@ -159,14 +160,18 @@ class CVAE(nn.Module):
             self.decoder.match(z, told, generator, Marginals(frequencies[:, told], trust))
 
     @torch.no_grad()
-    def sample(self, label: int, rows: int, generator: torch.Generator) -> Rows:
-        """Draw `rows` rows of one condition: z from the prior, x from the decoder."""
+    def sample(self, label: int, rows: int, generator: torch.Generator, *, stratified: bool = False) -> Rows:
+        """Draw `rows` rows of one condition: z from the prior, x from the decoder; `stratified` spreads them evenly."""
         device = self.prior.mean.device
         labels = torch.full((rows,), label, device=device)
-        normal = torch.randn(rows, self.config.latent_dim, generator=generator, device=device)
-        return self.decode(self.prior.draw(normal, labels), label, generator)
+        if stratified:
+            shares = Chances(self.config.latent_dim, rows, generator, stratified=True).numbers[..., 0].T
+            normal = torch.special.ndtri(shares.double().clamp_min(FINEST)).float()
+        else:
+            normal = torch.randn(rows, self.config.latent_dim, generator=generator, device=device)
+        return self.decode(self.prior.draw(normal, labels), label, generator, stratified=stratified)
 
     @torch.no_grad()
-    def decode(self, z: Tensor, label: int, generator: torch.Generator) -> Rows:
+    def decode(self, z: Tensor, label: int, generator: torch.Generator, *, stratified: bool = False) -> Rows:
         """Draw rows from p(x | z, y) for latents (B, L) of one condition."""
-        return self.decoder.sample(z, label if self.told > 1 else 0, generator)
+        return self.decoder.sample(z, label if self.told > 1 else 0, generator, stratified=stratified)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from synthvae.model.digits import FineTables, draw, log_prob, match_marginal, padding
+from synthvae.model.digits import Chances, FineTables, draw, log_prob, match_marginal, padding
 from synthvae.model.heads import Heads
 from synthvae.model.rows import Rows, RunningSum, SlotEmbedding
 from synthvae.model.values import PARAMETERS, draw_value, initial_bias, log_density
@@ -95,25 +95,29 @@ class AutoregressiveDecoder(nn.Module):
         return torch.cat([log_prob(logits, rows.digits), log_density(self.values(values, labels), rows.values)])
 
     @torch.no_grad()
-    def sample(self, z: Tensor, label: int, generator: torch.Generator) -> Rows:
+    def sample(self, z: Tensor, label: int, generator: torch.Generator, *, stratified: bool = False) -> Rows:
         """Draw rows for latents (B, L), all of one condition, one slot after the other."""
-        return self._draw(z, label, generator, None)
+        chances = Chances(len(self.slots.order), len(z), generator, stratified=stratified)
+        return self._draw(z, label, generator, chances, None)
 
     @torch.no_grad()
     def match(self, z: Tensor, label: int, generator: torch.Generator, marginals: Marginals) -> None:
         """Move the biases of a condition, digit by digit, until what is drawn has `marginals`."""
-        self._draw(z, label, generator, marginals)
+        chances = Chances(len(self.slots.order), len(z), generator, stratified=False)
+        self._draw(z, label, generator, chances, marginals)
 
-    def _draw(self, z: Tensor, label: int, generator: torch.Generator, marginals: Marginals | None) -> Rows:
+    def _draw(
+        self, z: Tensor, label: int, generator: torch.Generator, chances: Chances, marginals: Marginals | None
+    ) -> Rows:
         sums = self.start(z) + self.condition[label]
-        uniform = torch.rand(len(self.slots.order), len(z), 1, generator=generator, device=z.device)
         normal = torch.randn(len(self.slots.values), len(z), generator=generator, device=z.device)
         digits = torch.empty(len(self.slots.sizes), len(z), dtype=torch.long, device=z.device)
         values = torch.empty(len(self.slots.values), len(z), device=z.device)
         digit_heads, value_heads = self.digits.packed(label, self.mask), self.values.packed(label)
         for place, (is_value, i) in enumerate(self.slots.order):
             if is_value:
-                numbers = draw_value(value_heads.outputs(i, sums, PARAMETERS), uniform[place], normal[i])
+                outputs = value_heads.outputs(i, sums, PARAMETERS)
+                numbers = draw_value(outputs, chances.numbers[place], normal[i])
                 values[i] = where_present(self.slots.values[i], digits, numbers)
                 sums += self.embedding.values.one(i, values[i])
                 continue
@@ -124,7 +128,7 @@ class AutoregressiveDecoder(nn.Module):
                 logits = logits + said[:, :size]
             if marginals is not None:
                 logits = self._matched(i, label, logits, marginals)
-            digits[i] = draw(logits, uniform[place]).clamp_max_(size - 1)
+            digits[i] = draw(logits, chances.of(place, logits)).clamp_max_(size - 1)
             sums += self.embedding.digits.rows_of(i, size).index_select(0, digits[i])
         return Rows(digits.T, values.T)
 
@@ -186,20 +190,20 @@ class FactorizedDecoder(nn.Module):
         return logits, torch.baddbmm(self.value_bias[:, labels], values, self.value_linear)
 
     @torch.no_grad()
-    def sample(self, z: Tensor, label: int, generator: torch.Generator) -> Rows:
+    def sample(self, z: Tensor, label: int, generator: torch.Generator, *, stratified: bool = False) -> Rows:
         """Draw rows for latents (B, L), all of one condition."""
         labels = torch.full((len(z),), label, device=z.device)
         logits, mixtures = self._outputs(self._hidden(z, labels), labels)
         counts = len(self.slots.sizes), len(self.slots.values)
-        uniform = torch.rand(sum(counts) * len(z), 1, generator=generator, device=z.device)
+        chances = Chances(sum(counts), len(z), generator, stratified=stratified)
         normal = torch.randn(counts[1] * len(z), generator=generator, device=z.device)
-        chance = uniform[: counts[0] * len(z)].reshape(counts[0], len(z), 1)
-        digits = draw(logits.flatten(0, 1), chance.flatten(0, 1)).reshape(counts[0], len(z))
-        for fine, _ in self.slots.pairs:  # again, now that the coarser digit is known
-            said = self.tables.one(fine, digits)
-            assert said is not None
-            digits[fine] = draw(logits[fine] + said, chance[fine])
-        drawn = draw_value(mixtures.flatten(0, 1), uniform[counts[0] * len(z) :], normal).reshape(counts[1], len(z))
+        digits = torch.empty(counts[0], len(z), dtype=torch.long, device=z.device)
+        for j, size in enumerate(self.slots.sizes):
+            said = self.tables.one(j, digits)
+            by = logits[j, :, :size] if said is None else logits[j, :, :size] + said[:, :size]
+            digits[j] = draw(by, chances.of(j, by)).clamp_max_(size - 1)
+        uniform = chances.numbers[counts[0] :].flatten(0, 1)
+        drawn = draw_value(mixtures.flatten(0, 1), uniform, normal).reshape(counts[1], len(z))
         values = [where_present(value, digits, row) for value, row in zip(self.slots.values, drawn, strict=True)]
         return Rows(digits.T, torch.stack(values, 1) if values else drawn.T)
 

@@ -79,6 +79,7 @@ class FineTables(nn.Module):
 MATCHING_STEPS = 20
 MATCHED = 1e-3  # of a logit: small enough
 RARE = 1e-5  # a frequency below which marginals are not told apart
+BLOCK = 16  # rows over which stratified numbers are spread
 NEVER = -1e4  # a logit whose probability is exactly 0 in single precision
 FINEST = 2.0**-25  # below any uniform number in single precision but 0
 LEAST = -60.0  # log of a share far below the finest; what underflows is slow to compute
@@ -114,6 +115,39 @@ def match_marginal(logits: Tensor, marginal: Tensor, trust: float) -> Tensor:
         if move.abs().max() < MATCHED:
             break
     return shift
+
+
+class Chances:
+    """Uniform numbers in [0, 1) for the draws of some slots, independent or stratified.
+
+    Stratified numbers are spread evenly over each `BLOCK` of rows, in an order of its own for each slot, and rows with
+    like probabilities stand in one block. Each number alone is uniform; the shares of what is drawn vary less than those
+    of independent draws. Source: McKay, Beckman, Conover 1979, Latin hypercube sampling,
+    https://doi.org/10.2307/1268522.
+
+    Args:
+        slots: For how many slots.
+        rows: For how many rows.
+        generator: Where they come from.
+        stratified: Whether they are spread evenly.
+    """
+
+    def __init__(self, slots: int, rows: int, generator: torch.Generator, *, stratified: bool) -> None:
+        device = generator.device
+        self.stratified = stratified
+        self.numbers = torch.rand(slots, rows, 1, generator=generator, device=device)
+        if stratified:
+            blocks = torch.rand(slots, -(-rows // BLOCK), BLOCK, generator=generator, device=device)
+            strata = blocks.argsort(2).flatten(1)[:, :rows, None]
+            self.numbers = ((strata + self.numbers) / BLOCK).clamp_max_(1 - 2.0**-24)
+
+    def of(self, slot: int, logits: Tensor) -> Tensor:
+        """Return the numbers (B, 1) of a slot, to be drawn by `logits` (B, K)."""
+        numbers = self.numbers[slot]
+        if not self.stratified:
+            return numbers
+        last = logits.softmax(1)[:, -1]  # missing, where a digit says that
+        return torch.empty_like(numbers).index_copy_(0, last.argsort(), numbers)
 
 
 def draw(logits: Tensor, uniform: Tensor) -> Tensor:

@@ -1,8 +1,8 @@
 """How good and how costly synthvae is beside other generators, on many tables: one command, one report.
 
-    python bench.py --data DIR [--tables adult pima] [--generators synthvae cart] [--seeds 0 1 2] [--budget 600]
-                    [--rows CAP] [--peers-python PYTHON] [--work DIR] [--again NAME ...] [--judge judge.py]
-                    [-o report.md]
+    python bench.py --data DIR [--tables adult pima] [--generators synthvae cart] [--seeds 0 1 2] [--peer-seeds 0]
+                    [--budget 600] [--rows CAP] [--peers-python PYTHON] [--work DIR] [--again NAME ...]
+                    [--judge judge.py] [-o report.md]
 
 Every fit is a process of its own with one thread (`worker.py`); every synthetic table is judged by `yardstick.py`. With
 `--work`, runs whose figures lie there are not repeated, except those of the generators named by `--again` and those
@@ -26,7 +26,7 @@ from typing import Any
 import charts
 from generators import GENERATORS, PEERS
 from halves import FLOOR
-from report import Result, markdown
+from report import OURS, Result, markdown
 from tables import TABLES, Table, split
 
 HERE = Path(__file__).parent
@@ -54,6 +54,7 @@ class Plan:
     work: Path
     generators: list[str]
     seeds: list[int]
+    peer_seeds: list[int]
     budget: float
     rows: int | None
     peers_python: Path
@@ -206,7 +207,8 @@ def close(first: float, second: float) -> bool:
 def measured(table: Table, plan: Plan) -> Result:
     """Do everything for one table."""
     facts = prepare(table, plan)
-    runs = [run(name, seed, table, plan) for name in plan.generators for seed in plan.seeds]
+    seeds = {name: plan.seeds if name == OURS else plan.peer_seeds for name in plan.generators}
+    runs = [run(name, seed, table, plan) for name in plan.generators for seed in seeds[name]]
     real = judge(table, plan, runs)
     return Result(table.name, facts, real, [gathered(path) for path in runs])
 
@@ -232,6 +234,7 @@ def parse() -> argparse.Namespace:
     names = [*GENERATORS, FLOOR]
     parser.add_argument("--generators", nargs="+", choices=names, default=names, metavar="GENERATOR")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--peer-seeds", type=int, nargs="+", help="those of the peers, if fewer will do")
     parser.add_argument("--budget", type=float, default=600.0, help="CPU-seconds of a fit")
     parser.add_argument("--rows", type=int, help="at most as many training rows")
     parser.add_argument("--peers-python", type=Path, help="interpreter of the peers' environment")
@@ -246,7 +249,8 @@ def planned(options: argparse.Namespace, work: Path) -> Plan:
     """Return the plan of a command line."""
     peers_python = options.peers_python or (PEERS_PYTHON if PEERS_PYTHON.exists() else Path(sys.executable))
     generators = [name for name in options.generators if name != FLOOR]
-    asked = (generators, options.seeds, options.budget, options.rows, peers_python, options.again)
+    peer_seeds = options.peer_seeds or options.seeds
+    asked = (generators, options.seeds, peer_seeds, options.budget, options.rows, peers_python, options.again)
     return Plan(options.data, work.resolve(), *asked)
 
 
@@ -258,7 +262,12 @@ def main() -> None:
         results, wrong = measured_all([TABLES[name] for name in options.tables], plan, options.judge)
     options.out.parent.mkdir(parents=True, exist_ok=True)
     pictures = charts.draw(results, options.out) if results else []
-    settings = {"seeds": plan.seeds, "budget": f"{plan.budget:.0f} CPU-s a fit", "cap": plan.rows or "none"}
+    settings = {
+        "seeds": plan.seeds,
+        "of peers": plan.peer_seeds,
+        "budget": f"{plan.budget:.0f} CPU-s a fit",
+        "cap": plan.rows or "none",
+    }
     options.out.write_text(markdown(results, settings, pictures))
     say(f"wrote {options.out}")
     if wrong:

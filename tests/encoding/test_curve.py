@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from scipy.stats import kstest
 
 from synthvae import Column
+from synthvae.encoding.atoms import FEW_ATOMS
 from synthvae.encoding.curve import MAX_STEPS, QUANTILES
-from synthvae.encoding.numeric import FEW_ATOMS, NumericEncoding
+from synthvae.encoding.numeric import NumericEncoding
 
 Floats = npt.NDArray[np.float64]
 law = settings(deadline=None, max_examples=60)
@@ -35,9 +36,9 @@ SHAPES: dict[str, Callable[[np.random.Generator, int], Floats]] = {
 }
 
 
-def learn(numbers: Floats, decimals: int | None = None, *, binned: bool = False) -> NumericEncoding:
+def learn(numbers: Floats, decimals: int | None = None) -> NumericEncoding:
     values = pa.chunked_array([numbers])
-    return NumericEncoding.learn(Column(name="x", kind="continuous", decimals=decimals), values, binned=binned)
+    return NumericEncoding.learn(Column(name="x", kind="continuous", decimals=decimals), values)
 
 
 def coded(encoding: NumericEncoding, numbers: Floats, rng: np.random.Generator | None = None) -> tuple[Any, Any]:
@@ -52,7 +53,7 @@ def back(encoding: NumericEncoding, states: Any, scores: Any) -> Floats:
 
 
 def decode_scores(encoding: NumericEncoding, scores: list[float] | Floats) -> Floats:
-    states = np.full(len(scores), len(encoding.cells))
+    states = np.full(len(scores), len(encoding.atoms))
     return back(encoding, states, np.asarray(scores, np.float32))
 
 
@@ -79,7 +80,7 @@ def test_numbers_come_back_up_to_the_stated_precision(numbers: Floats, seed: int
     encoding = learn(numbers)
     states, scores = coded(encoding, numbers, None if seed is None else np.random.default_rng(seed))
     found = back(encoding, states, scores)
-    assert np.array_equal(np.isfinite(scores), states == len(encoding.cells))
+    assert np.array_equal(np.isfinite(scores), states == len(encoding.atoms))
     if len(np.unique(numbers)) <= MAX_STEPS:
         assert (found != numbers).sum() <= (0 if seed is None else 3)  # at the edge of a step, by chance
         return
@@ -95,7 +96,7 @@ def test_numbers_come_back_up_to_the_stated_precision(numbers: Floats, seed: int
 def test_any_score_stays_within_what_was_seen(numbers: Floats, scores: list[float]) -> None:
     encoding = learn(numbers)
     if encoding.curve is None:
-        assert {cell[0] for cell in encoding.cells} == set(numbers.tolist())
+        assert set(encoding.atoms) == set(numbers.tolist())
         return
     found = decode_scores(encoding, scores)
     assert found.min() >= numbers.min()
@@ -185,9 +186,9 @@ def test_a_value_that_piles_up_is_an_atom_and_comes_back(seed: int, places: int,
     rng = np.random.default_rng(seed)
     numbers = np.where(rng.random(3000) < share, 0.0, np.round(rng.lognormal(6, 1, 3000), places))
     encoding = learn(numbers)
-    assert (0.0,) in encoding.cells
+    assert 0.0 in encoding.atoms
     states, scores = coded(encoding, numbers, rng)
-    atom = encoding.cells.index((0.0,))
+    atom = encoding.atoms.index(0.0)
     np.testing.assert_array_equal(states == atom, numbers == 0.0)
     assert np.isnan(scores[states == atom]).all()
     np.testing.assert_array_equal(back(encoding, states, scores) == 0.0, numbers == 0.0)
@@ -197,7 +198,7 @@ def test_a_smooth_column_has_no_atoms_and_a_rounded_one_none_by_chance() -> None
     rng = np.random.default_rng(0)
     for numbers in (rng.normal(size=5000), rng.normal(0, 200, 5000).round(), rng.gamma(2.0, 100, 5000).round(1)):
         encoding = learn(numbers)
-        assert encoding.cells == ()
+        assert encoding.atoms == ()
         assert encoding.valued
 
 
@@ -205,27 +206,18 @@ def test_round_numbers_that_people_prefer_are_atoms() -> None:
     rng = np.random.default_rng(0)
     wages = rng.normal(3000, 400, 6000).round()
     wages = np.where(rng.random(6000) < 0.3, np.round(wages, -3), wages)
-    assert {(2000.0,), (3000.0,), (4000.0,)} <= set(learn(wages).cells)
+    assert {2000.0, 3000.0, 4000.0} <= set(learn(wages).atoms)
 
 
 @pytest.mark.parametrize("values", [1, 2, FEW_ATOMS])
 def test_few_values_are_atoms_only(values: int) -> None:
     encoding = learn(1.5 * np.arange(float(values)).repeat(2))
-    assert (len(encoding.cells), encoding.curve) == (values, None)
+    assert (len(encoding.atoms), encoding.curve) == (values, None)
 
 
 def test_no_number_at_all_has_a_state() -> None:
     encoding = NumericEncoding.learn(Column(name="x", kind="integer"), pa.chunked_array([pa.nulls(4, pa.int64())]))
-    assert (encoding.cells, encoding.valued, encoding.levels) == ((), False, 1)
-
-
-@pytest.mark.parametrize("binned", [False, True])
-def test_the_states_of_one_rule_know_nothing_of_the_other(*, binned: bool) -> None:
-    numbers = np.random.default_rng(0).normal(size=2000)
-    encoding = learn(numbers, binned=binned)
-    assert encoding.valued != binned
-    assert any(len(cell) > 1 for cell in encoding.cells) == binned
-    assert np.isnan(coded(encoding, numbers)[1]).all() == binned
+    assert (encoding.atoms, encoding.valued, encoding.levels) == ((), False, 1)
 
 
 @law
@@ -235,7 +227,7 @@ def test_integers_stay_integers(seed: int, high: int, scores: list[float]) -> No
     encoding = NumericEncoding.learn(Column(name="x", kind="integer"), integers)
     if encoding.curve is None:
         return
-    states = np.full(len(scores), len(encoding.cells))
+    states = np.full(len(scores), len(encoding.atoms))
     rng = np.random.default_rng(0)
     found = encoding.decode(states, pa.float64(), rng, np.array(scores, np.float32)).to_numpy()
     np.testing.assert_array_equal(found, np.rint(found))

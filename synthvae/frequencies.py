@@ -1,0 +1,49 @@
+"""What is counted of coded rows before they are learned."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from synthvae.slots import Slots
+
+MAX_REPEATS = 8.0
+
+
+def class_weights(labels: Tensor, conditions: int) -> Tensor:
+    """Return how often (C,) rows of each class are seen, relative to those of frequent classes.
+
+    Of a class with less than half of an equal share, rows are seen more often, with the square root of what it lacks,
+    up to `MAX_REPEATS` times: p(x | y) of a rare class is to be right, too, and is not if its rows hardly count.
+    """
+    counts = torch.bincount(labels, minlength=conditions).clamp_min(1)
+    return (0.5 * len(labels) / (conditions * counts)).sqrt().clamp(1.0, MAX_REPEATS)
+
+
+def log_frequencies(digits: Tensor, labels: Tensor, conditions: int, sizes: tuple[int, ...]) -> Tensor:
+    """Return the smoothed log frequency (J, C, K) of each level within each condition."""
+    widest = max(sizes, default=1)
+    counts = torch.zeros(len(sizes), conditions, widest, device=digits.device)
+    for j, size in enumerate(sizes):
+        known = digits[:, j] >= 0
+        flat = labels[known] * widest + digits[known, j].long()
+        table = torch.bincount(flat, minlength=conditions * widest).view(conditions, widest).float()
+        overall = (table.sum(0) + 0.5)[:size]
+        counts[j, :, :size] = table[:, :size] + 2.0 * overall / overall.sum()  # classes borrow from the whole
+    return (counts / counts.sum(2, keepdim=True)).clamp_min(1e-8).log()
+
+
+def log_ratios(digits: Tensor, slots: Slots) -> Tensor:
+    """Return log p(fine | coarse) - log p(fine) (F, K, K), smoothed, of each fine digit and its coarser one."""
+    widest = max(slots.sizes, default=1)
+    ratios = torch.zeros(len(slots.pairs), widest, widest, device=digits.device)
+    for i, (fine, coarse) in enumerate(slots.pairs):
+        known = (digits[:, fine] >= 0) & (digits[:, coarse] >= 0)
+        flat = digits[known, coarse].long() * widest + digits[known, fine].long()
+        counts = torch.bincount(flat, minlength=widest**2).view(widest, widest).float()
+        size = slots.sizes[fine]
+        overall = (counts.sum(0) + 0.5)[:size]
+        overall = overall / overall.sum()
+        inside = counts[:, :size] + 2.0 * overall  # a coarse level borrows from the whole
+        ratios[i, :, :size] = (inside / inside.sum(1, keepdim=True)).log() - overall.log()
+    return ratios
