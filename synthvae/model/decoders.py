@@ -128,7 +128,7 @@ class AutoregressiveDecoder(nn.Module):
                 logits = logits + said[:, :size]
             if marginals is not None:
                 logits = self._matched(i, label, logits, marginals)
-            digits[i] = draw(logits, chances.of(place, logits)).clamp_max_(size - 1)
+            digits[i] = draw(logits, chances.numbers[place], stratified=chances.stratified).clamp_max_(size - 1)
             sums += self.embedding.digits.rows_of(i, size).index_select(0, digits[i])
         return Rows(digits.T, values.T)
 
@@ -201,7 +201,7 @@ class FactorizedDecoder(nn.Module):
         for j, size in enumerate(self.slots.sizes):
             said = self.tables.one(j, digits)
             by = logits[j, :, :size] if said is None else logits[j, :, :size] + said[:, :size]
-            digits[j] = draw(by, chances.of(j, by)).clamp_max_(size - 1)
+            digits[j] = draw(by, chances.numbers[j], stratified=chances.stratified).clamp_max_(size - 1)
         uniform = chances.numbers[counts[0] :].flatten(0, 1)
         drawn = draw_value(mixtures.flatten(0, 1), uniform, normal).reshape(counts[1], len(z))
         values = [where_present(value, digits, row) for value, row in zip(self.slots.values, drawn, strict=True)]

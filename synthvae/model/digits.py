@@ -121,9 +121,8 @@ class Chances:
     """Uniform numbers in [0, 1) for the draws of some slots, independent or stratified.
 
     Stratified numbers are spread evenly over each `BLOCK` of rows, in an order of its own for each slot, and rows with
-    like probabilities stand in one block. Each number alone is uniform; the shares of what is drawn vary less than those
-    of independent draws. Source: McKay, Beckman, Conover 1979, Latin hypercube sampling,
-    https://doi.org/10.2307/1268522.
+    like probabilities stand in one block. Each number alone is uniform; shares of what is drawn vary less than those of
+    independent draws. Source: McKay, Beckman, Conover 1979, Latin hypercube sampling, https://doi.org/10.2307/1268522.
 
     Args:
         slots: For how many slots.
@@ -137,23 +136,24 @@ class Chances:
         self.stratified = stratified
         self.numbers = torch.rand(slots, rows, 1, generator=generator, device=device)
         if stratified:
-            blocks = torch.rand(slots, -(-rows // BLOCK), BLOCK, generator=generator, device=device)
-            strata = blocks.argsort(2).flatten(1)[:, :rows, None]
+            # i -> a i + b modulo the block's length, a odd: an order, and each place equally likely for each row
+            a, b = torch.randint(BLOCK, (2, slots, -(-rows // BLOCK), 1), generator=generator, device=device)
+            strata = ((2 * a + 1) * torch.arange(BLOCK, device=device) + b).remainder_(BLOCK)
+            strata = strata.flatten(1)[:, :rows, None]
             self.numbers = ((strata + self.numbers) / BLOCK).clamp_max_(1 - 2.0**-24)
 
-    def of(self, slot: int, logits: Tensor) -> Tensor:
-        """Return the numbers (B, 1) of a slot, to be drawn by `logits` (B, K)."""
-        numbers = self.numbers[slot]
-        if not self.stratified:
-            return numbers
-        last = logits.softmax(1)[:, -1]  # missing, where a digit says that
-        return torch.empty_like(numbers).index_copy_(0, last.argsort(), numbers)
 
+def draw(logits: Tensor, uniform: Tensor, *, stratified: bool = False) -> Tensor:
+    """Draw a level (B,) from `logits` (B, K) by inverting the distribution function at `uniform` (B, 1) in [0, 1).
 
-def draw(logits: Tensor, uniform: Tensor) -> Tensor:
-    """Draw a level (B,) from `logits` (B, K) by inverting the distribution function at `uniform` (B, 1) in [0, 1)."""
+    Where the numbers are `stratified`, they are given to the rows in the order of the last level's probability: that of
+    "missing", where a digit says that.
+    """
     relative = (logits - logits.amax(1, keepdim=True)).clamp_min_(LEAST)
     mass = relative.exp_().cumsum_(1)
+    if stratified and logits.shape[1] > 1:
+        order = (mass[:, -2] / mass[:, -1]).argsort()
+        uniform = torch.empty_like(uniform).index_copy_(0, order, uniform)
     return torch.searchsorted(mass, uniform.clamp_min(FINEST) * mass[:, -1:], right=True)[:, 0].clamp_max_(
         logits.shape[1] - 1
     )
