@@ -179,7 +179,7 @@ def argmax(patch: pytest.MonkeyPatch) -> None:
         component = outputs[:, :COMPONENTS].argmax(1, keepdim=True)
         return outputs[:, COMPONENTS : 2 * COMPONENTS].gather(1, component)[:, 0]
 
-    patch.setattr("synthvae.model.decoders.draw", lambda logits, _: logits.argmax(1))
+    patch.setattr("synthvae.model.decoders.draw", lambda logits, _, **_kind: logits.argmax(1))
     patch.setattr("synthvae.model.decoders.draw_value", mean)
 
 
@@ -246,7 +246,7 @@ def test_a_factorized_decoder_lives_on_z(monkeypatch: pytest.MonkeyPatch) -> Non
     found = figures(case) | latent(case)
     assert not missed(found, "factorized"), found
     decode = CVAE.decode
-    monkeypatch.setattr(CVAE, "decode", lambda model, z, label, generator: decode(model, 0 * z, label, generator))
+    monkeypatch.setattr(CVAE, "decode", lambda model, z, *rest, **kind: decode(model, 0 * z, *rest, **kind))
     found = figures(case)
     assert missed(found, "factorized") >= {"trend", "detection", "gaps"}, found
 
