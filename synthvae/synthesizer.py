@@ -18,7 +18,7 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
 from synthvae import __version__, artifact, dataset, inference, progress, tables
-from synthvae.encoding import Codes, TableEncoding, as_order
+from synthvae.encoding import Codes, TableEncoding
 from synthvae.errors import ArtifactError, RequestError, SchemaError, TableError, listing
 from synthvae.features import read_features, select
 from synthvae.generation import Request
@@ -46,10 +46,11 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             a target of classes.
         latent_dim: Dimensions of z.
         beta: Weight of the KL term.
-        free_bits: Nats of each latent dimension that the KL term leaves free, so that z stays informative.
+        free_bits: Nats of information for each latent dimension, all together, that the KL term leaves free, so that z
+            stays informative.
         width: Units of encoder and decoder.
         dropout: Dropout in training; None: 0.1 below 2048 rows, otherwise 0.
-        max_steps: Largest number of optimiser steps; None: 1000.
+        max_steps: Largest number of optimiser steps; None follows the rows: 1000 for 30,000, at most 1600 for fewer.
         batch_size: Rows of a step; None: 512, or 64 below 2048 rows.
         learning_rate: Peak learning rate.
         validation_fraction: Share of the rows held out for early stopping; None: a tenth; of less than 2048 rows a
@@ -146,7 +147,7 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
                 device=device,
                 progress=report,
                 min_class_rows=1 if features else 2,
-                order=as_order(self.order),
+                order=self.order,
             )
         if self.history_.stopped in ("interrupted", "diverged"):
             warnings.warn(
@@ -310,9 +311,10 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         return self.learned_.posterior_mean(codes)
 
     def log_likelihood(self, table: Any) -> npt.NDArray[np.float64]:
-        """Return a lower bound (rows,) on log p(x | y) in nats, x as the model sees it: coded in digits.
+        """Return a lower bound (rows,) on log p(x | y) in nats, x as the model sees it.
 
-        The evidence lower bound, averaged over draws of z that are the same for every row and call.
+        Categories count by their probability, continuous numbers by the density of their normal scores. It is the
+        evidence lower bound, averaged over draws of z that are the same for every row and call.
         """
         codes = self._encode(table)
         return self.learned_.log_likelihood(codes)

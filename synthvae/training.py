@@ -101,7 +101,8 @@ class History:
         best_step: The step whose weights were kept.
         stopped: Why it ended.
         refitted: Whether all rows were learned again, for `best_step` steps.
-        held_out_elbo: The ELBO of the held-out rows under the final model, in nats per row; None without such rows.
+        held_out_elbo: The ELBO of the held-out rows under the model that they were held out from, in nats per row, each
+            class weighing as in training; None without such rows.
     """
 
     records: list[Record] = field(default_factory=list)
@@ -126,27 +127,42 @@ def train(model: CVAE, codes: Codes, config: TrainingConfig, seed: int, progress
 
     Ctrl-C ends training early and keeps the best weights so far. A small table, of which held-out rows are a loss, is
     learned twice: how many steps are best is found with held-out rows, then all rows are learned for as many steps.
+
+    Raises:
+        ConfigurationError: The loss became no number before anything was learned.
     """
     _keep_freed_memory()
-    start = [parameter.detach().clone() for parameter in model.parameters()]
+    start = _copy(model)
     run = _Run(model, codes, config, seed)
     run.go(progress)
+    if run.history.stopped == "diverged" and not run.history.best_step:
+        raise ConfigurationError("training must converge, however, the loss became no number: lower `learning_rate`")
     run.restore()
-    if run.labels_are_few and run.history.stopped in ("early", "finished"):
-        _load(model, start)
-        again = _Run(model, codes, config.model_copy(update={"validation_fraction": 0.0}), seed)
-        again.go(progress, until=run.history.best_step)
-        again.restore()
-        run.history.refitted = again.history.stopped == "finished"
-        run.history.stopped = again.history.stopped if not run.history.refitted else run.history.stopped
+    if run.holds_out_of_few and run.history.stopped in ("early", "finished"):
+        _refit(run, start, codes, progress)
     return run.history
+
+
+def _refit(run: _Run, start: list[Tensor], codes: Codes, progress: Progress | None) -> None:
+    """Learn all rows from the start, as many steps as were best; if that does not end well, nothing has changed."""
+    first = _copy(run.model)
+    _load(run.model, start)
+    again = _Run(run.model, codes, run.config.model_copy(update={"validation_fraction": 0.0}), run.seed)
+    again.go(progress, until=run.history.best_step)
+    run.history.refitted = again.history.stopped == "finished"
+    if run.history.refitted:
+        again.restore()
+        return
+    run.history.stopped = again.history.stopped
+    _load(run.model, first)
+    run.model.eval()
 
 
 def _keep_freed_memory() -> None:
     """Let the C library keep what a step frees for the next one.
 
-    glibc hands memory back to the system as it is freed, and the system clears it when it is used again: a third of a
-    step. Once a block of almost 32 MiB was freed, it keeps twice as much (mallopt(3), M_MMAP_THRESHOLD).
+    glibc hands memory back to the system as it is freed, and the system clears it when it is used again: up to a
+    quarter of a step. Once a block of almost 32 MiB was freed, it keeps twice as much (mallopt(3), M_MMAP_THRESHOLD).
     """
     torch.empty((32 << 20) - (1 << 16), dtype=torch.uint8)
 
@@ -180,7 +196,7 @@ class _Run:
         self.drift_weight = DRIFT_WEIGHT if model.config.decoder == "autoregressive" else 1.0
         self.weights = class_weights(self.labels, model.conditions)
         self.optimizer = _optimizer(model, config)
-        self.average = [parameter.detach().clone() for parameter in model.parameters()]
+        self.average = _copy(model)
         self.best = [parameter.clone() for parameter in self.average]
         self.best_bound, self.loss = -math.inf, math.nan
         self.recent: list[tuple[Tensor, Tensor, Tensor]] = []
@@ -188,7 +204,7 @@ class _Run:
         self.history = History()
 
     @property
-    def labels_are_few(self) -> bool:
+    def holds_out_of_few(self) -> bool:
         """Whether held-out rows are to be learned, too, in the end."""
         return len(self.held_labels) > 0 and len(self.labels) + len(self.held_labels) < SMALL
 
@@ -207,7 +223,7 @@ class _Run:
         """One step, and a look if it is time; whether to go on."""
         self.step(step)
         if not math.isfinite(self.loss):
-            self.diverged(step)
+            self.history.stopped = "diverged"
             return False
         if progress is not None:
             progress(step, self.steps, self.loss)
@@ -226,7 +242,8 @@ class _Run:
         latent_dim = self.model.config.latent_dim
         noise = torch.randn(len(rows), latent_dim, generator=self.generator, device=rows.device)
         terms = self.model.elbo(self.rows.take(rows), self.labels[rows], noise)
-        reconstruction, kl, drift = terms.reconstruction.mean(), terms.kl.sum(1).mean(), terms.drift.mean()
+        reconstruction, kl = terms.reconstruction.mean(), terms.kl.sum(1).mean()
+        drift = self.model.drift(terms, self.labels[rows]).mean()
         weight = self.config.beta * min(1.0, step / max(0.1 * self.steps, 1))
         information = torch.relu(kl - drift - self.config.free_bits * latent_dim)
         loss = weight * (information + self.drift_weight * drift) - reconstruction
@@ -261,18 +278,6 @@ class _Run:
             self.best_bound, self.history.best_step = bound or 0.0, step
             self.best = [parameter.clone() for parameter in self.average]
 
-    def diverged(self, step: int) -> None:
-        """End a run whose loss is no number; what was best before is kept.
-
-        Raises:
-            ConfigurationError: Nothing was.
-        """
-        self.history.stopped = "diverged"
-        if not self.history.best_step:
-            raise ConfigurationError(
-                f"training must converge, however, the loss was no number at step {step}: lower `learning_rate`"
-            )
-
     @torch.no_grad()
     def _validation(self) -> float | None:
         if not len(self.held_labels):
@@ -291,7 +296,7 @@ class _Run:
 
     @contextmanager
     def _averaged(self) -> Iterator[None]:
-        live = [parameter.detach().clone() for parameter in self.model.parameters()]
+        live = _copy(self.model)
         _load(self.model, self.average)
         yield
         _load(self.model, live)
@@ -309,6 +314,10 @@ class _Run:
         model, slots = self.model, self.model.decoder.slots
         logs = log_frequencies(digits, model.seen(labels), model.told, slots.sizes)
         return Frequencies(logs, log_ratios(digits, slots))
+
+
+def _copy(model: nn.Module) -> list[Tensor]:
+    return [parameter.detach().clone() for parameter in model.parameters()]
 
 
 @torch.no_grad()

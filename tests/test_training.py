@@ -21,7 +21,7 @@ from synthvae.errors import ConfigurationError, TableError
 from synthvae.frequencies import class_weights, log_frequencies, log_ratios
 from synthvae.model import CVAE, ModelConfig, Rows
 from synthvae.slots import Slots, Value
-from synthvae.training import TrainingConfig, held_out, schedule, train
+from synthvae.training import TrainingConfig, _Run, held_out, schedule, train
 
 SIZES = (3, 4, 2)
 DIGITS = Slots(SIZES)
@@ -162,7 +162,7 @@ def information_and_drift(free_bits: float) -> tuple[float, float]:
     noise = torch.randn(len(labels), 2, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
         terms = model.elbo(rows, labels, noise)
-    drift = float(terms.drift.mean())
+    drift = float(model.drift(terms, labels).mean())
     return float(terms.kl.sum(1).mean()) - drift, drift
 
 
@@ -437,12 +437,37 @@ def test_a_small_table_is_learned_again_with_all_of_its_rows() -> None:
     history = train(build(), table, plain, SEED)
     assert history.refitted
     assert history.held_out_elbo is not None
-    first, other = build(), codes(400)
+    assert history.best_step == 60  # still learning: as many steps on all rows are a run without held-out rows
+    first, second = build(), build()
     train(first, table, plain, SEED)
-    held = held_out(table.labels, plain.held_share(400), np.random.default_rng(SEED)).numpy()
-    other.digits[held] = 0
-    second = build()
-    train(second, other, plain, SEED)
-    assert any(not torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
+    train(second, table, TrainingConfig(max_steps=60, validation_fraction=0.0), SEED)
+    for found, expected in zip(first.parameters(), second.parameters(), strict=True):
+        torch.testing.assert_close(found, expected)
     assert not train(build(), codes(3000), TrainingConfig(max_steps=5), SEED).refitted
     assert not train(build(), table, TrainingConfig(max_steps=5, validation_fraction=0.0), SEED).refitted
+
+
+@pytest.mark.parametrize("fault", ["interrupted", "diverged"])
+def test_a_second_run_that_ends_badly_leaves_the_first(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    table, config = codes(400), TrainingConfig(max_steps=30)
+    model, once = build(), build()
+    runs: list[Any] = []
+    step = _Run.step
+
+    def failing(self: Any, number: int) -> None:
+        if self not in runs:
+            runs.append(self)
+        step(self, number)
+        if len(runs) == 2 and number == 3:
+            if fault == "interrupted":
+                raise KeyboardInterrupt
+            self.loss = math.nan
+
+    monkeypatch.setattr(_Run, "step", failing)
+    history = train(model, table, config, SEED)
+    assert (history.stopped, history.refitted) == (fault, False)
+    monkeypatch.setattr(_Run, "step", step)
+    monkeypatch.setattr("synthvae.training._refit", lambda *_: None)
+    train(once, table, config, SEED)
+    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), once.parameters(), strict=True))
+    assert not model.training

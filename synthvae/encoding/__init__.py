@@ -1,10 +1,11 @@
 """Columns to codes and back: the narrow waist between tables and the model.
 
-A column becomes a *state* (one of its levels), a state becomes one or a few small categorical *digits*. The model sees
-digits only; `Layout` says which belong to which column; nobody but this room knows what they mean.
+A column becomes a *state* (one of its levels), a state becomes one or a few small categorical *digits*, with a
+continuous value behind them where numbers are too many to be told apart. The model sees digits and values only;
+`Layout` says which belong to which column; nobody but this room knows what they mean.
 """
 
 from synthvae.encoding.layout import Layout
-from synthvae.encoding.table import Codes, Order, TableEncoding, as_order
+from synthvae.encoding.table import Codes, Order, TableEncoding
 
-__all__ = ["Codes", "Layout", "Order", "TableEncoding", "as_order"]
+__all__ = ["Codes", "Layout", "Order", "TableEncoding"]

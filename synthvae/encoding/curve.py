@@ -24,7 +24,7 @@ class QuantileCurve(BaseModel):
     A number that stands for an interval (it is rounded, or occurs often) has an interval of scores.
 
     Args:
-        shares: Values of the distribution function, ascending from 0 to 1.
+        shares: Values of the distribution function, ascending.
         knots: The numbers that have them, ascending.
         half: Half the interval that rounds to a number.
         margin: Smallest share told apart from 0.

@@ -102,7 +102,7 @@ class NumericEncoding(BaseModel):
         return np.array(self.atoms)
 
     def encode(self, name: str, values: pa.ChunkedArray) -> npt.NDArray[np.int64]:
-        """Return the states (rows,); a number between or beyond the cells takes the nearest; -1 if never seen missing.
+        """Return the states (rows,); beside atoms alone, a number takes the nearest; -1 if never seen missing.
 
         Raises:
             TableError: A value is neither a finite number nor a mark.

@@ -6,7 +6,7 @@ import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -29,7 +29,8 @@ ColumnEncoding = Annotated[
     CategoricalEncoding | NumericEncoding | TemporalEncoding | IdEncoding, Field(discriminator="kind")
 ]
 
-Order = Literal["auto", "information", "table"] | Sequence[str]
+Order = str | Sequence[str]
+ORDERS = ("auto", "information", "table")
 
 MOSTLY = 2 / 3  # of the columns continuous: then order by information helps; among others it was measured to harm
 
@@ -148,7 +149,8 @@ class TableEncoding(BaseModel):
         """Set the states of numbers that repeat another column's, in place."""
         linked = {n: e for n, e in self.columns.items() if isinstance(e, NumericEncoding) and e.links}
         needed = {link.to for encoding in linked.values() for link in encoding.links} | set(linked)
-        numbers = {name: _numbers(self.columns[name], table.column(name)) for name in needed}
+        numeric = {n: e for n, e in self.columns.items() if isinstance(e, NumericEncoding) and n in needed}
+        numbers = {name: encoding.numbers_of(table.column(name)) for name, encoding in numeric.items()}
         for name, encoding in linked.items():
             encoding.linked(states[name], numbers[name], numbers)
 
@@ -158,10 +160,10 @@ class TableEncoding(BaseModel):
         return self.target.encode(table.column(self.target.name))
 
     def decode(self, codes: Codes, rng: np.random.Generator, first_row: int = 0) -> pa.Table:
-        """Return rows with these codes; what a code leaves open (a number inside its bin) is drawn.
+        """Return rows with these codes; what codes leave open (an id, a number that is nowhere) is drawn.
 
         Args:
-            codes: Any codes; combinations that no value has mean the nearest value.
+            codes: Any codes; combinations of digits past the last value mean the last.
             rng: Where draws come from.
             first_row: The number of rows before these in the dataset, so that ids stay unique.
         """
@@ -204,31 +206,19 @@ def _learn(column: Column, values: pa.ChunkedArray) -> ColumnEncoding:
     return CategoricalEncoding.learn(column, values)
 
 
-def as_order(order: str | Sequence[str]) -> Order:
-    """Return a checked order.
-
-    Raises:
-        ConfigurationError: It is a word that means none.
-    """
-    if order == "auto" or order == "information" or order == "table" or not isinstance(order, str):  # noqa: PLR1714 (mypy narrows these)
-        return order
-    raise ConfigurationError(
-        f'`order` must be "auto", "information", "table", or the names of the columns, however, it is {order!r}'
-    )
-
-
 def _ordered(columns: Mapping[str, ColumnEncoding], table: pa.Table, order: Order) -> list[str]:
     valued = sum(isinstance(e, NumericEncoding | TemporalEncoding) and e.valued for e in columns.values())
     if order == "table" or (order == "auto" and valued < MOSTLY * len(columns)):
         return list(columns)
-    if isinstance(order, str):
+    if isinstance(order, str) and order in ORDERS:
         rows = np.unique(np.linspace(0, table.num_rows - 1, ROWS_LOOKED_AT).astype(np.int64))
         looked_at = table.take(rows)
         return chain({name: _coarse(encoding, name, looked_at.column(name)) for name, encoding in columns.items()})
-    if sorted(order) != sorted(columns):
+    if isinstance(order, str) or sorted(order) != sorted(columns):
+        given = repr(order) if isinstance(order, str) else listing(order)
         raise ConfigurationError(
-            f"`order` must name each of the {len(columns)} columns once, without a target of classes, however, it is "
-            f"{listing(order)}"
+            f"`order` must be among {listing(ORDERS)}, or name each of the {len(columns)} columns once (no target of "
+            f"classes), however, it is {given}"
         )
     return list(order)
 
@@ -258,11 +248,6 @@ def _link(columns: dict[str, ColumnEncoding], table: pa.Table) -> dict[str, Colu
                 found[name] = encoding.model_copy(update={"links": find_links(numbers, free, before)})
             before[name] = numbers
     return found
-
-
-def _numbers(encoding: ColumnEncoding, values: pa.ChunkedArray) -> npt.NDArray[np.float64]:
-    assert isinstance(encoding, NumericEncoding)
-    return encoding.numbers_of(values)
 
 
 def _nullable(schema: pa.Schema, arrays: Sequence[pa.Array]) -> pa.Schema:

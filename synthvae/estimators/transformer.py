@@ -35,10 +35,10 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         latent_dim: Dimensions of z.
         decoder: "factorized" (all that columns share must pass through z) or "autoregressive".
         beta: Weight of the KL term.
-        free_bits: Nats of each latent dimension that the KL term leaves free.
+        free_bits: Nats of information for each latent dimension, all together, that the KL term leaves free.
         width: Units of encoder and decoder.
         dropout: Dropout in training; None: 0.1 below 2048 rows, otherwise 0.
-        max_steps: Largest number of optimiser steps; None: 1000.
+        max_steps: Largest number of optimiser steps; None follows the rows: 1000 for 30,000, at most 1600 for fewer.
         batch_size: Rows of a step; None: 512, or 64 below 2048 rows.
         learning_rate: Peak learning rate.
         validation_fraction: Share of the rows held out for early stopping; None: a tenth; of less than 2048 rows a

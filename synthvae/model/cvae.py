@@ -47,18 +47,21 @@ class ModelConfig(BaseModel):
 
 
 class Elbo(NamedTuple):
-    """The terms of the evidence lower bound, in nats.
+    """The terms of the evidence lower bound, in nats, and the posteriors behind them.
 
     Args:
         reconstruction: log p(x | z, y) (B,), one draw of z.
         kl: KL(q(z | x, y) || p(z | y)) (B, L), by dimension.
-        drift: log q(z | y) - log p(z | y) (B,), q(z | y) being estimated from the batch. The mean of the KL is the mean
-            of the drift, how far all codes together are from the prior, and the information that z has on x.
+        z: The draws (B, L).
+        mean: Means (B, L) of q(z | x, y).
+        log_variance: Its log variances (B, L).
     """
 
     reconstruction: Tensor
     kl: Tensor
-    drift: Tensor
+    z: Tensor
+    mean: Tensor
+    log_variance: Tensor
 
 
 class CVAE(nn.Module):
@@ -103,8 +106,16 @@ class CVAE(nn.Module):
         mean, log_variance = self.encoder(rows, self.seen(labels))
         z = mean + noise * (0.5 * log_variance).exp()
         reconstruction = self.decoder.log_prob(rows, z, self.seen(labels)).sum(0)
-        drift = log_aggregate(z, mean, log_variance, labels) - self.prior.log_prob(z, labels)
-        return Elbo(reconstruction, self.prior.kl(mean, log_variance, labels), drift)
+        return Elbo(reconstruction, self.prior.kl(mean, log_variance, labels), z, mean, log_variance)
+
+    def drift(self, terms: Elbo, labels: Tensor) -> Tensor:
+        """Return log q(z | y) - log p(z | y) (B,), q(z | y) being estimated from the batch.
+
+        The mean of the KL is the mean of this, how far all codes together are from the prior, and the information that
+        z has on x.
+        """
+        aggregate = log_aggregate(terms.z, terms.mean, terms.log_variance, labels)
+        return aggregate - self.prior.log_prob(terms.z, labels)
 
     @torch.no_grad()
     def posterior_mean(self, rows: Rows, labels: Tensor) -> Tensor:

@@ -38,6 +38,13 @@ class Marginals(NamedTuple):
     frequencies: Tensor
     trust: float
 
+    def matched(self, digit: int, logits: Tensor, bias: Tensor) -> Tensor:
+        """Move `bias` (K,) of a digit, in place, and return its `logits` (B, levels) moved as far."""
+        size = logits.shape[1]
+        shift = match_marginal(logits, self.frequencies[digit, :size], self.trust)
+        bias[:size] += shift
+        return logits + shift
+
 
 def where_present(value: Value, digits: Tensor, numbers: Tensor) -> Tensor:
     """The `numbers` (B,) drawn of a value, NaN where its switch among `digits` (J, B) says that there is none."""
@@ -127,16 +134,10 @@ class AutoregressiveDecoder(nn.Module):
             if said is not None:
                 logits = logits + said[:, :size]
             if marginals is not None:
-                logits = self._matched(i, label, logits, marginals)
+                logits = marginals.matched(i, logits, self.digits.bias[i, label])
             digits[i] = draw(logits, chances.numbers[place], stratified=chances.stratified).clamp_max_(size - 1)
             sums += self.embedding.digits.rows_of(i, size).index_select(0, digits[i])
         return Rows(digits.T, values.T)
-
-    def _matched(self, digit: int, label: int, logits: Tensor, marginals: Marginals) -> Tensor:
-        size = logits.shape[1]
-        shift = match_marginal(logits, marginals.frequencies[digit, :size], marginals.trust)
-        self.digits.bias[digit, label, :size] += shift
-        return logits + shift
 
 
 class FactorizedDecoder(nn.Module):
@@ -174,7 +175,10 @@ class FactorizedDecoder(nn.Module):
 
     def log_prob(self, rows: Rows, z: Tensor, labels: Tensor) -> Tensor:
         """Return log p (J + V, B) of each digit, then each value of `rows`, in nats."""
-        logits, mixtures = self._outputs(self._hidden(z, labels), labels)
+        hidden = self._hidden(z, labels)
+        logits = torch.baddbmm(self.bias[:, labels], hidden.expand(len(self.bias), -1, -1), self.linear) + self.mask
+        repeated = hidden.expand(len(self.value_bias), -1, -1)
+        mixtures = torch.baddbmm(self.value_bias[:, labels], repeated, self.value_linear)
         logits = self.tables(logits, rows.digits)
         return torch.cat([log_prob(logits, rows.digits), log_density(mixtures, rows.values)])
 
@@ -182,41 +186,35 @@ class FactorizedDecoder(nn.Module):
         hidden = self.start(z) + self.condition[labels]
         return torch.relu(hidden + self.block(hidden))
 
-    def _outputs(self, hidden: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """The logits (J, B, K) of digits, and the mixtures (V, B, 3 M) of values."""
-        digits = hidden.expand(len(self.slots.sizes), *hidden.shape)
-        values = hidden.expand(len(self.slots.values), *hidden.shape)
-        logits = torch.baddbmm(self.bias[:, labels], digits, self.linear) + self.mask
-        return logits, torch.baddbmm(self.value_bias[:, labels], values, self.value_linear)
-
     @torch.no_grad()
     def sample(self, z: Tensor, label: int, generator: torch.Generator, *, stratified: bool = False) -> Rows:
         """Draw rows for latents (B, L), all of one condition."""
-        labels = torch.full((len(z),), label, device=z.device)
-        logits, mixtures = self._outputs(self._hidden(z, labels), labels)
-        counts = len(self.slots.sizes), len(self.slots.values)
-        chances = Chances(sum(counts), len(z), generator, stratified=stratified)
-        normal = torch.randn(counts[1] * len(z), generator=generator, device=z.device)
-        digits = torch.empty(counts[0], len(z), dtype=torch.long, device=z.device)
-        for j, size in enumerate(self.slots.sizes):
-            said = self.tables.one(j, digits)
-            by = logits[j, :, :size] if said is None else logits[j, :, :size] + said[:, :size]
-            digits[j] = draw(by, chances.numbers[j], stratified=chances.stratified).clamp_max_(size - 1)
-        uniform = chances.numbers[counts[0] :].flatten(0, 1)
-        drawn = draw_value(mixtures.flatten(0, 1), uniform, normal).reshape(counts[1], len(z))
-        values = [where_present(value, digits, row) for value, row in zip(self.slots.values, drawn, strict=True)]
-        return Rows(digits.T, torch.stack(values, 1) if values else drawn.T)
+        chances = Chances(len(self.slots.order), len(z), generator, stratified=stratified)
+        hidden = self._hidden(z, torch.full((len(z),), label, device=z.device))
+        digits = self._draw(hidden, label, chances, None)
+        normal = torch.randn(len(self.slots.values), len(z), generator=generator, device=z.device)
+        values = torch.empty(len(z), len(self.slots.values), device=z.device)
+        for v, value in enumerate(self.slots.values):
+            mixtures = torch.addmm(self.value_bias[v, label], hidden, self.value_linear[v])
+            numbers = draw_value(mixtures, chances.numbers[len(digits) + v], normal[v])
+            values[:, v] = where_present(value, digits, numbers)
+        return Rows(digits.T, values)
 
     @torch.no_grad()
     def match(self, z: Tensor, label: int, generator: torch.Generator, marginals: Marginals) -> None:
         """Move the biases of a condition until what is drawn has `marginals`."""
         hidden = self._hidden(z, torch.full((len(z),), label, device=z.device))
-        digits = torch.empty(len(self.slots.sizes), len(z), dtype=torch.long, device=z.device)
+        self._draw(hidden, label, Chances(len(self.slots.sizes), len(z), generator, stratified=False), marginals)
+
+    def _draw(self, hidden: Tensor, label: int, chances: Chances, marginals: Marginals | None) -> Tensor:
+        """The digits (J, B) of rows with `hidden` (B, W), their marginals matched on the way if any are given."""
+        digits = torch.empty(len(self.slots.sizes), len(hidden), dtype=torch.long, device=hidden.device)
         for j, size in enumerate(self.slots.sizes):
             logits = torch.addmm(self.bias[j, label, :size], hidden, self.linear[j, :, :size])
             said = self.tables.one(j, digits)
-            logits = logits if said is None else logits + said[:, :size]
-            shift = match_marginal(logits, marginals.frequencies[j, :size], marginals.trust)
-            self.bias[j, label, :size] += shift
-            uniform = torch.rand(len(z), 1, generator=generator, device=z.device)
-            digits[j] = draw(logits + shift, uniform).clamp_max_(size - 1)
+            if said is not None:
+                logits = logits + said[:, :size]
+            if marginals is not None:
+                logits = marginals.matched(j, logits, self.bias[j, label])
+            digits[j] = draw(logits, chances.numbers[j], stratified=chances.stratified).clamp_max_(size - 1)
+        return digits

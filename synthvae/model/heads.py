@@ -8,13 +8,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from synthvae.model.digits import NEVER
+
 VECTOR = 16  # single-precision numbers in a vector register
 
 
 class GatedRead(torch.autograd.Function):
     """relu((g_j + g_yj) * a_j + b_j) for running sums a (J, B, W), one slot after the other.
 
-    A slot's matrices stay in a core's cache; those of all slots do not, and make a step half as slow again.
+    A slot's matrices stay in a core's cache; those of all slots do not, and make a step a third slower.
     """
 
     @staticmethod
@@ -103,7 +105,7 @@ class PackedHeads:
         self.gates = heads.gate[:, 0] + heads.condition_gate[:, label]
         self.shifts = heads.shift
         self.weights = torch.cat([heads.inner, fill(heads.linear, (0, pad))], 2)  # (J, W, H + K)
-        self.bias = torch.cat([heads.inner_bias[:, 0], fill(bias, (0, pad), value=-1e4)], 1)  # (J, H + K)
+        self.bias = torch.cat([heads.inner_bias[:, 0], fill(bias, (0, pad), value=NEVER)], 1)  # (J, H + K)
         self.outer = fill(heads.outer, (0, pad))  # (J, H, K)
 
     def outputs(self, j: int, sums: Tensor, size: int) -> Tensor:

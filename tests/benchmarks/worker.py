@@ -3,7 +3,7 @@
     python worker.py GENERATOR TRAIN.parquet STEM --target COLUMN [--seed 0] [--budget 600]
 
 Measured, in CPU-seconds of this process and of what it started: fitting the training rows; drawing as many rows, which
-go to STEM.parquet for judging; three further draws of at least 50,000 rows, fewer where those would not fit the budget;
+go to STEM.parquet for judging; three further draws of at least 200,000 rows, fewer where those would not fit the budget;
 and the peak resident memory. The figures go to STEM.json, written last: its presence means that the run is over, its
 `status` how it ended. The budget is in CPU-seconds too, so that a busy machine does not decide who times out.
 """
@@ -32,7 +32,7 @@ from generators import GENERATORS, Generator, Setting
 T = TypeVar("T")
 Figures = dict[str, Any]
 
-TIMED_ROWS = 50_000
+TIMED_ROWS = 200_000  # enough that nobody spreads them evenly
 TIMED_ROUNDS = 3
 AGAIN = 5.0  # seconds until the alarm rings again, should a library have swallowed the first
 
