@@ -4,8 +4,8 @@
 
 Measured, in CPU-seconds of this process and of what it started: fitting the training rows; drawing as many rows, which
 go to STEM.parquet for judging; three further draws of at least 200,000 rows, fewer where those would not fit the
-budget; and the peak resident memory. The figures go to STEM.json, written last: its presence means that the run is over, its
-`status` how it ended. The budget is in CPU-seconds too, so that a busy machine does not decide who times out.
+budget; and the peak resident memory. The figures go to STEM.json, written last: its presence means that the run is
+over, its `status` how it ended. The budget is in CPU-seconds too, so that a busy machine does not decide who times out.
 """
 
 from __future__ import annotations
