@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from synthvae.model.digits import Chances, FineTables, draw, log_prob, match_marginal, padding
 from synthvae.model.heads import Heads
+from synthvae.model.layers import SlotLinear
 from synthvae.model.rows import Rows, RunningSum, SlotEmbedding
 from synthvae.model.values import PARAMETERS, draw_value, initial_bias, log_density
 from synthvae.slots import Slots, Value
@@ -78,7 +79,7 @@ class AutoregressiveDecoder(nn.Module):
         super().__init__()
         self.slots = slots
         self.start = nn.Linear(latent_dim, width)
-        self.condition = nn.Parameter(torch.zeros(conditions, width))
+        self.condition = nn.Embedding.from_pretrained(torch.zeros(conditions, width), freeze=False)
         self.embedding = SlotEmbedding(slots, width)
         self.tables = FineTables(slots)
         widest = max(slots.sizes, default=1)
@@ -96,7 +97,7 @@ class AutoregressiveDecoder(nn.Module):
 
     def log_prob(self, rows: Rows, z: Tensor, labels: Tensor) -> Tensor:
         """Return log p (J + V, B) of each digit, then each value of `rows`, given those before it, in nats."""
-        start = self.start(z) + self.condition[labels]  # (B, W)
+        start = self.start(z) + self.condition(labels)  # (B, W)
         digits, values = RunningSum.apply(self.slots.order, start, *self.embedding(rows))
         logits = self.tables(self.digits(digits, labels) + self.mask[:, None], rows.digits)
         return torch.cat([log_prob(logits, rows.digits), log_density(self.values(values, labels), rows.values)])
@@ -116,7 +117,7 @@ class AutoregressiveDecoder(nn.Module):
     def _draw(
         self, z: Tensor, label: int, generator: torch.Generator, chances: Chances, marginals: Marginals | None
     ) -> Rows:
-        sums = self.start(z) + self.condition[label]
+        sums = self.start(z) + self.condition.weight[label]
         normal = torch.randn(len(self.slots.values), len(z), generator=generator, device=z.device)
         digits = torch.empty(len(self.slots.sizes), len(z), dtype=torch.long, device=z.device)
         values = torch.empty(len(self.slots.values), len(z), device=z.device)
@@ -158,32 +159,31 @@ class FactorizedDecoder(nn.Module):
         self.slots = slots
         j, v, k = len(slots.sizes), len(slots.values), max(slots.sizes, default=1)
         self.start = nn.Linear(latent_dim, width)
-        self.condition = nn.Parameter(torch.zeros(conditions, width))
+        self.condition = nn.Embedding.from_pretrained(torch.zeros(conditions, width), freeze=False)
         self.block = nn.Sequential(nn.ReLU(), nn.Linear(width, width), nn.ReLU(), nn.Dropout(dropout))
         self.tables = FineTables(slots)
-        self.linear = nn.Parameter(torch.randn(j, width, k) / math.sqrt(width))
-        self.bias = nn.Parameter(torch.zeros(j, conditions, k))
-        self.value_linear = nn.Parameter(torch.randn(v, width, PARAMETERS) / math.sqrt(width) * 0.1)
-        self.value_bias = nn.Parameter(initial_bias().repeat(v, conditions, 1))
+        self.digits = SlotLinear(j, conditions, (width, k), 1 / math.sqrt(width))
+        self.values = SlotLinear(v, conditions, (width, PARAMETERS), 0.1 / math.sqrt(width))
+        with torch.no_grad():
+            self.values.bias.copy_(initial_bias().expand_as(self.values.bias))
         self.register_buffer("mask", padding(slots.sizes)[:, None, :], persistent=False)
 
     def start_from(self, frequencies: Frequencies) -> None:
         """Start from the frequencies of the digits."""
         with torch.no_grad():
-            self.bias.copy_(frequencies.logs)
+            self.digits.bias.copy_(frequencies.logs)
             self.tables.weight.copy_(frequencies.ratios)
 
     def log_prob(self, rows: Rows, z: Tensor, labels: Tensor) -> Tensor:
         """Return log p (J + V, B) of each digit, then each value of `rows`, in nats."""
         hidden = self._hidden(z, labels)
-        logits = torch.baddbmm(self.bias[:, labels], hidden.expand(len(self.bias), -1, -1), self.linear) + self.mask
-        repeated = hidden.expand(len(self.value_bias), -1, -1)
-        mixtures = torch.baddbmm(self.value_bias[:, labels], repeated, self.value_linear)
+        logits = self.digits(hidden.expand(len(self.slots.sizes), -1, -1), labels) + self.mask
+        mixtures = self.values(hidden.expand(len(self.slots.values), -1, -1), labels)
         logits = self.tables(logits, rows.digits)
         return torch.cat([log_prob(logits, rows.digits), log_density(mixtures, rows.values)])
 
     def _hidden(self, z: Tensor, labels: Tensor) -> Tensor:
-        hidden = self.start(z) + self.condition[labels]
+        hidden = self.start(z) + self.condition(labels)
         return torch.relu(hidden + self.block(hidden))
 
     @torch.no_grad()
@@ -195,7 +195,7 @@ class FactorizedDecoder(nn.Module):
         normal = torch.randn(len(self.slots.values), len(z), generator=generator, device=z.device)
         values = torch.empty(len(z), len(self.slots.values), device=z.device)
         for v, value in enumerate(self.slots.values):
-            mixtures = torch.addmm(self.value_bias[v, label], hidden, self.value_linear[v])
+            mixtures = torch.addmm(self.values.bias[v, label], hidden, self.values.weight[v])
             numbers = draw_value(mixtures, chances.numbers[len(digits) + v], normal[v])
             values[:, v] = where_present(value, digits, numbers)
         return Rows(digits.T, values)
@@ -210,11 +210,11 @@ class FactorizedDecoder(nn.Module):
         """The digits (J, B) of rows with `hidden` (B, W), their marginals matched on the way if any are given."""
         digits = torch.empty(len(self.slots.sizes), len(hidden), dtype=torch.long, device=hidden.device)
         for j, size in enumerate(self.slots.sizes):
-            logits = torch.addmm(self.bias[j, label, :size], hidden, self.linear[j, :, :size])
+            logits = torch.addmm(self.digits.bias[j, label, :size], hidden, self.digits.weight[j, :, :size])
             said = self.tables.one(j, digits)
             if said is not None:
                 logits = logits + said[:, :size]
             if marginals is not None:
-                logits = marginals.matched(j, logits, self.bias[j, label])
+                logits = marginals.matched(j, logits, self.digits.bias[j, label])
             digits[j] = draw(logits, chances.numbers[j], stratified=chances.stratified).clamp_max_(size - 1)
         return digits

@@ -25,13 +25,13 @@ class Encoder(nn.Module):
     def __init__(self, slots: Slots, conditions: int, latent_dim: int, width: int, dropout: float) -> None:
         super().__init__()
         self.embedding = SlotEmbedding(slots, width)
-        self.condition = nn.Parameter(torch.zeros(conditions, width))
+        self.condition = nn.Embedding.from_pretrained(torch.zeros(conditions, width), freeze=False)
         self.block = nn.Sequential(nn.ReLU(), nn.Linear(width, width), nn.ReLU(), nn.Dropout(dropout))
         self.head = nn.Linear(width, 2 * latent_dim)
 
     def forward(self, rows: Rows, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean and log-variance, each (B, L), for `rows` (B) and `labels` (B,)."""
-        told = labels if len(self.condition) > 1 else torch.zeros_like(labels)
-        hidden = self.embedding.total(rows) + self.condition[told]
+        told = labels if self.condition.num_embeddings > 1 else torch.zeros_like(labels)
+        hidden = self.embedding.total(rows) + self.condition(told)
         mean, log_variance = self.head(hidden + self.block(hidden)).chunk(2, dim=1)
         return mean, log_variance.clamp(-12.0, 6.0)

@@ -3,46 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from synthvae.model.digits import NEVER
+from synthvae.model.layers import SlotGate, SlotLinear, SlotSum
 
 VECTOR = 16  # single-precision numbers in a vector register
-
-
-class GatedRead(torch.autograd.Function):
-    """relu((g_j + g_yj) * a_j + b_j) for running sums a (J, B, W), one slot after the other.
-
-    A slot's matrices stay in a core's cache; those of all slots do not, and make a step a third slower.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, sums: Tensor, gate: Tensor, condition_gate: Tensor, shift: Tensor, labels: Tensor) -> Tensor:
-        """Return what is read (J, B, W) through gates (J, 1, W), (J, C, W) and shifts (J, 1, W) for `labels` (B,)."""
-        gates = gate + condition_gate  # (J, C, W)
-        read = torch.empty_like(sums)
-        for j in range(len(sums)):
-            torch.addcmul(shift[j], sums[j], gates[j].index_select(0, labels), out=read[j]).relu_()
-        ctx.save_for_backward(sums, gates, labels, read)
-        return read
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, None]:
-        """Return the gradients of sums, gates and shifts."""
-        sums, gates, labels, read = ctx.saved_tensors
-        (gradient,) = gradients
-        to_sums, to_gates = torch.empty_like(sums), torch.empty_like(gates)
-        to_shift = torch.empty_like(gates[:, :1])
-        member = nn.functional.one_hot(labels, gates.shape[1]).to(sums.dtype).T.contiguous()  # (C, B)
-        for j in range(len(sums)):
-            passed = gradient[j] * (read[j] > 0)
-            torch.mul(passed, gates[j].index_select(0, labels), out=to_sums[j])
-            torch.sum(passed, 0, out=to_shift[j, 0])
-            torch.mm(member, passed.mul_(sums[j]), out=to_gates[j])
-        return to_sums, to_gates.sum(1, keepdim=True), to_gates, to_shift, None
 
 
 class Heads(nn.Module):
@@ -62,26 +30,27 @@ class Heads(nn.Module):
 
     def __init__(self, count: int, conditions: int, width: int, hidden: int, outputs: int, dropout: float) -> None:
         super().__init__()
-        j, k = count, outputs
         self.hidden, self.outputs = hidden, outputs
-        self.gate = nn.Parameter(torch.ones(j, 1, width))
-        self.condition_gate = nn.Parameter(torch.zeros(j, conditions, width))
-        self.shift = nn.Parameter(torch.zeros(j, 1, width))
-        self.linear = nn.Parameter(torch.randn(j, width, k) / math.sqrt(width) * 0.1)
-        self.inner = nn.Parameter(torch.randn(j, width, hidden) * math.sqrt(2 / width))
-        self.inner_bias = nn.Parameter(torch.zeros(j, 1, hidden))
-        self.outer = nn.Parameter(torch.randn(j, hidden, k) / math.sqrt(max(hidden, 1)) * 0.1)
-        self.bias = nn.Parameter(torch.zeros(j, conditions, k))
+        self.read = SlotGate(count, conditions, width)
+        self.linear = SlotLinear(count, conditions, (width, outputs), 0.1 / math.sqrt(width))
+        if hidden:
+            self.inner = SlotLinear(count, 1, (width, hidden), math.sqrt(2 / width))
+            self.outer = SlotSum(count, (hidden, outputs), 0.1 / math.sqrt(hidden))
         self.dropout = nn.Dropout(dropout)
+
+    @property
+    def bias(self) -> Tensor:
+        """The biases (J, C, K) of the outputs."""
+        return self.linear.bias
 
     def forward(self, sums: Tensor, labels: Tensor) -> Tensor:
         """Return the outputs (J, B, K) of all heads for running sums (J, B, W)."""
-        hidden = self.dropout(GatedRead.apply(sums, self.gate, self.condition_gate, self.shift, labels))
-        outputs = torch.baddbmm(self.bias[:, labels], hidden, self.linear)
+        hidden = self.dropout(self.read(sums, labels))
+        outputs: Tensor = self.linear(hidden, labels)
         if not self.hidden:
             return outputs
-        inner = torch.relu(torch.baddbmm(self.inner_bias, hidden, self.inner))  # (J, B, H)
-        return torch.baddbmm(outputs, inner, self.outer)
+        inner = torch.relu(self.inner(hidden, labels))  # (J, B, H)
+        return torch.as_tensor(self.outer(outputs, inner))
 
     def packed(self, label: int, mask: Tensor | None = None) -> PackedHeads:
         """The heads of one condition, ready to be read one after the other; `mask` (J, K) adds to the outputs."""
@@ -102,11 +71,14 @@ class PackedHeads:
         pad = padded(heads.outputs) - heads.outputs
         fill = nn.functional.pad
         bias = heads.bias[:, label] if mask is None else heads.bias[:, label] + mask
-        self.gates = heads.gate[:, 0] + heads.condition_gate[:, label]
-        self.shifts = heads.shift
-        self.weights = torch.cat([heads.inner, fill(heads.linear, (0, pad))], 2)  # (J, W, H + K)
-        self.bias = torch.cat([heads.inner_bias[:, 0], fill(bias, (0, pad), value=NEVER)], 1)  # (J, H + K)
-        self.outer = fill(heads.outer, (0, pad))  # (J, H, K)
+        self.gates = heads.read.gate[:, 0] + heads.read.condition_gate[:, label]
+        self.shifts = heads.read.shift
+        self.weights = fill(heads.linear.weight, (0, pad))  # (J, W, K)
+        self.bias = fill(bias, (0, pad), value=NEVER)  # (J, K)
+        if self.hidden:
+            self.weights = torch.cat([heads.inner.weight, self.weights], 2)  # (J, W, H + K)
+            self.bias = torch.cat([heads.inner.bias[:, 0], self.bias], 1)
+            self.outer = fill(heads.outer.weight, (0, pad))  # (J, H, K)
 
     def outputs(self, j: int, sums: Tensor, size: int) -> Tensor:
         """Return the first outputs (B, at least `size`) of head j for running sums (B, W)."""

@@ -126,10 +126,13 @@ def value_vector(weight: Array, number: float) -> Array:
 
 
 def _head(w: dict[str, Array], kind: str, i: int, known: Array, label: int) -> Array:
-    gate = w[f"{kind}.gate"][i, 0] + w[f"{kind}.condition_gate"][i, label]
-    hidden = relu(gate * known + w[f"{kind}.shift"][i, 0])
-    inner = relu(hidden @ w[f"{kind}.inner"][i] + w[f"{kind}.inner_bias"][i, 0])
-    return np.asarray(w[f"{kind}.bias"][i, label] + hidden @ w[f"{kind}.linear"][i] + inner @ w[f"{kind}.outer"][i])
+    gate = w[f"{kind}.read.gate"][i, 0] + w[f"{kind}.read.condition_gate"][i, label]
+    hidden = relu(gate * known + w[f"{kind}.read.shift"][i, 0])
+    direct = w[f"{kind}.linear.bias"][i, label] + hidden @ w[f"{kind}.linear.weight"][i]
+    if f"{kind}.inner.weight" not in w:
+        return np.asarray(direct)
+    inner = relu(hidden @ w[f"{kind}.inner.weight"][i] + w[f"{kind}.inner.bias"][i, 0])
+    return np.asarray(direct + inner @ w[f"{kind}.outer.weight"][i])
 
 
 def _said(w: dict[str, Array], slots: Slots, digits: list[int], j: int) -> Array:
@@ -143,7 +146,7 @@ def _said(w: dict[str, Array], slots: Slots, digits: list[int], j: int) -> Array
 def nade(decoder: Decoder, digits: list[int], values: list[float], z: Array, label: int) -> list[float]:
     """The recursion by hand: log p of each digit, then each value of one row."""
     w, slots = weights(decoder), decoder.slots
-    known = w["start.weight"] @ z + w["start.bias"] + w["condition"][label]
+    known = w["start.weight"] @ z + w["start.bias"] + w["condition.weight"][label]
     of_digits, of_values = [0.0] * len(slots.sizes), [0.0] * len(slots.values)
     for j in range(len(slots.sizes) + 1):
         for v, value in enumerate(slots.values):
@@ -160,14 +163,14 @@ def nade(decoder: Decoder, digits: list[int], values: list[float], z: Array, lab
 def independent(decoder: Decoder, digits: list[int], values: list[float], z: Array, label: int) -> list[float]:
     """The textbook decoder by hand: log p of each digit, then each value of one row."""
     w, out = weights(decoder), []
-    hidden = w["start.weight"] @ z + w["start.bias"] + w["condition"][label]
+    hidden = w["start.weight"] @ z + w["start.bias"] + w["condition.weight"][label]
     block = relu(w["block.1.weight"] @ relu(hidden) + w["block.1.bias"])
     hidden = relu(hidden + block)
     for j, size in enumerate(decoder.slots.sizes):
-        logits = w["bias"][j, label] + hidden @ w["linear"][j] + _said(w, decoder.slots, digits, j)
+        logits = w["digits.bias"][j, label] + hidden @ w["digits.weight"][j] + _said(w, decoder.slots, digits, j)
         out.append(log_softmax(logits[:size])[digits[j]] if digits[j] >= 0 else 0.0)
     for v, number in enumerate(values):
-        out.append(log_mixture(w["value_bias"][v, label] + hidden @ w["value_linear"][v], number))
+        out.append(log_mixture(w["values.bias"][v, label] + hidden @ w["values.weight"][v], number))
     return out
 
 

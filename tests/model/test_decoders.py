@@ -27,9 +27,8 @@ from oracles import (
 from torch import Tensor
 
 from synthvae.model import Frequencies, Rows
-from synthvae.model.decoders import AutoregressiveDecoder
 from synthvae.model.digits import DigitEmbedding, draw, log_prob, padding
-from synthvae.model.heads import GatedRead
+from synthvae.model.layers import GatedRead
 from synthvae.slots import Slots, Value
 
 SIZES = DIGITS.sizes
@@ -43,7 +42,7 @@ with_or_without_values = pytest.mark.parametrize("slots", [DIGITS, MIXED], ids=[
 
 def bias(decoder: Decoder) -> Tensor:
     """The biases (J, C, K) of digits."""
-    return decoder.digits.bias if isinstance(decoder, AutoregressiveDecoder) else decoder.bias
+    return decoder.digits.bias
 
 
 @both
