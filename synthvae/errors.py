@@ -31,6 +31,10 @@ class ConfigurationError(SynthvaeError, ValueError):
     """A parameter is outside its domain."""
 
 
+class PrivacyError(SynthvaeError, ValueError):
+    """A guarantee cannot be given: a fact is not public, or the budget does not suffice."""
+
+
 class ArtifactError(SynthvaeError, ValueError):
     """A model directory is absent, damaged, or of a newer format."""
 

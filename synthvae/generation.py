@@ -73,17 +73,16 @@ def draw_part(model: CVAE, encoding: TableEncoding, request: Request, part: int)
     counts = request.of(part)
     order = rng.permutation(sum(counts))
     stratified = request.rows <= STRATIFIED_ROWS
-    digits, values = _draw_codes(model, counts, encoding.layout.slots, generator, stratified=stratified)
-    labels = np.repeat(np.arange(len(counts)), counts)
-    codes = Codes(digits[order], values[order], labels[order])
-    return encoding.decode(codes, rng, first_row=sum(request.before(part)))
+    codes = draw_codes(model, counts, encoding.layout.slots, generator, stratified=stratified)
+    shuffled = Codes(codes.digits[order], codes.values[order], codes.labels[order])
+    return encoding.decode(shuffled, rng, first_row=sum(request.before(part)))
 
 
 @torch.inference_mode()
-def _draw_codes(
-    model: CVAE, counts: tuple[int, ...], slots: Slots, generator: torch.Generator, *, stratified: bool
-) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.float32]]:
-    """Draw digits (rows, J) and values (rows, V), condition by condition, chunk by chunk."""
+def draw_codes(
+    model: CVAE, counts: tuple[int, ...], slots: Slots, generator: torch.Generator, *, stratified: bool = False
+) -> Codes:
+    """Draw as many rows of each condition, condition by condition, chunk by chunk."""
     digits = np.empty((sum(counts), len(slots.sizes)), np.int8)
     values = np.empty((sum(counts), len(slots.values)), np.float32)
     start = 0
@@ -93,4 +92,4 @@ def _draw_codes(
             digits[start : start + rows] = drawn.digits.cpu().numpy()
             values[start : start + rows] = drawn.values.cpu().numpy()
             start += rows
-    return digits, values
+    return Codes(digits, values, np.repeat(np.arange(len(counts)), counts))

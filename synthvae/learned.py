@@ -15,16 +15,20 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from synthvae import artifact, generation
+from synthvae.conform import conform, labelled, refuse_other_columns, refuse_undeclared
+from synthvae.descent import History, Progress, Record
 from synthvae.encoding import Codes, Order, TableEncoding
-from synthvae.errors import ArtifactError, ConfigurationError, RequestError, TableError
+from synthvae.errors import ArtifactError, ConfigurationError, PrivacyError, RequestError, TableError, listing
 from synthvae.generation import Request
 from synthvae.model import CVAE, ModelConfig, Rows
+from synthvae.privacy import Ledger, PrivacyBudget
 from synthvae.schema import Schema, explain
 from synthvae.threads import one_thread
-from synthvae.training import History, Progress, Record, TrainingConfig, train
+from synthvae.training import TrainingConfig, train
 
 BOUND_DRAWS = 16  # draws of z for a bound on a likelihood
 BATCH_ROWS = 4096
+LATENT_ROWS, LATENT_STEPS, LATENT_RATE = 30_000, 300, 1e-3  # of rows drawn that encoder and z are learned from
 
 Config = TypeVar("Config", TrainingConfig, ModelConfig)
 
@@ -38,12 +42,14 @@ class LearnedTable:
         encoding: How its columns are coded.
         model: The fitted model, in evaluation mode.
         history: How training went.
+        ledger: What privacy was spent; None: the rows were not private.
     """
 
     schema: Schema
     encoding: TableEncoding
     model: CVAE
     history: History
+    ledger: Ledger | None = None
 
     @classmethod
     def learn(
@@ -73,6 +79,49 @@ class LearnedTable:
         codes = encoding.encode(table, np.random.default_rng(seed))
         history = train(network, codes, training, seed, progress)
         return cls(schema, encoding, network, history)
+
+    @classmethod
+    def learn_privately(
+        cls,
+        table: pa.Table,
+        schema: Schema,
+        target: str | None,
+        budget: PrivacyBudget,
+        *,
+        model: ModelConfig,
+        training: TrainingConfig,
+        seed: int,
+        device: torch.device,
+        progress: Progress | None = None,
+        order: Order = "auto",
+    ) -> Self:
+        """Fit a model to a table of which only what the budget buys is known afterwards.
+
+        The rows are seen by `privacy` alone. An autoregressive decoder knows all without z; so that z says something,
+        too, it is learned, with the encoder, from rows that the decoder draws.
+
+        Raises:
+            PrivacyError: The schema leaves something to the rows, or the budget does not suffice.
+        """
+        from synthvae.privacy import learning
+
+        refuse_undeclared(schema)
+        encoding = TableEncoding.declare(schema, target, order)
+        network = _build(encoding, model, seed)
+        rows, units = _private_rows(table, schema, target, budget)
+        ledger, plan = Ledger(budget=budget), learning.Plan()
+        codes = encoding.encode(rows)
+        bought = learning.learn(network, encoding, codes, units, ledger, plan=plan, seed=seed, progress=progress)
+        encoding = encoding.counted(bought.totals)
+        if model.decoder == "autoregressive":
+            _learn_latents(network, encoding, training, seed)
+            learning.match(network, encoding, bought, seed)
+        return cls(schema, encoding, network.to(device), bought.history, bought.ledger)
+
+    def encode(self, table: pa.Table) -> Codes:
+        """Return the codes of a table with the columns learned; that of a private model is made to obey its schema."""
+        table = table.select(self.encoding.names)
+        return self.encoding.encode(table if self.ledger is None else conform(table, self.schema))
 
     @property
     def has_classes(self) -> bool:
@@ -177,7 +226,7 @@ class LearnedTable:
             "encoding": self.encoding.model_dump(mode="json"),
             "model": self.model.config.model_dump(mode="json"),
             "history": asdict(self.history),
-            "ledger": None,
+            "ledger": None if self.ledger is None else self.ledger.model_dump(mode="json"),
         }
 
     @classmethod
@@ -195,7 +244,8 @@ class LearnedTable:
             model.load_state_dict(weights)
             records = [Record(**record) for record in page["history"]["records"]]
             history = History(**{**page["history"], "records": records})
-            return cls(Schema(**page["schema"]), encoding, model.to(device).eval(), history)
+            ledger = None if page["ledger"] is None else Ledger.model_validate(page["ledger"])
+            return cls(Schema(**page["schema"]), encoding, model.to(device).eval(), history, ledger)
         except (KeyError, TypeError, ValueError, RuntimeError, pa.ArrowException) as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise ArtifactError(f"{source} does not describe a model ({reason}): restore it or fit again") from error
@@ -233,6 +283,32 @@ def _build(encoding: TableEncoding, config: ModelConfig, seed: int) -> CVAE:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return CVAE(encoding.layout.slots, encoding.conditions, config)
+
+
+def _private_rows(
+    table: pa.Table, schema: Schema, target: str | None, budget: PrivacyBudget
+) -> tuple[pa.Table, npt.NDArray[np.int64] | None]:
+    """The rows that obey the schema, and whose each is: those that are nobody's, or of no class, are left out."""
+    if budget.unit is None:
+        refuse_other_columns(table.column_names, schema)
+        return conform(labelled(table, schema, target), schema), None
+    if budget.unit not in table.column_names:
+        raise PrivacyError(
+            f"the unit must be a column of the table, however, {budget.unit!r} is not among "
+            f"{listing(table.column_names)}: name the column that says whose row it is"
+        )
+    refuse_other_columns([name for name in table.column_names if name in schema.names or name != budget.unit], schema)
+    owned = labelled(table.filter(table.column(budget.unit).is_valid()), schema, target)
+    units = owned.column(budget.unit).combine_chunks().dictionary_encode().indices.to_numpy().astype(np.int64)
+    return conform(owned, schema), units
+
+
+def _learn_latents(model: CVAE, encoding: TableEncoding, training: TrainingConfig, seed: int) -> None:
+    """Learn encoder and z from rows that the decoder draws: what was bought is not spent again."""
+    counts = Request.total(LATENT_ROWS, encoding.frequencies, seed).counts
+    codes = generation.draw_codes(model, counts, encoding.layout.slots, torch.Generator().manual_seed(seed))
+    config = training.model_copy(update={"max_steps": LATENT_STEPS, "learning_rate": LATENT_RATE})
+    train(model, codes, config, seed, warm=True)
 
 
 def _count(rows: Any) -> int:

@@ -7,6 +7,7 @@ called once on every table, and nothing behind it checks again.
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -56,6 +57,7 @@ def _moment(text: str) -> dt.date:
 Values = Annotated[tuple[Value, ...], BeforeValidator(_plain_items)]
 Bound = StrictInt | StrictFloat | dt.datetime | dt.date
 Bounds = Annotated[tuple[Bound, Bound], BeforeValidator(lambda values: _moments(_plain_items(values)))]
+Cuts = Annotated[tuple[StrictInt | StrictFloat, ...], BeforeValidator(_plain_items)]
 
 MAX_MARKS = 64
 MAX_DECIMALS = 15  # a double has no more
@@ -73,6 +75,8 @@ class Column(BaseModel):
         other: The category that a value outside the known ones belongs to; without it such a value is refused.
         ordered: Whether the categories have an order.
         bounds: Smallest and largest value of a number, datetime or date.
+        bins: Cuts between the bins of a number, inside its bounds: all that a private model sees of it, which draws
+            numbers evenly from each; a cut belongs to the bin after it. Absent: they follow from the bounds.
         decimals: Digits after the point that a continuous value carries; learned from the table if absent.
         nullable: Whether a value may be missing.
         marks: Values that stand among the numbers without being one, such as "N" or -9, kept as they are written.
@@ -86,6 +90,7 @@ class Column(BaseModel):
     other: Value | None = None
     ordered: bool = False
     bounds: Bounds | None = None
+    bins: Cuts | None = None
     decimals: int | None = None
     nullable: bool = True
     marks: Values = ()
@@ -135,11 +140,21 @@ class Column(BaseModel):
             yield f"`bounds` must be (smallest, largest), however, they are {self.bounds}"
         if self.bounds is not None and not self._bounds_fit():
             yield f"`bounds` of kind {self.kind} must be of its values' type, however, they are {self.bounds}"
+        if self.bins is not None and not self._bins_fit():
+            yield f"`bins` must ascend inside the `bounds` of a number, however, they are {listing(self.bins)}"
         if self.decimals is not None and (self.kind != "continuous" or not 0 <= self.decimals <= MAX_DECIMALS):
             yield (
                 f"`decimals` must be at least 0 and at most {MAX_DECIMALS}, of kind continuous, however, "
                 f"it is {self.decimals} of {self.kind}"
             )
+
+    def _bins_fit(self) -> bool:
+        if self.kind not in NUMERIC or self.bounds is None or not self._bounds_fit():
+            return False
+        edges = [self.bounds[0], *(self.bins or ()), self.bounds[1]]
+        pairs = list(itertools.pairwise(edges))
+        whole = self.kind != "integer" or all(float(cut).is_integer() for cut in self.bins or ())
+        return whole and all(low < high for low, high in pairs[:-1]) and edges[-2] <= edges[-1]  # type: ignore[operator]
 
     def _bounds_fit(self) -> bool:
         expected = dt.date if self.kind in TEMPORAL else (int, float)

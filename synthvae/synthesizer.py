@@ -18,19 +18,22 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
 from synthvae import __version__, artifact, dataset, inference, progress, tables
+from synthvae.descent import History
 from synthvae.encoding import Codes, TableEncoding
-from synthvae.errors import ArtifactError, RequestError, SchemaError, TableError, listing
+from synthvae.errors import ArtifactError, PrivacyError, RequestError, SchemaError, TableError, listing
 from synthvae.features import read_features, select
 from synthvae.generation import Request
 from synthvae.learned import LearnedTable, configure, find_device
 from synthvae.model import CVAE, ModelConfig
+from synthvae.privacy import Ledger, PrivacyBudget
 from synthvae.schema import Schema
 from synthvae.seeds import Seed, as_seed
 from synthvae.threads import one_thread
-from synthvae.training import SMALL, History, TrainingConfig
+from synthvae.training import SMALL, TrainingConfig
 
 TRAINING = ("max_steps", "batch_size", "learning_rate", "beta", "free_bits", "validation_fraction")
-MODEL = ("decoder", "prior", "latent_dim", "width")
+MODEL = ("decoder", "prior", "latent_dim")
+WIDTH, PRIVATE_WIDTH = 128, 24
 
 
 class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -39,6 +42,8 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
     Args:
         target: The column to condition on: its classes, or the quantile bins of a continuous one. None: no condition.
         schema: A `Schema`, the path of one in YAML, or None to infer it from the table.
+        privacy: A `PrivacyBudget`: what all that leaves `fit` may tell of any row. It needs a schema that a person
+            declared. None: nothing is promised.
         decoder: "autoregressive" (each column given those before it) or "factorized" (independent given z).
         prior: "standard_normal" (encoder and decoder are told the class) or "class_normal" (only the prior is).
         order: In which order columns are modelled: by "information" (each after one that says much of it), as in the
@@ -48,7 +53,7 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         beta: Weight of the KL term.
         free_bits: Nats of information for each latent dimension, all together, that the KL term leaves free, so that z
             stays informative.
-        width: Units of encoder and decoder.
+        width: Units of encoder and decoder; None: 128, or 24 under a privacy budget, which buys few.
         dropout: Dropout in training; None: 0.1 below 2048 rows, otherwise 0.
         max_steps: Largest number of optimiser steps; None follows the rows: 1000 for 30,000, at most 1600 for fewer.
         batch_size: Rows of a step; None: 512, or 64 below 2048 rows.
@@ -62,7 +67,7 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
     Attributes:
         learned_: The `LearnedTable` behind it.
         schema_, encoding_, model_, history_: Its schema, column encodings, fitted model and training history.
-        ledger_: What privacy was spent; None, since nothing private was asked for.
+        ledger_: What privacy was spent: `epsilon`, `delta`, `events`; None if nothing was promised.
         n_features_in_, feature_names_in_: Number and names of the columns.
 
     Example:
@@ -78,13 +83,14 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         *,
         target: str | None = None,
         schema: Schema | str | os.PathLike[str] | None = None,
+        privacy: PrivacyBudget | None = None,
         decoder: str = "autoregressive",
         prior: str = "standard_normal",
         order: str | Sequence[str] = "auto",
         latent_dim: int = 8,
         beta: float = 1.0,
         free_bits: float = 0.2,
-        width: int = 128,
+        width: int | None = None,
         dropout: float | None = None,
         max_steps: int | None = None,
         batch_size: int | None = None,
@@ -96,6 +102,7 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
     ) -> None:
         self.target = target
         self.schema = schema
+        self.privacy = privacy
         self.decoder = decoder
         self.prior = prior
         self.order = order
@@ -124,12 +131,51 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             ConfigurationError: A parameter is outside its domain.
         """
         del y
-        return self._fit(read_features(self, table, reset=True))
+        read = read_features(self, table, reset=True)
+        return self._fit(read) if self.privacy is None else self._fit_privately(read, self.privacy)
+
+    def _fit_privately(self, table: pa.Table, budget: PrivacyBudget) -> Self:
+        """Learn a table under a budget; nothing that is said or drawn on the way depends on its rows."""
+        if not isinstance(budget, PrivacyBudget):
+            raise PrivacyError(f"`privacy` must be a PrivacyBudget, however, it is {budget!r}: state epsilon and delta")
+        if self.prior != "standard_normal":
+            raise PrivacyError(f"a private model has prior 'standard_normal', however, it is {self.prior!r}: leave it")
+        schema = self._declared_schema()
+        width = PRIVATE_WIDTH if self.width is None else self.width
+        shape = {**self._values(MODEL), "width": width, "hidden": 0, "value_hidden": 0}
+        with progress.fitting(show=self.verbose) as report:
+            self.learned_ = LearnedTable.learn_privately(
+                table,
+                schema,
+                self._target_among(schema),
+                budget,
+                model=configure(ModelConfig, shape),
+                training=configure(TrainingConfig, self._values(TRAINING)),
+                seed=as_seed(self.random_state),
+                device=find_device(self.device),
+                progress=report,
+                order=self.order,
+            )
+        return self
+
+    def _declared_schema(self) -> Schema:
+        if self.schema is None:
+            raise PrivacyError(
+                "a private fit needs a schema that a person declared, however, there is none: draft one with "
+                "`synthvae schema TABLE --declare -o schema.yaml`, review it, and delete `inferred: true`"
+            )
+        return self.schema if isinstance(self.schema, Schema) else Schema.from_yaml(Path(self.schema))
+
+    def _target_among(self, schema: Schema) -> str | None:
+        if self.target is not None and str(self.target) not in schema.names:
+            raise SchemaError(f"the target must be a column of the schema, however, {self.target!r} is not: declare it")
+        return None if self.target is None else str(self.target)
 
     def _fit(self, table: pa.Table, *, features: bool = False) -> Self:
         """Learn a table; one of `features` has no ids, and its classes may have a single row."""
         dropout = (0.1 if table.num_rows < SMALL else 0.0) if self.dropout is None else self.dropout
-        model = configure(ModelConfig, {**self._values(MODEL), "dropout": dropout})
+        width = WIDTH if self.width is None else self.width
+        model = configure(ModelConfig, {**self._values(MODEL), "width": width, "dropout": dropout})
         training = configure(TrainingConfig, self._values(TRAINING))
         device, seed = find_device(self.device), as_seed(self.random_state)
         schema, target = self._schema_of(table), self._target_in(table)
@@ -177,8 +223,7 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             schema = self.schema if isinstance(self.schema, Schema) else Schema.from_yaml(Path(self.schema))
         if schema.inferred:
             inference.refuse_identifying(schema, table, target)
-        if target is not None and target not in schema.names:
-            raise SchemaError(f"the target must be a column of the schema, however, {target!r} is not: declare it")
+        self._target_among(schema)
         return schema
 
     @property
@@ -202,9 +247,9 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         return self.learned_.history
 
     @property
-    def ledger_(self) -> None:
-        """What privacy was spent: None, since nothing private was asked for."""
-        return
+    def ledger_(self) -> Ledger | None:
+        """What privacy was spent; None if nothing was promised."""
+        return self.learned_.ledger
 
     def sample(self, rows: int | Mapping[Any, int], random_state: Seed = None) -> pd.DataFrame:
         """Return synthetic rows with the columns, order and dtypes of the table learned.
@@ -302,7 +347,7 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             "seed": request.seed,
             "columns": {field.name: str(field.type) for field in self.encoding_.arrow_schema},
             "model_sha256": self.learned_.fingerprint,
-            "ledger": None,
+            "ledger": None if self.ledger_ is None else self.ledger_.statement(),
         }
 
     def transform(self, table: Any) -> npt.NDArray[np.float64]:
@@ -331,7 +376,7 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
     def _encode(self, table: Any) -> Codes:
         check_is_fitted(self)
         read = read_features(self, table, reset=False)
-        return self.encoding_.encode(select(read, list(self.encoding_.names)))
+        return self.learned_.encode(select(read, list(self.encoding_.names)))
 
     @property
     def _n_features_out(self) -> int:
@@ -346,7 +391,9 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         check_is_fitted(self)
         page = {
             "versions": {"synthvae": __version__, "torch": str(torch.__version__), "pyarrow": pa.__version__},
-            "parameters": {name: _plain(value) for name, value in self.get_params().items() if name != "schema"},
+            "parameters": {
+                name: _plain(value) for name, value in self.get_params().items() if name not in ("schema", "privacy")
+            },
             "schema_given": self.schema is not None,
             "names_seen": hasattr(self, "feature_names_in_"),
             **self.learned_.page(),
@@ -364,7 +411,8 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         learned = LearnedTable.from_page(page, weights, find_device(device), str(path))
         try:
             schema = learned.schema if page["schema_given"] else None
-            self = cls(**{**page["parameters"], "schema": schema, "device": device})
+            budget = None if learned.ledger is None else learned.ledger.budget
+            self = cls(**{**page["parameters"], "schema": schema, "privacy": budget, "device": device})
             names_seen = page["names_seen"]
         except (KeyError, TypeError) as error:
             raise ArtifactError(f"{path} does not describe a model ({error}): restore it or fit again") from error

@@ -1,17 +1,17 @@
-"""The one training loop."""
+"""Training on rows that nobody hides."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
+from synthvae.descent import Descent, History, Progress, Record, copy, load
 from synthvae.encoding.table import Codes
 from synthvae.errors import ConfigurationError
 from synthvae.frequencies import class_weights, log_frequencies, log_ratios
@@ -81,41 +81,15 @@ class TrainingConfig(BaseModel):
         return self.max_steps or round(USUAL_STEPS * times)
 
 
-@dataclass(frozen=True)
-class Record:
-    """One look at the held-out rows. All in nats per row; `validation` is None without held-out rows."""
-
-    step: int
-    loss: float
-    reconstruction: float
-    kl: float
-    validation: float | None
-
-
-@dataclass
-class History:
-    """How training went.
-
-    Args:
-        records: One for each look at the held-out rows.
-        best_step: The step whose weights were kept.
-        stopped: Why it ended.
-        refitted: Whether all rows were learned again, for `best_step` steps.
-        held_out_elbo: The ELBO of the held-out rows under the model that they were held out from, in nats per row, each
-            class weighing as in training; None without such rows.
-    """
-
-    records: list[Record] = field(default_factory=list)
-    best_step: int = 0
-    stopped: str = "finished"
-    refitted: bool = False
-    held_out_elbo: float | None = None
-
-
-Progress = Callable[[int, int, float], None]
-
-
-def train(model: CVAE, codes: Codes, config: TrainingConfig, seed: int, progress: Progress | None = None) -> History:
+def train(
+    model: CVAE,
+    codes: Codes,
+    config: TrainingConfig,
+    seed: int,
+    progress: Progress | None = None,
+    *,
+    warm: bool = False,
+) -> History:
     """Fit `model` to `codes` in place; it ends with the best weights seen, in evaluation mode.
 
     Args:
@@ -124,6 +98,7 @@ def train(model: CVAE, codes: Codes, config: TrainingConfig, seed: int, progress
         config: How to train.
         seed: Of batches, noise, held-out rows and dropout.
         progress: Called with step, last step and loss in nats after each step.
+        warm: Whether the decoder is not to start from the frequencies of the digits, since it knows more.
 
     Ctrl-C ends training early and keeps the best weights so far. A small table, of which held-out rows are a loss, is
     learned twice: how many steps are best is found with held-out rows, then all rows are learned for as many steps.
@@ -132,8 +107,8 @@ def train(model: CVAE, codes: Codes, config: TrainingConfig, seed: int, progress
         ConfigurationError: The loss became no number before anything was learned.
     """
     _keep_freed_memory()
-    start = _copy(model)
-    run = _Run(model, codes, config, seed)
+    start = copy(list(model.parameters()))
+    run = _Run(model, codes, config, seed, warm=warm)
     run.go(progress)
     if run.history.stopped == "diverged" and not run.history.best_step:
         raise ConfigurationError("training must converge, however, the loss became no number: lower `learning_rate`")
@@ -145,8 +120,8 @@ def train(model: CVAE, codes: Codes, config: TrainingConfig, seed: int, progress
 
 def _refit(run: _Run, start: list[Tensor], codes: Codes, progress: Progress | None) -> None:
     """Learn all rows from the start, as many steps as were best; if that does not end well, nothing has changed."""
-    first = _copy(run.model)
-    _load(run.model, start)
+    first = copy(run.parameters)
+    load(run.parameters, start)
     again = _Run(run.model, codes, run.config.model_copy(update={"validation_fraction": 0.0}), run.seed)
     again.go(progress, until=run.history.best_step)
     run.history.refitted = again.history.stopped == "finished"
@@ -154,7 +129,7 @@ def _refit(run: _Run, start: list[Tensor], codes: Codes, progress: Progress | No
         again.restore()
         return
     run.history.stopped = again.history.stopped
-    _load(run.model, first)
+    load(run.parameters, first)
     run.model.eval()
 
 
@@ -167,77 +142,49 @@ def _keep_freed_memory() -> None:
     torch.empty((32 << 20) - (1 << 16), dtype=torch.uint8)
 
 
-@contextmanager
-def _seeded(seed: int) -> Iterator[None]:
-    """Dropout knows only the global generator: seed it here, and leave it as it was."""
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        yield
+class _Run(Descent):
+    """Training on rows that nobody hides: gradients of the ELBO, looks at held-out rows."""
 
-
-class _Run:
-    """The state of one training run."""
-
-    def __init__(self, model: CVAE, codes: Codes, config: TrainingConfig, seed: int) -> None:
+    def __init__(self, model: CVAE, codes: Codes, config: TrainingConfig, seed: int, *, warm: bool = False) -> None:
         device = next(model.parameters()).device
-        self.model, self.config, self.seed = model, config, seed
+        self.config = config
         self.generator = torch.Generator(device=device).manual_seed(seed)
         held = held_out(codes.labels, config.held_share(len(codes)), np.random.default_rng(seed))
         rows = Rows(torch.from_numpy(codes.digits).to(device), torch.from_numpy(codes.values).to(device))
         labels = torch.from_numpy(codes.labels).to(device)
         self.rows, self.labels = rows.take(~held), labels[~held]
         self.held_rows, self.held_labels = rows.take(held), labels[held]
-        self.batch = config.batch(len(self.labels))
-        self.steps = config.steps(len(self.labels))
+        self.batch, steps = config.batch(len(self.labels)), config.steps(len(self.labels))
         looks = SMALL_LOOK_EVERY if len(labels) < SMALL else LOOK_EVERY
-        self.look_every = max(min(self.steps // 20, looks), 1)
-        model.decoder.start_from(self._frequencies(self.rows.digits, self.labels))
+        self.look_every = max(min(steps // 20, looks), 1)
+        if not warm:
+            model.decoder.start_from(_frequencies(model, self.rows.digits, self.labels))
         # With much information in z, a batch shows little of the aggregate: then it weighs as in the ELBO.
         self.drift_weight = DRIFT_WEIGHT if model.config.decoder == "autoregressive" else 1.0
         self.weights = class_weights(self.labels, model.conditions)
-        self.optimizer = _optimizer(model, config)
-        self.average = _copy(model)
-        self.best = [parameter.clone() for parameter in self.average]
-        self.best_bound, self.loss = -math.inf, math.nan
+        parameters = list(model.parameters())
+        super().__init__(model, parameters, _optimizer(model, config), steps=steps, decay=EMA_DECAY, seed=seed)
+        self.model: CVAE
+        self.best = copy(parameters)
+        self.best_bound = -math.inf
         self.recent: list[tuple[Tensor, Tensor, Tensor]] = []
         self.order = iter(())  # type: Iterator[Tensor]
-        self.history = History()
 
     @property
     def holds_out_of_few(self) -> bool:
         """Whether held-out rows are to be learned, too, in the end."""
         return len(self.held_labels) > 0 and len(self.labels) + len(self.held_labels) < SMALL
 
-    def go(self, progress: Progress | None, until: int | None = None) -> None:
-        """Train, at most `until` a step."""
-        last = until or self.steps
-        try:
-            with _seeded(self.seed), one_thread() if self.batch < PARALLEL_BATCH else nullcontext():
-                for step in range(1, last + 1):
-                    if not self._advance(step, last, progress):
-                        break
-        except KeyboardInterrupt:
-            self.history.stopped = "interrupted"
+    def sparing(self) -> AbstractContextManager[None]:
+        """One thread for small batches."""
+        return one_thread() if self.batch < PARALLEL_BATCH else nullcontext()
 
-    def _advance(self, step: int, last: int, progress: Progress | None) -> bool:
-        """One step, and a look if it is time; whether to go on."""
-        self.step(step)
-        if not math.isfinite(self.loss):
-            self.history.stopped = "diverged"
-            return False
-        if progress is not None:
-            progress(step, self.steps, self.loss)
-        if step % self.look_every == 0 or step == last:
-            self.look(step)
-            if step - self.history.best_step >= self.config.patience:
-                self.history.stopped = "early"
-        return self.history.stopped != "early"
+    def rate(self, step: int) -> float:
+        """The learning rate of a step."""
+        return self.config.learning_rate * schedule(step, self.steps)
 
-    def step(self, step: int) -> None:
-        """One step of the optimiser."""
-        self.model.train()
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.config.learning_rate * schedule(step, self.steps)
+    def backward(self, step: int) -> None:
+        """The gradients of a batch."""
         rows = self._next_batch()
         latent_dim = self.model.config.latent_dim
         noise = torch.randn(len(rows), latent_dim, generator=self.generator, device=rows.device)
@@ -247,14 +194,21 @@ class _Run:
         weight = self.config.beta * min(1.0, step / max(0.1 * self.steps, 1))
         information = torch.relu(kl - drift - self.config.free_bits * latent_dim)
         loss = weight * (information + self.drift_weight * drift) - reconstruction
-        self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        nn.utils.clip_grad_norm_(self.model.parameters(), CLIP_NORM)
-        self.optimizer.step()
-        decay = min(EMA_DECAY, (1 + step) / (10 + step))  # a short memory at first
-        torch._foreach_lerp_(self.average, [p.detach() for p in self.model.parameters()], 1 - decay)
+        nn.utils.clip_grad_norm_(self.parameters, CLIP_NORM)
         self.recent.append((loss.detach(), reconstruction.detach(), kl.detach()))
         self.loss = float(loss.detach())
+
+    def look(self, step: int, last: int) -> bool:
+        """Measure the held-out rows if it is time; whether to go on."""
+        if not math.isfinite(self.loss):
+            self.history.stopped = "diverged"
+            return False
+        if step % self.look_every == 0 or step == last:
+            self.measure(step)
+            if step - self.history.best_step >= self.config.patience:
+                self.history.stopped = "early"
+        return self.history.stopped != "early"
 
     def _next_batch(self) -> Tensor:
         rows = next(self.order, None)
@@ -267,7 +221,7 @@ class _Run:
             rows = next(self.order)
         return rows
 
-    def look(self, step: int) -> None:
+    def measure(self, step: int) -> None:
         """Measure the averaged weights on the held-out rows, and keep them if they are the best."""
         with self._averaged():
             bound = self._validation()
@@ -296,34 +250,24 @@ class _Run:
 
     @contextmanager
     def _averaged(self) -> Iterator[None]:
-        live = _copy(self.model)
-        _load(self.model, self.average)
+        live = copy(self.parameters)
+        load(self.parameters, self.average)
         yield
-        _load(self.model, live)
+        load(self.parameters, live)
 
     def restore(self) -> None:
         """Leave the model with the best weights, or the averaged ones if none were measured yet, marginals matched."""
-        _load(self.model, self.best if self.history.best_step else self.average)
+        load(self.parameters, self.best if self.history.best_step else self.average)
         self.model.eval()
         labels = torch.cat([self.labels, self.held_labels])
-        frequencies = self._frequencies(torch.cat([self.rows.digits, self.held_rows.digits]), labels)
+        frequencies = _frequencies(self.model, torch.cat([self.rows.digits, self.held_rows.digits]), labels)
         self.model.match_marginals(frequencies.logs.exp(), labels, self.generator)
         self.history.held_out_elbo = self._validation()
 
-    def _frequencies(self, digits: Tensor, labels: Tensor) -> Frequencies:
-        model, slots = self.model, self.model.decoder.slots
-        logs = log_frequencies(digits, model.seen(labels), model.told, slots.sizes)
-        return Frequencies(logs, log_ratios(digits, slots))
 
-
-def _copy(model: nn.Module) -> list[Tensor]:
-    return [parameter.detach().clone() for parameter in model.parameters()]
-
-
-@torch.no_grad()
-def _load(model: nn.Module, values: list[Tensor]) -> None:
-    for parameter, value in zip(model.parameters(), values, strict=True):
-        parameter.copy_(value)
+def _frequencies(model: CVAE, digits: Tensor, labels: Tensor) -> Frequencies:
+    slots = model.decoder.slots
+    return Frequencies(log_frequencies(digits, model.seen(labels), model.told, slots.sizes), log_ratios(digits, slots))
 
 
 def _optimizer(model: nn.Module, config: TrainingConfig) -> torch.optim.Optimizer:

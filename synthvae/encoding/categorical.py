@@ -52,6 +52,11 @@ class CategoricalEncoding(BaseModel):
             )
         return cls(values=categories, missing=bool(values.null_count), other=column.other)
 
+    @classmethod
+    def declare(cls, column: Column, categories: Values) -> Self:
+        """Take the declared categories, whatever occurs."""
+        return cls(values=categories, missing=column.nullable, other=column.other)
+
     @property
     def singles(self) -> int:
         """How many states, the last ones, are no values."""

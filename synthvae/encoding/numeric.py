@@ -13,19 +13,16 @@ from typing import Literal, Self
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict
 
-from synthvae.columns import is_text, split_marks, to_double
+from synthvae.columns import split_marks
 from synthvae.encoding.atoms import FEW_ATOMS, find_atoms
 from synthvae.encoding.curve import Numbers, QuantileCurve
 from synthvae.encoding.links import Link
+from synthvae.encoding.stored import Floats, is_mark, marked, style_of, written
 from synthvae.errors import TableError
 from synthvae.inference import count_decimals, finite_numbers
-from synthvae.schema import Column, Value, Values
-from synthvae.writing import find_style, is_number, write
-
-Floats = npt.NDArray[np.float64]
+from synthvae.schema import Column, Values
 
 
 class NumericEncoding(BaseModel):
@@ -64,7 +61,7 @@ class NumericEncoding(BaseModel):
         decimals = 0 if column.kind == "integer" else column.decimals
         if column.kind == "continuous" and decimals is None:
             decimals = count_decimals(finite, single=pa.types.is_float32(values.type))
-        marked = _marked(values, column.marks)
+        present = marked(values, column.marks)
         atoms, others = find_atoms(finite)
         return cls(
             atoms=atoms,
@@ -72,9 +69,9 @@ class NumericEncoding(BaseModel):
             low=float(finite.min()) if len(finite) else 0.0,
             high=float(finite.max()) if len(finite) else 0.0,
             decimals=decimals,
-            style=_style(values, column.marks),
-            marks=tuple(mark for mark in column.marks if mark in marked),
-            missing=len(finite) + sum(marked.values()) < len(values),
+            style=style_of(values, column.marks),
+            marks=tuple(mark for mark in column.marks if mark in present),
+            missing=len(finite) + sum(present.values()) < len(values),
         )
 
     @property
@@ -117,7 +114,7 @@ class NumericEncoding(BaseModel):
         if self._numbers:
             states[present] = self._encode_finite(array[present])
         for offset, mark in enumerate(self.marks):
-            states[_is_mark(values, mark)] = self._numbers + offset
+            states[is_mark(values, mark)] = self._numbers + offset
         return states
 
     def numbers_of(self, values: pa.ChunkedArray) -> Floats:
@@ -220,11 +217,7 @@ class NumericEncoding(BaseModel):
 
     def written(self, numbers: Floats, states: npt.NDArray[np.int64], kind: pa.DataType) -> pa.Array:
         """Return `numbers` (rows,), and marks where the states say so, as an Arrow array of type `kind`."""
-        array = _store(np.nan_to_num(numbers), states >= self._numbers, kind, self.style)
-        for offset, mark in enumerate(self.marks):
-            hit = pa.array(states == self._numbers + offset)
-            array = pc.if_else(hit, _mark_scalar(mark, array.type), array)
-        return array
+        return written(numbers, states, kind, first=self._numbers, marks=self.marks, style=self.style)
 
     def _rounded(self, numbers: Floats) -> Floats:
         if self.decimals is not None:
@@ -234,54 +227,3 @@ class NumericEncoding(BaseModel):
 
 def _midpoints(values: Floats) -> Floats:
     return values[:-1] / 2 + values[1:] / 2
-
-
-def _mark_scalar(mark: Value, kind: pa.DataType) -> pa.Scalar:
-    written = str(mark) if is_text(kind) or pa.types.is_decimal(kind) else mark
-    return pa.array([written]).cast(kind)[0]
-
-
-def _is_mark(values: pa.ChunkedArray, mark: Value) -> npt.NDArray[np.bool_]:
-    if is_text(values.type):
-        hits = pc.equal(values, pa.scalar(str(mark), values.type))
-    elif isinstance(mark, str) or (numbers := to_double(values)) is None:
-        return np.zeros(len(values), bool)
-    else:
-        hits = pc.equal(numbers, pa.scalar(float(mark)))
-    return np.asarray(hits.fill_null(pa.scalar(value=False)).to_numpy(), bool)
-
-
-def _marked(values: pa.ChunkedArray, marks: Values) -> dict[Value, int]:
-    counts = {mark: int(_is_mark(values, mark).sum()) for mark in marks}
-    return {mark: count for mark, count in counts.items() if count}
-
-
-def _style(values: pa.ChunkedArray, marks: Values) -> str:
-    if not is_text(values.type):
-        return "repr"
-    texts = set(pc.unique(values.drop_null()).to_pylist()) - {str(mark) for mark in marks}
-    return find_style(text for text in texts if is_number(text)) or "repr"
-
-
-def _store(numbers: Floats, missing: npt.NDArray[np.bool_], kind: pa.DataType, style: str) -> pa.Array:
-    """Numbers as an Arrow array of type `kind`."""
-    if is_text(kind):
-        distinct, inverse = np.unique(numbers, return_inverse=True)
-        texts = [write(value, style) for value in distinct.tolist()]
-        return pa.array(texts, kind).take(pa.array(inverse, mask=missing))
-    if pa.types.is_floating(kind):
-        return pa.array(numbers, mask=missing).cast(kind, safe=False)
-    if pa.types.is_decimal(kind):
-        texts = [f"{value:.{max(kind.scale, 0)}f}" for value in numbers.tolist()]
-        return pa.array(texts, mask=missing).cast(kind)
-    return _whole(numbers, missing, kind)
-
-
-def _whole(numbers: Floats, missing: npt.NDArray[np.bool_], kind: pa.DataType) -> pa.Array:
-    if pa.types.is_integer(kind):
-        limits = np.iinfo(kind.to_pandas_dtype())
-        top = np.nextafter(float(limits.max), 0) if limits.bits == 64 else limits.max
-        numbers = np.clip(numbers, limits.min, top)
-    whole = np.rint(numbers).astype(np.uint64 if pa.types.is_uint64(kind) else np.int64)
-    array = pa.array(whole, mask=missing)
-    return array.cast(pa.int32()).cast(kind) if pa.types.is_time32(kind) else array.cast(kind)

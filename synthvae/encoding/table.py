@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Self
@@ -14,19 +14,21 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
 from scipy.special import ndtri
 
+from synthvae.conform import arrow_schema, categories
+from synthvae.encoding.binned import BinnedEncoding
 from synthvae.encoding.categorical import CategoricalEncoding
 from synthvae.encoding.identifier import IdEncoding
 from synthvae.encoding.layout import Layout
 from synthvae.encoding.links import find_links
 from synthvae.encoding.numeric import NumericEncoding
 from synthvae.encoding.order import ROWS_LOOKED_AT, chain
-from synthvae.encoding.target import TargetEncoding
+from synthvae.encoding.target import MAX_NUMBER_CLASSES, TargetEncoding
 from synthvae.encoding.temporal import TemporalEncoding
 from synthvae.errors import ConfigurationError, listing
 from synthvae.schema import NUMERIC, TEMPORAL, Column, Schema
 
 ColumnEncoding = Annotated[
-    CategoricalEncoding | NumericEncoding | TemporalEncoding | IdEncoding, Field(discriminator="kind")
+    CategoricalEncoding | NumericEncoding | BinnedEncoding | TemporalEncoding | IdEncoding, Field(discriminator="kind")
 ]
 
 Order = str | Sequence[str]
@@ -99,8 +101,36 @@ class TableEncoding(BaseModel):
             names=tuple(table.column_names),
             columns=_link({name: columns[name] for name in names}, table),
             target=condition,
-            arrow=base64.b64encode(table.schema.serialize().to_pybytes()).decode(),
+            arrow=_serialised(table.schema),
         )
+
+    @classmethod
+    def declare(cls, schema: Schema, target: str | None, order: Order = "table") -> Self:
+        """The encodings of the tables of a schema, whatever they hold: no table is looked at.
+
+        Args:
+            schema: Says categories, bounds and bins.
+            target: The column to condition on.
+            order: In which order columns are modelled: as in the "table" (so means "auto"), or named.
+        """
+        condition = None if target is None else _declare_target(schema[target])
+        modelled = [c for c in schema.columns if not (condition and condition.classes and c.name == target)]
+        columns = {column.name: _declare(column) for column in modelled}
+        names = list(columns) if order in ("auto", "table") else _named(columns, order)
+        names = sorted(names, key=lambda name: name != target)
+        return cls(
+            names=tuple(schema.names),
+            columns={name: columns[name] for name in names},
+            target=condition,
+            arrow=_serialised(arrow_schema(schema)),
+        )
+
+    def counted(self, rows: npt.NDArray[np.float64]) -> Self:
+        """The same encodings, the conditions having so many rows (conditions,)."""
+        if self.target is None:
+            return self
+        counts = tuple(int(count) for count in rows.tolist())
+        return self.model_copy(update={"target": self.target.model_copy(update={"counts": counts})})
 
     @cached_property
     def arrow_schema(self) -> pa.Schema:
@@ -183,6 +213,8 @@ class TableEncoding(BaseModel):
                 arrays.append(self._decode_target(codes.labels, kind))
             elif isinstance(encoding, NumericEncoding):
                 arrays.append(encoding.written(numbers[name], states[name], kind))
+            elif isinstance(encoding, BinnedEncoding):
+                arrays.append(encoding.decode(states[name], kind, rng))
             elif isinstance(encoding, TemporalEncoding):
                 arrays.append(encoding.decode(states[name], kind, rng, scores.get(name)))
             elif isinstance(encoding, IdEncoding):
@@ -194,6 +226,28 @@ class TableEncoding(BaseModel):
     def _decode_target(self, labels: npt.NDArray[np.int64], kind: pa.DataType) -> pa.Array:
         assert self.target is not None
         return self.target.decode(labels, kind)
+
+
+def _serialised(schema: pa.Schema) -> str:
+    return base64.b64encode(schema.serialize().to_pybytes()).decode()
+
+
+def _declare(column: Column) -> ColumnEncoding:
+    if column.kind in TEMPORAL:
+        return TemporalEncoding.declare(column)
+    if column.kind in NUMERIC:
+        return BinnedEncoding.declare(column)
+    if column.kind == "id":
+        return IdEncoding(name=column.name, pattern="sequence", missing=False)
+    return CategoricalEncoding.declare(column, categories(column))
+
+
+def _declare_target(column: Column) -> TargetEncoding:
+    if column.kind == "integer" and column.bounds is not None and column.bins is None:
+        whole = range(int(column.bounds[0]), int(column.bounds[1]) + 1)  # type: ignore[arg-type]
+        if len(whole) <= MAX_NUMBER_CLASSES:
+            return TargetEncoding.declare(column, tuple(whole))
+    return TargetEncoding.declare(column, None if column.kind in NUMERIC else categories(column))
 
 
 def _learn(column: Column, values: pa.ChunkedArray) -> ColumnEncoding:
@@ -214,6 +268,11 @@ def _ordered(columns: Mapping[str, ColumnEncoding], table: pa.Table, order: Orde
         rows = np.unique(np.linspace(0, table.num_rows - 1, ROWS_LOOKED_AT).astype(np.int64))
         looked_at = table.take(rows)
         return chain({name: _coarse(encoding, name, looked_at.column(name)) for name, encoding in columns.items()})
+    return _named(columns, order)
+
+
+def _named(columns: Collection[str], order: Order) -> list[str]:
+    """The order, which names each column once."""
     if isinstance(order, str) or sorted(order) != sorted(columns):
         given = repr(order) if isinstance(order, str) else listing(order)
         raise ConfigurationError(

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict
 
 from synthvae.columns import split_marks
+from synthvae.encoding.binned import BinnedEncoding
 from synthvae.encoding.categorical import CategoricalEncoding
 from synthvae.errors import RequestError, TableError, listing
 from synthvae.inference import finite_numbers
@@ -64,6 +65,15 @@ class TargetEncoding(BaseModel):
             target = cls._learn_bins(column, values)
         labels = target.encode(values)
         return target.model_copy(update={"counts": tuple(np.bincount(labels, minlength=target.levels).tolist())})
+
+    @classmethod
+    def declare(cls, column: Column, categories: Values | None) -> Self:
+        """The classes of a declared column, or the bins of a number; how many rows each has is not known."""
+        if categories is not None:
+            classes = CategoricalEncoding(values=categories, missing=False)
+            return cls(name=column.name, classes=classes, counts=(1,) * len(categories))
+        edges = BinnedEncoding.declare(column).edges[1:-1]
+        return cls(name=column.name, edges=edges, counts=(1,) * (len(edges) + 1))
 
     @classmethod
     def _learn_classes(cls, column: Column, values: pa.ChunkedArray, min_class_rows: int) -> Self:

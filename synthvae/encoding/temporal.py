@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+import datetime as dt
+from typing import Any, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from synthvae.columns import is_text, temporal_type
+from synthvae.encoding.binned import BinnedEncoding
 from synthvae.encoding.numeric import NumericEncoding
 from synthvae.errors import TableError
 from synthvae.schema import Column
@@ -33,7 +35,7 @@ class TemporalEncoding(BaseModel):
     origin: int
     last: int
     step: int
-    steps: NumericEncoding
+    steps: NumericEncoding | BinnedEncoding = Field(discriminator="kind")
 
     @classmethod
     def learn(cls, column: Column, values: pa.ChunkedArray) -> Self:
@@ -54,6 +56,19 @@ class TemporalEncoding(BaseModel):
         number = Column(name=column.name, kind="integer", nullable=True)
         return self.model_copy(update={"steps": NumericEncoding.learn(number, self._count(ticks))})
 
+    @classmethod
+    def declare(cls, column: Column) -> Self:
+        """The days, or seconds, between the bounds of a declared column, in bins."""
+        assert column.bounds is not None
+        kind = pa.date32() if column.kind == "date" else pa.timestamp("s")
+        low, high = (
+            pa.array(_naive(column.bounds)).cast(kind, safe=False).cast(_width(kind)).cast(pa.int64()).to_pylist()
+        )
+        step = 1 if column.kind == "date" else 1_000_000  # of the days or microseconds in which they are handed back
+        number = Column(name=column.name, kind="integer", nullable=column.nullable, bounds=(0, high - low))
+        steps = BinnedEncoding.declare(number)
+        return cls(column=column, origin=low * step, last=high * step, step=step, steps=steps)
+
     def _count(self, ticks: pa.ChunkedArray) -> pa.ChunkedArray:
         numbers = ticks.fill_null(self.origin).to_numpy()
         missing = ticks.is_null().to_numpy()
@@ -67,7 +82,7 @@ class TemporalEncoding(BaseModel):
     @property
     def valued(self) -> bool:
         """Whether moments have scores."""
-        return self.steps.valued
+        return isinstance(self.steps, NumericEncoding) and self.steps.valued
 
     @property
     def levels(self) -> int:
@@ -82,6 +97,7 @@ class TemporalEncoding(BaseModel):
         self, values: pa.ChunkedArray, states: npt.NDArray[np.int64], rng: np.random.Generator | None
     ) -> npt.NDArray[np.float32]:
         """Return the normal scores (rows,) of the numbers of steps; NaN where there is none."""
+        assert isinstance(self.steps, NumericEncoding)
         return self.steps.scores(self._count(_ticks(self.column, values)), states, rng)
 
     def decode(
@@ -92,7 +108,8 @@ class TemporalEncoding(BaseModel):
         scores: npt.NDArray[np.float32] | None = None,
     ) -> pa.Array:
         """Return the moments of these states and scores as an Arrow array of type `kind`."""
-        counts = self.steps.decode(states, pa.int64(), rng, scores)
+        extra = (scores,) if isinstance(self.steps, NumericEncoding) else ()
+        counts = self.steps.decode(states, pa.int64(), rng, *extra)
         missing = counts.is_null().to_numpy(zero_copy_only=False)
         ticks = counts.fill_null(0).to_numpy() * self.step + self.origin
         ticks = np.minimum(ticks, self.last)
@@ -100,6 +117,12 @@ class TemporalEncoding(BaseModel):
         width = _width(moments)
         array = pa.array(ticks, mask=missing).cast(width).cast(moments)
         return array.cast(kind) if is_text(kind) else array
+
+
+def _naive(bounds: tuple[Any, ...]) -> list[dt.datetime]:
+    """Bounds as datetimes without a zone."""
+    moments = [b if isinstance(b, dt.datetime) else dt.datetime.combine(b, dt.time.min) for b in bounds]
+    return [b if b.tzinfo is None else b.astimezone(dt.UTC).replace(tzinfo=None) for b in moments]
 
 
 def _ticks(column: Column, values: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -26,10 +26,12 @@ class DigitEmbedding(nn.Module):
 
     def forward(self, digits: Tensor) -> Tensor:
         """Return the vectors (J, B, width) of `digits` (B, J)."""
-        unknown = len(self.weight)
         table = torch.cat([self.weight, torch.zeros_like(self.weight[:1])])
-        rows = torch.where(digits.T >= 0, digits.T.long() + self.offsets[:, None], unknown)
-        return nn.functional.embedding(rows, table)
+        return nn.functional.embedding(self.places(digits), table)
+
+    def places(self, digits: Tensor) -> Tensor:
+        """Return which vectors (J, B) `digits` (B, J) have; the one after the last is that of the unknown."""
+        return torch.where(digits.T >= 0, digits.T.long() + self.offsets[:, None], len(self.weight))
 
     def rows_of(self, digit: int, size: int) -> Tensor:
         """The vectors (size, width) of one digit's levels."""
@@ -64,9 +66,14 @@ class FineTables(nn.Module):
         """Return `logits` (J, B, K) with what the coarser of `digits` (B, J) say added; an unknown one says nothing."""
         if not self.place:
             return logits
-        known = digits.T.index_select(0, self.coarse).long()  # (F, B)
-        said = nn.functional.embedding(known.clamp_min(0) + self.starts, self.weight.flatten(0, 1))
-        return logits.index_add(0, self.fine, said * (known >= 0)[..., None])
+        known, places = self.places(digits)
+        said = nn.functional.embedding(places, self.weight.flatten(0, 1))
+        return logits.index_add(0, self.fine, said * known[..., None])
+
+    def places(self, digits: Tensor) -> tuple[Tensor, Tensor]:
+        """Return where the coarser of `digits` (B, J) are known (F, B), and which logits they then have."""
+        coarse = digits.T.index_select(0, self.coarse).long()
+        return coarse >= 0, coarse.clamp_min(0) + self.starts
 
     def one(self, digit: int, digits: Tensor) -> Tensor | None:
         """Return what the coarser of the drawn `digits` (J, B) says on `digit`: logits (B, K), None without one."""

@@ -44,7 +44,7 @@ def _numeric(encoding: TableEncoding, name: str) -> NumericEncoding | None:
     """The numeric part of a column's encoding, if it has one."""
     column = encoding.columns.get(name)
     if isinstance(column, TemporalEncoding):
-        return column.steps
+        return column.steps if isinstance(column.steps, NumericEncoding) else None
     return column if isinstance(column, NumericEncoding) else None
 
 

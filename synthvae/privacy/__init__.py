@@ -1,0 +1,10 @@
+"""Differential privacy: a budget, what is bought with it, and the ledger of both.
+
+Nothing that depends on private rows leaves this room without noise and an entry in the ledger; what is made of it
+afterwards costs nothing more.
+"""
+
+from synthvae.privacy.budget import PrivacyBudget
+from synthvae.privacy.ledger import Event, Ledger
+
+__all__ = ["Event", "Ledger", "PrivacyBudget"]

@@ -1,0 +1,181 @@
+"""Learning a table under a budget: what is bought, in which order, and what is made of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from synthvae.descent import History, Progress, load
+from synthvae.encoding import Codes, TableEncoding
+from synthvae.errors import PrivacyError
+from synthvae.model import CVAE
+from synthvae.privacy import estimates
+from synthvae.privacy.dpsgd import MICRO_BATCH, PrivateDescent, Settings
+from synthvae.privacy.ledger import Event, Ledger, calibrated
+from synthvae.privacy.releases import Counts, Curator
+
+Floats = npt.NDArray[np.float64]
+
+CLASS_SHARE = 0.02  # of what tables cost, for the counts of the classes
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a budget is spent; all public.
+
+    Args:
+        tables_share: The share of epsilon for counts and tables; the rest is for gradients.
+        descent: How gradients are followed.
+    """
+
+    tables_share: float = 0.5
+    descent: Settings = field(default_factory=Settings)
+
+
+@dataclass(frozen=True)
+class Bought:
+    """What is known of the rows, all of it noisy.
+
+    Args:
+        totals: Rows of each class (C,), at least 1.
+        states: For each column, the frequencies (C, levels) of its states within classes.
+        ledger: What it cost.
+        history: How training went.
+    """
+
+    totals: Floats
+    states: dict[str, Floats]
+    ledger: Ledger
+    history: History
+
+
+def learn(
+    model: CVAE,
+    encoding: TableEncoding,
+    codes: Codes,
+    units: Counts | None,
+    ledger: Ledger,
+    *,
+    plan: Plan,
+    seed: int,
+    progress: Progress | None = None,
+) -> Bought:
+    """Fit `model` to private rows in place; return what else is known of them, and what all cost.
+
+    Half the budget or so buys tables of each column within each class, from which the model starts and to which its
+    marginals are matched in the end; the rest buys gradients.
+
+    Raises:
+        PrivacyError: The budget does not suffice, or delta is too large for so few rows.
+    """
+    layout = encoding.layout
+    names = [name for name in layout.names if layout.digits[layout.names.index(name)]]
+    curator = Curator(_cells(encoding, codes, names), codes.digits, codes.labels, units, ledger)
+    totals, states = _buy_tables(curator, encoding, names, plan)
+    if names:
+        model.decoder.start_from(estimates.start(layout, states, totals))
+    history = _descend(model, curator, int(totals.sum()), plan, seed=seed, progress=progress)
+    bought = Bought(totals, states, curator.ledger, history)
+    match(model, encoding, bought, seed)
+    return bought
+
+
+def _cells(encoding: TableEncoding, codes: Codes, names: list[str]) -> Counts:
+    """The cells (rows, 1 + columns) of the tables: the class, then the state of each column within it."""
+    layout = encoding.layout
+    states = dict(zip(layout.names, layout.join(codes.digits), strict=True))
+    levels = dict(zip(layout.names, layout.levels, strict=True))
+    cells = [codes.labels, *(codes.labels * levels[name] + states[name] for name in names)]
+    return np.stack(cells, 1).astype(np.int64)
+
+
+def events(plan: Plan, ledger: Ledger, columns: int) -> tuple[Event, Event | None]:
+    """What counts of classes and tables of columns cost: the plan's share of epsilon."""
+    rows = float(ledger.budget.rows_per_unit if ledger.budget.unit else 1)
+
+    def both(noise: float) -> list[Event]:
+        share = CLASS_SHARE if columns else 1.0
+        classes = Event(
+            name="rows of each class",
+            mechanism="discrete Gaussian",
+            noise_multiplier=noise / share**0.5,
+            sensitivity=rows,
+            bought="shares of the classes",
+        )
+        tables = Event(
+            name="one column within classes",
+            mechanism="discrete Gaussian",
+            noise_multiplier=noise * (max(columns, 1) / (1 - CLASS_SHARE)) ** 0.5,
+            sensitivity=rows,
+            times=max(columns, 1),
+            bought="where the model starts, and the marginals it is matched to",
+        )
+        return [classes, tables] if columns else [classes]
+
+    noise = calibrated(both, plan.tables_share * ledger.budget.epsilon, ledger.budget.delta)
+    found = both(noise)
+    return found[0], found[1] if columns else None
+
+
+def _buy_tables(
+    curator: Curator, encoding: TableEncoding, names: list[str], plan: Plan
+) -> tuple[Floats, dict[str, Floats]]:
+    conditions, layout = encoding.conditions, encoding.layout
+    of_classes, of_tables = events(plan, curator.ledger, len(names))
+    (counts,) = curator.counts(of_classes, slice(0, 1), [conditions])
+    totals = np.maximum(counts, 1).astype(float)
+    if curator.ledger.budget.delta >= 1 / totals.sum():
+        raise PrivacyError(
+            f"delta must be less than one over the number of rows (about {totals.sum():,.0f}), however, it is "
+            f"{curator.ledger.budget.delta:g}: promise a smaller one"
+        )
+    if of_tables is None:
+        return totals, {}
+    levels = dict(zip(layout.names, layout.levels, strict=True))
+    noisy = curator.counts(of_tables, slice(1, None), [conditions * levels[name] for name in names])
+    tables = [table.reshape(conditions, -1).astype(float) for table in noisy]
+    return totals, {name: estimates.frequencies(table, totals) for name, table in zip(names, tables, strict=True)}
+
+
+def gradient_event(plan: Plan, ledger: Ledger, rows: int) -> Event:
+    """What gradients may cost: all that is left."""
+    settings, budget = plan.descent, ledger.budget
+
+    def event(noise: float) -> Event:
+        return Event(
+            name="gradients",
+            mechanism="Poisson-sampled Gaussian",
+            noise_multiplier=noise,
+            sensitivity=settings.clip,
+            sampling_rate=min(settings.batch / rows, 1.0),
+            times=settings.steps,
+            bought="how columns depend on each other",
+        )
+
+    return event(calibrated(lambda noise: [*ledger.events, event(noise)], budget.epsilon, budget.delta))
+
+
+def _descend(model: CVAE, curator: Curator, rows: int, plan: Plan, *, seed: int, progress: Progress | None) -> History:
+    event = gradient_event(plan, curator.ledger, rows)
+    batches = curator.batches(event, MICRO_BATCH)
+    if model.config.decoder == "autoregressive":
+        with torch.no_grad():
+            model.decoder.start.weight.zero_()
+    run = PrivateDescent(model, batches, event, plan.descent, rows=rows, rows_per_unit=curator.rows_per_unit, seed=seed)
+    run.go(progress)
+    load(run.parameters, run.average)
+    model.eval()
+    run.history.best_step = event.times
+    return run.history
+
+
+def match(model: CVAE, encoding: TableEncoding, bought: Bought, seed: int) -> None:
+    """Move the model's marginals to those bought."""
+    if not bought.states:
+        return
+    frequencies = torch.from_numpy(estimates.of_digits(encoding.layout, bought.states)).float()
+    labels = torch.from_numpy(np.repeat(np.arange(len(bought.totals)), bought.totals.astype(np.int64)))
+    model.match_marginals(frequencies, labels, torch.Generator().manual_seed(seed))

@@ -1,0 +1,146 @@
+"""What was done to private rows, and what that costs: two things kept apart."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from synthvae.errors import PrivacyError
+from synthvae.privacy.budget import PrivacyBudget
+
+ACCOUNTANT = "PLD (dp-accounting)"
+ADJACENCY = "add or remove one unit"
+GRID = 1e-4  # of privacy losses; rounded up, so that what is reported is an upper bound
+TOLERANCE = 1e-3  # relative, of a noise multiplier that is looked for
+MOST_NOISE = 1e6
+
+Mechanism = Literal["discrete Gaussian", "Poisson-sampled Gaussian"]
+
+
+class Event(BaseModel):
+    """One thing that was done to the rows.
+
+    Args:
+        name: What was released.
+        mechanism: How noise was added.
+        noise_multiplier: Standard deviation of the noise over the L2 sensitivity.
+        sensitivity: How far one unit moves what is released, in L2: rows of a count, the clipping norm of a gradient.
+        sampling_rate: The chance of each unit to take part.
+        times: How often it was done.
+        bought: What for.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    mechanism: Mechanism
+    noise_multiplier: float = Field(gt=0)
+    sensitivity: float = Field(gt=0)
+    sampling_rate: float = Field(default=1.0, gt=0, le=1)
+    times: int = Field(default=1, ge=1)
+    bought: str = ""
+
+
+class Ledger(BaseModel):
+    """A budget and all that was spent of it.
+
+    Args:
+        budget: The promise.
+        events: What was done, in order.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    budget: PrivacyBudget
+    events: tuple[Event, ...] = ()
+
+    @property
+    def epsilon(self) -> float:
+        """The epsilon of all events together, at the budget's delta."""
+        return spent(self.events, self.budget.delta)
+
+    @property
+    def delta(self) -> float:
+        """The delta at which epsilon is stated."""
+        return self.budget.delta
+
+    def record(self, event: Event) -> Self:
+        """Return the ledger with one event more.
+
+        Raises:
+            PrivacyError: The budget does not suffice.
+        """
+        ledger = self.model_copy(update={"events": (*self.events, event)})
+        if ledger.epsilon > self.budget.epsilon:
+            raise PrivacyError(
+                f"what is spent must stay within epsilon {self.budget.epsilon:g}, however, {event.name!r} would "
+                f"make it {ledger.epsilon:.4f}: grant a larger budget"
+            )
+        return ledger
+
+    def statement(self) -> dict[str, Any]:
+        """What is promised and what was spent, in words and numbers, for people."""
+        unit = "one row" if self.budget.unit is None else f"the rows of one {self.budget.unit}"
+        kept = "" if self.budget.unit is None else f", at most {self.budget.rows_per_unit} used"
+        return {
+            "epsilon": round(self.epsilon, 4),
+            "delta": self.delta,
+            "budget": self.budget.epsilon,
+            "unit": unit + kept,
+            "adjacency": ADJACENCY,
+            "accountant": ACCOUNTANT,
+            "events": [_line(event) for event in self.events],
+        }
+
+
+def _line(event: Event) -> str:
+    often = "" if event.times == 1 else f" x {event.times:,}"
+    rate = "" if event.sampling_rate == 1 else f", sampling rate {event.sampling_rate:.4g}"
+    return (
+        f"{event.name}{often}: {event.mechanism}, noise multiplier {event.noise_multiplier:.4g}{rate} ({event.bought})"
+    )
+
+
+def spent(events: Sequence[Event], delta: float) -> float:
+    """Return the epsilon of some events together, an upper bound.
+
+    Source: Koskela, Jälkö, Honkela 2020, https://arxiv.org/abs/1906.03049, and Doroshenko et al. 2022, Connect the
+    dots, https://arxiv.org/abs/2207.04380: privacy loss distributions, as dp-accounting composes them.
+    """
+    distributions = [_loss_distribution(event) for event in events]
+    if not distributions:
+        return 0.0
+    return float(functools.reduce(lambda a, b: a.compose(b), distributions).get_epsilon_for_delta(delta))
+
+
+@functools.lru_cache(maxsize=256)
+def _loss_distribution(event: Event) -> Any:
+    from dp_accounting.pld import privacy_loss_distribution as losses
+
+    if event.mechanism == "discrete Gaussian":
+        scale, shift = event.noise_multiplier * event.sensitivity, round(event.sensitivity)
+        one = losses.from_discrete_gaussian_mechanism(scale, shift, value_discretization_interval=GRID)
+    else:
+        one = losses.from_gaussian_mechanism(
+            event.noise_multiplier, sampling_prob=event.sampling_rate, value_discretization_interval=GRID
+        )
+    return one.self_compose(event.times)
+
+
+def calibrated(events: Callable[[float], Sequence[Event]], epsilon: float, delta: float) -> float:
+    """Return the least noise multiplier, up to a tolerance, with which `events` of it cost at most `epsilon`."""
+    low, high = 1e-2, 1.0
+    while spent(events(high), delta) > epsilon:
+        low, high = high, 2 * high
+        if high > MOST_NOISE:
+            raise PrivacyError(
+                f"a budget must buy something, however, epsilon {epsilon:g} would need noise of more than "
+                f"{MOST_NOISE:g} times the sensitivity: grant a larger one"
+            )
+    while high / low > 1 + TOLERANCE:
+        middle = (low * high) ** 0.5
+        low, high = (middle, high) if spent(events(middle), delta) > epsilon else (low, middle)
+    return high
