@@ -6,13 +6,19 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from synthvae.privacy import PrivacyBudget
     from synthvae.schema import Column, Schema
     from synthvae.synthesizer import Synthesizer
 
 __version__ = "0.1.0"
-__all__ = ["Column", "Schema", "Synthesizer", "__version__"]
+__all__ = ["Column", "PrivacyBudget", "Schema", "Synthesizer", "__version__"]
 
-_HOMES = {"Column": "synthvae.schema", "Schema": "synthvae.schema", "Synthesizer": "synthvae.synthesizer"}
+_HOMES = {
+    "Column": "synthvae.schema",
+    "PrivacyBudget": "synthvae.privacy",
+    "Schema": "synthvae.schema",
+    "Synthesizer": "synthvae.synthesizer",
+}
 
 
 def __getattr__(name: str) -> Any:

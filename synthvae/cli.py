@@ -11,7 +11,7 @@ import os
 import sys
 import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, ParamSpec
 
@@ -21,6 +21,8 @@ from synthvae import __version__
 from synthvae.errors import ConfigurationError, SchemaError, SynthvaeError
 
 P = ParamSpec("P")
+
+NOT_PRIVATE = "none: rows of training may be reflected in the rows made"
 
 app = typer.Typer(
     help="Learn a table with a conditional VAE; write synthetic rows of each class.",
@@ -114,18 +116,23 @@ def demo(
 def schema(
     table: Table,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Write here instead of to stdout.")] = None,
+    declare: Annotated[
+        bool, typer.Option("--declare", help="Write down the categories that occur, as a private fit needs them.")
+    ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file.")] = False,
     encoding: Encoding = "utf-8",
     debug: Debug = False,
 ) -> None:
     """Draft the schema of a table, for a person to review."""
     del debug
-    from synthvae import tables
+    from synthvae import inference, tables
     from synthvae.schema import Schema
 
     if out is not None and out.exists() and not overwrite:
         raise SchemaError(f"a reviewed schema must not be lost, however, {out} is there: pass --overwrite")
-    text = Schema.infer(tables.read(table, encoding=encoding)).to_yaml(out)
+    read = tables.read(table, encoding=encoding)
+    draft = Schema.infer(read)
+    text = (inference.declare_categories(draft, read) if declare else draft).to_yaml(out)
     if out is None:
         typer.echo(text, nl=False)
 
@@ -138,6 +145,14 @@ def fit(
     target: Annotated[str | None, typer.Option(help="Column whose classes rows are made for.")] = None,
     schema_file: Annotated[Path | None, typer.Option("--schema", help="A reviewed schema (YAML).")] = None,
     config: Annotated[Path | None, typer.Option(help="Parameters of `Synthesizer` (YAML).")] = None,
+    epsilon: Annotated[
+        float | None, typer.Option(help="Differential privacy: the largest epsilon. Needs --delta and --schema.")
+    ] = None,
+    delta: Annotated[float | None, typer.Option(help="The largest delta, less than 1 / rows.")] = None,
+    unit: Annotated[str | None, typer.Option(help="Column that says whose row it is; else each row is a unit.")] = None,
+    plan: Annotated[
+        int | None, typer.Option(metavar="ROWS", help="Only say how the budget would be spent on about so many rows.")
+    ] = None,
     seed: Seed = None,
     encoding: Encoding = "utf-8",
     as_json: Json = False,
@@ -149,12 +164,18 @@ def fit(
     from synthvae import Synthesizer, artifact, tables
 
     artifact.check_place(out)
-    given = {"target": target, "schema": schema_file, "random_state": seed}
+    budget = {"epsilon": epsilon, "delta": delta, "unit": unit}
+    privacy = {name: value for name, value in budget.items() if value is not None} or None
+    given = {"target": target, "schema": schema_file, "privacy": privacy, "random_state": seed}
     parameters = {**_read_config(config), **{name: value for name, value in given.items() if value is not None}}
+    synthesizer = Synthesizer(**{"verbose": not quiet, **parameters})
+    if plan is not None:
+        _print(synthesizer.plan(plan).statement(), as_json=as_json)
+        return
     read = tables.read(table, encoding=encoding)
-    synthesizer = Synthesizer(**{"verbose": not quiet, **parameters}).fit(read)
-    synthesizer.save(out)
-    _print({"model": str(out), "rows": read.num_rows, **_describe(synthesizer)}, as_json=as_json)
+    synthesizer.fit(read).save(out)
+    rows = {} if synthesizer.ledger_ else {"rows": read.num_rows}  # of private ones the number is private, too
+    _print({"model": str(out), **rows, **_describe(synthesizer)}, as_json=as_json)
     if synthesizer.history_.stopped == "interrupted":
         raise typer.Exit(130)
 
@@ -255,13 +276,14 @@ def _describe(synthesizer: Any) -> dict[str, Any]:
         facts["classes" if target.classes else "quantile_bins"] = dict(
             zip(map(str, target.labels), target.counts, strict=True)
         )
+    ledger = synthesizer.ledger_
     return {
         **facts,
         "parameters": sum(p.numel() for p in synthesizer.model_.parameters()),
         "steps": history.best_step,
         "training": history.stopped,
         "held_out_elbo_nats": None if history.held_out_elbo is None else round(history.held_out_elbo, 3),
-        "privacy": "none: rows of training may be reflected in the rows made",
+        "privacy": NOT_PRIVATE if ledger is None else ledger.statement(),
     }
 
 
@@ -269,10 +291,22 @@ def _print(facts: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(facts, default=str))
         return
+    for line in _lines(facts):
+        typer.echo(line)
+
+
+def _lines(facts: dict[str, Any], indent: str = "") -> Iterator[str]:
+    """Facts, one a line; those of facts and lists of them below, further in."""
     for name, value in facts.items():
-        text = ", ".join(f"{k}: {v}" for k, v in value.items()) if isinstance(value, dict) else value
-        if value is not None:
-            typer.echo(f"{name.replace('_', ' ')}: {text}")
+        title = f"{indent}{name.replace('_', ' ')}:"
+        if isinstance(value, dict) and any(isinstance(part, list) for part in value.values()):
+            yield title
+            yield from _lines(value, indent + "  ")
+        elif isinstance(value, list):
+            yield title
+            yield from (f"{indent}  - {part}" for part in value)
+        elif value is not None:
+            yield f"{title} {', '.join(f'{k}: {v}' for k, v in value.items()) if isinstance(value, dict) else value}"
 
 
 if __name__ == "__main__":

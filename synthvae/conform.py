@@ -1,29 +1,41 @@
 """Every value of a private table is made to obey its schema, row by row.
 
 A check would be an error that one row can cause, and so tell of that row. Here each value becomes one that the schema
-allows, whatever the values of other rows; only names of columns, which are public, can be wrong.
+allows, whatever the values of other rows; only names of columns, which are public, can be wrong. Nor may the type that
+a column has matter, as far as that can be: one text among numbers makes texts of them all.
 """
 
 from __future__ import annotations
 
+import datetime as dt
+import math
+from collections.abc import Iterator
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from synthvae.columns import is_text, to_double
+from synthvae.columns import LARGEST_EXACT, is_text, to_double
 from synthvae.errors import PrivacyError, listing
 from synthvae.schema import NUMERIC, TEMPORAL, Column, Schema, Value
+
+Floats = npt.NDArray[np.float64]
+
+LARGEST = float(np.finfo(float).max)
+FINE = 2.0**51  # up to so many steps from 0 a double tells each from the next, also after a multiplication
+EPOCH = dt.datetime(1970, 1, 1)  # noqa: DTZ001 (moments are reckoned without a zone, or in UTC)
+SECOND, DAY = 1_000_000, 86_400_000_000  # in microseconds
+FAR = 2**62  # microseconds from the epoch: farther than any bound
+TICKS = {"D": DAY, "s": SECOND, "ms": 1000, "us": 1, "ns": 0}  # nanoseconds are cut off
 
 
 def refuse_undeclared(schema: Schema) -> None:
     """Refuse a schema that leaves to the rows what they would then tell.
 
     Raises:
-        PrivacyError: It was inferred, or a column lacks categories or bounds.
+        PrivacyError: It was inferred, or a column lacks categories or bounds, or no value can obey them.
     """
     draft = "draft one with `synthvae schema TABLE --declare -o schema.yaml`, review it, and delete `inferred: true`"
     if schema.inferred:
@@ -33,6 +45,24 @@ def refuse_undeclared(schema: Schema) -> None:
             raise PrivacyError(f"column {column.name!r}: `categories` must be declared, however, they are not: {draft}")
         if column.kind in (*NUMERIC, *TEMPORAL) and column.bounds is None:
             raise PrivacyError(f"column {column.name!r}: `bounds` must be declared, however, they are not: {draft}")
+        for fact in _impossible(column):
+            raise PrivacyError(f"column {column.name!r}: {fact}")
+
+
+def _impossible(column: Column) -> Iterator[str]:
+    """Why no value, or not every value, can be made to obey a declared column."""
+    bounds: tuple[Any, ...] = column.bounds or ()
+    if not column.nullable and column.categories == ():
+        yield "there must be a category if no value may be missing, however, there is none: declare one"
+    if column.kind in NUMERIC and not all(abs(bound) <= LARGEST for bound in bounds):
+        yield f"`bounds` must be finite, however, they are {listing(bounds)}: declare what is possible"
+    elif column.kind == "integer" and any(abs(bound) > LARGEST_EXACT for bound in bounds):
+        yield f"`bounds` of whole numbers must lie within ±2**53, however, they are {listing(bounds)}: narrow them"
+    elif bounds:
+        low, high = limits(column) if column.kind in NUMERIC else moments(column)
+        if low > high:
+            shown = ", ".join(map(str, bounds))
+            yield f"`bounds` must have a value between them, however, [{shown}] has none: widen them"
 
 
 def refuse_other_columns(names: list[str], schema: Schema) -> None:
@@ -49,20 +79,33 @@ def refuse_other_columns(names: list[str], schema: Schema) -> None:
 
 
 def labelled(table: pa.Table, schema: Schema, target: str | None) -> pa.Table:
-    """Return the rows whose target the schema allows: the others count as not there."""
+    """Return the rows whose target is a value that the schema allows, no mark: the others count as not there."""
     if target is None:
         return table
     column = schema[target].model_copy(update={"nullable": True, "other": None})
-    return table.filter(_conform(column, table.column(target)).is_valid())
+    values = _plain(table.column(target))
+    kept = _conform(column, values).is_valid().to_numpy(zero_copy_only=False)
+    for mark in column.marks:
+        kept &= ~_is_mark(values, _parsed(values), mark)
+    return _without_views(table).filter(pa.array(kept))
+
+
+def _without_views(table: pa.Table) -> pa.Table:
+    """Views of texts as texts: Arrow cannot filter views yet."""
+    for place, field in enumerate(table.schema):
+        if pa.types.is_string_view(field.type):
+            table = table.set_column(place, field.name, table.column(place).cast(pa.large_string()))
+    return table
 
 
 def conform(table: pa.Table, schema: Schema) -> pa.Table:
     """Return the columns of `schema` with the types and values that it allows.
 
-    A number out of bounds becomes the nearest bound, one between steps is rounded. What is no allowed value becomes
-    `other` where that is declared, else missing where that is allowed, else the first category or the lower bound.
+    A number or moment out of bounds becomes the nearest bound, one between steps the nearest step or the one before.
+    What is no allowed value becomes `other` where that is declared, else missing where that is allowed, else the first
+    category or the lower bound. A column whose type holds no such values counts as missing throughout.
     """
-    columns = [_conform(column, table.column(column.name)) for column in schema.columns]
+    columns = [_conform(column, _plain(table.column(column.name))) for column in schema.columns]
     return pa.Table.from_arrays(columns, schema=arrow_schema(schema))
 
 
@@ -72,16 +115,18 @@ def arrow_schema(schema: Schema) -> pa.Schema:
 
 
 def arrow_type(column: Column) -> pa.DataType:
-    """The type of a declared column."""
+    """The type of a declared column; bounds with a zone give moments in UTC."""
     if column.kind == "datetime":
-        return pa.timestamp("us")
+        return pa.timestamp("us", "UTC" if any(_zone(bound) for bound in column.bounds or ()) else None)
     if column.kind == "date":
         return pa.date32()
     if column.kind == "id":
         return pa.int64()
     if column.kind in NUMERIC:
-        text = any(isinstance(mark, str) for mark in column.marks)
-        return pa.string() if text else pa.int64() if column.kind == "integer" else pa.float64()
+        if any(isinstance(mark, str) for mark in column.marks):
+            return pa.string()
+        whole = all(float(mark).is_integer() and abs(float(mark)) <= LARGEST_EXACT for mark in column.marks)
+        return pa.int64() if column.kind == "integer" and whole else pa.float64()
     return pa.array(categories(column)).type
 
 
@@ -90,9 +135,66 @@ def categories(column: Column) -> tuple[Value, ...]:
     return (False, True) if column.kind == "boolean" and column.categories is None else column.categories or ()
 
 
+def decimals_of(column: Column) -> int | None:
+    """Digits after the point of a declared column of numbers."""
+    return 0 if column.kind == "integer" else column.decimals
+
+
+def limits(column: Column) -> tuple[float, float]:
+    """The smallest and the largest number of a declared column that its decimals can write."""
+    assert column.bounds is not None
+    low, high = (np.float64(bound) for bound in column.bounds)  # type: ignore[arg-type]
+    decimals = decimals_of(column)
+    first, last = rounded(low, decimals), rounded(high, decimals)
+    first = first if first >= low else neighbour(first, decimals, 1)
+    last = last if last <= high else neighbour(last, decimals, -1)
+    return float(first), float(last)
+
+
+def rounded(numbers: Floats | np.float64, decimals: int | None) -> Floats:
+    """Numbers (...) with so many digits after the point; one too large to have them stays."""
+    if decimals is None:
+        return np.asarray(numbers)
+    with np.errstate(over="ignore"):
+        steps = numbers * 10.0**decimals
+    return np.where(_is_fine(steps, decimals), np.rint(steps) / 10.0**decimals, numbers) + 0.0  # no minus zero
+
+
+def neighbour(numbers: Floats, decimals: int | None, sign: int) -> Floats:
+    """The next number that can be written above (1) or below (-1) each of `numbers` (...), which can, too."""
+    next_double = np.nextafter(numbers, sign * np.inf)
+    if decimals is None:
+        return next_double
+    with np.errstate(over="ignore"):
+        fine = _is_fine(numbers * 10.0**decimals, decimals)
+    return np.where(fine, rounded(numbers + sign * 10.0**-decimals, decimals), next_double)
+
+
+def _is_fine(steps: Floats | np.float64, decimals: int) -> npt.NDArray[np.bool_]:
+    """Whether doubles tell numbers of so many steps (...) of the last digit from their neighbours."""
+    return np.asarray(np.abs(steps) < (FINE if decimals else LARGEST_EXACT))
+
+
+def moments(column: Column) -> tuple[int, int]:
+    """The first and the last moment of a declared column: days or seconds since 1970, in UTC if bounds have a zone."""
+    assert column.bounds is not None
+    low, high = column.bounds
+    if column.kind == "date":
+        first, last = _since(_day(low), DAY), _since(_day(high), DAY)
+    else:
+        first = -(-_since(_naive(low, dt.time.min), 1) // SECOND)
+        last = _since(_naive(high, dt.time.max), SECOND)  # a day ends at midnight
+    return first, last
+
+
+def fallback(column: Column) -> Value | None:
+    """What a value outside the declared categories counts as."""
+    return column.other if column.other is not None else None if column.nullable else categories(column)[0]
+
+
 def _conform(column: Column, values: pa.ChunkedArray) -> pa.Array:
-    if column.kind == "id":
-        return pa.nulls(len(values), pa.int64())
+    if column.kind == "id":  # fresh ones are made: which there are is not looked at
+        return pa.nulls(len(values), pa.int64()) if column.nullable else pa.array(np.zeros(len(values), np.int64))
     if column.kind in NUMERIC:
         return _numbers(column, values)
     if column.kind in TEMPORAL:
@@ -100,14 +202,36 @@ def _conform(column: Column, values: pa.ChunkedArray) -> pa.Array:
     return _categories(column, values)
 
 
+def _plain(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Values without dictionaries, texts as their bytes; nothing but gaps where the type is none that a value has."""
+    parts = [_plain_chunk(chunk) for chunk in values.chunks] or [pa.nulls(0)]
+    return pa.chunked_array(parts)
+
+
+def _plain_chunk(values: pa.Array) -> pa.Array:
+    kind = values.type
+    if pa.types.is_dictionary(kind):
+        return _plain_chunk(values.dictionary).take(values.indices)
+    if is_text(kind):
+        return values.cast(pa.large_binary())  # what is no UTF-8 is no error
+    simple = pa.types.is_boolean(kind) or pa.types.is_integer(kind) or pa.types.is_floating(kind)
+    return values if simple or pa.types.is_decimal(kind) or pa.types.is_temporal(kind) else pa.nulls(len(values))
+
+
+def _distinct(values: pa.ChunkedArray) -> tuple[list[Any], npt.NDArray[np.int64]]:
+    """The distinct values of a column, None among them, and which of these each row (rows,) holds."""
+    coded = values.combine_chunks().dictionary_encode(null_encoding="encode")
+    known = [v.decode(errors="replace") if isinstance(v, bytes) else v for v in coded.dictionary.to_pylist()]
+    return known, coded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+
+
 def _numbers(column: Column, values: pa.ChunkedArray) -> pa.Array:
-    kind, marks = arrow_type(column), column.marks
-    raw = values.cast(values.type.value_type) if pa.types.is_dictionary(values.type) else values
-    numbers = _parsed(raw)
-    marked = {mark: _equal(raw, numbers, mark) for mark in marks}
+    kind, numbers = arrow_type(column), _parsed(values)
+    marked = {mark: _is_mark(values, numbers, mark) for mark in column.marks}
     array = _allowed(column, numbers)
     if pa.types.is_string(kind):
-        texts = np.array([None if np.isnan(number) else repr(number) for number in array.tolist()], object)
+        suffix = ".0" if decimals_of(column) == 0 else ""
+        texts = np.array([None if math.isnan(n) else repr(n).removesuffix(suffix) for n in array.tolist()], object)
         for mark, here in marked.items():
             texts[here] = str(mark)
         return pa.array(texts, kind)
@@ -116,62 +240,113 @@ def _numbers(column: Column, values: pa.ChunkedArray) -> pa.Array:
     return pa.array(array, mask=np.isnan(array)).cast(kind)
 
 
-def _allowed(column: Column, numbers: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def _allowed(column: Column, numbers: Floats) -> Floats:
     """Numbers as the schema allows them; NaN is missing."""
-    assert column.bounds is not None
-    low, high = (float(bound) for bound in column.bounds)  # type: ignore[arg-type]
-    decimals = 0 if column.kind == "integer" else column.decimals
+    low, high = limits(column)
     numbers = np.where(np.isfinite(numbers), numbers, np.nan if column.nullable else low)
-    numbers = np.clip(numbers, low, high)
-    return numbers if decimals is None else np.clip(np.round(numbers, decimals), low, high)
+    return np.clip(rounded(np.clip(numbers, low, high), decimals_of(column)), low, high)
 
 
-def _parsed(values: pa.ChunkedArray) -> npt.NDArray[np.float64]:
+def _parsed(values: pa.ChunkedArray) -> Floats:
     """Values as numbers; NaN where they are none."""
-    if is_text(values.type):
-        parsed = pd.to_numeric(pd.Series(values.to_pylist(), dtype=object), errors="coerce")
-        return np.asarray(parsed, np.float64)
+    if pa.types.is_large_binary(values.type):
+        known, places = _distinct(values)
+        return np.array([_number(text) for text in known], np.float64)[places]
     numbers = to_double(values.cast(pa.int8()) if pa.types.is_boolean(values.type) else values)
     return np.full(len(values), np.nan) if numbers is None else numbers.to_numpy().astype(np.float64)
 
 
-def _equal(values: pa.ChunkedArray, numbers: npt.NDArray[np.float64], mark: Value) -> npt.NDArray[np.bool_]:
-    if not isinstance(mark, str):
-        return np.asarray(numbers == float(mark))
-    if not is_text(values.type):
-        return np.zeros(len(values), bool)
-    return np.asarray(pc.equal(values, pa.scalar(mark, values.type)).fill_null(pa.scalar(value=False)).to_numpy(), bool)
+def _number(text: str | None) -> float:
+    try:
+        return math.nan if text is None else float(text)
+    except ValueError:
+        return math.nan
+
+
+def _is_mark(values: pa.ChunkedArray, numbers: Floats, mark: Value) -> npt.NDArray[np.bool_]:
+    """Which values (rows,), whose numbers are known, are a mark: written like it, or the same number."""
+    if not pa.types.is_large_binary(values.type):
+        return np.asarray(numbers == (_number(mark) if isinstance(mark, str) else float(mark)))
+    known, places = _distinct(values)
+    hits = np.array([text == str(mark) for text in known], bool)[places]
+    return hits if isinstance(mark, str) else hits | (numbers == float(mark))
 
 
 def _categories(column: Column, values: pa.ChunkedArray) -> pa.Array:
-    known = categories(column)
-    missing = None if column.nullable else fallback(column)
-    by_text = {_text(value): value for value in known}
-    dictionary = pc.unique(values).to_pylist()
-    allowed = [missing if v is None else by_text.get(_text(v), fallback(column)) for v in dictionary]
-    places = pc.index_in(values, value_set=pc.unique(values), skip_nulls=False)
-    return pa.array(allowed, arrow_type(column)).take(places.combine_chunks())
+    readable = not pa.types.is_temporal(values.type)
+    known, places = _distinct(values if readable else pa.chunked_array([pa.nulls(len(values))]))
+    exact = {str(category): category for category in categories(column)}
+    loose = {_reckoned(category): category for category in reversed(categories(column))}
+    loose.pop(None, None)
+    missing, other = None if column.nullable else fallback(column), fallback(column)
+    nothing = [value is None or value != value for value in known]  # noqa: PLR0124 (not-a-number)
+    allowed = [exact.get(str(value), loose.get(_reckoned(value), other)) for value in known]
+    allowed = [missing if gap else value for gap, value in zip(nothing, allowed, strict=True)]
+    return pa.array(allowed, arrow_type(column)).take(pa.array(places))
 
 
-def fallback(column: Column) -> Value | None:
-    """What a value outside the declared categories counts as."""
-    return column.other if column.other is not None else None if column.nullable else categories(column)[0]
+def _reckoned(value: Any) -> Decimal | None:
+    """What a category says as a number, so that 1, 1.0, "1", "01", "true" and True are one; None: it says none."""
+    text = str(value).strip().casefold()
+    try:
+        number = Decimal({"true": "1", "false": "0"}.get(text, text))
+    except InvalidOperation:
+        return None
+    return number if number.is_finite() else None
 
 
 def _moments(column: Column, values: pa.ChunkedArray) -> pa.Array:
-    assert column.bounds is not None
-    low, high = (pd.Timestamp(bound).tz_localize(None) for bound in column.bounds)
-    known = values.to_pandas() if pa.types.is_temporal(values.type) else pd.Series(values.to_pylist(), dtype=object)
-    moments = pd.to_datetime(known, errors="coerce", utc=True, format="ISO8601").dt.tz_localize(None)
-    moments = (
-        moments.mask(moments < low, low).mask(moments > high, high).dt.floor("D" if column.kind == "date" else "s")
-    )
-    moments = moments if column.nullable else moments.fillna(low)
-    return pa.array(moments, pa.timestamp("us")).cast(arrow_type(column), safe=False)
+    low, high = moments(column)
+    ticks, known = _microseconds(values)
+    step = DAY if column.kind == "date" else SECOND
+    steps = np.where(known, np.clip(ticks // step, low, high), low)
+    missing = ~known & column.nullable
+    if column.kind == "date":
+        return pa.array(steps.astype(np.int32), mask=missing).cast(pa.date32())
+    return pa.array(steps * SECOND, mask=missing).cast(arrow_type(column))
 
 
-def _text(value: Any) -> str:
-    """A category as a text: 1, 1.0 and "1" are one."""
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    return str(value)
+def _microseconds(values: pa.ChunkedArray) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+    """Microseconds (rows,) since 1970, and whether (rows,) a value is a moment at all."""
+    kind = values.type
+    if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
+        unit = {"date32[day]": "D", "date64[ms]": "ms"}.get(str(kind)) or kind.unit
+        width = pa.int32() if unit == "D" else pa.int64()
+        ticks = values.cast(width).cast(pa.int64()).fill_null(0).to_numpy()
+        factor = TICKS[unit]
+        ticks = np.clip(ticks, -FAR // factor, FAR // factor) * factor if factor else ticks // 1000
+        return ticks, values.is_valid().to_numpy()
+    if pa.types.is_temporal(kind):
+        return np.zeros(len(values), np.int64), np.zeros(len(values), bool)
+    known, places = _distinct(values)
+    found = [_moment(value) for value in known]
+    array = np.array([0 if moment is None else moment for moment in found], np.int64)
+    return array[places], np.array([moment is not None for moment in found], bool)[places]
+
+
+def _moment(value: Any) -> int | None:
+    """Microseconds since 1970 of an ISO text, or of a number written like one: 20201231."""
+    try:
+        return _since(_naive(dt.datetime.fromisoformat(str(value).strip().removesuffix(".0")), dt.time.min), 1)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _since(moment: dt.datetime, step: int) -> int:
+    """Whole steps, of so many microseconds, since 1970."""
+    return (moment - EPOCH) // dt.timedelta(microseconds=step)
+
+
+def _day(bound: Any) -> dt.datetime:
+    day = bound.date() if isinstance(bound, dt.datetime) else bound
+    return dt.datetime.combine(day, dt.time.min)
+
+
+def _naive(bound: Any, time: dt.time) -> dt.datetime:
+    """A bound as a datetime without a zone, in UTC if it had one; `time` completes a date."""
+    moment = bound if isinstance(bound, dt.datetime) else dt.datetime.combine(bound, time)
+    return moment if moment.tzinfo is None else moment.astimezone(dt.UTC).replace(tzinfo=None)
+
+
+def _zone(bound: Any) -> dt.tzinfo | None:
+    return bound.tzinfo if isinstance(bound, dt.datetime) else None

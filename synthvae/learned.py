@@ -15,22 +15,21 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from synthvae import artifact, generation
-from synthvae.conform import conform, labelled, refuse_other_columns, refuse_undeclared
+from synthvae.conform import conform
 from synthvae.descent import History, Progress, Record
 from synthvae.encoding import Codes, Order, TableEncoding
-from synthvae.errors import ArtifactError, ConfigurationError, PrivacyError, RequestError, TableError, listing
+from synthvae.errors import ArtifactError, ConfigurationError, RequestError, TableError
 from synthvae.generation import Request
 from synthvae.model import CVAE, ModelConfig, Rows
-from synthvae.privacy import Ledger, PrivacyBudget
+from synthvae.privacy import Descending, Ledger
 from synthvae.schema import Schema, explain
 from synthvae.threads import one_thread
 from synthvae.training import TrainingConfig, train
 
 BOUND_DRAWS = 16  # draws of z for a bound on a likelihood
 BATCH_ROWS = 4096
-LATENT_ROWS, LATENT_STEPS, LATENT_RATE = 30_000, 300, 1e-3  # of rows drawn that encoder and z are learned from
 
-Config = TypeVar("Config", TrainingConfig, ModelConfig)
+Config = TypeVar("Config", TrainingConfig, ModelConfig, Descending)
 
 
 @dataclass(frozen=True)
@@ -75,48 +74,10 @@ class LearnedTable:
             raise TableError(f"a table must have at least 2 rows, however, it has {table.num_rows}: add rows")
         table = schema.check(table).select(table.column_names)  # rows come back in the table's own order
         encoding = TableEncoding.learn(table, schema, target, min_class_rows, order)
-        network = _build(encoding, model, seed).to(device)
+        network = build(encoding, model, seed).to(device)
         codes = encoding.encode(table, np.random.default_rng(seed))
         history = train(network, codes, training, seed, progress)
         return cls(schema, encoding, network, history)
-
-    @classmethod
-    def learn_privately(
-        cls,
-        table: pa.Table,
-        schema: Schema,
-        target: str | None,
-        budget: PrivacyBudget,
-        *,
-        model: ModelConfig,
-        training: TrainingConfig,
-        seed: int,
-        device: torch.device,
-        progress: Progress | None = None,
-        order: Order = "auto",
-    ) -> Self:
-        """Fit a model to a table of which only what the budget buys is known afterwards.
-
-        The rows are seen by `privacy` alone. An autoregressive decoder knows all without z; so that z says something,
-        too, it is learned, with the encoder, from rows that the decoder draws.
-
-        Raises:
-            PrivacyError: The schema leaves something to the rows, or the budget does not suffice.
-        """
-        from synthvae.privacy import learning
-
-        refuse_undeclared(schema)
-        encoding = TableEncoding.declare(schema, target, order)
-        network = _build(encoding, model, seed)
-        rows, units = _private_rows(table, schema, target, budget)
-        ledger, plan = Ledger(budget=budget), learning.Plan()
-        codes = encoding.encode(rows)
-        bought = learning.learn(network, encoding, codes, units, ledger, plan=plan, seed=seed, progress=progress)
-        encoding = encoding.counted(bought.totals)
-        if model.decoder == "autoregressive":
-            _learn_latents(network, encoding, training, seed)
-            learning.match(network, encoding, bought, seed)
-        return cls(schema, encoding, network.to(device), bought.history, bought.ledger)
 
     def encode(self, table: pa.Table) -> Codes:
         """Return the codes of a table with the columns learned; that of a private model is made to obey its schema."""
@@ -240,7 +201,7 @@ class LearnedTable:
         """
         try:
             encoding = TableEncoding.model_validate(page["encoding"])
-            model = _build(encoding, ModelConfig(**page["model"]), 0)
+            model = build(encoding, ModelConfig(**page["model"]), 0)
             model.load_state_dict(weights)
             records = [Record(**record) for record in page["history"]["records"]]
             history = History(**{**page["history"], "records": records})
@@ -278,37 +239,11 @@ def find_device(name: str) -> torch.device:
         raise ConfigurationError(f"`device` must be one that torch can use, however, {name!r}: {reason}") from error
 
 
-def _build(encoding: TableEncoding, config: ModelConfig, seed: int) -> CVAE:
+def build(encoding: TableEncoding, config: ModelConfig, seed: int) -> CVAE:
     """An untrained model with weights from `seed`; the global generator is left as it was."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return CVAE(encoding.layout.slots, encoding.conditions, config)
-
-
-def _private_rows(
-    table: pa.Table, schema: Schema, target: str | None, budget: PrivacyBudget
-) -> tuple[pa.Table, npt.NDArray[np.int64] | None]:
-    """The rows that obey the schema, and whose each is: those that are nobody's, or of no class, are left out."""
-    if budget.unit is None:
-        refuse_other_columns(table.column_names, schema)
-        return conform(labelled(table, schema, target), schema), None
-    if budget.unit not in table.column_names:
-        raise PrivacyError(
-            f"the unit must be a column of the table, however, {budget.unit!r} is not among "
-            f"{listing(table.column_names)}: name the column that says whose row it is"
-        )
-    refuse_other_columns([name for name in table.column_names if name in schema.names or name != budget.unit], schema)
-    owned = labelled(table.filter(table.column(budget.unit).is_valid()), schema, target)
-    units = owned.column(budget.unit).combine_chunks().dictionary_encode().indices.to_numpy().astype(np.int64)
-    return conform(owned, schema), units
-
-
-def _learn_latents(model: CVAE, encoding: TableEncoding, training: TrainingConfig, seed: int) -> None:
-    """Learn encoder and z from rows that the decoder draws: what was bought is not spent again."""
-    counts = Request.total(LATENT_ROWS, encoding.frequencies, seed).counts
-    codes = generation.draw_codes(model, counts, encoding.layout.slots, torch.Generator().manual_seed(seed))
-    config = training.model_copy(update={"max_steps": LATENT_STEPS, "learning_rate": LATENT_RATE})
-    train(model, codes, config, seed, warm=True)
 
 
 def _count(rows: Any) -> int:

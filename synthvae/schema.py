@@ -141,7 +141,10 @@ class Column(BaseModel):
         if self.bounds is not None and not self._bounds_fit():
             yield f"`bounds` of kind {self.kind} must be of its values' type, however, they are {self.bounds}"
         if self.bins is not None and not self._bins_fit():
-            yield f"`bins` must ascend inside the `bounds` of a number, however, they are {listing(self.bins)}"
+            yield (
+                "`bins` must ascend inside the `bounds` of a number, with no more digits after the point than it has, "
+                f"however, they are {listing(self.bins)}"
+            )
         if self.decimals is not None and (self.kind != "continuous" or not 0 <= self.decimals <= MAX_DECIMALS):
             yield (
                 f"`decimals` must be at least 0 and at most {MAX_DECIMALS}, of kind continuous, however, "
@@ -149,12 +152,17 @@ class Column(BaseModel):
             )
 
     def _bins_fit(self) -> bool:
+        """Whether the bins are such, and each of them has a number."""
         if self.kind not in NUMERIC or self.bounds is None or not self._bounds_fit():
             return False
-        edges = [self.bounds[0], *(self.bins or ()), self.bounds[1]]
-        pairs = list(itertools.pairwise(edges))
-        whole = self.kind != "integer" or all(float(cut).is_integer() for cut in self.bins or ())
-        return whole and all(low < high for low, high in pairs[:-1]) and edges[-2] <= edges[-1]  # type: ignore[operator]
+        edges: list[Any] = [self.bounds[0], *(self.bins or ()), self.bounds[1]]
+        if any(low >= high for low, high in itertools.pairwise(edges[:-1])) or not edges[-2] <= edges[-1]:
+            return False
+        decimals = 0 if self.kind == "integer" else self.decimals
+        if decimals is None or len(edges) == 2:
+            return True
+        below_first = round(edges[1] - 10.0**-decimals, decimals)
+        return all(round(cut, decimals) == cut for cut in edges[1:-1]) and below_first >= edges[0]
 
     def _bounds_fit(self) -> bool:
         expected = dt.date if self.kind in TEMPORAL else (int, float)

@@ -17,7 +17,7 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
-from synthvae import __version__, artifact, dataset, inference, progress, tables
+from synthvae import __version__, artifact, dataset, inference, private, progress, tables
 from synthvae.descent import History
 from synthvae.encoding import Codes, TableEncoding
 from synthvae.errors import ArtifactError, PrivacyError, RequestError, SchemaError, TableError, listing
@@ -25,15 +25,15 @@ from synthvae.features import read_features, select
 from synthvae.generation import Request
 from synthvae.learned import LearnedTable, configure, find_device
 from synthvae.model import CVAE, ModelConfig
-from synthvae.privacy import Ledger, PrivacyBudget
+from synthvae.privacy import Descending, Ledger, Plan, PrivacyBudget
 from synthvae.schema import Schema
 from synthvae.seeds import Seed, as_seed
 from synthvae.threads import one_thread
 from synthvae.training import SMALL, TrainingConfig
 
 TRAINING = ("max_steps", "batch_size", "learning_rate", "beta", "free_bits", "validation_fraction")
-MODEL = ("decoder", "prior", "latent_dim")
-WIDTH, PRIVATE_WIDTH = 128, 24
+LATENT_TRAINING = ("max_steps", "beta", "free_bits")
+MODEL = ("decoder", "prior", "latent_dim", "width")
 
 
 class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -42,8 +42,8 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
     Args:
         target: The column to condition on: its classes, or the quantile bins of a continuous one. None: no condition.
         schema: A `Schema`, the path of one in YAML, or None to infer it from the table.
-        privacy: A `PrivacyBudget`: what all that leaves `fit` may tell of any row. It needs a schema that a person
-            declared. None: nothing is promised.
+        privacy: A `PrivacyBudget`, or a mapping of its fields: what all that leaves `fit` may tell of any row. It needs
+            a schema that a person declared. None: nothing is promised.
         decoder: "autoregressive" (each column given those before it) or "factorized" (independent given z).
         prior: "standard_normal" (encoder and decoder are told the class) or "class_normal" (only the prior is).
         order: In which order columns are modelled: by "information" (each after one that says much of it), as in the
@@ -53,11 +53,12 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         beta: Weight of the KL term.
         free_bits: Nats of information for each latent dimension, all together, that the KL term leaves free, so that z
             stays informative.
-        width: Units of encoder and decoder; None: 128, or 24 under a privacy budget, which buys few.
+        width: Units of encoder and decoder.
         dropout: Dropout in training; None: 0.1 below 2048 rows, otherwise 0.
         max_steps: Largest number of optimiser steps; None follows the rows: 1000 for 30,000, at most 1600 for fewer.
-        batch_size: Rows of a step; None: 512, or 64 below 2048 rows.
-        learning_rate: Peak learning rate.
+            Under a privacy budget the number of steps, 300.
+        batch_size: Rows of a step; None: 512, or 64 below 2048 rows; under a privacy budget 4096, on average.
+        learning_rate: Peak learning rate; None: 0.003, or 0.03 under a privacy budget.
         validation_fraction: Share of the rows held out for early stopping; None: a tenth; of less than 2048 rows a
             fifth, which is learned, too, in the end.
         device: "auto" (a GPU if there is one), "cpu", "cuda", ...
@@ -83,18 +84,18 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         *,
         target: str | None = None,
         schema: Schema | str | os.PathLike[str] | None = None,
-        privacy: PrivacyBudget | None = None,
+        privacy: PrivacyBudget | Mapping[str, Any] | None = None,
         decoder: str = "autoregressive",
         prior: str = "standard_normal",
         order: str | Sequence[str] = "auto",
         latent_dim: int = 8,
         beta: float = 1.0,
         free_bits: float = 0.2,
-        width: int | None = None,
+        width: int = 128,
         dropout: float | None = None,
         max_steps: int | None = None,
         batch_size: int | None = None,
-        learning_rate: float = 3e-3,
+        learning_rate: float | None = None,
         validation_fraction: float | None = None,
         device: str = "auto",
         verbose: bool = False,
@@ -132,25 +133,43 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         """
         del y
         read = read_features(self, table, reset=True)
-        return self._fit(read) if self.privacy is None else self._fit_privately(read, self.privacy)
+        budget = self._budget()
+        return self._fit(read) if budget is None else self._fit_privately(read, budget)
+
+    def _budget(self) -> PrivacyBudget | None:
+        if self.privacy is None or isinstance(self.privacy, PrivacyBudget):
+            return self.privacy
+        if not isinstance(self.privacy, Mapping):
+            raise PrivacyError(
+                f"`privacy` must be a PrivacyBudget, however, it is {self.privacy!r}: state epsilon and delta"
+            )
+        return PrivacyBudget(**self.privacy)
+
+    def plan(self, rows: int) -> Ledger:
+        """Return how the privacy budget would be spent on a table of about `rows` rows; no table is needed.
+
+        Raises:
+            PrivacyError: There is no budget, it does not suffice, or the schema leaves something to the rows.
+        """
+        budget = self._budget()
+        if budget is None:
+            raise PrivacyError("a plan needs a budget, however, `privacy` is None: state epsilon and delta")
+        schema = self._declared_schema()
+        target = self._target_among(schema)
+        return private.foresee(schema, target, budget, plan=self._plan(), rows=rows, order=self.order)
 
     def _fit_privately(self, table: pa.Table, budget: PrivacyBudget) -> Self:
         """Learn a table under a budget; nothing that is said or drawn on the way depends on its rows."""
-        if not isinstance(budget, PrivacyBudget):
-            raise PrivacyError(f"`privacy` must be a PrivacyBudget, however, it is {budget!r}: state epsilon and delta")
-        if self.prior != "standard_normal":
-            raise PrivacyError(f"a private model has prior 'standard_normal', however, it is {self.prior!r}: leave it")
         schema = self._declared_schema()
-        width = PRIVATE_WIDTH if self.width is None else self.width
-        shape = {**self._values(MODEL), "width": width, "hidden": 0, "value_hidden": 0}
         with progress.fitting(show=self.verbose) as report:
-            self.learned_ = LearnedTable.learn_privately(
+            self.learned_ = private.learn(
                 table,
                 schema,
                 self._target_among(schema),
                 budget,
-                model=configure(ModelConfig, shape),
-                training=configure(TrainingConfig, self._values(TRAINING)),
+                plan=self._plan(),
+                model=configure(ModelConfig, self._values(MODEL)),
+                training=configure(TrainingConfig, self._values(LATENT_TRAINING)),
                 seed=as_seed(self.random_state),
                 device=find_device(self.device),
                 progress=report,
@@ -174,8 +193,7 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
     def _fit(self, table: pa.Table, *, features: bool = False) -> Self:
         """Learn a table; one of `features` has no ids, and its classes may have a single row."""
         dropout = (0.1 if table.num_rows < SMALL else 0.0) if self.dropout is None else self.dropout
-        width = WIDTH if self.width is None else self.width
-        model = configure(ModelConfig, {**self._values(MODEL), "width": width, "dropout": dropout})
+        model = configure(ModelConfig, {**self._values(MODEL), "dropout": dropout})
         training = configure(TrainingConfig, self._values(TRAINING))
         device, seed = find_device(self.device), as_seed(self.random_state)
         schema, target = self._schema_of(table), self._target_in(table)
@@ -203,7 +221,13 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         return self
 
     def _values(self, names: tuple[str, ...]) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in names}
+        """The parameters that are given."""
+        return {name: value for name in names if (value := getattr(self, name)) is not None}
+
+    def _plan(self) -> Plan:
+        names = {"steps": "max_steps", "batch": "batch_size", "learning_rate": "learning_rate"}
+        given = {field: getattr(self, name) for field, name in names.items() if getattr(self, name) is not None}
+        return Plan(descent=configure(Descending, given))
 
     def _target_in(self, table: pa.Table) -> str | None:
         if self.target is None:
@@ -376,7 +400,7 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
     def _encode(self, table: Any) -> Codes:
         check_is_fitted(self)
         read = read_features(self, table, reset=False)
-        return self.learned_.encode(select(read, list(self.encoding_.names)))
+        return self.learned_.encode(read if self.ledger_ else select(read, list(self.encoding_.names)))
 
     @property
     def _n_features_out(self) -> int:

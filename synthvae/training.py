@@ -87,8 +87,6 @@ def train(
     config: TrainingConfig,
     seed: int,
     progress: Progress | None = None,
-    *,
-    warm: bool = False,
 ) -> History:
     """Fit `model` to `codes` in place; it ends with the best weights seen, in evaluation mode.
 
@@ -98,7 +96,6 @@ def train(
         config: How to train.
         seed: Of batches, noise, held-out rows and dropout.
         progress: Called with step, last step and loss in nats after each step.
-        warm: Whether the decoder is not to start from the frequencies of the digits, since it knows more.
 
     Ctrl-C ends training early and keeps the best weights so far. A small table, of which held-out rows are a loss, is
     learned twice: how many steps are best is found with held-out rows, then all rows are learned for as many steps.
@@ -108,7 +105,7 @@ def train(
     """
     _keep_freed_memory()
     start = copy(list(model.parameters()))
-    run = _Run(model, codes, config, seed, warm=warm)
+    run = _Run(model, codes, config, seed)
     run.go(progress)
     if run.history.stopped == "diverged" and not run.history.best_step:
         raise ConfigurationError("training must converge, however, the loss became no number: lower `learning_rate`")
@@ -145,7 +142,7 @@ def _keep_freed_memory() -> None:
 class _Run(Descent):
     """Training on rows that nobody hides: gradients of the ELBO, looks at held-out rows."""
 
-    def __init__(self, model: CVAE, codes: Codes, config: TrainingConfig, seed: int, *, warm: bool = False) -> None:
+    def __init__(self, model: CVAE, codes: Codes, config: TrainingConfig, seed: int) -> None:
         device = next(model.parameters()).device
         self.config = config
         self.generator = torch.Generator(device=device).manual_seed(seed)
@@ -157,8 +154,7 @@ class _Run(Descent):
         self.batch, steps = config.batch(len(self.labels)), config.steps(len(self.labels))
         looks = SMALL_LOOK_EVERY if len(labels) < SMALL else LOOK_EVERY
         self.look_every = max(min(steps // 20, looks), 1)
-        if not warm:
-            model.decoder.start_from(_frequencies(model, self.rows.digits, self.labels))
+        model.decoder.start_from(_frequencies(model, self.rows.digits, self.labels))
         # With much information in z, a batch shows little of the aggregate: then it weighs as in the ELBO.
         self.drift_weight = DRIFT_WEIGHT if model.config.decoder == "autoregressive" else 1.0
         self.weights = class_weights(self.labels, model.conditions)

@@ -48,6 +48,18 @@ MAY_IMPORT = {
         "threads",
         "training",
     },
+    "private": {
+        "conform",
+        "descent",
+        "encoding",
+        "errors",
+        "generation",
+        "learned",
+        "model",
+        "privacy",
+        "schema",
+        "training",
+    },
     "synthesizer": {
         "artifact",
         "columns",
@@ -63,6 +75,7 @@ MAY_IMPORT = {
         "learned",
         "model",
         "privacy",
+        "private",
         "progress",
         "schema",
         "tables",
@@ -71,8 +84,8 @@ MAY_IMPORT = {
     "seeds": {"errors"},
     "estimators": {"encoding", "errors", "features", "seeds", "synthesizer", "tables"},
     "demonstration": {"synthesizer"},
-    "cli": {"artifact", "demonstration", "errors", "schema", "synthesizer", "tables"},
-    "__init__": {"schema", "synthesizer"},
+    "cli": {"artifact", "demonstration", "errors", "inference", "schema", "synthesizer", "tables"},
+    "__init__": {"privacy", "schema", "synthesizer"},
     "__main__": {"cli"},
 }
 TABLE_WORLD = {"pandas", "pyarrow"}

@@ -11,6 +11,7 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
 from synthvae.columns import split_marks
+from synthvae.conform import FINE, decimals_of, limits, neighbour, rounded
 from synthvae.encoding.curve import Numbers
 from synthvae.encoding.stored import Floats, is_mark, written
 from synthvae.schema import Column, Values
@@ -40,9 +41,8 @@ class BinnedEncoding(BaseModel):
     @classmethod
     def declare(cls, column: Column) -> Self:
         """The bins of a declared column: its own, or such as follow from its bounds."""
-        assert column.bounds is not None
-        low, high = (float(bound) for bound in column.bounds)  # type: ignore[arg-type]
-        decimals = 0 if column.kind == "integer" else column.decimals
+        low, high = limits(column)
+        decimals = decimals_of(column)
         cuts = even_cuts(low, high, decimals) if column.bins is None else column.bins
         return cls(edges=(low, *cuts, high), decimals=decimals, marks=column.marks, missing=column.nullable)
 
@@ -65,6 +65,12 @@ class BinnedEncoding(BaseModel):
     def _edges(self) -> Floats:
         return np.array(self.edges)
 
+    @cached_property
+    def _spans(self) -> tuple[Floats, Floats]:
+        """The smallest and the largest number (bins,) of each bin; the largest of all is in the last one."""
+        last = np.append(neighbour(self._edges[1:-1], self.decimals, -1), self.edges[-1])
+        return self._edges[:-1], np.maximum(last, self._edges[:-1])
+
     def encode(self, name: str, values: pa.ChunkedArray) -> npt.NDArray[np.int64]:
         """Return the states (rows,) of a column; a number out of bounds counts as the nearest bound."""
         del name
@@ -78,27 +84,27 @@ class BinnedEncoding(BaseModel):
     def decode(self, states: npt.NDArray[np.int64], kind: pa.DataType, rng: np.random.Generator) -> pa.Array:
         """Return numbers, drawn evenly from the bins of `states` (rows,), as an Arrow array of type `kind`."""
         place = np.minimum(states, self.bins - 1)
-        low, high = self._edges[place], self._edges[place + 1]
+        low, high = (numbers[place] for numbers in self._spans)
         share = rng.random(len(states))
-        if self.decimals is None:
-            numbers = low + share * (high - low)
-        else:
-            step = 10.0**-self.decimals
-            first = np.ceil(np.round(low / step, 6))
-            last = np.ceil(np.round(high / step, 6)) - (place < self.bins - 1)  # the largest number is in the last bin
-            numbers = np.round((first + np.floor(share * (last - first + 1))) * step, self.decimals)
-        numbers = np.clip(numbers, self.edges[0], self.edges[-1]) + 0.0  # no minus zero
-        return written(numbers, states, kind, first=self.bins, marks=self.marks, style="repr")
+        numbers = (1 - share) * low + share * high
+        if self.decimals is not None:
+            scale = 10.0**self.decimals
+            with np.errstate(over="ignore", invalid="ignore"):
+                steps = np.rint(high * scale - low * scale)
+            numbers = np.where(steps < FINE, low + np.floor(share * (steps + 1)) / scale, numbers)
+        numbers = np.clip(rounded(numbers, self.decimals), low, high) + 0.0  # no minus zero
+        style = "short" if self.decimals == 0 else "repr"
+        return written(numbers, states, kind, first=self.bins, marks=self.marks, style=style)
 
 
 def even_cuts(low: float, high: float, decimals: int | None) -> tuple[float, ...]:
-    """Cuts that follow from bounds: each number of few has a bin, more are cut into bins of one width."""
-    numbers = np.inf if decimals is None else (high - low) * 10.0**decimals + 1
-    count = round(numbers) if numbers <= EACH else BINS
-    if numbers <= EACH:
-        cuts = low + np.arange(1, count) * 10.0 ** -(decimals or 0)
+    """Cuts between bounds that can be written: each number of few has a bin, more are cut into bins of one width."""
+    numbers = np.inf if decimals is None else high * 10.0**decimals - low * 10.0**decimals + 1
+    if numbers < EACH + 0.5:
+        count = round(numbers)
+        cuts = low + np.arange(1, count) / 10.0 ** (decimals or 0)
     else:
-        cuts = low + np.arange(1, count) / count * (high - low)
-    if decimals is not None:
-        cuts = np.round(np.ceil(np.round(cuts * 10.0**decimals, 6)) * 10.0**-decimals, decimals)
+        share, step = np.arange(1, BINS) / BINS, 0.0 if decimals is None else 10.0**-decimals
+        cuts = (1 - share) * low + share * (high + step)  # so that the last bin has as many numbers as the others
+    cuts = rounded(cuts, decimals)
     return tuple(np.unique(cuts[(cuts > low) & (cuts <= high)]).tolist())

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import datetime as dt
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +10,7 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
 
 from synthvae.columns import is_text, temporal_type
+from synthvae.conform import SECOND, moments
 from synthvae.encoding.binned import BinnedEncoding
 from synthvae.encoding.numeric import NumericEncoding
 from synthvae.errors import TableError
@@ -59,12 +59,8 @@ class TemporalEncoding(BaseModel):
     @classmethod
     def declare(cls, column: Column) -> Self:
         """The days, or seconds, between the bounds of a declared column, in bins."""
-        assert column.bounds is not None
-        kind = pa.date32() if column.kind == "date" else pa.timestamp("s")
-        low, high = (
-            pa.array(_naive(column.bounds)).cast(kind, safe=False).cast(_width(kind)).cast(pa.int64()).to_pylist()
-        )
-        step = 1 if column.kind == "date" else 1_000_000  # of the days or microseconds in which they are handed back
+        low, high = moments(column)
+        step = 1 if column.kind == "date" else SECOND  # of the days or microseconds in which they are handed back
         number = Column(name=column.name, kind="integer", nullable=column.nullable, bounds=(0, high - low))
         steps = BinnedEncoding.declare(number)
         return cls(column=column, origin=low * step, last=high * step, step=step, steps=steps)
@@ -117,12 +113,6 @@ class TemporalEncoding(BaseModel):
         width = _width(moments)
         array = pa.array(ticks, mask=missing).cast(width).cast(moments)
         return array.cast(kind) if is_text(kind) else array
-
-
-def _naive(bounds: tuple[Any, ...]) -> list[dt.datetime]:
-    """Bounds as datetimes without a zone."""
-    moments = [b if isinstance(b, dt.datetime) else dt.datetime.combine(b, dt.time.min) for b in bounds]
-    return [b if b.tzinfo is None else b.astimezone(dt.UTC).replace(tzinfo=None) for b in moments]
 
 
 def _ticks(column: Column, values: pa.ChunkedArray) -> pa.ChunkedArray:

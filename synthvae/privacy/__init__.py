@@ -6,5 +6,6 @@ afterwards costs nothing more.
 
 from synthvae.privacy.budget import PrivacyBudget
 from synthvae.privacy.ledger import Event, Ledger
+from synthvae.privacy.plan import Descending, Plan
 
-__all__ = ["Event", "Ledger", "PrivacyBudget"]
+__all__ = ["Descending", "Event", "Ledger", "Plan", "PrivacyBudget"]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field, StrictStr, ValidationError
+import math
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, StrictStr, ValidationError, model_validator
 
 from synthvae.errors import PrivacyError
 from synthvae.schema import explain
@@ -27,13 +30,23 @@ class PrivacyBudget(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    epsilon: float = Field(gt=0, allow_inf_nan=False)
-    delta: float = Field(gt=0, lt=1, allow_inf_nan=False)
+    epsilon: float
+    delta: float
     unit: StrictStr | None = None
-    rows_per_unit: int = Field(default=1, ge=1)
+    rows_per_unit: int = 1
 
     def __init__(self, **data: object) -> None:
         try:
             super().__init__(**data)
         except ValidationError as error:
             raise PrivacyError(f"a privacy budget: {explain(error)}") from error
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        if not 0 < self.epsilon < math.inf:
+            raise ValueError(f"`epsilon` must be a finite number above 0, however, it is {self.epsilon}")
+        if not 0 < self.delta < 1:
+            raise ValueError(f"`delta` must lie between 0 and 1, below one over the rows, however, it is {self.delta}")
+        if self.rows_per_unit < 1:
+            raise ValueError(f"`rows_per_unit` must be at least 1, however, it is {self.rows_per_unit}")
+        return self

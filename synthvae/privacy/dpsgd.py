@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import torch
 from opacus.optimizers import DPOptimizerFastGradientClipping
@@ -18,34 +17,9 @@ from synthvae.model import CVAE, Rows
 from synthvae.privacy import mechanisms
 from synthvae.privacy.ghost import Ghost
 from synthvae.privacy.ledger import Event
+from synthvae.privacy.plan import Descending
 
 MICRO_BATCH = 512  # rows of which gradients are found together: their tensors stay in a core's cache
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How private descent goes; all public.
-
-    Args:
-        batch: Expected rows of a step.
-        steps: Steps, none more and none less.
-        clip: Length to which a unit's gradient is clipped.
-        learning_rate: Of Adam, constant at first, falling to a twentieth over the last part.
-        falling: The share of the steps in which it falls.
-        decay: Of the moving average of the weights.
-    """
-
-    batch: int = 4096
-    steps: int = 300
-    clip: float = 1.0
-    learning_rate: float = 3e-2
-    falling: float = 0.4
-    decay: float = 0.98
-
-    def rate(self, step: int) -> float:
-        """The learning rate of a step from 1."""
-        fallen = max((step - 1) / self.steps - (1 - self.falling), 0) / self.falling
-        return self.learning_rate * (1 - 0.95 * fallen)
 
 
 class NoisyOptimizer(DPOptimizerFastGradientClipping):
@@ -60,17 +34,18 @@ class NoisyOptimizer(DPOptimizerFastGradientClipping):
 
 
 class PrivateDescent(Descent):
-    """Training on rows that only noisy sums of clipped gradients leave. No loss is known, and no row held out.
+    """Training a decoder on rows that only noisy sums of clipped gradients leave, z being 0.
 
-    An autoregressive decoder is trained alone, z being 0; with independent heads the whole model is.
+    No loss is known, and no row held out.
 
     Args:
-        model: The model.
+        model: The model whose decoder is trained.
         batches: Poisson samples of the rows, one for each step, in parts.
         event: What they cost.
-        rows: About how many rows there are: public.
         settings: How to train.
-        seed: Of draws of z.
+        rows: About how many rows there are: public.
+        rows_per_unit: How many of them one unit may have.
+        seed: Of whatever is drawn that privacy does not rest on.
     """
 
     def __init__(
@@ -78,19 +53,15 @@ class PrivateDescent(Descent):
         model: CVAE,
         batches: Iterator[Iterator[tuple[Rows, Tensor]]],
         event: Event,
-        settings: Settings,
+        settings: Descending,
         *,
         rows: int,
         rows_per_unit: int,
         seed: int,
     ) -> None:
-        decoder = model.decoder
-        self.alone = model.config.decoder == "autoregressive"
-        frozen = (decoder.start, decoder.tables) if self.alone else (decoder.tables,)
-        self.ghost = Ghost(decoder if self.alone else model, frozen)
+        self.ghost = Ghost(model.decoder, (model.decoder.start, model.decoder.tables))
         self.batches, self.settings = batches, settings
         self.row_clip = settings.clip / rows_per_unit
-        self.generator = torch.Generator().manual_seed(seed)
         parameters = self.ghost.parameters
         optimizer = NoisyOptimizer(
             torch.optim.Adam(parameters, betas=(0.9, 0.99)),
@@ -118,13 +89,8 @@ class PrivateDescent(Descent):
         self.optimizer.accumulate()
 
     def _losses(self, rows: Rows, labels: Tensor) -> Tensor:
-        latent_dim = self.model.config.latent_dim
-        if self.alone:
-            z = torch.zeros(len(labels), latent_dim)
-            return -self.model.decoder.log_prob(rows, z, labels).sum(0)
-        noise = torch.randn(len(labels), latent_dim, generator=self.generator)
-        terms = self.model.elbo(rows, labels, noise)
-        return terms.kl.sum(1) - terms.reconstruction
+        z = torch.zeros(len(labels), self.model.config.latent_dim)
+        return -self.model.decoder.log_prob(rows, z, labels).sum(0)
 
     def look(self, step: int, last: int) -> bool:
         """Nothing is looked at."""

@@ -33,7 +33,8 @@ class Call(NamedTuple):
     Args:
         inputs: What went in.
         output: What came out.
-        gradient: The gradient of each row's loss with respect to its part of the output; may be overwritten.
+        gradient: The gradient of each row's loss with respect to its part of the output.
+            It may be that of another layer, too.
     """
 
     inputs: tuple[Any, ...]
@@ -77,7 +78,7 @@ def _digits(layer: DigitEmbedding, call: Call) -> tuple[Tensor, Sums]:
 
     def sums(factors: Tensor) -> Gradients:
         table = layer.weight.new_zeros(len(layer.weight) + 1, layer.weight.shape[1])
-        table.index_add_(0, places.flatten(), gradient.mul_(factors[:, None]).flatten(0, 1))
+        table.index_add_(0, places.flatten(), (gradient * factors[:, None]).flatten(0, 1))
         return [(layer.weight, table[:-1])]
 
     return (_squares(gradient) * (places < len(layer.weight))).sum(0), sums
@@ -97,7 +98,7 @@ def _tables(layer: FineTables, call: Call) -> tuple[Tensor, Sums]:
 
 def _gate(layer: SlotGate, call: Call) -> tuple[Tensor, Sums]:
     read, labels = call.inputs
-    passed = call.gradient.mul_(call.output > 0)
+    passed = call.gradient * (call.output > 0)
     gated = passed * read
 
     def sums(factors: Tensor) -> Gradients:
@@ -190,7 +191,7 @@ class Ghost:
         if layer in self._used:
             raise RuntimeError(f"a layer must be used once a pass, however, {type(layer).__name__} is used again")
         output = output if output.requires_grad else output.requires_grad_()
-        self._used[layer] = (inputs, output)
+        self._used[layer] = (tuple(v.detach() if isinstance(v, Tensor) else v for v in inputs), output)
         return output
 
     def clipped_sums(
@@ -211,15 +212,14 @@ class Ghost:
             loss = losses(rows, labels)
             used = list(self._used.items())
             gradients = torch.autograd.grad(loss.sum(), [output for _, (_, output) in used])
-        with torch.no_grad():
-            known = [
-                RULES[type(layer)](layer, Call(inputs, output, gradient))
-                for (layer, (inputs, output)), gradient in zip(used, gradients, strict=True)
-            ]
-            lengths = torch.stack([squares for squares, _ in known]).sum(0).sqrt()
-            good = lengths.isfinite()
-            if not good.all():
-                return self.clipped_sums(losses, rows.take(good), labels[good], clip)[0], lengths.nan_to_num(nan=0.0)
-            factors = (clip / lengths.clamp_min(TINY)).clamp_max(1.0)
-            found = {parameter: total for _, sums in known for parameter, total in sums(factors)}
+        known = [
+            RULES[type(layer)](layer, Call(inputs, output.detach(), gradient))
+            for (layer, (inputs, output)), gradient in zip(used, gradients, strict=True)
+        ]
+        lengths = torch.stack([squares for squares, _ in known]).sum(0).sqrt()
+        good = lengths.isfinite()
+        if not good.all():
+            return self.clipped_sums(losses, rows.take(good), labels[good], clip)[0], lengths
+        factors = (clip / lengths.clamp_min(TINY)).clamp_max(1.0)
+        found = {parameter: total for _, sums in known for parameter, total in sums(factors)}
         return [found[parameter] for parameter in self.parameters], lengths

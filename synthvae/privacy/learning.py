@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -11,10 +11,12 @@ import torch
 from synthvae.descent import History, Progress, load
 from synthvae.encoding import Codes, TableEncoding
 from synthvae.errors import PrivacyError
-from synthvae.model import CVAE
+from synthvae.model import CVAE, ModelConfig
 from synthvae.privacy import estimates
-from synthvae.privacy.dpsgd import MICRO_BATCH, PrivateDescent, Settings
+from synthvae.privacy.budget import PrivacyBudget
+from synthvae.privacy.dpsgd import MICRO_BATCH, PrivateDescent
 from synthvae.privacy.ledger import Event, Ledger, calibrated
+from synthvae.privacy.plan import Plan
 from synthvae.privacy.releases import Counts, Curator
 
 Floats = npt.NDArray[np.float64]
@@ -23,29 +25,18 @@ CLASS_SHARE = 0.02  # of what tables cost, for the counts of the classes
 
 
 @dataclass(frozen=True)
-class Plan:
-    """How a budget is spent; all public.
-
-    Args:
-        tables_share: The share of epsilon for counts and tables; the rest is for gradients.
-        descent: How gradients are followed.
-    """
-
-    tables_share: float = 0.5
-    descent: Settings = field(default_factory=Settings)
-
-
-@dataclass(frozen=True)
 class Bought:
     """What is known of the rows, all of it noisy.
 
     Args:
+        model: A decoder that draws rows like them; its z means nothing.
         totals: Rows of each class (C,), at least 1.
         states: For each column, the frequencies (C, levels) of its states within classes.
         ledger: What it cost.
         history: How training went.
     """
 
+    model: CVAE
     totals: Floats
     states: dict[str, Floats]
     ledger: Ledger
@@ -53,7 +44,6 @@ class Bought:
 
 
 def learn(
-    model: CVAE,
     encoding: TableEncoding,
     codes: Codes,
     units: Counts | None,
@@ -63,24 +53,36 @@ def learn(
     seed: int,
     progress: Progress | None = None,
 ) -> Bought:
-    """Fit `model` to private rows in place; return what else is known of them, and what all cost.
+    """Return what a budget buys of private rows, and what all cost.
 
-    Half the budget or so buys tables of each column within each class, from which the model starts and to which its
-    marginals are matched in the end; the rest buys gradients.
+    Part of it buys tables of each column within each class, from which a decoder starts and to which its marginals are
+    matched in the end; the rest buys gradients.
 
     Raises:
         PrivacyError: The budget does not suffice, or delta is too large for so few rows.
     """
     layout = encoding.layout
-    names = [name for name in layout.names if layout.digits[layout.names.index(name)]]
+    names = _modelled(encoding)
     curator = Curator(_cells(encoding, codes, names), codes.digits, codes.labels, units, ledger)
     totals, states = _buy_tables(curator, encoding, names, plan)
+    model = _decoder(encoding, plan, seed)
     if names:
         model.decoder.start_from(estimates.start(layout, states, totals))
     history = _descend(model, curator, int(totals.sum()), plan, seed=seed, progress=progress)
-    bought = Bought(totals, states, curator.ledger, history)
+    bought = Bought(model, totals, states, curator.ledger, history)
     match(model, encoding, bought, seed)
     return bought
+
+
+def _decoder(encoding: TableEncoding, plan: Plan, seed: int) -> CVAE:
+    """A small model to which z means nothing."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        config = ModelConfig(width=plan.width, hidden=0, value_hidden=0, latent_dim=1)
+        model = CVAE(encoding.layout.slots, encoding.conditions, config)
+    with torch.no_grad():
+        model.decoder.start.weight.zero_()
+    return model
 
 
 def _cells(encoding: TableEncoding, codes: Codes, names: list[str]) -> Counts:
@@ -115,7 +117,7 @@ def events(plan: Plan, ledger: Ledger, columns: int) -> tuple[Event, Event | Non
         )
         return [classes, tables] if columns else [classes]
 
-    noise = calibrated(both, plan.tables_share * ledger.budget.epsilon, ledger.budget.delta)
+    noise = calibrated(both, plan.share(ledger.budget.epsilon) * ledger.budget.epsilon, ledger.budget.delta)
     found = both(noise)
     return found[0], found[1] if columns else None
 
@@ -158,12 +160,23 @@ def gradient_event(plan: Plan, ledger: Ledger, rows: int) -> Event:
     return event(calibrated(lambda noise: [*ledger.events, event(noise)], budget.epsilon, budget.delta))
 
 
+def foresee(encoding: TableEncoding, budget: PrivacyBudget, plan: Plan, rows: int) -> Ledger:
+    """Return how a budget would be spent on about so many rows; none is looked at."""
+    ledger = Ledger(budget=budget)
+    for event in events(plan, ledger, len(_modelled(encoding))):
+        ledger = ledger if event is None else ledger.record(event)
+    return ledger.record(gradient_event(plan, ledger, rows))
+
+
+def _modelled(encoding: TableEncoding) -> list[str]:
+    """The columns that have more than one state."""
+    layout = encoding.layout
+    return [name for name, digits in zip(layout.names, layout.digits, strict=True) if digits]
+
+
 def _descend(model: CVAE, curator: Curator, rows: int, plan: Plan, *, seed: int, progress: Progress | None) -> History:
     event = gradient_event(plan, curator.ledger, rows)
     batches = curator.batches(event, MICRO_BATCH)
-    if model.config.decoder == "autoregressive":
-        with torch.no_grad():
-            model.decoder.start.weight.zero_()
     run = PrivateDescent(model, batches, event, plan.descent, rows=rows, rows_per_unit=curator.rows_per_unit, seed=seed)
     run.go(progress)
     load(run.parameters, run.average)
@@ -175,6 +188,8 @@ def _descend(model: CVAE, curator: Curator, rows: int, plan: Plan, *, seed: int,
 def match(model: CVAE, encoding: TableEncoding, bought: Bought, seed: int) -> None:
     """Move the model's marginals to those bought."""
     if not bought.states:
+        return
+    if model.told < model.conditions:  # all that such a decoder is told of the classes is z
         return
     frequencies = torch.from_numpy(estimates.of_digits(encoding.layout, bought.states)).float()
     labels = torch.from_numpy(np.repeat(np.arange(len(bought.totals)), bought.totals.astype(np.int64)))

@@ -13,9 +13,9 @@ from synthvae.privacy.budget import PrivacyBudget
 
 ACCOUNTANT = "PLD (dp-accounting)"
 ADJACENCY = "add or remove one unit"
-GRID = 1e-4  # of privacy losses; rounded up, so that what is reported is an upper bound
+GRID = 5e-4  # of privacy losses, relative to epsilon; they are rounded up: what is reported is an upper bound
 TOLERANCE = 1e-3  # relative, of a noise multiplier that is looked for
-MOST_NOISE = 1e6
+MOST_NOISE = 1e4
 
 Mechanism = Literal["discrete Gaussian", "Poisson-sampled Gaussian"]
 
@@ -60,7 +60,7 @@ class Ledger(BaseModel):
     @property
     def epsilon(self) -> float:
         """The epsilon of all events together, at the budget's delta."""
-        return spent(self.events, self.budget.delta)
+        return spent(self.events, self.budget.delta, self.budget.epsilon)
 
     @property
     def delta(self) -> float:
@@ -104,43 +104,47 @@ def _line(event: Event) -> str:
     )
 
 
-def spent(events: Sequence[Event], delta: float) -> float:
-    """Return the epsilon of some events together, an upper bound.
+def spent(events: Sequence[Event], delta: float, about: float = 1.0) -> float:
+    """Return the epsilon of some events together, an upper bound, fine where it is `about` so much.
 
     Source: Koskela, Jälkö, Honkela 2020, https://arxiv.org/abs/1906.03049, and Doroshenko et al. 2022, Connect the
     dots, https://arxiv.org/abs/2207.04380: privacy loss distributions, as dp-accounting composes them.
     """
-    distributions = [_loss_distribution(event) for event in events]
+    grid = GRID * min(max(about, 0.01), 2.0)
+    distributions = [_loss_distribution(event, grid) for event in events]
     if not distributions:
         return 0.0
     return float(functools.reduce(lambda a, b: a.compose(b), distributions).get_epsilon_for_delta(delta))
 
 
 @functools.lru_cache(maxsize=256)
-def _loss_distribution(event: Event) -> Any:
+def _loss_distribution(event: Event, grid: float) -> Any:
     from dp_accounting.pld import privacy_loss_distribution as losses
 
     if event.mechanism == "discrete Gaussian":
         scale, shift = event.noise_multiplier * event.sensitivity, round(event.sensitivity)
-        one = losses.from_discrete_gaussian_mechanism(scale, shift, value_discretization_interval=GRID)
+        one = losses.from_discrete_gaussian_mechanism(scale, shift, value_discretization_interval=grid)
     else:
         one = losses.from_gaussian_mechanism(
-            event.noise_multiplier, sampling_prob=event.sampling_rate, value_discretization_interval=GRID
+            event.noise_multiplier, sampling_prob=event.sampling_rate, value_discretization_interval=grid
         )
     return one.self_compose(event.times)
 
 
 def calibrated(events: Callable[[float], Sequence[Event]], epsilon: float, delta: float) -> float:
     """Return the least noise multiplier, up to a tolerance, with which `events` of it cost at most `epsilon`."""
-    low, high = 1e-2, 1.0
-    while spent(events(high), delta) > epsilon:
-        low, high = high, 2 * high
+    high = 4.0
+    while spent(events(high), delta, epsilon) > epsilon:
+        high *= 2
         if high > MOST_NOISE:
             raise PrivacyError(
                 f"a budget must buy something, however, epsilon {epsilon:g} would need noise of more than "
                 f"{MOST_NOISE:g} times the sensitivity: grant a larger one"
             )
+    low = high / 2  # from above: the less noise, the longer the reckoning
+    while spent(events(low), delta, epsilon) <= epsilon:
+        low, high = low / 2, low
     while high / low > 1 + TOLERANCE:
         middle = (low * high) ** 0.5
-        low, high = (middle, high) if spent(events(middle), delta) > epsilon else (low, middle)
+        low, high = (middle, high) if spent(events(middle), delta, epsilon) > epsilon else (low, middle)
     return high

@@ -1,0 +1,99 @@
+"""A table learned under a privacy budget: the way from private rows to a model that may be shown."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import torch
+
+from synthvae import generation
+from synthvae.conform import conform, labelled, refuse_other_columns, refuse_undeclared
+from synthvae.descent import Progress
+from synthvae.encoding import Codes, Order, TableEncoding
+from synthvae.errors import PrivacyError, listing
+from synthvae.generation import Request
+from synthvae.learned import LearnedTable, build
+from synthvae.model import CVAE, ModelConfig
+from synthvae.privacy import Ledger, Plan, PrivacyBudget
+from synthvae.schema import Schema
+from synthvae.training import TrainingConfig, train
+
+DRAWN_ROWS = 30_000, 100_000  # fewest and most that a private decoder draws to be learned from
+
+
+def learn(
+    table: pa.Table,
+    schema: Schema,
+    target: str | None,
+    budget: PrivacyBudget,
+    *,
+    plan: Plan,
+    model: ModelConfig,
+    training: TrainingConfig,
+    seed: int,
+    device: torch.device,
+    progress: Progress | None = None,
+    order: Order = "auto",
+) -> LearnedTable:
+    """Fit a model to a table of which only what the budget buys is known afterwards.
+
+    The rows are seen by `privacy` alone, which buys a decoder. The model is fitted to rows that this one draws, so that
+    z and the encoder cost nothing.
+
+    Raises:
+        PrivacyError: The schema leaves something to the rows, or the budget does not suffice.
+    """
+    from synthvae.privacy import learning
+
+    refuse_undeclared(schema)
+    encoding = TableEncoding.declare(schema, target, order)
+    network = build(encoding, model, seed)
+    rows, units = _owned(table, schema, target, budget)
+    ledger, codes = Ledger(budget=budget), encoding.encode(rows)
+    bought = learning.learn(encoding, codes, units, ledger, plan=plan, seed=seed, progress=progress)
+    encoding = encoding.counted(bought.totals)
+    drawn = _drawn(bought.model, encoding, int(np.clip(bought.totals.sum(), *DRAWN_ROWS)), seed)
+    # What is to be learned is smooth, and half the steps will do.
+    steps = training.max_steps or training.steps(len(drawn)) // 2
+    train(network, drawn, training.model_copy(update={"max_steps": steps}), seed)
+    learning.match(network, encoding, bought, seed)
+    return LearnedTable(schema, encoding, network.to(device), bought.history, bought.ledger)
+
+
+def foresee(
+    schema: Schema, target: str | None, budget: PrivacyBudget, *, plan: Plan, rows: int, order: Order = "auto"
+) -> Ledger:
+    """Return how the budget would be spent on about so many rows; none is looked at.
+
+    Raises:
+        PrivacyError: The schema leaves something to the rows, or the budget does not suffice.
+    """
+    from synthvae.privacy import learning
+
+    refuse_undeclared(schema)
+    return learning.foresee(TableEncoding.declare(schema, target, order), budget, plan, rows)
+
+
+def _owned(
+    table: pa.Table, schema: Schema, target: str | None, budget: PrivacyBudget
+) -> tuple[pa.Table, npt.NDArray[np.int64] | None]:
+    """The rows that obey the schema, and whose each is: those that are nobody's, or of no class, are left out."""
+    if budget.unit is None:
+        refuse_other_columns(table.column_names, schema)
+        return conform(labelled(table, schema, target), schema), None
+    if budget.unit not in table.column_names:
+        raise PrivacyError(
+            f"the unit must be a column of the table, however, {budget.unit!r} is not among "
+            f"{listing(table.column_names)}: name the column that says whose row it is"
+        )
+    refuse_other_columns([name for name in table.column_names if name in schema.names or name != budget.unit], schema)
+    owned = labelled(table.filter(table.column(budget.unit).is_valid()), schema, target)
+    units = owned.column(budget.unit).combine_chunks().dictionary_encode().indices.to_numpy().astype(np.int64)
+    return conform(owned, schema), units
+
+
+def _drawn(model: CVAE, encoding: TableEncoding, rows: int, seed: int) -> Codes:
+    """Rows of a decoder, the classes in their shares."""
+    counts = Request.total(rows, encoding.frequencies, seed).counts
+    return generation.draw_codes(model, counts, encoding.layout.slots, torch.Generator().manual_seed(seed))

@@ -1,0 +1,244 @@
+"""A private fit from end to end: what it promises, what it makes, what it refuses."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone
+
+from synthvae import Column, PrivacyBudget, Schema, Synthesizer, private, tables
+from synthvae.errors import PrivacyError, SchemaError
+
+ROWS = 400
+BUDGET = PrivacyBudget(epsilon=5.0, delta=1e-5)
+
+
+def table(rows: int = ROWS, seed: int = 0) -> pd.DataFrame:
+    """Patients whose weight depends on their sex, with gaps."""
+    rng = np.random.default_rng(seed)
+    sex = rng.choice(["F", "M"], rows)
+    weight = np.round(rng.normal(60, 8, rows) + 15 * (sex == "M"), 1)
+    return pd.DataFrame(
+        {
+            "sex": sex,
+            "age": rng.integers(18, 91, rows),
+            "weight": np.where(rng.random(rows) < 0.2, np.nan, weight),
+            "smoker": rng.random(rows) < 0.3,
+            "seen": [
+                day.date() for day in pd.Timestamp("2024-01-01") + pd.to_timedelta(rng.integers(0, 300, rows), "D")
+            ],
+            "ill": rng.choice(["no", "yes"], rows, p=[0.8, 0.2]),
+        }
+    )
+
+
+SCHEMA = Schema(
+    columns=[
+        Column(name="sex", kind="categorical", categories=["F", "M"], nullable=False),
+        Column(name="age", kind="integer", bounds=(18, 90), nullable=False),
+        Column(name="weight", kind="continuous", bounds=(30.0, 150.0), decimals=1, bins=[50.0, 60.0, 70.0, 80.0]),
+        Column(name="smoker", kind="boolean", nullable=False),
+        Column(name="seen", kind="date", bounds=("2024-01-01", "2024-12-31"), nullable=False),
+        Column(name="ill", kind="categorical", categories=["no", "yes"], nullable=False),
+    ]
+)
+
+
+@pytest.fixture(autouse=True)
+def few_drawn_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fits that take a second."""
+    monkeypatch.setattr(private, "DRAWN_ROWS", (2100, 2200))
+
+
+def quick(**changes: Any) -> Synthesizer:
+    given: dict[str, Any] = {"target": "ill", "schema": SCHEMA, "privacy": BUDGET, "random_state": 0}
+    small = {"width": 8, "latent_dim": 2, "max_steps": 20, "batch_size": 200}
+    return Synthesizer(**{**given, **small, **changes})
+
+
+@pytest.fixture(scope="module")
+def fitted() -> Synthesizer:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(private, "DRAWN_ROWS", (2100, 2200))
+        return quick().fit(table())
+
+
+def test_what_was_spent_stays_within_the_budget_and_is_told(fitted: Synthesizer) -> None:
+    ledger = fitted.ledger_
+    assert ledger is not None
+    assert 0.95 * BUDGET.epsilon < ledger.epsilon <= BUDGET.epsilon
+    assert ledger.delta == BUDGET.delta
+    assert [event.times for event in ledger.events] == [1, 5, 20]
+
+
+def test_rows_obey_the_schema(fitted: Synthesizer) -> None:
+    rows = fitted.sample({"no": 30, "yes": 50})
+    assert rows["ill"].value_counts().to_dict() == {"no": 30, "yes": 50}
+    assert list(rows) == SCHEMA.names
+    assert SCHEMA.check(tables.read(rows)).num_rows == 80
+    assert 0 < rows["weight"].isna().mean() < 0.6
+
+
+def test_marginals_are_near_those_of_the_table(fitted: Synthesizer) -> None:
+    rows = fitted.sample(2000)
+    assert rows["ill"].eq("yes").mean() == pytest.approx(0.2, abs=0.08)
+    assert rows["smoker"].mean() == pytest.approx(0.3, abs=0.15)
+    assert rows["weight"].isna().mean() == pytest.approx(0.2, abs=0.15)
+
+
+def test_what_a_model_can_do_a_private_one_can(fitted: Synthesizer, tmp_path: Path) -> None:
+    frame = table(50, seed=1)
+    assert fitted.transform(frame).shape == (50, 2)
+    assert np.isfinite(fitted.log_likelihood(frame)).all()
+    fitted.save(tmp_path / "model")
+    again = Synthesizer.load(tmp_path / "model")
+    assert again.ledger_ == fitted.ledger_
+    assert again.privacy == BUDGET
+    pd.testing.assert_frame_equal(again.sample(20, random_state=3), fitted.sample(20, random_state=3))
+    np.testing.assert_array_equal(again.transform(frame), fitted.transform(frame))
+    manifest = fitted.generate(tmp_path / "rows", rows=10)
+    assert manifest["ledger"]["epsilon"] <= BUDGET.epsilon
+    assert manifest["ledger"]["unit"] == "one row"
+
+
+def test_nothing_of_the_table_stands_in_the_model(fitted: Synthesizer, tmp_path: Path) -> None:
+    """No row count, no class count, no bound but the declared ones."""
+    fitted.save(tmp_path / "model")
+    page = json.loads((tmp_path / "model" / "synthvae.json").read_text())
+    assert page["history"]["records"] == []
+    assert page["history"]["held_out_elbo"] is None
+    assert sum(page["encoding"]["target"]["counts"]) != ROWS or page["encoding"]["target"]["counts"] != [
+        int(count) for count in table()["ill"].value_counts()
+    ]
+    assert page["encoding"]["columns"]["weight"]["edges"] == [30.0, 50.0, 60.0, 70.0, 80.0, 150.0]
+
+
+def test_the_same_seed_gives_another_model(fitted: Synthesizer) -> None:
+    """Noise follows no seed."""
+    other = quick().fit(table())
+    assert other.learned_.fingerprint != fitted.learned_.fingerprint
+
+
+@pytest.mark.parametrize("parameters", [{"decoder": "factorized"}, {"prior": "class_normal"}, {"target": None}])
+def test_every_kind_of_model_can_be_private(parameters: dict[str, Any]) -> None:
+    synthesizer = quick(**parameters).fit(table())
+    assert len(synthesizer.sample(20)) == 20
+    assert synthesizer.ledger_ is not None
+
+
+@pytest.mark.parametrize("target", ["age", "weight", "smoker"])
+def test_every_kind_of_target_can_be_private(target: str) -> None:
+    frame = table()
+    rows = quick(target=target).fit(frame).sample(50)
+    assert SCHEMA.check(tables.read(rows)).num_rows == 50
+
+
+def test_a_mapping_is_a_budget_and_cloning_keeps_it() -> None:
+    given = {"epsilon": 5.0, "delta": 1e-5}
+    synthesizer = clone(quick(privacy=given)).fit(table())
+    assert synthesizer.ledger_ is not None
+    assert synthesizer.ledger_.budget == BUDGET
+
+
+def test_a_plan_says_beforehand_what_a_fit_spends(fitted: Synthesizer) -> None:
+    plan = quick().plan(rows=ROWS)
+    assert fitted.ledger_ is not None
+    assert [e.name for e in plan.events] == [e.name for e in fitted.ledger_.events]
+    assert plan.events[:2] == fitted.ledger_.events[:2]
+    with pytest.raises(PrivacyError, match="a plan needs a budget"):
+        quick(privacy=None).plan(rows=ROWS)
+
+
+def test_rows_of_one_patient_are_one_unit() -> None:
+    frame = table().assign(patient=np.arange(ROWS) // 4)
+    budget = PrivacyBudget(epsilon=50.0, delta=1e-5, unit="patient", rows_per_unit=2)
+    synthesizer = quick(privacy=budget).fit(frame)
+    assert synthesizer.ledger_ is not None
+    assert [event.sensitivity for event in synthesizer.ledger_.events] == [2.0, 2.0, 1.0]
+    assert "patient" in synthesizer.ledger_.statement()["unit"]
+    assert "patient" not in synthesizer.sample(5)
+    assert synthesizer.encoding_.target is not None
+    assert sum(synthesizer.encoding_.target.counts) == pytest.approx(ROWS / 2, abs=60)
+
+
+def test_rows_that_are_nobodys_or_of_no_class_count_as_not_there() -> None:
+    frame = table().assign(patient=np.arange(ROWS).astype(float))
+    frame.loc[:199, "patient"] = np.nan
+    frame.loc[200:249, "ill"] = None
+    frame.loc[250:299, "ill"] = "perhaps"
+    synthesizer = quick(privacy=PrivacyBudget(epsilon=50.0, delta=1e-5, unit="patient")).fit(frame)
+    assert synthesizer.encoding_.target is not None
+    assert sum(synthesizer.encoding_.target.counts) == pytest.approx(100, abs=40)
+
+
+def test_no_value_of_a_row_is_an_error() -> None:
+    frame = table().astype(object)
+    odd: list[list[Any]] = [
+        ["X", "old", np.inf, "perhaps", "never", "no"],
+        [None, None, None, None, None, "no"],
+        ["F", 1e300, -1e300, 7, "2099-01-01", "no"],
+    ]
+    frame = pd.concat([pd.DataFrame(odd, columns=frame.columns, dtype=object), frame], ignore_index=True)
+    frame = frame.astype({"age": str, "weight": str, "smoker": str, "seen": str})
+    rows = quick().fit(frame).sample(20)
+    assert SCHEMA.check(tables.read(rows)).num_rows == 20
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"schema": None}, "there is none: draft one with `synthvae schema TABLE --declare"),
+        ({"schema": Schema(columns=SCHEMA.columns, inferred=True)}, "it was inferred: draft one"),
+        ({"schema": Schema(columns=[Column(name="ill", kind="categorical")])}, "'ill': `categories` must be declared"),
+        (
+            {"schema": Schema(columns=[Column(name="age", kind="integer")]), "target": None},
+            "'age': `bounds` must be declared",
+        ),
+        ({"schema": Schema(columns=SCHEMA.columns[1:])}, "has \\['sex'\\], too: declare or drop"),
+        ({"privacy": 1.0}, "must be a PrivacyBudget, however, it is 1.0"),
+        ({"privacy": {"epsilon": 1.0}}, "delta"),
+        ({"privacy": PrivacyBudget(epsilon=1, delta=1e-5, unit="patient")}, "'patient' is not among"),
+        ({"privacy": PrivacyBudget(epsilon=1, delta=0.1)}, "delta must be less than one over the number of rows"),
+        ({"privacy": PrivacyBudget(epsilon=1e-6, delta=1e-9)}, "a budget must buy something"),
+    ],
+)
+def test_what_cannot_be_promised_is_refused(changes: dict[str, Any], reason: str) -> None:
+    with pytest.raises(PrivacyError, match=reason):
+        quick(**changes).fit(table())
+
+
+def test_a_target_that_is_not_declared_is_refused() -> None:
+    with pytest.raises(SchemaError, match="'dead' is not"):
+        quick(target="dead").fit(table())
+
+
+def test_progress_tells_no_loss() -> None:
+    seen: list[float] = []
+    quick_table = tables.read(table())
+    synthesizer = quick()
+    private.learn(
+        quick_table,
+        SCHEMA,
+        "ill",
+        BUDGET,
+        plan=synthesizer._plan(),
+        **_configs(),
+        progress=lambda *told: seen.append(told[2]),
+    )
+    assert len(seen) == 20
+    assert np.isnan(seen).all()
+
+
+def _configs() -> dict[str, Any]:
+    import torch
+
+    from synthvae.model import ModelConfig
+    from synthvae.training import TrainingConfig
+
+    shape = ModelConfig(width=8, latent_dim=2)
+    return {"model": shape, "training": TrainingConfig(max_steps=5), "seed": 0, "device": torch.device("cpu")}
