@@ -20,15 +20,18 @@ from synthvae.errors import ArtifactError
 FORMAT = 1
 PAGE = "synthvae.json"
 WEIGHTS = "model.safetensors"
+CARD = "README.md"
+FILES = {PAGE, WEIGHTS, CARD}
 
 
-def save(path: str | os.PathLike[str], page: Mapping[str, Any], weights: Mapping[str, Tensor]) -> None:
+def save(path: str | os.PathLike[str], page: Mapping[str, Any], weights: Mapping[str, Tensor], card: str = "") -> None:
     """Write a model directory, whole or not at all; a model that is there already is replaced.
 
     Args:
         path: The directory.
         page: What stands in `synthvae.json`, apart from format version and checksums.
         weights: The tensors, by name.
+        card: What stands in `README.md`, for people.
 
     Raises:
         ArtifactError: The directory holds something that is not a model, or cannot be written.
@@ -39,7 +42,8 @@ def save(path: str | os.PathLike[str], page: Mapping[str, Any], weights: Mapping
     document = {"format": FORMAT, **page, "weights_sha256": hashlib.sha256(blob).hexdigest()}
     document["sha256"] = _checksum(document)
     try:
-        _replace(folder, {WEIGHTS: blob, PAGE: json.dumps(document, indent=1, allow_nan=False).encode()})
+        text = json.dumps(document, indent=1, allow_nan=False)
+        _replace(folder, {WEIGHTS: blob, CARD: card.encode(), PAGE: text.encode()})
     except OSError as error:
         raise ArtifactError(f"{folder} cannot be written ({error}): nothing was changed there") from error
 
@@ -62,8 +66,8 @@ def check_place(path: str | os.PathLike[str]) -> None:
     if not folder.exists():
         return
     names = {entry.name for entry in folder.iterdir()} if folder.is_dir() else {folder.name}
-    if names - {PAGE, WEIGHTS} or (names and not (folder / PAGE).exists()):
-        other = min(names - {PAGE, WEIGHTS}, default=WEIGHTS)
+    if names - FILES or (names and not (folder / PAGE).exists()):
+        other = min(names - FILES, default=WEIGHTS)
         raise ArtifactError(f"a model needs a directory of its own, however, {folder} holds {other!r}: choose another")
 
 

@@ -22,8 +22,6 @@ from synthvae.errors import ConfigurationError, SchemaError, SynthvaeError
 
 P = ParamSpec("P")
 
-NOT_PRIVATE = "none: rows of training may be reflected in the rows made"
-
 app = typer.Typer(
     help="Learn a table with a conditional VAE; write synthetic rows of each class.",
     no_args_is_help=True,
@@ -266,6 +264,29 @@ def info(model: Model, as_json: Json = False, debug: Debug = False) -> None:
     _print({"model": str(model), **_describe(Synthesizer.load(model))}, as_json=as_json)
 
 
+@app.command()
+@_reporting
+def audit(
+    model: Model,
+    canaries: Annotated[int, typer.Option(min=100, help="The more, the nearer to the truth, and the slower.")] = 10_000,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Attack what made a private model: a lower bound of epsilon beside the upper one of its ledger."""
+    del debug
+    from synthvae import Synthesizer
+    from synthvae.errors import PrivacyError
+    from synthvae.privacy import audit as audits
+
+    ledger = Synthesizer.load(model).ledger_
+    if ledger is None:
+        raise PrivacyError(f"an audit needs a ledger, however, {model} was fitted without a privacy budget")
+    found = audits.audit(ledger, canaries=canaries)
+    typer.echo(json.dumps(found.as_dict()) if as_json else str(found))
+    if found.refuted:
+        raise typer.Exit(1)
+
+
 def _describe(synthesizer: Any) -> dict[str, Any]:
     history, target = synthesizer.history_, synthesizer.encoding_.target
     facts: dict[str, Any] = {
@@ -276,6 +297,8 @@ def _describe(synthesizer: Any) -> dict[str, Any]:
         facts["classes" if target.classes else "quantile_bins"] = dict(
             zip(map(str, target.labels), target.counts, strict=True)
         )
+    from synthvae.card import NOT_PRIVATE
+
     ledger = synthesizer.ledger_
     return {
         **facts,

@@ -8,17 +8,21 @@ import pyarrow as pa
 import torch
 
 from synthvae import generation
-from synthvae.conform import conform, labelled, refuse_other_columns, refuse_undeclared
+from synthvae.columns import split_marks
+from synthvae.conform import conform, decimals_of, labelled, limits, refuse_other_columns, refuse_undeclared
 from synthvae.descent import Progress
 from synthvae.encoding import Codes, Order, TableEncoding
 from synthvae.errors import PrivacyError, listing
 from synthvae.generation import Request
 from synthvae.learned import LearnedTable, build
 from synthvae.model import CVAE, ModelConfig
-from synthvae.privacy import Ledger, Plan, PrivacyBudget
-from synthvae.schema import Schema
+from synthvae.privacy import Ledger, Plan, PrivacyBudget, partition
+from synthvae.privacy.partition import Ruler
+from synthvae.privacy.releases import some_of_each
+from synthvae.schema import NUMERIC, Schema
 from synthvae.training import TrainingConfig, train
 
+FEW = 24  # numbers from so few have a bin each
 DRAWN_ROWS = 30_000, 100_000  # fewest and most that a private decoder draws to be learned from
 
 
@@ -47,10 +51,11 @@ def learn(
     from synthvae.privacy import learning
 
     refuse_undeclared(schema)
-    encoding = TableEncoding.declare(schema, target, order)
-    network = build(encoding, model, seed)
+    TableEncoding.declare(schema, target, order)  # so that what cannot be modelled is refused before it costs
     rows, units = _owned(table, schema, target, budget)
-    ledger, codes = Ledger(budget=budget), encoding.encode(rows)
+    schema, ledger = _buy_bins(rows, schema, target, Ledger(budget=budget))
+    encoding = TableEncoding.declare(schema, target, order)
+    network, codes = build(encoding, model, seed), encoding.encode(rows)
     bought = learning.learn(encoding, codes, units, ledger, plan=plan, seed=seed, progress=progress)
     encoding = encoding.counted(bought.totals)
     drawn = _drawn(bought.model, encoding, int(np.clip(bought.totals.sum(), *DRAWN_ROWS)), seed)
@@ -72,7 +77,32 @@ def foresee(
     from synthvae.privacy import learning
 
     refuse_undeclared(schema)
-    return learning.foresee(TableEncoding.declare(schema, target, order), budget, plan, rows)
+    encoding = TableEncoding.declare(schema, target, order)
+    ledger = partition.foresee(_rulers(schema, target), Ledger(budget=budget))
+    return learning.foresee(encoding, ledger, plan, rows)
+
+
+def _rulers(schema: Schema, target: str | None) -> dict[str, Ruler]:
+    """For the numbers whose bins have to be bought, the bounds in which they lie."""
+    unknown = [c for c in schema.columns if c.kind in NUMERIC and c.bins is None and c.name != target]
+    found = {column.name: Ruler.over(*limits(column), decimals_of(column)) for column in unknown}
+    return {name: ruler for name, ruler in found.items() if 2**ruler.depth > FEW}
+
+
+def _buy_bins(table: pa.Table, schema: Schema, target: str | None, ledger: Ledger) -> tuple[Schema, Ledger]:
+    """Return the schema with bins for all numbers, and what they cost."""
+    rulers = _rulers(schema, target)
+    if not rulers:
+        return schema, ledger
+    numbers = {name: split_marks(table.column(name), schema[name].marks)[0].to_numpy() for name in rulers}
+    ledger = partition.buy(rulers, numbers, ledger)
+    columns = [
+        column.model_copy(update={"bins": rulers[column.name].cuts(decimals_of(column))})
+        if column.name in rulers
+        else column
+        for column in schema.columns
+    ]
+    return schema.model_copy(update={"columns": tuple(columns)}), ledger
 
 
 def _owned(
@@ -90,7 +120,8 @@ def _owned(
     refuse_other_columns([name for name in table.column_names if name in schema.names or name != budget.unit], schema)
     owned = labelled(table.filter(table.column(budget.unit).is_valid()), schema, target)
     units = owned.column(budget.unit).combine_chunks().dictionary_encode().indices.to_numpy().astype(np.int64)
-    return conform(owned, schema), units
+    kept = some_of_each(units, budget.rows_per_unit)
+    return conform(owned.take(kept), schema), units[kept]
 
 
 def _drawn(model: CVAE, encoding: TableEncoding, rows: int, seed: int) -> Codes:

@@ -17,7 +17,7 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
-from synthvae import __version__, artifact, dataset, inference, private, progress, tables
+from synthvae import __version__, artifact, card, dataset, inference, private, progress, tables
 from synthvae.descent import History
 from synthvae.encoding import Codes, TableEncoding
 from synthvae.errors import ArtifactError, PrivacyError, RequestError, SchemaError, TableError, listing
@@ -422,7 +422,16 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             "names_seen": hasattr(self, "feature_names_in_"),
             **self.learned_.page(),
         }
-        artifact.save(path, page, self.model_.state_dict())
+        target = self.encoding_.target
+        facts = {
+            "columns": {column.name: column.kind for column in self.schema_.columns},
+            "target": target.name if target and target.classes else None,
+            "classes": target.labels if target and target.classes else [],
+            "parameters": sum(parameter.numel() for parameter in self.model_.parameters()),
+            "versions": page["versions"],
+        }
+        statement = None if self.ledger_ is None else self.ledger_.statement()
+        artifact.save(path, page, self.model_.state_dict(), card.write(facts, statement))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], device: str = "auto") -> Self:

@@ -23,7 +23,7 @@ from synthvae import Synthesizer, artifact
 from synthvae.errors import ArtifactError
 from synthvae.model import CVAE
 
-PAGE, WEIGHTS = "synthvae.json", "model.safetensors"
+PAGE, WEIGHTS, CARD = "synthvae.json", "model.safetensors", "README.md"
 SMALL_PAGE: dict[str, Any] = {"name": "ü \x1f", "rate": 1e-05, "third": 1 / 3, "none": None, "list": [0, -1e300]}
 
 
@@ -86,7 +86,7 @@ def test_nothing_is_pickled(saved: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     for place, name in ((pickle, "load"), (pickle, "loads"), (pickle, "Unpickler"), (torch, "load")):
         monkeypatch.setattr(place, name, refuse)
     Synthesizer.load(saved, device="cpu")
-    assert set(tree(saved)) == {PAGE, WEIGHTS}
+    assert set(tree(saved)) == {PAGE, WEIGHTS, CARD}
     json.loads((saved / PAGE).read_bytes())
     header = int.from_bytes((saved / WEIGHTS).read_bytes()[:8], "little")
     assert json.loads((saved / WEIGHTS).read_bytes()[8 : 8 + header])
@@ -233,7 +233,7 @@ def test_saving_over_a_model_replaces_it(tmp_path: Path) -> None:
 def test_an_empty_folder_becomes_a_model(tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()
     artifact.save(tmp_path / "model", {}, small())
-    assert set(tree(tmp_path / "model")) == {PAGE, WEIGHTS}
+    assert set(tree(tmp_path / "model")) == {PAGE, WEIGHTS, CARD}
 
 
 @pytest.mark.parametrize("beside_a_model", [False, True])

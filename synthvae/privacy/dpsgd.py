@@ -13,6 +13,7 @@ from opacus.optimizers import DPOptimizerFastGradientClipping
 from torch import Tensor
 
 from synthvae.descent import Descent
+from synthvae.errors import PrivacyError
 from synthvae.model import CVAE, Rows
 from synthvae.privacy import mechanisms
 from synthvae.privacy.ghost import Ghost
@@ -30,7 +31,7 @@ class NoisyOptimizer(DPOptimizerFastGradientClipping):
         scale = self.noise_multiplier * self.max_grad_norm
         for parameter in self.params:
             noise = mechanisms.normal(parameter.numel()).view_as(parameter)
-            parameter.grad = parameter.summed_grad + (scale * noise).to(parameter)
+            parameter.grad = (parameter.summed_grad.double() + scale * noise).to(parameter)
 
 
 class PrivateDescent(Descent):
@@ -59,6 +60,10 @@ class PrivateDescent(Descent):
         rows_per_unit: int,
         seed: int,
     ) -> None:
+        if model.config.dropout:
+            raise PrivacyError(
+                f"a private fit has no dropout, which would follow a public seed, however, it is {model.config.dropout}"
+            )
         self.ghost = Ghost(model.decoder, (model.decoder.start, model.decoder.tables))
         self.batches, self.settings = batches, settings
         self.row_clip = settings.clip / rows_per_unit
@@ -85,8 +90,7 @@ class PrivateDescent(Descent):
             sums, _ = self.ghost.clipped_sums(self._losses, rows, labels, self.row_clip)
             torch._foreach_add_(totals, sums)
         for parameter, total in zip(self.parameters, totals, strict=True):
-            parameter.grad = total
-        self.optimizer.accumulate()
+            parameter.grad = total  # which the optimiser takes up, once
 
     def _losses(self, rows: Rows, labels: Tensor) -> Tensor:
         z = torch.zeros(len(labels), self.model.config.latent_dim)

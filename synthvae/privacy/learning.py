@@ -13,7 +13,6 @@ from synthvae.encoding import Codes, TableEncoding
 from synthvae.errors import PrivacyError
 from synthvae.model import CVAE, ModelConfig
 from synthvae.privacy import estimates
-from synthvae.privacy.budget import PrivacyBudget
 from synthvae.privacy.dpsgd import MICRO_BATCH, PrivateDescent
 from synthvae.privacy.ledger import Event, Ledger, calibrated
 from synthvae.privacy.plan import Plan
@@ -160,9 +159,8 @@ def gradient_event(plan: Plan, ledger: Ledger, rows: int) -> Event:
     return event(calibrated(lambda noise: [*ledger.events, event(noise)], budget.epsilon, budget.delta))
 
 
-def foresee(encoding: TableEncoding, budget: PrivacyBudget, plan: Plan, rows: int) -> Ledger:
-    """Return how a budget would be spent on about so many rows; none is looked at."""
-    ledger = Ledger(budget=budget)
+def foresee(encoding: TableEncoding, ledger: Ledger, plan: Plan, rows: int) -> Ledger:
+    """Return how the rest of a budget would be spent on about so many rows; none is looked at."""
     for event in events(plan, ledger, len(_modelled(encoding))):
         ledger = ledger if event is None else ledger.record(event)
     return ledger.record(gradient_event(plan, ledger, rows))

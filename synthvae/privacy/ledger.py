@@ -68,12 +68,17 @@ class Ledger(BaseModel):
         return self.budget.delta
 
     def record(self, event: Event) -> Self:
-        """Return the ledger with one event more.
+        """Return the ledger with one event more; one like the last is that one again.
 
         Raises:
             PrivacyError: The budget does not suffice.
         """
-        ledger = self.model_copy(update={"events": (*self.events, event)})
+        last = self.events[-1] if self.events else None
+        if last is not None and last == event.model_copy(update={"times": last.times}):  # once more, and no more
+            merged = event.model_copy(update={"times": last.times + event.times})
+            ledger = self.model_copy(update={"events": (*self.events[:-1], merged)})
+        else:
+            ledger = self.model_copy(update={"events": (*self.events, event)})
         if ledger.epsilon > self.budget.epsilon:
             raise PrivacyError(
                 f"what is spent must stay within epsilon {self.budget.epsilon:g}, however, {event.name!r} would "

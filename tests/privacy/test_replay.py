@@ -17,6 +17,7 @@ import pytest
 from test_private_fit import SCHEMA, few_drawn_rows, quick, table
 
 from synthvae.privacy.dpsgd import NoisyOptimizer
+from synthvae.privacy.partition import Ruler
 from synthvae.privacy.releases import Curator
 
 __all__ = ["few_drawn_rows"]  # a fixture
@@ -37,6 +38,7 @@ class Tape:
         self.records: list[Any] = []
         self.playing = False
         monkeypatch.setattr(Curator, "counts", self._tapped(Curator.counts))
+        monkeypatch.setattr(Ruler, "grow", self._grown(Ruler.grow))
         monkeypatch.setattr(NoisyOptimizer, "add_noise", self._noise(NoisyOptimizer.add_noise))
 
     def play(self) -> None:
@@ -52,6 +54,14 @@ class Tape:
             return drawn
 
         return counts
+
+    def _grown(self, original: Any) -> Any:
+        def grow(ruler: Ruler, level: int, counts: Any) -> None:
+            if not self.playing:
+                self.records.append(counts)
+            original(ruler, level, next(self.left) if self.playing else counts)
+
+        return grow
 
     def _noise(self, original: Any) -> Any:
         def add_noise(optimizer: NoisyOptimizer) -> None:

@@ -1,0 +1,175 @@
+"""How private a mechanism can be at most, from how well an attacker told apart what it hides: lower bounds on epsilon.
+
+Shapes: N canaries, T thresholds, A rates of false alarms.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import bdtr, expit
+from scipy.stats import binom
+
+from synthvae.privacy.ledger import Event, _loss_distribution, spent
+
+Floats = npt.NDArray[np.float64]
+Counts = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+
+CHOOSING = 4  # each fourth canary helps to choose the threshold, and nothing else
+TRIED = expit(np.linspace(-4, 4, 17))  # quantiles of the scores: few, so that chance does not choose
+HALF = 0.5  # the threshold is the one that best tells what is claimed from a mechanism with twice the noise
+LEAST, MOST, TOLERANCE = 1 / 16, 4.0, 1.03  # how much less noise than claimed is thought of, and how finely
+RATES = np.concatenate([[0.0], expit(np.linspace(-18, 18, 800)), [1.0]])  # of false alarms (A,)
+GRID = 1e-3  # of privacy losses: coarser than the ledger's, and rounded up as well
+SLOPES = 60  # lines under a trade-off function
+TAIL = 1e-9  # a delta beyond which it is not followed
+GUESSED = (1 / 2, 1 / 4, 1 / 8, 1 / 32)  # shares of the canaries of which membership is guessed
+LARGEST = 50.0  # epsilon that is looked for
+
+
+def from_errors(
+    scores: Floats, present: Bools, events: Sequence[Event], delta: float, significance: float, *, about: float = 1.0
+) -> float:
+    """Return a lower bound on epsilon from how often a threshold raises false alarms and misses.
+
+    A quarter of the canaries choose the threshold. The others are put to it, and the bound is the epsilon of `events`
+    with so little noise that errors as rare as these are still too unlikely, whatever point of the trade-off function
+    the threshold is. So what is refuted is the whole curve that the ledger claims, of which (epsilon, delta) is but one
+    line, and code that does what the ledger says has a bound above it with a chance of `significance` at most. It
+    rests on the scores being independent, as they are where the noise is.
+
+    Source: Nasr et al. 2023, Tight auditing of differentially private machine learning, section 4,
+    https://arxiv.org/abs/2302.07956, with the accountant's curve in the place of one fitted to it.
+
+    Args:
+        scores: Scores (N,), high where a canary seems there.
+        present: Whether it is (N,).
+        events: What is claimed to have been done.
+        delta: The delta at which epsilon is stated.
+        significance: The chance that the bound is too high.
+        about: Where `ledger.spent` is to be fine.
+    """
+    chooses = np.arange(len(scores)) % CHOOSING == 0
+    tried = np.unique(np.quantile(scores[chooses], TRIED))
+    errors = _errors(scores[chooses], present[chooses], tried)
+    best = tried[[np.argmin(_likelihood(errors, _less_noise(events, HALF)))]]
+    final = _errors(scores[~chooses], present[~chooses], best)
+
+    def refuted(less: float) -> bool:
+        both = _likelihood(final, _less_noise(events, less))[0]
+        return bool(both * (1 - math.log(both)) < significance)
+
+    found = _most_refuted(refuted)
+    return 0.0 if found is None else spent(_less_noise(events, found), delta, about)
+
+
+def _less_noise(events: Sequence[Event], less: float) -> tuple[Event, ...]:
+    return tuple(e.model_copy(update={"noise_multiplier": e.noise_multiplier / less}) for e in events)
+
+
+def _errors(scores: Floats, present: Bools, thresholds: Floats) -> tuple[Counts, int, Counts, int]:
+    """False alarms (T,) and of how many; misses (T,) and of how many."""
+    absent, there = np.sort(scores[~present]), np.sort(scores[present])
+    alarms = len(absent) - np.searchsorted(absent, thresholds)
+    return alarms, len(absent), np.searchsorted(there, thresholds).astype(np.int64), len(there)
+
+
+def _likelihood(errors: tuple[Counts, int, Counts, int], events: tuple[Event, ...]) -> Floats:
+    """Bounds (T,) on the product of two chances: of no more false alarms, and of no more misses, if `events` were done.
+
+    Such a product of two independent p-values is at most x with a chance of x (1 - log x) (Fisher 1932). It is largest
+    for some rate of false alarms, of which only a grid is tried: one chance falls in it and the other grows, so the
+    first at one end of a step and the second at the other bound what lies between.
+    """
+    alarms, absent, misses, there = errors
+    few_alarms = bdtr(alarms[:, None], absent, RATES[:-1])
+    few_misses = bdtr(misses[:, None], there, _curve(events)[1:])
+    return np.asarray((few_alarms * few_misses).max(1).clip(np.finfo(float).tiny, 1.0))
+
+
+@functools.lru_cache(maxsize=64)
+def _curve(events: tuple[Event, ...]) -> Floats:
+    return trade_off(events, RATES)
+
+
+def trade_off(events: tuple[Event, ...], alarms: Floats) -> Floats:
+    """Return the least rates of misses (A,) that rates of false `alarms` (A,) leave possible.
+
+    Source: Dong, Roth, Su 2022, Gaussian differential privacy, propositions 3 and 6, https://arxiv.org/abs/1905.02383.
+    """
+    epsilons, deltas = _lines(events)
+    steep = 1 - deltas - np.exp(epsilons) * alarms[:, None]
+    flat = np.exp(-epsilons) * (1 - deltas - alarms[:, None])
+    return np.asarray(np.maximum(steep, flat).max(1).clip(0, 1))
+
+
+def _lines(events: tuple[Event, ...]) -> tuple[Floats, Floats]:
+    """Pairs of epsilons and deltas that `events` satisfy, by the ledger's accountant on a coarser grid."""
+    losses = functools.reduce(lambda a, b: a.compose(b), [_loss_distribution(event, GRID) for event in events])
+    epsilons = np.linspace(0, losses.get_epsilon_for_delta(TAIL), SLOPES)
+    return epsilons, np.asarray(losses.get_delta_for_epsilon(epsilons))
+
+
+def _most_refuted(refuted: Callable[[float], bool]) -> float | None:
+    """The largest number, up to a tolerance, from `LEAST` to `MOST` that is refuted; None: none is."""
+    low, high = (1.0, MOST) if refuted(1.0) else (LEAST, 1.0)
+    if high == MOST and refuted(MOST):
+        return MOST
+    if low == LEAST and not refuted(LEAST):
+        return None
+    while high / low > TOLERANCE:
+        middle = math.sqrt(low * high)
+        low, high = (middle, high) if refuted(middle) else (low, middle)
+    return low
+
+
+def from_guesses(scores: Floats, present: Bools, delta: float, significance: float) -> float:
+    """Return a lower bound on epsilon from how many guesses are right: the highest scores in, the lowest out.
+
+    It holds however the scores hang together. How many to guess is tried in some ways, each at its part of the
+    significance. Source: Steinke, Nasr, Jagielski 2023, Privacy auditing with one (1) training run, theorem 5.2,
+    https://arxiv.org/abs/2305.08846.
+
+    Args:
+        scores: Scores (N,), high where a canary seems there.
+        present: Whether it is (N,), by fair coins.
+        delta: The delta at which epsilon is stated.
+        significance: The chance that the bound is too high.
+    """
+    ordered = present[np.argsort(scores)]
+    bounds = []
+    for share in GUESSED:
+        half = max(int(share * len(ordered) / 2), 1)
+        right = int(ordered[-half:].sum() + (~ordered[:half]).sum())
+        bounds.append(_least_epsilon(len(ordered), 2 * half, right, delta, significance / len(GUESSED)))
+    return max(bounds)
+
+
+def _least_epsilon(canaries: int, guesses: int, right: int, delta: float, significance: float) -> float:
+    low, high = 0.0, LARGEST
+    if p_value(canaries, guesses, right, low, delta) >= significance:
+        return 0.0
+    while high - low > 1e-4:
+        middle = (low + high) / 2
+        refuted = p_value(canaries, guesses, right, middle, delta) < significance
+        low, high = (middle, high) if refuted else (low, middle)
+    return low
+
+
+def p_value(canaries: int, guesses: int, right: int, epsilon: float, delta: float) -> float:
+    """Return how likely it is at most that so many guesses are right where (epsilon, delta) holds.
+
+    With B binomial of `guesses` trials at 1 / (1 + exp(-epsilon)), it is P[B >= right] + 2 canaries delta times the
+    largest of P[right > B >= right - i] / i, i from 1 to `right`. Source: Steinke, Nasr, Jagielski 2023, theorem 5.2
+    and appendix D, https://arxiv.org/abs/2305.08846.
+    """
+    chance = expit(epsilon)
+    beyond = float(binom.sf(right - 1, guesses, chance))
+    back = np.arange(1, right + 1)
+    alpha = float(((binom.sf(right - back - 1, guesses, chance) - beyond) / back).max(initial=0.0))
+    return min(beyond + 2 * canaries * delta * alpha, 1.0)

@@ -1,0 +1,129 @@
+"""Bins of numbers of which only bounds are declared: bounds are halved again and again, where many rows lie."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from synthvae.privacy import mechanisms
+from synthvae.privacy.ledger import Event, Ledger, calibrated
+
+SHARE = 0.1  # of epsilon, for all columns together; what is not needed is left for gradients
+DEPTH = 20  # halvings at most
+BINS = 20  # about so many are aimed at
+FULL = 1.25  # times an equal share, at which a bin is closed
+
+Numbers = npt.NDArray[np.float64]
+Counts = npt.NDArray[np.int64]
+
+
+@dataclass
+class Ruler:
+    """The bounds of a column, in 2**depth pieces of one width.
+
+    Args:
+        low: Where the first piece starts.
+        width: The width of each.
+        depth: How often the whole can be halved.
+        last: The last piece that is not past the bounds.
+        leaves: Nodes that are not split: first piece, number of pieces, noisy count.
+        nodes: Nodes of this level that may be split.
+        rows: About how many rows have a number.
+    """
+
+    low: float
+    width: float
+    depth: int
+    last: int
+    leaves: list[tuple[int, int, int]] = field(default_factory=list)
+    nodes: Counts = field(default_factory=lambda: np.zeros(1, np.int64))
+    rows: int = 0
+
+    @classmethod
+    def over(cls, low: float, high: float, decimals: int | None) -> Ruler:
+        """The ruler of bounds; no piece is narrower than the step between numbers."""
+        if decimals is None:
+            return cls(low, (high - low) / 2**DEPTH, DEPTH, 2**DEPTH - 1)
+        steps = round((high - low) * 10.0**decimals) + 1
+        depth = min(int(np.ceil(np.log2(steps))), DEPTH)
+        width = -(-steps // 2**depth)
+        return cls(low, width * 10.0**-decimals, depth, (steps - 1) // width)
+
+    def pieces(self, numbers: Numbers) -> Counts:
+        """In which piece each number (rows,) lies, those that are missing left out."""
+        present = numbers[~np.isnan(numbers)]
+        place = np.floor(np.round((present - self.low) / self.width, 6))
+        return np.clip(place, 0, self.last).astype(np.int64)
+
+    @property
+    def children(self) -> Counts:
+        """The halves of all nodes."""
+        return np.stack([2 * self.nodes, 2 * self.nodes + 1], 1).ravel()
+
+    def grow(self, level: int, counts: Counts) -> None:
+        """Take the noisy `counts` of the children of all nodes: split on where they are large."""
+        children = self.children
+        if level == 1:
+            self.rows = max(int(counts.sum()), 1)
+        split = (counts > self.rows / BINS) & (level < self.depth)
+        pieces = 2 ** (self.depth - level)
+        for node, count in zip(children[~split].tolist(), counts[~split].tolist(), strict=True):
+            self.leaves.append((node * pieces, pieces, count))
+        self.nodes = children[split]
+
+    def cuts(self, decimals: int | None) -> tuple[float, ...]:
+        """The cuts between bins of neighbouring leaves that together hold an equal share of the rows."""
+        found, filled = [], 0.0
+        for first, _, count in sorted(self.leaves):
+            if first > self.last:
+                break
+            if filled > 0 and filled + max(count, 0) > FULL * self.rows / BINS:
+                cut = self.low + first * self.width
+                found.append(cut if decimals is None else round(cut, decimals))
+                filled = 0.0
+            filled += max(count, 0)
+        return tuple(found)
+
+
+def event(rulers: dict[str, Ruler], ledger: Ledger) -> Event:
+    """What one halving costs: little enough for all that there may be."""
+    budget = ledger.budget
+
+    def halvings(noise: float) -> Event:
+        return Event(
+            name="halves of bins",
+            mechanism="discrete Gaussian",
+            noise_multiplier=noise,
+            sensitivity=float(budget.rows_per_unit if budget.unit else 1),
+            times=sum(ruler.depth for ruler in rulers.values()),
+            bought="bins of numbers",
+        )
+
+    return halvings(calibrated(lambda noise: [halvings(noise)], SHARE * budget.epsilon, budget.delta))
+
+
+def foresee(rulers: dict[str, Ruler], ledger: Ledger) -> Ledger:
+    """Return the ledger with the most that bins may cost."""
+    return ledger.record(event(rulers, ledger)) if rulers else ledger
+
+
+def buy(rulers: dict[str, Ruler], numbers: dict[str, Numbers], ledger: Ledger) -> Ledger:
+    """Let rulers grow over private `numbers` (rows,) of columns; return the ledger with what that cost.
+
+    Only nodes that are split are asked for more: where nothing is, nothing is bought.
+    """
+    once = event(rulers, ledger)
+    scale = once.noise_multiplier * once.sensitivity
+    pieces = {name: ruler.pieces(numbers[name]) for name, ruler in rulers.items()}
+    for level in range(1, DEPTH + 1):
+        growing = {name: ruler for name, ruler in rulers.items() if ruler.depth >= level and len(ruler.nodes)}
+        if not growing:
+            break
+        ledger = ledger.record(once.model_copy(update={"times": len(growing)}))
+        for name, ruler in growing.items():
+            exact = np.bincount(pieces[name] >> (ruler.depth - level), minlength=2**level)
+            noise = mechanisms.discrete_gaussian(scale, 2 * len(ruler.nodes))
+            ruler.grow(level, exact[ruler.children] + noise)
+    return ledger

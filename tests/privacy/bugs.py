@@ -1,0 +1,149 @@
+"""Classic bugs of differential privacy, each with a ledger that it makes untrue."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import pytest
+import torch
+from torch import Tensor
+
+from synthvae.model import Rows
+from synthvae.privacy import Event, Ledger, PrivacyBudget, mechanisms
+from synthvae.privacy.ghost import Ghost
+from synthvae.privacy.releases import Curator
+
+SURE = 1 - 1e-5
+DELTA = 1e-5
+
+Losses = Callable[[Rows, Tensor], Tensor]
+Batches = Iterator[Iterator[tuple[Rows, Tensor]]]
+
+
+def counted(noise: float, times: int = 1, sensitivity: float = 1.0) -> Event:
+    return Event(
+        name="counts", mechanism="discrete Gaussian", noise_multiplier=noise, sensitivity=sensitivity, times=times
+    )
+
+
+def descended(noise: float, rate: float, steps: int) -> Event:
+    return Event(
+        name="gradients",
+        mechanism="Poisson-sampled Gaussian",
+        noise_multiplier=noise,
+        sensitivity=0.5,
+        sampling_rate=rate,
+        times=steps,
+    )
+
+
+def ledger(*events: Event, unit: str | None = None, rows: int = 1) -> Ledger:
+    budget = PrivacyBudget(epsilon=100.0, delta=DELTA, unit=unit, rows_per_unit=rows)
+    return Ledger(budget=budget, events=events)
+
+
+COUNTS = ledger(counted(2.0, times=2))
+DESCENT = ledger(descended(2.0, 0.1, 40))
+OFTEN = ledger(descended(1.5, 0.2, 40))
+EPOCHS = ledger(descended(2.1, 0.1, 400))
+
+
+class Bug(NamedTuple):
+    """A bug, how to put it into the code, and what is audited with how many canaries to find it.
+
+    Right guesses, which prove less than rare errors, find it only where `guessed`.
+    """
+
+    name: str
+    put_in: Callable[[pytest.MonkeyPatch], None]
+    ledger: Ledger
+    canaries: int = 2000
+    guessed: bool = False
+
+
+def quiet_counts(factor: float) -> Callable[[pytest.MonkeyPatch], None]:
+    right = mechanisms.discrete_gaussian
+    return lambda patch: patch.setattr(
+        mechanisms, "discrete_gaussian", lambda scale, count: right(factor * scale + 1e-3, count)
+    )
+
+
+def quiet_gradients(factor: float) -> Callable[[pytest.MonkeyPatch], None]:
+    right = mechanisms.normal
+    return lambda patch: patch.setattr(mechanisms, "normal", lambda count: factor * right(count))
+
+
+def counts_again(patch: pytest.MonkeyPatch) -> None:
+    """Counts are drawn twice, of which the ledger knows once."""
+    right = Curator.counts
+
+    def twice(self: Curator, event: Event, tables: slice, sizes: list[int]) -> list[Any]:
+        known = self.ledger
+        first = right(self, event, tables, sizes)
+        told, self.ledger = self.ledger, known
+        second = right(self, event, tables, sizes)
+        self.ledger = told
+        return [*first, *second]
+
+    patch.setattr(Curator, "counts", twice)
+
+
+def gradients_again(patch: pytest.MonkeyPatch) -> None:
+    """Each sample's gradients are summed twice before the noise."""
+    right = Ghost.clipped_sums
+
+    def twice(self: Ghost, losses: Losses, rows: Rows, labels: Tensor, clip: float) -> tuple[list[Tensor], Tensor]:
+        sums, lengths = right(self, losses, rows, labels, clip)
+        return [2 * total for total in sums], lengths
+
+    patch.setattr(Ghost, "clipped_sums", twice)
+
+
+def not_clipped(patch: pytest.MonkeyPatch) -> None:
+    right = Ghost.clipped_sums
+
+    def sums(self: Ghost, losses: Losses, rows: Rows, labels: Tensor, _: float) -> tuple[list[Tensor], Tensor]:
+        return right(self, losses, rows, labels, math.inf)
+
+    patch.setattr(Ghost, "clipped_sums", sums)
+
+
+def clipped_late(patch: pytest.MonkeyPatch) -> None:
+    """The mean of the gradients is clipped, not each row's."""
+    right = Ghost.clipped_sums
+
+    def late(self: Ghost, losses: Losses, rows: Rows, labels: Tensor, clip: float) -> tuple[list[Tensor], Tensor]:
+        sums, lengths = right(self, losses, rows, labels, math.inf)
+        mean = torch.cat([total.flatten() for total in sums]).norm() / max(len(labels), 1)
+        return [total * (clip / mean).clamp_max(1.0) for total in sums], lengths
+
+    patch.setattr(Ghost, "clipped_sums", late)
+
+
+def fixed_batches(patch: pytest.MonkeyPatch) -> None:
+    """Rows are shuffled once and dealt into batches; the ledger calls them Poisson samples."""
+
+    def batches(self: Curator, event: Event, micro: int) -> Batches:
+        self.ledger = self.ledger.record(event)
+        dealt = torch.randperm(len(self._labels)).tensor_split(round(1 / event.sampling_rate))
+        for step in range(event.times):
+            rows = dealt[step % len(dealt)]
+            places = [rows[start : start + micro] for start in range(0, len(rows), micro)]
+            yield iter([(self._rows.take(part), self._labels[part]) for part in places])
+
+    patch.setattr(Curator, "batches", batches)
+
+
+BUGS = (
+    Bug("no noise on counts", quiet_counts(0.0), COUNTS, guessed=True),
+    Bug("half the noise on counts", quiet_counts(0.5), COUNTS, 3000),
+    Bug("counts that are not in the ledger", counts_again, ledger(counted(0.7)), 4000),
+    Bug("no noise on gradients", quiet_gradients(0.0), DESCENT, guessed=True),
+    Bug("half the noise on gradients", quiet_gradients(0.5), OFTEN),
+    Bug("gradients summed twice", gradients_again, OFTEN),
+    Bug("gradients not clipped", not_clipped, DESCENT, guessed=True),
+    Bug("clipping after averaging", clipped_late, DESCENT, guessed=True),
+    Bug("fixed batches counted as Poisson", fixed_batches, EPOCHS, 1500),
+)

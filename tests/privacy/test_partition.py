@@ -1,0 +1,67 @@
+"""Bins that are bought cut where rows are, keep piles apart, and cost what the ledger says."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+from synthvae.privacy import Ledger, PrivacyBudget, mechanisms, partition
+from synthvae.privacy.partition import Ruler
+
+
+@pytest.fixture
+def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No noise, so that what is bought is exact."""
+    monkeypatch.setattr(mechanisms, "discrete_gaussian", lambda *given: np.zeros(given[1], np.int64))
+
+
+def bins(numbers: np.ndarray, low: float, high: float, decimals: int | None) -> tuple[float, ...]:
+    rulers = {"x": Ruler.over(low, high, decimals)}
+    partition.buy(rulers, {"x": numbers}, Ledger(budget=PrivacyBudget(epsilon=1.0, delta=1e-6)))
+    return rulers["x"].cuts(decimals)
+
+
+@pytest.mark.usefixtures("quiet")
+@pytest.mark.parametrize("decimals", [0, 1, None])
+def test_bins_hold_about_equal_shares(decimals: int | None) -> None:
+    numbers = np.random.default_rng(0).lognormal(3, 1, 20_000).clip(0, 5000)
+    numbers = numbers if decimals is None else np.round(numbers, decimals)
+    cuts = bins(numbers, 0.0, 5000.0, decimals)
+    shares = np.histogram(numbers, [0.0, *cuts, 5000.0])[0] / len(numbers)
+    assert 12 <= len(cuts) <= 30
+    assert shares.max() < 0.1
+    assert all(a < b for a, b in itertools.pairwise((0.0, *cuts, 5000.0)))
+
+
+@pytest.mark.usefixtures("quiet")
+def test_a_pile_has_a_bin_of_its_own() -> None:
+    numbers = np.where(np.arange(10_000) % 10 < 9, 0.0, np.random.default_rng(0).integers(1, 100_000, 10_000))
+    assert bins(numbers, 0.0, 99_999.0, 0)[0] == 1.0
+    middle = np.where(np.arange(10_000) % 2 < 1, 40.0, np.random.default_rng(0).integers(1, 100, 10_000))
+    assert {40.0, 41.0} <= set(bins(middle, 1.0, 99.0, 0))
+
+
+@pytest.mark.usefixtures("quiet")
+def test_missing_numbers_and_none_at_all_are_no_matter() -> None:
+    assert bins(np.full(100, np.nan), 0.0, 1000.0, 0) == ()
+    assert bins(np.zeros(0), 0.0, 1000.0, 0) == ()
+
+
+def test_cuts_lie_inside_the_bounds_whatever_the_noise() -> None:
+    for seed in range(20):
+        numbers = np.random.default_rng(seed).integers(-5, 600, 50).astype(float)
+        cuts = bins(numbers, -5.0, 600.0, 0)
+        assert all(-5 < cut <= 600 for cut in cuts)
+        assert list(cuts) == sorted(set(cuts))
+
+
+def test_what_is_bought_costs_no_more_than_foreseen() -> None:
+    ledger = Ledger(budget=PrivacyBudget(epsilon=1.0, delta=1e-6))
+    rulers = {"x": Ruler.over(0, 1e6, 0), "y": Ruler.over(0, 1, None)}
+    numbers = {"x": np.arange(1e4), "y": np.linspace(0, 1, 10_000)}
+    foreseen = partition.foresee(rulers, ledger)
+    spent = partition.buy(rulers, numbers, ledger)
+    assert len(spent.events) == 1
+    assert 0 < spent.epsilon <= foreseen.epsilon <= 1.15 * partition.SHARE
