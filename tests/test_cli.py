@@ -166,3 +166,60 @@ def test_interrupted_fit_keeps_the_best_weights(home: Path, tmp_path: Path) -> N
     assert process.returncode == 130, stderr
     assert "warning: training interrupted" in stderr
     assert json.loads(synthvae("info", tmp_path / "model", "--json").stdout)["training"] == "interrupted"
+
+
+@pytest.fixture(scope="module")
+def private(home: Path) -> Path:
+    """A private model of the same table."""
+    draft = home / "declared.yaml"
+    assert synthvae("schema", home / "wine.csv", "--declare", "-o", draft).exit_code == 0
+    assert "draft one with `synthvae schema" in refused(
+        "fit", home / "wine.csv", "--schema", draft, "--epsilon", 20, "--delta", 1e-5, "-o", home / "not"
+    )
+    draft.write_text(draft.read_text().replace("inferred: true\n", ""))
+    done = synthvae("fit", home / "wine.csv", "--target", "kind", "--schema", draft, "--epsilon", 20, "--delta", 1e-5,
+                    "--config", home / "quick.yaml", "-o", home / "private", "--json")  # fmt: skip
+    assert done.exit_code == 0, done.stderr
+    assert "rows" not in json.loads(done.stdout)
+    return home / "private"
+
+
+def test_a_private_model_says_what_it_cost(private: Path) -> None:
+    told = json.loads(synthvae("info", private, "--json").stdout)["privacy"]
+    assert told["epsilon"] <= told["budget"] == 20
+    assert told["delta"] == 1e-5
+    text = synthvae("info", private).stdout
+    assert "  - gradients x 20: Poisson-sampled Gaussian" in text
+    assert "differentially private; unit: one row" in (private / "README.md").read_text()
+
+
+def test_a_plan_reads_no_row(home: Path, private: Path) -> None:
+    del private
+    done = synthvae("fit", home / "wine.csv", "--target", "kind", "--schema", home / "declared.yaml", "--epsilon", 1,
+                    "--delta", 1e-5, "--plan", 5000, "-o", home / "planned", "--json")  # fmt: skip
+    assert done.exit_code == 0, done.stderr
+    assert json.loads(done.stdout)["epsilon"] <= 1
+    assert not (home / "planned").exists()
+
+
+def test_an_audit_of_a_private_model_refutes_nothing(home: Path, private: Path) -> None:
+    done = synthvae("audit", private, "--canaries", 200)
+    assert done.exit_code == 0, done.output
+    assert "epsilon between" in done.stdout
+    assert "fitted without a privacy budget" in refused("audit", home / "model")
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (["--epsilon", 0, "--delta", 1e-5], "`epsilon` must be a finite number above 0"),
+        (["--epsilon", 1], "delta"),
+        (["--epsilon", 1, "--delta", 0.1], "delta must be less than one over the number of rows"),
+        (["--epsilon", 1, "--delta", 1e-5, "--unit", "patient"], "the unit must be a column of the table"),
+    ],
+)
+def test_a_budget_that_cannot_be_kept_is_refused(home: Path, private: Path, words: list[object], reason: str) -> None:
+    del private
+    line = refused("fit", home / "wine.csv", "--schema", home / "declared.yaml", *words, "-o", home / "never")
+    assert reason in line
+    assert not (home / "never").exists()
