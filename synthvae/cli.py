@@ -171,11 +171,25 @@ def fit(
         _print(synthesizer.plan(plan).statement(), as_json=as_json)
         return
     read = tables.read(table, encoding=encoding)
-    synthesizer.fit(read).save(out)
+    if synthesizer.privacy is None:
+        synthesizer.fit(read).save(out)
+    else:
+        _fit_privately(synthesizer, read, out)
     rows = {} if synthesizer.ledger_ else {"rows": read.num_rows}  # of private ones the number is private, too
     _print({"model": str(out), **rows, **_describe(synthesizer)}, as_json=as_json)
     if synthesizer.history_.stopped == "interrupted":
         raise typer.Exit(130)
+
+
+def _fit_privately(synthesizer: Any, table: Any, out: Path) -> None:
+    """Fit and save; what was bought is kept beside the model until it is there."""
+    import shutil
+
+    journal = out.parent / f".{out.name}.releases"
+    if journal.exists():
+        typer.echo(f"warning: {journal} is of a fit that was broken off: it is taken up", err=True)
+    synthesizer.set_params(journal=journal).fit(table).save(out)
+    shutil.rmtree(journal)
 
 
 def _read_config(path: Path | None) -> dict[str, Any]:

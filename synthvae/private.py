@@ -16,7 +16,7 @@ from synthvae.errors import PrivacyError, listing
 from synthvae.generation import Request
 from synthvae.learned import LearnedTable, build
 from synthvae.model import CVAE, ModelConfig
-from synthvae.privacy import Ledger, Plan, PrivacyBudget, partition
+from synthvae.privacy import Journal, Ledger, Plan, PrivacyBudget, partition
 from synthvae.privacy.partition import Ruler
 from synthvae.privacy.releases import some_of_each
 from synthvae.schema import NUMERIC, Schema
@@ -35,7 +35,7 @@ def learn(
     plan: Plan,
     model: ModelConfig,
     training: TrainingConfig,
-    seed: int,
+    journal: Journal,
     device: torch.device,
     progress: Progress | None = None,
     order: Order = "auto",
@@ -50,13 +50,14 @@ def learn(
     """
     from synthvae.privacy import learning
 
+    seed = journal.seed
     refuse_undeclared(schema)
     TableEncoding.declare(schema, target, order)  # so that what cannot be modelled is refused before it costs
     rows, units = _owned(table, schema, target, budget)
-    schema, ledger = _buy_bins(rows, schema, target, Ledger(budget=budget))
+    schema, ledger = _buy_bins(rows, schema, target, Ledger(budget=budget), journal)
     encoding = TableEncoding.declare(schema, target, order)
     network, codes = build(encoding, model, seed), encoding.encode(rows)
-    bought = learning.learn(encoding, codes, units, ledger, plan=plan, seed=seed, progress=progress)
+    bought = learning.learn(encoding, codes, units, ledger, plan=plan, journal=journal, progress=progress)
     encoding = encoding.counted(bought.totals)
     drawn = _drawn(bought.model, encoding, int(np.clip(bought.totals.sum(), *DRAWN_ROWS)), seed)
     # What is to be learned is smooth, and half the steps will do.
@@ -89,13 +90,15 @@ def _rulers(schema: Schema, target: str | None) -> dict[str, Ruler]:
     return {name: ruler for name, ruler in found.items() if 2**ruler.depth > FEW}
 
 
-def _buy_bins(table: pa.Table, schema: Schema, target: str | None, ledger: Ledger) -> tuple[Schema, Ledger]:
+def _buy_bins(
+    table: pa.Table, schema: Schema, target: str | None, ledger: Ledger, journal: Journal
+) -> tuple[Schema, Ledger]:
     """Return the schema with bins for all numbers, and what they cost."""
     rulers = _rulers(schema, target)
     if not rulers:
         return schema, ledger
     numbers = {name: split_marks(table.column(name), schema[name].marks)[0].to_numpy() for name in rulers}
-    ledger = partition.buy(rulers, numbers, ledger)
+    ledger = partition.buy(rulers, numbers, ledger, journal)
     columns = [
         column.model_copy(update={"bins": rulers[column.name].cuts(decimals_of(column))})
         if column.name in rulers
@@ -118,7 +121,8 @@ def _owned(
             f"{listing(table.column_names)}: name the column that says whose row it is"
         )
     refuse_other_columns([name for name in table.column_names if name in schema.names or name != budget.unit], schema)
-    owned = labelled(table.filter(table.column(budget.unit).is_valid()), schema, target)
+    there = np.flatnonzero(table.column(budget.unit).is_valid().to_numpy())
+    owned = labelled(table.take(there), schema, target)
     units = owned.column(budget.unit).combine_chunks().dictionary_encode().indices.to_numpy().astype(np.int64)
     kept = some_of_each(units, budget.rows_per_unit)
     return conform(owned.take(kept), schema), units[kept]

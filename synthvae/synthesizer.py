@@ -25,7 +25,7 @@ from synthvae.features import read_features, select
 from synthvae.generation import Request
 from synthvae.learned import LearnedTable, configure, find_device
 from synthvae.model import CVAE, ModelConfig
-from synthvae.privacy import Descending, Ledger, Plan, PrivacyBudget
+from synthvae.privacy import Descending, Journal, Ledger, Plan, PrivacyBudget
 from synthvae.schema import Schema
 from synthvae.seeds import Seed, as_seed
 from synthvae.threads import one_thread
@@ -44,6 +44,8 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         schema: A `Schema`, the path of one in YAML, or None to infer it from the table.
         privacy: A `PrivacyBudget`, or a mapping of its fields: what all that leaves `fit` may tell of any row. It needs
             a schema that a person declared. None: nothing is promised.
+        journal: A folder in which a private fit keeps what it buys, until its model is saved: a fit that is broken off
+            and repeated takes it up, and does not spend it twice. None keeps nothing.
         decoder: "autoregressive" (each column given those before it) or "factorized" (independent given z).
         prior: "standard_normal" (encoder and decoder are told the class) or "class_normal" (only the prior is).
         order: In which order columns are modelled: by "information" (each after one that says much of it), as in the
@@ -85,6 +87,7 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         target: str | None = None,
         schema: Schema | str | os.PathLike[str] | None = None,
         privacy: PrivacyBudget | Mapping[str, Any] | None = None,
+        journal: str | os.PathLike[str] | None = None,
         decoder: str = "autoregressive",
         prior: str = "standard_normal",
         order: str | Sequence[str] = "auto",
@@ -104,6 +107,7 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         self.target = target
         self.schema = schema
         self.privacy = privacy
+        self.journal = journal
         self.decoder = decoder
         self.prior = prior
         self.order = order
@@ -170,12 +174,23 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
                 plan=self._plan(),
                 model=configure(ModelConfig, self._values(MODEL)),
                 training=configure(TrainingConfig, self._values(LATENT_TRAINING)),
-                seed=as_seed(self.random_state),
+                journal=self._journal(schema, budget),
                 device=find_device(self.device),
                 progress=report,
                 order=self.order,
             )
         return self
+
+    def _journal(self, schema: Schema, budget: PrivacyBudget) -> Journal:
+        facts = {
+            "schema": schema.model_dump(mode="json"),
+            "budget": budget.model_dump(mode="json"),
+            "plan": self._plan().model_dump(mode="json"),
+            "target": self.target,
+            "order": self.order,
+        }
+        given = None if self.random_state is None else as_seed(self.random_state)
+        return Journal.open(self.journal, facts, given, as_seed(None))
 
     def _declared_schema(self) -> Schema:
         if self.schema is None:

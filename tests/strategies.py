@@ -13,6 +13,8 @@ import pyarrow as pa
 from hypothesis import strategies as st
 
 from synthvae import Column, Schema
+from synthvae.conform import refuse_undeclared
+from synthvae.errors import PrivacyError
 
 Series = st.SearchStrategy[pd.Series]
 Draw = Callable[[st.SearchStrategy[Any]], Any]
@@ -245,3 +247,163 @@ def schemas(draw: Draw) -> Schema:
     """Any schema."""
     columns = draw(st.lists(schema_columns(), min_size=1, max_size=5, unique_by=lambda column: column.name))
     return Schema(columns=columns, inferred=draw(st.booleans()))
+
+
+MARKS = ["N", "unknown", "-7.5", ""]
+ZONES_OF_BOUNDS = [None, dt.UTC, dt.timezone(dt.timedelta(hours=5, minutes=30))]
+
+
+def _cuts(draw: Draw, low: float, high: float, decimals: int | None) -> tuple[float, ...] | None:
+    """Bins of a column of numbers, if such are declared, each with a number in it."""
+    if draw(st.booleans()) or not low < high:
+        return None
+    places = np.random.default_rng(draw(SEEDS)).uniform(low, high, size=(draw(st.integers(0, 30)),))
+    cuts = {float(high), *places.tolist()}
+    cuts = cuts if decimals is None else {round(cut, decimals) for cut in cuts}
+    first = low if decimals is None else low + 10.0**-decimals
+    return tuple(sorted(cut for cut in cuts if first < cut <= high))
+
+
+@st.composite
+def _numbers_of(draw: Draw, kind: str) -> dict[str, Any]:
+    """Bounds, bins, decimals and marks that a private column of numbers may declare."""
+    decimals = None if kind == "integer" else draw(st.sampled_from([None, 0, 1, 3, 15]))
+    if draw(st.booleans()):
+        low = draw(st.integers(-200, 200))
+        bounds: tuple[float, float] = (low, low + draw(st.integers(0, 300)))
+    elif kind == "integer":
+        bounds = tuple(sorted([draw(st.integers(-EXACT, EXACT)), draw(st.floats(-1e6, 1e6))]))
+    else:
+        edges = st.floats(allow_nan=False, allow_infinity=False)
+        bounds = tuple(sorted([draw(edges), draw(edges)]))
+    with np.errstate(over="ignore"):
+        bins = _cuts(draw, *bounds, 0 if kind == "integer" else decimals) if max(map(abs, bounds)) < 1e9 else None
+    beyond = int(bounds[1]) + 7 if abs(bounds[1]) < EXACT - 7 else "beyond"
+    marks = draw(st.lists(st.sampled_from([*MARKS, beyond]), max_size=3, unique=True))
+    return {"bounds": bounds, "decimals": decimals, "bins": bins, "marks": marks}
+
+
+@st.composite
+def _bounds_in_time(draw: Draw, kind: str) -> dict[str, Any]:
+    """Bounds of moments or days, as dates or datetimes, in a zone or in none."""
+    zone = draw(st.sampled_from(ZONES_OF_BOUNDS))
+    days = st.dates(dt.date(2, 1, 1), dt.date(9998, 1, 1)) | st.dates(dt.date(2020, 1, 1), dt.date(2020, 1, 31))
+    first, last = sorted([draw(days), draw(days)])
+    if draw(st.booleans()):
+        return {"bounds": (first, last)}
+    clock = sorted([draw(st.times()), draw(st.times())]) if kind == "datetime" else [dt.time(9, 30), dt.time(17, 45)]
+    moments = [dt.datetime.combine(day, time, zone) for day, time in zip((first, last), clock, strict=True)]
+    return {"bounds": tuple(moments)}
+
+
+@st.composite
+def _categories_of(draw: Draw, kind: str) -> dict[str, Any]:
+    if kind == "boolean":
+        return {"categories": draw(st.sampled_from([None, ("no", "yes"), (0, 1)]))}
+    items = draw(st.sampled_from([TEXT, st.integers(-9, 99), st.floats(-9, 9), st.sampled_from(["1", "01", "true"])]))
+    categories = draw(st.lists(items, min_size=1, max_size=40, unique=True))
+    return {
+        "categories": categories,
+        "other": draw(st.none() | st.sampled_from(categories)),
+        "ordered": draw(st.booleans()),
+    }
+
+
+@st.composite
+def declared_columns(draw: Draw, kind: str | None = None) -> Column:
+    """Any column of which a private fit needs to see no value."""
+    kind = kind or draw(st.sampled_from(DECLARED))
+    facts: dict[str, Any] = {}
+    if kind in {"integer", "continuous"}:
+        facts = draw(_numbers_of(kind))
+    elif kind in {"date", "datetime"}:
+        facts = draw(_bounds_in_time(kind))
+    elif kind != "id":
+        facts = draw(_categories_of(kind))
+    given = {name: value for name, value in facts.items() if value is not None}
+    return Column(name=draw(TEXT.filter(bool)), kind=kind, nullable=draw(st.booleans()), **given)
+
+
+def _is_possible(schema: Schema) -> bool:
+    try:
+        refuse_undeclared(schema)
+    except PrivacyError:  # no whole second or number lies between such bounds
+        return False
+    return True
+
+
+@st.composite
+def declared_schemas(draw: Draw, kind: str | None = None, max_columns: int = 3) -> Schema:
+    """Any schema that a private fit takes."""
+    columns = st.lists(declared_columns(kind), min_size=1, max_size=max_columns, unique_by=lambda column: column.name)
+    schema: Schema = draw(columns.map(lambda chosen: Schema(columns=chosen)).filter(_is_possible))
+    return schema
+
+
+DECLARED = ["categorical", "integer", "continuous", "boolean", "datetime", "date", "id"]
+ODD_TEXTS = [
+    "nan", "NaN", "inf", "-1e999", "18446744073709551616", "-1", "1", "1.0", "01", " 2 ", "0.30000000000000004", "1e3",
+    "true", "False", "yes", "N", "unknown", "", "9999-12-31", "0001-01-01T00:00:00+10:00", "2020-01-15",
+    "2020-01-15T12:30:00.123456789Z", "2020-01-15 12:30:00+05:30", "20200115", "2020-13-01", "0x10", "é", "\uff11",
+]  # fmt: skip
+INT64 = [0, 1, 2, -1, 7, 45, 120, -(2**63), 2**63 - 1, 20200115]
+DOUBLES = [0.0, -0.0, 1.0, 0.5, 1.5, -3.25, 1e16, 1e300, -1e300, 5e-324, float("nan"), float("inf"), float("-inf")]
+TYPES: dict[str, tuple[pa.DataType, list[Any]]] = {
+    **{str(kind): (kind, ODD_TEXTS) for kind in (pa.string(), pa.large_string(), pa.string_view())},
+    "dictionary": (pa.dictionary(pa.int8(), pa.string()), ODD_TEXTS),
+    "dictionary of views": (pa.dictionary(pa.int32(), pa.string_view()), ODD_TEXTS),
+    "dictionary of numbers": (pa.dictionary(pa.int8(), pa.int64()), INT64),
+    "int64": (pa.int64(), INT64),
+    "int8": (pa.int8(), [0, 1, -128, 127]),
+    "uint64": (pa.uint64(), [0, 1, 2**64 - 1]),
+    "float16": (pa.float16(), [np.float16(value) for value in (0, 1, 0.5, -2, "nan", "inf")]),
+    "float32": (pa.float32(), [0.0, 1.0, 0.5, -3.25, float("nan"), float("inf")]),
+    "float64": (pa.float64(), DOUBLES),
+    "bool": (pa.bool_(), [True, False]),
+    "decimal128": (pa.decimal128(30, 3), [decimal.Decimal(text) for text in ("1", "1.500", "-2", "1e20")]),
+    "decimal256": (pa.decimal256(70, 0), [decimal.Decimal(1), decimal.Decimal(10) ** 69]),
+    "date32": (pa.date32(), [0, 18276, 2**31 - 1, -(2**31)]),
+    "date64": (pa.date64(), [0, 18276 * 86_400_000]),
+    **{
+        f"timestamp {unit} {zone}": (pa.timestamp(unit, zone), [0, 1_579_091_400 * 10**digits, 2**63 - 1, -(2**63) + 1])
+        for digits, unit in [(0, "s"), (3, "ms"), (6, "us"), (9, "ns")]
+        for zone in (None, "Asia/Kolkata")
+    },
+    "time": (pa.time32("s"), [0, 3600]),
+    "duration": (pa.duration("ns"), [0, 3600, 2**63 - 1]),
+    "binary": (pa.binary(), [b"1", b"\xff\xfe", b"2020-01-15"]),
+    "list": (pa.list_(pa.int64()), [[], [1], [1, 2]]),
+    "struct": (pa.struct({"a": pa.int64()}), [{"a": 1}]),
+    "null": (pa.null(), []),
+}
+
+
+def _own_values(column: Column, kind: pa.DataType) -> list[Any]:
+    """What a column allows, and what lies next to it, as values of a type."""
+    numbers = [float(bound) for bound in column.bounds or () if isinstance(bound, (int, float))]
+    near = [*numbers, *(number + step for number in numbers for step in (-1, 1))]
+    if pa.types.is_float64(kind):
+        return near
+    if pa.types.is_string(kind):
+        moments = [bound.isoformat() for bound in column.bounds or () if isinstance(bound, dt.date)]
+        return [*map(str, column.categories or ()), *map(str, column.marks), *map(repr, near), *moments]
+    return [int(number) for number in near if abs(number) < 2**62] if pa.types.is_int64(kind) else []
+
+
+@st.composite
+def any_values(draw: Draw, column: Column, rows: int, name: str | None = None) -> pa.ChunkedArray:
+    """Values of any type (or of that `name`d), whatever the column allows."""
+    kind, pool = TYPES[name or draw(st.sampled_from(sorted(TYPES)))]
+    values = _repeat(draw, [None, *pool, *_own_values(column, kind)], rows)
+    if pa.types.is_dictionary(kind):
+        places = pa.array([None if value is None else pool.index(value) for value in values], kind.index_type)
+        dictionary = pa.array(pool, kind.value_type)
+        return pa.chunked_array([pa.DictionaryArray.from_arrays(places, dictionary)])
+    return pa.chunked_array([pa.array(values, pa.int32() if kind == pa.date32() else kind).cast(kind)])
+
+
+@st.composite
+def any_tables(draw: Draw, schema: Schema, rows: int | None = None) -> pa.Table:
+    """A table with the columns of a schema, which it may violate in each value and type."""
+    count = draw(st.sampled_from([0, 1, 2, 11, 40])) if rows is None else rows
+    return pa.table({column.name: draw(any_values(column, count)) for column in schema.columns})

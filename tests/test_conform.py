@@ -226,7 +226,7 @@ def _as(values: Any, kind: pa.DataType) -> pa.Array:
     )
 
 
-@pytest.mark.parametrize("number", [1e300, 123456789.12345678, 3e15 + 0.5])
+@pytest.mark.parametrize("number", [1e300, 813.8304284826716, 3e15 + 0.5])
 def test_a_number_too_large_for_its_decimals_stays(number: float) -> None:
     column = Column(name="x", kind="continuous", bounds=(-1e301, 1e301), decimals=15)
     assert _conformed(column, [number, -number, 0.5]) == [number, -number, 0.5]

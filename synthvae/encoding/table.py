@@ -14,7 +14,7 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
 from scipy.special import ndtri
 
-from synthvae.conform import arrow_schema, categories
+from synthvae.conform import arrow_schema, categories, limits
 from synthvae.encoding.binned import BinnedEncoding
 from synthvae.encoding.categorical import CategoricalEncoding
 from synthvae.encoding.identifier import IdEncoding
@@ -24,7 +24,7 @@ from synthvae.encoding.numeric import NumericEncoding
 from synthvae.encoding.order import ROWS_LOOKED_AT, chain
 from synthvae.encoding.target import MAX_NUMBER_CLASSES, TargetEncoding
 from synthvae.encoding.temporal import TemporalEncoding
-from synthvae.errors import ConfigurationError, listing
+from synthvae.errors import ConfigurationError, TableError, listing
 from synthvae.schema import NUMERIC, TEMPORAL, Column, Schema
 
 ColumnEncoding = Annotated[
@@ -115,6 +115,9 @@ class TableEncoding(BaseModel):
         """
         condition = None if target is None else _declare_target(schema[target])
         modelled = [c for c in schema.columns if not (condition and condition.classes and c.name == target)]
+        # Rows without an allowed label are not there, so that of a target nothing is missing.
+        whole = {"nullable": False, "marks": ()}
+        modelled = [c.model_copy(update=whole) if c.name == target else c for c in modelled]
         columns = {column.name: _declare(column) for column in modelled}
         names = list(columns) if order in ("auto", "table") else _named(columns, order)
         names = sorted(names, key=lambda name: name != target)
@@ -243,10 +246,12 @@ def _declare(column: Column) -> ColumnEncoding:
 
 
 def _declare_target(column: Column) -> TargetEncoding:
-    if column.kind == "integer" and column.bounds is not None and column.bins is None:
-        whole = range(int(column.bounds[0]), int(column.bounds[1]) + 1)  # type: ignore[arg-type]
-        if len(whole) <= MAX_NUMBER_CLASSES:
-            return TargetEncoding.declare(column, tuple(whole))
+    if column.kind not in ("categorical", "boolean", *NUMERIC):
+        raise TableError(f"target {column.name!r}: a target must be classes or numbers, however, it is {column.kind}")
+    if column.kind == "integer" and column.bins is None:
+        low, high = limits(column)
+        if high - low < MAX_NUMBER_CLASSES:
+            return TargetEncoding.declare(column, tuple(range(int(low), int(high) + 1)))
     return TargetEncoding.declare(column, None if column.kind in NUMERIC else categories(column))
 
 

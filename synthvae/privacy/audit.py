@@ -239,7 +239,6 @@ def follow(event: Event, ledger: Ledger, present: Bools) -> Floats:
         Descending(steps=event.times, clip=event.sensitivity),
         rows=max(len(owners), 1),
         rows_per_unit=curator.rows_per_unit,
-        seed=0,
     )
     scale = run.optimizer.expected_batch_size / event.sensitivity
     seen: list[Floats] = []

@@ -17,6 +17,7 @@ from synthvae.errors import PrivacyError
 from synthvae.model import CVAE, Rows
 from synthvae.privacy import mechanisms
 from synthvae.privacy.ghost import Ghost
+from synthvae.privacy.journal import Journal
 from synthvae.privacy.ledger import Event
 from synthvae.privacy.plan import Descending
 
@@ -26,12 +27,18 @@ MICRO_BATCH = 512  # rows of which gradients are found together: their tensors s
 class NoisyOptimizer(DPOptimizerFastGradientClipping):
     """Adds noise from the operating system's entropy to sums of clipped gradients, and divides by a public number."""
 
+    journal: Journal
+
     def add_noise(self) -> None:
-        """Add normal noise to each sum."""
+        """Add normal noise to each sum, unless that was done before."""
+        for parameter, noisy in zip(self.params, self.journal.keep(self._noisy), strict=True):
+            parameter.grad = noisy.to(parameter)
+
+    def _noisy(self) -> list[Tensor]:
         scale = self.noise_multiplier * self.max_grad_norm
-        for parameter in self.params:
-            noise = mechanisms.normal(parameter.numel()).view_as(parameter)
-            parameter.grad = (parameter.summed_grad.double() + scale * noise).to(parameter)
+        noise = [mechanisms.normal(parameter.numel()).view_as(parameter) for parameter in self.params]
+        sums = [parameter.summed_grad.double() for parameter in self.params]
+        return [(total + scale * one).float() for total, one in zip(sums, noise, strict=True)]
 
 
 class PrivateDescent(Descent):
@@ -46,7 +53,7 @@ class PrivateDescent(Descent):
         settings: How to train.
         rows: About how many rows there are: public.
         rows_per_unit: How many of them one unit may have.
-        seed: Of whatever is drawn that privacy does not rest on.
+        journal: Where noisy gradients are kept.
     """
 
     def __init__(
@@ -58,7 +65,7 @@ class PrivateDescent(Descent):
         *,
         rows: int,
         rows_per_unit: int,
-        seed: int,
+        journal: Journal | None = None,
     ) -> None:
         if model.config.dropout:
             raise PrivacyError(
@@ -74,9 +81,10 @@ class PrivateDescent(Descent):
             max_grad_norm=settings.clip,
             expected_batch_size=max(round(event.sampling_rate * rows), 1),
         )
-        super().__init__(model, parameters, optimizer, steps=event.times, decay=settings.decay, seed=seed)
+        super().__init__(model, parameters, optimizer, steps=event.times, decay=settings.decay, seed=0)
         self.model: CVAE
         self.optimizer: NoisyOptimizer
+        self.optimizer.journal = self.journal = journal or Journal(None, 0)
 
     def rate(self, step: int) -> float:
         """The learning rate of a step."""
@@ -86,7 +94,7 @@ class PrivateDescent(Descent):
         """Sum the clipped gradients of a sample, which may be empty."""
         del step
         totals = [torch.zeros_like(parameter) for parameter in self.parameters]
-        for rows, labels in next(self.batches):
+        for rows, labels in () if self.journal.has_next else next(self.batches):
             sums, _ = self.ghost.clipped_sums(self._losses, rows, labels, self.row_clip)
             torch._foreach_add_(totals, sums)
         for parameter, total in zip(self.parameters, totals, strict=True):

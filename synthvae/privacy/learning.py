@@ -14,6 +14,7 @@ from synthvae.errors import PrivacyError
 from synthvae.model import CVAE, ModelConfig
 from synthvae.privacy import estimates
 from synthvae.privacy.dpsgd import MICRO_BATCH, PrivateDescent
+from synthvae.privacy.journal import Journal
 from synthvae.privacy.ledger import Event, Ledger, calibrated
 from synthvae.privacy.plan import Plan
 from synthvae.privacy.releases import Counts, Curator
@@ -49,7 +50,7 @@ def learn(
     ledger: Ledger,
     *,
     plan: Plan,
-    seed: int,
+    journal: Journal,
     progress: Progress | None = None,
 ) -> Bought:
     """Return what a budget buys of private rows, and what all cost.
@@ -62,14 +63,14 @@ def learn(
     """
     layout = encoding.layout
     names = _modelled(encoding)
-    curator = Curator(_cells(encoding, codes, names), codes.digits, codes.labels, units, ledger)
+    curator = Curator(_cells(encoding, codes, names), codes.digits, codes.labels, units, ledger, journal=journal)
     totals, states = _buy_tables(curator, encoding, names, plan)
-    model = _decoder(encoding, plan, seed)
+    model = _decoder(encoding, plan, journal.seed)
     if names:
         model.decoder.start_from(estimates.start(layout, states, totals))
-    history = _descend(model, curator, int(totals.sum()), plan, seed=seed, progress=progress)
+    history = _descend(model, curator, int(totals.sum()), plan, progress=progress)
     bought = Bought(model, totals, states, curator.ledger, history)
-    match(model, encoding, bought, seed)
+    match(model, encoding, bought, journal.seed)
     return bought
 
 
@@ -172,10 +173,12 @@ def _modelled(encoding: TableEncoding) -> list[str]:
     return [name for name, digits in zip(layout.names, layout.digits, strict=True) if digits]
 
 
-def _descend(model: CVAE, curator: Curator, rows: int, plan: Plan, *, seed: int, progress: Progress | None) -> History:
+def _descend(model: CVAE, curator: Curator, rows: int, plan: Plan, *, progress: Progress | None) -> History:
     event = gradient_event(plan, curator.ledger, rows)
     batches = curator.batches(event, MICRO_BATCH)
-    run = PrivateDescent(model, batches, event, plan.descent, rows=rows, rows_per_unit=curator.rows_per_unit, seed=seed)
+    run = PrivateDescent(
+        model, batches, event, plan.descent, rows=rows, rows_per_unit=curator.rows_per_unit, journal=curator.journal
+    )
     run.go(progress)
     load(run.parameters, run.average)
     model.eval()

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
+import torch
+from torch import Tensor
 
 from synthvae.privacy import mechanisms
+from synthvae.privacy.journal import Journal
 from synthvae.privacy.ledger import Event, Ledger, calibrated
 
 SHARE = 0.1  # of epsilon, for all columns together; what is not needed is left for gradients
@@ -109,7 +113,7 @@ def foresee(rulers: dict[str, Ruler], ledger: Ledger) -> Ledger:
     return ledger.record(event(rulers, ledger)) if rulers else ledger
 
 
-def buy(rulers: dict[str, Ruler], numbers: dict[str, Numbers], ledger: Ledger) -> Ledger:
+def buy(rulers: dict[str, Ruler], numbers: dict[str, Numbers], ledger: Ledger, journal: Journal) -> Ledger:
     """Let rulers grow over private `numbers` (rows,) of columns; return the ledger with what that cost.
 
     Only nodes that are split are asked for more: where nothing is, nothing is bought.
@@ -123,7 +127,12 @@ def buy(rulers: dict[str, Ruler], numbers: dict[str, Numbers], ledger: Ledger) -
             break
         ledger = ledger.record(once.model_copy(update={"times": len(growing)}))
         for name, ruler in growing.items():
-            exact = np.bincount(pieces[name] >> (ruler.depth - level), minlength=2**level)
-            noise = mechanisms.discrete_gaussian(scale, 2 * len(ruler.nodes))
-            ruler.grow(level, exact[ruler.children] + noise)
+            halves = pieces[name] >> (ruler.depth - level)
+            (noisy,) = journal.keep(functools.partial(_noisy, halves, 2**level, ruler.children, scale))
+            ruler.grow(level, noisy.numpy())
     return ledger
+
+
+def _noisy(halves: Counts, nodes: int, children: Counts, scale: float) -> list[Tensor]:
+    exact = np.bincount(halves, minlength=nodes)[children]
+    return [torch.from_numpy(exact + mechanisms.discrete_gaussian(scale, len(children)))]

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from synthvae.model import Rows
 from synthvae.privacy import mechanisms
+from synthvae.privacy.journal import Journal
 from synthvae.privacy.ledger import Event, Ledger
 
 Counts = npt.NDArray[np.int64]
@@ -25,6 +26,7 @@ class Curator:
         labels: Their conditions (rows,).
         units: Whose row each is (rows,), any whole numbers; None: each row is a unit.
         ledger: Where everything is written down.
+        journal: Where noisy numbers are kept.
     """
 
     def __init__(
@@ -34,12 +36,14 @@ class Curator:
         labels: Counts,
         units: Counts | None,
         ledger: Ledger,
+        *,
+        journal: Journal | None = None,
     ) -> None:
         kept = np.arange(len(labels)) if units is None else some_of_each(units, ledger.budget.rows_per_unit)
         self._cells, self._labels = cells[kept], torch.from_numpy(labels[kept])
         self._rows = Rows(torch.from_numpy(digits[kept]), torch.empty(len(kept), 0))
         self._units = None if units is None else np.unique(units[kept], return_inverse=True)[1]
-        self.ledger = ledger
+        self.ledger, self.journal = ledger, journal or Journal(None, 0)
 
     @property
     def rows_per_unit(self) -> int:
@@ -55,20 +59,23 @@ class Curator:
             sizes: How many cells each has.
         """
         self.ledger = self.ledger.record(event)
+        (noisy,) = self.journal.keep(lambda: [self._noisy(event, tables, sizes)])
+        return np.split(noisy.numpy(), np.cumsum(sizes)[:-1])
+
+    def _noisy(self, event: Event, tables: slice, sizes: list[int]) -> Tensor:
         noise = mechanisms.discrete_gaussian(event.noise_multiplier * event.sensitivity, sum(sizes))
         exact = [
             np.bincount(cells, minlength=size) for cells, size in zip(self._cells[:, tables].T, sizes, strict=True)
         ]
-        return np.split(np.concatenate(exact) + noise, np.cumsum(sizes)[:-1])
+        return torch.from_numpy(np.concatenate(exact) + noise)
 
     def batches(self, event: Event, micro: int) -> Iterator[Iterator[tuple[Rows, Tensor]]]:
-        """Yield Poisson samples of the rows, each in parts of at most `micro` rows, for gradients that get noise.
+        """Return Poisson samples of the rows, each in parts of at most `micro` rows, for gradients that get noise.
 
         All rows of a unit are in a sample or none is.
         """
         self.ledger = self.ledger.record(event)
-        for _ in range(event.times):
-            yield self._sample(event.sampling_rate, micro)
+        return (self._sample(event.sampling_rate, micro) for _ in range(event.times))
 
     def _sample(self, rate: float, micro: int) -> Iterator[tuple[Rows, Tensor]]:
         units = len(self._labels) if self._units is None else int(self._units.max(initial=-1)) + 1

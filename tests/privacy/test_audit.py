@@ -130,7 +130,6 @@ def released(rows: Rows, labels: Tensor, monkeypatch: pytest.MonkeyPatch) -> Ten
         Descending(steps=1, clip=0.5),
         rows=len(labels),
         rows_per_unit=1,
-        seed=0,
     )
     run.go(None)
     gradients = [parameter.grad for parameter in run.parameters if parameter.grad is not None]
@@ -146,9 +145,7 @@ def test_what_a_row_adds_to_the_noisy_sum_is_as_long_as_the_clipping_norm(monkey
 def test_dropout_is_refused() -> None:
     """It follows the seed: a row's place would settle what those after it are clipped from."""
     with pytest.raises(PrivacyError, match="no dropout"):
-        PrivateDescent(
-            model(0.5), iter(()), descended(1.0, 1.0, 1), Descending(steps=1), rows=1, rows_per_unit=1, seed=0
-        )
+        PrivateDescent(model(0.5), iter(()), descended(1.0, 1.0, 1), Descending(steps=1), rows=1, rows_per_unit=1)
 
 
 # The bounds.

@@ -7,8 +7,10 @@ import itertools
 import numpy as np
 import pytest
 
-from synthvae.privacy import Ledger, PrivacyBudget, mechanisms, partition
+from synthvae.privacy import Journal, Ledger, PrivacyBudget, mechanisms, partition
 from synthvae.privacy.partition import Ruler
+
+NOTHING = Journal(None, 0)  # keeps nothing
 
 
 @pytest.fixture
@@ -19,7 +21,7 @@ def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def bins(numbers: np.ndarray, low: float, high: float, decimals: int | None) -> tuple[float, ...]:
     rulers = {"x": Ruler.over(low, high, decimals)}
-    partition.buy(rulers, {"x": numbers}, Ledger(budget=PrivacyBudget(epsilon=1.0, delta=1e-6)))
+    partition.buy(rulers, {"x": numbers}, Ledger(budget=PrivacyBudget(epsilon=1.0, delta=1e-6)), NOTHING)
     return rulers["x"].cuts(decimals)
 
 
@@ -62,6 +64,6 @@ def test_what_is_bought_costs_no_more_than_foreseen() -> None:
     rulers = {"x": Ruler.over(0, 1e6, 0), "y": Ruler.over(0, 1, None)}
     numbers = {"x": np.arange(1e4), "y": np.linspace(0, 1, 10_000)}
     foreseen = partition.foresee(rulers, ledger)
-    spent = partition.buy(rulers, numbers, ledger)
+    spent = partition.buy(rulers, numbers, ledger, NOTHING)
     assert len(spent.events) == 1
     assert 0 < spent.epsilon <= foreseen.epsilon <= 1.15 * partition.SHARE

@@ -245,7 +245,13 @@ def _configs() -> dict[str, Any]:
     import torch
 
     from synthvae.model import ModelConfig
+    from synthvae.privacy import Journal
     from synthvae.training import TrainingConfig
 
     shape = ModelConfig(width=8, latent_dim=2)
-    return {"model": shape, "training": TrainingConfig(max_steps=5), "seed": 0, "device": torch.device("cpu")}
+    return {
+        "model": shape,
+        "training": TrainingConfig(max_steps=5),
+        "journal": Journal(None, 0),
+        "device": torch.device("cpu"),
+    }

@@ -1,8 +1,8 @@
 """Of neighbouring tables, a fit tells apart no more than its noisy outputs: with those replayed, all else is the same.
 
-Every release and every noisy gradient of a fit to one table is recorded. Then the table with one row more is fitted,
-the records being played back in place of what that row would have changed. Whatever differs now, by a single byte, was
-told past the ledger.
+A journal keeps every release and every noisy gradient of a fit to one table. Then the table with one row more is fitted
+with that journal, so that its noisy outputs are the same. Whatever differs now, by a single byte, was told past the
+ledger.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ import pandas as pd
 import pytest
 from test_private_fit import SCHEMA, few_drawn_rows, quick, table
 
-from synthvae.privacy.dpsgd import NoisyOptimizer
-from synthvae.privacy.partition import Ruler
-from synthvae.privacy.releases import Curator
+from synthvae import private
+from synthvae.conform import conform
+from synthvae.errors import PrivacyError
+from synthvae.privacy import Journal
 
 __all__ = ["few_drawn_rows"]  # a fixture
 
@@ -29,51 +30,6 @@ ODD_ROWS: dict[str, dict[str, Any]] = {
     "of no class": {"sex": "M", "age": 40, "weight": 60.0, "smoker": False, "seen": "2024-03-01", "ill": "perhaps"},
     "finer": {"sex": "M", "age": 40.5, "weight": 60.12345, "smoker": False, "seen": "2024-03-01", "ill": "yes"},
 }
-
-
-class Tape:
-    """Records what noise made of the rows, then plays it back."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.records: list[Any] = []
-        self.playing = False
-        monkeypatch.setattr(Curator, "counts", self._tapped(Curator.counts))
-        monkeypatch.setattr(Ruler, "grow", self._grown(Ruler.grow))
-        monkeypatch.setattr(NoisyOptimizer, "add_noise", self._noise(NoisyOptimizer.add_noise))
-
-    def play(self) -> None:
-        """From here on, play back from the start."""
-        self.playing, self.left = True, iter(list(self.records))
-
-    def _tapped(self, original: Any) -> Any:
-        def counts(curator: Curator, *given: Any) -> Any:
-            drawn = original(curator, *given)
-            if self.playing:
-                return next(self.left)
-            self.records.append(drawn)
-            return drawn
-
-        return counts
-
-    def _grown(self, original: Any) -> Any:
-        def grow(ruler: Ruler, level: int, counts: Any) -> None:
-            if not self.playing:
-                self.records.append(counts)
-            original(ruler, level, next(self.left) if self.playing else counts)
-
-        return grow
-
-    def _noise(self, original: Any) -> Any:
-        def add_noise(optimizer: NoisyOptimizer) -> None:
-            original(optimizer)
-            gradients = [parameter.grad for parameter in optimizer.params]
-            if self.playing:
-                for parameter, gradient in zip(optimizer.params, next(self.left), strict=True):
-                    parameter.grad = gradient.clone()
-            else:
-                self.records.append([gradient.clone() for gradient in gradients])
-
-        return add_noise
 
 
 def seen(frame: pd.DataFrame, folder: Path, capsys: pytest.CaptureFixture[str], **changes: Any) -> dict[str, str]:
@@ -91,31 +47,88 @@ def as_objects(frame: pd.DataFrame) -> pd.DataFrame:
 
 @pytest.mark.parametrize("odd", list(ODD_ROWS))
 def test_one_row_more_changes_nothing_but_noisy_outputs(
-    odd: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    odd: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    tape, frame = Tape(monkeypatch), as_objects(table())
+    frame, journal = as_objects(table()), tmp_path / "journal"
     more = pd.concat([frame, pd.DataFrame([ODD_ROWS[odd]])[SCHEMA.names].astype(object)], ignore_index=True)
-    first = seen(frame, tmp_path / "one", capsys)
-    tape.play()
-    assert seen(more, tmp_path / "two", capsys) == first
+    first = seen(frame, tmp_path / "one", capsys, journal=journal)
+    assert seen(more, tmp_path / "two", capsys, journal=journal) == first
 
 
-def test_one_patient_more_changes_nothing_but_noisy_outputs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    tape, frame = Tape(monkeypatch), table().assign(patient=np.arange(400) // 4)
+def test_one_patient_more_changes_nothing_but_noisy_outputs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    frame, journal = table().assign(patient=np.arange(400) // 4), tmp_path / "journal"
     budget = {"epsilon": 5.0, "delta": 1e-5, "unit": "patient", "rows_per_unit": 2}
     more = pd.concat([frame, frame.tail(7).assign(patient=1000)], ignore_index=True)
-    first = seen(frame, tmp_path / "one", capsys, privacy=budget)
-    tape.play()
-    assert seen(more, tmp_path / "two", capsys, privacy=budget) == first
+    first = seen(frame, tmp_path / "one", capsys, privacy=budget, journal=journal)
+    assert seen(more, tmp_path / "two", capsys, privacy=budget, journal=journal) == first
 
 
-def test_without_the_tape_the_models_differ(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_without_the_journal_the_models_differ(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The guard can fail: what is compared does depend on the noise."""
-    del monkeypatch
     first = seen(table(), tmp_path / "one", capsys)
     second = seen(table(), tmp_path / "two", capsys)
     assert first["model.safetensors"] != second["model.safetensors"]
+
+
+def test_what_looks_at_the_rows_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The guard can fail: a fit that draws as many rows as there are is found out."""
+
+    def drawn(model: Any, encoding: Any, rows: int, seed: int) -> Any:
+        del rows
+        return original(model, encoding, 5 * counted[-1], seed)
+
+    def counting(given: Any, schema: Any) -> Any:
+        counted.append(given.num_rows)
+        return conform(given, schema)
+
+    counted: list[int] = []
+    original = private._drawn
+    monkeypatch.setattr(private, "_drawn", drawn)
+    monkeypatch.setattr(private, "conform", counting)
+    first = seen(table(), tmp_path / "one", capsys, journal=tmp_path / "journal")
+    second = seen(table(401), tmp_path / "two", capsys, journal=tmp_path / "journal")
+    assert first["model.safetensors"] != second["model.safetensors"]
+
+
+class CrashError(Exception):
+    """The machine is switched off."""
+
+
+@pytest.mark.parametrize("after", [0, 1, 9, 25])
+def test_what_a_fit_bought_before_it_was_broken_off_is_not_bought_again(
+    after: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = tmp_path / "journal"
+    bought: list[int] = []
+    keep = Journal.keep
+
+    def broken(self: Journal, draw: Any) -> Any:
+        def draw_once() -> Any:
+            if len(bought) == after:
+                raise CrashError
+            bought.append(1)
+            return draw()
+
+        return keep(self, draw_once)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "keep", broken)
+        with pytest.raises(CrashError):
+            quick(journal=journal, random_state=None).fit(table())
+    kept = {path.name: path.read_bytes() for path in journal.glob("*.safetensors")}
+    assert len(kept) == after
+    fitted = quick(journal=journal, random_state=None).fit(table())
+    assert {name: (journal / name).read_bytes() for name in kept} == kept
+    again = quick(journal=journal, random_state=None).fit(table())
+    assert again.learned_.fingerprint == fitted.learned_.fingerprint
+
+
+@pytest.mark.parametrize(
+    "changes", [{"privacy": {"epsilon": 21.0, "delta": 1e-5}}, {"target": None}, {"random_state": 1}, {"max_steps": 21}]
+)
+def test_a_journal_of_another_fit_is_refused(changes: dict[str, Any], tmp_path: Path) -> None:
+    quick(journal=tmp_path / "journal").fit(table())
+    with pytest.raises(PrivacyError, match="is of one with another budget, schema, target, seed or plan"):
+        quick(journal=tmp_path / "journal", **changes).fit(table())

@@ -1,0 +1,111 @@
+"""What noise made of the rows is kept before it is used, so that a fit that is broken off does not spend it twice.
+
+A release that was lost is spent all the same: to draw it again would cost its price again. With a journal, a fit that
+is repeated takes up the noisy numbers that there are, and draws only those that there are not.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Self
+
+import safetensors.torch
+from torch import Tensor
+
+from synthvae.errors import PrivacyError
+
+PAGE = "journal.json"
+
+
+class Journal:
+    """The noisy numbers of one fit, in order.
+
+    Args:
+        folder: Where they are kept; None keeps nothing.
+        seed: Of the fit: what is not private follows it.
+    """
+
+    def __init__(self, folder: Path | None, seed: int) -> None:
+        self.folder, self.seed = folder, seed
+        self._next = 0
+
+    @classmethod
+    def open(cls, folder: str | os.PathLike[str] | None, facts: Mapping[str, Any], seed: int | None, new: int) -> Self:
+        """The journal of a fit: that which lies in `folder`, if it is of a fit with the same facts.
+
+        Args:
+            folder: Where it is kept; None keeps nothing.
+            facts: What the fit depends on, but for the rows.
+            seed: Of the fit, if it was given.
+            new: A seed for a new journal of a fit for which none was given.
+
+        Raises:
+            PrivacyError: It is of another fit, or cannot be written.
+        """
+        if folder is None:
+            return cls(None, new if seed is None else seed)
+        place = Path(folder)
+        digest = hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
+        try:
+            place.mkdir(parents=True, exist_ok=True)
+            if not (place / PAGE).exists():
+                page = {"facts": digest, "seed": new if seed is None else seed}
+                _write(place / PAGE, json.dumps(page).encode())
+            page = json.loads((place / PAGE).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise PrivacyError(f"releases must be kept, however, {place} cannot be used ({error})") from error
+        if page["facts"] != digest or seed not in (None, page["seed"]):
+            raise PrivacyError(
+                f"a journal is of one fit, however, {place} is of one with another budget, schema, target, seed or "
+                "plan: repeat that one, or remove the folder (what was spent stays spent)"
+            )
+        return cls(place, page["seed"])
+
+    @property
+    def kept(self) -> int:
+        """How many releases there are."""
+        return 0 if self.folder is None else len(list(self.folder.glob("*.safetensors")))
+
+    @property
+    def has_next(self) -> bool:
+        """Whether the next release is there already."""
+        return self.folder is not None and self._entry.exists()
+
+    @property
+    def _entry(self) -> Path:
+        assert self.folder is not None
+        return self.folder / f"{self._next:06}.safetensors"
+
+    def keep(self, draw: Callable[[], list[Tensor]]) -> list[Tensor]:
+        """Return the next release: the one that is there, or what `draw` draws, once it is kept."""
+        if self.folder is None:
+            return draw()
+        if self.has_next:
+            found = safetensors.torch.load_file(self._entry)
+            release = [found[f"{i:06}"] for i in range(len(found))]
+        else:
+            release = draw()
+            named = {f"{i:06}": tensor.detach().contiguous() for i, tensor in enumerate(release)}
+            _write(self._entry, safetensors.torch.save(named))
+        self._next += 1
+        return release
+
+    def remove(self) -> None:
+        """Remove what is kept: the fit is done."""
+        if self.folder is not None:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Write a file, whole or not at all."""
+    part = path.with_suffix(".part")
+    with part.open("wb") as stream:
+        stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())
+    part.replace(path)
