@@ -223,3 +223,28 @@ def test_a_budget_that_cannot_be_kept_is_refused(home: Path, private: Path, word
     line = refused("fit", home / "wine.csv", "--schema", home / "declared.yaml", *words, "-o", home / "never")
     assert reason in line
     assert not (home / "never").exists()
+
+
+def test_a_private_fit_that_is_killed_and_repeated_buys_nothing_twice(home: Path, private: Path) -> None:
+    del private
+    slow = home / "slow.yaml"
+    slow.write_text(CONFIG.replace("max_steps: 20", "max_steps: 400"))
+    words = ["fit", home / "wine.csv", "--schema", home / "declared.yaml", "--epsilon", 20, "--delta", 1e-5,
+             "--config", slow, "-o", home / "killed"]  # fmt: skip
+    releases = home / ".killed.releases"
+    fitting = subprocess.Popen([sys.executable, "-m", "synthvae", *map(str, words)], stderr=subprocess.DEVNULL)
+    while fitting.poll() is None and len(list(releases.glob("*.safetensors"))) < 50:
+        time.sleep(0.05)
+    fitting.kill()
+    fitting.wait()
+    bought = {path: path.stat().st_mtime_ns for path in releases.glob("*.safetensors")}
+    assert bought
+    assert "is of one with another budget" in refused(*words, "--seed", 1)
+    slow.write_text(CONFIG)
+    assert "is of one with another budget" in refused(*words)
+    assert {path: path.stat().st_mtime_ns for path in releases.glob("*.safetensors")} == bought
+    slow.write_text(CONFIG.replace("max_steps: 20", "max_steps: 400"))
+    done = synthvae(*words)
+    assert done.exit_code == 0, done.stderr
+    assert "is taken up" in done.stderr
+    assert not releases.exists()
