@@ -188,7 +188,12 @@ def _fit_privately(synthesizer: Any, table: Any, out: Path) -> None:
     journal = out.parent / f".{out.name}.releases"
     if journal.exists():
         typer.echo(f"warning: {journal} is of a fit that was broken off: it is taken up", err=True)
-    synthesizer.set_params(journal=journal).fit(table).save(out)
+    try:
+        synthesizer.set_params(journal=journal).fit(table).save(out)
+    except SynthvaeError:
+        if not list(journal.glob("*.safetensors")):  # refused before anything was bought
+            shutil.rmtree(journal, ignore_errors=True)
+        raise
     shutil.rmtree(journal)
 
 

@@ -218,11 +218,15 @@ def test_an_audit_of_a_private_model_refutes_nothing(home: Path, private: Path) 
         (["--epsilon", 1, "--delta", 1e-5, "--unit", "patient"], "the unit must be a column of the table"),
     ],
 )
-def test_a_budget_that_cannot_be_kept_is_refused(home: Path, private: Path, words: list[object], reason: str) -> None:
+def test_a_budget_that_cannot_be_kept_is_refused(
+    home: Path, private: Path, tmp_path: Path, words: list[object], reason: str
+) -> None:
     del private
-    line = refused("fit", home / "wine.csv", "--schema", home / "declared.yaml", *words, "-o", home / "never")
+    line = refused("fit", home / "wine.csv", "--schema", home / "declared.yaml", *words, "-o", tmp_path / "never")
     assert reason in line
-    assert not (home / "never").exists()
+    assert not (tmp_path / "never").exists()
+    bought = "about" in line  # the number of rows, which is what the refusal rests on
+    assert (tmp_path / ".never.releases").exists() == bought
 
 
 def test_a_private_fit_that_is_killed_and_repeated_buys_nothing_twice(home: Path, private: Path) -> None:

@@ -117,7 +117,7 @@ def events(plan: Plan, ledger: Ledger, columns: int) -> tuple[Event, Event | Non
         )
         return [classes, tables] if columns else [classes]
 
-    noise = calibrated(both, plan.share(ledger.budget.epsilon) * ledger.budget.epsilon, ledger.budget.delta)
+    noise = calibrated(both, plan.tables_share * ledger.budget.epsilon, ledger.budget.delta)
     found = both(noise)
     return found[0], found[1] if columns else None
 

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
-TABLES_SHARE = 0.5  # at an epsilon of 1 or less; with more to spend, gradients make better use of it
-LEAST_SHARE = 0.3
-
 
 class Descending(BaseModel):
     """How gradients are followed.
@@ -39,7 +36,7 @@ class Plan(BaseModel):
     """What a budget buys.
 
     Args:
-        tables_share: The share of epsilon for counts and tables; the rest is for gradients. None follows epsilon.
+        tables_share: The share of epsilon for counts and tables; the rest is for gradients.
         width: Units of the decoder that noisy gradients train: few parameters take little noise.
         descent: How gradients are followed.
     """
@@ -47,9 +44,5 @@ class Plan(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     width: int = Field(default=24, ge=1)
-    tables_share: float | None = Field(default=None, gt=0, lt=1)
+    tables_share: float = Field(default=0.6, gt=0, lt=1)
     descent: Descending = Field(default_factory=Descending)
-
-    def share(self, epsilon: float) -> float:
-        """The share of `epsilon` for counts and tables."""
-        return self.tables_share or max(LEAST_SHARE, min(TABLES_SHARE, TABLES_SHARE / epsilon**0.5))
