@@ -236,8 +236,9 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         return self
 
     def _values(self, names: tuple[str, ...]) -> dict[str, Any]:
-        """The parameters that are given."""
-        return {name: value for name in names if (value := getattr(self, name)) is not None}
+        """Parameters by name, but for a learning rate that is left to how the model is trained."""
+        left = {"learning_rate"} if self.learning_rate is None else set()
+        return {name: getattr(self, name) for name in names if name not in left}
 
     def _plan(self) -> Plan:
         names = {"steps": "max_steps", "batch": "batch_size", "learning_rate": "learning_rate"}
