@@ -15,6 +15,7 @@ import safetensors
 import safetensors.torch
 from torch import Tensor
 
+from synthvae import atomic
 from synthvae.errors import ArtifactError
 
 FORMAT = 1
@@ -79,10 +80,7 @@ def _replace(folder: Path, files: Mapping[str, bytes]) -> None:
     try:
         fresh.mkdir()
         for name, content in files.items():
-            with (fresh / name).open("wb") as stream:
-                stream.write(content)
-                stream.flush()
-                os.fsync(stream.fileno())
+            atomic.write(fresh / name, content)
         if folder.exists():
             folder.rename(old)
         fresh.rename(folder)

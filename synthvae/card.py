@@ -19,7 +19,7 @@ def write(facts: Mapping[str, Any], statement: Mapping[str, Any] | None) -> str:
     """Return a model card in Markdown.
 
     Args:
-        facts: What is known of a model: `columns` and `classes` by name, `parameters`, `versions`.
+        facts: What `LearnedTable.describe` says, and `versions`.
         statement: What privacy was promised and spent, see `Ledger.statement`; None: nothing was.
     """
     use = ["", "## Use", "", f"- {MADE_FOR}", f"- {NOT_MADE_FOR}", ""]
@@ -35,7 +35,7 @@ def _model(facts: Mapping[str, Any]) -> Iterator[str]:
     yield "| column | kind |"
     yield "| --- | --- |"
     yield from (f"| {_cell(name)} | {kind} |" for name, kind in facts["columns"].items())
-    if facts["target"] is not None:
+    if "classes" in facts:
         yield ""
         yield f"Rows are made for each class of {_cell(facts['target'])}: {', '.join(map(_cell, facts['classes']))}."
 

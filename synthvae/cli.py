@@ -183,18 +183,19 @@ def fit(
 
 def _fit_privately(synthesizer: Any, table: Any, out: Path) -> None:
     """Fit and save; what was bought is kept beside the model until it is there."""
-    import shutil
+    from synthvae.privacy import Journal
 
-    journal = out.parent / f".{out.name}.releases"
-    if journal.exists():
-        typer.echo(f"warning: {journal} is of a fit that was broken off: it is taken up", err=True)
+    folder = out.parent / f".{out.name}.releases"
+    journal = Journal(folder, 0)
+    if journal.kept:
+        typer.echo(f"warning: {folder} is of a fit that was broken off: it is taken up", err=True)
     try:
-        synthesizer.set_params(journal=journal).fit(table).save(out)
+        synthesizer.set_params(journal=folder).fit(table).save(out)
     except SynthvaeError:
-        if not list(journal.glob("*.safetensors")):  # refused before anything was bought
-            shutil.rmtree(journal, ignore_errors=True)
+        if not journal.kept:  # refused before anything was bought
+            journal.remove()
         raise
-    shutil.rmtree(journal)
+    journal.remove()
 
 
 def _read_config(path: Path | None) -> dict[str, Any]:
@@ -307,21 +308,11 @@ def audit(
 
 
 def _describe(synthesizer: Any) -> dict[str, Any]:
-    history, target = synthesizer.history_, synthesizer.encoding_.target
-    facts: dict[str, Any] = {
-        "columns": {column.name: column.kind for column in synthesizer.schema_.columns},
-        "target": target.name if target else None,
-    }
-    if target:
-        facts["classes" if target.classes else "quantile_bins"] = dict(
-            zip(map(str, target.labels), target.counts, strict=True)
-        )
     from synthvae.card import NOT_PRIVATE
 
-    ledger = synthesizer.ledger_
+    history, ledger = synthesizer.history_, synthesizer.ledger_
     return {
-        **facts,
-        "parameters": sum(p.numel() for p in synthesizer.model_.parameters()),
+        **synthesizer.learned_.describe(),
         "steps": history.best_step,
         "training": history.stopped,
         "held_out_elbo_nats": None if history.held_out_elbo is None else round(history.held_out_elbo, 3),

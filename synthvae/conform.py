@@ -25,28 +25,31 @@ Floats = npt.NDArray[np.float64]
 
 LARGEST = float(np.finfo(float).max)
 FINE = 2.0**51  # up to so many steps from 0 a double tells each from the next, also after a multiplication
+DRAFT = "draft one with `synthvae schema TABLE --declare -o schema.yaml`, review it, and delete `inferred: true`"
 EPOCH = dt.datetime(1970, 1, 1)  # noqa: DTZ001 (moments are reckoned without a zone, or in UTC)
 SECOND, DAY = 1_000_000, 86_400_000_000  # in microseconds
 FAR = 2**62  # microseconds from the epoch: farther than any bound
 TICKS = {"D": DAY, "s": SECOND, "ms": 1000, "us": 1, "ns": 0}  # nanoseconds are cut off
 
 
-def refuse_undeclared(schema: Schema) -> None:
-    """Refuse a schema that leaves to the rows what they would then tell.
+def refuse_undeclared(schema: Schema | None) -> Schema:
+    """Return the schema, unless it is none or one that leaves to the rows what they would then tell.
 
     Raises:
         PrivacyError: It was inferred, or a column lacks categories or bounds, or no value can obey them.
     """
-    draft = "draft one with `synthvae schema TABLE --declare -o schema.yaml`, review it, and delete `inferred: true`"
+    if schema is None:
+        raise PrivacyError(f"a private fit needs a schema that a person declared, however, there is none: {DRAFT}")
     if schema.inferred:
-        raise PrivacyError(f"a private fit needs a schema that a person declared, however, it was inferred: {draft}")
+        raise PrivacyError(f"a private fit needs a schema that a person declared, however, it was inferred: {DRAFT}")
     for column in schema.columns:
         if column.kind == "categorical" and column.categories is None:
-            raise PrivacyError(f"column {column.name!r}: `categories` must be declared, however, they are not: {draft}")
+            raise PrivacyError(f"column {column.name!r}: `categories` must be declared, however, they are not: {DRAFT}")
         if column.kind in (*NUMERIC, *TEMPORAL) and column.bounds is None:
-            raise PrivacyError(f"column {column.name!r}: `bounds` must be declared, however, they are not: {draft}")
+            raise PrivacyError(f"column {column.name!r}: `bounds` must be declared, however, they are not: {DRAFT}")
         for fact in _impossible(column):
             raise PrivacyError(f"column {column.name!r}: {fact}")
+    return schema
 
 
 def _impossible(column: Column) -> Iterator[str]:

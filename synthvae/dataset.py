@@ -24,6 +24,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from synthvae import atomic
 from synthvae.errors import DatasetError
 
 MANIFEST = "_manifest.json"
@@ -74,7 +75,7 @@ def write(
         if not (staging / MANIFEST).exists():
             written = _write_parts(staging, draw, parts, partition_by, workers, progress)
             page = {**facts, "partition_by": partition_by, "parts": written, "plan": _digest(plan)}
-            _write_text(staging / MANIFEST, json.dumps(page, indent=1, default=str))
+            atomic.write(staging / MANIFEST, json.dumps(page, indent=1, default=str).encode())
         return _publish(folder, staging)
 
 
@@ -186,7 +187,7 @@ def _stage(staging: Path, plan: str, *, keep: bool) -> None:
         _publish(staging.parent, staging)
     _remove(staging)
     staging.mkdir(parents=True)
-    _write_text(staging / PLAN, plan)
+    atomic.write(staging / PLAN, plan.encode())
 
 
 def _abandon(folder: Path, staging: Path, *, made: bool) -> None:
@@ -239,7 +240,7 @@ def _write_part(staging: Path, number: int, table: pa.Table, partition_by: str |
         _sync(temporary)
         done.append({"file": f"{place}{name}", "rows": rows.num_rows, "sha256": _sha256(temporary)})
         temporary.replace(file)
-    _write_text(staging / f"part-{number:05d}.json", json.dumps(done))
+    atomic.write(staging / f"part-{number:05d}.json", json.dumps(done).encode())
     return done
 
 
@@ -324,15 +325,6 @@ def _remove_empty(place: Path, folder: Path) -> None:
 
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _write_text(path: Path, text: str) -> None:
-    temporary = path.with_suffix(".tmp")
-    with temporary.open("w", encoding="utf-8") as stream:
-        stream.write(text)
-        stream.flush()
-        os.fsync(stream.fileno())
-    temporary.replace(path)
 
 
 def _sync(path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -23,14 +25,26 @@ def class_weights(labels: Tensor, conditions: int) -> Tensor:
 def log_frequencies(digits: Tensor, labels: Tensor, conditions: int, sizes: tuple[int, ...]) -> Tensor:
     """Return the smoothed log frequency (J, C, K) of each level within each condition."""
     widest = max(sizes, default=1)
-    counts = torch.zeros(len(sizes), conditions, widest, device=digits.device)
+    logs = torch.full((len(sizes), conditions, widest), math.log(1e-8), device=digits.device)
     for j, size in enumerate(sizes):
         known = digits[:, j] >= 0
         flat = labels[known] * widest + digits[known, j].long()
         table = torch.bincount(flat, minlength=conditions * widest).view(conditions, widest).float()
-        overall = (table.sum(0) + 0.5)[:size]
-        counts[j, :, :size] = table[:, :size] + 2.0 * overall / overall.sum()  # classes borrow from the whole
-    return (counts / counts.sum(2, keepdim=True)).clamp_min(1e-8).log()
+        logs[j, :, :size] = smoothed(table[:, :size])
+    return logs
+
+
+def smoothed(counts: Tensor) -> Tensor:
+    """Return log frequencies (..., K) of rows of `counts` (N, K), each of which borrows from the whole."""
+    overall = counts.sum(0) + 0.5
+    inside = counts + 2.0 * overall / overall.sum()
+    return (inside / inside.sum(1, keepdim=True)).clamp_min(1e-8).log()
+
+
+def ratio(counts: Tensor) -> Tensor:
+    """Return log p(fine | coarse) - log p(fine) (N, K), smoothed, of `counts` (N, K) of both."""
+    overall = counts.sum(0) + 0.5
+    return smoothed(counts) - (overall / overall.sum()).log()
 
 
 def log_ratios(digits: Tensor, slots: Slots) -> Tensor:
@@ -42,8 +56,5 @@ def log_ratios(digits: Tensor, slots: Slots) -> Tensor:
         flat = digits[known, coarse].long() * widest + digits[known, fine].long()
         counts = torch.bincount(flat, minlength=widest**2).view(widest, widest).float()
         size = slots.sizes[fine]
-        overall = (counts.sum(0) + 0.5)[:size]
-        overall = overall / overall.sum()
-        inside = counts[:, :size] + 2.0 * overall  # a coarse level borrows from the whole
-        ratios[i, :, :size] = (inside / inside.sum(1, keepdim=True)).log() - overall.log()
+        ratios[i, :, :size] = ratio(counts[:, :size])
     return ratios

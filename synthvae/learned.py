@@ -180,6 +180,18 @@ class LearnedTable:
         encoding = {**self.encoding.model_dump(mode="json"), "order": list(self.encoding.columns)}
         return artifact.fingerprint(encoding, self.model.state_dict())
 
+    def describe(self) -> dict[str, Any]:
+        """What it is, in a few words and numbers, for people."""
+        target = self.encoding.target
+        facts: dict[str, Any] = {
+            "columns": {column.name: column.kind for column in self.schema.columns},
+            "target": target.name if target else None,
+        }
+        if target:
+            counts = dict(zip(map(str, target.labels), target.counts, strict=True))
+            facts["classes" if target.classes else "quantile_bins"] = counts
+        return {**facts, "parameters": sum(parameter.numel() for parameter in self.model.parameters())}
+
     def page(self) -> dict[str, Any]:
         """What a model's page says of it."""
         return {

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -9,9 +12,10 @@ import torch
 
 from synthvae import generation
 from synthvae.columns import split_marks
-from synthvae.conform import conform, decimals_of, labelled, limits, refuse_other_columns, refuse_undeclared
+from synthvae.conform import conform, decimals_of, labelled, limits, refuse_other_columns
 from synthvae.descent import Progress
 from synthvae.encoding import Codes, Order, TableEncoding
+from synthvae.encoding.binned import EACH
 from synthvae.errors import PrivacyError, listing
 from synthvae.generation import Request
 from synthvae.learned import LearnedTable, build
@@ -20,9 +24,9 @@ from synthvae.privacy import Journal, Ledger, Plan, PrivacyBudget, partition
 from synthvae.privacy.partition import Ruler
 from synthvae.privacy.releases import some_of_each
 from synthvae.schema import NUMERIC, Schema
+from synthvae.seeds import as_seed
 from synthvae.training import TrainingConfig, train
 
-FEW = 24  # numbers from so few have a bin each
 DRAWN_ROWS = 30_000, 100_000  # fewest and most that a private decoder draws to be learned from
 
 
@@ -46,12 +50,11 @@ def learn(
     z and the encoder cost nothing.
 
     Raises:
-        PrivacyError: The schema leaves something to the rows, or the budget does not suffice.
+        PrivacyError: The table has not the columns of the schema, or the budget does not suffice.
     """
     from synthvae.privacy import learning
 
     seed = journal.seed
-    refuse_undeclared(schema)
     TableEncoding.declare(schema, target, order)  # so that what cannot be modelled is refused before it costs
     rows, units = _owned(table, schema, target, budget)
     schema, ledger = _buy_bins(rows, schema, target, Ledger(budget=budget), journal)
@@ -62,9 +65,12 @@ def learn(
     drawn = _drawn(bought.model, encoding, int(np.clip(bought.totals.sum(), *DRAWN_ROWS)), seed)
     # What is to be learned is smooth, and half the steps will do.
     steps = training.max_steps or training.steps(len(drawn)) // 2
-    train(network, drawn, training.model_copy(update={"max_steps": steps}), seed)
+    learned = train(network, drawn, training.model_copy(update={"max_steps": steps}), seed)
     learning.match(network, encoding, bought, seed)
-    return LearnedTable(schema, encoding, network.to(device), bought.history, bought.ledger)
+    history = bought.history
+    if history.stopped == "finished" and learned.stopped != "early":
+        history.stopped = learned.stopped
+    return LearnedTable(schema, encoding, network.to(device), history, bought.ledger)
 
 
 def foresee(
@@ -73,21 +79,36 @@ def foresee(
     """Return how the budget would be spent on about so many rows; none is looked at.
 
     Raises:
-        PrivacyError: The schema leaves something to the rows, or the budget does not suffice.
+        PrivacyError: The budget does not suffice.
     """
     from synthvae.privacy import learning
 
-    refuse_undeclared(schema)
     encoding = TableEncoding.declare(schema, target, order)
     ledger = partition.foresee(_rulers(schema, target), Ledger(budget=budget))
     return learning.foresee(encoding, ledger, plan, rows)
+
+
+def open_journal(
+    folder: str | os.PathLike[str] | None,
+    schema: Schema,
+    budget: PrivacyBudget,
+    seed: int | None,
+    **facts: Any,
+) -> Journal:
+    """Return the journal of a fit, a new one if `folder` holds none; `seed` is None if none was given.
+
+    Raises:
+        PrivacyError: It is of another fit, or cannot be written.
+    """
+    pages = {"schema": schema.model_dump(mode="json"), "budget": budget.model_dump(mode="json"), **facts}
+    return Journal.open(folder, pages, seed, as_seed(None))
 
 
 def _rulers(schema: Schema, target: str | None) -> dict[str, Ruler]:
     """For the numbers whose bins have to be bought, the bounds in which they lie."""
     unknown = [c for c in schema.columns if c.kind in NUMERIC and c.bins is None and c.name != target]
     found = {column.name: Ruler.over(*limits(column), decimals_of(column)) for column in unknown}
-    return {name: ruler for name, ruler in found.items() if 2**ruler.depth > FEW}
+    return {name: ruler for name, ruler in found.items() if ruler.last >= EACH}
 
 
 def _buy_bins(

@@ -18,6 +18,7 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
 from synthvae import __version__, artifact, card, dataset, inference, private, progress, tables
+from synthvae.conform import refuse_undeclared
 from synthvae.descent import History
 from synthvae.encoding import Codes, TableEncoding
 from synthvae.errors import ArtifactError, PrivacyError, RequestError, SchemaError, TableError, listing
@@ -25,14 +26,14 @@ from synthvae.features import read_features, select
 from synthvae.generation import Request
 from synthvae.learned import LearnedTable, configure, find_device
 from synthvae.model import CVAE, ModelConfig
-from synthvae.privacy import Descending, Journal, Ledger, Plan, PrivacyBudget
+from synthvae.privacy import Descending, Ledger, Plan, PrivacyBudget
 from synthvae.schema import Schema
 from synthvae.seeds import Seed, as_seed
 from synthvae.threads import one_thread
 from synthvae.training import SMALL, TrainingConfig
 
 TRAINING = ("max_steps", "batch_size", "learning_rate", "beta", "free_bits", "validation_fraction")
-LATENT_TRAINING = ("max_steps", "beta", "free_bits")
+LATENT_TRAINING = ("max_steps", "beta", "free_bits", "validation_fraction")
 MODEL = ("decoder", "prior", "latent_dim", "width")
 
 
@@ -137,17 +138,8 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         """
         del y
         read = read_features(self, table, reset=True)
-        budget = self._budget()
+        budget = PrivacyBudget.of(self.privacy)
         return self._fit(read) if budget is None else self._fit_privately(read, budget)
-
-    def _budget(self) -> PrivacyBudget | None:
-        if self.privacy is None or isinstance(self.privacy, PrivacyBudget):
-            return self.privacy
-        if not isinstance(self.privacy, Mapping):
-            raise PrivacyError(
-                f"`privacy` must be a PrivacyBudget, however, it is {self.privacy!r}: state epsilon and delta"
-            )
-        return PrivacyBudget(**self.privacy)
 
     def plan(self, rows: int) -> Ledger:
         """Return how the privacy budget would be spent on a table of about `rows` rows; no table is needed.
@@ -155,7 +147,7 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         Raises:
             PrivacyError: There is no budget, it does not suffice, or the schema leaves something to the rows.
         """
-        budget = self._budget()
+        budget = PrivacyBudget.of(self.privacy)
         if budget is None:
             raise PrivacyError("a plan needs a budget, however, `privacy` is None: state epsilon and delta")
         schema = self._declared_schema()
@@ -164,41 +156,29 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
 
     def _fit_privately(self, table: pa.Table, budget: PrivacyBudget) -> Self:
         """Learn a table under a budget; nothing that is said or drawn on the way depends on its rows."""
-        schema = self._declared_schema()
+        schema, plan = self._declared_schema(), self._plan()
+        facts = {"plan": plan.model_dump(mode="json"), "target": self.target, "order": self.order}
+        seed = None if self.random_state is None else as_seed(self.random_state)
+        model = {**self._values(MODEL), "dropout": self.dropout or 0.0}
         with progress.fitting(show=self.verbose) as report:
             self.learned_ = private.learn(
                 table,
                 schema,
                 self._target_among(schema),
                 budget,
-                plan=self._plan(),
-                model=configure(ModelConfig, self._values(MODEL)),
+                plan=plan,
+                model=configure(ModelConfig, model),
                 training=configure(TrainingConfig, self._values(LATENT_TRAINING)),
-                journal=self._journal(schema, budget),
+                journal=private.open_journal(self.journal, schema, budget, seed, **facts),
                 device=find_device(self.device),
                 progress=report,
                 order=self.order,
             )
-        return self
-
-    def _journal(self, schema: Schema, budget: PrivacyBudget) -> Journal:
-        facts = {
-            "schema": schema.model_dump(mode="json"),
-            "budget": budget.model_dump(mode="json"),
-            "plan": self._plan().model_dump(mode="json"),
-            "target": self.target,
-            "order": self.order,
-        }
-        given = None if self.random_state is None else as_seed(self.random_state)
-        return Journal.open(self.journal, facts, given, as_seed(None))
+        return self._warned()
 
     def _declared_schema(self) -> Schema:
-        if self.schema is None:
-            raise PrivacyError(
-                "a private fit needs a schema that a person declared, however, there is none: draft one with "
-                "`synthvae schema TABLE --declare -o schema.yaml`, review it, and delete `inferred: true`"
-            )
-        return self.schema if isinstance(self.schema, Schema) else Schema.from_yaml(Path(self.schema))
+        given = self.schema is None or isinstance(self.schema, Schema)
+        return refuse_undeclared(self.schema if given else Schema.from_yaml(Path(self.schema)))  # type: ignore[arg-type]
 
     def _target_among(self, schema: Schema) -> str | None:
         if self.target is not None and str(self.target) not in schema.names:
@@ -228,10 +208,13 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
                 min_class_rows=1 if features else 2,
                 order=self.order,
             )
+        return self._warned()
+
+    def _warned(self) -> Self:
         if self.history_.stopped in ("interrupted", "diverged"):
             warnings.warn(
                 f"training {self.history_.stopped}: the weights of step {self.history_.best_step} are kept",
-                stacklevel=3,
+                stacklevel=4,
             )
         return self
 
@@ -438,15 +421,8 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             "names_seen": hasattr(self, "feature_names_in_"),
             **self.learned_.page(),
         }
-        target = self.encoding_.target
-        facts = {
-            "columns": {column.name: column.kind for column in self.schema_.columns},
-            "target": target.name if target and target.classes else None,
-            "classes": target.labels if target and target.classes else [],
-            "parameters": sum(parameter.numel() for parameter in self.model_.parameters()),
-            "versions": page["versions"],
-        }
         statement = None if self.ledger_ is None else self.ledger_.statement()
+        facts = {**self.learned_.describe(), "versions": page["versions"]}
         artifact.save(path, page, self.model_.state_dict(), card.write(facts, statement))
 
     @classmethod

@@ -24,7 +24,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from synthvae import dataset
+from synthvae import atomic, dataset
 from synthvae.errors import DatasetError
 
 PARTS = 5
@@ -340,14 +340,14 @@ def test_a_full_disk_leaves_the_old_dataset(tmp_path: Path, monkeypatch: pytest.
 
 
 def no_manifest(monkeypatch: pytest.MonkeyPatch) -> None:
-    original = dataset._write_text
+    original = atomic.write
 
-    def refuses(path: Path, text: str) -> None:
+    def refuses(path: Path, content: bytes) -> None:
         if path.name == "_manifest.json":
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        original(path, text)
+        original(path, content)
 
-    monkeypatch.setattr(dataset, "_write_text", refuses)
+    monkeypatch.setattr(atomic, "write", refuses)
 
 
 @pytest.mark.parametrize("made", [False, True])

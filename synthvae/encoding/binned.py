@@ -16,7 +16,7 @@ from synthvae.encoding.curve import Numbers
 from synthvae.encoding.stored import Floats, is_mark, written
 from synthvae.schema import Column, Values
 
-EACH = 100  # whole numbers from so few have a bin each
+EACH = 24  # numbers of so few have a bin each
 BINS = 20  # otherwise the bounds are cut into so many
 
 

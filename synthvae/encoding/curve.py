@@ -54,7 +54,7 @@ class QuantileCurve(BaseModel):
         else:
             levels = _levels(rows)
             shares = (levels * (rows - 1) + 0.5) / rows
-            knots = quantiles(spread(values, counts, decimals), levels)
+            knots = np.maximum.accumulate(quantiles(spread(values, counts, decimals), levels))  # but for their last bit
         return cls(shares=tuple(shares.tolist()), knots=tuple(knots.tolist()), half=half, margin=0.25 / max(rows, 1))
 
     @cached_property

@@ -16,6 +16,7 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
 from synthvae.columns import split_marks
+from synthvae.conform import decimals_of
 from synthvae.encoding.atoms import FEW_ATOMS, find_atoms
 from synthvae.encoding.curve import Numbers, QuantileCurve
 from synthvae.encoding.links import Link
@@ -58,7 +59,7 @@ class NumericEncoding(BaseModel):
         """Find the atoms of a column, and the distribution of its other numbers."""
         numbers, _ = split_marks(values, column.marks)
         finite = finite_numbers(column.name, numbers)
-        decimals = 0 if column.kind == "integer" else column.decimals
+        decimals = decimals_of(column)
         if column.kind == "continuous" and decimals is None:
             decimals = count_decimals(finite, single=pa.types.is_float32(values.type))
         present = marked(values, column.marks)

@@ -178,7 +178,7 @@ def of_counts(events: Sequence[Event], ledger: Ledger, present: Bools) -> Floats
     scores = np.zeros(len(present))
     for there in (False, True):
         chosen = np.flatnonzero(present == there)
-        owners = np.concatenate([np.arange(OTHERS), np.full(there * _rows_of_each(ledger), OTHERS)])
+        owners = np.concatenate([np.arange(OTHERS), np.full(there * ledger.budget.rows_of_one, OTHERS)])
         cells = (owners[:, None] == OTHERS).repeat(len(chosen) * max(event.times for event in events), 1)
         curator = _curator(ledger, cells.astype(np.int64), owners)
         for event in events:
@@ -188,10 +188,6 @@ def of_counts(events: Sequence[Event], ledger: Ledger, present: Bools) -> Floats
             scale = event.noise_multiplier * event.sensitivity
             scores[chosen] += (moved * (released - [OTHERS, 0] - moved / 2) / scale**2).sum((0, 2))
     return scores
-
-
-def _rows_of_each(ledger: Ledger) -> int:
-    return ledger.budget.rows_per_unit if ledger.budget.unit else 1
 
 
 def _curator(ledger: Ledger, cells: Counts, owners: Counts) -> Curator:
@@ -230,7 +226,7 @@ def follow(event: Event, ledger: Ledger, present: Bools) -> Floats:
     It is 1 with noise where the canary is in the sample, and noise elsewhere: its gradient points where no other's
     does. Source: Nasr et al. 2023, https://arxiv.org/abs/2302.07956 ("Dirac canaries", white box).
     """
-    owners = np.flatnonzero(present).repeat(_rows_of_each(ledger))
+    owners = np.flatnonzero(present).repeat(ledger.budget.rows_of_one)
     curator = _curator(ledger, np.empty((len(owners), 0), np.int64), owners)
     run = PrivateDescent(
         cast("CVAE", _CanaryModel(len(present), LENGTH * event.sensitivity)),
@@ -238,7 +234,7 @@ def follow(event: Event, ledger: Ledger, present: Bools) -> Floats:
         event,
         Descending(steps=event.times, clip=event.sensitivity),
         rows=max(len(owners), 1),
-        rows_per_unit=curator.rows_per_unit,
+        rows_per_unit=ledger.budget.rows_of_one,
     )
     scale = run.optimizer.expected_batch_size / event.sensitivity
     seen: list[Floats] = []

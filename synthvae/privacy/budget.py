@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Self
+from collections.abc import Mapping
+from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, StrictStr, ValidationError, model_validator
 
@@ -34,6 +35,24 @@ class PrivacyBudget(BaseModel):
     delta: float
     unit: StrictStr | None = None
     rows_per_unit: int = 1
+
+    @classmethod
+    def of(cls, given: PrivacyBudget | Mapping[str, Any] | None) -> PrivacyBudget | None:
+        """The budget that is given, or whose fields are; None if nothing is promised.
+
+        Raises:
+            PrivacyError: It is neither, or a number is outside its domain.
+        """
+        if given is None or isinstance(given, PrivacyBudget):
+            return given
+        if not isinstance(given, Mapping):
+            raise PrivacyError(f"`privacy` must be a PrivacyBudget, however, it is {given!r}: state epsilon and delta")
+        return PrivacyBudget(**given)
+
+    @property
+    def rows_of_one(self) -> int:
+        """How many rows one unit has at most: public."""
+        return 1 if self.unit is None else self.rows_per_unit
 
     def __init__(self, **data: object) -> None:
         try:

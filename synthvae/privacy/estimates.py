@@ -7,10 +7,10 @@ import numpy.typing as npt
 import torch
 
 from synthvae.encoding.layout import Layout
+from synthvae.frequencies import ratio, smoothed
 from synthvae.model import Frequencies
 
 Floats = npt.NDArray[np.float64]
-LEAST = 0.05  # rows that each level is given, so that no logit is infinite
 
 
 def frequencies(counts: Floats, totals: Floats) -> Floats:
@@ -49,19 +49,20 @@ def _digits(layout: Layout, name: str) -> npt.NDArray[np.int64]:
 
 def start(layout: Layout, states: dict[str, Floats], totals: Floats) -> Frequencies:
     """What a decoder starts from: log frequencies of digits, and what coarse digits say on fine ones."""
-    digits = of_digits(layout, states)
-    counts = digits * totals[:, None] + LEAST + 2 * digits.mean(1, keepdims=True)
-    logs = np.log(counts / counts.sum(2, keepdims=True))
     slots = layout.slots
-    ratios = np.zeros((len(slots.pairs), digits.shape[2], digits.shape[2]))
+    counts = torch.from_numpy(of_digits(layout, states) * totals[:, None]).float()
+    logs, ratios = torch.zeros_like(counts), torch.zeros(len(slots.pairs), counts.shape[2], counts.shape[2])
+    for j, size in enumerate(slots.sizes):
+        logs[j, :, :size] = smoothed(counts[j, :, :size])
     for i, (fine, coarse) in enumerate(slots.pairs):
-        name = next(name for name, span in layout.spans.items() if span.start <= fine < span.stop)
-        of_column, first = _digits(layout, name), layout.spans[name].start
-        joint = np.full(ratios.shape[1:], 0.0)
-        np.add.at(joint, (of_column[coarse - first], of_column[fine - first]), totals @ states[name])
-        size = slots.sizes[fine]
-        overall = joint.sum(0)[:size] + 0.5
-        overall /= overall.sum()
-        inside = joint[:, :size] + 2 * overall
-        ratios[i, :, :size] = np.log(inside / inside.sum(1, keepdims=True)) - np.log(overall)
-    return Frequencies(torch.from_numpy(logs).float(), torch.from_numpy(ratios).float())
+        ratios[i, :, : slots.sizes[fine]] = ratio(_joint(layout, states, totals, fine, coarse))
+    return Frequencies(logs, ratios)
+
+
+def _joint(layout: Layout, states: dict[str, Floats], totals: Floats, fine: int, coarse: int) -> torch.Tensor:
+    """How often (K, K_fine) two digits of a column take each pair of levels."""
+    name = next(name for name, span in layout.spans.items() if span.start <= fine < span.stop)
+    digits, first = _digits(layout, name), layout.spans[name].start
+    counts = np.zeros((max(layout.sizes), layout.sizes[fine]))
+    np.add.at(counts, (digits[coarse - first], digits[fine - first]), totals @ states[name])
+    return torch.from_numpy(counts).float()

@@ -17,6 +17,7 @@ from typing import Any, Self
 import safetensors.torch
 from torch import Tensor
 
+from synthvae import atomic
 from synthvae.errors import PrivacyError
 
 PAGE = "journal.json"
@@ -55,7 +56,7 @@ class Journal:
             place.mkdir(parents=True, exist_ok=True)
             if not (place / PAGE).exists():
                 page = {"facts": digest, "seed": new if seed is None else seed}
-                _write(place / PAGE, json.dumps(page).encode())
+                atomic.write(place / PAGE, json.dumps(page).encode())
             page = json.loads((place / PAGE).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise PrivacyError(f"releases must be kept, however, {place} cannot be used ({error})") from error
@@ -91,7 +92,7 @@ class Journal:
         else:
             release = draw()
             named = {f"{i:06}": tensor.detach().contiguous() for i, tensor in enumerate(release)}
-            _write(self._entry, safetensors.torch.save(named))
+            atomic.write(self._entry, safetensors.torch.save(named))
         self._next += 1
         return release
 
@@ -99,13 +100,3 @@ class Journal:
         """Remove what is kept: the fit is done."""
         if self.folder is not None:
             shutil.rmtree(self.folder, ignore_errors=True)
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write a file, whole or not at all."""
-    part = path.with_suffix(".part")
-    with part.open("wb") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())
-    part.replace(path)

@@ -96,7 +96,7 @@ def _cells(encoding: TableEncoding, codes: Codes, names: list[str]) -> Counts:
 
 def events(plan: Plan, ledger: Ledger, columns: int) -> tuple[Event, Event | None]:
     """What counts of classes and tables of columns cost: the plan's share of epsilon."""
-    rows = float(ledger.budget.rows_per_unit if ledger.budget.unit else 1)
+    rows = float(ledger.budget.rows_of_one)
 
     def both(noise: float) -> list[Event]:
         share = CLASS_SHARE if columns else 1.0
@@ -177,7 +177,13 @@ def _descend(model: CVAE, curator: Curator, rows: int, plan: Plan, *, progress: 
     event = gradient_event(plan, curator.ledger, rows)
     batches = curator.batches(event, MICRO_BATCH)
     run = PrivateDescent(
-        model, batches, event, plan.descent, rows=rows, rows_per_unit=curator.rows_per_unit, journal=curator.journal
+        model,
+        batches,
+        event,
+        plan.descent,
+        rows=rows,
+        rows_per_unit=curator.ledger.budget.rows_of_one,
+        journal=curator.journal,
     )
     run.go(progress)
     load(run.parameters, run.average)

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import functools
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor
 
-from synthvae.privacy import mechanisms
 from synthvae.privacy.journal import Journal
 from synthvae.privacy.ledger import Event, Ledger, calibrated
+from synthvae.privacy.releases import Counts, noisy
 
 SHARE = 0.1  # of epsilon, for all columns together; what is not needed is left for gradients
 DEPTH = 20  # halvings at most
@@ -20,7 +19,6 @@ BINS = 20  # about so many are aimed at
 FULL = 1.25  # times an equal share, at which a bin is closed
 
 Numbers = npt.NDArray[np.float64]
-Counts = npt.NDArray[np.int64]
 
 
 @dataclass
@@ -48,17 +46,20 @@ class Ruler:
     @classmethod
     def over(cls, low: float, high: float, decimals: int | None) -> Ruler:
         """The ruler of bounds; no piece is narrower than the step between numbers."""
-        if decimals is None:
-            return cls(low, (high - low) / 2**DEPTH, DEPTH, 2**DEPTH - 1)
-        steps = round((high - low) * 10.0**decimals) + 1
-        depth = min(int(np.ceil(np.log2(steps))), DEPTH)
-        width = -(-steps // 2**depth)
-        return cls(low, width * 10.0**-decimals, depth, (steps - 1) // width)
+        most = 2**DEPTH
+        steps = most if decimals is None else (high / 2 - low / 2) * 2 * 10.0**decimals + 1  # no difference overflows
+        width = high / most - low / most
+        if low == high or (width == 0 and decimals is None):  # nothing lies between
+            return cls(low, 1.0, 0, 0)
+        if not steps < most:
+            return cls(low, width, DEPTH, most - 1)
+        depth = math.ceil(math.log2(round(steps)))
+        return cls(low, 10.0 ** -(decimals or 0), depth, round(steps) - 1)
 
     def pieces(self, numbers: Numbers) -> Counts:
         """In which piece each number (rows,) lies, those that are missing left out."""
         present = numbers[~np.isnan(numbers)]
-        place = np.floor(np.round((present - self.low) / self.width, 6))
+        place = np.floor(np.round(present / self.width - self.low / self.width, 6))
         return np.clip(place, 0, self.last).astype(np.int64)
 
     @property
@@ -100,7 +101,7 @@ def event(rulers: dict[str, Ruler], ledger: Ledger) -> Event:
             name="halves of bins",
             mechanism="discrete Gaussian",
             noise_multiplier=noise,
-            sensitivity=float(budget.rows_per_unit if budget.unit else 1),
+            sensitivity=float(budget.rows_of_one),
             times=sum(ruler.depth for ruler in rulers.values()),
             bought="bins of numbers",
         )
@@ -119,7 +120,6 @@ def buy(rulers: dict[str, Ruler], numbers: dict[str, Numbers], ledger: Ledger, j
     Only nodes that are split are asked for more: where nothing is, nothing is bought.
     """
     once = event(rulers, ledger)
-    scale = once.noise_multiplier * once.sensitivity
     pieces = {name: ruler.pieces(numbers[name]) for name, ruler in rulers.items()}
     for level in range(1, DEPTH + 1):
         growing = {name: ruler for name, ruler in rulers.items() if ruler.depth >= level and len(ruler.nodes)}
@@ -128,11 +128,10 @@ def buy(rulers: dict[str, Ruler], numbers: dict[str, Numbers], ledger: Ledger, j
         ledger = ledger.record(once.model_copy(update={"times": len(growing)}))
         for name, ruler in growing.items():
             halves = pieces[name] >> (ruler.depth - level)
-            (noisy,) = journal.keep(functools.partial(_noisy, halves, 2**level, ruler.children, scale))
-            ruler.grow(level, noisy.numpy())
+            exact = functools.partial(_counted, halves, ruler.children)
+            ruler.grow(level, noisy(exact, once, journal))
     return ledger
 
 
-def _noisy(halves: Counts, nodes: int, children: Counts, scale: float) -> list[Tensor]:
-    exact = np.bincount(halves, minlength=nodes)[children]
-    return [torch.from_numpy(exact + mechanisms.discrete_gaussian(scale, len(children)))]
+def _counted(halves: Counts, children: Counts) -> Counts:
+    return np.bincount(halves, minlength=int(children.max()) + 1)[children]

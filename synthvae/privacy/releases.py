@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -18,13 +18,14 @@ Counts = npt.NDArray[np.int64]
 
 
 class Curator:
-    """The only one who holds the rows. What is to leave goes into the ledger first.
+    """Who holds the coded rows. What is to leave goes into the ledger first.
 
     Args:
         cells: The cells (rows, T) of tables of counts that rows belong to.
         digits: The digits (rows, J) of the rows.
         labels: Their conditions (rows,).
-        units: Whose row each is (rows,), any whole numbers; None: each row is a unit.
+        units: Whose row each is (rows,), any whole numbers, none with more rows than the budget says; None: each row is
+            a unit.
         ledger: Where everything is written down.
         journal: Where noisy numbers are kept.
     """
@@ -39,16 +40,10 @@ class Curator:
         *,
         journal: Journal | None = None,
     ) -> None:
-        kept = np.arange(len(labels)) if units is None else some_of_each(units, ledger.budget.rows_per_unit)
-        self._cells, self._labels = cells[kept], torch.from_numpy(labels[kept])
-        self._rows = Rows(torch.from_numpy(digits[kept]), torch.empty(len(kept), 0))
-        self._units = None if units is None else np.unique(units[kept], return_inverse=True)[1]
+        self._cells, self._labels = cells, torch.from_numpy(labels)
+        self._rows = Rows(torch.from_numpy(digits), torch.empty(len(labels), 0))
+        self._units = None if units is None else np.unique(units, return_inverse=True)[1]
         self.ledger, self.journal = ledger, journal or Journal(None, 0)
-
-    @property
-    def rows_per_unit(self) -> int:
-        """How many rows a unit has at most: public."""
-        return 1 if self._units is None else self.ledger.budget.rows_per_unit
 
     def counts(self, event: Event, tables: slice, sizes: list[int]) -> list[Counts]:
         """Return noisy counts (cells,) of some tables; one unit moves each by the event's sensitivity at most.
@@ -59,15 +54,12 @@ class Curator:
             sizes: How many cells each has.
         """
         self.ledger = self.ledger.record(event)
-        (noisy,) = self.journal.keep(lambda: [self._noisy(event, tables, sizes)])
-        return np.split(noisy.numpy(), np.cumsum(sizes)[:-1])
 
-    def _noisy(self, event: Event, tables: slice, sizes: list[int]) -> Tensor:
-        noise = mechanisms.discrete_gaussian(event.noise_multiplier * event.sensitivity, sum(sizes))
-        exact = [
-            np.bincount(cells, minlength=size) for cells, size in zip(self._cells[:, tables].T, sizes, strict=True)
-        ]
-        return torch.from_numpy(np.concatenate(exact) + noise)
+        def exact() -> Counts:
+            cells = self._cells[:, tables].T
+            return np.concatenate([np.bincount(places, minlength=k) for places, k in zip(cells, sizes, strict=True)])
+
+        return np.split(noisy(exact, event, self.journal), np.cumsum(sizes)[:-1])
 
     def batches(self, event: Event, micro: int) -> Iterator[Iterator[tuple[Rows, Tensor]]]:
         """Return Poisson samples of the rows, each in parts of at most `micro` rows, for gradients that get noise.
@@ -83,6 +75,18 @@ class Curator:
         rows = torch.from_numpy(np.flatnonzero(taken if self._units is None else taken[self._units]))
         for part in rows.split(micro):
             yield self._rows.take(part), self._labels[part]
+
+
+def noisy(exact: Callable[[], Counts], event: Event, journal: Journal) -> Counts:
+    """Return counts (cells,) with the noise of an event, or as they were released before."""
+
+    def draw() -> list[Tensor]:
+        counts = exact()
+        scale = event.noise_multiplier * event.sensitivity
+        return [torch.from_numpy(counts + mechanisms.discrete_gaussian(scale, len(counts)))]
+
+    (released,) = journal.keep(draw)
+    return released.numpy()
 
 
 def some_of_each(units: Counts, limit: int) -> Counts:

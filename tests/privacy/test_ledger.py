@@ -7,6 +7,7 @@ import warnings
 
 import dp_accounting
 import pytest
+from bugs import counted, descended
 from dp_accounting import rdp
 from opacus.accountants import PRVAccountant
 
@@ -15,23 +16,6 @@ from synthvae.privacy import Event, Ledger, PrivacyBudget
 from synthvae.privacy.ledger import calibrated, spent
 
 DELTA = 1e-5
-
-
-def release(noise: float, times: int = 1, sensitivity: float = 1.0) -> Event:
-    return Event(
-        name="tables", mechanism="discrete Gaussian", noise_multiplier=noise, sensitivity=sensitivity, times=times
-    )
-
-
-def gradients(noise: float, rate: float, steps: int) -> Event:
-    return Event(
-        name="gradients",
-        mechanism="Poisson-sampled Gaussian",
-        noise_multiplier=noise,
-        sensitivity=1.0,
-        sampling_rate=rate,
-        times=steps,
-    )
 
 
 def analytic(noise: float) -> float:
@@ -58,22 +42,22 @@ def by_moments(events: list[Event]) -> float:
 
 @pytest.mark.parametrize("noise", [1.0, 3.0, 20.0])
 def test_one_release_costs_what_theory_says(noise: float) -> None:
-    assert spent([release(noise)], DELTA) == pytest.approx(analytic(noise), rel=0.03, abs=2e-3)
-    assert spent([gradients(noise, 1.0, 1)], DELTA) == pytest.approx(analytic(noise), rel=0.01, abs=2e-3)
+    assert spent([counted(noise)], DELTA) == pytest.approx(analytic(noise), rel=0.03, abs=2e-3)
+    assert spent([descended(noise, 1.0, 1)], DELTA) == pytest.approx(analytic(noise), rel=0.01, abs=2e-3)
 
 
 def test_many_releases_cost_as_one_with_less_noise() -> None:
-    assert spent([release(20.0, times=16)], DELTA) == pytest.approx(analytic(5.0), rel=0.02)
+    assert spent([counted(20.0, times=16)], DELTA) == pytest.approx(analytic(5.0), rel=0.02)
 
 
 def test_a_unit_of_more_rows_costs_the_same_at_the_same_multiplier() -> None:
-    assert spent([release(20.0, sensitivity=3.0)], DELTA) == pytest.approx(analytic(20.0), rel=0.03, abs=2e-3)
+    assert spent([counted(20.0, sensitivity=3.0)], DELTA) == pytest.approx(analytic(20.0), rel=0.03, abs=2e-3)
 
 
 @pytest.mark.parametrize(("noise", "rate", "steps"), [(1.0, 0.01, 500), (4.0, 0.12, 300), (0.8, 0.02, 100)])
 def test_other_accountants_agree(noise: float, rate: float, steps: int) -> None:
     """PRV within 5 %; moments, which are looser, above."""
-    event = gradients(noise, rate, steps)
+    event = descended(noise, rate, steps)
     prv = PRVAccountant()
     prv.history = [(noise, rate, steps)]
     ours = spent([event], DELTA)
@@ -85,8 +69,8 @@ def test_other_accountants_agree(noise: float, rate: float, steps: int) -> None:
 
 @pytest.mark.parametrize(("epsilon", "rate", "steps"), [(0.3, 0.1, 50), (1.0, 0.02, 200), (5.0, 1.0, 10)])
 def test_a_calibrated_noise_stays_within_and_wastes_little(epsilon: float, rate: float, steps: int) -> None:
-    noise = calibrated(lambda noise: [gradients(noise, rate, steps)], epsilon, DELTA)
-    cost = spent([gradients(noise, rate, steps)], DELTA, epsilon)
+    noise = calibrated(lambda noise: [descended(noise, rate, steps)], epsilon, DELTA)
+    cost = spent([descended(noise, rate, steps)], DELTA, epsilon)
     assert 0.98 * epsilon <= cost <= epsilon
 
 
@@ -97,26 +81,26 @@ def test_nothing_costs_nothing() -> None:
 
 
 def test_more_events_cost_more_and_too_many_are_refused() -> None:
-    ledger = Ledger(budget=PrivacyBudget(epsilon=1.0, delta=DELTA)).record(release(10.0))
-    assert 0 < ledger.epsilon < ledger.record(release(10.0)).epsilon < 1
-    with pytest.raises(PrivacyError, match=r"'tables' would make it .* grant a larger budget"):
-        ledger.record(release(1.0))
+    ledger = Ledger(budget=PrivacyBudget(epsilon=1.0, delta=DELTA)).record(counted(10.0))
+    assert 0 < ledger.epsilon < ledger.record(counted(10.0)).epsilon < 1
+    with pytest.raises(PrivacyError, match=r"'counts' would make it .* grant a larger budget"):
+        ledger.record(counted(1.0))
 
 
 def test_a_budget_that_buys_nothing_is_refused() -> None:
     with pytest.raises(PrivacyError, match="a budget must buy something"):
-        calibrated(lambda noise: [release(noise)], 1e-9, 1e-15)
+        calibrated(lambda noise: [counted(noise)], 1e-9, 1e-15)
 
 
 def test_a_ledger_survives_json() -> None:
     budget = PrivacyBudget(epsilon=2.0, delta=DELTA, unit="patient", rows_per_unit=3)
-    ledger = Ledger(budget=budget).record(release(10.0, sensitivity=3.0))
+    ledger = Ledger(budget=budget).record(counted(10.0, sensitivity=3.0))
     assert Ledger.model_validate(ledger.model_dump(mode="json")) == ledger
 
 
 def test_the_statement_states_all_at_once() -> None:
     budget = PrivacyBudget(epsilon=2.0, delta=DELTA, unit="patient", rows_per_unit=3)
-    page = Ledger(budget=budget).record(release(10.0, sensitivity=3.0)).statement()
+    page = Ledger(budget=budget).record(counted(10.0, sensitivity=3.0)).statement()
     assert page["unit"] == "the rows of one patient, at most 3 used"
     assert {"epsilon", "delta", "adjacency", "accountant"} <= set(page)
     assert len(page["events"]) == 1

@@ -6,7 +6,11 @@ import itertools
 
 import numpy as np
 import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 
+from synthvae import Column
+from synthvae.conform import limits
 from synthvae.privacy import Journal, Ledger, PrivacyBudget, mechanisms, partition
 from synthvae.privacy.partition import Ruler
 
@@ -16,7 +20,7 @@ NOTHING = Journal(None, 0)  # keeps nothing
 @pytest.fixture
 def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
     """No noise, so that what is bought is exact."""
-    monkeypatch.setattr(mechanisms, "discrete_gaussian", lambda *given: np.zeros(given[1], np.int64))
+    monkeypatch.setattr(mechanisms, "discrete_gaussian", lambda *asked: np.zeros(asked[1], np.int64))
 
 
 def bins(numbers: np.ndarray, low: float, high: float, decimals: int | None) -> tuple[float, ...]:
@@ -67,3 +71,22 @@ def test_what_is_bought_costs_no_more_than_foreseen() -> None:
     spent = partition.buy(rulers, numbers, ledger, NOTHING)
     assert len(spent.events) == 1
     assert 0 < spent.epsilon <= foreseen.epsilon <= 1.15 * partition.SHARE
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.data())
+def test_rulers_of_any_bounds_give_bins_that_a_schema_takes(data: st.DataObject) -> None:
+    number = st.floats(allow_nan=False, allow_infinity=False)
+    decimals = data.draw(st.none() | st.integers(0, 15))
+    column = Column(name="x", kind="continuous", bounds=sorted(data.draw(st.tuples(number, number))), decimals=decimals)
+    low, high = limits(column)
+    assume(low <= high)
+    ruler = Ruler.over(low, high, decimals)
+    numbers = np.array(data.draw(st.lists(st.floats(low, high), max_size=50)))
+    assert ((ruler.pieces(numbers) >= 0) & (ruler.pieces(numbers) <= ruler.last)).all()
+    for level in range(1, min(ruler.depth, 6) + 1):
+        ruler.grow(
+            level, np.array(data.draw(st.lists(st.integers(-5, 99), min_size=2, max_size=2))).repeat(len(ruler.nodes))
+        )
+    cuts = ruler.cuts(decimals)
+    assert column.model_validate({**column.model_dump(), "bins": cuts}).bins == cuts

@@ -113,14 +113,11 @@ def test_what_a_model_can_do_a_private_one_can(fitted: Synthesizer, tmp_path: Pa
 
 
 def test_nothing_of_the_table_stands_in_the_model(fitted: Synthesizer, tmp_path: Path) -> None:
-    """No row count, no class count, no bound but the declared ones."""
+    """No loss, no held-out row, no bound but the declared ones; `test_replay` shows that no count is the real one."""
     fitted.save(tmp_path / "model")
     page = json.loads((tmp_path / "model" / "synthvae.json").read_text())
     assert page["history"]["records"] == []
     assert page["history"]["held_out_elbo"] is None
-    assert sum(page["encoding"]["target"]["counts"]) != ROWS or page["encoding"]["target"]["counts"] != [
-        int(count) for count in table()["ill"].value_counts()
-    ]
     assert page["encoding"]["columns"]["weight"]["edges"] == [30.0, 50.0, 60.0, 70.0, 80.0, 150.0]
 
 
