@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from synthvae.encoding import Codes, TableEncoding
-from synthvae.model import CVAE
+from synthvae.model import CVAE, Rows
 from synthvae.slots import Slots
 
 if TYPE_CHECKING:
@@ -19,6 +19,13 @@ if TYPE_CHECKING:
 PART_ROWS = 1 << 18
 STRATIFIED_ROWS = 1 << 16  # so few rows are spread evenly: of more, shares are near enough to the model's
 CHUNK_ROWS = 4096  # a chunk stays in a core's cache, and threads seldom wait for the interpreter
+
+
+class Source(Protocol):
+    """What draws rows of a condition."""
+
+    def sample(self, label: int, rows: int, generator: torch.Generator, *, stratified: bool = False) -> Rows:
+        """Draw rows."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +87,7 @@ def draw_part(model: CVAE, encoding: TableEncoding, request: Request, part: int)
 
 @torch.inference_mode()
 def draw_codes(
-    model: CVAE, counts: tuple[int, ...], slots: Slots, generator: torch.Generator, *, stratified: bool = False
+    model: Source, counts: tuple[int, ...], slots: Slots, generator: torch.Generator, *, stratified: bool = False
 ) -> Codes:
     """Draw as many rows of each condition, condition by condition, chunk by chunk."""
     digits = np.empty((sum(counts), len(slots.sizes)), np.int8)

@@ -21,7 +21,7 @@ from synthvae.encoding import Codes, Order, TableEncoding
 from synthvae.errors import ArtifactError, ConfigurationError, RequestError, TableError
 from synthvae.generation import Request
 from synthvae.model import CVAE, ModelConfig, Rows
-from synthvae.privacy import Descending, Ledger
+from synthvae.privacy import Descending, Ledger, Plan
 from synthvae.schema import Schema, explain
 from synthvae.threads import one_thread
 from synthvae.training import TrainingConfig, train
@@ -29,7 +29,7 @@ from synthvae.training import TrainingConfig, train
 BOUND_DRAWS = 16  # draws of z for a bound on a likelihood
 BATCH_ROWS = 4096
 
-Config = TypeVar("Config", TrainingConfig, ModelConfig, Descending)
+Config = TypeVar("Config", TrainingConfig, ModelConfig, Descending, Plan)
 
 
 @dataclass(frozen=True)

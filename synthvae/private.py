@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from typing import Any
 
@@ -13,13 +14,13 @@ import torch
 from synthvae import generation
 from synthvae.columns import split_marks
 from synthvae.conform import conform, decimals_of, labelled, limits, refuse_other_columns
-from synthvae.descent import Progress
+from synthvae.descent import History, Progress
 from synthvae.encoding import Codes, Order, TableEncoding
 from synthvae.encoding.binned import EACH
 from synthvae.errors import PrivacyError, listing
-from synthvae.generation import Request
+from synthvae.generation import Request, Source
 from synthvae.learned import LearnedTable, build
-from synthvae.model import CVAE, ModelConfig
+from synthvae.model import ModelConfig
 from synthvae.privacy import Journal, Ledger, Plan, PrivacyBudget, partition
 from synthvae.privacy.partition import Ruler
 from synthvae.privacy.releases import some_of_each
@@ -62,15 +63,21 @@ def learn(
     network, codes = build(encoding, model, seed), encoding.encode(rows)
     bought = learning.learn(encoding, codes, units, ledger, plan=plan, journal=journal, progress=progress)
     encoding = encoding.counted(bought.totals)
-    drawn = _drawn(bought.model, encoding, int(np.clip(bought.totals.sum(), *DRAWN_ROWS)), seed)
+    drawn = _drawn(bought.source, encoding, int(np.clip(bought.totals.sum(), *DRAWN_ROWS)), seed)
     # What is to be learned is smooth, and half the steps will do.
     steps = training.max_steps or training.steps(len(drawn)) // 2
-    learned = train(network, drawn, training.model_copy(update={"max_steps": steps}), seed)
+    shown = None if bought.history else _silent(progress)
+    learned = train(network, drawn, training.model_copy(update={"max_steps": steps}), seed, shown)
     learning.match(network, encoding, bought, seed)
-    history = bought.history
+    history = bought.history or History(best_step=learned.best_step)
     if history.stopped == "finished" and learned.stopped != "early":
         history.stopped = learned.stopped
     return LearnedTable(schema, encoding, network.to(device), history, bought.ledger)
+
+
+def _silent(progress: Progress | None) -> Progress | None:
+    """Progress that tells no loss: it is none of the rows'."""
+    return progress and (lambda step, steps, _: progress(step, steps, math.nan))
 
 
 def foresee(
@@ -149,7 +156,7 @@ def _owned(
     return conform(owned.take(kept), schema), units[kept]
 
 
-def _drawn(model: CVAE, encoding: TableEncoding, rows: int, seed: int) -> Codes:
-    """Rows of a decoder, the classes in their shares."""
+def _drawn(source: Source, encoding: TableEncoding, rows: int, seed: int) -> Codes:
+    """Rows of what was bought, the classes in their shares."""
     counts = Request.total(rows, encoding.frequencies, seed).counts
-    return generation.draw_codes(model, counts, encoding.layout.slots, torch.Generator().manual_seed(seed))
+    return generation.draw_codes(source, counts, encoding.layout.slots, torch.Generator().manual_seed(seed))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -19,7 +20,7 @@ def fitting(*, show: bool) -> Iterator[Callable[[int, int, float], None] | None]
         task = bars.add_task("fitting", loss="", total=None)
 
         def step(done: int, total: int, loss: float) -> None:
-            bars.update(task, completed=done, total=total, loss=f"{loss:.2f} nats")
+            bars.update(task, completed=done, total=total, loss="" if math.isnan(loss) else f"{loss:.2f} nats")
 
         yield step
 

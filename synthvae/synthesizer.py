@@ -45,6 +45,8 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         schema: A `Schema`, the path of one in YAML, or None to infer it from the table.
         privacy: A `PrivacyBudget`, or a mapping of its fields: what all that leaves `fit` may tell of any row. It needs
             a schema that a person declared. None: nothing is promised.
+        strategy: What a privacy budget buys: "gradients" (tables of each column, and gradients of a decoder), "tables"
+            (of pairs of columns, too, and no gradients), or "auto", which picks by epsilon, rows and columns.
         journal: A folder in which a private fit keeps what it buys, until its model is saved: a fit that is broken off
             and repeated takes it up, and does not spend it twice. None keeps nothing.
         decoder: "autoregressive" (each column given those before it) or "factorized" (independent given z).
@@ -88,6 +90,7 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         target: str | None = None,
         schema: Schema | str | os.PathLike[str] | None = None,
         privacy: PrivacyBudget | Mapping[str, Any] | None = None,
+        strategy: str = "auto",
         journal: str | os.PathLike[str] | None = None,
         decoder: str = "autoregressive",
         prior: str = "standard_normal",
@@ -108,6 +111,7 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         self.target = target
         self.schema = schema
         self.privacy = privacy
+        self.strategy = strategy
         self.journal = journal
         self.decoder = decoder
         self.prior = prior
@@ -226,7 +230,7 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
     def _plan(self) -> Plan:
         names = {"steps": "max_steps", "batch": "batch_size", "learning_rate": "learning_rate"}
         given = {field: getattr(self, name) for field, name in names.items() if getattr(self, name) is not None}
-        return Plan(descent=configure(Descending, given))
+        return configure(Plan, {"strategy": self.strategy, "descent": configure(Descending, given)})
 
     def _target_in(self, table: pa.Table) -> str | None:
         if self.target is None:

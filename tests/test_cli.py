@@ -189,7 +189,7 @@ def test_a_private_model_says_what_it_cost(private: Path) -> None:
     assert told["epsilon"] <= told["budget"] == 20
     assert told["delta"] == 1e-5
     text = synthvae("info", private).stdout
-    assert "  - gradients x 20: Poisson-sampled Gaussian" in text
+    assert "  - rows of each class: discrete Gaussian" in text
     assert "differentially private; unit: one row" in (private / "README.md").read_text()
 
 

@@ -183,7 +183,7 @@ def of_counts(events: Sequence[Event], ledger: Ledger, present: Bools) -> Floats
         curator = _curator(ledger, cells.astype(np.int64), owners)
         for event in events:
             width = len(chosen) * event.times
-            released = np.reshape(curator.counts(event, slice(0, width), [2] * width), (-1, len(chosen), 2))
+            released = np.reshape(curator.counts(event, [(place,) for place in range(width)]), (-1, len(chosen), 2))
             moved = np.array([0.0, event.sensitivity])
             scale = event.noise_multiplier * event.sensitivity
             scores[chosen] += (moved * (released - [OTHERS, 0] - moved / 2) / scale**2).sum((0, 2))
@@ -191,10 +191,14 @@ def of_counts(events: Sequence[Event], ledger: Ledger, present: Bools) -> Floats
 
 
 def _curator(ledger: Ledger, cells: Counts, owners: Counts) -> Curator:
-    """Who holds rows of `owners` (rows,), who are their conditions as well, as if nothing had been spent."""
+    """Who holds rows of `owners` (rows,), who are their conditions as well, as if nothing had been spent.
+
+    Of `cells` (rows, T), each in one of two, tables are counted.
+    """
     units = owners if ledger.budget.unit else None
     nothing = np.empty((len(owners), 0), np.int8)
-    return Curator(cells, nothing, owners, units, ledger.model_copy(update={"events": ()}))
+    levels = [2] * cells.shape[1]
+    return Curator(cells, levels, nothing, owners, units, ledger=ledger.model_copy(update={"events": ()}))
 
 
 class _Canaries(nn.Module):

@@ -12,16 +12,17 @@ from synthvae.descent import History, Progress, load
 from synthvae.encoding import Codes, TableEncoding
 from synthvae.errors import PrivacyError
 from synthvae.model import CVAE, ModelConfig
-from synthvae.privacy import estimates
+from synthvae.privacy import estimates, tabling
 from synthvae.privacy.dpsgd import MICRO_BATCH, PrivateDescent
 from synthvae.privacy.journal import Journal
 from synthvae.privacy.ledger import Event, Ledger, calibrated
 from synthvae.privacy.plan import Plan
 from synthvae.privacy.releases import Counts, Curator
+from synthvae.privacy.trees import CodedTree
 
 Floats = npt.NDArray[np.float64]
 
-CLASS_SHARE = 0.02  # of what tables cost, for the counts of the classes
+CLASS_SHARE = 0.01  # of the squared budget, for the counts of the classes
 
 
 @dataclass(frozen=True)
@@ -29,18 +30,18 @@ class Bought:
     """What is known of the rows, all of it noisy.
 
     Args:
-        model: A decoder that draws rows like them; its z means nothing.
+        source: What draws rows like them: a decoder whose z means nothing, or a tree.
         totals: Rows of each class (C,), at least 1.
         states: For each column, the frequencies (C, levels) of its states within classes.
         ledger: What it cost.
-        history: How training went.
+        history: How training of a decoder went; None: there was none.
     """
 
-    model: CVAE
+    source: CVAE | CodedTree
     totals: Floats
     states: dict[str, Floats]
     ledger: Ledger
-    history: History
+    history: History | None
 
 
 def learn(
@@ -55,23 +56,37 @@ def learn(
 ) -> Bought:
     """Return what a budget buys of private rows, and what all cost.
 
-    Part of it buys tables of each column within each class, from which a decoder starts and to which its marginals are
-    matched in the end; the rest buys gradients.
+    By the strategy "gradients" part of it buys tables of each column within each class, from which a decoder starts and
+    to which its marginals are matched in the end, and the rest buys gradients; by "tables" all of it buys tables.
 
     Raises:
         PrivacyError: The budget does not suffice, or delta is too large for so few rows.
     """
-    layout = encoding.layout
     names = _modelled(encoding)
-    curator = Curator(_cells(encoding, codes, names), codes.digits, codes.labels, units, ledger, journal=journal)
-    totals, states = _buy_tables(curator, encoding, names, plan)
+    states, levels = _states(encoding, codes, names)
+    curator = Curator(states, levels, codes.digits, codes.labels, units, ledger=ledger, journal=journal)
+    (counts,) = curator.counts(class_event(ledger, len(names)), [(0,)])
+    totals = np.maximum(counts, 1).astype(float)
+    _refuse_delta(ledger.budget.delta, totals.sum())
+    if plan.strategy_for(ledger.budget, totals.sum(), len(names)) == "tables":
+        tree = tabling.grow(curator, names, totals)
+        return Bought(CodedTree(tree, encoding.layout), totals, tree.singles, curator.ledger, None)
+    frequencies = _buy_tables(curator, names, totals, plan)
     model = _decoder(encoding, plan, journal.seed)
     if names:
-        model.decoder.start_from(estimates.start(layout, states, totals))
+        model.decoder.start_from(estimates.start(encoding.layout, frequencies, totals))
     history = _descend(model, curator, int(totals.sum()), plan, progress=progress)
-    bought = Bought(model, totals, states, curator.ledger, history)
+    bought = Bought(model, totals, frequencies, curator.ledger, history)
     match(model, encoding, bought, journal.seed)
     return bought
+
+
+def _refuse_delta(delta: float, rows: float) -> None:
+    if delta >= 1 / rows:
+        raise PrivacyError(
+            f"delta must be less than one over the number of rows (about {rows:,.0f}), however, it is "
+            f"{delta:g}: promise a smaller one"
+        )
 
 
 def _decoder(encoding: TableEncoding, plan: Plan, seed: int) -> CVAE:
@@ -85,61 +100,58 @@ def _decoder(encoding: TableEncoding, plan: Plan, seed: int) -> CVAE:
     return model
 
 
-def _cells(encoding: TableEncoding, codes: Codes, names: list[str]) -> Counts:
-    """The cells (rows, 1 + columns) of the tables: the class, then the state of each column within it."""
+def _states(encoding: TableEncoding, codes: Codes, names: list[str]) -> tuple[Counts, list[int]]:
+    """The class and the states (rows, 1 + columns) of the rows, and how many levels each has."""
     layout = encoding.layout
     states = dict(zip(layout.names, layout.join(codes.digits), strict=True))
     levels = dict(zip(layout.names, layout.levels, strict=True))
-    cells = [codes.labels, *(codes.labels * levels[name] + states[name] for name in names)]
-    return np.stack(cells, 1).astype(np.int64)
+    columns = [codes.labels, *(states[name] for name in names)]
+    return np.stack(columns, 1).astype(np.int64), [encoding.conditions, *(levels[name] for name in names)]
 
 
-def events(plan: Plan, ledger: Ledger, columns: int) -> tuple[Event, Event | None]:
-    """What counts of classes and tables of columns cost: the plan's share of epsilon."""
-    rows = float(ledger.budget.rows_of_one)
+def class_event(ledger: Ledger, columns: int) -> Event:
+    """What counts of classes cost: a share of the squared budget, all of it where there is nothing else to learn."""
+    share = CLASS_SHARE if columns else 1.0
 
-    def both(noise: float) -> list[Event]:
-        share = CLASS_SHARE if columns else 1.0
-        classes = Event(
+    def event(noise: float) -> Event:
+        return Event(
             name="rows of each class",
             mechanism="discrete Gaussian",
-            noise_multiplier=noise / share**0.5,
-            sensitivity=rows,
+            noise_multiplier=noise,
+            sensitivity=float(ledger.budget.rows_of_one),
             bought="shares of the classes",
         )
-        tables = Event(
+
+    budget = ledger.budget
+    whole = calibrated(lambda noise: [*ledger.events, event(noise)], budget.epsilon, budget.delta)
+    return event(whole / share**0.5)
+
+
+def table_event(plan: Plan, ledger: Ledger, columns: int) -> Event:
+    """What tables of columns cost: with all before them, the plan's share of epsilon."""
+
+    def event(noise: float) -> Event:
+        return Event(
             name="one column within classes",
             mechanism="discrete Gaussian",
-            noise_multiplier=noise * (max(columns, 1) / (1 - CLASS_SHARE)) ** 0.5,
-            sensitivity=rows,
-            times=max(columns, 1),
+            noise_multiplier=noise,
+            sensitivity=float(ledger.budget.rows_of_one),
+            times=columns,
             bought="where the model starts, and the marginals it is matched to",
         )
-        return [classes, tables] if columns else [classes]
 
-    noise = calibrated(both, plan.tables_share * ledger.budget.epsilon, ledger.budget.delta)
-    found = both(noise)
-    return found[0], found[1] if columns else None
+    classes, budget = ledger.events[-1], ledger.budget
+    share = plan.tables_share * budget.epsilon
+    return event(calibrated(lambda noise: [classes, event(noise)], share, budget.delta))
 
 
-def _buy_tables(
-    curator: Curator, encoding: TableEncoding, names: list[str], plan: Plan
-) -> tuple[Floats, dict[str, Floats]]:
-    conditions, layout = encoding.conditions, encoding.layout
-    of_classes, of_tables = events(plan, curator.ledger, len(names))
-    (counts,) = curator.counts(of_classes, slice(0, 1), [conditions])
-    totals = np.maximum(counts, 1).astype(float)
-    if curator.ledger.budget.delta >= 1 / totals.sum():
-        raise PrivacyError(
-            f"delta must be less than one over the number of rows (about {totals.sum():,.0f}), however, it is "
-            f"{curator.ledger.budget.delta:g}: promise a smaller one"
-        )
-    if of_tables is None:
-        return totals, {}
-    levels = dict(zip(layout.names, layout.levels, strict=True))
-    noisy = curator.counts(of_tables, slice(1, None), [conditions * levels[name] for name in names])
-    tables = [table.reshape(conditions, -1).astype(float) for table in noisy]
-    return totals, {name: estimates.frequencies(table, totals) for name, table in zip(names, tables, strict=True)}
+def _buy_tables(curator: Curator, names: list[str], totals: Floats, plan: Plan) -> dict[str, Floats]:
+    if not names:
+        return {}
+    noisy = curator.counts(
+        table_event(plan, curator.ledger, len(names)), [(0, place) for place in range(1, len(names) + 1)]
+    )
+    return {n: estimates.frequencies(table.astype(float), totals) for n, table in zip(names, noisy, strict=True)}
 
 
 def gradient_event(plan: Plan, ledger: Ledger, rows: int) -> Event:
@@ -161,9 +173,17 @@ def gradient_event(plan: Plan, ledger: Ledger, rows: int) -> Event:
 
 
 def foresee(encoding: TableEncoding, ledger: Ledger, plan: Plan, rows: int) -> Ledger:
-    """Return how the rest of a budget would be spent on about so many rows; none is looked at."""
-    for event in events(plan, ledger, len(_modelled(encoding))):
-        ledger = ledger if event is None else ledger.record(event)
+    """Return how the rest of a budget would be spent on about so many rows; none is looked at.
+
+    Raises:
+        PrivacyError: The budget does not suffice, or delta is too large for so few rows.
+    """
+    _refuse_delta(ledger.budget.delta, rows)
+    columns = len(_modelled(encoding))
+    ledger = ledger.record(class_event(ledger, columns))
+    if plan.strategy_for(ledger.budget, rows, columns) == "tables":
+        return tabling.foresee(ledger, columns, rows)
+    ledger = ledger.record(table_event(plan, ledger, columns)) if columns else ledger
     return ledger.record(gradient_event(plan, ledger, rows))
 
 

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict, Field
+
+from synthvae.privacy.budget import PrivacyBudget
+
+ENOUGH = 1000  # epsilon times rows, for each column, from which on gradients say more than tables
 
 
 class Descending(BaseModel):
@@ -32,10 +38,15 @@ class Descending(BaseModel):
         return self.learning_rate * (1 - 0.95 * fallen)
 
 
+Strategy = Literal["auto", "gradients", "tables"]
+
+
 class Plan(BaseModel):
     """What a budget buys.
 
     Args:
+        strategy: Whether "gradients" of a decoder are followed, beside tables of each column, or "tables" are all;
+            "auto" picks by epsilon, rows and columns.
         tables_share: The share of epsilon for counts and tables; the rest is for gradients.
         width: Units of the decoder that noisy gradients train: few parameters take little noise.
         descent: How gradients are followed.
@@ -43,6 +54,13 @@ class Plan(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    strategy: Strategy = "auto"
     width: int = Field(default=24, ge=1)
     tables_share: float = Field(default=0.6, gt=0, lt=1)
     descent: Descending = Field(default_factory=Descending)
+
+    def strategy_for(self, budget: PrivacyBudget, rows: float, columns: int) -> Strategy:
+        """The strategy on about so many rows."""
+        if self.strategy != "auto":
+            return self.strategy
+        return "gradients" if budget.epsilon * rows >= ENOUGH * columns else "tables"

@@ -9,7 +9,6 @@ rows are drawn.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from itertools import combinations
 
 import numpy as np
@@ -19,16 +18,13 @@ import pandas as pd
 from synthvae.privacy import Event, Ledger, PrivacyBudget, mechanisms
 from synthvae.privacy.estimates import frequencies
 from synthvae.privacy.ledger import calibrated
+from synthvae.privacy.tabling import DOUBT, LEAST, SCORES_SHARE, SINGLES_SHARE, by_chance
+from synthvae.privacy.trees import Pair, Tree, evenly, expected, forest, matched, rooted
 
 CLASS_SHARE = 0.02  # of the squared budget, for the counts of the classes
-SINGLES_SHARE, SCORES_SHARE = 0.4, 0.05  # of TAN's, for tables of one column and for choosing edges
-CHANCE = 0.25  # an edge must say more than this share of what the noise of its table will,
-DOUBT = 2.0  # and be known to do so by as many standard deviations
-LEAST = 0.01  # rows that each cell of two columns is given, so that none is empty
 
 Counts = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
-Pair = tuple[str, str]
 
 
 class Purse:
@@ -69,49 +65,6 @@ def _event(name: str, times: int, noise: float) -> Event:
     return Event(name=name, mechanism="discrete Gaussian", noise_multiplier=noise, sensitivity=1, times=times)
 
 
-@dataclass(frozen=True)
-class Tree:
-    """Columns within classes, some given another one.
-
-    Args:
-        classes: The shares of the classes (C,).
-        singles: The frequencies (C, K) of each column within them.
-        given: For each column with an edge, the column that it hangs on and the frequencies (C, parent's K, K); a
-            column comes after the one that it hangs on.
-    """
-
-    classes: Floats
-    singles: dict[str, Floats]
-    given: dict[str, tuple[str, Floats]] = field(default_factory=dict)
-
-    def sample(self, rows: int, rng: np.random.Generator) -> tuple[Counts, dict[str, Counts]]:
-        """Return the classes (rows,) and the codes of each column."""
-        labels = evenly(self.classes, rows, rng)
-        drawn: dict[str, Counts] = {}
-        for name in [*(name for name in self.singles if name not in self.given), *self.given]:
-            parent, table = self.given.get(name, ("", self.singles[name][:, None]))
-            places = drawn[parent] if parent else np.zeros(rows, np.int64)
-            drawn[name] = grouped(table.reshape(-1, table.shape[2]), labels * table.shape[1] + places, rng)
-        return labels, drawn
-
-
-def evenly(chances: Floats, count: int, rng: np.random.Generator) -> Counts:
-    """Return draws whose shares are the chances as nearly as can be, shuffled."""
-    places = (rng.permutation(count) + rng.random()) / max(count, 1)
-    steps = np.cumsum(chances) / chances.sum()
-    return np.minimum(np.searchsorted(steps, places, side="right"), len(chances) - 1).astype(np.int64)
-
-
-def grouped(chances: Floats, groups: Counts, rng: np.random.Generator) -> Counts:
-    """Return draws (rows,) by the chances (G, K) of each row's group."""
-    order = np.argsort(groups, kind="stable")
-    found, counts = np.unique(groups, return_counts=True)
-    parts = [evenly(chances[group], count, rng) for group, count in zip(found, counts, strict=True)]
-    drawn = np.empty(len(groups), np.int64)
-    drawn[order] = np.concatenate(parts)
-    return drawn
-
-
 class Control:
     """A generator whose rows come from a tree of noisy tables.
 
@@ -127,6 +80,7 @@ class Control:
         self.target, self.conditions = target, levels[target]
         self.purse = Purse(budget)
         self.rng = np.random.default_rng(seed)
+        self.shares = np.ones(1)
         self.versions: dict[str, str] = {}
         self.notes: list[str] = []
 
@@ -140,8 +94,8 @@ class Control:
 
     def sample(self, rows: int) -> pd.DataFrame:
         """Draw codes."""
-        labels, drawn = self.tree.sample(rows, self.rng)
-        return pd.DataFrame({**drawn, self.target: labels})
+        labels = evenly(self.shares, rows, self.rng)
+        return pd.DataFrame({**self.tree.draw(labels, self.rng), self.target: labels})
 
     def _counts(self, codes: pd.DataFrame, names: tuple[str, ...]) -> Counts:
         """The exact table (C, K, ...) of some columns within classes."""
@@ -152,7 +106,8 @@ class Control:
     def _classes(self, codes: pd.DataFrame) -> Floats:
         """The noisy count (C,) of each class, at least 1."""
         (counts,) = self.purse.buy("rows of each class", [self._counts(codes, ())], CLASS_SHARE)
-        return np.maximum(counts, 1.0)
+        self.shares = np.maximum(counts, 1.0)
+        return self.shares
 
     def _singles(self, codes: pd.DataFrame, totals: Floats, share: float | None) -> dict[str, Floats]:
         """The frequencies (C, K) of each column within classes."""
@@ -171,7 +126,7 @@ class Independent(Control):
         whole = codes.assign(**{"": 0})
         tables = [self._counts(whole, (name,)) for name in self.levels]
         noisy = dict(zip(self.levels, self.purse.buy("one column", tables), strict=True))
-        return Tree(np.ones(1), {name: frequencies(t, np.maximum(t.sum(1), 1)) for name, t in noisy.items()})
+        return Tree({name: frequencies(t, np.maximum(t.sum(1), 1)) for name, t in noisy.items()})
 
     def sample(self, rows: int) -> pd.DataFrame:
         """Draw codes."""
@@ -183,7 +138,7 @@ class NaiveBayes(Control):
 
     def _grown(self, codes: pd.DataFrame) -> Tree:
         totals = self._classes(codes)
-        return Tree(totals, self._singles(codes, totals, None))
+        return Tree(self._singles(codes, totals, None))
 
 
 class Tan(Control):
@@ -195,13 +150,13 @@ class Tan(Control):
         edges = rooted(forest(self._scores(codes, totals, singles)))
         self.notes.append(f"{len(edges)} edges")
         if not edges:  # what is left of the budget is not spent
-            return Tree(totals, singles)
+            return Tree(singles)
         noisy = self.purse.buy("two columns", [self._counts(codes, edge) for edge in edges])
         given = {}
         for (parent, child), table in zip(edges, noisy, strict=True):
             joint = frequencies(table.reshape(self.conditions, -1), totals).reshape(table.shape)
             given[child] = parent, matched(joint * totals[:, None, None] + LEAST, singles[child])
-        return Tree(totals, singles, given)
+        return Tree(singles, given)
 
     def _scores(self, codes: pd.DataFrame, totals: Floats, singles: dict[str, Floats]) -> dict[Pair, float]:
         """How many rows each pair is off if its columns are taken for independent, beyond chance and noise.
@@ -212,61 +167,15 @@ class Tan(Control):
         pairs = list(combinations(self.levels, 2))
         if not pairs:
             return {}
-        off = [np.abs(self._counts(codes, p) - np.round(expected(p, totals, singles)).astype(int)).sum() for p in pairs]
+        off = [
+            np.abs(self._counts(codes, p) - np.round(expected(singles[p[0]], singles[p[1]], totals)).astype(int)).sum()
+            for p in pairs
+        ]
         noisy = self.purse.buy("pairs that are off", [np.array([rows]) for rows in off], SCORES_SHARE)
         share = 1 - CLASS_SHARE - SINGLES_SHARE - SCORES_SHARE
         noise = self.purse.noise * (max(len(self.levels) - 1, 1) / share) ** 0.5
         doubt = DOUBT * self.purse.noise * (len(pairs) / SCORES_SHARE) ** 0.5
         return {
-            p: rows.item() - by_chance(expected(p, totals, singles), noise) - doubt
+            p: rows.item() - by_chance(expected(singles[p[0]], singles[p[1]], totals), noise) - doubt
             for p, rows in zip(pairs, noisy, strict=True)
         }
-
-
-def expected(pair: Pair, totals: Floats, singles: dict[str, Floats]) -> Floats:
-    """The table (C, K1, K2) of two columns that are independent within classes."""
-    first, second = (singles[name] for name in pair)
-    return totals[:, None, None] * first[:, :, None] * second[:, None]
-
-
-def by_chance(rows: Floats, noise: float) -> float:
-    """How many rows a table is off although its columns are independent, with a share of what noise would add.
-
-    Of a count around `rows` this is the mean distance of a normal number, of a small one the count itself.
-    """
-    luck = np.minimum(rows, (2 / np.pi * rows) ** 0.5).sum()
-    return float(luck + CHANCE * (2 / np.pi) ** 0.5 * noise * rows.size)
-
-
-def forest(scores: dict[Pair, float]) -> list[Pair]:
-    """The edges without a circle whose scores together are largest; none that is not positive."""
-    part_of = {name: name for pair in scores for name in pair}
-    edges = []
-    for pair in sorted(scores, key=lambda pair: -scores[pair]):
-        first, second = (part_of[name] for name in pair)
-        if scores[pair] > 0 and first != second:
-            part_of = {name: first if part == second else part for name, part in part_of.items()}
-            edges.append(pair)
-    return edges
-
-
-def rooted(edges: list[Pair]) -> list[Pair]:
-    """The edges as (parent, child), each after the one that leads to its parent."""
-    left, ordered, reached = list(edges), list[Pair](), set[str]()
-    while left:
-        here = next((pair for pair in left if reached & set(pair)), left[0])
-        ordered.append(here if here[1] not in reached else (here[1], here[0]))
-        reached |= set(here)
-        left.remove(here)
-    return ordered
-
-
-def matched(joint: Floats, shares: Floats) -> Floats:
-    """Scale positive tables (C, K1, K2) so that the second column has its shares (C, K2), which are less noisy.
-
-    Once, not until the first column's shares agree, too: where the tables of one and of two columns contradict each
-    other, raking moves mass to cells that are all noise (three rounds were measured to be worse than none).
-    """
-    scaled = joint * (shares / joint.sum(1))[:, None, :]
-    # A value of the first column that has no chance left still needs some to be drawn from.
-    return np.where(scaled.sum(2, keepdims=True) > 0, scaled, shares[:, None, :])

@@ -79,11 +79,11 @@ def counts_again(patch: pytest.MonkeyPatch) -> None:
     """Counts are drawn twice, of which the ledger knows once."""
     right = Curator.counts
 
-    def twice(self: Curator, event: Event, tables: slice, sizes: list[int]) -> list[Any]:
+    def twice(self: Curator, event: Event, tables: list[Any]) -> list[Any]:
         known = self.ledger
-        first = right(self, event, tables, sizes)
+        first = right(self, event, tables)
         told, self.ledger = self.ledger, known
-        second = right(self, event, tables, sizes)
+        second = right(self, event, tables)
         self.ledger = told
         return [*first, *second]
 

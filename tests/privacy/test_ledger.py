@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import warnings
 
 import dp_accounting
+import numpy as np
 import pytest
 from bugs import counted, descended
 from dp_accounting import rdp
 from opacus.accountants import PRVAccountant
+from scipy.special import logsumexp, ndtr
 
 from synthvae.errors import PrivacyError
 from synthvae.privacy import Event, Ledger, PrivacyBudget
-from synthvae.privacy.ledger import calibrated, spent
+from synthvae.privacy.ledger import _slack, calibrated, spent
 
 DELTA = 1e-5
 
@@ -48,6 +51,38 @@ def test_one_release_costs_what_theory_says(noise: float) -> None:
 
 def test_many_releases_cost_as_one_with_less_noise() -> None:
     assert spent([counted(20.0, times=16)], DELTA) == pytest.approx(analytic(5.0), rel=0.02)
+
+
+def discrete_normal(scale: float, width: int) -> np.ndarray:
+    """Log probabilities of -width to width."""
+    x = np.arange(-width, width + 1)
+    return np.asarray(-(x**2) / (2 * scale**2) - logsumexp(-(x**2) / (2 * scale**2)))
+
+
+@pytest.mark.parametrize(("scale", "times"), [(3.0, 2), (3.0, 7), (5.0, 4)])
+def test_sums_of_discrete_normal_numbers_are_such_numbers(scale: float, times: int) -> None:
+    one = np.exp(discrete_normal(scale, 60))
+    whole = functools.reduce(np.convolve, [one] * times)
+    middle, near = len(whole) // 2, round(5 * scale * times**0.5)
+    found = np.log(whole[middle - near : middle + near + 1])
+    expected = discrete_normal(scale * times**0.5, 60 * times)[60 * times - near : 60 * times + near + 1]
+    np.testing.assert_allclose(found, expected, atol=1e-9)
+
+
+@pytest.mark.parametrize(("noise", "times"), [(3.5, 3), (8.0, 40), (200.0, 26), (2000.0, 900)])
+def test_counts_together_cost_no_less_than_normal_noise_and_hardly_more(noise: float, times: int) -> None:
+    """On either side of where counts are reckoned as normal numbers."""
+    ours = spent([counted(noise, times=times)], DELTA, 0.1)
+    assert analytic(noise / times**0.5) * 0.99 <= ours <= analytic(noise / times**0.5) * 1.02 + 1e-3
+
+
+@pytest.mark.parametrize("scale", [1000.0, 3000.0])
+def test_a_large_discrete_normal_number_is_a_normal_one_rounded_but_for_the_slack(scale: float) -> None:
+    logs = discrete_normal(scale, round(16 * scale))
+    x = np.arange(-round(8 * scale), 0)  # the left half, where no digits are lost
+    rounded = np.log(ndtr((x + 0.5) / scale) - ndtr((x - 0.5) / scale))
+    known = logs[len(logs) // 2 - len(x) :][: len(x)]
+    assert np.abs(rounded - known).max() < _slack(counted(scale * 1.001))
 
 
 def test_a_unit_of_more_rows_costs_the_same_at_the_same_multiplier() -> None:

@@ -12,7 +12,7 @@ import pytest
 from sklearn.base import clone
 
 from synthvae import Column, PrivacyBudget, Schema, Synthesizer, private, tables
-from synthvae.errors import PrivacyError, SchemaError
+from synthvae.errors import ConfigurationError, PrivacyError, SchemaError
 
 ROWS = 400
 BUDGET = PrivacyBudget(epsilon=20.0, delta=1e-5)
@@ -134,11 +134,37 @@ def test_every_kind_of_model_can_be_private(parameters: dict[str, Any]) -> None:
     assert synthesizer.ledger_ is not None
 
 
+@pytest.mark.parametrize("strategy", ["gradients", "tables"])
 @pytest.mark.parametrize("target", ["age", "weight", "smoker"])
-def test_every_kind_of_target_can_be_private(target: str) -> None:
+def test_every_kind_of_target_can_be_private(target: str, strategy: str) -> None:
     frame = table()
-    rows = quick(target=target).fit(frame).sample(50)
+    rows = quick(target=target, strategy=strategy).fit(frame).sample(50)
     assert SCHEMA.check(tables.read(rows)).num_rows == 50
+
+
+def test_tables_alone_say_what_hangs_together() -> None:
+    """Men weigh more: one edge of the tree."""
+    synthesizer = quick(strategy="tables", target=None).fit(table(4000))
+    assert synthesizer.ledger_ is not None
+    names = [event.name for event in synthesizer.ledger_.events]
+    assert names[1:] == ["rows of each class", "one column within classes", "pairs that are off", "two columns"]
+    assert synthesizer.ledger_.epsilon == pytest.approx(BUDGET.epsilon, rel=0.01)
+    plan = quick(strategy="tables", target=None).plan(rows=4000)
+    assert [event.name for event in plan.events] == ["halves of bins", *names[1:]]
+
+
+def test_the_strategy_follows_epsilon_rows_and_columns() -> None:
+    """Gradients where there is much to spend on many rows."""
+    much, little = (quick(privacy={"epsilon": epsilon, "delta": 1e-6}) for epsilon in (8.0, 0.2))
+    assert "gradients" in [event.name for event in much.plan(rows=50_000).events]
+    assert "gradients" not in [event.name for event in little.plan(rows=1000).events]
+    with pytest.raises(ConfigurationError, match="strategy"):
+        quick(strategy="magic").plan(rows=1000)
+
+
+def test_a_plan_refuses_a_delta_that_so_few_rows_do_not_bear() -> None:
+    with pytest.raises(PrivacyError, match="delta must be less than one over the number of rows"):
+        quick(privacy={"epsilon": 1.0, "delta": 1e-3}).plan(rows=1000)
 
 
 def test_a_mapping_is_a_budget_and_cloning_keeps_it() -> None:
