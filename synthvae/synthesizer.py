@@ -18,7 +18,7 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
 from synthvae import __version__, artifact, card, dataset, inference, private, progress, tables
-from synthvae.conform import refuse_undeclared
+from synthvae.declared import refuse_undeclared
 from synthvae.descent import History
 from synthvae.encoding import Codes, TableEncoding
 from synthvae.errors import ArtifactError, PrivacyError, RequestError, SchemaError, TableError, listing
