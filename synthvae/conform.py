@@ -35,6 +35,8 @@ from synthvae.declared import (
 from synthvae.errors import PrivacyError, listing
 from synthvae.schema import NUMERIC, TEMPORAL, Column, Schema, Value
 
+TRUTH = {"true": "1", "false": "0"}
+NAN = ("nan", "-nan")
 FAR = 2**62  # microseconds from the epoch: farther than any bound
 TICKS = {"D": DAY, "s": SECOND, "ms": 1000, "us": 1, "ns": 0}  # nanoseconds are cut off
 
@@ -149,7 +151,7 @@ def _parsed(values: pa.ChunkedArray) -> Floats:
 
 def _number(text: str | None) -> float:
     try:
-        return math.nan if text is None else float(text)
+        return math.nan if text is None else float(TRUTH.get(text.strip().casefold(), text))
     except ValueError:
         return math.nan
 
@@ -170,17 +172,22 @@ def _categories(column: Column, values: pa.ChunkedArray) -> pa.Array:
     loose = {_reckoned(category): category for category in reversed(categories(column))}
     loose.pop(None, None)
     missing, other = None if column.nullable else fallback(column), fallback(column)
-    nothing = [value is None or value != value for value in known]  # noqa: PLR0124 (not-a-number)
-    allowed = [exact.get(str(value), loose.get(_reckoned(value), other)) for value in known]
-    allowed = [missing if gap else value for gap, value in zip(nothing, allowed, strict=True)]
-    return pa.array(allowed, arrow_type(column)).take(pa.array(places))
+    gaps = NAN if loose else ()  # among categories that are numbers, as in any column of numbers
+
+    def meant(value: Any) -> Value | None:
+        if value is None or value != value:  # noqa: PLR0124 (not-a-number)
+            return missing
+        unknown = missing if str(value).strip().casefold() in gaps else other
+        return exact.get(str(value), loose.get(_reckoned(value), unknown))
+
+    return pa.array(map(meant, known), arrow_type(column)).take(pa.array(places))
 
 
 def _reckoned(value: Any) -> Decimal | None:
     """What a category says as a number, so that 1, 1.0, "1", "01", "true" and True are one; None: it says none."""
     text = str(value).strip().casefold()
     try:
-        number = Decimal({"true": "1", "false": "0"}.get(text, text))
+        number = Decimal(TRUTH.get(text, text))
     except InvalidOperation:
         return None
     return number if number.is_finite() else None

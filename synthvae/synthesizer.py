@@ -137,8 +137,8 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             ConfigurationError: A parameter is outside its domain.
         """
         del y
-        read = read_features(self, table, reset=True)
         budget = PrivacyBudget.of(self.privacy)
+        read = read_features(self, table, reset=True, as_text=budget is not None)
         return self._fit(read) if budget is None else self._fit_privately(read, budget)
 
     def plan(self, rows: int) -> Ledger:
@@ -398,7 +398,7 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
 
     def _encode(self, table: Any) -> Codes:
         check_is_fitted(self)
-        read = read_features(self, table, reset=False)
+        read = read_features(self, table, reset=False, as_text=self.ledger_ is not None)
         return self.learned_.encode(read if self.ledger_ else select(read, list(self.encoding_.names)))
 
     @property

@@ -12,6 +12,7 @@ import pytest
 from sklearn.base import clone
 
 from synthvae import Column, PrivacyBudget, Schema, Synthesizer, private, tables
+from synthvae.declared import arrow_schema
 from synthvae.errors import PrivacyError, SchemaError
 
 ROWS = 400
@@ -110,6 +111,18 @@ def test_what_a_model_can_do_a_private_one_can(fitted: Synthesizer, tmp_path: Pa
     manifest = fitted.generate(tmp_path / "rows", rows=10)
     assert manifest["ledger"]["epsilon"] <= BUDGET.epsilon
     assert manifest["ledger"]["unit"] == "one row"
+
+
+def test_a_file_is_read_as_text_and_rows_have_the_declared_types(fitted: Synthesizer, tmp_path: Path) -> None:
+    frame, path = table(), tmp_path / "t.csv"
+    frame.to_csv(path, index=False)
+    np.testing.assert_array_equal(fitted.transform(path), fitted.transform(frame))
+    with path.open("a") as file:
+        file.write("X,old,2020-01-01,perhaps,never,no\n")
+    np.testing.assert_array_equal(fitted.transform(path)[:ROWS], fitted.transform(frame))
+    from_file = quick().fit(path)
+    assert from_file.sample(20).dtypes.equals(fitted.sample(20).dtypes)
+    assert from_file.encoding_.arrow_schema == arrow_schema(SCHEMA)
 
 
 def test_nothing_of_the_table_stands_in_the_model(fitted: Synthesizer, tmp_path: Path) -> None:
