@@ -13,7 +13,7 @@ from sklearn.base import clone
 
 from synthvae import Column, PrivacyBudget, Schema, Synthesizer, private, tables
 from synthvae.declared import arrow_schema
-from synthvae.errors import PrivacyError, SchemaError
+from synthvae.errors import PrivacyError, SchemaError, TableError
 
 ROWS = 400
 BUDGET = PrivacyBudget(epsilon=20.0, delta=1e-5)
@@ -181,6 +181,33 @@ def test_rows_of_one_patient_are_one_unit() -> None:
     assert "patient" not in synthesizer.sample(5)
     assert synthesizer.encoding_.target is not None
     assert sum(synthesizer.encoding_.target.counts) == pytest.approx(ROWS / 2, abs=60)
+
+
+def test_a_unit_that_is_not_declared_is_no_feature(tmp_path: Path) -> None:
+    frame = table()
+    owned = frame.assign(patient=np.arange(ROWS) // 4)
+    fitted = quick(privacy={"epsilon": 50.0, "delta": 1e-5, "unit": "patient"}).fit(owned)
+    fitted.save(tmp_path / "model")
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    for model in (fitted, Synthesizer.load(tmp_path / "model")):
+        assert model.n_features_in_ == len(SCHEMA.names)
+        assert list(model.feature_names_in_) == SCHEMA.names
+        for given in (frame, owned, owned[owned.columns[::-1]], tables.read(owned), tmp_path / "t.csv"):
+            np.testing.assert_array_equal(model.transform(given), fitted.transform(owned))
+            np.testing.assert_array_equal(model.log_likelihood(given), fitted.log_likelihood(owned))
+        with pytest.raises(TableError, match=r"has \['visit'\] that fit did not see"):
+            model.transform(owned.assign(visit=1))
+
+
+def test_a_unit_that_is_declared_is_a_feature(tmp_path: Path) -> None:
+    schema = Schema(columns=[*SCHEMA.columns, Column(name="patient", kind="id", nullable=False)])
+    frame = table().assign(patient=np.arange(ROWS) // 4)
+    fitted = quick(schema=schema, privacy={"epsilon": 50.0, "delta": 1e-5, "unit": "patient"}).fit(frame)
+    fitted.save(tmp_path / "model")
+    for model in (fitted, Synthesizer.load(tmp_path / "model")):
+        np.testing.assert_array_equal(model.transform(frame), fitted.transform(frame))
+        with pytest.raises(TableError, match=r"lacks \['patient'\]"):
+            model.transform(frame.drop(columns="patient"))
 
 
 def test_rows_that_are_nobodys_or_of_no_class_count_as_not_there() -> None:
