@@ -170,7 +170,7 @@ def fit(
     if plan is not None:
         _print(synthesizer.plan(plan).statement(), as_json=as_json)
         return
-    read = tables.read(table, encoding=encoding)
+    read = tables.read(table, encoding=encoding, as_text=synthesizer.privacy is not None)
     if synthesizer.privacy is None:
         synthesizer.fit(read).save(out)
     else:

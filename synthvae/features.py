@@ -16,10 +16,13 @@ from synthvae import tables
 from synthvae.errors import TableError, listing
 
 
-def read_features(estimator: BaseEstimator, X: Any, *, reset: bool) -> pa.Table:
+def read_features(
+    estimator: BaseEstimator, X: Any, *, reset: bool, as_text: bool = False, aside: str | None = None
+) -> pa.Table:
     """Return X as an Arrow table, and remember (`reset`) or check the number and names of its columns.
 
-    Arrays get the columns x0, x1, ...; a table's columns are matched by name, in any order.
+    Arrays get the columns x0, x1, ...; a table's columns are matched by name, in any order; those of CSV files may stay
+    text (`as_text`). A column that stands `aside` is no feature: it is kept where X is remembered, else left out.
 
     Raises:
         ValueError: X is not two-dimensional, has no rows or columns, or not those of `fit`.
@@ -29,11 +32,13 @@ def read_features(estimator: BaseEstimator, X: Any, *, reset: bool) -> pa.Table:
         _check_feature_names(estimator, array, reset=reset)
         _check_n_features(estimator, array, reset=reset)
         return tables.read(_frame(array, None if reset else getattr(estimator, "feature_names_in_", None)))
-    table = tables.read(X)
+    table = tables.read(X, as_text=as_text)
+    features = table.drop_columns([aside]) if aside in table.column_names else table
     if reset:
-        estimator.n_features_in_ = table.num_columns
-        estimator.feature_names_in_ = np.array(table.column_names, dtype=object)
+        estimator.n_features_in_ = features.num_columns
+        estimator.feature_names_in_ = np.array(features.column_names, dtype=object)
         return table
+    table = features
     if hasattr(estimator, "feature_names_in_"):
         return select(table, list(estimator.feature_names_in_))
     if table.num_columns != estimator.n_features_in_:

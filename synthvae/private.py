@@ -13,7 +13,8 @@ import torch
 
 from synthvae import generation
 from synthvae.columns import split_marks
-from synthvae.conform import conform, decimals_of, labelled, limits, refuse_other_columns
+from synthvae.conform import conform, labelled, refuse_other_columns
+from synthvae.declared import decimals_of, limits
 from synthvae.descent import History, Progress
 from synthvae.encoding import Codes, Order, TableEncoding
 from synthvae.encoding.binned import EACH

@@ -18,7 +18,7 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
 from synthvae import __version__, artifact, card, dataset, inference, private, progress, tables
-from synthvae.conform import refuse_undeclared
+from synthvae.declared import refuse_undeclared
 from synthvae.descent import History
 from synthvae.encoding import Codes, TableEncoding
 from synthvae.errors import ArtifactError, PrivacyError, RequestError, SchemaError, TableError, listing
@@ -74,7 +74,8 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         learned_: The `LearnedTable` behind it.
         schema_, encoding_, model_, history_: Its schema, column encodings, fitted model and training history.
         ledger_: What privacy was spent: `epsilon`, `delta`, `events`; None if nothing was promised.
-        n_features_in_, feature_names_in_: Number and names of the columns.
+        n_features_in_, feature_names_in_: Number and names of the columns; a unit of which the schema says nothing is
+            none of them.
 
     Example:
         >>> from sklearn.datasets import load_wine
@@ -141,9 +142,12 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             ConfigurationError: A parameter is outside its domain.
         """
         del y
-        read = read_features(self, table, reset=True)
         budget = PrivacyBudget.of(self.privacy)
-        return self._fit(read) if budget is None else self._fit_privately(read, budget)
+        if budget is None:
+            return self._fit(read_features(self, table, reset=True))
+        schema = self._declared_schema()
+        read = read_features(self, table, reset=True, as_text=True, aside=_aside(budget, schema))
+        return self._fit_privately(read, schema, budget)
 
     def plan(self, rows: int) -> Ledger:
         """Return how the privacy budget would be spent on a table of about `rows` rows; no table is needed.
@@ -158,9 +162,9 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         target = self._target_among(schema)
         return private.foresee(schema, target, budget, plan=self._plan(), rows=rows, order=self.order)
 
-    def _fit_privately(self, table: pa.Table, budget: PrivacyBudget) -> Self:
+    def _fit_privately(self, table: pa.Table, schema: Schema, budget: PrivacyBudget) -> Self:
         """Learn a table under a budget; nothing that is said or drawn on the way depends on its rows."""
-        schema, plan = self._declared_schema(), self._plan()
+        plan = self._plan()
         facts = {"plan": plan.model_dump(mode="json"), "target": self.target, "order": self.order}
         seed = None if self.random_state is None else as_seed(self.random_state)
         model = {**self._values(MODEL), "dropout": self.dropout or 0.0}
@@ -402,8 +406,10 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
 
     def _encode(self, table: Any) -> Codes:
         check_is_fitted(self)
-        read = read_features(self, table, reset=False)
-        return self.learned_.encode(read if self.ledger_ else select(read, list(self.encoding_.names)))
+        if self.ledger_ is None:
+            return self.learned_.encode(select(read_features(self, table, reset=False), list(self.encoding_.names)))
+        aside = _aside(self.ledger_.budget, self.schema_)
+        return self.learned_.encode(read_features(self, table, reset=False, as_text=True, aside=aside))
 
     @property
     def _n_features_out(self) -> int:
@@ -468,6 +474,11 @@ def _plain(value: Any) -> Any:
     if isinstance(plain, torch.device):
         return str(plain)
     return plain if plain is None or isinstance(plain, (bool, int, float, str)) else None
+
+
+def _aside(budget: PrivacyBudget, schema: Schema) -> str | None:
+    """The column that says whose row it is, unless it is learned like any other."""
+    return None if budget.unit in schema.names else budget.unit
 
 
 def _warn_empty(table: pa.Table) -> None:

@@ -34,13 +34,14 @@ _CSV_SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".txt", ".csv.bz2", ".csv
 _PARQUET_SUFFIXES = (".parquet", ".pq")
 
 
-def read(source: TableLike, *, encoding: str = "utf-8") -> pa.Table:
+def read(source: TableLike, *, encoding: str = "utf-8", as_text: bool = False) -> pa.Table:
     """Return `source` as an Arrow table with one chunk per column.
 
     Args:
         source: A DataFrame, a `pyarrow.Table`, a dataset, anything that speaks the Arrow PyCapsule interface (polars),
             or the path of a CSV file, a Parquet file, or a folder of either.
         encoding: Character encoding of CSV files.
+        as_text: Whether the columns of CSV files stay text, so that no row has a say in the type of another.
 
     Raises:
         TableError: The file is damaged, a name is empty or twice there, or a column mixes types.
@@ -48,7 +49,7 @@ def read(source: TableLike, *, encoding: str = "utf-8") -> pa.Table:
         FileNotFoundError: There is no such path.
     """
     if isinstance(source, (str, Path)):
-        table = _tag(_read_path(Path(source), encoding), {"container": "file"})
+        table = _tag(_read_path(Path(source), encoding, as_text=as_text), {"container": "file"})
     elif isinstance(source, pd.DataFrame):
         table = _from_pandas(source)
     elif isinstance(source, pa.dataset.Dataset):
@@ -187,17 +188,17 @@ def _origin(schema: pa.Schema) -> dict[str, Any]:
     return cast("dict[str, Any]", json.loads((schema.metadata or {}).get(_METADATA_KEY, b'{"container": "file"}')))
 
 
-def _read_path(path: Path, encoding: str) -> pa.Table:
+def _read_path(path: Path, encoding: str, *, as_text: bool) -> pa.Table:
     if not path.exists():
         raise FileNotFoundError(f"no such table: {path}")
     name = path.name.lower()
     with _reading(path):
         if path.is_dir():
-            return _read_folder(path, encoding)
+            return _read_folder(path, encoding, as_text=as_text)
         if name.endswith(_PARQUET_SUFFIXES):
             return pa.parquet.read_table(path)
         if name.endswith(_CSV_SUFFIXES):
-            return _read_csv(path, encoding)
+            return _read_csv(path, encoding, as_text=as_text)
     raise TableError(
         f"a table file must end in {', '.join((*_CSV_SUFFIXES, *_PARQUET_SUFFIXES))}, however, it is {path.name!r}"
     )
@@ -221,36 +222,57 @@ def _reading(path: Path) -> Iterator[None]:
         raise TableError(f"{path} cannot be read as a table ({reason}): check the file or write it again") from error
 
 
-def _read_folder(path: Path, encoding: str) -> pa.Table:
+def _read_folder(path: Path, encoding: str, *, as_text: bool) -> pa.Table:
     files = [f.name.lower() for f in path.rglob("*") if f.is_file() and not f.name.startswith(("_", "."))]
     if any(f.endswith(_PARQUET_SUFFIXES) for f in files):
         return pa.parquet.read_table(path)
     csv = sorted(f for f in path.iterdir() if f.name.lower().endswith(_CSV_SUFFIXES))
     if not csv:
         raise TableError(f"a folder must hold Parquet or CSV files, however, {path} holds none")
-    return pa.concat_tables([_read_csv(f, encoding) for f in csv], promote_options="permissive")
+    return pa.concat_tables([_read_csv(f, encoding, as_text=as_text) for f in csv], promote_options="permissive")
 
 
-def _read_csv(path: Path, encoding: str) -> pa.Table:
-    """Read as pandas does, but only an empty field is missing: "NA" or "None" may be a category."""
+def _read_csv(path: Path, encoding: str, *, as_text: bool) -> pa.Table:
+    """Read as pandas does, or as text, but only an empty field is missing: "NA" or "None" may be a category."""
+    parse = pa.csv.ParseOptions(delimiter=_delimiter_of(path, encoding), newlines_in_values=True)
+    options = {"read_options": pa.csv.ReadOptions(encoding=encoding), "parse_options": parse}
+    convert = pa.csv.ConvertOptions(null_values=[""], strings_can_be_null=True)
+    return (_read_text if as_text else _read_typed)(path, encoding, options, convert)
+
+
+def _delimiter_of(path: Path, encoding: str) -> str:
+    """The mark between the fields of a CSV file."""
     with pa.input_stream(str(path), compression="detect") as stream:
         head = stream.read(1 << 16)
     if not head.strip():
         raise TableError(f"{path} must hold a header and rows, however, it is empty")
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) and "16" not in encoding:
         raise TableError(f"{path} must be text in {encoding}, however, it is UTF-16: name it (`--encoding utf-16`)")
-    read = pa.csv.ReadOptions(encoding=encoding)
-    parse = pa.csv.ParseOptions(
-        delimiter="\t" if ".tsv" in path.suffixes else _delimiter(head.decode(encoding, errors="replace")),
-        newlines_in_values=True,
-    )
-    convert = pa.csv.ConvertOptions(null_values=[""], strings_can_be_null=True)
-    table = pa.csv.read_csv(path, read_options=read, parse_options=parse, convert_options=convert)
+    return "\t" if ".tsv" in path.suffixes else _delimiter(head.decode(encoding, errors="replace"))
+
+
+def _read_text(path: Path, encoding: str, options: Mapping[str, Any], convert: Any) -> pa.Table:
+    """What stands in each field."""
+    with pa.csv.open_csv(path, **options) as opened:
+        names = opened.schema.names
+    _check_names(names)
+    convert.column_types = dict.fromkeys(names, pa.binary())  # so that what is not in the encoding can be named
+    table = pa.csv.read_csv(path, **options, convert_options=convert)
+    try:
+        return table.cast(pa.schema([(name, pa.string()) for name in names]))
+    except pa.ArrowInvalid:
+        _check_decoded(table, encoding)
+        raise
+
+
+def _read_typed(path: Path, encoding: str, options: Mapping[str, Any], convert: Any) -> pa.Table:
+    """Values of the types that all fields of a column have."""
+    table = pa.csv.read_csv(path, **options, convert_options=convert)
     _check_names(table.column_names)
     types = {field.name: _csv_type(table.column(field.name)) for field in table.schema}
     if any(types[field.name] == pa.string() != field.type for field in table.schema):
         convert.column_types = {name: kind for name, kind in types.items() if kind == pa.string()}
-        table = pa.csv.read_csv(path, read_options=read, parse_options=parse, convert_options=convert)
+        table = pa.csv.read_csv(path, **options, convert_options=convert)
     _check_decoded(table, encoding)
     return table.cast(pa.schema([(name, types[name]) for name in table.column_names]))
 

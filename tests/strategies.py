@@ -13,7 +13,7 @@ import pyarrow as pa
 from hypothesis import strategies as st
 
 from synthvae import Column, Schema
-from synthvae.conform import refuse_undeclared
+from synthvae.declared import refuse_undeclared
 from synthvae.errors import PrivacyError
 
 Series = st.SearchStrategy[pd.Series]

@@ -11,7 +11,7 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
 from synthvae.columns import split_marks
-from synthvae.conform import FINE, decimals_of, limits, neighbour, rounded
+from synthvae.declared import FINE, decimals_of, limits, neighbour, rounded
 from synthvae.encoding.curve import Numbers
 from synthvae.encoding.stored import Floats, is_mark, written
 from synthvae.schema import Column, Values

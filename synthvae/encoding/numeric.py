@@ -16,7 +16,7 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
 from synthvae.columns import split_marks
-from synthvae.conform import decimals_of
+from synthvae.declared import decimals_of
 from synthvae.encoding.atoms import FEW_ATOMS, find_atoms
 from synthvae.encoding.curve import Numbers, QuantileCurve
 from synthvae.encoding.links import Link

@@ -14,7 +14,7 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
 from scipy.special import ndtri
 
-from synthvae.conform import arrow_schema, categories, limits
+from synthvae.declared import arrow_schema, categories, limits
 from synthvae.encoding.binned import BinnedEncoding
 from synthvae.encoding.categorical import CategoricalEncoding
 from synthvae.encoding.identifier import IdEncoding

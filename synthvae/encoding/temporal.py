@@ -10,7 +10,7 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
 
 from synthvae.columns import is_text, temporal_type
-from synthvae.conform import SECOND, moments
+from synthvae.declared import SECOND, moments
 from synthvae.encoding.binned import BinnedEncoding
 from synthvae.encoding.numeric import NumericEncoding
 from synthvae.errors import TableError

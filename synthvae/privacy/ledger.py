@@ -129,6 +129,12 @@ def spent(events: Sequence[Event], delta: float, about: float = 1.0) -> float:
 
 @functools.lru_cache(maxsize=256)
 def _loss_distribution(event: Event, grid: float) -> Any:
+    """The privacy losses of an event.
+
+    A unit moves the cells of a table of counts by whole numbers that sum to its rows at most. Of all ways to spread
+    them, all in one cell costs most, whatever epsilon is (a test holds that), so one shift by all rows is reckoned.
+    It is the same with rows in neighbouring tables: where each row is in one table alone, all are one table.
+    """
     from dp_accounting.pld import privacy_loss_distribution as losses
 
     if event.mechanism == "Poisson-sampled Gaussian":

@@ -16,6 +16,11 @@ SINGLES_SHARE, SCORES_SHARE = 0.6, 0.05  # of the squared budget, for tables of 
 CHANCE = 0.25  # an edge must say more than this share of what the noise of its table will,
 DOUBT = 2.0  # and be known to do so by as many standard deviations
 LEAST = 0.01  # rows that each cell of two columns is given, so that none is empty
+BOUGHT = {
+    "one column within classes": "marginals",
+    "pairs that are off": "edges of a tree",
+    "two columns": "how columns depend on each other",
+}
 MOST_PAIRS = 20_000  # of more none is bought: to count them would take too long
 
 
@@ -37,37 +42,43 @@ class Costs:
 def costs(ledger: Ledger, columns: int, rows: float) -> Costs:
     """Divide what is left of a budget, on tables of so many columns and about so many rows."""
     pairs = columns * (columns - 1) // 2
-    whole = calibrated(lambda noise: [*ledger.events, _event(ledger, "", noise)], *_promise(ledger))
-    scores = _event(ledger, "pairs that are off", whole * (pairs / SCORES_SHARE) ** 0.5, pairs, "edges of a tree")
-    hopeless = DOUBT * scores.noise_multiplier * scores.sensitivity > 2 * rows  # no pair is off by more
-    if hopeless or not 0 < pairs <= MOST_PAIRS:
-        return Costs(_rest(ledger, "one column within classes", columns), None, None)
-    noise = whole * (columns / SINGLES_SHARE) ** 0.5
-    singles = _event(ledger, "one column within classes", noise, columns, "marginals")
-    return Costs(singles, scores, _rest(ledger.record(singles).record(scores), "two columns", columns - 1))
+
+    def divided(noise: float) -> list[Event]:
+        return [
+            _event(ledger, "one column within classes", noise * (columns / SINGLES_SHARE) ** 0.5, columns),
+            _event(ledger, "pairs that are off", noise * (pairs / SCORES_SHARE) ** 0.5, pairs),
+            _event(
+                ledger, "two columns", noise * ((columns - 1) / (1 - SINGLES_SHARE - SCORES_SHARE)) ** 0.5, columns - 1
+            ),
+        ]
+
+    if 0 < pairs <= MOST_PAIRS:
+        singles, scores, edges = divided(calibrated(lambda noise: [*ledger.events, *divided(noise)], *_promise(ledger)))
+        if DOUBT * scores.noise_multiplier * scores.sensitivity < 2 * rows:  # no pair is off by more
+            return Costs(singles, scores, edges)
+    return Costs(_rest(ledger, "one column within classes", columns), None, None)
 
 
 def _promise(ledger: Ledger) -> tuple[float, float]:
     return ledger.budget.epsilon, ledger.budget.delta
 
 
-def _event(ledger: Ledger, name: str, noise: float, times: int = 1, bought: str = "") -> Event:
+def _event(ledger: Ledger, name: str, noise: float, times: int) -> Event:
     rows = float(ledger.budget.rows_of_one)
     return Event(
         name=name,
         mechanism="discrete Gaussian",
         noise_multiplier=noise,
         sensitivity=rows,
-        times=max(times, 1),
-        bought=bought,
+        times=times,
+        bought=BOUGHT[name],
     )
 
 
 def _rest(ledger: Ledger, name: str, times: int) -> Event:
     """Tables that cost all that is left."""
-    bought = "how columns depend on each other" if name == "two columns" else "marginals"
     noise = calibrated(lambda noise: [*ledger.events, _event(ledger, name, noise, times)], *_promise(ledger))
-    return _event(ledger, name, noise, times, bought)
+    return _event(ledger, name, noise, times)
 
 
 def foresee(ledger: Ledger, columns: int, rows: float) -> Ledger:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from strategies import declared_schemas
 
 from synthvae import Column, Schema
-from synthvae.conform import arrow_type, limits
+from synthvae.declared import arrow_type, limits
 from synthvae.encoding.binned import BINS, EACH, BinnedEncoding, even_cuts
 from synthvae.errors import SchemaError
 

@@ -15,7 +15,8 @@ from roundtrip import random_codes
 from strategies import DECLARED, any_tables, declared_columns, declared_schemas
 
 from synthvae import Column, Schema
-from synthvae.conform import arrow_schema, conform, labelled, refuse_undeclared
+from synthvae.conform import conform, labelled
+from synthvae.declared import arrow_schema, refuse_undeclared
 from synthvae.encoding import Codes, TableEncoding
 from synthvae.encoding.temporal import TemporalEncoding
 from synthvae.errors import ConfigurationError

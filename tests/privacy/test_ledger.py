@@ -5,12 +5,15 @@ from __future__ import annotations
 import functools
 import math
 import warnings
+from collections.abc import Iterator
+from typing import Any
 
 import dp_accounting
 import numpy as np
 import pytest
 from bugs import counted, descended
 from dp_accounting import rdp
+from dp_accounting.pld import privacy_loss_distribution as loss
 from opacus.accountants import PRVAccountant
 from scipy.special import logsumexp, ndtr
 
@@ -87,6 +90,37 @@ def test_a_large_discrete_normal_number_is_a_normal_one_rounded_but_for_the_slac
 
 def test_a_unit_of_more_rows_costs_the_same_at_the_same_multiplier() -> None:
     assert spent([counted(20.0, sensitivity=3.0)], DELTA) == pytest.approx(analytic(20.0), rel=0.03, abs=2e-3)
+
+
+def spreads(rows: int, most: int) -> Iterator[tuple[int, ...]]:
+    """Every way to spread at most so many rows over cells, at most so many in one; none, too."""
+    yield ()
+    for first in range(1, min(rows, most) + 1):
+        yield from ((first, *others) for others in spreads(rows - first, first))
+
+
+@pytest.mark.parametrize("rows", range(2, 7))
+@pytest.mark.parametrize("noise", [0.3, 1.0, 4.0, 20.0])
+def test_rows_of_a_unit_cost_most_in_one_cell(rows: int, noise: float) -> None:
+    """Whatever epsilon is, up to the grid, on which the losses of each cell are rounded up."""
+    farthest = 0.5 / noise**2 + 8 / noise
+    grid, epsilons = 1e-4 * farthest, np.linspace(0, farthest, 200)
+
+    @functools.lru_cache
+    def losses(shifts: tuple[int, ...]) -> Any:
+        if len(shifts) == 1:
+            return loss.from_discrete_gaussian_mechanism(noise * rows, *shifts, value_discretization_interval=grid)
+        return losses(shifts[:-1]).compose(losses(shifts[-1:]))
+
+    def excess(shifts: tuple[int, ...]) -> float:
+        rounded_up = epsilons + grid * len(shifts)
+        return float(np.max(losses(shifts).get_delta_for_epsilon(rounded_up) - one))
+
+    one = losses((rows,)).get_delta_for_epsilon(epsilons)
+    ways = [shifts for shifts in spreads(rows, rows) if shifts]
+    assert len(ways) == {2: 3, 3: 6, 4: 11, 5: 18, 6: 29}[rows]
+    assert max(map(excess, ways)) < 1e-12
+    assert min(excess((rows + 1,)), excess((rows, 1))) > 1e-4  # more rows do cost more
 
 
 @pytest.mark.parametrize(("noise", "rate", "steps"), [(1.0, 0.01, 500), (4.0, 0.12, 300), (0.8, 0.02, 100)])

@@ -10,7 +10,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from synthvae import Column
-from synthvae.conform import limits
+from synthvae.declared import limits
 from synthvae.privacy import Journal, Ledger, PrivacyBudget, mechanisms, partition
 from synthvae.privacy.partition import Ruler
 

@@ -12,7 +12,8 @@ import pytest
 from sklearn.base import clone
 
 from synthvae import Column, PrivacyBudget, Schema, Synthesizer, private, tables
-from synthvae.errors import ConfigurationError, PrivacyError, SchemaError
+from synthvae.declared import arrow_schema
+from synthvae.errors import ConfigurationError, PrivacyError, SchemaError, TableError
 
 ROWS = 400
 BUDGET = PrivacyBudget(epsilon=20.0, delta=1e-5)
@@ -112,6 +113,18 @@ def test_what_a_model_can_do_a_private_one_can(fitted: Synthesizer, tmp_path: Pa
     assert manifest["ledger"]["unit"] == "one row"
 
 
+def test_a_file_is_read_as_text_and_rows_have_the_declared_types(fitted: Synthesizer, tmp_path: Path) -> None:
+    frame, path = table(), tmp_path / "t.csv"
+    frame.to_csv(path, index=False)
+    np.testing.assert_array_equal(fitted.transform(path), fitted.transform(frame))
+    with path.open("a") as file:
+        file.write("X,old,2020-01-01,perhaps,never,no\n")
+    np.testing.assert_array_equal(fitted.transform(path)[:ROWS], fitted.transform(frame))
+    from_file = quick().fit(path)
+    assert from_file.sample(20).dtypes.equals(fitted.sample(20).dtypes)
+    assert from_file.encoding_.arrow_schema == arrow_schema(SCHEMA)
+
+
 def test_nothing_of_the_table_stands_in_the_model(fitted: Synthesizer, tmp_path: Path) -> None:
     """No loss, no held-out row, no bound but the declared ones; `test_replay` shows that no count is the real one."""
     fitted.save(tmp_path / "model")
@@ -194,6 +207,33 @@ def test_rows_of_one_patient_are_one_unit() -> None:
     assert "patient" not in synthesizer.sample(5)
     assert synthesizer.encoding_.target is not None
     assert sum(synthesizer.encoding_.target.counts) == pytest.approx(ROWS / 2, abs=60)
+
+
+def test_a_unit_that_is_not_declared_is_no_feature(tmp_path: Path) -> None:
+    frame = table()
+    owned = frame.assign(patient=np.arange(ROWS) // 4)
+    fitted = quick(privacy={"epsilon": 50.0, "delta": 1e-5, "unit": "patient"}).fit(owned)
+    fitted.save(tmp_path / "model")
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    for model in (fitted, Synthesizer.load(tmp_path / "model")):
+        assert model.n_features_in_ == len(SCHEMA.names)
+        assert list(model.feature_names_in_) == SCHEMA.names
+        for given in (frame, owned, owned[owned.columns[::-1]], tables.read(owned), tmp_path / "t.csv"):
+            np.testing.assert_array_equal(model.transform(given), fitted.transform(owned))
+            np.testing.assert_array_equal(model.log_likelihood(given), fitted.log_likelihood(owned))
+        with pytest.raises(TableError, match=r"has \['visit'\] that fit did not see"):
+            model.transform(owned.assign(visit=1))
+
+
+def test_a_unit_that_is_declared_is_a_feature(tmp_path: Path) -> None:
+    schema = Schema(columns=[*SCHEMA.columns, Column(name="patient", kind="id", nullable=False)])
+    frame = table().assign(patient=np.arange(ROWS) // 4)
+    fitted = quick(schema=schema, privacy={"epsilon": 50.0, "delta": 1e-5, "unit": "patient"}).fit(frame)
+    fitted.save(tmp_path / "model")
+    for model in (fitted, Synthesizer.load(tmp_path / "model")):
+        np.testing.assert_array_equal(model.transform(frame), fitted.transform(frame))
+        with pytest.raises(TableError, match=r"lacks \['patient'\]"):
+            model.transform(frame.drop(columns="patient"))
 
 
 def test_rows_that_are_nobodys_or_of_no_class_count_as_not_there() -> None:

@@ -32,7 +32,9 @@ ODD_ROWS: dict[str, dict[str, Any]] = {
 }
 
 
-def seen(frame: pd.DataFrame, folder: Path, capsys: pytest.CaptureFixture[str], **changes: Any) -> dict[str, str]:
+def seen(
+    frame: pd.DataFrame | Path, folder: Path, capsys: pytest.CaptureFixture[str], **changes: Any
+) -> dict[str, str]:
     """All that a fit shows: files, what it prints, rows it draws."""
     synthesizer = quick(verbose=True, **changes).fit(frame)
     synthesizer.save(folder)
@@ -54,6 +56,17 @@ def test_one_row_more_changes_nothing_but_noisy_outputs(
     more = pd.concat([frame, pd.DataFrame([ODD_ROWS[odd]])[SCHEMA.names].astype(object)], ignore_index=True)
     first = seen(frame, tmp_path / "one", capsys, journal=journal, strategy=strategy)
     assert seen(more, tmp_path / "two", capsys, journal=journal, strategy=strategy) == first
+
+
+def test_one_odd_line_of_a_file_changes_nothing_but_noisy_outputs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, journal = tmp_path / "t.csv", tmp_path / "journal"
+    table().to_csv(path, index=False)
+    first = seen(path, tmp_path / "one", capsys, journal=journal)
+    with path.open("a") as file:
+        file.write("X,007x,2020-01-01,perhaps,12:30,no\n")
+    assert seen(path, tmp_path / "two", capsys, journal=journal) == first
 
 
 def test_one_patient_more_changes_nothing_but_noisy_outputs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

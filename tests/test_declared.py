@@ -1,0 +1,61 @@
+"""What a person has to declare before a private fit, and how what is lacking is told."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import pytest
+from test_conform import AGE, CODED, DAY, DOSE, INF, SEEN, SEX, SITE, SMOKER, STAGE
+
+from synthvae import Column, Schema
+from synthvae.declared import refuse_undeclared
+from synthvae.errors import PrivacyError
+
+
+def _refused(**facts: Any) -> str:
+    with pytest.raises(PrivacyError) as refused:
+        refuse_undeclared(Schema(columns=[AGE, Column(name="odd", **facts)]))
+    return str(refused.value)
+
+
+MOMENTS = tuple(dt.datetime(2020, 1, 1, 0, 0, 0, microsecond) for microsecond in (1, 2))  # noqa: DTZ001
+
+
+@pytest.mark.parametrize(
+    ("facts", "rule", "way_out"),
+    [
+        ({"kind": "categorical"}, "`categories` must be declared", "synthvae schema TABLE --declare"),
+        ({"kind": "integer"}, "`bounds` must be declared", "synthvae schema TABLE --declare"),
+        ({"kind": "continuous"}, "`bounds` must be declared", "review it"),
+        ({"kind": "date"}, "`bounds` must be declared", "review it"),
+        ({"kind": "datetime"}, "`bounds` must be declared", "review it"),
+        ({"kind": "continuous", "bounds": (0, INF)}, "`bounds` must be finite", "declare what is possible"),
+        ({"kind": "continuous", "bounds": (0, 10**400)}, "`bounds` must be finite", "declare what is possible"),
+        ({"kind": "integer", "bounds": (-INF, 5)}, "`bounds` must be finite", "declare what is possible"),
+        ({"kind": "integer", "bounds": (0, 2**53 + 1)}, r"within ±2**53", "narrow them"),
+        ({"kind": "integer", "bounds": (0.2, 0.8)}, "a value between them", "widen them"),
+        ({"kind": "continuous", "bounds": (0.12, 0.18), "decimals": 1}, "a value between them", "widen them"),
+        ({"kind": "datetime", "bounds": MOMENTS}, "a value between them", "widen them"),
+        ({"kind": "categorical", "categories": (), "nullable": False}, "must be a category", "declare one"),
+    ],
+)
+def test_what_is_not_declared_is_refused_with_rule_column_and_way_out(
+    facts: dict[str, Any], rule: str, way_out: str
+) -> None:
+    message = _refused(**facts)
+    assert message.startswith("column 'odd': ")
+    assert rule in message
+    assert ", however, " in message
+    assert way_out in message.partition(", however, ")[2]
+
+
+def test_an_inferred_schema_is_refused_with_the_way_out() -> None:
+    with pytest.raises(PrivacyError, match=r"a person declared, however, it was inferred: draft .*--declare.*delete"):
+        refuse_undeclared(Schema(columns=[AGE], inferred=True))
+
+
+def test_what_is_declared_is_not_refused() -> None:
+    columns = (AGE, DOSE, CODED, SEX, STAGE, SITE, SMOKER, DAY, SEEN, Column(name="x", kind="id"))
+    declared = [column.model_copy(update={"name": f"x{place}"}) for place, column in enumerate(columns)]
+    refuse_undeclared(Schema(columns=declared))
