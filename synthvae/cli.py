@@ -141,7 +141,9 @@ def fit(
     table: Table,
     out: Annotated[Path, typer.Option("--out", "-o", help="Directory of the model.", show_default=False)],
     target: Annotated[str | None, typer.Option(help="Column whose classes rows are made for.")] = None,
-    schema_file: Annotated[Path | None, typer.Option("--schema", help="A reviewed schema (YAML).")] = None,
+    schema_file: Annotated[
+        str | None, typer.Option("--schema", help='A reviewed schema (YAML); "private" buys one with the budget.')
+    ] = None,
     config: Annotated[Path | None, typer.Option(help="Parameters of `Synthesizer` (YAML).")] = None,
     epsilon: Annotated[
         float | None, typer.Option(help="Differential privacy: the largest epsilon. Needs --delta and --schema.")
@@ -160,6 +162,7 @@ def fit(
     """Learn a table and save the model."""
     del debug
     from synthvae import Synthesizer, artifact, tables
+    from synthvae.synthesizer import BOUGHT
 
     artifact.check_place(out)
     budget = {"epsilon": epsilon, "delta": delta, "unit": unit}
@@ -168,7 +171,9 @@ def fit(
     parameters = {**_read_config(config), **{name: value for name, value in given.items() if value is not None}}
     synthesizer = Synthesizer(**{"verbose": not quiet, **parameters})
     if plan is not None:
-        _print(synthesizer.plan(plan).statement(), as_json=as_json)
+        # Of the table nothing but the names of the columns, and those only where its schema is to be bought.
+        names = tables.read(table, encoding=encoding).column_names if synthesizer.schema == BOUGHT else None
+        _print(synthesizer.plan(plan, names).statement(), as_json=as_json)
         return
     read = tables.read(table, encoding=encoding, as_text=synthesizer.privacy is not None)
     if synthesizer.privacy is None:

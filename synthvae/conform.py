@@ -7,7 +7,6 @@ a column has matter, as far as that can be: one text among numbers makes texts o
 
 from __future__ import annotations
 
-import datetime as dt
 import math
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -16,7 +15,6 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from synthvae.columns import is_text, to_double
 from synthvae.declared import (
     DAY,
     SECOND,
@@ -28,17 +26,13 @@ from synthvae.declared import (
     fallback,
     limits,
     moments,
-    naive,
     rounded,
-    since,
 )
 from synthvae.errors import PrivacyError, listing
+from synthvae.readings import TRUTH, distinct, microseconds, number_of, parsed, plain
 from synthvae.schema import NUMERIC, TEMPORAL, Column, Schema, Value
 
-TRUTH = {"true": "1", "false": "0"}
 NAN = ("nan", "-nan")
-FAR = 2**62  # microseconds from the epoch: farther than any bound
-TICKS = {"D": DAY, "s": SECOND, "ms": 1000, "us": 1, "ns": 0}  # nanoseconds are cut off
 
 
 def refuse_other_columns(names: list[str], schema: Schema) -> None:
@@ -59,10 +53,10 @@ def labelled(table: pa.Table, schema: Schema, target: str | None) -> pa.Table:
     if target is None:
         return table
     column = schema[target].model_copy(update={"nullable": True, "other": None})
-    values = _plain(table.column(target))
+    values = plain(table.column(target))
     kept = _conform(column, values).is_valid().to_numpy(zero_copy_only=False)
     for mark in column.marks:
-        kept &= ~_is_mark(values, _parsed(values), mark)
+        kept &= ~_is_mark(values, parsed(values), mark)
     return _without_views(table).filter(pa.array(kept))
 
 
@@ -81,7 +75,7 @@ def conform(table: pa.Table, schema: Schema) -> pa.Table:
     What is no allowed value becomes `other` where that is declared, else missing where that is allowed, else the first
     category or the lower bound. A column whose type holds no such values counts as missing throughout.
     """
-    columns = [_conform(column, _plain(table.column(column.name))) for column in schema.columns]
+    columns = [_conform(column, plain(table.column(column.name))) for column in schema.columns]
     return pa.Table.from_arrays(columns, schema=arrow_schema(schema))
 
 
@@ -95,31 +89,8 @@ def _conform(column: Column, values: pa.ChunkedArray) -> pa.Array:
     return _categories(column, values)
 
 
-def _plain(values: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Values without dictionaries, texts as their bytes; nothing but gaps where the type is none that a value has."""
-    parts = [_plain_chunk(chunk) for chunk in values.chunks] or [pa.nulls(0)]
-    return pa.chunked_array(parts)
-
-
-def _plain_chunk(values: pa.Array) -> pa.Array:
-    kind = values.type
-    if pa.types.is_dictionary(kind):
-        return _plain_chunk(values.dictionary).take(values.indices)
-    if is_text(kind):
-        return values.cast(pa.large_binary())  # what is no UTF-8 is no error
-    simple = pa.types.is_boolean(kind) or pa.types.is_integer(kind) or pa.types.is_floating(kind)
-    return values if simple or pa.types.is_decimal(kind) or pa.types.is_temporal(kind) else pa.nulls(len(values))
-
-
-def _distinct(values: pa.ChunkedArray) -> tuple[list[Any], npt.NDArray[np.int64]]:
-    """The distinct values of a column, None among them, and which of these each row (rows,) holds."""
-    coded = values.combine_chunks().dictionary_encode(null_encoding="encode")
-    known = [v.decode(errors="replace") if isinstance(v, bytes) else v for v in coded.dictionary.to_pylist()]
-    return known, coded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
-
-
 def _numbers(column: Column, values: pa.ChunkedArray) -> pa.Array:
-    kind, numbers = arrow_type(column), _parsed(values)
+    kind, numbers = arrow_type(column), parsed(values)
     marked = {mark: _is_mark(values, numbers, mark) for mark in column.marks}
     array = _allowed(column, numbers)
     if pa.types.is_string(kind):
@@ -140,34 +111,18 @@ def _allowed(column: Column, numbers: Floats) -> Floats:
     return np.clip(rounded(np.clip(numbers, low, high), decimals_of(column)), low, high)
 
 
-def _parsed(values: pa.ChunkedArray) -> Floats:
-    """Values as numbers; NaN where they are none."""
-    if pa.types.is_large_binary(values.type):
-        known, places = _distinct(values)
-        return np.array([_number(text) for text in known], np.float64)[places]
-    numbers = to_double(values.cast(pa.int8()) if pa.types.is_boolean(values.type) else values)
-    return np.full(len(values), np.nan) if numbers is None else numbers.to_numpy().astype(np.float64)
-
-
-def _number(text: str | None) -> float:
-    try:
-        return math.nan if text is None else float(TRUTH.get(text.strip().casefold(), text))
-    except ValueError:
-        return math.nan
-
-
 def _is_mark(values: pa.ChunkedArray, numbers: Floats, mark: Value) -> npt.NDArray[np.bool_]:
     """Which values (rows,), whose numbers are known, are a mark: written like it, or the same number."""
     if not pa.types.is_large_binary(values.type):
-        return np.asarray(numbers == (_number(mark) if isinstance(mark, str) else float(mark)))
-    known, places = _distinct(values)
+        return np.asarray(numbers == (number_of(mark) if isinstance(mark, str) else float(mark)))
+    known, places = distinct(values)
     hits = np.array([text == str(mark) for text in known], bool)[places]
     return hits if isinstance(mark, str) else hits | (numbers == float(mark))
 
 
 def _categories(column: Column, values: pa.ChunkedArray) -> pa.Array:
     readable = not pa.types.is_temporal(values.type)
-    known, places = _distinct(values if readable else pa.chunked_array([pa.nulls(len(values))]))
+    known, places = distinct(values if readable else pa.chunked_array([pa.nulls(len(values))]))
     exact = {str(category): category for category in categories(column)}
     loose = {_reckoned(category): category for category in reversed(categories(column))}
     loose.pop(None, None)
@@ -195,36 +150,10 @@ def _reckoned(value: Any) -> Decimal | None:
 
 def _moments(column: Column, values: pa.ChunkedArray) -> pa.Array:
     low, high = moments(column)
-    ticks, known = _microseconds(values)
+    ticks, known = microseconds(values)
     step = DAY if column.kind == "date" else SECOND
     steps = np.where(known, np.clip(ticks // step, low, high), low)
     missing = ~known & column.nullable
     if column.kind == "date":
         return pa.array(steps.astype(np.int32), mask=missing).cast(pa.date32())
     return pa.array(steps * SECOND, mask=missing).cast(arrow_type(column))
-
-
-def _microseconds(values: pa.ChunkedArray) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
-    """Microseconds (rows,) since 1970, and whether (rows,) a value is a moment at all."""
-    kind = values.type
-    if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
-        unit = {"date32[day]": "D", "date64[ms]": "ms"}.get(str(kind)) or kind.unit
-        width = pa.int32() if unit == "D" else pa.int64()
-        ticks = values.cast(width).cast(pa.int64()).fill_null(0).to_numpy()
-        factor = TICKS[unit]
-        ticks = np.clip(ticks, -FAR // factor, FAR // factor) * factor if factor else ticks // 1000
-        return ticks, values.is_valid().to_numpy()
-    if pa.types.is_temporal(kind):
-        return np.zeros(len(values), np.int64), np.zeros(len(values), bool)
-    known, places = _distinct(values)
-    found = [_moment(value) for value in known]
-    array = np.array([0 if moment is None else moment for moment in found], np.int64)
-    return array[places], np.array([moment is not None for moment in found], bool)[places]
-
-
-def _moment(value: Any) -> int | None:
-    """Microseconds since 1970 of an ISO text, or of a number written like one: 20201231."""
-    try:
-        return since(naive(dt.datetime.fromisoformat(str(value).strip().removesuffix(".0")), dt.time.min), 1)
-    except (ValueError, OverflowError):
-        return None

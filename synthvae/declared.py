@@ -18,7 +18,10 @@ Floats = npt.NDArray[np.float64]
 
 LARGEST = float(np.finfo(float).max)
 FINE = 2.0**51  # up to so many steps from 0 a double tells each from the next, also after a multiplication
-DRAFT = "draft one with `synthvae schema TABLE --declare -o schema.yaml`, review it, and delete `inferred: true`"
+DRAFT = (
+    "draft one with `synthvae schema TABLE --declare -o schema.yaml`, review it, and delete `inferred: true`, or buy "
+    'one: schema="private"'
+)
 EPOCH = dt.datetime(1970, 1, 1)  # noqa: DTZ001 (moments are reckoned without a zone, or in UTC)
 SECOND, DAY = 1_000_000, 86_400_000_000  # in microseconds
 

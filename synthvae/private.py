@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -25,16 +26,19 @@ from synthvae.model import ModelConfig
 from synthvae.privacy import Journal, Ledger, Plan, PrivacyBudget, partition
 from synthvae.privacy.partition import Ruler
 from synthvae.privacy.releases import some_of_each
-from synthvae.schema import NUMERIC, Schema
+from synthvae.schema import NUMERIC, Column, Schema
 from synthvae.seeds import as_seed
 from synthvae.training import TrainingConfig, train
 
+Units = npt.NDArray[np.int64] | None
+
+SURE = 4.0  # standard deviations above which a count is no noise
 DRAWN_ROWS = 30_000, 100_000  # fewest and most that a private decoder draws to be learned from
 
 
 def learn(
     table: pa.Table,
-    schema: Schema,
+    schema: Schema | None,
     target: str | None,
     budget: PrivacyBudget,
     *,
@@ -49,17 +53,16 @@ def learn(
     """Fit a model to a table of which only what the budget buys is known afterwards.
 
     The rows are seen by `privacy` alone, which buys a decoder. The model is fitted to rows that this one draws, so that
-    z and the encoder cost nothing.
+    z and the encoder cost nothing. Without a schema one is bought, too.
 
     Raises:
         PrivacyError: The table has not the columns of the schema, or the budget does not suffice.
     """
     from synthvae.privacy import learning
 
-    seed = journal.seed
-    TableEncoding.declare(schema, target, order)  # so that what cannot be modelled is refused before it costs
-    rows, units = _owned(table, schema, target, budget)
-    schema, ledger = _buy_bins(rows, schema, target, Ledger(budget=budget), journal)
+    seed, declared = journal.seed, schema is not None
+    rows, units, schema, ledger = _prepared(table, schema, target, Ledger(budget=budget), journal, order)
+    schema, ledger = _buy_bins(rows, schema, target, ledger, journal, trim=not declared)
     encoding = TableEncoding.declare(schema, target, order)
     network, codes = build(encoding, model, seed), encoding.encode(rows)
     bought = learning.learn(encoding, codes, units, ledger, plan=plan, journal=journal, progress=progress)
@@ -82,23 +85,41 @@ def _silent(progress: Progress | None) -> Progress | None:
 
 
 def foresee(
-    schema: Schema, target: str | None, budget: PrivacyBudget, *, plan: Plan, rows: int, order: Order = "auto"
+    schema: Schema | Sequence[str],
+    target: str | None,
+    budget: PrivacyBudget,
+    *,
+    plan: Plan,
+    rows: int,
+    order: Order = "auto",
 ) -> Ledger:
     """Return how the budget would be spent on about so many rows; none is looked at.
+
+    Args:
+        schema: The schema, or the names of the columns for which one is to be bought.
+        target: The column to condition on.
+        budget: What may be spent.
+        plan: What it buys.
+        rows: How many there are, about.
+        order: In which columns are modelled.
 
     Raises:
         PrivacyError: The budget does not suffice.
     """
-    from synthvae.privacy import learning
+    from synthvae.privacy import discovery, learning
 
+    ledger = Ledger(budget=budget)
+    if not isinstance(schema, Schema):
+        names = [name for name in schema if name != budget.unit]
+        ledger, schema = discovery.foresee(ledger, len(names)), discovery.pretended(names, target)
     encoding = TableEncoding.declare(schema, target, order)
-    ledger = partition.foresee(_rulers(schema, target), Ledger(budget=budget))
+    ledger = partition.foresee(_rulers(schema, target), ledger)
     return learning.foresee(encoding, ledger, plan, rows)
 
 
 def open_journal(
     folder: str | os.PathLike[str] | None,
-    schema: Schema,
+    schema: Schema | None,
     budget: PrivacyBudget,
     seed: int | None,
     **facts: Any,
@@ -108,7 +129,8 @@ def open_journal(
     Raises:
         PrivacyError: It is of another fit, or cannot be written.
     """
-    pages = {"schema": schema.model_dump(mode="json"), "budget": budget.model_dump(mode="json"), **facts}
+    declared = None if schema is None else schema.model_dump(mode="json")
+    pages = {"schema": declared, "budget": budget.model_dump(mode="json"), **facts}
     return Journal.open(folder, pages, seed, as_seed(None))
 
 
@@ -120,41 +142,80 @@ def _rulers(schema: Schema, target: str | None) -> dict[str, Ruler]:
 
 
 def _buy_bins(
-    table: pa.Table, schema: Schema, target: str | None, ledger: Ledger, journal: Journal
+    table: pa.Table, schema: Schema, target: str | None, ledger: Ledger, journal: Journal, *, trim: bool
 ) -> tuple[Schema, Ledger]:
-    """Return the schema with bins for all numbers, and what they cost."""
+    """Return the schema with bins for all numbers, in bounds that are `trim`med if they were bought, and the cost."""
     rulers = _rulers(schema, target)
     if not rulers:
         return schema, ledger
     numbers = {name: split_marks(table.column(name), schema[name].marks)[0].to_numpy() for name in rulers}
+    once = partition.event(rulers, ledger)
     ledger = partition.buy(rulers, numbers, ledger, journal)
-    columns = [
-        column.model_copy(update={"bins": rulers[column.name].cuts(decimals_of(column))})
-        if column.name in rulers
-        else column
-        for column in schema.columns
-    ]
+    sure = SURE * once.noise_multiplier * once.sensitivity if trim else None
+    columns = [_binned(c, rulers[c.name], sure) if c.name in rulers else c for c in schema.columns]
     return schema.model_copy(update={"columns": tuple(columns)}), ledger
 
 
-def _owned(
-    table: pa.Table, schema: Schema, target: str | None, budget: PrivacyBudget
-) -> tuple[pa.Table, npt.NDArray[np.int64] | None]:
-    """The rows that obey the schema, and whose each is: those that are nobody's, or of no class, are left out."""
+def _binned(column: Column, ruler: Ruler, sure: float | None) -> Column:
+    """The column with the bins bought, within the bounds where at least `sure` rows are, if that is given."""
+    decimals = decimals_of(column)
+    cuts = ruler.cuts(decimals)
+    if sure is None:
+        return column.model_copy(update={"bins": cuts})
+    low, high = ruler.trimmed(sure, decimals)
+    bounds = (int(low), int(high)) if column.kind == "integer" else (low, high)
+    return column.model_copy(update={"bounds": bounds, "bins": tuple(cut for cut in cuts if low < cut <= high)})
+
+
+def _prepared(  # noqa: PLR0917 (what a fit is given)
+    table: pa.Table, schema: Schema | None, target: str | None, ledger: Ledger, journal: Journal, order: Order
+) -> tuple[pa.Table, Units, Schema, Ledger]:
+    """The rows that obey a schema, declared or bought, whose each is, that schema, and what it cost.
+
+    Rows that are nobody's, or of no class, are left out, those of one unit beyond its cap before anything is bought.
+    """
+    from synthvae.privacy import discovery
+
+    budget = ledger.budget
+    table = _owned(table, budget)
+    if schema is None:
+        table = _some_of_each(table, budget)
+        features = [name for name in table.column_names if name != budget.unit]
+        schema, ledger = discovery.buy(table.select(features), target, ledger, journal)
+        TableEncoding.declare(schema, target, order)
+        table = labelled(table, schema, target)
+    else:
+        TableEncoding.declare(schema, target, order)  # so that what cannot be modelled is refused before it costs
+        names = [name for name in table.column_names if name in schema.names or name != budget.unit]
+        refuse_other_columns(names, schema)
+        table = _some_of_each(labelled(table, schema, target), budget)
+    return conform(table, schema), _units(table, budget), schema, ledger
+
+
+def _owned(table: pa.Table, budget: PrivacyBudget) -> pa.Table:
+    """The rows that are somebody's."""
     if budget.unit is None:
-        refuse_other_columns(table.column_names, schema)
-        return conform(labelled(table, schema, target), schema), None
+        return table
     if budget.unit not in table.column_names:
         raise PrivacyError(
             f"the unit must be a column of the table, however, {budget.unit!r} is not among "
             f"{listing(table.column_names)}: name the column that says whose row it is"
         )
-    refuse_other_columns([name for name in table.column_names if name in schema.names or name != budget.unit], schema)
-    there = np.flatnonzero(table.column(budget.unit).is_valid().to_numpy())
-    owned = labelled(table.take(there), schema, target)
-    units = owned.column(budget.unit).combine_chunks().dictionary_encode().indices.to_numpy().astype(np.int64)
-    kept = some_of_each(units, budget.rows_per_unit)
-    return conform(owned.take(kept), schema), units[kept]
+    return table.take(np.flatnonzero(table.column(budget.unit).is_valid().to_numpy()))
+
+
+def _units(table: pa.Table, budget: PrivacyBudget) -> Units:
+    """Whose row each is (rows,); None: each is a unit of its own."""
+    if budget.unit is None:
+        return None
+    indices = table.column(budget.unit).combine_chunks().dictionary_encode().indices
+    return np.asarray(indices.to_numpy(), np.int64)
+
+
+def _some_of_each(table: pa.Table, budget: PrivacyBudget) -> pa.Table:
+    """The table without what units have beyond their cap."""
+    units = _units(table, budget)
+    return table if units is None else table.take(some_of_each(units, budget.rows_per_unit))
 
 
 def _drawn(source: Source, encoding: TableEncoding, rows: int, seed: int) -> Codes:

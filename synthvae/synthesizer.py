@@ -32,6 +32,7 @@ from synthvae.seeds import Seed, as_seed
 from synthvae.threads import one_thread
 from synthvae.training import SMALL, TrainingConfig
 
+BOUGHT = "private"  # in a schema's place: one is bought
 TRAINING = ("max_steps", "batch_size", "learning_rate", "beta", "free_bits", "validation_fraction")
 LATENT_TRAINING = ("max_steps", "beta", "free_bits", "validation_fraction")
 MODEL = ("decoder", "prior", "latent_dim", "width")
@@ -42,9 +43,10 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
 
     Args:
         target: The column to condition on: its classes, or the quantile bins of a continuous one. None: no condition.
-        schema: A `Schema`, the path of one in YAML, or None to infer it from the table.
+        schema: A `Schema`, the path of one in YAML, None to infer it from the table, or "private" to buy it with a part
+            of the privacy budget.
         privacy: A `PrivacyBudget`, or a mapping of its fields: what all that leaves `fit` may tell of any row. It needs
-            a schema that a person declared. None: nothing is promised.
+            a schema that a person declared, or "private". None: nothing is promised.
         strategy: What a privacy budget buys: "gradients" (tables of each column, and gradients of a decoder), "tables"
             (of pairs of columns, too, and no gradients), or "auto", which picks by epsilon, rows and columns.
         journal: A folder in which a private fit keeps what it buys, until its model is saved: a fit that is broken off
@@ -149,8 +151,12 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         read = read_features(self, table, reset=True, as_text=True, aside=_aside(budget, schema))
         return self._fit_privately(read, schema, budget)
 
-    def plan(self, rows: int) -> Ledger:
+    def plan(self, rows: int, columns: Sequence[str] | None = None) -> Ledger:
         """Return how the privacy budget would be spent on a table of about `rows` rows; no table is needed.
+
+        Args:
+            rows: How many rows there are, about.
+            columns: Their names, where the schema is to be bought.
 
         Raises:
             PrivacyError: There is no budget, it does not suffice, or the schema leaves something to the rows.
@@ -158,11 +164,13 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         budget = PrivacyBudget.of(self.privacy)
         if budget is None:
             raise PrivacyError("a plan needs a budget, however, `privacy` is None: state epsilon and delta")
-        schema = self._declared_schema()
-        target = self._target_among(schema)
+        schema = self._declared_schema() or columns
+        if schema is None:
+            raise PrivacyError("a plan to buy a schema needs names of columns, however, there are none: pass `columns`")
+        target = self._target_among(schema.names if isinstance(schema, Schema) else schema)
         return private.foresee(schema, target, budget, plan=self._plan(), rows=rows, order=self.order)
 
-    def _fit_privately(self, table: pa.Table, schema: Schema, budget: PrivacyBudget) -> Self:
+    def _fit_privately(self, table: pa.Table, schema: Schema | None, budget: PrivacyBudget) -> Self:
         """Learn a table under a budget; nothing that is said or drawn on the way depends on its rows."""
         plan = self._plan()
         facts = {"plan": plan.model_dump(mode="json"), "target": self.target, "order": self.order}
@@ -172,7 +180,7 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             self.learned_ = private.learn(
                 table,
                 schema,
-                self._target_among(schema),
+                self._target_among(table.column_names if schema is None else schema.names),
                 budget,
                 plan=plan,
                 model=configure(ModelConfig, model),
@@ -184,12 +192,17 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             )
         return self._warned()
 
-    def _declared_schema(self) -> Schema:
-        given = self.schema is None or isinstance(self.schema, Schema)
-        return refuse_undeclared(self.schema if given else Schema.from_yaml(Path(self.schema)))  # type: ignore[arg-type]
+    def _declared_schema(self) -> Schema | None:
+        """The schema of a private fit; None: it is to be bought."""
+        return None if self.schema == BOUGHT else refuse_undeclared(self._given_schema())
 
-    def _target_among(self, schema: Schema) -> str | None:
-        if self.target is not None and str(self.target) not in schema.names:
+    def _given_schema(self) -> Schema | None:
+        if self.schema is None or isinstance(self.schema, Schema):
+            return self.schema
+        return Schema.from_yaml(Path(self.schema))
+
+    def _target_among(self, names: Sequence[str]) -> str | None:
+        if self.target is not None and str(self.target) not in names:
             raise SchemaError(f"the target must be a column of the schema, however, {self.target!r} is not: declare it")
         return None if self.target is None else str(self.target)
 
@@ -248,13 +261,12 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
 
     def _schema_of(self, table: pa.Table) -> Schema:
         target = self._target_in(table)
-        if self.schema is None:
-            schema = Schema.infer(table)
-        else:
-            schema = self.schema if isinstance(self.schema, Schema) else Schema.from_yaml(Path(self.schema))
+        if self.schema == BOUGHT:
+            raise PrivacyError(f"schema={BOUGHT!r} is bought with a budget, however, `privacy` is None: grant one")
+        schema = self._given_schema() or Schema.infer(table)
         if schema.inferred:
             inference.refuse_identifying(schema, table, target)
-        self._target_among(schema)
+        self._target_among(schema.names)
         return schema
 
     @property
@@ -476,9 +488,9 @@ def _plain(value: Any) -> Any:
     return plain if plain is None or isinstance(plain, (bool, int, float, str)) else None
 
 
-def _aside(budget: PrivacyBudget, schema: Schema) -> str | None:
+def _aside(budget: PrivacyBudget, schema: Schema | None) -> str | None:
     """The column that says whose row it is, unless it is learned like any other."""
-    return None if budget.unit in schema.names else budget.unit
+    return None if schema and budget.unit in schema.names else budget.unit
 
 
 def _warn_empty(table: pa.Table) -> None:

@@ -34,6 +34,7 @@ class Event(BaseModel):
         sensitivity: How far one unit moves what is released, in L2: rows of a count, the clipping norm of a gradient.
         sampling_rate: The chance of each unit to take part.
         times: How often it was done.
+        delta: The chance, each time, that something was told that one unit alone has.
         bought: What for.
     """
 
@@ -45,6 +46,7 @@ class Event(BaseModel):
     sensitivity: float = Field(gt=0)
     sampling_rate: float = Field(default=1.0, gt=0, le=1)
     times: int = Field(default=1, ge=1)
+    delta: float = Field(default=0.0, ge=0, lt=1)
     bought: str = ""
 
 
@@ -108,20 +110,24 @@ class Ledger(BaseModel):
 def _line(event: Event) -> str:
     often = "" if event.times == 1 else f" x {event.times:,}"
     rate = "" if event.sampling_rate == 1 else f", sampling rate {event.sampling_rate:.4g}"
-    return (
-        f"{event.name}{often}: {event.mechanism}, noise multiplier {event.noise_multiplier:.4g}{rate} ({event.bought})"
-    )
+    delta = "" if event.delta == 0 else f", delta {event.delta:.3g}"
+    noise = f"{event.mechanism}, noise multiplier {event.noise_multiplier:.4g}"
+    return f"{event.name}{often}: {noise}{rate}{delta} ({event.bought})"
 
 
 def spent(events: Sequence[Event], delta: float, about: float = 1.0) -> float:
     """Return the epsilon of some events together, an upper bound, fine where it is `about` so much.
 
     Source: Koskela, Jälkö, Honkela 2020, https://arxiv.org/abs/1906.03049, and Doroshenko et al. 2022, Connect the
-    dots, https://arxiv.org/abs/2207.04380: privacy loss distributions, as dp-accounting composes them.
+    dots, https://arxiv.org/abs/2207.04380: privacy loss distributions, as dp-accounting composes them. The chances that
+    events tell what one unit alone has are taken off delta: otherwise they tell of values that both tables have.
     """
     grid = GRID * min(max(about, 0.01), 2.0)
     if not events:
         return 0.0
+    delta -= sum(event.times * event.delta for event in events)
+    if delta <= 0:
+        return math.inf
     slack = sum(_slack(event) for event in events)
     whole = functools.reduce(lambda a, b: a.compose(b), [_loss_distribution(event, grid) for event in events])
     return float(whole.get_epsilon_for_delta(delta * math.exp(-slack))) + 2 * slack

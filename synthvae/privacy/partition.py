@@ -91,6 +91,14 @@ class Ruler:
             filled += max(count, 0)
         return tuple(found)
 
+    def trimmed(self, sure: float, decimals: int | None) -> tuple[float, float]:
+        """The smallest and the largest number of the leaves that have more than `sure` rows; of all if none has."""
+        full = [leaf for leaf in self.leaves if leaf[2] > sure] or [(0, self.last + 1, 0)]
+        first, past = min(leaf[0] for leaf in full), max(leaf[0] + leaf[1] for leaf in full)
+        step = 0.0 if decimals is None else 10.0**-decimals
+        low, high = self.low + first * self.width, self.low + min(past, self.last + 1) * self.width - step
+        return (low, high) if decimals is None else (round(low, decimals), round(high, decimals))
+
 
 def event(rulers: dict[str, Ruler], ledger: Ledger) -> Event:
     """What one halving costs: little enough for all that there may be."""

@@ -47,15 +47,19 @@ def as_objects(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.astype(object).astype({"seen": str})
 
 
-@pytest.mark.parametrize("strategy", ["gradients", "tables"])
+@pytest.mark.parametrize(
+    "way",
+    [{"strategy": "gradients"}, {"strategy": "tables"}, {"schema": "private"}],
+    ids=lambda way: str(*way.values()),
+)
 @pytest.mark.parametrize("odd", list(ODD_ROWS))
 def test_one_row_more_changes_nothing_but_noisy_outputs(
-    odd: str, strategy: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    odd: str, way: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     frame, journal = as_objects(table()), tmp_path / "journal"
     more = pd.concat([frame, pd.DataFrame([ODD_ROWS[odd]])[SCHEMA.names].astype(object)], ignore_index=True)
-    first = seen(frame, tmp_path / "one", capsys, journal=journal, strategy=strategy)
-    assert seen(more, tmp_path / "two", capsys, journal=journal, strategy=strategy) == first
+    first = seen(frame, tmp_path / "one", capsys, journal=journal, **way)
+    assert seen(more, tmp_path / "two", capsys, journal=journal, **way) == first
 
 
 def test_one_odd_line_of_a_file_changes_nothing_but_noisy_outputs(

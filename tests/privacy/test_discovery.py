@@ -1,0 +1,215 @@
+"""A schema that is bought: what it says, what it never tells, what it costs."""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.datasets import load_wine
+from test_private_fit import few_drawn_rows, quick, table
+
+from synthvae import PrivacyBudget, Schema, Synthesizer, tables
+from synthvae.declared import refuse_undeclared
+from synthvae.errors import PrivacyError
+from synthvae.privacy import Journal, Ledger, discovery, mechanisms
+from synthvae.privacy.discovery import Shopping
+from synthvae.privacy.looks import DATE, ELSE, FINER, MISSING, MOMENT, WHOLE, sorts
+
+__all__ = ["few_drawn_rows"]  # a fixture
+
+BUDGET = PrivacyBudget(epsilon=2.0, delta=1e-6)
+NOTHING = Journal(None, 0)  # keeps nothing
+
+
+@pytest.fixture
+def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No noise; what it would be still counts for what is told."""
+    monkeypatch.setattr(mechanisms, "discrete_gaussian", lambda *asked: np.zeros(asked[1], np.int64))
+
+
+def bought(frame: Any, target: str | None = None, budget: PrivacyBudget = BUDGET) -> Schema:
+    schema, ledger = discovery.buy(tables.read(frame), target, Ledger(budget=budget), NOTHING)
+    assert 0 < ledger.epsilon < budget.epsilon / 2
+    return schema
+
+
+def people(rows: int) -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    start = np.datetime64("2019-05-05")
+    return pd.DataFrame(
+        {
+            "sex": rng.choice(["F", "M"], rows),
+            "code": rng.choice(["007", "013"], rows),
+            "age": rng.integers(20, 91, rows),
+            "weight": rng.normal(70, 10, rows).round(1),
+            "height": np.where(rng.random(rows) < 0.3, np.nan, rng.normal(1.7, 0.1, rows).round(2)),
+            "balance": rng.normal(0, 300, rows),
+            "smoker": rng.random(rows) < 0.4,
+            "day": (start + rng.integers(0, 500, rows)).astype("datetime64[s]"),
+            "name": [f"n{i}" for i in range(rows)],
+            "stage": rng.integers(1, 5, rows),
+        }
+    )
+
+
+@pytest.mark.usefixtures("quiet")
+def test_of_many_rows_a_schema_says_what_people_would() -> None:
+    schema = bought(people(60_000), "stage")
+    kinds = {column.name: column.kind for column in schema.columns}
+    assert kinds == {
+        "sex": "categorical",
+        "code": "categorical",
+        "age": "integer",
+        "weight": "continuous",
+        "height": "continuous",
+        "balance": "continuous",
+        "smoker": "boolean",
+        "day": "datetime",
+        "name": "id",
+        "stage": "categorical",
+    }
+    assert schema["sex"].categories == ("F", "M")
+    assert schema["code"].categories == ("007", "013")
+    assert schema["stage"].categories == (1, 2, 3, 4)
+    assert schema["age"].bounds == (16, 127)
+    assert (schema["weight"].decimals, schema["height"].decimals, schema["balance"].decimals) == (1, 2, None)
+    assert [c.name for c in schema.columns if c.nullable] == ["height"]
+    assert schema["balance"].bounds == (-2048.0, 2048.0) or schema["balance"].bounds == (-1024.0, 1024.0)
+    assert schema["day"].bounds == (dt.date(2019, 1, 1), dt.date(2020, 12, 31))
+
+
+@pytest.mark.usefixtures("quiet")
+def test_a_csv_file_says_the_same_as_the_table(tmp_path: Path) -> None:
+    frame = people(60_000).drop(columns="day")
+    frame.to_csv(tmp_path / "people.csv", index=False)
+    schema, _ = discovery.buy(
+        tables.read(tmp_path / "people.csv", as_text=True), "stage", Ledger(budget=BUDGET), NOTHING
+    )
+    assert schema == bought(frame, "stage")
+
+
+@pytest.mark.usefixtures("quiet")
+def test_rare_values_are_others() -> None:
+    values = ["a"] * 9000 + ["b"] * 9000 + [f"rare {i}" for i in range(3000)]
+    column = bought(pd.DataFrame({"x": values}))["x"]
+    assert column.categories == ("a", "b", "(other)")
+    assert column.other == "(other)"
+
+
+def test_what_one_unit_alone_has_is_not_told() -> None:
+    """Of 20,000 such values none, though with noise some counts are far above 1."""
+    frame = pd.DataFrame({"x": [f"n{i}" for i in range(20_000)]})
+    for _ in range(3):
+        assert bought(frame)["x"].kind == "id"
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+@pytest.mark.parametrize("scale", [2.0, 40.0])
+def test_the_least_count_told_is_as_small_as_delta_allows(scale: float, rows: int) -> None:
+    shopping = Shopping(noise=scale / rows, delta=1e-7, rows=rows)
+    x = np.arange(-60 * round(scale), 60 * round(scale) + 1)
+    chances = np.exp(-(x**2) / (2 * scale**2))
+    chances /= chances.sum()
+
+    def told(least: int) -> float:
+        return float(rows * chances[x >= least - rows].sum())
+
+    assert told(shopping.least) <= 1e-7 < told(shopping.least - 1)
+
+
+def test_the_chance_to_tell_is_taken_off_delta() -> None:
+    ledger = Ledger(budget=BUDGET)
+    shopping = Shopping.of(ledger, 4)
+    once = shopping.event("values that many share", 1, shopping.delta)
+    plainly = once.model_copy(update={"delta": 0.0})
+    assert ledger.record(once).epsilon > ledger.record(plainly).epsilon
+    all_of_it = once.model_copy(update={"delta": BUDGET.delta})
+    with pytest.raises(PrivacyError, match="would make it inf"):
+        ledger.record(all_of_it)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.data())
+def test_whatever_a_table_holds_what_is_bought_is_a_schema(data: st.DataObject) -> None:
+    values = st.one_of(
+        st.lists(st.none() | st.text(max_size=4), max_size=8),
+        st.lists(st.none() | st.floats(width=32), max_size=8),
+        st.lists(st.none() | st.integers(-(2**62), 2**62), max_size=8),
+        st.lists(st.none() | st.booleans(), max_size=8),
+        st.lists(st.none() | st.dates(), max_size=8),
+        st.lists(st.none() | st.datetimes(), max_size=8),
+    )
+    column = data.draw(values)
+    repeated = pa.array(column * data.draw(st.sampled_from([1, 2000])))
+    for array in (repeated, repeated.dictionary_encode()):
+        schema, ledger = discovery.buy(pa.table({"x": array}), None, Ledger(budget=BUDGET), NOTHING)
+        assert refuse_undeclared(schema) == schema
+        assert ledger.epsilon < BUDGET.epsilon
+
+
+@pytest.mark.parametrize(
+    ("value", "sort"),
+    [
+        (None, MISSING), (" ", MISSING), ("nan", ELSE), ("7", WHOLE), ("-7.0", WHOLE), ("007", ELSE),
+        ("7.5", WHOLE + 1),
+        (".25", WHOLE + 2), ("1e-9", FINER), ("2020-12-31", DATE), ("2020-12-31T10:00", MOMENT), ("true", ELSE),
+        ("x", ELSE), ("99999999999999999999", ELSE), ("inf", ELSE),
+    ],
+)  # fmt: skip
+def test_texts_are_sorted_by_what_they_say(value: str | None, sort: int) -> None:
+    assert sorts(pa.chunked_array([pa.array([value], pa.string())])).tolist() == [sort]
+
+
+def test_a_model_is_learned_with_the_schema_bought(tmp_path: Path) -> None:
+    frame = table(6000)
+    synthesizer = quick(schema="private", privacy={"epsilon": 8.0, "delta": 1e-6}).fit(frame)
+    assert synthesizer.ledger_ is not None
+    assert synthesizer.ledger_.epsilon <= 8.0
+    assert {"what columns hold", "values that many share"} <= {event.name for event in synthesizer.ledger_.events}
+    rows = synthesizer.sample({"no": 20, "yes": 30})
+    assert list(rows) == list(frame)
+    assert set(rows["sex"]) <= {"F", "M"}
+    assert rows["age"].between(16, 127).all()
+    synthesizer.save(tmp_path / "model")
+    pd.testing.assert_frame_equal(Synthesizer.load(tmp_path / "model").sample(9, 1), synthesizer.sample(9, 1))
+
+
+def test_a_schema_can_be_bought_for_patients() -> None:
+    frame = table(6000).assign(patient=np.arange(6000) // 2)
+    budget = {"epsilon": 20.0, "delta": 1e-6, "unit": "patient", "rows_per_unit": 2}
+    synthesizer = quick(schema="private", privacy=budget).fit(frame)
+    assert "patient" not in synthesizer.schema_.names
+    assert synthesizer.ledger_ is not None
+    assert synthesizer.ledger_.events[0].sensitivity == 2.0
+
+
+def test_a_plan_foresees_the_schema() -> None:
+    wine = load_wine(as_frame=True).frame
+    synthesizer = Synthesizer(target="target", schema="private", privacy={"epsilon": 1.0, "delta": 1e-6})
+    plan = synthesizer.plan(100_000, list(wine))
+    assert plan.epsilon <= 1.0
+    assert plan.events[0].times == wine.shape[1]
+    with pytest.raises(PrivacyError, match="needs names of columns"):
+        synthesizer.plan(100_000)
+
+
+def test_what_cannot_be_bought_is_refused() -> None:
+    with pytest.raises(PrivacyError, match="is bought with a budget, however, `privacy` is None"):
+        Synthesizer(schema="private").fit(table())
+    lonely = pd.DataFrame({"x": [0, 1] * 500, "y": [f"n{i}" for i in range(1000)]})
+    with pytest.raises(PrivacyError, match="'y' has none that could be told"):
+        Synthesizer(target="y", schema="private", privacy=BUDGET).fit(lonely)
+
+
+def test_less_noise_needs_more_budget() -> None:
+    scales = [Shopping.of(Ledger(budget=PrivacyBudget(epsilon=e, delta=1e-6)), 10).scale for e in (0.5, 1.0, 4.0)]
+    assert scales == sorted(scales, reverse=True)
+    assert all(map(math.isfinite, scales))
