@@ -50,7 +50,7 @@ class Heads(nn.Module):
         if not self.hidden:
             return outputs
         inner = torch.relu(self.inner(hidden, labels))  # (J, B, H)
-        return torch.as_tensor(self.outer(outputs, inner))
+        return torch.as_tensor(self.outer(outputs, inner, labels))
 
     def packed(self, label: int, mask: Tensor | None = None) -> PackedHeads:
         """The heads of one condition, ready to be read one after the other; `mask` (J, K) adds to the outputs."""

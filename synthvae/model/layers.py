@@ -97,6 +97,7 @@ class SlotSum(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(torch.randn(count, *size) * scale)
 
-    def forward(self, outputs: Tensor, inputs: Tensor) -> Tensor:
-        """Return `outputs` (J, B, K) with the maps of `inputs` (J, B, N) added."""
+    def forward(self, outputs: Tensor, inputs: Tensor, labels: Tensor) -> Tensor:
+        """Return `outputs` (J, B, K) with the maps of `inputs` (J, B, N) added, of rows with `labels` (B,)."""
+        del labels  # there as in the other layers, for opacus, which counts the rows of what is given last
         return torch.baddbmm(outputs, inputs, self.weight)

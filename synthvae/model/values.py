@@ -33,13 +33,14 @@ class ValueEmbedding(nn.Module):
 
     def forward(self, values: Tensor) -> Tensor:
         """Return the vectors (V, B, width) of `values` (B, V)."""
-        return torch.bmm(self._features(values.T), self.weight)
+        return torch.bmm(self.features(values.T), self.weight)
 
     def one(self, value: int, numbers: Tensor) -> Tensor:
         """Return the vectors (B, width) of one value's `numbers` (B,)."""
-        return self._features(numbers) @ self.weight[value]
+        return self.features(numbers) @ self.weight[value]
 
-    def _features(self, values: Tensor) -> Tensor:
+    def features(self, values: Tensor) -> Tensor:
+        """Return the numbers (..., KNOTS + 1) by which the vectors of `values` (...) are weighted; 0 if absent."""
         known = values.nan_to_num(nan=0.0)[..., None]
         hinges = torch.cat([known, torch.relu(known - self.knots)], -1)
         return torch.as_tensor(hinges * values.isfinite()[..., None])

@@ -15,13 +15,15 @@ from torch import Tensor
 from synthvae.descent import Descent
 from synthvae.errors import PrivacyError
 from synthvae.model import CVAE, Rows
-from synthvae.privacy import mechanisms
+from synthvae.privacy import mechanisms, per_sample
 from synthvae.privacy.ghost import Ghost
 from synthvae.privacy.journal import Journal
 from synthvae.privacy.ledger import Event
 from synthvae.privacy.plan import Descending
 
 MICRO_BATCH = 512  # rows of which gradients are found together: their tensors stay in a core's cache
+
+per_sample.register()
 
 
 class NoisyOptimizer(DPOptimizerFastGradientClipping):

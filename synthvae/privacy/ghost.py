@@ -126,7 +126,7 @@ def _slot_linear(layer: SlotLinear, call: Call) -> tuple[Tensor, Sums]:
 
 
 def _slot_sum(layer: SlotSum, call: Call) -> tuple[Tensor, Sums]:
-    (_, inputs), gradient = call.inputs, call.gradient
+    (_, inputs, _), gradient = call.inputs, call.gradient
 
     def sums(factors: Tensor) -> Gradients:
         return [(layer.weight, inputs.transpose(1, 2) @ (gradient * factors[:, None]))]
