@@ -6,42 +6,11 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 
-
-@dataclass(frozen=True)
-class Record:
-    """One look at the held-out rows. All in nats per row; `validation` is None without held-out rows."""
-
-    step: int
-    loss: float
-    reconstruction: float
-    kl: float
-    validation: float | None
-
-
-@dataclass
-class History:
-    """How training went.
-
-    Args:
-        records: One for each look at the held-out rows.
-        best_step: The step whose weights were kept.
-        stopped: Why it ended.
-        refitted: Whether all rows were learned again, for `best_step` steps.
-        held_out_elbo: The ELBO of the held-out rows under the model that they were held out from, in nats per row, each
-            class weighing as in training; None without such rows.
-    """
-
-    records: list[Record] = field(default_factory=list)
-    best_step: int = 0
-    stopped: str = "finished"
-    refitted: bool = False
-    held_out_elbo: float | None = None
-
+from synthvae.history import History
 
 Progress = Callable[[int, int, float], None]
 

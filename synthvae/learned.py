@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -16,11 +16,12 @@ from torch import Tensor
 
 from synthvae import artifact, generation
 from synthvae.conform import conform
-from synthvae.descent import History, Progress, Record
+from synthvae.descent import Progress
 from synthvae.encoding import Codes, Order, TableEncoding
 from synthvae.errors import ArtifactError, ConfigurationError, RequestError, TableError
 from synthvae.generation import Request
-from synthvae.model import CVAE, ModelConfig, Rows
+from synthvae.history import History, Record
+from synthvae.model import CVAE, ModelConfig, ProposalName, Rows
 from synthvae.privacy import Descending, Ledger, Plan
 from synthvae.schema import Schema, explain
 from synthvae.threads import one_thread
@@ -140,17 +141,50 @@ class LearnedTable:
         model = self._double()
         return _joined([model.posterior_mean(*batch) for batch in self._batches(codes)])
 
-    def log_likelihood(self, codes: Codes) -> npt.NDArray[np.float64]:
-        """Return a lower bound (rows,) on log p(x | y) in nats."""
-        model, noise = self._double(), self._noise()
-        return _joined([model.log_likelihood(*batch, noise) for batch in self._batches(codes)])
+    def log_likelihood(self, codes: Codes, k: int = 1, proposal: str = "posterior") -> npt.NDArray[np.float64]:
+        """Return a lower bound (rows,) on log p(x | y) in nats.
 
-    def log_evidence(self, codes: Codes) -> npt.NDArray[np.float64]:
-        """Return a lower bound (rows,) on log p(x) in nats, the condition marginalised."""
-        model, noise = self._double(), self._noise()
-        shares = np.maximum(self.encoding.frequencies, np.finfo(float).tiny)
-        log_shares = torch.from_numpy(np.log(shares)).to(self.device)
-        return _joined([model.log_evidence(rows, log_shares, noise) for rows, _ in self._batches(codes)])
+        Args:
+            codes: The rows.
+            k: Draws of z for a bound: 1 for the evidence lower bound, more for the importance-weighted one.
+            proposal: Where z is drawn from: "posterior", or "prior" for the naive estimate.
+
+        Raises:
+            RequestError: k is less than 1, there is no such proposal, or the posterior is a point.
+        """
+        self._refuse_bound(k, proposal)
+        model, batches = self._double(), self._batches(codes)
+        if proposal == "prior":
+            noise, _ = self._prior_noise(k)
+            return _joined([model.naive_estimate(r, y.expand(len(noise[0]), -1), noise, k) for r, y in batches])
+        if k == 1:
+            noise_of_pairs = self._noise()
+            return _joined([model.log_likelihood(*batch, noise_of_pairs) for batch in batches])
+        draws = self._independent(k, self.model.config.latent_dim)
+        return _joined([model.importance_bound(*batch, draws, k) for batch in batches])
+
+    def log_evidence(self, codes: Codes, k: int = 1, proposal: str = "posterior") -> npt.NDArray[np.float64]:
+        """Return a lower bound (rows,) on log p(x) in nats, the condition marginalised; else as `log_likelihood`."""
+        self._refuse_bound(k, proposal)
+        model, batches = self._double(), self._batches(codes)
+        shares = torch.from_numpy(np.maximum(self.encoding.frequencies, np.finfo(float).tiny)).to(self.device)
+        if proposal == "prior":
+            noise, uniform = self._prior_noise(k)
+            drawn = torch.searchsorted(shares.cumsum(0), uniform * shares.sum()).clamp_max(len(shares) - 1)
+            return _joined([model.naive_estimate(r, drawn[:, None].expand(-1, len(y)), noise, k) for r, y in batches])
+        draws = self._noise() if k == 1 else self._independent(k, self.model.config.latent_dim)
+        return _joined([model.log_evidence(rows, shares.log(), draws, k) for rows, _ in batches])
+
+    def _refuse_bound(self, k: int, proposal: str) -> None:
+        if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or k < 1:
+            raise RequestError(f"`k` must be a whole number of draws from 1, however, {k=}: ask for more")
+        if proposal not in get_args(ProposalName):
+            raise RequestError(f"`proposal` must be one of {get_args(ProposalName)}, however, {proposal=}: take one")
+        if proposal == "posterior" and self.model.is_point:
+            raise RequestError(
+                'a bound on the likelihood needs a posterior that has a density, however, posterior="point": fit with '
+                '"normal", or take the naive estimate, proposal="prior"'
+            )
 
     def _double(self) -> CVAE:
         """The model in double precision, in which a row's numbers do not hang on the rows beside it."""
@@ -161,6 +195,18 @@ class LearnedTable:
         generator = torch.Generator().manual_seed(0)
         half = torch.randn(BOUND_DRAWS // 2, self.model.config.latent_dim, generator=generator)
         return torch.cat([half, -half]).to(self.device, torch.float64)
+
+    def _independent(self, k: int, length: int) -> Tensor:
+        """Standard normal draws (S, length), the same for every row and call, S the least multiple of k from 16."""
+        generator = torch.Generator().manual_seed(0)
+        drawn = torch.randn(k * -(-BOUND_DRAWS // k), length, generator=generator, dtype=torch.float64)
+        return drawn.to(self.device)
+
+    def _prior_noise(self, k: int) -> tuple[tuple[Tensor, Tensor], Tensor]:
+        """Draws for the prior, standard normal (S, L) and uniform (S, 1), and uniform ones (S,) for conditions."""
+        drawn = self._independent(k, self.model.config.latent_dim + 2)
+        uniform = torch.special.ndtr(drawn[:, :2])
+        return (drawn[:, 2:], uniform[:, :1]), uniform[:, 1].contiguous()
 
     def _batches(self, codes: Codes) -> Iterator[tuple[Rows, Tensor]]:
         rows = Rows(torch.from_numpy(codes.digits).to(self.device), torch.from_numpy(codes.values).to(self.device))

@@ -16,11 +16,12 @@ from synthvae import generation
 from synthvae.columns import split_marks
 from synthvae.conform import conform, labelled, refuse_other_columns
 from synthvae.declared import decimals_of, limits
-from synthvae.descent import History, Progress
+from synthvae.descent import Progress
 from synthvae.encoding import Codes, Order, TableEncoding
 from synthvae.encoding.binned import EACH
 from synthvae.errors import PrivacyError, listing
 from synthvae.generation import Request, Source
+from synthvae.history import History
 from synthvae.learned import LearnedTable, build
 from synthvae.model import ModelConfig
 from synthvae.privacy import Journal, Ledger, Plan, PrivacyBudget, partition

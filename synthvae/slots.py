@@ -41,6 +41,17 @@ class Slots:
         return tuple((fine, coarse) for fine, coarse in enumerate(self.coarser) if coarse is not None)
 
     @cached_property
+    def cells(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """The cells of digits and of values, numbered: what belongs to one column is one cell."""
+        digits: list[int] = []
+        coarser = self.coarser or (None,) * len(self.sizes)
+        for j, coarse in enumerate(coarser):
+            digits.append(j if coarse is None else digits[coarse])
+        alone = len(self.sizes)
+        values = [alone + v if value.switch is None else digits[value.switch] for v, value in enumerate(self.values)]
+        return tuple(digits), tuple(values)
+
+    @cached_property
     def order(self) -> tuple[tuple[bool, int], ...]:
         """All slots from first to last: whether it is a value, and its number among its like."""
         digits = [(j, False, j) for j in range(len(self.sizes))]

@@ -19,11 +19,19 @@ from sklearn.utils.validation import check_is_fitted
 
 from synthvae import __version__, artifact, card, dataset, inference, private, progress, tables
 from synthvae.declared import refuse_undeclared
-from synthvae.descent import History
 from synthvae.encoding import Codes, TableEncoding
-from synthvae.errors import ArtifactError, PrivacyError, RequestError, SchemaError, TableError, listing
+from synthvae.errors import (
+    ArtifactError,
+    ConfigurationError,
+    PrivacyError,
+    RequestError,
+    SchemaError,
+    TableError,
+    listing,
+)
 from synthvae.features import read_features, select
 from synthvae.generation import Request
+from synthvae.history import History
 from synthvae.learned import LearnedTable, configure, find_device
 from synthvae.model import CVAE, ModelConfig
 from synthvae.privacy import Descending, Ledger, Plan, PrivacyBudget
@@ -33,9 +41,9 @@ from synthvae.threads import one_thread
 from synthvae.training import SMALL, TrainingConfig
 
 BOUGHT = "private"  # in a schema's place: one is bought
-TRAINING = ("max_steps", "batch_size", "learning_rate", "beta", "free_bits", "validation_fraction")
-LATENT_TRAINING = ("max_steps", "beta", "free_bits", "validation_fraction")
-MODEL = ("decoder", "prior", "latent_dim", "width")
+LATENT_TRAINING = ("max_steps", "beta", "free_bits", "validation_fraction", "warm_up", "corruption")
+TRAINING = (*LATENT_TRAINING, "batch_size", "learning_rate")
+MODEL = ("decoder", "prior", "latent_dim", "width", "components", "posterior")
 
 
 class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -52,7 +60,12 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         journal: A folder in which a private fit keeps what it buys, until its model is saved: a fit that is broken off
             and repeated takes it up, and does not spend it twice. None keeps nothing.
         decoder: "autoregressive" (each column given those before it) or "factorized" (independent given z).
-        prior: "standard_normal" (encoder and decoder are told the class) or "class_normal" (only the prior is).
+        prior: "standard_normal" (encoder and decoder are told the class), "class_normal" (only the prior is: a normal
+            for each class), "mixture" (of normals, learned with the model) or "vamp" (a mixture of the posteriors of
+            learned pseudo-inputs); each class weighs the components of a mixture in its own way.
+        components: Of a mixture.
+        posterior: "normal", or "point": an autoencoder, whose code is a point. It has no KL and no prior to draw from;
+            `sample` draws from a mixture of normals that is fitted to the codes after training.
         order: In which order columns are modelled: by "information" (each after one that says much of it), as in the
             "table", "auto" (by information if most columns are continuous), or a sequence of all their names, without
             a target of classes.
@@ -60,6 +73,9 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         beta: Weight of the KL term.
         free_bits: Nats of information for each latent dimension, all together, that the KL term leaves free, so that z
             stays informative.
+        warm_up: Share of the steps over which the weight of the KL term rises from 0.
+        corruption: Share of the cells that the encoder is not shown in training, others in each step, while whole rows
+            are reconstructed: a denoising autoencoder.
         width: Units of encoder and decoder.
         dropout: Dropout in training; None: 0.1 below 2048 rows, otherwise 0.
         max_steps: Largest number of optimiser steps; None follows the rows: 1000 for 30,000, at most 1600 for fewer.
@@ -97,10 +113,14 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         journal: str | os.PathLike[str] | None = None,
         decoder: str = "autoregressive",
         prior: str = "standard_normal",
+        components: int = 16,
+        posterior: str = "normal",
         order: str | Sequence[str] = "auto",
         latent_dim: int = 8,
         beta: float = 1.0,
         free_bits: float = 0.2,
+        warm_up: float = 0.1,
+        corruption: float = 0.0,
         width: int = 128,
         dropout: float | None = None,
         max_steps: int | None = None,
@@ -118,10 +138,14 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         self.journal = journal
         self.decoder = decoder
         self.prior = prior
+        self.components = components
+        self.posterior = posterior
         self.order = order
         self.latent_dim = latent_dim
         self.beta = beta
         self.free_bits = free_bits
+        self.warm_up = warm_up
+        self.corruption = corruption
         self.width = width
         self.dropout = dropout
         self.max_steps = max_steps
@@ -147,6 +171,7 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         budget = PrivacyBudget.of(self.privacy)
         if budget is None:
             return self._fit(read_features(self, table, reset=True))
+        self._refuse_prior_of_no_class()
         schema = self._declared_schema()
         read = read_features(self, table, reset=True, as_text=True, aside=_aside(budget, schema))
         return self._fit_privately(read, schema, budget)
@@ -207,9 +232,10 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         return None if self.target is None else str(self.target)
 
     def _fit(self, table: pa.Table, *, features: bool = False) -> Self:
-        """Learn a table; one of `features` has no ids, and its classes may have a single row."""
+        """Learn a table; one of `features` has no ids, classes of a single row, and codes that no class is told."""
+        self._refuse_prior_of_no_class()
         dropout = (0.1 if table.num_rows < SMALL else 0.0) if self.dropout is None else self.dropout
-        model = configure(ModelConfig, {**self._values(MODEL), "dropout": dropout})
+        model = configure(ModelConfig, {**self._values(MODEL), "dropout": dropout, "told": not features})
         training = configure(TrainingConfig, self._values(TRAINING))
         device, seed = find_device(self.device), as_seed(self.random_state)
         schema, target = self._schema_of(table), self._target_in(table)
@@ -237,7 +263,19 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
                 f"training {self.history_.stopped}: the weights of step {self.history_.best_step} are kept",
                 stacklevel=4,
             )
+        if self.history_.collapsed and self.encoding_.layout.width > 1:
+            warnings.warn(
+                f"the posterior collapsed: z says {sum(self.history_.kl_per_dimension or [0.0]):.2g} nats of a row, in "
+                f"{self.history_.active_units} active units of {self.latent_dim}: raise `free_bits` or lower `beta`",
+                stacklevel=4,
+            )
         return self
+
+    def _refuse_prior_of_no_class(self) -> None:
+        if self.prior == "class_normal" and self.target is None:
+            raise ConfigurationError(
+                'prior="class_normal" needs classes, however, there is no target: name one, or take "mixture"'
+            )
 
     def _values(self, names: tuple[str, ...]) -> dict[str, Any]:
         """Parameters by name, but for a learning rate that is left to how the model is trained."""
@@ -398,18 +436,29 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         codes = self._encode(table)
         return self.learned_.posterior_mean(codes)
 
-    def log_likelihood(self, table: Any) -> npt.NDArray[np.float64]:
+    def log_likelihood(self, table: Any, *, k: int = 1, proposal: str = "posterior") -> npt.NDArray[np.float64]:
         """Return a lower bound (rows,) on log p(x | y) in nats, x as the model sees it.
 
-        Categories count by their probability, continuous numbers by the density of their normal scores. It is the
-        evidence lower bound, averaged over draws of z that are the same for every row and call.
+        Categories count by their probability, continuous numbers by the density of their normal scores. Draws of z are
+        the same for every row and call.
+
+        Args:
+            table: The rows.
+            k: 1 for the evidence lower bound (averaged over 16 draws), more for the importance-weighted bound of k
+                draws, which is tighter the more there are (Burda, Grosse, Salakhutdinov 2016,
+                https://arxiv.org/abs/1509.00519).
+            proposal: Where z is drawn from: "posterior"; or "prior", the naive estimate, log of the mean of p(x | z_s)
+                over k draws z_s ~ p(z | y), which needs very many where z says much of a row.
+
+        Raises:
+            RequestError: k is less than 1, there is no such proposal, or an autoencoder is asked for a bound.
         """
         codes = self._encode(table)
-        return self.learned_.log_likelihood(codes)
+        return self.learned_.log_likelihood(codes, k, proposal)
 
-    def score_samples(self, table: Any) -> npt.NDArray[np.float64]:
+    def score_samples(self, table: Any, *, k: int = 1, proposal: str = "posterior") -> npt.NDArray[np.float64]:
         """Return `log_likelihood`, under scikit-learn's name."""
-        return self.log_likelihood(table)
+        return self.log_likelihood(table, k=k, proposal=proposal)
 
     def score(self, table: Any, y: Any = None) -> float:
         """Return the mean of `log_likelihood`, for model selection."""

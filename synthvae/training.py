@@ -11,11 +11,13 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
-from synthvae.descent import Descent, History, Progress, Record, copy, load
+from synthvae.descent import Descent, Progress, copy, load
 from synthvae.encoding.table import Codes
 from synthvae.errors import ConfigurationError
 from synthvae.frequencies import class_weights, log_frequencies, log_ratios
-from synthvae.model import CVAE, Frequencies, Rows
+from synthvae.history import History, Record
+from synthvae.model import CVAE, Frequencies, Rows, activity, corrupted
+from synthvae.optimizer import adamw, schedule
 from synthvae.threads import one_thread
 
 SMALL = 2048  # rows below which batches are small and dropout guards against memorising
@@ -26,9 +28,9 @@ LOOK_EVERY, SMALL_LOOK_EVERY = 50, 25
 PARALLEL_BATCH = 256
 USUAL_ROWS, USUAL_STEPS, LONGEST_DESCENT = 30_000, 1000, 1.6
 EMA_DECAY = 0.998
-WARM_UP = 100
 CLIP_NORM = 5.0
 LOOK_ROWS = 2048  # held-out rows looked at together
+MOST_CODES = 20_000  # of an autoencoder, to which a density is fitted
 DRIFT_WEIGHT = 5.0  # of the aggregate's divergence from the prior, where z has little information
 
 
@@ -40,10 +42,13 @@ class TrainingConfig(BaseModel):
         batch_size: Rows of a step.
         learning_rate: Peak of the schedule: linear warm-up, then cosine to 2 %.
         weight_decay: AdamW's, on matrices only.
-        beta: Weight of the KL term, warmed up over the first tenth.
+        beta: Weight of the KL term.
         free_bits: Nats of information for each latent dimension, all together, that the KL term leaves free. Only
             information is: the aggregate of all codes is held to the prior, so that what is drawn from the prior
             is what the decoder knows.
+        warm_up: Share of the steps over which the weight of the KL term rises from 0 to beta.
+        corruption: Share of the cells that the encoder is not shown in training, others in each step; all of a row is
+            reconstructed.
         validation_fraction: Share of each class held out for early stopping; 0 trains on all rows, to the end; None: a
             tenth, or a fifth of a small table.
         patience: Steps without a better held-out ELBO before training stops.
@@ -57,6 +62,8 @@ class TrainingConfig(BaseModel):
     weight_decay: float = Field(default=1e-2, ge=0, allow_inf_nan=False)
     beta: float = Field(default=1.0, ge=0, allow_inf_nan=False)
     free_bits: float = Field(default=0.2, ge=0, allow_inf_nan=False)
+    warm_up: float = Field(default=0.1, ge=0, le=1)
+    corruption: float = Field(default=0.0, ge=0, lt=1)
     validation_fraction: float | None = Field(default=None, ge=0, lt=1)
     patience: int = Field(default=300, ge=1)
 
@@ -112,6 +119,7 @@ def train(
     run.restore()
     if run.holds_out_of_few and run.history.stopped in ("early", "finished"):
         _refit(run, start, codes, progress)
+    run.measure_codes()
     return run.history
 
 
@@ -155,11 +163,19 @@ class _Run(Descent):
         looks = SMALL_LOOK_EVERY if len(labels) < SMALL else LOOK_EVERY
         self.look_every = max(min(steps // 20, looks), 1)
         model.decoder.start_from(_frequencies(model, self.rows.digits, self.labels))
+        model.start_prior(self.rows, self.generator)
         # With much information in z, a batch shows little of the aggregate: then it weighs as in the ELBO.
         self.drift_weight = DRIFT_WEIGHT if model.config.decoder == "autoregressive" else 1.0
         self.weights = class_weights(self.labels, model.conditions)
         parameters = list(model.parameters())
-        super().__init__(model, parameters, _optimizer(model, config), steps=steps, decay=EMA_DECAY, seed=seed)
+        super().__init__(
+            model,
+            parameters,
+            adamw(model, config.learning_rate, config.weight_decay),
+            steps=steps,
+            decay=EMA_DECAY,
+            seed=seed,
+        )
         self.model: CVAE
         self.best = copy(parameters)
         self.best_bound = -math.inf
@@ -184,16 +200,22 @@ class _Run(Descent):
         rows = self._next_batch()
         latent_dim = self.model.config.latent_dim
         noise = torch.randn(len(rows), latent_dim, generator=self.generator, device=rows.device)
-        terms = self.model.elbo(self.rows.take(rows), self.labels[rows], noise)
+        terms = self.model.elbo(self.rows.take(rows), self.labels[rows], noise, self._shown(rows))
         reconstruction, kl = terms.reconstruction.mean(), terms.kl.sum(1).mean()
         drift = self.model.drift(terms, self.labels[rows]).mean()
-        weight = self.config.beta * min(1.0, step / max(0.1 * self.steps, 1))
+        weight = self.config.beta * min(1.0, step / max(self.config.warm_up * self.steps, 1))
         information = torch.relu(kl - drift - self.config.free_bits * latent_dim)
         loss = weight * (information + self.drift_weight * drift) - reconstruction
         loss.backward()
         nn.utils.clip_grad_norm_(self.parameters, CLIP_NORM)
         self.recent.append((loss.detach(), reconstruction.detach(), kl.detach()))
         self.loss = float(loss.detach())
+
+    def _shown(self, rows: Tensor) -> Rows | None:
+        """What the encoder is shown of a batch, if not all."""
+        if not self.config.corruption:
+            return None
+        return corrupted(self.rows.take(rows), self.model.decoder.slots, self.config.corruption, self.generator)
 
     def look(self, step: int, last: int) -> bool:
         """Measure the held-out rows if it is time; whether to go on."""
@@ -256,33 +278,26 @@ class _Run(Descent):
         load(self.parameters, self.best if self.history.best_step else self.average)
         self.model.eval()
         labels = torch.cat([self.labels, self.held_labels])
-        frequencies = _frequencies(self.model, torch.cat([self.rows.digits, self.held_rows.digits]), labels)
+        rows = Rows(*(torch.cat(parts) for parts in zip(self.rows, self.held_rows, strict=True)))
+        if self.model.is_point:
+            pick = torch.randperm(len(labels), generator=self.generator, device=labels.device)[:MOST_CODES]
+            codes = self.model.posterior_mean(rows.take(pick), labels[pick])
+            self.model.fit_prior(codes, labels[pick], self.generator)
+        frequencies = _frequencies(self.model, rows.digits, labels)
         self.model.match_marginals(frequencies.logs.exp(), labels, self.generator)
         self.history.held_out_elbo = self._validation()
+
+    def measure_codes(self) -> None:
+        """Measure what the codes say, as the model is now."""
+        held = len(self.held_labels) > 0
+        found = activity(self.model, *((self.held_rows, self.held_labels) if held else (self.rows, self.labels)))
+        self.history.kl_per_dimension = None if found.kl is None else found.kl.tolist()
+        self.history.active_units = found.units
 
 
 def _frequencies(model: CVAE, digits: Tensor, labels: Tensor) -> Frequencies:
     slots = model.decoder.slots
     return Frequencies(log_frequencies(digits, model.seen(labels), model.told, slots.sizes), log_ratios(digits, slots))
-
-
-def _optimizer(model: nn.Module, config: TrainingConfig) -> torch.optim.Optimizer:
-    matrices = [p for name, p in model.named_parameters() if p.ndim > 1 and not _is_bias(name)]
-    others = [p for name, p in model.named_parameters() if p.ndim == 1 or _is_bias(name)]
-    groups = [{"params": matrices, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.99), fused=True)
-
-
-def _is_bias(name: str) -> bool:
-    return any(part in name for part in ("bias", "gate", "shift", "prior", "tables"))
-
-
-def schedule(step: int, steps: int) -> float:
-    """Share of the peak learning rate at `step` of `steps`: linear warm-up, then a cosine to 2 %."""
-    warm = min(WARM_UP, max(steps // 10, 1))
-    if step <= warm:
-        return step / warm
-    return 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(steps - warm, 1)))
 
 
 def held_out(labels: np.ndarray, fraction: float, rng: np.random.Generator) -> Tensor:

@@ -20,8 +20,9 @@ from synthvae.encoding import Codes
 from synthvae.errors import ConfigurationError, TableError
 from synthvae.frequencies import class_weights, log_frequencies, log_ratios
 from synthvae.model import CVAE, ModelConfig, Rows
+from synthvae.optimizer import schedule
 from synthvae.slots import Slots, Value
-from synthvae.training import TrainingConfig, _Run, held_out, schedule, train
+from synthvae.training import TrainingConfig, _Run, held_out, train
 
 SIZES = (3, 4, 2)
 DIGITS = Slots(SIZES)

@@ -34,8 +34,18 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
     Args:
         latent_dim: Dimensions of z.
         decoder: "factorized" (all that columns share must pass through z) or "autoregressive".
+        prior: "auto" ("class_normal" with a y, "standard_normal" without; "mixture" for an autoencoder with a y),
+            "standard_normal" (which makes no use of y), "class_normal" (a normal for each class), "mixture" (of
+            normals) or "vamp" (a mixture of the posteriors of learned pseudo-inputs); each class weighs the components
+            of a mixture in its own way.
+        components: Of a mixture.
+        posterior: "normal", or "point": an autoencoder, without KL; `sample` draws codes from a mixture of normals that
+            is fitted to them after training.
         beta: Weight of the KL term.
         free_bits: Nats of information for each latent dimension, all together, that the KL term leaves free.
+        warm_up: Share of the steps over which the weight of the KL term rises from 0.
+        corruption: Share of the cells that the encoder is not shown in training, others in each step, while whole rows
+            are reconstructed: a denoising autoencoder.
         width: Units of encoder and decoder.
         dropout: Dropout in training; None: 0.1 below 2048 rows, otherwise 0.
         max_steps: Largest number of optimiser steps; None follows the rows: 1000 for 30,000, at most 1600 for fewer.
@@ -63,8 +73,13 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         latent_dim: int = 8,
         *,
         decoder: str = "factorized",
+        prior: str = "auto",
+        components: int = 16,
+        posterior: str = "normal",
         beta: float = 1.0,
         free_bits: float = 0.2,
+        warm_up: float = 0.1,
+        corruption: float = 0.0,
         width: int = 128,
         dropout: float | None = None,
         max_steps: int | None = None,
@@ -77,8 +92,13 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
     ) -> None:
         self.latent_dim = latent_dim
         self.decoder = decoder
+        self.prior = prior
+        self.components = components
+        self.posterior = posterior
         self.beta = beta
         self.free_bits = free_bits
+        self.warm_up = warm_up
+        self.corruption = corruption
         self.width = width
         self.dropout = dropout
         self.max_steps = max_steps
@@ -96,17 +116,24 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             ValueError: X or y cannot be learned; the message names the column.
         """
         table = read_features(self, X, reset=True)
-        target = None
+        target, prior = None, self._prior(y)
         if y is not None:
             labels = _classes(y)
             check_consistent_length(table.column(0), labels)
+        if y is not None and prior != "standard_normal":
             target = _free_name(table.column_names)
             table = table.append_column(target, tables.read(pd.DataFrame({target: labels})).column(0))
-        prior = "standard_normal" if y is None else "class_normal"
-        self.synthesizer_ = Synthesizer(target=target, prior=prior, **self.get_params(deep=False))
+        self.synthesizer_ = Synthesizer(**{**self.get_params(deep=False), "target": target, "prior": prior})
         self.synthesizer_._fit(table, features=True)  # noqa: SLF001 (one class in two rooms)
         self._array_in = is_array(X)
         return self
+
+    def _prior(self, y: Any) -> str:
+        if self.prior != "auto":
+            return self.prior
+        if y is None:
+            return "standard_normal"
+        return "mixture" if self.posterior == "point" else "class_normal"
 
     def transform(self, X: Any) -> npt.NDArray[np.floating]:
         """Return the posterior means (rows, latent_dim) of q(z | x).
@@ -157,18 +184,26 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             random_state: Seed of the draws; None uses the estimator's own.
 
         Raises:
-            RequestError: The class is unknown, or the transformer was fitted without a y.
+            RequestError: The class is unknown, or the transformer was fitted without a y, or made no use of it.
         """
         check_is_fitted(self)
         return self._like_input(self.synthesizer_.sample(n if y is None else {y: n}, self._own(random_state)))
 
-    def score_samples(self, X: Any) -> npt.NDArray[np.float64]:
+    def score_samples(self, X: Any, *, k: int = 1, proposal: str = "posterior") -> npt.NDArray[np.float64]:
         """Return a lower bound (rows,) on log p(x) in nats, the class marginalised.
 
         Categories count by their probability, continuous numbers by the density of their normal scores.
+
+        Args:
+            X: The rows.
+            k: 1 for the evidence lower bound, more for the importance-weighted bound of k draws of z.
+            proposal: Where z is drawn from: "posterior", or "prior" for the naive estimate.
+
+        Raises:
+            RequestError: k is less than 1, there is no such proposal, or an autoencoder is asked for a bound.
         """
         codes = self._codes(X)
-        return self.synthesizer_.learned_.log_evidence(codes)
+        return self.synthesizer_.learned_.log_evidence(codes, k, proposal)
 
     def score(self, X: Any, y: Any = None) -> float:
         """Return the mean of `score_samples`, which `GridSearchCV` maximises."""

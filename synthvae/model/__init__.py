@@ -4,8 +4,10 @@ Shape letters used in this room: B rows of a batch, J digits, V values, K levels
 L latent dimensions, W width of the decoder, H hidden units.
 """
 
-from synthvae.model.cvae import CVAE, ModelConfig
+from synthvae.model.activity import activity
+from synthvae.model.corruption import corrupted
+from synthvae.model.cvae import CVAE, ModelConfig, ProposalName
 from synthvae.model.decoders import Frequencies
 from synthvae.model.rows import Rows
 
-__all__ = ["CVAE", "Frequencies", "ModelConfig", "Rows"]
+__all__ = ["CVAE", "Frequencies", "ModelConfig", "ProposalName", "Rows", "activity", "corrupted"]

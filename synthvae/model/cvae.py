@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from collections.abc import Callable, Iterator
+from typing import Literal, NamedTuple, Self
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 
+from synthvae.model.bounds import importance_bound
 from synthvae.model.decoders import AutoregressiveDecoder, FactorizedDecoder, Marginals
 from synthvae.model.digits import FINEST, Chances
 from synthvae.model.encoder import Encoder
-from synthvae.model.priors import Prior, log_aggregate
+from synthvae.model.mixtures import log_normal
+from synthvae.model.priors import GaussianMixture, NormalPrior, Prior, VampPrior, log_aggregate
 from synthvae.model.rows import Rows
 from synthvae.slots import Slots
 
@@ -19,7 +22,9 @@ DecoderName = Literal["autoregressive", "factorized"]
 MATCHING_ROWS = 1 << 16  # rows drawn for all conditions together
 MATCHING_LEAST = 1 << 11
 MATCHING_DOUBT = 50  # rows of a condition whose frequencies are trusted by half
-PriorName = Literal["standard_normal", "class_normal"]
+PriorName = Literal["standard_normal", "class_normal", "mixture", "vamp"]
+PosteriorName = Literal["normal", "point"]
+ProposalName = Literal["posterior", "prior"]
 
 
 class ModelConfig(BaseModel):
@@ -27,12 +32,18 @@ class ModelConfig(BaseModel):
 
     Args:
         decoder: "autoregressive" or "factorized".
-        prior: "standard_normal": encoder and decoder are told the condition; "class_normal": only the prior is.
+        prior: "standard_normal"; "class_normal": a normal for each condition, of which encoder and decoder are not
+            told; "mixture": of normals, which each condition weighs in its own way; "vamp": the same of posteriors of
+            pseudo-inputs.
         latent_dim: Dimensions of z.
         width: Units of encoder and decoder.
         hidden: Units of the hidden layer of each autoregressive head of a digit.
         value_hidden: The same of heads of continuous values, which say more.
         dropout: Probability with which a hidden unit is silenced in training.
+        components: Of the prior, where it is a mixture.
+        posterior: "normal", or "point": an autoencoder, whose code is the posterior's mean, without a prior to hold it;
+            a mixture of normals is fitted to the codes afterwards, to draw from.
+        told: Whether encoder and decoder are told the condition; with "class_normal" they never are.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -44,6 +55,18 @@ class ModelConfig(BaseModel):
     hidden: int = Field(default=32, ge=0)
     value_hidden: int = Field(default=96, ge=0)
     dropout: float = Field(default=0.0, ge=0.0, lt=1.0)
+    components: int = Field(default=16, ge=1)
+    posterior: PosteriorName = "normal"
+    told: bool = True
+
+    @model_validator(mode="after")
+    def _a_point_has_no_prior_to_learn(self) -> Self:
+        if self.posterior == "point" and self.prior in ("class_normal", "vamp"):
+            raise ValueError(
+                f'`prior` must be "standard_normal" or "mixture" where posterior="point", however, it is '
+                f"{self.prior!r}: the codes of an autoencoder are fitted by a mixture afterwards"
+            )
+        return self
 
 
 class Elbo(NamedTuple):
@@ -51,7 +74,7 @@ class Elbo(NamedTuple):
 
     Args:
         reconstruction: log p(x | z, y) (B,), one draw of z.
-        kl: KL(q(z | x, y) || p(z | y)) (B, L), by dimension.
+        kl: KL(q(z | x, y) || p(z | y)) (B, L), by dimension; (B, 1), estimated by z, where the prior is a mixture.
         z: The draws (B, L).
         mean: Means (B, L) of q(z | x, y).
         log_variance: Its log variances (B, L).
@@ -79,10 +102,9 @@ class CVAE(nn.Module):
     def __init__(self, slots: Slots, conditions: int, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        by_prior = config.prior == "class_normal"
-        told = 1 if by_prior else conditions
+        told = conditions if config.told and config.prior != "class_normal" else 1
         self.conditions, self.told = conditions, told
-        self.prior = Prior(conditions, config.latent_dim, learned=by_prior)
+        self.prior = self._prior()
         self.encoder = Encoder(slots, told, config.latent_dim, config.width, config.dropout)
         self.decoder: AutoregressiveDecoder | FactorizedDecoder
         if config.decoder == "autoregressive":
@@ -97,23 +119,60 @@ class CVAE(nn.Module):
         else:
             self.decoder = FactorizedDecoder(slots, told, config.latent_dim, config.width, config.dropout)
 
+    def _prior(self) -> Prior:
+        config = self.config
+        if config.prior == "mixture" or config.posterior == "point":
+            return GaussianMixture(self.conditions, config.components, config.latent_dim)
+        if config.prior == "vamp":
+            told = self.told > 1
+            return VampPrior(self.conditions, config.components, config.width, self._of_pseudo_inputs, told=told)
+        return NormalPrior(self.conditions, config.latent_dim, learned=config.prior == "class_normal")
+
+    def _of_pseudo_inputs(self, totals: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """The posteriors of sums (B, W) of vectors, by an encoder that is built after the prior."""
+        mean, log_variance = self.encoder.of_total(totals, labels)
+        return mean, log_variance
+
+    @property
+    def is_point(self) -> bool:
+        """Whether a code is a point: whether this is an autoencoder."""
+        return self.config.posterior == "point"
+
+    def start_prior(self, rows: Rows, generator: torch.Generator) -> None:
+        """Let the components of a prior that has pseudo-inputs start at some of the `rows`."""
+        if isinstance(self.prior, VampPrior):
+            pick = torch.randint(len(rows.digits), (self.config.components,), generator=generator)
+            self.prior.start_from(self.encoder.embedding.total(rows.take(pick.to(rows.digits.device))))
+
+    def fit_prior(self, codes: Tensor, labels: Tensor, generator: torch.Generator) -> None:
+        """Fit the prior of an autoencoder to `codes` (B, L) of rows with `labels` (B,)."""
+        if self.is_point and isinstance(self.prior, GaussianMixture):
+            self.prior.fit(codes, labels, generator)
+
     def seen(self, labels: Tensor) -> Tensor:
         """Return the labels (B,) as encoder and decoder are told them: zeros if only the prior is."""
         return labels if self.told > 1 else torch.zeros_like(labels)
 
-    def elbo(self, rows: Rows, labels: Tensor, noise: Tensor) -> Elbo:
-        """Return the terms of the bound for `rows` (B), `labels` (B,), standard normal `noise` (B, L)."""
-        mean, log_variance = self.encoder(rows, self.seen(labels))
-        z = mean + noise * (0.5 * log_variance).exp()
+    def elbo(self, rows: Rows, labels: Tensor, noise: Tensor, shown: Rows | None = None) -> Elbo:
+        """Return the terms of the bound for `rows` (B), `labels` (B,), standard normal `noise` (B, L).
+
+        The encoder may be `shown` less than the rows, which are reconstructed whole: a denoising autoencoder. Without a
+        posterior that has a spread, z is its mean, and there is no KL.
+        """
+        mean, log_variance = self.encoder(rows if shown is None else shown, self.seen(labels))
+        z = mean if self.is_point else mean + noise * (0.5 * log_variance).exp()
         reconstruction = self.decoder.log_prob(rows, z, self.seen(labels)).sum(0)
-        return Elbo(reconstruction, self.prior.kl(mean, log_variance, labels), z, mean, log_variance)
+        kl = torch.zeros_like(z) if self.is_point else self.prior.kl(mean, log_variance, labels, z)
+        return Elbo(reconstruction, kl, z, mean, log_variance)
 
     def drift(self, terms: Elbo, labels: Tensor) -> Tensor:
         """Return log q(z | y) - log p(z | y) (B,), q(z | y) being estimated from the batch.
 
         The mean of the KL is the mean of this, how far all codes together are from the prior, and the information that
-        z has on x.
+        z has on x. Points have no density, and are held by nothing: 0.
         """
+        if self.is_point:
+            return torch.zeros_like(terms.reconstruction)
         aggregate = log_aggregate(terms.z, terms.mean, terms.log_variance, labels)
         return aggregate - self.prior.log_prob(terms.z, labels)
 
@@ -130,24 +189,64 @@ class CVAE(nn.Module):
         mean, log_variance = self.encoder(rows, seen)
         draws = [mean + row * (0.5 * log_variance).exp() for row in noise]
         reconstruction = torch.stack([self.decoder.log_prob(rows, z, seen).sum(0) for z in draws]).mean(0)
-        return reconstruction - self.prior.kl(mean, log_variance, labels).sum(1)
+        kl = torch.stack([self.prior.kl(mean, log_variance, labels, z).sum(1) for z in draws]).mean(0)
+        return reconstruction - kl
 
     @torch.no_grad()
-    def log_evidence(self, rows: Rows, log_frequencies: Tensor, noise: Tensor) -> Tensor:
+    def importance_bound(self, rows: Rows, labels: Tensor, noise: Tensor, k: int) -> Tensor:
+        """Return the importance-weighted bound (B,) of `k` draws on log p(x | y) in nats.
+
+        Args:
+            rows: B rows.
+            labels: Their conditions (B,).
+            noise: Standard normal draws (S, L), the same for each row; the mean over S / k bounds is returned.
+            k: Draws of a bound.
+        """
+        weights = self._log_weights(rows, self.seen(labels), noise, lambda z: self.prior.log_prob(z, labels))
+        return importance_bound(weights, k)
+
+    @torch.no_grad()
+    def log_evidence(self, rows: Rows, log_frequencies: Tensor, noise: Tensor, k: int = 1) -> Tensor:
         """Return a bound (B,) on log p(x) in nats, y marginalised with `log_frequencies` (C,).
 
         Only for a model whose encoder and decoder are not told y:
-        log p(x) >= E_q[log p(x | z) + log sum_y p(y) p(z | y) - log q(z | x)].
+        log p(x) >= E_q[log p(x | z) + log sum_y p(y) p(z | y) - log q(z | x)], or the same of `k` draws.
         """
         nothing = torch.zeros(len(rows.digits), dtype=torch.long, device=rows.digits.device)
-        mean, log_variance = self.encoder(rows, nothing)
-        bounds = []
+
+        def log_prior(z: Tensor) -> Tensor:
+            given = [self.prior.log_prob(z, nothing + c) + f for c, f in enumerate(log_frequencies)]
+            return torch.stack(given).logsumexp(0)
+
+        return importance_bound(self._log_weights(rows, nothing, noise, log_prior), k)
+
+    def _log_weights(
+        self, rows: Rows, seen: Tensor, noise: Tensor, log_prior: Callable[[Tensor], Tensor]
+    ) -> Iterator[Tensor]:
+        """Yield log p(x, z) - log q(z | x) (B,) for z ~ q(z | x), one draw of `noise` (S, L) after the other."""
+        mean, log_variance = self.encoder(rows, seen)
         for row in noise:
             z = mean + row * (0.5 * log_variance).exp()
-            entropy = 0.5 * (log_variance + row.square() + torch.log(torch.tensor(2 * torch.pi))).sum(1)
-            prior = torch.stack([self.prior.log_prob(z, nothing + c) + f for c, f in enumerate(log_frequencies)])
-            bounds.append(self.decoder.log_prob(rows, z, nothing).sum(0) + prior.logsumexp(0) + entropy)
-        return torch.stack(bounds).mean(0)
+            said = log_normal(z, mean, log_variance).sum(1)
+            yield self.decoder.log_prob(rows, z, seen).sum(0) + log_prior(z) - said
+
+    @torch.no_grad()
+    def naive_estimate(self, rows: Rows, drawn: Tensor, noise: tuple[Tensor, Tensor], k: int) -> Tensor:
+        """Return log of the mean of p(x | z_s, y) (B,) over `k` draws z_s ~ p(z | y), in nats.
+
+        Args:
+            rows: B rows.
+            drawn: Conditions (S, B) of the draws: those of the rows, or drawn where y is to be marginalised.
+            noise: Draws, standard normal (S, L) and uniform (S, choices), the same for each row.
+            k: Draws of an estimate; the mean over S / k estimates is returned.
+        """
+        return importance_bound(self._log_chances(rows, drawn, noise), k)
+
+    def _log_chances(self, rows: Rows, drawn: Tensor, noise: tuple[Tensor, Tensor]) -> Iterator[Tensor]:
+        for labels, *draws in zip(drawn, *noise, strict=True):
+            normal, uniform = (draw.expand(len(labels), -1) for draw in draws)
+            z = self.prior.draw(normal, labels, uniform)
+            yield self.decoder.log_prob(rows, z, self.seen(labels)).sum(0)
 
     @torch.no_grad()
     def match_marginals(self, frequencies: Tensor, labels: Tensor, generator: torch.Generator) -> None:
@@ -167,20 +266,26 @@ class CVAE(nn.Module):
             pick = torch.randint(len(rows), (drawn,), generator=generator, device=labels.device)
             normal = torch.randn(drawn, self.config.latent_dim, generator=generator, device=labels.device)
             trust = len(rows) / (len(rows) + MATCHING_DOUBT)
-            z = self.prior.draw(normal, rows[pick])
+            z = self.prior.draw(normal, rows[pick], self._uniform(drawn, generator))
             self.decoder.match(z, told, generator, Marginals(frequencies[:, told], trust))
 
     @torch.no_grad()
     def sample(self, label: int, rows: int, generator: torch.Generator, *, stratified: bool = False) -> Rows:
         """Draw `rows` rows of one condition: z from the prior, x from the decoder; `stratified` spreads them evenly."""
-        device = self.prior.mean.device
+        device = generator.device
         labels = torch.full((rows,), label, device=device)
         if stratified:
             shares = Chances(self.config.latent_dim, rows, generator, stratified=True).numbers[..., 0].T
             normal = torch.special.ndtri(shares.double().clamp_min(FINEST)).float()
         else:
             normal = torch.randn(rows, self.config.latent_dim, generator=generator, device=device)
-        return self.decode(self.prior.draw(normal, labels), label, generator, stratified=stratified)
+        z = self.prior.draw(normal, labels, self._uniform(rows, generator, stratified=stratified))
+        return self.decode(z, label, generator, stratified=stratified)
+
+    def _uniform(self, rows: int, generator: torch.Generator, *, stratified: bool = False) -> Tensor:
+        """The uniform numbers (rows, choices) that draws of the prior take."""
+        chances = Chances(self.prior.choices, rows, generator, stratified=stratified)
+        return chances.numbers[..., 0].T
 
     @torch.no_grad()
     def decode(self, z: Tensor, label: int, generator: torch.Generator, *, stratified: bool = False) -> Rows:

@@ -31,7 +31,11 @@ class Encoder(nn.Module):
 
     def forward(self, rows: Rows, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean and log-variance, each (B, L), for `rows` (B) and `labels` (B,)."""
+        return self.of_total(self.embedding.total(rows), labels)
+
+    def of_total(self, total: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Return mean and log-variance, each (B, L), for sums (B, width) of the vectors of slots and `labels` (B,)."""
         told = labels if self.condition.num_embeddings > 1 else torch.zeros_like(labels)
-        hidden = self.embedding.total(rows) + self.condition(told)
+        hidden = total + self.condition(told)
         mean, log_variance = self.head(hidden + self.block(hidden)).chunk(2, dim=1)
         return mean, log_variance.clamp(-12.0, 6.0)

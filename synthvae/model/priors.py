@@ -1,14 +1,46 @@
-"""Priors p(z | y)."""
+"""Priors p(z | y): one normal for each condition, or mixtures."""
 
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
+from synthvae.model.digits import draw
+from synthvae.model.mixtures import fit_mixture, log_normal
+
 
 class Prior(nn.Module):
+    """What all priors can be asked."""
+
+    choices: int = 0
+    """Uniform numbers that a draw takes, beside L standard normal ones."""
+
+    @abstractmethod
+    def log_prob(self, z: Tensor, labels: Tensor) -> Tensor:
+        """Return log p(z | y) (B,) in nats of `z` (B, L)."""
+
+    @abstractmethod
+    def kl_by_dimension(self, mean: Tensor, log_variance: Tensor, labels: Tensor, z: Tensor) -> Tensor:
+        """Return KL(q(z_l | x) || p(z_l | y)) (B, L) in nats, in closed form or estimated by draws z ~ q (B, L)."""
+
+    @abstractmethod
+    def draw(self, normal: Tensor, labels: Tensor, uniform: Tensor) -> Tensor:
+        """Turn draws, standard `normal` (B, L) and `uniform` (B, choices), into draws (B, L) of p(z | y)."""
+
+    def kl(self, mean: Tensor, log_variance: Tensor, labels: Tensor, z: Tensor) -> Tensor:
+        """Return KL(q || p) in nats, q diagonal normals with `mean` and `log_variance` (B, L), of which z are draws.
+
+        (B, L) by dimension where there is a closed form; otherwise (B, 1), log q(z | x) - log p(z | y), which is the
+        divergence on average.
+        """
+        return (log_normal(z, mean, log_variance).sum(1) - self.log_prob(z, labels))[:, None]
+
+
+class NormalPrior(Prior):
     """A diagonal normal for each condition: the standard one, or one learned together with the model.
 
     A learned prior is how a condition can act when neither encoder nor decoder is told it: the classes part in z, so
@@ -32,16 +64,21 @@ class Prior(nn.Module):
             self.register_buffer("mean", torch.zeros(conditions, latent_dim), persistent=False)
             self.register_buffer("log_variance", torch.zeros(conditions, latent_dim), persistent=False)
 
-    def kl(self, mean: Tensor, log_variance: Tensor, labels: Tensor) -> Tensor:
+    def kl(self, mean: Tensor, log_variance: Tensor, labels: Tensor, z: Tensor | None = None) -> Tensor:
         """Return KL(q || p) (B, L) in nats by dimension, q diagonal normals with `mean` and `log_variance` (B, L).
 
         Source: Kingma and Welling 2014, Auto-Encoding Variational Bayes, appendix B, https://arxiv.org/abs/1312.6114,
         for a prior of any mean and variance.
         """
+        del z
         prior_mean, prior_log_variance = self.mean[labels], self.log_variance[labels]
         ratio = (log_variance - prior_log_variance).exp()
         distance = (mean - prior_mean).square() / prior_log_variance.exp()
         return 0.5 * (ratio + distance - 1.0 + prior_log_variance - log_variance)
+
+    def kl_by_dimension(self, mean: Tensor, log_variance: Tensor, labels: Tensor, z: Tensor | None = None) -> Tensor:
+        """Return `kl`, which is by dimension."""
+        return self.kl(mean, log_variance, labels, z)
 
     def log_prob(self, z: Tensor, labels: Tensor) -> Tensor:
         """Return log p(z | y) (B,) in nats of `z` (B, L)."""
@@ -49,9 +86,134 @@ class Prior(nn.Module):
         terms = (z - mean).square() / log_variance.exp() + log_variance + math.log(2 * math.pi)
         return -0.5 * terms.sum(1)
 
-    def draw(self, normal: Tensor, labels: Tensor) -> Tensor:
+    def draw(self, normal: Tensor, labels: Tensor, uniform: Tensor | None = None) -> Tensor:
         """Turn standard normal draws (B, L) into draws of p(z | y)."""
+        del uniform
         return self.mean[labels] + normal * (0.5 * self.log_variance[labels]).exp()
+
+
+class Mixture(Prior):
+    """K diagonal normals shared by all conditions, each condition weighing them in its own way.
+
+    p(z | y) = sum over k of p(k | y) N(z; m_k, s_k). There is no closed form of its divergence from a normal.
+
+    Args:
+        conditions: C.
+        components: K.
+    """
+
+    choices = 1
+
+    def __init__(self, conditions: int, components: int) -> None:
+        super().__init__()
+        self.logits = nn.Parameter(torch.zeros(conditions, components))
+
+    @abstractmethod
+    def components(self, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Return means and log variances, each (B, K, L), or (1, K, L) where all `labels` (B,) have the same."""
+
+    def log_weights(self, labels: Tensor) -> Tensor:
+        """Return log p(k | y) (B, K)."""
+        return self.logits[labels].log_softmax(1)
+
+    def log_prob(self, z: Tensor, labels: Tensor) -> Tensor:
+        """Return log p(z | y) (B,) in nats of `z` (B, L)."""
+        inside = log_normal(z[:, None], *self.components(labels)).sum(2)
+        return (self.log_weights(labels) + inside).logsumexp(1)
+
+    def kl_by_dimension(self, mean: Tensor, log_variance: Tensor, labels: Tensor, z: Tensor) -> Tensor:
+        """Return an estimate (B, L) of KL(q(z_l | x) || p(z_l | y)) in nats by draws z ~ q (B, L).
+
+        The dimensions of a mixture hang together, so that this does not add up to `kl`.
+        """
+        inside = log_normal(z[:, None], *self.components(labels))  # (B, K, L)
+        marginal = (self.log_weights(labels)[..., None] + inside).logsumexp(1)
+        return log_normal(z, mean, log_variance) - marginal
+
+    def draw(self, normal: Tensor, labels: Tensor, uniform: Tensor) -> Tensor:
+        """Turn draws, standard `normal` (B, L) and `uniform` (B, 1), into draws of p(z | y)."""
+        chosen = draw(self.logits[labels], uniform)
+        places = torch.arange(len(normal), device=normal.device)
+        mean, log_variance = (part.expand(len(normal), -1, -1)[places, chosen] for part in self.components(labels))
+        return mean + normal * (0.5 * log_variance).exp()
+
+
+class GaussianMixture(Mixture):
+    """A mixture whose means and variances are parameters.
+
+    Args:
+        conditions: C.
+        components: K.
+        latent_dim: L.
+    """
+
+    def __init__(self, conditions: int, components: int, latent_dim: int) -> None:
+        super().__init__(conditions, components)
+        self.mean = nn.Parameter(torch.randn(components, latent_dim))
+        self.log_variance = nn.Parameter(torch.zeros(components, latent_dim))
+
+    def components(self, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Return means and log variances, each (1, K, L)."""
+        del labels
+        return self.mean[None], self.log_variance[None]
+
+    @torch.no_grad()
+    def fit(self, codes: Tensor, labels: Tensor, generator: torch.Generator) -> None:
+        """Set the mixture to the density of `codes` (B, L) of conditions (B,), by expectation and maximisation.
+
+        This is how an autoencoder, whose codes no prior holds together, comes to have a density to draw from.
+        Source: Ghosh et al. 2020, From variational to deterministic autoencoders, section 4,
+        https://arxiv.org/abs/1903.12436.
+        """
+        logits, mean, log_variance = fit_mixture(codes, labels, tuple(self.logits.shape), generator)
+        self.logits.copy_(logits)
+        self.mean.copy_(mean)
+        self.log_variance.copy_(log_variance)
+
+
+class VampPrior(Mixture):
+    """A mixture of posteriors q(z | u_k) of learned pseudo-inputs u_k, the variational mixture of posteriors.
+
+    Rows are digits, which have no gradient; so a pseudo-input is not a row but a learned vector where the encoder has
+    the sum of the vectors of a row's cells.
+
+    Source: Tomczak and Welling 2018, VAE with a VampPrior, equation 9, https://arxiv.org/abs/1705.07120. That all
+    components do not weigh the same, but each condition weighs them, is ours.
+
+    Args:
+        conditions: C.
+        components: K.
+        width: Length of a pseudo-input.
+        encode: The encoder behind its sum of vectors: (B, width) and labels (B,) to means and log variances (B, L).
+        told: Whether the encoder is told the condition.
+    """
+
+    def __init__(
+        self,
+        conditions: int,
+        components: int,
+        width: int,
+        encode: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]],
+        *,
+        told: bool,
+    ) -> None:
+        super().__init__(conditions, components)
+        self.pseudo_inputs = nn.Parameter(torch.randn(components, width))
+        self.told = told
+        self.encode = encode  # a method, not a module: the encoder's parameters are the encoder's alone
+
+    def components(self, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Return means and log variances, each (B, K, L)."""
+        kinds, place = (labels if self.told else torch.zeros_like(labels)).unique(return_inverse=True)
+        count = len(self.pseudo_inputs)
+        found = self.encode(self.pseudo_inputs.repeat(len(kinds), 1), kinds.repeat_interleave(count))
+        mean, log_variance = (part.view(len(kinds), count, -1)[place] for part in found)
+        return mean, log_variance
+
+    @torch.no_grad()
+    def start_from(self, totals: Tensor) -> None:
+        """Start from sums of vectors (K, width) of rows seen."""
+        self.pseudo_inputs.copy_(totals)
 
 
 def log_aggregate(z: Tensor, mean: Tensor, log_variance: Tensor, labels: Tensor) -> Tensor:

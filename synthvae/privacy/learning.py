@@ -8,9 +8,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from synthvae.descent import History, Progress, load
+from synthvae.descent import Progress, load
 from synthvae.encoding import Codes, TableEncoding
 from synthvae.errors import PrivacyError
+from synthvae.history import History
 from synthvae.model import CVAE, ModelConfig
 from synthvae.privacy import estimates, tabling
 from synthvae.privacy.dpsgd import MICRO_BATCH, PrivateDescent

@@ -16,7 +16,7 @@ from torch.distributions import Normal, kl_divergence
 from synthvae.model import CVAE, ModelConfig, Rows
 from synthvae.model.cvae import DecoderName, PriorName
 from synthvae.model.decoders import AutoregressiveDecoder
-from synthvae.model.priors import Prior
+from synthvae.model.priors import NormalPrior, VampPrior
 from synthvae.slots import Slots, Value
 
 SIZES = (2, 3, 2)
@@ -38,6 +38,9 @@ def build(decoder: DecoderName, prior: PriorName, latent: int = 1, slots: Slots 
         with torch.no_grad():
             for parameter in model.parameters():
                 parameter.add_(spread * torch.randn_like(parameter))
+            if isinstance(model.prior, VampPrior):  # posteriors that the grid covers
+                model.encoder.head.weight.mul_(0.2)
+                model.encoder.head.bias.mul_(0.2)
     return model.double().eval()
 
 
@@ -76,16 +79,16 @@ def log_weights(model: CVAE, rows: Rows, labels: Tensor, noise: Tensor) -> Tenso
     return weights
 
 
-def prior_of(*, learned: bool) -> Prior:
+def prior_of(*, learned: bool) -> NormalPrior:
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        prior = Prior(CONDITIONS, 2, learned=learned)
+        prior = NormalPrior(CONDITIONS, 2, learned=learned)
         if learned:
             torch.nn.init.normal_(prior.log_variance)
     return prior.double()
 
 
-def distribution(prior: Prior, labels: Tensor) -> Any:  # torch's distributions are half typed
+def distribution(prior: NormalPrior, labels: Tensor) -> Any:  # torch's distributions are half typed
     return Normal(prior.mean[labels].detach(), (0.5 * prior.log_variance[labels]).exp().detach())
 
 

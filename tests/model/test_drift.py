@@ -12,7 +12,7 @@ from torch.distributions import Normal
 
 from synthvae.model import CVAE, ModelConfig, Rows
 from synthvae.model.cvae import PriorName
-from synthvae.model.priors import Prior, log_aggregate
+from synthvae.model.priors import NormalPrior, log_aggregate
 from synthvae.slots import Slots, Value
 
 MIXED = Slots((2, 3), (Value(0), Value(2, 1, 2)))
@@ -115,7 +115,7 @@ def test_drift_and_information_are_the_divergence_on_average(prior: PriorName) -
 
 
 def test_there_is_no_drift_where_all_codes_are_the_prior() -> None:
-    prior, labels = Prior(CONDITIONS, 2, learned=True).double(), torch.arange(6) % CONDITIONS
+    prior, labels = NormalPrior(CONDITIONS, 2, learned=True).double(), torch.arange(6) % CONDITIONS
     mean, log_variance = prior.mean[labels], prior.log_variance[labels]
     z = prior.draw(normal(6, 2), labels)
     drift = log_aggregate(z, mean, log_variance, labels) - prior.log_prob(z, labels)

@@ -1,0 +1,66 @@
+"""How training went: the looks at the rows, in nats, and what the codes say in the end."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+
+import pandas as pd
+
+COLLAPSED = 0.1  # nats of KL, all dimensions together, below which z is noise
+
+
+@dataclass(frozen=True)
+class Record:
+    """One look at the held-out rows. All in nats per row; `validation` is None without held-out rows."""
+
+    step: int
+    loss: float
+    reconstruction: float
+    kl: float
+    validation: float | None
+
+
+@dataclass
+class History:
+    """How training went.
+
+    Args:
+        records: One for each look at the held-out rows.
+        best_step: The step whose weights were kept.
+        stopped: Why it ended.
+        refitted: Whether all rows were learned again, for `best_step` steps.
+        held_out_elbo: The ELBO of the held-out rows under the model that they were held out from, in nats per row, each
+            class weighing as in training; None without such rows. Of an autoencoder: log p(x | z).
+        kl_per_dimension: KL(q(z_l | x) || p(z_l | y)) in nats for each dimension l, the mean over held-out rows, or
+            those of training without such; None of an autoencoder, or where nobody may see it.
+        active_units: How many dimensions have a posterior mean whose variance over these rows is more than 0.01; None
+            where nobody may see it. Source: Burda, Grosse, Salakhutdinov 2016, Importance weighted autoencoders,
+            section 5.1.1, https://arxiv.org/abs/1509.00519.
+    """
+
+    records: list[Record] = field(default_factory=list)
+    best_step: int = 0
+    stopped: str = "finished"
+    refitted: bool = False
+    held_out_elbo: float | None = None
+    kl_per_dimension: list[float] | None = None
+    active_units: int | None = None
+
+    @property
+    def collapsed(self) -> bool:
+        """Whether z says next to nothing of a row: no unit is active, or all have less than 0.1 nats of KL."""
+        if self.active_units is None or self.kl_per_dimension is None:
+            return False
+        return self.active_units == 0 or sum(self.kl_per_dimension) < COLLAPSED
+
+    def table(self) -> pd.DataFrame:
+        """Return a row for each look, all in nats per row: step, loss, reconstruction, kl, elbo, held_out.
+
+        `reconstruction`, `kl` and `elbo`, their difference, are means over the batches since the look before; `loss`
+        weighs and spares KL as training does; `held_out` is the held-out ELBO, KL weighed by beta, of the weights
+        averaged so far, NaN without held-out rows.
+        """
+        names = ["step", "loss", "reconstruction", "kl", "validation"]
+        frame = pd.DataFrame([asdict(record) for record in self.records], columns=names)
+        frame.insert(4, "elbo", frame["reconstruction"] - frame["kl"])
+        return frame.rename(columns={"validation": "held_out"}).astype({"held_out": float})

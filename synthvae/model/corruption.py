@@ -1,0 +1,25 @@
+"""What is hidden of rows, so that a denoising autoencoder learns to say it."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from synthvae.model.rows import Rows
+from synthvae.slots import Slots
+
+
+def corrupted(rows: Rows, slots: Slots, share: float, generator: torch.Generator) -> Rows:
+    """Return rows (B) in which each cell, all digits and the value of a column, is unknown with probability `share`.
+
+    Source: Vincent et al. 2008, Extracting and composing robust features with denoising autoencoders, ICML,
+    https://doi.org/10.1145/1390156.1390294, masking noise; an unknown cell has a zero vector in the encoder.
+    """
+    digits, values = slots.cells
+    cells = len(slots.sizes) + len(slots.values)
+    hidden = torch.rand(len(rows.digits), cells, generator=generator, device=generator.device) < share
+    return Rows(
+        rows.digits.masked_fill(hidden[:, list(digits)], -1),
+        rows.values.masked_fill(hidden[:, list(values)], math.nan),
+    )
