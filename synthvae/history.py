@@ -30,7 +30,7 @@ class History:
         stopped: Why it ended.
         refitted: Whether all rows were learned again, for `best_step` steps.
         held_out_elbo: The ELBO of the held-out rows under the model that they were held out from, in nats per row, each
-            class weighing as in training; None without such rows. Of an autoencoder: log p(x | z).
+            class weighing as in training; None without such rows, and of an autoencoder.
         kl_per_dimension: KL(q(z_l | x) || p(z_l | y)) in nats for each dimension l, the mean over held-out rows, or
             those of training without such; None of an autoencoder, or where nobody may see it.
         active_units: How many dimensions have a posterior mean whose variance over these rows is more than 0.01; None
@@ -48,17 +48,15 @@ class History:
 
     @property
     def collapsed(self) -> bool:
-        """Whether z says next to nothing of a row: no unit is active, or all have less than 0.1 nats of KL."""
-        if self.active_units is None or self.kl_per_dimension is None:
-            return False
-        return self.active_units == 0 or sum(self.kl_per_dimension) < COLLAPSED
+        """Whether z says next to nothing of a row: KL, which is at least what it says, is less than 0.1 nats in all."""
+        return self.kl_per_dimension is not None and sum(self.kl_per_dimension) < COLLAPSED
 
     def table(self) -> pd.DataFrame:
         """Return a row for each look, all in nats per row: step, loss, reconstruction, kl, elbo, held_out.
 
         `reconstruction`, `kl` and `elbo`, their difference, are means over the batches since the look before; `loss`
         weighs and spares KL as training does; `held_out` is the held-out ELBO, KL weighed by beta, of the weights
-        averaged so far, NaN without held-out rows.
+        averaged so far, NaN without held-out rows. Of an autoencoder, `kl` is 0, and all is reconstruction.
         """
         names = ["step", "loss", "reconstruction", "kl", "validation"]
         frame = pd.DataFrame([asdict(record) for record in self.records], columns=names)

@@ -285,7 +285,7 @@ class _Run(Descent):
             self.model.fit_prior(codes, labels[pick], self.generator)
         frequencies = _frequencies(self.model, rows.digits, labels)
         self.model.match_marginals(frequencies.logs.exp(), labels, self.generator)
-        self.history.held_out_elbo = self._validation()
+        self.history.held_out_elbo = None if self.model.is_point else self._validation()
 
     def measure_codes(self) -> None:
         """Measure what the codes say, as the model is now."""

@@ -36,14 +36,28 @@ def fit_mixture(
     centre, scale = points.double().mean(0), points.double().std(0, correction=0).clamp_min(1e-12)
     standard = (points.double() - centre) / scale
     member = nn.functional.one_hot(labels, size[0]).double()
-    mean = standard[torch.randint(len(points), (size[1],), generator=generator, device=points.device)]
-    variance, weights = torch.ones_like(mean), mean.new_ones(size)
+    mean, spread = _scattered(standard, size[1], generator)
+    variance, weights = torch.full_like(mean, spread).clamp_min(LEAST_VARIANCE), mean.new_ones(size)
     for _ in range(ROUNDS):
         shares = _shares(standard, weights[labels].log(), mean, variance)
         mean, variance = _moments(standard, shares)
         weights = member.T @ shares + LEAST_ROWS
     log_weights = weights.log() - weights.sum(1, keepdim=True).log()
     return log_weights, centre + scale * mean, variance.log() + 2 * scale.log()
+
+
+def _scattered(points: Tensor, count: int, generator: torch.Generator) -> tuple[Tensor, float]:
+    """Return `count` points (K, L) far from each other, and the mean square of how far others are from the nearest.
+
+    Source: Arthur and Vassilvitskii 2007, k-means++, https://dl.acm.org/doi/10.5555/1283383.1283494.
+    """
+    distance, chosen = torch.ones_like(points[:, 0]), []
+    for _ in range(count):
+        place = torch.multinomial(distance + 1e-12, 1, generator=generator)
+        chosen.append(points[place])
+        away = (points - points[place]).square().mean(1)
+        distance = away if len(chosen) == 1 else torch.minimum(distance, away)
+    return torch.cat(chosen), float(distance.mean())
 
 
 def _shares(points: Tensor, log_weights: Tensor, mean: Tensor, variance: Tensor) -> Tensor:

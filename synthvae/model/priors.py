@@ -207,7 +207,7 @@ class VampPrior(Mixture):
         kinds, place = (labels if self.told else torch.zeros_like(labels)).unique(return_inverse=True)
         count = len(self.pseudo_inputs)
         found = self.encode(self.pseudo_inputs.repeat(len(kinds), 1), kinds.repeat_interleave(count))
-        mean, log_variance = (part.view(len(kinds), count, -1)[place] for part in found)
+        mean, log_variance = (part.unflatten(0, (len(kinds), count))[place] for part in found)
         return mean, log_variance
 
     @torch.no_grad()

@@ -140,7 +140,9 @@ def test_the_same_seed_gives_another_model(fitted: Synthesizer) -> None:
     assert other.learned_.fingerprint != fitted.learned_.fingerprint
 
 
-@pytest.mark.parametrize("parameters", [{"decoder": "factorized"}, {"prior": "class_normal"}, {"target": None}])
+@pytest.mark.parametrize(
+    "parameters", [{"decoder": "factorized"}, {"prior": "class_normal"}, {"prior": "vamp"}, {"target": None}]
+)
 def test_every_kind_of_model_can_be_private(parameters: dict[str, Any]) -> None:
     synthesizer = quick(**parameters).fit(table())
     assert len(synthesizer.sample(20)) == 20
