@@ -3,12 +3,14 @@
 import sys
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.figure import Figure
 from sklearn.datasets import load_digits
 
 from synthvae.estimators import VAETransformer
 
 DRAWS = 10
+INK = colormaps["Greys"].with_extremes(bad="tab:red")
 
 
 def restored(autoencoder: VAETransformer, rows: np.ndarray) -> np.ndarray:
@@ -31,7 +33,7 @@ def main(picture: str = "denoising.png") -> None:
     for line, (name, digits) in zip(figure.subplots(4, 10), rows.items(), strict=True):
         line[0].set_title(name, loc="left", fontsize="medium")
         for axes, digit in zip(line, digits, strict=False):
-            axes.imshow(digit.reshape(8, 8), cmap="Greys", vmin=0, vmax=1)
+            axes.imshow(digit.reshape(8, 8), cmap=INK, vmin=0, vmax=1)
             axes.set_axis_off()
     figure.savefig(picture)
 

@@ -11,7 +11,8 @@ from sklearn.datasets import load_digits
 from synthvae.estimators import VAETransformer
 
 PRIORS = {"standard_normal": "standard normal", "mixture": "mixture of normals", "vamp": "VampPrior"}
-TRAINING: dict[str, Any] = {"learning_rate": 0.01, "max_steps": 400, "validation_fraction": 0, "random_state": 0}
+SIDE = 4.5  # of the plane that is drawn, from its centre
+TRAINING: dict[str, Any] = {"learning_rate": 0.01, "max_steps": 300, "validation_fraction": 0, "random_state": 0}
 
 
 def density(vae: VAETransformer, grid: np.ndarray) -> np.ndarray:
@@ -28,11 +29,14 @@ def main(picture: str = "priors.png") -> None:
     for axes, (prior, name) in zip(figure.subplots(1, 3), PRIORS.items(), strict=True):
         vae = VAETransformer(2, prior=prior, **TRAINING).fit(X[:1500])
         codes, nats = vae.transform(X[1500:]), vae.score_samples(X[1500:], k=50).mean()
-        side = np.linspace(-4, 4, 120)
+        side = np.linspace(-SIDE, SIDE, 120)
         plane = np.stack(np.meshgrid(side, side), -1)
         axes.contourf(side, side, density(vae, plane.reshape(-1, 2)).reshape(120, 120), 12, cmap="Greys")
-        axes.scatter(*codes.T, c=y[1500:], cmap="tab10", s=12)
-        axes.set(title=f"{name}: {nats:.1f} nats a digit", xlim=(-4, 4), ylim=(-4, 4), xlabel="z1", ylabel="z2")
+        dots = axes.scatter(*codes.T, c=y[1500:], cmap="tab10", s=12)
+        axes.set(
+            title=f"{name}: {nats:.1f} nats a digit", xlim=(-SIDE, SIDE), ylim=(-SIDE, SIDE), xlabel="z1", ylabel="z2"
+        )
+    figure.colorbar(dots, ax=figure.axes, ticks=range(10), label="digit")
     figure.savefig(picture)
 
 

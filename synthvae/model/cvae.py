@@ -141,8 +141,9 @@ class CVAE(nn.Module):
     def start_prior(self, rows: Rows, generator: torch.Generator) -> None:
         """Let the components of a prior that has pseudo-inputs start at some of the `rows`."""
         if isinstance(self.prior, VampPrior):
-            pick = torch.randint(len(rows.digits), (self.config.components,), generator=generator)
-            self.prior.start_from(self.encoder.embedding.total(rows.take(pick.to(rows.digits.device))))
+            count, device = self.config.components, generator.device
+            pick = torch.randint(len(rows.digits), (count,), generator=generator, device=device)
+            self.prior.start_from(self.encoder.embedding.total(rows.take(pick)))
 
     def fit_prior(self, codes: Tensor, labels: Tensor, generator: torch.Generator) -> None:
         """Fit the prior of an autoencoder to `codes` (B, L) of rows with `labels` (B,)."""
