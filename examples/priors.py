@@ -32,7 +32,7 @@ def main(picture: str = "priors.png") -> None:
         side = np.linspace(-SIDE, SIDE, 120)
         plane = np.stack(np.meshgrid(side, side), -1)
         axes.contourf(side, side, density(vae, plane.reshape(-1, 2)).reshape(120, 120), 12, cmap="Greys")
-        dots = axes.scatter(*codes.T, c=y[1500:], cmap="tab10", s=12)
+        dots = axes.scatter(*codes.T, c=y[1500:], cmap="tab10", vmin=-0.5, vmax=9.5, s=12)
         axes.set(
             title=f"{name}: {nats:.1f} nats a digit", xlim=(-SIDE, SIDE), ylim=(-SIDE, SIDE), xlabel="z1", ylabel="z2"
         )

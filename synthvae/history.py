@@ -48,8 +48,11 @@ class History:
 
     @property
     def collapsed(self) -> bool:
-        """Whether z says next to nothing of a row: KL, which is at least what it says, is less than 0.1 nats in all."""
-        return self.kl_per_dimension is not None and sum(self.kl_per_dimension) < COLLAPSED
+        """Whether z says next to nothing of a row: no unit is active, and KL, which is at least what z says, is small.
+
+        Less than 0.1 nats, all dimensions together, is small.
+        """
+        return self.active_units == 0 and self.kl_per_dimension is not None and sum(self.kl_per_dimension) < COLLAPSED
 
     def table(self) -> pd.DataFrame:
         """Return a row for each look, all in nats per row: step, loss, reconstruction, kl, elbo, held_out.
