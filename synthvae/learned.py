@@ -125,15 +125,49 @@ class LearnedTable:
         with one_thread():
             return pa.concat_tables([self.draw(request, part) for part in range(request.parts)])
 
-    def decode(self, z: npt.NDArray[np.float32], seed: int) -> pa.Table:
-        """Draw rows from p(x | z) for latents z (rows, L) of a model whose decoder is told no condition."""
+    def decode(
+        self,
+        z: npt.NDArray[np.float32],
+        seed: int,
+        labels: npt.NDArray[np.int64] | None = None,
+        temperature: float = 1.0,
+    ) -> pa.Table:
+        """Draw rows from p(x | z, y) for latents z (rows, L) of conditions `labels` (rows,), the first one if None."""
+        conditions = np.zeros(len(z), np.int64) if labels is None else labels
+        slots = self.encoding.layout.slots
+        digits = np.empty((len(z), len(slots.sizes)), np.int8)
+        values = np.empty((len(z), len(slots.values)), np.float32)
         generator = torch.Generator(device=self.device).manual_seed(seed)
+        latents = torch.from_numpy(z).to(self.device)
         with one_thread():
-            parts = torch.from_numpy(z).to(self.device).split(generation.CHUNK_ROWS)
-            rows = [self.model.decode(part, 0, generator) for part in parts]
-        digits, values = (torch.cat(arrays).cpu().numpy() for arrays in zip(*rows, strict=True))
-        codes = Codes(digits.astype(np.int8), values, np.zeros(len(z), np.int64))
-        return self.encoding.decode(codes, np.random.default_rng(seed))
+            for label in np.unique(conditions).tolist():
+                for places in _chunks(np.flatnonzero(conditions == label), generation.CHUNK_ROWS):
+                    drawn = self.model.decode(latents[places], label, generator, temperature=temperature)
+                    digits[places], values[places] = drawn.digits.cpu().numpy(), drawn.values.cpu().numpy()
+        return self.encoding.decode(Codes(digits, values, conditions), np.random.default_rng(seed))
+
+    def like(self, codes: Codes, n: int, temperature: float, seed: int) -> pa.Table:
+        """Draw n rows like each of some rows: x from p(x | z, y), z from q(z | x*, y), both at a temperature.
+
+        Those like the first row come first. At temperature 0 they are the likeliest values at the posterior mean.
+
+        Raises:
+            RequestError: n or the temperature is negative.
+        """
+        if not 0 <= temperature < np.inf:
+            raise RequestError(f"a temperature must be a finite number from 0, however, it is {temperature!r}")
+        again = np.repeat(np.arange(len(codes)), _count(n))
+        normal = np.random.default_rng(seed).normal(size=(len(again), self.model.config.latent_dim))
+        many = Codes(codes.digits[again], codes.values[again], codes.labels[again])
+        return self.decode(
+            self._posterior(many, temperature * normal).astype(np.float32), seed, many.labels, temperature
+        )
+
+    def _posterior(self, codes: Codes, normal: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Draws (rows, L) of q(z | x, y) by standard normal numbers (rows, L)."""
+        model, numbers = self._double(), torch.from_numpy(normal).to(self.device).split(BATCH_ROWS)
+        batches = zip(self._batches(codes), numbers, strict=True)
+        return _joined([model.posterior_draw(*batch, part) for batch, part in batches])
 
     def posterior_mean(self, codes: Codes) -> npt.NDArray[np.float64]:
         """Return the means (rows, L) of q(z | x, y)."""
@@ -165,7 +199,7 @@ class LearnedTable:
     def _batches(self, codes: Codes) -> Iterator[tuple[Rows, Tensor]]:
         rows = Rows(torch.from_numpy(codes.digits).to(self.device), torch.from_numpy(codes.values).to(self.device))
         labels = torch.from_numpy(codes.labels).to(self.device)
-        for start in range(0, len(codes), BATCH_ROWS):
+        for start in range(0, max(len(codes), 1), BATCH_ROWS):
             batch = slice(start, start + BATCH_ROWS)
             yield rows.take(batch)._replace(values=rows.values[batch].double()), labels[batch]
 
@@ -262,6 +296,10 @@ def _count(rows: Any) -> int:
     if isinstance(rows, bool) or not isinstance(rows, (int, np.integer)) or rows < 0:
         raise RequestError(f"a number of rows must be a whole number from 0, however, it is {rows!r}")
     return int(rows)
+
+
+def _chunks(places: npt.NDArray[np.int64], size: int) -> Iterator[npt.NDArray[np.int64]]:
+    return (places[start : start + size] for start in range(0, len(places), size))
 
 
 def _joined(batches: list[Tensor]) -> npt.NDArray[np.float64]:

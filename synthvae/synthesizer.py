@@ -27,6 +27,7 @@ from synthvae.generation import Request
 from synthvae.learned import LearnedTable, configure, find_device
 from synthvae.model import CVAE, ModelConfig
 from synthvae.privacy import Descending, Ledger, Plan, PrivacyBudget
+from synthvae.reconstruction import Reconstruction, reconstruct
 from synthvae.schema import Schema
 from synthvae.seeds import Seed, as_seed
 from synthvae.threads import one_thread
@@ -397,6 +398,35 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         """Return the posterior means (rows, latent_dim) of q(z | x, y) for the rows of a table."""
         codes = self._encode(table)
         return self.learned_.posterior_mean(codes)
+
+    def sample_like(self, table: Any, n: int = 1, temperature: float = 1.0, random_state: Seed = None) -> pd.DataFrame:
+        """Return n rows like each row of a table: those like the first one come first, each of its row's class.
+
+        Args:
+            table: The rows, with their target if there is one.
+            n: How many like each.
+            temperature: How far from it: 1 draws z from the posterior and x given z as is likely, 0 takes the posterior
+                mean and the likeliest values; between and beyond, z has so many times its standard deviation.
+            random_state: Seed of the draws; None uses the estimator's own.
+
+        Raises:
+            RequestError: n or the temperature is negative.
+        """
+        codes = self._encode(table)
+        return tables.to_pandas(self.learned_.like(codes, n, temperature, self._own_seed(random_state)))
+
+    def reconstruct(self, table: Any, draws: int = 64, random_state: Seed = None) -> Reconstruction:
+        """Return what the model makes of rows that it sees: mean, standard deviation or probabilities of every cell.
+
+        Args:
+            table: The rows, with their target if there is one.
+            draws: How many draws of each row they are estimated from.
+            random_state: Seed of the draws; None uses the estimator's own.
+
+        Raises:
+            RequestError: There are fewer than 2 draws.
+        """
+        return reconstruct(self.learned_, self._encode(table), draws, self._own_seed(random_state))
 
     def log_likelihood(self, table: Any) -> npt.NDArray[np.float64]:
         """Return a lower bound (rows,) on log p(x | y) in nats, x as the model sees it.

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from synthvae.descent import Descent, History, Progress, Record, copy, load
 from synthvae.encoding.table import Codes
 from synthvae.errors import ConfigurationError
-from synthvae.frequencies import class_weights, log_frequencies, log_ratios
+from synthvae.frequencies import class_moments, class_weights, log_frequencies, log_ratios
 from synthvae.model import CVAE, Frequencies, Rows
 from synthvae.threads import one_thread
 
@@ -154,7 +154,7 @@ class _Run(Descent):
         self.batch, steps = config.batch(len(self.labels)), config.steps(len(self.labels))
         looks = SMALL_LOOK_EVERY if len(labels) < SMALL else LOOK_EVERY
         self.look_every = max(min(steps // 20, looks), 1)
-        model.decoder.start_from(_frequencies(model, self.rows.digits, self.labels))
+        model.decoder.start_from(_frequencies(model, self.rows, self.labels))
         # With much information in z, a batch shows little of the aggregate: then it weighs as in the ELBO.
         self.drift_weight = DRIFT_WEIGHT if model.config.decoder == "autoregressive" else 1.0
         self.weights = class_weights(self.labels, model.conditions)
@@ -256,14 +256,16 @@ class _Run(Descent):
         load(self.parameters, self.best if self.history.best_step else self.average)
         self.model.eval()
         labels = torch.cat([self.labels, self.held_labels])
-        frequencies = _frequencies(self.model, torch.cat([self.rows.digits, self.held_rows.digits]), labels)
+        rows = Rows(*(torch.cat(parts) for parts in zip(self.rows, self.held_rows, strict=True)))
+        frequencies = _frequencies(self.model, rows, labels)
         self.model.match_marginals(frequencies.logs.exp(), labels, self.generator)
         self.history.held_out_elbo = self._validation()
 
 
-def _frequencies(model: CVAE, digits: Tensor, labels: Tensor) -> Frequencies:
-    slots = model.decoder.slots
-    return Frequencies(log_frequencies(digits, model.seen(labels), model.told, slots.sizes), log_ratios(digits, slots))
+def _frequencies(model: CVAE, rows: Rows, labels: Tensor) -> Frequencies:
+    slots, seen = model.decoder.slots, model.seen(labels)
+    logs = log_frequencies(rows.digits, seen, model.told, slots.sizes)
+    return Frequencies(logs, log_ratios(rows.digits, slots), class_moments(rows.values, seen, model.told))
 
 
 def _optimizer(model: nn.Module, config: TrainingConfig) -> torch.optim.Optimizer:

@@ -66,6 +66,7 @@ MAY_IMPORT = {
         "threads",
         "training",
     },
+    "reconstruction": {"encoding", "errors", "learned", "tables"},
     "private": {
         "columns",
         "conform",
@@ -100,6 +101,7 @@ MAY_IMPORT = {
         "privacy",
         "private",
         "progress",
+        "reconstruction",
         "schema",
         "tables",
         "training",

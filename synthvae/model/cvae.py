@@ -183,6 +183,15 @@ class CVAE(nn.Module):
         return self.decode(self.prior.draw(normal, labels), label, generator, stratified=stratified)
 
     @torch.no_grad()
-    def decode(self, z: Tensor, label: int, generator: torch.Generator, *, stratified: bool = False) -> Rows:
-        """Draw rows from p(x | z, y) for latents (B, L) of one condition."""
-        return self.decoder.sample(z, label if self.told > 1 else 0, generator, stratified=stratified)
+    def decode(
+        self, z: Tensor, label: int, generator: torch.Generator, *, stratified: bool = False, temperature: float = 1.0
+    ) -> Rows:
+        """Draw rows from p(x | z, y) for latents (B, L) of one condition; at temperature 0 the likeliest values."""
+        told = label if self.told > 1 else 0
+        return self.decoder.sample(z, told, generator, stratified=stratified, temperature=temperature)
+
+    @torch.no_grad()
+    def posterior_draw(self, rows: Rows, labels: Tensor, normal: Tensor) -> Tensor:
+        """Turn `normal` numbers (B, L) into draws (B, L) of q(z | x, y); zeros give its mean."""
+        mean, log_variance = self.encoder(rows, self.seen(labels))
+        return torch.as_tensor(mean + normal * (0.5 * log_variance).exp())
