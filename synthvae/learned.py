@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Self, TypeVar
@@ -17,7 +18,7 @@ from torch import Tensor
 from synthvae import artifact, generation
 from synthvae.conform import conform
 from synthvae.descent import History, Progress, Record
-from synthvae.encoding import Codes, Order, TableEncoding
+from synthvae.encoding import Codes, Order, Pixels, TableEncoding
 from synthvae.errors import ArtifactError, ConfigurationError, RequestError, TableError
 from synthvae.generation import Request
 from synthvae.model import CVAE, ModelConfig, Rows
@@ -73,7 +74,7 @@ class LearnedTable:
         if table.num_rows < 2:
             raise TableError(f"a table must have at least 2 rows, however, it has {table.num_rows}: add rows")
         table = schema.check(table).select(table.column_names)  # rows come back in the table's own order
-        encoding = TableEncoding.learn(table, schema, target, min_class_rows, order)
+        encoding = TableEncoding.learn(table, schema, target, min_class_rows, order, pixels=_pixels(model))
         network = build(encoding, model, seed).to(device)
         codes = encoding.encode(table, np.random.default_rng(seed))
         history = train(network, codes, training, seed, progress)
@@ -126,14 +127,40 @@ class LearnedTable:
             return pa.concat_tables([self.draw(request, part) for part in range(request.parts)])
 
     def decode(self, z: npt.NDArray[np.float32], seed: int) -> pa.Table:
-        """Draw rows from p(x | z) for latents z (rows, L) of a model whose decoder is told no condition."""
+        """Draw rows from p(x | z) for latents z (rows, L); a decoder that is told y is told one drawn from p(y | z)."""
         generator = torch.Generator(device=self.device).manual_seed(seed)
         with one_thread():
             parts = torch.from_numpy(z).to(self.device).split(generation.CHUNK_ROWS)
-            rows = [self.model.decode(part, 0, generator) for part in parts]
+            rows = [self._decoded(part, generator) for part in parts]
         digits, values = (torch.cat(arrays).cpu().numpy() for arrays in zip(*rows, strict=True))
         codes = Codes(digits.astype(np.int8), values, np.zeros(len(z), np.int64))
         return self.encoding.decode(codes, np.random.default_rng(seed))
+
+    def _decoded(self, z: Tensor, generator: torch.Generator) -> Rows:
+        labels = self.model.draw_labels(z, self._log_shares.to(z.dtype), generator)
+        order = labels.argsort(stable=True)
+        groups = [(int(label), z[labels == label]) for label in labels.unique()]
+        drawn = [self.model.decode(group, label, generator) for label, group in groups]
+        back = order.argsort()
+        return Rows(*(torch.cat(arrays)[back] for arrays in zip(*drawn, strict=True)))
+
+    def reconstruct(self, codes: Codes) -> npt.NDArray[np.float64]:
+        """Return E[x | z] (rows, columns) at the mean z of q(z | x) of each row, in the order of the table.
+
+        Raises:
+            RequestError: The model is not one of pixels.
+        """
+        if not self.model.config.pixels:
+            raise RequestError("means are of pixels, however, likelihood='auto': fit with 'bernoulli' or 'gaussian'")
+        model, shares = self._double(), self._log_shares
+        means = [model.mean(model.posterior_mean(*batch), shares) for batch in self._batches(codes)]
+        return self.encoding.numbers(_joined(means))
+
+    @property
+    def _log_shares(self) -> Tensor:
+        """The log share (C,) of each condition in training."""
+        shares = np.maximum(self.encoding.frequencies, np.finfo(float).tiny)
+        return torch.from_numpy(np.log(shares)).to(self.device)
 
     def posterior_mean(self, codes: Codes) -> npt.NDArray[np.float64]:
         """Return the means (rows, L) of q(z | x, y)."""
@@ -147,9 +174,7 @@ class LearnedTable:
 
     def log_evidence(self, codes: Codes) -> npt.NDArray[np.float64]:
         """Return a lower bound (rows,) on log p(x) in nats, the condition marginalised."""
-        model, noise = self._double(), self._noise()
-        shares = np.maximum(self.encoding.frequencies, np.finfo(float).tiny)
-        log_shares = torch.from_numpy(np.log(shares)).to(self.device)
+        model, noise, log_shares = self._double(), self._noise(), self._log_shares
         return _joined([model.log_evidence(rows, log_shares, noise) for rows, _ in self._batches(codes)])
 
     def _double(self) -> CVAE:
@@ -252,10 +277,24 @@ def find_device(name: str) -> torch.device:
 
 
 def build(encoding: TableEncoding, config: ModelConfig, seed: int) -> CVAE:
-    """An untrained model with weights from `seed`; the global generator is left as it was."""
+    """An untrained model with weights from `seed`; the global generator is left as it was.
+
+    Raises:
+        ConfigurationError: The columns do not make an image of the shape asked for.
+    """
+    pixels = len(encoding.layout.slots.values)
+    if config.image_shape is not None and math.prod(config.image_shape) != pixels:
+        raise ConfigurationError(
+            f"`image_shape` must multiply to the number of columns, however, {config.image_shape} does not make "
+            f"{pixels}: state height and width of the image"
+        )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return CVAE(encoding.layout.slots, encoding.conditions, config)
+
+
+def _pixels(config: ModelConfig) -> Pixels | None:
+    return None if config.likelihood == "auto" else Pixels(config.likelihood, image=config.image_shape is not None)
 
 
 def _count(rows: Any) -> int:
