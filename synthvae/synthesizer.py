@@ -63,7 +63,7 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         variance: Of a "gaussian" number; a fixed one means least squares. None: one for each column, learned.
         image_shape: Height and width of the image that the columns of these make, row by row: convolutions. None: none.
         latent_dim: Dimensions of z.
-        beta: Weight of the KL term; None: 1, or 1/16 for grey pixels under a Bernoulli.
+        beta: Weight of the KL term; None: 1, or 1/8 for grey pixels under a Bernoulli.
         free_bits: Nats of information for each latent dimension, all together, that the KL term leaves free, so that z
             stays informative.
         width: Units of encoder and decoder.

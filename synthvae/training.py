@@ -29,7 +29,7 @@ EMA_DECAY = 0.998
 WARM_UP = 100
 CLIP_NORM = 5.0
 LOOK_ROWS = 2048  # held-out rows looked at together
-GREY_BETA = 1 / 16
+GREY_BETA = 1 / 8
 DRIFT_WEIGHT = 5.0  # of the aggregate's divergence from the prior, where z has little information
 
 
@@ -41,7 +41,7 @@ class TrainingConfig(BaseModel):
         batch_size: Rows of a step.
         learning_rate: Peak of the schedule: linear warm-up, then cosine to 2 %.
         weight_decay: AdamW's, on matrices only.
-        beta: Weight of the KL term, warmed up over the first tenth; None: 1, or 1/16 for grey pixels under a Bernoulli,
+        beta: Weight of the KL term, warmed up over the first tenth; None: 1, or 1/8 for grey pixels under a Bernoulli,
             which takes a pixel for one draw, though a grey one says as much as many draws averaged.
         free_bits: Nats of information for each latent dimension, all together, that the KL term leaves free. Only
             information is: the aggregate of all codes is held to the prior, so that what is drawn from the prior
@@ -263,7 +263,9 @@ class _Run(Descent):
         load(self.parameters, self.best if self.history.best_step else self.average)
         self.model.eval()
         labels = torch.cat([self.labels, self.held_labels])
-        frequencies = _frequencies(self.model, torch.cat([self.rows.digits, self.held_rows.digits]), labels)
+        rows = Rows(*(torch.cat(parts) for parts in zip(self.rows, self.held_rows, strict=True)))
+        frequencies = _frequencies(self.model, rows.digits, labels)
+        self.model.match_prior(rows, labels)
         self.model.match_marginals(frequencies.logs.exp(), labels, self.generator)
         self.history.held_out_elbo = self._validation()
 

@@ -70,7 +70,7 @@ class PlainEncoding(BaseModel):
         """
         numbers = _numbers(column.name, values, likelihood)
         decimals = decimals_of(column)
-        if column.kind == "continuous" and decimals is None:
+        if decimals is None:
             decimals = count_decimals(numbers, single=pa.types.is_float32(values.type))
         learned = cls(
             likelihood=likelihood,

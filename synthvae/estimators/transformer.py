@@ -41,7 +41,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             given z and the class, whatever `decoder` says; the decoder is told the class, the encoder is not.
         variance: Of a "gaussian" number; a fixed one means least squares. None: one for each column, learned.
         image_shape: Height and width (h, w) of images: convolutions; X may be (rows, h, w), too. None: no images.
-        beta: Weight of the KL term; None: 1, or 1/16 for grey pixels under a Bernoulli.
+        beta: Weight of the KL term; None: 1, or 1/8 for grey pixels under a Bernoulli.
         free_bits: Nats of information for each latent dimension, all together, that the KL term leaves free.
         width: Units of encoder and decoder.
         dropout: Dropout in training; None: 0.1 below 2048 rows, otherwise 0.

@@ -20,6 +20,7 @@ DecoderName = Literal["autoregressive", "factorized"]
 MATCHING_ROWS = 1 << 16  # rows drawn for all conditions together
 MATCHING_LEAST = 1 << 11
 MATCHING_DOUBT = 50  # rows of a condition whose frequencies are trusted by half
+MATCHED_ROWS = 2048  # looked at together
 PriorName = Literal["standard_normal", "class_normal"]
 LikelihoodName = Literal["auto", "bernoulli", "gaussian"]
 
@@ -198,6 +199,25 @@ class CVAE(nn.Module):
         nothing = torch.zeros(len(z), dtype=torch.long, device=z.device)
         means = [share[:, None] * self.decoder.mean(z, nothing + c) for c, share in enumerate(shares)]
         return torch.stack(means).sum(0)
+
+    @torch.no_grad()
+    def match_prior(self, rows: Rows, labels: Tensor) -> None:
+        """Move the prior of each condition of pixels to the mean and variance of its rows (B) under q(z | x).
+
+        These minimise the KL of given posteriors; steps of the optimiser, which cannot exceed its learning rate, come
+        late where KL weighs little.
+        """
+        if not self.config.pixels or self.config.prior != "class_normal":
+            return
+        batches = zip(rows.digits.split(MATCHED_ROWS), rows.values.split(MATCHED_ROWS), strict=True)
+        told = self.seen(labels).split(MATCHED_ROWS)
+        found = [self.encoder(Rows(*batch), part) for batch, part in zip(batches, told, strict=True)]
+        mean, log_variance = (torch.cat(parts) for parts in zip(*found, strict=True))
+        for label in labels.unique().tolist():
+            here = mean[labels == label]
+            spread = log_variance[labels == label].exp() + (here - here.mean(0)).square()
+            self.prior.mean[label] = here.mean(0)
+            self.prior.log_variance[label] = spread.mean(0).log()
 
     @torch.no_grad()
     def match_marginals(self, frequencies: Tensor, labels: Tensor, generator: torch.Generator) -> None:

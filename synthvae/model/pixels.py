@@ -17,7 +17,7 @@ from synthvae.model.rows import Rows
 from synthvae.slots import Slots
 
 LOG_VARIANCES = (-9.0, 6.0)  # of a number with variance 1: a constant is not learned for ever
-CHANNELS = 4  # units of width for each channel of the first convolution
+CHANNELS = 8  # units of width for each channel of the first convolution
 
 
 class PixelNetwork(NamedTuple):
@@ -39,6 +39,9 @@ class PixelNetwork(NamedTuple):
 class PixelEncoder(nn.Module):
     """Pixels and condition to the mean and log-variance of a diagonal normal.
 
+    Beside the layers stands a linear map, straight from the pixels: what is near in pixels stays near in z, even of
+    few rows.
+
     Args:
         slots: Its V values; there are no digits.
         conditions: How many conditions it is told; 1 tells it nothing, as `transform` without labels needs.
@@ -49,6 +52,7 @@ class PixelEncoder(nn.Module):
         super().__init__()
         width = network.width
         self.reader = _reader(len(slots.values), network)
+        self.straight = nn.Linear(len(slots.values), width, bias=False)
         self.condition = nn.Embedding.from_pretrained(torch.zeros(conditions, width), freeze=False)
         self.block = _block(network)
         self.head = nn.Linear(width, 2 * network.latent_dim)
@@ -56,13 +60,15 @@ class PixelEncoder(nn.Module):
     def forward(self, rows: Rows, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean and log-variance, each (B, L), for `rows` (B) and `labels` (B,)."""
         told = labels if self.condition.num_embeddings > 1 else torch.zeros_like(labels)
-        hidden = self.reader(rows.values) + self.condition(told)
+        hidden = self.reader(rows.values) + self.straight(rows.values) + self.condition(told)
         mean, log_variance = self.head(hidden + self.block(hidden)).chunk(2, dim=1)
         return mean, log_variance.clamp(-12.0, 6.0)
 
 
 class PixelDecoder(nn.Module):
     """p(x | z, y) = product over pixels of p(x_v | z, y): what the two likelihoods share.
+
+    Beside the layers stands a linear map, straight to the pixels, as in principal components.
 
     Args:
         slots: Its V values, each with its scale; there are no digits.
@@ -79,13 +85,15 @@ class PixelDecoder(nn.Module):
         self.condition = nn.Embedding.from_pretrained(torch.zeros(conditions, network.width), freeze=False)
         self.block = _block(network)
         self.writer = _writer(len(slots.values), network)
+        self.straight = nn.Linear(network.width, len(slots.values), bias=False)
         self.bias = nn.Parameter(torch.zeros(len(slots.values)))
         self.register_buffer("scale", torch.tensor([value.scale for value in slots.values]), persistent=False)
 
     def outputs(self, z: Tensor, labels: Tensor) -> Tensor:
         """Return a number (B, V) for each pixel: the logit of its mean, or the mean itself."""
         hidden = self.start(z) + self.condition(labels)
-        return torch.as_tensor(self.writer(hidden + self.block(hidden)) + self.bias)
+        hidden = hidden + self.block(hidden)
+        return torch.as_tensor(self.writer(hidden) + self.straight(hidden) + self.bias)
 
     def start_from(self, frequencies: Frequencies) -> None:
         """There are no digits whose frequencies it could start from."""
