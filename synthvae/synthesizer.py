@@ -493,9 +493,10 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
-        tags.input_tags.string = True
-        tags.input_tags.categorical = True
+        mixed = self.likelihood == "auto"
+        tags.input_tags.allow_nan = mixed
+        tags.input_tags.string = True  # of numbers, too
+        tags.input_tags.categorical = mixed
         return tags
 
 

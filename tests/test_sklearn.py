@@ -30,7 +30,7 @@ REORDERED = "columns of a table are matched by name, so another order is no erro
 
 
 @parametrize_with_checks(
-    [Synthesizer(**TINY), VAETransformer(**TINY)],
+    [Synthesizer(**TINY), VAETransformer(**TINY), VAETransformer(**TINY, likelihood="gaussian")],
     expected_failed_checks=lambda _: {"check_dataframe_column_names_consistency": REORDERED},
 )
 def test_scikit_learn_checks(estimator: Any, check: Any) -> None:

@@ -174,7 +174,7 @@ def _numbers(name: str, values: pa.ChunkedArray, likelihood: PixelLikelihood) ->
     numbers = _as_doubles(values)
     missing = int(np.isnan(numbers).sum())
     if missing:
-        raise TableError(f"{rule}, however, {missing} are missing: fill them, or choose likelihood='auto'")
+        raise TableError(f"{rule}, however, {missing} are missing (NaN): fill them, or choose likelihood='auto'")
     finite_numbers(name, pa.chunked_array([numbers]))
     outside = numbers[(numbers < 0) | (numbers > 1)]
     if likelihood == "bernoulli" and len(outside):

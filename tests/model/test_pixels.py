@@ -234,6 +234,22 @@ def test_classes_and_means_follow_from_z() -> None:
     torch.testing.assert_close(model.mean(z, SHARES.log()), (shares[..., None] * each).sum(0) / shares.sum(0)[:, None])
 
 
+@each
+def test_the_matched_prior_has_the_least_kl(name: str) -> None:
+    model, (rows, labels) = build(name, 2), some(40)
+    model.match_prior(rows, labels)
+    mean, log_variance = model.encoder(rows, labels)
+
+    def kl() -> Tensor:
+        return model.prior.kl(mean, log_variance, labels).sum().detach()
+
+    least = kl()
+    for parameter in (model.prior.mean, model.prior.log_variance):
+        for _ in range(20):
+            with torch.no_grad():
+                assert _moved(parameter, 0.1 * torch.randn_like(parameter), kl) > least
+
+
 @pytest.mark.parametrize("image", [(8, 8), (28, 28), (5, 7), (1, 3), (6, 1)])
 def test_images_of_any_shape(image: tuple[int, int]) -> None:
     slots = Slots((), (Value(0),) * math.prod(image))
