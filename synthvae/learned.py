@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Self, TypeVar
@@ -17,7 +18,7 @@ from torch import Tensor
 from synthvae import artifact, generation
 from synthvae.conform import conform
 from synthvae.descent import History, Progress, Record
-from synthvae.encoding import Codes, Order, TableEncoding
+from synthvae.encoding import Codes, Order, Pixels, TableEncoding
 from synthvae.errors import ArtifactError, ConfigurationError, RequestError, TableError
 from synthvae.generation import Request
 from synthvae.model import CVAE, ModelConfig, Rows
@@ -73,7 +74,7 @@ class LearnedTable:
         if table.num_rows < 2:
             raise TableError(f"a table must have at least 2 rows, however, it has {table.num_rows}: add rows")
         table = schema.check(table).select(table.column_names)  # rows come back in the table's own order
-        encoding = TableEncoding.learn(table, schema, target, min_class_rows, order)
+        encoding = TableEncoding.learn(table, schema, target, min_class_rows, order, pixels=_pixels(model))
         network = build(encoding, model, seed).to(device)
         codes = encoding.encode(table, np.random.default_rng(seed))
         history = train(network, codes, training, seed, progress)
@@ -132,19 +133,24 @@ class LearnedTable:
         labels: npt.NDArray[np.int64] | None = None,
         temperature: float = 1.0,
     ) -> pa.Table:
-        """Draw rows from p(x | z, y) for latents z (rows, L) of conditions `labels` (rows,), the first one if None."""
-        conditions = np.zeros(len(z), np.int64) if labels is None else labels
+        """Draw rows from p(x | z, y) for latents z (rows, L) of conditions `labels` (rows,).
+
+        Without labels, a decoder that is told y is told one drawn from p(y | z).
+        """
         slots = self.encoding.layout.slots
         digits = np.empty((len(z), len(slots.sizes)), np.int8)
         values = np.empty((len(z), len(slots.values)), np.float32)
         generator = torch.Generator(device=self.device).manual_seed(seed)
         latents = torch.from_numpy(z).to(self.device)
+        if labels is None:
+            drawn_labels = self.model.draw_labels(latents, self._log_shares.to(latents.dtype), generator)
+            labels = drawn_labels.cpu().numpy()
         with one_thread():
-            for label in np.unique(conditions).tolist():
-                for places in _chunks(np.flatnonzero(conditions == label), generation.CHUNK_ROWS):
+            for label in np.unique(labels).tolist():
+                for places in _chunks(np.flatnonzero(labels == label), generation.CHUNK_ROWS):
                     drawn = self.model.decode(latents[places], label, generator, temperature=temperature)
                     digits[places], values[places] = drawn.digits.cpu().numpy(), drawn.values.cpu().numpy()
-        return self.encoding.decode(Codes(digits, values, conditions), np.random.default_rng(seed))
+        return self.encoding.decode(Codes(digits, values, labels), np.random.default_rng(seed))
 
     def like(self, codes: Codes, n: int, temperature: float, seed: int) -> pa.Table:
         """Draw n rows like each of some rows: x from p(x | z, y), z from q(z | x*, y), both at a temperature.
@@ -169,6 +175,24 @@ class LearnedTable:
         batches = zip(self._batches(codes), numbers, strict=True)
         return _joined([model.posterior_draw(*batch, part) for batch, part in batches])
 
+    def reconstruct(self, codes: Codes) -> npt.NDArray[np.float64]:
+        """Return E[x | z] (rows, columns) at the mean z of q(z | x) of each row, in the order of the table.
+
+        Raises:
+            RequestError: The model is not one of pixels.
+        """
+        if not self.model.config.pixels:
+            raise RequestError("means are of pixels, however, likelihood='auto': fit with 'bernoulli' or 'gaussian'")
+        model, shares = self._double(), self._log_shares
+        means = [model.mean(model.posterior_mean(*batch), shares) for batch in self._batches(codes)]
+        return self.encoding.numbers(_joined(means))
+
+    @property
+    def _log_shares(self) -> Tensor:
+        """The log share (C,) of each condition in training."""
+        shares = np.maximum(self.encoding.frequencies, np.finfo(float).tiny)
+        return torch.from_numpy(np.log(shares)).to(self.device)
+
     def posterior_mean(self, codes: Codes) -> npt.NDArray[np.float64]:
         """Return the means (rows, L) of q(z | x, y)."""
         model = self._double()
@@ -181,9 +205,7 @@ class LearnedTable:
 
     def log_evidence(self, codes: Codes) -> npt.NDArray[np.float64]:
         """Return a lower bound (rows,) on log p(x) in nats, the condition marginalised."""
-        model, noise = self._double(), self._noise()
-        shares = np.maximum(self.encoding.frequencies, np.finfo(float).tiny)
-        log_shares = torch.from_numpy(np.log(shares)).to(self.device)
+        model, noise, log_shares = self._double(), self._noise(), self._log_shares
         return _joined([model.log_evidence(rows, log_shares, noise) for rows, _ in self._batches(codes)])
 
     def _double(self) -> CVAE:
@@ -286,10 +308,24 @@ def find_device(name: str) -> torch.device:
 
 
 def build(encoding: TableEncoding, config: ModelConfig, seed: int) -> CVAE:
-    """An untrained model with weights from `seed`; the global generator is left as it was."""
+    """An untrained model with weights from `seed`; the global generator is left as it was.
+
+    Raises:
+        ConfigurationError: The columns do not make an image of the shape asked for.
+    """
+    pixels = len(encoding.layout.slots.values)
+    if config.image_shape is not None and math.prod(config.image_shape) != pixels:
+        raise ConfigurationError(
+            f"`image_shape` must multiply to the number of columns, however, {config.image_shape} does not make "
+            f"{pixels}: state height and width of the image"
+        )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return CVAE(encoding.layout.slots, encoding.conditions, config)
+
+
+def _pixels(config: ModelConfig) -> Pixels | None:
+    return None if config.likelihood == "auto" else Pixels(config.likelihood, image=config.image_shape is not None)
 
 
 def _count(rows: Any) -> int:

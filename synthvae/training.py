@@ -29,6 +29,7 @@ EMA_DECAY = 0.998
 WARM_UP = 100
 CLIP_NORM = 5.0
 LOOK_ROWS = 2048  # held-out rows looked at together
+GREY_BETA = 1 / 8
 DRIFT_WEIGHT = 5.0  # of the aggregate's divergence from the prior, where z has little information
 
 
@@ -40,7 +41,8 @@ class TrainingConfig(BaseModel):
         batch_size: Rows of a step.
         learning_rate: Peak of the schedule: linear warm-up, then cosine to 2 %.
         weight_decay: AdamW's, on matrices only.
-        beta: Weight of the KL term, warmed up over the first tenth.
+        beta: Weight of the KL term, warmed up over the first tenth; None: 1, or 1/8 for grey pixels under a Bernoulli,
+            which takes a pixel for one draw, though a grey one says as much as many draws averaged.
         free_bits: Nats of information for each latent dimension, all together, that the KL term leaves free. Only
             information is: the aggregate of all codes is held to the prior, so that what is drawn from the prior
             is what the decoder knows.
@@ -55,7 +57,7 @@ class TrainingConfig(BaseModel):
     batch_size: int | None = Field(default=None, ge=1)
     learning_rate: float = Field(default=3e-3, gt=0, allow_inf_nan=False)
     weight_decay: float = Field(default=1e-2, ge=0, allow_inf_nan=False)
-    beta: float = Field(default=1.0, ge=0, allow_inf_nan=False)
+    beta: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     free_bits: float = Field(default=0.2, ge=0, allow_inf_nan=False)
     validation_fraction: float | None = Field(default=None, ge=0, lt=1)
     patience: int = Field(default=300, ge=1)
@@ -63,6 +65,10 @@ class TrainingConfig(BaseModel):
     def batch(self, rows: int) -> int:
         """Rows of a step for a table of `rows`."""
         return min(rows, self.batch_size or (64 if rows < SMALL else 512))
+
+    def kl_weight(self, *, grey: bool) -> float:
+        """The weight of the KL term."""
+        return (GREY_BETA if grey else 1.0) if self.beta is None else self.beta
 
     def held_share(self, rows: int) -> float:
         """The share of a table of `rows` that is held out."""
@@ -157,6 +163,7 @@ class _Run(Descent):
         model.decoder.start_from(_frequencies(model, self.rows, self.labels))
         # With much information in z, a batch shows little of the aggregate: then it weighs as in the ELBO.
         self.drift_weight = DRIFT_WEIGHT if model.config.decoder == "autoregressive" else 1.0
+        self.beta = config.kl_weight(grey=model.config.likelihood == "bernoulli" and _is_grey(codes))
         self.weights = class_weights(self.labels, model.conditions)
         parameters = list(model.parameters())
         super().__init__(model, parameters, _optimizer(model, config), steps=steps, decay=EMA_DECAY, seed=seed)
@@ -187,7 +194,7 @@ class _Run(Descent):
         terms = self.model.elbo(self.rows.take(rows), self.labels[rows], noise)
         reconstruction, kl = terms.reconstruction.mean(), terms.kl.sum(1).mean()
         drift = self.model.drift(terms, self.labels[rows]).mean()
-        weight = self.config.beta * min(1.0, step / max(0.1 * self.steps, 1))
+        weight = self.beta * min(1.0, step / max(0.1 * self.steps, 1))
         information = torch.relu(kl - drift - self.config.free_bits * latent_dim)
         loss = weight * (information + self.drift_weight * drift) - reconstruction
         loss.backward()
@@ -240,7 +247,7 @@ class _Run(Descent):
             rows, labels = self.held_rows.take(batch), self.held_labels[batch]
             noise = torch.randn(len(labels), self.model.config.latent_dim, generator=generator, device=labels.device)
             terms = self.model.elbo(rows, labels, noise)
-            bound = terms.reconstruction - self.config.beta * terms.kl.sum(1)
+            bound = terms.reconstruction - self.beta * terms.kl.sum(1)
             total += float((bound * self.weights[labels]).sum())
         return total / float(self.weights[self.held_labels].sum())
 
@@ -258,8 +265,13 @@ class _Run(Descent):
         labels = torch.cat([self.labels, self.held_labels])
         rows = Rows(*(torch.cat(parts) for parts in zip(self.rows, self.held_rows, strict=True)))
         frequencies = _frequencies(self.model, rows, labels)
+        self.model.match_prior(rows, labels)
         self.model.match_marginals(frequencies.logs.exp(), labels, self.generator)
         self.history.held_out_elbo = self._validation()
+
+
+def _is_grey(codes: Codes) -> bool:
+    return bool(((codes.values > 0) & (codes.values < 1)).any())
 
 
 def _frequencies(model: CVAE, rows: Rows, labels: Tensor) -> Frequencies:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Self
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 from torch import Tensor, nn
 
 from synthvae.model.decoders import AutoregressiveDecoder, FactorizedDecoder, Marginals
 from synthvae.model.digits import FINEST, Chances
 from synthvae.model.encoder import Encoder
+from synthvae.model.pixels import BernoulliDecoder, GaussianDecoder, PixelDecoder, PixelEncoder, PixelNetwork
 from synthvae.model.priors import Prior, log_aggregate
 from synthvae.model.rows import Rows
 from synthvae.slots import Slots
@@ -19,7 +20,9 @@ DecoderName = Literal["autoregressive", "factorized"]
 MATCHING_ROWS = 1 << 16  # rows drawn for all conditions together
 MATCHING_LEAST = 1 << 11
 MATCHING_DOUBT = 50  # rows of a condition whose frequencies are trusted by half
+MATCHED_ROWS = 2048  # looked at together
 PriorName = Literal["standard_normal", "class_normal"]
+LikelihoodName = Literal["auto", "bernoulli", "gaussian"]
 
 
 class ModelConfig(BaseModel):
@@ -33,6 +36,11 @@ class ModelConfig(BaseModel):
         hidden: Units of the hidden layer of each autoregressive head of a digit.
         value_hidden: The same of heads of continuous values, which say more.
         dropout: Probability with which a hidden unit is silenced in training.
+        likelihood: "auto": of digits, and of values as mixtures; "bernoulli" or "gaussian": of pixels, see
+            `synthvae.model.pixels`, which are independent given z, whatever `decoder` says. Their decoder is told the
+            condition even if the encoder is not.
+        variance: Of "gaussian": the variance of every number; None learns one for each column.
+        image_shape: Height and width of an image of pixels: convolutions. None: no image.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -44,6 +52,33 @@ class ModelConfig(BaseModel):
     hidden: int = Field(default=32, ge=0)
     value_hidden: int = Field(default=96, ge=0)
     dropout: float = Field(default=0.0, ge=0.0, lt=1.0)
+    likelihood: LikelihoodName = "auto"
+    variance: float | None = Field(default=None, gt=0.0, allow_inf_nan=False)
+    image_shape: tuple[PositiveInt, PositiveInt] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _independent(cls, given: Any) -> Any:
+        """Pixels have one decoder."""
+        pixels = isinstance(given, dict) and given.get("likelihood", "auto") != "auto"
+        return {**given, "decoder": "factorized"} if pixels else given
+
+    @model_validator(mode="after")
+    def _of_pixels(self) -> Self:
+        if self.variance is not None and self.likelihood != "gaussian":
+            raise ValueError(
+                f"`variance` is of likelihood='gaussian', however, likelihood={self.likelihood!r}: leave it None"
+            )
+        if self.image_shape is not None and not self.pixels:
+            raise ValueError(
+                f"`image_shape` needs pixels, however, likelihood={self.likelihood!r}: choose 'bernoulli' or 'gaussian'"
+            )
+        return self
+
+    @property
+    def pixels(self) -> bool:
+        """Whether all that is modelled are pixels."""
+        return self.likelihood != "auto"
 
 
 class Elbo(NamedTuple):
@@ -81,24 +116,13 @@ class CVAE(nn.Module):
         self.config = config
         by_prior = config.prior == "class_normal"
         told = 1 if by_prior else conditions
-        self.conditions, self.told = conditions, told
+        self.conditions, self.told = conditions, conditions if config.pixels else told
         self.prior = Prior(conditions, config.latent_dim, learned=by_prior)
-        self.encoder = Encoder(slots, told, config.latent_dim, config.width, config.dropout)
-        self.decoder: AutoregressiveDecoder | FactorizedDecoder
-        if config.decoder == "autoregressive":
-            self.decoder = AutoregressiveDecoder(
-                slots,
-                told,
-                config.latent_dim,
-                config.width,
-                (config.hidden, config.value_hidden),
-                config.dropout,
-            )
-        else:
-            self.decoder = FactorizedDecoder(slots, told, config.latent_dim, config.width, config.dropout)
+        self.encoder = _encoder(slots, told, config)
+        self.decoder = _decoder(slots, self.told, config)
 
     def seen(self, labels: Tensor) -> Tensor:
-        """Return the labels (B,) as encoder and decoder are told them: zeros if only the prior is."""
+        """Return the labels (B,) as the decoder is told them: zeros if only the prior is."""
         return labels if self.told > 1 else torch.zeros_like(labels)
 
     def elbo(self, rows: Rows, labels: Tensor, noise: Tensor) -> Elbo:
@@ -136,8 +160,8 @@ class CVAE(nn.Module):
     def log_evidence(self, rows: Rows, log_frequencies: Tensor, noise: Tensor) -> Tensor:
         """Return a bound (B,) on log p(x) in nats, y marginalised with `log_frequencies` (C,).
 
-        Only for a model whose encoder and decoder are not told y:
-        log p(x) >= E_q[log p(x | z) + log sum_y p(y) p(z | y) - log q(z | x)].
+        Only for a model whose encoder is not told y:
+        log p(x) >= E_q[log sum_y p(y) p(z | y) p(x | z, y) - log q(z | x)].
         """
         nothing = torch.zeros(len(rows.digits), dtype=torch.long, device=rows.digits.device)
         mean, log_variance = self.encoder(rows, nothing)
@@ -145,9 +169,55 @@ class CVAE(nn.Module):
         for row in noise:
             z = mean + row * (0.5 * log_variance).exp()
             entropy = 0.5 * (log_variance + row.square() + torch.log(torch.tensor(2 * torch.pi))).sum(1)
-            prior = torch.stack([self.prior.log_prob(z, nothing + c) + f for c, f in enumerate(log_frequencies)])
-            bounds.append(self.decoder.log_prob(rows, z, nothing).sum(0) + prior.logsumexp(0) + entropy)
+            joint = self.log_joint(z, log_frequencies) + self._log_given(rows, z)
+            bounds.append(joint.logsumexp(0) + entropy)
         return torch.stack(bounds).mean(0)
+
+    def log_joint(self, z: Tensor, log_frequencies: Tensor) -> Tensor:
+        """Return log p(y) p(z | y) (C, B) of latents (B, L), in nats, with `log_frequencies` (C,) of y."""
+        nothing = torch.zeros(len(z), dtype=torch.long, device=z.device)
+        return torch.stack([self.prior.log_prob(z, nothing + c) + f for c, f in enumerate(log_frequencies)])
+
+    def _log_given(self, rows: Rows, z: Tensor) -> Tensor:
+        """Return log p(x | z, y) (C, B) for each y that the decoder may be told; (1, B) if it is told none."""
+        nothing = torch.zeros(len(z), dtype=torch.long, device=z.device)
+        return torch.stack([self.decoder.log_prob(rows, z, nothing + c).sum(0) for c in range(self.told)])
+
+    @torch.no_grad()
+    def draw_labels(self, z: Tensor, log_frequencies: Tensor, generator: torch.Generator) -> Tensor:
+        """Draw labels (B,) from p(y | z), z (B, L), for a decoder that is told y; zeros for one that is not."""
+        if self.told == 1:
+            return torch.zeros(len(z), dtype=torch.long, device=z.device)
+        shares = self.log_joint(z, log_frequencies).softmax(0).T
+        return torch.multinomial(shares, 1, generator=generator)[:, 0]
+
+    @torch.no_grad()
+    def mean(self, z: Tensor, log_frequencies: Tensor) -> Tensor:
+        """Return E[x | z] (B, V) of pixels, y marginalised by p(y | z)."""
+        assert isinstance(self.decoder, PixelDecoder)
+        shares = self.log_joint(z, log_frequencies).softmax(0)
+        nothing = torch.zeros(len(z), dtype=torch.long, device=z.device)
+        means = [share[:, None] * self.decoder.mean(z, nothing + c) for c, share in enumerate(shares)]
+        return torch.stack(means).sum(0)
+
+    @torch.no_grad()
+    def match_prior(self, rows: Rows, labels: Tensor) -> None:
+        """Move the prior of each condition of pixels to the mean and variance of its rows (B) under q(z | x).
+
+        These minimise the KL of given posteriors; steps of the optimiser, which cannot exceed its learning rate, come
+        late where KL weighs little.
+        """
+        if not self.config.pixels or self.config.prior != "class_normal":
+            return
+        batches = zip(rows.digits.split(MATCHED_ROWS), rows.values.split(MATCHED_ROWS), strict=True)
+        told = self.seen(labels).split(MATCHED_ROWS)
+        found = [self.encoder(Rows(*batch), part) for batch, part in zip(batches, told, strict=True)]
+        mean, log_variance = (torch.cat(parts) for parts in zip(*found, strict=True))
+        for label in labels.unique().tolist():
+            here = mean[labels == label]
+            spread = log_variance[labels == label].exp() + (here - here.mean(0)).square()
+            self.prior.mean[label] = here.mean(0)
+            self.prior.log_variance[label] = spread.mean(0).log()
 
     @torch.no_grad()
     def match_marginals(self, frequencies: Tensor, labels: Tensor, generator: torch.Generator) -> None:
@@ -195,3 +265,24 @@ class CVAE(nn.Module):
         """Turn `normal` numbers (B, L) into draws (B, L) of q(z | x, y); zeros give its mean."""
         mean, log_variance = self.encoder(rows, self.seen(labels))
         return torch.as_tensor(mean + normal * (0.5 * log_variance).exp())
+
+
+def _encoder(slots: Slots, told: int, config: ModelConfig) -> Encoder | PixelEncoder:
+    if config.pixels:
+        return PixelEncoder(slots, told, _network(config))
+    return Encoder(slots, told, config.latent_dim, config.width, config.dropout)
+
+
+def _decoder(slots: Slots, told: int, config: ModelConfig) -> AutoregressiveDecoder | FactorizedDecoder | PixelDecoder:
+    if config.likelihood == "bernoulli":
+        return BernoulliDecoder(slots, told, _network(config))
+    if config.likelihood == "gaussian":
+        return GaussianDecoder(slots, told, _network(config), config.variance)
+    if config.decoder == "factorized":
+        return FactorizedDecoder(slots, told, config.latent_dim, config.width, config.dropout)
+    hidden = (config.hidden, config.value_hidden)
+    return AutoregressiveDecoder(slots, told, config.latent_dim, config.width, hidden, config.dropout)
+
+
+def _network(config: ModelConfig) -> PixelNetwork:
+    return PixelNetwork(config.latent_dim, config.width, config.dropout, config.image_shape)
