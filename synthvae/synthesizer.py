@@ -507,7 +507,7 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         try:
             schema = learned.schema if page["schema_given"] else None
             budget = None if learned.ledger is None else learned.ledger.budget
-            parameters = {name: _unlisted(value) for name, value in page["parameters"].items()}
+            parameters = {name: _unlisted(value) for name, value in {**page["parameters"]}.items()}
             self = cls(**{**parameters, "schema": schema, "privacy": budget, "device": device})
             names_seen = page["names_seen"]
         except (KeyError, TypeError) as error:
