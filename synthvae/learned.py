@@ -21,7 +21,7 @@ from synthvae.descent import History, Progress, Record
 from synthvae.encoding import Codes, Order, Pixels, TableEncoding
 from synthvae.errors import ArtifactError, ConfigurationError, RequestError, TableError
 from synthvae.generation import Request
-from synthvae.model import CVAE, ModelConfig, Rows
+from synthvae.model import CVAE, ModelConfig, Rows, bound_by_slot
 from synthvae.privacy import Descending, Ledger, Plan
 from synthvae.schema import Schema, explain
 from synthvae.threads import one_thread
@@ -208,15 +208,29 @@ class LearnedTable:
         model, noise, log_shares = self._double(), self._noise(), self._log_shares
         return _joined([model.log_evidence(rows, log_shares, noise) for rows, _ in self._batches(codes)])
 
+    def by_column(self, codes: Codes, draws: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Return the importance-weighted bound (rows,) on log p(x | y) in nats, and the part (rows, columns) of each.
+
+        Columns are those of `encoding.columns`, in that order; what the bound has beside them is the part of z.
+        """
+        model, noise, layout = self._double(), self._noise(draws), self.encoding.layout
+        owners = torch.tensor(layout.owners, dtype=torch.long, device=self.device)
+        bounds, parts = [], []
+        for rows, labels in self._batches(codes):
+            bound, slots = bound_by_slot(model, rows, labels, noise)
+            bounds.append(bound)
+            parts.append(slots.new_zeros(len(layout.names), len(bound)).index_add_(0, owners, slots).T)
+        return _joined(bounds), _joined(parts)
+
     def _double(self) -> CVAE:
         """The model in double precision, in which a row's numbers do not hang on the rows beside it."""
         return copy.deepcopy(self.model).double()
 
-    def _noise(self) -> Tensor:
+    def _noise(self, draws: int = BOUND_DRAWS) -> Tensor:
         """Standard normal draws (S, L), the same for every row and call, in pairs of opposite sign."""
         generator = torch.Generator().manual_seed(0)
-        half = torch.randn(BOUND_DRAWS // 2, self.model.config.latent_dim, generator=generator)
-        return torch.cat([half, -half]).to(self.device, torch.float64)
+        half = torch.randn((draws + 1) // 2, self.model.config.latent_dim, generator=generator)
+        return torch.cat([half, -half])[:draws].to(self.device, torch.float64)
 
     def _batches(self, codes: Codes) -> Iterator[tuple[Rows, Tensor]]:
         rows = Rows(torch.from_numpy(codes.digits).to(self.device), torch.from_numpy(codes.values).to(self.device))

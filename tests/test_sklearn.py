@@ -23,14 +23,19 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from synthvae import PrivacyBudget, Synthesizer
 from synthvae.errors import ConfigurationError, PrivacyError, RequestError, TableError
-from synthvae.estimators import VAETransformer
+from synthvae.estimators import VAEOutlierDetector, VAETransformer
 
 TINY: dict[str, Any] = {"max_steps": 2, "width": 4, "latent_dim": 2, "random_state": 0}
 REORDERED = "columns of a table are matched by name, so another order is no error"
 
 
 @parametrize_with_checks(
-    [Synthesizer(**TINY), VAETransformer(**TINY), VAETransformer(**TINY, likelihood="gaussian")],
+    [
+        Synthesizer(**TINY),
+        VAETransformer(**TINY),
+        VAETransformer(**TINY, likelihood="gaussian"),
+        VAEOutlierDetector(**TINY),
+    ],
     expected_failed_checks=lambda _: {"check_dataframe_column_names_consistency": REORDERED},
 )
 def test_scikit_learn_checks(estimator: Any, check: Any) -> None:

@@ -91,6 +91,12 @@ class Layout:
         stops = np.cumsum([0, *(len(sizes) for sizes in self.digits)]).tolist()
         return {name: slice(stops[i], stops[i + 1]) for i, name in enumerate(self.names)}
 
+    @cached_property
+    def owners(self) -> tuple[int, ...]:
+        """The column, as its place among `names`, of each digit, then of each value."""
+        digits = [i for i, sizes in enumerate(self.digits) for _ in sizes]
+        return (*digits, *(i for i, valued in enumerate(self.valued) if valued))
+
     @property
     def width(self) -> int:
         """The number of digits."""

@@ -6,6 +6,7 @@ L latent dimensions, W width of the decoder, H hidden units.
 
 from synthvae.model.cvae import CVAE, ModelConfig
 from synthvae.model.decoders import Frequencies
+from synthvae.model.parts import bound_by_slot
 from synthvae.model.rows import Rows
 
-__all__ = ["CVAE", "Frequencies", "ModelConfig", "Rows"]
+__all__ = ["CVAE", "Frequencies", "ModelConfig", "Rows", "bound_by_slot"]
