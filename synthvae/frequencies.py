@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from synthvae.slots import Slots
 
 MAX_REPEATS = 8.0
+BORROWED = 5.0  # rows
+LEAST_VARIANCE = 1e-2
 
 
 def class_weights(labels: Tensor, conditions: int) -> Tensor:
@@ -39,6 +41,19 @@ def smoothed(counts: Tensor) -> Tensor:
     overall = counts.sum(0) + 0.5
     inside = counts + 2.0 * overall / overall.sum()
     return (inside / inside.sum(1, keepdim=True)).clamp_min(1e-8).log()
+
+
+def class_moments(values: Tensor, labels: Tensor, conditions: int) -> tuple[Tensor, Tensor]:
+    """Return means and standard deviations (V, C) of normal scores `values` (B, V) within conditions.
+
+    A class borrows `BORROWED` rows from the standard normal, which scores have over all classes.
+    """
+    member = nn.functional.one_hot(labels, conditions).to(values.dtype).T  # (C, B)
+    known, numbers = values.isfinite().to(values.dtype), values.nan_to_num(nan=0.0)
+    counts = member @ known + BORROWED  # (C, V)
+    mean = member @ numbers / counts
+    square = (member @ numbers.square() + BORROWED) / counts
+    return mean.T, (square - mean.square()).clamp_min(LEAST_VARIANCE).sqrt().T
 
 
 def ratio(counts: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Self, TypeVar, get_args
@@ -17,11 +18,11 @@ from torch import Tensor
 from synthvae import artifact, generation
 from synthvae.conform import conform
 from synthvae.descent import Progress
-from synthvae.encoding import Codes, Order, TableEncoding
+from synthvae.encoding import Codes, Order, Pixels, TableEncoding
 from synthvae.errors import ArtifactError, ConfigurationError, RequestError, TableError
 from synthvae.generation import Request
 from synthvae.history import History, Record
-from synthvae.model import CVAE, ModelConfig, ProposalName, Rows
+from synthvae.model import CVAE, ModelConfig, ProposalName, Rows, bound_by_slot
 from synthvae.privacy import Descending, Ledger, Plan
 from synthvae.schema import Schema, explain
 from synthvae.threads import one_thread
@@ -74,7 +75,7 @@ class LearnedTable:
         if table.num_rows < 2:
             raise TableError(f"a table must have at least 2 rows, however, it has {table.num_rows}: add rows")
         table = schema.check(table).select(table.column_names)  # rows come back in the table's own order
-        encoding = TableEncoding.learn(table, schema, target, min_class_rows, order)
+        encoding = TableEncoding.learn(table, schema, target, min_class_rows, order, pixels=_pixels(model))
         network = build(encoding, model, seed).to(device)
         codes = encoding.encode(table, np.random.default_rng(seed))
         history = train(network, codes, training, seed, progress)
@@ -126,15 +127,72 @@ class LearnedTable:
         with one_thread():
             return pa.concat_tables([self.draw(request, part) for part in range(request.parts)])
 
-    def decode(self, z: npt.NDArray[np.float32], seed: int) -> pa.Table:
-        """Draw rows from p(x | z) for latents z (rows, L) of a model whose decoder is told no condition."""
+    def decode(
+        self,
+        z: npt.NDArray[np.float32],
+        seed: int,
+        labels: npt.NDArray[np.int64] | None = None,
+        temperature: float = 1.0,
+    ) -> pa.Table:
+        """Draw rows from p(x | z, y) for latents z (rows, L) of conditions `labels` (rows,).
+
+        Without labels, a decoder that is told y is told one drawn from p(y | z).
+        """
+        slots = self.encoding.layout.slots
+        digits = np.empty((len(z), len(slots.sizes)), np.int8)
+        values = np.empty((len(z), len(slots.values)), np.float32)
         generator = torch.Generator(device=self.device).manual_seed(seed)
+        latents = torch.from_numpy(z).to(self.device)
+        if labels is None:
+            drawn_labels = self.model.draw_labels(latents, self._log_shares.to(latents.dtype), generator)
+            labels = drawn_labels.cpu().numpy()
         with one_thread():
-            parts = torch.from_numpy(z).to(self.device).split(generation.CHUNK_ROWS)
-            rows = [self.model.decode(part, 0, generator) for part in parts]
-        digits, values = (torch.cat(arrays).cpu().numpy() for arrays in zip(*rows, strict=True))
-        codes = Codes(digits.astype(np.int8), values, np.zeros(len(z), np.int64))
-        return self.encoding.decode(codes, np.random.default_rng(seed))
+            for label in np.unique(labels).tolist():
+                for places in _chunks(np.flatnonzero(labels == label), generation.CHUNK_ROWS):
+                    drawn = self.model.decode(latents[places], label, generator, temperature=temperature)
+                    digits[places], values[places] = drawn.digits.cpu().numpy(), drawn.values.cpu().numpy()
+        return self.encoding.decode(Codes(digits, values, labels), np.random.default_rng(seed))
+
+    def like(self, codes: Codes, n: int, temperature: float, seed: int) -> pa.Table:
+        """Draw n rows like each of some rows: x from p(x | z, y), z from q(z | x*, y), both at a temperature.
+
+        Those like the first row come first. At temperature 0 they are the likeliest values at the posterior mean.
+
+        Raises:
+            RequestError: n or the temperature is negative.
+        """
+        if not 0 <= temperature < np.inf:
+            raise RequestError(f"a temperature must be a finite number from 0, however, it is {temperature!r}")
+        again = np.repeat(np.arange(len(codes)), _count(n))
+        normal = np.random.default_rng(seed).normal(size=(len(again), self.model.config.latent_dim))
+        many = Codes(codes.digits[again], codes.values[again], codes.labels[again])
+        return self.decode(
+            self._posterior(many, temperature * normal).astype(np.float32), seed, many.labels, temperature
+        )
+
+    def _posterior(self, codes: Codes, normal: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Draws (rows, L) of q(z | x, y) by standard normal numbers (rows, L)."""
+        model, numbers = self._double(), torch.from_numpy(normal).to(self.device).split(BATCH_ROWS)
+        batches = zip(self._batches(codes), numbers, strict=True)
+        return _joined([model.posterior_draw(*batch, part) for batch, part in batches])
+
+    def reconstruct(self, codes: Codes) -> npt.NDArray[np.float64]:
+        """Return E[x | z] (rows, columns) at the mean z of q(z | x) of each row, in the order of the table.
+
+        Raises:
+            RequestError: The model is not one of pixels.
+        """
+        if not self.model.config.pixels:
+            raise RequestError("means are of pixels, however, likelihood='auto': fit with 'bernoulli' or 'gaussian'")
+        model, shares = self._double(), self._log_shares
+        means = [model.mean(model.posterior_mean(*batch), shares) for batch in self._batches(codes)]
+        return self.encoding.numbers(_joined(means))
+
+    @property
+    def _log_shares(self) -> Tensor:
+        """The log share (C,) of each condition in training."""
+        shares = np.maximum(self.encoding.frequencies, np.finfo(float).tiny)
+        return torch.from_numpy(np.log(shares)).to(self.device)
 
     def posterior_mean(self, codes: Codes) -> npt.NDArray[np.float64]:
         """Return the means (rows, L) of q(z | x, y)."""
@@ -167,13 +225,14 @@ class LearnedTable:
         """Return a lower bound (rows,) on log p(x) in nats, the condition marginalised; else as `log_likelihood`."""
         self._refuse_bound(k, proposal)
         model, batches = self._double(), self._batches(codes)
-        shares = torch.from_numpy(np.maximum(self.encoding.frequencies, np.finfo(float).tiny)).to(self.device)
+        log_shares = self._log_shares
+        shares = log_shares.exp()
         if proposal == "prior":
             noise, uniform = self._prior_noise(k)
             drawn = torch.searchsorted(shares.cumsum(0), uniform * shares.sum()).clamp_max(len(shares) - 1)
             return _joined([model.naive_estimate(r, drawn[:, None].expand(-1, len(y)), noise, k) for r, y in batches])
         draws = self._noise() if k == 1 else self._independent(k, self.model.config.latent_dim)
-        return _joined([model.log_evidence(rows, shares.log(), draws, k) for rows, _ in batches])
+        return _joined([model.log_evidence(rows, log_shares, draws, k) for rows, _ in batches])
 
     def _refuse_bound(self, k: int, proposal: str) -> None:
         if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or k < 1:
@@ -186,15 +245,29 @@ class LearnedTable:
                 '"normal", or take the naive estimate, proposal="prior"'
             )
 
+    def by_column(self, codes: Codes, draws: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Return the importance-weighted bound (rows,) on log p(x | y) in nats, and the part (rows, columns) of each.
+
+        Columns are those of `encoding.columns`, in that order; what the bound has beside them is the part of z.
+        """
+        model, noise, layout = self._double(), self._noise(draws), self.encoding.layout
+        owners = torch.tensor(layout.owners, dtype=torch.long, device=self.device)
+        bounds, parts = [], []
+        for rows, labels in self._batches(codes):
+            bound, slots = bound_by_slot(model, rows, labels, noise)
+            bounds.append(bound)
+            parts.append(slots.new_zeros(len(layout.names), len(bound)).index_add_(0, owners, slots).T)
+        return _joined(bounds), _joined(parts)
+
     def _double(self) -> CVAE:
         """The model in double precision, in which a row's numbers do not hang on the rows beside it."""
         return copy.deepcopy(self.model).double()
 
-    def _noise(self) -> Tensor:
+    def _noise(self, draws: int = BOUND_DRAWS) -> Tensor:
         """Standard normal draws (S, L), the same for every row and call, in pairs of opposite sign."""
         generator = torch.Generator().manual_seed(0)
-        half = torch.randn(BOUND_DRAWS // 2, self.model.config.latent_dim, generator=generator)
-        return torch.cat([half, -half]).to(self.device, torch.float64)
+        half = torch.randn((draws + 1) // 2, self.model.config.latent_dim, generator=generator)
+        return torch.cat([half, -half])[:draws].to(self.device, torch.float64)
 
     def _independent(self, k: int, length: int) -> Tensor:
         """Standard normal draws (S, length), the same for every row and call, S the least multiple of k from 16."""
@@ -211,7 +284,7 @@ class LearnedTable:
     def _batches(self, codes: Codes) -> Iterator[tuple[Rows, Tensor]]:
         rows = Rows(torch.from_numpy(codes.digits).to(self.device), torch.from_numpy(codes.values).to(self.device))
         labels = torch.from_numpy(codes.labels).to(self.device)
-        for start in range(0, len(codes), BATCH_ROWS):
+        for start in range(0, max(len(codes), 1), BATCH_ROWS):
             batch = slice(start, start + BATCH_ROWS)
             yield rows.take(batch)._replace(values=rows.values[batch].double()), labels[batch]
 
@@ -298,16 +371,34 @@ def find_device(name: str) -> torch.device:
 
 
 def build(encoding: TableEncoding, config: ModelConfig, seed: int) -> CVAE:
-    """An untrained model with weights from `seed`; the global generator is left as it was."""
+    """An untrained model with weights from `seed`; the global generator is left as it was.
+
+    Raises:
+        ConfigurationError: The columns do not make an image of the shape asked for.
+    """
+    pixels = len(encoding.layout.slots.values)
+    if config.image_shape is not None and math.prod(config.image_shape) != pixels:
+        raise ConfigurationError(
+            f"`image_shape` must multiply to the number of columns, however, {config.image_shape} does not make "
+            f"{pixels}: state height and width of the image"
+        )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return CVAE(encoding.layout.slots, encoding.conditions, config)
+
+
+def _pixels(config: ModelConfig) -> Pixels | None:
+    return None if config.likelihood == "auto" else Pixels(config.likelihood, image=config.image_shape is not None)
 
 
 def _count(rows: Any) -> int:
     if isinstance(rows, bool) or not isinstance(rows, (int, np.integer)) or rows < 0:
         raise RequestError(f"a number of rows must be a whole number from 0, however, it is {rows!r}")
     return int(rows)
+
+
+def _chunks(places: npt.NDArray[np.int64], size: int) -> Iterator[npt.NDArray[np.int64]]:
+    return (places[start : start + size] for start in range(0, len(places), size))
 
 
 def _joined(batches: list[Tensor]) -> npt.NDArray[np.float64]:

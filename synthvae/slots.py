@@ -14,11 +14,13 @@ class Value(NamedTuple):
         after: How many digits come before it.
         switch: The digit that says whether there is a value; None: there always is.
         level: The level of that digit at which there is one.
+        scale: How much of the column's unit the value 1 is, where its density is one of the column's numbers.
     """
 
     after: int
     switch: int | None = None
     level: int = 0
+    scale: float = 1.0
 
 
 @dataclass(frozen=True)

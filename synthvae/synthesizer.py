@@ -35,6 +35,7 @@ from synthvae.history import History
 from synthvae.learned import LearnedTable, configure, find_device
 from synthvae.model import CVAE, ModelConfig
 from synthvae.privacy import Descending, Ledger, Plan, PrivacyBudget
+from synthvae.reconstruction import Reconstruction, reconstruct
 from synthvae.schema import Schema
 from synthvae.seeds import Seed, as_seed
 from synthvae.threads import one_thread
@@ -43,7 +44,7 @@ from synthvae.training import SMALL, TrainingConfig
 BOUGHT = "private"  # in a schema's place: one is bought
 LATENT_TRAINING = ("max_steps", "beta", "free_bits", "validation_fraction", "warm_up", "corruption")
 TRAINING = (*LATENT_TRAINING, "batch_size", "learning_rate")
-MODEL = ("decoder", "prior", "latent_dim", "width", "components", "posterior")
+MODEL = ("decoder", "prior", "latent_dim", "width", "components", "posterior", "likelihood", "variance", "image_shape")
 
 
 class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -69,8 +70,14 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         order: In which order columns are modelled: by "information" (each after one that says much of it), as in the
             "table", "auto" (by information if most columns are continuous), or a sequence of all their names, without
             a target of classes.
+        likelihood: Of the columns: "auto" (classes, and mixtures of normals, as their kinds ask for), "bernoulli"
+            (numbers in [0, 1]: black and white pixels are drawn as such, of grey ones the mean) or "gaussian" (numbers
+            around a mean). The last two are for pixels and the like: all columns but a target of classes are numbers
+            without gaps, independent given z and the class, whatever `decoder` says.
+        variance: Of a "gaussian" number; a fixed one means least squares. None: one for each column, learned.
+        image_shape: Height and width of the image that the columns of these make, row by row: convolutions. None: none.
         latent_dim: Dimensions of z.
-        beta: Weight of the KL term.
+        beta: Weight of the KL term; None: 1, or 1/8 for grey pixels under a Bernoulli.
         free_bits: Nats of information for each latent dimension, all together, that the KL term leaves free, so that z
             stays informative.
         warm_up: Share of the steps over which the weight of the KL term rises from 0.
@@ -116,8 +123,11 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         components: int = 16,
         posterior: str = "normal",
         order: str | Sequence[str] = "auto",
+        likelihood: str = "auto",
+        variance: float | None = None,
+        image_shape: tuple[int, int] | None = None,
         latent_dim: int = 8,
-        beta: float = 1.0,
+        beta: float | None = None,
         free_bits: float = 0.2,
         warm_up: float = 0.1,
         corruption: float = 0.0,
@@ -141,6 +151,9 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         self.components = components
         self.posterior = posterior
         self.order = order
+        self.likelihood = likelihood
+        self.variance = variance
+        self.image_shape = image_shape
         self.latent_dim = latent_dim
         self.beta = beta
         self.free_bits = free_bits
@@ -197,6 +210,11 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
 
     def _fit_privately(self, table: pa.Table, schema: Schema | None, budget: PrivacyBudget) -> Self:
         """Learn a table under a budget; nothing that is said or drawn on the way depends on its rows."""
+        if self.likelihood != "auto":
+            raise PrivacyError(
+                f"a private fit learns bins, not pixels, however, likelihood={self.likelihood!r}: choose 'auto', or no "
+                "`privacy`"
+            )
         plan = self._plan()
         facts = {"plan": plan.model_dump(mode="json"), "target": self.target, "order": self.order}
         seed = None if self.random_state is None else as_seed(self.random_state)
@@ -436,11 +454,40 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         codes = self._encode(table)
         return self.learned_.posterior_mean(codes)
 
+    def sample_like(self, table: Any, n: int = 1, temperature: float = 1.0, random_state: Seed = None) -> pd.DataFrame:
+        """Return n rows like each row of a table: those like the first one come first, each of its row's class.
+
+        Args:
+            table: The rows, with their target if there is one.
+            n: How many like each.
+            temperature: How far from it: 1 draws z from the posterior and x given z as is likely, 0 takes the posterior
+                mean and the likeliest values; between and beyond, z has so many times its standard deviation.
+            random_state: Seed of the draws; None uses the estimator's own.
+
+        Raises:
+            RequestError: n or the temperature is negative.
+        """
+        codes = self._encode(table)
+        return tables.to_pandas(self.learned_.like(codes, n, temperature, self._own_seed(random_state)))
+
+    def reconstruct(self, table: Any, draws: int = 64, random_state: Seed = None) -> Reconstruction:
+        """Return what the model makes of rows that it sees: mean, standard deviation or probabilities of every cell.
+
+        Args:
+            table: The rows, with their target if there is one.
+            draws: How many draws of each row they are estimated from.
+            random_state: Seed of the draws; None uses the estimator's own.
+
+        Raises:
+            RequestError: There are fewer than 2 draws.
+        """
+        return reconstruct(self.learned_, self._encode(table), draws, self._own_seed(random_state))
+
     def log_likelihood(self, table: Any, *, k: int = 1, proposal: str = "posterior") -> npt.NDArray[np.float64]:
         """Return a lower bound (rows,) on log p(x | y) in nats, x as the model sees it.
 
-        Categories count by their probability, continuous numbers by the density of their normal scores. Draws of z are
-        the same for every row and call.
+        Categories count by their probability, continuous numbers by the density of their normal scores, pixels by that
+        of the numbers themselves. Draws of z are the same for every row and call.
 
         Args:
             table: The rows.
@@ -508,7 +555,8 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         try:
             schema = learned.schema if page["schema_given"] else None
             budget = None if learned.ledger is None else learned.ledger.budget
-            self = cls(**{**page["parameters"], "schema": schema, "privacy": budget, "device": device})
+            parameters = {name: _unlisted(value) for name, value in {**page["parameters"]}.items()}
+            self = cls(**{**parameters, "schema": schema, "privacy": budget, "device": device})
             names_seen = page["names_seen"]
         except (KeyError, TypeError) as error:
             raise ArtifactError(f"{path} does not describe a model ({error}): restore it or fit again") from error
@@ -523,9 +571,10 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
-        tags.input_tags.string = True
-        tags.input_tags.categorical = True
+        mixed = self.likelihood == "auto"
+        tags.input_tags.allow_nan = mixed
+        tags.input_tags.string = True  # of numbers, too
+        tags.input_tags.categorical = mixed
         return tags
 
 
@@ -534,7 +583,14 @@ def _plain(value: Any) -> Any:
     plain = value.item() if isinstance(value, np.generic) else value
     if isinstance(plain, torch.device):
         return str(plain)
+    if isinstance(plain, tuple):
+        return [_plain(part) for part in plain]
     return plain if plain is None or isinstance(plain, (bool, int, float, str)) else None
+
+
+def _unlisted(value: Any) -> Any:
+    """A parameter as JSON had it: a tuple was a list there."""
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _aside(budget: PrivacyBudget, schema: Schema | None) -> str | None:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from synthvae.descent import Descent, Progress, copy, load
 from synthvae.encoding.table import Codes
 from synthvae.errors import ConfigurationError
-from synthvae.frequencies import class_weights, log_frequencies, log_ratios
+from synthvae.frequencies import class_moments, class_weights, log_frequencies, log_ratios
 from synthvae.history import History, Record
 from synthvae.model import CVAE, Frequencies, Rows, activity, corrupted
 from synthvae.optimizer import adamw, schedule
@@ -31,6 +31,7 @@ EMA_DECAY = 0.998
 CLIP_NORM = 5.0
 LOOK_ROWS = 2048  # held-out rows looked at together
 MOST_CODES = 20_000  # of an autoencoder, to which a density is fitted
+GREY_BETA = 1 / 8
 DRIFT_WEIGHT = 5.0  # of the aggregate's divergence from the prior, where z has little information
 
 
@@ -42,7 +43,8 @@ class TrainingConfig(BaseModel):
         batch_size: Rows of a step.
         learning_rate: Peak of the schedule: linear warm-up, then cosine to 2 %.
         weight_decay: AdamW's, on matrices only.
-        beta: Weight of the KL term.
+        beta: Weight of the KL term; None: 1, or 1/8 for grey pixels under a Bernoulli,
+            which takes a pixel for one draw, though a grey one says as much as many draws averaged.
         free_bits: Nats of information for each latent dimension, all together, that the KL term leaves free. Only
             information is: the aggregate of all codes is held to the prior, so that what is drawn from the prior
             is what the decoder knows.
@@ -60,7 +62,7 @@ class TrainingConfig(BaseModel):
     batch_size: int | None = Field(default=None, ge=1)
     learning_rate: float = Field(default=3e-3, gt=0, allow_inf_nan=False)
     weight_decay: float = Field(default=1e-2, ge=0, allow_inf_nan=False)
-    beta: float = Field(default=1.0, ge=0, allow_inf_nan=False)
+    beta: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     free_bits: float = Field(default=0.2, ge=0, allow_inf_nan=False)
     warm_up: float = Field(default=0.1, ge=0, le=1)
     corruption: float = Field(default=0.0, ge=0, lt=1)
@@ -70,6 +72,10 @@ class TrainingConfig(BaseModel):
     def batch(self, rows: int) -> int:
         """Rows of a step for a table of `rows`."""
         return min(rows, self.batch_size or (64 if rows < SMALL else 512))
+
+    def kl_weight(self, *, grey: bool) -> float:
+        """The weight of the KL term."""
+        return (GREY_BETA if grey else 1.0) if self.beta is None else self.beta
 
     def held_share(self, rows: int) -> float:
         """The share of a table of `rows` that is held out."""
@@ -162,10 +168,11 @@ class _Run(Descent):
         self.batch, steps = config.batch(len(self.labels)), config.steps(len(self.labels))
         looks = SMALL_LOOK_EVERY if len(labels) < SMALL else LOOK_EVERY
         self.look_every = max(min(steps // 20, looks), 1)
-        model.decoder.start_from(_frequencies(model, self.rows.digits, self.labels))
+        model.decoder.start_from(_frequencies(model, self.rows, self.labels))
         model.start_prior(self.rows, self.generator)
         # With much information in z, a batch shows little of the aggregate: then it weighs as in the ELBO.
         self.drift_weight = DRIFT_WEIGHT if model.config.decoder == "autoregressive" else 1.0
+        self.beta = config.kl_weight(grey=model.config.likelihood == "bernoulli" and _is_grey(codes))
         self.weights = class_weights(self.labels, model.conditions)
         parameters = list(model.parameters())
         super().__init__(
@@ -203,7 +210,7 @@ class _Run(Descent):
         terms = self.model.elbo(self.rows.take(rows), self.labels[rows], noise, self._shown(rows))
         reconstruction, kl = terms.reconstruction.mean(), terms.kl.sum(1).mean()
         drift = self.model.drift(terms, self.labels[rows]).mean()
-        weight = self.config.beta * min(1.0, step / max(self.config.warm_up * self.steps, 1))
+        weight = self.beta * min(1.0, step / max(self.config.warm_up * self.steps, 1))
         information = torch.relu(kl - drift - self.config.free_bits * latent_dim)
         loss = weight * (information + self.drift_weight * drift) - reconstruction
         loss.backward()
@@ -262,7 +269,7 @@ class _Run(Descent):
             rows, labels = self.held_rows.take(batch), self.held_labels[batch]
             noise = torch.randn(len(labels), self.model.config.latent_dim, generator=generator, device=labels.device)
             terms = self.model.elbo(rows, labels, noise)
-            bound = terms.reconstruction - self.config.beta * terms.kl.sum(1)
+            bound = terms.reconstruction - self.beta * terms.kl.sum(1)
             total += float((bound * self.weights[labels]).sum())
         return total / float(self.weights[self.held_labels].sum())
 
@@ -283,7 +290,8 @@ class _Run(Descent):
             pick = torch.randperm(len(labels), generator=self.generator, device=labels.device)[:MOST_CODES]
             codes = self.model.posterior_mean(rows.take(pick), labels[pick])
             self.model.fit_prior(codes, labels[pick], self.generator)
-        frequencies = _frequencies(self.model, rows.digits, labels)
+        frequencies = _frequencies(self.model, rows, labels)
+        self.model.match_prior(rows, labels)
         self.model.match_marginals(frequencies.logs.exp(), labels, self.generator)
         self.history.held_out_elbo = None if self.model.is_point else self._validation()
 
@@ -295,9 +303,14 @@ class _Run(Descent):
         self.history.active_units = found.units
 
 
-def _frequencies(model: CVAE, digits: Tensor, labels: Tensor) -> Frequencies:
-    slots = model.decoder.slots
-    return Frequencies(log_frequencies(digits, model.seen(labels), model.told, slots.sizes), log_ratios(digits, slots))
+def _is_grey(codes: Codes) -> bool:
+    return bool(((codes.values > 0) & (codes.values < 1)).any())
+
+
+def _frequencies(model: CVAE, rows: Rows, labels: Tensor) -> Frequencies:
+    slots, seen = model.decoder.slots, model.seen(labels)
+    logs = log_frequencies(rows.digits, seen, model.told, slots.sizes)
+    return Frequencies(logs, log_ratios(rows.digits, slots), class_moments(rows.values, seen, model.told))
 
 
 def held_out(labels: np.ndarray, fraction: float, rng: np.random.Generator) -> Tensor:

@@ -202,6 +202,20 @@ def test_a_plan_reads_no_row(home: Path, private: Path) -> None:
     assert not (home / "planned").exists()
 
 
+def test_a_schema_is_bought_where_none_is_declared(home: Path) -> None:
+    words = ["fit", home / "wine.csv", "--target", "kind", "--schema", "private", "--delta", 1e-5,
+             "--config", home / "quick.yaml"]  # fmt: skip
+    plan = synthvae(*words, "--epsilon", 2, "--plan", 50_000, "-o", home / "planned")
+    assert plan.exit_code == 0, plan.stderr
+    assert "what columns hold x 14" in plan.stdout
+    done = synthvae(*words, "--epsilon", 40, "-o", home / "bought", "--json")
+    assert done.exit_code == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told["privacy"]["epsilon"] <= 40
+    assert synthvae("generate", home / "bought", "--rows-per-class", 3, "-o", home / "bought-rows").exit_code == 0
+    assert len(pd.read_parquet(home / "bought-rows")) == 9
+
+
 def test_an_audit_of_a_private_model_refutes_nothing(home: Path, private: Path) -> None:
     done = synthvae("audit", private, "--canaries", 200)
     assert done.exit_code == 0, done.output

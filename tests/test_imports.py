@@ -70,6 +70,7 @@ MAY_IMPORT = {
         "threads",
         "training",
     },
+    "reconstruction": {"encoding", "errors", "learned", "tables"},
     "private": {
         "columns",
         "conform",
@@ -106,6 +107,7 @@ MAY_IMPORT = {
         "privacy",
         "private",
         "progress",
+        "reconstruction",
         "schema",
         "tables",
         "training",

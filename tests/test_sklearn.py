@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import joblib
@@ -13,23 +14,28 @@ import pytest
 import torch
 from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
-from sklearn.datasets import load_breast_cancer, load_diabetes, load_wine
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_wine
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from synthvae import Synthesizer
-from synthvae.errors import RequestError, TableError
-from synthvae.estimators import VAETransformer
+from synthvae import PrivacyBudget, Synthesizer
+from synthvae.errors import ConfigurationError, PrivacyError, RequestError, TableError
+from synthvae.estimators import VAEOutlierDetector, VAETransformer
 
 TINY: dict[str, Any] = {"max_steps": 2, "width": 4, "latent_dim": 2, "random_state": 0}
 REORDERED = "columns of a table are matched by name, so another order is no error"
 
 
 @parametrize_with_checks(
-    [Synthesizer(**TINY), VAETransformer(**TINY)],
+    [
+        Synthesizer(**TINY),
+        VAETransformer(**TINY),
+        VAETransformer(**TINY, likelihood="gaussian"),
+        VAEOutlierDetector(**TINY),
+    ],
     expected_failed_checks=lambda _: {"check_dataframe_column_names_consistency": REORDERED},
 )
 def test_scikit_learn_checks(estimator: Any, check: Any) -> None:
@@ -171,3 +177,81 @@ def test_threads_are_set_back_however_many_sample_at_once(fitted: VAETransformer
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda _: fitted.sample(500), range(12)))
         assert set(pool.map(lambda _: torch.get_num_threads(), range(8))) == {2}
+
+
+PIXELS: dict[str, Any] = {**TINY, "likelihood": "bernoulli"}
+
+
+@pytest.fixture(scope="module")
+def digits() -> tuple[np.ndarray, np.ndarray]:
+    X, y = load_digits(n_class=3, return_X_y=True)
+    return X[:300].reshape(-1, 8, 8) / 16, y[:300]
+
+
+@pytest.fixture(scope="module")
+def drawing(digits: tuple[np.ndarray, np.ndarray]) -> VAETransformer:
+    return VAETransformer(8, likelihood="bernoulli", max_steps=150, random_state=0).fit(
+        digits[0].reshape(-1, 64), digits[1]
+    )
+
+
+def test_digits_of_a_class_are_nearest_to_it(drawing: VAETransformer, digits: tuple[np.ndarray, np.ndarray]) -> None:
+    X, y = digits
+    judge = LogisticRegression(max_iter=1000).fit(X.reshape(-1, 64), y)
+    for label in range(3):
+        made = drawing.sample(50, y=label, random_state=1)
+        assert (judge.predict(made) == label).mean() > 0.9
+
+
+def test_reconstructions_are_near_and_no_draws(drawing: VAETransformer, digits: tuple[np.ndarray, np.ndarray]) -> None:
+    X = digits[0].reshape(-1, 64)
+    means = drawing.reconstruct(X)
+    assert np.square(means - X).mean() < 0.4 * X.var(0).mean()
+    assert np.array_equal(means, drawing.reconstruct(X))
+    assert np.allclose(drawing.inverse_transform(drawing.transform(X)), means, atol=0.5)
+    with pytest.raises(RequestError, match="means are of pixels, however, likelihood='auto'"):
+        VAETransformer(**TINY).fit(X[:20]).reconstruct(X[:20])
+
+
+@pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian"])
+def test_images_keep_their_shape(likelihood: str, digits: tuple[np.ndarray, np.ndarray]) -> None:
+    X, y = digits
+    vae = VAETransformer(**{**PIXELS, "likelihood": likelihood, "image_shape": (8, 8)}).fit(X, y)
+    assert vae.transform(X).shape == (len(X), 2)
+    assert np.array_equal(vae.transform(X), vae.transform(X.reshape(-1, 64)))
+    for images in (vae.sample(5, y=1), vae.inverse_transform(np.zeros((5, 2))), vae.reconstruct(X[:5])):
+        assert images.shape == (5, 8, 8)
+        assert images.dtype == X.dtype
+    assert np.isfinite(vae.score(X))
+    with pytest.raises(TableError, match=r"shape \(8, 8\) of `image_shape`, however, they have \(4, 16\)"):
+        vae.transform(X.reshape(-1, 4, 16))
+
+
+def test_tables_of_pixels_have_names(digits: tuple[np.ndarray, np.ndarray]) -> None:
+    frame = pd.DataFrame(digits[0].reshape(-1, 64) > 0.5).add_prefix("p")
+    vae = VAETransformer(**PIXELS).fit(frame)
+    assert vae.sample(3).dtypes.equals(frame.dtypes)
+    assert list(vae.reconstruct(frame[:4]).columns) == list(frame.columns)
+
+
+def test_pixels_are_saved_and_loaded(tmp_path: Path, digits: tuple[np.ndarray, np.ndarray]) -> None:
+    frame = pd.DataFrame(digits[0].reshape(-1, 64)).add_prefix("p").assign(digit=digits[1])
+    shape = {"likelihood": "gaussian", "variance": 0.05, "image_shape": (8, 8)}
+    fitted = Synthesizer(target="digit", max_steps=2, width=8, random_state=0, **shape).fit(frame)  # type: ignore[arg-type]
+    fitted.save(tmp_path / "model")
+    again = Synthesizer.load(tmp_path / "model")
+    assert {name: again.get_params()[name] for name in shape} == shape
+    assert again.sample({1: 3, 2: 2}, random_state=1).equals(fitted.sample({1: 3, 2: 2}, random_state=1))
+    assert np.array_equal(again.log_likelihood(frame), fitted.log_likelihood(frame))
+
+
+def test_pixels_that_cannot_be(digits: tuple[np.ndarray, np.ndarray]) -> None:
+    X, y = digits[0].reshape(-1, 64), digits[1]
+    with pytest.raises(ConfigurationError, match=r"`image_shape` must multiply .* \(8, 9\) does not make 64"):
+        VAETransformer(**PIXELS, image_shape=(8, 9)).fit(X, y)
+    with pytest.raises(TableError, match=r"column 'x1': .* \[0, 1\], however, there is 2"):
+        VAETransformer(**PIXELS).fit(X * 16, y)
+    with pytest.raises(TableError, match=r"column 'b': .* must be a number, however, there is 'u'"):
+        VAETransformer(**PIXELS).fit(pd.DataFrame({"a": [0.5, 1.0], "b": ["u", "v"]}))
+    with pytest.raises(PrivacyError, match="a private fit learns bins, not pixels"):
+        Synthesizer(likelihood="gaussian", privacy=PrivacyBudget(epsilon=1.0, delta=1e-5), schema="private").fit(X)

@@ -6,6 +6,7 @@ continuous value behind them where numbers are too many to be told apart. The mo
 """
 
 from synthvae.encoding.layout import Layout
+from synthvae.encoding.plain import Pixels
 from synthvae.encoding.table import Codes, Order, TableEncoding
 
-__all__ = ["Codes", "Layout", "Order", "TableEncoding"]
+__all__ = ["Codes", "Layout", "Order", "Pixels", "TableEncoding"]

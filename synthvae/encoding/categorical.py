@@ -73,13 +73,8 @@ class CategoricalEncoding(BaseModel):
         Raises:
             TableError: A category was not seen in training.
         """
-        dense = _dense(values)
+        dense, known = self._found(name, values)
         states = np.full(len(dense), self.levels - 1 if self.missing or not self.values else -1, np.int64)
-        if not self.values:
-            known = pa.chunked_array([pa.nulls(len(dense), pa.int32())])
-        else:
-            dense = _like(dense, pa.array(self.values).type)
-            known = pc.index_in(dense, value_set=self._as(dense.type, name))
         present = known.is_valid().to_numpy()
         unseen = dense.is_valid().to_numpy() & ~present
         if self.other is not None:
@@ -93,6 +88,21 @@ class CategoricalEncoding(BaseModel):
             )
         states[present] = known.drop_null().to_numpy()
         return states
+
+    def unseen(self, name: str, values: pa.ChunkedArray) -> npt.NDArray[np.bool_]:
+        """Return which values (rows,) are categories that `encode` refuses."""
+        if self.other is not None:
+            return np.zeros(len(values), bool)
+        dense, known = self._found(name, values)
+        return np.asarray(dense.is_valid().to_numpy() & ~known.is_valid().to_numpy())
+
+    def _found(self, name: str, values: pa.ChunkedArray) -> tuple[pa.ChunkedArray, pa.ChunkedArray]:
+        """The values, and the numbers of those that are known categories."""
+        dense = _dense(values)
+        if not self.values:
+            return dense, pa.chunked_array([pa.nulls(len(dense), pa.int32())])
+        dense = _like(dense, pa.array(self.values).type)
+        return dense, pc.index_in(dense, value_set=self._as(dense.type, name))
 
     def _as(self, kind: pa.DataType, name: str) -> pa.Array:
         try:

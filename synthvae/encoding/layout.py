@@ -43,12 +43,14 @@ class Layout:
         levels: The number of states of each column.
         singles: How many of these, the last ones, are not numbered with the others: missing, marks, "has a value".
         valued: Whether a continuous value stands behind the digits; it does where the state is the first of `singles`.
+        scales: How much of each column's unit the value 1 is; () if values have no unit.
     """
 
     names: tuple[str, ...]
     levels: tuple[int, ...]
     singles: tuple[int, ...]
     valued: tuple[bool, ...]
+    scales: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         sizes = {len(self.names), len(self.levels), len(self.singles), len(self.valued), len(set(self.names))}
@@ -57,7 +59,11 @@ class Layout:
 
     @classmethod
     def of(
-        cls, levels: Mapping[str, int], singles: Mapping[str, int] | None = None, valued: Collection[str] = ()
+        cls,
+        levels: Mapping[str, int],
+        singles: Mapping[str, int] | None = None,
+        valued: Collection[str] = (),
+        scales: Mapping[str, float] | None = None,
     ) -> Self:
         """The layout of columns with so many levels each."""
         known = singles or {}
@@ -66,6 +72,7 @@ class Layout:
             tuple(levels.values()),
             tuple(known.get(name, 0) for name in levels),
             tuple(name in valued for name in levels),
+            tuple(scales.get(name, 1.0) for name in levels) if scales else (),
         )
 
     @cached_property
@@ -83,6 +90,12 @@ class Layout:
         """Where each column's digits stand; the spans partition the width."""
         stops = np.cumsum([0, *(len(sizes) for sizes in self.digits)]).tolist()
         return {name: slice(stops[i], stops[i + 1]) for i, name in enumerate(self.names)}
+
+    @cached_property
+    def owners(self) -> tuple[int, ...]:
+        """The column, as its place among `names`, of each digit, then of each value."""
+        digits = [i for i, sizes in enumerate(self.digits) for _ in sizes]
+        return (*digits, *(i for i, valued in enumerate(self.valued) if valued))
 
     @property
     def width(self) -> int:
@@ -102,9 +115,10 @@ class Layout:
         return tuple(name for name, valued in zip(self.names, self.valued, strict=True) if valued)
 
     def _value(self, name: str) -> Value:
-        span, singles = self.spans[name], self.singles[self.names.index(name)]
+        place = self.names.index(name)
+        span, singles = self.spans[name], self.singles[place]
         if span.start == span.stop:
-            return Value(span.stop)
+            return Value(span.stop, scale=self.scales[place] if self.scales else 1.0)
         return Value(span.stop, span.start, self.sizes[span.start] - singles)
 
     def split(self, states: list[npt.NDArray[np.int64]]) -> npt.NDArray[np.int8]:

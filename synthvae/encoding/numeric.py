@@ -13,9 +13,10 @@ from typing import Literal, Self
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict
 
-from synthvae.columns import split_marks
+from synthvae.columns import is_text, split_marks
 from synthvae.declared import decimals_of
 from synthvae.encoding.atoms import FEW_ATOMS, find_atoms
 from synthvae.encoding.curve import Numbers, QuantileCurve
@@ -117,6 +118,23 @@ class NumericEncoding(BaseModel):
         for offset, mark in enumerate(self.marks):
             states[is_mark(values, mark)] = self._numbers + offset
         return states
+
+    def unseen(self, values: pa.ChunkedArray) -> npt.NDArray[np.bool_]:
+        """Return which values (rows,) are text that `encode` refuses, or numbers beside atoms that are none of them."""
+        others = split_marks(values, self.marks)[1] if is_text(values.type) else []
+        if others:
+            refused = pc.is_in(values, value_set=pa.array(others, values.type))
+            values = pc.if_else(refused, pa.scalar(None, values.type), values)
+        numbers = self.numbers_of(values)
+        new = ~np.isnan(numbers) & ~self._is_atom(numbers) & (not self.valued)
+        return np.asarray(new | refused.to_numpy() if others else new)
+
+    def _is_atom(self, numbers: Floats) -> npt.NDArray[np.bool_]:
+        """Which numbers (rows,) are atoms, up to how they are rounded."""
+        if not self.atoms:
+            return np.zeros(len(numbers), bool)
+        nearest = self._sorted[np.searchsorted(_midpoints(self._sorted), numbers)]
+        return np.isclose(numbers, nearest, rtol=1e-9, atol=0.0)
 
     def numbers_of(self, values: pa.ChunkedArray) -> Floats:
         """Return the numbers (rows,) of a column; NaN where a value is missing or a mark."""

@@ -22,13 +22,15 @@ from synthvae.encoding.layout import Layout
 from synthvae.encoding.links import find_links
 from synthvae.encoding.numeric import NumericEncoding
 from synthvae.encoding.order import ROWS_LOOKED_AT, chain
+from synthvae.encoding.plain import Pixels, PlainEncoding, learn_plain
 from synthvae.encoding.target import MAX_NUMBER_CLASSES, TargetEncoding
 from synthvae.encoding.temporal import TemporalEncoding
 from synthvae.errors import ConfigurationError, TableError, listing
 from synthvae.schema import NUMERIC, TEMPORAL, Column, Schema
 
 ColumnEncoding = Annotated[
-    CategoricalEncoding | NumericEncoding | BinnedEncoding | TemporalEncoding | IdEncoding, Field(discriminator="kind")
+    CategoricalEncoding | NumericEncoding | BinnedEncoding | TemporalEncoding | IdEncoding | PlainEncoding,
+    Field(discriminator="kind"),
 ]
 
 Order = str | Sequence[str]
@@ -80,6 +82,8 @@ class TableEncoding(BaseModel):
         target: str | None,
         min_class_rows: int = 2,
         order: Order = "auto",
+        *,
+        pixels: Pixels | None = None,
     ) -> Self:
         """Find the encodings of a table that obeys `schema`.
 
@@ -89,13 +93,15 @@ class TableEncoding(BaseModel):
             target: The column to condition on.
             min_class_rows: Rows that each of its classes must have.
             order: In which order columns are modelled: by "information", as in the "table", named: all of them, or
-                "auto": by information if most columns are continuous.
+                "auto": by information if most columns are continuous. Pixels stay as in the table.
+            pixels: Says that all columns are pixels; None: each is what its kind says.
         """
         condition = None
         if target is not None:
             condition = TargetEncoding.learn(schema[target], table.column(target), min_class_rows)
         learned = [c for c in schema.columns if not (condition and condition.classes and c.name == target)]
-        columns = {column.name: _learn(column, table.column(column.name)) for column in learned}
+        columns = _learned(learned, table, pixels)
+        order = order if pixels is None else "table"
         names = sorted(_ordered(columns, table, order), key=lambda name: name != target)  # a continuous one comes first
         return cls(
             names=tuple(table.column_names),
@@ -145,12 +151,16 @@ class TableEncoding(BaseModel):
         """The digits of the table."""
         levels = {name: encoding.levels for name, encoding in self.columns.items()}
         singles = {name: encoding.singles for name, encoding in self.columns.items()}
-        return Layout.of(levels, singles, self._valued)
+        scales = {
+            name: encoding.scale for name, encoding in self.columns.items() if isinstance(encoding, PlainEncoding)
+        }
+        return Layout.of(levels, singles, self._valued, scales)
 
     @cached_property
-    def _valued(self) -> dict[str, NumericEncoding | TemporalEncoding]:
+    def _valued(self) -> dict[str, NumericEncoding | TemporalEncoding | PlainEncoding]:
         """The encodings with continuous values."""
-        numeric = {n: e for n, e in self.columns.items() if isinstance(e, NumericEncoding | TemporalEncoding)}
+        kinds = NumericEncoding | TemporalEncoding | PlainEncoding
+        numeric = {n: e for n, e in self.columns.items() if isinstance(e, kinds)}
         return {name: encoding for name, encoding in numeric.items() if encoding.valued}
 
     @property
@@ -216,15 +226,17 @@ class TableEncoding(BaseModel):
                 arrays.append(self._decode_target(codes.labels, kind))
             elif isinstance(encoding, NumericEncoding):
                 arrays.append(encoding.written(numbers[name], states[name], kind))
-            elif isinstance(encoding, BinnedEncoding):
-                arrays.append(encoding.decode(states[name], kind, rng))
-            elif isinstance(encoding, TemporalEncoding):
-                arrays.append(encoding.decode(states[name], kind, rng, scores.get(name)))
             elif isinstance(encoding, IdEncoding):
                 arrays.append(encoding.decode(states[name], kind, rng, first_row))
             else:
-                arrays.append(encoding.decode(states[name], kind))
+                arrays.append(_decoded(encoding, states[name], scores.get(name), kind, rng))
         return pa.Table.from_arrays(arrays, schema=_nullable(schema, arrays))
+
+    def numbers(self, values: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+        """Return the numbers (rows, values) of pixels, in the order of the table, neither rounded nor cut off."""
+        places = {name: v for v, name in enumerate(self.layout.valued_names)}
+        plain = {name: e for name, e in self.columns.items() if isinstance(e, PlainEncoding)}
+        return np.stack([plain[n].numbers(values[:, places[n]]) for n in self.names if n in plain], 1)
 
     def _decode_target(self, labels: npt.NDArray[np.int64], kind: pa.DataType) -> pa.Array:
         assert self.target is not None
@@ -263,6 +275,13 @@ def _learn(column: Column, values: pa.ChunkedArray) -> ColumnEncoding:
     if column.kind == "id":
         return IdEncoding.learn(column, values)
     return CategoricalEncoding.learn(column, values)
+
+
+def _learned(columns: Sequence[Column], table: pa.Table, pixels: Pixels | None) -> dict[str, ColumnEncoding]:
+    if pixels is None:
+        return {column.name: _learn(column, table.column(column.name)) for column in columns}
+    values = {column.name: (column, table.column(column.name)) for column in columns}
+    return dict(learn_plain(values, pixels))
 
 
 def _ordered(columns: Mapping[str, ColumnEncoding], table: pa.Table, order: Order) -> list[str]:
@@ -312,6 +331,23 @@ def _link(columns: dict[str, ColumnEncoding], table: pa.Table) -> dict[str, Colu
                 found[name] = encoding.model_copy(update={"links": find_links(numbers, free, before)})
             before[name] = numbers
     return found
+
+
+def _decoded(
+    encoding: CategoricalEncoding | BinnedEncoding | TemporalEncoding | PlainEncoding,
+    states: npt.NDArray[np.int64],
+    scores: npt.NDArray[np.float32] | None,
+    kind: pa.DataType,
+    rng: np.random.Generator,
+) -> pa.Array:
+    if isinstance(encoding, BinnedEncoding):
+        return encoding.decode(states, kind, rng)
+    if isinstance(encoding, TemporalEncoding):
+        return encoding.decode(states, kind, rng, scores)
+    if isinstance(encoding, PlainEncoding):
+        assert scores is not None
+        return encoding.decode(scores, kind, rng)
+    return encoding.decode(states, kind)
 
 
 def _nullable(schema: pa.Schema, arrays: Sequence[pa.Array]) -> pa.Schema:

@@ -85,6 +85,10 @@ class TemporalEncoding(BaseModel):
         """The number of states, at least 1."""
         return self.steps.levels
 
+    def numbers_of(self, values: pa.ChunkedArray) -> npt.NDArray[np.float64]:
+        """Return the numbers of steps (rows,) from the first moment; NaN where a value is missing."""
+        return np.asarray(self._count(_ticks(self.column, values)).to_numpy().astype(np.float64))
+
     def encode(self, name: str, values: pa.ChunkedArray) -> npt.NDArray[np.int64]:
         """Return the states (rows,); -1 where a value is missing that never was in training."""
         return self.steps.encode(name, self._count(_ticks(self.column, values)))

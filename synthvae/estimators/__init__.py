@@ -1,5 +1,6 @@
 """The model behind scikit-learn's faces."""
 
+from synthvae.estimators.outlier import VAEOutlierDetector
 from synthvae.estimators.transformer import VAETransformer
 
-__all__ = ["VAETransformer"]
+__all__ = ["VAEOutlierDetector", "VAETransformer"]

@@ -20,6 +20,7 @@ from synthvae.seeds import Seed, as_seed
 from synthvae.synthesizer import Synthesizer
 
 CONDITION = "y"
+IMAGES = 3  # dimensions of an array of images
 MAX_NUMBER_CLASSES = 20  # a number with more values is continuous
 QUANTILES = 10  # classes made of a continuous y
 
@@ -41,7 +42,13 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         components: Of a mixture.
         posterior: "normal", or "point": an autoencoder, without KL; `sample` draws codes from a mixture of normals that
             is fitted to them after training.
-        beta: Weight of the KL term.
+        likelihood: Of the columns: "auto" (classes, and mixtures of normals, as their kinds ask for), "bernoulli"
+            (numbers in [0, 1]: black and white pixels are drawn as such, of grey ones the mean) or "gaussian" (numbers
+            around a mean). The last two are for pixels and the like: all columns are numbers without gaps, independent
+            given z and the class, whatever `decoder` says; the decoder is told the class, the encoder is not.
+        variance: Of a "gaussian" number; a fixed one means least squares. None: one for each column, learned.
+        image_shape: Height and width (h, w) of images: convolutions; X may be (rows, h, w), too. None: no images.
+        beta: Weight of the KL term; None: 1, or 1/8 for grey pixels under a Bernoulli.
         free_bits: Nats of information for each latent dimension, all together, that the KL term leaves free.
         warm_up: Share of the steps over which the weight of the KL term rises from 0.
         corruption: Share of the cells that the encoder is not shown in training, others in each step, while whole rows
@@ -76,7 +83,10 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         prior: str = "auto",
         components: int = 16,
         posterior: str = "normal",
-        beta: float = 1.0,
+        likelihood: str = "auto",
+        variance: float | None = None,
+        image_shape: tuple[int, int] | None = None,
+        beta: float | None = None,
         free_bits: float = 0.2,
         warm_up: float = 0.1,
         corruption: float = 0.0,
@@ -95,6 +105,9 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         self.prior = prior
         self.components = components
         self.posterior = posterior
+        self.likelihood = likelihood
+        self.variance = variance
+        self.image_shape = image_shape
         self.beta = beta
         self.free_bits = free_bits
         self.warm_up = warm_up
@@ -115,7 +128,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         Raises:
             ValueError: X or y cannot be learned; the message names the column.
         """
-        table = read_features(self, X, reset=True)
+        table = read_features(self, self._flat(X), reset=True)
         target, prior = None, self._prior(y)
         if y is not None:
             labels = _classes(y)
@@ -125,7 +138,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             table = table.append_column(target, tables.read(pd.DataFrame({target: labels})).column(0))
         self.synthesizer_ = Synthesizer(**{**self.get_params(deep=False), "target": target, "prior": prior})
         self.synthesizer_._fit(table, features=True)  # noqa: SLF001 (one class in two rooms)
-        self._array_in = is_array(X)
+        self._array_in, self._images_in = is_array(X), getattr(X, "ndim", 2) == IMAGES
         return self
 
     def _prior(self, y: Any) -> str:
@@ -148,10 +161,23 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
 
     def _codes(self, X: Any) -> Codes:
         check_is_fitted(self)
-        return self.synthesizer_.encoding_.encode(read_features(self, X, reset=False))
+        return self.synthesizer_.encoding_.encode(read_features(self, self._flat(X), reset=False))
+
+    def _flat(self, X: Any) -> Any:
+        """Images (rows, h, w) as rows (rows, h w)."""
+        if self.image_shape is None or getattr(X, "ndim", 2) != IMAGES:
+            return X
+        if tuple(X.shape[1:]) != tuple(self.image_shape):
+            raise TableError(
+                f"images must have the shape {tuple(self.image_shape)} of `image_shape`, however, they have "
+                f"{tuple(X.shape[1:])}: turn or scale them"
+            )
+        return np.asarray(X).reshape(len(X), -1)
 
     def inverse_transform(self, X: Any, random_state: Seed = None) -> Any:
         """Return rows drawn from p(x | z) for latents X (rows, latent_dim), an array or DataFrame like that of `fit`.
+
+        Grey pixels of likelihood="bernoulli" are their means.
 
         Args:
             X: The latents.
@@ -167,10 +193,29 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         table = self.synthesizer_.learned_.decode(z, as_seed(self._own(random_state)))
         return self._like_input(tables.to_pandas(table))
 
+    def reconstruct(self, X: Any) -> Any:
+        """Return E[x | z] at the latent means of X, in its shape: the least squared error that z allows, no draw.
+
+        Args:
+            X: Rows like those of `fit`, of likelihood="bernoulli" or "gaussian".
+
+        Raises:
+            RequestError: The likelihood is another.
+            TableError: X cannot be read, see `transform`.
+        """
+        means = self.synthesizer_.learned_.reconstruct(self._codes(X))
+        if self._array_in:
+            return self._shaped(means)
+        return pd.DataFrame(means, columns=list(self.feature_names_in_))
+
     def _like_input(self, frame: pd.DataFrame) -> Any:
         target = self.synthesizer_.target
         frame = frame if target is None else frame.drop(columns=target)
-        return frame.to_numpy() if self._array_in else frame
+        return self._shaped(frame.to_numpy()) if self._array_in else frame
+
+    def _shaped(self, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Rows (rows, h w) as images (rows, h, w), if `fit` saw such."""
+        return array.reshape(len(array), *self.image_shape) if self._images_in and self.image_shape else array
 
     def _own(self, random_state: Seed) -> Seed:
         return self.random_state if random_state is None else random_state
@@ -192,7 +237,8 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
     def score_samples(self, X: Any, *, k: int = 1, proposal: str = "posterior") -> npt.NDArray[np.float64]:
         """Return a lower bound (rows,) on log p(x) in nats, the class marginalised.
 
-        Categories count by their probability, continuous numbers by the density of their normal scores.
+        Categories count by their probability, continuous numbers by the density of their normal scores, pixels by that
+        of the numbers themselves.
 
         Args:
             X: The rows.
@@ -219,9 +265,10 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
-        tags.input_tags.string = True
-        tags.input_tags.categorical = True
+        mixed = self.likelihood == "auto"
+        tags.input_tags.allow_nan = mixed
+        tags.input_tags.string = True  # of numbers, too
+        tags.input_tags.categorical = mixed
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 

@@ -3,70 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Literal, NamedTuple, Self
+from typing import NamedTuple
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 
 from synthvae.model.bounds import importance_bound
+from synthvae.model.config import ModelConfig
 from synthvae.model.decoders import AutoregressiveDecoder, FactorizedDecoder, Marginals
 from synthvae.model.digits import FINEST, Chances
 from synthvae.model.encoder import Encoder
 from synthvae.model.mixtures import log_normal
+from synthvae.model.pixels import BernoulliDecoder, GaussianDecoder, PixelDecoder, PixelEncoder, PixelNetwork
 from synthvae.model.priors import GaussianMixture, NormalPrior, Prior, VampPrior, log_aggregate
 from synthvae.model.rows import Rows
 from synthvae.slots import Slots
 
-DecoderName = Literal["autoregressive", "factorized"]
 MATCHING_ROWS = 1 << 16  # rows drawn for all conditions together
 MATCHING_LEAST = 1 << 11
 MATCHING_DOUBT = 50  # rows of a condition whose frequencies are trusted by half
-PriorName = Literal["standard_normal", "class_normal", "mixture", "vamp"]
-PosteriorName = Literal["normal", "point"]
-ProposalName = Literal["posterior", "prior"]
-
-
-class ModelConfig(BaseModel):
-    """The shape of a model.
-
-    Args:
-        decoder: "autoregressive" or "factorized".
-        prior: "standard_normal"; "class_normal": a normal for each condition, of which encoder and decoder are not
-            told; "mixture": of normals, which each condition weighs in its own way; "vamp": the same of posteriors of
-            pseudo-inputs.
-        latent_dim: Dimensions of z.
-        width: Units of encoder and decoder.
-        hidden: Units of the hidden layer of each autoregressive head of a digit.
-        value_hidden: The same of heads of continuous values, which say more.
-        dropout: Probability with which a hidden unit is silenced in training.
-        components: Of the prior, where it is a mixture.
-        posterior: "normal", or "point": an autoencoder, whose code is the posterior's mean, without a prior to hold it;
-            a mixture of normals is fitted to the codes afterwards, to draw from.
-        told: Whether encoder and decoder are told the condition; with "class_normal" they never are.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    decoder: DecoderName = "autoregressive"
-    prior: PriorName = "standard_normal"
-    latent_dim: int = Field(default=8, ge=1)
-    width: int = Field(default=128, ge=1)
-    hidden: int = Field(default=32, ge=0)
-    value_hidden: int = Field(default=96, ge=0)
-    dropout: float = Field(default=0.0, ge=0.0, lt=1.0)
-    components: int = Field(default=16, ge=1)
-    posterior: PosteriorName = "normal"
-    told: bool = True
-
-    @model_validator(mode="after")
-    def _a_point_has_no_prior_to_learn(self) -> Self:
-        if self.posterior == "point" and self.prior in ("class_normal", "vamp"):
-            raise ValueError(
-                f'`prior` must be "standard_normal" or "mixture" where posterior="point", however, it is '
-                f"{self.prior!r}: the codes of an autoencoder are fitted by a mixture afterwards"
-            )
-        return self
+MATCHED_ROWS = 2048  # looked at together
 
 
 class Elbo(NamedTuple):
@@ -103,35 +59,23 @@ class CVAE(nn.Module):
         super().__init__()
         self.config = config
         told = conditions if config.told and config.prior != "class_normal" else 1
-        self.conditions, self.told = conditions, told
-        self.prior = self._prior()
-        self.encoder = Encoder(slots, told, config.latent_dim, config.width, config.dropout)
-        self.decoder: AutoregressiveDecoder | FactorizedDecoder
-        if config.decoder == "autoregressive":
-            self.decoder = AutoregressiveDecoder(
-                slots,
-                told,
-                config.latent_dim,
-                config.width,
-                (config.hidden, config.value_hidden),
-                config.dropout,
-            )
-        else:
-            self.decoder = FactorizedDecoder(slots, told, config.latent_dim, config.width, config.dropout)
+        self.conditions, self.told = conditions, conditions if config.pixels else told
+        self.prior = self._prior(told=told > 1)
+        self.encoder = _encoder(slots, told, config)
+        self.decoder = _decoder(slots, self.told, config)
 
-    def _prior(self) -> Prior:
+    def _prior(self, *, told: bool) -> Prior:
         config = self.config
         if config.prior == "mixture" or config.posterior == "point":
             return GaussianMixture(self.conditions, config.components, config.latent_dim)
         if config.prior == "vamp":
-            told = self.told > 1
             return VampPrior(self.conditions, config.components, config.width, self._of_pseudo_inputs, told=told)
         return NormalPrior(self.conditions, config.latent_dim, learned=config.prior == "class_normal")
 
     def _of_pseudo_inputs(self, totals: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """The posteriors of sums (B, W) of vectors, by an encoder that is built after the prior."""
-        mean, log_variance = self.encoder.of_total(totals, labels)
-        return mean, log_variance
+        assert isinstance(self.encoder, Encoder)
+        return self.encoder.of_total(totals, labels)
 
     @property
     def is_point(self) -> bool:
@@ -140,7 +84,7 @@ class CVAE(nn.Module):
 
     def start_prior(self, rows: Rows, generator: torch.Generator) -> None:
         """Let the components of a prior that has pseudo-inputs start at some of the `rows`."""
-        if isinstance(self.prior, VampPrior):
+        if isinstance(self.prior, VampPrior) and isinstance(self.encoder, Encoder):
             count, device = self.config.components, generator.device
             pick = torch.randint(len(rows.digits), (count,), generator=generator, device=device)
             self.prior.start_from(self.encoder.embedding.total(rows.take(pick)))
@@ -151,7 +95,7 @@ class CVAE(nn.Module):
             self.prior.fit(codes, labels, generator)
 
     def seen(self, labels: Tensor) -> Tensor:
-        """Return the labels (B,) as encoder and decoder are told them: zeros if only the prior is."""
+        """Return the labels (B,) as the decoder is told them: zeros if only the prior is."""
         return labels if self.told > 1 else torch.zeros_like(labels)
 
     def elbo(self, rows: Rows, labels: Tensor, noise: Tensor, shown: Rows | None = None) -> Elbo:
@@ -203,33 +147,36 @@ class CVAE(nn.Module):
             noise: Standard normal draws (S, L), the same for each row; the mean over S / k bounds is returned.
             k: Draws of a bound.
         """
-        weights = self._log_weights(rows, self.seen(labels), noise, lambda z: self.prior.log_prob(z, labels))
-        return importance_bound(weights, k)
+        seen = self.seen(labels)
+
+        def log_joint(z: Tensor) -> Tensor:
+            return self.decoder.log_prob(rows, z, seen).sum(0) + self.prior.log_prob(z, labels)
+
+        return importance_bound(self._log_weights(rows, seen, noise, log_joint), k)
 
     @torch.no_grad()
     def log_evidence(self, rows: Rows, log_frequencies: Tensor, noise: Tensor, k: int = 1) -> Tensor:
         """Return a bound (B,) on log p(x) in nats, y marginalised with `log_frequencies` (C,).
 
-        Only for a model whose encoder and decoder are not told y:
-        log p(x) >= E_q[log p(x | z) + log sum_y p(y) p(z | y) - log q(z | x)], or the same of `k` draws.
+        Only for a model whose encoder is not told y:
+        log p(x) >= E_q[log sum_y p(y) p(z | y) p(x | z, y) - log q(z | x)], or the same of `k` draws.
         """
         nothing = torch.zeros(len(rows.digits), dtype=torch.long, device=rows.digits.device)
 
-        def log_prior(z: Tensor) -> Tensor:
-            given = [self.prior.log_prob(z, nothing + c) + f for c, f in enumerate(log_frequencies)]
-            return torch.stack(given).logsumexp(0)
+        def log_joint(z: Tensor) -> Tensor:
+            return (self.log_joint(z, log_frequencies) + self._log_given(rows, z)).logsumexp(0)
 
-        return importance_bound(self._log_weights(rows, nothing, noise, log_prior), k)
+        return importance_bound(self._log_weights(rows, nothing, noise, log_joint), k)
 
     def _log_weights(
-        self, rows: Rows, seen: Tensor, noise: Tensor, log_prior: Callable[[Tensor], Tensor]
+        self, rows: Rows, seen: Tensor, noise: Tensor, log_joint: Callable[[Tensor], Tensor]
     ) -> Iterator[Tensor]:
         """Yield log p(x, z) - log q(z | x) (B,) for z ~ q(z | x), one draw of `noise` (S, L) after the other."""
         mean, log_variance = self.encoder(rows, seen)
         for row in noise:
             z = mean + row * (0.5 * log_variance).exp()
             said = log_normal(z, mean, log_variance).sum(1)
-            yield self.decoder.log_prob(rows, z, seen).sum(0) + log_prior(z) - said
+            yield log_joint(z) - said
 
     @torch.no_grad()
     def naive_estimate(self, rows: Rows, drawn: Tensor, noise: tuple[Tensor, Tensor], k: int) -> Tensor:
@@ -248,6 +195,52 @@ class CVAE(nn.Module):
             normal, uniform = (draw.expand(len(labels), -1) for draw in draws)
             z = self.prior.draw(normal, labels, uniform)
             yield self.decoder.log_prob(rows, z, self.seen(labels)).sum(0)
+
+    def log_joint(self, z: Tensor, log_frequencies: Tensor) -> Tensor:
+        """Return log p(y) p(z | y) (C, B) of latents (B, L), in nats, with `log_frequencies` (C,) of y."""
+        nothing = torch.zeros(len(z), dtype=torch.long, device=z.device)
+        return torch.stack([self.prior.log_prob(z, nothing + c) + f for c, f in enumerate(log_frequencies)])
+
+    def _log_given(self, rows: Rows, z: Tensor) -> Tensor:
+        """Return log p(x | z, y) (C, B) for each y that the decoder may be told; (1, B) if it is told none."""
+        nothing = torch.zeros(len(z), dtype=torch.long, device=z.device)
+        return torch.stack([self.decoder.log_prob(rows, z, nothing + c).sum(0) for c in range(self.told)])
+
+    @torch.no_grad()
+    def draw_labels(self, z: Tensor, log_frequencies: Tensor, generator: torch.Generator) -> Tensor:
+        """Draw labels (B,) from p(y | z), z (B, L), for a decoder that is told y; zeros for one that is not."""
+        if self.told == 1:
+            return torch.zeros(len(z), dtype=torch.long, device=z.device)
+        shares = self.log_joint(z, log_frequencies).softmax(0).T
+        return torch.multinomial(shares, 1, generator=generator)[:, 0]
+
+    @torch.no_grad()
+    def mean(self, z: Tensor, log_frequencies: Tensor) -> Tensor:
+        """Return E[x | z] (B, V) of pixels, y marginalised by p(y | z)."""
+        assert isinstance(self.decoder, PixelDecoder)
+        shares = self.log_joint(z, log_frequencies).softmax(0)
+        nothing = torch.zeros(len(z), dtype=torch.long, device=z.device)
+        means = [share[:, None] * self.decoder.mean(z, nothing + c) for c, share in enumerate(shares)]
+        return torch.stack(means).sum(0)
+
+    @torch.no_grad()
+    def match_prior(self, rows: Rows, labels: Tensor) -> None:
+        """Move the prior of each condition of pixels to the mean and variance of its rows (B) under q(z | x).
+
+        These minimise the KL of given posteriors; steps of the optimiser, which cannot exceed its learning rate, come
+        late where KL weighs little.
+        """
+        if not self.config.pixels or not isinstance(self.prior, NormalPrior) or self.config.prior != "class_normal":
+            return
+        batches = zip(rows.digits.split(MATCHED_ROWS), rows.values.split(MATCHED_ROWS), strict=True)
+        told = self.seen(labels).split(MATCHED_ROWS)
+        found = [self.encoder(Rows(*batch), part) for batch, part in zip(batches, told, strict=True)]
+        mean, log_variance = (torch.cat(parts) for parts in zip(*found, strict=True))
+        for label in labels.unique().tolist():
+            here = mean[labels == label]
+            spread = log_variance[labels == label].exp() + (here - here.mean(0)).square()
+            self.prior.mean[label] = here.mean(0)
+            self.prior.log_variance[label] = spread.mean(0).log()
 
     @torch.no_grad()
     def match_marginals(self, frequencies: Tensor, labels: Tensor, generator: torch.Generator) -> None:
@@ -289,6 +282,36 @@ class CVAE(nn.Module):
         return chances.numbers[..., 0].T
 
     @torch.no_grad()
-    def decode(self, z: Tensor, label: int, generator: torch.Generator, *, stratified: bool = False) -> Rows:
-        """Draw rows from p(x | z, y) for latents (B, L) of one condition."""
-        return self.decoder.sample(z, label if self.told > 1 else 0, generator, stratified=stratified)
+    def decode(
+        self, z: Tensor, label: int, generator: torch.Generator, *, stratified: bool = False, temperature: float = 1.0
+    ) -> Rows:
+        """Draw rows from p(x | z, y) for latents (B, L) of one condition; at temperature 0 the likeliest values."""
+        told = label if self.told > 1 else 0
+        return self.decoder.sample(z, told, generator, stratified=stratified, temperature=temperature)
+
+    @torch.no_grad()
+    def posterior_draw(self, rows: Rows, labels: Tensor, normal: Tensor) -> Tensor:
+        """Turn `normal` numbers (B, L) into draws (B, L) of q(z | x, y); zeros, or an autoencoder, give its mean."""
+        mean, log_variance = self.encoder(rows, self.seen(labels))
+        return torch.as_tensor(mean if self.is_point else mean + normal * (0.5 * log_variance).exp())
+
+
+def _encoder(slots: Slots, told: int, config: ModelConfig) -> Encoder | PixelEncoder:
+    if config.pixels:
+        return PixelEncoder(slots, told, _network(config))
+    return Encoder(slots, told, config.latent_dim, config.width, config.dropout)
+
+
+def _decoder(slots: Slots, told: int, config: ModelConfig) -> AutoregressiveDecoder | FactorizedDecoder | PixelDecoder:
+    if config.likelihood == "bernoulli":
+        return BernoulliDecoder(slots, told, _network(config))
+    if config.likelihood == "gaussian":
+        return GaussianDecoder(slots, told, _network(config), config.variance)
+    if config.decoder == "factorized":
+        return FactorizedDecoder(slots, told, config.latent_dim, config.width, config.dropout)
+    hidden = (config.hidden, config.value_hidden)
+    return AutoregressiveDecoder(slots, told, config.latent_dim, config.width, hidden, config.dropout)
+
+
+def _network(config: ModelConfig) -> PixelNetwork:
+    return PixelNetwork(config.latent_dim, config.width, config.dropout, config.image_shape)

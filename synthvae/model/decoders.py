@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from synthvae.model.digits import Chances, FineTables, draw, log_prob, match_marginal, padding
+from synthvae.model.digits import Chances, FineTables, draw, log_prob, match_marginal, padding, tempered
 from synthvae.model.heads import Heads
 from synthvae.model.layers import SlotLinear
 from synthvae.model.rows import Rows, RunningSum, SlotEmbedding
@@ -17,15 +17,17 @@ from synthvae.slots import Slots, Value
 
 
 class Frequencies(NamedTuple):
-    """What is known of the digits before training.
+    """What is known of digits and values before training.
 
     Args:
         logs: Log frequencies (J, C, K) of levels within conditions.
         ratios: For each pair of a fine and a coarse digit, log p(fine | coarse) - log p(fine), (F, K, K).
+        moments: Means and standard deviations (V, C) of values within conditions; None: those of a standard normal.
     """
 
     logs: Tensor
     ratios: Tensor
+    moments: tuple[Tensor, Tensor] | None = None
 
 
 class Marginals(NamedTuple):
@@ -90,10 +92,12 @@ class AutoregressiveDecoder(nn.Module):
         self.register_buffer("mask", padding(slots.sizes), persistent=False)
 
     def start_from(self, frequencies: Frequencies) -> None:
-        """Start from the frequencies of the digits."""
+        """Start from the frequencies of the digits and the moments of the values."""
         with torch.no_grad():
             self.digits.bias.copy_(frequencies.logs)
             self.tables.weight.copy_(frequencies.ratios)
+            if frequencies.moments is not None:
+                self.values.bias.copy_(initial_bias(*frequencies.moments))
 
     def log_prob(self, rows: Rows, z: Tensor, labels: Tensor) -> Tensor:
         """Return log p (J + V, B) of each digit, then each value of `rows`, given those before it, in nats."""
@@ -103,9 +107,11 @@ class AutoregressiveDecoder(nn.Module):
         return torch.cat([log_prob(logits, rows.digits), log_density(self.values(values, labels), rows.values)])
 
     @torch.no_grad()
-    def sample(self, z: Tensor, label: int, generator: torch.Generator, *, stratified: bool = False) -> Rows:
+    def sample(
+        self, z: Tensor, label: int, generator: torch.Generator, *, stratified: bool = False, temperature: float = 1.0
+    ) -> Rows:
         """Draw rows for latents (B, L), all of one condition, one slot after the other."""
-        chances = Chances(len(self.slots.order), len(z), generator, stratified=stratified)
+        chances = Chances(len(self.slots.order), len(z), generator, stratified=stratified, temperature=temperature)
         return self._draw(z, label, generator, chances, None)
 
     @torch.no_grad()
@@ -125,7 +131,7 @@ class AutoregressiveDecoder(nn.Module):
         for place, (is_value, i) in enumerate(self.slots.order):
             if is_value:
                 outputs = value_heads.outputs(i, sums, PARAMETERS)
-                numbers = draw_value(outputs, chances.numbers[place], normal[i])
+                numbers = draw_value(outputs, chances.numbers[place], normal[i], chances.temperature)
                 values[i] = where_present(self.slots.values[i], digits, numbers)
                 sums += self.embedding.values.one(i, values[i])
                 continue
@@ -136,6 +142,7 @@ class AutoregressiveDecoder(nn.Module):
                 logits = logits + said[:, :size]
             if marginals is not None:
                 logits = marginals.matched(i, logits, self.digits.bias[i, label])
+            logits = tempered(logits, chances.temperature)
             digits[i] = draw(logits, chances.numbers[place], stratified=chances.stratified).clamp_max_(size - 1)
             sums += self.embedding.digits.rows_of(i, size).index_select(0, digits[i])
         return Rows(digits.T, values.T)
@@ -169,10 +176,12 @@ class FactorizedDecoder(nn.Module):
         self.register_buffer("mask", padding(slots.sizes)[:, None, :], persistent=False)
 
     def start_from(self, frequencies: Frequencies) -> None:
-        """Start from the frequencies of the digits."""
+        """Start from the frequencies of the digits and the moments of the values."""
         with torch.no_grad():
             self.digits.bias.copy_(frequencies.logs)
             self.tables.weight.copy_(frequencies.ratios)
+            if frequencies.moments is not None:
+                self.values.bias.copy_(initial_bias(*frequencies.moments))
 
     def log_prob(self, rows: Rows, z: Tensor, labels: Tensor) -> Tensor:
         """Return log p (J + V, B) of each digit, then each value of `rows`, in nats."""
@@ -187,16 +196,18 @@ class FactorizedDecoder(nn.Module):
         return torch.relu(hidden + self.block(hidden))
 
     @torch.no_grad()
-    def sample(self, z: Tensor, label: int, generator: torch.Generator, *, stratified: bool = False) -> Rows:
+    def sample(
+        self, z: Tensor, label: int, generator: torch.Generator, *, stratified: bool = False, temperature: float = 1.0
+    ) -> Rows:
         """Draw rows for latents (B, L), all of one condition."""
-        chances = Chances(len(self.slots.order), len(z), generator, stratified=stratified)
+        chances = Chances(len(self.slots.order), len(z), generator, stratified=stratified, temperature=temperature)
         hidden = self._hidden(z, torch.full((len(z),), label, device=z.device))
         digits = self._draw(hidden, label, chances, None)
         normal = torch.randn(len(self.slots.values), len(z), generator=generator, device=z.device)
         values = torch.empty(len(z), len(self.slots.values), device=z.device)
         for v, value in enumerate(self.slots.values):
             mixtures = torch.addmm(self.values.bias[v, label], hidden, self.values.weight[v])
-            numbers = draw_value(mixtures, chances.numbers[len(digits) + v], normal[v])
+            numbers = draw_value(mixtures, chances.numbers[len(digits) + v], normal[v], chances.temperature)
             values[:, v] = where_present(value, digits, numbers)
         return Rows(digits.T, values)
 
@@ -216,5 +227,7 @@ class FactorizedDecoder(nn.Module):
                 logits = logits + said[:, :size]
             if marginals is not None:
                 logits = marginals.matched(j, logits, self.digits.bias[j, label])
-            digits[j] = draw(logits, chances.numbers[j], stratified=chances.stratified).clamp_max_(size - 1)
+            digits[j] = draw(
+                tempered(logits, chances.temperature), chances.numbers[j], stratified=chances.stratified
+            ).clamp_max_(size - 1)
         return digits

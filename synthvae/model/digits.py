@@ -89,6 +89,7 @@ RARE = 1e-5  # a frequency below which marginals are not told apart
 BLOCK = 16  # rows over which stratified numbers are spread
 NEVER = -1e4  # a logit whose probability is exactly 0 in single precision
 FINEST = 2.0**-25  # below any uniform number in single precision but 0
+COLDEST = 1e-6  # a temperature at which nothing but the likeliest is drawn
 LEAST = -60.0  # log of a share far below the finest; what underflows is slow to compute
 
 
@@ -136,11 +137,14 @@ class Chances:
         rows: For how many rows.
         generator: Where they come from.
         stratified: Whether they are spread evenly.
+        temperature: Of what is drawn with them: 1 as is likely, 0 the likeliest.
     """
 
-    def __init__(self, slots: int, rows: int, generator: torch.Generator, *, stratified: bool) -> None:
+    def __init__(
+        self, slots: int, rows: int, generator: torch.Generator, *, stratified: bool, temperature: float = 1.0
+    ) -> None:
         device = generator.device
-        self.stratified = stratified
+        self.stratified, self.temperature = stratified, temperature
         self.numbers = torch.rand(slots, rows, 1, generator=generator, device=device)
         if stratified:
             # i -> a i + b modulo the block's length, a odd: an order, and each place equally likely for each row
@@ -148,6 +152,11 @@ class Chances:
             strata = ((2 * a + 1) * torch.arange(BLOCK, device=device) + b).remainder_(BLOCK)
             strata = strata.flatten(1)[:, :rows, None]
             self.numbers = ((strata + self.numbers) / BLOCK).clamp_max_(1 - 2.0**-24)
+
+
+def tempered(logits: Tensor, temperature: float) -> Tensor:
+    """Return `logits` (...) at a temperature: at 0 nothing but the likeliest level is left."""
+    return logits if temperature == 1.0 else logits / max(temperature, COLDEST)
 
 
 def draw(logits: Tensor, uniform: Tensor, *, stratified: bool = False) -> Tensor:

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from synthvae.model.digits import draw
+from synthvae.model.digits import draw, tempered
 
 KNOTS = 9
 COMPONENTS = 10  # of a mixture
@@ -52,10 +52,15 @@ def deviates(count: int) -> Tensor:
     return torch.as_tensor(torch.special.ndtri(shares)).float()
 
 
-def initial_bias() -> Tensor:
-    """Return the outputs (3 M,) of a head at first: a broad mixture that covers the standard normal."""
-    spread = torch.full((COMPONENTS,), -1.0)
-    return torch.cat([torch.zeros(COMPONENTS), deviates(COMPONENTS), spread])
+def initial_bias(mean: Tensor | None = None, std: Tensor | None = None) -> Tensor:
+    """Return the outputs (..., 3 M) of a head at first: a broad mixture that covers a normal of `mean` and `std` (...).
+
+    Without them it is the standard one.
+    """
+    center, scale = torch.zeros(()) if mean is None else mean, torch.ones(()) if std is None else std
+    means = center[..., None] + scale[..., None] * deviates(COMPONENTS).to(center.device)
+    spreads = (scale[..., None].log() - 1.0).expand_as(means)
+    return torch.cat([torch.zeros_like(means), means, spreads], -1)
 
 
 def log_density(outputs: Tensor, values: Tensor) -> Tensor:
@@ -70,12 +75,13 @@ def log_density(outputs: Tensor, values: Tensor) -> Tensor:
     return terms.logsumexp(-1) * values.T.isfinite()
 
 
-def draw_value(outputs: Tensor, uniform: Tensor, normal: Tensor) -> Tensor:
+def draw_value(outputs: Tensor, uniform: Tensor, normal: Tensor, temperature: float = 1.0) -> Tensor:
     """Draw a number (B,) from mixtures with `outputs` (B, 3 M), by `uniform` (B, 1) and standard `normal` (B,)."""
     logits, means, log_scales = _parts(outputs)
-    component = draw(logits, uniform)[:, None]
+    component = draw(tempered(logits, temperature), uniform)[:, None]
     mean, log_scale = means.gather(1, component)[:, 0], log_scales.gather(1, component)[:, 0]
-    return torch.as_tensor((mean + log_scale.exp() * normal).clamp_(-LIMIT, LIMIT))
+    spread = log_scale.exp() * normal * temperature
+    return torch.as_tensor((mean + spread).clamp_(-LIMIT, LIMIT))
 
 
 def _parts(outputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:

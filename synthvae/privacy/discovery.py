@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import datetime as dt
 import functools
-import json
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,8 +15,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import torch
-from torch import Tensor
 
 from synthvae.columns import LARGEST_EXACT
 from synthvae.declared import limits
@@ -172,16 +169,13 @@ def _is_whole(counts: Counts, shopping: Shopping) -> bool:
 def _told(found: Callable[[], dict[Any, int]], shopping: Shopping, journal: Journal) -> dict[Value, int]:
     """The values whose noisy counts are so large that they are told."""
 
-    def draw() -> list[Tensor]:
+    def draw() -> list[tuple[Any, int]]:
         exact = found()
         noise = mechanisms.discrete_gaussian(shopping.scale, len(exact))
         counts = [(value, count + more) for (value, count), more in zip(exact.items(), noise.tolist(), strict=True)]
-        told = sorted((pair for pair in counts if pair[1] >= shopping.least), key=lambda pair: str(pair[0]))
-        return [torch.frombuffer(bytearray(json.dumps(told).encode()), dtype=torch.uint8)]
+        return sorted((pair for pair in counts if pair[1] >= shopping.least), key=lambda pair: str(pair[0]))
 
-    (page,) = journal.keep(draw)
-    told: list[tuple[Value, int]] = json.loads(page.numpy().tobytes())
-    return dict(told)
+    return dict(journal.keep_page(draw))
 
 
 def _with_categories(

@@ -15,6 +15,7 @@ from torch import Tensor
 from synthvae.descent import Descent
 from synthvae.errors import PrivacyError
 from synthvae.model import CVAE, Rows
+from synthvae.model.pixels import PixelDecoder
 from synthvae.privacy import mechanisms, per_sample
 from synthvae.privacy.ghost import Ghost
 from synthvae.privacy.journal import Journal
@@ -73,6 +74,7 @@ class PrivateDescent(Descent):
             raise PrivacyError(
                 f"a private fit has no dropout, which would follow a public seed, however, it is {model.config.dropout}"
             )
+        assert not isinstance(model.decoder, PixelDecoder), "pixels are refused before"
         self.ghost = Ghost(model.decoder, (model.decoder.start, model.decoder.tables))
         self.batches, self.settings = batches, settings
         self.row_clip = settings.clip / rows_per_unit

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import safetensors.torch
+import torch
 from torch import Tensor
 
 from synthvae import atomic
@@ -95,6 +96,15 @@ class Journal:
             atomic.write(self._entry, safetensors.torch.save(named))
         self._next += 1
         return release
+
+    def keep_page(self, draw: Callable[[], Any]) -> Any:
+        """The same for a release that is no tensor, but what JSON can say."""
+
+        def as_tensors() -> list[Tensor]:
+            return [torch.frombuffer(bytearray(json.dumps(draw()).encode()), dtype=torch.uint8)]
+
+        (page,) = self.keep(as_tensors)
+        return json.loads(page.numpy().tobytes())
 
     def remove(self) -> None:
         """Remove what is kept: the fit is done."""

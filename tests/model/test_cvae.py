@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.distributions import Normal, kl_divergence
 
 from synthvae.model import CVAE, ModelConfig, Rows
-from synthvae.model.cvae import DecoderName, PriorName
+from synthvae.model.config import DecoderName, PriorName
 from synthvae.model.decoders import AutoregressiveDecoder
 from synthvae.model.priors import NormalPrior, VampPrior
 from synthvae.slots import Slots, Value

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.distributions import Normal
 
 from synthvae.model import CVAE, ModelConfig, Rows
-from synthvae.model.cvae import PriorName
+from synthvae.model.config import PriorName
 from synthvae.model.priors import NormalPrior, log_aggregate
 from synthvae.slots import Slots, Value
 

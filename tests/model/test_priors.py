@@ -15,7 +15,8 @@ from scipy import stats
 from torch import Tensor
 
 from synthvae.model import CVAE, ModelConfig
-from synthvae.model.cvae import PriorName
+from synthvae.model.config import PriorName
+from synthvae.model.encoder import Encoder
 from synthvae.model.mixtures import fit_mixture, log_normal
 from synthvae.model.priors import Mixture, Prior
 from synthvae.slots import Slots, Value
@@ -90,6 +91,7 @@ def test_a_mixture_is_the_sum_of_its_components(prior: PriorName, *, told: bool)
 def test_a_vamp_prior_is_made_of_posteriors() -> None:
     """A pseudo-input that is the sum of a row's vectors has that row's posterior."""
     model, rows = build("vamp", 2), some_rows(MIXED, 4)
+    assert isinstance(model.encoder, Encoder)
     model.prior.start_from(model.encoder.embedding.total(rows))  # type: ignore[operator]
     labels = torch.full((4,), 1)
     assert isinstance(model.prior, Mixture)

@@ -122,3 +122,14 @@ def test_an_absent_value_has_the_zero_vector_and_moves_no_weight() -> None:
     assert not gradient[0].any()
     assert gradient[1].isfinite().all()
     assert gradient[1].any()
+
+
+def test_a_head_starts_from_the_moments_of_a_class() -> None:
+    mean, std = torch.tensor([[0.0, 1.5]]), torch.tensor([[1.0, 0.4]])
+    outputs = initial_bias(mean, std)[0]  # (C, 3 M)
+    torch.testing.assert_close(initial_bias(), outputs[0])
+    generator = torch.Generator().manual_seed(0)
+    uniform, normal = torch.rand(20_000, 1, generator=generator), torch.randn(20_000, generator=generator)
+    drawn = draw_value(outputs[1].expand(20_000, -1), uniform, normal)
+    assert float(drawn.mean()) == pytest.approx(1.5, abs=0.02)
+    assert float(drawn.std()) == pytest.approx(0.4, rel=0.2)

@@ -22,6 +22,7 @@ from torch import Tensor
 
 from synthvae.errors import PrivacyError
 from synthvae.model import CVAE, ModelConfig, Rows
+from synthvae.model.pixels import PixelDecoder
 from synthvae.privacy import Ledger, mechanisms
 from synthvae.privacy.audit import audit
 from synthvae.privacy.bounds import from_errors, from_guesses, p_value, trade_off
@@ -101,6 +102,7 @@ def data(count: int, seed: int = 0) -> tuple[Rows, Tensor]:
 )
 def test_a_row_whose_gradient_is_no_number_moves_no_other(broken: list[bool], number: float, clip: float) -> None:
     decoder = model().decoder
+    assert not isinstance(decoder, PixelDecoder)
     ghost = Ghost(decoder, (decoder.start, decoder.tables))
     rows, labels = data(len(broken))
     bad = torch.tensor(broken)

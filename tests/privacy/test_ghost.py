@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from synthvae.model import CVAE, ModelConfig, Rows
-from synthvae.model.cvae import DecoderName
+from synthvae.model.config import DecoderName
+from synthvae.model.pixels import PixelDecoder
 from synthvae.privacy.ghost import Ghost
 from synthvae.slots import Slots
 
@@ -81,6 +82,7 @@ def test_sums_and_lengths_are_those_of_a_loop(decoder: DecoderName, hidden: int)
 @decoders
 def test_every_parameter_is_trained_but_the_frozen_ones(decoder: DecoderName) -> None:
     model = build(decoder)
+    assert not isinstance(model.decoder, PixelDecoder)
     frozen = Ghost(model, (model.decoder.tables,))
     everything = {id(p) for p in model.parameters() if p.numel()}
     assert {id(p) for p in Ghost(model).parameters} == everything

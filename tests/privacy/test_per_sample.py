@@ -14,7 +14,7 @@ from test_ghost import CLIP, CONDITIONS, ROWS, build, close, data, decoders, hid
 from torch import Tensor, nn
 
 from synthvae.model import CVAE, ModelConfig, Rows
-from synthvae.model.cvae import DecoderName
+from synthvae.model.config import DecoderName
 from synthvae.privacy import per_sample
 from synthvae.privacy.ghost import RULES, Ghost
 from synthvae.slots import Slots, Value

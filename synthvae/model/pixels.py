@@ -1,0 +1,246 @@
+"""Pixels: numbers that are independent given z and y, under a Bernoulli or a normal; by dense layers, or convolutions.
+
+Source: Kingma and Welling 2014, Auto-Encoding Variational Bayes, appendix C, https://arxiv.org/abs/1312.6114.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from synthvae.model.decoders import Frequencies, Marginals
+from synthvae.model.rows import Rows
+from synthvae.slots import Slots
+
+LOG_VARIANCES = (-9.0, 6.0)  # of a number with variance 1: a constant is not learned for ever
+CHANNELS = 8  # units of width for each channel of the first convolution
+
+
+class PixelNetwork(NamedTuple):
+    """The shape of encoder and decoder.
+
+    Args:
+        latent_dim: L.
+        width: W, units of the layers next to z; twice as many stand between them and the pixels.
+        dropout: Probability with which a hidden unit is silenced in training.
+        image: Height and width (h, w) of an image, whose rows come one after the other: convolutions. None: no image.
+    """
+
+    latent_dim: int
+    width: int
+    dropout: float = 0.0
+    image: tuple[int, int] | None = None
+
+
+class PixelEncoder(nn.Module):
+    """Pixels and condition to the mean and log-variance of a diagonal normal.
+
+    Beside the layers stands a linear map, straight from the pixels: what is near in pixels stays near in z, even of
+    few rows.
+
+    Args:
+        slots: Its V values; there are no digits.
+        conditions: How many conditions it is told; 1 tells it nothing, as `transform` without labels needs.
+        network: Its shape.
+    """
+
+    def __init__(self, slots: Slots, conditions: int, network: PixelNetwork) -> None:
+        super().__init__()
+        width = network.width
+        self.reader = _reader(len(slots.values), network)
+        self.straight = nn.Linear(len(slots.values), width, bias=False)
+        self.condition = nn.Embedding.from_pretrained(torch.zeros(conditions, width), freeze=False)
+        self.block = _block(network)
+        self.head = nn.Linear(width, 2 * network.latent_dim)
+
+    def forward(self, rows: Rows, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Return mean and log-variance, each (B, L), for `rows` (B) and `labels` (B,)."""
+        told = labels if self.condition.num_embeddings > 1 else torch.zeros_like(labels)
+        hidden = self.reader(rows.values) + self.straight(rows.values) + self.condition(told)
+        mean, log_variance = self.head(hidden + self.block(hidden)).chunk(2, dim=1)
+        return mean, log_variance.clamp(-12.0, 6.0)
+
+
+class PixelDecoder(nn.Module):
+    """p(x | z, y) = product over pixels of p(x_v | z, y): what the two likelihoods share.
+
+    Beside the layers stands a linear map, straight to the pixels, as in principal components.
+
+    Args:
+        slots: Its V values, each with its scale; there are no digits.
+        conditions: C.
+        network: Its shape.
+    """
+
+    scale: Tensor
+
+    def __init__(self, slots: Slots, conditions: int, network: PixelNetwork) -> None:
+        super().__init__()
+        self.slots = slots
+        self.start = nn.Linear(network.latent_dim, network.width)
+        self.condition = nn.Embedding.from_pretrained(torch.zeros(conditions, network.width), freeze=False)
+        self.block = _block(network)
+        self.writer = _writer(len(slots.values), network)
+        self.straight = nn.Linear(network.width, len(slots.values), bias=False)
+        self.bias = nn.Parameter(torch.zeros(len(slots.values)))
+        self.register_buffer("scale", torch.tensor([value.scale for value in slots.values]), persistent=False)
+
+    def outputs(self, z: Tensor, labels: Tensor) -> Tensor:
+        """Return a number (B, V) for each pixel: the logit of its mean, or the mean itself."""
+        hidden = self.start(z) + self.condition(labels)
+        hidden = hidden + self.block(hidden)
+        return torch.as_tensor(self.writer(hidden) + self.straight(hidden) + self.bias)
+
+    def start_from(self, frequencies: Frequencies) -> None:
+        """There are no digits whose frequencies it could start from."""
+
+    def match(self, z: Tensor, label: int, generator: torch.Generator, marginals: Marginals) -> None:
+        """There are no digits whose marginals could be matched."""
+
+    def log_prob(self, rows: Rows, z: Tensor, labels: Tensor) -> Tensor:
+        """Return log p (V, B) of each pixel of `rows`, in nats of the numbers as the table has them."""
+        raise NotImplementedError
+
+    def mean(self, z: Tensor, labels: Tensor) -> Tensor:
+        """Return E[x | z, y] (B, V)."""
+        raise NotImplementedError
+
+    @torch.no_grad()
+    def sample(
+        self, z: Tensor, label: int, generator: torch.Generator, *, stratified: bool = False, temperature: float = 1.0
+    ) -> Rows:
+        """Draw rows for latents (B, L), all of one condition."""
+        del stratified  # z is spread evenly; what is left differs from pixel to pixel
+        means = self.mean(z, torch.full((len(z),), label, device=z.device))
+        pixels = self.drawn(means, generator, temperature)
+        return Rows(torch.empty(len(z), 0, dtype=torch.long, device=z.device), pixels)
+
+    def drawn(self, means: Tensor, generator: torch.Generator, temperature: float) -> Tensor:
+        """Draw pixels (B, V) with these means; at temperature 0 they are these means."""
+        raise NotImplementedError
+
+
+class BernoulliDecoder(PixelDecoder):
+    """log p(x | z, y) = sum over pixels of x log s + (1 - x) log(1 - s), x in [0, 1].
+
+    Of grey pixels this is the expected log probability of black or white ones, not a density; what is drawn of them
+    is the grey s itself. `drawn` therefore returns s, of which whoever knows that pixels are black or white tosses a
+    coin.
+    """
+
+    def log_prob(self, rows: Rows, z: Tensor, labels: Tensor) -> Tensor:
+        """Return x log s + (1 - x) log(1 - s) (V, B), in nats."""
+        return -binary_cross_entropy_with_logits(self.outputs(z, labels), rows.values, reduction="none").T
+
+    def mean(self, z: Tensor, labels: Tensor) -> Tensor:
+        """Return s (B, V)."""
+        return torch.sigmoid(self.outputs(z, labels))
+
+    def drawn(self, means: Tensor, generator: torch.Generator, temperature: float) -> Tensor:
+        """Return the means."""
+        del generator, temperature
+        return means
+
+
+class GaussianDecoder(PixelDecoder):
+    """x_v ~ N(mean(z, y), variance): one variance for each column, learned, or one for all, given.
+
+    Args:
+        slots: Its V values; a row holds numbers that were divided by their `scale`.
+        conditions: C.
+        network: Its shape.
+        variance: The variance of every number as the table has it: training is least squares then. None: learned.
+    """
+
+    fixed: Tensor
+
+    def __init__(self, slots: Slots, conditions: int, network: PixelNetwork, variance: float | None) -> None:
+        super().__init__(slots, conditions, network)
+        if variance is None:
+            self.spread: Tensor = nn.Parameter(torch.zeros(len(slots.values)))
+        else:
+            self.register_buffer("spread", math.log(variance) - 2 * self.scale.log(), persistent=False)
+        self.learned = variance is None
+
+    @property
+    def log_variance(self) -> Tensor:
+        """The log variances (V,) of numbers divided by their scale."""
+        return self.spread.clamp(*LOG_VARIANCES) if self.learned else self.spread
+
+    def log_prob(self, rows: Rows, z: Tensor, labels: Tensor) -> Tensor:
+        """Return the log density (V, B) of the numbers as the table has them, in nats."""
+        squares = (rows.values - self.outputs(z, labels)).square() * (-self.log_variance).exp()
+        return (-0.5 * (squares + self.log_variance + math.log(2 * math.pi)) - self.scale.log()).T
+
+    def mean(self, z: Tensor, labels: Tensor) -> Tensor:
+        """Return the means (B, V)."""
+        return self.outputs(z, labels)
+
+    def drawn(self, means: Tensor, generator: torch.Generator, temperature: float) -> Tensor:
+        """Add noise of the variances, `temperature` times its standard deviation."""
+        normal = torch.randn(means.shape, generator=generator, device=means.device)
+        return means + temperature * normal * (0.5 * self.log_variance).exp()
+
+
+def _block(network: PixelNetwork) -> nn.Module:
+    width = network.width
+    return nn.Sequential(nn.ReLU(), nn.Dropout(network.dropout), nn.Linear(width, width), nn.ReLU())
+
+
+def _reader(pixels: int, network: PixelNetwork) -> nn.Module:
+    """Layers from pixels (B, V) to (B, W)."""
+    width = network.width
+    if network.image is None:
+        return nn.Sequential(nn.Linear(pixels, 2 * width), nn.ReLU(), nn.Linear(2 * width, width))
+    channels, (height, breadth) = _channels(width), _quarter(network.image)
+    return nn.Sequential(
+        nn.Unflatten(1, (1, *network.image)),
+        nn.Conv2d(1, channels, 3, stride=2, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(channels, 2 * channels, 3, stride=2, padding=1),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Linear(2 * channels * height * breadth, width),
+    )
+
+
+def _writer(pixels: int, network: PixelNetwork) -> nn.Module:
+    """Layers from (B, W) to pixels (B, V)."""
+    width = network.width
+    if network.image is None:
+        return nn.Sequential(nn.ReLU(), nn.Linear(width, 2 * width), nn.ReLU(), nn.Linear(2 * width, pixels))
+    channels, (height, breadth) = _channels(width), _quarter(network.image)
+    return nn.Sequential(
+        nn.ReLU(),
+        nn.Linear(width, 2 * channels * height * breadth),
+        nn.ReLU(),
+        nn.Unflatten(1, (2 * channels, height, breadth)),
+        nn.ConvTranspose2d(2 * channels, channels, 4, stride=2, padding=1),
+        nn.ReLU(),
+        nn.ConvTranspose2d(channels, 1, 4, stride=2, padding=1),
+        _Crop(*network.image),
+    )
+
+
+def _channels(width: int) -> int:
+    return max(width // CHANNELS, 1)
+
+
+def _quarter(image: tuple[int, int]) -> tuple[int, int]:
+    """Height and width of an image after two convolutions of stride 2."""
+    return -(-image[0] // 4), -(-image[1] // 4)
+
+
+class _Crop(nn.Module):
+    """The first rows and columns of images (B, 1, ...), as (B, h w)."""
+
+    def __init__(self, height: int, width: int) -> None:
+        super().__init__()
+        self.height, self.width = height, width
+
+    def forward(self, images: Tensor) -> Tensor:
+        return images[:, 0, : self.height, : self.width].flatten(1)
