@@ -134,24 +134,19 @@ class LearnedTable:
         labels: npt.NDArray[np.int64] | None = None,
         temperature: float = 1.0,
     ) -> pa.Table:
-        """Draw rows from p(x | z, y) for latents z (rows, L) of conditions `labels` (rows,).
-
-        Without labels, a decoder that is told y is told one drawn from p(y | z).
-        """
+        """Draw rows from p(x | z, y) for latents z (rows, L) of conditions `labels` (rows,), the first one if None."""
+        conditions = np.zeros(len(z), np.int64) if labels is None else labels
         slots = self.encoding.layout.slots
         digits = np.empty((len(z), len(slots.sizes)), np.int8)
         values = np.empty((len(z), len(slots.values)), np.float32)
         generator = torch.Generator(device=self.device).manual_seed(seed)
         latents = torch.from_numpy(z).to(self.device)
-        if labels is None:
-            drawn_labels = self.model.draw_labels(latents, self._log_shares.to(latents.dtype), generator)
-            labels = drawn_labels.cpu().numpy()
         with one_thread():
-            for label in np.unique(labels).tolist():
-                for places in _chunks(np.flatnonzero(labels == label), generation.CHUNK_ROWS):
+            for label in np.unique(conditions).tolist():
+                for places in _chunks(np.flatnonzero(conditions == label), generation.CHUNK_ROWS):
                     drawn = self.model.decode(latents[places], label, generator, temperature=temperature)
                     digits[places], values[places] = drawn.digits.cpu().numpy(), drawn.values.cpu().numpy()
-        return self.encoding.decode(Codes(digits, values, labels), np.random.default_rng(seed))
+        return self.encoding.decode(Codes(digits, values, conditions), np.random.default_rng(seed))
 
     def like(self, codes: Codes, n: int, temperature: float, seed: int) -> pa.Table:
         """Draw n rows like each of some rows: x from p(x | z, y), z from q(z | x*, y), both at a temperature.
@@ -184,8 +179,8 @@ class LearnedTable:
         """
         if not self.model.config.pixels:
             raise RequestError("means are of pixels, however, likelihood='auto': fit with 'bernoulli' or 'gaussian'")
-        model, shares = self._double(), self._log_shares
-        means = [model.mean(model.posterior_mean(*batch), shares) for batch in self._batches(codes)]
+        model = self._double()
+        means = [model.mean(*batch) for batch in self._batches(codes)]
         return self.encoding.numbers(_joined(means))
 
     @property

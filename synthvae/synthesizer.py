@@ -64,7 +64,7 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         prior: "standard_normal" (encoder and decoder are told the class), "class_normal" (only the prior is: a normal
             for each class), "mixture" (of normals, learned with the model) or "vamp" (a mixture of the posteriors of
             learned pseudo-inputs); each class weighs the components of a mixture in its own way.
-        components: Of a mixture.
+        components: Of a mixture; None: 16, or 100 for pixels.
         posterior: "normal", or "point": an autoencoder, whose code is a point. It has no KL and no prior to draw from;
             `sample` draws from a mixture of normals that is fitted to the codes after training.
         order: In which order columns are modelled: by "information" (each after one that says much of it), as in the
@@ -77,7 +77,7 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         variance: Of a "gaussian" number; a fixed one means least squares. None: one for each column, learned.
         image_shape: Height and width of the image that the columns of these make, row by row: convolutions. None: none.
         latent_dim: Dimensions of z.
-        beta: Weight of the KL term; None: 1, or 1/8 for grey pixels under a Bernoulli.
+        beta: Weight of the KL term; None: 1, or 0.18 for grey pixels under a Bernoulli.
         free_bits: Nats of information for each latent dimension, all together, that the KL term leaves free, so that z
             stays informative.
         warm_up: Share of the steps over which the weight of the KL term rises from 0.
@@ -120,7 +120,7 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         journal: str | os.PathLike[str] | None = None,
         decoder: str = "autoregressive",
         prior: str = "standard_normal",
-        components: int = 16,
+        components: int | None = None,
         posterior: str = "normal",
         order: str | Sequence[str] = "auto",
         likelihood: str = "auto",

@@ -31,7 +31,7 @@ EMA_DECAY = 0.998
 CLIP_NORM = 5.0
 LOOK_ROWS = 2048  # held-out rows looked at together
 MOST_CODES = 20_000  # of an autoencoder, to which a density is fitted
-GREY_BETA = 1 / 8
+GREY_BETA = 0.18
 DRIFT_WEIGHT = 5.0  # of the aggregate's divergence from the prior, where z has little information
 
 
@@ -43,7 +43,7 @@ class TrainingConfig(BaseModel):
         batch_size: Rows of a step.
         learning_rate: Peak of the schedule: linear warm-up, then cosine to 2 %.
         weight_decay: AdamW's, on matrices only.
-        beta: Weight of the KL term; None: 1, or 1/8 for grey pixels under a Bernoulli,
+        beta: Weight of the KL term; None: 1, or 0.18 for grey pixels under a Bernoulli,
             which takes a pixel for one draw, though a grey one says as much as many draws averaged.
         free_bits: Nats of information for each latent dimension, all together, that the KL term leaves free. Only
             information is: the aggregate of all codes is held to the prior, so that what is drawn from the prior
@@ -291,7 +291,7 @@ class _Run(Descent):
             codes = self.model.posterior_mean(rows.take(pick), labels[pick])
             self.model.fit_prior(codes, labels[pick], self.generator)
         frequencies = _frequencies(self.model, rows, labels)
-        self.model.match_prior(rows, labels)
+        self.model.match_prior(rows, labels, self.generator)
         self.model.match_marginals(frequencies.logs.exp(), labels, self.generator)
         self.history.held_out_elbo = None if self.model.is_point else self._validation()
 

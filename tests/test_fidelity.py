@@ -175,7 +175,7 @@ def missed(found: Mapping[str, float], name: str) -> set[str]:
 def argmax(patch: pytest.MonkeyPatch) -> None:
     """Heads say the most probable level, and the mean of the most probable component."""
 
-    def mean(outputs: Tensor, _uniform: Tensor, _normal: Tensor) -> Tensor:
+    def mean(outputs: Tensor, *_chances: Tensor | float) -> Tensor:
         component = outputs[:, :COMPONENTS].argmax(1, keepdim=True)
         return outputs[:, COMPONENTS : 2 * COMPONENTS].gather(1, component)[:, 0]
 

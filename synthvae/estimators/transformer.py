@@ -35,20 +35,20 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
     Args:
         latent_dim: Dimensions of z.
         decoder: "factorized" (all that columns share must pass through z) or "autoregressive".
-        prior: "auto" ("class_normal" with a y, "standard_normal" without; "mixture" for an autoencoder with a y),
+        prior: "auto" ("class_normal" with a y, "mixture" for pixels or an autoencoder, "standard_normal" without),
             "standard_normal" (which makes no use of y), "class_normal" (a normal for each class), "mixture" (of
             normals) or "vamp" (a mixture of the posteriors of learned pseudo-inputs); each class weighs the components
             of a mixture in its own way.
-        components: Of a mixture.
+        components: Of a mixture; None: 16, or 100 for pixels.
         posterior: "normal", or "point": an autoencoder, without KL; `sample` draws codes from a mixture of normals that
             is fitted to them after training.
         likelihood: Of the columns: "auto" (classes, and mixtures of normals, as their kinds ask for), "bernoulli"
             (numbers in [0, 1]: black and white pixels are drawn as such, of grey ones the mean) or "gaussian" (numbers
             around a mean). The last two are for pixels and the like: all columns are numbers without gaps, independent
-            given z and the class, whatever `decoder` says; the decoder is told the class, the encoder is not.
+            given z, whatever `decoder` says.
         variance: Of a "gaussian" number; a fixed one means least squares. None: one for each column, learned.
         image_shape: Height and width (h, w) of images: convolutions; X may be (rows, h, w), too. None: no images.
-        beta: Weight of the KL term; None: 1, or 1/8 for grey pixels under a Bernoulli.
+        beta: Weight of the KL term; None: 1, or 0.18 for grey pixels under a Bernoulli.
         free_bits: Nats of information for each latent dimension, all together, that the KL term leaves free.
         warm_up: Share of the steps over which the weight of the KL term rises from 0.
         corruption: Share of the cells that the encoder is not shown in training, others in each step, while whole rows
@@ -81,7 +81,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         *,
         decoder: str = "factorized",
         prior: str = "auto",
-        components: int = 16,
+        components: int | None = None,
         posterior: str = "normal",
         likelihood: str = "auto",
         variance: float | None = None,
@@ -146,7 +146,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             return self.prior
         if y is None:
             return "standard_normal"
-        return "mixture" if self.posterior == "point" else "class_normal"
+        return "mixture" if self.posterior == "point" or self.likelihood != "auto" else "class_normal"
 
     def transform(self, X: Any) -> npt.NDArray[np.floating]:
         """Return the posterior means (rows, latent_dim) of q(z | x).

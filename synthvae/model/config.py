@@ -26,13 +26,12 @@ class ModelConfig(BaseModel):
         hidden: Units of the hidden layer of each autoregressive head of a digit.
         value_hidden: The same of heads of continuous values, which say more.
         dropout: Probability with which a hidden unit is silenced in training.
-        components: Of the prior, where it is a mixture.
+        components: Of the prior, where it is a mixture; None: 16, or 100 for pixels, whose codes say more.
         posterior: "normal", or "point": an autoencoder, whose code is the posterior's mean, without a prior to hold it;
             a mixture of normals is fitted to the codes afterwards, to draw from.
         told: Whether encoder and decoder are told the condition; with "class_normal" they never are.
         likelihood: "auto": of digits, and of values as mixtures; "bernoulli" or "gaussian": of pixels, see
-            `synthvae.model.pixels`, which are independent given z, whatever `decoder` says. Their decoder is told the
-            condition even if the encoder is not.
+            `synthvae.model.pixels`, which are independent given z, whatever `decoder` says.
         variance: Of "gaussian": the variance of every number; None learns one for each column.
         image_shape: Height and width of an image of pixels: convolutions. None: no image.
     """
@@ -46,7 +45,7 @@ class ModelConfig(BaseModel):
     hidden: int = Field(default=32, ge=0)
     value_hidden: int = Field(default=96, ge=0)
     dropout: float = Field(default=0.0, ge=0.0, lt=1.0)
-    components: int = Field(default=16, ge=1)
+    components: int | None = Field(default=None, ge=1)
     posterior: PosteriorName = "normal"
     told: bool = True
     likelihood: LikelihoodName = "auto"
@@ -87,3 +86,8 @@ class ModelConfig(BaseModel):
     def pixels(self) -> bool:
         """Whether all that is modelled are pixels."""
         return self.likelihood != "auto"
+
+    @property
+    def normals(self) -> int:
+        """The components of a mixture."""
+        return self.components or (100 if self.pixels else 16)

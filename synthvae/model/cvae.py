@@ -23,6 +23,7 @@ MATCHING_ROWS = 1 << 16  # rows drawn for all conditions together
 MATCHING_LEAST = 1 << 11
 MATCHING_DOUBT = 50  # rows of a condition whose frequencies are trusted by half
 MATCHED_ROWS = 2048  # looked at together
+CODES_OF_EACH = 4  # draws of a row's code, to which a prior is fitted
 
 
 class Elbo(NamedTuple):
@@ -59,7 +60,7 @@ class CVAE(nn.Module):
         super().__init__()
         self.config = config
         told = conditions if config.told and config.prior != "class_normal" else 1
-        self.conditions, self.told = conditions, conditions if config.pixels else told
+        self.conditions, self.told = conditions, told
         self.prior = self._prior(told=told > 1)
         self.encoder = _encoder(slots, told, config)
         self.decoder = _decoder(slots, self.told, config)
@@ -67,9 +68,9 @@ class CVAE(nn.Module):
     def _prior(self, *, told: bool) -> Prior:
         config = self.config
         if config.prior == "mixture" or config.posterior == "point":
-            return GaussianMixture(self.conditions, config.components, config.latent_dim)
+            return GaussianMixture(self.conditions, config.normals, config.latent_dim)
         if config.prior == "vamp":
-            return VampPrior(self.conditions, config.components, config.width, self._of_pseudo_inputs, told=told)
+            return VampPrior(self.conditions, config.normals, config.width, self._of_pseudo_inputs, told=told)
         return NormalPrior(self.conditions, config.latent_dim, learned=config.prior == "class_normal")
 
     def _of_pseudo_inputs(self, totals: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
@@ -85,17 +86,17 @@ class CVAE(nn.Module):
     def start_prior(self, rows: Rows, generator: torch.Generator) -> None:
         """Let the components of a prior that has pseudo-inputs start at some of the `rows`."""
         if isinstance(self.prior, VampPrior) and isinstance(self.encoder, Encoder):
-            count, device = self.config.components, generator.device
+            count, device = self.config.normals, generator.device
             pick = torch.randint(len(rows.digits), (count,), generator=generator, device=device)
             self.prior.start_from(self.encoder.embedding.total(rows.take(pick)))
 
     def fit_prior(self, codes: Tensor, labels: Tensor, generator: torch.Generator) -> None:
         """Fit the prior of an autoencoder to `codes` (B, L) of rows with `labels` (B,)."""
-        if self.is_point and isinstance(self.prior, GaussianMixture):
+        if self.is_point:
             self.prior.fit(codes, labels, generator)
 
     def seen(self, labels: Tensor) -> Tensor:
-        """Return the labels (B,) as the decoder is told them: zeros if only the prior is."""
+        """Return the labels (B,) as encoder and decoder are told them: zeros if only the prior is."""
         return labels if self.told > 1 else torch.zeros_like(labels)
 
     def elbo(self, rows: Rows, labels: Tensor, noise: Tensor, shown: Rows | None = None) -> Elbo:
@@ -158,13 +159,14 @@ class CVAE(nn.Module):
     def log_evidence(self, rows: Rows, log_frequencies: Tensor, noise: Tensor, k: int = 1) -> Tensor:
         """Return a bound (B,) on log p(x) in nats, y marginalised with `log_frequencies` (C,).
 
-        Only for a model whose encoder is not told y:
-        log p(x) >= E_q[log sum_y p(y) p(z | y) p(x | z, y) - log q(z | x)], or the same of `k` draws.
+        Only for a model whose encoder and decoder are not told y:
+        log p(x) >= E_q[log p(x | z) + log sum_y p(y) p(z | y) - log q(z | x)], or the same of `k` draws.
         """
         nothing = torch.zeros(len(rows.digits), dtype=torch.long, device=rows.digits.device)
 
         def log_joint(z: Tensor) -> Tensor:
-            return (self.log_joint(z, log_frequencies) + self._log_given(rows, z)).logsumexp(0)
+            given = self.decoder.log_prob(rows, z, nothing).sum(0)
+            return self.log_joint(z, log_frequencies).logsumexp(0) + given
 
         return importance_bound(self._log_weights(rows, nothing, noise, log_joint), k)
 
@@ -201,46 +203,28 @@ class CVAE(nn.Module):
         nothing = torch.zeros(len(z), dtype=torch.long, device=z.device)
         return torch.stack([self.prior.log_prob(z, nothing + c) + f for c, f in enumerate(log_frequencies)])
 
-    def _log_given(self, rows: Rows, z: Tensor) -> Tensor:
-        """Return log p(x | z, y) (C, B) for each y that the decoder may be told; (1, B) if it is told none."""
-        nothing = torch.zeros(len(z), dtype=torch.long, device=z.device)
-        return torch.stack([self.decoder.log_prob(rows, z, nothing + c).sum(0) for c in range(self.told)])
-
     @torch.no_grad()
-    def draw_labels(self, z: Tensor, log_frequencies: Tensor, generator: torch.Generator) -> Tensor:
-        """Draw labels (B,) from p(y | z), z (B, L), for a decoder that is told y; zeros for one that is not."""
-        if self.told == 1:
-            return torch.zeros(len(z), dtype=torch.long, device=z.device)
-        shares = self.log_joint(z, log_frequencies).softmax(0).T
-        return torch.multinomial(shares, 1, generator=generator)[:, 0]
-
-    @torch.no_grad()
-    def mean(self, z: Tensor, log_frequencies: Tensor) -> Tensor:
-        """Return E[x | z] (B, V) of pixels, y marginalised by p(y | z)."""
+    def mean(self, rows: Rows, labels: Tensor) -> Tensor:
+        """Return E[x | z, y] (B, V) of pixels, z being the mean of q(z | x, y)."""
         assert isinstance(self.decoder, PixelDecoder)
-        shares = self.log_joint(z, log_frequencies).softmax(0)
-        nothing = torch.zeros(len(z), dtype=torch.long, device=z.device)
-        means = [share[:, None] * self.decoder.mean(z, nothing + c) for c, share in enumerate(shares)]
-        return torch.stack(means).sum(0)
+        return self.decoder.mean(self.posterior_mean(rows, labels), self.seen(labels))
 
     @torch.no_grad()
-    def match_prior(self, rows: Rows, labels: Tensor) -> None:
-        """Move the prior of each condition of pixels to the mean and variance of its rows (B) under q(z | x).
+    def match_prior(self, rows: Rows, labels: Tensor, generator: torch.Generator) -> None:
+        """Fit the prior of pixels to draws of q(z | x) of `rows` (B) with `labels` (B,), which are their aggregate.
 
-        These minimise the KL of given posteriors; steps of the optimiser, which cannot exceed its learning rate, come
-        late where KL weighs little.
+        Steps of the optimiser, which cannot exceed its learning rate, come late where KL weighs little.
         """
-        if not self.config.pixels or not isinstance(self.prior, NormalPrior) or self.config.prior != "class_normal":
+        if not self.config.pixels or self.is_point:
             return
+        codes = torch.cat([self._drawn_codes(rows, labels, generator) for _ in range(CODES_OF_EACH)])
+        self.prior.fit(codes, labels.repeat(CODES_OF_EACH), generator)
+
+    def _drawn_codes(self, rows: Rows, labels: Tensor, generator: torch.Generator) -> Tensor:
+        normal = torch.randn(len(labels), self.config.latent_dim, generator=generator, device=labels.device)
         batches = zip(rows.digits.split(MATCHED_ROWS), rows.values.split(MATCHED_ROWS), strict=True)
-        told = self.seen(labels).split(MATCHED_ROWS)
-        found = [self.encoder(Rows(*batch), part) for batch, part in zip(batches, told, strict=True)]
-        mean, log_variance = (torch.cat(parts) for parts in zip(*found, strict=True))
-        for label in labels.unique().tolist():
-            here = mean[labels == label]
-            spread = log_variance[labels == label].exp() + (here - here.mean(0)).square()
-            self.prior.mean[label] = here.mean(0)
-            self.prior.log_variance[label] = spread.mean(0).log()
+        parts = zip(batches, labels.split(MATCHED_ROWS), normal.split(MATCHED_ROWS), strict=True)
+        return torch.cat([self.posterior_draw(Rows(*batch), told, noise) for batch, told, noise in parts])
 
     @torch.no_grad()
     def match_marginals(self, frequencies: Tensor, labels: Tensor, generator: torch.Generator) -> None:

@@ -46,6 +46,28 @@ def fit_mixture(
     return log_weights, centre + scale * mean, variance.log() + 2 * scale.log()
 
 
+def fit_mixtures(
+    points: Tensor, labels: Tensor, size: tuple[int, ...], generator: torch.Generator
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The same, each component being of one condition, so that none draws what is another's.
+
+    Where there are fewer components than conditions, all share them.
+    """
+    components = size[1]
+    present = labels.unique(sorted=True)
+    if components < len(present):
+        return fit_mixture(points, labels, size, generator)
+    logits = points.new_full(size, math.log(LEAST_ROWS / components), dtype=torch.float64)
+    means, log_variances = [], []
+    for label, own in zip(present, torch.arange(components).tensor_split(len(present)), strict=True):
+        here = points[labels == label]
+        weights, mean, log_variance = fit_mixture(here, torch.zeros_like(labels[: len(here)]), (1, len(own)), generator)
+        logits[label, own] = weights[0]
+        means.append(mean)
+        log_variances.append(log_variance)
+    return logits.log_softmax(1), torch.cat(means), torch.cat(log_variances)
+
+
 def _scattered(points: Tensor, count: int, generator: torch.Generator) -> tuple[Tensor, float]:
     """Return `count` points (K, L) far from each other, and the mean square of how far others are from the nearest.
 

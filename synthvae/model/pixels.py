@@ -91,7 +91,8 @@ class PixelDecoder(nn.Module):
 
     def outputs(self, z: Tensor, labels: Tensor) -> Tensor:
         """Return a number (B, V) for each pixel: the logit of its mean, or the mean itself."""
-        hidden = self.start(z) + self.condition(labels)
+        told = labels if self.condition.num_embeddings > 1 else torch.zeros_like(labels)
+        hidden = self.start(z) + self.condition(told)
         hidden = hidden + self.block(hidden)
         return torch.as_tensor(self.writer(hidden) + self.straight(hidden) + self.bias)
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from synthvae.model.digits import draw
-from synthvae.model.mixtures import fit_mixture, log_normal
+from synthvae.model.mixtures import fit_mixtures, log_normal
 
 
 class Prior(nn.Module):
@@ -30,6 +30,9 @@ class Prior(nn.Module):
     @abstractmethod
     def draw(self, normal: Tensor, labels: Tensor, uniform: Tensor) -> Tensor:
         """Turn draws, standard `normal` (B, L) and `uniform` (B, choices), into draws (B, L) of p(z | y)."""
+
+    def fit(self, codes: Tensor, labels: Tensor, generator: torch.Generator) -> None:
+        """Set the prior to the density of `codes` (B, L) of conditions (B,), if it is one that can be."""
 
     def kl(self, mean: Tensor, log_variance: Tensor, labels: Tensor, z: Tensor) -> Tensor:
         """Return KL(q || p) in nats, q diagonal normals with `mean` and `log_variance` (B, L), of which z are draws.
@@ -63,6 +66,16 @@ class NormalPrior(Prior):
         else:
             self.register_buffer("mean", torch.zeros(conditions, latent_dim), persistent=False)
             self.register_buffer("log_variance", torch.zeros(conditions, latent_dim), persistent=False)
+
+    @torch.no_grad()
+    def fit(self, codes: Tensor, labels: Tensor, generator: torch.Generator) -> None:
+        """Set the normal of each condition to the mean and the variance of its `codes`, if it is learned at all."""
+        del generator
+        if isinstance(self.mean, nn.Parameter):
+            for label in labels.unique().tolist():
+                here = codes[labels == label]
+                self.mean[label] = here.mean(0)
+                self.log_variance[label] = here.var(0, correction=0).clamp_min(1e-6).log()
 
     def kl(self, mean: Tensor, log_variance: Tensor, labels: Tensor, z: Tensor | None = None) -> Tensor:
         """Return KL(q || p) (B, L) in nats by dimension, q diagonal normals with `mean` and `log_variance` (B, L).
@@ -161,11 +174,12 @@ class GaussianMixture(Mixture):
     def fit(self, codes: Tensor, labels: Tensor, generator: torch.Generator) -> None:
         """Set the mixture to the density of `codes` (B, L) of conditions (B,), by expectation and maximisation.
 
-        This is how an autoencoder, whose codes no prior holds together, comes to have a density to draw from.
+        This is how an autoencoder, whose codes no prior holds together, comes to have a density to draw from, and how
+        the prior of pixels catches up with codes on which KL weighs little.
         Source: Ghosh et al. 2020, From variational to deterministic autoencoders, section 4,
         https://arxiv.org/abs/1903.12436.
         """
-        logits, mean, log_variance = fit_mixture(codes, labels, tuple(self.logits.shape), generator)
+        logits, mean, log_variance = fit_mixtures(codes, labels, tuple(self.logits.shape), generator)
         self.logits.copy_(logits)
         self.mean.copy_(mean)
         self.log_variance.copy_(log_variance)

@@ -193,8 +193,10 @@ def test_a_plan_says_beforehand_what_a_fit_spends(fitted: Synthesizer) -> None:
     plan = quick().plan(rows=ROWS)
     assert fitted.ledger_ is not None
     assert [e.name for e in plan.events] == [e.name for e in fitted.ledger_.events]
-    assert plan.events[1:3] == fitted.ledger_.events[1:3]
-    assert plan.events[0].times >= fitted.ledger_.events[0].times
+    assert plan.events[0].times >= fitted.ledger_.events[0].times  # so that for the others at least as much is left
+    for foreseen, done in zip(plan.events[1:3], fitted.ledger_.events[1:3], strict=True):
+        assert foreseen.times == done.times
+        assert foreseen.noise_multiplier >= 0.99 * done.noise_multiplier
     with pytest.raises(PrivacyError, match="a plan needs a budget"):
         quick(privacy=None).plan(rows=ROWS)
 
