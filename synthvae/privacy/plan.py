@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from synthvae.privacy.budget import PrivacyBudget
 
-ENOUGH = 1000  # epsilon times rows, for each column, from which on gradients say more than tables
+ENOUGH = 800  # epsilon times rows, for each column, from which on gradients say more than tables
 
 
 class Descending(BaseModel):

@@ -105,18 +105,23 @@ def threads(table: pd.DataFrame, target: str, folder: Path, rows: int) -> list[P
 
 
 def draw(series: dict[str, list[Point]], path: Path) -> None:
-    """Draw fitting and sampling against rows and columns."""
+    """Draw fitting and sampling against rows and columns, on logarithmic axes; dotted: in proportion to the size."""
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 
     measures = {"fit_cpu_s": "CPU-seconds of fitting", "rows_per_cpu_s": "rows drawn per CPU-second"}
     figure, axes = plt.subplots(len(series), 2, figsize=(9, 3.4 * len(series)), squeeze=False, layout="constrained")
     for panels, (name, points) in zip(axes, series.items(), strict=True):
-        for panel, (key, label) in zip(panels, measures.items(), strict=True):
+        for panel, (key, label), power in zip(panels, measures.items(), (1, -1), strict=True):
             done = [point for point in points if key in point.figures]
-            panel.plot([point.size for point in done], [point[key] for point in done], "o-", color="#d55e00")
-            panel.set(xscale="log", xlabel=f"{name} (logarithmic)", ylabel=label, ylim=(0, None))
-            panel.set_xticks([point.size for point in done], [f"{point.size:,}" for point in done], fontsize=8)
+            if not done:
+                panel.set_axis_off()
+                continue
+            sizes, costs = [point.size for point in done], [point[key] for point in done]
+            panel.plot(sizes, costs, "o-", color="#d55e00")
+            panel.plot(sizes, [costs[0] * (size / sizes[0]) ** power for size in sizes], ":", color="#888888")
+            panel.set(xscale="log", yscale="log", xlabel=name, ylabel=label)
+            panel.set_xticks(sizes, [f"{size:,}" for size in sizes], fontsize=8, rotation=30)
             panel.minorticks_off()
             panel.grid(linewidth=0.4, alpha=0.6)
     figure.savefig(path, dpi=150)
