@@ -135,6 +135,7 @@ class LearnedTable:
         temperature: float = 1.0,
     ) -> pa.Table:
         """Draw rows from p(x | z, y) for latents z (rows, L) of conditions `labels` (rows,), the first one if None."""
+        _refuse_temperature(temperature)
         conditions = np.zeros(len(z), np.int64) if labels is None else labels
         slots = self.encoding.layout.slots
         digits = np.empty((len(z), len(slots.sizes)), np.int8)
@@ -156,8 +157,7 @@ class LearnedTable:
         Raises:
             RequestError: n or the temperature is negative.
         """
-        if not 0 <= temperature < np.inf:
-            raise RequestError(f"a temperature must be a finite number from 0, however, it is {temperature!r}")
+        _refuse_temperature(temperature)
         again = np.repeat(np.arange(len(codes)), _count(n))
         normal = np.random.default_rng(seed).normal(size=(len(again), self.model.config.latent_dim))
         many = Codes(codes.digits[again], codes.values[again], codes.labels[again])
@@ -384,6 +384,11 @@ def build(encoding: TableEncoding, config: ModelConfig, seed: int) -> CVAE:
 
 def _pixels(config: ModelConfig) -> Pixels | None:
     return None if config.likelihood == "auto" else Pixels(config.likelihood, image=config.image_shape is not None)
+
+
+def _refuse_temperature(temperature: float) -> None:
+    if not 0 <= temperature < np.inf:
+        raise RequestError(f"a temperature must be a finite number from 0, however, it is {temperature!r}")
 
 
 def _count(rows: Any) -> int:

@@ -112,6 +112,7 @@ MAY_IMPORT = {
         "tables",
         "training",
     },
+    "plots": {"errors", "history"},
     "seeds": {"errors"},
     "estimators": {"encoding", "errors", "features", "seeds", "synthesizer", "tables"},
     "demonstration": {"synthesizer"},

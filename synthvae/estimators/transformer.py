@@ -174,7 +174,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             )
         return np.asarray(X).reshape(len(X), -1)
 
-    def inverse_transform(self, X: Any, random_state: Seed = None) -> Any:
+    def inverse_transform(self, X: Any, random_state: Seed = None, *, temperature: float = 1.0) -> Any:
         """Return rows drawn from p(x | z) for latents X (rows, latent_dim), an array or DataFrame like that of `fit`.
 
         Grey pixels of likelihood="bernoulli" are their means.
@@ -182,15 +182,17 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         Args:
             X: The latents.
             random_state: Seed of the draws; None uses the estimator's own.
+            temperature: 1 draws what is likely, 0 takes the likeliest values.
 
         Raises:
-            ValueError: X does not have `latent_dim` columns.
+            ValueError: X does not have `latent_dim` columns, or the temperature is negative.
         """
         check_is_fitted(self)
         z = check_array(X, dtype=np.float32)
         if z.shape[1] != self._n_features_out:
             raise RequestError(f"latents must have {self._n_features_out} columns, however, they have {z.shape[1]}")
-        table = self.synthesizer_.learned_.decode(z, as_seed(self._own(random_state)))
+        seed = as_seed(self._own(random_state))
+        table = self.synthesizer_.learned_.decode(z, seed, temperature=temperature)
         return self._like_input(tables.to_pandas(table))
 
     def reconstruct(self, X: Any) -> Any:
