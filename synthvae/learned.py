@@ -6,7 +6,7 @@ import copy
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Self, TypeVar, get_args
+from typing import Any, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -15,20 +15,19 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
-from synthvae import artifact, generation
+from synthvae import artifact, generation, likelihood
 from synthvae.conform import conform
 from synthvae.descent import Progress
 from synthvae.encoding import Codes, Order, Pixels, TableEncoding
 from synthvae.errors import ArtifactError, ConfigurationError, RequestError, TableError
 from synthvae.generation import Request
 from synthvae.history import History, Record
-from synthvae.model import CVAE, ModelConfig, ProposalName, Rows, bound_by_slot
+from synthvae.model import CVAE, ModelConfig, Rows
 from synthvae.privacy import Descending, Ledger, Plan
 from synthvae.schema import Schema, explain
 from synthvae.threads import one_thread
 from synthvae.training import TrainingConfig, train
 
-BOUND_DRAWS = 16  # draws of z for a bound on a likelihood
 BATCH_ROWS = 4096
 
 Config = TypeVar("Config", TrainingConfig, ModelConfig, Descending, Plan)
@@ -183,12 +182,6 @@ class LearnedTable:
         means = [model.mean(*batch) for batch in self._batches(codes)]
         return self.encoding.numbers(_joined(means))
 
-    @property
-    def _log_shares(self) -> Tensor:
-        """The log share (C,) of each condition in training."""
-        shares = np.maximum(self.encoding.frequencies, np.finfo(float).tiny)
-        return torch.from_numpy(np.log(shares)).to(self.device)
-
     def posterior_mean(self, codes: Codes) -> npt.NDArray[np.float64]:
         """Return the means (rows, L) of q(z | x, y)."""
         model = self._double()
@@ -205,76 +198,28 @@ class LearnedTable:
         Raises:
             RequestError: k is less than 1, there is no such proposal, or the posterior is a point.
         """
-        self._refuse_bound(k, proposal)
-        model, batches = self._double(), self._batches(codes)
-        if proposal == "prior":
-            noise, _ = self._prior_noise(k)
-            return _joined([model.naive_estimate(r, y.expand(len(noise[0]), -1), noise, k) for r, y in batches])
-        if k == 1:
-            noise_of_pairs = self._noise()
-            return _joined([model.log_likelihood(*batch, noise_of_pairs) for batch in batches])
-        draws = self._independent(k, self.model.config.latent_dim)
-        return _joined([model.importance_bound(*batch, draws, k) for batch in batches])
+        return _joined(likelihood.given_class(self._double(), self._batches(codes), k, proposal))
 
     def log_evidence(self, codes: Codes, k: int = 1, proposal: str = "posterior") -> npt.NDArray[np.float64]:
         """Return a lower bound (rows,) on log p(x) in nats, the condition marginalised; else as `log_likelihood`."""
-        self._refuse_bound(k, proposal)
-        model, batches = self._double(), self._batches(codes)
-        log_shares = self._log_shares
-        shares = log_shares.exp()
-        if proposal == "prior":
-            noise, uniform = self._prior_noise(k)
-            drawn = torch.searchsorted(shares.cumsum(0), uniform * shares.sum()).clamp_max(len(shares) - 1)
-            return _joined([model.naive_estimate(r, drawn[:, None].expand(-1, len(y)), noise, k) for r, y in batches])
-        draws = self._noise() if k == 1 else self._independent(k, self.model.config.latent_dim)
-        return _joined([model.log_evidence(rows, log_shares, draws, k) for rows, _ in batches])
-
-    def _refuse_bound(self, k: int, proposal: str) -> None:
-        if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or k < 1:
-            raise RequestError(f"`k` must be a whole number of draws from 1, however, {k=}: ask for more")
-        if proposal not in get_args(ProposalName):
-            raise RequestError(f"`proposal` must be one of {get_args(ProposalName)}, however, {proposal=}: take one")
-        if proposal == "posterior" and self.model.is_point:
-            raise RequestError(
-                'a bound on the likelihood needs a posterior that has a density, however, posterior="point": fit with '
-                '"normal", or take the naive estimate, proposal="prior"'
-            )
+        shares = np.maximum(self.encoding.frequencies, np.finfo(float).tiny)
+        log_shares = torch.from_numpy(np.log(shares)).to(self.device)
+        return _joined(likelihood.of_any_class(self._double(), self._batches(codes), log_shares, k, proposal))
 
     def by_column(self, codes: Codes, draws: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         """Return the importance-weighted bound (rows,) on log p(x | y) in nats, and the part (rows, columns) of each.
 
         Columns are those of `encoding.columns`, in that order; what the bound has beside them is the part of z.
         """
-        model, noise, layout = self._double(), self._noise(draws), self.encoding.layout
+        layout = self.encoding.layout
+        bounds, slots = likelihood.by_slot(self._double(), self._batches(codes), draws)
         owners = torch.tensor(layout.owners, dtype=torch.long, device=self.device)
-        bounds, parts = [], []
-        for rows, labels in self._batches(codes):
-            bound, slots = bound_by_slot(model, rows, labels, noise)
-            bounds.append(bound)
-            parts.append(slots.new_zeros(len(layout.names), len(bound)).index_add_(0, owners, slots).T)
+        parts = [part.new_zeros(len(layout.names), part.shape[1]).index_add_(0, owners, part).T for part in slots]
         return _joined(bounds), _joined(parts)
 
     def _double(self) -> CVAE:
         """The model in double precision, in which a row's numbers do not hang on the rows beside it."""
         return copy.deepcopy(self.model).double()
-
-    def _noise(self, draws: int = BOUND_DRAWS) -> Tensor:
-        """Standard normal draws (S, L), the same for every row and call, in pairs of opposite sign."""
-        generator = torch.Generator().manual_seed(0)
-        half = torch.randn((draws + 1) // 2, self.model.config.latent_dim, generator=generator)
-        return torch.cat([half, -half])[:draws].to(self.device, torch.float64)
-
-    def _independent(self, k: int, length: int) -> Tensor:
-        """Standard normal draws (S, length), the same for every row and call, S the least multiple of k from 16."""
-        generator = torch.Generator().manual_seed(0)
-        drawn = torch.randn(k * -(-BOUND_DRAWS // k), length, generator=generator, dtype=torch.float64)
-        return drawn.to(self.device)
-
-    def _prior_noise(self, k: int) -> tuple[tuple[Tensor, Tensor], Tensor]:
-        """Draws for the prior, standard normal (S, L) and uniform (S, 1), and uniform ones (S,) for conditions."""
-        drawn = self._independent(k, self.model.config.latent_dim + 2)
-        uniform = torch.special.ndtr(drawn[:, :2])
-        return (drawn[:, 2:], uniform[:, :1]), uniform[:, 1].contiguous()
 
     def _batches(self, codes: Codes) -> Iterator[tuple[Rows, Tensor]]:
         rows = Rows(torch.from_numpy(codes.digits).to(self.device), torch.from_numpy(codes.values).to(self.device))

@@ -30,7 +30,6 @@ USUAL_ROWS, USUAL_STEPS, LONGEST_DESCENT = 30_000, 1000, 1.6
 EMA_DECAY = 0.998
 CLIP_NORM = 5.0
 LOOK_ROWS = 2048  # held-out rows looked at together
-MOST_CODES = 20_000  # of an autoencoder, to which a density is fitted
 GREY_BETA = 0.18
 DRIFT_WEIGHT = 5.0  # of the aggregate's divergence from the prior, where z has little information
 
@@ -286,10 +285,6 @@ class _Run(Descent):
         self.model.eval()
         labels = torch.cat([self.labels, self.held_labels])
         rows = Rows(*(torch.cat(parts) for parts in zip(self.rows, self.held_rows, strict=True)))
-        if self.model.is_point:
-            pick = torch.randperm(len(labels), generator=self.generator, device=labels.device)[:MOST_CODES]
-            codes = self.model.posterior_mean(rows.take(pick), labels[pick])
-            self.model.fit_prior(codes, labels[pick], self.generator)
         frequencies = _frequencies(self.model, rows, labels)
         self.model.match_prior(rows, labels, self.generator)
         self.model.match_marginals(frequencies.logs.exp(), labels, self.generator)

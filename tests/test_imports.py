@@ -63,6 +63,7 @@ MAY_IMPORT = {
         "encoding",
         "errors",
         "generation",
+        "likelihood",
         "history",
         "model",
         "privacy",
@@ -87,6 +88,7 @@ MAY_IMPORT = {
         "seeds",
         "training",
     },
+    "likelihood": {"errors", "model"},
     "fitted": {
         "dataset",
         "encoding",

@@ -23,6 +23,7 @@ from synthvae.estimators import VAEOutlierDetector
 from synthvae.estimators.cells import read_cells
 from synthvae.estimators.margins import Density, Margin
 from synthvae.features import read_features
+from synthvae.likelihood import _in_pairs
 from synthvae.model import bound_by_slot
 
 FAST: dict[str, Any] = {"max_steps": 60, "width": 24, "latent_dim": 3, "device": "cpu", "random_state": 0}
@@ -189,7 +190,7 @@ def test_one_draw_is_the_elbo(detector: VAEOutlierDetector, table: pd.DataFrame)
     learned = detector.synthesizer_.learned_
     model = learned._double()
     rows, labels = next(learned._batches(learned.encode(read_features(detector, table, reset=False))))
-    noise = learned._noise(1)
+    noise = _in_pairs(learned._double(), 1)
     bound, slots = bound_by_slot(model, rows, labels, noise)
     terms = model.elbo(rows, labels, noise)
     entropy = 0.5 * (terms.log_variance + noise[0].square() + math.log(2 * math.pi)).sum(1)

@@ -23,6 +23,7 @@ MATCHING_ROWS = 1 << 16  # rows drawn for all conditions together
 MATCHING_LEAST = 1 << 11
 MATCHING_DOUBT = 50  # rows of a condition whose frequencies are trusted by half
 MATCHED_ROWS = 2048  # looked at together
+MOST_CODES = 20_000  # rows to whose codes a prior is fitted
 CODES_OF_EACH = 4  # draws of a row's code, to which a prior is fitted
 
 
@@ -89,11 +90,6 @@ class CVAE(nn.Module):
             count, device = self.config.normals, generator.device
             pick = torch.randint(len(rows.digits), (count,), generator=generator, device=device)
             self.prior.start_from(self.encoder.embedding.total(rows.take(pick)))
-
-    def fit_prior(self, codes: Tensor, labels: Tensor, generator: torch.Generator) -> None:
-        """Fit the prior of an autoencoder to `codes` (B, L) of rows with `labels` (B,)."""
-        if self.is_point:
-            self.prior.fit(codes, labels, generator)
 
     def seen(self, labels: Tensor) -> Tensor:
         """Return the labels (B,) as encoder and decoder are told them: zeros if only the prior is."""
@@ -211,14 +207,17 @@ class CVAE(nn.Module):
 
     @torch.no_grad()
     def match_prior(self, rows: Rows, labels: Tensor, generator: torch.Generator) -> None:
-        """Fit the prior of pixels to draws of q(z | x) of `rows` (B) with `labels` (B,), which are their aggregate.
+        """Fit the prior of an autoencoder, or of pixels, to the codes of `rows` (B) with `labels` (B,).
 
-        Steps of the optimiser, which cannot exceed its learning rate, come late where KL weighs little.
+        No KL holds the codes of an autoencoder together; those of pixels, on which KL weighs little, a prior follows
+        too slowly: a step of the optimiser cannot exceed its learning rate.
         """
-        if not self.config.pixels or self.is_point:
+        if not (self.config.pixels or self.is_point):
             return
-        codes = torch.cat([self._drawn_codes(rows, labels, generator) for _ in range(CODES_OF_EACH)])
-        self.prior.fit(codes, labels.repeat(CODES_OF_EACH), generator)
+        pick = torch.randperm(len(labels), generator=generator, device=labels.device)[:MOST_CODES]
+        rows, labels, times = rows.take(pick), labels[pick], 1 if self.is_point else CODES_OF_EACH
+        codes = torch.cat([self._drawn_codes(rows, labels, generator) for _ in range(times)])
+        self.prior.fit(codes, labels.repeat(times), generator)
 
     def _drawn_codes(self, rows: Rows, labels: Tensor, generator: torch.Generator) -> Tensor:
         normal = torch.randn(len(labels), self.config.latent_dim, generator=generator, device=labels.device)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
 
+from synthvae.model.bounds import importance_bound
 from synthvae.model.cvae import CVAE
+from synthvae.model.mixtures import log_normal
 from synthvae.model.rows import Rows
 
 
@@ -32,8 +32,7 @@ def bound_by_slot(model: CVAE, rows: Rows, labels: Tensor, noise: Tensor) -> tup
     for row in noise:
         z = mean + row * (0.5 * log_variance).exp()
         slots.append(model.decoder.log_prob(rows, z, seen))
-        entropy = 0.5 * (log_variance + row.square() + math.log(2 * math.pi)).sum(1)
-        weights.append(slots[-1].sum(0) + model.prior.log_prob(z, labels) + entropy)
-    weighted = torch.stack(weights)  # (S, B)
-    bound = weighted.logsumexp(0) - math.log(len(noise))
-    return bound, (torch.stack(slots) * weighted.softmax(0)[:, None]).sum(0)
+        weights.append(slots[-1].sum(0) + model.prior.log_prob(z, labels) - log_normal(z, mean, log_variance).sum(1))
+    shares = torch.stack(weights).softmax(0)  # (S, B)
+    bound = importance_bound(weights, len(noise))
+    return bound, (torch.stack(slots) * shares[:, None]).sum(0)

@@ -84,15 +84,7 @@ class Shopping:
 
     def event(self, name: str, times: int, delta: float = 0.0) -> Event:
         """What it costs."""
-        return Event(
-            name=name,
-            mechanism="discrete Gaussian",
-            noise_multiplier=self.noise,
-            sensitivity=float(self.rows),
-            times=times,
-            delta=delta,
-            bought="the schema",
-        )
+        return Event.of_counts(name, self.rows, self.noise, times=times, delta=delta, bought="the schema")
 
 
 def foresee(ledger: Ledger, columns: int) -> Ledger:

@@ -115,13 +115,7 @@ def class_event(ledger: Ledger, columns: int) -> Event:
     share = CLASS_SHARE if columns else 1.0
 
     def event(noise: float) -> Event:
-        return Event(
-            name="rows of each class",
-            mechanism="discrete Gaussian",
-            noise_multiplier=noise,
-            sensitivity=float(ledger.budget.rows_of_one),
-            bought="shares of the classes",
-        )
+        return Event.of_counts("rows of each class", ledger.budget.rows_of_one, noise, bought="shares of the classes")
 
     budget = ledger.budget
     whole = calibrated(lambda noise: [*ledger.events, event(noise)], budget.epsilon, budget.delta)
@@ -132,13 +126,9 @@ def table_event(plan: Plan, ledger: Ledger, columns: int) -> Event:
     """What tables of columns cost: with all before them, the plan's share of epsilon."""
 
     def event(noise: float) -> Event:
-        return Event(
-            name="one column within classes",
-            mechanism="discrete Gaussian",
-            noise_multiplier=noise,
-            sensitivity=float(ledger.budget.rows_of_one),
-            times=columns,
-            bought="where the model starts, and the marginals it is matched to",
+        bought = "where the model starts, and the marginals it is matched to"
+        return Event.of_counts(
+            "one column within classes", ledger.budget.rows_of_one, noise, times=columns, bought=bought
         )
 
     classes, budget = ledger.events[-1], ledger.budget

@@ -49,6 +49,11 @@ class Event(BaseModel):
     delta: float = Field(default=0.0, ge=0, lt=1)
     bought: str = ""
 
+    @classmethod
+    def of_counts(cls, name: str, rows: int, noise: float, **facts: Any) -> Self:
+        """Counts that one unit moves by so many rows at most, with a noise multiplier."""
+        return cls(name=name, mechanism="discrete Gaussian", noise_multiplier=noise, sensitivity=float(rows), **facts)
+
 
 class Ledger(BaseModel):
     """A budget and all that was spent of it.

@@ -105,14 +105,8 @@ def event(rulers: dict[str, Ruler], ledger: Ledger) -> Event:
     budget = ledger.budget
 
     def halvings(noise: float) -> Event:
-        return Event(
-            name="halves of bins",
-            mechanism="discrete Gaussian",
-            noise_multiplier=noise,
-            sensitivity=float(budget.rows_of_one),
-            times=sum(ruler.depth for ruler in rulers.values()),
-            bought="bins of numbers",
-        )
+        times = sum(ruler.depth for ruler in rulers.values())
+        return Event.of_counts("halves of bins", budget.rows_of_one, noise, times=times, bought="bins of numbers")
 
     return halvings(calibrated(lambda noise: [halvings(noise)], SHARE * budget.epsilon, budget.delta))
 

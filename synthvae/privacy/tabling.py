@@ -64,15 +64,7 @@ def _promise(ledger: Ledger) -> tuple[float, float]:
 
 
 def _event(ledger: Ledger, name: str, noise: float, times: int) -> Event:
-    rows = float(ledger.budget.rows_of_one)
-    return Event(
-        name=name,
-        mechanism="discrete Gaussian",
-        noise_multiplier=noise,
-        sensitivity=rows,
-        times=times,
-        bought=BOUGHT[name],
-    )
+    return Event.of_counts(name, ledger.budget.rows_of_one, noise, times=times, bought=BOUGHT[name])
 
 
 def _rest(ledger: Ledger, name: str, times: int) -> Event:

@@ -9,17 +9,15 @@ rows are drawn.
 
 from __future__ import annotations
 
-from itertools import combinations
-
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from synthvae.privacy import Event, Ledger, PrivacyBudget, mechanisms
+from synthvae.privacy import Event, Ledger, PrivacyBudget, mechanisms, tabling
 from synthvae.privacy.estimates import frequencies
 from synthvae.privacy.ledger import calibrated
-from synthvae.privacy.tabling import DOUBT, LEAST, SCORES_SHARE, SINGLES_SHARE, by_chance
-from synthvae.privacy.trees import Pair, Tree, evenly, expected, forest, matched, rooted
+from synthvae.privacy.releases import Curator
+from synthvae.privacy.trees import Tree, evenly
 
 CLASS_SHARE = 0.02  # of the squared budget, for the counts of the classes
 
@@ -62,7 +60,7 @@ class Purse:
 
 
 def _event(name: str, times: int, noise: float) -> Event:
-    return Event(name=name, mechanism="discrete Gaussian", noise_multiplier=noise, sensitivity=1, times=times)
+    return Event.of_counts(name, 1, noise, times=times)
 
 
 class Control:
@@ -142,40 +140,14 @@ class NaiveBayes(Control):
 
 
 class Tan(Control):
-    """Each column given the class and at most one other."""
+    """Each column given the class and at most one other: what `strategy="tables"` buys, drawn from directly."""
 
     def _grown(self, codes: pd.DataFrame) -> Tree:
         totals = self._classes(codes)
-        singles = self._singles(codes, totals, SINGLES_SHARE)
-        edges = rooted(forest(self._scores(codes, totals, singles)))
-        self.notes.append(f"{len(edges)} edges")
-        if not edges:  # what is left of the budget is not spent
-            return Tree(singles)
-        noisy = self.purse.buy("two columns", [self._counts(codes, edge) for edge in edges])
-        given = {}
-        for (parent, child), table in zip(edges, noisy, strict=True):
-            joint = frequencies(table.reshape(self.conditions, -1), totals).reshape(table.shape)
-            given[child] = parent, matched(joint * totals[:, None, None] + LEAST, singles[child])
-        return Tree(singles, given)
-
-    def _scores(self, codes: pd.DataFrame, totals: Floats, singles: dict[str, Floats]) -> dict[Pair, float]:
-        """How many rows each pair is off if its columns are taken for independent, beyond chance and noise.
-
-        A row changes each by one: all pairs are bought together. What chance and the noise of a table would do is known
-        without the rows. Source: McKenna et al. 2022, AIM, https://arxiv.org/abs/2201.12677, equation 1.
-        """
-        pairs = list(combinations(self.levels, 2))
-        if not pairs:
-            return {}
-        off = [
-            np.abs(self._counts(codes, p) - np.round(expected(singles[p[0]], singles[p[1]], totals)).astype(int)).sum()
-            for p in pairs
-        ]
-        noisy = self.purse.buy("pairs that are off", [np.array([rows]) for rows in off], SCORES_SHARE)
-        share = 1 - CLASS_SHARE - SINGLES_SHARE - SCORES_SHARE
-        noise = self.purse.noise * (max(len(self.levels) - 1, 1) / share) ** 0.5
-        doubt = DOUBT * self.purse.noise * (len(pairs) / SCORES_SHARE) ** 0.5
-        return {
-            p: rows.item() - by_chance(expected(singles[p[0]], singles[p[1]], totals), noise) - doubt
-            for p, rows in zip(pairs, noisy, strict=True)
-        }
+        states = codes[[self.target, *self.levels]].to_numpy(np.int64)
+        levels, nothing = [self.conditions, *self.levels.values()], np.empty((len(codes), 0), np.int8)
+        curator = Curator(states, levels, nothing, states[:, 0], None, ledger=self.purse.ledger)
+        tree = tabling.grow(curator, list(self.levels), totals)
+        self.purse.ledger = curator.ledger
+        self.notes.append(f"{len(tree.given)} edges")
+        return tree
