@@ -52,7 +52,8 @@ class Synthesizer(Fitted):
             (of pairs of columns, too, and no gradients), or "auto", which picks by epsilon, rows and columns.
         journal: A folder in which a private fit keeps what it buys, until its model is saved: a fit that is broken off
             and repeated takes it up, and does not spend it twice. None keeps nothing.
-        decoder: "autoregressive" (each column given those before it) or "factorized" (independent given z).
+        decoder: "autoregressive" (each column given those before it), "factorized" (independent given z) or, of
+            likelihood="gaussian" or "bernoulli", "linear" (no hidden layer: factor analysis).
         prior: "standard_normal" (encoder and decoder are told the class), "class_normal" (only the prior is: a normal
             for each class), "mixture" (of normals, learned with the model) or "vamp" (a mixture of the posteriors of
             learned pseudo-inputs); each class weighs the components of a mixture in its own way.
@@ -65,7 +66,7 @@ class Synthesizer(Fitted):
         likelihood: Of the columns: "auto" (classes, and mixtures of normals, as their kinds ask for), "bernoulli"
             (numbers in [0, 1]: black and white pixels are drawn as such, of grey ones the mean) or "gaussian" (numbers
             around a mean). The last two are for pixels and the like: all columns but a target of classes are numbers
-            without gaps, independent given z and the class, whatever `decoder` says.
+            without gaps, independent given z and the class, even if `decoder` says "autoregressive".
         variance: Of a "gaussian" number; a fixed one means least squares. None: one for each column, learned.
         image_shape: Height and width of the image that the columns of these make, row by row: convolutions. None: none.
         latent_dim: Dimensions of z.

@@ -9,6 +9,7 @@ from sklearn.datasets import load_wine
 
 from synthvae import Synthesizer
 from synthvae.errors import RequestError
+from synthvae.estimators import VAETransformer
 
 
 @pytest.fixture(scope="module")
@@ -88,3 +89,23 @@ def test_what_cannot_be_drawn_is_refused(fitted: Synthesizer, wine: pd.DataFrame
         fitted.sample_like(wine, n, temperature)  # type: ignore[arg-type]
     with pytest.raises(RequestError, match="at least 2 draws"):
         fitted.reconstruct(wine, draws=1)
+
+
+def test_a_transformer_draws_and_reconstructs_what_it_was_fitted_to(wine: pd.DataFrame) -> None:
+    X, y = wine.drop(columns="target"), wine["target"]
+    vae = VAETransformer(4, max_steps=100, random_state=0).fit(X, y)
+    made, like = vae.reconstruct(X), vae.sample_like(X[:3], 2, random_state=1)
+    assert list(made) == list(like) == list(X)
+    assert (like.dtypes == X.dtypes).all()
+    assert made["color_intensity"].corr(X["color_intensity"]) > 0.7
+    again = vae.sample_like(X[:3], 2, random_state=1)
+    pd.testing.assert_frame_equal(like, again)
+    cold = [vae.sample_like(X[:3], 1, 0.0, random_state=seed)["strength"] for seed in (1, 2)]
+    pd.testing.assert_series_equal(*cold)
+
+
+def test_arrays_come_back_as_arrays() -> None:
+    X = load_wine().data
+    vae = VAETransformer(4, max_steps=30, random_state=0).fit(X)
+    assert vae.sample_like(X[:3], 4).shape == (12, X.shape[1])
+    assert vae.reconstruct(X[:3]).shape == (3, X.shape[1])

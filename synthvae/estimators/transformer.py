@@ -8,21 +8,20 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils import Tags, column_or_1d
-from sklearn.utils.multiclass import type_of_target
+from sklearn.utils import Tags
 from sklearn.utils.validation import check_array, check_consistent_length, check_is_fitted
 
 from synthvae import tables
 from synthvae.encoding import Codes
 from synthvae.errors import RequestError, TableError
+from synthvae.estimators.labels import classes, free_name
 from synthvae.features import is_array, read_features
+from synthvae.reconstruction import reconstruct
 from synthvae.seeds import Seed, as_seed
 from synthvae.synthesizer import Synthesizer
 
-CONDITION = "y"
 IMAGES = 3  # dimensions of an array of images
-MAX_NUMBER_CLASSES = 20  # a number with more values is continuous
-QUANTILES = 10  # classes made of a continuous y
+DRAWS = 64  # of each row, of which a mean is taken
 
 
 class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -34,7 +33,8 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
 
     Args:
         latent_dim: Dimensions of z.
-        decoder: "factorized" (all that columns share must pass through z) or "autoregressive".
+        decoder: "factorized" (all that columns share must pass through z), "autoregressive" or, of
+            likelihood="gaussian" or "bernoulli", "linear" (no hidden layer: factor analysis).
         prior: "auto" ("class_normal" with a y, "mixture" for pixels or an autoencoder, "standard_normal" without),
             "standard_normal" (which makes no use of y), "class_normal" (a normal for each class), "mixture" (of
             normals) or "vamp" (a mixture of the posteriors of learned pseudo-inputs); each class weighs the components
@@ -45,7 +45,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         likelihood: Of the columns: "auto" (classes, and mixtures of normals, as their kinds ask for), "bernoulli"
             (numbers in [0, 1]: black and white pixels are drawn as such, of grey ones the mean) or "gaussian" (numbers
             around a mean). The last two are for pixels and the like: all columns are numbers without gaps, independent
-            given z, whatever `decoder` says.
+            given z, even if `decoder` says "autoregressive".
         variance: Of a "gaussian" number; a fixed one means least squares. None: one for each column, learned.
         image_shape: Height and width (h, w) of images: convolutions; X may be (rows, h, w), too. None: no images.
         beta: Weight of the KL term; None: 1, or 0.18 for grey pixels under a Bernoulli.
@@ -131,10 +131,10 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         table = read_features(self, self._flat(X), reset=True)
         target, prior = None, self._prior(y)
         if y is not None:
-            labels = _classes(y)
+            labels = classes(y)
             check_consistent_length(table.column(0), labels)
         if y is not None and prior != "standard_normal":
-            target = _free_name(table.column_names)
+            target = free_name(table.column_names)
             table = table.append_column(target, tables.read(pd.DataFrame({target: labels})).column(0))
         self.synthesizer_ = Synthesizer(**{**self.get_params(deep=False), "target": target, "prior": prior})
         self.synthesizer_._fit(table, features=True)  # noqa: SLF001 (one class in two rooms)
@@ -195,20 +195,42 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         table = self.synthesizer_.learned_.decode(z, seed, temperature=temperature)
         return self._like_input(tables.to_pandas(table))
 
-    def reconstruct(self, X: Any) -> Any:
-        """Return E[x | z] at the latent means of X, in its shape: the least squared error that z allows, no draw.
+    def reconstruct(self, X: Any, random_state: Seed = None) -> Any:
+        """Return what the model makes of rows that it sees, an array or DataFrame like that of `fit`.
+
+        Of likelihood="bernoulli" or "gaussian" it is E[x | z] at the latent means: the least squared error that z
+        allows, no draw. Otherwise it is the mean of the numbers, and the likeliest of other values, over 64 draws from
+        the posterior; `synthesizer_.reconstruct` has standard deviations and probabilities, too.
 
         Args:
-            X: Rows like those of `fit`, of likelihood="bernoulli" or "gaussian".
+            X: Rows like those of `fit`.
+            random_state: Seed of the draws; None uses the estimator's own.
 
         Raises:
-            RequestError: The likelihood is another.
             TableError: X cannot be read, see `transform`.
         """
-        means = self.synthesizer_.learned_.reconstruct(self._codes(X))
-        if self._array_in:
-            return self._shaped(means)
-        return pd.DataFrame(means, columns=list(self.feature_names_in_))
+        codes, learned = self._codes(X), self.synthesizer_.learned_
+        if not learned.model.config.pixels:
+            return self._like_input(reconstruct(learned, codes, DRAWS, as_seed(self._own(random_state))).mean)
+        means = learned.reconstruct(codes)
+        return self._shaped(means) if self._array_in else pd.DataFrame(means, columns=list(self.feature_names_in_))
+
+    def sample_like(self, X: Any, n: int = 1, temperature: float = 1.0, random_state: Seed = None) -> Any:
+        """Return n rows like each of X, those like the first row first, an array or DataFrame like that of `fit`.
+
+        Args:
+            X: Rows like those of `fit`.
+            n: How many like each.
+            temperature: How far from it: 1 draws z from the posterior and x given z as is likely, 0 takes the posterior
+                mean and the likeliest values; between and beyond, z has so many times its standard deviation.
+            random_state: Seed of the draws; None uses the estimator's own.
+
+        Raises:
+            RequestError: n or the temperature is negative.
+        """
+        codes = self._codes(X)
+        drawn = self.synthesizer_.learned_.like(codes, n, temperature, as_seed(self._own(random_state)))
+        return self._like_input(tables.to_pandas(drawn))
 
     def _like_input(self, frame: pd.DataFrame) -> Any:
         target = self.synthesizer_.target
@@ -273,27 +295,3 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         tags.input_tags.categorical = mixed
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
-
-
-def _free_name(names: list[str]) -> str:
-    name = CONDITION
-    while name in names:
-        name += "_"
-    return name
-
-
-def _classes(y: Any) -> pd.Series:
-    """The labels (rows,) of y; of a continuous one, its tenths.
-
-    Raises:
-        TableError: A label is missing, or y has several columns.
-    """
-    labels = pd.Series(column_or_1d(y, warn=True))
-    if labels.isna().any():
-        raise TableError(
-            f"y must have a label in every row, however, {int(labels.isna().sum())} are missing: drop them"
-        )
-    few = labels.nunique() <= MAX_NUMBER_CLASSES or not pd.api.types.is_numeric_dtype(labels)
-    if few and type_of_target(labels.to_numpy(), input_name="y") in ("binary", "multiclass"):
-        return labels.astype("category")
-    return pd.qcut(labels, QUANTILES, labels=False, duplicates="drop").astype("category")

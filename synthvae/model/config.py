@@ -6,7 +6,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
-DecoderName = Literal["autoregressive", "factorized"]
+DecoderName = Literal["autoregressive", "factorized", "linear"]
 PriorName = Literal["standard_normal", "class_normal", "mixture", "vamp"]
 PosteriorName = Literal["normal", "point"]
 ProposalName = Literal["posterior", "prior"]
@@ -17,7 +17,8 @@ class ModelConfig(BaseModel):
     """The shape of a model.
 
     Args:
-        decoder: "autoregressive" or "factorized".
+        decoder: "autoregressive", "factorized", or, of pixels, "linear": no hidden layer on either side, so that a
+            "gaussian" is factor analysis.
         prior: "standard_normal"; "class_normal": a normal for each condition, of which encoder and decoder are not
             told; "mixture": of normals, which each condition weighs in its own way; "vamp": the same of posteriors of
             pseudo-inputs.
@@ -31,7 +32,7 @@ class ModelConfig(BaseModel):
             a mixture of normals is fitted to the codes afterwards, to draw from.
         told: Whether encoder and decoder are told the condition; with "class_normal" they never are.
         likelihood: "auto": of digits, and of values as mixtures; "bernoulli" or "gaussian": of pixels, see
-            `synthvae.model.pixels`, which are independent given z, whatever `decoder` says.
+            `synthvae.model.pixels`, which are independent given z, even if `decoder` says "autoregressive".
         variance: Of "gaussian": the variance of every number; None learns one for each column.
         image_shape: Height and width of an image of pixels: convolutions. None: no image.
     """
@@ -64,9 +65,9 @@ class ModelConfig(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _independent(cls, given: Any) -> Any:
-        """Pixels have one decoder."""
+        """Pixels are never autoregressive."""
         pixels = isinstance(given, dict) and given.get("likelihood", "auto") != "auto"
-        return {**given, "decoder": "factorized"} if pixels else given
+        return {**given, "decoder": "factorized"} if pixels and given.get("decoder") != "linear" else given
 
     @model_validator(mode="after")
     def _of_pixels(self) -> Self:
@@ -79,6 +80,12 @@ class ModelConfig(BaseModel):
         if self.image_shape is not None and not self.pixels:
             raise ValueError(
                 f"`image_shape` needs pixels, however, likelihood={self.likelihood!r}: choose 'bernoulli' or 'gaussian'"
+            )
+        if self.decoder == "linear" and (not self.pixels or self.image_shape is not None):
+            what = "likelihood='auto'" if not self.pixels else "`image_shape` asks for convolutions"
+            raise ValueError(
+                f"decoder='linear' is of pixels or other numbers without convolutions, however, {what}: choose "
+                "'gaussian' or 'bernoulli', and no `image_shape`"
             )
         return self
 

@@ -297,4 +297,5 @@ def _decoder(slots: Slots, told: int, config: ModelConfig) -> AutoregressiveDeco
 
 
 def _network(config: ModelConfig) -> PixelNetwork:
-    return PixelNetwork(config.latent_dim, config.width, config.dropout, config.image_shape)
+    linear = config.decoder == "linear"
+    return PixelNetwork(config.latent_dim, config.width, config.dropout, config.image_shape, linear)

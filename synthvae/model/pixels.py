@@ -17,6 +17,7 @@ from synthvae.model.rows import Rows
 from synthvae.slots import Slots
 
 LOG_VARIANCES = (-9.0, 6.0)  # of a number with variance 1: a constant is not learned for ever
+PACE = 10.0  # of a log variance: a weight moves by a few units in a whole training, a log variance must by up to nine
 CHANNELS = 8  # units of width for each channel of the first convolution
 
 
@@ -28,12 +29,14 @@ class PixelNetwork(NamedTuple):
         width: W, units of the layers next to z; twice as many stand between them and the pixels.
         dropout: Probability with which a hidden unit is silenced in training.
         image: Height and width (h, w) of an image, whose rows come one after the other: convolutions. None: no image.
+        linear: Whether there are linear maps alone: with a normal, factor analysis.
     """
 
     latent_dim: int
     width: int
     dropout: float = 0.0
     image: tuple[int, int] | None = None
+    linear: bool = False
 
 
 class PixelEncoder(nn.Module):
@@ -51,17 +54,20 @@ class PixelEncoder(nn.Module):
     def __init__(self, slots: Slots, conditions: int, network: PixelNetwork) -> None:
         super().__init__()
         width = network.width
-        self.reader = _reader(len(slots.values), network)
+        self.reader = None if network.linear else _reader(len(slots.values), network)
         self.straight = nn.Linear(len(slots.values), width, bias=False)
         self.condition = nn.Embedding.from_pretrained(torch.zeros(conditions, width), freeze=False)
-        self.block = _block(network)
+        self.block = None if network.linear else _block(network)
         self.head = nn.Linear(width, 2 * network.latent_dim)
 
     def forward(self, rows: Rows, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean and log-variance, each (B, L), for `rows` (B) and `labels` (B,)."""
         told = labels if self.condition.num_embeddings > 1 else torch.zeros_like(labels)
-        hidden = self.reader(rows.values) + self.straight(rows.values) + self.condition(told)
-        mean, log_variance = self.head(hidden + self.block(hidden)).chunk(2, dim=1)
+        hidden = self.straight(rows.values) + self.condition(told)
+        if self.reader is not None and self.block is not None:
+            hidden = hidden + self.reader(rows.values)
+            hidden = hidden + self.block(hidden)
+        mean, log_variance = self.head(hidden).chunk(2, dim=1)
         return mean, log_variance.clamp(-12.0, 6.0)
 
 
@@ -83,8 +89,8 @@ class PixelDecoder(nn.Module):
         self.slots = slots
         self.start = nn.Linear(network.latent_dim, network.width)
         self.condition = nn.Embedding.from_pretrained(torch.zeros(conditions, network.width), freeze=False)
-        self.block = _block(network)
-        self.writer = _writer(len(slots.values), network)
+        self.block = None if network.linear else _block(network)
+        self.writer = None if network.linear else _writer(len(slots.values), network)
         self.straight = nn.Linear(network.width, len(slots.values), bias=False)
         self.bias = nn.Parameter(torch.zeros(len(slots.values)))
         self.register_buffer("scale", torch.tensor([value.scale for value in slots.values]), persistent=False)
@@ -93,6 +99,8 @@ class PixelDecoder(nn.Module):
         """Return a number (B, V) for each pixel: the logit of its mean, or the mean itself."""
         told = labels if self.condition.num_embeddings > 1 else torch.zeros_like(labels)
         hidden = self.start(z) + self.condition(told)
+        if self.block is None or self.writer is None:
+            return torch.as_tensor(self.straight(hidden) + self.bias)
         hidden = hidden + self.block(hidden)
         return torch.as_tensor(self.writer(hidden) + self.straight(hidden) + self.bias)
 
@@ -170,7 +178,7 @@ class GaussianDecoder(PixelDecoder):
     @property
     def log_variance(self) -> Tensor:
         """The log variances (V,) of numbers divided by their scale."""
-        return self.spread.clamp(*LOG_VARIANCES) if self.learned else self.spread
+        return (PACE * self.spread).clamp(*LOG_VARIANCES) if self.learned else self.spread
 
     def log_prob(self, rows: Rows, z: Tensor, labels: Tensor) -> Tensor:
         """Return the log density (V, B) of the numbers as the table has them, in nats."""
