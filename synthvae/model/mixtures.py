@@ -1,14 +1,16 @@
-"""Mixtures of diagonal normals: their densities, and how one is fitted to points."""
+"""Mixtures of normals: their densities, and how one is fitted to points."""
 
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 ROUNDS = 100
-LEAST_VARIANCE = 1e-3  # of a component, as a share of the variance of all points: one on a single point is no density
+LEAST_GAIN = 1e-4  # nats per point, below which a round is the last
+LEAST_VARIANCE = 1e-3  # that is added to a component, as a share of what all have: one on a single point is no density
 LEAST_ROWS = 1e-3  # of a component, in each condition: what was not seen there may yet be
 
 
@@ -17,10 +19,28 @@ def log_normal(z: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
     return -0.5 * ((z - mean).square() / log_variance.exp() + log_variance + math.log(2 * math.pi))
 
 
-def fit_mixture(
-    points: Tensor, labels: Tensor, size: tuple[int, ...], generator: torch.Generator
-) -> tuple[Tensor, Tensor, Tensor]:
+class Normals(NamedTuple):
+    """K normals in L dimensions, which each of C conditions weighs in its own way.
+
+    A covariance is T diag(exp(log_variance)) T', T unit lower triangular: its determinant is that of the diagonal.
+
+    Args:
+        log_weights: (C, K).
+        mean: (K, L).
+        log_variance: (K, L).
+        tilt: T (K, L, L).
+    """
+
+    log_weights: Tensor
+    mean: Tensor
+    log_variance: Tensor
+    tilt: Tensor
+
+
+def fit_mixture(points: Tensor, labels: Tensor, size: tuple[int, ...], generator: torch.Generator) -> Normals:
     """Fit K normals, which each of C conditions weighs in its own way, by expectation and maximisation.
+
+    Covariances are full, and drawn towards the one that all components share as if that had been seen in L points.
 
     Args:
         points: Points (B, L).
@@ -28,27 +48,30 @@ def fit_mixture(
         size: C and K.
         generator: Of the points from which the components start.
 
-    Returns:
-        Log weights (C, K), means (K, L) and log variances (K, L).
-
-    Source: Bishop 2006, Pattern recognition and machine learning, section 9.2.2, with weights by condition.
+    Source: Bishop 2006, Pattern recognition and machine learning, section 9.2.2, with weights by condition; Fraley and
+    Raftery 2007, Bayesian regularization for normal mixture estimation, https://doi.org/10.1007/s00357-007-0004-5.
     """
     centre, scale = points.double().mean(0), points.double().std(0, correction=0).clamp_min(1e-12)
     standard = (points.double() - centre) / scale
     member = nn.functional.one_hot(labels, size[0]).double()
     mean, spread = _scattered(standard, size[1], generator)
-    variance, weights = torch.full_like(mean, spread).clamp_min(LEAST_VARIANCE), mean.new_ones(size)
+    factor = torch.eye(mean.shape[1]).to(mean).mul(max(spread, LEAST_VARIANCE) ** 0.5).expand(size[1], -1, -1)
+    weights, best = mean.new_ones(size), -math.inf
     for _ in range(ROUNDS):
-        shares = _shares(standard, weights[labels].log(), mean, variance)
-        mean, variance = _moments(standard, shares)
-        weights = member.T @ shares + LEAST_ROWS
+        log_joint = _log_joint(standard, weights[labels].log(), mean, factor)
+        mean, factor = _moments(standard, log_joint.softmax(1))
+        weights = member.T @ log_joint.softmax(1) + LEAST_ROWS
+        likelihood = float(log_joint.logsumexp(1).mean() - weights[labels].sum(1).log().mean())
+        if likelihood < best + LEAST_GAIN:
+            break
+        best = likelihood
     log_weights = weights.log() - weights.sum(1, keepdim=True).log()
-    return log_weights, centre + scale * mean, variance.log() + 2 * scale.log()
+    factor = scale[:, None] * factor
+    diagonal = factor.diagonal(dim1=1, dim2=2)
+    return Normals(log_weights, centre + scale * mean, 2 * diagonal.log(), factor / diagonal[:, None])
 
 
-def fit_mixtures(
-    points: Tensor, labels: Tensor, size: tuple[int, ...], generator: torch.Generator
-) -> tuple[Tensor, Tensor, Tensor]:
+def fit_mixtures(points: Tensor, labels: Tensor, size: tuple[int, ...], generator: torch.Generator) -> Normals:
     """The same, each component being of one condition, so that none draws what is another's.
 
     Where there are fewer components than conditions, all share them.
@@ -58,14 +81,13 @@ def fit_mixtures(
     if components < len(present):
         return fit_mixture(points, labels, size, generator)
     logits = points.new_full(size, math.log(LEAST_ROWS / components), dtype=torch.float64)
-    means, log_variances = [], []
+    found = []
     for label, own in zip(present, torch.arange(components).tensor_split(len(present)), strict=True):
         here = points[labels == label]
-        weights, mean, log_variance = fit_mixture(here, torch.zeros_like(labels[: len(here)]), (1, len(own)), generator)
-        logits[label, own] = weights[0]
-        means.append(mean)
-        log_variances.append(log_variance)
-    return logits.log_softmax(1), torch.cat(means), torch.cat(log_variances)
+        found.append(fit_mixture(here, torch.zeros_like(labels[: len(here)]), (1, len(own)), generator))
+        logits[label, own] = found[-1].log_weights[0]
+    means, log_variances, tilts = (torch.cat(parts) for parts in list(zip(*found, strict=True))[1:])
+    return Normals(logits.log_softmax(1), means, log_variances, tilts)
 
 
 def _scattered(points: Tensor, count: int, generator: torch.Generator) -> tuple[Tensor, float]:
@@ -82,15 +104,23 @@ def _scattered(points: Tensor, count: int, generator: torch.Generator) -> tuple[
     return torch.cat(chosen), float(distance.mean())
 
 
-def _shares(points: Tensor, log_weights: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
-    """Return the shares (B, K) that components have in points, which each weighs by `log_weights` (B, K)."""
-    # (z - m)^2 / s^2 as products of matrices: no (B, K, L) is made
-    squares = points.square() @ (1 / variance).T - 2 * points @ (mean / variance).T
-    return (log_weights - 0.5 * (squares + (mean.square() / variance + variance.log()).sum(1))).softmax(1)
+def _log_joint(points: Tensor, log_weights: Tensor, mean: Tensor, factor: Tensor) -> Tensor:
+    """Return log p(k) + log N(z; m_k, F_k F_k') (B, K), up to a constant, weighed by `log_weights` (B, K)."""
+    inverse = torch.linalg.solve_triangular(factor, torch.eye(points.shape[1]).to(factor), upper=False)
+    squares = [(points - m).matmul(f.T).square().sum(1) for m, f in zip(mean, inverse, strict=True)]
+    return log_weights - 0.5 * torch.stack(squares, 1) - factor.diagonal(dim1=1, dim2=2).log().sum(1)
 
 
 def _moments(points: Tensor, shares: Tensor) -> tuple[Tensor, Tensor]:
-    """Return means and variances (K, L) of points, in which components have `shares` (B, K)."""
-    rows = shares.sum(0)[:, None].clamp_min(1e-300)
-    mean = shares.T @ points / rows
-    return mean, (shares.T @ points.square() / rows - mean.square()).clamp_min(LEAST_VARIANCE)
+    """Return means (K, L), and factors (K, L, L) of covariances, of points in which components have `shares` (B, K)."""
+    rows, dimensions = shares.sum(0).clamp_min(1e-300), points.shape[1]
+    mean = shares.T @ points / rows[:, None]
+    scatter = torch.stack([_scatter(points - m, share) for m, share in zip(mean, shares.T, strict=True)])
+    common = scatter.sum(0) / rows.sum()
+    covariance = (scatter + dimensions * common) / (rows + dimensions)[:, None, None]
+    least = LEAST_VARIANCE * common.diagonal().clamp_min(LEAST_VARIANCE)
+    return mean, torch.linalg.cholesky(covariance + least.diag())
+
+
+def _scatter(centred: Tensor, share: Tensor) -> Tensor:
+    return (centred * share[:, None]).T @ centred

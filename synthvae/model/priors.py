@@ -154,21 +154,40 @@ class Mixture(Prior):
 class GaussianMixture(Mixture):
     """A mixture whose means and variances are parameters.
 
+    Its components are diagonal while they are learned; once fitted to codes, their covariances are full.
+
     Args:
         conditions: C.
         components: K.
         latent_dim: L.
     """
 
+    tilt: Tensor
+
     def __init__(self, conditions: int, components: int, latent_dim: int) -> None:
         super().__init__(conditions, components)
         self.mean = nn.Parameter(torch.randn(components, latent_dim))
         self.log_variance = nn.Parameter(torch.zeros(components, latent_dim))
+        self.register_buffer("tilt", torch.eye(latent_dim).repeat(components, 1, 1))
 
     def components(self, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Return means and log variances, each (1, K, L)."""
+        """Return means and log variances of each dimension, each (1, K, L)."""
         del labels
-        return self.mean[None], self.log_variance[None]
+        variance = self.tilt.square() @ self.log_variance.exp()[..., None]
+        return self.mean[None], variance[None, ..., 0].log()
+
+    def log_prob(self, z: Tensor, labels: Tensor) -> Tensor:
+        """Return log p(z | y) (B,) in nats of `z` (B, L)."""
+        away = (z[:, None] - self.mean).transpose(0, 1)  # (K, B, L)
+        straight = torch.linalg.solve_triangular(self.tilt, away.mT, upper=False, unitriangular=True)  # (K, L, B)
+        inside = log_normal(straight, torch.zeros_like(straight), self.log_variance[..., None]).sum(1).T
+        return (self.log_weights(labels) + inside).logsumexp(1)
+
+    def draw(self, normal: Tensor, labels: Tensor, uniform: Tensor) -> Tensor:
+        """Turn draws, standard `normal` (B, L) and `uniform` (B, 1), into draws of p(z | y)."""
+        chosen = draw(self.logits[labels], uniform)
+        scaled = normal * (0.5 * self.log_variance[chosen]).exp()
+        return self.mean[chosen] + (self.tilt[chosen] @ scaled[..., None])[..., 0]
 
     @torch.no_grad()
     def fit(self, codes: Tensor, labels: Tensor, generator: torch.Generator) -> None:
@@ -179,10 +198,9 @@ class GaussianMixture(Mixture):
         Source: Ghosh et al. 2020, From variational to deterministic autoencoders, section 4,
         https://arxiv.org/abs/1903.12436.
         """
-        logits, mean, log_variance = fit_mixtures(codes, labels, tuple(self.logits.shape), generator)
-        self.logits.copy_(logits)
-        self.mean.copy_(mean)
-        self.log_variance.copy_(log_variance)
+        found = fit_mixtures(codes, labels, tuple(self.logits.shape), generator)
+        for own, fitted in zip((self.logits, self.mean, self.log_variance, self.tilt), found, strict=True):
+            own.copy_(fitted)
 
 
 class VampPrior(Mixture):

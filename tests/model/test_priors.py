@@ -12,13 +12,14 @@ import pytest
 import torch
 from oracles import some_rows
 from scipy import stats
+from sklearn.mixture import GaussianMixture as OfSklearn
 from torch import Tensor
 
 from synthvae.model import CVAE, ModelConfig
 from synthvae.model.config import PriorName
 from synthvae.model.encoder import Encoder
 from synthvae.model.mixtures import fit_mixture, log_normal
-from synthvae.model.priors import Mixture, Prior
+from synthvae.model.priors import GaussianMixture, Mixture, Prior
 from synthvae.slots import Slots, Value
 
 MIXED = Slots((2, 3), (Value(0), Value(2, 1, 2)))
@@ -167,12 +168,31 @@ def test_a_mixture_is_fitted_to_points() -> None:
     labels = torch.arange(4000) % 2
     second = (normal(4000, seed=8) > 0) & (labels == 1)
     points = normal(4000, 2, seed=9) * torch.tensor([0.1, 2.0]) + torch.where(second, 7.0, -3.0)[:, None]
-    log_weights, mean, log_variance = fit_mixture(points, labels, (2, 2), torch.Generator().manual_seed(0))
+    log_weights, mean, log_variance, _ = fit_mixture(points, labels, (2, 2), torch.Generator().manual_seed(0))
     order = mean[:, 0].argsort()
     torch.testing.assert_close(mean[order], torch.tensor([[-3.0, -3.0], [7.0, 7.0]]).double(), atol=0.2, rtol=0)
     torch.testing.assert_close(log_variance.exp().sqrt()[0], torch.tensor([0.1, 2.0]).double(), atol=0.1, rtol=0)
     shares = torch.tensor([[1.0, 0.0], [0.5, 0.5]]).double()
     torch.testing.assert_close(log_weights[:, order].exp(), shares, atol=0.03, rtol=0)
+
+
+def test_a_fitted_mixture_is_that_of_sklearn() -> None:
+    """Of many points: the same density, whatever covariances; and `log_prob` is that of what `draw` draws."""
+    heaps = [
+        normal(3000, 3, seed=s) @ (torch.eye(3) + (s + 1) / 3 * torch.ones(3, 3).tril(-1)).double() + 6 * s
+        for s in range(2)
+    ]
+    points, labels = torch.cat(heaps), torch.zeros(6000, dtype=torch.long)
+    prior = GaussianMixture(1, 2, 3).double()
+    prior.fit(points, labels, torch.Generator().manual_seed(0))
+    oracle = OfSklearn(2, random_state=0).fit(points)
+    own, other = prior.log_prob(points, labels).detach(), torch.tensor(oracle.score_samples(points))
+    torch.testing.assert_close(own, other, atol=0.1, rtol=0)
+    uniform = torch.rand(6000, 1, generator=torch.Generator().manual_seed(4)).double()
+    drawn = prior.draw(normal(6000, 3, seed=3), labels, uniform).detach()
+    torch.testing.assert_close(drawn.T.cov(), points.T.cov(), atol=0.3, rtol=0)
+    spreads = prior.components(labels)[1].exp()[0].sort(0).values.detach()
+    torch.testing.assert_close(spreads, torch.stack([heap.var(0) for heap in heaps]).sort(0).values, atol=0.05, rtol=0)
 
 
 @pytest.mark.parametrize("points", [torch.zeros(5, 2), torch.tensor([[1.0, 2.0]]), torch.tensor([[0.0], [1e6]])])
