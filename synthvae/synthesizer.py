@@ -70,14 +70,14 @@ class Synthesizer(Fitted):
         variance: Of a "gaussian" number; a fixed one means least squares. None: one for each column, learned.
         image_shape: Height and width of the image that the columns of these make, row by row: convolutions. None: none.
         latent_dim: Dimensions of z.
-        beta: Weight of the KL term; None: 1, or 0.18 for grey pixels under a Bernoulli.
+        beta: Weight of the KL term; None: 1, or 0.05 for grey pixels under a Bernoulli.
         free_bits: Nats of information for each latent dimension, all together, that the KL term leaves free, so that z
             stays informative.
         warm_up: Share of the steps over which the weight of the KL term rises from 0.
         corruption: Share of the cells that the encoder is not shown in training, others in each step, while whole rows
             are reconstructed: a denoising autoencoder.
         width: Units of encoder and decoder.
-        dropout: Dropout in training; None: 0.1 below 2048 rows, otherwise 0.
+        dropout: Dropout in training; None: 0.1 below 2048 rows, otherwise 0; of pixels 0.
         max_steps: Largest number of optimiser steps; None follows the rows: 1000 for 30,000, at most 1600 for fewer.
             Under a privacy budget the number of steps, 300.
         batch_size: Rows of a step; None: 512, or 64 below 2048 rows; under a privacy budget 4096, on average.
@@ -242,11 +242,12 @@ class Synthesizer(Fitted):
             raise SchemaError(f"the target must be a column of the schema, however, {self.target!r} is not: declare it")
         return None if self.target is None else str(self.target)
 
-    def _fit(self, table: pa.Table, *, features: bool = False) -> Self:
-        """Learn a table; one of `features` has no ids, classes of a single row, and codes that no class is told."""
+    def _fit(self, table: pa.Table, *, features: bool = False, told: bool = True) -> Self:
+        """Learn a table; one of `features` has no ids, and classes of a single row; codes may not be `told` a class."""
         self._refuse_prior_of_no_class()
-        dropout = (0.1 if table.num_rows < SMALL else 0.0) if self.dropout is None else self.dropout
-        model = configure(ModelConfig, {**self._values(MODEL), "dropout": dropout, "told": not features})
+        guarded = table.num_rows < SMALL and self.likelihood == "auto"
+        dropout = (0.1 if guarded else 0.0) if self.dropout is None else self.dropout
+        model = configure(ModelConfig, {**self._values(MODEL), "dropout": dropout, "told": told})
         training = configure(TrainingConfig, self._values(TRAINING))
         device, seed = find_device(self.device), as_seed(self.random_state)
         schema, target = self._schema_of(table), self._target_in(table)

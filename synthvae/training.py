@@ -30,7 +30,7 @@ USUAL_ROWS, USUAL_STEPS, LONGEST_DESCENT = 30_000, 1000, 1.6
 EMA_DECAY = 0.998
 CLIP_NORM = 5.0
 LOOK_ROWS = 2048  # held-out rows looked at together
-GREY_BETA = 0.18
+GREY_BETA = 0.05
 DRIFT_WEIGHT = 5.0  # of the aggregate's divergence from the prior, where z has little information
 
 
@@ -42,7 +42,7 @@ class TrainingConfig(BaseModel):
         batch_size: Rows of a step.
         learning_rate: Peak of the schedule: linear warm-up, then cosine to 2 %.
         weight_decay: AdamW's, on matrices only.
-        beta: Weight of the KL term; None: 1, or 0.18 for grey pixels under a Bernoulli,
+        beta: Weight of the KL term; None: 1, or 0.05 for grey pixels under a Bernoulli,
             which takes a pixel for one draw, though a grey one says as much as many draws averaged.
         free_bits: Nats of information for each latent dimension, all together, that the KL term leaves free. Only
             information is: the aggregate of all codes is held to the prior, so that what is drawn from the prior

@@ -13,7 +13,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.datasets import load_wine
+from sklearn.datasets import load_digits, load_wine
 
 from synthvae import Synthesizer
 from synthvae.encoding import Codes
@@ -90,6 +90,24 @@ def test_a_denoising_autoencoder_says_what_it_does_not_see() -> None:
         chances.append(float(terms.reconstruction.mean()) / 4)
     assert chances[0] < chances[1] - 0.2
     assert math.log(0.75) < chances[1]
+
+
+@pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian"])
+def test_pixels_are_denoised(likelihood: str) -> None:
+    """What learned with half of the pixels hidden says more of a row of which half is hidden."""
+    X = load_digits().data[:600] / 16
+    hidden = np.random.default_rng(0).random(X.shape) < 0.5
+    errors = []
+    for corruption in (0.0, 0.5):
+        options: dict[str, Any] = {
+            "likelihood": likelihood,
+            "corruption": corruption,
+            "max_steps": 150,
+            "random_state": 0,
+        }
+        vae = VAETransformer(8, **options).fit(X)
+        errors.append(np.square(vae.reconstruct(np.where(hidden, 0.0, X)) - X).mean())
+    assert errors[1] < 0.8 * errors[0]
 
 
 def test_an_autoencoder_has_codes_without_spread_and_draws_from_their_density() -> None:

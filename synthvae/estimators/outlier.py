@@ -47,7 +47,7 @@ class VAEOutlierDetector(OutlierMixin, BaseEstimator):
         beta: Weight of the KL term.
         free_bits: Nats of information for each latent dimension, all together, that the KL term leaves free.
         width: Units of encoder and decoder.
-        dropout: Dropout in training; None: 0.1 below 2048 rows, otherwise 0.
+        dropout: Dropout in training; None: 0.1 below 2048 rows, otherwise 0; of pixels 0.
         max_steps: Largest number of optimiser steps; None follows the rows: 1000 for 30,000, at most 1600 for fewer.
         batch_size: Rows of a step; None: 512, or 64 below 2048 rows.
         learning_rate: Peak learning rate.
@@ -122,7 +122,7 @@ class VAEOutlierDetector(OutlierMixin, BaseEstimator):
         table = read_features(self, X, reset=True)
         parameters = {name: value for name, value in self.get_params(deep=False).items() if name not in OWN}
         self.synthesizer_ = Synthesizer(**parameters)
-        self.synthesizer_._fit(table, features=True)  # noqa: SLF001 (one class in two rooms)
+        self.synthesizer_._fit(table, features=True, told=False)  # noqa: SLF001 (one class in two rooms)
         cells = read_cells(self.synthesizer_.encoding_, table)
         columns = enumerate(self.synthesizer_.encoding_.columns.items())
         self._margins = {

@@ -48,13 +48,13 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             given z, even if `decoder` says "autoregressive".
         variance: Of a "gaussian" number; a fixed one means least squares. None: one for each column, learned.
         image_shape: Height and width (h, w) of images: convolutions; X may be (rows, h, w), too. None: no images.
-        beta: Weight of the KL term; None: 1, or 0.18 for grey pixels under a Bernoulli.
+        beta: Weight of the KL term; None: 1, or 0.05 for grey pixels under a Bernoulli.
         free_bits: Nats of information for each latent dimension, all together, that the KL term leaves free.
         warm_up: Share of the steps over which the weight of the KL term rises from 0.
         corruption: Share of the cells that the encoder is not shown in training, others in each step, while whole rows
             are reconstructed: a denoising autoencoder.
         width: Units of encoder and decoder.
-        dropout: Dropout in training; None: 0.1 below 2048 rows, otherwise 0.
+        dropout: Dropout in training; None: 0.1 below 2048 rows, otherwise 0; of pixels 0.
         max_steps: Largest number of optimiser steps; None follows the rows: 1000 for 30,000, at most 1600 for fewer.
         batch_size: Rows of a step; None: 512, or 64 below 2048 rows.
         learning_rate: Peak learning rate.
@@ -137,7 +137,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             target = free_name(table.column_names)
             table = table.append_column(target, tables.read(pd.DataFrame({target: labels})).column(0))
         self.synthesizer_ = Synthesizer(**{**self.get_params(deep=False), "target": target, "prior": prior})
-        self.synthesizer_._fit(table, features=True)  # noqa: SLF001 (one class in two rooms)
+        self.synthesizer_._fit(table, features=True, told=False)  # noqa: SLF001 (one class in two rooms)
         self._array_in, self._images_in = is_array(X), getattr(X, "ndim", 2) == IMAGES
         return self
 

@@ -61,11 +61,12 @@ class PixelEncoder(nn.Module):
         self.head = nn.Linear(width, 2 * network.latent_dim)
 
     def forward(self, rows: Rows, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Return mean and log-variance, each (B, L), for `rows` (B) and `labels` (B,)."""
+        """Return mean and log-variance, each (B, L), for `rows` (B) and `labels` (B,); an unknown pixel is zero."""
         told = labels if self.condition.num_embeddings > 1 else torch.zeros_like(labels)
-        hidden = self.straight(rows.values) + self.condition(told)
+        values = rows.values.masked_fill(rows.values.isnan(), 0.0)
+        hidden = self.straight(values) + self.condition(told)
         if self.reader is not None and self.block is not None:
-            hidden = hidden + self.reader(rows.values)
+            hidden = hidden + self.reader(values)
             hidden = hidden + self.block(hidden)
         mean, log_variance = self.head(hidden).chunk(2, dim=1)
         return mean, log_variance.clamp(-12.0, 6.0)

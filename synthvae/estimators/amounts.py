@@ -1,0 +1,90 @@
+"""How many synthetic rows an estimator learns from, and how cross-validation chooses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from numbers import Real
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from synthvae.errors import ConfigurationError
+from synthvae.estimators.strategy import known, rows_to_make
+
+Labels = npt.NDArray[Any]
+Amount = str | float | Mapping[Any, int]
+Asked = int | dict[Any, int]
+
+NOTHING = 0.0
+
+
+def rows_asked(amount: Amount, y: Labels, *, classes: bool) -> Asked:
+    """Return how many rows are to be made for real ones with y (rows,): of each class, or in all.
+
+    Args:
+        amount: "balance": as many as bring each class to the largest; a number: so many for each real row; a mapping
+            from class to number of rows made.
+        y: The targets.
+        classes: Whether they are classes.
+
+    Raises:
+        ConfigurationError: There is no such amount.
+        RequestError: A class is unknown.
+    """
+    if isinstance(amount, Real) and not isinstance(amount, bool) and 0 <= float(amount) < np.inf:
+        if not classes:
+            return round(float(amount) * len(y))
+        labels, counts = np.unique(y, return_counts=True)
+        return {k: round(float(amount) * n) for k, n in zip(labels.tolist(), counts.tolist(), strict=True)}
+    if classes and amount == "balance":
+        return rows_to_make("auto", y) if len(np.unique(y)) > 1 else {}
+    if classes and isinstance(amount, Mapping):
+        known(list(amount), np.unique(y).tolist())
+        return dict(amount)
+    others = ', "balance" or a mapping from class to rows' if classes else ""
+    raise ConfigurationError(f'`amount` must be "auto", a number from 0{others}, however, it is {amount!r}')
+
+
+def is_nothing(asked: Asked) -> bool:
+    """Whether no row is asked for."""
+    return not (sum(asked.values()) if isinstance(asked, dict) else asked)
+
+
+def candidates(y: Labels, *, classes: bool) -> list[Amount]:
+    """Return the amounts among which "auto" chooses; none is the first."""
+    if not classes:
+        return [NOTHING, 1.0]
+    _, counts = np.unique(y, return_counts=True)
+    balanced = counts.min() == counts.max()
+    return [NOTHING, 1.0] if balanced else [NOTHING, "balance", 1.0]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What cross-validation said of amounts.
+
+    Args:
+        amounts: The candidates; the first is none.
+        scores: Their scores (candidates, folds).
+    """
+
+    amounts: list[Amount]
+    scores: npt.NDArray[np.float64]
+
+    @property
+    def best(self) -> Amount:
+        """The candidate with the best mean, if it is better than none by more than the standard error of that."""
+        if not self.scores.size:
+            return self.amounts[0]
+        gains = self.scores - self.scores[0]
+        means = gains.mean(1)
+        errors = gains.std(1, ddof=1) / np.sqrt(gains.shape[1])
+        place = int(np.argmax(np.where(np.isfinite(means), means, -np.inf)))
+        return self.amounts[place] if means[place] > errors[place] else self.amounts[0]
+
+
+def choose(amounts: list[Amount], folds: list[Any], scored: Callable[[Any, list[Amount]], list[float]]) -> Choice:
+    """Score each of some amounts on each of some folds."""
+    return Choice(amounts, np.array([scored(fold, amounts) for fold in folds], float).reshape(-1, len(amounts)).T)

@@ -1,0 +1,91 @@
+"""Rows and labels in the containers that users pass: made ones are put under real ones, which stay as they are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy import sparse
+from sklearn.preprocessing import label_binarize
+from sklearn.utils import InputTags, check_array, column_or_1d
+from sklearn.utils.multiclass import check_classification_targets, type_of_target
+
+from synthvae import tables
+from synthvae.errors import RequestError
+from synthvae.features import is_array
+
+Labels = npt.NDArray[Any]
+
+
+def dense(X: Any) -> Any:
+    """Return X with all its zeros written out."""
+    if sparse.issparse(X):
+        return X.toarray()
+    if isinstance(X, pd.DataFrame) and any(isinstance(kind, pd.SparseDtype) for kind in X.dtypes):
+        return X.astype({name: kind.subtype for name, kind in X.dtypes.items() if isinstance(kind, pd.SparseDtype)})
+    return X
+
+
+def indexable(X: Any, tags: InputTags) -> Any:
+    """Return X as a DataFrame, array or CSR matrix, if an estimator with such tags can learn it.
+
+    Raises:
+        ValueError: The estimator takes no strings, gaps or sparse matrices, however, X has them.
+    """
+    if isinstance(X, pd.DataFrame):
+        return X
+    if not sparse.issparse(X) and not is_array(X):
+        return tables.to_pandas(tables.read(X))
+    finite = "allow-nan" if tags.allow_nan else True
+    kind = None if tags.string else "numeric"
+    return check_array(X, accept_sparse=["csr"] if tags.sparse else False, dtype=kind, ensure_all_finite=finite)
+
+
+def stack(X: Any, made: pd.DataFrame) -> Any:
+    """Return the rows of X and under them those `made` (rows, columns of X), in the container and dtype of X."""
+    if isinstance(X, pd.DataFrame):
+        return pd.concat([X, made.set_axis(X.columns, axis=1).astype(X.dtypes)], ignore_index=True)
+    if sparse.issparse(X):
+        return sparse.vstack([X, sparse.csr_array(made.to_numpy(X.dtype))], format=X.format, dtype=X.dtype)
+    if isinstance(X, list):
+        return X + made.to_numpy().tolist()
+    if isinstance(X, np.ndarray):
+        return np.concatenate([X, made.to_numpy(X.dtype)])
+    whole = tables.to_pandas(tables.read(X))
+    return stack(whole, made)
+
+
+def class_labels(y: Any, *, warn: bool = False) -> Labels:
+    """Return the classes (rows,) of y: an array, list, Series, DataFrame of one column, or one-vs-rest indicators.
+
+    Args:
+        y: The classes.
+        warn: Whether a column where a row is usual is worth a warning.
+
+    Raises:
+        RequestError: y has more than one label in a row.
+        ValueError: y is not of classes.
+    """
+    check_classification_targets(y)
+    if type_of_target(y).startswith("multilabel") or type_of_target(y) == "multiclass-multioutput":
+        indicators = np.asarray(y)
+        if type_of_target(y) != "multilabel-indicator" or (indicators.sum(1) != 1).any():
+            raise RequestError("Multilabel and multioutput targets are not supported.")
+        return np.asarray(indicators.argmax(1))
+    return np.asarray(column_or_1d(y, warn=warn))
+
+
+def stack_labels(y: Any, made: Labels) -> Any:
+    """Return the labels y and under them those `made` (rows,), in the container and dtype of y."""
+    if isinstance(y, pd.DataFrame):
+        return stack(y, pd.DataFrame(dict.fromkeys(y, made)))
+    if isinstance(y, pd.Series):
+        return pd.concat([y, pd.Series(made, name=y.name).astype(y.dtype)], ignore_index=True)
+    if isinstance(y, list):
+        return y + made.tolist()
+    labels = np.asarray(y)
+    if labels.ndim == 2 and labels.shape[1] > 1:
+        return np.concatenate([labels, label_binarize(made, classes=np.arange(labels.shape[1])).astype(labels.dtype)])
+    return np.concatenate([labels.ravel(), made.astype(labels.dtype)])

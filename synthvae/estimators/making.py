@@ -1,0 +1,88 @@
+"""Rows for estimators: a `Synthesizer` that learns X together with y, and makes both."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+from sklearn.base import clone
+
+from synthvae import tables
+from synthvae.errors import ConfigurationError
+from synthvae.estimators.labels import free_name
+from synthvae.synthesizer import Synthesizer
+
+TURNS = 8  # in which rows are drawn anew for those that a filter refused
+MAX_STEPS = 200  # of a generator that nobody chose: folds are many, and more steps gain them little
+
+Labels = npt.NDArray[Any]
+Mask = npt.NDArray[np.bool_]
+
+
+class Maker:
+    """What makes rows of X with their y.
+
+    Args:
+        synthesizer: Fitted to both.
+        target: The name of y among the columns.
+    """
+
+    def __init__(self, synthesizer: Synthesizer, target: str) -> None:
+        self.synthesizer, self.target = synthesizer, target
+
+    @classmethod
+    def learn(cls, generator: Synthesizer | None, features: pa.Table, y: pd.Series, seed: int) -> Self:
+        """Fit a copy of `generator` to features (rows, columns) and y (rows,).
+
+        Raises:
+            ConfigurationError: The generator names a target of its own, or is none.
+            TableError: The rows cannot be learned; the message names the column.
+        """
+        own = Synthesizer(max_steps=MAX_STEPS) if generator is None else clone(generator)
+        if not isinstance(own, Synthesizer):
+            raise ConfigurationError(f"`generator` must be a Synthesizer, however, it is {own!r}")
+        if own.target is not None:
+            raise ConfigurationError(
+                f"the target of a generator is y, however, it names {own.target!r}: leave `target` None"
+            )
+        target = free_name(features.column_names)
+        table = features.append_column(target, tables.read(pd.DataFrame({target: y.to_numpy()})).column(0))
+        own.set_params(target=target, random_state=seed)
+        return cls(own._fit(table, features=True, told=True), target)  # noqa: SLF001 (one class in two rooms)
+
+    def make(self, wanted: int | Mapping[Any, int], seed: int) -> tuple[pd.DataFrame, Labels]:
+        """Return rows (rows, columns) and their y (rows,): so many in all, or of each class."""
+        drawn = self.synthesizer.sample(wanted, seed)
+        return drawn.drop(columns=self.target), drawn[self.target].to_numpy()
+
+    def make_exactly(
+        self, wanted: Mapping[Any, int], seed: int, keep: Callable[[pd.DataFrame, Labels], Mask] | None
+    ) -> tuple[pd.DataFrame, Labels]:
+        """Return so many rows of each class, of which all are kept, unless too few of those drawn would be."""
+        if keep is None:
+            return self.make(wanted, seed)
+        parts, left = [self.make(dict.fromkeys(wanted, 0), seed)], dict(wanted)
+        for turn in range(TURNS):
+            rows, labels = self.make(left, seed + turn)
+            kept = keep(rows, labels) if len(rows) else np.zeros(0, bool)
+            parts.append((rows[kept], labels[kept]))
+            left = {label: count - int((labels[kept] == label).sum()) for label, count in left.items()}
+        if any(left.values()):
+            warnings.warn(
+                f"a filter left too few rows: {sum(left.values())} of those it refused are kept", stacklevel=4
+            )
+            parts.append(self.make(left, seed + TURNS))
+        frames, labels_of = zip(*parts, strict=True)
+        return pd.concat(frames, ignore_index=True), np.concatenate(labels_of)
+
+    def log_likelihood(self, rows: pd.DataFrame, y: Labels) -> npt.NDArray[np.float64]:
+        """Return the bound (rows,) on log p(x | y) in nats of rows (rows, columns) with y (rows,)."""
+        kinds = self.synthesizer.learned_.encoding.target
+        labels = pd.Categorical(y, categories=None if kinds is None else kinds.labels)
+        learned = self.synthesizer.learned_
+        return learned.log_likelihood(learned.encode(tables.read(rows.assign(**{self.target: labels}))))
