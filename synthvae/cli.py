@@ -5,79 +5,22 @@ Nothing heavy is imported before a command runs, so that help and completion ans
 
 from __future__ import annotations
 
-import functools
 import json
-import os
 import sys
-import traceback
-import warnings
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Annotated, Any, ParamSpec
+from typing import Annotated, Any
 
 import typer
 
 from synthvae import __version__
 from synthvae.errors import ConfigurationError, SchemaError, SynthvaeError
-
-P = ParamSpec("P")
+from synthvae.shell import Debug, Encoding, Json, Model, Quiet, Seed, Table, reporting, show
 
 app = typer.Typer(
     help="Learn a table with a conditional VAE; write synthetic rows of each class.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-
-Table = Annotated[Path, typer.Argument(help="CSV or Parquet file, or a folder of either.", show_default=False)]
-Model = Annotated[Path, typer.Argument(help="Directory of a fitted model.", show_default=False)]
-Seed = Annotated[int | None, typer.Option(help="Seed: the same seed gives the same result.", show_default=False)]
-Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no messages.")]
-Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
-Encoding = Annotated[str, typer.Option(help="Character encoding of a CSV file.")]
-
-
-def _reporting(command: Callable[P, None]) -> Callable[P, None]:
-    """Refusals become one line `error: ...` and exit code 1; warnings one line each."""
-
-    @functools.wraps(command)
-    def run(*args: P.args, **kwargs: P.kwargs) -> None:
-        with warnings.catch_warnings():
-            if not kwargs.get("debug"):
-                warnings.showwarning = functools.partial(_show_warning, quiet=bool(kwargs.get("quiet")))
-            try:
-                command(*args, **kwargs)
-            except KeyboardInterrupt as error:
-                typer.echo("error: interrupted", err=True)
-                raise typer.Exit(130) from error
-            except (typer.Exit, typer.Abort, typer.BadParameter):
-                raise
-            except BrokenPipeError as error:  # the reader has seen enough
-                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-                raise typer.Exit(0) from error
-            except Exception as error:
-                if kwargs.get("debug"):
-                    traceback.print_exc()
-                typer.echo(f"error: {_one_line(error)}", err=True)
-                raise typer.Exit(1) from error
-
-    return run
-
-
-def _one_line(error: Exception) -> str:
-    text = " ".join(str(error).split())
-    if isinstance(error, SynthvaeError):
-        return text
-    if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename or ''}: {error.strerror}".removeprefix(": ")
-    if isinstance(error, OSError):
-        return text
-    return f"{type(error).__name__}: {text} (not foreseen: `--debug` shows where; please report it)"
-
-
-def _show_warning(message: Warning | str, *_: Any, quiet: bool) -> None:
-    if not quiet:
-        typer.echo(f"warning: {' '.join(str(message).split())}", err=True)
 
 
 def _show_version(wanted: bool) -> None:
@@ -96,7 +39,7 @@ def _main(
 
 
 @app.command()
-@_reporting
+@reporting
 def demo(
     out: Annotated[Path, typer.Option("--out", "-o", help="Where model and dataset go.")] = Path("synthvae-demo"),
     quiet: Quiet = False,
@@ -110,7 +53,7 @@ def demo(
 
 
 @app.command()
-@_reporting
+@reporting
 def schema(
     table: Table,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Write here instead of to stdout.")] = None,
@@ -136,7 +79,7 @@ def schema(
 
 
 @app.command()
-@_reporting
+@reporting
 def fit(
     table: Table,
     out: Annotated[Path, typer.Option("--out", "-o", help="Directory of the model.", show_default=False)],
@@ -173,7 +116,7 @@ def fit(
     if plan is not None:
         # Of the table nothing but the names of the columns, and those only where its schema is to be bought.
         names = tables.read(table, encoding=encoding).column_names if synthesizer.schema == BOUGHT else None
-        _print(synthesizer.plan(plan, names).statement(), as_json=as_json)
+        show(synthesizer.plan(plan, names).statement(), as_json=as_json)
         return
     read = tables.read(table, encoding=encoding, as_text=synthesizer.privacy is not None)
     if synthesizer.privacy is None:
@@ -181,7 +124,7 @@ def fit(
     else:
         _fit_privately(synthesizer, read, out)
     rows = {} if synthesizer.ledger_ else {"rows": read.num_rows}  # of private ones the number is private, too
-    _print({"model": str(out), **rows, **_describe(synthesizer)}, as_json=as_json)
+    show({"model": str(out), **rows, **_describe(synthesizer)}, as_json=as_json)
     if synthesizer.history_.stopped == "interrupted":
         raise typer.Exit(130)
 
@@ -227,7 +170,7 @@ def _read_config(path: Path | None) -> dict[str, Any]:
 
 
 @app.command()
-@_reporting
+@reporting
 def generate(
     model: Model,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the Parquet dataset.", show_default=False)],
@@ -264,33 +207,84 @@ def generate(
     )
     names = ("rows", "classes", "seed")
     summary = {"dataset": str(out), **{name: manifest[name] for name in names}, "files": len(manifest["parts"])}
-    _print(manifest if as_json else summary, as_json=as_json)
+    show(manifest if as_json else summary, as_json=as_json)
 
 
-def _parse_classes(texts: list[str] | None) -> dict[str, int] | None:
+def _parse_classes(texts: list[str] | None, option: str = "--class") -> dict[str, int] | None:
     if not texts:
         return None
     counts: dict[str, int] = {}
     for text in texts:
         label, mark, count = text.rpartition("=")
         if not mark or not count.isdecimal():
-            raise typer.BadParameter(f"--class must be LABEL=N, however, it is {text!r}")
+            raise typer.BadParameter(f"{option} must be LABEL=N, however, it is {text!r}")
         counts[label] = counts.get(label, 0) + int(count)
     return counts
 
 
 @app.command()
-@_reporting
+@reporting
+def augment(
+    table: Table,
+    out: Annotated[Path, typer.Option("--out", "-o", help="A .parquet or .csv file.", show_default=False)],
+    target: Annotated[str, typer.Option(help="Column of the classes.", show_default=False)],
+    strategy: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Classes that get rows: auto (all but the largest, up to its number of rows), minority, not-majority, "
+            "not-minority, all, a share of the larger of two (0.5), or LABEL=N: rows it is to have (repeatable)."
+        ),
+    ] = None,
+    mark: Annotated[str, typer.Option("--column", help="Column that says whether a row is synthetic.")] = "synthetic",
+    synthetic_only: Annotated[bool, typer.Option("--synthetic-only", help="Leave the real rows out.")] = False,
+    schema_file: Annotated[str | None, typer.Option("--schema", help="A reviewed schema (YAML).")] = None,
+    config: Annotated[Path | None, typer.Option(help="Parameters of `Synthesizer` (YAML).")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file.")] = False,
+    seed: Seed = None,
+    encoding: Encoding = "utf-8",
+    as_json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Write a table with synthetic rows of its scarce classes under it, marked by a column."""
+    del debug
+    asked = _parse_strategy(strategy or ["auto"])
+    from synthvae import Synthesizer, augmentation, tables
+
+    augmentation.check_place(out, overwrite=overwrite)
+    given = {"target": target, "schema": schema_file, "random_state": seed}
+    parameters = {**_read_config(config), **{name: value for name, value in given.items() if value is not None}}
+    synthesizer = Synthesizer(**{"verbose": not quiet, **parameters})
+    read = tables.read(table, encoding=encoding)
+    made = augmentation.augment(read, synthesizer, asked, mark=mark, synthetic_only=synthetic_only)
+    augmentation.write(made, out)
+    new = made.num_rows - (0 if synthetic_only else read.num_rows)
+    show({"table": str(out), "real": made.num_rows - new, "synthetic": new, "column": mark}, as_json=as_json)
+
+
+def _parse_strategy(texts: list[str]) -> str | float | dict[str, int]:
+    if any("=" in text for text in texts):
+        return _parse_classes(texts, "--strategy") or {}
+    if len(texts) > 1:
+        raise typer.BadParameter("--strategy may be repeated as LABEL=N only")
+    try:
+        return float(texts[0])
+    except ValueError:
+        return texts[0].replace("-", " ")
+
+
+@app.command()
+@reporting
 def info(model: Model, as_json: Json = False, debug: Debug = False) -> None:
     """Say what a model is, what rows it makes, and what privacy it carries."""
     del debug
     from synthvae import Synthesizer
 
-    _print({"model": str(model), **_describe(Synthesizer.load(model))}, as_json=as_json)
+    show({"model": str(model), **_describe(Synthesizer.load(model))}, as_json=as_json)
 
 
 @app.command()
-@_reporting
+@reporting
 def audit(
     model: Model,
     canaries: Annotated[int, typer.Option(min=100, help="The more, the nearer to the truth, and the slower.")] = 10_000,
@@ -323,28 +317,6 @@ def _describe(synthesizer: Any) -> dict[str, Any]:
         "held_out_elbo_nats": None if history.held_out_elbo is None else round(history.held_out_elbo, 3),
         "privacy": NOT_PRIVATE if ledger is None else ledger.statement(),
     }
-
-
-def _print(facts: dict[str, Any], *, as_json: bool) -> None:
-    if as_json:
-        typer.echo(json.dumps(facts, default=str))
-        return
-    for line in _lines(facts):
-        typer.echo(line)
-
-
-def _lines(facts: dict[str, Any], indent: str = "") -> Iterator[str]:
-    """Facts, one a line; those of facts and lists of them below, further in."""
-    for name, value in facts.items():
-        title = f"{indent}{name.replace('_', ' ')}:"
-        if isinstance(value, dict) and any(isinstance(part, list) for part in value.values()):
-            yield title
-            yield from _lines(value, indent + "  ")
-        elif isinstance(value, list):
-            yield title
-            yield from (f"{indent}  - {part}" for part in value)
-        elif value is not None:
-            yield f"{title} {', '.join(f'{k}: {v}' for k, v in value.items()) if isinstance(value, dict) else value}"
 
 
 if __name__ == "__main__":

@@ -50,7 +50,7 @@ def test_make_block_names_targets_that_exist() -> None:
 
 def test_every_command_is_in_readme_and_has_help() -> None:
     commands = get_command(app).commands  # type: ignore[attr-defined]
-    assert set(commands) == {"demo", "schema", "fit", "generate", "info", "audit"}
+    assert set(commands) == {"demo", "schema", "fit", "generate", "augment", "info", "audit"}
     for name, command in commands.items():
         assert f"| `synthvae {name}`" in README
         assert command.help

@@ -1,0 +1,107 @@
+"""A table and synthetic rows under it, which a column tells apart."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from synthvae import atomic, tables
+from synthvae.errors import RequestError, TableError
+from synthvae.estimators.strategy import Strategy, rows_to_make
+from synthvae.seeds import Seed, as_seed
+from synthvae.synthesizer import Synthesizer
+
+SUFFIXES = (".parquet", ".csv")
+MARK = "synthetic"
+
+
+def augment(
+    table: Any,
+    synthesizer: Synthesizer,
+    strategy: Strategy = "auto",
+    *,
+    mark: str = MARK,
+    synthetic_only: bool = False,
+    random_state: Seed = None,
+) -> pa.Table:
+    """Learn a table and return it with synthetic rows of its scarce classes under it.
+
+    Args:
+        table: A DataFrame, a `pyarrow.Table`, a path, ...
+        synthesizer: What learns it; its `target` is the column of the classes.
+        strategy: Which classes get rows, as of `VAEOverSampler`; classes may be named by their text.
+        mark: The name of the boolean column that says whether a row is synthetic.
+        synthetic_only: Whether the real rows are left out.
+        random_state: Seed of the draws; None uses the synthesizer's own.
+
+    Raises:
+        RequestError: There is no target of classes, no such rows can be asked for, or a column has the name `mark`.
+        TableError: The table cannot be learned.
+    """
+    read = tables.read(table)
+    if synthesizer.target is None:
+        raise RequestError("rows of scarce classes need a target, however, the synthesizer has none: name one")
+    if mark in read.column_names:
+        raise RequestError(f"the mark must be a new column, however, there is one named {mark!r}: name another")
+    _check_target(read, str(synthesizer.target))
+    labels = np.asarray(read.column(str(synthesizer.target)).to_pylist(), dtype=object)
+    asked = rows_to_make(_of_labels(strategy, labels.tolist()), labels)
+    learned = synthesizer.fit(read).learned_
+    if not learned.has_classes:
+        raise RequestError(f"rows of scarce classes need classes, however, {synthesizer.target!r} is continuous")
+    seed = as_seed(synthesizer.random_state if random_state is None else random_state)
+    made = learned.sample(learned.request(asked, seed)).select(read.column_names)
+    parts = [_marked(made, mark, synthetic=True)]
+    if not synthetic_only:
+        parts.insert(0, _marked(read.cast(made.schema), mark, synthetic=False))
+    return pa.concat_tables(parts)
+
+
+def _check_target(table: pa.Table, target: str) -> None:
+    if target not in table.column_names:
+        raise TableError(f"the target must be a column of the table, however, {target!r} is none of its columns")
+    if table.column(target).null_count:
+        raise TableError(
+            f"target {target!r}: every row must have a label, however, {table.column(target).null_count} have none"
+        )
+
+
+def _of_labels(strategy: Strategy, labels: list[Any]) -> Strategy:
+    """A strategy whose classes are those of the table, though a shell gave them as text."""
+    known = {str(label): label for label in labels}
+    if isinstance(strategy, dict):
+        return {label if label in labels else known.get(str(label), label): n for label, n in strategy.items()}
+    return strategy
+
+
+def _marked(table: pa.Table, mark: str, *, synthetic: bool) -> pa.Table:
+    return table.append_column(mark, pa.array(np.full(table.num_rows, synthetic)))
+
+
+def check_place(path: Path, *, overwrite: bool) -> None:
+    """Refuse a file that cannot be written.
+
+    Raises:
+        RequestError: It has another suffix than .csv and .parquet, or is there already.
+    """
+    if path.suffix not in SUFFIXES:
+        raise RequestError(f"a table is written to a file named {' or '.join(SUFFIXES)}, however, it is {path}")
+    if path.is_dir() or (path.exists() and not overwrite):
+        raise RequestError(f"a file must not be lost, however, {path} is there: pass --overwrite or another name")
+    if not path.absolute().parent.is_dir():
+        raise RequestError(f"a file is written to a folder that is there, however, {path.parent} is not: make it")
+
+
+def write(table: pa.Table, path: Path) -> None:
+    """Write a table as CSV or Parquet, as the file's name says: whole, or not at all."""
+    buffer = io.BytesIO()
+    if path.suffix == ".csv":
+        tables.to_pandas(table).to_csv(buffer, index=False)
+    else:
+        pq.write_table(table, buffer)
+    atomic.write(path, buffer.getvalue())

@@ -1,0 +1,84 @@
+"""`synthvae augment`: real rows, synthetic ones under them, and a column that tells them apart."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from sklearn.datasets import load_breast_cancer
+from typer.testing import CliRunner, Result
+
+from synthvae.cli import app
+
+CONFIG = "max_steps: 20\nwidth: 16\n"
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    frame = load_breast_cancer(as_frame=True).frame.iloc[:150, [0, 1, 2, 30]]
+    frame["target"] = frame["target"].map({0: "malignant", 1: "benign"})
+    frame.loc[::9, "mean texture"] = None
+    frame.to_csv(tmp_path / "table.csv", index=False)
+    (tmp_path / "config.yaml").write_text(CONFIG)
+    return tmp_path / "table.csv"
+
+
+def run(table: Path, *arguments: str, out: str = "more.parquet") -> Result:
+    common = ["--target", "target", "--config", str(table.parent / "config.yaml"), "--seed", "0", "--quiet"]
+    return CliRunner().invoke(app, ["augment", str(table), "-o", str(table.parent / out), *common, *arguments])
+
+
+@pytest.mark.parametrize("out", ["more.parquet", "more.csv"])
+def test_real_rows_come_first_and_classes_are_balanced(table: Path, out: str) -> None:
+    result = run(table, "--json", out=out)
+    assert result.exit_code == 0, result.output
+    real = pd.read_csv(table)
+    more = pd.read_csv(table.parent / out) if out.endswith("csv") else pd.read_parquet(table.parent / out)
+    assert list(more) == [*real, "synthetic"]
+    assert more["synthetic"].tolist() == [False] * len(real) + [True] * (len(more) - len(real))
+    pd.testing.assert_frame_equal(more[: len(real)].drop(columns="synthetic"), real, check_dtype=False)
+    assert more["target"].value_counts().nunique() == 1
+    assert json.loads(result.stdout)["synthetic"] == len(more) - len(real)
+
+
+def test_strategies_and_names(table: Path) -> None:
+    counts = pd.read_csv(table)["target"].value_counts()
+    assert run(table, "--strategy", "benign=200", "--strategy", "malignant=120", "--column", "made").exit_code == 0
+    more = pd.read_parquet(table.parent / "more.parquet")
+    assert more["target"].value_counts().to_dict() == {"benign": 200, "malignant": 120}
+    assert run(table, "--strategy", "not-majority", "--synthetic-only", out="only.parquet").exit_code == 0
+    only = pd.read_parquet(table.parent / "only.parquet")
+    assert len(only) == counts.max() - counts.min()
+    assert only["synthetic"].all()
+    assert run(table, "--strategy", "1.0", out="share.csv").exit_code == 0
+
+
+def test_the_same_seed_writes_the_same_bytes(table: Path) -> None:
+    assert run(table).exit_code == run(table, out="again.parquet").exit_code == 0
+    assert (table.parent / "more.parquet").read_bytes() == (table.parent / "again.parquet").read_bytes()
+
+
+@pytest.mark.parametrize(("arguments", "out", "message"), [
+    (["--strategy", "unknown=400"], "a.csv", "not present"), (["--strategy", "benign=1"], "a.csv", "greater or equal"),
+    (["--strategy", "some"], "a.csv", "needs to be one of"), ([], "a.txt", ".parquet or .csv"),
+    ([], "absent/a.csv", "make it"), (["--column", "target"], "a.csv", "name another"),
+    ([], "table.csv", "--overwrite"),
+])  # fmt: skip
+def test_bad_requests_are_refused_in_one_line(table: Path, arguments: list[str], out: str, message: str) -> None:
+    before = table.read_bytes()
+    result = run(table, *arguments, out=out)
+    assert result.exit_code == 1
+    assert message in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
+    assert table.read_bytes() == before
+    assert not (table.parent / out).exists() or out == "table.csv"
+
+
+@pytest.mark.parametrize(("target", "message"), [("mean texture", "every row must"), ("absent", "none of its columns")])
+def test_a_target_without_a_label_in_each_row_is_refused(table: Path, target: str, message: str) -> None:
+    out = str(table.parent / "a.csv")
+    result = CliRunner().invoke(app, ["augment", str(table), "--target", target, "-o", out])
+    assert result.exit_code == 1
+    assert message in result.stderr
