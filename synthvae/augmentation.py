@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -48,8 +49,7 @@ def augment(
         raise RequestError("rows of scarce classes need a target, however, the synthesizer has none: name one")
     if mark in read.column_names:
         raise RequestError(f"the mark must be a new column, however, there is one named {mark!r}: name another")
-    _check_target(read, str(synthesizer.target))
-    labels = np.asarray(read.column(str(synthesizer.target)).to_pylist(), dtype=object)
+    labels = _labels(read, str(synthesizer.target))
     asked = rows_to_make(_of_labels(strategy, labels.tolist()), labels)
     learned = synthesizer.fit(read).learned_
     if not learned.has_classes:
@@ -62,13 +62,11 @@ def augment(
     return pa.concat_tables(parts)
 
 
-def _check_target(table: pa.Table, target: str) -> None:
+def _labels(table: pa.Table, target: str) -> npt.NDArray[np.object_]:
+    """The labels of the rows that have one."""
     if target not in table.column_names:
         raise TableError(f"the target must be a column of the table, however, {target!r} is none of its columns")
-    if table.column(target).null_count:
-        raise TableError(
-            f"target {target!r}: every row must have a label, however, {table.column(target).null_count} have none"
-        )
+    return np.asarray(table.column(target).drop_null().to_pylist(), dtype=object)
 
 
 def _of_labels(strategy: Strategy, labels: list[Any]) -> Strategy:

@@ -76,7 +76,7 @@ class LearnedTable:
         table = schema.check(table).select(table.column_names)  # rows come back in the table's own order
         encoding = TableEncoding.learn(table, schema, target, min_class_rows, order, pixels=_pixels(model))
         network = build(encoding, model, seed).to(device)
-        codes = encoding.encode(table, np.random.default_rng(seed))
+        codes = encoding.encode(table, np.random.default_rng(seed), partial=True)
         history = train(network, codes, training, seed, progress)
         return cls(schema, encoding, network, history)
 

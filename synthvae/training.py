@@ -16,6 +16,7 @@ from synthvae.encoding.table import Codes
 from synthvae.errors import ConfigurationError
 from synthvae.frequencies import class_moments, class_weights, log_frequencies, log_ratios
 from synthvae.history import History, Record
+from synthvae.labelling import UNKNOWN, Labelling
 from synthvae.model import CVAE, Frequencies, Rows, activity, corrupted
 from synthvae.optimizer import adamw, schedule
 from synthvae.threads import one_thread
@@ -167,12 +168,14 @@ class _Run(Descent):
         self.batch, steps = config.batch(len(self.labels)), config.steps(len(self.labels))
         looks = SMALL_LOOK_EVERY if len(labels) < SMALL else LOOK_EVERY
         self.look_every = max(min(steps // 20, looks), 1)
-        model.decoder.start_from(_frequencies(model, self.rows, self.labels))
+        self.labelling = Labelling(model, self.rows, self.labels, self.generator)
+        model.decoder.start_from(_frequencies(model, self.labelling.rows, self.labelling.labels))
         model.start_prior(self.rows, self.generator)
         # With much information in z, a batch shows little of the aggregate: then it weighs as in the ELBO.
         self.drift_weight = DRIFT_WEIGHT if model.config.decoder == "autoregressive" else 1.0
         self.beta = config.kl_weight(grey=model.config.likelihood == "bernoulli" and _is_grey(codes))
-        self.weights = class_weights(self.labels, model.conditions)
+        weights = class_weights(self.labelling.labels, model.conditions)
+        self.weights = torch.cat([weights, weights.new_ones(1)])  # the last one is that of rows without a label
         parameters = list(model.parameters())
         super().__init__(
             model,
@@ -206,12 +209,15 @@ class _Run(Descent):
         rows = self._next_batch()
         latent_dim = self.model.config.latent_dim
         noise = torch.randn(len(rows), latent_dim, generator=self.generator, device=rows.device)
-        terms = self.model.elbo(self.rows.take(rows), self.labels[rows], noise, self._shown(rows))
+        labels = self.labelling.drawn(self.rows.take(rows), self.labels[rows])
+        terms = self.model.elbo(self.rows.take(rows), labels, noise, self._shown(rows))
         reconstruction, kl = terms.reconstruction.mean(), terms.kl.sum(1).mean()
-        drift = self.model.drift(terms, self.labels[rows]).mean()
+        drift = self.model.drift(terms, labels).mean()
         weight = self.beta * min(1.0, step / max(self.config.warm_up * self.steps, 1))
         information = torch.relu(kl - drift - self.config.free_bits * latent_dim)
         loss = weight * (information + self.drift_weight * drift) - reconstruction
+        if self.labelling.partial:
+            loss = loss + self.labelling.loss()
         loss.backward()
         nn.utils.clip_grad_norm_(self.parameters, CLIP_NORM)
         self.recent.append((loss.detach(), reconstruction.detach(), kl.detach()))
@@ -267,10 +273,17 @@ class _Run(Descent):
             batch = slice(start, start + LOOK_ROWS)
             rows, labels = self.held_rows.take(batch), self.held_labels[batch]
             noise = torch.randn(len(labels), self.model.config.latent_dim, generator=generator, device=labels.device)
-            terms = self.model.elbo(rows, labels, noise)
-            bound = terms.reconstruction - self.beta * terms.kl.sum(1)
-            total += float((bound * self.weights[labels]).sum())
+            total += float((self._bound(rows, labels, noise) * self.weights[labels]).sum())
         return total / float(self.weights[self.held_labels].sum())
+
+    def _bound(self, rows: Rows, labels: Tensor, noise: Tensor) -> Tensor:
+        """The bound (B,) on log p(x | y), or on log p(x) where y is unknown."""
+        if not self.labelling.partial:
+            terms = self.model.elbo(rows, labels, noise)
+            return terms.reconstruction - self.beta * terms.kl.sum(1)
+        scores = self.labelling.scores(rows, noise, self.beta)
+        given = (scores - self.labelling.log_shares).gather(1, labels.clamp_min(0)[:, None])[:, 0]
+        return torch.where(labels == UNKNOWN, scores.logsumexp(1), given)
 
     @contextmanager
     def _averaged(self) -> Iterator[None]:
@@ -285,6 +298,7 @@ class _Run(Descent):
         self.model.eval()
         labels = torch.cat([self.labels, self.held_labels])
         rows = Rows(*(torch.cat(parts) for parts in zip(self.rows, self.held_rows, strict=True)))
+        labels = self.labelling.drawn(rows, labels)
         frequencies = _frequencies(self.model, rows, labels)
         self.model.match_prior(rows, labels, self.generator)
         self.model.match_marginals(frequencies.logs.exp(), labels, self.generator)
@@ -292,8 +306,8 @@ class _Run(Descent):
 
     def measure_codes(self) -> None:
         """Measure what the codes say, as the model is now."""
-        held = len(self.held_labels) > 0
-        found = activity(self.model, *((self.held_rows, self.held_labels) if held else (self.rows, self.labels)))
+        rows, labels = (self.held_rows, self.held_labels) if len(self.held_labels) else (self.rows, self.labels)
+        found = activity(self.model, rows, self.labelling.drawn(rows, labels))
         self.history.kl_per_dimension = None if found.kl is None else found.kl.tolist()
         self.history.active_units = found.units
 

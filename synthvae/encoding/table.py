@@ -174,19 +174,20 @@ class TableEncoding(BaseModel):
         counts = np.array(self.target.counts if self.target else (1,), float)
         return np.asarray(counts / counts.sum())
 
-    def encode(self, table: pa.Table, rng: np.random.Generator | None = None) -> Codes:
+    def encode(self, table: pa.Table, rng: np.random.Generator | None = None, *, partial: bool = False) -> Codes:
         """Return the codes of a table that has the columns of the one learned from.
 
         Args:
             table: The table; the class target may be absent, and counts as the first class.
             rng: Draws continuous values from the intervals that round to a number; None takes the middles.
+            partial: Whether rows may have no label; their condition is -1.
         """
         states = {name: encoding.encode(name, table.column(name)) for name, encoding in self.columns.items()}
         self._link(states, table)
         digits = self.layout.split(list(states.values())).reshape(table.num_rows, self.layout.width)
         scores = [e.scores(table.column(name), states[name], rng) for name, e in self._valued.items()]
         values = np.stack(scores, 1) if scores else np.empty((table.num_rows, 0), np.float32)
-        return Codes(digits, values, self._labels(table))
+        return Codes(digits, values, self._labels(table, partial=partial))
 
     def _link(self, states: Mapping[str, npt.NDArray[np.int64]], table: pa.Table) -> None:
         """Set the states of numbers that repeat another column's, in place."""
@@ -197,10 +198,10 @@ class TableEncoding(BaseModel):
         for name, encoding in linked.items():
             encoding.linked(states[name], numbers[name], numbers)
 
-    def _labels(self, table: pa.Table) -> npt.NDArray[np.int64]:
+    def _labels(self, table: pa.Table, *, partial: bool) -> npt.NDArray[np.int64]:
         if self.target is None or self.target.name not in table.column_names:
             return np.zeros(table.num_rows, np.int64)
-        return self.target.encode(table.column(self.target.name))
+        return self.target.encode(table.column(self.target.name), partial=partial)
 
     def decode(self, codes: Codes, rng: np.random.Generator, first_row: int = 0) -> pa.Table:
         """Return rows with these codes; what codes leave open (an id, a number that is nowhere) is drawn.

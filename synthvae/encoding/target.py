@@ -47,12 +47,12 @@ class TargetEncoding(BaseModel):
         """Find the conditions of a target column; a class must have `min_class_rows` rows.
 
         Raises:
-            TableError: A label is missing, a class has too few rows, or the kind cannot be a target.
+            TableError: No row has a label, a number is missing, a class has too few rows, or the kind is no target's.
         """
-        if values.null_count:
+        missing, values = values.null_count, values.drop_null()
+        if missing and not len(values):
             raise TableError(
-                f"target {column.name!r}: every row must have a label, however, {values.null_count} of {len(values)} "
-                "rows have none: drop or fill them"
+                f"target {column.name!r}: some rows must have a label, however, none has: label some, or name no target"
             )
         if column.kind not in ("categorical", "boolean", *NUMERIC):
             raise TableError(
@@ -61,6 +61,11 @@ class TargetEncoding(BaseModel):
         few = column.kind == "integer" and pc.count_distinct(values).as_py() <= MAX_NUMBER_CLASSES
         if few or column.kind not in NUMERIC:
             target = cls._learn_classes(column, values, min_class_rows)
+        elif missing:
+            raise TableError(
+                f"target {column.name!r}: every row must have a label where it is a number, however, {missing} of "
+                f"{missing + len(values)} rows have none: drop or fill them"
+            )
         else:
             target = cls._learn_bins(column, values)
         labels = target.encode(values)
@@ -115,13 +120,13 @@ class TargetEncoding(BaseModel):
         """The class labels, or the number of each quantile bin."""
         return list(self.classes.values) if self.classes else list(range(self.levels))
 
-    def encode(self, values: pa.ChunkedArray) -> npt.NDArray[np.int64]:
-        """Return the condition (rows,) of each row.
+    def encode(self, values: pa.ChunkedArray, *, partial: bool = False) -> npt.NDArray[np.int64]:
+        """Return the condition (rows,) of each row; -1 where there is no label, if that may be (`partial`).
 
         Raises:
             TableError: A label is missing, or its class is unknown.
         """
-        if values.null_count:
+        if values.null_count and not (partial and self.classes):
             raise TableError(
                 f"target {self.name!r}: every row must have a label, however, {values.null_count} have none"
             )

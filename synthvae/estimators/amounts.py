@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from synthvae.errors import ConfigurationError
-from synthvae.estimators.strategy import known, rows_to_make
+from synthvae.estimators.strategy import known
 
 Labels = npt.NDArray[Any]
 Amount = str | float | Mapping[Any, int]
@@ -20,7 +20,7 @@ Asked = int | dict[Any, int]
 NOTHING = 0.0
 
 
-def rows_asked(amount: Amount, y: Labels, *, classes: bool) -> Asked:
+def rows_asked(amount: Amount, y: Labels, *, classes: bool, times: float = 1.0) -> Asked:
     """Return how many rows are to be made for real ones with y (rows,): of each class, or in all.
 
     Args:
@@ -28,23 +28,32 @@ def rows_asked(amount: Amount, y: Labels, *, classes: bool) -> Asked:
             from class to number of rows made.
         y: The targets.
         classes: Whether they are classes.
+        times: How many real rows there are for each that has a y.
 
     Raises:
         ConfigurationError: There is no such amount.
         RequestError: A class is unknown.
     """
     if isinstance(amount, Real) and not isinstance(amount, bool) and 0 <= float(amount) < np.inf:
+        amount = float(amount) * times
         if not classes:
-            return round(float(amount) * len(y))
+            return round(amount * len(y))
         labels, counts = np.unique(y, return_counts=True)
-        return {k: round(float(amount) * n) for k, n in zip(labels.tolist(), counts.tolist(), strict=True)}
+        return {k: round(amount * n) for k, n in zip(labels.tolist(), counts.tolist(), strict=True)}
     if classes and amount == "balance":
-        return rows_to_make("auto", y) if len(np.unique(y)) > 1 else {}
+        return _balanced(y, times)
     if classes and isinstance(amount, Mapping):
         known(list(amount), np.unique(y).tolist())
         return dict(amount)
     others = ', "balance" or a mapping from class to rows' if classes else ""
     raise ConfigurationError(f'`amount` must be "auto", a number from 0{others}, however, it is {amount!r}')
+
+
+def _balanced(y: Labels, times: float) -> dict[Any, int]:
+    """As many rows of each class as bring it to the largest, were there so many `times` as many real ones."""
+    labels, counts = np.unique(y, return_counts=True)
+    most = counts.max() * times
+    return {k: round(most) - n for k, n in zip(labels.tolist(), counts.tolist(), strict=True)}
 
 
 def is_nothing(asked: Asked) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -26,9 +26,9 @@ from sklearn.utils.validation import (
     column_or_1d,
 )
 
-from synthvae.errors import ConfigurationError
+from synthvae.errors import ConfigurationError, TableError
 from synthvae.estimators import containers
-from synthvae.estimators.amounts import Amount, Choice, candidates, choose, is_nothing, rows_asked
+from synthvae.estimators.amounts import Amount, Asked, Choice, candidates, choose, is_nothing, rows_asked
 from synthvae.estimators.filters import filtered
 from synthvae.estimators.making import Maker
 from synthvae.features import read_features
@@ -37,21 +37,36 @@ from synthvae.synthesizer import Synthesizer
 
 Labels = npt.NDArray[Any]
 Places = npt.NDArray[np.intp]
+Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class Sample:
-    """Real rows: X as the user has it, the same as a table, y (rows,), and weights (rows,) if there are."""
+    """Real rows.
+
+    Args:
+        X: As the user has it (rows, columns).
+        features: The same as a table.
+        y: Their targets (rows,).
+        weights: Their weights (rows,), if there are.
+        others: Rows without a target (others, columns), from which the generator learns, too.
+    """
 
     X: Any
     features: pa.Table
     y: Labels
     weights: npt.NDArray[np.float64] | None
+    others: pa.Table
 
     def take(self, places: Places) -> Sample:
-        """Return some of the rows."""
+        """Return some of the rows, and all others."""
         weights = None if self.weights is None else self.weights[places]
-        return Sample(_safe_indexing(self.X, places), self.features.take(places), self.y[places], weights)
+        return Sample(_safe_indexing(self.X, places), self.features.take(places), self.y[places], weights, self.others)
+
+    @property
+    def times(self) -> float:
+        """How many rows there are for each that has a target."""
+        return 1 + float(self.others.num_rows / len(self.y))
 
 
 def _has(method: str) -> Callable[[Any], bool]:
@@ -78,15 +93,17 @@ class _Augmented(MetaEstimatorMixin, BaseEstimator):
     def _unfitted(self) -> Any:
         """The estimator that learns."""
 
-    def _fit(self, X: Any, y: Labels, sample_weight: Any, params: dict[str, Any]) -> Self:
+    def _fit(self, X: Any, y: Labels, sample_weight: Any, params: dict[str, Any], known: Mask) -> Self:
+        """Learn rows X (rows, columns), of which those that are `known` (rows,) have targets y (known rows,)."""
         seed = as_seed(self.random_state)
         X = containers.indexable(X, get_tags(self._unfitted()).input_tags)
         features = read_features(self, containers.dense(X), reset=True)
-        check_consistent_length(features.column(0), y)
         weights = None if sample_weight is None else _check_sample_weight(sample_weight, X, ensure_non_negative=True)
         if weights is not None and not weights.any():
             raise ConfigurationError("Sample weights must not all be zero: give some rows a weight")
-        sample, fixed = Sample(X, features, y, weights), self._routed(weights, params)
+        check_consistent_length(features.column(0), known)
+        whole = Sample(X, features, known, weights, features.filter(~known))
+        sample, fixed = replace(whole.take(np.flatnonzero(known)), y=y), self._routed(weights, params)
         self.choice_ = self._chosen(sample, fixed, seed) if self._is_auto else None
         self.amount_ = self.amount if self.choice_ is None else self.choice_.best
         maker = self._maker(sample, [self.amount_], seed)
@@ -128,9 +145,14 @@ class _Augmented(MetaEstimatorMixin, BaseEstimator):
     def _maker(self, sample: Sample, amounts: list[Amount], seed: int) -> Maker | None:
         """What learned the rows that weigh anything, if one of the amounts needs rows."""
         used = sample if sample.weights is None else sample.take(np.flatnonzero(sample.weights > 0))
-        if all(is_nothing(rows_asked(amount, used.y, classes=self._classes)) for amount in amounts):
+        if all(is_nothing(self._asked(amount, used)) for amount in amounts):
             return None
-        return Maker.learn(self.generator, used.features, self._learned(used.y), seed)
+        features = pa.concat_tables([used.features, used.others])
+        return Maker.learn(self.generator, features, self._learned(used.y).reindex(range(len(features))), seed)
+
+    def _asked(self, amount: Amount, sample: Sample) -> Asked:
+        """How many rows are to be made for a sample."""
+        return rows_asked(amount, sample.y, classes=self._classes, times=sample.times)
 
     def _learned(self, y: Labels) -> pd.Series:
         """What the generator learns of y (rows,)."""
@@ -138,7 +160,7 @@ class _Augmented(MetaEstimatorMixin, BaseEstimator):
 
     def _fitted(self, sample: Sample, maker: Maker | None, amount: Amount, fixed: dict[str, Any], seed: int) -> Any:
         """Fit a copy of the estimator to real rows and an amount of those made."""
-        asked = rows_asked(amount, sample.y, classes=self._classes)
+        asked = self._asked(amount, sample)
         X, y, weights = sample.X, sample.y, sample.weights
         if maker is not None and not is_nothing(asked):
             made, their = self._made(sample, maker, asked, seed)
@@ -154,9 +176,9 @@ class _Augmented(MetaEstimatorMixin, BaseEstimator):
     def predict(self, X: Any, **params: Any) -> Any:
         """Return what the estimator predicts (rows,) of X (rows, columns)."""
         check_is_fitted(self)
-        return self.estimator_.predict(X, **self._asked("predict", params))
+        return self.estimator_.predict(X, **self._passed("predict", params))
 
-    def _asked(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
+    def _passed(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
         """What the estimator's `method` is passed beside X."""
         if params and _routing_enabled():
             return dict(process_routing(self, method, **params).estimator[method])
@@ -205,6 +227,9 @@ class AugmentedClassifier(ClassifierMixin, _Augmented):
         filter: Which rows made are kept, see `VAEOverSampler`.
         calibration: "prior": probabilities and predictions are corrected for the classes' shares, which rows made have
             changed; None: they are those of the estimator. Either way, `CalibratedClassifierCV` can be put around it.
+        unlabeled: The value of y that says that a row has no label, as do None and NaN: such rows are learned by the
+            generator, and the amounts above are then meant for all rows. "auto": -1, as scikit-learn has it, where the
+            other labels are two or more numbers from 0; None: there is no such value.
         cv: Folds of "auto": a number, or a splitter of scikit-learn.
         scoring: What "auto" maximises, as scikit-learn names it; None: ROC AUC, of one class against the rest each, or
             balanced accuracy where there are no scores.
@@ -239,6 +264,7 @@ class AugmentedClassifier(ClassifierMixin, _Augmented):
         generator: Synthesizer | None = None,
         filter: str | None = None,  # noqa: A002 (the field's name for it)
         calibration: str | None = None,
+        unlabeled: Any = "auto",
         cv: Any = 3,
         scoring: Any = None,
         random_state: Seed = None,
@@ -248,6 +274,7 @@ class AugmentedClassifier(ClassifierMixin, _Augmented):
         self.generator = generator
         self.filter = filter
         self.calibration = calibration
+        self.unlabeled = unlabeled
         self.cv = cv
         self.scoring = scoring
         self.random_state = random_state
@@ -260,7 +287,7 @@ class AugmentedClassifier(ClassifierMixin, _Augmented):
 
         Args:
             X: The rows.
-            y: Their classes.
+            y: Their classes; rows without one are learned, too, by the generator alone.
             sample_weight: Weights (rows,) for the classifier; rows made weigh what those of their class do on average,
                 and the generator learns all rows that weigh anything alike.
             **params: What the classifier's own `fit` takes.
@@ -270,16 +297,19 @@ class AugmentedClassifier(ClassifierMixin, _Augmented):
         """
         if self.calibration not in (None, "prior"):
             raise ConfigurationError(f'`calibration` must be None or "prior", however, it is {self.calibration!r}')
-        labels = containers.class_labels(y, warn=True)
+        known = ~containers.unlabelled(y, self.unlabeled)
+        if not known.any():
+            raise TableError("y: some rows must have a label, however, none has: label some")
+        labels = containers.class_labels(y if known.all() else _safe_indexing(y, np.flatnonzero(known)), warn=True)
         self.classes_ = np.unique(labels)
-        self._fit(X, labels, sample_weight, params)
-        self._ratios = self._shares(labels)
+        self._fit(X, labels, sample_weight, params, known)
+        self._ratios = self._shares(labels, len(known) / len(labels))
         return self
 
-    def _shares(self, y: Labels) -> npt.NDArray[np.float64]:
+    def _shares(self, y: Labels, times: float) -> npt.NDArray[np.float64]:
         """The share (classes,) of each class among real rows over that among those learned."""
         real = np.array([np.sum(y == label) for label in self.classes_], float)
-        asked = rows_asked(self.amount_, y, classes=True)
+        asked = rows_asked(self.amount_, y, classes=True, times=times)
         assert isinstance(asked, dict)
         learned = real + [asked.get(label, 0) for label in self.classes_.tolist()]
         return np.asarray((real / real.sum()) / (learned / learned.sum()))
@@ -308,7 +338,7 @@ class AugmentedClassifier(ClassifierMixin, _Augmented):
     def predict_proba(self, X: Any, **params: Any) -> npt.NDArray[np.float64]:
         """Return the probabilities (rows, classes) of X (rows, columns)."""
         check_is_fitted(self)
-        found = np.asarray(self.estimator_.predict_proba(X, **self._asked("predict_proba", params)))
+        found = np.asarray(self.estimator_.predict_proba(X, **self._passed("predict_proba", params)))
         if self.calibration is None:
             return found
         weighed = found * self._ratios
@@ -323,7 +353,7 @@ class AugmentedClassifier(ClassifierMixin, _Augmented):
     def decision_function(self, X: Any, **params: Any) -> Any:
         """Return the scores of the estimator for X (rows, columns)."""
         check_is_fitted(self)
-        return self.estimator_.decision_function(X, **self._asked("decision_function", params))
+        return self.estimator_.decision_function(X, **self._passed("decision_function", params))
 
     def predict(self, X: Any, **params: Any) -> Any:
         """Return the classes (rows,) of X (rows, columns)."""
@@ -376,4 +406,5 @@ class AugmentedRegressor(RegressorMixin, _Augmented):
         Raises:
             ValueError: X or y cannot be learned.
         """
-        return self._fit(X, np.asarray(column_or_1d(y, warn=True), np.float64), sample_weight, params)
+        numbers = np.asarray(column_or_1d(y, warn=True), np.float64)
+        return self._fit(X, numbers, sample_weight, params, np.ones(len(numbers), bool))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -75,6 +76,32 @@ def class_labels(y: Any, *, warn: bool = False) -> Labels:
             raise RequestError("Multilabel and multioutput targets are not supported.")
         return np.asarray(indicators.argmax(1))
     return np.asarray(column_or_1d(y, warn=warn))
+
+
+def unlabelled(y: Any, mark: Any) -> npt.NDArray[np.bool_]:
+    """Return which rows (rows,) of y have no label.
+
+    Args:
+        y: The labels; missing ones, None or NaN, are none.
+        mark: The value that says so, too; None: there is none; "auto": -1, as scikit-learn's semi-supervised estimators
+            have it, where all other labels are numbers from 0, and there are two of them at least.
+    """
+    flat = pd.Series(np.asarray(y).ravel()) if np.ndim(y) < 2 or np.shape(y)[1] == 1 else pd.Series(np.zeros(len(y)))
+    missing = np.asarray(flat.isna())
+    if mark is None:
+        return missing
+    if not (isinstance(mark, str) and mark == "auto"):
+        return np.asarray(missing | (flat == mark))
+    marked = np.asarray(flat == -1)
+    others = flat[~missing & ~marked]
+    if not pd.api.types.is_numeric_dtype(flat) or others.nunique() < 2 or (others < 0).any() or not marked.any():
+        return missing
+    warnings.warn(
+        f"the {int(marked.sum())} rows of class -1 are taken for rows without a label: if it is a class, pass "
+        "`unlabeled=None`",
+        stacklevel=4,
+    )
+    return np.asarray(missing | marked)
 
 
 def stack_labels(y: Any, made: Labels) -> Any:

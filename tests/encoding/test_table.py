@@ -230,10 +230,25 @@ def test_a_continuous_target_comes_first_and_keeps_its_values() -> None:
     assert encoding.conditions == len(np.unique(labels)) > 1
 
 
-@pytest.mark.parametrize("target", [pa.array(["a", "b", None]), pa.array([0.25, float("nan"), 0.75])])
-def test_a_target_without_a_label_is_refused(target: pa.Array) -> None:
-    table = pa.table({"x": list(range(3)) * 50, "y": pa.concat_arrays([target] * 50)})
-    with pytest.raises(TableError, match=r"target 'y': every row must have a label.*50 of 150"):
+def test_a_number_without_a_value_is_no_target() -> None:
+    table = pa.table({"x": list(range(3)) * 50, "y": [0.25, None, 0.75] * 50})
+    with pytest.raises(TableError, match=r"target 'y': every row must have a label where it is a number.*50 of 150"):
+        _learn(table, target="y")
+
+
+def test_rows_without_a_label_are_learned_where_that_is_asked_for() -> None:
+    table = pa.table({"x": list(range(3)) * 50, "y": ["a", "b", None] * 50})
+    _, encoding = _learn(table, target="y")
+    assert encoding.target is not None
+    assert encoding.target.counts == (50, 50)
+    assert encoding.encode(table, partial=True).labels.tolist() == [0, 1, -1] * 50
+    with pytest.raises(TableError, match=r"target 'y': every row must have a label.*50 have none"):
+        encoding.encode(table)
+
+
+def test_some_row_must_have_a_label() -> None:
+    table = pa.table({"x": [1, 2, 3], "y": pa.nulls(3, pa.string())})
+    with pytest.raises(TableError, match=r"some rows must have a label, however, none has"):
         _learn(table, target="y")
 
 
