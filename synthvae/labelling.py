@@ -13,7 +13,8 @@ from synthvae.model import CVAE, Rows
 
 UNKNOWN = -1
 KNOWN_ROWS = 64  # that classify in a step
-WEIGHT = 0.3  # of log q(y | x) of a row with a label, beside the bounds of a batch
+WEIGHT = 0.3  # of log q(y | x) of a row with a label, beside the bounds of a batch, where there are many such rows
+DOUBT = 300  # of them, at which it weighs half as much: few are soon learned by heart
 CHUNK_ROWS = 2048
 
 
@@ -40,6 +41,7 @@ class Labelling:
         self.partial = not bool(known.all())
         self.rows, self.labels = (rows.take(known), labels[known]) if self.partial else (rows, labels)
         counts = torch.bincount(self.labels, minlength=model.conditions).float() + 1e-3
+        self.weight = WEIGHT * len(self.labels) / (len(self.labels) + DOUBT)
         self.log_shares = (counts / counts.sum()).log()
 
     def scores(self, rows: Rows, noise: Tensor, beta: float = 1.0) -> Tensor:
@@ -62,7 +64,9 @@ class Labelling:
     def loss(self) -> Tensor:
         """Return - log q(y | x) in nats, the mean over some rows that have a label, weighted."""
         pick = torch.randint(len(self.labels), (KNOWN_ROWS,), generator=self.generator, device=self.labels.device)
-        return WEIGHT * cross_entropy(self.scores(self.rows.take(pick), self._noise(KNOWN_ROWS)), self.labels[pick])
+        return self.weight * cross_entropy(
+            self.scores(self.rows.take(pick), self._noise(KNOWN_ROWS)), self.labels[pick]
+        )
 
     def _noise(self, rows: int) -> Tensor:
         size = (rows, self.model.config.latent_dim)

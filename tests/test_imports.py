@@ -145,7 +145,7 @@ MAY_IMPORT = {
     },
     "plots": {"errors", "history"},
     "seeds": {"errors"},
-    "estimators": {"encoding", "errors", "features", "reconstruction", "seeds", "synthesizer", "tables"},
+    "estimators": {"encoding", "errors", "features", "reconstruction", "seeds", "synthesizer", "tables", "training"},
     "augmentation": {"atomic", "errors", "estimators", "seeds", "synthesizer", "tables"},
     "shell": {"errors"},
     "demonstration": {"synthesizer"},

@@ -223,7 +223,8 @@ class AugmentedClassifier(ClassifierMixin, _Augmented):
         amount: How many rows are made: "auto" (chosen by cross-validation among none, "balance" and 1.0), "balance" (as
             many as bring each class to the largest), a number (so many for each real row) or a mapping from class to
             number of rows.
-        generator: The `Synthesizer` whose settings are used; None: the usual ones, of at most 200 steps.
+        generator: The `Synthesizer` whose settings are used; None: the usual ones, of at most 200 steps, or 500
+            from 2048 rows.
         filter: Which rows made are kept, see `VAEOverSampler`.
         calibration: "prior": probabilities and predictions are corrected for the classes' shares, which rows made have
             changed; None: they are those of the estimator. Either way, `CalibratedClassifierCV` can be put around it.
@@ -370,7 +371,8 @@ class AugmentedRegressor(RegressorMixin, _Augmented):
         estimator: The regressor; None: histogram gradient boosting.
         amount: How many rows are made: "auto" (chosen by cross-validation between none and 1.0) or a number (so many
             for each real row).
-        generator: The `Synthesizer` whose settings are used; None: the usual ones, of at most 200 steps.
+        generator: The `Synthesizer` whose settings are used; None: the usual ones, of at most 200 steps, or 500
+            from 2048 rows.
         cv: Folds of "auto": a number, or a splitter of scikit-learn.
         scoring: What "auto" maximises, as scikit-learn names it; None: the coefficient of determination.
         random_state: Seed of everything that is drawn.

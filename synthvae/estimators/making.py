@@ -16,9 +16,10 @@ from synthvae import tables
 from synthvae.errors import ConfigurationError
 from synthvae.estimators.labels import free_name
 from synthvae.synthesizer import Synthesizer
+from synthvae.training import SMALL
 
 TURNS = 8  # in which rows are drawn anew for those that a filter refused
-MAX_STEPS = 200  # of a generator that nobody chose: folds are many, and more steps gain them little
+STEPS, STEPS_OF_MANY = 200, 500  # of a generator that nobody chose: folds are many, and more steps gain them little
 
 Labels = npt.NDArray[Any]
 Mask = npt.NDArray[np.bool_]
@@ -43,7 +44,8 @@ class Maker:
             ConfigurationError: The generator names a target of its own, or is none.
             TableError: The rows cannot be learned; the message names the column.
         """
-        own = Synthesizer(max_steps=MAX_STEPS) if generator is None else clone(generator)
+        steps = STEPS if len(features) < SMALL else STEPS_OF_MANY
+        own = Synthesizer(max_steps=steps) if generator is None else clone(generator)
         if not isinstance(own, Synthesizer):
             raise ConfigurationError(f"`generator` must be a Synthesizer, however, it is {own!r}")
         if own.target is not None:

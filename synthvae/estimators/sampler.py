@@ -32,7 +32,8 @@ class VAEOverSampler(OneToOneFeatureMixin, BaseEstimator):
             largest, up to its number of rows), "minority", "not minority", "all", or a list of classes; of two
             classes, a number in (0, 1]: the share of the larger that the smaller is brought to; a mapping from class
             to the number of rows it is to have; or a function that returns one for y.
-        generator: The `Synthesizer` whose settings are used; None: the usual ones, of at most 200 steps.
+        generator: The `Synthesizer` whose settings are used; None: the usual ones, of at most 200 steps, or 500
+            from 2048 rows.
         filter: Which rows made are kept: None (all), "agreement" (those that a classifier of the real rows takes for
             their class) or "likelihood" (those that are no less likely than 95 % of the real rows). A filter makes
             classes sharper than they are: see the guide in examples/augmentation.py before you take one.

@@ -123,15 +123,25 @@ class Smote:
 
 
 class Mostlyai:
-    """`mostlyai.engine.TabularARGN` with its defaults; its own limit of time is set from the budget."""
+    """`mostlyai.engine.TabularARGN` with its defaults; its own limit of time is set from the budget.
 
-    def __init__(self, seed: int, budget: float) -> None:
+    With `privacy`, its settings of differential privacy: DP-SGD that stops when epsilon is spent; delta, and an epsilon
+    of its own for the ranges of values.
+    """
+
+    def __init__(self, seed: int, budget: float, privacy: dict[str, float] | None = None) -> None:
         engine = import_module("mostlyai.engine")
+        config = import_module("mostlyai.engine.domain").DifferentialPrivacyConfig
         logging.disable(logging.WARNING)
         self.versions = version("mostlyai-engine", "torch")
         self.limit = TRAINING_SHARE * budget / 60
         self.notes = [f"training limited to {60 * self.limit:.0f} s, as the engine counts them (wall)"]
-        self.model: Any = engine.TabularARGN(max_training_time=self.limit, random_state=seed, device="cpu")
+        self.model: Any = engine.TabularARGN(
+            max_training_time=self.limit,
+            random_state=seed,
+            device="cpu",
+            differential_privacy=None if privacy is None else config(**privacy),
+        )
 
     def fit(self, train: pd.DataFrame) -> None:
         """Learn the table as it is."""

@@ -10,6 +10,7 @@ others are given one row of each person, and these and such test rows are what e
 
 MST and AIM run in an environment of their own (Python 3.11), by default .venv-private:
     python3.11 -m venv .venv-private && .venv-private/bin/pip install dpmm "pyarrow<20"
+mostlyai-engine, with its own differential privacy, runs in that of `make bench`, by default .venv-peers.
 
 Every fit is a process of its own with one thread (`private_worker.py`). With `--work`, runs whose figures lie there are
 not repeated. Noise comes from the operating system's entropy: no run can be repeated to the digit.
@@ -32,7 +33,7 @@ import pandas as pd
 from bench import HERE, load, python, save, say
 from halves import FLOOR, Halves
 from private_coding import Coding, public_schema
-from private_worker import GENERATORS, OURS, OWN, PEERS
+from private_worker import DEEP, GENERATORS, OURS, OWN, PEERS
 from report import grid
 from tables import SPLIT_SEED, TABLES, Table, split
 from yardstick import DIGITS, marginals, utility
@@ -40,6 +41,7 @@ from yardstick import DIGITS, marginals, utility
 from synthvae import Schema
 
 PEERS_PYTHON = HERE.parents[1] / ".venv-private" / "bin" / "python"
+DEEP_PYTHON = HERE.parents[1] / ".venv-peers" / "bin" / "python"
 REAL, BINNED = "real rows", "real rows in the same bins"
 HEADS = ["table", "epsilon", "generator", "tv2", "tv3", "tstr", "tstr, min to max", "fit CPU-s", "runs"]
 
@@ -59,12 +61,13 @@ class Plan:
     delta: float
     budget: float
     peers_python: Path
+    deep_python: Path
 
     def runs(self) -> Iterable[tuple[float, str, int]]:
         """What is to be fitted to each table."""
         for epsilon in self.epsilons:
             for name in self.generators:
-                for seed in self.peer_seeds if name in PEERS else self.seeds:
+                for seed in self.peer_seeds if name in PEERS | DEEP else self.seeds:
                     yield epsilon, name, seed
 
 
@@ -115,7 +118,7 @@ def run(name: str, epsilon: float, seed: int, folder: Path, plan: Plan) -> Path:
 def worked(name: str, epsilon: float, seed: int, stem: Path, plan: Plan) -> str:
     """Run the worker; return how it ended, for the case that it left no figures."""
     budgets = ["--epsilon", str(epsilon), "--delta", str(plan.delta), "--budget", str(plan.budget)]
-    interpreter = plan.peers_python if name in PEERS else sys.executable
+    interpreter = plan.peers_python if name in PEERS else plan.deep_python if name in DEEP else sys.executable
     arguments = [name, str(stem.parent), str(stem), *budgets, "--seed", str(seed)]
     limit = 6 * plan.budget + 300  # for one that waits without working
     try:
@@ -238,6 +241,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--budget", type=float, default=3600.0, help="CPU-seconds of a fit")
     parser.add_argument("--work", type=Path, help="keep rows and figures here")
     parser.add_argument("--peers-python", type=Path, default=PEERS_PYTHON, help="interpreter of the peers' environment")
+    parser.add_argument("--deep-python", type=Path, default=DEEP_PYTHON, help="interpreter of mostlyai's environment")
     parser.add_argument("-o", "--out", type=Path, default=Path("private.md"), help="the report")
     return parser.parse_args()
 
@@ -250,7 +254,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         work = (options.work or Path(scratch)).resolve()
         asked = (options.generators, options.epsilons, options.seeds, peer_seeds, options.delta, options.budget)
-        plan = Plan(options.data, work, *asked, options.peers_python)
+        plan = Plan(options.data, work, *asked, options.peers_python, options.deep_python)
         results = [measured(TABLES[name], plan) for name in options.tables]
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(markdown(plan, results))

@@ -34,6 +34,7 @@ class Job:
     epsilon: float
     delta: float
     seed: int
+    budget: float
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -81,10 +82,29 @@ class Synthvae:
         return drawn
 
 
-def _control(name: str) -> Callable[[Job], Private]:
+class MostlyaiPrivate:
+    """mostlyai's TabularARGN; of epsilon, 1, or half of less than 2, is for ranges of values. It draws rows itself."""
+
+    def __init__(self, job: Job) -> None:
+        ranges = min(1.0, job.epsilon / 2)
+        privacy = {"max_epsilon": job.epsilon - ranges, "delta": job.delta, "value_protection_epsilon": ranges}
+        self.model = import_module("peers").Mostlyai(job.seed, job.budget, privacy)
+        self.versions, self.notes = self.model.versions, [*self.model.notes, f"epsilon {ranges:g} for ranges of values"]
+
+    def fit(self, rows: pd.DataFrame) -> None:
+        """Learn the rows as they are."""
+        self.model.fit(rows)
+
+    def sample(self, rows: int) -> pd.DataFrame:
+        """Draw rows."""
+        drawn: pd.DataFrame = self.model.sample(rows)
+        return drawn
+
+
+def _control(name: str, room: str = "private_peers") -> Callable[[Job], Private]:
     def made(job: Job) -> Private:
         budget = import_module("synthvae.privacy").PrivacyBudget(epsilon=job.epsilon, delta=job.delta)
-        kind = getattr(import_module("private_peers"), name)
+        kind = getattr(import_module(room), name)
         generator: Private = kind(job.facts["levels"], job.facts["target"], budget, job.seed)
         return generator
 
@@ -106,10 +126,14 @@ GENERATORS: dict[str, Callable[[Job], Private]] = {
     "independent": _control("Independent"),
     "naive_bayes": _control("NaiveBayes"),
     "tan": _control("Tan"),
+    "dp_cvae": _control("PlainCvae", "private_cvae"),
     "mst": _dpmm("MST"),
     "aim": _dpmm("AIM"),
+    "mostlyai": MostlyaiPrivate,
 }
 PEERS = frozenset({"mst", "aim"})  # these run in an environment of their own
+DEEP = frozenset({"mostlyai"})  # and these in that of the peers without privacy
+ROWS = {OURS: OWN, "mostlyai": "train"}  # who is given rows, and which; the others are given codes
 
 
 def measure(name: str, job: Job, stem: Path, budget: float) -> dict[str, Any]:
@@ -117,13 +141,13 @@ def measure(name: str, job: Job, stem: Path, budget: float) -> dict[str, Any]:
     figures: dict[str, Any] = {"generator": name, "epsilon": job.epsilon, "seed": job.seed, "budget": budget}
     generator: Private | None = None
     try:
-        rows = pd.read_parquet(job.folder / f"{OWN if name == OURS else 'codes'}.parquet")
+        rows = pd.read_parquet(job.folder / f"{ROWS.get(name, 'codes')}.parquet")
         generator = GENERATORS[name](job)
         fit, sample = generator.fit, generator.sample
         with budgeted(budget):
             figures["fit_cpu_s"], _ = clocked(lambda: fit(rows))
         figures["sample_cpu_s"], drawn = clocked(lambda: sample(job.facts["rows"]))
-        drawn.to_parquet(stem.with_suffix(".parquet" if name == OURS else ".codes.parquet"), index=False)
+        drawn.to_parquet(stem.with_suffix(".parquet" if name in ROWS else ".codes.parquet"), index=False)
         figures["status"] = "ok"
     except OutOfBudgetError:
         figures["status"] = f"timed out after {budget:.0f} CPU-s"
@@ -147,7 +171,7 @@ def main() -> None:
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     one_thread()
-    job = Job(options.folder, options.epsilon, options.delta, options.seed)
+    job = Job(options.folder, options.epsilon, options.delta, options.seed, options.budget)
     figures = measure(options.generator, job, options.stem, options.budget)
     options.stem.with_suffix(".json").write_text(json.dumps(figures, indent=1) + "\n")
 
