@@ -13,8 +13,8 @@ from synthvae.model import CVAE, Rows
 
 UNKNOWN = -1
 KNOWN_ROWS = 64  # that classify in a step
-WEIGHT = 0.3  # of log q(y | x) of a row with a label, beside the bounds of a batch, where there are many such rows
-DOUBT = 300  # of them, at which it weighs half as much: few are soon learned by heart
+WEIGHT = 1.0  # of log q(y | x) of a row with a label, beside the bounds of a batch, where there are many such rows
+DOUBT = 500  # of them, at which it weighs half as much: few are soon learned by heart
 CHUNK_ROWS = 2048
 
 
