@@ -109,6 +109,8 @@ class AugmentedClassifier(ClassifierMixin, Augmented):
         """
         if self.calibration not in (None, "prior"):
             raise ConfigurationError(f'`calibration` must be None or "prior", however, it is {self.calibration!r}')
+        if y is None:
+            raise TableError("AugmentedClassifier requires y to be passed, but the target y is None: pass the labels")
         known = ~containers.unlabelled(y, self.unlabeled)
         if not known.any():
             raise TableError("y: some rows must have a label, however, none has: label some")

@@ -86,7 +86,8 @@ def unlabelled(y: Any, mark: Any) -> npt.NDArray[np.bool_]:
         mark: The value that says so, too; None: there is none; "auto": -1, as scikit-learn's semi-supervised estimators
             have it, where all other labels are numbers from 0, and there are two of them at least.
     """
-    flat = pd.Series(np.asarray(y).ravel()) if np.ndim(y) < 2 or np.shape(y)[1] == 1 else pd.Series(np.zeros(len(y)))
+    array = np.asarray(y)
+    flat = pd.Series(array.ravel() if array.ndim < 2 or array.shape[1] == 1 else np.zeros(len(array)))
     missing = np.asarray(flat.isna())
     if mark is None:
         return missing

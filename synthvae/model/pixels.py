@@ -17,7 +17,7 @@ from synthvae.model.rows import Rows
 from synthvae.slots import Slots
 
 LOG_VARIANCES = (-9.0, 6.0)  # of a number with variance 1: a constant is not learned for ever
-PACE = 10.0  # of a log variance: a weight moves by a few units in a whole training, a log variance must by up to nine
+PACE = 10.0  # of a log variance: a weight moves by a few units in a whole training, a log variance by up to nine
 CHANNELS = 8  # units of width for each channel of the first convolution
 
 
@@ -175,11 +175,13 @@ class GaussianDecoder(PixelDecoder):
         else:
             self.register_buffer("spread", math.log(variance) - 2 * self.scale.log(), persistent=False)
         self.learned = variance is None
+        # Layers that can learn rows by heart must not be trusted that soon.
+        self.pace = PACE if network.linear else 1.0
 
     @property
     def log_variance(self) -> Tensor:
         """The log variances (V,) of numbers divided by their scale."""
-        return (PACE * self.spread).clamp(*LOG_VARIANCES) if self.learned else self.spread
+        return (self.pace * self.spread).clamp(*LOG_VARIANCES) if self.learned else self.spread
 
     def log_prob(self, rows: Rows, z: Tensor, labels: Tensor) -> Tensor:
         """Return the log density (V, B) of the numbers as the table has them, in nats."""

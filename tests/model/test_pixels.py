@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.distributions import Bernoulli, Normal
 
 from synthvae.model import CVAE, ModelConfig, Rows
-from synthvae.model.pixels import PACE, GaussianDecoder, PixelDecoder
+from synthvae.model.pixels import GaussianDecoder, PixelDecoder
 from synthvae.model.priors import NormalPrior
 from synthvae.slots import Slots, Value
 
@@ -38,9 +38,8 @@ def build(name: str, latent: int = 1, image: tuple[int, int] | None = None, prio
         torch.manual_seed(4)
         model = CVAE(SLOTS, CONDITIONS, config)
         with torch.no_grad():
-            for where, parameter in model.named_parameters():
-                size = 0.3 / PACE if where == "decoder.spread" else 0.3
-                parameter.add_(size * torch.randn_like(parameter))
+            for parameter in model.parameters():
+                parameter.add_(0.3 * torch.randn_like(parameter))
     return model.double().eval()
 
 
