@@ -54,7 +54,7 @@ clean:
 	test -x $(BIN2)/python || $(PYTHON) -m venv .venv-pandas2
 	$(BIN2)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch "pandas~=2.2.0"
 	$(BIN2)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e . "pandas~=2.2.0" \
-		hypothesis "polars>=1.0" pytest pytest-xdist hatchling build matplotlib
+		hypothesis "polars>=1.0" pytest pytest-xdist hatchling build imbalanced-learn matplotlib
 	touch $@
 
 # torch before its users, so that none pulls another one. The engine's tabular model needs neither torchvision nor
