@@ -63,7 +63,7 @@ clean:
 	test -x $(PEERS)/python || $(PYTHON) -m venv .venv-peers
 	$(PEERS)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
 	$(PEERS)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
-		ctgan imbalanced-learn pyarrow
+		ctgan imbalanced-learn pyarrow -e .
 	-$(PEERS)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt mostlyai-engine
 	-$(PEERS)/python -m pip uninstall --quiet --yes torchvision torchaudio
 	touch $@

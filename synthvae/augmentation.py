@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from synthvae import atomic, tables
-from synthvae.errors import RequestError, TableError
+from synthvae.encoding import TargetEncoding
+from synthvae.errors import PrivacyError, RequestError
 from synthvae.estimators.strategy import Strategy, rows_to_make
 from synthvae.seeds import Seed, as_seed
 from synthvae.synthesizer import Synthesizer
@@ -43,17 +44,15 @@ def augment(
     Raises:
         RequestError: There is no target of classes, no such rows can be asked for, or a column has the name `mark`.
         TableError: The table cannot be learned.
+        PrivacyError: The synthesizer has a privacy budget: how many rows each class lacks is counted exactly.
     """
     read = tables.read(table)
-    if synthesizer.target is None:
-        raise RequestError("rows of scarce classes need a target, however, the synthesizer has none: name one")
     if mark in read.column_names:
         raise RequestError(f"the mark must be a new column, however, there is one named {mark!r}: name another")
-    labels = _labels(read, str(synthesizer.target))
-    asked = rows_to_make(_of_labels(strategy, labels.tolist()), labels)
+    target = _classes(synthesizer, read)
+    labels = np.asarray(read.column(target.name).drop_null().to_pylist(), dtype=object)
+    asked = rows_to_make(_named(strategy, target), labels)
     learned = synthesizer.fit(read).learned_
-    if not learned.has_classes:
-        raise RequestError(f"rows of scarce classes need classes, however, {synthesizer.target!r} is continuous")
     seed = as_seed(synthesizer.random_state if random_state is None else random_state)
     made = learned.sample(learned.request(asked, seed)).select(read.column_names)
     parts = [_marked(made, mark, synthetic=True)]
@@ -62,19 +61,30 @@ def augment(
     return pa.concat_tables(parts)
 
 
-def _labels(table: pa.Table, target: str) -> npt.NDArray[np.object_]:
-    """The labels of the rows that have one."""
-    if target not in table.column_names:
-        raise TableError(f"the target must be a column of the table, however, {target!r} is none of its columns")
-    return np.asarray(table.column(target).drop_null().to_pylist(), dtype=object)
+def _classes(synthesizer: Synthesizer, table: pa.Table) -> TargetEncoding:
+    """The classes of the target, found before anything is learned."""
+    if synthesizer.privacy is not None:
+        raise PrivacyError(
+            "real rows and exact counts of them are written, which no budget covers, however, there is one: fit with "
+            "it, then generate"
+        )
+    name = synthesizer._target_in(table)  # noqa: SLF001 (one class in two rooms)
+    if name is None:
+        raise RequestError("rows of scarce classes need a target, however, the synthesizer has none: name one")
+    schema = synthesizer._schema_of(table)  # noqa: SLF001
+    found = TargetEncoding.learn(schema[name], table.column(name), min_class_rows=2)
+    if found.classes is None:
+        raise RequestError(
+            f"rows of scarce classes need classes, however, {name!r} is continuous: choose another target"
+        )
+    return found
 
 
-def _of_labels(strategy: Strategy, labels: list[Any]) -> Strategy:
-    """A strategy whose classes are those of the table, though a shell gave them as text."""
-    known = {str(label): label for label in labels}
-    if isinstance(strategy, dict):
-        return {label if label in labels else known.get(str(label), label): n for label, n in strategy.items()}
-    return strategy
+def _named(strategy: Strategy, target: TargetEncoding) -> Strategy:
+    """A strategy that names the classes as the table does, though a shell gave them as text."""
+    if not isinstance(strategy, Mapping):
+        return strategy
+    return {target.labels[target.index(label)]: count for label, count in strategy.items()}
 
 
 def _marked(table: pa.Table, mark: str, *, synthetic: bool) -> pa.Table:

@@ -104,15 +104,14 @@ def fit(
 ) -> None:
     """Learn a table and save the model."""
     del debug
-    from synthvae import Synthesizer, artifact, tables
+    from synthvae import artifact, tables
     from synthvae.synthesizer import BOUGHT
 
     artifact.check_place(out)
     budget = {"epsilon": epsilon, "delta": delta, "unit": unit}
     privacy = {name: value for name, value in budget.items() if value is not None} or None
     given = {"target": target, "schema": schema_file, "privacy": privacy, "random_state": seed}
-    parameters = {**_read_config(config), **{name: value for name, value in given.items() if value is not None}}
-    synthesizer = Synthesizer(**{"verbose": not quiet, **parameters})
+    synthesizer = _configured(config, given, verbose=not quiet)
     if plan is not None:
         # Of the table nothing but the names of the columns, and those only where its schema is to be bought.
         names = tables.read(table, encoding=encoding).column_names if synthesizer.schema == BOUGHT else None
@@ -144,6 +143,14 @@ def _fit_privately(synthesizer: Any, table: Any, out: Path) -> None:
             journal.remove()
         raise
     journal.remove()
+
+
+def _configured(config: Path | None, given: dict[str, Any], *, verbose: bool) -> Any:
+    """A synthesizer with the parameters of a page, those `given` in their place."""
+    from synthvae import Synthesizer
+
+    stated = {name: value for name, value in given.items() if value is not None}
+    return Synthesizer(**{"verbose": verbose, **_read_config(config), **stated})
 
 
 def _read_config(path: Path | None) -> dict[str, Any]:
@@ -249,12 +256,11 @@ def augment(
     """Write a table with synthetic rows of its scarce classes under it, marked by a column."""
     del debug
     asked = _parse_strategy(strategy or ["auto"])
-    from synthvae import Synthesizer, augmentation, tables
+    from synthvae import augmentation, tables
 
     augmentation.check_place(out, overwrite=overwrite)
     given = {"target": target, "schema": schema_file, "random_state": seed}
-    parameters = {**_read_config(config), **{name: value for name, value in given.items() if value is not None}}
-    synthesizer = Synthesizer(**{"verbose": not quiet, **parameters})
+    synthesizer = _configured(config, given, verbose=not quiet)
     read = tables.read(table, encoding=encoding)
     made = augmentation.augment(read, synthesizer, asked, mark=mark, synthetic_only=synthetic_only)
     augmentation.write(made, out)

@@ -171,13 +171,7 @@ class LearnedTable:
         return _joined([model.posterior_draw(*batch, part) for batch, part in batches])
 
     def reconstruct(self, codes: Codes) -> npt.NDArray[np.float64]:
-        """Return E[x | z] (rows, columns) at the mean z of q(z | x) of each row, in the order of the table.
-
-        Raises:
-            RequestError: The model is not one of pixels.
-        """
-        if not self.model.config.pixels:
-            raise RequestError("means are of pixels, however, likelihood='auto': fit with 'bernoulli' or 'gaussian'")
+        """Return E[x | z] (rows, columns) of pixels at the mean z of q(z | x), in the order of the table."""
         model = self._double()
         means = [model.mean(*batch) for batch in self._batches(codes)]
         return self.encoding.numbers(_joined(means))

@@ -176,7 +176,9 @@ class Synthesizer(Fitted):
         del y
         budget = PrivacyBudget.of(self.privacy)
         if budget is None:
-            return self._fit(read_features(self, table, reset=True))
+            read = read_features(self, table, reset=True)
+            self._warn_of_gaps(read)
+            return self._fit(read)
         self._refuse_prior_of_no_class()
         schema = self._declared_schema()
         read = read_features(self, table, reset=True, as_text=True, aside=aside(budget, schema))
@@ -308,6 +310,16 @@ class Synthesizer(Fitted):
                 f"{listing(table.column_names)}"
             )
         return str(self.target)
+
+    def _warn_of_gaps(self, table: pa.Table) -> None:
+        """Tell of rows without a label, which may be a mistake."""
+        target = self._target_in(table)
+        if target is not None and 0 < table.column(target).null_count < table.num_rows:
+            warnings.warn(
+                f"target {target!r}: {table.column(target).null_count} of {table.num_rows} rows have no label: they "
+                "are learned, their class being marginalised; drop them if that is not meant",
+                stacklevel=3,
+            )
 
     def _schema_of(self, table: pa.Table) -> Schema:
         target = self._target_in(table)

@@ -61,7 +61,7 @@ def test_the_same_seed_writes_the_same_bytes(table: Path) -> None:
 
 
 @pytest.mark.parametrize(("arguments", "out", "message"), [
-    (["--strategy", "unknown=400"], "a.csv", "not present"), (["--strategy", "benign=1"], "a.csv", "greater or equal"),
+    (["--strategy", "unknown=400"], "a.csv", "is not among"), (["--strategy", "benign=1"], "a.csv", "greater or equal"),
     (["--strategy", "some"], "a.csv", "needs to be one of"), ([], "a.txt", ".parquet or .csv"),
     ([], "absent/a.csv", "make it"), (["--column", "target"], "a.csv", "name another"),
     ([], "table.csv", "--overwrite"),
@@ -76,9 +76,31 @@ def test_bad_requests_are_refused_in_one_line(table: Path, arguments: list[str],
     assert not (table.parent / out).exists() or out == "table.csv"
 
 
-@pytest.mark.parametrize(("target", "message"), [("mean texture", "every row must"), ("absent", "none of its columns")])
-def test_a_target_without_a_label_in_each_row_is_refused(table: Path, target: str, message: str) -> None:
-    out = str(table.parent / "a.csv")
-    result = CliRunner().invoke(app, ["augment", str(table), "--target", target, "-o", out])
+@pytest.mark.parametrize(("target", "message"), [("mean radius", "is continuous"), ("absent", "not among")])
+def test_a_target_without_classes_is_refused_before_anything_is_learned(
+    table: Path, target: str, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("synthvae.synthesizer.Synthesizer.fit", None)
+    result = CliRunner().invoke(app, ["augment", str(table), "--target", target, "-o", str(table.parent / "a.csv")])
     assert result.exit_code == 1
     assert message in result.stderr
+
+
+def test_rows_without_a_label_are_learned_and_told(table: Path) -> None:
+    frame = pd.read_csv(table)
+    frame.loc[::2, "target"] = None
+    frame.to_csv(table, index=False)
+    done = CliRunner().invoke(app, ["augment", str(table), "--target", "target", "-o", str(table.parent / "a.csv"),
+                                    "--config", str(table.parent / "config.yaml")])  # fmt: skip
+    assert done.exit_code == 0
+    assert "75 of 150 rows have no label" in done.stderr
+    more = pd.read_csv(table.parent / "a.csv")
+    assert more["target"][:150].isna().sum() == 75
+    assert more["target"][150:].notna().all()
+
+
+def test_a_budget_is_refused(table: Path) -> None:
+    (table.parent / "config.yaml").write_text("privacy: {epsilon: 1.0, delta: 0.00001}")
+    result = run(table)
+    assert result.exit_code == 1
+    assert "which no budget covers" in result.stderr

@@ -111,6 +111,11 @@ def test_a_column_without_any_label_is_refused(wine: tuple[pd.DataFrame, pd.Data
         Synthesizer(target="target", max_steps=2).fit(nothing)
 
 
+def test_gaps_in_a_target_are_told(wine: tuple[pd.DataFrame, pd.DataFrame]) -> None:
+    with pytest.warns(UserWarning, match="166 of 178 rows have no label"):
+        Synthesizer(target="target", max_steps=2, width=4, random_state=0).fit(wine[1])
+
+
 def test_a_likelihood_needs_the_label(wine: tuple[pd.DataFrame, pd.DataFrame]) -> None:
     synthesizer = Synthesizer(target="target", max_steps=2, random_state=0).fit(wine[1])
     with pytest.raises(TableError, match="every row must have a label"):
@@ -118,7 +123,7 @@ def test_a_likelihood_needs_the_label(wine: tuple[pd.DataFrame, pd.DataFrame]) -
 
 
 @pytest.mark.parametrize("kind", ["-1", "NaN", "None"])
-def test_a_classifier_learns_more_from_rows_without_a_label(kind: str) -> None:
+def test_a_classifier_takes_rows_without_a_label_in_each_convention(kind: str) -> None:
     X, y = load_breast_cancer(return_X_y=True)
     rng = np.random.default_rng(0)
     known = np.isin(np.arange(len(y)), np.concatenate([rng.permutation(np.flatnonzero(y == k))[:6] for k in (0, 1)]))
@@ -137,8 +142,7 @@ def test_a_classifier_learns_more_from_rows_without_a_label(kind: str) -> None:
     assert len(model.classes_) == 2
     found = model.predict(X[~known])
     truth = np.array(["no", "yes"])[y[~known]] if kind == "None" else y[~known]
-    assert (found == truth).mean() > alone - 0.02
-    assert len(model.estimator_[-1].coef_[0]) == X.shape[1]
+    assert (found == truth).mean() > max(alone - 0.02, 0.9)
 
 
 def test_minus_one_is_a_class_where_it_is_one_of_two_or_said_to_be() -> None:

@@ -8,5 +8,6 @@ continuous value behind them where numbers are too many to be told apart. The mo
 from synthvae.encoding.layout import Layout
 from synthvae.encoding.plain import Pixels
 from synthvae.encoding.table import Codes, Order, TableEncoding
+from synthvae.encoding.target import TargetEncoding
 
-__all__ = ["Codes", "Layout", "Order", "Pixels", "TableEncoding"]
+__all__ = ["Codes", "Layout", "Order", "Pixels", "TableEncoding", "TargetEncoding"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from numbers import Real
 from typing import Any
@@ -12,9 +12,9 @@ import numpy.typing as npt
 from scipy import stats
 
 from synthvae.errors import ConfigurationError
+from synthvae.estimators.containers import Labels
 from synthvae.estimators.strategy import known
 
-Labels = npt.NDArray[Any]
 Amount = str | float | Mapping[Any, int]
 Asked = int | dict[Any, int]
 
@@ -78,7 +78,7 @@ class Choice:
 
     Args:
         amounts: The candidates; the first is none.
-        scores: Their scores (candidates, folds).
+        scores: Their scores (candidates, folds); no fold, no gain.
     """
 
     amounts: list[Amount]
@@ -94,8 +94,3 @@ class Choice:
         means, errors = gains.mean(1), gains.std(1, ddof=1) / np.sqrt(folds)
         place = int(np.argmax(np.where(np.isfinite(means), means, -np.inf)))
         return self.amounts[place] if means[place] > stats.t.ppf(SURE, folds - 1) * errors[place] else self.amounts[0]
-
-
-def choose(amounts: list[Amount], folds: list[Any], scored: Callable[[Any, list[Amount]], list[float]]) -> Choice:
-    """Score each of some amounts on each of some folds."""
-    return Choice(amounts, np.array([scored(fold, amounts) for fold in folds], float).reshape(-1, len(amounts)).T)

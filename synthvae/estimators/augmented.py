@@ -15,8 +15,9 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from synthvae.errors import ConfigurationError, TableError
 from synthvae.estimators import containers
-from synthvae.estimators.amounts import Amount, rows_asked
-from synthvae.estimators.augmenting import Augmented, Labels, Sample, has
+from synthvae.estimators.amounts import Amount
+from synthvae.estimators.augmenting import Augmented, Sample, has
+from synthvae.estimators.containers import Labels
 from synthvae.estimators.filters import filtered
 from synthvae.estimators.making import Maker
 from synthvae.seeds import Seed
@@ -115,15 +116,15 @@ class AugmentedClassifier(ClassifierMixin, Augmented):
         if not known.any():
             raise TableError("y: some rows must have a label, however, none has: label some")
         labels = containers.class_labels(y if known.all() else _safe_indexing(y, np.flatnonzero(known)), warn=True)
-        self.classes_ = np.unique(labels)
-        self._fit(X, labels, sample_weight, params, known)
-        self._ratios = self._shares(labels, len(known) / len(labels))
+        sample = self._fit(X, labels, sample_weight, params, known)
+        self.classes_ = self.estimator_.classes_
+        self._ratios = self._shares(sample)
         return self
 
-    def _shares(self, y: Labels, times: float) -> npt.NDArray[np.float64]:
+    def _shares(self, sample: Sample) -> npt.NDArray[np.float64]:
         """The share (classes,) of each class among real rows over that among those learned."""
-        real = np.array([np.sum(y == label) for label in self.classes_], float)
-        asked = rows_asked(self.amount_, y, classes=True, times=times)
+        real = np.array([np.sum(sample.y == label) for label in self.classes_], float)
+        asked = self._asked(self.amount_, sample)
         assert isinstance(asked, dict)
         learned = real + [asked.get(label, 0) for label in self.classes_.tolist()]
         return np.asarray((real / real.sum()) / (learned / learned.sum()))
@@ -222,4 +223,5 @@ class AugmentedRegressor(RegressorMixin, Augmented):
             ValueError: X or y cannot be learned.
         """
         numbers = np.asarray(column_or_1d(y, warn=True), np.float64)
-        return self._fit(X, numbers, sample_weight, params, np.ones(len(numbers), bool))
+        self._fit(X, numbers, sample_weight, params, np.ones(len(numbers), bool))
+        return self

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -25,15 +25,14 @@ from sklearn.utils.validation import (
 
 from synthvae.errors import ConfigurationError
 from synthvae.estimators import containers
-from synthvae.estimators.amounts import Amount, Asked, Choice, candidates, choose, is_nothing, rows_asked
+from synthvae.estimators.amounts import Amount, Asked, Choice, candidates, is_nothing, rows_asked
+from synthvae.estimators.containers import Labels, Mask
 from synthvae.estimators.making import Maker
 from synthvae.features import read_features
 from synthvae.seeds import Seed, as_seed
 from synthvae.synthesizer import Synthesizer
 
-Labels = npt.NDArray[Any]
 Places = npt.NDArray[np.intp]
-Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -81,7 +80,6 @@ class Augmented(MetaEstimatorMixin, BaseEstimator):
     estimator: Any
     amount: Amount
     generator: Synthesizer | None
-    filter: str | None
     cv: Any
     scoring: Any
     random_state: Seed
@@ -91,8 +89,11 @@ class Augmented(MetaEstimatorMixin, BaseEstimator):
     def _unfitted(self) -> Any:
         """The estimator that learns."""
 
-    def _fit(self, X: Any, y: Labels, sample_weight: Any, params: dict[str, Any], known: Mask) -> Self:
-        """Learn rows X (rows, columns), of which those that are `known` (rows,) have targets y (known rows,)."""
+    def _fit(self, X: Any, y: Labels, sample_weight: Any, params: dict[str, Any], known: Mask) -> Sample:
+        """Learn rows X (rows, columns), of which those that are `known` (rows,) have targets y (known rows,).
+
+        What is returned are the rows that the estimator learned.
+        """
         seed = as_seed(self.random_state)
         X = containers.indexable(X, get_tags(self._unfitted()).input_tags)
         features = read_features(self, containers.dense(X), reset=True)
@@ -102,12 +103,14 @@ class Augmented(MetaEstimatorMixin, BaseEstimator):
         check_consistent_length(features.column(0), known)
         whole = Sample(X, features, known, weights, features.filter(~known))
         sample, fixed = replace(whole.take(np.flatnonzero(known)), y=y), self._routed(weights, params)
+        if sample.weights is not None:  # a row without weight is not there
+            sample = sample.take(np.flatnonzero(sample.weights))
         self.choice_ = self._chosen(sample, fixed, seed) if self._is_auto else None
         self.amount_ = self.amount if self.choice_ is None else self.choice_.best
         maker = self._maker(sample, [self.amount_], seed)
         self.generator_ = None if maker is None else maker.synthesizer
         self.estimator_ = self._fitted(sample, maker, self.amount_, fixed, seed)
-        return self
+        return sample
 
     @property
     def _is_auto(self) -> bool:
@@ -125,12 +128,12 @@ class Augmented(MetaEstimatorMixin, BaseEstimator):
         score = check_scoring(self._unfitted(), self._scoring(sample.y))
         amounts = candidates(sample.y, classes=self._classes)
 
-        def scored(fold: tuple[Places, Places], amounts: list[Amount]) -> list[float]:
+        scores = []
+        for fold in self._folds(sample):
             train, test = (sample.take(places) for places in fold)
             maker = self._maker(train, amounts, seed)
-            return [float(score(self._fitted(train, maker, a, fixed, seed), test.X, test.y)) for a in amounts]
-
-        return choose(amounts, list(self._folds(sample)), scored)
+            scores.append([float(score(self._fitted(train, maker, a, fixed, seed), test.X, test.y)) for a in amounts])
+        return Choice(amounts, np.array(scores).reshape(-1, len(amounts)).T)
 
     def _folds(self, sample: Sample) -> Any:
         return check_cv(self.cv, sample.y, classifier=self._classes).split(np.zeros(len(sample.y)), sample.y)
@@ -141,12 +144,11 @@ class Augmented(MetaEstimatorMixin, BaseEstimator):
         return self.scoring
 
     def _maker(self, sample: Sample, amounts: list[Amount], seed: int) -> Maker | None:
-        """What learned the rows that weigh anything, if one of the amounts needs rows."""
-        used = sample if sample.weights is None else sample.take(np.flatnonzero(sample.weights > 0))
-        if all(is_nothing(self._asked(amount, used)) for amount in amounts):
+        """What learned the rows, if one of the amounts needs rows."""
+        if all(is_nothing(self._asked(amount, sample)) for amount in amounts):
             return None
-        features = pa.concat_tables([used.features, used.others])
-        return Maker.learn(self.generator, features, self._learned(used.y).reindex(range(len(features))), seed)
+        features = pa.concat_tables([sample.features, sample.others])
+        return Maker.learn(self.generator, features, self._learned(sample.y).reindex(range(len(features))), seed)
 
     def _asked(self, amount: Amount, sample: Sample) -> Asked:
         """How many rows are to be made for a sample."""

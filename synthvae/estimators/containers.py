@@ -18,6 +18,7 @@ from synthvae.errors import RequestError
 from synthvae.features import is_array
 
 Labels = npt.NDArray[Any]
+Mask = npt.NDArray[np.bool_]
 
 
 def dense(X: Any) -> Any:
@@ -78,7 +79,7 @@ def class_labels(y: Any, *, warn: bool = False) -> Labels:
     return np.asarray(column_or_1d(y, warn=warn))
 
 
-def unlabelled(y: Any, mark: Any) -> npt.NDArray[np.bool_]:
+def unlabelled(y: Any, mark: Any) -> Mask:
     """Return which rows (rows,) of y have no label.
 
     Args:

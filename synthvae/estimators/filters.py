@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 from sklearn.compose import make_column_selector, make_column_transformer
@@ -16,13 +14,13 @@ from sklearn.preprocessing import OrdinalEncoder
 
 from synthvae import tables
 from synthvae.errors import ConfigurationError
+from synthvae.estimators.containers import Labels, Mask
 from synthvae.estimators.making import Maker
 
 LEAST_LIKELY = 0.05  # of the real rows: what is less likely than they is not kept
 FILTERS = ("agreement", "likelihood")
 
-Labels = npt.NDArray[Any]
-Filter = Callable[[pd.DataFrame, Labels], npt.NDArray[np.bool_]]
+Filter = Callable[[pd.DataFrame, Labels], Mask]
 """From rows made (rows, columns) and their labels (rows,) to whether each is kept (rows,)."""
 
 

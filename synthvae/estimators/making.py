@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -13,16 +14,15 @@ import pyarrow as pa
 from sklearn.base import clone
 
 from synthvae import tables
-from synthvae.errors import ConfigurationError
+from synthvae.errors import ConfigurationError, PrivacyError
+from synthvae.estimators.containers import Labels, Mask
 from synthvae.estimators.labels import free_name
+from synthvae.schema import Schema
 from synthvae.synthesizer import Synthesizer
 from synthvae.training import SMALL
 
 TURNS = 8  # in which rows are drawn anew for those that a filter refused
 STEPS, STEPS_OF_MANY = 200, 500  # of a generator that nobody chose: folds are many, and more steps gain them little
-
-Labels = npt.NDArray[Any]
-Mask = npt.NDArray[np.bool_]
 
 
 class Maker:
@@ -42,20 +42,19 @@ class Maker:
 
         Raises:
             ConfigurationError: The generator names a target of its own, or is none.
+            PrivacyError: It has a privacy budget.
             TableError: The rows cannot be learned; the message names the column.
         """
         steps = STEPS if len(features) < SMALL else STEPS_OF_MANY
         own = Synthesizer(max_steps=steps) if generator is None else clone(generator)
         if not isinstance(own, Synthesizer):
             raise ConfigurationError(f"`generator` must be a Synthesizer, however, it is {own!r}")
-        if own.target is not None:
-            raise ConfigurationError(
-                f"the target of a generator is y, however, it names {own.target!r}: leave `target` None"
-            )
+        _refuse(own)
         target = free_name(features.column_names)
-        table = features.append_column(target, tables.read(pd.DataFrame({target: y.to_numpy()})).column(0))
-        own.set_params(target=target, random_state=seed)
-        return cls(own._fit(table, features=True, told=True), target)  # noqa: SLF001 (one class in two rooms)
+        labels = tables.read(pd.DataFrame({target: y}))
+        table = features.append_column(target, labels.column(0))
+        own.set_params(target=target, random_state=seed, schema=_with(own.schema, labels))
+        return cls(own._fit(table, features=True), target)  # noqa: SLF001 (one class in two rooms)
 
     def make(self, wanted: int | Mapping[Any, int], seed: int) -> tuple[pd.DataFrame, Labels]:
         """Return rows (rows, columns) and their y (rows,): so many in all, or of each class."""
@@ -75,9 +74,7 @@ class Maker:
             parts.append((rows[kept], labels[kept]))
             left = {label: count - int((labels[kept] == label).sum()) for label, count in left.items()}
         if any(left.values()):
-            warnings.warn(
-                f"a filter left too few rows: {sum(left.values())} of those it refused are kept", stacklevel=4
-            )
+            warnings.warn(f"the filter refuses too much: {sum(left.values())} rows are kept unseen by it", stacklevel=4)
             parts.append(self.make(left, seed + TURNS))
         frames, labels_of = zip(*parts, strict=True)
         return pd.concat(frames, ignore_index=True), np.concatenate(labels_of)
@@ -88,3 +85,23 @@ class Maker:
         labels = pd.Categorical(y, categories=None if kinds is None else kinds.labels)
         learned = self.synthesizer.learned_
         return learned.log_likelihood(learned.encode(tables.read(rows.assign(**{self.target: labels}))))
+
+
+def _refuse(generator: Synthesizer) -> None:
+    if generator.target is not None:
+        raise ConfigurationError(
+            f"the target of a generator is y, however, it names {generator.target!r}: leave `target` None"
+        )
+    if generator.privacy is not None:
+        raise PrivacyError(
+            "real rows stand beside those made, so that no budget covers what is learned, however, the generator has "
+            "`privacy`: leave it None, or fit a Synthesizer of its own and learn from its rows alone"
+        )
+
+
+def _with(schema: Any, labels: pa.Table) -> Any:
+    """The schema of a generator, with that of its labels; None stays None."""
+    if schema is None:
+        return None
+    given = schema if isinstance(schema, Schema) else Schema.from_yaml(Path(schema))
+    return given.model_copy(update={"columns": (*given.columns, *Schema.infer(labels).columns)})

@@ -3,9 +3,9 @@
     python augment.py --data DIR [--tables mammography ...] [--methods ...] [--repeats 3] [--work DIR] [-o augment.md]
 
 Five folds, repeated; everything that learns, learns from a fold's training rows alone. Runs in the environment of the
-peers (ctgan; imbalanced-learn) with synthvae installed or on PYTHONPATH. With `--work`, folds whose figures lie there
-are not repeated. Tables: mammography, pima and german whole; thyroid (any hypothyroid class against none); support2
-(hospdead, 500 rows), wdbc (60), chronic kidney (80) and Adult (1,000, 5 % of which earn more), drawn once.
+peers that `make bench` makes (ctgan; imbalanced-learn), by .venv-peers/bin/python. With `--work`, folds whose figures
+lie there are not repeated. Tables: mammography, pima, german whole; thyroid (any hypothyroid class against none);
+support2 (hospdead, 500 rows), wdbc (60), chronic kidney (80) and Adult (1,000, 5 % of which earn more), drawn once.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from augment_methods import METHODS, classifiers
+from report import grid
 from sklearn.metrics import average_precision_score, balanced_accuracy_score, brier_score_loss, log_loss, roc_auc_score
 from sklearn.model_selection import RepeatedStratifiedKFold
 from tables import TABLES, load
@@ -101,11 +102,18 @@ def report(runs: pd.DataFrame) -> str:
     means = well.groupby(["table", "model", "method"])[list(METRICS)].mean()
     places = {m: (means[m] * way).groupby(level=[0, 1]).rank(ascending=False) for m, way in METRICS.items()}
     ranks = pd.DataFrame({m: place.groupby(level=2).mean() for m, place in places.items()}).sort_values("ROC AUC")
-    parts = ["# Augmentation", "## Mean rank over tables and classifiers", ranks.round(2).to_markdown()]
+    parts = ["# Augmentation", "## Mean rank over tables and classifiers", shown(ranks, ".2f")]
     for metric in METRICS:
         wide = means[metric].unstack("method")
-        parts += [f"## {metric}", wide.round(3).to_markdown()]
-    return "\n\n".join([*parts, "## `auto` beside none, ROC AUC", against_none(well).to_markdown(), _failures(runs)])
+        parts += [f"## {metric}", shown(wide, ".3f")]
+    return "\n\n".join([*parts, "## `auto` beside none, ROC AUC", shown(against_none(well), ".4f"), _failures(runs)])
+
+
+def shown(figures: pd.DataFrame, form: str) -> str:
+    """Figures as a Markdown table; a dash where there is none."""
+    labels = [" ".join(map(str, label)) if isinstance(label, tuple) else str(label) for label in figures.index]
+    cells = [["-" if np.isnan(value) else format(value, form) for value in row] for row in figures.to_numpy(float)]
+    return grid(["", *map(str, figures)], [[label, *row] for label, row in zip(labels, cells, strict=True)])
 
 
 def against_none(well: pd.DataFrame, method: str = "ours, auto") -> pd.DataFrame:
@@ -114,14 +122,15 @@ def against_none(well: pd.DataFrame, method: str = "ours, auto") -> pd.DataFrame
     if method not in wide:
         return pd.DataFrame()
     gains = (wide[method] - wide["none"]).groupby("table")
-    return pd.DataFrame({"gain": gains.mean(), "standard error": gains.std(ddof=1) / np.sqrt(gains.count())}).round(4)
+    return pd.DataFrame({"gain": gains.mean(), "standard error": gains.std(ddof=1) / np.sqrt(gains.count())})
 
 
 def _failures(runs: pd.DataFrame) -> str:
     if "failed" not in runs:
         return "No run failed."
     failed = runs.dropna(subset=["failed"]).groupby(["method", "table"])["failed"].agg(["count", "first"])
-    return "## Failed\n\n" + failed.to_markdown() if len(failed) else "No run failed."
+    lines = [[*map(str, place), str(count), first] for place, count, first in failed.itertuples(name=None)]
+    return "## Failed\n\n" + grid(["method", "table", "runs", "first"], lines)
 
 
 def main() -> None:

@@ -9,6 +9,7 @@ scikit-learn's SelfTrainingClassifier around the same boosting. Prints Markdown.
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 import warnings
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from report import grid
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import roc_auc_score
 from sklearn.semi_supervised import SelfTrainingClassifier
@@ -72,10 +74,12 @@ def main() -> None:
     warnings.simplefilter("ignore")
     one_thread()
     X, y = read(options.data)
+    lines = []
     for count in options.labels:
         for seed in options.seeds:
-            found = measure(X, y, count, seed, options.steps)
-            print(" | ".join(f"{value:.4g}" for value in found.values()), flush=True)
+            lines.append(measure(X, y, count, seed, options.steps))
+            print(", ".join(f"{name} {value:.4g}" for name, value in lines[-1].items()), file=sys.stderr, flush=True)
+    print(grid(list(lines[0]), [[f"{value:.4g}" for value in line.values()] for line in lines]))
 
 
 if __name__ == "__main__":
