@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pandas as pd
 from sklearn.datasets import load_breast_cancer
+from sklearn.model_selection import train_test_split
 
+from synthvae.errors import ConfigurationError
+from synthvae.evaluation import Evaluation, evaluate
 from synthvae.synthesizer import Synthesizer
 
 TARGET = "diagnosis"
@@ -23,22 +26,41 @@ def bundled_table() -> pd.DataFrame:
 
 
 def run(out: Path, *, verbose: bool) -> str:
-    """Fit, save, generate; return what there is to see."""
-    real = bundled_table()
+    """Fit two thirds, save, generate, and evaluate beside the last third; return what there is to see."""
+    real, holdout = parts(bundled_table())
     synthesizer = Synthesizer(target=TARGET, random_state=0, verbose=verbose).fit(real)
     synthesizer.save(out / "model")
     synthesizer.generate(out / "dataset", rows_per_class=ROWS_PER_CLASS, overwrite=True)
     synthetic = pd.read_parquet(out / "dataset")
+    found = evaluate(real, synthesizer.sample(len(real), 0), holdout=holdout, target=TARGET, attacks=False)
     return "\n".join(
         [
             f"Breast cancer, {len(real)} real rows; mean ± standard deviation by class:",
             "",
             compare(real, synthetic),
             "",
+            f"{found.verdict.use.question} {found.verdict.use.answer}",
+            *(f"  - {reason}" for reason in found.verdict.use.reasons),
+            "",
             f"model    {out / 'model'}",
             f"dataset  {out / 'dataset'}  (pd.read_parquet reads it)",
+            f"report   {_report(found, out / 'report.html')}",
         ]
     )
+
+
+def parts(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Two thirds of the rows of each class, and the last third."""
+    kept, held = train_test_split(table, test_size=1 / 3, stratify=table[TARGET], random_state=0)
+    return kept.reset_index(drop=True), held.reset_index(drop=True)
+
+
+def _report(found: Evaluation, path: Path) -> str:
+    try:
+        found.to_html(path)
+    except ConfigurationError as error:  # what draws it is optional
+        return str(error)
+    return f"{path}  (a browser opens it)"
 
 
 def compare(real: pd.DataFrame, synthetic: pd.DataFrame) -> str:

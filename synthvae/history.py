@@ -2,22 +2,43 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import pandas as pd
 
 COLLAPSED = 0.1  # nats of KL, all dimensions together, below which z is noise
+COLUMNS = ("step", "loss", "reconstruction", "kl", "elbo", "held_out")
 
 
 @dataclass(frozen=True)
 class Record:
-    """One look at the held-out rows. All in nats per row; `validation` is None without held-out rows."""
+    """One look at the held-out rows. All in nats per row; `validation` is None without held-out rows.
+
+    Of a private fit, of which nobody may see a loss, all but `step` is NaN or None.
+    """
 
     step: int
     loss: float
     reconstruction: float
     kl: float
     validation: float | None
+
+    def as_dict(self) -> dict[str, float]:
+        """Return the look as `History.table` and `history.csv` have it; what is not known is NaN."""
+        held_out = math.nan if self.validation is None else self.validation
+        elbo = self.reconstruction - self.kl
+        return dict(zip(COLUMNS, (self.step, self.loss, self.reconstruction, self.kl, elbo, held_out), strict=True))
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """What is known of the look but its step, in nats per row, by name: as trackers of experiments take it."""
+        return {name: value for name, value in self.as_dict().items() if name != "step" and math.isfinite(value)}
+
+
+Callback = Callable[[Record], object]
+"""What is called at each look; training stops early if it returns True."""
 
 
 @dataclass
@@ -61,7 +82,5 @@ class History:
         weighs and spares KL as training does; `held_out` is the held-out ELBO, KL weighed by beta, of the weights
         averaged so far, NaN without held-out rows. Of an autoencoder, `kl` is 0, and all is reconstruction.
         """
-        names = ["step", "loss", "reconstruction", "kl", "validation"]
-        frame = pd.DataFrame([asdict(record) for record in self.records], columns=names)
-        frame.insert(4, "elbo", frame["reconstruction"] - frame["kl"])
-        return frame.rename(columns={"validation": "held_out"}).astype({"held_out": float})
+        frame = pd.DataFrame([record.as_dict() for record in self.records], columns=list(COLUMNS))
+        return frame.astype({"step": int, "held_out": float})

@@ -5,14 +5,13 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, Self, TypeVar
+from dataclasses import asdict, dataclass, field
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import torch
-from pydantic import ValidationError
 from torch import Tensor
 
 from synthvae import artifact, generation, likelihood
@@ -21,16 +20,15 @@ from synthvae.descent import Progress
 from synthvae.encoding import Codes, Order, Pixels, TableEncoding
 from synthvae.errors import ArtifactError, ConfigurationError, RequestError, TableError
 from synthvae.generation import Request
-from synthvae.history import History, Record
+from synthvae.history import Callback, History, Record
 from synthvae.model import CVAE, ModelConfig, Rows
-from synthvae.privacy import Descending, Ledger, Plan
-from synthvae.schema import Schema, explain
+from synthvae.privacy import Ledger
+from synthvae.provenance import Provenance
+from synthvae.schema import Schema
 from synthvae.threads import one_thread
 from synthvae.training import TrainingConfig, train
 
 BATCH_ROWS = 4096
-
-Config = TypeVar("Config", TrainingConfig, ModelConfig, Descending, Plan)
 
 
 @dataclass(frozen=True)
@@ -43,6 +41,7 @@ class LearnedTable:
         model: The fitted model, in evaluation mode.
         history: How training went.
         ledger: What privacy was spent; None: the rows were not private.
+        provenance: What it was learned from and with.
     """
 
     schema: Schema
@@ -50,6 +49,7 @@ class LearnedTable:
     model: CVAE
     history: History
     ledger: Ledger | None = None
+    provenance: Provenance = field(default_factory=Provenance)
 
     @classmethod
     def learn(
@@ -63,6 +63,7 @@ class LearnedTable:
         seed: int,
         device: torch.device,
         progress: Progress | None = None,
+        callback: Callback | None = None,
         min_class_rows: int = 2,
         order: Order = "auto",
     ) -> Self:
@@ -77,8 +78,8 @@ class LearnedTable:
         encoding = TableEncoding.learn(table, schema, target, min_class_rows, order, pixels=_pixels(model))
         network = build(encoding, model, seed).to(device)
         codes = encoding.encode(table, np.random.default_rng(seed), partial=True)
-        history = train(network, codes, training, seed, progress)
-        return cls(schema, encoding, network, history)
+        history = train(network, codes, training, seed, progress, callback=callback)
+        return cls(schema, encoding, network, history, provenance=Provenance.of(table))
 
     def encode(self, table: pa.Table) -> Codes:
         """Return the codes of a table with the columns learned; that of a private model is made to obey its schema."""
@@ -237,6 +238,7 @@ class LearnedTable:
         """What it is, in a few words and numbers, for people."""
         target = self.encoding.target
         facts: dict[str, Any] = {
+            **self.provenance.facts,
             "columns": {column.name: column.kind for column in self.schema.columns},
             "target": target.name if target else None,
         }
@@ -248,6 +250,7 @@ class LearnedTable:
     def page(self) -> dict[str, Any]:
         """What a model's page says of it."""
         return {
+            **self.provenance.page(),
             "schema": self.schema.model_dump(mode="json", exclude_defaults=True),
             "encoding": self.encoding.model_dump(mode="json"),
             "model": self.model.config.model_dump(mode="json"),
@@ -271,22 +274,11 @@ class LearnedTable:
             records = [Record(**record) for record in page["history"]["records"]]
             history = History(**{**page["history"], "records": records})
             ledger = None if page["ledger"] is None else Ledger.model_validate(page["ledger"])
-            return cls(Schema(**page["schema"]), encoding, model.to(device).eval(), history, ledger)
+            schema, provenance = Schema(**page["schema"]), Provenance.from_page(page)
+            return cls(schema, encoding, model.to(device).eval(), history, ledger, provenance)
         except (KeyError, TypeError, ValueError, RuntimeError, pa.ArrowException) as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise ArtifactError(f"{source} does not describe a model ({reason}): restore it or fit again") from error
-
-
-def configure(kind: type[Config], parameters: Mapping[str, Any]) -> Config:
-    """Return a configuration of checked parameters.
-
-    Raises:
-        ConfigurationError: A parameter is outside its domain.
-    """
-    try:
-        return kind(**parameters)
-    except ValidationError as error:
-        raise ConfigurationError(explain(error)) from error
 
 
 def find_device(name: str) -> torch.device:

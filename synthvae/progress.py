@@ -7,7 +7,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+_TIMED = (TextColumn("{task.description}"), TimeElapsedColumn())
 
 
 @contextmanager
@@ -34,6 +44,17 @@ def generating(rows: int, *, show: bool) -> Iterator[Callable[[int], None] | Non
     with _bars("rows") as bars:
         task = bars.add_task("generating", total=rows)
         yield lambda done: bars.update(task, advance=done)
+
+
+@contextmanager
+def measuring(*, show: bool) -> Iterator[Callable[[str], None] | None]:
+    """Yield what an evaluation calls with the name of each section, or None."""
+    if not (show and _watched()):
+        yield None
+        return
+    with Progress(SpinnerColumn(), *_TIMED, console=Console(stderr=True), transient=True) as bars:
+        task = bars.add_task("reading", total=None)
+        yield lambda name: bars.update(task, description=f"measuring {name}")
 
 
 def _watched() -> bool:

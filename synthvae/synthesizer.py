@@ -5,41 +5,29 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, Self
 
-import numpy as np
 import pyarrow as pa
-import torch
 from sklearn.utils import Tags
-from sklearn.utils.validation import check_is_fitted
 
-from synthvae import __version__, artifact, card, inference, private, progress
-from synthvae.declared import refuse_undeclared
-from synthvae.errors import (
-    ArtifactError,
-    ConfigurationError,
-    PrivacyError,
-    SchemaError,
-    TableError,
-    listing,
-)
+from synthvae import inference, private, progress
+from synthvae.asked import BOUGHT, LATENT_TRAINING, MODEL, TRAINING, Asked, configure, warn_empty
+from synthvae.errors import PrivacyError
 from synthvae.features import read_features
-from synthvae.fitted import Fitted, aside
-from synthvae.learned import LearnedTable, configure, find_device
+from synthvae.fitted import aside
+from synthvae.kept import Kept
+from synthvae.learned import LearnedTable, find_device
 from synthvae.model import ModelConfig
-from synthvae.privacy import Descending, Ledger, Plan, PrivacyBudget
+from synthvae.privacy import Ledger, PrivacyBudget
 from synthvae.schema import Schema
 from synthvae.seeds import Seed, as_seed
 from synthvae.training import SMALL, TrainingConfig
+from synthvae.watching import Callbacks, unseen, watching
 
-BOUGHT = "private"  # in a schema's place: one is bought
-LATENT_TRAINING = ("max_steps", "beta", "free_bits", "validation_fraction", "warm_up", "corruption")
-TRAINING = (*LATENT_TRAINING, "batch_size", "learning_rate")
-MODEL = ("decoder", "prior", "latent_dim", "width", "components", "posterior", "likelihood", "variance", "image_shape")
+__all__ = ["BOUGHT", "Synthesizer"]
 
 
-class Synthesizer(Fitted):
+class Synthesizer(Asked, Kept):
     """A conditional VAE that learns a table and makes rows like it.
 
     Args:
@@ -86,6 +74,13 @@ class Synthesizer(Fitted):
             fifth, which is learned, too, in the end.
         device: "auto" (a GPU if there is one), "cpu", "cuda", ...
         verbose: Whether to show progress on stderr.
+        callbacks: A function, or several, called at each look at the held-out rows with its `synthvae.history.Record`
+            (step, loss, reconstruction, KL and held-out ELBO in nats per row; `metrics` as a mapping): those that
+            `history_` holds in the end. Training stops early if one returns True; what one raises ends the fit, but
+            for KeyboardInterrupt, which keeps the best weights so far. A private fit tells them steps alone, every 25,
+            no loss, and goes on whatever they answer. They are neither copied nor saved.
+        log_dir: A folder that gets `history.csv`, a line for each look, as training goes on, and, where the extra
+            `synthvae[tensorboard]` is installed, events for TensorBoard. Each fit needs one of its own.
         random_state: Seed of everything that is drawn.
 
     Attributes:
@@ -132,6 +127,8 @@ class Synthesizer(Fitted):
         validation_fraction: float | None = None,
         device: str = "auto",
         verbose: bool = False,
+        callbacks: Callbacks = None,
+        log_dir: str | os.PathLike[str] | None = None,
         random_state: Seed = None,
     ) -> None:
         self.target = target
@@ -160,6 +157,8 @@ class Synthesizer(Fitted):
         self.validation_fraction = validation_fraction
         self.device = device
         self.verbose = verbose
+        self.callbacks = callbacks
+        self.log_dir = log_dir
         self.random_state = random_state
 
     def fit(self, table: Any, y: Any = None) -> Self:
@@ -214,7 +213,7 @@ class Synthesizer(Fitted):
         facts = {"plan": plan.model_dump(mode="json"), "target": self.target, "order": self.order}
         seed = None if self.random_state is None else as_seed(self.random_state)
         model = {**self._values(MODEL), "dropout": self.dropout or 0.0}
-        with progress.fitting(show=self.verbose) as report:
+        with progress.fitting(show=self.verbose) as report, watching(self.callbacks, self.log_dir) as callback:
             self.learned_ = private.learn(
                 table,
                 schema,
@@ -225,24 +224,10 @@ class Synthesizer(Fitted):
                 training=configure(TrainingConfig, self._values(LATENT_TRAINING)),
                 journal=private.open_journal(self.journal, schema, budget, seed, **facts),
                 device=find_device(self.device),
-                progress=report,
+                progress=unseen(callback, report),
                 order=self.order,
             )
         return self._warned()
-
-    def _declared_schema(self) -> Schema | None:
-        """The schema of a private fit; None: it is to be bought."""
-        return None if self.schema == BOUGHT else refuse_undeclared(self._given_schema())
-
-    def _given_schema(self) -> Schema | None:
-        if self.schema is None or isinstance(self.schema, Schema):
-            return self.schema
-        return Schema.from_yaml(Path(self.schema))
-
-    def _target_among(self, names: Sequence[str]) -> str | None:
-        if self.target is not None and str(self.target) not in names:
-            raise SchemaError(f"the target must be a column of the schema, however, {self.target!r} is not: declare it")
-        return None if self.target is None else str(self.target)
 
     def _fit(self, table: pa.Table, *, features: bool = False, told: bool = True) -> Self:
         """Learn a table; one of `features` has no ids, and classes of a single row; codes may not be `told` a class."""
@@ -255,8 +240,8 @@ class Synthesizer(Fitted):
         schema, target = self._schema_of(table), self._target_in(table)
         if features:
             schema = inference.without_ids(schema)
-        _warn_empty(table)
-        with progress.fitting(show=self.verbose) as report:
+        warn_empty(table)
+        with progress.fitting(show=self.verbose) as report, watching(self.callbacks, self.log_dir) as callback:
             self.learned_ = LearnedTable.learn(
                 table,
                 schema,
@@ -266,6 +251,7 @@ class Synthesizer(Fitted):
                 seed=seed,
                 device=device,
                 progress=report,
+                callback=callback,
                 min_class_rows=1 if features else 2,
                 order=self.order,
             )
@@ -285,94 +271,12 @@ class Synthesizer(Fitted):
             )
         return self
 
-    def _refuse_prior_of_no_class(self) -> None:
-        if self.prior == "class_normal" and self.target is None:
-            raise ConfigurationError(
-                'prior="class_normal" needs classes, however, there is no target: name one, or take "mixture"'
-            )
-
-    def _values(self, names: tuple[str, ...]) -> dict[str, Any]:
-        """Parameters by name, but for a learning rate that is left to how the model is trained."""
-        left = {"learning_rate"} if self.learning_rate is None else set()
-        return {name: getattr(self, name) for name in names if name not in left}
-
-    def _plan(self) -> Plan:
-        names = {"steps": "max_steps", "batch": "batch_size", "learning_rate": "learning_rate"}
-        given = {field: getattr(self, name) for field, name in names.items() if getattr(self, name) is not None}
-        return configure(Plan, {"strategy": self.strategy, "descent": configure(Descending, given)})
-
-    def _target_in(self, table: pa.Table) -> str | None:
-        if self.target is None:
-            return None
-        if str(self.target) not in table.column_names:
-            raise TableError(
-                f"the target must be a column of the table, however, {self.target!r} is not among "
-                f"{listing(table.column_names)}"
-            )
-        return str(self.target)
-
-    def _warn_of_gaps(self, table: pa.Table) -> None:
-        """Tell of rows without a label, which may be a mistake."""
-        target = self._target_in(table)
-        if target is not None and 0 < table.column(target).null_count < table.num_rows:
-            warnings.warn(
-                f"target {target!r}: {table.column(target).null_count} of {table.num_rows} rows have no label: they "
-                "are learned, their class being marginalised; drop them if that is not meant",
-                stacklevel=3,
-            )
-
-    def _schema_of(self, table: pa.Table) -> Schema:
-        target = self._target_in(table)
-        if self.schema == BOUGHT:
-            raise PrivacyError(f"schema={BOUGHT!r} is bought with a budget, however, `privacy` is None: grant one")
-        schema = self._given_schema() or Schema.infer(table)
-        if schema.inferred:
-            inference.refuse_identifying(schema, table, target)
-        self._target_among(schema.names)
-        return schema
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the fitted model to a directory: weights as safetensors, the rest as JSON.
-
-        Raises:
-            ArtifactError: The directory holds something that is not a model, or cannot be written.
-        """
-        check_is_fitted(self)
-        page = {
-            "versions": {"synthvae": __version__, "torch": str(torch.__version__), "pyarrow": pa.__version__},
-            "parameters": {
-                name: _plain(value) for name, value in self.get_params().items() if name not in ("schema", "privacy")
-            },
-            "schema_given": self.schema is not None,
-            "names_seen": hasattr(self, "feature_names_in_"),
-            **self.learned_.page(),
-        }
-        statement = None if self.ledger_ is None else self.ledger_.statement()
-        facts = {**self.learned_.describe(), "versions": page["versions"]}
-        artifact.save(path, page, self.model_.state_dict(), card.write(facts, statement))
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str], device: str = "auto") -> Self:
-        """Read a model directory.
-
-        Raises:
-            ArtifactError: It is absent, damaged, or of a newer format.
-        """
-        page, weights = artifact.load(path)
-        learned = LearnedTable.from_page(page, weights, find_device(device), str(path))
-        try:
-            schema = learned.schema if page["schema_given"] else None
-            budget = None if learned.ledger is None else learned.ledger.budget
-            parameters = {name: _unlisted(value) for name, value in {**page["parameters"]}.items()}
-            self = cls(**{**parameters, "schema": schema, "privacy": budget, "device": device})
-            names_seen = page["names_seen"]
-        except (KeyError, TypeError) as error:
-            raise ArtifactError(f"{path} does not describe a model ({error}): restore it or fit again") from error
-        self.learned_ = learned
-        if names_seen:
-            self.feature_names_in_ = np.array(learned.encoding.names, dtype=object)
-        self.n_features_in_ = len(learned.encoding.names)
-        return self
+    def __sklearn_clone__(self) -> Self:
+        """A copy that is not fitted, with the same callbacks: a tracker of experiments cannot be copied."""
+        silent = type(self)(**{**self.get_params(deep=False), "callbacks": None})
+        copied: Self = Kept.__sklearn_clone__(silent)
+        copied.callbacks = self.callbacks
+        return copied
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "learned_")
@@ -384,27 +288,3 @@ class Synthesizer(Fitted):
         tags.input_tags.string = True  # of numbers, too
         tags.input_tags.categorical = mixed
         return tags
-
-
-def _plain(value: Any) -> Any:
-    """A parameter as JSON has it; what JSON cannot have (a generator's state) is None."""
-    plain = value.item() if isinstance(value, np.generic) else value
-    if isinstance(plain, torch.device):
-        return str(plain)
-    if isinstance(plain, tuple):
-        return [_plain(part) for part in plain]
-    return plain if plain is None or isinstance(plain, (bool, int, float, str)) else None
-
-
-def _unlisted(value: Any) -> Any:
-    """A parameter as JSON had it: a tuple was a list there."""
-    return tuple(value) if isinstance(value, list) else value
-
-
-def _warn_empty(table: pa.Table) -> None:
-    for name in table.column_names:
-        if table.column(name).null_count == table.num_rows:
-            warnings.warn(
-                f"column {name!r}: every value is missing, so every synthetic value will be: drop it if that is no use",
-                stacklevel=4,
-            )

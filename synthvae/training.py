@@ -15,7 +15,7 @@ from synthvae.descent import Descent, Progress, copy, load
 from synthvae.encoding.table import Codes
 from synthvae.errors import ConfigurationError
 from synthvae.frequencies import class_moments, class_weights, log_frequencies, log_ratios
-from synthvae.history import History, Record
+from synthvae.history import Callback, History, Record
 from synthvae.labelling import UNKNOWN, Labelling
 from synthvae.model import CVAE, Frequencies, Rows, activity, corrupted
 from synthvae.optimizer import adamw, schedule
@@ -100,6 +100,8 @@ def train(
     config: TrainingConfig,
     seed: int,
     progress: Progress | None = None,
+    *,
+    callback: Callback | None = None,
 ) -> History:
     """Fit `model` to `codes` in place; it ends with the best weights seen, in evaluation mode.
 
@@ -109,6 +111,8 @@ def train(
         config: How to train.
         seed: Of batches, noise, held-out rows and dropout.
         progress: Called with step, last step and loss in nats after each step.
+        callback: Called at each look, but not while all rows are learned again: with what `History.records` will hold.
+            If it returns True, training stops as if by early stopping. What it raises is not caught.
 
     Ctrl-C ends training early and keeps the best weights so far. A small table, of which held-out rows are a loss, is
     learned twice: how many steps are best is found with held-out rows, then all rows are learned for as many steps.
@@ -118,7 +122,7 @@ def train(
     """
     _keep_freed_memory()
     start = copy(list(model.parameters()))
-    run = _Run(model, codes, config, seed)
+    run = _Run(model, codes, config, seed, callback)
     run.go(progress)
     if run.history.stopped == "diverged" and not run.history.best_step:
         raise ConfigurationError("training must converge, however, the loss became no number: lower `learning_rate`")
@@ -156,9 +160,11 @@ def _keep_freed_memory() -> None:
 class _Run(Descent):
     """Training on rows that nobody hides: gradients of the ELBO, looks at held-out rows."""
 
-    def __init__(self, model: CVAE, codes: Codes, config: TrainingConfig, seed: int) -> None:
+    def __init__(
+        self, model: CVAE, codes: Codes, config: TrainingConfig, seed: int, callback: Callback | None = None
+    ) -> None:
         device = next(model.parameters()).device
-        self.config = config
+        self.config, self.callback = config, callback
         self.generator = torch.Generator(device=device).manual_seed(seed)
         held = held_out(codes.labels, config.held_share(len(codes)), np.random.default_rng(seed))
         rows = Rows(torch.from_numpy(codes.digits).to(device), torch.from_numpy(codes.values).to(device))
@@ -235,10 +241,17 @@ class _Run(Descent):
             self.history.stopped = "diverged"
             return False
         if step % self.look_every == 0 or step == last:
-            self.measure(step)
-            if step - self.history.best_step >= self.config.patience:
+            asked = self._told(self.measure(step))
+            if asked or step - self.history.best_step >= self.config.patience:
                 self.history.stopped = "early"
         return self.history.stopped != "early"
+
+    def _told(self, record: Record) -> bool:
+        """Show a look to whoever watches; whether they ask to stop."""
+        if self.callback is None:
+            return False
+        with torch.random.fork_rng():  # dropout goes on as if nobody had drawn anything
+            return self.callback(record) is True
 
     def _next_batch(self) -> Tensor:
         rows = next(self.order, None)
@@ -251,16 +264,18 @@ class _Run(Descent):
             rows = next(self.order)
         return rows
 
-    def measure(self, step: int) -> None:
+    def measure(self, step: int) -> Record:
         """Measure the averaged weights on the held-out rows, and keep them if they are the best."""
         with self._averaged():
             bound = self._validation()
         loss, reconstruction, kl = (float(torch.stack(values).mean()) for values in zip(*self.recent, strict=True))
         self.recent.clear()
-        self.history.records.append(Record(step, loss, reconstruction, kl, bound))
+        record = Record(step, loss, reconstruction, kl, bound)
+        self.history.records.append(record)
         if bound is None or bound > self.best_bound:
             self.best_bound, self.history.best_step = bound or 0.0, step
             self.best = [parameter.clone() for parameter in self.average]
+        return record
 
     @torch.no_grad()
     def _validation(self) -> float | None:

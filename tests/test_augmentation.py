@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from imblearn.pipeline import Pipeline as ImbalancedPipeline
 from imblearn.utils import check_sampling_strategy
 from imblearn.utils.estimator_checks import parametrize_with_checks as parametrize_with_sampler_checks
-from scipy import sparse
+from scipy import sparse, stats
 from sklearn import config_context
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_wine, make_classification
@@ -30,6 +31,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from synthvae import PrivacyBudget, Schema, Synthesizer
 from synthvae.errors import PrivacyError
 from synthvae.estimators import AugmentedClassifier, AugmentedRegressor, VAEOverSampler
+from synthvae.estimators.amounts import Choice
 from synthvae.estimators.making import Maker
 from synthvae.estimators.strategy import rows_to_make
 
@@ -202,6 +204,19 @@ def test_auto_takes_none_where_rows_made_do_not_help() -> None:
     assert fitted.generator_ is None
     assert fitted.choice_ is not None
     assert fitted.choice_.scores.shape == (len(fitted.choice_.amounts), 3)
+
+
+@given(arrays(np.float64, (3, 4), elements=st.floats(-1, 1)), st.floats(0.1, 0.5))
+def test_a_choice_is_the_corrected_t_test(scores: np.ndarray, ratio: float) -> None:
+    """The interval of scipy's own t-test, widened from 1 / folds to 1 / folds + ratio, and two candidates asked."""
+    choice = Choice([0.0, "balance", 1.0], scores, ratio)
+    place = int((scores - scores[0]).mean(1).argmax())
+    gains = scores[place] - scores[0]
+    assume(place and gains.std() > 1e-9)
+    wider = np.sqrt((0.25 + ratio) / 0.25)
+    chance = stats.t.sf(stats.ttest_1samp(gains, 0).statistic / wider, 3)
+    assume(abs(chance - 0.05) > 1e-6)
+    assert (choice.best == choice.amounts[place]) is bool(chance < 0.05)
 
 
 def count_of_rows(model: Any, X: Any, y: Any) -> float:

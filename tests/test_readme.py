@@ -50,7 +50,7 @@ def test_make_block_names_targets_that_exist() -> None:
 
 def test_every_command_is_in_readme_and_has_help() -> None:
     commands = get_command(app).commands  # type: ignore[attr-defined]
-    assert set(commands) == {"demo", "schema", "fit", "generate", "augment", "info", "audit"}
+    assert set(commands) == {"demo", "schema", "fit", "generate", "augment", "evaluate", "info", "audit", "run"}
     for name, command in commands.items():
         assert f"| `synthvae {name}`" in README
         assert command.help
@@ -59,6 +59,7 @@ def test_every_command_is_in_readme_and_has_help() -> None:
 @pytest.mark.parametrize("example", sorted((ROOT / "examples").glob("*.py")), ids=lambda path: path.stem)
 def test_example_runs(example: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", [example.name])
     runpy.run_path(str(example), run_name="__main__")
 
 

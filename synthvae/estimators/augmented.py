@@ -11,12 +11,12 @@ from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.utils import _safe_indexing
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted, column_or_1d
+from sklearn.utils.validation import check_is_fitted, column_or_1d, has_fit_parameter
 
 from synthvae.errors import ConfigurationError, TableError
-from synthvae.estimators import containers
+from synthvae.estimators import containers, pooling
 from synthvae.estimators.amounts import Amount
-from synthvae.estimators.augmenting import Augmented, Sample, has
+from synthvae.estimators.augmenting import Augmented, Sample, Training, has
 from synthvae.estimators.containers import Labels
 from synthvae.estimators.filters import filtered
 from synthvae.estimators.making import Maker
@@ -40,9 +40,11 @@ class AugmentedClassifier(ClassifierMixin, Augmented):
         filter: Which rows made are kept, see `VAEOverSampler`.
         calibration: "prior": probabilities and predictions are corrected for the classes' shares, which rows made have
             changed; None: they are those of the estimator. Either way, `CalibratedClassifierCV` can be put around it.
-        unlabeled: The value of y that says that a row has no label, as do None and NaN: such rows are learned by the
-            generator, and the amounts above are then meant for all rows. "auto": -1, as scikit-learn has it, where the
-            other labels are two or more numbers from 0; None: there is no such value.
+        unlabeled: The value of y that says that a row has no label, as do None and NaN. Such rows are learned by the
+            generator, and by the classifier as every class at once, weighed by what generator and classifier say of
+            them (one that takes no `sample_weight` is given a label drawn so); all rows with a label weigh as much as
+            all without, and the amounts above are meant for both. "auto": -1, as scikit-learn has it, where the other
+            labels are two or more numbers from 0; None: there is no such value.
         cv: Folds of "auto": a number, or a splitter of scikit-learn.
         scoring: What "auto" maximises, as scikit-learn names it; None: ROC AUC, of one class against the rest each, or
             balanced accuracy where there are no scores.
@@ -100,7 +102,7 @@ class AugmentedClassifier(ClassifierMixin, Augmented):
 
         Args:
             X: The rows.
-            y: Their classes; rows without one are learned, too, by the generator alone.
+            y: Their classes; rows without one are learned, too.
             sample_weight: Weights (rows,) for the classifier; rows made weigh what those of their class do on average,
                 and the generator learns all rows that weigh anything alike.
             **params: What the classifier's own `fit` takes.
@@ -116,18 +118,23 @@ class AugmentedClassifier(ClassifierMixin, Augmented):
         if not known.any():
             raise TableError("y: some rows must have a label, however, none has: label some")
         labels = containers.class_labels(y if known.all() else _safe_indexing(y, np.flatnonzero(known)), warn=True)
-        sample = self._fit(X, labels, sample_weight, params, known)
+        sample, training = self._fit(X, labels, sample_weight, params, known)
         self.classes_ = self.estimator_.classes_
-        self._ratios = self._shares(sample)
+        real = Training(sample.X, sample.y, sample.weights)
+        self._ratios = real.shares(self.classes_) / training.shares(self.classes_)
         return self
 
-    def _shares(self, sample: Sample) -> npt.NDArray[np.float64]:
-        """The share (classes,) of each class among real rows over that among those learned."""
-        real = np.array([np.sum(sample.y == label) for label in self.classes_], float)
-        asked = self._asked(self.amount_, sample)
-        assert isinstance(asked, dict)
-        learned = real + [asked.get(label, 0) for label in self.classes_.tolist()]
-        return np.asarray((real / real.sum()) / (learned / learned.sum()))
+    def _guessed(self, sample: Sample, maker: Maker, fixed: dict[str, Any], seed: int) -> Training:
+        """Each row as every class, weighed; of an estimator that takes no weights, with a label drawn."""
+        classes = np.unique(sample.y)
+        alone = self._fitted(Training(sample.X, sample.y, sample.weights), fixed)
+        opinions = [maker.log_posterior(sample.others, sample.y), pooling.opinion(alone, sample.others_rows, classes)]
+        chances = pooling.pooled([opinion for opinion in opinions if opinion is not None])
+        if not has_fit_parameter(self._unfitted(), "sample_weight"):
+            return Training(sample.others_rows, pooling.drawn(chances, classes, np.random.default_rng(seed)), None)
+        places, labels, weights = pooling.spread(chances, classes)
+        usual = 1.0 if sample.weights is None else sample.weights.mean()
+        return Training(_safe_indexing(sample.others_rows, places), labels, usual * weights)
 
     def _learned(self, y: Labels) -> pd.Series:
         return pd.Series(y).astype("category")

@@ -33,6 +33,7 @@ from synthvae.seeds import Seed, as_seed
 from synthvae.synthesizer import Synthesizer
 
 Places = npt.NDArray[np.intp]
+Weights = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -45,23 +46,59 @@ class Sample:
         y: Their targets (rows,).
         weights: Their weights (rows,), if there are.
         others: Rows without a target (others, columns), from which the generator learns, too.
+        others_rows: The same as the user has them.
     """
 
     X: Any
     features: pa.Table
     y: Labels
-    weights: npt.NDArray[np.float64] | None
+    weights: Weights | None
     others: pa.Table
+    others_rows: Any
 
     def take(self, places: Places) -> Sample:
         """Return some of the rows, and all others."""
         weights = None if self.weights is None else self.weights[places]
-        return Sample(_safe_indexing(self.X, places), self.features.take(places), self.y[places], weights, self.others)
+        X, features, y = _safe_indexing(self.X, places), self.features.take(places), self.y[places]
+        return replace(self, X=X, features=features, y=y, weights=weights)
 
     @property
     def times(self) -> float:
         """How many rows there are for each that has a target."""
         return 1 + float(self.others.num_rows / len(self.y))
+
+
+@dataclass(frozen=True)
+class Training:
+    """What an estimator learns: rows X (rows, columns), their y (rows,) and, if there are, weights (rows,)."""
+
+    X: Any
+    y: Labels
+    weights: Weights | None
+
+    def shares(self, classes: Labels) -> Weights:
+        """Return the share (classes,) of each class, rows weighing what they do."""
+        totals = np.array(
+            [np.sum((self.y == label) * (1.0 if self.weights is None else self.weights)) for label in classes]
+        )
+        return np.asarray(totals / totals.sum())
+
+    def under(self, X: Any, y: Labels, weights: Weights | None) -> Training:
+        """Return it with more rows under it: a table of those made, or a container as its own."""
+        joined = None
+        if self.weights is not None or weights is not None:
+            parts = ((self.weights, self.y), (weights, y))
+            joined = np.concatenate([np.ones(len(t)) if w is None else w for w, t in parts])
+        return Training(containers.stack(self.X, X), containers.stack_labels(self.y, y), joined)
+
+
+@dataclass(frozen=True)
+class Stock:
+    """Real rows, what learned them, and rows without a label with the labels that were guessed for them."""
+
+    sample: Sample
+    maker: Maker | None = None
+    guessed: Training | None = None
 
 
 def has(method: str) -> Callable[[Any], bool]:
@@ -89,10 +126,12 @@ class Augmented(MetaEstimatorMixin, BaseEstimator):
     def _unfitted(self) -> Any:
         """The estimator that learns."""
 
-    def _fit(self, X: Any, y: Labels, sample_weight: Any, params: dict[str, Any], known: Mask) -> Sample:
+    def _fit(
+        self, X: Any, y: Labels, sample_weight: Any, params: dict[str, Any], known: Mask
+    ) -> tuple[Sample, Training]:
         """Learn rows X (rows, columns), of which those that are `known` (rows,) have targets y (known rows,).
 
-        What is returned are the rows that the estimator learned.
+        Returns the rows that have a target and weigh anything, and all that the estimator learned.
         """
         seed = as_seed(self.random_state)
         X = containers.indexable(X, get_tags(self._unfitted()).input_tags)
@@ -101,16 +140,18 @@ class Augmented(MetaEstimatorMixin, BaseEstimator):
         if weights is not None and not weights.any():
             raise ConfigurationError("Sample weights must not all be zero: give some rows a weight")
         check_consistent_length(features.column(0), known)
-        whole = Sample(X, features, known, weights, features.filter(~known))
+        others = np.flatnonzero(~known)
+        whole = Sample(X, features, known, weights, features.take(others), _safe_indexing(X, others))
         sample, fixed = replace(whole.take(np.flatnonzero(known)), y=y), self._routed(weights, params)
         if sample.weights is not None:  # a row without weight is not there
             sample = sample.take(np.flatnonzero(sample.weights))
         self.choice_ = self._chosen(sample, fixed, seed) if self._is_auto else None
         self.amount_ = self.amount if self.choice_ is None else self.choice_.best
-        maker = self._maker(sample, [self.amount_], seed)
-        self.generator_ = None if maker is None else maker.synthesizer
-        self.estimator_ = self._fitted(sample, maker, self.amount_, fixed, seed)
-        return sample
+        stock = self._stock(sample, [self.amount_], fixed, seed)
+        self.generator_ = None if stock.maker is None else stock.maker.synthesizer
+        training = self._training(stock, self.amount_, seed)
+        self.estimator_ = self._fitted(training, fixed)
+        return sample, training
 
     @property
     def _is_auto(self) -> bool:
@@ -128,12 +169,14 @@ class Augmented(MetaEstimatorMixin, BaseEstimator):
         score = check_scoring(self._unfitted(), self._scoring(sample.y))
         amounts = candidates(sample.y, classes=self._classes)
 
-        scores = []
+        scores, ratios = [], []
         for fold in self._folds(sample):
             train, test = (sample.take(places) for places in fold)
-            maker = self._maker(train, amounts, seed)
-            scores.append([float(score(self._fitted(train, maker, a, fixed, seed), test.X, test.y)) for a in amounts])
-        return Choice(amounts, np.array(scores).reshape(-1, len(amounts)).T)
+            stock = self._stock(train, amounts, fixed, seed)
+            ratios.append(len(test.y) / len(train.y))
+            fitted = (self._fitted(self._training(stock, amount, seed), fixed) for amount in amounts)
+            scores.append([float(score(each, test.X, test.y)) for each in fitted])
+        return Choice(amounts, np.array(scores).reshape(-1, len(amounts)).T, float(np.mean(ratios or 0.5)))
 
     def _folds(self, sample: Sample) -> Any:
         return check_cv(self.cv, sample.y, classifier=self._classes).split(np.zeros(len(sample.y)), sample.y)
@@ -143,12 +186,19 @@ class Augmented(MetaEstimatorMixin, BaseEstimator):
         del y
         return self.scoring
 
-    def _maker(self, sample: Sample, amounts: list[Amount], seed: int) -> Maker | None:
-        """What learned the rows, if one of the amounts needs rows."""
-        if all(is_nothing(self._asked(amount, sample)) for amount in amounts):
-            return None
+    def _stock(self, sample: Sample, amounts: list[Amount], fixed: dict[str, Any], seed: int) -> Stock:
+        """Learn the rows, if one of the amounts needs rows, or there are rows without a label."""
+        if not len(sample.others) and all(is_nothing(self._asked(amount, sample)) for amount in amounts):
+            return Stock(sample)
         features = pa.concat_tables([sample.features, sample.others])
-        return Maker.learn(self.generator, features, self._learned(sample.y).reindex(range(len(features))), seed)
+        y = self._learned(sample.y).reindex(range(len(features)))
+        maker = Maker.learn(self.generator, features, y, seed)
+        return Stock(sample, maker, self._guessed(sample, maker, fixed, seed) if len(sample.others) else None)
+
+    def _guessed(self, sample: Sample, maker: Maker, fixed: dict[str, Any], seed: int) -> Training | None:
+        """The rows without a label, with the labels that are guessed for them; None: they are left to the generator."""
+        del sample, maker, fixed, seed
+        return None
 
     def _asked(self, amount: Amount, sample: Sample) -> Asked:
         """How many rows are to be made for a sample."""
@@ -158,15 +208,31 @@ class Augmented(MetaEstimatorMixin, BaseEstimator):
         """What the generator learns of y (rows,)."""
         return pd.Series(y)
 
-    def _fitted(self, sample: Sample, maker: Maker | None, amount: Amount, fixed: dict[str, Any], seed: int) -> Any:
-        """Fit a copy of the estimator to real rows and an amount of those made."""
-        asked = self._asked(amount, sample)
-        X, y, weights = sample.X, sample.y, sample.weights
-        if maker is not None and not is_nothing(asked):
-            made, their = self._made(sample, maker, asked, seed)
-            X, y = containers.stack(X, made), containers.stack_labels(y, their)
-            weights = None if weights is None else np.append(weights, _usual(sample, their, by_class=self._classes))
-        return clone(self._unfitted()).fit(X, y, **fixed, **({} if weights is None else {"sample_weight": weights}))
+    def _training(self, stock: Stock, amount: Amount, seed: int) -> Training:
+        """Real rows, an amount of those made, and those whose labels were guessed.
+
+        Rows with a label weigh as much, all together, as those without: few would be lost among many.
+        """
+        sample, asked = stock.sample, self._asked(amount, stock.sample)
+        training = Training(sample.X, sample.y, sample.weights)
+        if stock.guessed is not None and stock.guessed.weights is not None:
+            more = len(sample.others) / len(sample.y)
+            training = replace(
+                training, weights=more * (np.ones(len(sample.y)) if sample.weights is None else sample.weights)
+            )
+        if stock.guessed is not None:
+            training = training.under(stock.guessed.X, stock.guessed.y, stock.guessed.weights)
+        if stock.maker is None or is_nothing(asked):
+            return training
+        made, their = self._made(sample, stock.maker, asked, seed)
+        return training.under(
+            made, their, None if sample.weights is None else _usual(sample, their, by_class=self._classes)
+        )
+
+    def _fitted(self, training: Training, fixed: dict[str, Any]) -> Any:
+        """Fit a copy of the estimator."""
+        weighed = {} if training.weights is None else {"sample_weight": training.weights}
+        return clone(self._unfitted()).fit(training.X, training.y, **fixed, **weighed)
 
     def _made(self, sample: Sample, maker: Maker, asked: Any, seed: int) -> tuple[pd.DataFrame, Labels]:
         """Rows made (rows, columns) and their y (rows,)."""

@@ -45,16 +45,22 @@ def indexable(X: Any, tags: InputTags) -> Any:
     return check_array(X, accept_sparse=["csr"] if tags.sparse else False, dtype=kind, ensure_all_finite=finite)
 
 
-def stack(X: Any, made: pd.DataFrame) -> Any:
-    """Return the rows of X and under them those `made` (rows, columns of X), in the container and dtype of X."""
+def stack(X: Any, made: Any) -> Any:
+    """Return the rows of X and under them those `made` (rows, columns of X), in the container and dtype of X.
+
+    Args:
+        X: Real rows.
+        made: A table, or a container as X.
+    """
     if isinstance(X, pd.DataFrame):
         return pd.concat([X, made.set_axis(X.columns, axis=1).astype(X.dtypes)], ignore_index=True)
     if sparse.issparse(X):
-        return sparse.vstack([X, sparse.csr_array(made.to_numpy(X.dtype))], format=X.format, dtype=X.dtype)
+        more = made if sparse.issparse(made) else sparse.csr_array(made.to_numpy(X.dtype))
+        return sparse.vstack([X, more], format=X.format, dtype=X.dtype)
     if isinstance(X, list):
         return X + made.to_numpy().tolist()
     if isinstance(X, np.ndarray):
-        return np.concatenate([X, made.to_numpy(X.dtype)])
+        return np.concatenate([X, made if isinstance(made, np.ndarray) else made.to_numpy(X.dtype)])
     whole = tables.to_pandas(tables.read(X))
     return stack(whole, made)
 

@@ -86,6 +86,16 @@ class Maker:
         learned = self.synthesizer.learned_
         return learned.log_likelihood(learned.encode(tables.read(rows.assign(**{self.target: labels}))))
 
+    def log_posterior(self, features: pa.Table, y: Labels) -> npt.NDArray[np.float64]:
+        """Return log q(y | x) (rows, classes), up to a constant a row, in nats; y (any rows,) says the classes' shares.
+
+        It is proportional to p(y) exp(ELBO(x, y)), see `synthvae.labelling`.
+        """
+        rows = tables.to_pandas(features)
+        labels, counts = np.unique(y, return_counts=True)
+        bounds = [self.log_likelihood(rows, np.repeat(label, len(rows))) for label in labels]
+        return np.asarray(np.stack(bounds, 1) + np.log(counts / counts.sum()))
+
 
 def _refuse(generator: Synthesizer) -> None:
     if generator.target is not None:

@@ -1,4 +1,4 @@
-"""Few labels, many rows: boosting on rows made by what learned both, beside boosting on the labels alone.
+"""Few labels, many rows: boosting on both by what learned both, beside boosting on the labels alone.
 
     python labels.py --data DIR [--labels 100 300 1000] [--seeds 0 1 2] [--steps 400]
 
@@ -48,7 +48,7 @@ def measure(X: pd.DataFrame, y: np.ndarray, labels: int, seed: int, steps: int |
     boosting = HistGradientBoostingClassifier(random_state=0, categorical_features=kinds)
     generator = None if steps is None else Synthesizer(max_steps=steps)
     named = HistGradientBoostingClassifier(random_state=0, categorical_features="from_dtype")
-    ours = AugmentedClassifier(named, amount=1.0, generator=generator, random_state=seed)
+    ours = AugmentedClassifier(named, amount=0, generator=generator, random_state=seed)
 
     def auc(model: Any, rows: Any) -> float:
         return float(roc_auc_score(y[TEST:], model.predict_proba(rows[TEST:])[:, 1]))

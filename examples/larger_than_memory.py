@@ -1,0 +1,48 @@
+"""More rows than one wants in memory: learned from a folder of Parquet parts, made part by part, read batch by batch.
+
+What is learned is read whole: of a table of billions of rows, some hundred thousand drawn at random are enough. What is
+made never is: memory holds the parts that are being written, however many rows are asked for.
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+from sklearn.datasets import load_wine
+
+from synthvae import Synthesizer
+
+ROWS = 400_000
+
+
+def write_parts(folder: Path, parts: int) -> None:
+    """The table as a platform has it: a folder of files."""
+    folder.mkdir(exist_ok=True)
+    table = load_wine(as_frame=True).frame
+    for part in range(parts):
+        table.iloc[part::parts].to_parquet(folder / f"part-{part}.parquet", index=False)
+
+
+def main(rows: int = ROWS) -> None:
+    write_parts(Path("wine"), parts=4)
+    synthesizer = Synthesizer(target="target", max_steps=200, random_state=0).fit("wine")
+    manifest = synthesizer.generate("many", rows=rows, overwrite=True, workers=2)  # `resume=True` takes up a broken one
+    print(f"{manifest['rows']:,} rows in {len(manifest['parts'])} files")
+
+    made = ds.dataset("many", format="parquet")  # any engine reads it: DuckDB, Spark, polars, ...
+    counts, sums, largest = np.zeros(3), np.zeros(3), 0
+    for batch in made.to_batches(columns=["target", "alcohol"], batch_size=10_000):
+        kinds = batch.column("target").to_numpy()
+        counts += np.bincount(kinds, minlength=3)
+        sums += np.bincount(kinds, batch.column("alcohol").to_numpy(), minlength=3)
+        largest = max(largest, batch.nbytes)
+    print(f"mean alcohol by class {(sums / counts).round(2)}, never more than {largest / 1e3:.0f} kB at a time")
+
+    strong = made.count_rows(filter=pc.field("alcohol") > 14)  # what the files' statistics rule out is not read
+    print(f"{strong / counts.sum():.1%} of the wines have more than 14 % of alcohol")
+
+
+if __name__ == "__main__":
+    main(*map(int, sys.argv[1:2]))

@@ -1,0 +1,120 @@
+"""Judge rows: evaluate."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from synthvae.errors import RequestError
+from synthvae.shell import Debug, Encoding, Quiet, Seed, Table, reporting
+
+Gate = Annotated[
+    list[str] | None, typer.Option(metavar="METRIC=X", help="Exit 1 unless a figure is so good; repeatable.")
+]
+
+
+@reporting
+def evaluate(
+    real: Table,
+    synthetic: Annotated[Path, typer.Argument(help="Synthetic rows: CSV, Parquet or a folder.", show_default=False)],
+    holdout: Annotated[Path | None, typer.Option(help="Real rows that the generator has not seen.")] = None,
+    target: Annotated[str | None, typer.Option(help="Column that users want to predict.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Write the report (HTML, one file).")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write all figures (JSON).")] = None,
+    fail_under: Gate = None,
+    fail_over: Annotated[
+        list[str] | None, typer.Option(metavar="METRIC=X", help="The same, of metrics that are better lower.")
+    ] = None,
+    schema_file: Annotated[Path | None, typer.Option("--schema", help="A reviewed schema (YAML).")] = None,
+    group: Annotated[str | None, typer.Option(help="Column of groups of people, told apart.")] = None,
+    duration: Annotated[str | None, typer.Option(help="Survival: column of the time.")] = None,
+    event: Annotated[str | None, typer.Option(help="Survival: column that says whether the event was seen.")] = None,
+    model: Annotated[Path | None, typer.Option(help="The model, for its privacy ledger.")] = None,
+    attacks: Annotated[bool, typer.Option("--attacks/--no-attacks", help="Attack the rows, too.")] = True,
+    seed: Seed = 0,
+    encoding: Encoding = "utf-8",
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Say what synthetic rows are worth beside the real ones: can they be used, can they be shared."""
+    del debug
+    from synthvae import tables
+    from synthvae.evaluation import evaluate as measured
+    from synthvae.evaluation.gates import failures
+    from synthvae.progress import measuring
+
+    gates = _gates(fail_under, "--fail-under"), _gates(fail_over, "--fail-over")
+    paths = {"real": real, "synthetic": synthetic, "holdout": holdout}
+    read = {role: tables.read(path, encoding=encoding) for role, path in paths.items() if path is not None}
+    with measuring(show=not quiet) as watch:
+        found = measured(
+            **read, target=target, schema=schema_file, group=group, duration=duration, event=event, attacks=attacks,
+            ledger=_ledger(model, synthetic), names={role: str(paths[role]) for role in read}, random_state=seed,
+            watch=watch,
+        )  # fmt: skip
+        if out is not None:
+            found.to_html(out)
+    if json_file is not None:
+        found.to_json(json_file)
+    _show(found)
+    missed = failures(found.figures, *gates)
+    for line in missed:
+        typer.echo(f"error: {line}", err=True)
+    if missed:
+        raise typer.Exit(1)
+
+
+def _gates(texts: list[str] | None, option: str) -> dict[str, float]:
+    found = {}
+    for text in texts or []:
+        name, mark, value = text.partition("=")
+        try:
+            found[name.strip()] = float(value)
+        except ValueError:
+            mark = ""
+        if not mark:
+            raise typer.BadParameter(f"{option} must be METRIC=X, however, it is {text!r}")
+    return found
+
+
+def _ledger(model: Path | None, synthetic: Path) -> Any:
+    """What privacy the model says was promised, or the manifest of the rows."""
+    if model is not None:
+        from synthvae import Synthesizer
+
+        ledger = Synthesizer.load(model).ledger_
+        return None if ledger is None else ledger.statement()
+    manifest = synthetic / "_manifest.json"
+    if not manifest.is_file():
+        return None
+    try:
+        return json.loads(manifest.read_text(encoding="utf-8")).get("ledger")
+    except (ValueError, AttributeError) as error:
+        raise RequestError(f"{manifest} must be a manifest, however, {error}: pass --model, or remove it") from error
+
+
+def _show(found: Any) -> None:
+    for answer in (found.verdict.use, found.verdict.share):
+        typer.echo(f"{answer.question} [{answer.grade}] {answer.answer}")
+        for reason in answer.reasons:
+            typer.echo(f"  - {reason}")
+    typer.echo("")
+    for section in found.sections:
+        for figure in section.figures:
+            typer.echo(_line(section.name, figure))
+        for note in section.notes:
+            typer.echo(f"{section.name}: {note}")
+    for note in found.comparison.notes:
+        typer.echo(f"note: {note}")
+
+
+def _line(section: str, figure: Any) -> str:
+    beside = {"fresh real": figure.real, "independent": figure.independent}
+    known = [f"{name} {value:.4f}" for name, value in beside.items() if value is not None]
+    if figure.interval is not None:
+        known.insert(0, f"95 % {figure.interval[0]:.4f} to {figure.interval[1]:.4f}")
+    mark = " FLAGGED" if figure.flagged else ""
+    return f"{section} {figure.metric.name}: {figure.value:.4f}" + (f" ({', '.join(known)})" if known else "") + mark

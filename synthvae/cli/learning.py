@@ -1,0 +1,176 @@
+"""Learn a table: schema, fit, info, audit."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from synthvae.cli.configuring import configured
+from synthvae.errors import ConfigurationError, SchemaError, SynthvaeError
+from synthvae.shell import Debug, Encoding, Json, Model, Quiet, Seed, Table, reporting, show
+
+
+@reporting
+def schema(
+    table: Table,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Write here instead of to stdout.")] = None,
+    declare: Annotated[
+        bool, typer.Option("--declare", help="Write down the categories that occur, as a private fit needs them.")
+    ] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file.")] = False,
+    encoding: Encoding = "utf-8",
+    debug: Debug = False,
+) -> None:
+    """Draft the schema of a table, for a person to review."""
+    del debug
+    from synthvae import inference, tables
+    from synthvae.schema import Schema
+
+    if out is not None and out.exists() and not overwrite:
+        raise SchemaError(f"a reviewed schema must not be lost, however, {out} is there: pass --overwrite")
+    read = tables.read(table, encoding=encoding)
+    draft = Schema.infer(read)
+    text = (inference.declare_categories(draft, read) if declare else draft).to_yaml(out)
+    if out is None:
+        typer.echo(text, nl=False)
+
+
+@reporting
+def fit(
+    table: Table,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Directory of the model.", show_default=False)],
+    target: Annotated[str | None, typer.Option(help="Column whose classes rows are made for.")] = None,
+    schema_file: Annotated[
+        str | None, typer.Option("--schema", help='A reviewed schema (YAML); "private" buys one with the budget.')
+    ] = None,
+    config: Annotated[Path | None, typer.Option(help="Parameters of `Synthesizer` (YAML).")] = None,
+    epsilon: Annotated[
+        float | None, typer.Option(help="Differential privacy: the largest epsilon. Needs --delta and --schema.")
+    ] = None,
+    delta: Annotated[float | None, typer.Option(help="The largest delta, less than 1 / rows.")] = None,
+    unit: Annotated[str | None, typer.Option(help="Column that says whose row it is; else each row is a unit.")] = None,
+    plan: Annotated[
+        int | None, typer.Option(metavar="ROWS", help="Only say how the budget would be spent on about so many rows.")
+    ] = None,
+    log_dir: Annotated[
+        Path | None, typer.Option(help="Folder of history.csv, and of events for TensorBoard, while it trains.")
+    ] = None,
+    seed: Seed = None,
+    encoding: Encoding = "utf-8",
+    as_json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Learn a table and save the model."""
+    del debug
+    from synthvae import artifact, tables
+    from synthvae.synthesizer import BOUGHT
+
+    artifact.check_place(out)
+    _check_log(log_dir, out)
+    budget = {"epsilon": epsilon, "delta": delta, "unit": unit}
+    privacy = {name: value for name, value in budget.items() if value is not None} or None
+    given = {"target": target, "schema": schema_file, "privacy": privacy, "log_dir": log_dir, "random_state": seed}
+    synthesizer = configured(config, given, verbose=not quiet)
+    if plan is not None:
+        # Of the table nothing but the names of the columns, and those only where its schema is to be bought.
+        names = tables.read(table, encoding=encoding).column_names if synthesizer.schema == BOUGHT else None
+        show(synthesizer.plan(plan, names).statement(), as_json=as_json)
+        return
+    read = tables.read(table, encoding=encoding, as_text=synthesizer.privacy is not None)
+    if synthesizer.privacy is None:
+        synthesizer.fit(read).save(out)
+    else:
+        _fit_privately(synthesizer, read, out)
+    show({"model": str(out), **_describe(synthesizer)}, as_json=as_json)
+    if synthesizer.history_.stopped == "interrupted":
+        raise typer.Exit(130)
+
+
+def _check_log(log_dir: Path | None, out: Path) -> None:
+    """Refuse a log inside the model's directory: better before training than after."""
+    if log_dir is not None and log_dir.resolve().is_relative_to(out.resolve()):
+        raise ConfigurationError(
+            f"a model needs a directory of its own, however, {log_dir} is in {out}: choose another `--log-dir`"
+        )
+
+
+def _fit_privately(synthesizer: Any, table: Any, out: Path) -> None:
+    """Fit and save; what was bought is kept beside the model until it is there."""
+    from synthvae.privacy import Journal
+
+    folder = out.parent / f".{out.name}.releases"
+    journal = Journal(folder, 0)
+    if journal.kept:
+        typer.echo(f"warning: {folder} is of a fit that was broken off: it is taken up", err=True)
+    try:
+        synthesizer.set_params(journal=folder).fit(table).save(out)
+    except SynthvaeError:
+        if not journal.kept:  # refused before anything was bought
+            journal.remove()
+        raise
+    journal.remove()
+
+
+@reporting
+def info(
+    model: Model,
+    card: Annotated[bool, typer.Option("--card", help="Print the model card, in Markdown.")] = False,
+    evaluation: Annotated[
+        Path | None, typer.Option(help="What `evaluate --json` said of rows that it made, for the card.")
+    ] = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Say what a model is, what rows it makes, and what privacy it carries."""
+    del debug
+    if evaluation is not None and not card:
+        raise typer.BadParameter("--evaluation belongs to --card")
+    if as_json and card:
+        raise typer.BadParameter("a card is Markdown: give one of --card, --json")
+    from synthvae import Synthesizer, measured
+
+    synthesizer = Synthesizer.load(model)
+    if card:
+        page = None if evaluation is None else measured.load(evaluation)
+        typer.echo(synthesizer.card(page), nl=False)
+        return
+    show({"model": str(model), **_describe(synthesizer)}, as_json=as_json)
+
+
+@reporting
+def audit(
+    model: Model,
+    canaries: Annotated[int, typer.Option(min=100, help="The more, the nearer to the truth, and the slower.")] = 10_000,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Attack what made a private model: a lower bound of epsilon beside the upper one of its ledger."""
+    del debug
+    from synthvae import Synthesizer
+    from synthvae.errors import PrivacyError
+    from synthvae.privacy import audit as audits
+
+    ledger = Synthesizer.load(model).ledger_
+    if ledger is None:
+        raise PrivacyError(f"an audit needs a ledger, however, {model} was fitted without a privacy budget")
+    found = audits.audit(ledger, canaries=canaries)
+    typer.echo(json.dumps(found.as_dict()) if as_json else str(found))
+    if found.refuted:
+        raise typer.Exit(1)
+
+
+def _describe(synthesizer: Any) -> dict[str, Any]:
+    from synthvae.card import NOT_PRIVATE
+
+    history, ledger = synthesizer.history_, synthesizer.ledger_
+    return {
+        **synthesizer.learned_.describe(),
+        "steps": history.best_step,
+        "training": history.stopped,
+        "held_out_elbo_nats": None if history.held_out_elbo is None else round(history.held_out_elbo, 3),
+        "privacy": NOT_PRIVATE if ledger is None else ledger.statement(),
+    }

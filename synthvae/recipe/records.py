@@ -1,0 +1,96 @@
+"""What a finished stage was made from and what it made, so that it is done once: hashes of content, never dates."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from synthvae import atomic
+
+FOLDER = "_stages"
+
+
+@dataclass(frozen=True)
+class Record:
+    """One finished stage.
+
+    Args:
+        inputs: A hash of all that it read: its part of the page, files, what stages before it made, the version.
+        outputs: The sha256 of each file that it made, by name inside the output folder.
+        facts: What it says of itself, as JSON has it.
+    """
+
+    inputs: str
+    outputs: dict[str, str]
+    facts: dict[str, Any]
+
+    @classmethod
+    def read(cls, out: Path, stage: str) -> Record | None:
+        """Return the record of a stage; None if there is none, or it cannot be read."""
+        try:
+            page = json.loads(_place(out, stage).read_text(encoding="utf-8"))
+            record = cls(**page)
+        except (OSError, ValueError, TypeError, RecursionError):
+            return None
+        kinds = (record.inputs, str), (record.outputs, dict), (record.facts, dict)
+        return record if all(isinstance(value, kind) for value, kind in kinds) else None
+
+    def write(self, out: Path, stage: str) -> None:
+        """Write the record, once all that it speaks of lies on the disk."""
+        _place(out, stage).parent.mkdir(parents=True, exist_ok=True)
+        atomic.write(_place(out, stage), json.dumps(asdict(self), indent=1).encode())
+        begun(out, stage).unlink(missing_ok=True)
+
+
+def begin(out: Path, stage: str, inputs: str) -> bool:
+    """Note that a stage begins; return whether it had begun with the same inputs before, and was broken off."""
+    place = begun(out, stage)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    again = place.exists() and place.read_bytes() == inputs.encode()
+    atomic.write(place, inputs.encode())
+    return again
+
+
+def begun(out: Path, stage: str) -> Path:
+    """The file that is there while a stage is under way."""
+    return out / FOLDER / f"{stage}.begun"
+
+
+def digest(facts: Any) -> str:
+    """Return one hash for facts that JSON can say."""
+    return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def digests(out: Path, names: Iterable[str]) -> dict[str, str]:
+    """Return the sha256 of files, and of those in folders, by name inside `out`; those that are hidden do not count."""
+    found = [file for name in names for file in _files(out / name)]
+    return {file.relative_to(out).as_posix(): sha256(file) for file in sorted(found)}
+
+
+def content(path: Path) -> dict[str, str]:
+    """Return the sha256 of a file, or of all files of a folder, by name inside it."""
+    inside = path if path.is_dir() else path.parent
+    return {file.relative_to(inside).as_posix(): sha256(file) for file in sorted(_files(path))}
+
+
+def sha256(path: Path) -> str:
+    """Return the hash of a file."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _files(path: Path) -> Iterator[Path]:
+    if path.is_file():
+        yield path
+    elif path.is_dir():
+        for entry in path.iterdir():
+            if not entry.name.startswith("."):
+                yield from _files(entry)
+
+
+def _place(out: Path, stage: str) -> Path:
+    return out / FOLDER / f"{stage}.json"

@@ -1,0 +1,130 @@
+"""The stages of a study: what each reads, what it makes, and after which it comes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from synthvae.errors import ConfigurationError
+from synthvae.recipe.study import AUGMENTED, FIGURES, HOLDOUT, MODEL, SYNTHETIC, TRAIN, Study
+from synthvae.synthesizer import BOUGHT
+
+Facts = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One step of a study.
+
+    Args:
+        name: Its name.
+        reads: What it reads of the page.
+        sources: The files of the user that it reads, by their key of the page.
+        after: The stages whose results it reads.
+        makes: The files and folders that it makes, inside the output folder.
+        do: Makes them, told the hash of its inputs and whether it was broken off before; returns facts for its record.
+    """
+
+    name: str
+    reads: Mapping[str, Any]
+    sources: Mapping[str, Path]
+    after: tuple[str, ...]
+    makes: tuple[str, ...]
+    do: Callable[[str, bool], Facts]
+
+
+def stages(study: Study) -> list[Stage]:
+    """Return the stages that the page asks for, in their order."""
+    recipe = study.recipe
+    found: list[Stage] = []
+    if recipe.split is not None:
+        found.append(_split(study))
+    if recipe.generation is not None:
+        found += [_fit(study), _generate(study)]
+    if recipe.augment is not None:
+        found.append(_augment(study))
+    if recipe.evaluation is not None:
+        found += _evaluate(study)
+    return found
+
+
+def check_sources(study: Study, path: Path) -> None:
+    """Refuse a recipe that names files which are not there.
+
+    Args:
+        study: Of the recipe.
+        path: Its file.
+
+    Raises:
+        ConfigurationError: One is not there.
+    """
+    for stage in stages(study):
+        for key, source in stage.sources.items():
+            if not source.exists():
+                raise ConfigurationError(
+                    f"{path}: `{key}` must name a file or folder that is there, however, {source} is not: paths are "
+                    "relative to the recipe"
+                )
+
+
+def _split(study: Study) -> Stage:
+    recipe = study.recipe
+    assert recipe.split is not None
+    facts = {"private": recipe.privacy is not None, "unit": study.unit, "target": recipe.target}
+    reads = {"split": recipe.split.model_dump(), "encoding": recipe.encoding, **facts}
+    return Stage("split", reads, study.files("input"), (), (TRAIN, HOLDOUT), lambda *_: study.split())
+
+
+def _fit(study: Study) -> Stage:
+    privacy = None if study.recipe.privacy is None else study.recipe.privacy.model_dump()
+    reads = {**_learned(study), "privacy": privacy}
+    return Stage("fit", reads, _rows(study), _before(study), (MODEL,), lambda inputs, _: study.fit(inputs))
+
+
+def _generate(study: Study) -> Stage:
+    assert study.recipe.generation is not None
+    reads = study.recipe.generation.model_dump(mode="json", exclude={"workers"})  # bytes do not depend on it
+    return Stage("generate", reads, {}, ("fit",), (SYNTHETIC,), lambda _, again: study.generate(again=again))
+
+
+def _augment(study: Study) -> Stage:
+    assert study.recipe.augment is not None
+    reads = {**_learned(study), "augment": study.recipe.augment.model_dump(mode="json")}
+    return Stage("augment", reads, _rows(study), _before(study), (AUGMENTED,), lambda *_: study.augment())
+
+
+def _evaluate(study: Study) -> list[Stage]:
+    """Two stages: figures, and what is written of them, if anything is."""
+    recipe = study.recipe
+    assert recipe.evaluation is not None
+    facts = {"target": recipe.target, "encoding": recipe.encoding, "schema": recipe.schema_}
+    reads = {"evaluation": recipe.evaluation.model_dump(exclude={"synthetic", "holdout"}), **facts}
+    sources = {**_rows(study), **study.files("evaluation.synthetic", "evaluation.holdout")}
+    makers = ("fit", "generate") if recipe.generation else ("augment",) if recipe.augment else ()
+    after = (*_before(study), *makers)
+    found = [Stage("evaluate", reads, sources, after, (FIGURES,), lambda *_: study.evaluate())]
+    named = [recipe.report.html, recipe.report.json_] if recipe.report else []
+    makes = tuple(name for name in named if name)
+    if makes:
+        again = {**reads, "report": named}
+        found.append(Stage("report", again, sources, (*after, "evaluate"), makes, lambda *_: study.report()))
+    return found
+
+
+def _learned(study: Study) -> Facts:
+    """What of the page decides what is learned."""
+    recipe = study.recipe
+    model = {} if recipe.model is None else recipe.model.model_dump(exclude_unset=True, exclude={"log_dir"})
+    return {"target": recipe.target, "schema": recipe.schema_, "encoding": recipe.encoding, "model": model}
+
+
+def _rows(study: Study) -> dict[str, Path]:
+    """Files of the user that say which rows are learned: the schema, and the table unless a split was made of it."""
+    schema = {} if study.recipe.schema_ == BOUGHT else study.files("schema")
+    return schema if study.recipe.split else {**schema, **study.files("input")}
+
+
+def _before(study: Study) -> tuple[str, ...]:
+    return ("split",) if study.recipe.split else ()

@@ -1,0 +1,278 @@
+"""The work of a study: the tables and the model of each stage, from one page."""
+
+from __future__ import annotations
+
+import functools
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from synthvae import artifact, atomic, augmentation, dataset, tables
+from synthvae.errors import SynthvaeError, TableError, listing
+from synthvae.privacy import Journal
+from synthvae.recipe.page import Recipe
+from synthvae.recipe.records import Record, digests
+from synthvae.recipe.splitting import hold_out, hold_out_privately
+from synthvae.schema import Schema
+from synthvae.synthesizer import BOUGHT, Synthesizer
+
+if TYPE_CHECKING:
+    from synthvae.evaluation import Evaluation
+
+TRAIN, HOLDOUT = "split/train.parquet", "split/holdout.parquet"
+MODEL, SYNTHETIC, AUGMENTED, FIGURES = "model", "synthetic", "augmented.parquet", "evaluation.json"
+
+Watch = Callable[[str], None]
+"""What is called with the name of each stage, and of each section that is measured, when it begins."""
+
+
+@dataclass
+class Study:
+    """A recipe, and the folders that it works in.
+
+    Args:
+        recipe: The page.
+        home: The folder of its file, to which its paths are relative.
+        out: The output folder.
+        verbose: Whether to show progress on stderr.
+        watch: Called with the name of each section that is measured.
+    """
+
+    recipe: Recipe
+    home: Path
+    out: Path
+    verbose: bool = False
+    watch: Watch | None = None
+
+    def files(self, *keys: str) -> dict[str, Path]:
+        """Files that the page names, by their keys."""
+        evaluation = self.recipe.evaluation
+        named = {
+            "input": self.recipe.input,
+            "schema": self.recipe.schema_,
+            "evaluation.synthetic": evaluation and evaluation.synthetic,
+            "evaluation.holdout": evaluation and evaluation.holdout,
+        }
+        return {key: self.home / str(named[key]) for key in keys if named[key] is not None}
+
+    @property
+    def unit(self) -> str | None:
+        """The column that says whose row it is, of whom privacy is promised."""
+        return None if self.recipe.privacy is None else self.recipe.privacy.given().get("unit")
+
+    @property
+    def _schema(self) -> Path | None:
+        """The file of the schema that a person declared."""
+        return self.files("schema")["schema"] if self.recipe.schema_ not in {None, BOUGHT} else None
+
+    def _read(self, key: str) -> pa.Table:
+        """A table of the user, in which no row has a say in the type of another if privacy is promised."""
+        path, private = self.files(key)[key], self.recipe.privacy is not None
+        return tables.read(path, encoding=self.recipe.encoding, as_text=private)
+
+    @functools.cached_property
+    def real(self) -> pa.Table:
+        """The rows that are learned.
+
+        Raises:
+            TableError: They lack a column that the page names.
+        """
+        return self._checked(tables.read(self.out / TRAIN) if self.recipe.split else self._read("input"))
+
+    def _checked(self, table: pa.Table) -> pa.Table:
+        absent = [name for name in self.recipe.columns if name not in table.column_names]
+        if absent:
+            raise TableError(
+                f"the table must have the columns that the recipe names, however, it lacks {listing(absent)}: choose "
+                f"among {listing(table.column_names)}"
+            )
+        return table
+
+    def split(self) -> dict[str, Any]:
+        """Write the rows that are learned, and those that are held out."""
+        split = self.recipe.split
+        assert split is not None
+        table = self._checked(self._read("input"))
+        if self.recipe.privacy is not None:
+            parts = hold_out_privately(table, split.holdout, split.random_state, by=self.unit)
+            what = "each unit by a coin of its own"  # how many there are is private
+        else:
+            target = self.recipe.target
+            parts = hold_out(table, split.holdout, split.random_state, by=split.by, target=target)
+            what = f"{parts[0].num_rows} rows to learn, {parts[1].num_rows} held out"
+        (self.out / TRAIN).parent.mkdir(exist_ok=True)
+        for name, part in zip((TRAIN, HOLDOUT), parts, strict=True):
+            augmentation.write(part, self.out / name)
+        return {"what": what}
+
+    def _synthesizer(self) -> Synthesizer:
+        """One with the parameters of the page; seeds that it does not state are 0, so that a study can be repeated."""
+        recipe = self.recipe
+        stated = {"random_state": 0, **(recipe.model.given() if recipe.model else {})}
+        if stated.get("log_dir") is not None:
+            stated["log_dir"] = self.out / stated["log_dir"]
+        schema = BOUGHT if recipe.schema_ == BOUGHT else self._schema
+        privacy = None if recipe.privacy is None else recipe.privacy.given()
+        return Synthesizer(target=recipe.target, schema=schema, privacy=privacy, verbose=self.verbose, **stated)
+
+    def fit(self, inputs: str) -> dict[str, Any]:
+        """Learn the rows and save the model; `inputs` names what a private fit keeps until then."""
+        synthesizer, place = self._synthesizer(), self.out / MODEL
+        artifact.check_place(place)
+        if synthesizer.privacy is None:
+            with _interruptible(synthesizer):
+                synthesizer.fit(self.real)
+            synthesizer.save(place)
+        else:
+            self._fit_privately(synthesizer, place, inputs)
+        ledger, steps = synthesizer.ledger_, synthesizer.history_.best_step
+        if ledger is None:
+            return {"what": f"{self.real.num_rows} rows learned in {steps} steps"}
+        return {"what": f"epsilon {ledger.epsilon:.4g} at delta {ledger.delta:g}", "ledger": ledger.statement()}
+
+    def _fit_privately(self, synthesizer: Synthesizer, place: Path, inputs: str) -> None:
+        """Fit and save; what was bought is kept until then, under the name of what it was bought for."""
+        if Record.read(self.out, "fit") is not None:
+            warnings.warn(
+                "a budget is spent anew by each private fit, however, there was one here already: together the two "
+                "models tell more than one of them",
+                stacklevel=2,
+            )
+        folder = self.out / f".{MODEL}.{inputs[:12]}.releases"
+        journal = Journal(folder, 0)
+        try:
+            with _interruptible(synthesizer):
+                synthesizer.set_params(journal=folder).fit(self.real)
+            synthesizer.save(place)
+        except SynthvaeError:
+            if not journal.kept:  # refused before anything was bought
+                journal.remove()
+            raise
+        journal.remove()
+
+    @property
+    def _device(self) -> str:
+        return str(self.recipe.model.given().get("device", "auto")) if self.recipe.model else "auto"
+
+    def generate(self, *, again: bool) -> dict[str, Any]:
+        """Write synthetic rows, `again` from where the same request was broken off."""
+        assert self.recipe.generation is not None
+        synthesizer = Synthesizer.load(self.out / MODEL, device=self._device).set_params(verbose=self.verbose)
+        given = {"random_state": 0, **self.recipe.generation.given()}
+        place = self.out / SYNTHETIC
+        self._clear_damaged()
+        resume = again and not (place / dataset.MANIFEST).exists()  # a whole dataset there is an older one
+        manifest = synthesizer.generate(place, resume=resume, overwrite=not resume, **given)
+        files = len(manifest["parts"])
+        return {"what": f"{manifest['rows']} rows in {files} file{'s' if files > 1 else ''}"}
+
+    def _clear_damaged(self) -> None:
+        """Without its manifest a dataset may be anybody's; what the record lists is ours, and goes, nothing else."""
+        record, manifest = Record.read(self.out, "generate"), f"{SYNTHETIC}/{dataset.MANIFEST}"
+        there = digests(self.out, [SYNTHETIC])
+        if record is None or there.get(manifest) == record.outputs.get(manifest):
+            return
+        for file in [self.out / name for name in there if name in record.outputs]:
+            file.unlink()
+            if file.parent != self.out / SYNTHETIC and not any(file.parent.iterdir()):
+                file.parent.rmdir()
+
+    def augment(self) -> dict[str, Any]:
+        """Write the rows with synthetic ones of scarce classes under them."""
+        assert self.recipe.augment is not None
+        asked = {"random_state": 0, **self.recipe.augment.given()}
+        synthesizer = self._synthesizer()
+        with _interruptible(synthesizer):
+            made = augmentation.augment(self.real, synthesizer, **asked)
+        augmentation.write(made, self.out / AUGMENTED)
+        new = int(pc.sum(made.column(self.recipe.augment.mark)).as_py() or 0)
+        return {"what": f"{made.num_rows - new} real rows, {new} synthetic ones"}
+
+    def _compared(self) -> dict[str, Any]:
+        """The tables that are compared; rows that were made of some classes, with the real ones of those classes."""
+        found: dict[str, Any] = {"real": self.real, "holdout": None}
+        evaluation = self.recipe.evaluation
+        assert evaluation is not None
+        if self.recipe.split:
+            found["holdout"] = tables.read(self.out / HOLDOUT)
+        elif evaluation.holdout:
+            found["holdout"] = self._read("evaluation.holdout")
+        if evaluation.synthetic:
+            return {**found, "synthetic": self._read("evaluation.synthetic")}
+        if self.recipe.augment is None:
+            return {**found, "synthetic": tables.read(self.out / SYNTHETIC)}
+        made = tables.read(self.out / AUGMENTED)
+        made = made.filter(made.column(self.recipe.augment.mark)).drop_columns([self.recipe.augment.mark])
+        found["synthetic"] = made
+        return {name: rows and _of_classes(rows, made, str(self.recipe.target)) for name, rows in found.items()}
+
+    @functools.cached_property
+    def evaluation(self) -> Evaluation:
+        """What was found of the synthetic rows, measured once."""
+        from synthvae.evaluation import evaluate
+
+        asked = self.recipe.evaluation
+        assert asked is not None
+        given = {name: value for name, value in asked.given().items() if name not in {"synthetic", "holdout"}}
+        fitted = Record.read(self.out, "fit") if self.recipe.privacy else None
+        return evaluate(
+            **self._compared(),
+            target=self.recipe.target,
+            schema=self._schema_to_compare(),
+            ledger=fitted.facts.get("ledger") if fitted else None,
+            names=self._names(),
+            watch=self.watch,
+            **given,
+        )
+
+    def _schema_to_compare(self) -> Schema | None:
+        if self.recipe.schema_ == BOUGHT:
+            return Synthesizer.load(self.out / MODEL).schema_
+        return Schema.from_yaml(self._schema) if self._schema else None
+
+    def _names(self) -> dict[str, str]:
+        files = self.files("input", "evaluation.synthetic", "evaluation.holdout")
+        made = AUGMENTED if self.recipe.augment else SYNTHETIC
+        names = {"real": files["input"].name, "synthetic": made}
+        if self.recipe.split:
+            names |= {"real": TRAIN, "holdout": HOLDOUT}
+        named = {key.rpartition(".")[2]: path.name for key, path in files.items() if key != "input"}
+        return {**names, **named}
+
+    def evaluate(self) -> dict[str, Any]:
+        """Measure, and write the figures."""
+        self.evaluation.to_json(self.out / FIGURES)
+        count = len(self.evaluation.figures)
+        return {"what": f"{count} figures"}
+
+    def report(self) -> dict[str, Any]:
+        """Write what the page names."""
+        report = self.recipe.report
+        assert report is not None
+        if report.html is not None:
+            self.evaluation.to_html(self.out / report.html)
+        if report.json_ is not None:
+            atomic.write(self.out / report.json_, (self.out / FIGURES).read_bytes())
+        return {"what": " and ".join(name for name in (report.html, report.json_) if name)}
+
+
+@contextmanager
+def _interruptible(synthesizer: Synthesizer) -> Iterator[None]:
+    """An interrupt ends a fit early, with the weights so far: here it ends the run, and the fit is done again."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "training interrupted")
+        yield
+    if synthesizer.history_.stopped == "interrupted":
+        raise KeyboardInterrupt
+
+
+def _of_classes(rows: pa.Table, made: pa.Table, target: str) -> pa.Table:
+    """The rows of those classes that rows were made of."""
+    labels = pc.unique(made.column(target).cast(pa.string()))
+    return rows.filter(pc.is_in(rows.column(target).cast(pa.string()), value_set=labels))

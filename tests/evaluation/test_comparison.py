@@ -1,0 +1,131 @@
+"""Tables side by side: what is compared, what is left out, and what is said of it."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.datasets import load_wine
+
+from synthvae import Column, Schema
+from synthvae.errors import TableError
+from synthvae.evaluation.comparison import Comparison, codes, distances_ready, independent, some
+
+ROWS = 60
+
+
+def mixed(seed: int = 0, rows: int = ROWS) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    start = pd.Timestamp("2020-01-01")
+    return pd.DataFrame(
+        {
+            "age": rng.integers(18, 90, rows),
+            "dose": np.where(rng.random(rows) < 0.2, np.nan, rng.normal(5, 2, rows).round(3)),
+            "sex": rng.choice(["F", "M"], rows),
+            "seen": [start + pd.Timedelta(days=int(day)) for day in rng.integers(0, 900, rows)],
+            "alive": rng.random(rows) < 0.5,
+        }
+    )
+
+
+def test_numbers_are_floats_dates_are_days_and_categories_are_shared() -> None:
+    synthetic = mixed(1).assign(sex="X")
+    found = Comparison.of(mixed(), synthetic, holdout=mixed(2), target="sex")
+    assert found.numeric == ["age", "dose", "seen"]
+    assert found.categorical == ["sex", "alive"]
+    assert found.has_classes
+    assert not found.notes
+    assert found.real["seen"].max() < (dt.date(2023, 1, 1) - dt.date(1970, 1, 1)).days
+    assert found.holdout is not None
+    kinds = {frame["sex"].dtype for frame in (found.real, found.synthetic, found.holdout)}
+    assert len(kinds) == 1
+    assert set(found.real["sex"].cat.categories) == {"F", "M", "X"}
+    assert found.real["dose"].isna().equals(mixed()["dose"].isna())
+
+
+def test_one_and_one_point_zero_and_its_text_are_one_category() -> None:
+    schema = Schema(columns=[Column(name="code", kind="categorical"), Column(name="n", kind="integer")])
+    real = pd.DataFrame({"code": [1, 2, 1, 2], "n": range(4)})
+    others: list[Any] = [[1.0, 2.0, np.nan, 2.0], ["1", "2", None, "2"], pd.array([1, 2, None, 2], "Int64")]
+    for other in others:
+        found = Comparison.of(real, real.assign(code=other), schema=schema)
+        assert found.synthetic["code"].cat.categories.tolist() == ["1", "2"]
+        assert found.synthetic["code"].isna().tolist() == [False, False, True, False]
+
+
+def test_what_cannot_be_compared_is_said() -> None:
+    real = mixed().assign(note=[f"a long text number {k} {k**3}" for k in range(ROWS)])
+    synthetic = mixed(1).drop(columns="dose").assign(age="old", extra=1, note="x")
+    found = Comparison.of(real, synthetic, target="dose")
+    said = " ".join(found.notes)
+    assert list(found.kinds) == ["age", "sex", "seen", "alive"]
+    for word in (
+        "'dose' is not in the synthetic",
+        "'note' holds ids or free text",
+        "['extra']",
+        "no finite numbers",
+        "'dose' is",
+    ):
+        assert word in said
+    assert found.target is None
+    assert found.synthetic["age"].isna().all()
+
+
+@pytest.mark.parametrize(
+    ("real", "synthetic", "message"),
+    [
+        (mixed(), mixed().head(1), "at least 2 rows"), (mixed().head(1), mixed(), "the real one has 1"),
+        (mixed(), mixed().add_prefix("x "), "a column in common"), (mixed(), "nowhere.csv", "nowhere.csv"),
+    ],
+)  # fmt: skip
+def test_tables_that_cannot_be_compared_are_refused(real: Any, synthetic: Any, message: str) -> None:
+    with pytest.raises((TableError, FileNotFoundError), match=message):
+        Comparison.of(real, synthetic)
+
+
+def test_any_table_is_taken(tmp_path: Any) -> None:
+    mixed(1).to_parquet(tmp_path / "made.parquet")
+    mixed().to_csv(tmp_path / "real.csv", index=False)
+    found = Comparison.of(tmp_path / "real.csv", tmp_path / "made.parquet", holdout=pa.Table.from_pandas(mixed(2)))
+    plain = Comparison.of(mixed(), mixed(1), holdout=mixed(2))
+    pd.testing.assert_frame_equal(found.synthetic, plain.synthetic)
+    pd.testing.assert_frame_equal(found.real, plain.real)
+
+
+def test_marks_beside_numbers_are_no_numbers() -> None:
+    schema = Schema(columns=[Column(name="n", kind="integer", marks=[-9])])
+    found = Comparison.of(pd.DataFrame({"n": [1, -9, 3]}), pd.DataFrame({"n": [-9, -9, 3]}), schema=schema)
+    assert found.real["n"].isna().tolist() == [False, True, False]
+    assert not found.notes
+
+
+@given(st.integers(2, 200), st.integers(0, 2**32 - 1))
+def test_shuffled_columns_have_the_values_of_the_real_ones(rows: int, seed: int) -> None:
+    real = Comparison.of(mixed(), mixed()).real
+    made = independent(real, rows, np.random.default_rng(seed))
+    assert len(made) == rows
+    for name in real:
+        assert made[name].dtype == real[name].dtype
+        assert set(made[name].dropna()) <= set(real[name].dropna())
+    assert len(some(made, 50, np.random.default_rng(seed))) == min(rows, 50)
+
+
+def test_ends_of_a_range_are_as_far_apart_as_two_categories() -> None:
+    wine = load_wine(as_frame=True).frame.astype({"target": str})
+    wine["target"] = "kind " + wine["target"]
+    found = Comparison.of(wine, wine)
+    base = found.real.iloc[[0, 0]].copy()
+    points = distances_ready([found.real, base])
+    assert np.allclose(points[0].max(0)[:13], 1)
+    assert np.allclose(points[0].min(0)[:13], 0)
+    other = base.copy()
+    other["target"] = pd.Categorical(["kind 0", "kind 1"], base["target"].cat.categories)
+    changed = distances_ready([found.real, other])[1]
+    assert np.linalg.norm(changed[0] - changed[1]) == pytest.approx(1)
+    assert codes(found.real).shape == wine.shape

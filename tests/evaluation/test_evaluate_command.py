@@ -1,0 +1,153 @@
+"""`synthvae evaluate` as a user meets it, and the whole evaluation of awkward tables."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.datasets import load_breast_cancer
+from typer.testing import CliRunner, Result
+
+from synthvae.cli import app
+from synthvae.evaluation import Evaluation, evaluate
+from synthvae.evaluation.comparison import independent
+
+NAMES = ["mean radius", "mean texture", "mean area", "worst concavity"]
+
+
+def cancer() -> pd.DataFrame:
+    data = load_breast_cancer(as_frame=True)
+    frame: pd.DataFrame = data.frame[NAMES]
+    return frame.assign(kind=data.target.map({0: "malignant", 1: "benign"}))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Real rows, fresh ones in the place of synthetic ones, others held out, shuffled columns, and a copy."""
+    place = tmp_path_factory.mktemp("evaluate")
+    rows = cancer().sample(frac=1, random_state=0).reset_index(drop=True)
+    parts = {"real": rows[:200], "made": rows[200:380], "holdout": rows[380:], "copy": rows[:200]}
+    parts["shuffled"] = independent(rows[:200], 200, np.random.default_rng(0))
+    for name, part in parts.items():
+        part.to_csv(place / f"{name}.csv", index=False)
+    return place
+
+
+def run(folder: Path, made: str, *more: str) -> Result:
+    arguments = ["evaluate", str(folder / "real.csv"), str(folder / f"{made}.csv"), "--no-attacks", *more]
+    return CliRunner().invoke(app, arguments)
+
+
+def test_first_lines_answer_and_figures_follow(folder: Path) -> None:
+    out = folder / "figures.json"
+    done = run(folder, "made", "--holdout", str(folder / "holdout.csv"), "--target", "kind", "--json", str(out))
+    assert done.exit_code == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith("Can I use it? [good]")
+    assert any(line.startswith("Can I share it? [fair]") for line in lines)
+    page = json.loads(out.read_text(encoding="utf-8"))
+    assert page["rows"] == {"real": 200, "synthetic": 180, "holdout": 189}
+    assert page["verdict"]["use"]["grade"] == "good"
+    for name, figure in page["sections"]["fidelity"]["figures"].items():
+        assert f"fidelity {name}: {figure['value']:.4f}" in done.stdout or figure["value"] is None
+    assert "FLAGGED" not in done.stdout
+
+
+def test_a_poor_generator_is_called_poor_on_the_first_line(folder: Path) -> None:
+    done = run(folder, "shuffled", "--target", "kind")
+    assert done.stdout.startswith("Can I use it? [poor]")
+
+
+def test_a_copy_is_flagged(folder: Path) -> None:
+    done = run(folder, "copy", "--holdout", str(folder / "holdout.csv"))
+    assert "Can I share it? [poor]" in done.stdout
+    assert "disclosure copies: 1.0000" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("gate", "code", "message"),
+    [
+        (("--fail-under", "trend=0.5"), 0, ""), (("--fail-under", "shape=0.999"), 1, "shape"),
+        (("--fail-over", "c2st_real=0.9"), 0, ""), (("--fail-over", "copies=-1"), 1, "copies"),
+        (("--fail-under", "trent=0.5"), 1, "trend"), (("--fail-under", "trend"), 2, "METRIC=X"),
+        (("--fail-under", "c2st_real=0.9"), 1, "c2st_real"),
+    ],
+)  # fmt: skip
+def test_gates(folder: Path, gate: tuple[str, ...], code: int, message: str) -> None:
+    done = run(folder, "made", *gate)
+    assert done.exit_code == code, done.output
+    assert message in " ".join(done.stderr.split())
+    if code == 1:
+        assert done.stderr.startswith("error: ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["real.csv", "nowhere.csv"], "nowhere.csv"), (["real.csv", "made.csv", "--schema", "no.yaml"], "no.yaml"),
+        (["real.csv", "made.csv", "--duration", "mean area"], "event"), (["real.csv", "tiny.csv"], "at least 2 rows"),
+        (["real.csv", "made.csv", "--model", "real.csv"], "model"),
+    ],
+)  # fmt: skip
+def test_bad_requests_are_refused_in_one_line(
+    folder: Path, arguments: list[str], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    cancer().head(1).to_csv("tiny.csv", index=False)
+    done = CliRunner().invoke(app, ["evaluate", *arguments])
+    assert done.exit_code == 1
+    assert done.stdout == ""
+    assert done.stderr.count("\n") == 1
+    assert done.stderr.startswith("error: ")
+    assert message in done.stderr
+
+
+def everything(real: Any, synthetic: Any, **more: Any) -> Evaluation:
+    found = evaluate(real, synthetic, **more)
+    json.dumps(found.as_dict(), allow_nan=False)
+    assert found.verdict.use.answer
+    assert "<html" in _page(found)
+    return found
+
+
+def _page(found: Evaluation) -> str:
+    from synthvae.evaluation.report import page
+
+    return page(found)
+
+
+AWKWARD = {
+    "constant": lambda rows: rows.assign(**{"mean area": 1.0}),
+    "all missing": lambda rows: rows.assign(**{"mean area": np.nan}),
+    "one class": lambda rows: rows.assign(kind="benign"),
+    "two rows": lambda rows: rows.head(2),
+    "retyped": lambda rows: rows.assign(**{"mean area": "large"}),
+    "infinite": lambda rows: rows.assign(**{"mean area": np.inf}),
+    "other categories": lambda rows: rows.assign(kind="unknown"),
+    "missing column": lambda rows: rows.drop(columns=["mean radius", "kind"]),
+    "one column": lambda rows: rows[["mean area"]],
+}
+
+
+@pytest.mark.parametrize("how", AWKWARD)
+def test_awkward_synthetic_rows_degrade_to_sentences(how: str) -> None:
+    rows = cancer().sample(frac=1, random_state=0).reset_index(drop=True)
+    real, made, holdout = rows[:150], rows[150:300].reset_index(drop=True), rows[300:450]
+    found = everything(real, AWKWARD[how](made), holdout=holdout, target="kind", group="kind")
+    assert {"fidelity", "disclosure", "attacks"} <= {section.name for section in found.sections}
+
+
+@pytest.mark.parametrize("how", ["constant", "all missing", "one class", "two rows", "one column"])
+def test_awkward_real_rows_degrade_to_sentences(how: str) -> None:
+    rows = cancer().sample(frac=1, random_state=0).reset_index(drop=True)
+    everything(AWKWARD[how](rows[:150]), rows[150:300], target="kind")
+
+
+def test_the_same_seed_finds_the_same() -> None:
+    rows = cancer().sample(frac=1, random_state=0).reset_index(drop=True)
+    first, second = (evaluate(rows[:100], rows[100:200], holdout=rows[200:300], target="kind") for _ in range(2))
+    assert first.as_dict() == second.as_dict()

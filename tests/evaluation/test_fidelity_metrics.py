@@ -1,0 +1,349 @@
+"""Fidelity: laws of each metric, plain loops as oracles, and the whole section on real tables."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.datasets import load_breast_cancer, load_wine
+
+from synthvae.evaluation import Comparison, pairs
+from synthvae.evaluation import fidelity as section
+from synthvae.evaluation.comparison import independent
+from synthvae.evaluation.detection import told_apart
+from synthvae.evaluation.fidelity import METRICS, fidelity
+from synthvae.evaluation.marginals import adherence, drawn, similarities, wasserstein
+from synthvae.evaluation.support import of_points
+from synthvae.schema import Column
+
+SEEDS = st.integers(0, 2**32 - 1)
+KINDS = {
+    "number": Column(name="number", kind="continuous"),
+    "count": Column(name="count", kind="integer"),
+    "group": Column(name="group", kind="categorical"),
+    "side": Column(name="side", kind="categorical"),
+}
+
+
+def rows(rng: np.random.Generator, n: int, holes: float) -> pd.DataFrame:
+    """Rows whose columns go together, with holes."""
+    group = rng.integers(0, 4, n)
+    frame = pd.DataFrame(
+        {
+            "number": rng.normal(size=n) + group,
+            "count": rng.poisson(group + 1.0).astype(np.float64),
+            "group": pd.Categorical(np.array(list("abcd"))[group], list("abcd")),
+            "side": pd.Categorical(rng.choice(["left", "right"], n), ["left", "right", "never"]),
+        }
+    )
+    return frame.mask(rng.random(frame.shape) < holes)
+
+
+def compared(real: pd.DataFrame, synthetic: pd.DataFrame) -> Comparison:
+    return Comparison(real, synthetic, None, KINDS)
+
+
+def trends(comparison: Comparison) -> pd.DataFrame:
+    every = list(combinations(comparison.kinds, 2))
+    return pairs.similarities(comparison, every, np.random.default_rng(0))
+
+
+@st.composite
+def comparisons(draw: st.DrawFn) -> Comparison:
+    rng = np.random.default_rng(draw(SEEDS))
+    sizes, holes = [draw(st.integers(3, 60)) for _ in range(2)], draw(st.sampled_from([0.0, 0.3]))
+    return compared(rows(rng, sizes[0], holes), rows(rng, sizes[1], holes))
+
+
+@settings(max_examples=30, deadline=None)
+@given(comparisons(), SEEDS)
+def test_scores_are_shares_and_the_order_of_rows_is_nothing(comparison: Comparison, seed: int) -> None:
+    moved = comparison.against(comparison.synthetic.sample(frac=1, random_state=seed))
+    for measure in (similarities, wasserstein, adherence, lambda c: trends(c)["score"]):
+        found = measure(comparison)
+        np.testing.assert_allclose(found, measure(moved), atol=1e-12)
+        assert measure is wasserstein or found.dropna().between(-1e-12, 1 + 1e-12).all()
+
+
+@settings(max_examples=20, deadline=None)
+@given(comparisons())
+def test_a_table_is_like_itself(comparison: Comparison) -> None:
+    same = comparison.against(comparison.real)
+    assert similarities(same).dropna().to_numpy() == pytest.approx(1)
+    assert trends(same)["score"].dropna().to_numpy() == pytest.approx(1)
+    assert adherence(same).dropna().to_numpy() == pytest.approx(1)
+    assert wasserstein(same).dropna().to_numpy() == pytest.approx(0)
+
+
+def test_disjoint_tables_share_nothing() -> None:
+    real = rows(np.random.default_rng(0), 80, 0.1).query("group != 'd'")
+    other = real.assign(number=real["number"] + 100, count=real["count"] - 100)
+    other["group"] = pd.Categorical(["d"] * len(real), list("abcd"))
+    other["side"] = pd.Categorical(["never"] * len(real), real["side"].cat.categories)
+    assert similarities(compared(real, other)).tolist() == [0, 0, 0, 0]
+    assert adherence(compared(real, other)).tolist() == [0, 0, 0, 0]
+    assert trends(compared(real, other)).query("kind != 'numbers'")["score"].max() < 0.05  # missing beside missing
+
+
+def test_a_generator_that_writes_nothing_or_constants_is_not_spared() -> None:
+    real = rows(np.random.default_rng(0), 80, 0.0)
+    assert similarities(compared(real, real.assign(number=np.nan))).tolist() == [0, 1, 1, 1]
+    assert np.isnan(similarities(compared(real.assign(number=np.nan), real))["number"])
+    first = trends(compared(real, real.assign(number=1.5))).iloc[0]
+    assert first["score"] == pytest.approx(1 - abs(first["correlation_real"]) / 2)
+
+
+def test_a_shift_is_seen_as_far_as_it_goes() -> None:
+    """Wasserstein: the shift in standard deviations; KS of uniform values: the share of the range."""
+    number = pd.Series(np.arange(1024) / 1024)
+    real, moved = (pd.DataFrame({"number": n}) for n in (number, number + 0.25))
+    comparison = Comparison(real, moved, None, {"number": KINDS["number"]})
+    assert wasserstein(comparison)["number"] == pytest.approx(0.25 / number.std(ddof=0))
+    assert similarities(comparison)["number"] == pytest.approx(0.75)
+    assert adherence(comparison)["number"] == pytest.approx(0.75)
+
+
+@settings(max_examples=30, deadline=None)
+@given(SEEDS, st.integers(3, 40), st.sampled_from([0.0, 0.2, 0.6]), st.sampled_from([0.0, 1e6]))
+def test_correlations_are_those_of_pandas(seed: int, n: int, holes: float, offset: float) -> None:
+    rng = np.random.default_rng(seed)
+    frame = pd.DataFrame(rng.normal(size=(n, 4)) @ rng.normal(size=(4, 4)) + offset, columns=list("abcd"))
+    frame = frame.assign(constant=0.1).mask(rng.random((n, 5)) < holes)
+    frame = frame.assign(e=np.where(np.arange(n) < 2, frame["a"], np.nan))  # two rows at most
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        expected = frame.drop(columns="constant").corr(min_periods=2).to_numpy()
+    found = pairs.correlations(frame)
+    assert np.isnan(found[4]).all()
+    np.testing.assert_allclose(np.delete(np.delete(found, 4, 0), 4, 1), expected, atol=1e-7)
+
+
+def test_a_correlation_needs_values_that_differ_where_both_are_known() -> None:
+    rng = np.random.default_rng(0)
+    step = np.r_[rng.normal(size=20), np.full(20, 1e6 / 3)]
+    found = pairs.correlations(pd.DataFrame({"step": step, "late": np.r_[np.full(20, np.nan), rng.normal(size=20)]}))
+    assert np.isnan(found[0, 1])
+    assert np.isnan(found[1, 0])
+
+
+@settings(max_examples=20, deadline=None)
+@given(comparisons(), st.booleans())
+def test_joint_tables_are_those_of_a_plain_count(comparison: Comparison, sorted_: bool) -> None:  # noqa: FBT001
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pairs, "MOST_JOINT", 1 if sorted_ else 10**6)
+        found = trends(comparison).query("kind != 'numbers'").set_index(["first", "second"])["score"]
+    for both, score in found.items():
+        shares = [_plain_count(frame, comparison.real, list(both)) for frame in (comparison.real, comparison.synthetic)]  # type: ignore[call-overload]
+        assert score == pytest.approx(1 - shares[0].sub(shares[1], fill_value=0).abs().sum() / 2)
+
+
+def _plain_count(frame: pd.DataFrame, real: pd.DataFrame, both: list[str]) -> Any:
+    cut = frame[both].copy()
+    for name in both:
+        if cut[name].dtype.kind == "f":
+            known = real[name].dropna()
+            edges = np.histogram_bin_edges(known, 10) if len(known) else np.zeros(2)
+            places = np.digitize(cut[name], [-np.inf, *edges[1:-1], np.inf])
+            cut[name] = pd.Series(places, cut.index, dtype=np.float64).where(cut[name].notna())
+        cut[name] = cut[name].astype(object).where(cut[name].notna(), "missing").astype(str)
+    return cut.value_counts(normalize=True)
+
+
+def test_associations_have_closed_forms() -> None:
+    rng = np.random.default_rng(0)
+    group, side = rng.integers(0, 3, 300), np.repeat([0, 1], 150)
+    assert pairs.cramers_v(group, (group + 1) % 3) == pytest.approx(1)
+    assert pairs.cramers_v(np.tile([0, 1, 2], 100), side) == pytest.approx(0)
+    binary = rng.integers(0, 2, 300) | side
+    assert pairs.cramers_v(binary, side) == pytest.approx(abs(np.corrcoef(binary, side)[0, 1]))  # phi
+    values = rng.normal(size=300) + side
+    assert pairs.correlation_ratio(side, values) == pytest.approx(abs(np.corrcoef(values, side)[0, 1]))
+    assert pairs.correlation_ratio(group, group.astype(np.float64)) == pytest.approx(1)
+    nothing, places = np.zeros(9), np.arange(9)
+    assert np.isnan([pairs.cramers_v(nothing, places), pairs.cramers_v(places[:0], places[:0])]).all()
+    assert np.isnan([pairs.correlation_ratio(nothing, places * 1.0), pairs.correlation_ratio(places, nothing)]).all()
+
+
+def _plain_support(real: npt.NDArray[Any], made: npt.NDArray[Any], k: int) -> list[float]:
+    """Alaa's and Naeem's formulas, row by row."""
+    gaps = [[float(np.linalg.norm(a - b)) for b in made] for a in real]
+    own = [sorted(float(np.linalg.norm(a - b)) for j, b in enumerate(real) if j != i) for i, a in enumerate(real)]
+    levels = np.linspace(0, 1, 30)
+    far = np.linalg.norm(real - real.mean(0), axis=1)
+    alphas = [np.mean(np.linalg.norm(made - real.mean(0), axis=1) <= np.quantile(far, q) + 1e-9) for q in levels]
+    closest = np.array([np.linalg.norm(made[int(np.argmin(row))] - made.mean(0)) for row in gaps])
+    near = np.array([min(row) <= dist[0] for row, dist in zip(gaps, own, strict=True)])
+    betas = [np.mean(near & (closest <= np.quantile(closest, q) + 1e-9)) for q in levels]
+    alpha, beta = (1 - np.abs(levels - found).sum() / levels.sum() for found in (alphas, betas))
+    inside = sum(gap <= dist[k - 1] for row, dist in zip(gaps, own, strict=True) for gap in row)
+    covered = np.mean([min(row) <= dist[k - 1] for row, dist in zip(gaps, own, strict=True)])
+    return [float(alpha), float(beta), inside / (k * len(made)), float(covered)]
+
+
+@pytest.mark.parametrize("n", [2, 4, 60])
+def test_support_is_that_of_the_plain_formulas(n: int) -> None:
+    rng = np.random.default_rng(n)
+    real, made = rng.normal(size=(n, 3)), rng.normal(0.3, 0.8, size=(n, 3))
+    found = of_points(real, made)
+    expected = _plain_support(real, made, min(5, n - 1))
+    assert [found.alpha_precision, found.beta_recall, found.density, found.coverage] == pytest.approx(expected)
+
+
+def test_support_tells_fresh_rows_crowds_and_strangers() -> None:
+    rng = np.random.default_rng(1)
+    real, new = rng.normal(size=(2, 3000, 4))
+    fresh, copied = of_points(real, new), of_points(real, real)
+    assert (fresh.alpha_precision, fresh.density) == pytest.approx((1, 1), abs=0.04)
+    assert fresh.coverage == pytest.approx(1 - 0.5**5, abs=0.02)  # each of the nearest 2k is as likely of either kind
+    assert fresh.beta_recall == pytest.approx(0.5, abs=0.05)
+    assert (copied.alpha_precision, copied.beta_recall, copied.coverage) == pytest.approx((1, 1, 1), abs=0.02)
+    crowd = of_points(real, new * 0.2)
+    assert crowd.density > fresh.density
+    assert crowd.coverage < 0.4
+    assert crowd.alpha_precision < 0.6
+    strange = of_points(real, new + 100)
+    assert [strange.density, strange.coverage, strange.beta_recall] == [0, 0, 0]
+
+
+def halves(frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    shuffled = frame.sample(frac=1, random_state=0, ignore_index=True)
+    return shuffled[::2].reset_index(drop=True), shuffled[1::2].reset_index(drop=True)
+
+
+@pytest.fixture(scope="module")
+def cancer() -> Comparison:
+    """Breast cancer: real rows, columns shuffled each by itself as synthetic ones, and a holdout."""
+    frame = load_breast_cancer(as_frame=True).frame.iloc[:, [0, 1, 2, 4, 6, 30]]
+    frame["target"] = frame["target"].map({0: "malignant", 1: "benign"})
+    real, held = halves(frame)
+    return Comparison.of(real, independent(real, 300, np.random.default_rng(0)), holdout=held, target="target")
+
+
+def test_halves_cannot_be_told_apart_and_others_can(cancer: Comparison) -> None:
+    assert cancer.holdout is not None
+    assert told_apart(cancer.real, cancer.holdout, 0) == pytest.approx(0.5, abs=0.1)
+    assert told_apart(cancer.real, cancer.synthetic, 0) > 0.9
+    assert told_apart(cancer.real, cancer.real.assign(**{"mean radius": np.nan}), 0) == pytest.approx(1)
+    empty = pd.DataFrame({"empty": [np.nan] * 40})
+    assert told_apart(empty, empty, 0) == 0.5
+    assert np.isnan(told_apart(cancer.real[:20], cancer.real, 0))
+
+
+@pytest.fixture(scope="module")
+def found(cancer: Comparison) -> Any:
+    return fidelity(cancer, 0)
+
+
+def test_shuffled_columns_have_the_shape_but_not_the_trend(found: Any) -> None:
+    assert [figure.metric for figure in found.figures] == list(METRICS)
+    assert found.notes == ()
+    for figure in found.figures:
+        assert None not in {figure.real, figure.independent}
+        # What is measured here are shuffled columns, drawn by another seed.
+        assert figure.value == pytest.approx(figure.independent, abs=0.12), figure.metric.name
+    assert found["shape"].value > found["shape"].real - 0.01
+    assert found["trend"].value < found["trend"].real - 0.1
+    assert found["c2st_real"].real < 0.6
+    assert found["c2st_holdout"].value > 0.9
+    assert found["coverage"].value < found["coverage"].real - 0.2
+    assert found["c2st_holdout"].real == found["c2st_real"].real
+
+
+def test_details_are_those_of_the_figures(found: Any) -> None:
+    columns, related = found.details["columns"], found.details["pairs"]
+    assert columns["score"].mean() == pytest.approx(found["shape"].value)
+    assert columns["real"].mean() == pytest.approx(found["shape"].real)
+    assert columns["adherence"].mean() == pytest.approx(found["adherence"].value)
+    assert related["score"].mean() == pytest.approx(found["trend"].value)
+    assert related["real"].mean() == pytest.approx(found["trend"].real)
+    assert related["score"].is_monotonic_increasing
+    assert related["correlation_real"].notna().equals(related["kind"] == "numbers")
+    plane = found.details["drawn_plane"].groupby("rows")[["x", "y"]]
+    assert plane.size().to_dict() == {"real": 285, "synthetic": 300}
+    assert plane.mean().loc["real"].to_numpy() == pytest.approx(0, abs=1e-6)
+    assert len(found.details["drawn_associations"]) == 15
+    assert json.loads(json.dumps(found.as_dict(), allow_nan=False))["details"].keys() == {"columns", "pairs"}
+
+
+def test_the_same_seed_says_the_same(cancer: Comparison, found: Any) -> None:
+    again = fidelity(cancer, 0)
+    assert again.figures == found.figures
+    for name, table in again.details.items():
+        pd.testing.assert_frame_equal(table, found.details[name])
+
+
+def test_shares_that_are_drawn_are_of_all_rows() -> None:
+    rng = np.random.default_rng(0)
+    days = pd.Timestamp("1890-01-01") + pd.to_timedelta(rng.integers(0, 60_000, 400), "D")
+    frame = pd.DataFrame(
+        {
+            "money": np.exp(rng.normal(0, 3, 400)),
+            "children": rng.integers(0, 5, 400),
+            "born": days,
+            "seen": pd.Timestamp("2024-05-01") + pd.to_timedelta(rng.integers(0, 80_000, 400), "s"),
+            "code": [f"c{i}" for i in rng.integers(0, 40, 400)],
+            "constant": 3.5,
+        }
+    ).mask(rng.random((400, 6)) < [0.1, 0, 0, 0, 0.1, 0])
+    shown = drawn(Comparison.of(*halves(frame)))
+    totals = shown.groupby("column")[["real", "synthetic"]].sum()
+    assert totals.to_numpy() == pytest.approx(1)
+    bins = shown[shown["label"] != "missing"].groupby("column").size()
+    assert bins.max() <= 30
+    assert bins["code"] == 21
+    assert bins["constant"] == 1
+    assert set(shown.loc[shown["label"] == "missing", "column"]) == {"money", "code"}
+    assert shown.query("column == 'children'")["label"].tolist() == ["0", "1", "2", "3", "4"]
+    assert shown.query("column == 'born'")["label"].str.fullmatch(r"\d{4}-\d\d-\d\d to \d{4}-\d\d-\d\d").all()
+    assert shown.query("column == 'seen'")["label"].str.contains("2024-05-01T").all()
+    money = shown.query("column == 'money' and label != 'missing'")
+    assert money["high"].max() < frame["money"].max()  # an outlier does not squash the others
+    assert (money["low"].iloc[1:].to_numpy() == money["high"].iloc[:-1].to_numpy()).all()
+
+
+def wide(n: int, columns: int) -> pd.DataFrame:
+    return pd.DataFrame(np.random.default_rng(0).normal(size=(n, columns)).round(3)).rename(columns=str)
+
+
+@pytest.mark.parametrize(("real", "synthetic", "absent", "notes"), [
+    (wide(2, 2), wide(2, 2), {"c2st_real"}, ["at least 30 rows"]),
+    (wide(60, 1), wide(50, 1), {"trend"}, ["one column only"]),
+    (wide(60, 2).assign(**{"1": 7.5}), wide(60, 2), {"trend"}, ["constant in the real table", "no pair of columns"]),
+    (wide(60, 3).assign(**{"1": None}), wide(60, 3), set(), ["Columns without a value"]),
+    (wide(60, 3), wide(60, 3).assign(**{"1": None}), set(), ["Columns without a value"]),
+    (wide(60, 2) * np.nan, wide(60, 2), {"shape", "trend", "adherence"}, ["no real column has a value"]),
+    (wide(40, 101), wide(40, 101), set(), ["Of 5050 pairs of columns 5000 were compared"]),
+], ids=["two rows", "one column", "constant", "empty", "empty synthetic", "all empty", "wide"])  # fmt: skip
+def test_what_cannot_be_measured_is_left_out_with_a_sentence(
+    real: pd.DataFrame, synthetic: pd.DataFrame, absent: set[str], notes: list[str]
+) -> None:
+    kinds = {name: Column(name=name, kind="continuous") for name in real.columns.tolist()}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = fidelity(Comparison(real.astype(np.float64), synthetic.astype(np.float64), None, kinds), 0)
+    names = {figure.metric.name for figure in found.figures}
+    assert names == {metric.name for metric in METRICS} - absent - {"c2st_holdout"}
+    assert any("There is no holdout" in note for note in found.notes)
+    for part in notes:
+        assert any(part in note for note in found.notes), found.notes
+    assert all(note.endswith(".") for note in found.notes)
+    json.dumps(found.as_dict(), allow_nan=False)
+
+
+def test_a_large_table_is_compared_by_rows_drawn_from_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    frame = load_wine(as_frame=True).frame.iloc[:, :4]
+    whole = fidelity(Comparison.of(*halves(frame)), 0)
+    monkeypatch.setattr(section, "LEAST_DRAWN", 60)
+    monkeypatch.setattr(section, "MOST_CELLS", 100)
+    found = fidelity(Comparison.of(*halves(frame)), 0)
+    assert any("compared by 60 rows" in note for note in found.notes)
+    assert found["adherence"].value == whole["adherence"].value
+    assert found["shape"].value == pytest.approx(whole["shape"].value, abs=0.1)

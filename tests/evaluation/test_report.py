@@ -1,0 +1,248 @@
+"""The report: one file, everything in it, nothing that runs or escapes which a table wrote."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from dataclasses import replace
+from html.parser import HTMLParser
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from reported import HOSTILE, LEDGER, evaluated, fidelity, figure
+from sklearn.datasets import load_wine
+
+from synthvae.errors import ConfigurationError
+from synthvae.evaluation import Comparison, Section
+from synthvae.evaluation.charts import DRAWN, galleries
+from synthvae.evaluation.report import cell, number, page, strip
+
+pytest.importorskip("jinja2")
+pytest.importorskip("plotly")
+
+
+@pytest.fixture(scope="module")
+def html() -> str:
+    return page(evaluated(names={"real": HOSTILE[0]}))
+
+
+class Tree(HTMLParser):
+    """What stands where: tags with attributes, and the text outside of scripts."""
+
+    VOID = frozenset({"meta", "link", "img", "br", "line", "circle"})
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.text = ""
+        self.scripts: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] == "script":
+            self.scripts.append(data)
+        elif "style" not in self.open:
+            self.text += data
+
+
+@pytest.fixture(scope="module")
+def tree(html: str) -> Tree:
+    return Tree(html)
+
+
+def charts_of(html: str) -> list[dict[str, Any]]:
+    found = re.search(r'<script type="application/json" id="charts">(.*?)</script>', html, re.DOTALL)
+    assert found is not None
+    charts: list[dict[str, Any]] = json.loads(found[1])
+    return charts
+
+
+def test_the_first_screen_answers_and_says_what_is_not_covered(tree: Tree) -> None:
+    start = tree.text[: tree.text.index("Fidelity: are the rows")]
+    spoken = ("For a first look, yes.", "12 rows are exact copies.", "epsilon 0.9871 at delta 1e-05")
+    for said in (*spoken, "No privacy guarantee covers it", "569", "target", HOSTILE[0]):
+        assert said in start
+    assert "There is no privacy ledger" in page(evaluated((), ledger=None))
+
+
+def test_every_figure_and_note_stands_in_the_page(tree: Tree) -> None:
+    for section in evaluated().sections:
+        assert ("section", section.name) in [(tag, attributes.get("id")) for tag, attributes in tree.tags]
+        for found in section.figures:
+            metric = found.metric
+            assert tree.text.count(metric.meaning) == 2
+            assert metric.title in tree.text
+            assert f"Source: {metric.source}" in tree.text
+        assert all(note in tree.text for note in section.notes)
+    assert tree.text.count("flagged") == 2 + 1  # c2st and exact copies, and the sentence that says what it means
+    assert all(str(value) in tree.text for name, value in LEDGER.items() if name != "events")
+
+
+def test_nothing_that_a_table_wrote_is_code(html: str, tree: Tree) -> None:
+    assert not [tag for tag, _ in tree.tags if tag in {"img", "b"}]
+    assert not [name for _, attributes in tree.tags for name in attributes if name.startswith("on")]
+    assert len(tree.scripts) == 3 == sum(tag == "script" for tag, _ in tree.tags)
+    assert tree.open == []
+    assert all(name in tree.text for name in HOSTILE[:1])
+    assert set(HOSTILE) <= {row[0] for chart in charts_of(html) for row in chart["rows"]}
+    # plotly reads tags in its texts: what it is handed must hold none.
+    texts = [str(text) for chart in charts_of(html) for text in marks(chart)]
+    assert any("&lt;script" in text for text in texts)
+    assert not [text for text in texts if "<" in text]
+
+
+def marks(chart: dict[str, Any]) -> list[Any]:
+    """The texts of a chart that plotly shows: but for its own templates."""
+    ticks = [text for axis in ("xaxis", "yaxis") for text in chart["layout"].get(axis, {}).get("ticktext", [])]
+    return ticks + [text for trace in chart["data"] for text in (trace.get("name", ""), *trace.get("hovertext", []))]
+
+
+def test_nothing_is_asked_of_the_network(tree: Tree) -> None:
+    policy = next(a["content"] for tag, a in tree.tags if tag == "meta" and a.get("http-equiv"))
+    assert policy is not None
+    assert policy.startswith("default-src 'none'")
+    assert "http" not in policy
+    linked = [value for _, attributes in tree.tags for name, value in attributes.items() if name in {"href", "src"}]
+    assert all(value is not None and value.startswith(("#", "data:")) for value in linked)
+
+
+def test_headings_tables_and_plots_can_be_heard(tree: Tree) -> None:
+    levels = [int(tag[1]) for tag, _ in tree.tags if re.fullmatch(r"h[1-6]", tag)]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(after - before <= 1 for before, after in pairwise(levels))
+    assert all("scope" in attributes for tag, attributes in tree.tags if tag == "th")
+    tags = [tag for tag, _ in tree.tags]
+    assert tags.count("caption") == tags.count("table")
+    plots = [attributes for _, attributes in tree.tags if "data-chart" in attributes]
+    assert all(a["role"] == "img" and re.search(r"\d", a["aria-label"] or "") for a in plots)
+    ids = [attributes["id"] for _, attributes in tree.tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    targets = {(a.get("href") or "#")[1:] for tag, a in tree.tags if tag == "a"}
+    assert targets <= set(ids)
+
+
+def test_plotly_takes_every_plot(html: str, tree: Tree) -> None:
+    graphs = pytest.importorskip("plotly.graph_objects")
+    charts = charts_of(html)
+    assert len(charts) == sum("data-chart" in attributes for _, attributes in tree.tags)
+    for chart in charts:
+        graphs.Figure({"data": chart["data"], "layout": chart["layout"]})  # raises where it knows no such attribute
+        assert all(len(row) == len(chart["head"]) for row in chart["rows"])
+
+
+def test_plots_hold_the_shares_that_they_were_given() -> None:
+    section = evaluated().sections[0]
+    table = section.details["drawn_columns"]
+    charts = {chart.title: chart for chart in galleries(section)[0].charts}
+    assert list(charts) == list(dict.fromkeys(table["column"]))
+    one = table[table["column"] == "mean radius"]
+    drawn = charts["mean radius"].data[1]
+    np.testing.assert_allclose(drawn["y"][:-1], one["synthetic"], rtol=1e-4)
+    np.testing.assert_allclose(drawn["x"], [*one["low"], one["high"].iloc[-1]], rtol=1e-4)
+    assert charts["admitted"].data[0]["x"] == ["2022-01-08", "2022-04-18", "2022-07-27", "2022-11-04"]
+    gone = pd.DataFrame(
+        {"column": ["mean radius"], "kind": ["number"], "label": ["missing"], "real": 0.1, "synthetic": 0.2}
+    )
+    (chart,) = galleries(Section("fidelity", details={"drawn_columns": pd.concat([one, gone])}))[0].charts
+    assert chart.data[1]["y"][-3:] == [0.0, 0.2, 0.2]
+    assert chart.data[1]["x"] == sorted(chart.data[1]["x"])
+    assert chart.rows[-1] == ["missing", 0.1, 0.2]
+    total = (one["real"] - one["synthetic"]).abs().sum() / 2
+    assert f"differ by {total:.3g} in all" in charts["mean radius"].sentence
+
+
+def test_the_difference_of_associations_is_centred() -> None:
+    found = galleries(evaluated().sections[0])[1].charts
+    real, made, less = (np.array(chart.data[0]["z"], float) for chart in found)
+    np.testing.assert_allclose(less, made - real, atol=2e-3)
+    np.testing.assert_allclose(real, real.T)
+    assert found[2].layout["coloraxis"]["cmin"] == -found[2].layout["coloraxis"]["cmax"] < 0
+
+
+@pytest.mark.parametrize("name", ["fidelity", "utility", "disclosure", "attacks", "fairness", "survival", "another"])
+def test_sections_without_rows_or_figures_draw_nothing(name: str) -> None:
+    full = {detail: table for section in evaluated().sections for detail, table in section.details.items()}
+    empty = {detail: table.iloc[:0] for detail, table in full.items()}
+    written = page(evaluated((Section(name), replace(Section(name, details=empty), name="empty")), ledger=None))
+    assert "data-chart" not in written.split("<script>", maxsplit=1)[0]
+    assert f'<section id="{name}"' in written
+
+
+@pytest.mark.parametrize("name", sorted(DRAWN))
+def test_gaps_in_numbers_are_drawn_as_gaps(name: str) -> None:
+    sections = evaluated().sections
+    table = next(section.details[name] for section in sections if name in section.details)
+    bare = table.copy()
+    for column in bare.select_dtypes("number"):
+        bare[column] = np.nan
+    for frame in (bare, table.iloc[:1], pd.concat([table, bare])):
+        written = page(evaluated((Section("fidelity", details={name: frame}),)))
+        assert "data-chart" not in written.split("<script>")[0] or "NaN" not in json.dumps(charts_of(written))
+
+
+def test_another_table_is_written_as_it_is() -> None:
+    table = pd.DataFrame({"site": [HOSTILE[2]], "some_count": [12345], "known": [True], "share": [np.nan]})
+    text = Tree(page(evaluated((Section("new_things", details={"by_site": table}),)))).text
+    assert all(said in text for said in ("New things", "By site.", HOSTILE[2], "some count", "12,345", "yes", "—"))
+
+
+def test_five_hundred_columns_stay_small() -> None:
+    rng = np.random.default_rng(0)
+    wide = pd.DataFrame(rng.normal(size=(200, 500)), columns=[f"column {k}" for k in range(500)])
+    written = page(evaluated((fidelity(wide),)))
+    assert len(written.encode()) < 15e6
+    assert len(charts_of(written)) == 500 + 3 + 3 + 1
+
+
+@pytest.mark.parametrize(("value", "text"), [
+    (0.5, "0.500"), (0.00042, "0.00042"), (0.0, "0.000"), (-0.25, "-0.250"), (None, "—"), (float("inf"), "—"),
+    (1234567.0, "1.23457e+06"), (2.5, "2.500"),
+])  # fmt: skip
+def test_numbers_are_read_with_ease(value: float | None, text: str) -> None:
+    assert number(value) == text
+    assert cell(value) == text
+
+
+def test_a_line_from_nought_to_one_holds_only_what_lies_on_it() -> None:
+    assert strip(figure(interval=(0.9, 0.92), real=0.98)) == {"value": 0.91, "low": 0.9, "high": 0.92, "real": 0.98}
+    assert strip(figure(value=1.5)) is None
+    assert strip(figure(value=float("nan"))) is None
+    assert strip(figure(real=-0.1)) is None
+
+
+@pytest.mark.parametrize("package", ["jinja2", "plotly"])
+def test_without_its_extra_the_report_says_what_to_install(package: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.split(".")[0] == package]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(ConfigurationError, match=rf'needs {package}.*pip install "synthvae\[report\]"'):
+        page(evaluated())
+
+
+def test_the_same_evaluation_writes_the_same_bytes(html: str) -> None:
+    assert page(evaluated(names={"real": HOSTILE[0]})) == html
+
+
+def test_a_table_without_target_holdout_or_notes() -> None:
+    wine = load_wine(as_frame=True).frame
+    plain = replace(evaluated(()), comparison=Comparison.of(wine, wine.iloc[::2]))
+    text = Tree(page(plain)).text
+    assert "holdout" not in text.split("Methods")[0].split("seed")[0]
+    assert "none" in text

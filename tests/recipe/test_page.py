@@ -1,0 +1,154 @@
+"""The page of a recipe: its keys are those of Python, and what is wrong with it is said in one line."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from sklearn.datasets import load_wine
+from typer.testing import CliRunner
+
+from synthvae import PrivacyBudget, Synthesizer, augmentation, evaluation, recipe
+from synthvae.cli import app
+from synthvae.errors import ConfigurationError
+from synthvae.recipe.page import Recipe
+from synthvae.recipe.sections import Augmenting, Evaluating, Generation, Model, Part, Privacy
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "study.yaml"
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize(("section", "call", "elsewhere"), [
+    (Model, Synthesizer.__init__, {"self", "target", "schema", "privacy", "journal", "verbose", "callbacks"}),
+    (Generation, Synthesizer.generate, {"self", "out", "resume", "overwrite"}),
+    (Augmenting, augmentation.augment, {"table", "synthesizer"}),
+    (Evaluating, evaluation.evaluate, {"real", "target", "schema", "ledger", "names", "watch"}),
+])  # fmt: skip
+def test_keys_are_the_parameters_of_the_calls(
+    section: type[Part], call: Callable[..., Any], elsewhere: set[str]
+) -> None:
+    parameters = inspect.signature(call).parameters
+    assert set(section.model_fields) == set(parameters) - elsewhere
+    for name, field in section.model_fields.items():
+        default = parameters[name].default
+        if name != "random_state" and default is not inspect.Parameter.empty:
+            assert field.default == default
+
+
+def test_the_budget_of_a_page_is_that_of_python() -> None:
+    assert set(Privacy.model_fields) == set(PrivacyBudget.model_fields)
+
+
+def test_each_key_is_explained_to_editors() -> None:
+    schema = recipe.json_schema()
+    for section in (schema, *schema["$defs"].values()):
+        for name, key in section["properties"].items():
+            assert key.get("description"), name
+        assert section["additionalProperties"] is False
+
+
+def refusals() -> list[tuple[str, str]]:
+    """Pages that contradict themselves or hold something else, and a part of what is said of each."""
+    start = "input: wine.csv\ntarget: target\n"
+    rows = start + "generation: {rows: 5}\n"
+    private = rows + "privacy: {epsilon: 1.0, delta: 0.001}\n"
+    return [
+        (rows + "modle: {}\n", "try ['model'"),
+        (rows + "model: {latent_dims: 4}\n", "model: a key must be known, however, 'latent_dims' is not"),
+        (rows + "privacy: {epsilom: 1}\n", "try ['epsilon'"),
+        (start + "generation: {row: 5}\n", "try ['rows'"),
+        (rows + "evaluation: {attack: false}\n", "try ['attacks'"),
+        (rows + "evaluation: {}\nreport: {fail-under: {}}\n", "try ['fail_under'"),
+        (rows + "7: 8\n", "7 is not"),
+        (rows + "model: {latent_dim: '4'}\n", "`model.latent_dim`: input should be a valid integer"),
+        (rows + "model: {latent_dim: true}\n", "`model.latent_dim`"),
+        (rows + "model: [4]\n", "`model`"),
+        (start + "generation: {rows: 1.5}\n", "`generation.rows`"),
+        (start + "generation: {rows: -1}\n", "`generation.rows`"),
+        (start + "generation: {classes: {a: many}}\n", "`generation.classes.a`"),
+        (rows + "split: {}\n", "`split.holdout` must be given"),
+        (rows + "split: {holdout: 30}\n", "less than 1"),
+        (rows + "evaluation: {}\nreport: {fail_under: {trend: .nan}}\n", "finite"),
+        (rows + "evaluation: {}\nreport: {html: ../r.html}\n", "in the output folder"),
+        (rows + "evaluation: {}\nreport: {html: r.json}\n", ".html file"),
+        (start, "exactly one of"),
+        (start + "evaluation: {}\n", "exactly one of"),
+        (rows + "augment: {}\n", "exactly one of"),
+        (rows + "evaluation: {synthetic: wine.csv}\n", "`generation` makes others"),
+        (start + "generation: {}\n", "exactly one of rows"),
+        (start + "generation: {rows: 5, rows_per_class: 2}\n", "exactly one of rows"),
+        ("input: wine.csv\naugment: {}\n", "needs a target"),
+        (rows + "report: {}\n", "no `evaluation`"),
+        (rows + "split: {holdout: 0.3}\nevaluation: {holdout: wine.csv}\n", "both do it"),
+        (rows + "evaluation: {duration: time}\n", "belong together"),
+        (private, "a schema that a person declared"),
+        (private + "schema: private\nsplit: {holdout: 0.3, by: sex}\n", "let `by` be the unit"),
+        (rows + "privacy:\n", "`privacy.epsilon` must be given"),
+        (rows + "schema: private\n", "grant one"),
+        (rows + "schema: private\nprivacy: {epsilon: -1.0, delta: 0.001}\n", "above 0"),
+        (start + "augment: {}\nschema: private\nprivacy: {epsilon: 1.0, delta: 0.001}\n", "no budget covers"),
+        ("- input\n", "it is a list"),
+        ("", "it is empty"),
+        ("just words\n", "it is a str"),
+        ("input: [\n", "must be YAML"),
+        ("input: !!python/name:os.system\n", "must be YAML"),
+        ("input: 2020-99-99\n", "must be YAML"),
+        (rows + "input: other.csv\n", "'input' is there twice"),
+        ("a: &x [1]\nb: *x\n", "alias"),
+        ("[" * 60 + "]" * 60, "levels deep"),
+        ("#" * (1 << 20) + "\n" + rows, "at most 1048576 bytes"),
+        (rows.replace("wine", "absent"), "`input` must name a file"),
+        (rows + "schema: absent.yaml\n", "`schema` must name a file"),
+        (start + "evaluation: {synthetic: absent.csv}\n", "`evaluation.synthetic` must name a file"),
+        (rows.replace("target: target", "target: absent"), "['absent']"),
+        (rows + "evaluation: {group: absent}\n", "['absent']"),
+        (rows + "split: {holdout: 0.3, by: absent}\n", "['absent']"),
+        (rows + "split: {holdout: 0.001}\n", "at least 2 rows"),
+        (rows + "encoding: ebcdic-of-mars\n", "character encoding must be known"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "message"), refusals())
+def test_bad_pages_are_refused_in_one_line(tmp_path: Path, text: str, message: str) -> None:
+    load_wine(as_frame=True).frame.iloc[:, [0, 6, 13]].to_csv(tmp_path / "wine.csv", index=False)
+    words = ["run", str(write(tmp_path, text)), "-o", str(tmp_path / "out"), "--quiet"]
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 1, done.output
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("error: ")
+    assert message in line
+    assert not (tmp_path / "out" / "model").exists()
+
+
+def test_a_few_lines_that_stand_for_billions_are_refused_at_once(tmp_path: Path) -> None:
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 12)]
+    with pytest.raises(ConfigurationError, match="alias"):
+        Recipe.read(write(tmp_path, "\n".join(lines)))
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.dates(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6) | st.integers(), inner, max_size=3),
+    max_leaves=6,
+)
+KEYS = st.sampled_from([*Recipe.model_fields, "schema"]) | st.text(max_size=6)
+
+
+@settings(max_examples=150, deadline=None)
+@given(page=st.dictionaries(KEYS, VALUES, max_size=5) | VALUES)
+@example(page={2**63: None})
+def test_any_page_is_a_recipe_or_refused_by_name(page: Any, tmp_path_factory: pytest.TempPathFactory) -> None:
+    path = write(tmp_path_factory.mktemp("any"), yaml.safe_dump(page))
+    with contextlib.suppress(ConfigurationError):
+        Recipe.read(path)

@@ -1,0 +1,83 @@
+"""Rows held out: nobody is on both sides, classes keep their shares, and under privacy no row moves another."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from synthvae.errors import ConfigurationError, TableError
+from synthvae.recipe.splitting import hold_out, hold_out_privately
+
+TABLES = st.integers(4, 80).flatmap(
+    lambda n: st.tuples(
+        st.lists(st.sampled_from("abc"), min_size=n, max_size=n),
+        st.lists(st.integers(0, 9) | st.none(), min_size=n, max_size=n),
+    )
+)
+
+
+def as_table(columns: tuple[list[str], list[int | None]]) -> pa.Table:
+    labels, owners = columns
+    return pa.table({"row": np.arange(len(labels)), "label": labels, "owner": pa.array(owners, pa.int64())})
+
+
+@settings(max_examples=80, deadline=None)
+@given(columns=TABLES, share=st.floats(0.05, 0.95), seed=st.integers(0, 9), by=st.sampled_from([None, "owner"]))
+def test_a_split_parts_the_rows_and_no_owner(
+    columns: tuple[list[str], list[int | None]], share: float, seed: int, by: str | None
+) -> None:
+    table = as_table(columns)
+    for split in (partial(hold_out, target="label"), hold_out_privately):
+        try:
+            learned, held = split(table, share, seed, by=by)
+        except ConfigurationError:
+            continue
+        assert sorted(learned["row"].to_pylist() + held["row"].to_pylist()) == list(range(table.num_rows))
+        assert learned["row"].to_pylist() == sorted(learned["row"].to_pylist())
+        if by:
+            assert not (set(learned[by].to_pylist()) & set(held[by].to_pylist())) - {None}
+        again = split(table, share, seed, by=by)
+        assert learned.equals(again[0])
+        assert held.equals(again[1])
+
+
+@settings(max_examples=60, deadline=None)
+@given(columns=TABLES, share=st.floats(0.05, 0.95))
+def test_classes_keep_their_shares(columns: tuple[list[str], list[int | None]], share: float) -> None:
+    table = as_table(columns)
+    try:
+        learned, held = (part["label"].to_pylist() for part in hold_out(table, share, 0, target="label"))
+    except ConfigurationError:
+        return
+    for label in set(columns[0]):
+        n = columns[0].count(label)
+        assert held.count(label) == min(round(share * n), max(n - 2, 0))
+        assert learned.count(label) >= min(n, 2)  # enough of each class to learn it
+
+
+@settings(max_examples=60, deadline=None)
+@given(columns=TABLES, share=st.floats(0.2, 0.8), by=st.sampled_from([None, "owner"]))
+def test_one_unit_more_moves_nobody_elses_rows(
+    columns: tuple[list[str], list[int | None]], share: float, by: str | None
+) -> None:
+    table = as_table(columns)
+    more = pa.concat_tables([table, pa.table({"row": [10_000], "label": ["a"], "owner": pa.array([99], pa.int64())})])
+    try:
+        before, after = (hold_out_privately(rows, share, 3, by=by)[0]["row"].to_pylist() for rows in (table, more))
+    except ConfigurationError:
+        return
+    if by is None or None not in columns[1]:  # rows that are nobody's are of no unit, and are not learned
+        assert set(after) - {10_000} == set(before)
+
+
+def test_continuous_targets_are_not_stratified_and_an_absent_owner_is_refused() -> None:
+    table = pa.table({"y": np.linspace(0, 1, 50)})
+    assert hold_out(table, 0.3, 0, target="y")[1].num_rows == 15
+    for split in (hold_out, hold_out_privately):
+        with pytest.raises(TableError, match="'who'"):
+            split(table, 0.3, 0, by="who")
