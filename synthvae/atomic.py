@@ -8,7 +8,7 @@ from pathlib import Path
 
 def write(path: Path, content: bytes) -> None:
     """Write a file beside its place, let the disk have it, and only then give it its name."""
-    temporary = path.with_suffix(".tmp")
+    temporary = path.with_name(f".{path.name}.tmp")
     with temporary.open("wb") as stream:
         stream.write(content)
         stream.flush()

@@ -202,8 +202,8 @@ def _abandon(folder: Path, staging: Path, *, made: bool) -> None:
 
 def _grows(name: str) -> bool:
     """Whether a name is one that the folder of growing files may hold."""
-    pages = {Path(page).with_suffix(suffix).name for page in (PLAN, MANIFEST, OLD) for suffix in (".json", ".tmp")}
-    return name in pages or name.startswith("part-") or "=" in name
+    pages = {name for page in (PLAN, MANIFEST, OLD) for name in (page, f".{page}.tmp")}
+    return name in pages or name.startswith(("part-", ".part-")) or "=" in name
 
 
 def _begun(staging: Path) -> dict[str, Any] | None:

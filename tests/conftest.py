@@ -9,9 +9,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import settings
 from sklearn.datasets import load_wine
 
 from synthvae import Column, Schema, Synthesizer
+
+settings.register_profile("untimed", deadline=None)  # no test is timed
+settings.load_profile("untimed")
 
 SITES = ("a/b", "..", "ü ß", "100%")
 

@@ -49,17 +49,18 @@ def evaluate(
     gates = _gates(fail_under, "--fail-under"), _gates(fail_over, "--fail-over")
     paths = {"real": real, "synthetic": synthetic, "holdout": holdout}
     read = {role: tables.read(path, encoding=encoding) for role, path in paths.items() if path is not None}
+    ledger = _ledger(model, synthetic)
     with measuring(show=not quiet) as watch:
         found = measured(
             **read, target=target, schema=schema_file, group=group, duration=duration, event=event, attacks=attacks,
-            ledger=_ledger(model, synthetic), names={role: str(paths[role]) for role in read}, random_state=seed,
+            ledger=ledger, names={role: str(paths[role]) for role in read}, random_state=seed,
             watch=watch,
         )  # fmt: skip
-        if out is not None:
-            found.to_html(out)
+    _show(found)
     if json_file is not None:
         found.to_json(json_file)
-    _show(found)
+    if out is not None:
+        found.to_html(out)
     missed = failures(found.figures, *gates)
     for line in missed:
         typer.echo(f"error: {line}", err=True)
@@ -80,23 +81,47 @@ def _gates(texts: list[str] | None, option: str) -> dict[str, float]:
     return found
 
 
-def _ledger(model: Path | None, synthetic: Path) -> Any:
+def _ledger(model: Path | None, synthetic: Path) -> dict[str, Any] | None:
     """What privacy the model says was promised, or the manifest of the rows."""
-    if model is not None:
-        from synthvae import Synthesizer
+    place = synthetic / "_manifest.json"
+    manifest = _manifest(place) if place.is_file() else {}
+    if model is None:
+        return _statement(manifest.get("ledger"), place)
+    from synthvae import Synthesizer
 
-        ledger = Synthesizer.load(model).ledger_
-        return None if ledger is None else ledger.statement()
-    manifest = synthetic / "_manifest.json"
-    if not manifest.is_file():
-        return None
+    learned = Synthesizer.load(model).learned_
+    if manifest.get("model_sha256") not in {None, learned.fingerprint}:
+        raise RequestError(
+            f"the model must be the one that made the rows, however, {place} names another than {model}: pass that one"
+        )
+    return None if learned.ledger is None else learned.ledger.statement()
+
+
+def _manifest(place: Path) -> dict[str, Any]:
     try:
-        return json.loads(manifest.read_text(encoding="utf-8")).get("ledger")
-    except (ValueError, AttributeError) as error:
-        raise RequestError(f"{manifest} must be a manifest, however, {error}: pass --model, or remove it") from error
+        page = json.loads(place.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise RequestError(f"{place} must be a manifest, however, {error}: remove it") from error
+    if not isinstance(page, dict):
+        raise RequestError(f"{place} must be a manifest, however, it is a {type(page).__name__}: remove it")
+    return page
+
+
+def _statement(ledger: Any, place: Path) -> dict[str, Any] | None:
+    """A ledger as a manifest holds it, once it is one."""
+    if ledger is None:
+        return None
+    numbers = [ledger.get(name) for name in ("epsilon", "delta")] if isinstance(ledger, dict) else []
+    if not numbers or not all(isinstance(n, (int, float)) for n in numbers) or not isinstance(ledger.get("unit"), str):
+        raise RequestError(
+            f"{place} must hold a ledger with epsilon, delta and unit, however, it is {ledger!r}: mend it"
+        )
+    return dict(ledger)
 
 
 def _show(found: Any) -> None:
+    for note in found.comparison.notes:
+        typer.echo(f"note: {note}")
     for answer in (found.verdict.use, found.verdict.share):
         typer.echo(f"{answer.question} [{answer.grade}] {answer.answer}")
         for reason in answer.reasons:
@@ -107,8 +132,6 @@ def _show(found: Any) -> None:
             typer.echo(_line(section.name, figure))
         for note in section.notes:
             typer.echo(f"{section.name}: {note}")
-    for note in found.comparison.notes:
-        typer.echo(f"note: {note}")
 
 
 def _line(section: str, figure: Any) -> str:

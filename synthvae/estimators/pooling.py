@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import log_softmax, softmax
+from scipy.special import softmax
 
 from synthvae.estimators.containers import Labels
 
@@ -25,7 +25,7 @@ def pooled(opinions: list[Matrix]) -> Matrix:
     section 3.3, https://doi.org/10.1214/ss/1177013825.
     """
     sure = [np.log(np.maximum(softmax(opinion, 1), LEAST)) for opinion in opinions]
-    return np.asarray(softmax(np.mean([log_softmax(opinion, 1) for opinion in sure], 0), 1))
+    return np.asarray(softmax(np.mean(sure, 0), 1))
 
 
 def spread(chances: Matrix, classes: Labels) -> tuple[npt.NDArray[np.intp], Labels, Matrix]:
@@ -44,4 +44,5 @@ def opinion(classifier: Any, X: Any, classes: Labels) -> Matrix | None:
     """Return the log probabilities (rows, classes) of a fitted classifier; None where it has none."""
     if not hasattr(classifier, "predict_proba") or len(classifier.classes_) != len(classes):
         return None
-    return np.asarray(np.log(np.maximum(classifier.predict_proba(X), LEAST)))
+    with np.errstate(divide="ignore"):
+        return np.asarray(np.log(classifier.predict_proba(X)))

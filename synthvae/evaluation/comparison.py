@@ -68,6 +68,7 @@ class Comparison:
             read["holdout"] = tables.read(holdout)
         _check_rows(read)
         given = schema or _inferred(read["real"])
+        _check_holdout(read, given.names)
         notes: list[str] = []
         kinds = {c.name: c for c in given.columns if _is_comparable(c, read, notes)}
         kinds = _with_classes(kinds, target, read["real"])
@@ -169,6 +170,16 @@ def _check_rows(read: dict[str, pa.Table]) -> None:
                 f"an evaluation needs at least {LEAST_ROWS} rows of each table, however, the {name} one has "
                 f"{table.num_rows}: give more"
             )
+
+
+def _check_holdout(read: dict[str, pa.Table], names: list[str]) -> None:
+    real = read["real"]
+    known = read.get("holdout", real).column_names
+    absent = [name for name in names if name in real.column_names and name not in known]
+    if absent:
+        raise TableError(
+            f"a holdout must have the real table's columns, however, it lacks {listing(absent)}: hold out whole rows"
+        )
 
 
 def _inferred(real: pa.Table) -> Schema:

@@ -66,7 +66,7 @@ class Figure:
         if self.interval is None or not self.metric.risk:
             return False
         usual = 0.5 if self.metric.better == "half" else self.real or 0.0
-        return self.value - STRICTER * (self.value - self.interval[0]) > usual
+        return bool(self.value - STRICTER * (self.value - self.interval[0]) > usual)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the figure as JSON has it; what is not finite is None."""

@@ -14,7 +14,7 @@ from synthvae.evaluation.figures import Figure, Metric
 def failures(figures: Mapping[str, Figure], under: Mapping[str, float], over: Mapping[str, float]) -> list[str]:
     """Return one sentence for each figure that is not reached, in the order in which they are asked for.
 
-    A figure that could not be measured is not reached.
+    A figure that is not a number is not reached.
 
     Args:
         figures: What was measured, by the name of its metric.

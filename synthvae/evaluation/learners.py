@@ -33,7 +33,7 @@ from synthvae.evaluation.comparison import Comparison, Matrix, codes, independen
 
 MOST_ROWS = 20_000  # that a model learns; a forest half as many
 MOST_TESTED = 10_000
-MOST_CELLS = 2_000_000  # of a table that a model learns: of a wide one fewer rows
+MOST_CELLS = 600_000  # of a table that a model learns: of a wide one fewer rows
 MOST_CLASSES = 30
 MOST_CATEGORIES = 255  # of a column, which boosting takes; the rarest become one
 LEAST_ROWS = 10  # with which a model is learned or tested

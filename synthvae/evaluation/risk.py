@@ -19,6 +19,7 @@ from synthvae.evaluation.figures import Figure, Metric
 CONFIDENCE = 0.95
 Z = float(stats.norm.ppf((1 + CONFIDENCE) / 2))
 
+SHARED = 0.2  # of a holdout: more rows that were learned, beyond those that occur twice there, are a mistake
 LEAST = 20  # rows of a holdout below which nothing is measured against it
 
 Interval = tuple[float, float]
@@ -190,7 +191,21 @@ def control_rows(comparison: Comparison) -> tuple[pd.DataFrame | None, str]:
         return None, "there is no holdout"
     if len(holdout) < LEAST:
         return None, f"the holdout has {len(holdout)} rows, and less than {LEAST} tell nothing"
+    learned = keys(comparison.real)
+    shared, usual = keys(holdout).isin(learned).mean(), learned.duplicated(keep=False).mean()
+    if shared > usual + SHARED:
+        return None, (
+            f"{shared:.0%} of the holdout are rows that were learned ({usual:.0%} of which occur twice), so it was not "
+            "held out"
+        )
     return holdout, ""
+
+
+def keys(rows: pd.DataFrame) -> pd.Index[int]:
+    """Return a hash of each row: 64 bits, of which two agree by chance once in 10^7 tables of a million rows."""
+    # 0.0 and -0.0 are equal, their bits, which pandas 2 hashes, are not.
+    plain = {name: rows[name] + 0.0 if rows[name].dtype == np.float64 else rows[name] for name in rows}
+    return pd.Index(pd.util.hash_pandas_object(pd.DataFrame(plain), index=False))
 
 
 def _fraction(value: float) -> float:

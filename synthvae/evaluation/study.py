@@ -86,12 +86,14 @@ class Evaluation:
 
     def to_json(self, path: str | os.PathLike[str]) -> None:
         """Write `as_dict` to a file."""
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
         atomic.write(Path(path), json.dumps(self.as_dict(), indent=1, allow_nan=False).encode())
 
     def to_html(self, path: str | os.PathLike[str]) -> None:
         """Write the report: one file that needs nothing beside it. Needs the extra `synthvae[report]`."""
         from synthvae.evaluation.report import page
 
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
         atomic.write(Path(path), page(self).encode())
 
 

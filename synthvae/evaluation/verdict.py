@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -14,8 +15,9 @@ Grade = Literal["good", "fair", "poor", "unknown"]
 NEAR, FAR = 0.8, 0.5
 # How far below that of fresh real rows the mean column score may be, which shuffled columns reach, too.
 ALIKE, UNLIKE = 0.03, 0.1
-LEAST_SPAN = 0.01  # between the two, below which a table has too few relations to tell
-WEAK = 10.0  # epsilon from which a guarantee promises next to nothing
+# Between the two, below which a table has too few relations, or rows, to tell.
+LEAST_SPAN, LEAST_AREA = 0.01, 0.1
+WEAK, LOOSE = 10.0, 1e-3  # epsilon and delta from which a guarantee promises next to nothing
 
 
 @dataclass(frozen=True)
@@ -57,12 +59,13 @@ def closeness(figure: Figure) -> float | None:
     if figure.real is None or figure.independent is None:
         return None
     value, best, worst = (_goodness(figure, x) for x in (figure.value, figure.real, figure.independent))
-    return (value - worst) / (best - worst) if best - worst >= LEAST_SPAN else None
+    least = LEAST_AREA if figure.metric.better == "half" else LEAST_SPAN
+    return (value - worst) / (best - worst) if best - worst >= least else None
 
 
 def _goodness(figure: Figure, value: float) -> float:
     if figure.metric.better == "half":
-        return -abs(value - 0.5)
+        return -max(value - 0.5, 0.0)  # less than one half is chance, or rows that stand in both tables
     return value if figure.metric.better == "higher" else -value
 
 
@@ -78,6 +81,8 @@ SHARES = {
     "flagged": "Not as it is: measurements show that real rows, or facts of them, can be read off the synthetic ones.",
     "promised": "Within the promise of the privacy ledger, yes; whether its epsilon is small enough is for your "
     "privacy board. This report itself shows figures of real rows, which the promise does not cover.",
+    "weak": "Nothing was found against it, and the promise of the privacy ledger is too weak to stand on: attacks that "
+    "fail prove no privacy. Show this report to your privacy board, or fit with a smaller budget.",
     "compared": "Nothing was found against it, and nothing is promised: attacks that fail prove no privacy. Show this "
     "report to your privacy board; for a guarantee, fit with a privacy budget.",
     "unseen": "It cannot be said: without real rows that the generator has not seen, learning by heart cannot be told "
@@ -86,7 +91,9 @@ SHARES = {
 
 
 def _use(figures: Mapping[str, Figure]) -> Answer:
-    grades = list(_grades(figures))
+    told_apart = figures.get("c2st_real")
+    small = told_apart is None or math.isnan(told_apart.value)  # too few rows for a classifier
+    grades = [] if small else list(_grades(figures))
     grade: Grade = min(grades, key=("poor", "fair", "good").index, default="unknown")
     return Answer("Can I use it?", grade, USES[grade], tuple(_use_reasons(figures)))
 
@@ -108,6 +115,7 @@ def _grade(value: float, good: float, poor: float) -> Grade:
     return "fair" if value >= poor else "poor"
 
 
+ATTACKS = ("singling_out", "linkability", "inference", "membership")
 SAYINGS = {
     "shape": "Single columns are {value} alike",
     "trend": "Pairs of columns are {value} alike",
@@ -135,18 +143,19 @@ def _beside(figure: Figure, shown: str) -> str:
 
 def _share(figures: Mapping[str, Figure], ledger: Mapping[str, Any] | None) -> Answer:
     flagged = [figure for figure in figures.values() if figure.flagged]
-    tried = [figure for figure in figures.values() if figure.interval is not None and figure.metric.risk]
     compared = any(name in figures for name in ("dcr_share", "membership", "singling_out"))
-    reasons = (*_promise(ledger), *map(_alarm, flagged), *_quiet(tried, flagged, compared=compared))
+    reasons = (*_promise(ledger), *map(_alarm, flagged), *_quiet(figures, flagged, compared=compared))
     return Answer("Can I share it?", *_sharing(flagged=bool(flagged), compared=compared, ledger=ledger), reasons)
 
 
 def _sharing(*, flagged: bool, compared: bool, ledger: Mapping[str, Any] | None) -> tuple[Grade, str]:
     if flagged:
         return "poor", SHARES["flagged"]
-    if ledger is not None and float(ledger["epsilon"]) < WEAK:
+    if ledger is not None and float(ledger["epsilon"]) < WEAK and float(ledger["delta"]) < LOOSE:
         return "good", SHARES["promised"]
-    return ("fair", SHARES["compared"]) if compared else ("unknown", SHARES["unseen"])
+    if not compared:
+        return "unknown", SHARES["unseen"]
+    return "fair", SHARES["compared" if ledger is None else "weak"]
 
 
 def _promise(ledger: Mapping[str, Any] | None) -> Iterator[str]:
@@ -166,9 +175,12 @@ def _alarm(figure: Figure) -> str:
     return f"{figure.metric.title}: {figure.value:.3f} ({low:.3f} to {high:.3f}), where {usual:.3f} would be no cause."
 
 
-def _quiet(tried: list[Figure], flagged: list[Figure], *, compared: bool) -> Iterator[str]:
+def _quiet(figures: Mapping[str, Figure], flagged: list[Figure], *, compared: bool) -> Iterator[str]:
+    tried = [figure for figure in figures.values() if figure.interval is not None and figure.metric.risk]
     silent = [figure.metric.title for figure in tried if figure not in flagged]
     if silent:
         yield f"No sign of real rows by: {', '.join(silent)}."
+    if not any(name in figures for name in ATTACKS):
+        yield "Attacks were not tried."
     if not compared:
         yield "No real rows, or too few, were held out, so that the strongest measurements fell away."

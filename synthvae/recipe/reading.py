@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,15 @@ from synthvae.errors import ConfigurationError, listing
 
 LARGEST = 1 << 20  # bytes; nobody reviews a longer page
 DEEPEST = 50  # brackets or indents inside each other
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML 1.1, but 1e-5 is a number, as people who write it mean."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9][0-9_]*(?:\.[0-9_]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
+)
 
 
 def read_page(path: Path) -> dict[str, Any]:
@@ -28,7 +38,7 @@ def read_page(path: Path) -> dict[str, Any]:
     try:
         text = _text(path)
         _refuse_tricks(text, path)
-        page = yaml.safe_load(text)
+        page = yaml.load(text, Loader=_Loader)  # noqa: S506 (a SafeLoader)
     except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
         if isinstance(error, ConfigurationError):
             raise

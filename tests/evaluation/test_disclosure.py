@@ -129,10 +129,12 @@ def test_shares_are_those_of_all_distances() -> None:
 def test_ties_count_one_half() -> None:
     """Learned rows and others that are the same rows are equally near, also where they repeat."""
     real, _, fresh = thirds(5, 900)
-    section = measured(real, fresh, real)
+    same = real.copy()
+    same[same.select_dtypes("float").columns] += 1e-9  # no row has the hash of another
+    section = measured(real, fresh, same)
     assert section["dcr_share"].value == section["nndr_share"].value == 0.5
-    twice = pd.concat([real, real], ignore_index=True)
-    assert measured(twice, real, twice)["nndr_share"].value == 0.5
+    twice, both = (pd.concat([rows, rows], ignore_index=True) for rows in (real, same))
+    assert measured(twice, real, both)["nndr_share"].value == 0.5
 
 
 def test_the_same_seed_says_the_same_and_details_are_as_promised() -> None:
@@ -244,3 +246,14 @@ def test_what_a_report_reads_is_there() -> None:
         low, high = figure["interval"]
         assert low <= figure["value"] <= high
         assert None not in (figure["real"], figure["independent"])
+
+
+def test_rows_of_the_middle_are_near_to_everybody_and_give_nobody_away() -> None:
+    """A generator that knows a narrow middle alone is near to learned rows, and as near to fresh ones."""
+    rng = np.random.default_rng(0)
+    real, holdout = (pd.DataFrame(rng.normal(size=(1500, 3)), columns=list("abc")) for _ in range(2))
+    middle = pd.DataFrame(rng.normal(scale=0.2, size=(1500, 3)), columns=list("abc"))
+    found = disclosure(Comparison.of(real, middle, holdout=holdout), 0)["nearness"]
+    assert not found.flagged
+    planted = pd.concat([middle[:1485], real[:15]], ignore_index=True)
+    assert disclosure(Comparison.of(real, planted, holdout=holdout), 0)["nearness"].flagged

@@ -106,6 +106,33 @@ def test_bad_requests_are_refused_in_one_line(
     assert message in done.stderr
 
 
+def test_a_holdout_that_was_learned_is_none(folder: Path) -> None:
+    done = run(folder, "copy", "--holdout", str(folder / "real.csv"))
+    assert "Can I share it? [poor]" in done.stdout
+    assert "it was not held out" in done.stdout
+    assert "dcr_share" not in done.stdout
+
+
+def test_a_holdout_needs_all_columns(folder: Path) -> None:
+    cancer().drop(columns="kind").to_csv(folder / "narrow.csv", index=False)
+    done = run(folder, "made", "--holdout", str(folder / "narrow.csv"))
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert "lacks ['kind']" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "ledger", ['{"epsilon": "x"}', "[1]", '{"epsilon": 1.0}', '{"epsilon": 1, "delta": 0, "unit": 3}']
+)
+def test_a_ledger_that_is_none_is_refused(folder: Path, ledger: str) -> None:
+    place = folder / "rows"
+    place.mkdir(exist_ok=True)
+    pd.read_csv(folder / "made.csv").to_parquet(place / "part-0.parquet")
+    (place / "_manifest.json").write_text('{"ledger": ' + ledger + "}", encoding="utf-8")
+    done = CliRunner().invoke(app, ["evaluate", str(folder / "real.csv"), str(place), "--no-attacks"])
+    assert done.exit_code == 1
+    assert "must hold a ledger" in done.stderr
+
+
 def everything(real: Any, synthetic: Any, **more: Any) -> Evaluation:
     found = evaluate(real, synthetic, **more)
     json.dumps(found.as_dict(), allow_nan=False)

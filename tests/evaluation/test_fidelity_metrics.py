@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from dataclasses import astuple
 from itertools import combinations
 from typing import Any
 
@@ -13,6 +14,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.spatial.distance import cdist
 from sklearn.datasets import load_breast_cancer, load_wine
 
 from synthvae.evaluation import Comparison, pairs
@@ -25,6 +27,7 @@ from synthvae.evaluation.support import of_points
 from synthvae.schema import Column
 
 SEEDS = st.integers(0, 2**32 - 1)
+Points = npt.NDArray[np.float64]
 KINDS = {
     "number": Column(name="number", kind="continuous"),
     "count": Column(name="count", kind="integer"),
@@ -36,15 +39,13 @@ KINDS = {
 def rows(rng: np.random.Generator, n: int, holes: float) -> pd.DataFrame:
     """Rows whose columns go together, with holes."""
     group = rng.integers(0, 4, n)
-    frame = pd.DataFrame(
-        {
-            "number": rng.normal(size=n) + group,
-            "count": rng.poisson(group + 1.0).astype(np.float64),
-            "group": pd.Categorical(np.array(list("abcd"))[group], list("abcd")),
-            "side": pd.Categorical(rng.choice(["left", "right"], n), ["left", "right", "never"]),
-        }
-    )
-    return frame.mask(rng.random(frame.shape) < holes)
+    frame = {
+        "number": rng.normal(size=n) + group,
+        "count": rng.poisson(group + 1.0).astype(np.float64),
+        "group": pd.Categorical(np.array(list("abcd"))[group], list("abcd")),
+        "side": pd.Categorical(rng.choice(["left", "right"], n), ["left", "right", "never"]),
+    }
+    return pd.DataFrame(frame).mask(rng.random((n, len(frame))) < holes)
 
 
 def compared(real: pd.DataFrame, synthetic: pd.DataFrame) -> Comparison:
@@ -52,8 +53,7 @@ def compared(real: pd.DataFrame, synthetic: pd.DataFrame) -> Comparison:
 
 
 def trends(comparison: Comparison) -> pd.DataFrame:
-    every = list(combinations(comparison.kinds, 2))
-    return pairs.similarities(comparison, every, np.random.default_rng(0))
+    return pairs.similarities(comparison, list(combinations(comparison.kinds, 2)), np.random.default_rng(0))
 
 
 @st.composite
@@ -65,22 +65,13 @@ def comparisons(draw: st.DrawFn) -> Comparison:
 
 @settings(max_examples=30, deadline=None)
 @given(comparisons(), SEEDS)
-def test_scores_are_shares_and_the_order_of_rows_is_nothing(comparison: Comparison, seed: int) -> None:
+def test_a_table_is_like_itself_in_any_order(comparison: Comparison, seed: int) -> None:
     moved = comparison.against(comparison.synthetic.sample(frac=1, random_state=seed))
-    for measure in (similarities, wasserstein, adherence, lambda c: trends(c)["score"]):
+    for measure, best in ((similarities, 1), (adherence, 1), (lambda c: trends(c)["score"], 1), (wasserstein, 0)):
         found = measure(comparison)
         np.testing.assert_allclose(found, measure(moved), atol=1e-12)
-        assert measure is wasserstein or found.dropna().between(-1e-12, 1 + 1e-12).all()
-
-
-@settings(max_examples=20, deadline=None)
-@given(comparisons())
-def test_a_table_is_like_itself(comparison: Comparison) -> None:
-    same = comparison.against(comparison.real)
-    assert similarities(same).dropna().to_numpy() == pytest.approx(1)
-    assert trends(same)["score"].dropna().to_numpy() == pytest.approx(1)
-    assert adherence(same).dropna().to_numpy() == pytest.approx(1)
-    assert wasserstein(same).dropna().to_numpy() == pytest.approx(0)
+        assert measure(comparison.against(comparison.real)).dropna().to_numpy() == pytest.approx(best)
+        assert found.dropna().between(-1e-12, 1 + 1e-12 if best else np.inf).all()
 
 
 def test_disjoint_tables_share_nothing() -> None:
@@ -93,22 +84,13 @@ def test_disjoint_tables_share_nothing() -> None:
     assert trends(compared(real, other)).query("kind != 'numbers'")["score"].max() < 0.05  # missing beside missing
 
 
-def test_a_generator_that_writes_nothing_or_constants_is_not_spared() -> None:
-    real = rows(np.random.default_rng(0), 80, 0.0)
-    assert similarities(compared(real, real.assign(number=np.nan))).tolist() == [0, 1, 1, 1]
-    assert np.isnan(similarities(compared(real.assign(number=np.nan), real))["number"])
-    first = trends(compared(real, real.assign(number=1.5))).iloc[0]
-    assert first["score"] == pytest.approx(1 - abs(first["correlation_real"]) / 2)
-
-
 def test_a_shift_is_seen_as_far_as_it_goes() -> None:
     """Wasserstein: the shift in standard deviations; KS of uniform values: the share of the range."""
     number = pd.Series(np.arange(1024) / 1024)
     real, moved = (pd.DataFrame({"number": n}) for n in (number, number + 0.25))
     comparison = Comparison(real, moved, None, {"number": KINDS["number"]})
     assert wasserstein(comparison)["number"] == pytest.approx(0.25 / number.std(ddof=0))
-    assert similarities(comparison)["number"] == pytest.approx(0.75)
-    assert adherence(comparison)["number"] == pytest.approx(0.75)
+    assert similarities(comparison)["number"] == adherence(comparison)["number"] == pytest.approx(0.75)
 
 
 @settings(max_examples=30, deadline=None)
@@ -117,44 +99,26 @@ def test_correlations_are_those_of_pandas(seed: int, n: int, holes: float, offse
     rng = np.random.default_rng(seed)
     frame = pd.DataFrame(rng.normal(size=(n, 4)) @ rng.normal(size=(4, 4)) + offset, columns=list("abcd"))
     frame = frame.assign(constant=0.1).mask(rng.random((n, 5)) < holes)
-    frame = frame.assign(e=np.where(np.arange(n) < 2, frame["a"], np.nan))  # two rows at most
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)
-        expected = frame.drop(columns="constant").corr(min_periods=2).to_numpy()
     found = pairs.correlations(frame)
     assert np.isnan(found[4]).all()
-    np.testing.assert_allclose(np.delete(np.delete(found, 4, 0), 4, 1), expected, atol=1e-7)
+    np.testing.assert_allclose(found[:4, :4], frame[list("abcd")].corr(min_periods=2), atol=1e-7)
 
 
 def test_a_correlation_needs_values_that_differ_where_both_are_known() -> None:
     rng = np.random.default_rng(0)
-    step = np.r_[rng.normal(size=20), np.full(20, 1e6 / 3)]
-    found = pairs.correlations(pd.DataFrame({"step": step, "late": np.r_[np.full(20, np.nan), rng.normal(size=20)]}))
-    assert np.isnan(found[0, 1])
-    assert np.isnan(found[1, 0])
+    step, late = np.r_[rng.normal(size=20), np.full(20, 1e6 / 3)], np.r_[np.full(20, np.nan), rng.normal(size=20)]
+    assert np.isnan(pairs.correlations(pd.DataFrame({"step": step, "late": late}))[[0, 1], [1, 0]]).all()
+    # The mean of 0.1 thirteen times is not 0.1.
+    assert np.isnan(pairs.correlations(pd.DataFrame({"same": 0.1, "other": np.arange(13.0)}))[0]).all()
 
 
 @settings(max_examples=20, deadline=None)
-@given(comparisons(), st.booleans())
-def test_joint_tables_are_those_of_a_plain_count(comparison: Comparison, sorted_: bool) -> None:  # noqa: FBT001
+@given(comparisons())
+def test_joint_tables_of_many_cells_are_counted_alike(comparison: Comparison) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pairs, "MOST_JOINT", 1 if sorted_ else 10**6)
-        found = trends(comparison).query("kind != 'numbers'").set_index(["first", "second"])["score"]
-    for both, score in found.items():
-        shares = [_plain_count(frame, comparison.real, list(both)) for frame in (comparison.real, comparison.synthetic)]  # type: ignore[call-overload]
-        assert score == pytest.approx(1 - shares[0].sub(shares[1], fill_value=0).abs().sum() / 2)
-
-
-def _plain_count(frame: pd.DataFrame, real: pd.DataFrame, both: list[str]) -> Any:
-    cut = frame[both].copy()
-    for name in both:
-        if cut[name].dtype.kind == "f":
-            known = real[name].dropna()
-            edges = np.histogram_bin_edges(known, 10) if len(known) else np.zeros(2)
-            places = np.digitize(cut[name], [-np.inf, *edges[1:-1], np.inf])
-            cut[name] = pd.Series(places, cut.index, dtype=np.float64).where(cut[name].notna())
-        cut[name] = cut[name].astype(object).where(cut[name].notna(), "missing").astype(str)
-    return cut.value_counts(normalize=True)
+        patch.setattr(pairs, "MOST_JOINT", 1)
+        found = trends(comparison)
+    np.testing.assert_allclose(found["score"], trends(comparison)["score"], atol=1e-12)
 
 
 def test_associations_have_closed_forms() -> None:
@@ -167,34 +131,29 @@ def test_associations_have_closed_forms() -> None:
     values = rng.normal(size=300) + side
     assert pairs.correlation_ratio(side, values) == pytest.approx(abs(np.corrcoef(values, side)[0, 1]))
     assert pairs.correlation_ratio(group, group.astype(np.float64)) == pytest.approx(1)
-    nothing, places = np.zeros(9), np.arange(9)
-    assert np.isnan([pairs.cramers_v(nothing, places), pairs.cramers_v(places[:0], places[:0])]).all()
-    assert np.isnan([pairs.correlation_ratio(nothing, places * 1.0), pairs.correlation_ratio(places, nothing)]).all()
+    for undefined in (pairs.cramers_v, pairs.correlation_ratio):
+        assert np.isnan([undefined(np.zeros(9), np.arange(9)), undefined(np.arange(0), np.arange(0))]).all()
+    assert np.isnan(pairs.correlation_ratio(np.arange(9), np.zeros(9)))
 
 
-def _plain_support(real: npt.NDArray[Any], made: npt.NDArray[Any], k: int) -> list[float]:
-    """Alaa's and Naeem's formulas, row by row."""
-    gaps = [[float(np.linalg.norm(a - b)) for b in made] for a in real]
-    own = [sorted(float(np.linalg.norm(a - b)) for j, b in enumerate(real) if j != i) for i, a in enumerate(real)]
-    levels = np.linspace(0, 1, 30)
-    far = np.linalg.norm(real - real.mean(0), axis=1)
-    alphas = [np.mean(np.linalg.norm(made - real.mean(0), axis=1) <= np.quantile(far, q) + 1e-9) for q in levels]
-    closest = np.array([np.linalg.norm(made[int(np.argmin(row))] - made.mean(0)) for row in gaps])
-    near = np.array([min(row) <= dist[0] for row, dist in zip(gaps, own, strict=True)])
+def _plain_support(real: Points, made: Points, k: int) -> list[float]:
+    """Alaa's and Naeem's formulas, level by level."""
+    gaps, own = cdist(real, made), np.sort(cdist(real, real))[:, 1:]
+    levels, far = np.linspace(0, 1, 30), cdist([real.mean(0)], real)
+    alphas = [np.mean(cdist([real.mean(0)], made) <= np.quantile(far, q) + 1e-9) for q in levels]
+    closest = cdist([made.mean(0)], made[gaps.argmin(1)])[0]
+    near = gaps.min(1) <= own[:, 0]
     betas = [np.mean(near & (closest <= np.quantile(closest, q) + 1e-9)) for q in levels]
-    alpha, beta = (1 - np.abs(levels - found).sum() / levels.sum() for found in (alphas, betas))
-    inside = sum(gap <= dist[k - 1] for row, dist in zip(gaps, own, strict=True) for gap in row)
-    covered = np.mean([min(row) <= dist[k - 1] for row, dist in zip(gaps, own, strict=True)])
-    return [float(alpha), float(beta), inside / (k * len(made)), float(covered)]
+    inside = gaps <= own[:, [k - 1]]
+    areas = [float(1 - np.abs(levels - shares).sum() / levels.sum()) for shares in (alphas, betas)]
+    return [*areas, inside.sum() / (k * len(made)), inside.any(1).mean()]
 
 
 @pytest.mark.parametrize("n", [2, 4, 60])
 def test_support_is_that_of_the_plain_formulas(n: int) -> None:
     rng = np.random.default_rng(n)
     real, made = rng.normal(size=(n, 3)), rng.normal(0.3, 0.8, size=(n, 3))
-    found = of_points(real, made)
-    expected = _plain_support(real, made, min(5, n - 1))
-    assert [found.alpha_precision, found.beta_recall, found.density, found.coverage] == pytest.approx(expected)
+    assert astuple(of_points(real, made)) == pytest.approx(_plain_support(real, made, min(5, n - 1)))
 
 
 def test_support_tells_fresh_rows_crowds_and_strangers() -> None:
@@ -207,10 +166,9 @@ def test_support_tells_fresh_rows_crowds_and_strangers() -> None:
     assert (copied.alpha_precision, copied.beta_recall, copied.coverage) == pytest.approx((1, 1, 1), abs=0.02)
     crowd = of_points(real, new * 0.2)
     assert crowd.density > fresh.density
-    assert crowd.coverage < 0.4
-    assert crowd.alpha_precision < 0.6
+    assert max(crowd.coverage, crowd.alpha_precision) < 0.4
     strange = of_points(real, new + 100)
-    assert [strange.density, strange.coverage, strange.beta_recall] == [0, 0, 0]
+    assert (strange.density, strange.coverage, strange.beta_recall) == (0, 0, 0)
 
 
 def halves(frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -251,19 +209,16 @@ def test_shuffled_columns_have_the_shape_but_not_the_trend(found: Any) -> None:
         assert figure.value == pytest.approx(figure.independent, abs=0.12), figure.metric.name
     assert found["shape"].value > found["shape"].real - 0.01
     assert found["trend"].value < found["trend"].real - 0.1
-    assert found["c2st_real"].real < 0.6
-    assert found["c2st_holdout"].value > 0.9
     assert found["coverage"].value < found["coverage"].real - 0.2
-    assert found["c2st_holdout"].real == found["c2st_real"].real
+    assert found["c2st_holdout"].real == found["c2st_real"].real < 0.6
+    assert found["c2st_holdout"].value > 0.9
 
 
 def test_details_are_those_of_the_figures(found: Any) -> None:
     columns, related = found.details["columns"], found.details["pairs"]
-    assert columns["score"].mean() == pytest.approx(found["shape"].value)
-    assert columns["real"].mean() == pytest.approx(found["shape"].real)
+    for name, table in (("shape", columns), ("trend", related)):
+        assert table[["score", "real"]].mean().tolist() == pytest.approx([found[name].value, found[name].real])
     assert columns["adherence"].mean() == pytest.approx(found["adherence"].value)
-    assert related["score"].mean() == pytest.approx(found["trend"].value)
-    assert related["real"].mean() == pytest.approx(found["trend"].real)
     assert related["score"].is_monotonic_increasing
     assert related["correlation_real"].notna().equals(related["kind"] == "numbers")
     plane = found.details["drawn_plane"].groupby("rows")[["x", "y"]]
@@ -282,24 +237,21 @@ def test_the_same_seed_says_the_same(cancer: Comparison, found: Any) -> None:
 
 def test_shares_that_are_drawn_are_of_all_rows() -> None:
     rng = np.random.default_rng(0)
-    days = pd.Timestamp("1890-01-01") + pd.to_timedelta(rng.integers(0, 60_000, 400), "D")
     frame = pd.DataFrame(
         {
             "money": np.exp(rng.normal(0, 3, 400)),
             "children": rng.integers(0, 5, 400),
-            "born": days,
+            "born": pd.Timestamp("1890-01-01") + pd.to_timedelta(rng.integers(0, 60_000, 400), "D"),
             "seen": pd.Timestamp("2024-05-01") + pd.to_timedelta(rng.integers(0, 80_000, 400), "s"),
             "code": [f"c{i}" for i in rng.integers(0, 40, 400)],
             "constant": 3.5,
         }
     ).mask(rng.random((400, 6)) < [0.1, 0, 0, 0, 0.1, 0])
     shown = drawn(Comparison.of(*halves(frame)))
-    totals = shown.groupby("column")[["real", "synthetic"]].sum()
-    assert totals.to_numpy() == pytest.approx(1)
+    assert shown.groupby("column")[["real", "synthetic"]].sum().to_numpy() == pytest.approx(1)
     bins = shown[shown["label"] != "missing"].groupby("column").size()
     assert bins.max() <= 30
-    assert bins["code"] == 21
-    assert bins["constant"] == 1
+    assert bins[["code", "constant"]].tolist() == [21, 1]
     assert set(shown.loc[shown["label"] == "missing", "column"]) == {"money", "code"}
     assert shown.query("column == 'children'")["label"].tolist() == ["0", "1", "2", "3", "4"]
     assert shown.query("column == 'born'")["label"].str.fullmatch(r"\d{4}-\d\d-\d\d to \d{4}-\d\d-\d\d").all()
@@ -331,10 +283,9 @@ def test_what_cannot_be_measured_is_left_out_with_a_sentence(
         found = fidelity(Comparison(real.astype(np.float64), synthetic.astype(np.float64), None, kinds), 0)
     names = {figure.metric.name for figure in found.figures}
     assert names == {metric.name for metric in METRICS} - absent - {"c2st_holdout"}
-    assert any("There is no holdout" in note for note in found.notes)
-    for part in notes:
-        assert any(part in note for note in found.notes), found.notes
-    assert all(note.endswith(".") for note in found.notes)
+    for part in ["There is no holdout", *notes]:
+        assert any(part in note and note.endswith(".") for note in found.notes), found.notes
+    assert found.details["pairs"]["score"].notna().all()
     json.dumps(found.as_dict(), allow_nan=False)
 
 

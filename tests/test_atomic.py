@@ -1,0 +1,29 @@
+"""A file is whole, or not there, and nothing beside it is touched."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from synthvae import atomic
+
+
+def test_a_neighbour_stays(tmp_path: Path) -> None:
+    (tmp_path / "figures.tmp").write_text("mine", encoding="utf-8")
+    atomic.write(tmp_path / "figures.json", b"{}")
+    assert {path.name for path in tmp_path.iterdir()} == {"figures.tmp", "figures.json"}
+    assert (tmp_path / "figures.tmp").read_text(encoding="utf-8") == "mine"
+
+
+def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = tmp_path / "figures.json"
+    atomic.write(place, b"old")
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        atomic.write(place, b"new")
+    assert place.read_bytes() == b"old"
