@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 MAX_DIGITS = 15  # significant decimal digits that a double keeps
 
 LARGEST_EXACT = 2**53
+MAX_NUMBER_CLASSES = 20  # a whole-number target with more values is continuous
 
 
 def split_marks(values: pa.ChunkedArray, marks: Iterable[Any]) -> tuple[pa.ChunkedArray, list[Any]]:
@@ -30,6 +31,11 @@ def split_marks(values: pa.ChunkedArray, marks: Iterable[Any]) -> tuple[pa.Chunk
     known = pc.is_in(numbers, value_set=pa.array([m for m in marks if not isinstance(m, str)], pa.float64()))
     numbers = pc.if_else(known, pa.scalar(None, pa.float64()), numbers)
     return pc.if_else(pc.is_nan(numbers), pa.scalar(None, pa.float64()), numbers), []
+
+
+def are_classes(numbers: pa.ChunkedArray) -> bool:
+    """Whether whole numbers, as a target, are the names of classes: they have few distinct values."""
+    return bool(pc.count_distinct(numbers, mode="only_valid").as_py() <= MAX_NUMBER_CLASSES)
 
 
 def exact_as_double(values: pa.ChunkedArray) -> bool:

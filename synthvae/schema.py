@@ -26,6 +26,7 @@ from pydantic import (
     model_validator,
 )
 
+from synthvae import atomic
 from synthvae.errors import SchemaError, listing
 
 Kind = Literal["categorical", "integer", "continuous", "boolean", "datetime", "date", "id"]
@@ -265,16 +266,28 @@ class Schema(BaseModel):
             text = yaml.safe_dump(page, sort_keys=False, width=120)
         if path is not None:
             Path(path).parent.mkdir(parents=True, exist_ok=True)
-            Path(path).write_text(text, encoding="utf-8")
+            atomic.write(Path(path), text.encode())
         return text
 
     @classmethod
     def from_yaml(cls, source: str | Path) -> Schema:
-        """Read a schema from a YAML file, or from YAML text that has more than one line."""
-        text = source if isinstance(source, str) and "\n" in source else Path(source).read_text(encoding="utf-8")
+        """Read a schema from a YAML file, or from YAML text that has more than one line.
+
+        Raises:
+            SchemaError: It is no schema; the message names the file.
+        """
+        if isinstance(source, str) and "\n" in source:
+            return cls._from_text(source)
+        try:
+            return cls._from_text(Path(source).read_text(encoding="utf-8"))
+        except (SchemaError, UnicodeDecodeError) as error:
+            raise SchemaError(f"{source}: {error}") from error
+
+    @classmethod
+    def _from_text(cls, text: str) -> Schema:
         try:
             page = yaml.safe_load(text)
-        except yaml.YAMLError as error:
+        except (yaml.YAMLError, ValueError, RecursionError) as error:  # a date such as 2020-99-99; a nest
             raise SchemaError(f"a schema must be YAML, however, {' '.join(str(error).split())}") from error
         if not isinstance(page, dict):
             raise SchemaError(f"a schema must be a mapping with `columns`, however, it is a {type(page).__name__}")

@@ -24,6 +24,8 @@ Seed = Annotated[int | None, typer.Option(help="Seed: the same seed gives the sa
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no messages.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+SchemaFile = Annotated[Path | None, typer.Option("--schema", help="A reviewed schema (YAML).")]
+Config = Annotated[Path | None, typer.Option(help="Parameters of `Synthesizer` (YAML).")]
 Encoding = Annotated[str, typer.Option(help="Character encoding of a CSV file.")]
 
 

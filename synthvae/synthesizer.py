@@ -131,11 +131,8 @@ class Synthesizer(Asked, Kept):
         log_dir: str | os.PathLike[str] | None = None,
         random_state: Seed = None,
     ) -> None:
-        self.target = target
-        self.schema = schema
-        self.privacy = privacy
-        self.strategy = strategy
-        self.journal = journal
+        self.target, self.schema = target, schema
+        self.privacy, self.strategy, self.journal = privacy, strategy, journal
         self.decoder = decoder
         self.prior = prior
         self.components = components

@@ -106,6 +106,8 @@ columns:
         ("columns:\n", "columns"),
         ("columns: []\n", "at least one column"),
         ("inferred: true\n", "columns"),
+        ("columns: 2020-99-99\n", "must be YAML"),
+        ("[" * 5000 + "\n", "must be YAML"),
         ("columns:\n- {name: a, kind: id}\n- {name: a, kind: id}\n", r"distinct.*\['a'\]"),
         ("columns:\n- {name: a, kind: integer, bounds: [9, 1]}\n", "'a'.*smallest, largest"),
     ],
@@ -114,6 +116,15 @@ def test_yaml_that_is_no_schema_is_refused_on_one_line(text: str, fact: str) -> 
     with pytest.raises(SchemaError, match=fact) as refused:
         Schema.from_yaml(text)
     assert "\n" not in str(refused.value)
+
+
+def test_a_refusal_names_the_file(tmp_path: Path) -> None:
+    (tmp_path / "s.yaml").write_text("columns: []\n", encoding="utf-8")
+    with pytest.raises(SchemaError, match=r"s\.yaml: .*at least one column"):
+        Schema.from_yaml(tmp_path / "s.yaml")
+    (tmp_path / "s.yaml").write_bytes(b"columns:\n- {name: \xff, kind: id}\n")
+    with pytest.raises(SchemaError, match=r"s\.yaml: .*utf-8"):
+        Schema.from_yaml(tmp_path / "s.yaml")
 
 
 CONTRADICTIONS: list[tuple[dict[str, Any], str]] = [

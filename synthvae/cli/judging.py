@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from synthvae.errors import RequestError
-from synthvae.shell import Debug, Encoding, Quiet, Seed, Table, reporting
+from synthvae.shell import Debug, Encoding, Quiet, SchemaFile, Seed, Table, reporting
 
 Gate = Annotated[
     list[str] | None, typer.Option(metavar="METRIC=X", help="Exit 1 unless a figure is so good; repeatable.")
@@ -28,7 +28,7 @@ def evaluate(
     fail_over: Annotated[
         list[str] | None, typer.Option(metavar="METRIC=X", help="The same, of metrics that are better lower.")
     ] = None,
-    schema_file: Annotated[Path | None, typer.Option("--schema", help="A reviewed schema (YAML).")] = None,
+    schema_file: SchemaFile = None,
     group: Annotated[str | None, typer.Option(help="Column of groups of people, told apart.")] = None,
     duration: Annotated[str | None, typer.Option(help="Survival: column of the time.")] = None,
     event: Annotated[str | None, typer.Option(help="Survival: column that says whether the event was seen.")] = None,

@@ -9,8 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from synthvae.cli.configuring import configured
-from synthvae.errors import ConfigurationError, SchemaError, SynthvaeError
-from synthvae.shell import Debug, Encoding, Json, Model, Quiet, Seed, Table, reporting, show
+from synthvae.errors import ConfigurationError, SchemaError
+from synthvae.shell import Config, Debug, Encoding, Json, Model, Quiet, Seed, Table, reporting, show
 
 
 @reporting
@@ -46,7 +46,7 @@ def fit(
     schema_file: Annotated[
         str | None, typer.Option("--schema", help='A reviewed schema (YAML); "private" buys one with the budget.')
     ] = None,
-    config: Annotated[Path | None, typer.Option(help="Parameters of `Synthesizer` (YAML).")] = None,
+    config: Config = None,
     epsilon: Annotated[
         float | None, typer.Option(help="Differential privacy: the largest epsilon. Needs --delta and --schema.")
     ] = None,
@@ -103,16 +103,10 @@ def _fit_privately(synthesizer: Any, table: Any, out: Path) -> None:
     from synthvae.privacy import Journal
 
     folder = out.parent / f".{out.name}.releases"
-    journal = Journal(folder, 0)
-    if journal.kept:
-        typer.echo(f"warning: {folder} is of a fit that was broken off: it is taken up", err=True)
-    try:
+    with Journal.until_saved(folder) as journal:
+        if journal.kept:
+            typer.echo(f"warning: {folder} is of a fit that was broken off: it is taken up", err=True)
         synthesizer.set_params(journal=folder).fit(table).save(out)
-    except SynthvaeError:
-        if not journal.kept:  # refused before anything was bought
-            journal.remove()
-        raise
-    journal.remove()
 
 
 @reporting

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from synthvae.cli.configuring import configured
-from synthvae.shell import Debug, Encoding, Json, Model, Quiet, Seed, Table, reporting, show
+from synthvae.shell import Config, Debug, Encoding, Json, Model, Quiet, SchemaFile, Seed, Table, reporting, show
 
 
 @reporting
@@ -90,8 +90,8 @@ def augment(
     ] = None,
     mark: Annotated[str, typer.Option("--column", help="Column that says whether a row is synthetic.")] = "synthetic",
     synthetic_only: Annotated[bool, typer.Option("--synthetic-only", help="Leave the real rows out.")] = False,
-    schema_file: Annotated[str | None, typer.Option("--schema", help="A reviewed schema (YAML).")] = None,
-    config: Annotated[Path | None, typer.Option(help="Parameters of `Synthesizer` (YAML).")] = None,
+    schema_file: SchemaFile = None,
+    config: Config = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file.")] = False,
     seed: Seed = None,
     encoding: Encoding = "utf-8",

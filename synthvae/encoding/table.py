@@ -14,6 +14,7 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
 from scipy.special import ndtri
 
+from synthvae.columns import MAX_NUMBER_CLASSES
 from synthvae.declared import arrow_schema, categories, limits
 from synthvae.encoding.binned import BinnedEncoding
 from synthvae.encoding.categorical import CategoricalEncoding
@@ -23,7 +24,7 @@ from synthvae.encoding.links import find_links
 from synthvae.encoding.numeric import NumericEncoding
 from synthvae.encoding.order import ROWS_LOOKED_AT, chain
 from synthvae.encoding.plain import Pixels, PlainEncoding, learn_plain
-from synthvae.encoding.target import MAX_NUMBER_CLASSES, TargetEncoding
+from synthvae.encoding.target import TargetEncoding
 from synthvae.encoding.temporal import TemporalEncoding
 from synthvae.errors import ConfigurationError, TableError, listing
 from synthvae.schema import NUMERIC, TEMPORAL, Column, Schema

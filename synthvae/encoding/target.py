@@ -7,17 +7,15 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict
 
-from synthvae.columns import split_marks
+from synthvae.columns import are_classes, split_marks
 from synthvae.encoding.binned import BinnedEncoding
 from synthvae.encoding.categorical import CategoricalEncoding
 from synthvae.errors import RequestError, TableError, listing
 from synthvae.inference import finite_numbers
 from synthvae.schema import NUMERIC, Column, Values
 
-MAX_NUMBER_CLASSES = 20  # a whole-number target with more values is continuous
 MAX_CLASSES = 1000
 BINS = 20
 ROWS_PER_BIN = 50
@@ -58,7 +56,7 @@ class TargetEncoding(BaseModel):
             raise TableError(
                 f"target {column.name!r}: a target must be classes or numbers, however, it is {column.kind}"
             )
-        few = column.kind == "integer" and pc.count_distinct(values).as_py() <= MAX_NUMBER_CLASSES
+        few = column.kind == "integer" and are_classes(values)
         if few or column.kind not in NUMERIC:
             target = cls._learn_classes(column, values, min_class_rows)
         elif missing:

@@ -140,9 +140,16 @@ class Augmented(MetaEstimatorMixin, BaseEstimator):
         if weights is not None and not weights.any():
             raise ConfigurationError("Sample weights must not all be zero: give some rows a weight")
         check_consistent_length(features.column(0), known)
-        others = np.flatnonzero(~known)
-        whole = Sample(X, features, known, weights, features.take(others), _safe_indexing(X, others))
-        sample, fixed = replace(whole.take(np.flatnonzero(known)), y=y), self._routed(weights, params)
+        first, others = np.flatnonzero(known), np.flatnonzero(~known)
+        sample = Sample(
+            X=_safe_indexing(X, first),
+            features=features.take(first),
+            y=y,
+            weights=None if weights is None else weights[first],
+            others=features.take(others),
+            others_rows=_safe_indexing(X, others),
+        )
+        fixed = self._routed(weights, params)
         if sample.weights is not None:  # a row without weight is not there
             sample = sample.take(np.flatnonzero(sample.weights))
         self.choice_ = self._chosen(sample, fixed, seed) if self._is_auto else None
@@ -213,15 +220,13 @@ class Augmented(MetaEstimatorMixin, BaseEstimator):
 
         Rows with a label weigh as much, all together, as those without: few would be lost among many.
         """
-        sample, asked = stock.sample, self._asked(amount, stock.sample)
+        sample, asked, guessed = stock.sample, self._asked(amount, stock.sample), stock.guessed
         training = Training(sample.X, sample.y, sample.weights)
-        if stock.guessed is not None and stock.guessed.weights is not None:
-            more = len(sample.others) / len(sample.y)
-            training = replace(
-                training, weights=more * (np.ones(len(sample.y)) if sample.weights is None else sample.weights)
-            )
-        if stock.guessed is not None:
-            training = training.under(stock.guessed.X, stock.guessed.y, stock.guessed.weights)
+        if guessed is not None and guessed.weights is not None:
+            usual = np.ones(len(sample.y)) if sample.weights is None else sample.weights
+            training = replace(training, weights=usual * len(sample.others) / len(sample.y))
+        if guessed is not None:
+            training = training.under(guessed.X, guessed.y, guessed.weights)
         if stock.maker is None or is_nothing(asked):
             return training
         made, their = self._made(sample, stock.maker, asked, seed)

@@ -8,10 +8,10 @@ import pandas as pd
 from sklearn.utils import column_or_1d
 from sklearn.utils.multiclass import type_of_target
 
+from synthvae.columns import MAX_NUMBER_CLASSES
 from synthvae.errors import TableError
 
 CONDITION = "y"
-MAX_NUMBER_CLASSES = 20  # a number with more values is continuous
 QUANTILES = 10  # classes made of a continuous y
 
 

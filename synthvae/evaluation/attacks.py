@@ -10,7 +10,7 @@ from synthvae.evaluation.figures import Figure, Metric, Section
 from synthvae.evaluation.inference_attack import inference
 from synthvae.evaluation.linkability import linkability
 from synthvae.evaluation.membership import membership
-from synthvae.evaluation.risk import Outcome, control_rows
+from synthvae.evaluation.risk import Outcome, control_rows, small_holdout
 from synthvae.evaluation.singling_out import singling_out
 
 COLUMNS = ["attack", "column", "guesses", "success", "naive", "control", "risk", "low", "high"]
@@ -89,7 +89,7 @@ def attacks(comparison: Comparison, seed: int) -> Section:
     value, interval = membership(comparison, holdout, np.random.default_rng([seed, 53]))
     figures.append(Figure(MEMBERSHIP, value, interval, real=0.5))
     table = pd.DataFrame([outcome.row() for outcome in found], columns=COLUMNS)
-    return Section("attacks", tuple(figures), {"attacks": table}, _notes(pooled))
+    return Section("attacks", tuple(figures), {"attacks": table}, (*_notes(pooled), *small_holdout(comparison)))
 
 
 def _notes(pooled: dict[str, Outcome]) -> tuple[str, ...]:

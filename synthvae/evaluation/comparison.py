@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,14 +12,13 @@ import pandas as pd
 import pyarrow as pa
 
 from synthvae import tables
+from synthvae.columns import are_classes, split_marks
 from synthvae.errors import SynthvaeError, TableError, listing
 from synthvae.schema import TEMPORAL, Column, Schema
 
 LEAST_ROWS = 2
 NUMBERS = ("integer", "continuous", *TEMPORAL)
-FEW = 20  # distinct numbers of a target up to which it is classes
 
-Frames = Sequence[pd.DataFrame]
 Matrix = npt.NDArray[np.float64]
 
 
@@ -123,6 +122,20 @@ def some(rows: pd.DataFrame, most: int, rng: np.random.Generator) -> pd.DataFram
     return rows.iloc[rng.choice(len(rows), most, replace=False)].reset_index(drop=True)
 
 
+def fresh(comparison: Comparison, rng: np.random.Generator) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return real rows and fresh ones to compare with them: the holdout, or one half against the other."""
+    if comparison.holdout is not None:
+        return comparison.real, comparison.holdout
+    return parts(comparison.real, 1 / 2, rng)
+
+
+def parts(rows: pd.DataFrame, share: float, rng: np.random.Generator) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return a share of rows, drawn at random, and the others."""
+    order = rng.permutation(len(rows))
+    first = round(len(rows) * share)
+    return rows.iloc[order[:first]].reset_index(drop=True), rows.iloc[order[first:]].reset_index(drop=True)
+
+
 def codes(rows: pd.DataFrame) -> Matrix:
     """Return rows as numbers (rows, columns): categories by their place, NaN where a value is missing."""
     columns = [_codes(rows[name]) for name in rows]
@@ -134,33 +147,6 @@ def _codes(values: pd.Series[Any]) -> Matrix:
         return np.asarray(values, np.float64)
     places = values.cat.codes.to_numpy(np.float64)
     return np.where(places < 0, np.nan, places)
-
-
-def distances_ready(frames: Frames) -> list[npt.NDArray[np.float32]]:
-    """Return rows as points (rows, dimensions), between which distances have a meaning.
-
-    A number is scaled to the range of the first frame (missing: its median, and a one beside it where any is missing),
-    a category is one of as many ones as there are categories, weighed so that two rows of different categories are as
-    far apart as the ends of a number's range.
-    """
-    parts = [_points([frame[name] for frame in frames]) for name in frames[0]]
-    return [np.hstack([part[place] for part in parts]) for place in range(len(frames))]
-
-
-def _points(columns: Sequence[pd.Series[Any]]) -> list[npt.NDArray[np.float32]]:
-    if isinstance(columns[0].dtype, pd.CategoricalDtype):
-        kinds = np.arange(-1, len(columns[0].cat.categories))
-        return [
-            (c.cat.codes.to_numpy()[:, None] == kinds).astype(np.float32) / np.sqrt(2, dtype=np.float32)
-            for c in columns
-        ]
-    first = columns[0].dropna()
-    low, high, middle = (first.min(), first.max(), first.median()) if len(first) else (0.0, 1.0, 0.0)
-    gaps = any(c.isna().any() for c in columns)
-    scaled = [((c.fillna(middle) - low) / ((high - low) or 1)).to_numpy(np.float32)[:, None] for c in columns]
-    if not gaps:
-        return scaled
-    return [np.hstack([s, c.isna().to_numpy(np.float32)[:, None]]) for s, c in zip(scaled, columns, strict=True)]
 
 
 def _check_rows(read: dict[str, pa.Table]) -> None:
@@ -205,7 +191,7 @@ def _is_comparable(column: Column, read: dict[str, pa.Table], notes: list[str]) 
 def _with_classes(kinds: dict[str, Column], target: str | None, real: pa.Table) -> dict[str, Column]:
     """A target of few distinct integers is classes."""
     column = kinds.get(target or "")
-    if column is None or column.kind != "integer" or len(real.column(column.name).unique()) > FEW:
+    if column is None or column.kind != "integer" or not are_classes(real.column(column.name)):
         return kinds
     return {**kinds, column.name: Column(name=column.name, kind="categorical", nullable=column.nullable)}
 
@@ -213,33 +199,32 @@ def _with_classes(kinds: dict[str, Column], target: str | None, real: pa.Table) 
 def _aligned(read: list[pa.Table], kinds: dict[str, Column], notes: list[str]) -> list[pd.DataFrame]:
     columns: dict[str, list[pd.Series[Any]]] = {}
     for name, column in kinds.items():
-        values = [table.column(name).to_pandas() for table in read]
+        values = [table.column(name) for table in read]
         if column.kind in NUMBERS:
-            values = [_unmarked(v, column) for v in values]
-            columns[name] = [_numbers(v, column) for v in values]
-            _note_retyped(name, values[1], columns[name][1], notes)
+            known = [_unmarked(v, column) for v in values]
+            columns[name] = [_numbers(v, column) for v in known]
+            _note_retyped(name, len(known[1]) - known[1].null_count, columns[name][1], notes)
         else:
-            columns[name] = _categories([_texts(v) for v in values])
+            columns[name] = _categories([_texts(v.to_pandas()) for v in values])
     return [pd.DataFrame({name: parts[place] for name, parts in columns.items()}) for place in range(len(read))]
 
 
-def _numbers(values: pd.Series[Any], column: Column) -> pd.Series[float]:
+def _unmarked(values: pa.ChunkedArray, column: Column) -> pa.ChunkedArray:
+    """Values without the marks among them; numbers as such where all of them are."""
+    return values if column.kind in TEMPORAL else split_marks(values, column.marks)[0]
+
+
+def _numbers(values: pa.ChunkedArray, column: Column) -> pd.Series[float]:
     if column.kind in TEMPORAL:
-        moments = pd.to_datetime(values, errors="coerce", utc=True)
-        return (moments - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(days=1)
-    found = pd.to_numeric(values.astype(object), errors="coerce").astype(np.float64)
+        moments = pd.to_datetime(values.to_pandas(), errors="coerce", utc=True)
+        days: pd.Series[float] = (moments - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(days=1)
+        return days
+    found: pd.Series[float] = pd.to_numeric(values.to_pandas().astype(object), errors="coerce").astype(np.float64)
     return found.where(np.isfinite(found))
 
 
-def _unmarked(values: pd.Series[Any], column: Column) -> pd.Series[Any]:
-    """Values without the marks among them, whether these are numbers or text."""
-    if not column.marks:
-        return values
-    return values.astype(object).mask(_texts(values).isin([_text(mark) for mark in column.marks]))
-
-
-def _note_retyped(name: str, before: pd.Series[Any], after: pd.Series[float], notes: list[str]) -> None:
-    lost = int((before.notna() & after.isna()).sum())
+def _note_retyped(name: str, before: int, after: pd.Series[float], notes: list[str]) -> None:
+    lost = before - int(after.notna().sum())
     if lost:
         notes.append(
             f"Column {name!r} of the synthetic table has {lost} values that are no finite numbers or dates, as those "

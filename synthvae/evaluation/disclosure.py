@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from sklearn.neighbors import NearestNeighbors
 
-from synthvae.evaluation.comparison import Comparison, distances_ready, independent, some
+from synthvae.evaluation.comparison import Comparison, independent, some
 from synthvae.evaluation.figures import Figure, Metric, Section
-from synthvae.evaluation.risk import Guesses, Shares, control_rows, half_interval, keys, share_interval
+from synthvae.evaluation.points import Neighbours, Points, as_points, nearest
+from synthvae.evaluation.risk import (
+    Guesses,
+    Shares,
+    control_rows,
+    half_interval,
+    keys,
+    share_interval,
+    small_holdout,
+)
 
 QUERIES = 8_000  # rows whose nearest real row is looked for
 REFERENCE = 16_000  # rows of train, and as many of the holdout, among which it is looked for
@@ -70,7 +77,7 @@ def disclosure(comparison: Comparison, seed: int) -> Section:
     """Measure copies of real rows, and nearness to them.
 
     Without a holdout the real rows are held against each other, each against all but itself; the two shares that
-    compare learned rows with others then fall away. Distances are Euclidean, of `distances_ready` points.
+    compare learned rows with others then fall away. Distances are Euclidean, of `as_points` points.
 
     Args:
         comparison: The tables.
@@ -84,7 +91,7 @@ def disclosure(comparison: Comparison, seed: int) -> Section:
         note = f"Whether rows are nearer to those that were learned than to others was not measured: {lack}."
         return Section("disclosure", tuple(figures), details, (note,))
     figures += _shares(comparison, holdout, shuffled, np.random.default_rng([seed, 42]))
-    return Section("disclosure", tuple(figures), details)
+    return Section("disclosure", tuple(figures), details, small_holdout(comparison))
 
 
 def _copies(comparison: Comparison, holdout: pd.DataFrame | None, shuffled: pd.DataFrame) -> Figure:
@@ -122,10 +129,10 @@ def _nearness(
     fresh = some(reference if holdout is None else holdout, QUERIES, rng)
     asked = [some(comparison.synthetic, QUERIES, rng), shuffled, fresh]
     others = asked[0].iloc[:0] if holdout is None else some(holdout, most, rng)
-    points, *queries, control = distances_ready([reference, *asked, others])
-    made, mixed = (_nearest(points, rows, 1).distances[:, 0] for rows in queries[:2])
+    points, *queries, control = as_points([reference, *asked, others])
+    made, mixed = (nearest(points, rows, 1).distances[:, 0] for rows in queries[:2])
     # A real row is always nearest to itself.
-    usual = _nearest(points, queries[2], 2 if holdout is None else 1).distances[:, -1]
+    usual = nearest(points, queries[2], 2 if holdout is None else 1).distances[:, -1]
     close = CLOSE * np.quantile(usual, TAIL, method="lower")
     anyway = _share_near(control, queries[0], close, len(points))
     figure = _share_figure(
@@ -134,44 +141,17 @@ def _nearness(
     return figure, _distances({"synthetic": made, "fresh real": usual}, rng)
 
 
-def _share_near(points: npt.NDArray[np.float32], queries: npt.NDArray[np.float32], close: float, rows: int) -> float:
+def _share_near(points: Points, queries: Points, close: float, rows: int) -> float:
     """The share of queries that are near to one of so many `rows`, of which there are these points, if any."""
     if not len(points):
         return 0.0
-    near = _nearest(points, queries, 1).distances[:, 0] <= close
+    near = nearest(points, queries, 1).distances[:, 0] <= close
     return min(1.0, float(near.mean()) * rows / len(points))
 
 
 def _width(rows: pd.DataFrame) -> int:
     """How many numbers stand for a row as a point."""
-    return int(distances_ready([rows.iloc[:1]])[0].shape[1])
-
-
-@dataclass(frozen=True)
-class _Neighbours:
-    """The nearest rows of each query.
-
-    Args:
-        distances: To them (queries, k), nearest first.
-        rows: Their places (queries, k).
-    """
-
-    distances: Shares
-    rows: npt.NDArray[np.int64]
-
-    @property
-    def ratio(self) -> Shares:
-        """Distance of the nearest over that of the second nearest (queries,); one where both are zero."""
-        first, second = self.distances[:, 0], self.distances[:, -1]
-        return np.divide(first, second, out=np.ones_like(first), where=second > 0)
-
-
-def _nearest(points: npt.NDArray[np.float32], queries: npt.NDArray[np.float32], k: int) -> _Neighbours:
-    search = NearestNeighbors(n_neighbors=min(k, len(points)), algorithm="brute").fit(points)
-    distances, rows = search.kneighbors(queries)
-    # Rounding makes equal what differs by the order of a sum alone.
-    exact = np.asarray(distances, np.float64)
-    return _Neighbours(np.round(exact, 6), rows)
+    return int(as_points([rows.iloc[:1]])[0].shape[1])
 
 
 def _distances(found: dict[str, Shares], rng: np.random.Generator) -> dict[str, pd.DataFrame]:
@@ -196,8 +176,8 @@ def _shares(
     """Both shares: of the synthetic rows, and of the rows of independent columns."""
     n = min(REFERENCE, len(comparison.real), len(holdout))
     asked = [some(comparison.synthetic, QUERIES, rng), shuffled]
-    learned, others, *queries = distances_ready([some(comparison.real, n, rng), some(holdout, n, rng), *asked])
-    found, mixed = (list(_nearer(_nearest(learned, rows, 2), _nearest(others, rows, 2))) for rows in queries)
+    learned, others, *queries = as_points([some(comparison.real, n, rng), some(holdout, n, rng), *asked])
+    found, mixed = (list(_nearer(nearest(learned, rows, 2), nearest(others, rows, 2))) for rows in queries)
     return [
         # Learned rows and others change places without a trace where the rows are fresh: one half, exactly.
         Figure(metric, guesses.rate, half_interval(guesses), 0.5, baseline.rate)
@@ -205,7 +185,7 @@ def _shares(
     ]
 
 
-def _nearer(learned: _Neighbours, others: _Neighbours) -> Iterator[Guesses]:
+def _nearer(learned: Neighbours, others: Neighbours) -> Iterator[Guesses]:
     """Whether learned rows are nearer than others, by distance and by ratio.
 
     In many dimensions a few real rows are nearest to very many: all that share their nearest row stand together.

@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 
 from synthvae.errors import listing
-from synthvae.evaluation.comparison import Comparison, independent
+from synthvae.evaluation.comparison import Comparison, fresh, independent, parts
 from synthvae.evaluation.figures import Figure, Metric, Section
-from synthvae.evaluation.learners import Score, Trial, boosting, fresh, interval, parts
+from synthvae.evaluation.learners import Score, Trial, boosting, interval
 from synthvae.evaluation.marginals import column_scores
 
 MOST_GROUPS = 12

@@ -13,9 +13,9 @@ from sklearn.decomposition import PCA
 
 from synthvae.errors import listing
 from synthvae.evaluation import detection, marginals, pairs, support
-from synthvae.evaluation.comparison import Comparison, distances_ready, independent, some
+from synthvae.evaluation.comparison import Comparison, fresh, independent, some
 from synthvae.evaluation.figures import Figure, Metric, Section
-from synthvae.evaluation.learners import fresh
+from synthvae.evaluation.points import as_points
 
 MOST_CELLS = 20_000_000  # of a table whose columns and pairs are compared: of a larger one fewer rows
 LEAST_DRAWN = 50_000  # rows, however wide the table
@@ -236,7 +236,7 @@ def _most_telling(related: pd.DataFrame, names: list[str]) -> list[str]:
 def _plane(comparison: Comparison, rng: np.random.Generator) -> pd.DataFrame:
     """Rows on the plane through the real ones on which they differ most."""
     rows = [some(frame, MOST_ON_THE_PLANE, rng) for frame in (comparison.real, comparison.synthetic)]
-    points = distances_ready(rows)
+    points = as_points(rows)
     with warnings.catch_warnings():  # of shares of a variance that is 0: rows that are all the same
         warnings.simplefilter("ignore", RuntimeWarning)
         learned = PCA(min(2, *points[0].shape), svd_solver="full").fit(points[0])

@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from synthvae.evaluation.comparison import Comparison, distances_ready, some
+from synthvae.evaluation.comparison import Comparison, some
+from synthvae.evaluation.points import as_points
 from synthvae.evaluation.risk import Guesses, Outcome
 from synthvae.schema import TEMPORAL
 
@@ -27,7 +28,7 @@ def inference(comparison: Comparison, holdout: pd.DataFrame, rng: np.random.Gene
 
     After Giomi et al. 2023 (arXiv 2211.10459), "inference": a guess of a category is right if it is equal, one of a
     number if it is within 5 % of it (dates: within 5 % of the column's range), one of a missing value if it is missing.
-    They use Gower's distance; here it is the Euclidean one of `distances_ready` points, scaled by the synthetic rows.
+    They use Gower's distance; here it is the Euclidean one of `as_points` points, scaled by the synthetic rows.
     The naive guess is the value of any synthetic row. Of more than 20 columns 20 are drawn.
 
     Args:
@@ -91,12 +92,12 @@ def _values(made: pd.Series[Any], targets: pd.Series[Any]) -> tuple[npt.NDArray[
     """A column as it is compared: codes of categories (rows,), points of numbers (rows, 1 or 2)."""
     if isinstance(made.dtype, pd.CategoricalDtype):
         return made.cat.codes.to_numpy(), targets.cat.codes.to_numpy()
-    ours, theirs = distances_ready([made.to_frame(), targets.to_frame()])
+    ours, theirs = as_points([made.to_frame(), targets.to_frame()])
     return ours, theirs
 
 
 def _apart(made: npt.NDArray[Any], targets: npt.NDArray[Any]) -> Distances:
-    """Squared distances in one column, of `distances_ready` points: of two categories it is one (targets, rows)."""
+    """Squared distances in one column, of `as_points` points: of two categories it is one (targets, rows)."""
     if made.ndim == 1:
         return np.asarray(targets[:, None] != made, np.float32)
     squares = [np.square(targets[:, d, None] - made[:, d]) for d in range(made.shape[1])]

@@ -29,15 +29,16 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from synthvae.errors import listing
-from synthvae.evaluation.comparison import Comparison, Matrix, codes, independent, some
+from synthvae.evaluation.comparison import Comparison, Matrix, codes, independent, parts, some
+from synthvae.evaluation.risk import Z
 
 MOST_ROWS = 20_000  # that a model learns; a forest half as many
 MOST_TESTED = 10_000
 MOST_CELLS = 600_000  # of a table that a model learns: of a wide one fewer rows
 MOST_CLASSES = 30
 MOST_CATEGORIES = 255  # of a column, which boosting takes; the rarest become one
+WIDE = 100  # columns; of more, each split of boosting looks at so many
 LEAST_ROWS = 10  # with which a model is learned or tested
-Z95 = 1.959964  # of the normal distribution: 95 % lie within so many deviations
 
 Vector = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -45,7 +46,7 @@ Mask = npt.NDArray[np.bool_]
 
 def interval(value: float, deviation: float, low: float = 0.0, high: float = 1.0) -> tuple[float, float]:
     """Return the normal 95 % confidence interval, inside the range of the metric."""
-    return max(value - Z95 * deviation, low), min(value + Z95 * deviation, high)
+    return max(value - Z * deviation, low), min(value + Z * deviation, high)
 
 
 @dataclass(frozen=True)
@@ -185,10 +186,12 @@ class Task:
 def boosting(task: Task, seed: int) -> Any:
     """Return gradient boosting of histograms, with splits of categories."""
     kind = HistGradientBoostingClassifier if task.labels else HistGradientBoostingRegressor
+    # Each prediction looks the categories up anew, which of many columns takes longer than the trees.
+    categories = list(task.categorical) if len(task.columns) <= WIDE else None
     rounds = int(np.clip(200 // max(len(task.labels), 1), 10, 100))  # each grows a tree a class
     # A part kept aside to stop early must hold each class twice, which rare ones do not.
-    steps = {"max_iter": rounds, "early_stopping": False}
-    return kind(categorical_features=list(task.categorical), random_state=seed % 2**32, **steps)
+    steps = {"max_iter": rounds, "early_stopping": False, "max_features": min(1.0, WIDE / max(len(task.columns), 1))}
+    return kind(categorical_features=categories, random_state=seed % 2**32, **steps)
 
 
 def linear(task: Task, seed: int) -> Any:
@@ -222,20 +225,6 @@ def split(comparison: Comparison, rng: np.random.Generator) -> tuple[pd.DataFram
     tested, learned = parts(comparison.real, 1 / 3, rng)
     note = "There is no holdout: models were tested with a third of the real rows, which the generator has seen."
     return learned, tested, (note,)
-
-
-def fresh(comparison: Comparison, rng: np.random.Generator) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return real rows and fresh ones to compare with them: the holdout, or one half against the other."""
-    if comparison.holdout is not None:
-        return comparison.real, comparison.holdout
-    return parts(comparison.real, 1 / 2, rng)
-
-
-def parts(rows: pd.DataFrame, share: float, rng: np.random.Generator) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return a share of rows, drawn at random, and the others."""
-    order = rng.permutation(len(rows))
-    first = round(len(rows) * share)
-    return rows.iloc[order[:first]].reset_index(drop=True), rows.iloc[order[first:]].reset_index(drop=True)
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from sklearn.neighbors import NearestNeighbors
 
-from synthvae.evaluation.comparison import Comparison, distances_ready, some
+from synthvae.evaluation.comparison import Comparison, some
+from synthvae.evaluation.points import Places, as_points, nearest
 from synthvae.evaluation.risk import Guesses, Outcome
 
 TARGETS = 2_000
@@ -21,7 +21,7 @@ def linkability(comparison: Comparison, holdout: pd.DataFrame, rng: np.random.Ge
 
     After Giomi et al. 2023 (arXiv 2211.10459), "linkability": the columns are cut at random into two halves; a guess is
     right if one synthetic row is among the k nearest of both. They use Gower's distance; here it is the Euclidean one
-    of `distances_ready` points, which are scaled by the synthetic rows, as an attacker can. Each target is tried with
+    of `as_points` points, which are scaled by the synthetic rows, as an attacker can. Each target is tried with
     three cuts and with every k from 1 to 10, and all of these are guesses: one k alone says little, as in small tables
     of related columns ten rows link everybody, and among equal rows the first one links nobody. The naive guess takes
     rows at random for each half.
@@ -50,11 +50,10 @@ def linkability(comparison: Comparison, holdout: pd.DataFrame, rng: np.random.Ge
     return Outcome("linkability", Guesses.each(hits[:size]), Guesses.each(hits[size:]), Guesses.each(naive))
 
 
-def _neighbours(frames: list[pd.DataFrame]) -> npt.NDArray[np.int64]:
+def _neighbours(frames: list[pd.DataFrame]) -> Places:
     """The nearest of the first frame's rows of each row of the others (rows, k)."""
-    made, *targets = distances_ready(frames)
-    search = NearestNeighbors(n_neighbors=min(NEIGHBOURS, len(made)), algorithm="brute").fit(made)
-    return np.asarray(search.kneighbors(np.vstack(targets), return_distance=False))
+    made, *targets = as_points(frames)
+    return nearest(made, np.vstack(targets), NEIGHBOURS).rows
 
 
 def _linked(first: npt.NDArray[np.int64], second: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:

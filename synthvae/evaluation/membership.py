@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
-from sklearn.neighbors import NearestNeighbors
 
-from synthvae.evaluation.comparison import Comparison, distances_ready, some
+from synthvae.evaluation.comparison import Comparison, some
+from synthvae.evaluation.points import Points, as_points, nearest
 from synthvae.evaluation.risk import Interval, Shares, auc
 
 TARGETS = 2_000
 ROWS = 20_000
 TINY = 1e-6  # far below any distance that means something; two distances of zero are equal
-
-Points = npt.NDArray[np.float32]
 
 
 def membership(comparison: Comparison, holdout: pd.DataFrame, rng: np.random.Generator) -> tuple[float, Interval]:
@@ -40,7 +37,7 @@ def membership(comparison: Comparison, holdout: pd.DataFrame, rng: np.random.Gen
     half = len(mixed) // 2
     learned, others = some(comparison.real, TARGETS, rng), some(mixed[half:], TARGETS, rng)
     made, known = some(comparison.synthetic, ROWS, rng), some(mixed[:half], ROWS, rng)
-    ours, reference, *asked = distances_ready([made, known, learned, others])
+    ours, reference, *asked = as_points([made, known, learned, others])
     points = np.vstack(asked)
     score = _log_nearest(reference, points) - _log_nearest(ours, points)
     return auc(score[: len(learned)], score[len(learned) :])
@@ -48,6 +45,4 @@ def membership(comparison: Comparison, holdout: pd.DataFrame, rng: np.random.Gen
 
 def _log_nearest(rows: Points, points: Points) -> Shares:
     """The logarithm of the distance of each point to the nearest row (points,)."""
-    search = NearestNeighbors(n_neighbors=1, algorithm="brute").fit(rows)
-    distances = np.asarray(search.kneighbors(points)[0][:, 0], np.float64)
-    return np.log(np.round(distances, 6) + TINY)
+    return np.log(nearest(rows, points, 1).distances[:, 0] + TINY)

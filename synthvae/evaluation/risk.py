@@ -201,6 +201,19 @@ def control_rows(comparison: Comparison) -> tuple[pd.DataFrame | None, str]:
     return holdout, ""
 
 
+def small_holdout(comparison: Comparison) -> tuple[str, ...]:
+    """Return a note where the holdout has less than half as many rows as were learned, none otherwise."""
+    assert comparison.holdout is not None
+    held, learned = len(comparison.holdout), len(comparison.real)
+    if held * 2 >= learned:
+        return ()
+    note = (
+        f"The holdout has {held} rows, those learned are {learned}: figures that set the two against each other use as "
+        "many of either, and see less than they would with a larger holdout."
+    )
+    return (note,)
+
+
 def keys(rows: pd.DataFrame) -> pd.Index[int]:
     """Return a hash of each row: 64 bits, of which two agree by chance once in 10^7 tables of a million rows."""
     # 0.0 and -0.0 are equal, their bits, which pandas 2 hashes, are not.

@@ -13,7 +13,8 @@ import pandas as pd
 from sklearn.metrics import pairwise_distances_chunked
 from sklearn.neighbors import NearestNeighbors
 
-from synthvae.evaluation.comparison import Matrix, distances_ready, some
+from synthvae.evaluation.comparison import Matrix, some
+from synthvae.evaluation.points import as_points
 
 MOST_ROWS = 8_000
 MOST_PRODUCTS = 1e10  # of two coordinates: of points of many dimensions fewer are taken
@@ -64,7 +65,7 @@ def support(
     rows = min(len(real), len(synthetic), most, max(int(np.sqrt(MOST_PRODUCTS / _dimensions(real))), 2))
     if rows < 2:
         return None
-    points = distances_ready([some(frame, rows, rng) for frame in (real, synthetic)])
+    points = as_points([some(frame, rows, rng) for frame in (real, synthetic)])
     return of_points(*(part.astype(np.float64) for part in points))
 
 

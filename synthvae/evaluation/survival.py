@@ -11,9 +11,9 @@ import pandas as pd
 from scipy.optimize import minimize
 
 from synthvae.errors import ConfigurationError, listing
-from synthvae.evaluation.comparison import Comparison, Matrix, independent, some
+from synthvae.evaluation.comparison import Comparison, Matrix, fresh, independent, some
 from synthvae.evaluation.figures import Figure, Metric, Section
-from synthvae.evaluation.learners import LEAST_ROWS, Mask, Score, Task, Vector, design, fresh, interval, split
+from synthvae.evaluation.learners import LEAST_ROWS, Mask, Score, Task, Vector, design, interval, split
 
 SEEN = ("1", "true", "yes")
 CENSORED = ("0", "false", "no")

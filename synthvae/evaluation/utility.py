@@ -13,9 +13,9 @@ from scipy.stats import spearmanr
 from sklearn.inspection import permutation_importance
 from sklearn.metrics import log_loss, mean_absolute_error, roc_curve
 
-from synthvae.evaluation.comparison import Comparison, Matrix, some
+from synthvae.evaluation.comparison import Comparison, Matrix, parts, some
 from synthvae.evaluation.figures import Figure, Metric, Section
-from synthvae.evaluation.learners import Mask, Score, Task, Trial, Vector, boosting, forest, interval, linear, parts
+from synthvae.evaluation.learners import Mask, Score, Task, Trial, Vector, boosting, forest, interval, linear
 
 FOREST_ROWS = 10_000
 BINS = 10

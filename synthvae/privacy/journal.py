@@ -10,7 +10,8 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
@@ -19,7 +20,7 @@ import torch
 from torch import Tensor
 
 from synthvae import atomic
-from synthvae.errors import PrivacyError
+from synthvae.errors import PrivacyError, SynthvaeError
 
 PAGE = "journal.json"
 
@@ -106,7 +107,20 @@ class Journal:
         (page,) = self.keep(as_tensors)
         return json.loads(page.numpy().tobytes())
 
+    @classmethod
+    @contextmanager
+    def until_saved(cls, folder: Path) -> Iterator[Self]:
+        """A journal that is removed once the model is saved, or if the fit was refused before anything was bought."""
+        journal = cls(folder, 0)
+        try:
+            yield journal
+        except SynthvaeError:
+            if not journal.kept:
+                journal.remove()
+            raise
+        journal.remove()
+
     def remove(self) -> None:
-        """Remove what is kept: the fit is done."""
+        """Remove what is kept."""
         if self.folder is not None:
             shutil.rmtree(self.folder, ignore_errors=True)

@@ -8,13 +8,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from synthvae.columns import are_classes
 from synthvae.errors import ConfigurationError, TableError
 
 FEWEST_LEARNED = 2  # rows of a class without which it cannot be learned
 FEWEST = 2  # rows of a table that can be compared
-MOST_CLASSES = 20  # distinct whole numbers of a target up to which it is classes
 
 Held = npt.NDArray[np.bool_]
 Numbers = npt.NDArray[np.int64]
@@ -96,9 +95,7 @@ def _strata(table: pa.Table, owners: Numbers, target: str | None) -> Numbers:
 
 def _is_classes(values: pa.ChunkedArray) -> bool:
     kind: Any = values.type
-    return not pa.types.is_floating(kind) and (
-        not pa.types.is_integer(kind) or pc.count_distinct(values).as_py() <= MOST_CLASSES
-    )
+    return not pa.types.is_floating(kind) and (not pa.types.is_integer(kind) or are_classes(values))
 
 
 def _parted(table: pa.Table, held: Held, share: float) -> tuple[pa.Table, pa.Table]:

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from synthvae import artifact, atomic, augmentation, dataset, tables
-from synthvae.errors import SynthvaeError, TableError, listing
+from synthvae.errors import TableError, listing
 from synthvae.privacy import Journal
 from synthvae.recipe.page import Recipe
 from synthvae.recipe.records import Record, digests
@@ -145,16 +145,10 @@ class Study:
                 stacklevel=2,
             )
         folder = self.out / f".{MODEL}.{inputs[:12]}.releases"
-        journal = Journal(folder, 0)
-        try:
+        with Journal.until_saved(folder):
             with _interruptible(synthesizer):
                 synthesizer.set_params(journal=folder).fit(self.real)
             synthesizer.save(place)
-        except SynthvaeError:
-            if not journal.kept:  # refused before anything was bought
-                journal.remove()
-            raise
-        journal.remove()
 
     @property
     def _device(self) -> str:

@@ -14,8 +14,9 @@ from sklearn.datasets import load_breast_cancer, load_wine, make_classification
 
 from synthvae.evaluation import inference_attack, linkability, singling_out
 from synthvae.evaluation.attacks import COLUMNS, attacks
-from synthvae.evaluation.comparison import Comparison, distances_ready
+from synthvae.evaluation.comparison import Comparison
 from synthvae.evaluation.figures import Section
+from synthvae.evaluation.points import as_points
 from synthvae.evaluation.risk import Guesses, Outcome
 
 NAMES = ["singling_out", "linkability", "inference", "membership"]
@@ -162,7 +163,7 @@ def test_the_nearest_row_without_the_secret_is_that_of_plain_distances() -> None
     secrets = ["x0", "ward", "x4"]
     places = inference_attack._nearest(comparison.synthetic, comparison.real, secrets)
     for column, name in enumerate(secrets):
-        points = distances_ready([t.drop(columns=name) for t in (comparison.synthetic, comparison.real)])
+        points = as_points([t.drop(columns=name) for t in (comparison.synthetic, comparison.real)])
         distances = cdist(points[1], points[0])
         chosen = distances[np.arange(len(real)), places[:, column]]
         np.testing.assert_allclose(chosen, distances.min(axis=1), atol=1e-3)

@@ -15,7 +15,8 @@ from sklearn.datasets import load_wine
 
 from synthvae import Column, Schema
 from synthvae.errors import TableError
-from synthvae.evaluation.comparison import Comparison, codes, distances_ready, independent, some
+from synthvae.evaluation.comparison import Comparison, codes, independent, some
+from synthvae.evaluation.points import as_points
 
 ROWS = 60
 
@@ -121,11 +122,11 @@ def test_ends_of_a_range_are_as_far_apart_as_two_categories() -> None:
     wine["target"] = "kind " + wine["target"]
     found = Comparison.of(wine, wine)
     base = found.real.iloc[[0, 0]].copy()
-    points = distances_ready([found.real, base])
+    points = as_points([found.real, base])
     assert np.allclose(points[0].max(0)[:13], 1)
     assert np.allclose(points[0].min(0)[:13], 0)
     other = base.copy()
     other["target"] = pd.Categorical(["kind 0", "kind 1"], base["target"].cat.categories)
-    changed = distances_ready([found.real, other])[1]
+    changed = as_points([found.real, other])[1]
     assert np.linalg.norm(changed[0] - changed[1]) == pytest.approx(1)
     assert codes(found.real).shape == wine.shape

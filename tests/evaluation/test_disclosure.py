@@ -13,9 +13,10 @@ from scipy import stats
 from scipy.spatial.distance import cdist
 from sklearn.datasets import load_digits, load_wine, make_classification
 
-from synthvae.evaluation.comparison import Comparison, distances_ready
+from synthvae.evaluation.comparison import Comparison
 from synthvae.evaluation.disclosure import COPIES, disclosure
 from synthvae.evaluation.figures import Figure, Section
+from synthvae.evaluation.points import as_points
 from synthvae.evaluation.risk import Guesses, auc, excess, share_interval, wilson
 
 NAMES = ["copies", "nearness", "dcr_share", "nndr_share"]
@@ -77,6 +78,12 @@ def test_ten_planted_rows_among_a_thousand_are_found(kept: bool) -> None:  # noq
     assert section["copies"].value == 0
 
 
+def test_a_holdout_much_smaller_than_what_was_learned_is_told() -> None:
+    real, holdout, made = thirds(3, 900)
+    assert not measured(real, made, holdout).notes
+    assert "The holdout has 100 rows, those learned are 300" in measured(real, made, holdout[:100]).notes[0]
+
+
 def test_ten_planted_digits_are_found_among_few_real_rows() -> None:
     digits = pd.DataFrame(load_digits().data).add_prefix("p").sample(frac=1, random_state=0).reset_index(drop=True)
     real, holdout, fresh = digits[:400], digits[400:800].reset_index(drop=True), digits[800:]
@@ -115,7 +122,7 @@ def test_shares_are_those_of_all_distances() -> None:
     real, holdout, made = wine[:60], wine[60:120].reset_index(drop=True), wine[120:].reset_index(drop=True)
     comparison = Comparison.of(real, made, holdout=holdout)
     assert comparison.holdout is not None
-    a, b, s = distances_ready([comparison.real, comparison.holdout, comparison.synthetic])
+    a, b, s = as_points([comparison.real, comparison.holdout, comparison.synthetic])
     to_learned, to_others = (np.sort(cdist(s, points), axis=1)[:, :2] for points in (a, b))
     section = disclosure(comparison, 0)
     assert section["dcr_share"].value == pytest.approx(np.mean(to_learned[:, 0] < to_others[:, 0]))
