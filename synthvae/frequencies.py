@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass, fields
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -14,26 +16,82 @@ BORROWED = 5.0  # rows
 LEAST_VARIANCE = 1e-2
 
 
-def class_weights(labels: Tensor, conditions: int) -> Tensor:
-    """Return how often (C,) rows of each class are seen, relative to those of frequent classes.
+def class_weights(counts: Tensor) -> Tensor:
+    """Return how often (C,) rows of each class are seen, relative to those of frequent classes, of rows (C,) of each.
 
     Of a class with less than half of an equal share, rows are seen more often, with the square root of what it lacks,
     up to `MAX_REPEATS` times: p(x | y) of a rare class is to be right, too, and is not if its rows hardly count.
     """
-    counts = torch.bincount(labels, minlength=conditions).clamp_min(1)
-    return (0.5 * len(labels) / (conditions * counts)).sqrt().clamp(1.0, MAX_REPEATS)
+    return (0.5 * counts.sum() / (len(counts) * counts.clamp_min(1))).sqrt().clamp(1.0, MAX_REPEATS)
 
 
-def log_frequencies(digits: Tensor, labels: Tensor, conditions: int, sizes: tuple[int, ...]) -> Tensor:
-    """Return the smoothed log frequency (J, C, K) of each level within each condition."""
-    widest = max(sizes, default=1)
-    logs = torch.full((len(sizes), conditions, widest), math.log(1e-8), device=digits.device)
-    for j, size in enumerate(sizes):
-        known = digits[:, j] >= 0
-        flat = labels[known] * widest + digits[known, j].long()
-        table = torch.bincount(flat, minlength=conditions * widest).view(conditions, widest).float()
-        logs[j, :, :size] = smoothed(table[:, :size])
-    return logs
+@dataclass(frozen=True)
+class Sums:
+    """Sums over rows, which are added where the rows come in parts.
+
+    Args:
+        levels: Rows (J, C, K) with each level of each digit, by condition.
+        pairs: Rows (F, K, K) with each level of a fine digit, by that of its coarser one.
+        known: Rows (C, V) with a value, by condition.
+        totals: Sums (C, V) of the values.
+        squares: Sums (C, V) of their squares.
+    """
+
+    levels: Tensor
+    pairs: Tensor
+    known: Tensor
+    totals: Tensor
+    squares: Tensor
+
+    @classmethod
+    def of(cls, digits: Tensor, values: Tensor, labels: Tensor, conditions: int, slots: Slots) -> Self:
+        """Count digits (B, J) and values (B, V) of rows with conditions `labels` (B,)."""
+        widest = max(slots.sizes, default=1)
+        levels = [_together(labels, digits[:, j], conditions, widest) for j in range(len(slots.sizes))]
+        pairs = [_together(digits[:, coarse], digits[:, fine], widest, widest) for fine, coarse in slots.pairs]
+        member = nn.functional.one_hot(labels, conditions).to(values.dtype).T  # (C, B)
+        known, numbers = values.isfinite().to(values.dtype), values.nan_to_num(nan=0.0)
+        sums = ((member @ part).double() for part in (known, numbers, numbers.square()))
+        return cls(_stack(levels, conditions, widest), _stack(pairs, widest, widest), *sums)
+
+    def __add__(self, other: Sums) -> Self:
+        return type(self)(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
+
+    def logs(self, slots: Slots) -> Tensor:
+        """Return the smoothed log frequency (J, C, K) of each level within each condition."""
+        logs = torch.full(self.levels.shape, math.log(1e-8), device=self.levels.device)
+        for j, size in enumerate(slots.sizes):
+            logs[j, :, :size] = smoothed(self.levels[j, :, :size].float())
+        return logs
+
+    def ratios(self, slots: Slots) -> Tensor:
+        """Return log p(fine | coarse) - log p(fine) (F, K, K), smoothed, of each fine digit and its coarser one."""
+        ratios = torch.zeros(self.pairs.shape, device=self.pairs.device)
+        for i, (fine, _) in enumerate(slots.pairs):
+            size = slots.sizes[fine]
+            ratios[i, :, :size] = ratio(self.pairs[i, :, :size].float())
+        return ratios
+
+    def moments(self) -> tuple[Tensor, Tensor]:
+        """Return means and standard deviations (V, C) of the values, which are normal scores, within conditions.
+
+        A class borrows `BORROWED` rows from the standard normal, which scores have over all classes.
+        """
+        counts = self.known + BORROWED
+        mean = self.totals / counts
+        variance = (self.squares + BORROWED) / counts - mean.square()
+        return mean.T.float(), variance.clamp_min(LEAST_VARIANCE).sqrt().T.float()
+
+
+def _together(rows: Tensor, columns: Tensor, height: int, width: int) -> Tensor:
+    """How often (height, width) two codes (B,) occur together; those that are not known (-1) do not count."""
+    known = (rows >= 0) & (columns >= 0)
+    flat = rows[known].long() * width + columns[known].long()
+    return torch.bincount(flat, minlength=height * width).view(height, width)
+
+
+def _stack(tables: list[Tensor], height: int, width: int) -> Tensor:
+    return torch.stack(tables) if tables else torch.zeros(0, height, width, dtype=torch.long)
 
 
 def smoothed(counts: Tensor) -> Tensor:
@@ -43,33 +101,7 @@ def smoothed(counts: Tensor) -> Tensor:
     return (inside / inside.sum(1, keepdim=True)).clamp_min(1e-8).log()
 
 
-def class_moments(values: Tensor, labels: Tensor, conditions: int) -> tuple[Tensor, Tensor]:
-    """Return means and standard deviations (V, C) of normal scores `values` (B, V) within conditions.
-
-    A class borrows `BORROWED` rows from the standard normal, which scores have over all classes.
-    """
-    member = nn.functional.one_hot(labels, conditions).to(values.dtype).T  # (C, B)
-    known, numbers = values.isfinite().to(values.dtype), values.nan_to_num(nan=0.0)
-    counts = member @ known + BORROWED  # (C, V)
-    mean = member @ numbers / counts
-    square = (member @ numbers.square() + BORROWED) / counts
-    return mean.T, (square - mean.square()).clamp_min(LEAST_VARIANCE).sqrt().T
-
-
 def ratio(counts: Tensor) -> Tensor:
     """Return log p(fine | coarse) - log p(fine) (N, K), smoothed, of `counts` (N, K) of both."""
     overall = counts.sum(0) + 0.5
     return smoothed(counts) - (overall / overall.sum()).log()
-
-
-def log_ratios(digits: Tensor, slots: Slots) -> Tensor:
-    """Return log p(fine | coarse) - log p(fine) (F, K, K), smoothed, of each fine digit and its coarser one."""
-    widest = max(slots.sizes, default=1)
-    ratios = torch.zeros(len(slots.pairs), widest, widest, device=digits.device)
-    for i, (fine, coarse) in enumerate(slots.pairs):
-        known = (digits[:, fine] >= 0) & (digits[:, coarse] >= 0)
-        flat = digits[known, coarse].long() * widest + digits[known, fine].long()
-        counts = torch.bincount(flat, minlength=widest**2).view(widest, widest).float()
-        size = slots.sizes[fine]
-        ratios[i, :, :size] = ratio(counts[:, :size])
-    return ratios

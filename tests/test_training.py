@@ -18,11 +18,12 @@ from torch import Tensor
 from synthvae import Synthesizer
 from synthvae.encoding import Codes
 from synthvae.errors import ConfigurationError, TableError
-from synthvae.frequencies import class_weights, log_frequencies, log_ratios
+from synthvae.frequencies import Sums, class_weights
 from synthvae.model import CVAE, ModelConfig, Rows
 from synthvae.optimizer import schedule
 from synthvae.slots import Slots, Value
-from synthvae.training import TrainingConfig, _Run, held_out, train
+from synthvae.training import TrainingConfig, train
+from synthvae.training.run import _Run, held_out
 
 SIZES = (3, 4, 2)
 DIGITS = Slots(SIZES)
@@ -305,7 +306,21 @@ def test_the_shortest_schedules_learn_at_all(steps: int) -> None:
 
 
 def frequencies(table: Codes) -> Tensor:
-    return log_frequencies(torch.from_numpy(table.digits), torch.from_numpy(table.labels), 2, SIZES).exp()
+    return sums(table).logs(Slots(SIZES)).exp()
+
+
+def sums(table: Codes) -> Sums:
+    digits, labels = torch.from_numpy(table.digits), torch.from_numpy(table.labels)
+    return Sums.of(digits, torch.from_numpy(table.values), labels, 2, Slots(SIZES))
+
+
+def test_sums_of_parts_are_those_of_all_rows() -> None:
+    table = codes(1000)
+    whole = sums(table)
+    parts = [sums(Codes(table.digits[i::3], table.values[i::3], table.labels[i::3])) for i in range(3)]
+    added = parts[0] + parts[1] + parts[2]
+    for name in ("levels", "pairs", "known", "totals", "squares"):
+        torch.testing.assert_close(getattr(added, name), getattr(whole, name), rtol=1e-4, atol=1e-3)
 
 
 def test_log_frequencies_are_normalised_and_leave_no_level_out() -> None:
@@ -416,7 +431,8 @@ def test_fine_digits_start_from_their_frequencies_beside_each_coarse_digit() -> 
     coarse, fine = rng.integers(0, 3, 4000), rng.integers(0, 4, 4000)
     fine[coarse == 1] = 2  # a pattern of its own
     digits = torch.from_numpy(np.stack([coarse, fine], 1).astype(np.int8))
-    ratios = log_ratios(digits, Slots((3, 4), (), (None, 0)))
+    slots, nothing = Slots((3, 4), (), (None, 0)), torch.empty(4000, 0)
+    ratios = Sums.of(digits, nothing, torch.zeros(4000, dtype=torch.long), 1, slots).ratios(slots)
     assert ratios.shape == (1, 4, 4)
     overall = np.bincount(fine, minlength=4) / 4000
     for level in range(3):
@@ -425,12 +441,11 @@ def test_fine_digits_start_from_their_frequencies_beside_each_coarse_digit() -> 
 
 
 def test_rows_of_scarce_classes_are_seen_more_often() -> None:
-    labels = torch.tensor([0] * 950 + [1] * 49 + [2])
-    weights = class_weights(labels, 4)  # nobody is of the last class
+    weights = class_weights(torch.tensor([950, 49, 1, 0]))  # nobody is of the last class
     assert weights[0] == 1.0
     assert float(weights[1]) == pytest.approx(math.sqrt(0.5 * 1000 / (4 * 49)))
     assert weights[2] == 8.0
-    assert (class_weights(torch.tensor([0, 1] * 50), 2) == 1.0).all()
+    assert (class_weights(torch.tensor([50, 50])) == 1.0).all()
 
 
 def test_a_small_table_is_learned_again_with_all_of_its_rows() -> None:
@@ -468,7 +483,7 @@ def test_a_second_run_that_ends_badly_leaves_the_first(fault: str, monkeypatch: 
     history = train(model, table, config, SEED)
     assert (history.stopped, history.refitted) == (fault, False)
     monkeypatch.setattr(_Run, "step", step)
-    monkeypatch.setattr("synthvae.training._refit", lambda *_: None)
+    monkeypatch.setattr("synthvae.training.run._refit", lambda *_: None)
     train(once, table, config, SEED)
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), once.parameters(), strict=True))
     assert not model.training

@@ -1,102 +1,43 @@
-"""Training on rows that nobody hides."""
+"""The gradients of the ELBO, looks at held-out rows, and how long to go on."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+import operator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import reduce
+from itertools import chain
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from synthvae.descent import Descent, Progress, copy, load
 from synthvae.encoding.table import Codes
 from synthvae.errors import ConfigurationError
-from synthvae.frequencies import class_moments, class_weights, log_frequencies, log_ratios
+from synthvae.frequencies import Sums
 from synthvae.history import Callback, History, Record
 from synthvae.labelling import UNKNOWN, Labelling
 from synthvae.model import CVAE, Frequencies, Rows, activity, corrupted
 from synthvae.optimizer import adamw, schedule
 from synthvae.threads import one_thread
+from synthvae.training.config import SMALL, TrainingConfig
+from synthvae.training.parts import Batches, Labelled, Parts, Whole
 
-SMALL = 2048  # rows below which batches are small and dropout guards against memorising
 MAX_HELD_OUT = 10_000
-HELD_SHARE, SMALL_HELD_SHARE = 0.1, 0.2
 LOOK_EVERY, SMALL_LOOK_EVERY = 50, 25
 # Small batches are too little work to share: on a busy machine, threads that wait for each other cost 20-fold.
 PARALLEL_BATCH = 256
-USUAL_ROWS, USUAL_STEPS, LONGEST_DESCENT = 30_000, 1000, 1.6
 EMA_DECAY = 0.998
 CLIP_NORM = 5.0
 LOOK_ROWS = 2048  # held-out rows looked at together
-GREY_BETA = 0.05
 DRIFT_WEIGHT = 5.0  # of the aggregate's divergence from the prior, where z has little information
-
-
-class TrainingConfig(BaseModel):
-    """How a model is trained; what is None follows the table.
-
-    Args:
-        max_steps: Steps of the optimiser; early stopping may end before.
-        batch_size: Rows of a step.
-        learning_rate: Peak of the schedule: linear warm-up, then cosine to 2 %.
-        weight_decay: AdamW's, on matrices only.
-        beta: Weight of the KL term; None: 1, or 0.05 for grey pixels under a Bernoulli,
-            which takes a pixel for one draw, though a grey one says as much as many draws averaged.
-        free_bits: Nats of information for each latent dimension, all together, that the KL term leaves free. Only
-            information is: the aggregate of all codes is held to the prior, so that what is drawn from the prior
-            is what the decoder knows.
-        warm_up: Share of the steps over which the weight of the KL term rises from 0 to beta.
-        corruption: Share of the cells that the encoder is not shown in training, others in each step; all of a row is
-            reconstructed.
-        validation_fraction: Share of each class held out for early stopping; 0 trains on all rows, to the end; None: a
-            tenth, or a fifth of a small table.
-        patience: Steps without a better held-out ELBO before training stops.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    max_steps: int | None = Field(default=None, ge=1)
-    batch_size: int | None = Field(default=None, ge=1)
-    learning_rate: float = Field(default=3e-3, gt=0, allow_inf_nan=False)
-    weight_decay: float = Field(default=1e-2, ge=0, allow_inf_nan=False)
-    beta: float | None = Field(default=None, ge=0, allow_inf_nan=False)
-    free_bits: float = Field(default=0.2, ge=0, allow_inf_nan=False)
-    warm_up: float = Field(default=0.1, ge=0, le=1)
-    corruption: float = Field(default=0.0, ge=0, lt=1)
-    validation_fraction: float | None = Field(default=None, ge=0, lt=1)
-    patience: int = Field(default=300, ge=1)
-
-    def batch(self, rows: int) -> int:
-        """Rows of a step for a table of `rows`."""
-        return min(rows, self.batch_size or (64 if rows < SMALL else 512))
-
-    def kl_weight(self, *, grey: bool) -> float:
-        """The weight of the KL term."""
-        return (GREY_BETA if grey else 1.0) if self.beta is None else self.beta
-
-    def held_share(self, rows: int) -> float:
-        """The share of a table of `rows` that is held out."""
-        if self.validation_fraction is not None:
-            return self.validation_fraction
-        return SMALL_HELD_SHARE if rows < SMALL else HELD_SHARE
-
-    def steps(self, rows: int) -> int:
-        """The largest number of steps for a table of `rows`.
-
-        More rows than usual take more steps, but each is seen less often; fewer rows take a slower descent, which early
-        stopping ends.
-        """
-        share = max(rows, 1) / USUAL_ROWS
-        times = share**0.75 if share > 1 else min(share**-0.5, LONGEST_DESCENT)
-        return self.max_steps or round(USUAL_STEPS * times)
 
 
 def train(
     model: CVAE,
-    codes: Codes,
+    codes: Codes | Parts,
     config: TrainingConfig,
     seed: int,
     progress: Progress | None = None,
@@ -107,7 +48,7 @@ def train(
 
     Args:
         model: The model, on its device.
-        codes: The coded table.
+        codes: The coded table, whole or in parts.
         config: How to train.
         seed: Of batches, noise, held-out rows and dropout.
         progress: Called with step, last step and loss in nats after each step.
@@ -122,22 +63,23 @@ def train(
     """
     _keep_freed_memory()
     start = copy(list(model.parameters()))
-    run = _Run(model, codes, config, seed, callback)
+    parts = Whole(codes) if isinstance(codes, Codes) else codes
+    run = _Run(model, parts, config, seed, callback)
     run.go(progress)
     if run.history.stopped == "diverged" and not run.history.best_step:
         raise ConfigurationError("training must converge, however, the loss became no number: lower `learning_rate`")
     run.restore()
     if run.holds_out_of_few and run.history.stopped in ("early", "finished"):
-        _refit(run, start, codes, progress)
+        _refit(run, start, parts, progress)
     run.measure_codes()
     return run.history
 
 
-def _refit(run: _Run, start: list[Tensor], codes: Codes, progress: Progress | None) -> None:
+def _refit(run: _Run, start: list[Tensor], parts: Parts, progress: Progress | None) -> None:
     """Learn all rows from the start, as many steps as were best; if that does not end well, nothing has changed."""
     first = copy(run.parameters)
     load(run.parameters, start)
-    again = _Run(run.model, codes, run.config.model_copy(update={"validation_fraction": 0.0}), run.seed)
+    again = _Run(run.model, parts, run.config.model_copy(update={"validation_fraction": 0.0}), run.seed)
     again.go(progress, until=run.history.best_step)
     run.history.refitted = again.history.stopped == "finished"
     if run.history.refitted:
@@ -161,27 +103,26 @@ class _Run(Descent):
     """Training on rows that nobody hides: gradients of the ELBO, looks at held-out rows."""
 
     def __init__(
-        self, model: CVAE, codes: Codes, config: TrainingConfig, seed: int, callback: Callback | None = None
+        self, model: CVAE, parts: Parts, config: TrainingConfig, seed: int, callback: Callback | None = None
     ) -> None:
-        device = next(model.parameters()).device
+        device, count = next(model.parameters()).device, sum(parts.sizes)
         self.config, self.callback = config, callback
         self.generator = torch.Generator(device=device).manual_seed(seed)
-        held = held_out(codes.labels, config.held_share(len(codes)), np.random.default_rng(seed))
-        rows = Rows(torch.from_numpy(codes.digits).to(device), torch.from_numpy(codes.values).to(device))
-        labels = torch.from_numpy(codes.labels).to(device)
-        self.rows, self.labels = rows.take(~held), labels[~held]
-        self.held_rows, self.held_labels = rows.take(held), labels[held]
-        self.batch, steps = config.batch(len(self.labels)), config.steps(len(self.labels))
-        looks = SMALL_LOOK_EVERY if len(labels) < SMALL else LOOK_EVERY
+        first = parts[0]
+        held = held_out(first.labels, config.held_share(count), np.random.default_rng(seed))
+        rows = Labelled.of(first, device)
+        kept, self.held = rows.take(~held), rows.take(held)
+        learned = count - len(self.held)
+        steps = config.steps(learned)
+        looks = SMALL_LOOK_EVERY if count < SMALL else LOOK_EVERY
         self.look_every = max(min(steps // 20, looks), 1)
-        self.labelling = Labelling(model, self.rows, self.labels, self.generator)
-        model.decoder.start_from(_frequencies(model, self.labelling.rows, self.labelling.labels))
-        model.start_prior(self.rows, self.generator)
+        self.labelling = Labelling(model, kept.rows, kept.labels, self.generator)
+        self.batches = Batches(kept, parts, config.batch(learned), model.conditions, self.generator)
+        model.decoder.start_from(self._frequencies(model))
+        model.start_prior(kept.rows, self.generator)
         # With much information in z, a batch shows little of the aggregate: then it weighs as in the ELBO.
         self.drift_weight = DRIFT_WEIGHT if model.config.decoder == "autoregressive" else 1.0
-        self.beta = config.kl_weight(grey=model.config.likelihood == "bernoulli" and _is_grey(codes))
-        weights = class_weights(self.labelling.labels, model.conditions)
-        self.weights = torch.cat([weights, weights.new_ones(1)])  # the last one is that of rows without a label
+        self.beta = config.kl_weight(grey=model.config.likelihood == "bernoulli" and _is_grey(first))
         parameters = list(model.parameters())
         super().__init__(
             model,
@@ -195,16 +136,21 @@ class _Run(Descent):
         self.best = copy(parameters)
         self.best_bound = -math.inf
         self.recent: list[tuple[Tensor, Tensor, Tensor]] = []
-        self.order = iter(())  # type: Iterator[Tensor]
+
+    def _frequencies(self, model: CVAE) -> Frequencies:
+        """Those of all rows that are learned; where labels are missing, of those that have one in the first part."""
+        if self.labelling.partial:
+            return _frequencies(model, [Labelled(self.labelling.rows, self.labelling.labels)])
+        return _frequencies(model, self.batches.each())
 
     @property
     def holds_out_of_few(self) -> bool:
         """Whether held-out rows are to be learned, too, in the end."""
-        return len(self.held_labels) > 0 and len(self.labels) + len(self.held_labels) < SMALL
+        return len(self.held) > 0 and sum(self.batches.parts.sizes) < SMALL
 
     def sparing(self) -> AbstractContextManager[None]:
         """One thread for small batches."""
-        return one_thread() if self.batch < PARALLEL_BATCH else nullcontext()
+        return one_thread() if self.batches.rows < PARALLEL_BATCH else nullcontext()
 
     def rate(self, step: int) -> float:
         """The learning rate of a step."""
@@ -212,11 +158,11 @@ class _Run(Descent):
 
     def backward(self, step: int) -> None:
         """The gradients of a batch."""
-        rows = self._next_batch()
+        batch = self.batches.next()
         latent_dim = self.model.config.latent_dim
-        noise = torch.randn(len(rows), latent_dim, generator=self.generator, device=rows.device)
-        labels = self.labelling.drawn(self.rows.take(rows), self.labels[rows])
-        terms = self.model.elbo(self.rows.take(rows), labels, noise, self._shown(rows))
+        noise = torch.randn(len(batch), latent_dim, generator=self.generator, device=batch.labels.device)
+        labels = self.labelling.drawn(batch.rows, batch.labels)
+        terms = self.model.elbo(batch.rows, labels, noise, self._shown(batch.rows))
         reconstruction, kl = terms.reconstruction.mean(), terms.kl.sum(1).mean()
         drift = self.model.drift(terms, labels).mean()
         weight = self.beta * min(1.0, step / max(self.config.warm_up * self.steps, 1))
@@ -229,11 +175,11 @@ class _Run(Descent):
         self.recent.append((loss.detach(), reconstruction.detach(), kl.detach()))
         self.loss = float(loss.detach())
 
-    def _shown(self, rows: Tensor) -> Rows | None:
+    def _shown(self, rows: Rows) -> Rows | None:
         """What the encoder is shown of a batch, if not all."""
         if not self.config.corruption:
             return None
-        return corrupted(self.rows.take(rows), self.model.decoder.slots, self.config.corruption, self.generator)
+        return corrupted(rows, self.model.decoder.slots, self.config.corruption, self.generator)
 
     def look(self, step: int, last: int) -> bool:
         """Measure the held-out rows if it is time; whether to go on."""
@@ -253,17 +199,6 @@ class _Run(Descent):
         with torch.random.fork_rng():  # dropout goes on as if nobody had drawn anything
             return self.callback(record) is True
 
-    def _next_batch(self) -> Tensor:
-        rows = next(self.order, None)
-        if rows is None:
-            # A row is seen as often as its class weighs: the fraction of a time by chance.
-            chance = torch.rand(len(self.labels), generator=self.generator, device=self.labels.device)
-            seen = torch.repeat_interleave((self.weights[self.labels] + chance).long())
-            order = torch.randperm(len(seen), generator=self.generator, device=self.labels.device)
-            self.order = iter(seen[order[: len(order) // self.batch * self.batch]].split(self.batch))
-            rows = next(self.order)
-        return rows
-
     def measure(self, step: int) -> Record:
         """Measure the averaged weights on the held-out rows, and keep them if they are the best."""
         with self._averaged():
@@ -279,17 +214,17 @@ class _Run(Descent):
 
     @torch.no_grad()
     def _validation(self) -> float | None:
-        if not len(self.held_labels):
+        if not len(self.held):
             return None
         self.model.eval()
-        generator = torch.Generator(device=self.labels.device).manual_seed(0)
+        labels, weights = self.held.labels, self.batches.weights
+        generator = torch.Generator(device=labels.device).manual_seed(0)
         total = 0.0
-        for start in range(0, len(self.held_labels), LOOK_ROWS):
-            batch = slice(start, start + LOOK_ROWS)
-            rows, labels = self.held_rows.take(batch), self.held_labels[batch]
-            noise = torch.randn(len(labels), self.model.config.latent_dim, generator=generator, device=labels.device)
-            total += float((self._bound(rows, labels, noise) * self.weights[labels]).sum())
-        return total / float(self.weights[self.held_labels].sum())
+        for places in torch.arange(len(labels), device=labels.device).split(LOOK_ROWS):
+            some = self.held.take(places)
+            noise = torch.randn(len(some), self.model.config.latent_dim, generator=generator, device=labels.device)
+            total += float((self._bound(some.rows, some.labels, noise) * weights[some.labels]).sum())
+        return total / float(weights[labels].sum())
 
     def _bound(self, rows: Rows, labels: Tensor, noise: Tensor) -> Tensor:
         """The bound (B,) on log p(x | y), or on log p(x) where y is unknown."""
@@ -311,18 +246,18 @@ class _Run(Descent):
         """Leave the model with the best weights, or the averaged ones if none were measured yet, marginals matched."""
         load(self.parameters, self.best if self.history.best_step else self.average)
         self.model.eval()
-        labels = torch.cat([self.labels, self.held_labels])
-        rows = Rows(*(torch.cat(parts) for parts in zip(self.rows, self.held_rows, strict=True)))
-        labels = self.labelling.drawn(rows, labels)
-        frequencies = _frequencies(self.model, rows, labels)
-        self.model.match_prior(rows, labels, self.generator)
-        self.model.match_marginals(frequencies.logs.exp(), labels, self.generator)
+        rows = Labelled.joined(self.batches.first, self.held)
+        rows = Labelled(rows.rows, self.labelling.drawn(rows.rows, rows.labels))
+        others = () if self.labelling.partial else self.batches.others()
+        frequencies = _frequencies(self.model, chain([rows], others))
+        self.model.match_prior(rows.rows, rows.labels, self.generator)
+        self.model.match_marginals(frequencies.logs.exp(), rows.labels, self.generator)
         self.history.held_out_elbo = None if self.model.is_point else self._validation()
 
     def measure_codes(self) -> None:
         """Measure what the codes say, as the model is now."""
-        rows, labels = (self.held_rows, self.held_labels) if len(self.held_labels) else (self.rows, self.labels)
-        found = activity(self.model, rows, self.labelling.drawn(rows, labels))
+        rows = self.held if len(self.held) else self.batches.first
+        found = activity(self.model, rows.rows, self.labelling.drawn(rows.rows, rows.labels))
         self.history.kl_per_dimension = None if found.kl is None else found.kl.tolist()
         self.history.active_units = found.units
 
@@ -331,10 +266,12 @@ def _is_grey(codes: Codes) -> bool:
     return bool(((codes.values > 0) & (codes.values < 1)).any())
 
 
-def _frequencies(model: CVAE, rows: Rows, labels: Tensor) -> Frequencies:
-    slots, seen = model.decoder.slots, model.seen(labels)
-    logs = log_frequencies(rows.digits, seen, model.told, slots.sizes)
-    return Frequencies(logs, log_ratios(rows.digits, slots), class_moments(rows.values, seen, model.told))
+def _frequencies(model: CVAE, parts: Iterable[Labelled]) -> Frequencies:
+    slots = model.decoder.slots
+    sums = reduce(
+        operator.add, (Sums.of(p.rows.digits, p.rows.values, model.seen(p.labels), model.told, slots) for p in parts)
+    )
+    return Frequencies(sums.logs(slots), sums.ratios(slots), sums.moments())
 
 
 def held_out(labels: np.ndarray, fraction: float, rng: np.random.Generator) -> Tensor:

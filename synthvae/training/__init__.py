@@ -1,0 +1,7 @@
+"""Training on rows that nobody hides."""
+
+from synthvae.training.config import SMALL, TrainingConfig
+from synthvae.training.parts import Parts
+from synthvae.training.run import train
+
+__all__ = ["SMALL", "Parts", "TrainingConfig", "train"]

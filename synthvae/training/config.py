@@ -1,0 +1,69 @@
+"""How a model is trained on rows that nobody hides."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+SMALL = 2048  # rows below which batches are small and dropout guards against memorising
+HELD_SHARE, SMALL_HELD_SHARE = 0.1, 0.2
+USUAL_ROWS, USUAL_STEPS, LONGEST_DESCENT = 30_000, 1000, 1.6
+GREY_BETA = 0.05
+
+
+class TrainingConfig(BaseModel):
+    """How a model is trained; what is None follows the table.
+
+    Args:
+        max_steps: Steps of the optimiser; early stopping may end before.
+        batch_size: Rows of a step.
+        learning_rate: Peak of the schedule: linear warm-up, then cosine to 2 %.
+        weight_decay: AdamW's, on matrices only.
+        beta: Weight of the KL term; None: 1, or 0.05 for grey pixels under a Bernoulli,
+            which takes a pixel for one draw, though a grey one says as much as many draws averaged.
+        free_bits: Nats of information for each latent dimension, all together, that the KL term leaves free. Only
+            information is: the aggregate of all codes is held to the prior, so that what is drawn from the prior
+            is what the decoder knows.
+        warm_up: Share of the steps over which the weight of the KL term rises from 0 to beta.
+        corruption: Share of the cells that the encoder is not shown in training, others in each step; all of a row is
+            reconstructed.
+        validation_fraction: Share of each class held out for early stopping; 0 trains on all rows, to the end; None: a
+            tenth, or a fifth of a small table.
+        patience: Steps without a better held-out ELBO before training stops.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    max_steps: int | None = Field(default=None, ge=1)
+    batch_size: int | None = Field(default=None, ge=1)
+    learning_rate: float = Field(default=3e-3, gt=0, allow_inf_nan=False)
+    weight_decay: float = Field(default=1e-2, ge=0, allow_inf_nan=False)
+    beta: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    free_bits: float = Field(default=0.2, ge=0, allow_inf_nan=False)
+    warm_up: float = Field(default=0.1, ge=0, le=1)
+    corruption: float = Field(default=0.0, ge=0, lt=1)
+    validation_fraction: float | None = Field(default=None, ge=0, lt=1)
+    patience: int = Field(default=300, ge=1)
+
+    def batch(self, rows: int) -> int:
+        """Rows of a step for a table of `rows`."""
+        return min(rows, self.batch_size or (64 if rows < SMALL else 512))
+
+    def kl_weight(self, *, grey: bool) -> float:
+        """The weight of the KL term."""
+        return (GREY_BETA if grey else 1.0) if self.beta is None else self.beta
+
+    def held_share(self, rows: int) -> float:
+        """The share of a table of `rows` that is held out."""
+        if self.validation_fraction is not None:
+            return self.validation_fraction
+        return SMALL_HELD_SHARE if rows < SMALL else HELD_SHARE
+
+    def steps(self, rows: int) -> int:
+        """The largest number of steps for a table of `rows`.
+
+        More rows than usual take more steps, but each is seen less often; fewer rows take a slower descent, which early
+        stopping ends.
+        """
+        share = max(rows, 1) / USUAL_ROWS
+        times = share**0.75 if share > 1 else min(share**-0.5, LONGEST_DESCENT)
+        return self.max_steps or round(USUAL_STEPS * times)
