@@ -8,10 +8,27 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from synthvae.errors import TableError
+
 MAX_DIGITS = 15  # significant decimal digits that a double keeps
 
 LARGEST_EXACT = 2**53
 MAX_NUMBER_CLASSES = 20  # a whole-number target with more values is continuous
+
+
+def check_names(names: list[str]) -> None:
+    """Refuse columns without a name, or two of the same.
+
+    Raises:
+        TableError: There is one.
+    """
+    if "" in names:
+        raise TableError(
+            f"every column needs a name, however, column {names.index('') + 1} has none: name it, or drop a saved index"
+        )
+    twice = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
+    if twice:
+        raise TableError(f"column names must be distinct, however, {twice} occur more than once: rename or drop them")
 
 
 def split_marks(values: pa.ChunkedArray, marks: Iterable[Any]) -> tuple[pa.ChunkedArray, list[Any]]:

@@ -6,22 +6,19 @@ metadata, what is needed to hand rows back as they came: `to_pandas` is the inve
 
 from __future__ import annotations
 
-import codecs
-import contextlib
 import json
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv
 import pyarrow.dataset
-import pyarrow.parquet
 from pandas.api.types import is_object_dtype
 
+from synthvae import files
+from synthvae.columns import check_names
 from synthvae.errors import TableError, TableTypeError
 
 if TYPE_CHECKING:
@@ -30,8 +27,6 @@ if TYPE_CHECKING:
 TableLike: TypeAlias = "pd.DataFrame | pa.Table | str | Path | Any"
 
 _METADATA_KEY = b"synthvae"
-_CSV_SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".txt", ".csv.bz2", ".csv.zst")
-_PARQUET_SUFFIXES = (".parquet", ".pq")
 
 
 def read(source: TableLike, *, encoding: str = "utf-8", as_text: bool = False) -> pa.Table:
@@ -49,7 +44,7 @@ def read(source: TableLike, *, encoding: str = "utf-8", as_text: bool = False) -
         FileNotFoundError: There is no such path.
     """
     if isinstance(source, (str, Path)):
-        table = _tag(_read_path(Path(source), encoding, as_text=as_text), {"container": "file"})
+        table = _tag(files.read(Path(source), encoding, as_text=as_text), {"container": "file"})
     elif isinstance(source, pd.DataFrame):
         table = _from_pandas(source)
     elif isinstance(source, pa.dataset.Dataset):
@@ -61,7 +56,17 @@ def read(source: TableLike, *, encoding: str = "utf-8", as_text: bool = False) -
             "a table must be a DataFrame, a pyarrow.Table, a polars DataFrame or a path, however, "
             f"it is a {type(source).__name__}"
         )
-    return _without_nan(check_names(table)).combine_chunks()
+    return _prepared(table)
+
+
+def as_read(table: pa.Table) -> pa.Table:
+    """Return rows of a file as `read` returns them."""
+    return _prepared(_tag(table, {"container": "file"}))
+
+
+def _prepared(table: pa.Table) -> pa.Table:
+    check_names(table.column_names)
+    return _without_nan(table).combine_chunks()
 
 
 def _without_nan(table: pa.Table) -> pa.Table:
@@ -73,22 +78,6 @@ def _without_nan(table: pa.Table) -> pa.Table:
                 values = pc.if_else(pc.is_nan(values), pa.scalar(None, field.type), values)
                 table = table.set_column(position, field, values)
     return table
-
-
-def check_names(table: pa.Table) -> pa.Table:
-    """Return `table` if its column names are present and distinct."""
-    _check_names(table.column_names)
-    return table
-
-
-def _check_names(names: list[str]) -> None:
-    if "" in names:
-        raise TableError(
-            f"every column needs a name, however, column {names.index('') + 1} has none: name it, or drop a saved index"
-        )
-    twice = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
-    if twice:
-        raise TableError(f"column names must be distinct, however, {twice} occur more than once: rename or drop them")
 
 
 def to_pandas(table: pa.Table) -> pd.DataFrame:
@@ -116,7 +105,7 @@ def _from_pandas(frame: pd.DataFrame) -> pa.Table:
     names = [str(name) for name in frame.columns]
     if frame.columns.nlevels > 1:
         raise TableError("column names must be plain, however, they form a MultiIndex: join the levels first")
-    _check_names(names)
+    check_names(names)
     dtypes = dict(zip(names, frame.dtypes, strict=True))
     labels = {str(label): label for label in frame.columns if isinstance(label, int)}
     origin = {
@@ -186,115 +175,3 @@ def _tag(table: pa.Table, origin: Mapping[str, Any]) -> pa.Table:
 
 def _origin(schema: pa.Schema) -> dict[str, Any]:
     return cast("dict[str, Any]", json.loads((schema.metadata or {}).get(_METADATA_KEY, b'{"container": "file"}')))
-
-
-def _read_path(path: Path, encoding: str, *, as_text: bool) -> pa.Table:
-    if not path.exists():
-        raise FileNotFoundError(f"no such table: {path}")
-    name = path.name.lower()
-    with _reading(path):
-        if path.is_dir():
-            return _read_folder(path, encoding, as_text=as_text)
-        if name.endswith(_PARQUET_SUFFIXES):
-            return pa.parquet.read_table(path)
-        if name.endswith(_CSV_SUFFIXES):
-            return _read_csv(path, encoding, as_text=as_text)
-    raise TableError(
-        f"a table file must end in {', '.join((*_CSV_SUFFIXES, *_PARQUET_SUFFIXES))}, however, it is {path.name!r}"
-    )
-
-
-@contextlib.contextmanager
-def _reading(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except TableError:
-        raise
-    except UnicodeDecodeError as error:
-        raise TableError(
-            f"{path} must be text in {error.encoding}, however, byte {error.object[error.start]:#x} is not: "
-            "name its encoding (`--encoding latin-1`) or save it as UTF-8"
-        ) from error
-    except LookupError as error:
-        raise TableError(f"a character encoding must be known, however, {error}: try utf-8 or latin-1") from error
-    except (pa.ArrowException, EOFError, OSError) as error:
-        reason = str(error).splitlines()[0][:300]
-        raise TableError(f"{path} cannot be read as a table ({reason}): check the file or write it again") from error
-
-
-def _read_folder(path: Path, encoding: str, *, as_text: bool) -> pa.Table:
-    files = [f.name.lower() for f in path.rglob("*") if f.is_file() and not f.name.startswith(("_", "."))]
-    if any(f.endswith(_PARQUET_SUFFIXES) for f in files):
-        return pa.parquet.read_table(path)
-    csv = sorted(f for f in path.iterdir() if f.name.lower().endswith(_CSV_SUFFIXES))
-    if not csv:
-        raise TableError(f"a folder must hold Parquet or CSV files, however, {path} holds none")
-    return pa.concat_tables([_read_csv(f, encoding, as_text=as_text) for f in csv], promote_options="permissive")
-
-
-def _read_csv(path: Path, encoding: str, *, as_text: bool) -> pa.Table:
-    """Read as pandas does, or as text, but only an empty field is missing: "NA" or "None" may be a category."""
-    parse = pa.csv.ParseOptions(delimiter=_delimiter_of(path, encoding), newlines_in_values=True)
-    options = {"read_options": pa.csv.ReadOptions(encoding=encoding), "parse_options": parse}
-    convert = pa.csv.ConvertOptions(null_values=[""], strings_can_be_null=True)
-    return (_read_text if as_text else _read_typed)(path, encoding, options, convert)
-
-
-def _delimiter_of(path: Path, encoding: str) -> str:
-    """The mark between the fields of a CSV file."""
-    with pa.input_stream(str(path), compression="detect") as stream:
-        head = stream.read(1 << 16)
-    if not head.strip():
-        raise TableError(f"{path} must hold a header and rows, however, it is empty")
-    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) and "16" not in encoding:
-        raise TableError(f"{path} must be text in {encoding}, however, it is UTF-16: name it (`--encoding utf-16`)")
-    return "\t" if ".tsv" in path.suffixes else _delimiter(head.decode(encoding, errors="replace"))
-
-
-def _read_text(path: Path, encoding: str, options: Mapping[str, Any], convert: Any) -> pa.Table:
-    """What stands in each field."""
-    with pa.csv.open_csv(path, **options) as opened:
-        names = opened.schema.names
-    _check_names(names)
-    convert.column_types = dict.fromkeys(names, pa.binary())  # so that what is not in the encoding can be named
-    table = pa.csv.read_csv(path, **options, convert_options=convert)
-    try:
-        return table.cast(pa.schema([(name, pa.string()) for name in names]))
-    except pa.ArrowInvalid:
-        _check_decoded(table, encoding)
-        raise
-
-
-def _read_typed(path: Path, encoding: str, options: Mapping[str, Any], convert: Any) -> pa.Table:
-    """Values of the types that all fields of a column have."""
-    table = pa.csv.read_csv(path, **options, convert_options=convert)
-    _check_names(table.column_names)
-    types = {field.name: _csv_type(table.column(field.name)) for field in table.schema}
-    if any(types[field.name] == pa.string() != field.type for field in table.schema):
-        convert.column_types = {name: kind for name, kind in types.items() if kind == pa.string()}
-        table = pa.csv.read_csv(path, **options, convert_options=convert)
-    _check_decoded(table, encoding)
-    return table.cast(pa.schema([(name, types[name]) for name in table.column_names]))
-
-
-def _csv_type(values: pa.ChunkedArray) -> pa.DataType:
-    """The type that `pandas.read_csv` gives: dates stay text, a gap makes whole numbers floating."""
-    if pa.types.is_temporal(values.type):
-        return pa.string()
-    if pa.types.is_null(values.type) or (pa.types.is_integer(values.type) and values.null_count):
-        return pa.float64()
-    return values.type
-
-
-def _check_decoded(table: pa.Table, encoding: str) -> None:
-    for field in table.schema:
-        field.name.encode(encoding)
-        if pa.types.is_binary(field.type):  # what Arrow makes of bytes that are not UTF-8
-            for value in table.column(field.name).drop_null():
-                value.as_py().decode(encoding)
-
-
-def _delimiter(head: str) -> str:
-    """The mark that stands most often between the names; what is quoted does not count."""
-    bare = re.sub(r'"[^"]*"', "", head).split("\n", 1)[0]
-    return max(",;\t|", key=lambda mark: (bare.count(mark), -",;\t|".index(mark)))
