@@ -89,16 +89,6 @@ class Asked:
             )
         return str(self.target)
 
-    def _warn_of_gaps(self, table: pa.Table) -> None:
-        """Tell of rows without a label, which may be a mistake."""
-        target = self._target_in(table)
-        if target is not None and 0 < table.column(target).null_count < table.num_rows:
-            warnings.warn(
-                f"target {target!r}: {table.column(target).null_count} of {table.num_rows} rows have no label: they "
-                "are learned, their class being marginalised; drop them if that is not meant",
-                stacklevel=3,
-            )
-
     def _schema_of(self, table: pa.Table) -> Schema:
         target = self._target_in(table)
         if self.schema == BOUGHT:
@@ -110,11 +100,21 @@ class Asked:
         return schema
 
 
-def warn_empty(table: pa.Table) -> None:
+def warn_of_gaps(target: str | None, missing: Mapping[str, int], rows: int) -> None:
+    """Tell of rows without a label, which may be a mistake."""
+    if target is not None and 0 < missing[target] < rows:
+        warnings.warn(
+            f"target {target!r}: {missing[target]} of {rows} rows have no label: they are learned, their class being "
+            "marginalised; drop them if that is not meant",
+            stacklevel=5,
+        )
+
+
+def warn_empty(missing: Mapping[str, int], rows: int) -> None:
     """Tell of columns that have no value."""
-    for name in table.column_names:
-        if table.column(name).null_count == table.num_rows:
+    for name, count in missing.items():
+        if count == rows:
             warnings.warn(
                 f"column {name!r}: every value is missing, so every synthetic value will be: drop it if that is no use",
-                stacklevel=4,
+                stacklevel=5,
             )

@@ -40,7 +40,7 @@ class Descent(ABC):
         self.model, self.parameters, self.optimizer = model, parameters, optimizer
         self.steps, self.decay, self.seed = steps, decay, seed
         self.average = copy(parameters)
-        self.loss = math.nan
+        self.loss, self.done = math.nan, 0
         self.history = History()
 
     @abstractmethod
@@ -55,6 +55,12 @@ class Descent(ABC):
     def look(self, step: int, last: int) -> bool:
         """See how training goes; whether to go on."""
 
+    def wake(self) -> None:  # noqa: B027 (a hook)
+        """Set the global generator as it was, if an earlier run is taken up."""
+
+    def keep(self) -> None:  # noqa: B027 (a hook)
+        """Keep the state, if it is time."""
+
     def sparing(self) -> AbstractContextManager[None]:
         """What spares the machine while training goes on."""
         return nullcontext()
@@ -64,12 +70,15 @@ class Descent(ABC):
         last = until or self.steps
         try:
             with _seeded(self.seed), self.sparing():
-                for step in range(1, last + 1):
+                self.wake()
+                for step in range(self.done + 1, last + 1):
                     self.step(step)
+                    self.done = step
                     if progress is not None:
                         progress(step, self.steps, self.loss)
                     if not self.look(step, last):
                         break
+                    self.keep()
         except KeyboardInterrupt:
             self.history.stopped = "interrupted"
 

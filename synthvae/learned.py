@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from synthvae import artifact, generation, likelihood
+from synthvae.checkpoint import Checkpoint
 from synthvae.conform import conform
 from synthvae.descent import Progress
 from synthvae.encoding import Codes, Order, Pixels, TableEncoding
@@ -25,8 +26,9 @@ from synthvae.model import CVAE, ModelConfig, Rows
 from synthvae.privacy import Ledger
 from synthvae.provenance import Provenance
 from synthvae.schema import Schema
+from synthvae.source import Source
 from synthvae.threads import one_thread
-from synthvae.training import TrainingConfig, train
+from synthvae.training import Parts, TrainingConfig, train
 
 BATCH_ROWS = 4096
 
@@ -54,7 +56,7 @@ class LearnedTable:
     @classmethod
     def learn(
         cls,
-        table: pa.Table,
+        source: Source,
         schema: Schema,
         target: str | None,
         model: ModelConfig,
@@ -62,6 +64,7 @@ class LearnedTable:
         *,
         seed: int,
         device: torch.device,
+        checkpoint: Checkpoint | None = None,
         progress: Progress | None = None,
         callback: Callback | None = None,
         min_class_rows: int = 2,
@@ -69,17 +72,37 @@ class LearnedTable:
     ) -> Self:
         """Fit a model to a table.
 
+        Args:
+            source: The table.
+            schema: Its schema.
+            target: The column to condition on.
+            model: What model.
+            training: How it is trained.
+            seed: Of everything that is drawn.
+            device: Where it is trained.
+            checkpoint: Where the state is kept in between, and taken up.
+            progress: Called with step, last step and loss in nats after each step.
+            callback: Called at each look.
+            min_class_rows: Rows that each class must have.
+            order: In which order columns are modelled.
+
         Raises:
             TableError: The table breaks the schema, or its target cannot be conditioned on.
         """
-        if table.num_rows < 2:
-            raise TableError(f"a table must have at least 2 rows, however, it has {table.num_rows}: add rows")
-        table = schema.check(table).select(table.column_names)  # rows come back in the table's own order
-        encoding = TableEncoding.learn(table, schema, target, min_class_rows, order, pixels=_pixels(model))
+        if source.rows < 2:
+            raise TableError(f"a table must have at least 2 rows, however, it has {source.rows}: add rows")
+        sample = schema.check(source.sample).select(source.sample.column_names)  # rows come back in the table's order
+        whole = sample.num_rows == source.rows
+        encoding = TableEncoding.learn(
+            sample, schema, target, min_class_rows if whole else 1, order, pixels=_pixels(model)
+        )
+        codes = source.coded(encoding, schema, seed)
+        if not isinstance(codes, Codes):
+            encoding = encoding.counted(_counts(codes, encoding))
+            encoding.refuse_rare(min_class_rows)
         network = build(encoding, model, seed).to(device)
-        codes = encoding.encode(table, np.random.default_rng(seed), partial=True)
-        history = train(network, codes, training, seed, progress, callback=callback)
-        return cls(schema, encoding, network, history, provenance=Provenance.of(table))
+        history = train(network, codes, training, seed, progress, callback=callback, checkpoint=checkpoint)
+        return cls(schema, encoding, network, history, provenance=Provenance.of(source.rows, source.missing))
 
     def encode(self, table: pa.Table) -> Codes:
         """Return the codes of a table with the columns learned; that of a private model is made to obey its schema."""
@@ -311,6 +334,13 @@ def build(encoding: TableEncoding, config: ModelConfig, seed: int) -> CVAE:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return CVAE(encoding.layout.slots, encoding.conditions, config)
+
+
+def _counts(parts: Parts, encoding: TableEncoding) -> npt.NDArray[np.float64]:
+    """How many rows (conditions,) each condition has."""
+    labels = (parts[part].labels for part in range(len(parts.sizes)))
+    counts = [np.bincount(of[of >= 0], minlength=encoding.conditions) for of in labels]
+    return np.asarray(np.sum(counts, axis=0), np.float64)
 
 
 def _pixels(config: ModelConfig) -> Pixels | None:

@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 from importlib import metadata
 from typing import Any, Self
 
-import pyarrow as pa
-
 from synthvae import __version__
 
 
@@ -32,10 +30,9 @@ class Provenance:
     versions: dict[str, str] = field(default_factory=versions)
 
     @classmethod
-    def of(cls, table: pa.Table) -> Self:
-        """Return that of a table whose rows are not private."""
-        gaps = {name: table.column(name).null_count for name in table.column_names}
-        return cls(table.num_rows, {name: count / table.num_rows for name, count in gaps.items() if count})
+    def of(cls, rows: int, missing: Mapping[str, int]) -> Self:
+        """Return that of a table whose rows are not private: how many there are, and how many values are missing."""
+        return cls(rows, {name: count / rows for name, count in missing.items() if count})
 
     @property
     def facts(self) -> dict[str, Any]:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Self
 
 import pyarrow as pa
 from sklearn.utils import Tags
 
-from synthvae import inference, private, progress
-from synthvae.asked import BOUGHT, LATENT_TRAINING, MODEL, TRAINING, Asked, configure, warn_empty
+from synthvae import inference, private, progress, streams
+from synthvae.asked import BOUGHT, LATENT_TRAINING, MODEL, TRAINING, Asked, configure, warn_empty, warn_of_gaps
+from synthvae.checkpoint import Checkpoint
 from synthvae.errors import PrivacyError
 from synthvae.features import read_features
 from synthvae.fitted import aside
@@ -21,10 +24,14 @@ from synthvae.model import ModelConfig
 from synthvae.privacy import Ledger, PrivacyBudget
 from synthvae.schema import Schema
 from synthvae.seeds import Seed, as_seed
+from synthvae.source import InMemory, OnDisk, Source
+from synthvae.streams import Stream
 from synthvae.training import SMALL, TrainingConfig
 from synthvae.watching import Callbacks, unseen, watching
 
 __all__ = ["BOUGHT", "Synthesizer"]
+
+NOT_LEARNED_WITH = ("schema", "journal", "device", "verbose", "callbacks", "log_dir", "random_state")
 
 
 class Synthesizer(Asked, Kept):
@@ -38,8 +45,10 @@ class Synthesizer(Asked, Kept):
             a schema that a person declared, or "private". None: nothing is promised.
         strategy: What a privacy budget buys: "gradients" (tables of each column, and gradients of a decoder), "tables"
             (of pairs of columns, too, and no gradients), or "auto", which picks by epsilon, rows and columns.
-        journal: A folder in which a private fit keeps what it buys, until its model is saved: a fit that is broken off
-            and repeated takes it up, and does not spend it twice. None keeps nothing.
+        journal: A folder in which a fit keeps what it needs to go on: the codes of a table that is too large for
+            memory, and the state of training once a minute. One that is broken off and repeated, with the same table,
+            parameters and seed, takes it up, and ends with the same model. A private fit keeps what it buys, and does
+            not spend it twice. To be removed once the model is saved. None keeps nothing.
         decoder: "autoregressive" (each column given those before it), "factorized" (independent given z) or, of
             likelihood="gaussian" or "bernoulli", "linear" (no hidden layer: factor analysis).
         prior: "standard_normal" (encoder and decoder are told the class), "class_normal" (only the prior is: a normal
@@ -162,7 +171,11 @@ class Synthesizer(Asked, Kept):
         """Learn a table.
 
         Args:
-            table: A DataFrame, a `pyarrow.Table`, polars, an array, or the path of a CSV or Parquet file or folder.
+            table: A DataFrame, a `pyarrow.Table`, polars, an array, the path of a CSV or Parquet file or folder, or a
+                `pyarrow.dataset`. What lies on disk and has more than 256 MiB is not read at once, but twice in
+                batches: its codes, about a byte for each category and five for each number, go to `journal`, or to a
+                temporary folder (`TMPDIR` says where), and are learned from there. A private fit needs all rows in
+                memory.
             y: Ignored; here for scikit-learn.
 
         Raises:
@@ -172,9 +185,7 @@ class Synthesizer(Asked, Kept):
         del y
         budget = PrivacyBudget.of(self.privacy)
         if budget is None:
-            read = read_features(self, table, reset=True)
-            self._warn_of_gaps(read)
-            return self._fit(read)
+            return self._fit_openly(table)
         self._refuse_prior_of_no_class()
         schema = self._declared_schema()
         read = read_features(self, table, reset=True, as_text=True, aside=aside(budget, schema))
@@ -226,27 +237,60 @@ class Synthesizer(Asked, Kept):
             )
         return self._warned()
 
-    def _fit(self, table: pa.Table, *, features: bool = False, told: bool = True) -> Self:
+    def _fit_openly(self, table: Any) -> Self:
+        """Learn a table that is not private, in memory or on disk."""
+        stream = streams.large(table)
+        if stream is None:
+            source = InMemory(read_features(self, table, reset=True))
+            return self._fit(source, self._checkpoint(source) if self.journal else None)
+        checkpoint = self._checkpoint(stream) if self.journal else None
+        seed = as_seed(self.random_state) if checkpoint is None else checkpoint.seed
+        with TemporaryDirectory(prefix="synthvae-") as folder:
+            on_disk = OnDisk.open(stream, Path(folder) if checkpoint is None else checkpoint.folder, seed)
+            read_features(self, on_disk.sample, reset=True)
+            return self._fit(on_disk, checkpoint, seed=seed)
+
+    def _checkpoint(self, table: InMemory | Stream) -> Checkpoint:
+        """The journal of a fit that is not private."""
+        facts = {name: value for name, value in self.get_params(deep=False).items() if name not in NOT_LEARNED_WITH}
+        schema = self._given_schema()
+        facts |= {"table": table.identity, "schema": None if schema is None else schema.model_dump(mode="json")}
+        seed = None if self.random_state is None else as_seed(self.random_state)
+        return Checkpoint.open(self.journal or "", facts, seed, as_seed(None))
+
+    def _fit(
+        self,
+        source: Source,
+        checkpoint: Checkpoint | None = None,
+        *,
+        seed: int | None = None,
+        features: bool = False,
+        told: bool = True,
+    ) -> Self:
         """Learn a table; one of `features` has no ids, and classes of a single row; codes may not be `told` a class."""
         self._refuse_prior_of_no_class()
-        guarded = table.num_rows < SMALL and self.likelihood == "auto"
+        if seed is None:
+            seed = as_seed(self.random_state) if checkpoint is None else checkpoint.seed
+        guarded = source.rows < SMALL and self.likelihood == "auto"
         dropout = (0.1 if guarded else 0.0) if self.dropout is None else self.dropout
         model = configure(ModelConfig, {**self._values(MODEL), "dropout": dropout, "told": told})
         training = configure(TrainingConfig, self._values(TRAINING))
-        device, seed = find_device(self.device), as_seed(self.random_state)
-        schema, target = self._schema_of(table), self._target_in(table)
+        schema, target = source.drafted(self._schema_of(source.sample)), self._target_in(source.sample)
         if features:
             schema = inference.without_ids(schema)
-        warn_empty(table)
+        else:
+            warn_of_gaps(target, source.missing, source.rows)
+        warn_empty(source.missing, source.rows)
         with progress.fitting(show=self.verbose) as report, watching(self.callbacks, self.log_dir) as callback:
             self.learned_ = LearnedTable.learn(
-                table,
+                source,
                 schema,
                 target,
                 model,
                 training,
                 seed=seed,
-                device=device,
+                device=find_device(self.device),
+                checkpoint=checkpoint,
                 progress=report,
                 callback=callback,
                 min_class_rows=1 if features else 2,

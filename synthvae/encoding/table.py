@@ -142,6 +142,11 @@ class TableEncoding(BaseModel):
         counts = tuple(int(count) for count in rows.tolist())
         return self.model_copy(update={"target": self.target.model_copy(update={"counts": counts})})
 
+    def refuse_rare(self, min_class_rows: int) -> None:
+        """Refuse a target of which a class has fewer rows."""
+        if self.target is not None and self.target.classes is not None:
+            self.target.refuse_rare(min_class_rows)
+
     @cached_property
     def arrow_schema(self) -> pa.Schema:
         """The Arrow schema of decoded tables."""

@@ -87,18 +87,27 @@ class TargetEncoding(BaseModel):
         occurring = column.model_copy(update={"categories": None})
         classes = CategoricalEncoding.learn(occurring, values)
         counts = np.bincount(classes.encode(column.name, values), minlength=classes.levels)
-        rare = [label for label, count in zip(classes.values, counts, strict=True) if count < min_class_rows]
-        if rare:
-            raise TableError(
-                f"target {column.name!r}: each class must have at least {min_class_rows} rows, however, "
-                f"{', '.join(map(repr, rare[:5]))} {'has' if len(rare) == 1 else 'have'} fewer: drop or merge"
-            )
+        target = cls(name=column.name, classes=classes, categories=column.categories, counts=tuple(counts.tolist()))
+        target.refuse_rare(min_class_rows)
         if classes.levels > MAX_CLASSES:
             raise TableError(
                 f"target {column.name!r}: there may be at most {MAX_CLASSES} classes, however, there are "
                 f"{classes.levels}: choose another target or none"
             )
-        return cls(name=column.name, classes=classes, categories=column.categories)
+        return target
+
+    def refuse_rare(self, min_class_rows: int) -> None:
+        """Refuse classes of fewer rows.
+
+        Raises:
+            TableError: There is one.
+        """
+        rare = [label for label, count in zip(self.labels, self.counts, strict=True) if count < min_class_rows]
+        if rare:
+            raise TableError(
+                f"target {self.name!r}: each class must have at least {min_class_rows} rows, however, "
+                f"{', '.join(map(repr, rare[:5]))} {'has' if len(rare) == 1 else 'have'} fewer: drop or merge"
+            )
 
     @classmethod
     def _learn_bins(cls, column: Column, values: pa.ChunkedArray) -> Self:

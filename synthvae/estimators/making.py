@@ -18,6 +18,7 @@ from synthvae.errors import ConfigurationError, PrivacyError
 from synthvae.estimators.containers import Labels, Mask
 from synthvae.estimators.labels import free_name
 from synthvae.schema import Schema
+from synthvae.source import InMemory
 from synthvae.synthesizer import Synthesizer
 from synthvae.training import SMALL
 
@@ -54,7 +55,7 @@ class Maker:
         labels = tables.read(pd.DataFrame({target: y}))
         table = features.append_column(target, labels.column(0))
         own.set_params(target=target, random_state=seed, schema=_with(own.schema, labels))
-        return cls(own._fit(table, features=True), target)  # noqa: SLF001 (one class in two rooms)
+        return cls(own._fit(InMemory(table), features=True), target)  # noqa: SLF001 (one class in two rooms)
 
     def make(self, wanted: int | Mapping[Any, int], seed: int) -> tuple[pd.DataFrame, Labels]:
         """Return rows (rows, columns) and their y (rows,): so many in all, or of each class."""

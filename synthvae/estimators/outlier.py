@@ -18,6 +18,7 @@ from synthvae.estimators.cells import Cells, read_cells
 from synthvae.estimators.margins import Margin
 from synthvae.features import read_features
 from synthvae.seeds import Seed
+from synthvae.source import InMemory
 from synthvae.synthesizer import Synthesizer
 
 Floats = npt.NDArray[np.float64]
@@ -122,7 +123,7 @@ class VAEOutlierDetector(OutlierMixin, BaseEstimator):
         table = read_features(self, X, reset=True)
         parameters = {name: value for name, value in self.get_params(deep=False).items() if name not in OWN}
         self.synthesizer_ = Synthesizer(**parameters)
-        self.synthesizer_._fit(table, features=True, told=False)  # noqa: SLF001 (one class in two rooms)
+        self.synthesizer_._fit(InMemory(table), features=True, told=False)  # noqa: SLF001 (one class in two rooms)
         cells = read_cells(self.synthesizer_.encoding_, table)
         columns = enumerate(self.synthesizer_.encoding_.columns.items())
         self._margins = {

@@ -18,6 +18,7 @@ from synthvae.estimators.labels import classes, free_name
 from synthvae.features import is_array, read_features
 from synthvae.reconstruction import reconstruct
 from synthvae.seeds import Seed, as_seed
+from synthvae.source import InMemory
 from synthvae.synthesizer import Synthesizer
 
 IMAGES = 3  # dimensions of an array of images
@@ -137,7 +138,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             target = free_name(table.column_names)
             table = table.append_column(target, tables.read(pd.DataFrame({target: labels})).column(0))
         self.synthesizer_ = Synthesizer(**{**self.get_params(deep=False), "target": target, "prior": prior})
-        self.synthesizer_._fit(table, features=True, told=False)  # noqa: SLF001 (one class in two rooms)
+        self.synthesizer_._fit(InMemory(table), features=True, told=False)  # noqa: SLF001 (one class in two rooms)
         self._array_in, self._images_in = is_array(X), getattr(X, "ndim", 2) == IMAGES
         return self
 

@@ -6,7 +6,6 @@ is repeated takes up the noisy numbers that there are, and draws only those that
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -20,6 +19,7 @@ import torch
 from torch import Tensor
 
 from synthvae import atomic
+from synthvae.checkpoint import claim
 from synthvae.errors import PrivacyError, SynthvaeError
 
 PAGE = "journal.json"
@@ -53,21 +53,16 @@ class Journal:
         if folder is None:
             return cls(None, new if seed is None else seed)
         place = Path(folder)
-        digest = hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
         try:
-            place.mkdir(parents=True, exist_ok=True)
-            if not (place / PAGE).exists():
-                page = {"facts": digest, "seed": new if seed is None else seed}
-                atomic.write(place / PAGE, json.dumps(page).encode())
-            page = json.loads((place / PAGE).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+            found = claim(place / PAGE, facts, seed, new)
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise PrivacyError(f"releases must be kept, however, {place} cannot be used ({error})") from error
-        if page["facts"] != digest or seed not in (None, page["seed"]):
+        if found is None:
             raise PrivacyError(
                 f"a journal is of one fit, however, {place} is of one with another budget, schema, target, seed or "
                 "plan: repeat that one, or remove the folder (what was spent stays spent)"
             )
-        return cls(place, page["seed"])
+        return cls(place, found)
 
     @property
     def kept(self) -> int:

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from synthvae.checkpoint import Checkpoint
 from synthvae.descent import Descent, Progress, copy, load
 from synthvae.encoding.table import Codes
 from synthvae.errors import ConfigurationError
@@ -22,6 +23,7 @@ from synthvae.labelling import UNKNOWN, Labelling
 from synthvae.model import CVAE, Frequencies, Rows, activity, corrupted
 from synthvae.optimizer import adamw, schedule
 from synthvae.threads import one_thread
+from synthvae.training import state
 from synthvae.training.config import SMALL, TrainingConfig
 from synthvae.training.parts import Batches, Labelled, Parts, Whole
 
@@ -43,6 +45,7 @@ def train(
     progress: Progress | None = None,
     *,
     callback: Callback | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> History:
     """Fit `model` to `codes` in place; it ends with the best weights seen, in evaluation mode.
 
@@ -55,6 +58,8 @@ def train(
         callback: Called at each look, but not while all rows are learned again: with what `History.records` will hold.
             If it returns True, training stops as if by early stopping. What it raises is not caught.
 
+        checkpoint: Where the state is kept in between; one that is there is taken up.
+
     Ctrl-C ends training early and keeps the best weights so far. A small table, of which held-out rows are a loss, is
     learned twice: how many steps are best is found with held-out rows, then all rows are learned for as many steps.
 
@@ -64,7 +69,7 @@ def train(
     _keep_freed_memory()
     start = copy(list(model.parameters()))
     parts = Whole(codes) if isinstance(codes, Codes) else codes
-    run = _Run(model, parts, config, seed, callback)
+    run = _Run(model, parts, config, seed, callback=callback, checkpoint=checkpoint)
     run.go(progress)
     if run.history.stopped == "diverged" and not run.history.best_step:
         raise ConfigurationError("training must converge, however, the loss became no number: lower `learning_rate`")
@@ -103,10 +108,17 @@ class _Run(Descent):
     """Training on rows that nobody hides: gradients of the ELBO, looks at held-out rows."""
 
     def __init__(
-        self, model: CVAE, parts: Parts, config: TrainingConfig, seed: int, callback: Callback | None = None
+        self,
+        model: CVAE,
+        parts: Parts,
+        config: TrainingConfig,
+        seed: int,
+        *,
+        callback: Callback | None = None,
+        checkpoint: Checkpoint | None = None,
     ) -> None:
         device, count = next(model.parameters()).device, sum(parts.sizes)
-        self.config, self.callback = config, callback
+        self.config, self.callback, self.checkpoint = config, callback, checkpoint
         self.generator = torch.Generator(device=device).manual_seed(seed)
         first = parts[0]
         held = held_out(first.labels, config.held_share(count), np.random.default_rng(seed))
@@ -136,6 +148,21 @@ class _Run(Descent):
         self.best = copy(parameters)
         self.best_bound = -math.inf
         self.recent: list[tuple[Tensor, Tensor, Tensor]] = []
+        self.taken_up = None if checkpoint is None else checkpoint.load()
+        if self.taken_up is not None:
+            state.restore(self, self.taken_up)
+            for record in self.history.records:  # who watches sees the whole of it
+                self._told(record)
+
+    def wake(self) -> None:
+        """Set the global generator as it was, if an earlier run is taken up."""
+        if self.taken_up is not None:
+            state.wake(self.taken_up[0])
+
+    def keep(self) -> None:
+        """Keep the state, if it is time."""
+        if self.checkpoint is not None and self.checkpoint.is_due:
+            self.checkpoint.save(*state.saved(self))
 
     def _frequencies(self, model: CVAE) -> Frequencies:
         """Those of all rows that are learned; where labels are missing, of those that have one in the first part."""

@@ -1,0 +1,114 @@
+"""What a fit that is broken off leaves behind, so that the same fit, asked for again, goes on where it stood."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+import safetensors
+import safetensors.torch
+from torch import Tensor
+
+from synthvae import atomic
+from synthvae.errors import ConfigurationError
+
+PAGE = "fit.json"
+STATE = "state.safetensors"
+EVERY = 60.0  # seconds between two looks at the clock that keep the state
+
+State = tuple[dict[str, Tensor], dict[str, Any]]
+
+
+def claim(page: Path, facts: Mapping[str, Any], seed: int | None, new: int) -> int | None:
+    """Mark a folder as that of a fit, or find that it is: return the fit's seed, or None if it is another's.
+
+    Args:
+        page: The file that says whose it is.
+        facts: What the fit depends on.
+        seed: Of the fit, if it was given.
+        new: A seed for a new fit for which none was given.
+
+    Raises:
+        OSError, ValueError: The folder cannot be used.
+    """
+    digest = hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
+    page.parent.mkdir(parents=True, exist_ok=True)
+    if not page.exists():
+        atomic.write(page, json.dumps({"facts": digest, "seed": new if seed is None else seed}).encode())
+    found = json.loads(page.read_text(encoding="utf-8"))
+    same = found["facts"] == digest and seed in (None, found["seed"])
+    return int(found["seed"]) if same else None
+
+
+class Checkpoint:
+    """The folder of one fit.
+
+    Args:
+        folder: Where it is.
+        seed: Of the fit.
+    """
+
+    def __init__(self, folder: Path, seed: int) -> None:
+        self.folder, self.seed = folder, seed
+        self._last = time.monotonic()
+
+    @classmethod
+    def open(cls, folder: str | os.PathLike[str], facts: Mapping[str, Any], seed: int | None, new: int) -> Self:
+        """The folder of a fit with these facts, new or as it was left.
+
+        Raises:
+            ConfigurationError: It is of another fit, or cannot be written.
+        """
+        place = Path(folder)
+        try:
+            found = claim(place / PAGE, facts, seed, new)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ConfigurationError(
+                f"`journal` must be a folder that can be used, however, {place}: {error}"
+            ) from error
+        if found is None:
+            raise ConfigurationError(
+                f"a fit can be taken up with the same table, parameters and seed, however, {place} is of one with "
+                "others: repeat that one, or remove the folder"
+            )
+        return cls(place, found)
+
+    @property
+    def is_due(self) -> bool:
+        """Whether so much time has passed that the state should be kept."""
+        return time.monotonic() - self._last >= EVERY
+
+    def save(self, tensors: Mapping[str, Tensor], page: Mapping[str, Any]) -> None:
+        """Keep the state of training, in the place of that before.
+
+        Raises:
+            ConfigurationError: It cannot be written.
+        """
+        blob = safetensors.torch.save(
+            {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()},
+            metadata={"page": json.dumps(page)},
+        )
+        try:
+            atomic.write(self.folder / STATE, blob)
+        except OSError as error:
+            raise ConfigurationError(f"the state of a fit must be kept, however, {self.folder}: {error}") from error
+        self._last = time.monotonic()
+
+    def load(self) -> State | None:
+        """Return the state that was kept, if there is one that is whole."""
+        try:
+            with safetensors.safe_open(self.folder / STATE, "pt") as file:
+                page = json.loads((file.metadata() or {})["page"])
+                return {name: file.get_tensor(name) for name in file.keys()}, page  # noqa: SIM118 (no mapping)
+        except (OSError, ValueError, KeyError, safetensors.SafetensorError):
+            return None
+
+    def remove(self) -> None:
+        """Remove the folder: the fit is done."""
+        shutil.rmtree(self.folder, ignore_errors=True)
