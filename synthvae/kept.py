@@ -14,7 +14,7 @@ from synthvae.errors import ArtifactError
 from synthvae.fitted import Fitted
 from synthvae.learned import LearnedTable, find_device
 
-NOT_KEPT = ("schema", "privacy", "callbacks", "log_dir")  # told elsewhere, or of no use to whoever loads it
+NOT_KEPT = ("schema", "privacy", "journal", "callbacks", "log_dir")  # told elsewhere, or of no use to whoever loads it
 
 
 class Kept(Fitted):

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -26,14 +29,14 @@ def schema(
 ) -> None:
     """Draft the schema of a table, for a person to review."""
     del debug
-    from synthvae import inference, tables
+    from synthvae import inference
     from synthvae.schema import Schema
 
     if out is not None and out.exists() and not overwrite:
         raise SchemaError(f"a reviewed schema must not be lost, however, {out} is there: pass --overwrite")
-    read = tables.read(table, encoding=encoding)
-    draft = Schema.infer(read)
-    text = (inference.declare_categories(draft, read) if declare else draft).to_yaml(out)
+    source = _opened(table, encoding)
+    draft = source.drafted(Schema.infer(source.sample))
+    text = (inference.declare_categories(draft, source.sample) if declare else draft).to_yaml(out)
     if out is None:
         typer.echo(text, nl=False)
 
@@ -58,15 +61,18 @@ def fit(
     log_dir: Annotated[
         Path | None, typer.Option(help="Folder of history.csv, and of events for TensorBoard, while it trains.")
     ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on where a fit of the same table, options and seed was broken off.")
+    ] = False,
     seed: Seed = None,
     encoding: Encoding = "utf-8",
     as_json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Learn a table and save the model."""
+    """Learn a table and save the model. One of more than 256 MiB is read in batches, unless it is private."""
     del debug
-    from synthvae import artifact, tables
+    from synthvae import artifact, streams, tables
     from synthvae.synthesizer import BOUGHT
 
     artifact.check_place(out)
@@ -80,14 +86,26 @@ def fit(
         names = tables.read(table, encoding=encoding).column_names if synthesizer.schema == BOUGHT else None
         show(synthesizer.plan(plan, names).statement(), as_json=as_json)
         return
-    read = tables.read(table, encoding=encoding, as_text=synthesizer.privacy is not None)
-    if synthesizer.privacy is None:
-        synthesizer.fit(read).save(out)
-    else:
-        _fit_privately(synthesizer, read, out)
-    show({"model": str(out), **_describe(synthesizer)}, as_json=as_json)
-    if synthesizer.history_.stopped == "interrupted":
-        raise typer.Exit(130)
+    stream = streams.large(table, encoding) if synthesizer.privacy is None else None
+    as_text = synthesizer.privacy is not None
+    source = stream or tables.read(table, encoding=encoding, as_text=as_text)
+    with _kept_until_saved(synthesizer, out, resume=resume):
+        synthesizer.fit(source).save(out)
+        show({"model": str(out), **_describe(synthesizer)}, as_json=as_json)
+        if synthesizer.history_.stopped == "interrupted":
+            raise typer.Exit(130)
+
+
+def _opened(table: Path, encoding: str) -> Any:
+    """A table, of which a large one is only surveyed."""
+    from synthvae import streams, tables
+    from synthvae.source import InMemory, OnDisk
+    from synthvae.survey import Survey
+
+    stream = streams.large(table, encoding)
+    if stream is None:
+        return InMemory(tables.read(table, encoding=encoding))
+    return OnDisk(stream, Survey.of(stream.batches(), 0), table.parent)
 
 
 def _check_log(log_dir: Path | None, out: Path) -> None:
@@ -98,15 +116,20 @@ def _check_log(log_dir: Path | None, out: Path) -> None:
         )
 
 
-def _fit_privately(synthesizer: Any, table: Any, out: Path) -> None:
-    """Fit and save; what was bought is kept beside the model until it is there."""
+@contextmanager
+def _kept_until_saved(synthesizer: Any, out: Path, *, resume: bool) -> Iterator[None]:
+    """What a fit needs to go on lies beside the model until that is there; what was bought is always taken up."""
     from synthvae.privacy import Journal
 
-    folder = out.parent / f".{out.name}.releases"
+    bought = synthesizer.privacy is not None
+    folder = out.parent / f".{out.name}.{'releases' if bought else 'fit'}"
+    if not (resume or bought):
+        shutil.rmtree(folder, ignore_errors=True)
+    synthesizer.set_params(journal=folder)
     with Journal.until_saved(folder) as journal:
-        if journal.kept:
+        if bought and journal.kept:
             typer.echo(f"warning: {folder} is of a fit that was broken off: it is taken up", err=True)
-        synthesizer.set_params(journal=folder).fit(table).save(out)
+        yield
 
 
 @reporting

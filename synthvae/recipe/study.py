@@ -125,30 +125,26 @@ class Study:
         """Learn the rows and save the model; `inputs` names what a private fit keeps until then."""
         synthesizer, place = self._synthesizer(), self.out / MODEL
         artifact.check_place(place)
-        if synthesizer.privacy is None:
+        if synthesizer.privacy is not None:
+            self._warn_of_another_budget()
+        # What a fit needs to go on, under the name of what it learns from.
+        folder = self.out / f".{MODEL}.{inputs[:12]}.{'fit' if synthesizer.privacy is None else 'releases'}"
+        with Journal.until_saved(folder):
             with _interruptible(synthesizer):
-                synthesizer.fit(self.real)
+                synthesizer.set_params(journal=folder).fit(self.real)
             synthesizer.save(place)
-        else:
-            self._fit_privately(synthesizer, place, inputs)
         ledger, steps = synthesizer.ledger_, synthesizer.history_.best_step
         if ledger is None:
             return {"what": f"{self.real.num_rows} rows learned in {steps} steps"}
         return {"what": f"epsilon {ledger.epsilon:.4g} at delta {ledger.delta:g}", "ledger": ledger.statement()}
 
-    def _fit_privately(self, synthesizer: Synthesizer, place: Path, inputs: str) -> None:
-        """Fit and save; what was bought is kept until then, under the name of what it was bought for."""
+    def _warn_of_another_budget(self) -> None:
         if Record.read(self.out, "fit") is not None:
             warnings.warn(
                 "a budget is spent anew by each private fit, however, there was one here already: together the two "
                 "models tell more than one of them",
-                stacklevel=2,
+                stacklevel=3,
             )
-        folder = self.out / f".{MODEL}.{inputs[:12]}.releases"
-        with Journal.until_saved(folder):
-            with _interruptible(synthesizer):
-                synthesizer.set_params(journal=folder).fit(self.real)
-            synthesizer.save(place)
 
     @property
     def _device(self) -> str:

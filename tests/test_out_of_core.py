@@ -1,0 +1,313 @@
+"""Tables on disk that are learned in batches: the same kinds, the same codes, the same model after an interruption."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import pandas as frames
+from sklearn.datasets import load_breast_cancer, load_wine
+
+from synthvae import Schema, Synthesizer, checkpoint, shards, streams, tables
+from synthvae.encoding import TableEncoding
+from synthvae.errors import ConfigurationError, TableError
+from synthvae.history import Record
+from synthvae.shards import Shards
+from synthvae.source import InMemory, OnDisk
+from synthvae.streams import Stream
+from synthvae.survey import Survey
+
+ROWS = 400
+
+
+@pytest.fixture
+def mixed() -> pd.DataFrame:
+    """Numbers, categories (one of a single row), gaps, a count of the rows, text with a prefix."""
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"row": np.arange(ROWS) + 7, "height": rng.normal(170, 9, ROWS).round(1)})
+    table["ward"] = rng.choice(["a", "b", "c"], ROWS)
+    table.loc[333, "ward"] = "rare"
+    table["beds"] = rng.poisson(3, ROWS)
+    table.loc[rng.choice(ROWS, 40, replace=False), "height"] = None
+    table.loc[::9, "ward"] = None
+    table["ill"] = np.where(rng.random(ROWS) < 0.3, "yes", "no")
+    table.loc[5, "beds"] = 400
+    return table
+
+
+@pytest.fixture
+def large(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everything on disk is large, and comes in batches of 64 rows and shards of 100."""
+    monkeypatch.setattr(streams, "LARGE", 1)
+    monkeypatch.setattr(streams, "BATCH_ROWS", 64)
+    monkeypatch.setattr(streams, "BLOCK_BYTES", 1 << 11)
+    monkeypatch.setattr(shards, "SHARD_ROWS", 100)
+
+
+def written(table: pd.DataFrame, folder: Path, kind: str) -> Path:
+    """The table as one file, or as a folder of several."""
+    folder.mkdir(exist_ok=True)
+    path = folder / f"table.{kind.removesuffix(' folder')}"
+    if kind.endswith("folder"):
+        for place, part in enumerate(np.array_split(np.arange(len(table)), 3)):
+            written(table.iloc[part], folder / "parts", kind.removesuffix(" folder")).rename(
+                folder / "parts" / f"{place}.{kind.removesuffix(' folder')}"
+            )
+        return folder / "parts"
+    if kind == "parquet":
+        table.to_parquet(path, row_group_size=97)
+    else:
+        table.to_csv(path, index=False)
+    return path
+
+
+KINDS = ["parquet", "csv", "csv.gz", "parquet folder", "csv folder"]
+
+
+@pytest.mark.usefixtures("large")
+@pytest.mark.parametrize("kind", KINDS)
+def test_batches_are_the_rows_that_are_read_at_once(mixed: pd.DataFrame, tmp_path: Path, kind: str) -> None:
+    path = written(mixed, tmp_path, kind)
+    batches = list(Stream.of(path).batches())
+    assert len(batches) > 2
+    assert all(column.num_chunks == 1 for batch in batches for column in batch.columns)
+    assert pa.concat_tables(batches).equals(tables.read(path))
+
+
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    fields=st.lists(
+        st.sampled_from(["", "1", "-3", "2.5", "x", "true", "False", "NA", " 7", "1e3", "2020-01-01", "0", "9" * 20]),
+        min_size=1,
+        max_size=30,
+    )
+)
+def test_types_of_a_csv_file_are_those_of_reading_it_at_once(tmp_path: Path, fields: list[str]) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("a,b\n" + "".join(f"{field},1\n" for field in fields), encoding="utf-8")
+    found = [batch.schema.field("a").type for batch in Stream.of(path).batches()]
+    whole = tables.read(path)
+    mixes = {"true", "False"} & set(fields) and {"1", "0"} & set(fields)
+    assert mixes or found[0] == whole.schema.field("a").type
+    assert sum(batch.num_rows for batch in Stream.of(path).batches()) == whole.num_rows
+
+
+def surveyed(table: pd.DataFrame, most: int, batch: int = 50) -> Survey:
+    read = tables.read(table)
+    return Survey.of((read.slice(start, batch) for start in range(0, read.num_rows, batch)), 0, most)
+
+
+columns = [
+    frames.column("n", elements=st.integers(-5, 5) | st.sampled_from([10**6, -(10**6)])),
+    frames.column("x", elements=st.floats(-1e6, 1e6, allow_subnormal=False) | st.none()),
+    frames.column("c", elements=st.sampled_from(["u", "v", "w", "é", "aa"]) | st.none(), dtype=object),
+    frames.column("b", elements=st.booleans()),
+]
+
+
+@settings(deadline=None, max_examples=60)
+@given(frames.data_frames(columns, index=frames.range_indexes(min_size=2, max_size=200)), st.integers(1, 40))
+def test_what_a_schema_says_of_a_sample_and_its_witnesses_is_true_of_all_rows(table: pd.DataFrame, most: int) -> None:
+    read, found = tables.read(table), surveyed(table, most, 30)
+    assert found.rows == len(table)
+    assert found.missing == {name: read.column(name).null_count for name in read.column_names}
+    whole, draft = Schema.infer(read), Schema.infer(found.sample)
+    for name in whole.names:
+        ours, true = draft[name], whole[name]
+        if ours.kind == true.kind:
+            assert ours.bounds == true.bounds
+            assert ours.nullable == true.nullable
+    assert set(found.sample.column("c").to_pylist()) == set(read.column("c").to_pylist())
+    if len(table) <= most:
+        assert found.sample.equals(read)
+
+
+def test_a_sample_is_drawn_evenly_from_all_rows() -> None:
+    table = pd.DataFrame({"x": np.random.default_rng(1).normal(size=20_000), "place": np.arange(20_000.0)})
+    found = surveyed(table, 2_000, 500).sample.column("place").to_numpy()
+    assert 2_000 <= len(found) <= 2_100
+    quarters = np.histogram(found, bins=4, range=(0, 20_000))[0]
+    assert abs(quarters - len(found) / 4).max() < 4 * np.sqrt(len(found) / 4)
+
+
+def test_witnesses_of_too_many_texts_are_dropped() -> None:
+    table = pd.DataFrame({"name": [f"n{i}" for i in range(500)], "x": np.arange(500) % 7})
+    table.loc[499, "x"] = 99
+    before = surveyed(table, 20)
+    assert before.sample.num_rows == 500
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("synthvae.survey.MOST_TEXTS", 100)
+        after = surveyed(table, 20).sample
+    assert after.num_rows < 60
+    assert 99 in after.column("x").to_pylist()
+    assert "n499" in after.column("name").to_pylist()  # the largest: fresh ids come after it
+
+
+def test_a_count_of_the_rows_is_an_id() -> None:
+    table = pd.DataFrame({"row": np.random.default_rng(0).permutation(3_000), "n": np.arange(3_000) % 50})
+    assert surveyed(table, 200).sequences == ["row"]
+    assert surveyed(table.assign(row=table["row"] // 2 * 2), 200).sequences == []
+
+
+@pytest.mark.usefixtures("large")
+def test_shards_hold_each_row_once_and_mix_them(mixed: pd.DataFrame, tmp_path: Path) -> None:
+    path = written(mixed, tmp_path, "parquet")
+    source = OnDisk.open(Stream.of(path), tmp_path / "codes", 0)
+    schema = source.drafted(Schema.infer(source.sample))
+    assert schema["row"].kind == "id"
+    encoding = TableEncoding.learn(source.sample, schema, "ill", 1)
+    parts = source.coded(encoding, schema, 0)
+    whole = InMemory(tables.read(path)).coded(encoding, schema, 0)
+    assert isinstance(parts, Shards)
+    assert len(parts.sizes) == 4
+    assert sum(parts.sizes) == ROWS
+    found = np.vstack([parts[place].digits for place in range(4)])
+    assert sorted(map(tuple, found)) == sorted(map(tuple, whole.digits))
+    labels = [parts[place].labels for place in range(4)]
+    assert np.bincount(np.concatenate(labels)).tolist() == np.bincount(whole.labels).tolist()
+    assert not (parts[0].digits == whole.digits[: len(parts[0].digits)]).all()
+    again = OnDisk.open(Stream.of(path), tmp_path / "codes", 0)
+    assert again.sample.equals(source.sample)
+    assert Shards.open(tmp_path / "codes") == parts
+    (tmp_path / "codes" / "shard-001.bin").write_bytes(b"torn")
+    assert Shards.open(tmp_path / "codes") is None
+
+
+@pytest.mark.usefixtures("large")
+@pytest.mark.parametrize("kind", ["parquet", "csv folder"])
+def test_a_table_on_disk_is_learned_like_one_in_memory(mixed: pd.DataFrame, tmp_path: Path, kind: str) -> None:
+    path = written(mixed, tmp_path, kind)
+    few: dict[str, Any] = {"target": "ill", "max_steps": 20, "random_state": 0}
+    on_disk, in_memory = Synthesizer(**few).fit(path), Synthesizer(**few).fit(tables.read(path))
+    told = on_disk.learned_.describe()
+    assert told == in_memory.learned_.describe()
+    assert on_disk.schema_["height"].bounds == in_memory.schema_["height"].bounds
+    sample = on_disk.sample(500)
+    assert sample.dtypes.equals(in_memory.sample(5).dtypes)
+    assert set(sample["ward"].dropna()) <= {"a", "b", "c", "rare"}
+    pd.testing.assert_frame_equal(on_disk.sample(50), Synthesizer(**few).fit(path).sample(50))
+    assert on_disk.feature_names_in_.tolist() == list(mixed)
+
+
+@pytest.mark.usefixtures("large")
+def test_parts_learn_as_well_as_the_whole(tmp_path: Path) -> None:
+    table = load_breast_cancer(as_frame=True).frame.iloc[:, -8:].astype({"target": "string"})
+    path = written(table, tmp_path, "parquet")
+    few: dict[str, Any] = {"target": "target", "max_steps": 150, "random_state": 0, "validation_fraction": 0.2}
+    held = table.sample(200, random_state=1)
+    on_disk, in_memory = (Synthesizer(**few).fit(source).score(held) for source in (path, table))
+    assert on_disk > in_memory - 0.5
+
+
+@pytest.mark.usefixtures("large")
+def test_a_dataset_is_learned_too(mixed: pd.DataFrame, tmp_path: Path) -> None:
+    dataset = ds.dataset(written(mixed, tmp_path, "parquet folder"), format="parquet")
+    assert Synthesizer(max_steps=2, random_state=0).fit(dataset).learned_.provenance.rows == ROWS
+
+
+@pytest.mark.usefixtures("large")
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda t: t.assign(ill=["once", *t["ill"][1:]]), "each class must have at least 2 rows.*'once'"),
+        (lambda t: t.assign(name=[f"p{i}" for i in range(len(t))]), "'name': text that differs"),
+        (lambda t: t.assign(height=t["height"].replace(t["height"].max(), np.inf)), "'height'.*infinity"),
+        (lambda t: t.head(1), "at least 2 rows"),
+    ],
+)
+def test_what_cannot_be_learned_is_refused(mixed: pd.DataFrame, tmp_path: Path, spoil: Any, message: str) -> None:
+    path = written(spoil(mixed), tmp_path, "parquet")
+    with pytest.raises(TableError, match=message):
+        Synthesizer(target="ill", max_steps=2, journal=tmp_path / "kept").fit(path)
+
+
+@pytest.mark.usefixtures("large")
+def test_a_row_that_breaks_a_declared_schema_is_named(mixed: pd.DataFrame, tmp_path: Path) -> None:
+    schema = Schema.infer(mixed).declare("beds", kind="integer", bounds=(0, 20))
+    with pytest.raises(TableError, match=r"'beds'.*bounds"):
+        Synthesizer(schema=schema, max_steps=2).fit(written(mixed, tmp_path, "parquet"))
+
+
+class Killed(BaseException):
+    """What nobody catches."""
+
+
+def killed_at(step: int) -> Any:
+    def watch(record: Record) -> None:
+        if record.step >= step:
+            raise Killed
+
+    return watch
+
+
+@pytest.fixture(params=["in memory", "on disk", "without labels"])
+def interrupted(request: pytest.FixtureRequest, tmp_path: Path, mixed: pd.DataFrame, large: None) -> Iterator[Any]:
+    """A table, and how it is passed."""
+    del large
+    if request.param == "without labels":
+        mixed.loc[::3, "ill"] = None
+    path = written(mixed, tmp_path, "parquet")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield mixed if request.param == "in memory" else path
+
+
+@pytest.mark.parametrize("validation_fraction", [None, 0.0])
+def test_a_fit_that_was_killed_ends_with_the_same_model(
+    interrupted: Any, validation_fraction: float | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoint, "EVERY", 0.0)
+    few: dict[str, Any] = {
+        "target": "ill",
+        "max_steps": 60,
+        "dropout": 0.2,
+        "corruption": 0.1,
+        "batch_size": 32,
+        "validation_fraction": validation_fraction,
+    }
+    whole = Synthesizer(**few, random_state=3).fit(interrupted)
+    folder = tmp_path / "kept"
+    for step in (3, 21):
+        with pytest.raises(Killed):
+            Synthesizer(**few, random_state=3, journal=folder, callbacks=killed_at(step)).fit(interrupted)
+        assert list(folder.glob("*.safetensors")) != [] or step == 3
+    seen: list[int] = []
+    resumed = Synthesizer(**few, random_state=3, journal=folder, callbacks=lambda r: seen.append(r.step))
+    resumed.fit(interrupted)
+    assert resumed.learned_.fingerprint == whole.learned_.fingerprint
+    assert resumed.history_ == whole.history_
+    assert seen == [record.step for record in whole.history_.records]
+
+
+def test_without_a_seed_the_one_that_was_drawn_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkpoint, "EVERY", 0.0)
+    wine, folder = load_wine(as_frame=True).frame, tmp_path / "kept"
+    with pytest.raises(Killed):
+        Synthesizer(max_steps=30, journal=folder, callbacks=killed_at(5)).fit(wine)
+    models = [Synthesizer(max_steps=30, journal=folder).fit(wine).learned_.fingerprint for _ in range(2)]
+    assert models[0] == models[1]
+
+
+@pytest.mark.parametrize("other", [{"latent_dim": 3}, {"random_state": 1}, {"target": "target"}])
+def test_what_another_fit_left_is_not_taken_up(tmp_path: Path, other: dict[str, Any]) -> None:
+    wine, folder = load_wine(as_frame=True).frame, tmp_path / "kept"
+    Synthesizer(max_steps=2, journal=folder, random_state=0).fit(wine)
+    with pytest.raises(ConfigurationError, match="same table, parameters and seed"):
+        Synthesizer(**{"max_steps": 2, "journal": folder, "random_state": 0, **other}).fit(wine)
+    with pytest.raises(ConfigurationError, match="same table, parameters and seed"):
+        Synthesizer(max_steps=2, journal=folder, random_state=0).fit(wine.head(100))
+
+
+def test_a_folder_that_cannot_be_used_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    with pytest.raises(ConfigurationError, match="`journal` must be a folder"):
+        Synthesizer(max_steps=2, journal=tmp_path / "file").fit(load_wine(as_frame=True).frame)
