@@ -17,7 +17,10 @@ import pyarrow.dataset as ds
 from synthvae import files as readers
 from synthvae import tables
 
-LARGE = 256 << 20  # bytes of a table, as it is written but not compressed, from which on it is read in batches
+LARGE = (
+    256 << 20
+)  # bytes of a table in memory, about, from which on it is read in batches: a fit takes several times that
+VALUE_BYTES = 8
 BATCH_ROWS = 1 << 16
 BLOCK_BYTES = 8 << 20  # of a CSV file
 DEFLATED = 6  # how much smaller a compressed CSV file is, about
@@ -32,7 +35,7 @@ class Stream:
 
     Args:
         files: Where it lies.
-        size: Its bytes, about, as they are written but not compressed.
+        size: How many bytes it would take in memory, about.
         open: Returns its batches, from the start.
     """
 
@@ -52,7 +55,8 @@ class Stream:
             return _parquet(source)
         path = Path(source)
         files = readers.csv_files(path)
-        return _parquet(_dataset(path)) if files is None else _csv(files, encoding)
+        with readers.reading(path):
+            return _parquet(_dataset(path)) if files is None else _csv(files, encoding)
 
     @property
     def is_large(self) -> bool:
@@ -86,20 +90,14 @@ def large(source: Any, encoding: str = "utf-8") -> Stream | None:
     """Return the stream of a table on disk that is too large to be read at once; None for all else."""
     if isinstance(source, Stream):
         return source
-    is_path = isinstance(source, (str, Path)) and Path(source).exists() and _bytes(Path(source)) * DEFLATED >= LARGE
-    if not (is_path or isinstance(source, ds.FileSystemDataset)):
+    if not isinstance(source, (str, Path, ds.FileSystemDataset)):
         return None
     stream = Stream.of(source, encoding)
     return stream if stream.is_large else None
 
 
-def _bytes(path: Path) -> int:
-    return sum(f.stat().st_size for f in path.rglob("*") if f.is_file()) if path.is_dir() else path.stat().st_size
-
-
 def _dataset(path: Path) -> ds.Dataset:
-    with readers.reading(path):
-        return ds.dataset(path, format="parquet", partitioning=ds.HivePartitioning.discover(infer_dictionary=True))
+    return ds.dataset(path, format="parquet", partitioning=ds.HivePartitioning.discover(infer_dictionary=True))
 
 
 def _parquet(dataset: ds.Dataset) -> Stream:
@@ -109,9 +107,9 @@ def _parquet(dataset: ds.Dataset) -> Stream:
         options = {"batch_size": BATCH_ROWS, "batch_readahead": 1, "fragment_readahead": 1}
         return iter(dataset.scanner(fragment_scan_options=how, use_threads=False, **options).to_batches())
 
-    groups = (group for fragment in dataset.get_fragments() for group in fragment.row_groups)
-    size = sum(group.total_byte_size for group in groups)
-    return Stream(tuple(Path(file) for file in sorted(dataset.files)), size, batches)
+    files = tuple(Path(file) for file in sorted(dataset.files))
+    # What is written once and referred to takes much less in the file.
+    return Stream(files, dataset.count_rows() * len(dataset.schema) * VALUE_BYTES, batches)
 
 
 def _csv(files: Sequence[Path], encoding: str) -> Stream:
