@@ -19,7 +19,8 @@ from synthvae import atomic
 from synthvae.errors import ConfigurationError
 
 PAGE = "fit.json"
-STATE = "state.safetensors"
+STATE = "state"
+KEPT = 2  # states: of several processes one may have kept a step that another had not
 EVERY = 60.0  # seconds between two looks at the clock that keep the state
 
 State = tuple[dict[str, Tensor], dict[str, Any]]
@@ -52,10 +53,11 @@ class Checkpoint:
     Args:
         folder: Where it is.
         seed: Of the fit.
+        rank: Of the process, where several learn together: each keeps its own state.
     """
 
-    def __init__(self, folder: Path, seed: int) -> None:
-        self.folder, self.seed = folder, seed
+    def __init__(self, folder: Path, seed: int, rank: int = 0) -> None:
+        self.folder, self.seed, self.rank = folder, seed, rank
         self._last = time.monotonic()
 
     @classmethod
@@ -95,15 +97,30 @@ class Checkpoint:
             metadata={"page": json.dumps(page)},
         )
         try:
-            atomic.write(self.folder / STATE, blob)
+            atomic.write(self._file(page["done"]), blob)
+            for step in self._steps()[:-KEPT]:
+                self._file(step).unlink(missing_ok=True)
         except OSError as error:
             raise ConfigurationError(f"the state of a fit must be kept, however, {self.folder}: {error}") from error
         self._last = time.monotonic()
 
-    def load(self) -> State | None:
-        """Return the state that was kept, if there is one that is whole."""
+    @property
+    def latest(self) -> int:
+        """The last step of which there is a state that is whole; 0: none."""
+        return next((step for step in reversed(self._steps()) if self.load(step) is not None), 0)
+
+    def _steps(self) -> list[int]:
+        return sorted(
+            int(file.stem.rpartition("-")[2]) for file in self.folder.glob(f"{STATE}-{self.rank}-*.safetensors")
+        )
+
+    def _file(self, step: int) -> Path:
+        return self.folder / f"{STATE}-{self.rank}-{step:09}.safetensors"
+
+    def load(self, step: int) -> State | None:
+        """Return the state of a step, if it was kept and is whole."""
         try:
-            with safetensors.safe_open(self.folder / STATE, "pt") as file:
+            with safetensors.safe_open(self._file(step), "pt") as file:
                 page = json.loads((file.metadata() or {})["page"])
                 return {name: file.get_tensor(name) for name in file.keys()}, page  # noqa: SIM118 (no mapping)
         except (OSError, ValueError, KeyError, safetensors.SafetensorError):

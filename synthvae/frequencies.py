@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Self
 
@@ -56,6 +57,10 @@ class Sums:
 
     def __add__(self, other: Sums) -> Self:
         return type(self)(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
+
+    def over(self, total: Callable[[Tensor], Tensor]) -> Self:
+        """Return the sums over those of other processes, too, of which `total` takes the sum."""
+        return type(self)(*(total(getattr(self, f.name)) for f in fields(self)))
 
     def logs(self, slots: Slots) -> Tensor:
         """Return the smoothed log frequency (J, C, K) of each level within each condition."""

@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 import pyarrow as pa
 
-from synthvae import atomic
+from synthvae import atomic, streams, tables
 from synthvae.encoding import Codes, TableEncoding
 from synthvae.schema import Schema
 from synthvae.shards import Shards
@@ -150,6 +150,18 @@ class OnDisk:
                 yield encoding.encode(checked, rng, partial=True)
 
         return Shards.write(self.folder, batches(), self.rows, np.random.default_rng([seed, 61]))
+
+
+def surveyed(path: Path, encoding: str) -> InMemory | OnDisk:
+    """Return a table, of which a large one is looked at once and not coded.
+
+    Raises:
+        TableError: The file is damaged, or no table.
+    """
+    stream = streams.large(path, encoding)
+    if stream is None:
+        return InMemory(tables.read(path, encoding=encoding))
+    return OnDisk(stream, Survey.of(stream.batches(), 0), path.parent)
 
 
 def _keep_survey(path: Path, survey: Survey) -> None:

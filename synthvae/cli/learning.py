@@ -29,14 +29,14 @@ def schema(
 ) -> None:
     """Draft the schema of a table, for a person to review."""
     del debug
-    from synthvae import inference
+    from synthvae import inference, source
     from synthvae.schema import Schema
 
     if out is not None and out.exists() and not overwrite:
         raise SchemaError(f"a reviewed schema must not be lost, however, {out} is there: pass --overwrite")
-    source = _opened(table, encoding)
-    draft = source.drafted(Schema.infer(source.sample))
-    text = (inference.declare_categories(draft, source.sample) if declare else draft).to_yaml(out)
+    found = source.surveyed(table, encoding)
+    draft = found.drafted(Schema.infer(found.sample))
+    text = (inference.declare_categories(draft, found.sample) if declare else draft).to_yaml(out)
     if out is None:
         typer.echo(text, nl=False)
 
@@ -94,18 +94,6 @@ def fit(
         show({"model": str(out), **_describe(synthesizer)}, as_json=as_json)
         if synthesizer.history_.stopped == "interrupted":
             raise typer.Exit(130)
-
-
-def _opened(table: Path, encoding: str) -> Any:
-    """A table, of which a large one is only surveyed."""
-    from synthvae import streams, tables
-    from synthvae.source import InMemory, OnDisk
-    from synthvae.survey import Survey
-
-    stream = streams.large(table, encoding)
-    if stream is None:
-        return InMemory(tables.read(table, encoding=encoding))
-    return OnDisk(stream, Survey.of(stream.batches(), 0), table.parent)
 
 
 def _check_log(log_dir: Path | None, out: Path) -> None:

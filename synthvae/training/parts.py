@@ -12,6 +12,7 @@ from torch import Tensor
 from synthvae.encoding.table import Codes
 from synthvae.frequencies import class_weights
 from synthvae.model import Rows
+from synthvae.training.world import World
 
 
 class Parts(Protocol):
@@ -85,15 +86,18 @@ class Batches:
         rows: Of a batch.
         conditions: How many there are.
         generator: Of their order.
+        world: Who learns other rows.
 
     Attributes:
         weights: How often (C + 1,) a row of each class is seen; the last one is that of rows without a label.
     """
 
-    def __init__(self, first: Labelled, parts: Parts, rows: int, conditions: int, generator: torch.Generator) -> None:
+    def __init__(  # noqa: PLR0917 (what a batch hangs on)
+        self, first: Labelled, parts: Parts, rows: int, conditions: int, generator: torch.Generator, world: World
+    ) -> None:
         self.first, self.parts, self.generator = first, parts, generator
         counts = torch.stack([_counts(part.labels, conditions) for part in self.each()])
-        self.weights = torch.cat([class_weights(counts.sum(0)), torch.ones(1, device=first.labels.device)])
+        self.weights = torch.cat([class_weights(world.total(counts.sum(0))), torch.ones(1, device=first.labels.device)])
         self.rows = min(rows, len(first), *parts.sizes[1:])
         self.part, self.queue = 0, []  # type: tuple[int, list[int]]
         self.here = first

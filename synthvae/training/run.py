@@ -26,6 +26,7 @@ from synthvae.threads import one_thread
 from synthvae.training import state
 from synthvae.training.config import SMALL, TrainingConfig
 from synthvae.training.parts import Batches, Labelled, Parts, Whole
+from synthvae.training.world import World
 
 MAX_HELD_OUT = 10_000
 LOOK_EVERY, SMALL_LOOK_EVERY = 50, 25
@@ -46,6 +47,7 @@ def train(
     *,
     callback: Callback | None = None,
     checkpoint: Checkpoint | None = None,
+    world: World | None = None,
 ) -> History:
     """Fit `model` to `codes` in place; it ends with the best weights seen, in evaluation mode.
 
@@ -59,6 +61,8 @@ def train(
             If it returns True, training stops as if by early stopping. What it raises is not caught.
 
         checkpoint: Where the state is kept in between; one that is there is taken up.
+        world: The processes that learn together, each of them its own `codes`; None: this one alone. All must be given
+            the same model, and all end with the same one.
 
     Ctrl-C ends training early and keeps the best weights so far. A small table, of which held-out rows are a loss, is
     learned twice: how many steps are best is found with held-out rows, then all rows are learned for as many steps.
@@ -69,7 +73,8 @@ def train(
     _keep_freed_memory()
     start = copy(list(model.parameters()))
     parts = Whole(codes) if isinstance(codes, Codes) else codes
-    run = _Run(model, parts, config, seed, callback=callback, checkpoint=checkpoint)
+    world = world or World()
+    run = _Run(model, parts, config, seed, world, callback=callback, checkpoint=checkpoint)
     run.go(progress)
     if run.history.stopped == "diverged" and not run.history.best_step:
         raise ConfigurationError("training must converge, however, the loss became no number: lower `learning_rate`")
@@ -84,7 +89,7 @@ def _refit(run: _Run, start: list[Tensor], parts: Parts, progress: Progress | No
     """Learn all rows from the start, as many steps as were best; if that does not end well, nothing has changed."""
     first = copy(run.parameters)
     load(run.parameters, start)
-    again = _Run(run.model, parts, run.config.model_copy(update={"validation_fraction": 0.0}), run.seed)
+    again = _Run(run.model, parts, run.config.model_copy(update={"validation_fraction": 0.0}), run.seed, run.world)
     again.go(progress, until=run.history.best_step)
     run.history.refitted = again.history.stopped == "finished"
     if run.history.refitted:
@@ -113,42 +118,48 @@ class _Run(Descent):
         parts: Parts,
         config: TrainingConfig,
         seed: int,
+        world: World,
         *,
         callback: Callback | None = None,
         checkpoint: Checkpoint | None = None,
     ) -> None:
-        device, count = next(model.parameters()).device, sum(parts.sizes)
-        self.config, self.callback, self.checkpoint = config, callback, checkpoint
-        self.generator = torch.Generator(device=device).manual_seed(seed)
+        device = next(model.parameters()).device
+        count = self.count = int(world.total(torch.tensor(sum(parts.sizes))))
+        self.config, self.world, self.callback, self.checkpoint = config, world, callback, checkpoint
+        self.generator = torch.Generator(device=device).manual_seed(seed + world.rank)
         first = parts[0]
         held = held_out(first.labels, config.held_share(count), np.random.default_rng(seed))
         rows = Labelled.of(first, device)
         kept, self.held = rows.take(~held), rows.take(held)
-        learned = count - len(self.held)
+        learned = count - int(world.total(torch.tensor(len(self.held))))
         steps = config.steps(learned)
         looks = SMALL_LOOK_EVERY if count < SMALL else LOOK_EVERY
         self.look_every = max(min(steps // 20, looks), 1)
+        self.holds_out = learned < count
         self.labelling = Labelling(model, kept.rows, kept.labels, self.generator)
-        self.batches = Batches(kept, parts, config.batch(learned), model.conditions, self.generator)
+        rows_here = max(config.batch(learned) // world.size, 1)
+        self.batches = Batches(kept, parts, rows_here, model.conditions, self.generator, world)
         model.decoder.start_from(self._frequencies(model))
         model.start_prior(kept.rows, self.generator)
         # With much information in z, a batch shows little of the aggregate: then it weighs as in the ELBO.
         self.drift_weight = DRIFT_WEIGHT if model.config.decoder == "autoregressive" else 1.0
         self.beta = config.kl_weight(grey=model.config.likelihood == "bernoulli" and _is_grey(first))
         parameters = list(model.parameters())
+        world.agree([parameter.detach() for parameter in parameters])
         super().__init__(
             model,
             parameters,
             adamw(model, config.learning_rate, config.weight_decay),
             steps=steps,
             decay=EMA_DECAY,
-            seed=seed,
+            seed=seed + world.rank,
         )
         self.model: CVAE
         self.best = copy(parameters)
         self.best_bound = -math.inf
         self.recent: list[tuple[Tensor, Tensor, Tensor]] = []
-        self.taken_up = None if checkpoint is None else checkpoint.load()
+        self.taken_up = None if checkpoint is None else checkpoint.load(world.least(checkpoint.latest))
+        self.is_due = False
         if self.taken_up is not None:
             state.restore(self, self.taken_up)
             for record in self.history.records:  # who watches sees the whole of it
@@ -161,19 +172,19 @@ class _Run(Descent):
 
     def keep(self) -> None:
         """Keep the state, if it is time."""
-        if self.checkpoint is not None and self.checkpoint.is_due:
+        if self.checkpoint is not None and self.is_due:
             self.checkpoint.save(*state.saved(self))
 
     def _frequencies(self, model: CVAE) -> Frequencies:
         """Those of all rows that are learned; where labels are missing, of those that have one in the first part."""
         if self.labelling.partial:
-            return _frequencies(model, [Labelled(self.labelling.rows, self.labelling.labels)])
-        return _frequencies(model, self.batches.each())
+            return _frequencies(model, [Labelled(self.labelling.rows, self.labelling.labels)], self.world)
+        return _frequencies(model, self.batches.each(), self.world)
 
     @property
     def holds_out_of_few(self) -> bool:
         """Whether held-out rows are to be learned, too, in the end."""
-        return len(self.held) > 0 and sum(self.batches.parts.sizes) < SMALL
+        return len(self.held) > 0 and self.count < SMALL
 
     def sparing(self) -> AbstractContextManager[None]:
         """One thread for small batches."""
@@ -198,6 +209,10 @@ class _Run(Descent):
         if self.labelling.partial:
             loss = loss + self.labelling.loss()
         loss.backward()
+        due = float(self.checkpoint is not None and self.checkpoint.is_due)
+        gradients = [parameter.grad for parameter in self.parameters if parameter.grad is not None]
+        loss, due_somewhere = self.world.average(gradients, torch.stack([loss.detach(), loss.new_tensor(due)]))
+        self.is_due = bool(due_somewhere > 0)
         nn.utils.clip_grad_norm_(self.parameters, CLIP_NORM)
         self.recent.append((loss.detach(), reconstruction.detach(), kl.detach()))
         self.loss = float(loss.detach())
@@ -214,7 +229,7 @@ class _Run(Descent):
             self.history.stopped = "diverged"
             return False
         if step % self.look_every == 0 or step == last:
-            asked = self._told(self.measure(step))
+            asked = self.world.total(torch.tensor(self._told(self.measure(step)))) > 0
             if asked or step - self.history.best_step >= self.config.patience:
                 self.history.stopped = "early"
         return self.history.stopped != "early"
@@ -241,7 +256,7 @@ class _Run(Descent):
 
     @torch.no_grad()
     def _validation(self) -> float | None:
-        if not len(self.held):
+        if not self.holds_out:
             return None
         self.model.eval()
         labels, weights = self.held.labels, self.batches.weights
@@ -251,7 +266,10 @@ class _Run(Descent):
             some = self.held.take(places)
             noise = torch.randn(len(some), self.model.config.latent_dim, generator=generator, device=labels.device)
             total += float((self._bound(some.rows, some.labels, noise) * weights[some.labels]).sum())
-        return total / float(weights[labels].sum())
+        all_of, weight = self.world.total(
+            torch.tensor([total, float(weights[labels].sum())], dtype=torch.double)
+        ).tolist()
+        return float(all_of / weight)
 
     def _bound(self, rows: Rows, labels: Tensor, noise: Tensor) -> Tensor:
         """The bound (B,) on log p(x | y), or on log p(x) where y is unknown."""
@@ -276,9 +294,10 @@ class _Run(Descent):
         rows = Labelled.joined(self.batches.first, self.held)
         rows = Labelled(rows.rows, self.labelling.drawn(rows.rows, rows.labels))
         others = () if self.labelling.partial else self.batches.others()
-        frequencies = _frequencies(self.model, chain([rows], others))
+        frequencies = _frequencies(self.model, chain([rows], others), self.world)
         self.model.match_prior(rows.rows, rows.labels, self.generator)
         self.model.match_marginals(frequencies.logs.exp(), rows.labels, self.generator)
+        self.world.agree([parameter.detach() for parameter in self.parameters])
         self.history.held_out_elbo = None if self.model.is_point else self._validation()
 
     def measure_codes(self) -> None:
@@ -293,11 +312,12 @@ def _is_grey(codes: Codes) -> bool:
     return bool(((codes.values > 0) & (codes.values < 1)).any())
 
 
-def _frequencies(model: CVAE, parts: Iterable[Labelled]) -> Frequencies:
+def _frequencies(model: CVAE, parts: Iterable[Labelled], world: World) -> Frequencies:
     slots = model.decoder.slots
     sums = reduce(
         operator.add, (Sums.of(p.rows.digits, p.rows.values, model.seen(p.labels), model.told, slots) for p in parts)
     )
+    sums = sums.over(world.total)
     return Frequencies(sums.logs(slots), sums.ratios(slots), sums.moments())
 
 
