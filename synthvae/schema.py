@@ -9,12 +9,13 @@ from __future__ import annotations
 import datetime as dt
 import itertools
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import pyarrow as pa
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -26,40 +27,21 @@ from pydantic import (
     model_validator,
 )
 
-from synthvae import atomic, pages
+from synthvae import atomic, pages, scalars
 from synthvae.errors import SchemaError, listing
 from synthvae.pages import explain
 
 Kind = Literal["categorical", "integer", "continuous", "boolean", "datetime", "date", "id"]
-Value = StrictBool | StrictInt | StrictFloat | StrictStr
 
 
-def _plain(value: Any) -> Any:
-    """NumPy scalars, as they come from `frame.unique()` or `min()`, become Python's."""
-    return value.item() if hasattr(value, "item") else value
+Int = Annotated[StrictInt, AfterValidator(scalars.storable)]
+Value = StrictBool | Int | StrictFloat | StrictStr
 
 
-def _plain_items(values: Any) -> Any:
-    if values is None or isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
-        return values
-    return tuple(_plain(value) for value in values)
-
-
-def _moments(values: Any) -> Any:
-    """ISO text, as JSON has it, becomes a date or datetime."""
-    if not isinstance(values, tuple):
-        return values
-    return tuple(_moment(value) if isinstance(value, str) else value for value in values)
-
-
-def _moment(text: str) -> dt.date:
-    return dt.date.fromisoformat(text) if len(text) == len("2020-12-31") else dt.datetime.fromisoformat(text)
-
-
-Values = Annotated[tuple[Value, ...], BeforeValidator(_plain_items)]
-Bound = StrictInt | StrictFloat | dt.datetime | dt.date
-Bounds = Annotated[tuple[Bound, Bound], BeforeValidator(lambda values: _moments(_plain_items(values)))]
-Cuts = Annotated[tuple[StrictInt | StrictFloat, ...], BeforeValidator(_plain_items)]
+Values = Annotated[tuple[Value, ...], BeforeValidator(scalars.plain_items)]
+Bound = Int | StrictFloat | dt.datetime | dt.date
+Bounds = Annotated[tuple[Bound, Bound], BeforeValidator(lambda values: scalars.moments(scalars.plain_items(values)))]
+Cuts = Annotated[tuple[Int | StrictFloat, ...], BeforeValidator(scalars.plain_items)]
 
 LARGEST_PAGE = 1 << 26  # bytes of YAML
 MOST_VALUES = 1_000_000  # in it
@@ -106,9 +88,6 @@ class Column(BaseModel):
             what = explain(error)
             named = what if what.startswith("column ") else f"column {data.get('name', '')!r}: {what}"
             raise SchemaError(named) from error
-        except OverflowError as error:
-            name = data.get("name", "")
-            raise SchemaError(f"column {name!r}: numbers must fit a double, however, one is larger") from error
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.dataset
 import pyarrow.parquet
 from pandas.api.types import is_object_dtype
 
+from synthvae import foreign
 from synthvae.errors import TableError, TableTypeError
 
 if TYPE_CHECKING:
@@ -61,18 +61,7 @@ def read(source: TableLike, *, encoding: str = "utf-8", as_text: bool = False) -
             "a table must be a DataFrame, a pyarrow.Table, a polars DataFrame or a path, however, "
             f"it is a {type(source).__name__}"
         )
-    return _without_nan(check_names(table)).combine_chunks()
-
-
-def _without_nan(table: pa.Table) -> pa.Table:
-    """Not-a-number is a missing value like any other."""
-    for position, field in enumerate(table.schema):
-        if pa.types.is_floating(field.type):
-            values = table.column(position)
-            if pc.any(pc.is_nan(values)).as_py():
-                values = pc.if_else(pc.is_nan(values), pa.scalar(None, field.type), values)
-                table = table.set_column(position, field, values)
-    return table
+    return foreign.without_nan(check_names(table)).combine_chunks()
 
 
 def check_names(table: pa.Table) -> pa.Table:
@@ -179,8 +168,10 @@ def _from_arrow(table: pa.Table) -> pa.Table:
 
 def _tag(table: pa.Table, origin: Mapping[str, Any]) -> pa.Table:
     metadata = {**(table.schema.metadata or {}), _METADATA_KEY: json.dumps(origin).encode()}
-    if b"pandas" in metadata:  # an index that was saved is a column like any other
-        metadata[b"pandas"] = json.dumps({**json.loads(metadata[b"pandas"]), "index_columns": []}).encode()
+    if (said := foreign.pandas_metadata(table.schema)) is None:
+        metadata.pop(b"pandas", None)
+    else:  # an index that was saved is a column like any other
+        metadata[b"pandas"] = json.dumps({**said, "index_columns": []}).encode()
     return table.replace_schema_metadata(metadata)
 
 
@@ -196,7 +187,7 @@ def _read_path(path: Path, encoding: str, *, as_text: bool) -> pa.Table:
         if path.is_dir():
             return _read_folder(path, encoding, as_text=as_text)
         if name.endswith(_PARQUET_SUFFIXES):
-            return pa.parquet.read_table(path)
+            return _read_parquet(path)
         if name.endswith(_CSV_SUFFIXES):
             return _read_csv(path, encoding, as_text=as_text)
     raise TableError(
@@ -225,15 +216,23 @@ def _reading(path: Path) -> Iterator[None]:
 def _read_folder(path: Path, encoding: str, *, as_text: bool) -> pa.Table:
     files = [f.name.lower() for f in path.rglob("*") if f.is_file() and not f.name.startswith(("_", "."))]
     if any(f.endswith(_PARQUET_SUFFIXES) for f in files):
-        return pa.parquet.read_table(path)
+        return _read_parquet(path)
     csv = sorted(f for f in path.iterdir() if f.name.lower().endswith(_CSV_SUFFIXES))
     if not csv:
         raise TableError(f"a folder must hold Parquet or CSV files, however, {path} holds none")
     return pa.concat_tables([_read_csv(f, encoding, as_text=as_text) for f in csv], promote_options="permissive")
 
 
+def _read_parquet(path: Path) -> pa.Table:
+    foreign.refuse_large_parquet(path)
+    table = check_names(pa.parquet.read_table(path))
+    table.validate(full=True)  # texts that are no texts would be found much later
+    return table
+
+
 def _read_csv(path: Path, encoding: str, *, as_text: bool) -> pa.Table:
     """Read as pandas does, or as text, but only an empty field is missing: "NA" or "None" may be a category."""
+    foreign.refuse_large_csv(path)
     parse = pa.csv.ParseOptions(delimiter=_delimiter_of(path, encoding), newlines_in_values=True)
     options = {"read_options": pa.csv.ReadOptions(encoding=encoding), "parse_options": parse}
     convert = pa.csv.ConvertOptions(null_values=[""], strings_can_be_null=True)
