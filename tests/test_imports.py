@@ -159,7 +159,7 @@ MAY_IMPORT = {
         "tables",
         "training",
     },
-    "augmentation": {"atomic", "encoding", "errors", "estimators", "seeds", "synthesizer", "tables"},
+    "augmentation": {"atomic", "encoding", "errors", "estimators", "seeds", "synthesizer", "tables", "writing"},
     "shell": {"errors"},
     "evaluation": {"atomic", "columns", "errors", "progress", "schema", "seeds", "tables"},
     "demonstration": {"errors", "evaluation", "synthesizer"},
