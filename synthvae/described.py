@@ -52,7 +52,7 @@ def try_out(learned: LearnedTable, source: str) -> None:
         ArtifactError: That cannot be done.
     """
     with refusing(source):
-        encoding = learned.encoding
+        encoding = learned.encoding.model_copy(deep=True)  # what is reckoned here is not kept
         sizes = encoding.layout.sizes
         rows = max(sizes, default=1)
         counts = encoding.target.counts if encoding.target else (1,)
