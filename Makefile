@@ -4,18 +4,20 @@
 # make bench DATA=DIR   synthvae beside other generators, on real tables (ARGS="--tables adult --seeds 0")
 # make figures   the pictures of README, into examples/pictures
 # make wheel   build the wheel into dist/
+# make audit   compare what is installed in .venv with known vulnerabilities (needs PyPI)
 PYTHON ?= python3
 BIN := .venv/bin
 BIN2 := .venv-pandas2/bin
 PEERS := .venv-peers/bin
 ORACLE := .venv-oracle/bin
+AUDIT := .venv-audit/bin
 DEV := hypothesis mypy pandas-stubs "polars>=1.0" pytest pytest-xdist ruff types-PyYAML hatchling build imbalanced-learn \
 	matplotlib "plotly>=5" "jinja2>=3" playwright tensorboard jsonschema
 WORKERS ?= 2
 DATA ?= data
 ARGS ?=
 
-.PHONY: demo test lint types test-pandas2 bench figures wheel clean
+.PHONY: demo test lint types test-pandas2 bench figures wheel audit clean
 
 demo: .venv/.installed
 	$(BIN)/synthvae demo -o synthvae-demo
@@ -42,8 +44,12 @@ figures: .venv/.dev
 wheel: .venv/.dev
 	$(BIN)/python -m build --wheel
 
+audit: .venv/.installed .venv-audit/.dev
+	@$(BIN)/python tests/benchmarks/dependencies.py $(AUDIT)/pip-audit \
+		"$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
+
 clean:
-	rm -rf .venv .venv-pandas2 .venv-peers .venv-oracle dist synthvae-demo
+	rm -rf .venv .venv-pandas2 .venv-peers .venv-oracle .venv-audit dist synthvae-demo
 
 .venv/.installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -77,4 +83,9 @@ clean:
 .venv-oracle/.dev: constraints.txt
 	test -x $(ORACLE)/python || $(PYTHON) -m venv .venv-oracle
 	$(ORACLE)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt "sdmetrics~=0.32.0"
+	touch $@
+
+.venv-audit/.dev:
+	test -x $(AUDIT)/python || $(PYTHON) -m venv .venv-audit
+	$(AUDIT)/python -m pip install --quiet --disable-pip-version-check pip-audit
 	touch $@

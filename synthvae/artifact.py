@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -23,6 +24,7 @@ PAGE = "synthvae.json"
 WEIGHTS = "model.safetensors"
 CARD = "README.md"
 FILES = {PAGE, WEIGHTS, CARD}
+LARGEST = {PAGE: 1 << 26, WEIGHTS: 1 << 32}  # bytes: a page of many categories; a billion weights
 
 
 def save(path: str | os.PathLike[str], page: Mapping[str, Any], weights: Mapping[str, Tensor], card: str = "") -> None:
@@ -43,8 +45,10 @@ def save(path: str | os.PathLike[str], page: Mapping[str, Any], weights: Mapping
     document = {"format": FORMAT, **page, "weights_sha256": hashlib.sha256(blob).hexdigest()}
     document["sha256"] = _checksum(document)
     try:
-        text = json.dumps(document, indent=1, allow_nan=False)
-        _replace(folder, {WEIGHTS: blob, CARD: card.encode(), PAGE: text.encode()})
+        content = {WEIGHTS: blob, PAGE: json.dumps(document, indent=1, allow_nan=False).encode()}
+        for name, data in content.items():
+            _refuse_larger(folder / name, len(data))
+        _replace(folder, {**content, CARD: card.encode()})
     except OSError as error:
         raise ArtifactError(f"{folder} cannot be written ({error}): nothing was changed there") from error
 
@@ -105,7 +109,7 @@ def load(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Tensor
         raise ArtifactError(f"{folder / WEIGHTS} is damaged (its checksum differs): restore it or fit again")
     try:
         return page, safetensors.torch.load(weights)
-    except (safetensors.SafetensorError, ValueError, KeyError) as error:
+    except (safetensors.SafetensorError, ValueError, LookupError, TypeError, AttributeError, RuntimeError) as error:
         raise ArtifactError(f"{folder / WEIGHTS} cannot be read ({error}): restore it or fit again") from error
 
 
@@ -129,12 +133,24 @@ def _load_page(folder: Path) -> dict[str, Any]:
 
 def _read(folder: Path, name: str) -> bytes:
     try:
-        return (folder / name).read_bytes()
+        if not (folder / name).is_file():  # a pipe would be waited for, a device has no end
+            raise FileNotFoundError(errno.ENOENT, "it is no file")
+        with (folder / name).open("rb") as stream:
+            _refuse_larger(folder / name, os.fstat(stream.fileno()).st_size)
+            return stream.read()
     except OSError as error:
         raise ArtifactError(
             f"a model directory must hold {PAGE} and {WEIGHTS}, however, {folder / name} cannot be read "
             f"({error.strerror}): check the path"
         ) from error
+
+
+def _refuse_larger(path: Path, size: int) -> None:
+    if size > LARGEST[path.name]:
+        raise ArtifactError(
+            f"{path.name} must have at most {LARGEST[path.name]:,} bytes, however, that of {path.parent} has {size:,}: "
+            "learn a table of fewer columns or categories"
+        )
 
 
 def _checksum(page: Mapping[str, Any]) -> str:

@@ -15,8 +15,9 @@ from synthvae import inference
 from synthvae.declared import refuse_undeclared
 from synthvae.errors import ConfigurationError, PrivacyError, SchemaError, TableError, listing
 from synthvae.model import ModelConfig
+from synthvae.pages import explain
 from synthvae.privacy import Descending, Plan, PrivacyBudget
-from synthvae.schema import Schema, explain
+from synthvae.schema import Schema
 from synthvae.training import TrainingConfig
 
 BOUGHT = "private"  # in a schema's place: one is bought

@@ -41,6 +41,7 @@ def _violations(column: Column, values: pa.ChunkedArray) -> Iterator[str]:
         yield f"no value may be missing, however, {values.null_count} are: fill them or declare `nullable: true`"
     if pa.types.is_nested(values.type):
         yield f"nested values ({values.type}) cannot be learned: flatten them into columns or drop it"
+    yield from _unspeakable(values)
     if column.kind in NUMERIC:
         yield from _numeric_violations(column, values)
     elif column.kind in TEMPORAL:
@@ -53,6 +54,17 @@ def _violations(column: Column, values: pa.ChunkedArray) -> Iterator[str]:
         yield f"categories must be texts, numbers or booleans, however, they are {values.type}: declare another kind"
     elif column.categories is not None or column.other is not None:
         yield from _category_violations(column, values)
+
+
+def _unspeakable(values: pa.ChunkedArray) -> Iterator[str]:
+    """Days and times that Arrow can store and Python has no word for."""
+    if pa.types.is_date(values.type):
+        try:
+            pc.min_max(values).as_py()
+        except (OverflowError, ValueError):
+            yield "dates must lie in the years 1 to 9999, however, one does not: make it missing or cut it off"
+    if values.type == pa.time64("ns") and pc.any(pc.not_equal(pc.nanosecond(values), 0)).as_py():
+        yield "times of day must be whole microseconds, however, one is not: round them"
 
 
 def _has_categories(kind: pa.DataType) -> bool:
@@ -148,7 +160,7 @@ def _category_violations(column: Column, values: pa.ChunkedArray) -> Iterator[st
     declared = [column.other] if column.categories is None else list(column.categories)
     try:
         pa.array(declared).cast(kind)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OverflowError):
         yield f"`categories` and `other` must fit the column's type {kind}, however, {declared[:5]} do not"
         return
     if column.other is not None:

@@ -45,7 +45,7 @@ def split_marks(values: pa.ChunkedArray, marks: Iterable[Any]) -> tuple[pa.Chunk
     numbers = to_double(values)
     if numbers is None:
         return values, values.drop_null().slice(0, 1).to_pylist()
-    known = pc.is_in(numbers, value_set=pa.array([m for m in marks if not isinstance(m, str)], pa.float64()))
+    known = pc.is_in(numbers, value_set=pa.array([float(m) for m in marks if not isinstance(m, str)], pa.float64()))
     numbers = pc.if_else(known, pa.scalar(None, pa.float64()), numbers)
     return pc.if_else(pc.is_nan(numbers), pa.scalar(None, pa.float64()), numbers), []
 

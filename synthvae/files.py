@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
+from synthvae import foreign
 from synthvae.columns import check_names
 from synthvae.errors import TableError
 
@@ -25,7 +26,8 @@ def read(path: Path, encoding: str, *, as_text: bool) -> pa.Table:
     files = csv_files(path)
     with reading(path):
         if files is None:
-            return pa.parquet.read_table(path)
+            foreign.refuse_large_parquet(path)
+            return whole(pa.parquet.read_table(path))
         read = [_read_csv(file, encoding, as_text=as_text) for file in files]
         return read[0] if path.is_file() else pa.concat_tables(read, promote_options="permissive")
 
@@ -70,6 +72,13 @@ def reading(path: Path) -> Iterator[None]:
         raise TableError(f"{path} cannot be read as a table ({reason}): check the file or write it again") from error
 
 
+def whole(table: pa.Table) -> pa.Table:
+    """Return rows of a Parquet file once names and values are found to be such."""
+    check_names(table.column_names)
+    table.validate(full=True)  # texts that are no texts would be found much later
+    return table
+
+
 def _csv_files_within(path: Path) -> list[Path] | None:
     files = [f.name.lower() for f in path.rglob("*") if f.is_file() and not f.name.startswith(("_", "."))]
     if any(f.endswith(_PARQUET_SUFFIXES) for f in files):
@@ -82,6 +91,7 @@ def _csv_files_within(path: Path) -> list[Path] | None:
 
 def _read_csv(path: Path, encoding: str, *, as_text: bool) -> pa.Table:
     """Read as pandas does, or as text, but only an empty field is missing: "NA" or "None" may be a category."""
+    foreign.refuse_large_csv(path)
     return (_read_text if as_text else _read_typed)(path, encoding, *csv_options(path, encoding))
 
 

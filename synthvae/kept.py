@@ -9,8 +9,7 @@ from typing import Any, Self
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from synthvae import artifact, card
-from synthvae.errors import ArtifactError
+from synthvae import artifact, card, described
 from synthvae.fitted import Fitted
 from synthvae.learned import LearnedTable, find_device
 
@@ -59,20 +58,25 @@ class Kept(Fitted):
             ArtifactError: It is absent, damaged, or of a newer format.
         """
         page, weights = artifact.load(path)
+        described.refuse_other_weights(page, weights, str(path))
         learned = LearnedTable.from_page(page, weights, find_device(device), str(path))
-        try:
-            schema = learned.schema if page["schema_given"] else None
-            budget = None if learned.ledger is None else learned.ledger.budget
-            parameters = {name: _unlisted(value) for name, value in {**page["parameters"]}.items()}
-            self = cls(**{**parameters, "schema": schema, "privacy": budget, "device": device})
-            names_seen = page["names_seen"]
-        except (KeyError, TypeError) as error:
-            raise ArtifactError(f"{path} does not describe a model ({error}): restore it or fit again") from error
-        self.learned_ = learned
-        if names_seen:
-            self.feature_names_in_ = np.array(learned.encoding.names, dtype=object)
-        self.n_features_in_ = len(learned.encoding.names)
+        described.try_out(learned, str(path))
+        with described.refusing(str(path)):
+            self = cls(**{**_parameters(page, learned), "device": device})
+            self.learned_ = learned
+            if page["names_seen"]:
+                self.feature_names_in_ = np.array(learned.encoding.names, dtype=object)
+            self.n_features_in_ = len(learned.encoding.names)
+            self.card()
         return self
+
+
+def _parameters(page: Mapping[str, Any], learned: LearnedTable) -> dict[str, Any]:
+    """The parameters of a synthesizer, none of which names a place on the disk of whoever loads it."""
+    stated = {name: _unlisted(value) for name, value in {**page["parameters"]}.items()}
+    schema = learned.schema if page["schema_given"] else None
+    budget = None if learned.ledger is None else learned.ledger.budget
+    return {**stated, **dict.fromkeys(NOT_KEPT), "schema": schema, "privacy": budget}
 
 
 def _plain(value: Any) -> Any:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import datetime as dt
 import itertools
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import pyarrow as pa
-import yaml
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -26,40 +27,24 @@ from pydantic import (
     model_validator,
 )
 
-from synthvae import atomic
+from synthvae import atomic, pages, scalars
 from synthvae.errors import SchemaError, listing
+from synthvae.pages import explain
 
 Kind = Literal["categorical", "integer", "continuous", "boolean", "datetime", "date", "id"]
-Value = StrictBool | StrictInt | StrictFloat | StrictStr
 
 
-def _plain(value: Any) -> Any:
-    """NumPy scalars, as they come from `frame.unique()` or `min()`, become Python's."""
-    return value.item() if hasattr(value, "item") else value
+Int = Annotated[StrictInt, AfterValidator(scalars.storable)]
+Value = StrictBool | Int | StrictFloat | StrictStr
 
 
-def _plain_items(values: Any) -> Any:
-    if values is None or isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
-        return values
-    return tuple(_plain(value) for value in values)
+Values = Annotated[tuple[Value, ...], BeforeValidator(scalars.plain_items)]
+Bound = Int | StrictFloat | dt.datetime | dt.date
+Bounds = Annotated[tuple[Bound, Bound], BeforeValidator(lambda values: scalars.moments(scalars.plain_items(values)))]
+Cuts = Annotated[tuple[Int | StrictFloat, ...], BeforeValidator(scalars.plain_items)]
 
-
-def _moments(values: Any) -> Any:
-    """ISO text, as JSON has it, becomes a date or datetime."""
-    if not isinstance(values, tuple):
-        return values
-    return tuple(_moment(value) if isinstance(value, str) else value for value in values)
-
-
-def _moment(text: str) -> dt.date:
-    return dt.date.fromisoformat(text) if len(text) == len("2020-12-31") else dt.datetime.fromisoformat(text)
-
-
-Values = Annotated[tuple[Value, ...], BeforeValidator(_plain_items)]
-Bound = StrictInt | StrictFloat | dt.datetime | dt.date
-Bounds = Annotated[tuple[Bound, Bound], BeforeValidator(lambda values: _moments(_plain_items(values)))]
-Cuts = Annotated[tuple[StrictInt | StrictFloat, ...], BeforeValidator(_plain_items)]
-
+LARGEST_PAGE = 1 << 26  # bytes of YAML
+MOST_VALUES = 1_000_000  # in it
 MAX_MARKS = 64
 MAX_DECIMALS = 15  # a double has no more
 NUMERIC: tuple[Kind, ...] = ("integer", "continuous")
@@ -201,7 +186,7 @@ class Schema(BaseModel):
         names = self.names
         if not names:
             raise ValueError("a schema must have at least one column, however, it has none")
-        if twice := sorted({name for name in names if names.count(name) > 1}):
+        if twice := sorted(name for name, count in Counter(names).items() if count > 1):
             raise ValueError(f"column names must be distinct, however, {twice} occur more than once")
         return self
 
@@ -261,9 +246,7 @@ class Schema(BaseModel):
         page["columns"] = [
             {"name": c.name, "kind": c.kind, **row} for c, row in zip(self.columns, page["columns"], strict=True)
         ]
-        text = yaml.safe_dump(page, sort_keys=False, allow_unicode=True, width=120)
-        if yaml.safe_load(text) != page:  # a name holds what YAML takes for the end of a line
-            text = yaml.safe_dump(page, sort_keys=False, width=120)
+        text = pages.dump(page)
         if path is not None:
             Path(path).parent.mkdir(parents=True, exist_ok=True)
             atomic.write(Path(path), text.encode())
@@ -274,32 +257,23 @@ class Schema(BaseModel):
         """Read a schema from a YAML file, or from YAML text that has more than one line.
 
         Raises:
-            SchemaError: It is no schema; the message names the file.
+            SchemaError: It is no schema, longer than 64 MiB or a million values, or has aliases or a key twice; the
+                message names the file.
+            FileNotFoundError: There is no such file.
         """
         if isinstance(source, str) and "\n" in source:
             return cls._from_text(source)
         try:
-            return cls._from_text(Path(source).read_text(encoding="utf-8"))
-        except (SchemaError, UnicodeDecodeError) as error:
-            raise SchemaError(f"{source}: {error}") from error
+            return cls._from_text(pages.read(Path(source), LARGEST_PAGE))
+        except ValueError as error:
+            raise SchemaError(f"{source}: {'' if isinstance(error, SchemaError) else 'a schema '}{error}") from error
 
     @classmethod
     def _from_text(cls, text: str) -> Schema:
         try:
-            page = yaml.safe_load(text)
-        except (yaml.YAMLError, ValueError, RecursionError) as error:  # a date such as 2020-99-99; a nest
-            raise SchemaError(f"a schema must be YAML, however, {' '.join(str(error).split())}") from error
+            page = pages.load(text, MOST_VALUES)
+        except ValueError as error:
+            raise SchemaError(f"a schema {error}") from error
         if not isinstance(page, dict):
             raise SchemaError(f"a schema must be a mapping with `columns`, however, it is a {type(page).__name__}")
         return cls(**{str(key): value for key, value in page.items()})
-
-
-_UNION_PARTS = {"int", "float", "bool", "str", "datetime", "date"}  # what pydantic calls the sides of a union
-
-
-def explain(error: ValidationError) -> str:
-    """The first mistake that pydantic found, on one line."""
-    first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"] if str(part) not in _UNION_PARTS)
-    what = first["msg"].removeprefix("Value error, ")
-    return f"{where}: {what}" if where and not what.startswith(("column ", "a schema ")) else what

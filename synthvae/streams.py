@@ -72,7 +72,7 @@ class Stream:
         with readers.reading(self.files[0].parent if len(self.files) > 1 else self.files[0]):
             for batch in self.open():
                 if batch.num_rows:
-                    yield tables.as_read(pa.Table.from_batches([batch]))
+                    yield tables.as_read(readers.whole(pa.Table.from_batches([batch])))
 
     @cached_property
     def identity(self) -> str:

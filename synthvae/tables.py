@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.dataset
 from pandas.api.types import is_object_dtype
 
-from synthvae import files
+from synthvae import files, foreign
 from synthvae.columns import check_names
 from synthvae.errors import TableError, TableTypeError
 
@@ -66,18 +65,7 @@ def as_read(table: pa.Table) -> pa.Table:
 
 def _prepared(table: pa.Table) -> pa.Table:
     check_names(table.column_names)
-    return _without_nan(table).combine_chunks()
-
-
-def _without_nan(table: pa.Table) -> pa.Table:
-    """Not-a-number is a missing value like any other."""
-    for position, field in enumerate(table.schema):
-        if pa.types.is_floating(field.type):
-            values = table.column(position)
-            if pc.any(pc.is_nan(values)).as_py():
-                values = pc.if_else(pc.is_nan(values), pa.scalar(None, field.type), values)
-                table = table.set_column(position, field, values)
-    return table
+    return foreign.without_nan(table).combine_chunks()
 
 
 def to_pandas(table: pa.Table) -> pd.DataFrame:
@@ -168,8 +156,10 @@ def _from_arrow(table: pa.Table) -> pa.Table:
 
 def _tag(table: pa.Table, origin: Mapping[str, Any]) -> pa.Table:
     metadata = {**(table.schema.metadata or {}), _METADATA_KEY: json.dumps(origin).encode()}
-    if b"pandas" in metadata:  # an index that was saved is a column like any other
-        metadata[b"pandas"] = json.dumps({**json.loads(metadata[b"pandas"]), "index_columns": []}).encode()
+    if (said := foreign.pandas_metadata(table.schema)) is None:
+        metadata.pop(b"pandas", None)
+    else:  # an index that was saved is a column like any other
+        metadata[b"pandas"] = json.dumps({**said, "index_columns": []}).encode()
     return table.replace_schema_metadata(metadata)
 
 

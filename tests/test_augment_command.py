@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sklearn.datasets import load_breast_cancer
 from typer.testing import CliRunner, Result
 
+from synthvae import augmentation, tables
 from synthvae.cli import app
 
 CONFIG = "max_steps: 20\nwidth: 16\n"
@@ -104,3 +107,43 @@ def test_a_budget_is_refused(table: Path) -> None:
     result = run(table)
     assert result.exit_code == 1
     assert "which no budget covers" in result.stderr
+
+
+FORMULAS = ["=1+1", "+cmd|' /C calc'!A0", "-2+3", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "\uff1d1+1", "'=1", "''@x"]
+HARMLESS = ["a", "-5", "+1e3", "'", "it's", "1-1", "a;=1+1", 'say "=1"', "", " ", "é"]
+
+
+def test_no_cell_of_text_is_a_formula_and_each_can_be_told_again(tmp_path: Path) -> None:
+    texts = [*FORMULAS, *HARMLESS]
+    numbers = [float(-i) for i in range(len(texts))]
+    table = tables.read(pd.DataFrame({"=name": texts, "number": numbers, "code": pd.Categorical(texts)}))
+    augmentation.write(table, tmp_path / "safe.csv", escape_formulas=True)
+    read = pd.read_csv(tmp_path / "safe.csv", keep_default_na=False)
+    assert list(read) == ["'=name", "number", "code"]
+    assert read["number"].tolist() == numbers
+    for column in ("'=name", "code"):
+        cells = read[column].tolist()
+        assert cells == [f"'{text}" for text in FORMULAS] + HARMLESS
+        assert not [cell for cell in cells if cell.startswith(augmentation.FORMULA) and cell not in {"-5", "+1e3"}]
+    augmentation.write(table, tmp_path / "plain.csv")
+    assert pd.read_csv(tmp_path / "plain.csv", keep_default_na=False)["=name"].tolist() == texts
+
+
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"])), min_size=1, max_size=5))
+def test_escaping_is_undone_by_taking_one_mark_away(texts: list[str]) -> None:
+    for text in texts:
+        escaped = augmentation._escaped(text)
+        if escaped != text:
+            assert escaped == f"'{text}"
+        assert augmentation._escaped(escaped)[1:] == escaped or escaped == text  # what is escaped is known by its look
+
+
+def test_the_command_escapes_formulas_of_csv_only(table: Path) -> None:
+    frame = pd.read_csv(table)
+    frame["target"] = frame["target"].map({"malignant": "=1+1", "benign": "-"})
+    frame.to_csv(table, index=False)
+    assert run(table, "--escape-formulas", out="more.csv").exit_code == 0
+    assert set(pd.read_csv(table.parent / "more.csv")["target"]) == {"'=1+1", "'-"}
+    refused = run(table, "--escape-formulas", out="more.parquet")
+    assert refused.exit_code == 1
+    assert "write .csv" in refused.stderr

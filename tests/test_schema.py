@@ -107,7 +107,7 @@ columns:
         ("columns: []\n", "at least one column"),
         ("inferred: true\n", "columns"),
         ("columns: 2020-99-99\n", "must be YAML"),
-        ("[" * 5000 + "\n", "must be YAML"),
+        ("[" * 5000 + "\n", "50 levels deep"),
         ("columns:\n- {name: a, kind: id}\n- {name: a, kind: id}\n", r"distinct.*\['a'\]"),
         ("columns:\n- {name: a, kind: integer, bounds: [9, 1]}\n", "'a'.*smallest, largest"),
     ],

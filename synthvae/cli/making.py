@@ -90,6 +90,9 @@ def augment(
     ] = None,
     mark: Annotated[str, typer.Option("--column", help="Column that says whether a row is synthetic.")] = "synthetic",
     synthetic_only: Annotated[bool, typer.Option("--synthetic-only", help="Leave the real rows out.")] = False,
+    escape_formulas: Annotated[
+        bool, typer.Option("--escape-formulas", help="In a .csv file: a ' before text that spreadsheets would reckon.")
+    ] = False,
     schema_file: SchemaFile = None,
     config: Config = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file.")] = False,
@@ -104,12 +107,12 @@ def augment(
     asked = _parse_strategy(strategy or ["auto"])
     from synthvae import augmentation, tables
 
-    augmentation.check_place(out, overwrite=overwrite)
+    augmentation.check_place(out, overwrite=overwrite, escape_formulas=escape_formulas)
     given = {"target": target, "schema": schema_file, "random_state": seed}
     synthesizer = configured(config, given, verbose=not quiet)
     read = tables.read(table, encoding=encoding)
     made = augmentation.augment(read, synthesizer, asked, mark=mark, synthetic_only=synthetic_only)
-    augmentation.write(made, out)
+    augmentation.write(made, out, escape_formulas=escape_formulas)
     new = made.num_rows - (0 if synthetic_only else read.num_rows)
     show({"table": str(out), "real": made.num_rows - new, "synthetic": new, "column": mark}, as_json=as_json)
 

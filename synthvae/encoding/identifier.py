@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from synthvae.columns import is_text
 from synthvae.errors import RequestError
@@ -18,7 +18,8 @@ from synthvae.schema import Column
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _INT64 = 2**63 - 1
-_NUMBERED = re.compile(r"(.*?)(\d+)")
+_DIGITS = "0123456789"
+MAX_DIGITS = 400  # of a number behind a prefix; text with more is free text
 
 
 class IdEncoding(BaseModel):
@@ -40,7 +41,7 @@ class IdEncoding(BaseModel):
     pattern: Literal["sequence", "uuid", "prefix"]
     start: int = 1
     prefix: str = ""
-    digits: int = 0
+    digits: int = Field(default=0, ge=0, le=MAX_DIGITS)
     missing: bool
 
     @classmethod
@@ -59,8 +60,8 @@ class IdEncoding(BaseModel):
 
     @classmethod
     def _learn_prefix(cls, name: str, texts: list[str], *, missing: bool) -> Self:
-        found = [_NUMBERED.fullmatch(text) for text in texts]
-        parts = [(match[1], match[2]) for match in found if match]
+        found = [(prefix := text.rstrip(_DIGITS), text[len(prefix) :]) for text in texts]
+        parts = [(prefix, number) for prefix, number in found if 0 < len(number) <= MAX_DIGITS]
         prefixes = {prefix for prefix, _ in parts}
         if len(parts) < len(texts) or len(prefixes) != 1:  # free text: nothing of it stays
             taken = [int(number) for prefix, number in parts if prefix == f"{name}-"]

@@ -21,7 +21,7 @@ from synthvae.declared import decimals_of
 from synthvae.encoding.atoms import FEW_ATOMS, find_atoms
 from synthvae.encoding.curve import Numbers, QuantileCurve
 from synthvae.encoding.links import Link
-from synthvae.encoding.stored import Floats, is_mark, marked, style_of, written
+from synthvae.encoding.stored import Floats, Style, is_mark, marked, style_of, written
 from synthvae.errors import TableError
 from synthvae.inference import count_decimals, finite_numbers
 from synthvae.schema import Column, Values
@@ -51,7 +51,7 @@ class NumericEncoding(BaseModel):
     low: float = 0.0
     high: float = 0.0
     decimals: int | None
-    style: str = "repr"
+    style: Style = "repr"
     marks: Values = ()
     missing: bool
 

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict
 
 from synthvae.columns import split_marks
 from synthvae.declared import decimals_of
-from synthvae.encoding.stored import Floats, style_of, written
+from synthvae.encoding.stored import Floats, Style, style_of, written
 from synthvae.errors import TableError
 from synthvae.inference import count_decimals, finite_numbers
 from synthvae.schema import Column
@@ -58,7 +58,7 @@ class PlainEncoding(BaseModel):
     low: float
     high: float
     decimals: int | None
-    style: str = "repr"
+    style: Style = "repr"
     tossed: bool = False
 
     @classmethod

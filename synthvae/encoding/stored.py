@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+from pydantic import Field
 
 from synthvae.columns import is_text, to_double
 from synthvae.schema import Value, Values
 from synthvae.writing import find_style, is_number, write
 
 Floats = npt.NDArray[np.float64]
+Style = Annotated[str, Field(pattern=r"^(repr|short|\d{1,3})$")]  # see `synthvae.writing`
 
 
 def written(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import torch
 from torch import Tensor, nn
 
@@ -20,7 +22,7 @@ class DigitEmbedding(nn.Module):
 
     def __init__(self, sizes: tuple[int, ...], width: int) -> None:
         super().__init__()
-        starts = [0, *torch.tensor(sizes, dtype=torch.long).cumsum(0).tolist()]
+        starts = [0, *itertools.accumulate(sizes)]
         self.register_buffer("offsets", torch.tensor(starts[:-1], dtype=torch.long), persistent=False)
         self.weight = nn.Parameter(torch.randn(starts[-1], width) * 0.1)
 

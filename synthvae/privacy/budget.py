@@ -9,7 +9,7 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, StrictStr, ValidationError, model_validator
 
 from synthvae.errors import PrivacyError
-from synthvae.schema import explain
+from synthvae.pages import explain
 
 
 class PrivacyBudget(BaseModel):

@@ -106,7 +106,7 @@ def refusals() -> list[tuple[str, str]]:
         (rows + "input: other.csv\n", "'input' is there twice"),
         ("a: &x [1]\nb: *x\n", "alias"),
         ("[" * 60 + "]" * 60, "levels deep"),
-        ("#" * (1 << 20) + "\n" + rows, "at most 1048576 bytes"),
+        ("#" * (1 << 20) + "\n" + rows, "at most 1,048,576 bytes"),
         (rows.replace("wine", "absent"), "`input` must name a file"),
         (rows + "schema: absent.yaml\n", "`schema` must name a file"),
         (start + "evaluation: {synthetic: absent.csv}\n", "`evaluation.synthetic` must name a file"),
