@@ -21,7 +21,7 @@ from synthvae.errors import ConfigurationError
 PAGE = "fit.json"
 STATE = "state"
 KEPT = 2  # states: of several processes one may have kept a step that another had not
-EVERY = 60.0  # seconds between two looks at the clock that keep the state
+EVERY = 60.0  # seconds between two states that are kept
 
 State = tuple[dict[str, Tensor], dict[str, Any]]
 
@@ -54,10 +54,12 @@ class Checkpoint:
         folder: Where it is.
         seed: Of the fit.
         rank: Of the process, where several learn together: each keeps its own state.
+        every: Seconds between two states.
     """
 
-    def __init__(self, folder: Path, seed: int, rank: int = 0) -> None:
+    def __init__(self, folder: Path, seed: int, rank: int = 0, every: float | None = None) -> None:
         self.folder, self.seed, self.rank = folder, seed, rank
+        self.every = EVERY if every is None else every
         self._last = time.monotonic()
 
     @classmethod
@@ -84,7 +86,7 @@ class Checkpoint:
     @property
     def is_due(self) -> bool:
         """Whether so much time has passed that the state should be kept."""
-        return time.monotonic() - self._last >= EVERY
+        return time.monotonic() - self._last >= self.every
 
     def save(self, tensors: Mapping[str, Tensor], page: Mapping[str, Any]) -> None:
         """Keep the state of training, in the place of that before.

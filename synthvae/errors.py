@@ -35,6 +35,10 @@ class PrivacyError(SynthvaeError, ValueError):
     """A guarantee cannot be given: a fact is not public, or the budget does not suffice."""
 
 
+class ClusterError(SynthvaeError, RuntimeError):
+    """There is no cluster, or a job failed there again and again."""
+
+
 class ArtifactError(SynthvaeError, ValueError):
     """A model directory is absent, damaged, or of a newer format."""
 

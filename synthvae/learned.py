@@ -28,7 +28,7 @@ from synthvae.provenance import Provenance
 from synthvae.schema import Schema
 from synthvae.source import Source
 from synthvae.threads import one_thread
-from synthvae.training import Parts, TrainingConfig, train
+from synthvae.training import Parts, Trainer, TrainingConfig, train
 
 BATCH_ROWS = 4096
 
@@ -65,6 +65,7 @@ class LearnedTable:
         seed: int,
         device: torch.device,
         checkpoint: Checkpoint | None = None,
+        trainer: Trainer = train,
         progress: Progress | None = None,
         callback: Callback | None = None,
         min_class_rows: int = 2,
@@ -81,6 +82,7 @@ class LearnedTable:
             seed: Of everything that is drawn.
             device: Where it is trained.
             checkpoint: Where the state is kept in between, and taken up.
+            trainer: What trains it: `training.train`, or what does the same elsewhere.
             progress: Called with step, last step and loss in nats after each step.
             callback: Called at each look.
             min_class_rows: Rows that each class must have.
@@ -101,7 +103,7 @@ class LearnedTable:
             encoding = encoding.counted(_counts(codes, encoding))
             encoding.refuse_rare(min_class_rows)
         network = build(encoding, model, seed).to(device)
-        history = train(network, codes, training, seed, progress, callback=callback, checkpoint=checkpoint)
+        history = trainer(network, codes, training, seed, progress, callback=callback, checkpoint=checkpoint)
         return cls(schema, encoding, network, history, provenance=Provenance.of(source.rows, source.missing))
 
     def encode(self, table: pa.Table) -> Codes:

@@ -42,11 +42,11 @@ class Shards:
     values: int
 
     @classmethod
-    def write(cls, folder: Path, batches: Iterable[Codes], rows: int, rng: np.random.Generator) -> Self:
-        """Write the codes of about so many rows; what an earlier run left in the folder is replaced."""
+    def write(cls, folder: Path, batches: Iterable[Codes], rows: int, rng: np.random.Generator, least: int = 1) -> Self:
+        """Write the codes of so many rows to `least` shards, or more; what was in the folder is replaced."""
         folder.mkdir(parents=True, exist_ok=True)
         (folder / PAGE).unlink(missing_ok=True)
-        count = min(max(-(-rows // SHARD_ROWS), 1), MOST_SHARDS)
+        count = min(max(-(-rows // SHARD_ROWS), least), MOST_SHARDS)
         sizes, shape = np.zeros(count, np.int64), (0, 0)
         with ExitStack() as stack:
             files = [stack.enter_context((folder / _name(shard)).open("wb")) for shard in range(count)]

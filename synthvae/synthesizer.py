@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Self
@@ -26,7 +26,7 @@ from synthvae.schema import Schema
 from synthvae.seeds import Seed, as_seed
 from synthvae.source import InMemory, OnDisk, Source
 from synthvae.streams import Stream
-from synthvae.training import SMALL, TrainingConfig
+from synthvae.training import SMALL, Trainer, TrainingConfig, train
 from synthvae.watching import Callbacks, unseen, watching
 
 __all__ = ["BOUGHT", "Synthesizer"]
@@ -237,18 +237,20 @@ class Synthesizer(Asked, Kept):
             )
         return self._warned()
 
-    def _fit_openly(self, table: Any) -> Self:
-        """Learn a table that is not private, in memory or on disk."""
-        stream = streams.large(table)
-        if stream is None:
-            source = InMemory(read_features(self, table, reset=True))
-            return self._fit(source, self._checkpoint(source) if self.journal else None)
-        checkpoint = self._checkpoint(stream) if self.journal else None
+    def _fit_openly(self, table: Any, trainer_in: Callable[[Path], Trainer] | None = None) -> Self:
+        """Learn a table that is not private, in memory or on disk; a trainer may need a folder to work in."""
+        found = streams.large(table) or InMemory(read_features(self, table, reset=True))
+        checkpoint = self._checkpoint(found) if self.journal else None
         seed = as_seed(self.random_state) if checkpoint is None else checkpoint.seed
         with TemporaryDirectory(prefix="synthvae-") as folder:
-            on_disk = OnDisk.open(stream, Path(folder) if checkpoint is None else checkpoint.folder, seed)
-            read_features(self, on_disk.sample, reset=True)
-            return self._fit(on_disk, checkpoint, seed=seed)
+            place = Path(folder) if checkpoint is None else checkpoint.folder
+            source = found if isinstance(found, InMemory) else self._surveyed(found, place, seed)
+            return self._fit(source, checkpoint, seed=seed, trainer=train if trainer_in is None else trainer_in(place))
+
+    def _surveyed(self, stream: Stream, folder: Path, seed: int) -> OnDisk:
+        source = OnDisk.open(stream, folder, seed)
+        read_features(self, source.sample, reset=True)
+        return source
 
     def _checkpoint(self, table: InMemory | Stream) -> Checkpoint:
         """The journal of a fit that is not private."""
@@ -264,6 +266,7 @@ class Synthesizer(Asked, Kept):
         checkpoint: Checkpoint | None = None,
         *,
         seed: int | None = None,
+        trainer: Trainer = train,
         features: bool = False,
         told: bool = True,
     ) -> Self:
@@ -291,6 +294,7 @@ class Synthesizer(Asked, Kept):
                 seed=seed,
                 device=find_device(self.device),
                 checkpoint=checkpoint,
+                trainer=trainer,
                 progress=report,
                 callback=callback,
                 min_class_rows=1 if features else 2,

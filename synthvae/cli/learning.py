@@ -64,6 +64,10 @@ def fit(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on where a fit of the same table, options and seed was broken off.")
     ] = False,
+    ray: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help='Train on a Ray cluster; "local" starts one here.')
+    ] = None,
+    num_workers: Annotated[int, typer.Option("--num-workers", min=1, help="How many train together on it.")] = 2,
     seed: Seed = None,
     encoding: Encoding = "utf-8",
     as_json: Json = False,
@@ -90,7 +94,13 @@ def fit(
     as_text = synthesizer.privacy is not None
     source = stream or tables.read(table, encoding=encoding, as_text=as_text)
     with _kept_until_saved(synthesizer, out, resume=resume):
-        synthesizer.fit(source).save(out)
+        if ray is None:
+            synthesizer.fit(source)
+        else:
+            from synthvae import cluster
+
+            cluster.fit(synthesizer, source, address=ray, workers=num_workers)
+        synthesizer.save(out)
         show({"model": str(out), **_describe(synthesizer)}, as_json=as_json)
         if synthesizer.history_.stopped == "interrupted":
             raise typer.Exit(130)

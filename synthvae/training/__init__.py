@@ -2,6 +2,6 @@
 
 from synthvae.training.config import SMALL, TrainingConfig
 from synthvae.training.parts import Parts
-from synthvae.training.run import train
+from synthvae.training.run import Trainer, train
 
-__all__ = ["SMALL", "Parts", "TrainingConfig", "train"]
+__all__ = ["SMALL", "Parts", "Trainer", "TrainingConfig", "train"]

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import reduce
 from itertools import chain
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -107,6 +108,23 @@ def _keep_freed_memory() -> None:
     quarter of a step. Once a block of almost 32 MiB was freed, it keeps twice as much (mallopt(3), M_MMAP_THRESHOLD).
     """
     torch.empty((32 << 20) - (1 << 16), dtype=torch.uint8)
+
+
+class Trainer(Protocol):
+    """What trains a model as `train` does."""
+
+    def __call__(
+        self,
+        model: CVAE,
+        codes: Codes | Parts,
+        config: TrainingConfig,
+        seed: int,
+        progress: Progress | None = None,
+        *,
+        callback: Callback | None = None,
+        checkpoint: Checkpoint | None = None,
+    ) -> History:
+        """Fit `model` to `codes` in place."""
 
 
 class _Run(Descent):

@@ -1,0 +1,223 @@
+"""The same two jobs on Ray: training of several processes together, and parts of a dataset as tasks."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors.torch
+
+from synthvae import atomic
+from synthvae import checkpoint as checkpoints
+from synthvae.checkpoint import Checkpoint
+from synthvae.descent import Progress
+from synthvae.encoding import Codes
+from synthvae.errors import ClusterError, ConfigurationError
+from synthvae.history import Callback, History, Record
+from synthvae.model import CVAE, ModelConfig
+from synthvae.shards import Shards
+from synthvae.slots import Slots, Value
+from synthvae.synthesizer import Synthesizer
+from synthvae.training import Parts, TrainingConfig, train
+
+LOCAL = "local"  # in an address' place: a cluster on this machine, for as long as the job takes
+MOST_FAILURES = 3  # of a job, of which each is taken up from the last state that was kept
+LEARNED = "learned.safetensors"
+
+
+@contextmanager
+def connected(address: str, cpus: int) -> Iterator[Any]:
+    """Connect to a cluster, unless this process is connected to one already.
+
+    Args:
+        address: That of the head node, or "local": a cluster of so many CPUs on this machine.
+        cpus: How many.
+
+    Raises:
+        ClusterError: Ray is not installed, or there is no cluster.
+    """
+    try:
+        import ray
+    except ImportError as error:
+        raise ClusterError("a cluster needs Ray, however, it is absent: `pip install 'synthvae[ray]'`") from error
+    if ray.is_initialized():
+        yield ray
+        return
+    where: dict[str, Any] = {"num_cpus": cpus, "include_dashboard": False} if address == LOCAL else {}
+    try:
+        ray.init(address=address, log_to_driver=False, **where)
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ClusterError(f"there must be a cluster at the address, however, {address!r}: {reason}") from error
+    try:
+        yield ray
+    finally:
+        ray.shutdown()
+
+
+@dataclass(frozen=True)
+class Share:
+    """Every n-th shard: what one of n processes learns."""
+
+    shards: Shards
+    rank: int
+    size: int
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """How many rows each has."""
+        return self.shards.sizes[self.rank :: self.size]
+
+    def __getitem__(self, part: int, /) -> Codes:
+        """Read one of them."""
+        return self.shards[self.rank + part * self.size]
+
+
+@dataclass(frozen=True)
+class Together:
+    """Training by several workers of a cluster, as `training.train` does it alone.
+
+    Args:
+        address: That of the cluster; "local": one on this machine.
+        workers: How many learn together.
+        folder: Where the codes, the states in between and the result are: a folder that all nodes see.
+    """
+
+    address: str
+    workers: int
+    folder: Path
+
+    def __call__(
+        self,
+        model: CVAE,
+        codes: Codes | Parts,
+        config: TrainingConfig,
+        seed: int,
+        progress: Progress | None = None,
+        *,
+        callback: Callback | None = None,
+        checkpoint: Checkpoint | None = None,
+    ) -> History:
+        """Fit the model in place; see `training.train`. Nobody sees the looks before the end.
+
+        Raises:
+            ClusterError: There is no cluster, or workers failed again and again.
+        """
+        del progress, checkpoint
+        shards = self._shards(codes, seed)
+        job = {
+            "folder": str(self.folder.resolve()),
+            "shards": {"folder": str(shards.folder.resolve()), **_facts(shards)},
+            "slots": asdict(model.decoder.slots),
+            "conditions": model.conditions,
+            "model": model.config.model_dump(mode="json"),
+            "training": config.model_dump(mode="json"),
+            "seed": seed,
+            "every": checkpoints.EVERY,
+        }
+        (self.folder / LEARNED).unlink(missing_ok=True)
+        weights = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
+        atomic.write(self.folder / "start.safetensors", safetensors.torch.save(weights))
+        with connected(self.address, self.workers):
+            self._run(job)
+        history = _taken(model, self.folder / LEARNED)
+        for record in history.records if callback else ():
+            callback(record)  # type: ignore[misc]
+        return history
+
+    def _shards(self, codes: Codes | Parts, seed: int) -> Shards:
+        """The rows in at least as many shards as there are workers."""
+        if isinstance(codes, Shards) and len(codes.sizes) >= self.workers:
+            return codes
+        parts = [codes] if isinstance(codes, Codes) else (codes[part] for part in range(len(codes.sizes)))
+        rows = len(codes) if isinstance(codes, Codes) else sum(codes.sizes)
+        return Shards.write(self.folder / "shares", parts, rows, np.random.default_rng([seed, 62]), self.workers)
+
+    def _run(self, job: dict[str, Any]) -> None:
+        from ray.train import FailureConfig, RunConfig, ScalingConfig
+        from ray.train.torch import TorchTrainer
+
+        place = self.folder / "ray"
+        run = RunConfig(
+            name="fit", storage_path=str(place.resolve()), failure_config=FailureConfig(max_failures=MOST_FAILURES)
+        )
+        scaling = ScalingConfig(num_workers=self.workers, use_gpu=False)
+        try:
+            TorchTrainer(_learn, train_loop_config=job, scaling_config=scaling, run_config=run).fit()
+        except Exception as error:
+            reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
+            raise ClusterError(f"training on a cluster failed ({reason}): repeat it with `--resume`") from error
+
+
+def _facts(shards: Shards) -> dict[str, Any]:
+    return {"sizes": shards.sizes, "width": shards.width, "values": shards.values}
+
+
+def _learn(job: dict[str, Any]) -> None:
+    """What each worker does."""
+    import ray.train
+
+    from synthvae.training.world import Together as World
+
+    folder, world = Path(job["folder"]), World()
+    if not folder.exists():
+        raise ClusterError(f"all nodes must see one folder, however, {folder} is not on {os.uname().nodename}")
+    found = job["shards"]
+    shards = Shards(Path(found["folder"]), tuple(found["sizes"]), found["width"], found["values"])
+    slots = job["slots"]
+    model = CVAE(
+        Slots(tuple(slots["sizes"]), tuple(Value(*value) for value in slots["values"]), tuple(slots["coarser"])),
+        job["conditions"],
+        ModelConfig(**job["model"]),
+    )
+    model.load_state_dict(safetensors.torch.load_file(folder / "start.safetensors"))
+    checkpoint = Checkpoint(folder, job["seed"], world.rank, job["every"])
+    share = Share(shards, world.rank, world.size)
+    config = TrainingConfig(**job["training"])
+    history = train(model, share, config, job["seed"], checkpoint=checkpoint, world=world)
+    if world.rank == 0:
+        weights = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
+        page = {"history": json.dumps(asdict(history))}
+        atomic.write(folder / LEARNED, safetensors.torch.save(weights, metadata=page))
+    ray.train.report({})
+
+
+def _taken(model: CVAE, path: Path) -> History:
+    """Load what was learned into a model."""
+    with safetensors.safe_open(path, "pt") as file:
+        told = json.loads(file.metadata()["history"])
+        model.load_state_dict({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118 (no mapping)
+    model.eval()
+    return History(**{**told, "records": [Record(**record) for record in told["records"]]})
+
+
+def fit(synthesizer: Synthesizer, table: Any, *, address: str = LOCAL, workers: int = 2) -> Synthesizer:
+    """Fit a synthesizer to a table by several workers of a Ray cluster together: synchronous data-parallel SGD.
+
+    Each worker learns its share of the rows; batches, together, are as large as those of one process, and so is the
+    number of steps. Codes of the rows and states of training lie in the synthesizer's `journal`, which must be a folder
+    that all nodes see if there is more than one. A worker that fails is replaced, and all go on from the last state.
+
+    Args:
+        synthesizer: What is fitted, in place.
+        table: As `Synthesizer.fit` takes it.
+        address: Of the head node, or "local".
+        workers: How many.
+
+    Raises:
+        ConfigurationError: There is a privacy budget, or less than one worker.
+        ClusterError: Ray is not installed, there is no cluster, or workers failed again and again.
+    """
+    if synthesizer.privacy is not None:
+        raise ConfigurationError(
+            "a private fit learns in one process, however, `privacy` is given: leave the cluster out"
+        )
+    if workers < 1:
+        raise ConfigurationError(f"`workers` must be at least 1, however, {workers=}")
+    return synthesizer._fit_openly(table, lambda folder: Together(address, workers, folder))  # noqa: SLF001 (one class in two rooms)

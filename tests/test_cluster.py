@@ -1,0 +1,113 @@
+"""Jobs on a real Ray cluster of several nodes, of which workers and nodes are killed."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import psutil
+import pytest
+from sklearn.datasets import load_breast_cancer
+
+from synthvae import Synthesizer, checkpoint, cluster
+from synthvae.errors import ClusterError, ConfigurationError
+
+ray = pytest.importorskip("ray")
+pytestmark = pytest.mark.xdist_group("cluster")
+
+
+@pytest.fixture(scope="module")
+def nodes() -> Iterator[Any]:
+    """Three nodes of one CPU each."""
+    from ray.cluster_utils import Cluster
+
+    started = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    for _ in range(2):
+        started.add_node(num_cpus=1)
+    ray.init(address=started.address, log_to_driver=False)
+    yield started
+    ray.shutdown()
+    started.shutdown()  # type: ignore[no-untyped-call]
+
+
+@pytest.fixture(scope="module")
+def table() -> pd.DataFrame:
+    """Tumours, and whether they are malignant."""
+    table: pd.DataFrame = load_breast_cancer(as_frame=True).frame.iloc[:, -8:].astype({"target": "string"})
+    return table
+
+
+FEW: dict[str, Any] = {"target": "target", "max_steps": 120, "validation_fraction": 0.2, "random_state": 0}
+
+
+def workers() -> list[psutil.Process]:
+    """The processes that train."""
+    found = [p for p in psutil.process_iter(["cmdline"]) if "TrainWorker" in " ".join(p.info["cmdline"] or [])]
+    return [process for process in found if process.status() != psutil.STATUS_ZOMBIE]
+
+
+def once(ready: Callable[[], bool], act: Callable[[], object]) -> threading.Thread:
+    """Act in a while, as soon as something is so."""
+
+    def wait() -> None:
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline and not ready():
+            time.sleep(0.02)
+        act()
+
+    thread = threading.Thread(target=wait, daemon=True)
+    thread.start()
+    return thread
+
+
+@pytest.fixture(scope="module")
+def alone(table: pd.DataFrame) -> Synthesizer:
+    """Learned by one process."""
+    return Synthesizer(**FEW).fit(table)
+
+
+def test_no_cluster_at_an_address_is_told() -> None:
+    if ray.is_initialized():
+        pytest.skip("this process is connected to a cluster")
+    with pytest.raises(ClusterError, match="there must be a cluster"), cluster.connected("127.0.0.1:1", 1):
+        pass
+
+
+def test_workers_together_learn_what_one_does_though_one_is_killed(
+    nodes: Any, table: pd.DataFrame, alone: Synthesizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del nodes
+    undisturbed = cluster.fit(Synthesizer(**FEW), table, workers=2)
+    assert undisturbed.score(table) > alone.score(table) - 0.5
+    monkeypatch.setattr(checkpoint, "EVERY", 0.0)
+    folder, seen = tmp_path / "kept", list[int]()
+
+    def killed() -> None:
+        seen.append(workers()[-1].pid)
+        psutil.Process(seen[0]).kill()
+
+    thread = once(lambda: any(int(f.stem[-9:]) > 10 for f in folder.glob("state-1-*.safetensors")), killed)
+    disturbed = cluster.fit(Synthesizer(**FEW, journal=folder), table, workers=2)
+    thread.join()
+    assert seen
+    assert disturbed.learned_.fingerprint == undisturbed.learned_.fingerprint
+    assert disturbed.history_ == undisturbed.history_
+    pd.testing.assert_frame_equal(disturbed.sample(20), undisturbed.sample(20))
+
+
+@pytest.mark.parametrize(
+    ("options", "call", "error", "message"),
+    [
+        ({"privacy": {"epsilon": 1, "delta": 1e-5}}, {}, ConfigurationError, "a private fit learns in one process"),
+        ({}, {"workers": 0}, ConfigurationError, "`workers` must be at least 1"),
+    ],
+)
+def test_what_cannot_be_asked_of_a_cluster_is_refused(
+    table: pd.DataFrame, options: Any, call: Any, error: Any, message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        cluster.fit(Synthesizer(**options), table, **call)
