@@ -40,7 +40,7 @@ def reporting(command: Callable[P, None]) -> Callable[P, None]:
             try:
                 command(*args, **kwargs)
             except KeyboardInterrupt as error:
-                typer.echo("error: interrupted", err=True)
+                typer.echo(f"error: {error}" if str(error) else "error: interrupted", err=True)
                 raise typer.Exit(130) from error
             except (typer.Exit, typer.Abort, typer.BadParameter):
                 raise

@@ -60,7 +60,7 @@ MAY_IMPORT = {
     },
     "frequencies": {"slots"},
     "threads": set[str](),
-    "generation": {"encoding", "model", "slots"},
+    "generation": {"encoding", "model", "slots", "threads"},
     "dataset": {"atomic", "errors"},
     "artifact": {"atomic", "errors"},
     "progress": set[str](),
@@ -121,7 +121,6 @@ MAY_IMPORT = {
         "schema",
         "seeds",
         "tables",
-        "threads",
     },
     "synthesizer": {
         "asked",

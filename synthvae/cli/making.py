@@ -27,7 +27,9 @@ def demo(
 @reporting
 def generate(
     model: Model,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the Parquet dataset.", show_default=False)],
+    out: Annotated[
+        str, typer.Option("--out", "-o", help="Folder of the Parquet dataset, or s3://, gs://.", show_default=False)
+    ],
     rows: Annotated[int | None, typer.Option(min=0, help="Rows, classes in the shares of training.")] = None,
     rows_per_class: Annotated[int | None, typer.Option(min=0, help="Rows of each class.")] = None,
     classes: Annotated[
@@ -37,7 +39,7 @@ def generate(
     partition: Annotated[bool, typer.Option("--partition", help="A folder TARGET=LABEL/ for each class.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Complete an interrupted run.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the dataset in the folder.")] = False,
-    workers: Annotated[int, typer.Option(min=1, help="Threads.")] = 1,
+    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
     as_json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -60,7 +62,7 @@ def generate(
         random_state=seed,
     )
     names = ("rows", "classes", "seed")
-    summary = {"dataset": str(out), **{name: manifest[name] for name in names}, "files": len(manifest["parts"])}
+    summary = {"dataset": out, **{name: manifest[name] for name in names}, "files": len(manifest["parts"])}
     show(manifest if as_json else summary, as_json=as_json)
 
 
