@@ -9,7 +9,7 @@ BIN := .venv/bin
 BIN2 := .venv-pandas2/bin
 PEERS := .venv-peers/bin
 ORACLE := .venv-oracle/bin
-DEV := hypothesis mypy pandas-stubs "polars>=1.0" pytest pytest-xdist ruff types-PyYAML hatchling build imbalanced-learn \
+DEV := hypothesis "moto[server]>=5" mypy pandas-stubs "polars>=1.0" pytest pytest-xdist ruff types-PyYAML hatchling build imbalanced-learn \
 	matplotlib "plotly>=5" "jinja2>=3" playwright tensorboard jsonschema
 WORKERS ?= 2
 DATA ?= data

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import itertools
 import os
+import pickle
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager
+from multiprocessing.shared_memory import SharedMemory
 from typing import Any, ClassVar, TypeVar
 
 AHEAD = 2  # calls for each worker, so that none waits for the next one
@@ -83,11 +85,33 @@ def _pool(
     """Processes with one thread each, which end with this block."""
     from joblib.externals.loky import ProcessPoolExecutor
 
-    pool = ProcessPoolExecutor(
-        workers, initializer=_start, initargs=(work, begin, os.getpid()), env={"OMP_NUM_THREADS": "1"}
-    )
+    with _shared((work, begin)) as name:
+        pool = ProcessPoolExecutor(
+            workers, initializer=_start, initargs=(name, os.getpid()), env={"OMP_NUM_THREADS": "1"}
+        )
+        yield from _ending(pool)
 
-    def submit(number: int) -> Future[Result]:
+
+@contextmanager
+def _shared(things: Any) -> Iterator[str]:
+    """The name of the memory where processes find things that are large.
+
+    To send them as a process begins would wait for ever for one that was killed by then.
+    """
+    content = pickle.dumps(things)
+    memory = SharedMemory(create=True, size=len(content))
+    try:
+        memoryview(memory.buf or b"")[: len(content)] = content
+        yield memory.name
+    finally:
+        memory.close()
+        memory.unlink()
+
+
+def _ending(pool: Any) -> Iterator[Callable[[int], Future[Any]]]:
+    """What submits to a pool, which is ended afterwards."""
+
+    def submit(number: int) -> Future[Any]:
         with _no_interrupt():
             return pool.submit(_do, number)  # type: ignore[no-any-return]
 
@@ -112,8 +136,10 @@ def _no_interrupt() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _start(work: Callable[[int], Any], begin: Callable[[], None], parent: int) -> None:
-    _Worker.work = work
+def _start(name: str, parent: int) -> None:
+    memory = SharedMemory(name)
+    _Worker.work, begin = pickle.loads(memory.buf or b"")  # noqa: S301 (this run's own)
+    memory.close()
     begin()
     if os.getppid() != parent:
         os._exit(1)

@@ -79,8 +79,8 @@ def _telling(out: str) -> Iterator[None]:
     except DatasetError:
         raise
     except (OSError, pa.ArrowException) as error:
-        reason = " ".join(str(error).split())
-        raise DatasetError(f"{out} cannot be written ({reason}): make room or choose another") from error
+        reason, place = " ".join(str(error).split()), re.sub("//[^/]*@", "//", out)  # without credentials
+        raise DatasetError(f"{place} cannot be written ({reason}): make room or choose another") from error
 
 
 def _write_parts(  # noqa: PLR0917 (each is one of `write`)

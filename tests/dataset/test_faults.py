@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import functools
+import hashlib
+import json
 import os
 import resource
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,9 +21,11 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from written import FACTS, PARTS, Draw, draw, expected, other, tree
+from killing import Killer
+from written import FACTS, PARTS, draw, expected, filling, other, tree
 
 from synthvae import atomic, dataset
+from synthvae.dataset import locks
 from synthvae.errors import DatasetError
 
 
@@ -28,17 +35,6 @@ def roomy() -> Iterator[None]:
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     yield
     resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
-def filling(rows: Draw, after: int) -> Draw:
-    """A draw that leaves no room for files once some parts are written, as the kernel sees it."""
-
-    def fills(part: int) -> pa.Table:
-        if part >= after:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (300, resource.RLIM_INFINITY))
-        return rows(part)
-
-    return fills
 
 
 @pytest.mark.usefixtures("roomy")
@@ -178,3 +174,99 @@ def test_a_crash_at_any_moment_leaves_what_can_be_resumed(tmp_path: Path, *, ove
     done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) > 15
+
+
+@pytest.mark.parametrize(("workers", "kills"), [(1, 3), (2, 2)])
+def test_kills_at_random_moments_lose_nothing(saved: Path, tmp_path: Path, workers: int, kills: int) -> None:
+    """Few; `benchmarks/kills.py` does many."""
+    killer = Killer(saved, tmp_path, workers, seed=workers)
+    killer.chain(kills)
+    assert killer.found["resumed: same bytes"] > 0
+
+
+def _signals(number: int, part: int) -> pa.Table:
+    if part == 1:
+        os.kill(os.getpid(), number)
+        time.sleep(60)
+    return draw(part)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_worker_that_is_killed_is_one_error_and_parts_are_kept(tmp_path: Path, number: int) -> None:
+    with pytest.raises(DatasetError, match="--resume") as caught:
+        dataset.write(tmp_path / "out", functools.partial(_signals, number), PARTS, FACTS, workers=2)
+    assert "\n" not in str(caught.value)
+    dataset.write(tmp_path / "out", draw, PARTS, FACTS, resume=True)
+    assert tree(tmp_path / "out") == expected(tmp_path)
+
+
+def _again(folder: Path, part: int) -> pa.Table:
+    """Another run, while this one has the folder."""
+    with pytest.raises(DatasetError, match="one run at a time"):
+        dataset.write(folder, draw, PARTS, FACTS, resume=True, overwrite=True)
+    return draw(part)
+
+
+def test_a_second_run_is_refused_and_harms_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(locks, "PATIENCE", 0.1)
+    dataset.write(tmp_path / "out", functools.partial(_again, tmp_path / "out"), PARTS, FACTS)
+    assert tree(tmp_path / "out") == expected(tmp_path)
+
+
+def test_a_reader_never_sees_a_manifest_of_what_is_not_there(tmp_path: Path) -> None:
+    """Also while one dataset takes the place of another, again and again."""
+    folder, seen, ended = tmp_path / "out", set[bool](), threading.Event()
+
+    def read() -> None:
+        while not ended.is_set():
+            with contextlib.suppress(FileNotFoundError):
+                before = (folder / "_manifest.json").stat()
+                page = json.loads((folder / "_manifest.json").read_text("utf-8"))
+                digests = [hashlib.sha256((folder / part["file"]).read_bytes()).hexdigest() for part in page["parts"]]
+                if os.path.samestat(before, (folder / "_manifest.json").stat()):  # the dataset is the same still
+                    seen.add(digests == [part["sha256"] for part in page["parts"]])
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    for run in range(30):
+        dataset.write(folder, (draw, other)[run % 2], PARTS, {**FACTS, "run": run}, overwrite=True)
+    ended.set()
+    reader.join()
+    assert seen == {True}
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is denied to root")
+def test_a_folder_that_may_not_be_written_is_one_error(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    with pytest.raises(DatasetError, match="Permission denied"):
+        dataset.write(tmp_path / "out", draw, PARTS, FACTS)
+
+
+UNGUARDED = """
+import functools, sys
+sys.path.insert(0, sys.argv[1])
+import written
+print("once")
+written.dataset.write(sys.argv[2], written.draw, written.PARTS, written.FACTS, workers=2)
+"""
+
+
+def test_a_script_that_is_not_guarded_may_use_workers(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(UNGUARDED)
+    command = [sys.executable, str(script), str(HERE), str(tmp_path / "out")]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "once\n"
+    assert tree(tmp_path / "out") == expected(tmp_path)
+
+
+def test_an_interrupt_from_the_keyboard_reaches_all_and_ends_in_one_line(saved: Path, tmp_path: Path) -> None:
+    killer = Killer(saved, tmp_path, 2, seed=0)
+    run = killer.begin(tmp_path / "out", start_new_session=True)
+    while not list((tmp_path / "out").glob(".incomplete/part-*.json")):
+        time.sleep(0.005)
+    os.killpg(run.pid, signal.SIGINT)
+    message = run.communicate(timeout=60)[1]
+    assert (run.returncode, message.count("\n")) == (130, 1)
+    assert message.startswith("error: interrupted")
+    assert "--resume" in message
+    killer.resume(tmp_path / "out")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -33,7 +34,7 @@ def test_any_label_stays_inside_the_folder_and_comes_back(names: list[str]) -> N
         assert read["y"].astype(str).tolist() == names
 
 
-ODD = ["/", "..", ".", "../../x", "a b", "100%", "%2F", "é日", "=", "x\\y", "_x", ".x", "~", ""]
+ODD = ["/", "..", ".", "../../x", "a b", "100%", "%2F", "é日", "=", "x\\y", "_x", ".x", "~", "", "\0", "C:", "n" * 190]
 
 
 @pytest.mark.parametrize("label", ODD)
@@ -98,3 +99,46 @@ def test_a_folder_below_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     with pytest.raises(DatasetError):
         dataset.write(tmp_path / "file" / "out", draw, PARTS, FACTS)
+
+
+@pytest.mark.parametrize(
+    ("labels", "why"),
+    [
+        (["A", "a"], "case"),
+        (["x", ""], "1 to 255"),
+        (["n" * 300], "1 to 255"),
+        (["é" * 50], "1 to 255"),
+        (["1", "01"], "as numbers"),
+    ],
+)
+def test_labels_that_no_folder_gives_back_are_refused(labels: list[str], why: str) -> None:
+    with pytest.raises(DatasetError, match=why):
+        dataset.check_labels("y", labels)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=80), min_size=1, max_size=6, unique=True))
+def test_labels_that_pass_never_leave_the_folder_nor_meet(names: list[str]) -> None:
+    try:
+        dataset.check_labels("y", names)
+    except DatasetError:
+        return
+    with TemporaryDirectory() as name:
+        place = Path(name)
+        table = pa.table({"y": names, "x": range(len(names))})
+        dataset.write(place / "out", lambda _: table, 1, FACTS, partition_by="y")
+        assert_whole(place / "out")
+        assert [path.name for path in place.iterdir()] == ["out"]
+        folders = {path.name.lower() for path in (place / "out").iterdir() if path.is_dir()}
+        assert len(folders) == len(names)
+
+
+@pytest.mark.parametrize("file", ["../mine", "/mine", "y=a/../../mine", "part-00000.parquet\0", 3, None])
+def test_a_manifest_that_points_elsewhere_is_none_of_ours(tmp_path: Path, file: Any) -> None:
+    (tmp_path / "mine").write_text("mine")
+    (tmp_path / "out").mkdir()
+    page = {"plan": "p", "parts": [{"file": file}]}
+    (tmp_path / "out" / "_manifest.json").write_text(json.dumps(page))
+    with pytest.raises(DatasetError, match="choose another"):
+        dataset.write(tmp_path / "out", draw, PARTS, FACTS, overwrite=True, resume=True)
+    assert (tmp_path / "mine").read_text() == "mine"

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 import pytest
-from written import FACTS, PARTS, assert_whole, draw, expected, failing, other, tree
+from written import FACTS, PARTS, assert_whole, draw, expected, failing, noting, other, tree
 
 from synthvae import dataset
 from synthvae.errors import DatasetError
@@ -105,11 +105,7 @@ def test_an_interrupted_run_is_resumed_to_the_same_bytes(
         dataset.write(folder, draw, PARTS, FACTS, **options)
     finished = {int(path.stem.removeprefix("part-")) for path in (folder / ".incomplete").glob("part-*.json")}
 
-    def counting(part: int) -> pa.Table:
-        (drawn / str(part)).touch()
-        return draw(part)
-
-    dataset.write(folder, counting, PARTS, FACTS, resume=True, workers=workers, **options)
+    dataset.write(folder, noting(drawn), PARTS, FACTS, resume=True, workers=workers, **options)
     assert tree(folder) == expected(tmp_path, **options)
     assert finished >= set(range(at))
     assert {int(path.name) for path in drawn.iterdir()} == set(range(PARTS)) - finished

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
+import resource
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -29,12 +31,34 @@ def other(part: int) -> pa.Table:
 
 
 def failing(error: BaseException, at: int = 3, rows: Draw = draw) -> Draw:
-    def fails(part: int) -> pa.Table:
-        if part == at:
-            raise error
-        return rows(part)
+    return functools.partial(_fails, error, at, rows)
 
-    return fails
+
+def _fails(error: BaseException, at: int, rows: Draw, part: int) -> pa.Table:
+    if part == at:
+        raise error
+    return rows(part)
+
+
+def noting(folder: Path) -> Draw:
+    """A draw that leaves a note of each part, from whichever process."""
+    return functools.partial(_notes, folder)
+
+
+def _notes(folder: Path, part: int) -> pa.Table:
+    (folder / str(part)).touch()
+    return draw(part)
+
+
+def filling(rows: Draw, after: int) -> Draw:
+    """A draw that leaves no room for files once some parts are written, as the kernel sees it."""
+    return functools.partial(_fills, rows, after)
+
+
+def _fills(rows: Draw, after: int, part: int) -> pa.Table:
+    if part >= after:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (300, resource.RLIM_INFINITY))
+    return rows(part)
 
 
 def tree(folder: Path) -> dict[str, bytes]:
