@@ -1,6 +1,9 @@
 """One part of a dataset: its rows to Parquet files, and a record of them.
 
-Row groups, compression and dictionaries were chosen by `tests/benchmarks/generation_format.py`.
+Row groups, compression and dictionaries were chosen by `tests/benchmarks/generation.py`. Of a part of Adult (262 143
+rows, 14 columns beside the class) zstd makes 2.3 MB, with dictionaries or 3.6 MB without, snappy and lz4 2.9 MB; four
+row groups instead of one add a tenth and are read no faster; levels 3 and 9 save 0 and 2 % and 9 takes twice the
+time.
 """
 
 from __future__ import annotations
