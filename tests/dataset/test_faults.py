@@ -21,7 +21,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from killing import Killer
+from killing import PLAN, Killer
 from written import FACTS, PARTS, draw, expected, filling, other, tree
 
 from synthvae import atomic, dataset
@@ -262,8 +262,9 @@ def test_a_script_that_is_not_guarded_may_use_workers(tmp_path: Path) -> None:
 def test_an_interrupt_from_the_keyboard_reaches_all_and_ends_in_one_line(saved: Path, tmp_path: Path) -> None:
     killer = Killer(saved, tmp_path, 2, seed=0)
     run = killer.begin(tmp_path / "out", start_new_session=True)
-    while not list((tmp_path / "out").glob(".incomplete/part-*.json")):
+    while not (tmp_path / "out" / PLAN).exists():
         time.sleep(0.005)
+    time.sleep(0.5)  # the workers are on their way
     os.killpg(run.pid, signal.SIGINT)
     message = run.communicate(timeout=60)[1]
     assert (run.returncode, message.count("\n")) == (130, 1)
