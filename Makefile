@@ -11,7 +11,8 @@ BIN2 := .venv-pandas2/bin
 PEERS := .venv-peers/bin
 ORACLE := .venv-oracle/bin
 AUDIT := .venv-audit/bin
-DEV := hypothesis mypy pandas-stubs "polars>=1.0" pytest pytest-xdist ruff types-PyYAML hatchling build imbalanced-learn \
+DEV := hypothesis "moto[server]>=5" mypy pandas-stubs "polars>=1.0" psutil pytest pytest-xdist ruff types-PyYAML \
+	types-psutil hatchling build imbalanced-learn "ray[data,train]>=2.40" \
 	matplotlib "plotly>=5" "jinja2>=3" playwright tensorboard jsonschema
 WORKERS ?= 2
 DATA ?= data

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 
-def write(path: Path, content: bytes) -> None:
+def write(path: Path, content: bytes | memoryview) -> None:
     """Write a file beside its place, let the disk have it, and only then give it its name."""
     temporary = path.with_name(f".{path.name}.tmp")
     try:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ import safetensors.torch
 from synthvae import atomic
 from synthvae import checkpoint as checkpoints
 from synthvae.checkpoint import Checkpoint
+from synthvae.dataset import Each, Part
 from synthvae.descent import Progress
 from synthvae.encoding import Codes
 from synthvae.errors import ClusterError, ConfigurationError
@@ -221,3 +223,50 @@ def fit(synthesizer: Synthesizer, table: Any, *, address: str = LOCAL, workers: 
     if workers < 1:
         raise ConfigurationError(f"`workers` must be at least 1, however, {workers=}")
     return synthesizer._fit_openly(table, lambda folder: Together(address, workers, folder))  # noqa: SLF001 (one class in two rooms)
+
+
+def on(address: str = LOCAL) -> Each:
+    """Return what has the parts of a dataset written by tasks of a Ray cluster: Ray Data schedules and repeats them.
+
+    The parts are those of one process, byte for byte. Pass it to `Synthesizer.generate(..., each=on(address))`. The
+    dataset must lie in a folder that all nodes see, by an absolute path, or in an object store.
+
+    Args:
+        address: Of the head node, or "local".
+    """
+
+    def each(
+        work: Callable[[int], list[Part]],
+        numbers: int,
+        workers: int,
+        begin: Callable[[], None],
+        done: Callable[[list[Part]], None],
+    ) -> list[list[Part]]:
+        found: dict[int, list[Part]] = {}
+        with connected(address, workers) as ray:
+            for number, files in _written(ray, work, numbers, workers, begin):
+                found[number] = files
+                done(files)
+        return [found[number] for number in range(numbers)]
+
+    return each
+
+
+def _written(
+    ray: Any, work: Callable[[int], list[Part]], numbers: int, workers: int, begin: Callable[[], None]
+) -> Iterator[tuple[int, list[Part]]]:
+    """The files of each part, as they are written."""
+    shared = ray.put((work, begin))
+
+    def write(row: dict[str, Any]) -> dict[str, Any]:
+        do, prepare = ray.get(shared)
+        prepare()
+        return {"number": row["id"], "files": json.dumps(do(int(row["id"])))}
+
+    rows = ray.data.range(numbers, override_num_blocks=max(numbers, 1)).map(write, concurrency=workers)
+    try:
+        for row in rows.iter_rows():
+            yield int(row["number"]), json.loads(row["files"])
+    except ray.exceptions.RayError as error:
+        reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
+        raise BrokenProcessPool(reason) from error

@@ -13,10 +13,11 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils.validation import check_is_fitted
 
 from synthvae import __version__, dataset, progress, tables
+from synthvae.dataset import Each
 from synthvae.encoding import Codes, TableEncoding
 from synthvae.errors import RequestError
 from synthvae.features import read_features, select
-from synthvae.generation import Request
+from synthvae.generation import Drawing, Request, useful_workers
 from synthvae.history import History
 from synthvae.learned import LearnedTable
 from synthvae.model import CVAE
@@ -24,7 +25,6 @@ from synthvae.privacy import Ledger, PrivacyBudget
 from synthvae.reconstruction import Reconstruction, reconstruct
 from synthvae.schema import Schema
 from synthvae.seeds import Seed, as_seed
-from synthvae.threads import one_thread
 
 
 class Fitted(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -90,24 +90,30 @@ class Fitted(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         resume: bool = False,
         overwrite: bool = False,
         workers: int = 1,
+        each: Each = dataset.each,
         random_state: Seed = None,
     ) -> dict[str, Any]:
         """Write a Parquet dataset of synthetic rows and return its manifest. Memory does not grow with the rows.
 
+        The same model, request and seed give the same bytes, whatever the number of workers, however often a run was
+        broken off.
+
         Args:
-            out: The folder.
+            out: The folder, or a place in an object store, as pyarrow has it: `s3://bucket/prefix`, `gs://bucket/prefix`.
             rows: The number of rows, classes in the shares of training.
             rows_per_class: The number of rows of each class.
             classes: The number of rows of some classes.
             partition: Write a folder `TARGET=LABEL/` for each class.
             resume: Complete an interrupted run of the same request.
             overwrite: Replace the dataset in the folder.
-            workers: Threads that draw parts.
+            workers: Processes that draw parts, each with the model in memory; as many as have two parts each to draw.
+            each: Where parts are drawn: in processes here, or on a Ray cluster: `synthvae.cluster.on(address)`.
             random_state: Seed of the draws; None uses the estimator's own.
 
         Raises:
             RequestError: Not exactly one of `rows`, `rows_per_class`, `classes` is given, or a class is unknown.
-            DatasetError: The folder holds something else, or cannot be written.
+            DatasetError: The folder holds something else, another run writes it, or it cannot be written; or a worker
+                was killed.
         """
         check_is_fitted(self)
         wanted = self._wanted(rows, rows_per_class, classes)
@@ -116,20 +122,21 @@ class Fitted(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         if partition and not self.learned_.has_classes:
             raise RequestError("a dataset can be partitioned by a target of classes, however, the model has none")
         if partition and self.encoding_.target is not None:
-            dataset.check_labels(self.encoding_.target.labels)
+            dataset.check_labels(self.encoding_.target.name, self.encoding_.target.labels)
         if workers < 1:
             raise RequestError(f"`workers` must be at least 1, however, {workers=}")
         target = self.encoding_.target.name if self.encoding_.target else None
-        with one_thread(), progress.generating(request.rows, show=self.verbose) as report:
+        with progress.generating(request.rows, show=self.verbose) as report:
             return dataset.write(
                 out,
-                lambda part: self.learned_.draw(request, part),
+                Drawing(self.model_, self.encoding_, request),
                 request.parts,
                 self._facts(request),
                 partition_by=target if partition else None,
                 resume=resume,
                 overwrite=overwrite,
-                workers=workers,
+                workers=useful_workers(workers, request.parts),
+                each=each,
                 progress=report,
             )
 

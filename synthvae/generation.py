@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
+import safetensors.torch
 import torch
 
 from synthvae.encoding import Codes, TableEncoding
-from synthvae.model import CVAE, Rows
+from synthvae.model import CVAE, ModelConfig, Rows
 from synthvae.slots import Slots
+from synthvae.threads import one_thread
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 PART_ROWS = 1 << 18
 STRATIFIED_ROWS = 1 << 16  # so few rows are spread evenly: of more, shares are near enough to the model's
+PARTS_TO_START = 2  # of each worker, or it is not worth its start
 CHUNK_ROWS = 4096  # a chunk stays in a core's cache, and threads seldom wait for the interpreter
 
 
@@ -35,10 +38,12 @@ class Request:
     Args:
         counts: Rows of each condition.
         seed: The seed of all draws.
+        part_rows: Rows of a part at most, about.
     """
 
     counts: tuple[int, ...]
     seed: int
+    part_rows: int = field(default_factory=lambda: PART_ROWS)
 
     @classmethod
     def total(cls, rows: int, frequencies: npt.NDArray[np.float64], seed: int) -> Request:
@@ -59,8 +64,8 @@ class Request:
 
     @property
     def parts(self) -> int:
-        """The number of parts, each of about `PART_ROWS` rows at most; one for no rows at all."""
-        return max(-(-self.rows // PART_ROWS), 1)
+        """The number of parts; one for no rows at all."""
+        return max(-(-self.rows // self.part_rows), 1)
 
     def before(self, part: int) -> tuple[int, ...]:
         """Rows of each condition in the parts before `part`: every part has the mix of the whole."""
@@ -69,6 +74,41 @@ class Request:
     def of(self, part: int) -> tuple[int, ...]:
         """Rows of each condition in `part`."""
         return tuple(b - a for a, b in zip(self.before(part), self.before(part + 1), strict=True))
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """The parts of a request, by number. Goes to other processes and machines as bytes that are no code.
+
+    Args:
+        model: The fitted model, in evaluation mode.
+        encoding: How columns are coded.
+        request: What is asked of it.
+    """
+
+    model: CVAE
+    encoding: TableEncoding
+    request: Request
+
+    def __call__(self, part: int) -> pa.Table:
+        """Return the rows of one part."""
+        with one_thread():
+            return draw_part(self.model, self.encoding, self.request, part)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Weights as safetensors: tensors would go through shared memory, which other machines do not share."""
+        weights = {name: tensor.detach().cpu().contiguous() for name, tensor in self.model.state_dict().items()}
+        device = str(next(self.model.parameters()).device)
+        page = self.encoding.model_dump_json(), self.model.config, safetensors.torch.save(weights)
+        return _restore, (*page, device, self.request)
+
+
+def _restore(encoding: str, config: ModelConfig, weights: bytes, device: str, request: Request) -> Drawing:
+    learned = TableEncoding.model_validate_json(encoding)
+    with torch.random.fork_rng(devices=[]):
+        model = CVAE(learned.layout.slots, learned.conditions, config)
+    model.load_state_dict(safetensors.torch.load(weights))
+    return Drawing(model.to(device).eval(), learned, request)
 
 
 def draw_part(model: CVAE, encoding: TableEncoding, request: Request, part: int) -> pa.Table:
@@ -83,6 +123,11 @@ def draw_part(model: CVAE, encoding: TableEncoding, request: Request, part: int)
     codes = draw_codes(model, counts, encoding.layout.slots, generator, stratified=stratified)
     shuffled = Codes(codes.digits[order], codes.values[order], codes.labels[order])
     return encoding.decode(shuffled, rng, first_row=sum(request.before(part)))
+
+
+def useful_workers(asked: int, parts: int) -> int:
+    """How many of the workers asked for save time: to start one takes about as long as to draw a part."""
+    return max(min(asked, parts // PARTS_TO_START), 1)
 
 
 @torch.inference_mode()

@@ -11,11 +11,14 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
     SpinnerColumn,
+    Task,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.text import Text
 
 _TIMED = (TextColumn("{task.description}"), TimeElapsedColumn())
 
@@ -41,7 +44,7 @@ def generating(rows: int, *, show: bool) -> Iterator[Callable[[int], None] | Non
     if not (show and _watched()):
         yield None
         return
-    with _bars("rows") as bars:
+    with _bars("rows", _Rate()) as bars:
         task = bars.add_task("generating", total=rows)
         yield lambda done: bars.update(task, advance=done)
 
@@ -62,6 +65,14 @@ def _watched() -> bool:
     return Console(stderr=True).is_terminal
 
 
-def _bars(unit: str) -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn(unit))
+class _Rate(ProgressColumn):
+    """Rows a second, of late."""
+
+    def render(self, task: Task) -> Text:
+        """The rate, once there is one."""
+        return Text("" if task.speed is None else f"{task.speed:,.0f}/s")
+
+
+def _bars(unit: str, *more: ProgressColumn) -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn(unit), *more)
     return Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True)

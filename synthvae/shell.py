@@ -26,6 +26,9 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no m
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 SchemaFile = Annotated[Path | None, typer.Option("--schema", help="A reviewed schema (YAML).")]
 Config = Annotated[Path | None, typer.Option(help="Parameters of `Synthesizer` (YAML).")]
+Ray = Annotated[
+    str | None, typer.Option(metavar="ADDRESS", help='Work on the Ray cluster there; "local" starts one here.')
+]
 Encoding = Annotated[str, typer.Option(help="Character encoding of a CSV file.")]
 
 
@@ -40,7 +43,7 @@ def reporting(command: Callable[P, None]) -> Callable[P, None]:
             try:
                 command(*args, **kwargs)
             except KeyboardInterrupt as error:
-                typer.echo("error: interrupted", err=True)
+                typer.echo(f"error: {error}" if str(error) else "error: interrupted", err=True)
                 raise typer.Exit(130) from error
             except (typer.Exit, typer.Abort, typer.BadParameter):
                 raise

@@ -114,15 +114,17 @@ def test_a_sample_has_exactly_the_classes_asked_for(fitted: Synthesizer, counts:
     assert {label: int(found.get(label, 0)) for label in asked} == asked
 
 
-@pytest.mark.usefixtures("small_parts")
-def test_the_bytes_do_not_hang_on_the_workers_or_the_run(fitted: Synthesizer, tmp_path: Path) -> None:
+def test_the_bytes_do_not_hang_on_the_workers_or_the_run(
+    fitted: Synthesizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(generation, "PART_ROWS", PART)
     folders = []
-    for run, workers in enumerate((1, 2, 3, 1)):
+    for run, workers in enumerate((1, 2, 1)):
         folders.append(tmp_path / str(run))
         fitted.generate(folders[-1], rows=430, workers=workers, random_state=3)
     trees = [tree(folder) for folder in folders]
     assert len(trees[0]) == 9 + 1
-    assert trees[0] == trees[1] == trees[2] == trees[3]
+    assert trees[0] == trees[1] == trees[2]
 
 
 @pytest.mark.usefixtures("small_parts")

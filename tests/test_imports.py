@@ -81,7 +81,7 @@ MAY_IMPORT = {
     },
     "frequencies": {"slots"},
     "threads": set[str](),
-    "generation": {"encoding", "model", "slots"},
+    "generation": {"encoding", "model", "slots", "threads"},
     "dataset": {"atomic", "errors"},
     "artifact": {"atomic", "errors"},
     "progress": set[str](),
@@ -145,7 +145,6 @@ MAY_IMPORT = {
         "schema",
         "seeds",
         "tables",
-        "threads",
     },
     "synthesizer": {
         "asked",
@@ -170,6 +169,7 @@ MAY_IMPORT = {
     "cluster": {
         "atomic",
         "checkpoint",
+        "dataset",
         "descent",
         "encoding",
         "errors",

@@ -13,7 +13,7 @@ import typer
 
 from synthvae.cli.configuring import configured
 from synthvae.errors import ConfigurationError, SchemaError
-from synthvae.shell import Config, Debug, Encoding, Json, Model, Quiet, Seed, Table, reporting, show
+from synthvae.shell import Config, Debug, Encoding, Json, Model, Quiet, Ray, Seed, Table, reporting, show
 
 
 @reporting
@@ -64,9 +64,7 @@ def fit(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on where a fit of the same table, options and seed was broken off.")
     ] = False,
-    ray: Annotated[
-        str | None, typer.Option(metavar="ADDRESS", help='Train on a Ray cluster; "local" starts one here.')
-    ] = None,
+    ray: Ray = None,
     num_workers: Annotated[int, typer.Option("--num-workers", min=1, help="How many train together on it.")] = 2,
     seed: Seed = None,
     encoding: Encoding = "utf-8",

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from synthvae.cli.configuring import configured
-from synthvae.shell import Config, Debug, Encoding, Json, Model, Quiet, SchemaFile, Seed, Table, reporting, show
+from synthvae.shell import Config, Debug, Encoding, Json, Model, Quiet, Ray, SchemaFile, Seed, Table, reporting, show
 
 
 @reporting
@@ -27,7 +27,9 @@ def demo(
 @reporting
 def generate(
     model: Model,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the Parquet dataset.", show_default=False)],
+    out: Annotated[
+        str, typer.Option("--out", "-o", help="Folder of the Parquet dataset, or s3://, gs://.", show_default=False)
+    ],
     rows: Annotated[int | None, typer.Option(min=0, help="Rows, classes in the shares of training.")] = None,
     rows_per_class: Annotated[int | None, typer.Option(min=0, help="Rows of each class.")] = None,
     classes: Annotated[
@@ -37,7 +39,8 @@ def generate(
     partition: Annotated[bool, typer.Option("--partition", help="A folder TARGET=LABEL/ for each class.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Complete an interrupted run.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the dataset in the folder.")] = False,
-    workers: Annotated[int, typer.Option(min=1, help="Threads.")] = 1,
+    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
+    ray: Ray = None,
     as_json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -53,6 +56,7 @@ def generate(
     manifest = synthesizer.generate(
         out,
         **asked,
+        **_where(ray),
         partition=partition,
         resume=resume,
         overwrite=overwrite,
@@ -60,8 +64,17 @@ def generate(
         random_state=seed,
     )
     names = ("rows", "classes", "seed")
-    summary = {"dataset": str(out), **{name: manifest[name] for name in names}, "files": len(manifest["parts"])}
+    summary = {"dataset": out, **{name: manifest[name] for name in names}, "files": len(manifest["parts"])}
     show(manifest if as_json else summary, as_json=as_json)
+
+
+def _where(ray: str | None) -> dict[str, Any]:
+    """Where parts are drawn, unless it is here."""
+    if ray is None:
+        return {}
+    from synthvae import cluster
+
+    return {"each": cluster.on(ray)}
 
 
 def _parse_classes(texts: list[str] | None, option: str = "--class") -> dict[str, int] | None:

@@ -18,6 +18,7 @@ import pandas as pd
 import pyarrow as pa
 
 from synthvae import Column, Schema, Synthesizer, artifact, dataset, tables
+from synthvae.dataset import stores, writing
 from synthvae.declared import refuse_undeclared
 from synthvae.encoding import TableEncoding
 from synthvae.errors import SynthvaeError
@@ -59,11 +60,11 @@ def files() -> dict[str, bytes]:
     """What lies in the folder of a small dataset, whole, or as it was when its run was killed."""
     with room() as folder:
         whole = generated(folder, {})
-        staging = {f"{dataset.STAGING}/{name}": content for name, content in whole.items()}
+        staging = {f"{stores.STAGING}/{name}": content for name, content in whole.items()}
         plan = json.loads(whole[dataset.MANIFEST])
-        staging[f"{dataset.STAGING}/{dataset.PLAN}"] = json.dumps({**plan, "parts": 1}).encode()
+        staging[writing.PLAN] = json.dumps({**plan, "parts": 1}).encode()
         record = json.dumps(plan["parts"]).encode()
-        return {**whole, **staging, f"{dataset.STAGING}/part-00000.json": record}
+        return {**whole, **staging, f"{stores.STAGING}/part-00000.json": record}
 
 
 def generated(
@@ -182,8 +183,8 @@ def dataset_folder(data: bytes) -> None:
     """
     names = sorted(name for name in files() if name.endswith(".json"))
     pick, data = (data[0], data[1:]) if data else (0, b"")
-    staged = {name: content for name, content in files().items() if (pick & 1) or dataset.STAGING not in name}
-    there = {**staged, [*names, f"{dataset.STAGING}/{dataset.OLD}"][(pick >> 3) % (len(names) + 1)]: data}
+    staged = {name: content for name, content in files().items() if (pick & 1) or stores.STAGING not in name}
+    there = {**staged, [*names, writing.OLD][(pick >> 3) % (len(names) + 1)]: data}
     with room() as folder:
         place(folder, {"precious.txt": b"mine", "beside/precious.txt": b"mine"})
         with refused():

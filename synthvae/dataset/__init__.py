@@ -1,0 +1,28 @@
+"""Parts to a Parquet dataset, on a disk or in an object store. The only writer of datasets.
+
+On a disk new files grow in `.incomplete/` inside the folder. Once all are there, the manifest among them, the old
+manifest is put aside, the new parts move up, the old ones go, and `_manifest.json` moves last: its presence means that
+the dataset is whole. In an object store, where to move is to copy, parts have their final names at once: there the old
+manifest is put aside before the first of them. Each step can be repeated, so a run that was killed among them is
+completed by `resume`. Only files that a manifest or a plan of ours names are ever removed.
+"""
+
+from synthvae.dataset.labels import check_labels
+from synthvae.dataset.parts import Draw, Part, complete_part
+from synthvae.dataset.pool import each
+from synthvae.dataset.stores import MANIFEST, Store, open_store
+from synthvae.dataset.writing import Each, seed_begun, write
+
+__all__ = [
+    "MANIFEST",
+    "Draw",
+    "Each",
+    "Part",
+    "Store",
+    "check_labels",
+    "complete_part",
+    "each",
+    "open_store",
+    "seed_begun",
+    "write",
+]
