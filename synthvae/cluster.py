@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -30,6 +32,7 @@ from synthvae.training import Parts, TrainingConfig, train
 
 LOCAL = "local"  # in an address' place: a cluster on this machine, for as long as the job takes
 MOST_FAILURES = 3  # of a job, of which each is taken up from the last state that was kept
+PATIENCE = 10.0  # seconds in which the head node must answer
 LEARNED = "learned.safetensors"
 
 
@@ -51,6 +54,7 @@ def connected(address: str, cpus: int) -> Iterator[Any]:
     if ray.is_initialized():
         yield ray
         return
+    _reach(address)
     where: dict[str, Any] = {"num_cpus": cpus, "include_dashboard": False} if address == LOCAL else {}
     try:
         ray.init(address=address, log_to_driver=False, **where)
@@ -61,6 +65,17 @@ def connected(address: str, cpus: int) -> Iterator[Any]:
         yield ray
     finally:
         ray.shutdown()
+
+
+def _reach(address: str) -> None:
+    """Refuse an address at which nobody listens, for which Ray waits ten minutes before it ends the process."""
+    named = re.fullmatch(r"(?:ray://)?([^:/]+):(\d+)", address)
+    if named is None:  # "local", "auto"
+        return
+    try:
+        socket.create_connection((named[1], int(named[2])), PATIENCE).close()
+    except (OSError, OverflowError) as error:
+        raise ClusterError(f"there must be a cluster at the address, however, {address!r}: {error}") from error
 
 
 @dataclass(frozen=True)

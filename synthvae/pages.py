@@ -7,6 +7,7 @@ is built afterwards is known to be small and flat.
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -144,6 +145,7 @@ def _refuse_twice(page: yaml.Node | None) -> None:
             seen.add(name)
 
 
+LONGEST = 2_000  # letters of what is said of a page
 _UNION_PARTS = {"int", "float", "bool", "str", "datetime", "date"}  # what pydantic calls the sides of a union
 
 
@@ -151,5 +153,5 @@ def explain(error: ValidationError) -> str:
     """The first mistake that pydantic found in a page, on one line."""
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"] if str(part) not in _UNION_PARTS)
-    what = first["msg"].removeprefix("Value error, ")
+    what = textwrap.shorten(first["msg"].removeprefix("Value error, "), LONGEST, placeholder=" [...]")
     return f"{where}: {what}" if where and not what.startswith(("column ", "a schema ")) else what

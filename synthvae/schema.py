@@ -46,6 +46,7 @@ Cuts = Annotated[tuple[Int | StrictFloat, ...], BeforeValidator(scalars.plain_it
 LARGEST_PAGE = 1 << 26  # bytes of YAML
 MOST_VALUES = 1_000_000  # in it
 MAX_MARKS = 64
+LONGEST_NAME = 100  # letters of a name that a refusal repeats
 MAX_DECIMALS = 15  # a double has no more
 NUMERIC: tuple[Kind, ...] = ("integer", "continuous")
 TEMPORAL: tuple[Kind, ...] = ("datetime", "date")
@@ -86,7 +87,9 @@ class Column(BaseModel):
             super().__init__(**data)
         except ValidationError as error:
             what = explain(error)
-            named = what if what.startswith("column ") else f"column {data.get('name', '')!r}: {what}"
+            named = (
+                what if what.startswith("column ") else f"column {str(data.get('name', ''))[:LONGEST_NAME]!r}: {what}"
+            )
             raise SchemaError(named) from error
 
     @model_validator(mode="after")
@@ -126,15 +129,16 @@ class Column(BaseModel):
             yield f"`bounds` must be (smallest, largest), however, they are {self.bounds}"
         if self.bounds is not None and not self._bounds_fit():
             yield f"`bounds` of kind {self.kind} must be of its values' type, however, they are {self.bounds}"
-        if self.bins is not None and not self._bins_fit():
-            yield (
-                "`bins` must ascend inside the `bounds` of a number, with no more digits after the point than it has, "
-                f"however, they are {listing(self.bins)}"
-            )
         if self.decimals is not None and (self.kind != "continuous" or not 0 <= self.decimals <= MAX_DECIMALS):
             yield (
                 f"`decimals` must be at least 0 and at most {MAX_DECIMALS}, of kind continuous, however, "
                 f"it is {self.decimals} of {self.kind}"
+            )
+            return
+        if self.bins is not None and not self._bins_fit():
+            yield (
+                "`bins` must ascend inside the `bounds` of a number, with no more digits after the point than it has, "
+                f"however, they are {listing(self.bins)}"
             )
 
     def _bins_fit(self) -> bool:
@@ -195,6 +199,8 @@ class Schema(BaseModel):
             super().__init__(**data)
         except ValidationError as error:
             raise SchemaError(explain(error)) from error
+        except TypeError as error:  # a column is asked for by keys such as 1
+            raise SchemaError(f"keys of a column must be names, however, {error}") from error
 
     def __getitem__(self, name: str) -> Column:
         for column in self.columns:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,7 +15,7 @@ import psutil
 import pytest
 from sklearn.datasets import load_breast_cancer
 
-from synthvae import Synthesizer, checkpoint, cluster
+from synthvae import Synthesizer, checkpoint, cluster, generation
 from synthvae.errors import ClusterError, ConfigurationError
 
 ray = pytest.importorskip("ray")
@@ -111,3 +113,54 @@ def test_what_cannot_be_asked_of_a_cluster_is_refused(
 ) -> None:
     with pytest.raises(error, match=message):
         cluster.fit(Synthesizer(**options), table, **call)
+
+
+def tasks() -> list[psutil.Process]:
+    """The processes that draw parts."""
+    found = psutil.process_iter(["cmdline"])
+    return [process for process in found if "ray::Map" in " ".join(process.info["cmdline"] or [])]
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    """All files of a dataset but its manifest, which lists them."""
+    return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*.parquet")}
+
+
+def test_parts_are_the_same_bytes_though_a_worker_and_a_node_are_killed(
+    nodes: Any, alone: Synthesizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(generation, "PART_ROWS", 2_000)
+    here = alone.generate(tmp_path / "here", rows=80_000, random_state=1)
+    seen: list[int] = []
+
+    def parts() -> int:
+        return len(list((tmp_path / "there").rglob("part-*.parquet")))
+
+    def kill() -> None:
+        seen.append(tasks()[0].pid)
+        psutil.Process(seen[0]).kill()
+
+    extra = nodes.add_node(num_cpus=1)
+    threads = [once(lambda: parts() > 2, kill), once(lambda: parts() > 8, lambda: nodes.remove_node(extra))]
+    there = alone.generate(tmp_path / "there", rows=80_000, random_state=1, workers=3, each=cluster.on())
+    for thread in threads:
+        thread.join()
+    assert seen
+    assert len(here["parts"]) == 40
+    assert there == here
+    assert files(tmp_path / "there") == files(tmp_path / "here")
+    assert not (tmp_path / "there" / ".incomplete").exists()
+
+
+def test_the_shell_works_on_a_cluster(nodes: Any, table: pd.DataFrame, tmp_path: Path) -> None:
+    table.to_parquet(tmp_path / "t.parquet")
+    (tmp_path / "few.yaml").write_text("max_steps: 5\n", encoding="utf-8")
+
+    def run(*words: object) -> None:
+        subprocess.run([sys.executable, "-m", "synthvae", *map(str, words), "-q"], check=True, timeout=240)
+
+    model, place = tmp_path / "m", ["--ray", nodes.address]
+    run("fit", tmp_path / "t.parquet", "--target", "target", "--config", tmp_path / "few.yaml", "-o", model, *place)
+    run("generate", model, "--rows", 50, "-o", tmp_path / "out", "--seed", 1, *place)
+    assert len(pd.read_parquet(tmp_path / "out")) == 50
+    assert not list(tmp_path.glob(".m.*"))

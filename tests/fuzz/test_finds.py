@@ -30,6 +30,22 @@ PAGES = {
 }  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "columns: [{1: a}]\n",
+        "columns: [{name: a, kind: continuous, bounds: [0.0, 9.0], bins: [1.0], decimals: -400}]\n",
+        f"columns: [{{name: {list(range(9_000))}, kind: id}}]\n",
+    ],
+    ids=["a key that is no text", "decimals before bins", "a name that is a list"],
+)
+def test_a_schema_is_refused_in_one_short_line(tmp_path: Path, text: str) -> None:
+    (tmp_path / "page.yaml").write_text(text)
+    with pytest.raises(SchemaError) as refused:
+        Schema.from_yaml(tmp_path / "page.yaml")
+    assert len(str(refused.value)) < 3_000
+
+
 @pytest.mark.parametrize("value", PAGES.values(), ids=PAGES)
 def test_yaml_that_breaks_its_reader_is_refused(tmp_path: Path, value: str) -> None:
     for text in (f"columns: {value}\n", f"? {value}\n: 1\n"):

@@ -30,7 +30,7 @@ def write(folder: Path, text: str) -> Path:
 
 @pytest.mark.parametrize(("section", "call", "elsewhere"), [
     (Model, Synthesizer.__init__, {"self", "target", "schema", "privacy", "journal", "verbose", "callbacks"}),
-    (Generation, Synthesizer.generate, {"self", "out", "resume", "overwrite"}),
+    (Generation, Synthesizer.generate, {"self", "out", "resume", "overwrite", "each"}),
     (Augmenting, augmentation.augment, {"table", "synthesizer"}),
     (Evaluating, evaluation.evaluate, {"real", "target", "schema", "ledger", "names", "watch"}),
 ])  # fmt: skip
