@@ -1,7 +1,7 @@
 """More rows than one wants in memory: learned from a folder of Parquet parts, made part by part, read batch by batch.
 
-What is learned is read whole: of a table of billions of rows, some hundred thousand drawn at random are enough. What is
-made never is: memory holds the parts that are being written, however many rows are asked for.
+What would take more than 256 MiB is learned batch by batch, and what is made is written part by part: memory holds
+little of either, however many rows there are. CLUSTER.md says more.
 """
 
 import sys
