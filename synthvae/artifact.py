@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import glob
 import hashlib
 import json
 import os
@@ -16,7 +17,7 @@ import safetensors
 import safetensors.torch
 from torch import Tensor
 
-from synthvae import atomic
+from synthvae import atomic, locks
 from synthvae.errors import ArtifactError
 
 FORMAT = 1
@@ -24,6 +25,7 @@ PAGE = "synthvae.json"
 WEIGHTS = "model.safetensors"
 CARD = "README.md"
 FILES = {PAGE, WEIGHTS, CARD}
+SAVING = ".saving-"
 LARGEST = {PAGE: 1 << 26, WEIGHTS: 1 << 32}  # bytes: a page of many categories; a billion weights
 
 
@@ -79,8 +81,9 @@ def check_place(path: str | os.PathLike[str]) -> None:
 def _replace(folder: Path, files: Mapping[str, bytes]) -> None:
     """Write the files beside `folder`, then let them take its place."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    fresh, old = beside / "new", beside / "old"
+    _recover(folder)
+    beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}{SAVING}", dir=folder.parent))
+    fresh, old, handle = beside / "new", beside / "old", locks.take(beside)
     try:
         fresh.mkdir()
         for name, content in files.items():
@@ -94,6 +97,17 @@ def _replace(folder: Path, files: Mapping[str, bytes]) -> None:
         raise
     finally:
         shutil.rmtree(beside, ignore_errors=True)
+        locks.release(handle)
+
+
+def _recover(folder: Path) -> None:
+    """Take away what a save that was killed left; an old model that it had put aside is put back."""
+    for beside in folder.parent.glob(f".{glob.escape(folder.name)}{SAVING}*"):
+        if locks.is_held(beside):
+            continue
+        if (beside / "old").exists() and not folder.exists():
+            (beside / "old").rename(folder)
+        shutil.rmtree(beside, ignore_errors=True)
 
 
 def load(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -103,6 +117,8 @@ def load(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Tensor
         ArtifactError: It is absent, damaged, or of a newer format.
     """
     folder = Path(path)
+    if not folder.exists():
+        _recover(folder)
     page = _load_page(folder)
     weights = _read(folder, WEIGHTS)
     if hashlib.sha256(weights).hexdigest() != page.get("weights_sha256"):

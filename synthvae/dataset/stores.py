@@ -13,8 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
-from synthvae import atomic
-from synthvae.dataset import locks
+from synthvae import atomic, locks
 from synthvae.errors import DatasetError
 
 MANIFEST = "_manifest.json"

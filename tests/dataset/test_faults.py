@@ -24,8 +24,7 @@ import pytest
 from killing import PLAN, Killer
 from written import FACTS, PARTS, draw, expected, filling, other, tree
 
-from synthvae import atomic, dataset
-from synthvae.dataset import locks
+from synthvae import atomic, dataset, locks
 from synthvae.errors import DatasetError
 
 

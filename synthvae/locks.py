@@ -47,6 +47,17 @@ def join(folder: Path) -> None:
         raise BlockingIOError
 
 
+def is_held(folder: Path) -> bool:
+    """Whether a process holds a folder; where there are no locks, none does."""
+    if sys.platform == "win32":
+        return False
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        return not _flock(handle, fcntl.LOCK_EX)
+    finally:
+        os.close(handle)
+
+
 def release(handle: int | None) -> None:
     """Let the next one in."""
     if handle is not None:
