@@ -19,7 +19,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from synthvae import Synthesizer, artifact
+from synthvae import Synthesizer, artifact, locks
 from synthvae.errors import ArtifactError
 from synthvae.model import CVAE
 
@@ -310,3 +310,38 @@ def test_every_parameter_is_saved(fitted: Synthesizer, saved: Path) -> None:
     _, weights = artifact.load(saved)
     model: CVAE = fitted.model_
     assert set(weights) >= {name for name, _ in model.named_parameters()}
+
+
+def aside(folder: Path) -> Path:
+    """What a save leaves that was killed after it had put the old model aside, before the new one was there."""
+    beside = folder.with_name(f".{folder.name}.saving-killed")
+    (beside / "new").mkdir(parents=True)
+    folder.rename(beside / "old")
+    return beside
+
+
+@pytest.mark.parametrize("use", ["load", "save"])
+def test_a_model_that_a_killed_save_put_aside_is_put_back(tmp_path: Path, use: str) -> None:
+    folder = tmp_path / "m[1]"
+    artifact.save(folder, SMALL_PAGE, small())
+    before, beside = tree(folder), aside(folder)
+    if use == "load":
+        artifact.load(folder)
+        assert tree(folder) == before
+    else:
+        artifact.save(folder, SMALL_PAGE, other())
+        assert torch.equal(artifact.load(folder)[1]["a"], other()["a"])
+    assert not beside.exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["m[1]"]
+
+
+def test_what_another_process_saves_is_left_alone(tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    artifact.save(folder, SMALL_PAGE, small())
+    beside = aside(folder)
+    handle = locks.take(beside)
+    with pytest.raises(ArtifactError):
+        artifact.load(folder)
+    assert (beside / "old").exists()
+    locks.release(handle)
+    artifact.load(folder)

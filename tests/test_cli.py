@@ -243,6 +243,32 @@ def test_a_budget_that_cannot_be_kept_is_refused(
     assert (tmp_path / ".never.releases").exists() == bought
 
 
+def test_a_fit_that_is_killed_and_resumed_ends_with_the_same_weights(home: Path) -> None:
+    keeping = "from synthvae import checkpoint; checkpoint.EVERY = 0.0; from synthvae.cli import app; app()"
+    long = home / "long.yaml"
+    long.write_text(CONFIG.replace("max_steps: 20", "max_steps: 120"))
+
+    def words(out: str) -> list[str]:
+        return ["fit", str(home / "wine.csv"), "--config", str(long), "--seed", "4", "-q", "-o", str(home / out)]
+
+    assert synthvae(*words("undisturbed")).exit_code == 0
+    kept = home / ".torn.fit"
+    fitting = subprocess.Popen([sys.executable, "-c", keeping, *words("torn")], stdout=subprocess.DEVNULL)
+    while fitting.poll() is None and not list(kept.glob("state-0-*.safetensors")):
+        time.sleep(0.01)
+    fitting.kill()
+    fitting.wait()
+    assert kept.exists()
+    assert not (home / "torn").exists()
+    long.write_text(long.read_text().replace("latent_dim: 2", "latent_dim: 3"))
+    assert "is of one with others" in refused(*words("torn"), "--resume")
+    long.write_text(long.read_text().replace("latent_dim: 3", "latent_dim: 2"))
+    assert synthvae(*words("torn"), "--resume").exit_code == 0
+    assert not kept.exists()
+    whole, resumed = ((home / name / "model.safetensors").read_bytes() for name in ("undisturbed", "torn"))
+    assert whole == resumed
+
+
 def test_a_private_fit_that_is_killed_and_repeated_buys_nothing_twice(home: Path, private: Path) -> None:
     del private
     slow = home / "slow.yaml"
