@@ -23,7 +23,7 @@ from synthvae.model import CVAE, ModelConfig, Rows
 from synthvae.optimizer import schedule
 from synthvae.slots import Slots, Value
 from synthvae.training import TrainingConfig, train
-from synthvae.training.run import _Run, held_out
+from synthvae.training.run import Run, held_out
 
 SIZES = (3, 4, 2)
 DIGITS = Slots(SIZES)
@@ -468,7 +468,7 @@ def test_a_second_run_that_ends_badly_leaves_the_first(fault: str, monkeypatch: 
     table, config = codes(400), TrainingConfig(max_steps=30)
     model, once = build(), build()
     runs: list[Any] = []
-    step = _Run.step
+    step = Run.step
 
     def failing(self: Any, number: int) -> None:
         if self not in runs:
@@ -479,11 +479,11 @@ def test_a_second_run_that_ends_badly_leaves_the_first(fault: str, monkeypatch: 
                 raise KeyboardInterrupt
             self.loss = math.nan
 
-    monkeypatch.setattr(_Run, "step", failing)
+    monkeypatch.setattr(Run, "step", failing)
     history = train(model, table, config, SEED)
     assert (history.stopped, history.refitted) == (fault, False)
-    monkeypatch.setattr(_Run, "step", step)
-    monkeypatch.setattr("synthvae.training.run._refit", lambda *_: None)
+    monkeypatch.setattr(Run, "step", step)
+    monkeypatch.setattr("synthvae.training.fit._refit", lambda *_: None)
     train(once, table, config, SEED)
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), once.parameters(), strict=True))
     assert not model.training

@@ -8,25 +8,23 @@ from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import reduce
 from itertools import chain
-from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from synthvae.checkpoint import Checkpoint
-from synthvae.descent import Descent, Progress, copy, load
+from synthvae.descent import Descent, copy, load
 from synthvae.encoding.table import Codes
-from synthvae.errors import ConfigurationError
 from synthvae.frequencies import Sums
-from synthvae.history import Callback, History, Record
+from synthvae.history import Callback, Record
 from synthvae.labelling import UNKNOWN, Labelling
 from synthvae.model import CVAE, Frequencies, Rows, activity, corrupted
 from synthvae.optimizer import adamw, schedule
 from synthvae.threads import one_thread
 from synthvae.training import state
 from synthvae.training.config import SMALL, TrainingConfig
-from synthvae.training.parts import Batches, Labelled, Parts, Whole
+from synthvae.training.parts import Batches, Labelled, Parts
 from synthvae.training.world import World
 
 MAX_HELD_OUT = 10_000
@@ -39,95 +37,7 @@ LOOK_ROWS = 2048  # held-out rows looked at together
 DRIFT_WEIGHT = 5.0  # of the aggregate's divergence from the prior, where z has little information
 
 
-def train(
-    model: CVAE,
-    codes: Codes | Parts,
-    config: TrainingConfig,
-    seed: int,
-    progress: Progress | None = None,
-    *,
-    callback: Callback | None = None,
-    checkpoint: Checkpoint | None = None,
-    world: World | None = None,
-) -> History:
-    """Fit `model` to `codes` in place; it ends with the best weights seen, in evaluation mode.
-
-    Args:
-        model: The model, on its device.
-        codes: The coded table, whole or in parts.
-        config: How to train.
-        seed: Of batches, noise, held-out rows and dropout.
-        progress: Called with step, last step and loss in nats after each step.
-        callback: Called at each look, but not while all rows are learned again: with what `History.records` will hold.
-            If it returns True, training stops as if by early stopping. What it raises is not caught.
-
-        checkpoint: Where the state is kept in between; one that is there is taken up.
-        world: The processes that learn together, each of them its own `codes`; None: this one alone. All must be given
-            the same model, and all end with the same one.
-
-    Ctrl-C ends training early and keeps the best weights so far. A small table, of which held-out rows are a loss, is
-    learned twice: how many steps are best is found with held-out rows, then all rows are learned for as many steps.
-
-    Raises:
-        ConfigurationError: The loss became no number before anything was learned.
-    """
-    _keep_freed_memory()
-    start = copy(list(model.parameters()))
-    parts = Whole(codes) if isinstance(codes, Codes) else codes
-    world = world or World()
-    run = _Run(model, parts, config, seed, world, callback=callback, checkpoint=checkpoint)
-    run.go(progress)
-    if run.history.stopped == "diverged" and not run.history.best_step:
-        raise ConfigurationError("training must converge, however, the loss became no number: lower `learning_rate`")
-    run.restore()
-    if run.holds_out_of_few and run.history.stopped in ("early", "finished"):
-        _refit(run, start, parts, progress)
-    run.measure_codes()
-    return run.history
-
-
-def _refit(run: _Run, start: list[Tensor], parts: Parts, progress: Progress | None) -> None:
-    """Learn all rows from the start, as many steps as were best; if that does not end well, nothing has changed."""
-    first = copy(run.parameters)
-    load(run.parameters, start)
-    again = _Run(run.model, parts, run.config.model_copy(update={"validation_fraction": 0.0}), run.seed, run.world)
-    again.go(progress, until=run.history.best_step)
-    run.history.refitted = again.history.stopped == "finished"
-    if run.history.refitted:
-        again.restore()
-        return
-    run.history.stopped = again.history.stopped
-    load(run.parameters, first)
-    run.model.eval()
-
-
-def _keep_freed_memory() -> None:
-    """Let the C library keep what a step frees for the next one.
-
-    glibc hands memory back to the system as it is freed, and the system clears it when it is used again: up to a
-    quarter of a step. Once a block of almost 32 MiB was freed, it keeps twice as much (mallopt(3), M_MMAP_THRESHOLD).
-    """
-    torch.empty((32 << 20) - (1 << 16), dtype=torch.uint8)
-
-
-class Trainer(Protocol):
-    """What trains a model as `train` does."""
-
-    def __call__(
-        self,
-        model: CVAE,
-        codes: Codes | Parts,
-        config: TrainingConfig,
-        seed: int,
-        progress: Progress | None = None,
-        *,
-        callback: Callback | None = None,
-        checkpoint: Checkpoint | None = None,
-    ) -> History:
-        """Fit `model` to `codes` in place."""
-
-
-class _Run(Descent):
+class Run(Descent):
     """Training on rows that nobody hides: gradients of the ELBO, looks at held-out rows."""
 
     def __init__(
