@@ -24,7 +24,7 @@ demo: .venv/.installed
 	$(BIN)/synthvae demo -o synthvae-demo
 
 test: lint types .venv/.dev .venv-oracle/.dev
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
 
 lint: .venv/.dev
 	$(BIN)/ruff check .
@@ -34,7 +34,7 @@ types: .venv/.dev
 	$(BIN)/mypy
 
 test-pandas2: .venv-pandas2/.dev .venv-oracle/.dev
-	OMP_NUM_THREADS=1 $(BIN2)/python -m pytest -n $(WORKERS)
+	OMP_NUM_THREADS=1 $(BIN2)/python -m pytest -n $(WORKERS) --dist loadgroup
 
 bench: .venv/.dev .venv-peers/.dev
 	$(BIN)/python tests/benchmarks/bench.py --data $(DATA) --peers-python $(PEERS)/python $(ARGS)

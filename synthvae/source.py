@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -14,6 +15,7 @@ import pyarrow as pa
 
 from synthvae import atomic, streams, tables
 from synthvae.encoding import Codes, TableEncoding
+from synthvae.errors import ConfigurationError
 from synthvae.schema import Schema
 from synthvae.shards import Shards
 from synthvae.streams import Stream
@@ -107,7 +109,8 @@ class OnDisk:
         survey = _kept_survey(folder / SAMPLE)
         if survey is None:
             survey = Survey.of(stream.batches(), seed)
-            _keep_survey(folder / SAMPLE, survey)
+            with _keeping(folder):
+                _keep_survey(folder / SAMPLE, survey)
         return cls(stream, survey, folder)
 
     @property
@@ -149,7 +152,19 @@ class OnDisk:
                 checked = schema.check(table).select(table.column_names)
                 yield encoding.encode(checked, rng, partial=True)
 
-        return Shards.write(self.folder, batches(), self.rows, np.random.default_rng([seed, 61]))
+        with _keeping(self.folder):
+            return Shards.write(self.folder, batches(), self.rows, np.random.default_rng([seed, 61]))
+
+
+@contextmanager
+def _keeping(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ConfigurationError(
+            f"the codes of a large table must be kept, however, {folder} cannot be written ({error.strerror}): make "
+            "room, or name another folder (`journal`, or TMPDIR)"
+        ) from error
 
 
 def surveyed(path: Path, encoding: str) -> InMemory | OnDisk:

@@ -72,6 +72,7 @@ MAY_IMPORT = {
     "source": {
         "atomic",
         "encoding",
+        "errors",
         "schema",
         "shards",
         "streams",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import pandas as frames
 from sklearn.datasets import load_breast_cancer, load_wine
 
-from synthvae import Schema, Synthesizer, checkpoint, shards, streams, tables
+from synthvae import Schema, Synthesizer, atomic, checkpoint, shards, streams, tables
 from synthvae.encoding import TableEncoding
 from synthvae.errors import ConfigurationError, TableError
 from synthvae.history import Record
@@ -311,3 +312,14 @@ def test_a_folder_that_cannot_be_used_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("", encoding="utf-8")
     with pytest.raises(ConfigurationError, match="`journal` must be a folder"):
         Synthesizer(max_steps=2, journal=tmp_path / "file").fit(load_wine(as_frame=True).frame)
+
+
+@pytest.mark.usefixtures("large")
+@pytest.mark.parametrize("step", ["survey", "codes"])
+def test_a_full_disk_is_told(mixed: pd.DataFrame, tmp_path: Path, step: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(*{"survey": (atomic, "write"), "codes": (Shards, "write")}[step], full)
+    with pytest.raises(ConfigurationError, match=r"cannot be written \(No space left on device\): make room"):
+        Synthesizer(max_steps=2).fit(written(mixed, tmp_path, "parquet"))
