@@ -66,7 +66,8 @@ clean:
 	test -x $(BIN2)/python || $(PYTHON) -m venv .venv-pandas2
 	$(BIN2)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch "pandas~=2.2.0"
 	$(BIN2)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e . "pandas~=2.2.0" \
-		hypothesis "polars>=1.0" pytest pytest-xdist hatchling build imbalanced-learn matplotlib "plotly>=5" "jinja2>=3" jsonschema
+		hypothesis "moto[server]>=5" "polars>=1.0" psutil pytest pytest-xdist "ray[data,train]>=2.40" hatchling build \
+		imbalanced-learn matplotlib "plotly>=5" "jinja2>=3" jsonschema
 	touch $@
 
 # torch before its users, so that none pulls another one. The engine's tabular model needs neither torchvision nor
