@@ -95,8 +95,8 @@ def _telling(out: str) -> Iterator[None]:
     except DatasetError:
         raise
     except (OSError, pa.ArrowException) as error:
-        reason, place = " ".join(str(error).split()), re.sub("//[^/]*@", "//", out)  # without credentials
-        raise DatasetError(f"{place} cannot be written ({reason}): make room or choose another") from error
+        said = f"{out} cannot be written ({' '.join(str(error).split())}): make room or choose another"
+        raise DatasetError(re.sub("//[^/ ]*@", "//", said)) from error  # without credentials
 
 
 def _write_parts(  # noqa: PLR0917 (each is one of `write`)

@@ -12,7 +12,7 @@ import pytest
 from studies import ALL, QUICK, Page, command, edited, ran, run, study_of_wine, without_measuring, write
 
 from synthvae import Column, Schema, Synthesizer, recipe
-from synthvae.learned import LearnedTable
+from synthvae.generation import Drawing
 from synthvae.privacy import Journal
 
 
@@ -68,29 +68,29 @@ def test_generation_goes_on_where_it_was_interrupted(
     tmp_path: Path, page: Page, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     page = many_parts(page, monkeypatch)
-    draw, drawn = LearnedTable.draw, list[int]()
+    draw, drawn = Drawing.__call__, list[int]()
 
     def draw_until(last: int) -> Callable[..., Any]:
-        def broken_off(self: LearnedTable, request: Any, part: int) -> Any:
+        def broken_off(self: Drawing, part: int) -> Any:
             if part == last:
                 raise KeyboardInterrupt
             drawn.append(part)
-            return draw(self, request, part)
+            return draw(self, part)
 
         return broken_off
 
-    monkeypatch.setattr(LearnedTable, "draw", draw_until(3))
+    monkeypatch.setattr(Drawing, "__call__", draw_until(3))
     assert command(tmp_path, page).exit_code == 130
-    monkeypatch.setattr(LearnedTable, "draw", draw_until(-1))
+    monkeypatch.setattr(Drawing, "__call__", draw_until(-1))
     drawn.clear()
     assert ran(tmp_path, page) == ["generate"]
     assert 3 in drawn
     assert not {0, 1, 2} & set(drawn)
     assert len(pd.read_parquet(tmp_path / "out" / "synthetic")) == 50
 
-    monkeypatch.setattr(LearnedTable, "draw", draw_until(2))  # another request is not taken for the old one
+    monkeypatch.setattr(Drawing, "__call__", draw_until(2))  # another request is not taken for the old one
     assert command(tmp_path, edited(page, generation={"rows": 48})).exit_code == 130
-    monkeypatch.setattr(LearnedTable, "draw", draw_until(-1))
+    monkeypatch.setattr(Drawing, "__call__", draw_until(-1))
     drawn.clear()
     assert ran(tmp_path, edited(page, generation={"rows": 47})) == ["generate"]
     assert drawn == [0, 1, 2, 3, 4]
