@@ -256,3 +256,12 @@ def test_a_few_bytes_of_parquet_that_stand_for_gigabytes_are_refused(
 
 def test_memory_is_known() -> None:
     assert 1 << 28 < foreign.memory() < 1 << 50
+
+
+@pytest.mark.parametrize("zone", ["Nowhere/Atlantis", "x" * 300, "+99:99"])
+def test_a_time_zone_that_nobody_knows_is_refused(tmp_path: Path, zone: str) -> None:
+    pq.write_table(pa.table({"when": pa.array([0, 1], pa.timestamp("s", zone))}), tmp_path / "t.parquet")
+    read = tables.read(tmp_path / "t.parquet")
+    schema = Schema.infer(read)
+    with pytest.raises(TableError, match="time zone"):
+        schema.check(read)
