@@ -126,7 +126,8 @@ def load(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Tensor
     try:
         return page, safetensors.torch.load(weights)
     except (safetensors.SafetensorError, ValueError, LookupError, TypeError, AttributeError, RuntimeError) as error:
-        raise ArtifactError(f"{folder / WEIGHTS} cannot be read ({error}): restore it or fit again") from error
+        reason = str(error).split("\n", 1)[0]
+        raise ArtifactError(f"{folder / WEIGHTS} cannot be read ({reason}): restore it or fit again") from error
 
 
 def _load_page(folder: Path) -> dict[str, Any]:

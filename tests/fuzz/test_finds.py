@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ import pytest
 import safetensors.torch
 import targets
 import torch
+from mutation import MAKERS
 
 from synthvae import Column, Schema, Synthesizer, artifact, foreign, tables
 from synthvae.encoding.identifier import IdEncoding
@@ -265,3 +267,15 @@ def test_a_time_zone_that_nobody_knows_is_refused(tmp_path: Path, zone: str) -> 
     schema = Schema.infer(read)
     with pytest.raises(TableError, match="time zone"):
         schema.check(read)
+
+
+def test_weights_of_an_impossible_size_are_refused_in_one_line(tmp_path: Path) -> None:
+    data = MAKERS["weights"](Random(21277))
+    with pytest.raises(ArtifactError) as refused:
+        Synthesizer.load(
+            targets.place(
+                tmp_path / "m",
+                {artifact.WEIGHTS: data, artifact.PAGE: targets.signed(targets.model()[artifact.PAGE], data)},
+            )
+        )
+    assert "\n" not in str(refused.value)
