@@ -19,7 +19,7 @@ import safetensors.torch
 from synthvae import atomic
 from synthvae import checkpoint as checkpoints
 from synthvae.checkpoint import Checkpoint
-from synthvae.dataset import Each, Part
+from synthvae.dataset import Done, Each, Part, Work
 from synthvae.descent import Progress
 from synthvae.encoding import Codes
 from synthvae.errors import ClusterError, ConfigurationError
@@ -33,7 +33,7 @@ from synthvae.training import Parts, TrainingConfig, train
 LOCAL = "local"  # in an address' place: a cluster on this machine, for as long as the job takes
 MOST_FAILURES = 3  # of a job, of which each is taken up from the last state that was kept
 PATIENCE = 10.0  # seconds in which the head node must answer
-LEARNED = "learned.safetensors"
+START, LEARNED = "start.safetensors", "learned.safetensors"
 
 
 @contextmanager
@@ -139,9 +139,8 @@ class Together:
             "every": checkpoints.EVERY,
         }
         (self.folder / LEARNED).unlink(missing_ok=True)
-        weights = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
-        atomic.write(self.folder / "start.safetensors", safetensors.torch.save(weights))
         with connected(self.address, self.workers):
+            atomic.write(self.folder / START, _saved(model))
             self._run(job)
         history = _taken(model, self.folder / LEARNED)
         for record in history.records if callback else ():
@@ -193,16 +192,19 @@ def _learn(job: dict[str, Any]) -> None:
         job["conditions"],
         ModelConfig(**job["model"]),
     )
-    model.load_state_dict(safetensors.torch.load_file(folder / "start.safetensors"))
+    model.load_state_dict(safetensors.torch.load_file(folder / START))
     checkpoint = Checkpoint(folder, job["seed"], world.rank, job["every"])
     share = Share(shards, world.rank, world.size)
     config = TrainingConfig(**job["training"])
     history = train(model, share, config, job["seed"], checkpoint=checkpoint, world=world)
     if world.rank == 0:
-        weights = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
-        page = {"history": json.dumps(asdict(history))}
-        atomic.write(folder / LEARNED, safetensors.torch.save(weights, metadata=page))
+        atomic.write(folder / LEARNED, _saved(model, history=json.dumps(asdict(history))))
     ray.train.report({})
+
+
+def _saved(model: CVAE, **told: str) -> bytes:
+    weights = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
+    return safetensors.torch.save(weights, metadata=told)
 
 
 def _taken(model: CVAE, path: Path) -> History:
@@ -250,16 +252,11 @@ def on(address: str = LOCAL) -> Each:
         address: Of the head node, or "local".
     """
 
-    def each(
-        work: Callable[[int], list[Part]],
-        numbers: int,
-        workers: int,
-        begin: Callable[[], None],
-        done: Callable[[list[Part]], None],
-    ) -> list[list[Part]]:
+    def each(work: Work, numbers: int, workers: int, begin: Callable[[], None], done: Done) -> list[list[Part]]:
+        del begin  # this process holds the folder, and Ray ends the tasks of one that is gone
         found: dict[int, list[Part]] = {}
         with connected(address, workers) as ray:
-            for number, files in _written(ray, work, numbers, workers, begin):
+            for number, files in _written(ray, work, numbers, workers):
                 found[number] = files
                 done(files)
         return [found[number] for number in range(numbers)]
@@ -267,16 +264,12 @@ def on(address: str = LOCAL) -> Each:
     return each
 
 
-def _written(
-    ray: Any, work: Callable[[int], list[Part]], numbers: int, workers: int, begin: Callable[[], None]
-) -> Iterator[tuple[int, list[Part]]]:
+def _written(ray: Any, work: Work, numbers: int, workers: int) -> Iterator[tuple[int, list[Part]]]:
     """The files of each part, as they are written."""
-    shared = ray.put((work, begin))
+    shared = ray.put(work)
 
     def write(row: dict[str, Any]) -> dict[str, Any]:
-        do, prepare = ray.get(shared)
-        prepare()
-        return {"number": row["id"], "files": json.dumps(do(int(row["id"])))}
+        return {"number": row["id"], "files": json.dumps(ray.get(shared)(int(row["id"])))}
 
     rows = ray.data.range(numbers, override_num_blocks=max(numbers, 1)).map(write, concurrency=workers)
     try:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from typing import Self
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from synthvae.slots import Slots
 
@@ -50,9 +50,9 @@ class Sums:
         widest = max(slots.sizes, default=1)
         levels = [_together(labels, digits[:, j], conditions, widest) for j in range(len(slots.sizes))]
         pairs = [_together(digits[:, coarse], digits[:, fine], widest, widest) for fine, coarse in slots.pairs]
-        member = nn.functional.one_hot(labels, conditions).to(values.dtype).T  # (C, B)
-        known, numbers = values.isfinite().to(values.dtype), values.nan_to_num(nan=0.0)
-        sums = ((member @ part).double() for part in (known, numbers, numbers.square()))
+        known, numbers = values.isfinite().double(), values.nan_to_num(nan=0.0).double()
+        nothing = numbers.new_zeros(conditions, values.shape[1])
+        sums = (nothing.index_add(0, labels, part) for part in (known, numbers, numbers.square()))
         return cls(_stack(levels, conditions, widest), _stack(pairs, widest, widest), *sums)
 
     def __add__(self, other: Sums) -> Self:

@@ -17,16 +17,12 @@ import pyarrow.dataset as ds
 from synthvae import files as readers
 from synthvae import tables
 
-LARGE = (
-    256 << 20
-)  # bytes of a table in memory, about, from which on it is read in batches: a fit takes several times that
+LARGE = 256 << 20  # bytes of a table in memory, about, from which on it is read in batches: a fit takes many times that
 VALUE_BYTES = 8
 BATCH_ROWS = 1 << 16
 BLOCK_BYTES = 8 << 20  # of a CSV file
 DEFLATED = 6  # how much smaller a compressed CSV file is, about
 TAIL_BYTES = 1 << 16  # of each file, by which it is known again; a Parquet file has its statistics there
-
-Source = Path | ds.Dataset
 
 
 @dataclass(frozen=True)

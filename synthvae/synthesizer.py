@@ -173,9 +173,9 @@ class Synthesizer(Asked, Kept):
         Args:
             table: A DataFrame, a `pyarrow.Table`, polars, an array, the path of a CSV or Parquet file or folder, or a
                 `pyarrow.dataset`. What lies on disk and has more than 256 MiB is not read at once, but twice in
-                batches: its codes, about a byte for each category and five for each number, go to `journal`, or to a
-                temporary folder (`TMPDIR` says where), and are learned from there. A private fit needs all rows in
-                memory.
+                batches (CSV a third time, for its types): its codes, about a byte for each category and five for each
+                number, go to `journal`, or to a temporary folder (`TMPDIR` says where), and are learned from there. A
+                private fit needs all rows in memory.
             y: Ignored; here for scikit-learn.
 
         Raises:
@@ -273,7 +273,7 @@ class Synthesizer(Asked, Kept):
         """Learn a table; one of `features` has no ids, and classes of a single row; codes may not be `told` a class."""
         self._refuse_prior_of_no_class()
         if seed is None:
-            seed = as_seed(self.random_state) if checkpoint is None else checkpoint.seed
+            seed = as_seed(self.random_state)
         guarded = source.rows < SMALL and self.likelihood == "auto"
         dropout = (0.1 if guarded else 0.0) if self.dropout is None else self.dropout
         model = configure(ModelConfig, {**self._values(MODEL), "dropout": dropout, "told": told})

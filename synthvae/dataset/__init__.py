@@ -11,14 +11,16 @@ from synthvae.dataset.labels import check_labels
 from synthvae.dataset.parts import Draw, Part, complete_part
 from synthvae.dataset.pool import each
 from synthvae.dataset.stores import MANIFEST, Store, open_store
-from synthvae.dataset.writing import Each, seed_begun, write
+from synthvae.dataset.writing import Done, Each, Work, seed_begun, write
 
 __all__ = [
     "MANIFEST",
+    "Done",
     "Draw",
     "Each",
     "Part",
     "Store",
+    "Work",
     "check_labels",
     "complete_part",
     "each",

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 import pyarrow as pa
 
@@ -25,20 +25,10 @@ OLD = f"{STAGING}/old.json"
 PART = re.compile(r"([^/\\\0]+=[^/\\\0]*/)?part-\d{5,}\.parquet")  # never outside the folder
 
 Progress = Callable[[int], None]
-
-
-class Each(Protocol):
-    """What returns `work` of each number from 0, and does that as `pool.each`, here or elsewhere."""
-
-    def __call__(
-        self,
-        work: Callable[[int], list[Part]],
-        numbers: int,
-        workers: int,
-        begin: Callable[[], None],
-        done: Callable[[list[Part]], None],
-    ) -> list[list[Part]]:
-        """Call `done` with each result, and return all."""
+Work = Callable[[int], list[Part]]
+Done = Callable[[list[Part]], None]
+Each = Callable[[Work, int, int, Callable[[], None], Done], list[list[Part]]]
+"""What returns `work` of each number from 0, as `pool.each` does: work, numbers, workers, begin, done."""
 
 
 def write(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -18,22 +18,8 @@ from synthvae.training.parts import Parts, Whole
 from synthvae.training.run import Run
 from synthvae.training.world import World
 
-
-class Trainer(Protocol):
-    """What trains a model as `train` does."""
-
-    def __call__(
-        self,
-        model: CVAE,
-        codes: Codes | Parts,
-        config: TrainingConfig,
-        seed: int,
-        progress: Progress | None = None,
-        *,
-        callback: Callback | None = None,
-        checkpoint: Checkpoint | None = None,
-    ) -> History:
-        """Fit `model` to `codes` in place."""
+Trainer = Callable[..., History]
+"""What trains a model as `train` does, here or elsewhere."""
 
 
 def train(

@@ -69,7 +69,7 @@ class Labelled:
         rows = Rows(*(torch.cat(fields) for fields in zip(*(part.rows for part in parts), strict=True)))
         return cls(rows, torch.cat([part.labels for part in parts]))
 
-    def take(self, places: Tensor) -> Labelled:
+    def take(self, places: Tensor | slice) -> Labelled:
         """Return some of them, by place or mask."""
         return Labelled(self.rows.take(places), self.labels[places])
 

@@ -112,7 +112,7 @@ class Run(Descent):
     @property
     def holds_out_of_few(self) -> bool:
         """Whether held-out rows are to be learned, too, in the end."""
-        return len(self.held) > 0 and self.count < SMALL
+        return self.holds_out and self.count < SMALL
 
     def sparing(self) -> AbstractContextManager[None]:
         """One thread for small batches."""
@@ -157,7 +157,7 @@ class Run(Descent):
             self.history.stopped = "diverged"
             return False
         if step % self.look_every == 0 or step == last:
-            asked = self.world.total(torch.tensor(self._told(self.measure(step)))) > 0
+            asked = self.world.total(torch.tensor(int(self._told(self.measure(step))))) > 0
             if asked or step - self.history.best_step >= self.config.patience:
                 self.history.stopped = "early"
         return self.history.stopped != "early"
@@ -190,8 +190,8 @@ class Run(Descent):
         labels, weights = self.held.labels, self.batches.weights
         generator = torch.Generator(device=labels.device).manual_seed(0)
         total = 0.0
-        for places in torch.arange(len(labels), device=labels.device).split(LOOK_ROWS):
-            some = self.held.take(places)
+        for start in range(0, len(labels), LOOK_ROWS):
+            some = self.held.take(slice(start, start + LOOK_ROWS))
             noise = torch.randn(len(some), self.model.config.latent_dim, generator=generator, device=labels.device)
             total += float((self._bound(some.rows, some.labels, noise) * weights[some.labels]).sum())
         all_of, weight = self.world.total(
