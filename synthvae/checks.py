@@ -66,7 +66,7 @@ def _unspeakable(values: pa.ChunkedArray) -> Iterator[str]:
     if pa.types.is_timestamp(values.type) and values.type.tz is not None:
         try:
             pa.lib.string_to_tzinfo(values.type.tz)
-        except (pa.ArrowException, ValueError):
+        except (pa.ArrowException, ValueError, KeyError):  # a KeyError is what pytz raises, where it is installed
             yield f"the time zone must be one that Python knows, however, it is {values.type.tz[:40]!r}: convert it"
     if values.type == pa.time64("ns") and pc.any(pc.not_equal(pc.nanosecond(values), 0)).as_py():
         yield "times of day must be whole microseconds, however, one is not: round them"

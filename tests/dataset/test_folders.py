@@ -43,7 +43,7 @@ def test_odd_labels_stay_inside_the_folder_and_come_back(tmp_path: Path, label: 
     dataset.write(tmp_path / "out", lambda _: table, 1, FACTS, partition_by="y")
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
     assert_whole(tmp_path / "out")
-    assert dict(pd.read_parquet(tmp_path / "out")[["x", "y"]].astype({"y": str}).to_numpy().tolist()) == {
+    assert dict(pd.read_parquet(tmp_path / "out")[["x", "y"]].astype({"y": object}).to_numpy().tolist()) == {
         0: label,
         1: "plain",
     }
