@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +31,9 @@ from synthvae.schema import NUMERIC, Column, Schema
 from synthvae.seeds import as_seed
 from synthvae.training import TrainingConfig, train
 
+if TYPE_CHECKING:
+    from synthvae.privacy.dpsgd import Descender
+
 Units = npt.NDArray[np.int64] | None
 
 SURE = 4.0  # standard deviations above which a count is no noise
@@ -48,13 +51,15 @@ def learn(
     training: TrainingConfig,
     journal: Journal,
     device: torch.device,
+    descender: Descender,
     progress: Progress | None = None,
     order: Order = "auto",
 ) -> LearnedTable:
     """Fit a model to a table of which only what the budget buys is known afterwards.
 
     The rows are seen by `privacy` alone, which buys a decoder. The model is fitted to rows that this one draws, so that
-    z and the encoder cost nothing. Without a schema one is bought, too.
+    z and the encoder cost nothing. Without a schema one is bought, too. A `descender` follows the gradients, here or
+    elsewhere.
 
     Raises:
         PrivacyError: The table has not the columns of the schema, or the budget does not suffice.
@@ -66,7 +71,9 @@ def learn(
     schema, ledger = _buy_bins(rows, schema, target, ledger, journal, trim=not declared)
     encoding = TableEncoding.declare(schema, target, order)
     network, codes = build(encoding, model, seed), encoding.encode(rows)
-    bought = learning.learn(encoding, codes, units, ledger, plan=plan, journal=journal, progress=progress)
+    bought = learning.learn(
+        encoding, codes, units, ledger, plan=plan, journal=journal, progress=progress, descender=descender
+    )
     encoding = encoding.counted(bought.totals)
     drawn = _drawn(bought.source, encoding, int(np.clip(bought.totals.sum(), *DRAWN_ROWS)), seed)
     # What is to be learned is smooth, and half the steps will do.

@@ -82,7 +82,7 @@ class Shards:
     def __getitem__(self, part: int, /) -> Codes:
         """Read a shard."""
         records = np.fromfile(self.folder / _name(part), self._dtype)
-        digits, values = (np.ascontiguousarray(records[field]) for field in ("digits", "values"))
+        digits, values = (records[field].copy() for field in ("digits", "values"))  # nothing at all keeps odd strides
         return Codes(digits, values, records["label"].astype(np.int64))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Self
@@ -15,6 +15,7 @@ from sklearn.utils import Tags
 from synthvae import inference, private, progress, streams
 from synthvae.asked import BOUGHT, LATENT_TRAINING, MODEL, TRAINING, Asked, configure, warn_empty, warn_of_gaps
 from synthvae.checkpoint import Checkpoint
+from synthvae.crew import Alone, Crew
 from synthvae.errors import PrivacyError
 from synthvae.features import read_features
 from synthvae.fitted import aside
@@ -183,13 +184,18 @@ class Synthesizer(Asked, Kept):
             ConfigurationError: A parameter is outside its domain.
         """
         del y
+        return self._fit_by(Alone(), table)
+
+    def _fit_by(self, crew: Crew, table: Any) -> Self:
+        """Learn a table, here or on other machines."""
         budget = PrivacyBudget.of(self.privacy)
         if budget is None:
-            return self._fit_openly(table)
+            return self._fit_openly(crew, table)
         self._refuse_prior_of_no_class()
         schema = self._declared_schema()
         read = read_features(self, table, reset=True, as_text=True, aside=aside(budget, schema))
-        return self._fit_privately(read, schema, budget)
+        with TemporaryDirectory(prefix="synthvae-") as folder:
+            return self._fit_privately(crew, read, schema, budget, Path(self.journal or folder))
 
     def plan(self, rows: int, columns: Sequence[str] | None = None) -> Ledger:
         """Return how the privacy budget would be spent on a table of about `rows` rows; no table is needed.
@@ -210,7 +216,9 @@ class Synthesizer(Asked, Kept):
         target = self._target_among(schema.names if isinstance(schema, Schema) else schema)
         return private.foresee(schema, target, budget, plan=self._plan(), rows=rows, order=self.order)
 
-    def _fit_privately(self, table: pa.Table, schema: Schema | None, budget: PrivacyBudget) -> Self:
+    def _fit_privately(
+        self, crew: Crew, table: pa.Table, schema: Schema | None, budget: PrivacyBudget, folder: Path
+    ) -> Self:
         """Learn a table under a budget; nothing that is said or drawn on the way depends on its rows."""
         if self.likelihood != "auto":
             raise PrivacyError(
@@ -232,20 +240,21 @@ class Synthesizer(Asked, Kept):
                 training=configure(TrainingConfig, self._values(LATENT_TRAINING)),
                 journal=private.open_journal(self.journal, schema, budget, seed, **facts),
                 device=find_device(self.device),
+                descender=crew.descender(folder / "gradients"),
                 progress=unseen(callback, report),
                 order=self.order,
             )
         return self._warned()
 
-    def _fit_openly(self, table: Any, trainer_in: Callable[[Path], Trainer] | None = None) -> Self:
-        """Learn a table that is not private, in memory or on disk; a trainer may need a folder to work in."""
+    def _fit_openly(self, crew: Crew, table: Any) -> Self:
+        """Learn a table that is not private, in memory or on disk."""
         found = streams.large(table) or InMemory(read_features(self, table, reset=True))
         checkpoint = self._checkpoint(found) if self.journal else None
         seed = as_seed(self.random_state) if checkpoint is None else checkpoint.seed
         with TemporaryDirectory(prefix="synthvae-") as folder:
             place = Path(folder) if checkpoint is None else checkpoint.folder
             source = found if isinstance(found, InMemory) else self._surveyed(found, place, seed)
-            return self._fit(source, checkpoint, seed=seed, trainer=train if trainer_in is None else trainer_in(place))
+            return self._fit(source, checkpoint, seed=seed, trainer=crew.trainer(place))
 
     def _surveyed(self, stream: Stream, folder: Path, seed: int) -> OnDisk:
         source = OnDisk.open(stream, folder, seed)

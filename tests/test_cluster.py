@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import threading
@@ -15,7 +16,7 @@ import psutil
 import pytest
 from sklearn.datasets import load_breast_cancer
 
-from synthvae import Synthesizer, checkpoint, cluster, generation
+from synthvae import Column, PrivacyBudget, Schema, Synthesizer, checkpoint, cluster, generation, private
 from synthvae.errors import ClusterError, ConfigurationError
 
 ray = pytest.importorskip("ray")
@@ -44,6 +45,9 @@ def table() -> pd.DataFrame:
 
 
 FEW: dict[str, Any] = {"target": "target", "max_steps": 40, "validation_fraction": 0.2, "random_state": 0}
+
+
+STEPS = 60  # of private descent
 
 
 def workers() -> list[psutil.Process]:
@@ -101,18 +105,47 @@ def test_workers_together_learn_what_one_does_though_one_is_killed(
     pd.testing.assert_frame_equal(disturbed.sample(20), undisturbed.sample(20))
 
 
-@pytest.mark.parametrize(
-    ("options", "call", "error", "message"),
-    [
-        ({"privacy": {"epsilon": 1, "delta": 1e-5}}, {}, ConfigurationError, "a private fit learns in one process"),
-        ({}, {"workers": 0}, ConfigurationError, "`workers` must be at least 1"),
-    ],
-)
-def test_what_cannot_be_asked_of_a_cluster_is_refused(
-    table: pd.DataFrame, options: Any, call: Any, error: Any, message: str
+def test_private_rows_cost_several_workers_what_they_cost_one_though_one_is_killed(
+    nodes: Any, table: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(error, match=message):
-        cluster.fit(Synthesizer(**options), table, **call)
+    del nodes
+    monkeypatch.setattr(private, "DRAWN_ROWS", (2100, 2200))
+    told = Column(name="target", kind="categorical", categories=["0", "1"], nullable=False)
+    schema = Schema(columns=[*(_declared(name) for name in table.columns[-4:-1]), told])
+    budget = PrivacyBudget(epsilon=5.0, delta=1e-4)
+    options = {**FEW, "schema": schema, "privacy": budget, "strategy": "gradients", "max_steps": STEPS}
+    rows = table[schema.names]
+    alone = Synthesizer(**options, journal=tmp_path / "alone").fit(rows)
+    shutil.copytree(tmp_path / "alone", tmp_path / "kept")
+    releases = sorted((tmp_path / "kept").glob("*.safetensors"))
+    for gradient in releases[-STEPS:]:
+        gradient.unlink()
+    seen: dict[str, Any] = {}
+
+    def found() -> dict[str, bytes]:
+        return {path.name: path.read_bytes() for path in (tmp_path / "kept").glob("*.safetensors")}
+
+    def kill() -> None:
+        seen["before"] = found()
+        workers()[-1].kill()
+
+    thread = once(lambda: len(found()) > len(releases) - STEPS + 3, kill)
+    together = cluster.fit(Synthesizer(**options, journal=tmp_path / "kept"), rows, workers=2)
+    thread.join()
+    assert len(seen["before"]) < len(releases) == len(found())
+    assert seen["before"].items() <= found().items()
+    assert together.ledger_ == alone.ledger_
+    assert not (tmp_path / "kept" / "gradients").exists()
+    assert len(together.sample(20)) == 20
+
+
+def _declared(name: str) -> Column:
+    return Column(name=name, kind="continuous", bounds=(0.0, 1.5), bins=[0.1, 0.2, 0.3, 0.4], decimals=4)
+
+
+def test_a_cluster_of_nobody_is_refused(table: pd.DataFrame) -> None:
+    with pytest.raises(ConfigurationError, match="`workers` must be at least 1"):
+        cluster.fit(Synthesizer(), table, workers=0)
 
 
 def tasks() -> list[psutil.Process]:

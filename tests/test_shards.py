@@ -6,11 +6,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from synthvae.encoding import Codes
 from synthvae.shards import Shards
+from synthvae.training.parts import Labelled
 
 
 def numbered(start: int, rows: int) -> Codes:
@@ -39,6 +41,18 @@ def test_each_row_is_in_one_shard_as_it_was(sizes: list[int], least: int, seed: 
         mine = codes.values[:, 0].astype(int)
         assert (codes.digits[:, 0] == mine % 7).all()
         assert (codes.labels == mine % 3).all()
+
+
+@given(st.integers(1, 9), st.integers(0, 3), st.integers(1, 40))
+def test_rows_of_any_width_can_be_learned(digits: int, values: int, rows: int) -> None:
+    rng = np.random.default_rng(0)
+    codes = Codes(rng.integers(0, 9, (rows, digits), np.int8), rng.random((rows, values), np.float32), np.arange(rows))
+    with TemporaryDirectory() as folder:
+        found = Shards.write(Path(folder), [codes], rows, rng)[0]
+    order = found.labels
+    batch = Labelled.of(found, torch.device("cpu"))
+    np.testing.assert_array_equal(batch.rows.digits, codes.digits[order])
+    np.testing.assert_array_equal(batch.rows.values, codes.values[order])
 
 
 def test_the_shard_of_a_row_says_nothing_of_that_of_the_next(tmp_path: Path) -> None:

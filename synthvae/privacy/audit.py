@@ -25,7 +25,7 @@ from synthvae.errors import PrivacyError
 from synthvae.model import CVAE, ModelConfig, Rows
 from synthvae.privacy import mechanisms
 from synthvae.privacy.bounds import Bools, Counts, Floats, from_errors, from_guesses
-from synthvae.privacy.dpsgd import MICRO_BATCH, PrivateDescent
+from synthvae.privacy.dpsgd import MICRO_BATCH, PrivateDescent, Spending
 from synthvae.privacy.ledger import Event, Ledger, spent
 from synthvae.privacy.plan import Descending
 from synthvae.privacy.releases import Curator
@@ -231,14 +231,12 @@ def follow(event: Event, ledger: Ledger, present: Bools) -> Floats:
     does. Source: Nasr et al. 2023, https://arxiv.org/abs/2302.07956 ("Dirac canaries", white box).
     """
     owners = np.flatnonzero(present).repeat(ledger.budget.rows_of_one)
-    curator = _curator(ledger, np.empty((len(owners), 0), np.int64), owners)
+    rows = _curator(ledger, np.empty((len(owners), 0), np.int64), owners).sampled(event)
+    settings = Descending(steps=event.times, clip=event.sensitivity)
     run = PrivateDescent(
         cast("CVAE", _CanaryModel(len(present), LENGTH * event.sensitivity)),
-        curator.batches(event, MICRO_BATCH),
-        event,
-        Descending(steps=event.times, clip=event.sensitivity),
-        rows=max(len(owners), 1),
-        rows_per_unit=ledger.budget.rows_of_one,
+        rows.samples(event.sampling_rate, event.times, MICRO_BATCH),
+        Spending(event, settings, max(len(owners), 1), ledger.budget.rows_of_one),
     )
     scale = run.optimizer.expected_batch_size / event.sensitivity
     seen: list[Floats] = []

@@ -6,14 +6,17 @@ Source: Abadi et al. 2016, Deep learning with differential privacy, https://arxi
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import torch
-from opacus.optimizers import DPOptimizerFastGradientClipping
+import torch.distributed as dist
+from opacus.optimizers import DistributedDPOptimizerFastGradientClipping, DPOptimizerFastGradientClipping
 from torch import Tensor
 
-from synthvae.descent import Descent
+from synthvae.descent import Descent, Progress, load
 from synthvae.errors import PrivacyError
+from synthvae.history import History
 from synthvae.model import CVAE, Rows
 from synthvae.model.pixels import PixelDecoder
 from synthvae.privacy import mechanisms, per_sample
@@ -21,6 +24,7 @@ from synthvae.privacy.ghost import Ghost
 from synthvae.privacy.journal import Journal
 from synthvae.privacy.ledger import Event
 from synthvae.privacy.plan import Descending
+from synthvae.privacy.sampling import PrivateRows
 
 MICRO_BATCH = 512  # rows of which gradients are found together: their tensors stay in a core's cache
 
@@ -44,6 +48,41 @@ class NoisyOptimizer(DPOptimizerFastGradientClipping):
         return [(total + scale * one).float() for total, one in zip(sums, noise, strict=True)]
 
 
+class SharedOptimizer(NoisyOptimizer, DistributedDPOptimizerFastGradientClipping):
+    """The same for several processes of torch's default group, each with clipped gradients of its own rows.
+
+    opacus has the first process add noise to its own sum, and then adds those of the others, in single precision, where
+    the last digits of what comes out may tell of what was added after the noise. Here the sums are added first: the
+    noise is that of one process, and so is what it hides.
+    """
+
+    def _noisy(self) -> list[Tensor]:
+        sums = [parameter.summed_grad for parameter in self.params]
+        for total in sums:
+            dist.all_reduce(total)
+        return super()._noisy() if self.rank == 0 else [torch.empty_like(total) for total in sums]
+
+    def reduce_gradients(self) -> None:
+        """Nothing is left to be added."""
+
+
+@dataclass(frozen=True)
+class Spending:
+    """What gradients cost, and how they are followed.
+
+    Args:
+        event: What they cost.
+        settings: How to train.
+        rows: About how many rows there are: public.
+        rows_per_unit: How many of them one unit may have.
+    """
+
+    event: Event
+    settings: Descending
+    rows: int
+    rows_per_unit: int
+
+
 class PrivateDescent(Descent):
     """Training a decoder on rows that only noisy sums of clipped gradients leave, z being 0.
 
@@ -52,24 +91,21 @@ class PrivateDescent(Descent):
     Args:
         model: The model whose decoder is trained.
         batches: Poisson samples of the rows, one for each step, in parts.
-        event: What they cost.
-        settings: How to train.
-        rows: About how many rows there are: public.
-        rows_per_unit: How many of them one unit may have.
+        spending: What they cost, and how to train.
         journal: Where noisy gradients are kept.
+        optimizer: What adds noise: `SharedOptimizer` where several processes learn together, each its own rows.
     """
 
     def __init__(
         self,
         model: CVAE,
         batches: Iterator[Iterator[tuple[Rows, Tensor]]],
-        event: Event,
-        settings: Descending,
+        spending: Spending,
         *,
-        rows: int,
-        rows_per_unit: int,
         journal: Journal | None = None,
+        optimizer: type[NoisyOptimizer] = NoisyOptimizer,
     ) -> None:
+        event, settings = spending.event, spending.settings
         if model.config.dropout:
             raise PrivacyError(
                 f"a private fit has no dropout, which would follow a public seed, however, it is {model.config.dropout}"
@@ -77,15 +113,15 @@ class PrivateDescent(Descent):
         assert not isinstance(model.decoder, PixelDecoder), "pixels are refused before"
         self.ghost = Ghost(model.decoder, (model.decoder.start, model.decoder.tables))
         self.batches, self.settings = batches, settings
-        self.row_clip = settings.clip / rows_per_unit
+        self.row_clip = settings.clip / spending.rows_per_unit
         parameters = self.ghost.parameters
-        optimizer = NoisyOptimizer(
+        noisy = optimizer(
             torch.optim.Adam(parameters, betas=(0.9, 0.99)),
             noise_multiplier=event.noise_multiplier,
             max_grad_norm=settings.clip,
-            expected_batch_size=max(round(event.sampling_rate * rows), 1),
+            expected_batch_size=max(round(event.sampling_rate * spending.rows), 1),
         )
-        super().__init__(model, parameters, optimizer, steps=event.times, decay=settings.decay, seed=0)
+        super().__init__(model, parameters, noisy, steps=event.times, decay=settings.decay, seed=0)
         self.model: CVAE
         self.optimizer: NoisyOptimizer
         self.optimizer.journal = self.journal = journal or Journal(None, 0)
@@ -113,3 +149,36 @@ class PrivateDescent(Descent):
         del step, last
         self.loss = math.nan
         return True
+
+
+Descender = Callable[[CVAE, PrivateRows, Spending, Journal, Progress | None], History]
+"""What trains a model as `descend` does, here or elsewhere."""
+
+
+def descend(
+    model: CVAE,
+    rows: PrivateRows,
+    spending: Spending,
+    journal: Journal,
+    progress: Progress | None = None,
+    *,
+    optimizer: type[NoisyOptimizer] = NoisyOptimizer,
+) -> History:
+    """Train a model's decoder along noisy gradients, in place; it ends with the averaged weights, in evaluation mode.
+
+    Args:
+        model: The model.
+        rows: What it learns.
+        spending: What that costs, which is in the ledger.
+        journal: Where noisy gradients are kept.
+        progress: Called with step, last step and no number after each step.
+        optimizer: What adds noise.
+    """
+    event = spending.event
+    batches = rows.samples(event.sampling_rate, event.times, MICRO_BATCH)
+    run = PrivateDescent(model, batches, spending, journal=journal, optimizer=optimizer)
+    run.go(progress)
+    load(run.parameters, run.average)
+    model.eval()
+    run.history.best_step = event.times
+    return run.history

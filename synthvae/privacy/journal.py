@@ -16,6 +16,7 @@ from typing import Any, Self
 
 import safetensors.torch
 import torch
+import torch.distributed as dist
 from torch import Tensor
 
 from synthvae import atomic
@@ -31,11 +32,14 @@ class Journal:
     Args:
         folder: Where they are kept; None keeps nothing.
         seed: Of the fit: what is not private follows it.
+
+    Attributes:
+        passed: How many releases were taken from it.
     """
 
     def __init__(self, folder: Path | None, seed: int) -> None:
         self.folder, self.seed = folder, seed
-        self._next = 0
+        self.passed = 0
 
     @classmethod
     def open(cls, folder: str | os.PathLike[str] | None, facts: Mapping[str, Any], seed: int | None, new: int) -> Self:
@@ -77,7 +81,7 @@ class Journal:
     @property
     def _entry(self) -> Path:
         assert self.folder is not None
-        return self.folder / f"{self._next:06}.safetensors"
+        return self.folder / f"{self.passed:06}.safetensors"
 
     def keep(self, draw: Callable[[], list[Tensor]]) -> list[Tensor]:
         """Return the next release: the one that is there, or what `draw` draws, once it is kept."""
@@ -88,10 +92,13 @@ class Journal:
             release = [found[f"{i:06}"] for i in range(len(found))]
         else:
             release = draw()
-            named = {f"{i:06}": tensor.detach().contiguous() for i, tensor in enumerate(release)}
-            atomic.write(self._entry, safetensors.torch.save(named))
-        self._next += 1
+            self._write(release)
+        self.passed += 1
         return release
+
+    def _write(self, release: list[Tensor]) -> None:
+        named = {f"{i:06}": tensor.detach().contiguous() for i, tensor in enumerate(release)}
+        atomic.write(self._entry, safetensors.torch.save(named))
 
     def keep_page(self, draw: Callable[[], Any]) -> Any:
         """The same for a release that is no tensor, but what JSON can say."""
@@ -119,3 +126,33 @@ class Journal:
         """Remove what is kept."""
         if self.folder is not None:
             shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class SharedJournal(Journal):
+    """The journal of processes of torch's default group that learn together; all see its folder.
+
+    The first process keeps releases, and all take the same: those that were there when they began, and new ones.
+
+    Args:
+        folder: Where they are kept.
+        seed: Of the fit.
+        passed: How many releases were taken from it before.
+    """
+
+    def __init__(self, folder: Path, seed: int, passed: int) -> None:
+        super().__init__(folder, seed)
+        self.passed, self.rank = passed, dist.get_rank()
+        there = torch.tensor(self.kept)
+        dist.broadcast(there, 0)  # by its own count, one might find what another has just kept
+        self.there = int(there)
+
+    @property
+    def has_next(self) -> bool:
+        """Whether the next release was there when all began."""
+        return self.passed < self.there
+
+    def _write(self, release: list[Tensor]) -> None:
+        if self.rank == 0:
+            super()._write(release)
+        for tensor in release:
+            dist.broadcast(tensor, 0)

@@ -8,13 +8,13 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from synthvae.descent import Progress, load
+from synthvae.descent import Progress
 from synthvae.encoding import Codes, TableEncoding
 from synthvae.errors import PrivacyError
 from synthvae.history import History
 from synthvae.model import CVAE, ModelConfig
 from synthvae.privacy import estimates, tabling
-from synthvae.privacy.dpsgd import MICRO_BATCH, PrivateDescent
+from synthvae.privacy.dpsgd import Descender, Spending, descend
 from synthvae.privacy.journal import Journal
 from synthvae.privacy.ledger import Event, Ledger, calibrated
 from synthvae.privacy.plan import Plan
@@ -54,11 +54,13 @@ def learn(
     plan: Plan,
     journal: Journal,
     progress: Progress | None = None,
+    descender: Descender = descend,
 ) -> Bought:
     """Return what a budget buys of private rows, and what all cost.
 
     By the strategy "gradients" part of it buys tables of each column within each class, from which a decoder starts and
-    to which its marginals are matched in the end, and the rest buys gradients; by "tables" all of it buys tables.
+    to which its marginals are matched in the end, and the rest buys gradients, which a `descender` follows, here or
+    elsewhere; by "tables" all of it buys tables.
 
     Raises:
         PrivacyError: The budget does not suffice, or delta is too large for so few rows.
@@ -76,7 +78,10 @@ def learn(
     model = _decoder(encoding, plan, journal.seed)
     if names:
         model.decoder.start_from(estimates.start(encoding.layout, frequencies, totals))
-    history = _descend(model, curator, int(totals.sum()), plan, progress=progress)
+    rows = int(totals.sum())
+    event = gradient_event(plan, curator.ledger, rows)
+    spending = Spending(event, plan.descent, rows, ledger.budget.rows_of_one)
+    history = descender(model, curator.sampled(event), spending, journal, progress)
     bought = Bought(model, totals, frequencies, curator.ledger, history)
     match(model, encoding, bought, journal.seed)
     return bought
@@ -182,25 +187,6 @@ def _modelled(encoding: TableEncoding) -> list[str]:
     """The columns that have more than one state."""
     layout = encoding.layout
     return [name for name, digits in zip(layout.names, layout.digits, strict=True) if digits]
-
-
-def _descend(model: CVAE, curator: Curator, rows: int, plan: Plan, *, progress: Progress | None) -> History:
-    event = gradient_event(plan, curator.ledger, rows)
-    batches = curator.batches(event, MICRO_BATCH)
-    run = PrivateDescent(
-        model,
-        batches,
-        event,
-        plan.descent,
-        rows=rows,
-        rows_per_unit=curator.ledger.budget.rows_of_one,
-        journal=curator.journal,
-    )
-    run.go(progress)
-    load(run.parameters, run.average)
-    model.eval()
-    run.history.best_step = event.times
-    return run.history
 
 
 def match(model: CVAE, encoding: TableEncoding, bought: Bought, seed: int) -> None:

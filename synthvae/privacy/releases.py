@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from synthvae.model import Rows
 from synthvae.privacy import mechanisms
 from synthvae.privacy.journal import Journal
 from synthvae.privacy.ledger import Event, Ledger
+from synthvae.privacy.sampling import PrivateRows
 
 Counts = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -45,9 +45,8 @@ class Curator:
         ledger: Ledger,
         journal: Journal | None = None,
     ) -> None:
-        self._states, self.levels, self._labels = states.T, levels, torch.from_numpy(labels)
-        self._rows = Rows(torch.from_numpy(digits), torch.empty(len(labels), 0))
-        self._units = None if units is None else np.unique(units, return_inverse=True)[1]
+        self._states, self.levels = states.T, levels
+        self._rows = PrivateRows.of(digits, labels, units)
         self.ledger, self.journal = ledger, journal or Journal(None, 0)
 
     def counts(self, event: Event, tables: Sequence[Variables]) -> list[Counts]:
@@ -85,20 +84,10 @@ class Curator:
         cells = np.ravel_multi_index(tuple(self._states[place] for place in table), shape)
         return np.bincount(cells, minlength=math.prod(shape)).reshape(shape)
 
-    def batches(self, event: Event, micro: int) -> Iterator[Iterator[tuple[Rows, Tensor]]]:
-        """Return Poisson samples of the rows, each in parts of at most `micro` rows, for gradients that get noise.
-
-        All rows of a unit are in a sample or none is.
-        """
+    def sampled(self, event: Event) -> PrivateRows:
+        """Return the rows, for gradients of their samples that get the noise of an event."""
         self.ledger = self.ledger.record(event)
-        return (self._sample(event.sampling_rate, micro) for _ in range(event.times))
-
-    def _sample(self, rate: float, micro: int) -> Iterator[tuple[Rows, Tensor]]:
-        units = len(self._labels) if self._units is None else int(self._units.max(initial=-1)) + 1
-        taken = mechanisms.uniform(units) < rate
-        rows = torch.from_numpy(np.flatnonzero(taken if self._units is None else taken[self._units]))
-        for part in rows.split(micro):
-            yield self._rows.take(part), self._labels[part]
+        return self._rows
 
 
 def noisy(exact: Callable[[], Counts], event: Event, journal: Journal) -> Counts:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -14,6 +15,7 @@ from synthvae.model import Rows
 from synthvae.privacy import Event, Ledger, PrivacyBudget, mechanisms
 from synthvae.privacy.ghost import Ghost
 from synthvae.privacy.releases import Curator
+from synthvae.privacy.sampling import PrivateRows
 
 SURE = 1 - 1e-5
 DELTA = 1e-5
@@ -125,15 +127,13 @@ def clipped_late(patch: pytest.MonkeyPatch) -> None:
 def fixed_batches(patch: pytest.MonkeyPatch) -> None:
     """Rows are shuffled once and dealt into batches; the ledger calls them Poisson samples."""
 
-    def batches(self: Curator, event: Event, micro: int) -> Batches:
-        self.ledger = self.ledger.record(event)
-        dealt = torch.randperm(len(self._labels)).tensor_split(round(1 / event.sampling_rate))
-        for step in range(event.times):
-            rows = dealt[step % len(dealt)]
-            places = [rows[start : start + micro] for start in range(0, len(rows), micro)]
-            yield iter([(self._rows.take(part), self._labels[part]) for part in places])
+    def samples(self: PrivateRows, rate: float, times: int, micro: int) -> Batches:
+        dealt = np.array_split(np.random.default_rng(0).permutation(len(self.labels)), round(1 / rate))
+        for step in range(times):
+            places = dealt[step % len(dealt)]
+            yield iter([self.take(places[start : start + micro]) for start in range(0, len(places), micro)])
 
-    patch.setattr(Curator, "batches", batches)
+    patch.setattr(PrivateRows, "samples", samples)
 
 
 BUGS = (

@@ -26,7 +26,7 @@ from synthvae.model.pixels import PixelDecoder
 from synthvae.privacy import Ledger, mechanisms
 from synthvae.privacy.audit import audit
 from synthvae.privacy.bounds import from_errors, from_guesses, p_value, trade_off
-from synthvae.privacy.dpsgd import PrivateDescent
+from synthvae.privacy.dpsgd import PrivateDescent, Spending
 from synthvae.privacy.ghost import Ghost
 from synthvae.privacy.plan import Descending
 from synthvae.slots import Slots
@@ -128,10 +128,7 @@ def released(rows: Rows, labels: Tensor, monkeypatch: pytest.MonkeyPatch) -> Ten
     run = PrivateDescent(
         model(),
         iter([iter([(rows, labels)])]),
-        descended(1.0, 1.0, 1),
-        Descending(steps=1, clip=0.5),
-        rows=len(labels),
-        rows_per_unit=1,
+        Spending(descended(1.0, 1.0, 1), Descending(steps=1, clip=0.5), len(labels), 1),
     )
     run.go(None)
     gradients = [parameter.grad for parameter in run.parameters if parameter.grad is not None]
@@ -147,7 +144,7 @@ def test_what_a_row_adds_to_the_noisy_sum_is_as_long_as_the_clipping_norm(monkey
 def test_dropout_is_refused() -> None:
     """It follows the seed: a row's place would settle what those after it are clipped from."""
     with pytest.raises(PrivacyError, match="no dropout"):
-        PrivateDescent(model(0.5), iter(()), descended(1.0, 1.0, 1), Descending(steps=1), rows=1, rows_per_unit=1)
+        PrivateDescent(model(0.5), iter(()), Spending(descended(1.0, 1.0, 1), Descending(steps=1), 1, 1))
 
 
 # The bounds.

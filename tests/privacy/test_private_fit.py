@@ -313,6 +313,7 @@ def _configs() -> dict[str, Any]:
 
     from synthvae.model import ModelConfig
     from synthvae.privacy import Journal
+    from synthvae.privacy.dpsgd import descend
     from synthvae.training import TrainingConfig
 
     shape = ModelConfig(width=8, latent_dim=2)
@@ -321,4 +322,5 @@ def _configs() -> dict[str, Any]:
         "training": TrainingConfig(max_steps=5),
         "journal": Journal(None, 0),
         "device": torch.device("cpu"),
+        "descender": descend,
     }

@@ -1,0 +1,106 @@
+"""What several processes of a cluster do together to one model: how it goes there and comes back."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+
+from synthvae import atomic
+from synthvae.cluster.connection import connected
+from synthvae.errors import ClusterError
+from synthvae.history import History, Record
+from synthvae.model import CVAE, ModelConfig
+from synthvae.slots import Slots, Value
+
+MOST_FAILURES = 3  # of a job, of which each is taken up from what was kept
+START, LEARNED = "start.safetensors", "learned.safetensors"
+
+Job = dict[str, Any]
+Act = Callable[[CVAE, Path, Job], History]
+"""What each process does to the model: it gets the folder that all see, and what else the job says."""
+
+
+def train_there(act: Act, model: CVAE, folder: Path, job: Job, *, address: str, workers: int) -> History:
+    """Have so many processes of a cluster train a model; it ends with the weights of the first one, in evaluation mode.
+
+    Args:
+        act: What each of them does, in a process group of torch.
+        model: The model, as all of them start.
+        folder: One that all nodes see.
+        job: What JSON can say of what is to be done.
+        address: Of the cluster.
+        workers: How many processes.
+
+    Raises:
+        ClusterError: There is no cluster, or processes failed again and again.
+    """
+    whole = {"folder": str(folder.resolve()), "model": _facts(model), "job": job}
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / LEARNED).unlink(missing_ok=True)
+    with connected(address, workers):
+        atomic.write(folder / START, _saved(model))
+        _run(lambda told: _act(act, told), whole, folder / "ray", workers)
+    return _taken(model, folder / LEARNED)
+
+
+def _run(each: Callable[[Job], None], job: Job, place: Path, workers: int) -> None:
+    from ray.train import FailureConfig, RunConfig, ScalingConfig
+    from ray.train.torch import TorchTrainer
+
+    failures = FailureConfig(max_failures=MOST_FAILURES)
+    run = RunConfig(name="fit", storage_path=str(place.resolve()), failure_config=failures)
+    scaling = ScalingConfig(num_workers=workers, use_gpu=False)
+    try:
+        TorchTrainer(each, train_loop_config=job, scaling_config=scaling, run_config=run).fit()
+    except Exception as error:
+        reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
+        raise ClusterError(f"training on a cluster failed ({reason}): repeat it with `--resume`") from error
+
+
+def _act(act: Act, whole: Job) -> None:
+    """What each process does."""
+    import ray.train
+
+    folder = Path(whole["folder"])
+    if not folder.exists():
+        raise ClusterError(f"all nodes must see one folder, however, {folder} is not on {os.uname().nodename}")
+    model = _rebuilt(whole["model"], folder / START)
+    history = act(model, folder, whole["job"])
+    if ray.train.get_context().get_world_rank() == 0:
+        atomic.write(folder / LEARNED, _saved(model, history=json.dumps(asdict(history))))
+    ray.train.report({})
+
+
+def _facts(model: CVAE) -> Job:
+    config = model.config.model_dump(mode="json")
+    return {"slots": asdict(model.decoder.slots), "conditions": model.conditions, "config": config}
+
+
+def _rebuilt(facts: Job, weights: Path) -> CVAE:
+    slots = facts["slots"]
+    values = tuple(Value(*value) for value in slots["values"])
+    shape = Slots(tuple(slots["sizes"]), values, tuple(slots["coarser"]))
+    model = CVAE(shape, facts["conditions"], ModelConfig(**facts["config"]))
+    model.load_state_dict(safetensors.torch.load_file(weights))
+    return model
+
+
+def _saved(model: CVAE, **told: str) -> bytes:
+    weights = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
+    return safetensors.torch.save(weights, metadata=told)
+
+
+def _taken(model: CVAE, path: Path) -> History:
+    """Load what was learned into a model."""
+    with safetensors.safe_open(path, "pt") as file:
+        told = json.loads(file.metadata()["history"])
+        model.load_state_dict({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118 (no mapping)
+    model.eval()
+    return History(**{**told, "records": [Record(**record) for record in told["records"]]})

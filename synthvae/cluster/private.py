@@ -1,0 +1,84 @@
+"""Differentially private training by several processes of a cluster together."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from synthvae.cluster.jobs import Job, train_there
+from synthvae.descent import Progress
+from synthvae.history import History
+from synthvae.model import CVAE
+
+if TYPE_CHECKING:
+    from synthvae.privacy.dpsgd import Spending
+    from synthvae.privacy.journal import Journal
+    from synthvae.privacy.sampling import PrivateRows
+
+
+@dataclass(frozen=True)
+class PrivatelyTogether:
+    """Private descent by several workers of a cluster, as `privacy.dpsgd.descend` does it alone.
+
+    Each has the rows of every n-th unit and takes a Poisson sample of them, so that all together take one of all rows;
+    the sum of all clipped gradients gets the noise of one process. What it costs is the same.
+
+    Args:
+        address: That of the cluster; "local": one on this machine.
+        workers: How many learn together.
+        folder: Where their rows are, as long as they learn: a folder that all nodes see.
+    """
+
+    address: str
+    workers: int
+    folder: Path
+
+    def __call__(
+        self, model: CVAE, rows: PrivateRows, spending: Spending, journal: Journal, progress: Progress | None = None
+    ) -> History:
+        """Train the model's decoder in place; see `privacy.dpsgd.descend`. Nobody sees the steps before the end.
+
+        Raises:
+            ClusterError: There is no cluster, or workers failed again and again.
+        """
+        kept = journal.folder or self.folder / "releases"  # workers that fail take up what they bought
+        job = {
+            "event": spending.event.model_dump(mode="json"),
+            "settings": spending.settings.model_dump(mode="json"),
+            "rows": spending.rows,
+            "rows_per_unit": spending.rows_per_unit,
+            "journal": str(kept.resolve()),
+            "seed": journal.seed,
+            "passed": journal.passed if journal.folder else 0,
+        }
+        self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            for rank in range(self.workers):
+                rows.share(rank, self.workers).save(self.folder / _name(rank))
+            history = train_there(_learn, model, self.folder, job, address=self.address, workers=self.workers)
+        finally:
+            shutil.rmtree(self.folder, ignore_errors=True)  # of private rows nothing is left lying about
+        journal.passed += spending.event.times
+        for step in range(1, spending.event.times + 1) if progress else ():
+            progress(step, spending.event.times, float("nan"))  # type: ignore[misc]
+        return history
+
+
+def _name(rank: int) -> str:
+    return f"rows-{rank}.safetensors"
+
+
+def _learn(model: CVAE, folder: Path, job: Job) -> History:
+    import torch.distributed as dist
+
+    from synthvae.privacy import Descending, Event
+    from synthvae.privacy.dpsgd import SharedOptimizer, Spending, descend
+    from synthvae.privacy.journal import SharedJournal
+    from synthvae.privacy.sampling import PrivateRows
+
+    rows = PrivateRows.load(folder / _name(dist.get_rank()))
+    spending = Spending(Event(**job["event"]), Descending(**job["settings"]), job["rows"], job["rows_per_unit"])
+    journal = SharedJournal(Path(job["journal"]), job["seed"], job["passed"])
+    return descend(model, rows, spending, journal, optimizer=SharedOptimizer)

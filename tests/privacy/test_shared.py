@@ -1,0 +1,143 @@
+"""Processes that learn private rows together do what one does: the same sums, one process' noise, the same releases."""
+
+from __future__ import annotations
+
+import multiprocessing
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.distributed as dist
+
+from synthvae.model import CVAE, ModelConfig
+from synthvae.privacy import Descending, Event, Journal, mechanisms
+from synthvae.privacy.dpsgd import SharedOptimizer, Spending, descend
+from synthvae.privacy.journal import SharedJournal
+from synthvae.privacy.sampling import PrivateRows
+from synthvae.slots import Slots
+
+SLOTS = Slots((3, 5, 2), (), (None, 0, None))
+ROWS, STEPS, SIZE, CLIP = 90, 4, 2, 0.5
+NOBODY = 1e-9  # a sampling rate: what is released is noise
+
+
+def rows() -> PrivateRows:
+    """Rows of units that have up to three."""
+    rng = np.random.default_rng(0)
+    digits = np.stack([rng.integers(-1, size, ROWS) for size in SLOTS.sizes], 1).astype(np.int8)
+    return PrivateRows.of(digits, rng.integers(0, 2, ROWS), rng.integers(0, ROWS // 2, ROWS))
+
+
+def model() -> CVAE:
+    """A decoder that starts the same everywhere."""
+    torch.manual_seed(0)
+    return CVAE(SLOTS, 2, ModelConfig(width=8, hidden=0, value_hidden=0, latent_dim=1))
+
+
+def spending(rate: float = 1.0, noise: float = 1.0) -> Spending:
+    """What a few steps cost."""
+    event = Event(
+        name="gradients",
+        mechanism="Poisson-sampled Gaussian",
+        noise_multiplier=noise,
+        sensitivity=CLIP,
+        sampling_rate=rate,
+        times=STEPS,
+    )
+    return Spending(event, Descending(steps=STEPS, clip=CLIP), ROWS, 3)
+
+
+def learned(given: PrivateRows, spent: Spending, journal: Journal, *, quiet: bool, **options: Any) -> list[np.ndarray]:
+    """The weights that a descent ends with; `quiet`: with no noise."""
+    if quiet:
+        mechanisms.normal = lambda count: torch.zeros(count, dtype=torch.float64)
+    trained = model()
+    descend(trained, given, spent, journal, **options)
+    return [parameter.detach().numpy() for parameter in trained.decoder.parameters()]
+
+
+def process(rank: int, place: Path) -> None:
+    """One of several processes: what it ends with, three times, is left in files."""
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=f"file://{place / 'meeting'}", rank=rank, world_size=SIZE)
+
+    def run(name: str, kept: str, rate: float, *, quiet: bool) -> None:
+        journal = SharedJournal(place / kept, 0, 0)
+        share = rows().share(rank, SIZE)
+        found = learned(share, spending(rate), journal, quiet=quiet, optimizer=SharedOptimizer)
+        np.savez(place / f"{name}-{rank}.npz", *found, passed=journal.passed)
+        dist.barrier()
+
+    run("noisy", "releases", NOBODY, quiet=False)
+    if rank == 0:
+        shutil.copytree(place / "releases", place / "half")
+        for path in sorted((place / "half").iterdir())[STEPS // 2 :]:
+            path.unlink()
+    run("again", "half", NOBODY, quiet=False)
+    run("quiet", "sums", 1.0, quiet=True)
+    dist.destroy_process_group()
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What several processes left."""
+    folder: Path = tmp_path_factory.mktemp("together")
+    for name in ("releases", "sums"):
+        (folder / name).mkdir()
+    context = multiprocessing.get_context("spawn")
+    started = [context.Process(target=process, args=(rank, folder)) for rank in range(SIZE)]
+    for one in started:
+        one.start()
+    for one in started:
+        one.join()
+        assert one.exitcode == 0
+    return folder
+
+
+def ended(place: Path, name: str) -> list[list[np.ndarray]]:
+    """The weights that each process ended with."""
+    files = [np.load(place / f"{name}-{rank}.npz") for rank in range(SIZE)]
+    assert [int(file["passed"]) for file in files] == [STEPS] * SIZE
+    return [[file[name] for name in file.files if name != "passed"] for file in files]
+
+
+def kept(folder: Path) -> list[bytes]:
+    """What is in a journal."""
+    return [path.read_bytes() for path in sorted(folder.iterdir())]
+
+
+def test_without_noise_two_learn_what_one_learns(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mechanisms, "normal", mechanisms.normal)  # put back after the test
+    alone = learned(rows(), spending(), Journal(None, 0), quiet=True)
+    for one in ended(place, "quiet"):
+        for mine, expected in zip(one, alone, strict=True):
+            np.testing.assert_allclose(mine, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_the_noise_of_two_is_that_of_one(place: Path) -> None:
+    for mine, other in zip(*ended(place, "noisy"), strict=True):
+        np.testing.assert_array_equal(mine, other)
+    journal = Journal(place / "releases", 0)
+    noise = torch.cat([part.flatten() for _ in range(STEPS) for part in journal.keep(list)]).double()
+    assert len(noise) > 1000
+    assert float(noise.std()) == pytest.approx(CLIP, rel=0.1)
+
+
+def test_what_was_bought_is_not_bought_again(place: Path) -> None:
+    first, again = kept(place / "releases"), kept(place / "half")
+    assert [a == b for a, b in zip(first, again, strict=True)] == [step < STEPS // 2 for step in range(STEPS)]
+    assert len(ended(place, "again")) == SIZE
+
+
+def test_shares_have_each_unit_once_with_all_its_rows(tmp_path: Path) -> None:
+    whole, shares = rows(), [rows().share(rank, 3) for rank in range(3)]
+    assert sum(len(share.labels) for share in shares) == ROWS
+    assert sum(len(np.unique(share.units)) for share in shares) == len(np.unique(whole.units))
+    together = np.concatenate([share.digits for share in shares])
+    assert sorted(map(tuple, together)) == sorted(map(tuple, whole.digits))
+    shares[0].save(tmp_path / "rows")
+    for mine, found in zip(vars(shares[0]).values(), vars(PrivateRows.load(tmp_path / "rows")).values(), strict=True):
+        np.testing.assert_array_equal(mine, found)
