@@ -83,11 +83,21 @@ def test_no_cluster_at_an_address_is_told() -> None:
         pass
 
 
+def shell(*words: object) -> None:
+    """Run a command in a process of its own."""
+    subprocess.run([sys.executable, "-m", "synthvae", *map(str, words), "-q"], check=True, timeout=400)
+
+
 def test_workers_together_learn_what_one_does_though_one_is_killed(
     nodes: Any, table: pd.DataFrame, alone: Synthesizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    del nodes
-    undisturbed = cluster.fit(Synthesizer(**FEW), table, workers=2)
+    table.to_parquet(tmp_path / "t.parquet")
+    (tmp_path / "few.yaml").write_text("max_steps: 40\nvalidation_fraction: 0.2\n", encoding="utf-8")
+    place = ["--ray", nodes.address]
+    given = ["--target", "target", "--config", tmp_path / "few.yaml", "--seed", 0]
+    shell("fit", tmp_path / "t.parquet", *given, "-o", tmp_path / "m", *place)
+    assert not list(tmp_path.glob(".m.*"))
+    undisturbed = Synthesizer.load(tmp_path / "m")
     assert undisturbed.score(table) > alone.score(table) - 0.5
     monkeypatch.setattr(checkpoint, "EVERY", 0.0)
     folder, seen = tmp_path / "kept", list[int]()
@@ -97,12 +107,13 @@ def test_workers_together_learn_what_one_does_though_one_is_killed(
         psutil.Process(seen[0]).kill()
 
     thread = once(lambda: any(int(f.stem[-9:]) > 5 for f in folder.glob("state-1-*.safetensors")), killed)
-    disturbed = cluster.fit(Synthesizer(**FEW, journal=folder), table, workers=2)
+    disturbed = cluster.fit(Synthesizer(**FEW, journal=folder), tmp_path / "t.parquet", workers=2)
     thread.join()
     assert seen
     assert disturbed.learned_.fingerprint == undisturbed.learned_.fingerprint
     assert disturbed.history_ == undisturbed.history_
-    pd.testing.assert_frame_equal(disturbed.sample(20), undisturbed.sample(20))
+    shell("generate", tmp_path / "m", "--rows", 50, "-o", tmp_path / "out", "--seed", 1, *place)
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "out"), disturbed.sample(50, random_state=1))
 
 
 def test_private_rows_cost_several_workers_what_they_cost_one_though_one_is_killed(
@@ -183,17 +194,3 @@ def test_parts_are_the_same_bytes_though_a_worker_and_a_node_are_killed(
     assert there == here
     assert files(tmp_path / "there") == files(tmp_path / "here")
     assert not (tmp_path / "there" / ".incomplete").exists()
-
-
-def test_the_shell_works_on_a_cluster(nodes: Any, table: pd.DataFrame, tmp_path: Path) -> None:
-    table.to_parquet(tmp_path / "t.parquet")
-    (tmp_path / "few.yaml").write_text("max_steps: 5\n", encoding="utf-8")
-
-    def run(*words: object) -> None:
-        subprocess.run([sys.executable, "-m", "synthvae", *map(str, words), "-q"], check=True, timeout=240)
-
-    model, place = tmp_path / "m", ["--ray", nodes.address]
-    run("fit", tmp_path / "t.parquet", "--target", "target", "--config", tmp_path / "few.yaml", "-o", model, *place)
-    run("generate", model, "--rows", 50, "-o", tmp_path / "out", "--seed", 1, *place)
-    assert len(pd.read_parquet(tmp_path / "out")) == 50
-    assert not list(tmp_path.glob(".m.*"))
