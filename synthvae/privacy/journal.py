@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
+import safetensors
 import safetensors.torch
 import torch
 from torch import Tensor
@@ -36,6 +37,7 @@ class Journal:
     def __init__(self, folder: Path | None, seed: int) -> None:
         self.folder, self.seed = folder, seed
         self._next = 0
+        self._bought = max((int(file.stem) + 1 for file in self._files("[0-9]" * 6)), default=0)
 
     @classmethod
     def open(cls, folder: str | os.PathLike[str] | None, facts: Mapping[str, Any], seed: int | None, new: int) -> Self:
@@ -66,13 +68,16 @@ class Journal:
 
     @property
     def kept(self) -> int:
-        """How many releases there are."""
-        return 0 if self.folder is None else len(list(self.folder.glob("*.safetensors")))
+        """How many releases there are, or states of a fit that buys none."""
+        return len(self._files("*"))
+
+    def _files(self, names: str) -> list[Path]:
+        return [] if self.folder is None else list(self.folder.glob(f"{names}.safetensors"))
 
     @property
     def has_next(self) -> bool:
-        """Whether the next release is there already."""
-        return self.folder is not None and self._entry.exists()
+        """Whether the next release was bought already."""
+        return self.folder is not None and (self._next < self._bought or self._entry.exists())
 
     @property
     def _entry(self) -> Path:
@@ -80,17 +85,36 @@ class Journal:
         return self.folder / f"{self._next:06}.safetensors"
 
     def keep(self, draw: Callable[[], list[Tensor]]) -> list[Tensor]:
-        """Return the next release: the one that is there, or what `draw` draws, once it is kept."""
+        """Return the next release: the one that is there, or what `draw` draws, once it is kept.
+
+        Raises:
+            PrivacyError: It is lost or damaged, or cannot be kept.
+        """
         if self.folder is None:
             return draw()
-        if self.has_next:
-            found = safetensors.torch.load_file(self._entry)
-            release = [found[f"{i:06}"] for i in range(len(found))]
-        else:
-            release = draw()
-            named = {f"{i:06}": tensor.detach().contiguous() for i, tensor in enumerate(release)}
-            atomic.write(self._entry, safetensors.torch.save(named))
+        release = self._read() if self.has_next else self._write(draw())
         self._next += 1
+        return release
+
+    def _read(self) -> list[Tensor]:
+        try:
+            found = safetensors.torch.load(self._entry.read_bytes())
+            return [found[f"{i:06}"] for i in range(len(found))]
+        except (OSError, LookupError, ValueError, safetensors.SafetensorError) as error:
+            raise PrivacyError(
+                f"what was bought is not bought twice, however, {self._entry} cannot be read ({error}): restore it, or "
+                f"remove {self.folder} (what was spent stays spent)"
+            ) from error
+
+    def _write(self, release: list[Tensor]) -> list[Tensor]:
+        named = {f"{i:06}": tensor.detach().contiguous() for i, tensor in enumerate(release)}
+        try:
+            atomic.write(self._entry, safetensors.torch.save(named))
+        except OSError as error:
+            raise PrivacyError(
+                f"releases must be kept, however, {self._entry} cannot be written ({error.strerror}): make room there, "
+                "and go on with the same fit"
+            ) from error
         return release
 
     def keep_page(self, draw: Callable[[], Any]) -> Any:
