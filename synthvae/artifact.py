@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import glob
 import hashlib
@@ -56,7 +57,7 @@ def save(path: str | os.PathLike[str], page: Mapping[str, Any], weights: Mapping
 
 
 def fingerprint(encoding: Mapping[str, Any], weights: Mapping[str, Tensor]) -> str:
-    """One hash for all that a model's rows depend on."""
+    """One hash for all that a model's rows depend on, or what else is told in JSON and tensors."""
     digest = hashlib.sha256(json.dumps(encoding, sort_keys=True).encode())
     for name in sorted(weights):
         digest.update(weights[name].detach().cpu().contiguous().numpy().tobytes())
@@ -67,15 +68,26 @@ def check_place(path: str | os.PathLike[str]) -> None:
     """Refuse a directory that a model cannot take: better before an hour of training than after.
 
     Raises:
-        ArtifactError: It holds something that is not a model.
+        ArtifactError: It holds something that is not a model, or cannot be written.
     """
     folder = Path(path)
-    if not folder.exists():
-        return
-    names = {entry.name for entry in folder.iterdir()} if folder.is_dir() else {folder.name}
-    if names - FILES or (names and not (folder / PAGE).exists()):
+    try:
+        atomic.probe(folder)
+        if folder.is_dir():
+            atomic.probe(folder / PAGE)
+        names, is_model = _names(folder), (folder / PAGE).exists()
+    except OSError as error:
+        raise ArtifactError(f"{folder} cannot be written ({error.strerror}): choose another") from error
+    if names - FILES or (names and not is_model):
         other = min(names - FILES, default=WEIGHTS)
         raise ArtifactError(f"a model needs a directory of its own, however, {folder} holds {other!r}: choose another")
+
+
+def _names(folder: Path) -> set[str]:
+    """What a directory holds; of a file its own name."""
+    if folder.is_dir():
+        return {entry.name for entry in folder.iterdir()}
+    return {folder.name} if folder.exists() else set()
 
 
 def _replace(folder: Path, files: Mapping[str, bytes]) -> None:
@@ -117,8 +129,9 @@ def load(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Tensor
         ArtifactError: It is absent, damaged, or of a newer format.
     """
     folder = Path(path)
-    if not folder.exists():
-        _recover(folder)
+    with contextlib.suppress(OSError):  # what may not be put back is told when it is read
+        if not folder.exists():
+            _recover(folder)
     page = _load_page(folder)
     weights = _read(folder, WEIGHTS)
     if hashlib.sha256(weights).hexdigest() != page.get("weights_sha256"):

@@ -100,11 +100,13 @@ def check_place(path: Path, *, overwrite: bool, escape_formulas: bool = False) -
 
     Raises:
         RequestError: It has another suffix than .csv and .parquet, is there already, or no spreadsheet opens it.
+        DatasetError: Its folder cannot be written.
     """
     if path.suffix not in SUFFIXES:
         raise RequestError(f"a table is written to a file named {' or '.join(SUFFIXES)}, however, it is {path}")
     if escape_formulas and path.suffix != ".csv":
         raise RequestError(f"formulas are escaped in .csv, however, it is {path}: leave that out, or write .csv")
+    atomic.check(path)
     if path.is_dir() or (path.exists() and not overwrite):
         raise RequestError(f"a file must not be lost, however, {path} is there: pass --overwrite or another name")
     if not path.absolute().parent.is_dir():
@@ -120,6 +122,9 @@ def write(table: pa.Table, path: Path, *, escape_formulas: bool = False) -> None
         escape_formulas: Whether text in a CSV file that a spreadsheet would take for a formula, names of columns too,
             gets a ' in front, and all text stands in quotes; numbers stay as they are. Source: OWASP, CSV injection,
             https://owasp.org/www-community/attacks/CSV_Injection.
+
+    Raises:
+        DatasetError: It cannot be written.
     """
     if path.suffix == ".csv":
         frame = tables.to_pandas(table)
@@ -129,7 +134,7 @@ def write(table: pa.Table, path: Path, *, escape_formulas: bool = False) -> None
         buffer = io.BytesIO()
         pq.write_table(table, buffer)
         content = buffer.getvalue()
-    atomic.write(path, content)
+    atomic.export(path, content)
 
 
 def _csv(frame: pd.DataFrame, *, quoted: bool) -> str:

@@ -16,6 +16,7 @@ import safetensors.torch
 from torch import Tensor
 
 from synthvae import atomic
+from synthvae.artifact import fingerprint
 from synthvae.errors import ConfigurationError
 
 PAGE = "fit.json"
@@ -96,7 +97,7 @@ class Checkpoint:
         """
         blob = safetensors.torch.save(
             {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()},
-            metadata={"page": json.dumps(page)},
+            metadata={"page": json.dumps(page), "sha256": fingerprint(page, tensors)},
         )
         try:
             atomic.write(self._file(page["done"]), blob)
@@ -123,10 +124,13 @@ class Checkpoint:
         """Return the state of a step, if it was kept and is whole."""
         try:
             with safetensors.safe_open(self._file(step), "pt") as file:
-                page = json.loads((file.metadata() or {})["page"])
-                return {name: file.get_tensor(name) for name in file.keys()}, page  # noqa: SIM118 (no mapping)
-        except (OSError, ValueError, KeyError, safetensors.SafetensorError):
+                told = file.metadata() or {}
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+            page = json.loads(told["page"])
+            is_whole = page["done"] == step and told["sha256"] == fingerprint(page, tensors)
+        except (OSError, ValueError, KeyError, TypeError, safetensors.SafetensorError):
             return None
+        return (tensors, page) if is_whole else None
 
     def remove(self) -> None:
         """Remove the folder: the fit is done."""

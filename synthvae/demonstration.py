@@ -8,6 +8,7 @@ import pandas as pd
 from sklearn.datasets import load_breast_cancer
 from sklearn.model_selection import train_test_split
 
+from synthvae import artifact
 from synthvae.errors import ConfigurationError
 from synthvae.evaluation import Evaluation, evaluate
 from synthvae.synthesizer import Synthesizer
@@ -27,6 +28,7 @@ def bundled_table() -> pd.DataFrame:
 
 def run(out: Path, *, verbose: bool) -> str:
     """Fit two thirds, save, generate, and evaluate beside the last third; return what there is to see."""
+    artifact.check_place(out / "model")
     real, holdout = parts(bundled_table())
     synthesizer = Synthesizer(target=TARGET, random_state=0, verbose=verbose).fit(real)
     synthesizer.save(out / "model")

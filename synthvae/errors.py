@@ -44,7 +44,7 @@ class ArtifactError(SynthvaeError, ValueError):
 
 
 class DatasetError(SynthvaeError, OSError):
-    """A dataset directory cannot be written or resumed."""
+    """A dataset, or another file of results, cannot be written or resumed."""
 
 
 def listing(names: Iterable[object], limit: int = 10) -> str:

@@ -36,13 +36,18 @@ def csv_files(path: Path) -> list[Path] | None:
     """Return the CSV files of a path; None where Parquet files lie.
 
     Raises:
-        TableError: Neither lies there.
+        TableError: Neither lies there, or it may not be looked at.
         FileNotFoundError: There is no such path.
     """
-    if not path.exists():
-        raise FileNotFoundError(f"no such table: {path}")
-    if path.is_dir():
-        return _csv_files_within(path)
+    with reading(path):
+        if path.is_dir():
+            return _csv_files_within(path)
+        if path.exists():
+            return _csv_file(path)
+    raise FileNotFoundError(f"no such table: {path}")
+
+
+def _csv_file(path: Path) -> list[Path] | None:
     name = path.name.lower()
     if name.endswith(_PARQUET_SUFFIXES):
         return None

@@ -54,11 +54,16 @@ def read(path: Path, largest: int) -> str:
     """Return the text of a file of at most so many bytes.
 
     Raises:
-        ValueError: It is longer, or not UTF-8; the message goes on from the name of the page.
+        ValueError: It is longer, not UTF-8, or may not be read; the message goes on from the name of the page.
         FileNotFoundError: There is no such file.
     """
-    with path.open("rb") as stream:
-        content = stream.read(largest + 1)
+    try:
+        with path.open("rb") as stream:
+            content = stream.read(largest + 1)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise ValueError(f"must be a file that can be read, however, it cannot ({error.strerror}): check it") from error
     if len(content) > largest:
         raise ValueError(f"must have at most {largest:,} bytes, however, it has more: shorten it")
     try:

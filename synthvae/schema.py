@@ -247,15 +247,18 @@ class Schema(BaseModel):
         return checks.check_table(self, table)
 
     def to_yaml(self, path: str | Path | None = None) -> str:
-        """Return the schema as YAML, and write it to `path` if given."""
+        """Return the schema as YAML, and write it to `path` if given.
+
+        Raises:
+            DatasetError: It cannot be written.
+        """
         page = self.model_dump(mode="json", exclude_defaults=True)
         page["columns"] = [
             {"name": c.name, "kind": c.kind, **row} for c, row in zip(self.columns, page["columns"], strict=True)
         ]
         text = pages.dump(page)
         if path is not None:
-            Path(path).parent.mkdir(parents=True, exist_ok=True)
-            atomic.write(Path(path), text.encode())
+            atomic.export(Path(path), text.encode())
         return text
 
     @classmethod
@@ -263,8 +266,8 @@ class Schema(BaseModel):
         """Read a schema from a YAML file, or from YAML text that has more than one line.
 
         Raises:
-            SchemaError: It is no schema, longer than 64 MiB or a million values, or has aliases or a key twice; the
-                message names the file.
+            SchemaError: It cannot be read, is no schema, is longer than 64 MiB or a million values, or has aliases or a
+                key twice; the message names the file.
             FileNotFoundError: There is no such file.
         """
         if isinstance(source, str) and "\n" in source:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import errno
-import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +14,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import pandas as frames
-from sklearn.datasets import load_breast_cancer, load_wine
+from sklearn.datasets import load_breast_cancer
 
-from synthvae import Schema, Synthesizer, atomic, checkpoint, shards, streams, tables
+from synthvae import Schema, Synthesizer, atomic, shards, streams, tables
 from synthvae.encoding import TableEncoding
 from synthvae.errors import ConfigurationError, TableError
-from synthvae.history import Record
 from synthvae.shards import Shards
 from synthvae.source import InMemory, OnDisk
 from synthvae.streams import Stream
@@ -235,82 +232,6 @@ def test_a_row_that_breaks_a_declared_schema_is_named(mixed: pd.DataFrame, tmp_p
     schema = Schema.infer(mixed).declare("beds", kind="integer", bounds=(0, 20))
     with pytest.raises(TableError, match=r"'beds'.*bounds"):
         Synthesizer(schema=schema, max_steps=2).fit(written(mixed, tmp_path, "parquet"))
-
-
-class Killed(BaseException):
-    """What nobody catches."""
-
-
-def killed_at(step: int) -> Any:
-    def watch(record: Record) -> None:
-        if record.step >= step:
-            raise Killed
-
-    return watch
-
-
-@pytest.fixture(params=["in memory", "on disk", "without labels"])
-def interrupted(request: pytest.FixtureRequest, tmp_path: Path, mixed: pd.DataFrame, large: None) -> Iterator[Any]:
-    """A table, and how it is passed."""
-    del large
-    if request.param == "without labels":
-        mixed.loc[::3, "ill"] = None
-    path = written(mixed, tmp_path, "parquet")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield mixed if request.param == "in memory" else path
-
-
-@pytest.mark.parametrize("validation_fraction", [None, 0.0])
-def test_a_fit_that_was_killed_ends_with_the_same_model(
-    interrupted: Any, validation_fraction: float | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(checkpoint, "EVERY", 0.0)
-    few: dict[str, Any] = {
-        "target": "ill",
-        "max_steps": 60,
-        "dropout": 0.2,
-        "corruption": 0.1,
-        "batch_size": 32,
-        "validation_fraction": validation_fraction,
-    }
-    whole = Synthesizer(**few, random_state=3).fit(interrupted)
-    folder = tmp_path / "kept"
-    for step in (3, 21):
-        with pytest.raises(Killed):
-            Synthesizer(**few, random_state=3, journal=folder, callbacks=killed_at(step)).fit(interrupted)
-        assert list(folder.glob("*.safetensors")) != [] or step == 3
-    seen: list[int] = []
-    resumed = Synthesizer(**few, random_state=3, journal=folder, callbacks=lambda r: seen.append(r.step))
-    resumed.fit(interrupted)
-    assert resumed.learned_.fingerprint == whole.learned_.fingerprint
-    assert resumed.history_ == whole.history_
-    assert seen == [record.step for record in whole.history_.records]
-
-
-def test_without_a_seed_the_one_that_was_drawn_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checkpoint, "EVERY", 0.0)
-    wine, folder = load_wine(as_frame=True).frame, tmp_path / "kept"
-    with pytest.raises(Killed):
-        Synthesizer(max_steps=30, journal=folder, callbacks=killed_at(5)).fit(wine)
-    models = [Synthesizer(max_steps=30, journal=folder).fit(wine).learned_.fingerprint for _ in range(2)]
-    assert models[0] == models[1]
-
-
-@pytest.mark.parametrize("other", [{"latent_dim": 3}, {"random_state": 1}, {"target": "target"}])
-def test_what_another_fit_left_is_not_taken_up(tmp_path: Path, other: dict[str, Any]) -> None:
-    wine, folder = load_wine(as_frame=True).frame, tmp_path / "kept"
-    Synthesizer(max_steps=2, journal=folder, random_state=0).fit(wine)
-    with pytest.raises(ConfigurationError, match="same table, parameters and seed"):
-        Synthesizer(**{"max_steps": 2, "journal": folder, "random_state": 0, **other}).fit(wine)
-    with pytest.raises(ConfigurationError, match="same table, parameters and seed"):
-        Synthesizer(max_steps=2, journal=folder, random_state=0).fit(wine.head(100))
-
-
-def test_a_folder_that_cannot_be_used_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("", encoding="utf-8")
-    with pytest.raises(ConfigurationError, match="`journal` must be a folder"):
-        Synthesizer(max_steps=2, journal=tmp_path / "file").fit(load_wine(as_frame=True).frame)
 
 
 @pytest.mark.usefixtures("large")

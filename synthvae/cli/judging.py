@@ -41,11 +41,14 @@ def evaluate(
 ) -> None:
     """Say what synthetic rows are worth beside the real ones: can they be used, can they be shared."""
     del debug
-    from synthvae import tables
+    from synthvae import atomic, tables
     from synthvae.evaluation import evaluate as measured
     from synthvae.evaluation.gates import failures
     from synthvae.progress import measuring
 
+    for place in (json_file, out):
+        if place is not None:
+            atomic.check(place)
     gates = _gates(fail_under, "--fail-under"), _gates(fail_over, "--fail-over")
     paths = {"real": real, "synthetic": synthetic, "holdout": holdout}
     read = {role: tables.read(path, encoding=encoding) for role, path in paths.items() if path is not None}
@@ -100,7 +103,7 @@ def _ledger(model: Path | None, synthetic: Path) -> dict[str, Any] | None:
 def _manifest(place: Path) -> dict[str, Any]:
     try:
         page = json.loads(place.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         raise RequestError(f"{place} must be a manifest, however, {error}: remove it") from error
     if not isinstance(page, dict):
         raise RequestError(f"{place} must be a manifest, however, it is a {type(page).__name__}: remove it")

@@ -258,6 +258,9 @@ class ObjectStore:
     def clear(self) -> None:
         """Remove those records."""
         system, root = self._place
+        if self.scheme == "gcs":  # there a folder is what is in it: to remove one that is not there is an error
+            self.remove([f"{STAGING}/{name}" for name in self._list(f"/{STAGING}")])
+            return
         with contextlib.suppress(FileNotFoundError):
             system.delete_dir(f"{root}/{STAGING}")
 

@@ -85,16 +85,14 @@ class Evaluation:
             yield "holdout", self.comparison.holdout
 
     def to_json(self, path: str | os.PathLike[str]) -> None:
-        """Write `as_dict` to a file."""
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        atomic.write(Path(path), json.dumps(self.as_dict(), indent=1, allow_nan=False).encode())
+        """Write `as_dict` to a file; a `DatasetError` says that it cannot be written."""
+        atomic.export(Path(path), json.dumps(self.as_dict(), indent=1, allow_nan=False).encode())
 
     def to_html(self, path: str | os.PathLike[str]) -> None:
         """Write the report: one file that needs nothing beside it. Needs the extra `synthvae[report]`."""
         from synthvae.evaluation.report import page
 
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        atomic.write(Path(path), page(self).encode())
+        atomic.export(Path(path), page(self).encode())
 
 
 def evaluate(

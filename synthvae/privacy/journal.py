@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
+import safetensors
 import safetensors.torch
 import torch
 import torch.distributed as dist
@@ -40,6 +41,7 @@ class Journal:
     def __init__(self, folder: Path | None, seed: int) -> None:
         self.folder, self.seed = folder, seed
         self.passed = 0
+        self._bought = max((int(file.stem) + 1 for file in self._files("[0-9]" * 6)), default=0)
 
     @classmethod
     def open(cls, folder: str | os.PathLike[str] | None, facts: Mapping[str, Any], seed: int | None, new: int) -> Self:
@@ -70,13 +72,16 @@ class Journal:
 
     @property
     def kept(self) -> int:
-        """How many releases there are."""
-        return 0 if self.folder is None else len(list(self.folder.glob("*.safetensors")))
+        """How many releases there are, or states of a fit that buys none."""
+        return len(self._files("*"))
+
+    def _files(self, names: str) -> list[Path]:
+        return [] if self.folder is None else list(self.folder.glob(f"{names}.safetensors"))
 
     @property
     def has_next(self) -> bool:
-        """Whether the next release is there already."""
-        return self.folder is not None and self._entry.exists()
+        """Whether the next release was bought already."""
+        return self.folder is not None and (self.passed < self._bought or self._entry.exists())
 
     @property
     def _entry(self) -> Path:
@@ -84,21 +89,37 @@ class Journal:
         return self.folder / f"{self.passed:06}.safetensors"
 
     def keep(self, draw: Callable[[], list[Tensor]]) -> list[Tensor]:
-        """Return the next release: the one that is there, or what `draw` draws, once it is kept."""
+        """Return the next release: the one that is there, or what `draw` draws, once it is kept.
+
+        Raises:
+            PrivacyError: It is lost or damaged, or cannot be kept.
+        """
         if self.folder is None:
             return draw()
-        if self.has_next:
-            found = safetensors.torch.load_file(self._entry)
-            release = [found[f"{i:06}"] for i in range(len(found))]
-        else:
-            release = draw()
-            self._write(release)
+        release = self._read() if self.has_next else self._write(draw())
         self.passed += 1
         return release
 
-    def _write(self, release: list[Tensor]) -> None:
+    def _read(self) -> list[Tensor]:
+        try:
+            found = safetensors.torch.load(self._entry.read_bytes())
+            return [found[f"{i:06}"] for i in range(len(found))]
+        except (OSError, LookupError, ValueError, safetensors.SafetensorError) as error:
+            raise PrivacyError(
+                f"what was bought is not bought twice, however, {self._entry} cannot be read ({error}): restore it, or "
+                f"remove {self.folder} (what was spent stays spent)"
+            ) from error
+
+    def _write(self, release: list[Tensor]) -> list[Tensor]:
         named = {f"{i:06}": tensor.detach().contiguous() for i, tensor in enumerate(release)}
-        atomic.write(self._entry, safetensors.torch.save(named))
+        try:
+            atomic.write(self._entry, safetensors.torch.save(named))
+        except OSError as error:
+            raise PrivacyError(
+                f"releases must be kept, however, {self._entry} cannot be written ({error.strerror}): make room there, "
+                "and go on with the same fit"
+            ) from error
+        return release
 
     def keep_page(self, draw: Callable[[], Any]) -> Any:
         """The same for a release that is no tensor, but what JSON can say."""
@@ -142,7 +163,7 @@ class SharedJournal(Journal):
     def __init__(self, folder: Path, seed: int, passed: int) -> None:
         super().__init__(folder, seed)
         self.passed, self.rank = passed, dist.get_rank()
-        there = torch.tensor(self.kept)
+        there = torch.tensor(self._bought)
         dist.broadcast(there, 0)  # by its own count, one might find what another has just kept
         self.there = int(there)
 
@@ -151,8 +172,9 @@ class SharedJournal(Journal):
         """Whether the next release was there when all began."""
         return self.passed < self.there
 
-    def _write(self, release: list[Tensor]) -> None:
+    def _write(self, release: list[Tensor]) -> list[Tensor]:
         if self.rank == 0:
             super()._write(release)
         for tensor in release:
             dist.broadcast(tensor, 0)
+        return release

@@ -18,7 +18,7 @@ def read_page(path: Path) -> dict[str, Any]:
     """Return a YAML file that holds values by name; 1e-5 is a number there.
 
     Raises:
-        ConfigurationError: It is too long, no YAML, no mapping, or has aliases or a key twice.
+        ConfigurationError: It cannot be read, is too long, no YAML, no mapping, or has aliases or a key twice.
         FileNotFoundError: There is no such file.
     """
     try:

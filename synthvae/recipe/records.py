@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from synthvae import atomic
+from synthvae.errors import ConfigurationError
 
 FOLDER = "_stages"
 
@@ -72,9 +73,18 @@ def digests(out: Path, names: Iterable[str]) -> dict[str, str]:
 
 
 def content(path: Path) -> dict[str, str]:
-    """Return the sha256 of a file, or of all files of a folder, by name inside it."""
-    inside = path if path.is_dir() else path.parent
-    return {file.relative_to(inside).as_posix(): sha256(file) for file in sorted(_files(path))}
+    """Return the sha256 of a file, or of all files of a folder, by name inside it.
+
+    Raises:
+        ConfigurationError: It cannot be read.
+    """
+    try:
+        inside = path if path.is_dir() else path.parent
+        return {file.relative_to(inside).as_posix(): sha256(file) for file in sorted(_files(path))}
+    except OSError as error:
+        raise ConfigurationError(
+            f"a recipe names files that can be read, however, {path} cannot ({error.strerror}): name another"
+        ) from error
 
 
 def sha256(path: Path) -> str:

@@ -166,12 +166,13 @@ def _until(asked: list[Stage], until: str | None) -> list[Stage]:
 
 def _check_out(out: Path) -> None:
     """Refuse an output folder that is none, or not ours, before an hour of work rather than after."""
-    if out.exists() and not out.is_dir():
-        raise DatasetError(f"the output must be a folder, however, {out} is a file: choose another with --out")
     try:
-        foreign = sorted(entry.name for entry in out.iterdir()) if out.exists() else []
+        is_file = out.exists() and not out.is_dir()
+        foreign = sorted(entry.name for entry in out.iterdir()) if out.is_dir() else []
     except OSError as error:
         raise _unwritable(out, error) from error
+    if is_file:
+        raise DatasetError(f"the output must be a folder, however, {out} is a file: choose another with --out")
     if foreign and FOLDER not in foreign:
         raise DatasetError(
             f"the output must be a folder of its own, however, {out} holds {foreign[0]!r}, which is of no run: choose "

@@ -58,15 +58,17 @@ def check_sources(study: Study, path: Path) -> None:
         path: Its file.
 
     Raises:
-        ConfigurationError: One is not there.
+        ConfigurationError: One is not there, or may not be looked at.
     """
     for stage in stages(study):
         for key, source in stage.sources.items():
-            if not source.exists():
+            try:
+                source.stat()
+            except OSError as error:
                 raise ConfigurationError(
-                    f"{path}: `{key}` must name a file or folder that is there, however, {source} is not: paths are "
-                    "relative to the recipe"
-                )
+                    f"{path}: `{key}` must name a file or folder that is there, however, {source} is not "
+                    f"({error.strerror}): paths are relative to the recipe"
+                ) from error
 
 
 def _split(study: Study) -> Stage:

@@ -8,12 +8,15 @@ ledger.
 from __future__ import annotations
 
 import hashlib
+import itertools
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from test_private_fit import SCHEMA, few_drawn_rows, quick, table
 
 from synthvae import private
@@ -150,3 +153,18 @@ def test_a_journal_of_another_fit_is_refused(changes: dict[str, Any], tmp_path: 
     quick(journal=tmp_path / "journal").fit(table())
     with pytest.raises(PrivacyError, match="is of one with another budget, schema, target, seed or plan"):
         quick(journal=tmp_path / "journal", **changes).fit(table())
+
+
+def _keep(folder: Path, releases: int) -> list[float]:
+    """Buy releases, or take up those that there are."""
+    journal, drawn = Journal.open(folder, {}, seed=0, new=0), itertools.count(100.0 * releases)
+    return [float(journal.keep(lambda: [torch.tensor(next(drawn))])[0]) for _ in range(releases)]
+
+
+@pytest.mark.parametrize("harm", [Path.unlink, lambda file: file.write_bytes(file.read_bytes()[:-1])])
+def test_a_release_that_was_lost_or_harmed_is_not_bought_again(tmp_path: Path, harm: Callable[[Path], Any]) -> None:
+    first = _keep(tmp_path / "journal", 3)
+    assert _keep(tmp_path / "journal", 4)[:3] == first
+    harm(tmp_path / "journal" / "000001.safetensors")
+    with pytest.raises(PrivacyError, match="is not bought twice"):
+        _keep(tmp_path / "journal", 4)
