@@ -57,8 +57,8 @@ def restore(run: Run, state: State) -> None:
     for place, parameter in enumerate(_optimized(run)):
         start = f"optimizer.{place}."
         of = {name.removeprefix(start): tensor for name, tensor in tensors.items() if name.startswith(start)}
-        if of:  # a step count stays where AdamW has it
-            run.optimizer.state[parameter] = {k: v if k == "step" else v.to(parameter.device) for k, v in of.items()}
+        if of:  # a fused optimiser counts its steps where the parameter is
+            run.optimizer.state[parameter] = {key: value.to(parameter.device) for key, value in of.items()}
     count = sum(name.startswith("recent.") for name in tensors)
     run.recent = [tuple(tensors[f"recent.{i:06}"].to(run.parameters[0].device)) for i in range(count)]
     run.generator.set_state(tensors["generator"])
@@ -67,11 +67,11 @@ def restore(run: Run, state: State) -> None:
     run.history = History(**{**told, "records": [Record(**record) for record in told["records"]]})
 
 
-def wake(tensors: Mapping[str, Tensor]) -> None:
-    """Set the global generators, of which dropout draws."""
+def wake(tensors: Mapping[str, Tensor], device: torch.device) -> None:
+    """Set the global generators, of which dropout draws on a device."""
     torch.set_rng_state(tensors["global"])
-    if "cuda" in tensors:
-        torch.cuda.set_rng_state(tensors["cuda"])
+    if "cuda" in tensors and device.type == "cuda":
+        torch.cuda.set_rng_state(tensors["cuda"], device)
 
 
 def _optimized(run: Run) -> list[nn.Parameter]:
