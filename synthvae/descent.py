@@ -99,15 +99,16 @@ def _seeded(seed: int, device: torch.device) -> Iterator[None]:
     """Dropout knows only the global generator: seed it here, and leave it as it was."""
     with forked(device):
         torch.default_generator.manual_seed(seed)
-        if device.type == "cuda":
-            with torch.cuda.device(device):
-                torch.cuda.manual_seed(seed)
+        if device.type != "cpu":
+            module = torch.get_device_module(device)
+            with module.device(device):
+                module.manual_seed(seed)
         yield
 
 
 def forked(device: torch.device) -> AbstractContextManager[None]:
     """What leaves the global generators as they were: torch's own on the host, and that of a GPU if it is used."""
-    return torch.random.fork_rng([device] if device.type == "cuda" else [])
+    return torch.random.fork_rng([] if device.type == "cpu" else [device], device_type=device.type)
 
 
 def copy(parameters: list[nn.Parameter]) -> list[Tensor]:

@@ -159,7 +159,7 @@ def draw_codes(
 
 def chunks(count: int, device: torch.device) -> list[int]:
     """How many of `count` rows are drawn at once on a device: what comes of a seed hangs on it."""
-    rows = CHUNK_ROWS_OF_GPU if device.type == "cuda" else CHUNK_ROWS
+    rows = CHUNK_ROWS if device.type == "cpu" else CHUNK_ROWS_OF_GPU
     return [rows] * (count // rows) + [count % rows]
 
 
@@ -173,7 +173,7 @@ class Arriving:
     """
 
     rows: Rows
-    event: torch.cuda.Event | None
+    event: torch.Event | None
 
     @classmethod
     def of(cls, drawn: Rows) -> Self:
@@ -181,7 +181,9 @@ class Arriving:
         device = drawn.digits.device
         parts = drawn.digits.to(torch.int8), drawn.values
         rows = Rows(*(part.to("cpu", non_blocking=True) for part in parts))
-        return cls(rows, torch.cuda.current_stream(device).record_event() if device.type == "cuda" else None)
+        if device.type == "cpu":
+            return cls(rows, None)
+        return cls(rows, torch.get_device_module(device).current_stream(device).record_event())
 
     def wait(self) -> Rows:
         """Return the rows once they are there."""

@@ -172,7 +172,9 @@ class LearnedTable:
                 own = np.flatnonzero(conditions == label)
                 sizes = generation.chunks(len(own), self.device)
                 for places in np.split(own, np.cumsum(sizes)[:-1]):
-                    drawn = self.model.decode(latents[places], label, generator, temperature=temperature)
+                    drawn = self.model.decode(
+                        latents[torch.from_numpy(places)], label, generator, temperature=temperature
+                    )
                     digits[places], values[places] = drawn.digits.cpu().numpy(), drawn.values.cpu().numpy()
         return self.encoding.decode(Codes(digits, values, conditions), np.random.default_rng(seed))
 

@@ -137,7 +137,7 @@ class Run(Descent):
         loss.backward()
         due = float(self.checkpoint is not None and self.checkpoint.is_due)
         gradients = [parameter.grad for parameter in self.parameters if parameter.grad is not None]
-        loss, due_somewhere = self.world.average(gradients, torch.stack([loss.detach(), loss.new_tensor(due)]))
+        loss, due_somewhere = self.world.average(gradients, torch.stack([loss.detach(), loss.new_full((), due)]))
         self.is_due = bool(due_somewhere > 0)
         nn.utils.clip_grad_norm_(self.parameters, CLIP_NORM)
         self.recent.append((loss.detach(), reconstruction.detach(), kl.detach()))

@@ -42,8 +42,9 @@ def saved(run: Run) -> State:
         tensors |= {f"optimizer.{place}.{key}": torch.as_tensor(value) for key, value in of.items()}
     tensors |= _numbered("recent", [torch.stack(values) for values in run.recent])
     tensors |= {"generator": run.generator.get_state(), "global": torch.get_rng_state()}
-    if run.generator.device.type == "cuda":
-        tensors["cuda"] = torch.cuda.get_rng_state(run.generator.device)
+    device = run.generator.device
+    if device.type != "cpu":
+        tensors["device"] = torch.get_device_module(device).get_rng_state(device)
     page |= {"done": run.done, "best_bound": run.best_bound, "loss": run.loss, "history": asdict(run.history)}
     return tensors, page
 
@@ -70,8 +71,8 @@ def restore(run: Run, state: State) -> None:
 def wake(tensors: Mapping[str, Tensor], device: torch.device) -> None:
     """Set the global generators, of which dropout draws on a device."""
     torch.set_rng_state(tensors["global"])
-    if "cuda" in tensors and device.type == "cuda":
-        torch.cuda.set_rng_state(tensors["cuda"], device)
+    if device.type != "cpu":
+        torch.get_device_module(device).set_rng_state(tensors["device"], device)
 
 
 def _optimized(run: Run) -> list[nn.Parameter]:
