@@ -22,7 +22,7 @@ from synthvae.training import TrainingConfig
 
 BOUGHT = "private"  # in a schema's place: one is bought
 LATENT_TRAINING = ("max_steps", "beta", "free_bits", "validation_fraction", "warm_up", "corruption")
-TRAINING = (*LATENT_TRAINING, "batch_size", "learning_rate")
+TRAINING = (*LATENT_TRAINING, "batch_size", "learning_rate", "precision")
 MODEL = ("decoder", "prior", "latent_dim", "width", "components", "posterior", "likelihood", "variance", "image_shape")
 
 Config = TypeVar("Config", TrainingConfig, ModelConfig, Descending, Plan)
@@ -49,6 +49,7 @@ class Asked:
     strategy: str
     prior: str
     learning_rate: float | None
+    precision: str
 
     def _declared_schema(self) -> Schema | None:
         """The schema of a private fit; None: it is to be bought."""
@@ -68,6 +69,13 @@ class Asked:
         if self.prior == "class_normal" and self.target is None:
             raise ConfigurationError(
                 'prior="class_normal" needs classes, however, there is no target: name one, or take "mixture"'
+            )
+
+    def _refuse_reduced_precision(self) -> None:
+        if self.precision != "float32":
+            raise ConfigurationError(
+                f"a private fit clips and adds noise in single precision, however, precision={self.precision!r}: take "
+                '"float32", or no `privacy`'
             )
 
     def _values(self, names: tuple[str, ...]) -> dict[str, Any]:

@@ -69,7 +69,7 @@ class Descent(ABC):
         """Train, at most `until` a step. Ctrl-C ends it."""
         last = until or self.steps
         try:
-            with _seeded(self.seed), self.sparing():
+            with _seeded(self.seed, self.average[0].device), self.sparing():
                 self.wake()
                 for step in range(self.done + 1, last + 1):
                     self.step(step)
@@ -95,11 +95,20 @@ class Descent(ABC):
 
 
 @contextmanager
-def _seeded(seed: int) -> Iterator[None]:
+def _seeded(seed: int, device: torch.device) -> Iterator[None]:
     """Dropout knows only the global generator: seed it here, and leave it as it was."""
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
+    with forked(device):
+        torch.default_generator.manual_seed(seed)
+        if device.type != "cpu":
+            module = torch.get_device_module(device)
+            with module.device(device):
+                module.manual_seed(seed)
         yield
+
+
+def forked(device: torch.device) -> AbstractContextManager[None]:
+    """What leaves the global generators as they were: torch's own on the host, and that of a GPU if it is used."""
+    return torch.random.fork_rng([] if device.type == "cpu" else [device], device_type=device.type)
 
 
 def copy(parameters: list[nn.Parameter]) -> list[Tensor]:

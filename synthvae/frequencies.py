@@ -53,7 +53,12 @@ class Sums:
         known, numbers = values.isfinite().double(), values.nan_to_num(nan=0.0).double()
         nothing = numbers.new_zeros(conditions, values.shape[1])
         sums = (nothing.index_add(0, labels, part) for part in (known, numbers, numbers.square()))
-        return cls(_stack(levels, conditions, widest), _stack(pairs, widest, widest), *sums)
+        empty = torch.zeros(0, dtype=torch.long, device=labels.device)
+        return cls(
+            torch.cat([empty.view(0, conditions, widest), *levels]),
+            torch.cat([empty.view(0, widest, widest), *pairs]),
+            *sums,
+        )
 
     def __add__(self, other: Sums) -> Self:
         return type(self)(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
@@ -89,14 +94,10 @@ class Sums:
 
 
 def _together(rows: Tensor, columns: Tensor, height: int, width: int) -> Tensor:
-    """How often (height, width) two codes (B,) occur together; those that are not known (-1) do not count."""
+    """How often (1, height, width) two codes (B,) occur together; those that are not known (-1) do not count."""
     known = (rows >= 0) & (columns >= 0)
     flat = rows[known].long() * width + columns[known].long()
-    return torch.bincount(flat, minlength=height * width).view(height, width)
-
-
-def _stack(tables: list[Tensor], height: int, width: int) -> Tensor:
-    return torch.stack(tables) if tables else torch.zeros(0, height, width, dtype=torch.long)
+    return torch.bincount(flat, minlength=height * width).view(1, height, width)
 
 
 def smoothed(counts: Tensor) -> Tensor:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +23,11 @@ PART_ROWS = 1 << 18
 STRATIFIED_ROWS = 1 << 16  # so few rows are spread evenly: of more, shares are near enough to the model's
 PARTS_TO_START = 2  # of each worker, or it is not worth its start
 CHUNK_ROWS = 4096  # a chunk stays in a core's cache, and threads seldom wait for the interpreter
+# On a GPU each column is some twenty kernels, of about 5 microseconds to launch: chunks must be work enough for longer.
+# With 100 columns one of these takes some 300 MB; four make a part, so that there is a next one to draw.
+CHUNK_ROWS_OF_GPU = 1 << 16
+
+Item = TypeVar("Item")
 
 
 class Source(Protocol):
@@ -137,11 +143,59 @@ def draw_codes(
     """Draw as many rows of each condition, condition by condition, chunk by chunk."""
     digits = np.empty((sum(counts), len(slots.sizes)), np.int8)
     values = np.empty((sum(counts), len(slots.values)), np.float32)
+    drawn = (
+        Arriving.of(model.sample(label, rows, generator, stratified=stratified))
+        for label, count in enumerate(counts)
+        for rows in chunks(count, generator.device)
+    )
     start = 0
-    for label, count in enumerate(counts):
-        for rows in [CHUNK_ROWS] * (count // CHUNK_ROWS) + [count % CHUNK_ROWS]:
-            drawn = model.sample(label, rows, generator, stratified=stratified)
-            digits[start : start + rows] = drawn.digits.cpu().numpy()
-            values[start : start + rows] = drawn.values.cpu().numpy()
-            start += rows
+    for arriving in one_behind(drawn):
+        rows = arriving.wait()
+        end = start + len(rows.digits)
+        digits[start:end], values[start:end] = rows.digits.numpy(), rows.values.numpy()
+        start = end
     return Codes(digits, values, np.repeat(np.arange(len(counts)), counts))
+
+
+def chunks(count: int, device: torch.device) -> list[int]:
+    """How many of `count` rows are drawn at once on a device: what comes of a seed hangs on it."""
+    rows = CHUNK_ROWS if device.type == "cpu" else CHUNK_ROWS_OF_GPU
+    return [rows] * (count // rows) + [count % rows]
+
+
+@dataclass(frozen=True)
+class Arriving:
+    """Rows on their way to the host; those drawn there are there.
+
+    Args:
+        rows: Where they will be: in pinned memory, to which a GPU writes while it and this thread do other things.
+        event: When they are.
+    """
+
+    rows: Rows
+    event: torch.Event | None
+
+    @classmethod
+    def of(cls, drawn: Rows) -> Self:
+        """Send drawn rows to the host; nothing is waited for."""
+        device = drawn.digits.device
+        parts = drawn.digits.to(torch.int8), drawn.values
+        rows = Rows(*(part.to("cpu", non_blocking=True) for part in parts))
+        if device.type == "cpu":
+            return cls(rows, None)
+        return cls(rows, torch.get_device_module(device).current_stream(device).record_event())
+
+    def wait(self) -> Rows:
+        """Return the rows once they are there."""
+        if self.event is not None:
+            self.event.synchronize()
+        return self.rows
+
+
+def one_behind(items: Iterable[Item]) -> Iterator[Item]:
+    """Yield each item once the next one is begun, so that a GPU has work while the host waits for what it did."""
+    last: list[Item] = []
+    for item in items:
+        yield from last
+        last = [item]
+    yield from last

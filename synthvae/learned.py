@@ -169,8 +169,12 @@ class LearnedTable:
         latents = torch.from_numpy(z).to(self.device)
         with one_thread():
             for label in np.unique(conditions).tolist():
-                for places in _chunks(np.flatnonzero(conditions == label), generation.CHUNK_ROWS):
-                    drawn = self.model.decode(latents[places], label, generator, temperature=temperature)
+                own = np.flatnonzero(conditions == label)
+                sizes = generation.chunks(len(own), self.device)
+                for places in np.split(own, np.cumsum(sizes)[:-1]):
+                    drawn = self.model.decode(
+                        latents[torch.from_numpy(places)], label, generator, temperature=temperature
+                    )
                     digits[places], values[places] = drawn.digits.cpu().numpy(), drawn.values.cpu().numpy()
         return self.encoding.decode(Codes(digits, values, conditions), np.random.default_rng(seed))
 
@@ -310,15 +314,20 @@ def find_device(name: str) -> torch.device:
     """The device that `name` means; "auto": a GPU if there is one.
 
     Raises:
-        ConfigurationError: torch knows no such device.
+        ConfigurationError: torch knows no such device, or it cannot compute in double precision, as bounds need it.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        return torch.empty(0, device=name).device
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        probe = torch.ones((), dtype=torch.float64, device=name)
+        float(probe)
+    except (RuntimeError, AssertionError, TypeError) as error:
         reason = str(error).splitlines()[0]
-        raise ConfigurationError(f"`device` must be one that torch can use, however, {name!r}: {reason}") from error
+        raise ConfigurationError(
+            f"`device` must be one that torch computes double precision on, however, {name!r}: {reason}: take "
+            '"auto" or "cpu"'
+        ) from error
+    return probe.device
 
 
 def build(encoding: TableEncoding, config: ModelConfig, seed: int) -> CVAE:
@@ -358,10 +367,6 @@ def _count(rows: Any) -> int:
     if isinstance(rows, bool) or not isinstance(rows, (int, np.integer)) or rows < 0:
         raise RequestError(f"a number of rows must be a whole number from 0, however, it is {rows!r}")
     return int(rows)
-
-
-def _chunks(places: npt.NDArray[np.int64], size: int) -> Iterator[npt.NDArray[np.int64]]:
-    return (places[start : start + size] for start in range(0, len(places), size))
 
 
 def _joined(batches: list[Tensor]) -> npt.NDArray[np.float64]:

@@ -82,7 +82,10 @@ class Synthesizer(Asked, Kept):
         learning_rate: Peak learning rate; None: 0.003, or 0.03 under a privacy budget.
         validation_fraction: Share of the rows held out for early stopping; None: a tenth; of less than 2048 rows a
             fifth, which is learned, too, in the end.
-        device: "auto" (a GPU if there is one), "cpu", "cuda", ...
+        device: "auto" (a GPU if there is one), "cpu", "cuda", "cuda:1", ...
+        precision: In which the networks are computed while gradients are found: "float32", or "bfloat16" (torch's
+            autocast), for processors that multiply such numbers faster; all else is "float32" in either. A private fit
+            takes "float32".
         verbose: Whether to show progress on stderr.
         callbacks: A function, or several, called at each look at the held-out rows with its `synthvae.history.Record`
             (step, loss, reconstruction, KL and held-out ELBO in nats per row; `metrics` as a mapping): those that
@@ -136,6 +139,7 @@ class Synthesizer(Asked, Kept):
         learning_rate: float | None = None,
         validation_fraction: float | None = None,
         device: str = "auto",
+        precision: str = "float32",
         verbose: bool = False,
         callbacks: Callbacks = None,
         log_dir: str | os.PathLike[str] | None = None,
@@ -163,6 +167,7 @@ class Synthesizer(Asked, Kept):
         self.learning_rate = learning_rate
         self.validation_fraction = validation_fraction
         self.device = device
+        self.precision = precision
         self.verbose = verbose
         self.callbacks = callbacks
         self.log_dir = log_dir
@@ -225,6 +230,7 @@ class Synthesizer(Asked, Kept):
                 f"a private fit learns bins, not pixels, however, likelihood={self.likelihood!r}: choose 'auto', or no "
                 "`privacy`"
             )
+        self._refuse_reduced_precision()
         plan = self._plan()
         facts = {"plan": plan.model_dump(mode="json"), "target": self.target, "order": self.order}
         seed = None if self.random_state is None else as_seed(self.random_state)

@@ -55,6 +55,7 @@ class VAEOutlierDetector(OutlierMixin, BaseEstimator):
         validation_fraction: Share of the rows held out for early stopping; None: a tenth; of less than 2048 rows a
             fifth, which is learned, too, in the end.
         device: "auto", "cpu", "cuda", ...
+        precision: In which the networks are computed while gradients are found: "float32" or "bfloat16".
         verbose: Whether to show progress on stderr.
         random_state: Seed of everything that is drawn.
 
@@ -88,6 +89,7 @@ class VAEOutlierDetector(OutlierMixin, BaseEstimator):
         learning_rate: float = 3e-3,
         validation_fraction: float | None = None,
         device: str = "auto",
+        precision: str = "float32",
         verbose: bool = False,
         random_state: Seed = None,
     ) -> None:
@@ -104,6 +106,7 @@ class VAEOutlierDetector(OutlierMixin, BaseEstimator):
         self.learning_rate = learning_rate
         self.validation_fraction = validation_fraction
         self.device = device
+        self.precision = precision
         self.verbose = verbose
         self.random_state = random_state
 

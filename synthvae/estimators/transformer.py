@@ -62,6 +62,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         validation_fraction: Share of the rows held out for early stopping; None: a tenth; of less than 2048 rows a
             fifth, which is learned, too, in the end.
         device: "auto", "cpu", "cuda", ...
+        precision: In which the networks are computed while gradients are found: "float32" or "bfloat16".
         verbose: Whether to show progress on stderr.
         random_state: Seed of everything that is drawn.
 
@@ -98,6 +99,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         learning_rate: float = 3e-3,
         validation_fraction: float | None = None,
         device: str = "auto",
+        precision: str = "float32",
         verbose: bool = False,
         random_state: Seed = None,
     ) -> None:
@@ -120,6 +122,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         self.learning_rate = learning_rate
         self.validation_fraction = validation_fraction
         self.device = device
+        self.precision = precision
         self.verbose = verbose
         self.random_state = random_state
 

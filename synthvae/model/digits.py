@@ -22,9 +22,9 @@ class DigitEmbedding(nn.Module):
 
     def __init__(self, sizes: tuple[int, ...], width: int) -> None:
         super().__init__()
-        starts = [0, *itertools.accumulate(sizes)]
-        self.register_buffer("offsets", torch.tensor(starts[:-1], dtype=torch.long), persistent=False)
-        self.weight = nn.Parameter(torch.randn(starts[-1], width) * 0.1)
+        self.starts = (0, *itertools.accumulate(sizes))
+        self.register_buffer("offsets", torch.tensor(self.starts[:-1], dtype=torch.long), persistent=False)
+        self.weight = nn.Parameter(torch.randn(self.starts[-1], width) * 0.1)
 
     def forward(self, digits: Tensor) -> Tensor:
         """Return the vectors (J, B, width) of `digits` (B, J)."""
@@ -37,7 +37,7 @@ class DigitEmbedding(nn.Module):
 
     def rows_of(self, digit: int, size: int) -> Tensor:
         """The vectors (size, width) of one digit's levels."""
-        start = int(self.offsets[digit])
+        start = self.starts[digit]  # on the host: asked for on a GPU, it would be waited for
         return self.weight[start : start + size]
 
 
@@ -57,7 +57,7 @@ class FineTables(nn.Module):
     def __init__(self, slots: Slots) -> None:
         super().__init__()
         widest = max(slots.sizes, default=1)
-        self.place = {fine: i for i, (fine, _) in enumerate(slots.pairs)}
+        self.place = {fine: (i, coarse) for i, (fine, coarse) in enumerate(slots.pairs)}
         self.weight = nn.Parameter(torch.zeros(len(slots.pairs), widest, widest))
         pairs = torch.tensor(slots.pairs, dtype=torch.long).reshape(-1, 2)
         self.register_buffer("fine", pairs[:, 0], persistent=False)
@@ -81,8 +81,8 @@ class FineTables(nn.Module):
         """Return what the coarser of the drawn `digits` (J, B) says on `digit`: logits (B, K), None without one."""
         if digit not in self.place:
             return None
-        i = self.place[digit]
-        return self.weight[i].index_select(0, digits[int(self.coarse[i])])
+        i, coarse = self.place[digit]
+        return self.weight[i].index_select(0, digits[coarse])
 
 
 MATCHING_STEPS = 20

@@ -37,5 +37,6 @@ class Encoder(nn.Module):
         """Return mean and log-variance, each (B, L), for sums (B, width) of the vectors of slots and `labels` (B,)."""
         told = labels if self.condition.num_embeddings > 1 else torch.zeros_like(labels)
         hidden = total + self.condition(told)
-        mean, log_variance = self.head(hidden + self.block(hidden)).chunk(2, dim=1)
+        posterior = self.head(hidden + self.block(hidden)).to(hidden)  # autocast computes it with fewer digits
+        mean, log_variance = posterior.chunk(2, dim=1)
         return mean, log_variance.clamp(-12.0, 6.0)

@@ -68,7 +68,7 @@ class PixelEncoder(nn.Module):
         if self.reader is not None and self.block is not None:
             hidden = hidden + self.reader(values)
             hidden = hidden + self.block(hidden)
-        mean, log_variance = self.head(hidden).chunk(2, dim=1)
+        mean, log_variance = self.head(hidden).to(hidden).chunk(2, dim=1)  # autocast computes it with fewer digits
         return mean, log_variance.clamp(-12.0, 6.0)
 
 

@@ -33,7 +33,7 @@ class ValueEmbedding(nn.Module):
 
     def forward(self, values: Tensor) -> Tensor:
         """Return the vectors (V, B, width) of `values` (B, V)."""
-        return torch.bmm(self.features(values.T), self.weight)
+        return torch.bmm(self.features(values.T), self.weight).to(self.weight)  # to be summed: not with few digits
 
     def one(self, value: int, numbers: Tensor) -> Tensor:
         """Return the vectors (B, width) of one value's `numbers` (B,)."""
@@ -68,7 +68,7 @@ def log_density(outputs: Tensor, values: Tensor) -> Tensor:
 
     Source: Bishop 1994, Mixture density networks, https://publications.aston.ac.uk/id/eprint/373/.
     """
-    logits, means, log_scales = _parts(outputs)
+    logits, means, log_scales = _parts(outputs.to(values))
     known = values.T.nan_to_num(nan=0.0)[..., None]
     deviation = (known - means) * (-log_scales).exp()
     terms = logits.log_softmax(-1) - log_scales - 0.5 * (deviation.square() + math.log(2 * math.pi))

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict, Field
 
 SMALL = 2048  # rows below which batches are small and dropout guards against memorising
 HELD_SHARE, SMALL_HELD_SHARE = 0.1, 0.2
 USUAL_ROWS, USUAL_STEPS, LONGEST_DESCENT = 30_000, 1000, 1.6
 GREY_BETA = 0.05
+
+Precision = Literal["float32", "bfloat16"]
 
 
 class TrainingConfig(BaseModel):
@@ -29,6 +33,8 @@ class TrainingConfig(BaseModel):
         validation_fraction: Share of each class held out for early stopping; 0 trains on all rows, to the end; None: a
             tenth, or a fifth of a small table.
         patience: Steps without a better held-out ELBO before training stops.
+        precision: In which the networks are computed while gradients are found: "bfloat16" is torch's autocast.
+            Weights, their averages, the optimiser, densities, divergences and all looks are single precision in either.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -43,6 +49,7 @@ class TrainingConfig(BaseModel):
     corruption: float = Field(default=0.0, ge=0, lt=1)
     validation_fraction: float | None = Field(default=None, ge=0, lt=1)
     patience: int = Field(default=300, ge=1)
+    precision: Precision = "float32"
 
     def batch(self, rows: int) -> int:
         """Rows of a step for a table of `rows`."""

@@ -101,7 +101,7 @@ class Batches:
         self.rows = min(rows, len(first), *parts.sizes[1:])
         self.part, self.queue = 0, []  # type: tuple[int, list[int]]
         self.here = first
-        self.places = torch.empty(0, dtype=torch.long)
+        self.places = torch.empty(0, dtype=torch.long, device=first.labels.device)
 
     def each(self) -> Iterator[Labelled]:
         """All rows that are learned, part by part."""

@@ -14,8 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from synthvae.checkpoint import Checkpoint
-from synthvae.descent import Descent, copy, load
+from synthvae.descent import Descent, copy, forked, load
 from synthvae.encoding.table import Codes
+from synthvae.errors import ConfigurationError
 from synthvae.frequencies import Sums
 from synthvae.history import Callback, Record
 from synthvae.labelling import UNKNOWN, Labelling
@@ -23,7 +24,7 @@ from synthvae.model import CVAE, Frequencies, Rows, activity, corrupted
 from synthvae.optimizer import adamw, schedule
 from synthvae.threads import one_thread
 from synthvae.training import state
-from synthvae.training.config import SMALL, TrainingConfig
+from synthvae.training.config import SMALL, Precision, TrainingConfig
 from synthvae.training.parts import Batches, Labelled, Parts
 from synthvae.training.world import World
 
@@ -54,11 +55,12 @@ class Run(Descent):
         device = next(model.parameters()).device
         count = self.count = int(world.total(torch.tensor(sum(parts.sizes))))
         self.config, self.world, self.callback, self.checkpoint = config, world, callback, checkpoint
+        self.autocast = _autocast(device, config.precision)
         self.generator = torch.Generator(device=device).manual_seed(seed + world.rank)
         first = parts[0]
         held = held_out(first.labels, config.held_share(count), np.random.default_rng(seed))
         rows = Labelled.of(first, device)
-        kept, self.held = rows.take(~held), rows.take(held)
+        kept, self.held = rows.take(~held.to(device)), rows.take(held.to(device))
         learned = count - int(world.total(torch.tensor(len(self.held))))
         steps = config.steps(learned)
         looks = SMALL_LOOK_EVERY if count < SMALL else LOOK_EVERY
@@ -96,7 +98,7 @@ class Run(Descent):
     def wake(self) -> None:
         """Set the global generator as it was, if an earlier run is taken up."""
         if self.taken_up is not None:
-            state.wake(self.taken_up[0])
+            state.wake(self.taken_up[0], self.generator.device)
 
     def keep(self) -> None:
         """Keep the state, if it is time."""
@@ -125,25 +127,33 @@ class Run(Descent):
     def backward(self, step: int) -> None:
         """The gradients of a batch."""
         batch = self.batches.next()
-        latent_dim = self.model.config.latent_dim
-        noise = torch.randn(len(batch), latent_dim, generator=self.generator, device=batch.labels.device)
+        noise = torch.randn(
+            len(batch), self.model.config.latent_dim, generator=self.generator, device=batch.labels.device
+        )
+        # Autocast keeps the weights that it has cast: those cast for a draw would have no gradient.
         labels = self.labelling.drawn(batch.rows, batch.labels)
-        terms = self.model.elbo(batch.rows, labels, noise, self._shown(batch.rows))
-        reconstruction, kl = terms.reconstruction.mean(), terms.kl.sum(1).mean()
-        drift = self.model.drift(terms, labels).mean()
-        weight = self.beta * min(1.0, step / max(self.config.warm_up * self.steps, 1))
-        information = torch.relu(kl - drift - self.config.free_bits * latent_dim)
-        loss = weight * (information + self.drift_weight * drift) - reconstruction
-        if self.labelling.partial:
-            loss = loss + self.labelling.loss()
+        with self.autocast:
+            loss, reconstruction, kl = self._loss(Labelled(batch.rows, labels), noise, step)
         loss.backward()
         due = float(self.checkpoint is not None and self.checkpoint.is_due)
         gradients = [parameter.grad for parameter in self.parameters if parameter.grad is not None]
-        loss, due_somewhere = self.world.average(gradients, torch.stack([loss.detach(), loss.new_tensor(due)]))
+        loss, due_somewhere = self.world.average(gradients, torch.stack([loss.detach(), loss.new_full((), due)]))
         self.is_due = bool(due_somewhere > 0)
         nn.utils.clip_grad_norm_(self.parameters, CLIP_NORM)
         self.recent.append((loss.detach(), reconstruction.detach(), kl.detach()))
         self.loss = float(loss.detach())
+
+    def _loss(self, batch: Labelled, noise: Tensor, step: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Return what is minimised, the reconstruction and the KL of a batch, in nats per row."""
+        terms = self.model.elbo(batch.rows, batch.labels, noise, self._shown(batch.rows))
+        reconstruction, kl = terms.reconstruction.mean(), terms.kl.sum(1).mean()
+        drift = self.model.drift(terms, batch.labels).mean()
+        weight = self.beta * min(1.0, step / max(self.config.warm_up * self.steps, 1))
+        information = torch.relu(kl - drift - self.config.free_bits * self.model.config.latent_dim)
+        loss = weight * (information + self.drift_weight * drift) - reconstruction
+        if self.labelling.partial:
+            loss = loss + self.labelling.loss()
+        return loss, reconstruction, kl
 
     def _shown(self, rows: Rows) -> Rows | None:
         """What the encoder is shown of a batch, if not all."""
@@ -166,7 +176,7 @@ class Run(Descent):
         """Show a look to whoever watches; whether they ask to stop."""
         if self.callback is None:
             return False
-        with torch.random.fork_rng():  # dropout goes on as if nobody had drawn anything
+        with forked(self.generator.device):  # dropout goes on as if nobody had drawn anything
             return self.callback(record) is True
 
     def measure(self, step: int) -> Record:
@@ -234,6 +244,17 @@ class Run(Descent):
         found = activity(self.model, rows.rows, self.labelling.drawn(rows.rows, rows.labels))
         self.history.kl_per_dimension = None if found.kl is None else found.kl.tolist()
         self.history.active_units = found.units
+
+
+def _autocast(device: torch.device, precision: Precision) -> torch.autocast:
+    """What computes products of matrices, while it is entered, in a precision."""
+    try:
+        return torch.autocast(device.type, torch.bfloat16, enabled=precision != "float32")
+    except RuntimeError as error:
+        raise ConfigurationError(
+            f"`precision` must be one that the device computes, however, {precision!r} on {device}: {error}: take "
+            '"float32"'
+        ) from error
 
 
 def _is_grey(codes: Codes) -> bool:

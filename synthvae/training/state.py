@@ -42,8 +42,9 @@ def saved(run: Run) -> State:
         tensors |= {f"optimizer.{place}.{key}": torch.as_tensor(value) for key, value in of.items()}
     tensors |= _numbered("recent", [torch.stack(values) for values in run.recent])
     tensors |= {"generator": run.generator.get_state(), "global": torch.get_rng_state()}
-    if run.generator.device.type == "cuda":
-        tensors["cuda"] = torch.cuda.get_rng_state(run.generator.device)
+    device = run.generator.device
+    if device.type != "cpu":
+        tensors["device"] = torch.get_device_module(device).get_rng_state(device)
     page |= {"done": run.done, "best_bound": run.best_bound, "loss": run.loss, "history": asdict(run.history)}
     return tensors, page
 
@@ -57,8 +58,8 @@ def restore(run: Run, state: State) -> None:
     for place, parameter in enumerate(_optimized(run)):
         start = f"optimizer.{place}."
         of = {name.removeprefix(start): tensor for name, tensor in tensors.items() if name.startswith(start)}
-        if of:  # a step count stays where AdamW has it
-            run.optimizer.state[parameter] = {k: v if k == "step" else v.to(parameter.device) for k, v in of.items()}
+        if of:  # a fused optimiser counts its steps where the parameter is
+            run.optimizer.state[parameter] = {key: value.to(parameter.device) for key, value in of.items()}
     count = sum(name.startswith("recent.") for name in tensors)
     run.recent = [tuple(tensors[f"recent.{i:06}"].to(run.parameters[0].device)) for i in range(count)]
     run.generator.set_state(tensors["generator"])
@@ -67,11 +68,11 @@ def restore(run: Run, state: State) -> None:
     run.history = History(**{**told, "records": [Record(**record) for record in told["records"]]})
 
 
-def wake(tensors: Mapping[str, Tensor]) -> None:
-    """Set the global generators, of which dropout draws."""
+def wake(tensors: Mapping[str, Tensor], device: torch.device) -> None:
+    """Set the global generators, of which dropout draws on a device."""
     torch.set_rng_state(tensors["global"])
-    if "cuda" in tensors:
-        torch.cuda.set_rng_state(tensors["cuda"])
+    if device.type != "cpu":
+        torch.get_device_module(device).set_rng_state(tensors["device"], device)
 
 
 def _optimized(run: Run) -> list[nn.Parameter]:
