@@ -10,8 +10,9 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from synthvae import artifact, card, described
+from synthvae.device import find_device
 from synthvae.fitted import Fitted
-from synthvae.learned import LearnedTable, find_device
+from synthvae.learned import LearnedTable
 
 NOT_KEPT = ("schema", "privacy", "journal", "callbacks", "log_dir")  # told elsewhere, or of no use to whoever loads it
 

@@ -310,26 +310,6 @@ class LearnedTable:
             raise ArtifactError(f"{source} does not describe a model ({reason}): restore it or fit again") from error
 
 
-def find_device(name: str) -> torch.device:
-    """The device that `name` means; "auto": a GPU if there is one.
-
-    Raises:
-        ConfigurationError: torch knows no such device, or it cannot compute in double precision, as bounds need it.
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        probe = torch.ones((), dtype=torch.float64, device=name)
-        float(probe)
-    except (RuntimeError, AssertionError, TypeError) as error:
-        reason = str(error).splitlines()[0]
-        raise ConfigurationError(
-            f"`device` must be one that torch computes double precision on, however, {name!r}: {reason}: take "
-            '"auto" or "cpu"'
-        ) from error
-    return probe.device
-
-
 def build(encoding: TableEncoding, config: ModelConfig, seed: int) -> CVAE:
     """An untrained model with weights from `seed`; the global generator is left as it was.
 

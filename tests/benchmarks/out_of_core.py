@@ -26,7 +26,7 @@ from tables import TABLES, load
 GROUP = 500_000
 TIMED = """
 import sys, time
-import synthvae.survey, synthvae.shards, synthvae.synthesizer
+import synthvae.crew, synthvae.shards, synthvae.survey
 def timed(owner, name, label):
     inner = getattr(owner, name)
     plain = getattr(inner, "__func__", inner)
@@ -39,7 +39,7 @@ def timed(owner, name, label):
     setattr(owner, name, classmethod(outer) if hasattr(inner, "__func__") else outer)
 timed(synthvae.survey.Survey, "of", "survey")
 timed(synthvae.shards.Shards, "write", "encode")
-timed(synthvae.synthesizer, "train", "train")
+timed(synthvae.crew, "train", "train")
 from synthvae.cli import app
 app(sys.argv[1:])
 """
