@@ -30,12 +30,14 @@ from sklearn.datasets import load_wine
 from synthvae import Synthesizer, checkpoint
 
 LOADED = ["synthvae.augmentation", "synthvae.cli", "synthvae.recipe", "torch._dynamo"]  # torch's optimizers import it
-CONFIG = "max_steps: 60\nwidth: 16\nbatch_size: 64\n"
+MOST_IN_A_ROW = 5
+LONGER, SHORTER = 1.05, 0.8  # how long a command is given, as the machine has more or less to do: one in five ends
+CONFIG = "max_steps: 20\nwidth: 16\nbatch_size: 64\n"
 RECIPE = """
 input: table.csv
 target: target
 split: {holdout: 0.3, random_state: 0}
-model: {max_steps: 30, width: 16, random_state: 0}
+model: {max_steps: 10, width: 16, random_state: 0}
 generation: {rows: 200, random_state: 0}
 out: study
 """
@@ -127,31 +129,33 @@ def state(place: Path, job: Job, expected: dict[str, bytes]) -> str:
     return "nothing yet" if not there else "all" if there == expected else "the model alone"
 
 
-def kill(place: Path, job: Job, start: str, after: float) -> str:
+def kill(place: Path, job: Job, start: str, after: float) -> bool:
     """Kill a command after some seconds; return whether it was still there."""
     process = begin(place, job, start)
     process.join(after)
     process.kill()
     process.join()
-    return "killed" if process.exitcode == -signal.SIGKILL else "too late"
+    return process.exitcode == -signal.SIGKILL
 
 
-def chain(scratch: Path, name: str, start: str, kills: int, moments: random.Random) -> collections.Counter[str]:
-    """Kill a command so many times, completing it after every few of them; return what was found."""
+def chain(scratch: Path, name: str, start: str, kills: int, moments: random.Random) -> None:
+    """Kill a command so many times, completing it after every few of them; print what was found so far."""
     job, found = JOBS[name], collections.Counter[str]()
     complete(prepared(scratch / f"{name}-first"), job, start)  # a server imports what it will fork
     expected, left, seconds = undisturbed(scratch / name, job, start)
     while found["killed"] < kills:
         place = prepared(scratch / f"{name}-{found.total()}")
-        for _ in range(moments.randint(1, 3)):
-            found[kill(place, job, start, moments.random() * seconds)] += 1
+        for _ in range(moments.randint(1, MOST_IN_A_ROW)):
+            in_time = kill(place, job, start, moments.random() * seconds)
+            seconds *= LONGER if in_time else SHORTER
+            found["killed" if in_time else "too late"] += 1
             found[state(place, job, expected)] += 1
         complete(place, job, start)
         assert kept(place, job) == expected, place
         assert names(place) == left, names(place) ^ left
         found["the same bytes, nothing else"] += 1
         shutil.rmtree(place)
-    return found
+        print(name, dict(found), flush=True)
 
 
 def main() -> None:
@@ -165,8 +169,7 @@ def main() -> None:
     multiprocessing.set_forkserver_preload(LOADED)
     with tempfile.TemporaryDirectory() as scratch:
         for name in asked.jobs:
-            found = chain(Path(scratch), name, asked.start, asked.kills, random.Random(asked.seed))
-            print(name, dict(found), flush=True)
+            chain(Path(scratch), name, asked.start, asked.kills, random.Random(asked.seed))
 
 
 if __name__ == "__main__":
