@@ -1,42 +1,59 @@
 """Rate of `generate`: two workers beside one, writing on top of sampling, and what pyarrow alone needs to write.
 
-    python generation.py MODEL_DIR [--rows 2097152] [--repeats 3]
+    python generation.py MODEL_DIR [--rows 2097152] [--repeats 3] [--json FILE]
 
-Each figure is the best of the repeats: a machine that others use gives two workers less than two cores. "Sampling"
-draws the same parts and writes nothing; "pyarrow alone" writes one part of that table as often. Formats: the size and
-the seconds of one part for row groups, compression and dictionaries.
+"Sampling" draws the same parts and writes nothing; "pyarrow alone" writes one part of that table as often. All take
+turns, and each figure is the best of the repeats, in seconds and in CPU-seconds of all processes: a machine that others
+use gives two workers less than two cores, so that ratios of seconds are lower bounds. Formats: the size and the seconds
+of one part for row groups, compression and dictionaries. `--json` keeps the rates, which `drawn.py` draws.
 """
 
 from __future__ import annotations
 
 import argparse
 import itertools
+import json
+import os
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from report import grid
 
 from synthvae import Synthesizer
 from synthvae.generation import PART_ROWS, Drawing
 from synthvae.threads import one_thread
 
+CORES = 2
 
-def best(work: Callable[[], Any], repeats: int) -> float:
-    """Seconds of the fastest repeat."""
-    seconds = []
-    for _ in range(repeats):
-        start = time.perf_counter()
+
+@dataclass(frozen=True)
+class Cost:
+    """What a piece of work took: seconds on the wall, and CPU-seconds of this process and those it began."""
+
+    seconds: float
+    cpu: float
+
+    @classmethod
+    def of(cls, work: Callable[[], Any]) -> Cost:
+        """Do the work once."""
+        start, before = time.perf_counter(), os.times()
         work()
-        seconds.append(time.perf_counter() - start)
-    return min(seconds)
+        return cls(time.perf_counter() - start, sum(os.times()[:4]) - sum(before[:4]))
 
 
-def rates(synthesizer: Synthesizer, rows: int, repeats: int) -> None:
-    """Print rows a second of generating, sampling and writing."""
+def best(costs: list[Cost]) -> Cost:
+    """The smallest of each."""
+    return Cost(min(cost.seconds for cost in costs), min(cost.cpu for cost in costs))
+
+
+def rates(synthesizer: Synthesizer, rows: int, repeats: int) -> dict[str, Cost]:
+    """Return the costs of sampling, generating and writing so many rows."""
     request = synthesizer.learned_.request(rows, 0)
     drawing = Drawing(synthesizer.model_, synthesizer.encoding_, request)
     table = drawing(0)
@@ -49,17 +66,39 @@ def rates(synthesizer: Synthesizer, rows: int, repeats: int) -> None:
             for part in range(request.parts):
                 pq.write_table(table, Path(scratch) / f"{part}.parquet", compression="zstd")
 
-        found = {
-            "sampling": best(lambda: [drawing(part) for part in range(request.parts)], repeats),
-            "1 worker": best(lambda: generate(1), repeats),
-            "2 workers": best(lambda: generate(2), repeats),
-            "pyarrow alone": best(write, repeats),
+        works: dict[str, Callable[[], Any]] = {
+            "sampling": lambda: [drawing(part) for part in range(request.parts)],
+            "1 worker": lambda: generate(1),
+            "2 workers": lambda: generate(2),
+            "pyarrow alone": write,
         }
-    print("| | seconds | rows/s |\n| --- | --- | --- |")
-    for name, seconds in found.items():
-        print(f"| {name} | {seconds:.2f} | {rows / seconds:,.0f} |")
-    print(f"\n2 workers / 1: {found['1 worker'] / found['2 workers']:.2f}")
-    print(f"writing on top of sampling: {found['1 worker'] / found['sampling'] - 1:.1%}")
+        rounds = [{name: Cost.of(work) for name, work in works.items()} for _ in range(repeats)]
+    return {name: best([costs[name] for costs in rounds]) for name in works}
+
+
+def tell(found: dict[str, Cost], rows: int) -> None:
+    """Print rates, and the ratios that have a bar."""
+    lines = [
+        [name, f"{cost.seconds:.2f}", f"{rows / cost.seconds:,.0f}", f"{cost.cpu:.2f}", f"{rows / cost.cpu:,.0f}"]
+        for name, cost in found.items()
+    ]
+    print(grid(["", "seconds", "rows/s", "CPU-s", "rows/CPU-s"], lines))
+    sampling, one, two, alone = found.values()
+    limit = {"seconds": max(sampling.seconds / CORES, alone.seconds), "cpu": max(sampling.cpu / CORES, alone.cpu)}
+    print(f"\n2 workers / 1: {one.seconds / two.seconds:.2f}; CPU-s of 2 workers / 1: {two.cpu / one.cpu:.2f}")
+    print(
+        f"writing on top of sampling: {one.seconds / sampling.seconds - 1:.1%}; CPU-s {one.cpu / sampling.cpu - 1:.1%}"
+    )
+    print(
+        f"2 workers / the lower of pyarrow alone and {CORES} cores that sample: {limit['seconds'] / two.seconds:.0%}; ",
+        end="",
+    )
+    print(f"with {CORES} cores for themselves {limit['cpu'] / (two.cpu / CORES):.0%}")
+
+
+def quickest(work: Callable[[], Any], repeats: int) -> float:
+    """Seconds of the fastest repeat."""
+    return best([Cost.of(work) for _ in range(repeats)]).seconds
 
 
 def formats(table: pa.Table, repeats: int) -> None:
@@ -88,7 +127,7 @@ def formats(table: pa.Table, repeats: int) -> None:
 
         size = content.size / table.num_rows
         print(f"| {name} {level or ''} | {group} | {coded} | {size:.2f} | ", end="")
-        print(f"{best(write, repeats):.3f} | {best(read, repeats):.3f} |")
+        print(f"{quickest(write, repeats):.3f} | {quickest(read, repeats):.3f} |")
 
 
 def main() -> None:
@@ -97,10 +136,15 @@ def main() -> None:
     parser.add_argument("model", type=Path)
     parser.add_argument("--rows", type=int, default=8 * PART_ROWS)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     synthesizer = Synthesizer.load(options.model, device="cpu").set_params(verbose=False)
     with one_thread():
-        rates(synthesizer, options.rows, options.repeats)
+        found = rates(synthesizer, options.rows, options.repeats)
+        tell(found, options.rows)
+        if options.json:
+            page = {"rows": options.rows, **{name: asdict(cost) for name, cost in found.items()}}
+            options.json.write_text(json.dumps(page, indent=1) + "\n", encoding="utf-8")
         request = synthesizer.learned_.request(10 * PART_ROWS, 0)
         formats(synthesizer.learned_.draw(request, 0), options.repeats)
 

@@ -1,15 +1,16 @@
 """Memory and time of `synthvae fit` on tables that are larger than what it may hold: Adult by repetition with noise.
 
-    python out_of_core.py --data DIR --work DIR [--rows 5e6 20e6 50e6] [--steps 500]
+    python out_of_core.py --data DIR --work DIR [--rows 2e6 10e6 50e6] [--steps 500] [--json FILE]
 
 Twenty columns: Adult's fifteen, the final weight with noise, and five continuous ones that hang on them. Each fit is a
 process of its own; its peak of resident memory is what the system says of it (`wait4`), files that are mapped included.
-Prints Markdown.
+Stages are measured in CPU-seconds of all threads. Prints Markdown, and writes the same as JSON, which `drawn.py` draws.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import subprocess
 import sys
@@ -31,11 +32,11 @@ def timed(owner, name, label):
     inner = getattr(owner, name)
     plain = getattr(inner, "__func__", inner)
     def outer(*args, **kwargs):
-        start = time.monotonic()
+        start = time.process_time()
         try:
             return plain(*args, **kwargs)
         finally:
-            print(f"{label} {time.monotonic() - start:.1f}", file=sys.stderr)
+            print(f"{label} {time.process_time() - start:.1f}", file=sys.stderr)
     setattr(owner, name, classmethod(outer) if hasattr(inner, "__func__") else outer)
 timed(synthvae.survey.Survey, "of", "survey")
 timed(synthvae.shards.Shards, "write", "encode")
@@ -62,7 +63,7 @@ def write(adult: pd.DataFrame, path: Path, rows: int) -> None:
 
 
 def fit(path: Path, steps: int) -> dict[str, float]:
-    """Fit in a process, and return seconds, CPU-seconds, peak of memory in GiB, and seconds of each stage."""
+    """Fit in a process, and return seconds, CPU-seconds in all and of each stage, and the peak of memory in GiB."""
     config = path.with_suffix(".yaml")
     config.write_text(f"max_steps: {steps}\n", encoding="utf-8")
     words = ["fit", path, "--target", "income", "--config", config, "--seed", 0, "-q", "-o", path.with_suffix(".model")]
@@ -84,8 +85,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--rows", type=float, nargs="+", default=[5e6, 20e6, 50e6])
+    parser.add_argument("--rows", type=float, nargs="+", default=[2e6, 10e6, 50e6])
     parser.add_argument("--steps", type=int, default=500)
+    parser.add_argument("--json", type=Path)
     asked = parser.parse_args()
     adult, found = load(TABLES["adult"], asked.data), []
     for rows in map(int, asked.rows):
@@ -95,6 +97,8 @@ def main() -> None:
         line = {"rows": rows, "file, GiB": path.stat().st_size / 2**30, **fit(path, asked.steps)}
         print(line, file=sys.stderr)
         found.append(line)
+    if asked.json:
+        asked.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     print(grid(list(found[0]), [[f"{value:,.2f}".removesuffix(".00") for value in line.values()] for line in found]))
 
 
