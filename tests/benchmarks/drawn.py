@@ -76,12 +76,15 @@ def draw_rates(axes: Axes, rates: Page) -> None:
 
 def draw_run(axes: Axes, run: Page) -> None:
     """Memory of each process over the parts that were finished."""
-    parts = [look["parts"] for look in run["series"]]
-    for pid in workers(run):
-        axes.plot(parts, [look["GiB"].get(pid) for look in run["series"]], linewidth=1.2)
+    looks = run["series"]
+    share = run["rows"] / max(*(look["parts"] for look in looks), 1)
+    rows = [look["parts"] * share for look in looks]
+    for place, pid in enumerate(workers(run)):
+        label = f"worker {place}" if place else "the run itself"  # which begins first
+        axes.plot(rows, [look["GiB"].get(pid) for look in looks], linewidth=1.2, label=label)
     bar(axes, WRITING_GIB)
-    share = run["rows"] / max(*parts, 1)
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value * share / 1e6:g} M")
+    axes.legend(frameon=False, fontsize=8, loc="lower center")
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value / 1e6:g} M")
     axes.set(title="memory of each process, GiB", xlabel="rows written", ylim=(0, 1.15 * WRITING_GIB))
     axes.grid(linewidth=0.4, alpha=0.6)
 
