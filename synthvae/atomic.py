@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from collections.abc import Iterator
@@ -43,6 +44,8 @@ def check(path: Path) -> None:
         DatasetError: No file can be made in its folder, or in the nearest one above it that is there.
     """
     with _telling(path):
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         probe(path)
 
 
@@ -52,7 +55,7 @@ def probe(path: Path) -> None:
     Raises:
         OSError: That cannot be done.
     """
-    nearest = next(folder for folder in path.absolute().parents if folder.is_dir())
+    nearest = next(folder for folder in path.absolute().parents if folder.exists())
     tempfile.TemporaryFile(dir=nearest).close()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -33,5 +34,5 @@ class Alone:
         """What trains on private rows."""
         from synthvae.privacy.dpsgd import descend
 
-        del folder
+        shutil.rmtree(folder, ignore_errors=True)  # rows that others were given, if they were broken off
         return descend

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from synthvae import atomic
+from synthvae.errors import DatasetError
 
 
 def test_a_neighbour_stays(tmp_path: Path) -> None:
@@ -27,3 +28,13 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pyt
     with pytest.raises(OSError, match="No space"):
         atomic.write(place, b"new")
     assert place.read_bytes() == b"old"
+
+
+@pytest.mark.parametrize("place", ["there", "file/x.json", "file/new/x.json"])
+def test_a_place_that_takes_no_file_is_refused_before_the_work(tmp_path: Path, place: str) -> None:
+    (tmp_path / "there").mkdir()
+    (tmp_path / "file").write_text("mine", encoding="utf-8")
+    with pytest.raises(DatasetError, match=r"cannot be written .*: choose another"):
+        atomic.check(tmp_path / place)
+    atomic.check(tmp_path / "new" / "folder" / "x.json")
+    assert {path.name for path in tmp_path.iterdir()} == {"there", "file"}

@@ -21,6 +21,7 @@ from synthvae import Synthesizer, checkpoint, dataset, generation
 from synthvae.checkpoint import Checkpoint
 from synthvae.errors import ConfigurationError
 from synthvae.history import Record
+from synthvae.training.world import World
 
 __all__ = ["large", "mixed"]  # fixtures
 
@@ -171,6 +172,15 @@ def test_a_page_of_a_fit_that_is_harmed_is_refused(
 def test_a_fit_whose_page_is_lost_begins_anew(left: Path, wine: pd.DataFrame, undisturbed: str) -> None:
     (left / checkpoint.PAGE).unlink()
     assert Synthesizer(**FEW, journal=left).fit(wine).learned_.fingerprint == undisturbed
+
+
+def test_a_state_of_other_processes_or_another_device_is_refused(
+    left: Path, wine: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each has places among its own share of the rows, and generators of its own device."""
+    monkeypatch.setattr(World, "size", 2)
+    with pytest.raises(ConfigurationError, match=r"by 1 process\(es\) on cpu, however, it is 2 process\(es\)"):
+        Synthesizer(**FEW, journal=left).fit(wine)
 
 
 @pytest.fixture(params=[1, -1], ids=["forward", "back"])

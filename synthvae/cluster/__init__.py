@@ -47,7 +47,8 @@ def fit(synthesizer: Synthesizer, table: Any, *, address: str = LOCAL, workers: 
     Each worker learns its share of the rows; batches, together, are as large as those of one process, and so is the
     number of steps. Codes of the rows and states of training lie in the synthesizer's `journal`, which must be a folder
     that all nodes see if there is more than one. A worker that fails is replaced, and all go on from the last state. A
-    private fit costs what it costs one process; counts are taken by this one, which needs all rows in memory.
+    private fit costs what it costs one process; counts are taken by this one, which needs all rows in memory. Where all
+    of a budget buys counts (`strategy="tables"`), the workers have nothing to do.
 
     Args:
         synthesizer: What is fitted, in place.
@@ -56,10 +57,11 @@ def fit(synthesizer: Synthesizer, table: Any, *, address: str = LOCAL, workers: 
         workers: How many.
 
     Raises:
-        ConfigurationError: There is less than one worker.
+        ConfigurationError: There is less than one worker, or other errors of `Synthesizer.fit`.
         ClusterError: Ray is not installed, there is no cluster, or workers failed again and again.
     """
     if workers < 1:
         raise ConfigurationError(f"`workers` must be at least 1, however, {workers=}")
-    fitted: Synthesizer = synthesizer._fit_by(Crew(address, workers), table)  # noqa: SLF001 (one class in two rooms)
+    with connected(address, workers):  # before anything is read, written or bought
+        fitted: Synthesizer = synthesizer._fit_by(Crew(address, workers), table)  # noqa: SLF001 (one class in two rooms)
     return fitted

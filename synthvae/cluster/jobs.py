@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,15 +15,15 @@ from typing import Any
 import safetensors
 import safetensors.torch
 
-from synthvae import atomic
+from synthvae import atomic, errors
 from synthvae.cluster.connection import connected
-from synthvae.errors import ClusterError
+from synthvae.errors import ClusterError, SynthvaeError
 from synthvae.history import History, Record
 from synthvae.model import CVAE, ModelConfig
 from synthvae.slots import Slots, Value
 
 MOST_FAILURES = 3  # of a job, of which each is taken up from what was kept
-START, LEARNED = "start.safetensors", "learned.safetensors"
+START, LEARNED, REFUSED = "start.safetensors", "learned.safetensors", "refused.json"
 
 Job = dict[str, Any]
 Act = Callable[[CVAE, Path, Job], History]
@@ -40,10 +43,12 @@ def train_there(act: Act, model: CVAE, folder: Path, job: Job, *, address: str, 
 
     Raises:
         ClusterError: There is no cluster, or processes failed again and again.
+        SynthvaeError: What one of them refused.
     """
     whole = {"folder": str(folder.resolve()), "model": _facts(model), "job": job}
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / LEARNED).unlink(missing_ok=True)
+    for left in (LEARNED, REFUSED):
+        (folder / left).unlink(missing_ok=True)
     with connected(address, workers):
         atomic.write(folder / START, _saved(model))
         _run(lambda told: _act(act, told), whole, folder / "ray", workers)
@@ -58,10 +63,34 @@ def _run(each: Callable[[Job], None], job: Job, place: Path, workers: int) -> No
     run = RunConfig(name="fit", storage_path=str(place.resolve()), failure_config=failures)
     scaling = ScalingConfig(num_workers=workers, use_gpu=False)
     try:
-        TorchTrainer(each, train_loop_config=job, scaling_config=scaling, run_config=run).fit()
+        with _own_interrupts():
+            TorchTrainer(each, train_loop_config=job, scaling_config=scaling, run_config=run).fit()
     except Exception as error:
+        _raise_refusal(place.parent)
         reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
         raise ClusterError(f"training on a cluster failed ({reason}): repeat it with `--resume`") from error
+
+
+@contextmanager
+def _own_interrupts() -> Iterator[None]:
+    """Ray Train leaves a handler of Ctrl-C behind, which ends this process as if all were well."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit as error:
+        raise KeyboardInterrupt from error
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _raise_refusal(folder: Path) -> None:
+    """Raise what a process refused, as it would have been raised here."""
+    if (folder / REFUSED).exists():
+        told = json.loads((folder / REFUSED).read_text(encoding="utf-8"))
+        raise getattr(errors, told["error"])(told["message"])
 
 
 def _act(act: Act, whole: Job) -> None:
@@ -72,7 +101,12 @@ def _act(act: Act, whole: Job) -> None:
     if not folder.exists():
         raise ClusterError(f"all nodes must see one folder, however, {folder} is not on {os.uname().nodename}")
     model = _rebuilt(whole["model"], folder / START)
-    history = act(model, folder, whole["job"])
+    try:
+        history = act(model, folder, whole["job"])
+    except SynthvaeError as error:
+        told = {"error": type(error).__name__, "message": str(error)}
+        atomic.write(folder / REFUSED, json.dumps(told).encode())
+        raise
     if ray.train.get_context().get_world_rank() == 0:
         atomic.write(folder / LEARNED, _saved(model, history=json.dumps(asdict(history))))
     ray.train.report({})

@@ -53,7 +53,9 @@ class PrivatelyTogether:
             "seed": journal.seed,
             "passed": journal.passed if journal.folder else 0,
         }
-        self.folder.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # what it holds is nobody else's business
+        kept.mkdir(parents=True, exist_ok=True)
         try:
             for rank in range(self.workers):
                 rows.share(rank, self.workers).save(self.folder / _name(rank))

@@ -49,7 +49,7 @@ class NoisyOptimizer(DPOptimizerFastGradientClipping):
 
 
 class SharedOptimizer(NoisyOptimizer, DistributedDPOptimizerFastGradientClipping):
-    """The same for several processes of torch's default group, each with clipped gradients of its own rows.
+    """opacus' optimizer for several processes of torch's default group, each with clipped gradients of its own rows.
 
     opacus has the first process add noise to its own sum, and then adds those of the others, in single precision, where
     the last digits of what comes out may tell of what was added after the noise. Here the sums are added first: the

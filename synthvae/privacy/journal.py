@@ -112,6 +112,11 @@ class Journal:
 
     def _write(self, release: list[Tensor]) -> list[Tensor]:
         named = {f"{i:06}": tensor.detach().contiguous() for i, tensor in enumerate(release)}
+        if self._entry.exists():
+            raise PrivacyError(
+                f"a release is bought once, however, {self._entry} was kept by another process: let that one end, and "
+                "repeat the fit"
+            )
         try:
             atomic.write(self._entry, safetensors.torch.save(named))
         except OSError as error:

@@ -10,8 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from synthvae.descent import load
+from synthvae.errors import ConfigurationError
 from synthvae.history import History, Record
 from synthvae.training.parts import Batches
+from synthvae.training.world import World
 
 State = tuple[dict[str, Tensor], dict[str, Any]]
 
@@ -30,6 +32,7 @@ class Run(Protocol):
     history: History
     done: int
     loss: float
+    world: World
 
 
 def saved(run: Run) -> State:
@@ -46,12 +49,26 @@ def saved(run: Run) -> State:
     if device.type != "cpu":
         tensors["device"] = torch.get_device_module(device).get_rng_state(device)
     page |= {"done": run.done, "best_bound": run.best_bound, "loss": run.loss, "history": asdict(run.history)}
+    page["by"] = _by(run)
     return tensors, page
 
 
+def _by(run: Run) -> str:
+    return f"{run.world.size} process(es) on {run.generator.device.type}"
+
+
 def restore(run: Run, state: State) -> None:
-    """Set a run, which was made as the one that was saved, to a state; but for the global generators, see `wake`."""
+    """Set a run, which was made as the one that was saved, to a state; but for the global generators, see `wake`.
+
+    Raises:
+        ConfigurationError: The state is of another number of processes, or of another kind of device.
+    """
     tensors, page = state
+    if page["by"] != _by(run):
+        raise ConfigurationError(
+            f"a fit is taken up as it was begun, by {page['by']}, however, it is {_by(run)} now: repeat it so, or "
+            "remove what was kept"
+        )
     run.batches.resume(tensors, page)
     load(run.parameters, _listed("parameter", tensors, run.parameters))
     run.average, run.best = (_listed(kind, tensors, run.parameters) for kind in ("average", "best"))

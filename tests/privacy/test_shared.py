@@ -12,6 +12,10 @@ import pytest
 import torch
 import torch.distributed as dist
 
+from synthvae.cluster import private
+from synthvae.crew import Alone
+from synthvae.errors import PrivacyError
+from synthvae.history import History
 from synthvae.model import CVAE, ModelConfig
 from synthvae.privacy import Descending, Event, Journal, mechanisms
 from synthvae.privacy.dpsgd import SharedOptimizer, Spending, descend
@@ -143,3 +147,42 @@ def test_shares_have_each_unit_once_with_all_its_rows(tmp_path: Path) -> None:
     shares[0].save(tmp_path / "rows")
     for mine, found in zip(vars(shares[0]).values(), vars(PrivateRows.load(tmp_path / "rows")).values(), strict=True):
         np.testing.assert_array_equal(mine, found)
+
+
+@pytest.mark.parametrize("journal", ["kept", None])
+def test_rows_lie_where_nobody_else_sees_them_and_only_while_they_are_learned(
+    journal: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There is a place to keep what is bought, whether or not there is a journal."""
+    seen: list[str] = []
+
+    def learn(_: Any, __: CVAE, folder: Path, job: Any, **how: Any) -> History:
+        seen.extend(path.name for path in folder.glob("rows-*"))
+        assert (folder.stat().st_mode & 0o777, Path(job["journal"]).is_dir()) == (0o700, True)
+        assert how == {"address": "local", "workers": 3}
+        return History()
+
+    monkeypatch.setattr(private, "train_there", learn)
+    kept = Journal(tmp_path / journal if journal else None, 0)
+    together = private.PrivatelyTogether("local", 3, tmp_path / "gradients")
+    together(model(), rows(), spending(), kept)
+    assert sorted(seen) == [f"rows-{rank}.safetensors" for rank in range(3)]
+    assert (kept.passed, together.folder.exists()) == (STEPS, False)
+
+
+def test_rows_that_a_killed_cluster_left_are_removed_by_whoever_goes_on(tmp_path: Path) -> None:
+    (tmp_path / "gradients").mkdir()
+    Alone().descender(tmp_path / "gradients")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_release_is_not_bought_over_that_of_another_process(tmp_path: Path) -> None:
+    first, second = Journal(tmp_path, 0), Journal(tmp_path, 0)
+
+    def overtaken() -> list[torch.Tensor]:
+        second.keep(lambda: [torch.zeros(1)])
+        return [torch.ones(1)]
+
+    with pytest.raises(PrivacyError, match="kept by another process"):
+        first.keep(overtaken)
+    assert float(Journal(tmp_path, 0).keep(list)[0]) == 0
