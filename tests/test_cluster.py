@@ -181,8 +181,12 @@ def test_parts_are_the_same_bytes_though_a_worker_and_a_node_are_killed(
         return len(list((tmp_path / "there").rglob("part-*.parquet")))
 
     def kill() -> None:
-        seen.append(tasks()[0].pid)
-        psutil.Process(seen[0]).kill()
+        for _ in range(2_000):  # between two parts a worker is idle
+            if found := tasks():
+                seen.append(found[0].pid)
+                found[0].kill()
+                return
+            time.sleep(0.01)
 
     extra = nodes.add_node(num_cpus=1)
     threads = [once(lambda: parts() > 2, kill), once(lambda: parts() > 8, lambda: nodes.remove_node(extra))]
