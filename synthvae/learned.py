@@ -305,7 +305,7 @@ class LearnedTable:
             ledger = None if page["ledger"] is None else Ledger.model_validate(page["ledger"])
             schema, provenance = Schema(**page["schema"]), Provenance.from_page(page)
             return cls(schema, encoding, model.to(device).eval(), history, ledger, provenance)
-        except (KeyError, TypeError, ValueError, RuntimeError, pa.ArrowException) as error:
+        except (KeyError, TypeError, ValueError, OverflowError, RuntimeError, pa.ArrowException) as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise ArtifactError(f"{source} does not describe a model ({reason}): restore it or fit again") from error
 

@@ -49,7 +49,7 @@ class Provenance:
         """The inverse of `page`; models of early releases say nothing of their table.
 
         Raises:
-            TypeError, ValueError: The page does not say such things.
+            TypeError, ValueError, OverflowError: The page does not say such things.
         """
         told = dict(page.get("table") or {})
         rows, missing = told.get("rows"), told.get("missing")

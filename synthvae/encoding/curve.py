@@ -7,7 +7,7 @@ from typing import Annotated, Self
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
 from scipy.special import ndtr, ndtri
 
 Floats = npt.NDArray[np.float64]
@@ -36,6 +36,12 @@ class QuantileCurve(BaseModel):
     knots: Numbers
     half: float
     margin: float
+
+    @model_validator(mode="after")
+    def _has_a_knot_for_each_share(self) -> Self:
+        if not 2 <= len(self.knots) == len(self.shares):
+            raise ValueError(f"a curve has as many knots as shares, however, {len(self.knots)} and {len(self.shares)}")
+        return self
 
     @classmethod
     def learn(cls, values: Floats, counts: npt.NDArray[np.int64], decimals: int | None) -> Self:

@@ -107,6 +107,10 @@ HOSTILE: dict[str, tuple[str, Any]] = {
     "step as text": ("history.best_step", "x"), "other names": ("encoding.names", ["id"]),
     "many marks": ("encoding.columns.lab.marks", list(map(str, range(300)))),
     "knots": ("encoding.columns.dose.curve", {"shares": [0, 1], "knots": [0], "half": 0, "margin": 0.1}),
+    "few knots": (
+        "encoding.columns.dose.curve", {"shares": [0, 0.2, 0.8, 0.9, 1], "knots": [0, 1, 2], "half": 0, "margin": 0.1}
+    ),
+    "rows without end": ("table.rows", float("inf")),
 }  # fmt: skip
 
 
