@@ -56,7 +56,13 @@ def try_out(learned: LearnedTable, source: str) -> None:
         sizes = encoding.layout.sizes
         rows = max(sizes, default=1)
         counts = encoding.target.counts if encoding.target else (1,)
-        if rows > MOST_LEVELS or len(counts) != encoding.conditions or min(counts) < 0 or not any(counts):
+        if (
+            rows > MOST_LEVELS
+            or max(counts) >= 1 << 63
+            or len(counts) != encoding.conditions
+            or min(counts) < 0
+            or not any(counts)
+        ):
             raise ValueError("levels or counts are such as no table has")
         digits = (np.arange(rows)[:, None] % np.array([sizes], np.int64)).astype(np.int8).reshape(rows, len(sizes))
         values = np.zeros((rows, len(encoding.layout.slots.values)), np.float32)

@@ -111,10 +111,11 @@ class TemporalEncoding(BaseModel):
         extra = (scores,) if isinstance(self.steps, NumericEncoding) else ()
         counts = self.steps.decode(states, pa.int64(), rng, *extra)
         missing = counts.is_null().to_numpy(zero_copy_only=False)
-        ticks = counts.fill_null(0).to_numpy() * self.step + self.origin
-        ticks = np.minimum(ticks, self.last)
         moments = temporal_type(kind, date=self.column.kind == "date")
         width = _width(moments)
+        last = min(self.last, np.iinfo(width.to_pandas_dtype()).max)
+        most = max((last - self.origin) // self.step, 0) if self.step else 0  # so that nothing overflows
+        ticks = np.clip(counts.fill_null(0).to_numpy(), 0, most) * self.step + self.origin
         array = pa.array(ticks, mask=missing).cast(width).cast(moments)
         return array.cast(kind) if is_text(kind) else array
 

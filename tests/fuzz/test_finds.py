@@ -111,6 +111,7 @@ HOSTILE: dict[str, tuple[str, Any]] = {
         "encoding.columns.dose.curve", {"shares": [0, 0.2, 0.8, 0.9, 1], "knots": [0, 1, 2], "half": 0, "margin": 0.1}
     ),
     "rows without end": ("table.rows", float("inf")),
+    "counts that nothing holds": ("encoding.target.counts", [10**400, 1, 1]),
 }  # fmt: skip
 
 
@@ -283,3 +284,8 @@ def test_weights_of_an_impossible_size_are_refused_in_one_line(tmp_path: Path) -
             )
         )
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("seed", [1002851, 1026369, 1066870, 1083259, 1092547])
+def test_a_page_that_was_found_to_break_a_model_does_so_no_more(seed: int) -> None:
+    targets.TARGETS["page"](MAKERS["page"](Random(seed)))
