@@ -22,6 +22,7 @@ from synthvae.learned import LearnedTable, build
 from synthvae.model import ModelConfig
 
 MOST_LEVELS = 128  # of a digit, which is a signed byte
+MOST_ROWS = 1 << 63
 
 
 def refuse_other_weights(page: Mapping[str, Any], weights: Mapping[str, Tensor], source: str) -> None:
@@ -56,13 +57,8 @@ def try_out(learned: LearnedTable, source: str) -> None:
         sizes = encoding.layout.sizes
         rows = max(sizes, default=1)
         counts = encoding.target.counts if encoding.target else (1,)
-        if (
-            rows > MOST_LEVELS
-            or max(counts) >= 1 << 63
-            or len(counts) != encoding.conditions
-            or min(counts) < 0
-            or not any(counts)
-        ):
+        known = len(counts) == encoding.conditions and all(0 <= count < MOST_ROWS for count in counts) and any(counts)
+        if rows > MOST_LEVELS or not known:
             raise ValueError("levels or counts are such as no table has")
         digits = (np.arange(rows)[:, None] % np.array([sizes], np.int64)).astype(np.int8).reshape(rows, len(sizes))
         values = np.zeros((rows, len(encoding.layout.slots.values)), np.float32)

@@ -81,7 +81,7 @@ class Fitting(Asked, Kept):
                 training=configure(TrainingConfig, self._values(LATENT_TRAINING)),
                 journal=private.open_journal(self.journal, schema, budget, seed, **facts),
                 device=find_device(self.device),
-                descender=crew.descender(folder / "gradients"),
+                descender=crew.descender(folder / ".private-rows"),
                 progress=unseen(callback, report),
                 order=self.order,
             )

@@ -153,8 +153,7 @@ class Synthesizer(Fitting):
         self.batch_size = batch_size
         self.learning_rate = learning_rate
         self.validation_fraction = validation_fraction
-        self.device = device
-        self.precision = precision
+        self.device, self.precision = device, precision
         self.verbose = verbose
         self.callbacks = callbacks
         self.log_dir = log_dir

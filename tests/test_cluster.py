@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pandas as pd
-import psutil
 import pytest
 from sklearn.datasets import load_breast_cancer
 
-from synthvae import Column, PrivacyBudget, Schema, Synthesizer, checkpoint, cluster, generation, private
-from synthvae.errors import ClusterError, ConfigurationError
+from synthvae import Column, PrivacyBudget, Schema, Synthesizer, checkpoint, cluster, generation
+from synthvae import private as private_fit
+from synthvae.cluster import jobs, private, training
+from synthvae.cluster.jobs import Job
+from synthvae.dataset import Each
+from synthvae.errors import ClusterError, ConfigurationError, PrivacyError
+from synthvae.history import History
+from synthvae.model import CVAE
+from synthvae.privacy import Journal
 
 ray = pytest.importorskip("ray")
-pytestmark = pytest.mark.xdist_group("cluster")
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("cluster")]
 
 
 @pytest.fixture(scope="module")
@@ -50,24 +59,23 @@ FEW: dict[str, Any] = {"target": "target", "max_steps": 40, "validation_fraction
 STEPS = 60  # of private descent
 
 
-def workers() -> list[psutil.Process]:
-    """The processes that train."""
-    found = [p for p in psutil.process_iter(["cmdline"]) if "TrainWorker" in " ".join(p.info["cmdline"] or [])]
-    return [process for process in found if process.status() != psutil.STATUS_ZOMBIE]
+# What processes of the cluster do is defined inside of functions: such goes there whole, not as a name in a module.
 
 
-def once(ready: Callable[[], bool], act: Callable[[], object]) -> threading.Thread:
-    """Act in a while, as soon as something is so."""
+def killing(place: Path, number: int = signal.SIGKILL) -> Callable[..., None]:
+    """What kills a process once, whoever calls it how often: the folder `place` says that it did, and keeps `files`."""
 
-    def wait() -> None:
-        deadline = time.monotonic() + 120
-        while time.monotonic() < deadline and not ready():
-            time.sleep(0.02)
-        act()
+    def kill(process: int, files: Iterable[Path] = ()) -> None:
+        try:
+            place.mkdir()
+        except FileExistsError:
+            return
+        for file in files:
+            shutil.copy(file, place)
+        os.kill(process, number)
+        signal.pause()
 
-    thread = threading.Thread(target=wait, daemon=True)
-    thread.start()
-    return thread
+    return kill
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +93,25 @@ def test_no_cluster_at_an_address_is_told() -> None:
 
 def shell(*words: object) -> None:
     """Run a command in a process of its own."""
-    subprocess.run([sys.executable, "-m", "synthvae", *map(str, words), "-q"], check=True, timeout=400)
+    subprocess.run([sys.executable, "-m", "synthvae", *map(str, words), "-q"], check=True)
+
+
+def learning_until(step: int, place: Path) -> Callable[[CVAE, Path, Job], History]:
+    """What workers do, of whom the second is killed once it has kept the state of a step."""
+    kill = killing(place)
+
+    def learn(model: CVAE, folder: Path, job: Job) -> History:
+        save = checkpoint.Checkpoint.save
+
+        def saved(self: checkpoint.Checkpoint, tensors: Any, page: Any) -> None:
+            save(self, tensors, page)
+            if (self.rank, page["done"]) == (1, step):
+                kill(os.getpid())
+
+        with patch.object(checkpoint.Checkpoint, "save", saved):
+            return training._learn(model, folder, job)
+
+    return learn
 
 
 def test_workers_together_learn_what_one_does_though_one_is_killed(
@@ -100,27 +126,39 @@ def test_workers_together_learn_what_one_does_though_one_is_killed(
     undisturbed = Synthesizer.load(tmp_path / "m")
     assert undisturbed.score(table) > alone.score(table) - 0.5
     monkeypatch.setattr(checkpoint, "EVERY", 0.0)
-    folder, seen = tmp_path / "kept", list[int]()
-
-    def killed() -> None:
-        seen.append(workers()[-1].pid)
-        psutil.Process(seen[0]).kill()
-
-    thread = once(lambda: any(int(f.stem[-9:]) > 5 for f in folder.glob("state-1-*.safetensors")), killed)
-    disturbed = cluster.fit(Synthesizer(**FEW, journal=folder), tmp_path / "t.parquet", workers=2)
-    thread.join()
-    assert seen
+    monkeypatch.setattr(training, "_learn", learning_until(6, tmp_path / "killed"))
+    disturbed = cluster.fit(Synthesizer(**FEW, journal=tmp_path / "kept"), tmp_path / "t.parquet", workers=2)
+    assert (tmp_path / "killed").exists()
     assert disturbed.learned_.fingerprint == undisturbed.learned_.fingerprint
     assert disturbed.history_ == undisturbed.history_
     shell("generate", tmp_path / "m", "--rows", 50, "-o", tmp_path / "out", "--seed", 1, *place)
     pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "out"), disturbed.sample(50, random_state=1))
 
 
+def buying_until(step: int, place: Path) -> Callable[[CVAE, Path, Job], History]:
+    """What workers do, of whom the first is killed once it has kept the gradient of a step, before others have it."""
+    kill = killing(place)
+
+    def learn(model: CVAE, folder: Path, job: Job) -> History:
+        write = Journal._write
+
+        def written(self: Journal, release: Any) -> Any:
+            kept = write(self, release)
+            if self.folder is not None and self.passed + 1 == job["passed"] + step:
+                kill(os.getpid(), self.folder.glob("*.safetensors"))
+            return kept
+
+        with patch.object(Journal, "_write", written):
+            return private._learn(model, folder, job)
+
+    return learn
+
+
 def test_private_rows_cost_several_workers_what_they_cost_one_though_one_is_killed(
     nodes: Any, table: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     del nodes
-    monkeypatch.setattr(private, "DRAWN_ROWS", (2100, 2200))
+    monkeypatch.setattr(private_fit, "DRAWN_ROWS", (2100, 2200))
     told = Column(name="target", kind="categorical", categories=["0", "1"], nullable=False)
     schema = Schema(columns=[*(_declared(name) for name in table.columns[-4:-1]), told])
     budget = PrivacyBudget(epsilon=5.0, delta=1e-4)
@@ -131,22 +169,16 @@ def test_private_rows_cost_several_workers_what_they_cost_one_though_one_is_kill
     releases = sorted((tmp_path / "kept").glob("*.safetensors"))
     for gradient in releases[-STEPS:]:
         gradient.unlink()
-    seen: dict[str, Any] = {}
-
-    def found() -> dict[str, bytes]:
-        return {path.name: path.read_bytes() for path in (tmp_path / "kept").glob("*.safetensors")}
-
-    def kill() -> None:
-        seen["before"] = found()
-        workers()[-1].kill()
-
-    thread = once(lambda: len(found()) > len(releases) - STEPS + 3, kill)
+    monkeypatch.setattr(private, "_learn", buying_until(4, tmp_path / "killed"))
     together = cluster.fit(Synthesizer(**options, journal=tmp_path / "kept"), rows, workers=2)
-    thread.join()
-    assert len(seen["before"]) < len(releases) == len(found())
-    assert seen["before"].items() <= found().items()
+    before, after = (
+        {file.name: file.read_bytes() for file in (tmp_path / name).glob("*.safetensors")}
+        for name in ("killed", "kept")
+    )
+    assert (len(before), len(after)) == (len(releases) - STEPS + 4, len(releases))
+    assert before.items() <= after.items()
     assert together.ledger_ == alone.ledger_
-    assert not (tmp_path / "kept" / "gradients").exists()
+    assert not (tmp_path / "kept" / ".private-rows").exists()
     assert len(together.sample(20)) == 20
 
 
@@ -159,10 +191,24 @@ def test_a_cluster_of_nobody_is_refused(table: pd.DataFrame) -> None:
         cluster.fit(Synthesizer(), table, workers=0)
 
 
-def tasks() -> list[psutil.Process]:
-    """The processes that draw parts."""
-    found = psutil.process_iter(["cmdline"])
-    return [process for process in found if "ray::Map" in " ".join(process.info["cmdline"] or [])]
+def test_a_refusal_of_a_worker_is_raised_as_its_own_class(tmp_path: Path) -> None:
+    jobs._raise_refusal(tmp_path)
+    told = {"error": "PrivacyError", "message": "releases must be kept"}
+    (tmp_path / jobs.REFUSED).write_text(json.dumps(told), encoding="utf-8")
+    with pytest.raises(PrivacyError, match=r"^releases must be kept$"):
+        jobs._raise_refusal(tmp_path)
+
+
+def test_who_interrupts_the_keyboard_is_heard_as_before() -> None:
+    def trained() -> None:
+        with jobs._own_interrupts():
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # as Ray Train leaves a handler of its own
+            sys.exit(0)
+
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        trained()
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -170,30 +216,40 @@ def files(folder: Path) -> dict[str, bytes]:
     return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*.parquet")}
 
 
+def drawing_until(part: int, later: int, place: Path) -> Each:
+    """What has parts drawn: who drew one is killed, and so is a node, though not the first, on which a later one was.
+
+    Until it is gone, all who drew later parts wait: the first node alone could draw them all.
+    """
+    first, gone = ray.get_runtime_context().get_node_id(), place / "node"
+    kill, remove = killing(place / "task"), killing(gone, signal.SIGTERM)
+
+    def each(work: Any, *how: Any) -> Any:
+        def draw(number: int) -> Any:
+            files = work(number)
+            if number == part:
+                kill(os.getpid())
+            if number >= later and ray.get_runtime_context().get_node_id() != first:
+                remove(os.getppid())
+            while number >= later and not gone.exists():
+                time.sleep(0.01)
+            return files
+
+        return cluster.on()(draw, *how)
+
+    return each
+
+
 def test_parts_are_the_same_bytes_though_a_worker_and_a_node_are_killed(
     nodes: Any, alone: Synthesizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(generation, "PART_ROWS", 2_000)
+    nodes.add_node(num_cpus=1)
     here = alone.generate(tmp_path / "here", rows=40_000, random_state=1)
-    seen: list[int] = []
-
-    def parts() -> int:
-        return len(list((tmp_path / "there").rglob("part-*.parquet")))
-
-    def kill() -> None:
-        for _ in range(2_000):  # between two parts a worker is idle
-            if found := tasks():
-                seen.append(found[0].pid)
-                found[0].kill()
-                return
-            time.sleep(0.01)
-
-    extra = nodes.add_node(num_cpus=1)
-    threads = [once(lambda: parts() > 2, kill), once(lambda: parts() > 8, lambda: nodes.remove_node(extra))]
-    there = alone.generate(tmp_path / "there", rows=40_000, random_state=1, workers=3, each=cluster.on())
-    for thread in threads:
-        thread.join()
-    assert seen
+    each = drawing_until(3, 8, tmp_path)
+    there = alone.generate(tmp_path / "there", rows=40_000, random_state=1, workers=3, each=each)
+    assert (tmp_path / "task").exists()
+    assert (tmp_path / "node").exists()
     assert len(here["parts"]) == 20
     assert there == here
     assert files(tmp_path / "there") == files(tmp_path / "here")

@@ -22,23 +22,21 @@ __all__ = ["LOCAL", "connected", "fit", "on"]
 
 @dataclass(frozen=True)
 class Crew:
-    """Who trains: so many workers of a cluster.
+    """Who trains: so many workers of the cluster to which this process is connected.
 
     Args:
-        address: Of the head node, or "local".
         workers: How many.
     """
 
-    address: str
     workers: int
 
     def trainer(self, folder: Path) -> Trainer:
         """What trains on rows that nobody hides, with a folder to work in."""
-        return Together(self.address, self.workers, folder)
+        return Together(self.workers, folder)
 
     def descender(self, folder: Path) -> Descender:
         """What trains on private rows."""
-        return PrivatelyTogether(self.address, self.workers, folder)
+        return PrivatelyTogether(self.workers, folder)
 
 
 def fit(synthesizer: Synthesizer, table: Any, *, address: str = LOCAL, workers: int = 2) -> Synthesizer:
@@ -63,5 +61,5 @@ def fit(synthesizer: Synthesizer, table: Any, *, address: str = LOCAL, workers: 
     if workers < 1:
         raise ConfigurationError(f"`workers` must be at least 1, however, {workers=}")
     with connected(address, workers):  # before anything is read, written or bought
-        fitted: Synthesizer = synthesizer._fit_by(Crew(address, workers), table)  # noqa: SLF001 (one class in two rooms)
+        fitted: Synthesizer = synthesizer._fit_by(Crew(workers), table)  # noqa: SLF001 (one class in two rooms)
     return fitted

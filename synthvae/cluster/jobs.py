@@ -16,7 +16,6 @@ import safetensors
 import safetensors.torch
 
 from synthvae import atomic, errors
-from synthvae.cluster.connection import connected
 from synthvae.errors import ClusterError, SynthvaeError
 from synthvae.history import History, Record
 from synthvae.model import CVAE, ModelConfig
@@ -30,28 +29,26 @@ Act = Callable[[CVAE, Path, Job], History]
 """What each process does to the model: it gets the folder that all see, and what else the job says."""
 
 
-def train_there(act: Act, model: CVAE, folder: Path, job: Job, *, address: str, workers: int) -> History:
-    """Have so many processes of a cluster train a model; it ends with the weights of the first one, in evaluation mode.
+def train_there(act: Act, model: CVAE, folder: Path, job: Job, workers: int) -> History:
+    """Have processes of the cluster train a model; it ends with the weights of the first one, in evaluation mode.
 
     Args:
         act: What each of them does, in a process group of torch.
         model: The model, as all of them start.
         folder: One that all nodes see.
         job: What JSON can say of what is to be done.
-        address: Of the cluster.
         workers: How many processes.
 
     Raises:
-        ClusterError: There is no cluster, or processes failed again and again.
+        ClusterError: Processes failed again and again.
         SynthvaeError: What one of them refused.
     """
     whole = {"folder": str(folder.resolve()), "model": _facts(model), "job": job}
     folder.mkdir(parents=True, exist_ok=True)
     for left in (LEARNED, REFUSED):
         (folder / left).unlink(missing_ok=True)
-    with connected(address, workers):
-        atomic.write(folder / START, _saved(model))
-        _run(lambda told: _act(act, told), whole, folder / "ray", workers)
+    atomic.write(folder / START, _saved(model))
+    _run(lambda told: _act(act, told), whole, folder / "ray", workers)
     return _taken(model, folder / LEARNED)
 
 
@@ -68,7 +65,9 @@ def _run(each: Callable[[Job], None], job: Job, place: Path, workers: int) -> No
     except Exception as error:
         _raise_refusal(place.parent)
         reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
-        raise ClusterError(f"training on a cluster failed ({reason}): repeat it with `--resume`") from error
+        raise ClusterError(
+            f"training on a cluster failed ({reason}): repeat the fit, with `--resume` in the shell"
+        ) from error
 
 
 @contextmanager

@@ -20,18 +20,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PrivatelyTogether:
-    """Private descent by several workers of a cluster, as `privacy.dpsgd.descend` does it alone.
+    """Private descent by several workers of the cluster, as `privacy.dpsgd.descend` does it alone.
 
     Each has the rows of every n-th unit and takes a Poisson sample of them, so that all together take one of all rows;
     the sum of all clipped gradients gets the noise of one process. What it costs is the same.
 
     Args:
-        address: That of the cluster; "local": one on this machine.
         workers: How many learn together.
         folder: Where their rows are, as long as they learn: a folder that all nodes see.
     """
 
-    address: str
     workers: int
     folder: Path
 
@@ -41,7 +39,7 @@ class PrivatelyTogether:
         """Train the model's decoder in place; see `privacy.dpsgd.descend`. Nobody sees the steps before the end.
 
         Raises:
-            ClusterError: There is no cluster, or workers failed again and again.
+            ClusterError: Workers failed again and again.
         """
         kept = journal.folder or self.folder / "releases"  # workers that fail take up what they bought
         job = {
@@ -59,7 +57,7 @@ class PrivatelyTogether:
         try:
             for rank in range(self.workers):
                 rows.share(rank, self.workers).save(self.folder / _name(rank))
-            history = train_there(_learn, model, self.folder, job, address=self.address, workers=self.workers)
+            history = train_there(_learn, model, self.folder, job, self.workers)
         finally:
             shutil.rmtree(self.folder, ignore_errors=True)  # of private rows nothing is left lying about
         journal.passed += spending.event.times

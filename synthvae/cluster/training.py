@@ -39,15 +39,13 @@ class Share:
 
 @dataclass(frozen=True)
 class Together:
-    """Training by several workers of a cluster, as `training.train` does it alone.
+    """Training by several workers of the cluster, as `training.train` does it alone.
 
     Args:
-        address: That of the cluster; "local": one on this machine.
         workers: How many learn together.
         folder: Where the codes, the states in between and the result are: a folder that all nodes see.
     """
 
-    address: str
     workers: int
     folder: Path
 
@@ -65,7 +63,7 @@ class Together:
         """Fit the model in place; see `training.train`. Nobody sees the looks before the end.
 
         Raises:
-            ClusterError: There is no cluster, or workers failed again and again.
+            ClusterError: Workers failed again and again.
         """
         del progress, checkpoint
         shards = self._shards(codes, seed)
@@ -75,7 +73,7 @@ class Together:
             "seed": seed,
             "every": checkpoints.EVERY,
         }
-        history = train_there(_learn, model, self.folder, job, address=self.address, workers=self.workers)
+        history = train_there(_learn, model, self.folder, job, self.workers)
         for record in history.records if callback else ():
             callback(record)  # type: ignore[misc]
         return history

@@ -81,7 +81,7 @@ class Journal:
     @property
     def has_next(self) -> bool:
         """Whether the next release was bought already."""
-        return self.folder is not None and (self.passed < self._bought or self._entry.exists())
+        return self.passed < self._bought
 
     @property
     def _entry(self) -> Path:
@@ -168,14 +168,9 @@ class SharedJournal(Journal):
     def __init__(self, folder: Path, seed: int, passed: int) -> None:
         super().__init__(folder, seed)
         self.passed, self.rank = passed, dist.get_rank()
-        there = torch.tensor(self._bought)
-        dist.broadcast(there, 0)  # by its own count, one might find what another has just kept
-        self.there = int(there)
-
-    @property
-    def has_next(self) -> bool:
-        """Whether the next release was there when all began."""
-        return self.passed < self.there
+        bought = torch.tensor(self._bought)
+        dist.broadcast(bought, 0)  # by its own count, one might find what another has just kept
+        self._bought = int(bought)
 
     def _write(self, release: list[Tensor]) -> list[Tensor]:
         if self.rank == 0:

@@ -14,7 +14,7 @@ from synthvae.errors import PrivacyError
 from synthvae.history import History
 from synthvae.model import CVAE, ModelConfig
 from synthvae.privacy import estimates, tabling
-from synthvae.privacy.dpsgd import Descender, Spending, descend
+from synthvae.privacy.dpsgd import Descender, Spending
 from synthvae.privacy.journal import Journal
 from synthvae.privacy.ledger import Event, Ledger, calibrated
 from synthvae.privacy.plan import Plan
@@ -53,8 +53,8 @@ def learn(
     *,
     plan: Plan,
     journal: Journal,
+    descender: Descender,
     progress: Progress | None = None,
-    descender: Descender = descend,
 ) -> Bought:
     """Return what a budget buys of private rows, and what all cost.
 

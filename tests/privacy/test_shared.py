@@ -94,7 +94,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("releases", "sums"):
         (folder / name).mkdir()
     context = multiprocessing.get_context("spawn")
-    started = [context.Process(target=process, args=(rank, folder)) for rank in range(SIZE)]
+    started = [context.Process(target=process, args=(rank, folder), daemon=True) for rank in range(SIZE)]
     for one in started:
         one.start()
     for one in started:
@@ -156,23 +156,23 @@ def test_rows_lie_where_nobody_else_sees_them_and_only_while_they_are_learned(
     """There is a place to keep what is bought, whether or not there is a journal."""
     seen: list[str] = []
 
-    def learn(_: Any, __: CVAE, folder: Path, job: Any, **how: Any) -> History:
+    def learn(_: Any, __: CVAE, folder: Path, job: Any, workers: int) -> History:
         seen.extend(path.name for path in folder.glob("rows-*"))
         assert (folder.stat().st_mode & 0o777, Path(job["journal"]).is_dir()) == (0o700, True)
-        assert how == {"address": "local", "workers": 3}
+        assert workers == 3
         return History()
 
     monkeypatch.setattr(private, "train_there", learn)
     kept = Journal(tmp_path / journal if journal else None, 0)
-    together = private.PrivatelyTogether("local", 3, tmp_path / "gradients")
+    together = private.PrivatelyTogether(3, tmp_path / "rows")
     together(model(), rows(), spending(), kept)
     assert sorted(seen) == [f"rows-{rank}.safetensors" for rank in range(3)]
     assert (kept.passed, together.folder.exists()) == (STEPS, False)
 
 
 def test_rows_that_a_killed_cluster_left_are_removed_by_whoever_goes_on(tmp_path: Path) -> None:
-    (tmp_path / "gradients").mkdir()
-    Alone().descender(tmp_path / "gradients")
+    (tmp_path / "rows").mkdir()
+    Alone().descender(tmp_path / "rows")
     assert not list(tmp_path.iterdir())
 
 
