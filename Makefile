@@ -1,32 +1,43 @@
 # make demo    fit and generate on bundled real data
-# make test    lint, types, tests
-# make test-pandas2   the tests again, with pandas 2.2, but for those that no version of pandas has a say in
+# make test    lint, types, and all tests but the slow ones
+# make test-slow      the slow tests: kills, browsers, clusters, oracles
+# make test-processors   tests of the model, of training and of generation as other processors compute
+# make test-pandas2   tests of tables again, with pandas 2.2
+# make test-newest    all tests with the newest release of everything but torch; may fail without anybody's fault
+# make pin     write into the constraints what the environments hold now
 # make bench DATA=DIR   synthvae beside other generators, on real tables (ARGS="--tables adult --seeds 0")
 # make figures   the pictures of README, into examples/pictures
 # make wheel   build the wheel into dist/
 # make audit   compare what is installed in .venv with known vulnerabilities (needs PyPI)
 PYTHON ?= python3
 BIN := .venv/bin
-BIN2 := .venv-pandas2/bin
-PEERS := .venv-peers/bin
-ORACLE := .venv-oracle/bin
-AUDIT := .venv-audit/bin
-DEV := hypothesis "moto[server]>=5" mypy pandas-stubs "polars>=1.0" psutil pytest pytest-xdist ruff types-PyYAML \
-	types-psutil hatchling build imbalanced-learn "ray[data,train]>=2.40" \
-	matplotlib "plotly>=5" "jinja2>=3" playwright tensorboard jsonschema
-TABLELESS := model test_cluster.py dataset/test_faults.py privacy/test_audit.py privacy/test_shared.py \
-	evaluation/test_report_browser.py test_linear.py test_resuming.py test_permissions.py test_wheel.py test_imports.py
+PINS := tests/constraints
+EXTRAS := report,plots,augment,ray,polars,tensorboard
 WORKERS ?= 2
 DATA ?= data
 ARGS ?=
+NUMERIC := model dataset test_generation.py test_resuming.py test_training.py test_linear.py test_reconstruction.py \
+	test_autoencoders.py privacy/test_shared.py
+TORCH = $(shell grep '^torch==' constraints.txt)
+PYTEST = OMP_NUM_THREADS=1 $(1)/bin/python -m pytest -n $(WORKERS) --dist loadgroup
+# pip of the named environment, held to the versions of a constraints file. Builds are not isolated, so that what builds
+# the package is held, too.
+PIP = $(1)/bin/python -m pip install --quiet --disable-pip-version-check -c $(2)
+VENV = test -x $(1)/bin/python || $(PYTHON) -m venv $(1); $(PIP) pip
+# What builds the package, and torch before its users, so that none pulls another one.
+BASE = $(PIP) torch --group build
+PINNED = $(1)/bin/python $(PINS)/pins.py check $(2)
+TABLELESS := model cluster dataset/test_faults.py dataset/test_pool.py privacy/test_audit.py privacy/test_shared.py \
+	evaluation/test_report_browser.py test_linear.py test_resuming.py test_permissions.py test_wheel.py test_imports.py \
+	test_constraints.py
 
-.PHONY: demo test lint types test-pandas2 bench figures wheel audit clean
+.PHONY: demo test lint types test-slow test-processors test-pandas2 test-newest pin bench figures wheel audit clean
 
 demo: .venv/.installed
 	$(BIN)/synthvae demo -o synthvae-demo
 
-test: lint types .venv/.dev .venv-oracle/.dev
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
+test: lint types .venv/.dev
+	$(call PYTEST,.venv) -m "not slow"
 
 lint: .venv/.dev
 	$(BIN)/ruff check .
@@ -35,61 +46,83 @@ lint: .venv/.dev
 types: .venv/.dev
 	$(BIN)/mypy
 
-test-pandas2: .venv-pandas2/.dev .venv-oracle/.dev
-	OMP_NUM_THREADS=1 $(BIN2)/python -m pytest -n $(WORKERS) --dist loadgroup $(TABLELESS:%=--ignore=tests/%)
+test-slow: .venv/.dev .venv-oracle/.dev
+	$(call PYTEST,.venv) -m slow
+
+# Kernels of PyTorch, MKL and oneDNN for less than this processor can do. What is equal bit by bit on one of them must be
+# so on each.
+test-processors: .venv/.dev
+	ATEN_CPU_CAPABILITY=default $(call PYTEST,.venv) $(NUMERIC:%=tests/%)
+	ATEN_CPU_CAPABILITY=avx2 $(call PYTEST,.venv) $(NUMERIC:%=tests/%)
+	MKL_ENABLE_INSTRUCTIONS=AVX2 ONEDNN_MAX_CPU_ISA=AVX2 $(call PYTEST,.venv) $(NUMERIC:%=tests/%)
+
+test-pandas2: .venv-pandas2/.dev
+	$(call PYTEST,.venv-pandas2) -m "not slow" $(TABLELESS:%=--ignore=tests/%)
+
+test-newest:
+	rm -rf .venv-newest
+	$(PYTHON) -m venv .venv-newest
+	.venv-newest/bin/python -m pip install --quiet --upgrade pip
+	.venv-newest/bin/python -m pip install --quiet "$(TORCH)"
+	.venv-newest/bin/python -m pip install --quiet "$(TORCH)" --upgrade --upgrade-strategy eager --group test -e ".[$(EXTRAS)]"
+	$(call PYTEST,.venv-newest) -m "not slow"
+
+pin:
+	$(BIN)/python $(PINS)/pins.py write constraints.txt
+	for name in pandas2 oracle peers; do .venv-$$name/bin/python $(PINS)/pins.py write $(PINS)/$$name.txt; done
 
 bench: .venv/.dev .venv-peers/.dev
-	$(BIN)/python tests/benchmarks/bench.py --data $(DATA) --peers-python $(PEERS)/python $(ARGS)
+	$(BIN)/python tests/benchmarks/bench.py --data $(DATA) --peers-python .venv-peers/bin/python $(ARGS)
 
 figures: .venv/.dev
 	cd examples && OMP_NUM_THREADS=1 ../$(BIN)/python gallery.py
 
 wheel: .venv/.dev
-	$(BIN)/python -m build --wheel
+	$(BIN)/python -m build --wheel --no-isolation
 
 audit: .venv/.installed .venv-audit/.dev
-	@$(BIN)/python tests/benchmarks/dependencies.py $(AUDIT)/pip-audit \
+	@$(BIN)/python tests/benchmarks/dependencies.py .venv-audit/bin/pip-audit \
 		"$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
 
 clean:
-	rm -rf .venv .venv-pandas2 .venv-peers .venv-oracle .venv-audit dist synthvae-demo
+	rm -rf .venv .venv-pandas2 .venv-newest .venv-peers .venv-oracle .venv-audit dist synthvae-demo
 
 .venv/.installed: pyproject.toml constraints.txt
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[report]"
+	$(call VENV,.venv,constraints.txt)
+	$(call BASE,.venv,constraints.txt)
+	$(call PIP,.venv,constraints.txt) --no-build-isolation -e ".[report]"
+	$(call PINNED,.venv,constraints.txt)
 	touch $@
 
 .venv/.dev: .venv/.installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt $(DEV)
+	$(call PIP,.venv,constraints.txt) --no-build-isolation --group dev -e ".[$(EXTRAS)]"
+	$(call PINNED,.venv,constraints.txt)
 	touch $@
 
-.venv-pandas2/.dev: pyproject.toml constraints.txt
-	test -x $(BIN2)/python || $(PYTHON) -m venv .venv-pandas2
-	$(BIN2)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch "pandas~=2.2.0"
-	$(BIN2)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e . "pandas~=2.2.0" \
-		hypothesis "moto[server]>=5" "polars>=1.0" psutil pytest pytest-xdist "ray[data,train]>=2.40" hatchling build \
-		imbalanced-learn matplotlib "plotly>=5" "jinja2>=3" jsonschema
+.venv-pandas2/.dev: pyproject.toml $(PINS)/pandas2.txt
+	$(call VENV,.venv-pandas2,$(PINS)/pandas2.txt)
+	$(call BASE,.venv-pandas2,$(PINS)/pandas2.txt)
+	$(call PIP,.venv-pandas2,$(PINS)/pandas2.txt) --no-build-isolation --group test -e ".[$(EXTRAS)]" "pandas~=2.2.0"
+	$(call PINNED,.venv-pandas2,$(PINS)/pandas2.txt)
 	touch $@
 
-# torch before its users, so that none pulls another one. The engine's tabular model needs neither torchvision nor
-# torchaudio, and those of PyPI do not load beside a torch without CUDA.
-.venv-peers/.dev: constraints.txt
-	test -x $(PEERS)/python || $(PYTHON) -m venv .venv-peers
-	$(PEERS)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
-	$(PEERS)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
-		ctgan imbalanced-learn pyarrow -e .
-	-$(PEERS)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt mostlyai-engine
-	-$(PEERS)/python -m pip uninstall --quiet --yes torchvision torchaudio
+.venv-oracle/.dev: pyproject.toml $(PINS)/oracle.txt
+	$(call VENV,.venv-oracle,$(PINS)/oracle.txt)
+	$(call PIP,.venv-oracle,$(PINS)/oracle.txt) --group oracles
+	$(call PINNED,.venv-oracle,$(PINS)/oracle.txt)
 	touch $@
 
-# SDMetrics holds pandas below 3. What its report averages has changed between its versions, so the tests name one.
-.venv-oracle/.dev: constraints.txt
-	test -x $(ORACLE)/python || $(PYTHON) -m venv .venv-oracle
-	$(ORACLE)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt "sdmetrics~=0.32.0"
+# The engine's tabular model needs neither torchvision nor torchaudio, and those of PyPI do not load beside a torch
+# without CUDA.
+.venv-peers/.dev: pyproject.toml $(PINS)/peers.txt
+	$(call VENV,.venv-peers,$(PINS)/peers.txt)
+	$(call BASE,.venv-peers,$(PINS)/peers.txt)
+	$(call PIP,.venv-peers,$(PINS)/peers.txt) --no-build-isolation --group peers -e .
+	.venv-peers/bin/python -m pip uninstall --quiet --yes torchvision torchaudio
+	$(call PINNED,.venv-peers,$(PINS)/peers.txt)
 	touch $@
 
 .venv-audit/.dev:
-	test -x $(AUDIT)/python || $(PYTHON) -m venv .venv-audit
-	$(AUDIT)/python -m pip install --quiet --disable-pip-version-check pip-audit
+	test -x .venv-audit/bin/python || $(PYTHON) -m venv .venv-audit
+	.venv-audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit
 	touch $@

@@ -95,8 +95,8 @@ class Fitted(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     ) -> dict[str, Any]:
         """Write a Parquet dataset of synthetic rows and return its manifest. Memory does not grow with the rows.
 
-        The same model, request and seed give the same bytes, whatever the number of workers, however often a run was
-        broken off.
+        The same model, request and seed give the same bytes on processors of one kind and with the same versions of
+        the libraries, whatever the number of workers, however often a run was interrupted.
 
         Args:
             out: The folder, or a place in an object store, as pyarrow has it: `s3://bucket/prefix`, `gs://bucket/prefix`.

@@ -117,16 +117,30 @@ class _TrickError(ValueError):
     """It is YAML, but none that a person writes."""
 
 
+def _too_deep() -> _TrickError:
+    return _TrickError(f"must be a flat page, however, it is more than {DEEPEST} levels deep: flatten it")
+
+
+def _events(text: str, loader: type[PlainLoader]) -> Iterator[yaml.Event]:
+    """The events of a page. Scanners from PyYAML 6.0.4 on refuse deep nesting themselves, before the first event."""
+    try:
+        yield from yaml.parse(text, Loader=loader)
+    except yaml.MarkedYAMLError as error:
+        if "nesting depth" in str(error.problem):
+            raise _too_deep() from error
+        raise
+
+
 def _refuse_tricks(text: str, most: int, loader: type[PlainLoader]) -> None:
     depth = 0
-    for count, event in enumerate(yaml.parse(text, Loader=loader)):
+    for count, event in enumerate(_events(text, loader)):
         if isinstance(event, yaml.AliasEvent):
             raise _TrickError(
                 f"must say each value where it stands, however, it has the alias *{event.anchor}: write the value out"
             )
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > DEEPEST:
-            raise _TrickError(f"must be a flat page, however, it is more than {DEEPEST} levels deep: flatten it")
+            raise _too_deep()
         if count > most:
             raise _TrickError(f"must have at most {most:,} values, however, it has more: shorten it")
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import functools
 import json
 import os
+import signal
 import sys
+import threading
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, ParamSpec
 
@@ -33,30 +36,60 @@ Encoding = Annotated[str, typer.Option(help="Character encoding of a CSV file.")
 
 
 def reporting(command: Callable[P, None]) -> Callable[P, None]:
-    """Refusals become one line `error: ...` and exit code 1; warnings one line each."""
+    """Refusals become one line `error: ...` and exit code 1, interrupts one and 130; warnings one line each."""
 
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _interruptible() as interrupted:
             if not kwargs.get("debug"):
                 warnings.showwarning = functools.partial(_show_warning, quiet=bool(kwargs.get("quiet")))
             try:
                 command(*args, **kwargs)
             except KeyboardInterrupt as error:
-                typer.echo(f"error: {error}" if str(error) else "error: interrupted", err=True)
-                raise typer.Exit(130) from error
+                raise _interruption(str(error)) from error
             except (typer.Exit, typer.Abort, typer.BadParameter):
                 raise
             except BrokenPipeError as error:  # the reader has seen enough
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
                 raise typer.Exit(0) from error
             except Exception as error:
+                if interrupted.is_set():
+                    raise _interruption() from error
                 if kwargs.get("debug"):
                     traceback.print_exc()
                 typer.echo(f"error: {_one_line(error)}", err=True)
                 raise typer.Exit(1) from error
 
     return run
+
+
+@contextmanager
+def _interruptible() -> Iterator[threading.Event]:
+    """Let SIGTERM interrupt as Ctrl-C does. The event is set once either has.
+
+    An interrupt that arrives while a library is imported may leave it as another error than KeyboardInterrupt.
+    """
+    interrupted = threading.Event()
+
+    def interrupt(*_: object) -> None:
+        interrupted.set()
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():  # which alone may handle signals
+        yield interrupted
+        return
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield interrupted
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _interruption(said: str = "") -> typer.Exit:
+    """What ends a command that was interrupted, once it was told."""
+    typer.echo(f"error: {said or 'interrupted'}", err=True)
+    return typer.Exit(130)
 
 
 def _one_line(error: Exception) -> str:

@@ -16,10 +16,12 @@ _holders: list[int] = []  # the number of threads before the first of those who 
 def one_thread() -> Iterator[None]:
     """Let torch work with one thread in this thread; each who leaves sets back what the first to enter found.
 
-    torch keeps the number for each thread, and one for threads to come: to set it back is to set both.
+    torch keeps the number for each thread, and one for threads to come: to set it back is to set both. A thread takes
+    the latter when torch first works or is asked there, whatever was set before: so it is asked first.
     """
     with _lock:
-        _holders.append(torch.get_num_threads() if not _holders else _holders[0])
+        here = torch.get_num_threads()
+        _holders.append(_holders[0] if _holders else here)
         torch.set_num_threads(1)
     try:
         yield

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from sklearn.datasets import load_wine
 
 from synthvae import Column, Schema, Synthesizer
 
-settings.register_profile("untimed", deadline=None)  # no test is timed
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])  # no test is timed
 settings.load_profile("untimed")
 
 SITES = ("a/b", "..", "ü ß", "100%")

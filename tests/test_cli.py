@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pandas as pd
@@ -47,6 +45,39 @@ def refused(*words: object) -> str:
     (line,) = [line for line in done.stderr.splitlines() if not line.startswith("warning:")]
     assert line.startswith("error: ")
     return line
+
+
+SIGNALLED = """
+import os
+import signal
+
+from synthvae import checkpoint
+from synthvae.cli import app
+from synthvae.{module} import {owner}
+
+calls, plain = 0, {owner}.{method}
+
+def counted(*given):
+    global calls
+    calls += 1
+    returned = plain(*given)
+    if calls == {last}:
+        os.kill(os.getpid(), signal.{name})
+    return returned
+
+checkpoint.EVERY = 0.0
+{owner}.{method} = counted
+app()
+"""
+
+
+def signalled(number: signal.Signals, after: tuple[str, str, str], last: int, *words: object) -> tuple[int, str]:
+    """The exit code and stderr of a process that sends itself a signal once a method (module, class, name) returned."""
+    module, owner, method = after
+    code = SIGNALLED.format(module=module, owner=owner, method=method, last=last, name=number.name)
+    run = [sys.executable, "-c", code, *map(str, words)]
+    done = subprocess.run(run, capture_output=True, text=True, check=False)
+    return done.returncode, done.stderr
 
 
 def test_version() -> None:
@@ -152,18 +183,10 @@ def test_a_dataset_is_not_lost_by_mistake(home: Path, tmp_path: Path) -> None:
 
 
 def test_interrupted_fit_keeps_the_best_weights(home: Path, tmp_path: Path) -> None:
-    (tmp_path / "long.yaml").write_text("max_steps: 100000\nwidth: 8\nvalidation_fraction: 0\n")
+    (tmp_path / "long.yaml").write_text("max_steps: 1000\nwidth: 8\nvalidation_fraction: 0\n")
     words = ["fit", home / "wine.csv", "--config", tmp_path / "long.yaml", "-o", tmp_path / "model", "--seed", 0]
-    command = [sys.executable, "-m", "synthvae", *map(str, words)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    for seconds in (15, 60):  # a busy machine may need a while to begin
-        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
-        time.sleep(seconds)
-        process.send_signal(signal.SIGINT)
-        _, stderr = process.communicate(timeout=60)
-        if (tmp_path / "model").exists():
-            break
-    assert process.returncode == 130, stderr
+    code, stderr = signalled(signal.SIGINT, ("training.run", "Run", "backward"), 100, *words)
+    assert code == 130, stderr
     assert "warning: training interrupted" in stderr
     assert json.loads(synthvae("info", tmp_path / "model", "--json").stdout)["training"] == "interrupted"
 
@@ -243,8 +266,8 @@ def test_a_budget_that_cannot_be_kept_is_refused(
     assert (tmp_path / ".never.releases").exists() == bought
 
 
+@pytest.mark.slow
 def test_a_fit_that_is_killed_and_resumed_ends_with_the_same_weights(home: Path) -> None:
-    keeping = "from synthvae import checkpoint; checkpoint.EVERY = 0.0; from synthvae.cli import app; app()"
     long = home / "long.yaml"
     long.write_text(CONFIG.replace("max_steps: 20", "max_steps: 120"))
 
@@ -253,11 +276,8 @@ def test_a_fit_that_is_killed_and_resumed_ends_with_the_same_weights(home: Path)
 
     assert synthvae(*words("undisturbed")).exit_code == 0
     kept = home / ".torn.fit"
-    fitting = subprocess.Popen([sys.executable, "-c", keeping, *words("torn")], stdout=subprocess.DEVNULL)
-    while fitting.poll() is None and not list(kept.glob("state-0-*.safetensors")):
-        time.sleep(0.01)
-    fitting.kill()
-    fitting.wait()
+    code, stderr = signalled(signal.SIGKILL, ("checkpoint", "Checkpoint", "save"), 50, *words("torn"))
+    assert code == -signal.SIGKILL, stderr
     assert kept.exists()
     assert not (home / "torn").exists()
     long.write_text(long.read_text().replace("latent_dim: 2", "latent_dim: 3"))
@@ -269,6 +289,7 @@ def test_a_fit_that_is_killed_and_resumed_ends_with_the_same_weights(home: Path)
     assert whole == resumed
 
 
+@pytest.mark.slow
 def test_a_private_fit_that_is_killed_and_repeated_buys_nothing_twice(home: Path, private: Path) -> None:
     del private
     slow = home / "slow.yaml"
@@ -276,13 +297,10 @@ def test_a_private_fit_that_is_killed_and_repeated_buys_nothing_twice(home: Path
     words = ["fit", home / "wine.csv", "--schema", home / "declared.yaml", "--epsilon", 20, "--delta", 1e-5,
              "--config", slow, "-o", home / "killed"]  # fmt: skip
     releases = home / ".killed.releases"
-    fitting = subprocess.Popen([sys.executable, "-m", "synthvae", *map(str, words)], stderr=subprocess.DEVNULL)
-    while fitting.poll() is None and len(list(releases.glob("*.safetensors"))) < 50:
-        time.sleep(0.05)
-    fitting.kill()
-    fitting.wait()
+    code, stderr = signalled(signal.SIGKILL, ("privacy.journal", "Journal", "_write"), 50, *words)
+    assert code == -signal.SIGKILL, stderr
     bought = {path: path.stat().st_mtime_ns for path in releases.glob("*.safetensors")}
-    assert bought
+    assert len(bought) == 50
     assert "is of one with another budget" in refused(*words, "--seed", 1)
     slow.write_text(CONFIG)
     assert "is of one with another budget" in refused(*words)

@@ -16,6 +16,7 @@ from synthvae.generation import one_behind
 CASES = Path(__file__).with_name("device_cases.py")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     not hasattr(backend_registration, "_setup_privateuseone_for_python_backend"), reason="torch has no such backends"
 )

@@ -81,7 +81,7 @@ def test_batches_are_the_rows_that_are_read_at_once(mixed: pd.DataFrame, tmp_pat
     assert pa.concat_tables(batches).equals(tables.read(path))
 
 
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(
     fields=st.lists(
         st.sampled_from(["", "1", "-3", "2.5", "x", "true", "False", "NA", " 7", "1e3", "2020-01-01", "0", "9" * 20]),

@@ -44,6 +44,7 @@ def test_the_recipes_are_there() -> None:
     assert {path.stem for path in RECIPES} >= {"tabular", "private_medical", "augment_rare_class", "evaluate_only"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_recipe_runs_and_is_kept(path: Path, tmp_path: Path) -> None:
     for extra in ("plotly", "jinja2"):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,8 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from synthvae import PrivacyBudget, Synthesizer
 from synthvae.errors import ConfigurationError, PrivacyError, RequestError, TableError
 from synthvae.estimators import VAEOutlierDetector, VAETransformer
+from synthvae.learned import LearnedTable
+from synthvae.threads import one_thread
 
 TINY: dict[str, Any] = {"max_steps": 2, "width": 4, "latent_dim": 2, "random_state": 0}
 REORDERED = "columns of a table are matched by name, so another order is no error"
@@ -172,11 +176,51 @@ def test_arrays_and_tables_may_take_turns() -> None:
     assert np.array_equal(by_name, VAETransformer(**TINY).fit(X).transform(X))
 
 
-def test_threads_are_set_back_however_many_sample_at_once(fitted: VAETransformer) -> None:
+@pytest.fixture
+def two_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
     torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_threads_are_set_back_however_many_sample_at_once(
+    fitted: VAETransformer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    all_four, draw = threading.Barrier(4), LearnedTable.draw
+
+    def drawn(self: LearnedTable, *how: Any) -> Any:
+        all_four.wait()
+        return draw(self, *how)
+
+    def counted(_: int) -> int:
+        all_four.wait()
+        return torch.get_num_threads()
+
+    monkeypatch.setattr(LearnedTable, "draw", drawn)
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda _: fitted.sample(500), range(12)))
-        assert set(pool.map(lambda _: torch.get_num_threads(), range(8))) == {2}
+        assert list(pool.map(counted, range(4))) == [2] * 4
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_a_new_thread_keeps_to_one_though_another_sets_its_number_back() -> None:
+    entered, left = threading.Event(), threading.Event()
+
+    def counted() -> int:
+        with one_thread():
+            entered.set()
+            left.wait()
+            return torch.get_num_threads()
+
+    with ThreadPoolExecutor(1) as pool:
+        with one_thread():
+            inside = pool.submit(counted)
+            entered.wait()
+        left.set()
+        assert inside.result() == 1
+        assert pool.submit(torch.get_num_threads).result() == 2
 
 
 PIXELS: dict[str, Any] = {**TINY, "likelihood": "bernoulli"}

@@ -19,10 +19,11 @@ from synthvae import Synthesizer
 from synthvae.encoding import Codes
 from synthvae.errors import ConfigurationError, TableError
 from synthvae.frequencies import Sums, class_weights
-from synthvae.model import CVAE, ModelConfig, Rows
+from synthvae.model import CVAE, MATCHING_ROWS, ModelConfig, Rows, activity
 from synthvae.optimizer import schedule
 from synthvae.slots import Slots, Value
 from synthvae.training import TrainingConfig, train
+from synthvae.training.config import SMALL
 from synthvae.training.run import Run, held_out
 
 SIZES = (3, 4, 2)
@@ -202,6 +203,36 @@ def test_ctrl_c_keeps_the_best_weights() -> None:
     assert max(record.step for record in history.records) == 320
     assert bound(model, table, 0.3) > max(r.validation or -math.inf for r in history.records) - 0.05
     assert not model.training
+
+
+@pytest.mark.parametrize("rows", [400, 3000])
+@pytest.mark.parametrize("when", ["match_marginals", "match_prior", "activity", "again"])
+def test_ctrl_c_after_the_last_step_keeps_the_best_weights(
+    rows: int, when: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once; what is left to do then takes fewer rows."""
+    calls: list[tuple[Any, ...]] = []
+    place = "synthvae.training.run.activity" if when == "activity" else f"synthvae.model.CVAE.{when}"
+    place = "synthvae.model.CVAE.match_marginals" if when == "again" else place
+    module, _, name = place.rpartition(".")
+    original = getattr(CVAE, name) if module.endswith("CVAE") else activity
+    last = 2 if when == "again" and rows < SMALL else 1
+
+    def interrupted(*args: Any, **options: Any) -> Any:
+        calls.append(args)
+        if len(calls) == last:
+            raise KeyboardInterrupt
+        return original(*args, **options)
+
+    monkeypatch.setattr(place, interrupted)
+    model = build()
+    history = train(model, codes(rows), TrainingConfig(max_steps=30), SEED)
+    assert (history.stopped, history.refitted, history.best_step > 0) == ("interrupted", False, True)
+    assert history.active_units is not None
+    assert len(calls) == last + 1
+    assert not model.training
+    assert finite(model)
+    assert name != "match_marginals" or calls[-1][-1] < MATCHING_ROWS
 
 
 def test_ctrl_c_before_the_first_look_leaves_a_model() -> None:

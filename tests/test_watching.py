@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import math
 import pickle
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -75,7 +77,11 @@ def test_tensorboard_has_the_same_numbers(watched: tuple[Synthesizer, list[Recor
         np.testing.assert_allclose(values, table[name], rtol=1e-6)
 
 
-def test_a_later_fit_hides_the_curves_of_an_earlier_one(small: pd.DataFrame, tmp_path: Path) -> None:
+def test_a_later_fit_hides_the_curves_of_an_earlier_one(
+    small: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seconds = itertools.count(int(time.time()))
+    monkeypatch.setattr(time, "time", lambda: float(next(seconds)))  # by which TensorBoard tells which is later
     fit(small, log_dir=tmp_path)
     again = fit(small, log_dir=tmp_path, max_steps=20)
     assert len(pd.read_csv(tmp_path / "history.csv")) == len(again.history_.records)

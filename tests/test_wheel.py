@@ -32,5 +32,5 @@ def test_wheel_holds_the_package_and_nothing_else(wheel: zipfile.ZipFile) -> Non
 
 def test_wheel_has_the_console_script_and_the_licence(wheel: zipfile.ZipFile) -> None:
     info = "synthvae-0.1.0.dist-info"
-    assert "synthvae = synthvae.cli:app" in wheel.read(f"{info}/entry_points.txt").decode()
+    assert "synthvae = synthvae.__main__:main" in wheel.read(f"{info}/entry_points.txt").decode()
     assert f"{info}/licenses/LICENSE" in wheel.namelist()

@@ -14,8 +14,9 @@ from synthvae.dataset import Done, Each, Part, Work
 def on(address: str = LOCAL) -> Each:
     """Return what has the parts of a dataset written by tasks of a Ray cluster: Ray Data schedules and repeats them.
 
-    The parts are those of one process, byte for byte. Pass it to `Synthesizer.generate(..., each=on(address))`. The
-    dataset must lie in a folder that all nodes see, by an absolute path, or in an object store.
+    The parts are those of one process, byte for byte, if all nodes have processors of one kind. Pass it to
+    `Synthesizer.generate(..., each=on(address))`. The dataset must lie in a folder that all nodes see, by an absolute
+    path, or in an object store.
 
     Args:
         address: Of the head node, or "local".

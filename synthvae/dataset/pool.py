@@ -1,34 +1,27 @@
-"""Many calls in several processes: each loads what it works with once, and few calls are under way at a time.
+"""One function called with many numbers, in several processes that end with the process that started them.
 
-The processes are loky's, as scikit-learn starts them: they import no script of the caller, so that one without
-`if __name__ == "__main__"` and a notebook will do, and share no thread or lock with it as a fork would.
-Source: https://loky.readthedocs.io.
+Each worker is a Python process with pipes for its input and output (`worker`), served by a thread of this process. That
+is all: no semaphores, shared memory, managers or exit handlers that could outlive an interrupt. The pools of
+`multiprocessing` and loky wait at exit for workers that were interrupted while they started, which may be for ever.
+Workers import no script of the caller, so that one without `if __name__ == "__main__"` and a notebook will do.
 """
 
 from __future__ import annotations
 
-import itertools
 import os
 import pickle
-import signal
+import subprocess
+import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, wait
-from contextlib import contextmanager
-from multiprocessing.shared_memory import SharedMemory
-from typing import Any, ClassVar, TypeVar
+from collections.abc import Callable
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import Any, TypeVar
 
-AHEAD = 2  # calls for each worker, so that none waits for the next one
-WATCH = 0.1  # seconds between two looks whether the process that began all is there
+WORKER = Path(__file__).with_name("worker.py")
 
 Result = TypeVar("Result")
-
-
-class _Worker:
-    """What this process, begun by another one, is here for."""
-
-    work: ClassVar[Callable[[int], Any]]
 
 
 def each(
@@ -60,98 +53,109 @@ def each(
         for number in range(numbers):
             take(number, work(number))
     else:
-        with _pool(workers, work, begin) as submit:
-            _hand_out(submit, numbers, AHEAD * workers, take)
+        pool = _Pool(pickle.dumps((work, begin)), range(numbers))
+        try:
+            pool.start(workers)
+            for _ in range(numbers):
+                take(*pool.next())
+        finally:
+            pool.end()
     return [found[number] for number in range(numbers)]
 
 
-def _hand_out(
-    submit: Callable[[int], Future[Result]], numbers: int, ahead: int, take: Callable[[int, Result], None]
-) -> None:
-    """Submit numbers, a few ahead of those that are done."""
-    waiting = iter(range(numbers))
-    running = {submit(number): number for number in itertools.islice(waiting, ahead)}
-    while running:
-        finished, _ = wait(running, return_when=FIRST_COMPLETED)
-        for future in finished:
-            take(running.pop(future), future.result())
-        running |= {submit(number): number for number in itertools.islice(waiting, len(finished))}
+class _Pool:
+    """Worker processes.
 
+    Signals are handled in the main thread alone: threads of this class start the processes, so that no interrupt can
+    come between the start of one and the note that it is there.
 
-@contextmanager
-def _pool(
-    workers: int, work: Callable[[int], Result], begin: Callable[[], None]
-) -> Iterator[Callable[[int], Future[Result]]]:
-    """Processes with one thread each, which end with this block."""
-    from joblib.externals.loky import ProcessPoolExecutor
-
-    with _shared((work, begin)) as name:
-        pool = ProcessPoolExecutor(
-            workers, initializer=_start, initargs=(name, os.getpid()), env={"OMP_NUM_THREADS": "1"}
-        )
-        yield from _ending(pool)
-
-
-@contextmanager
-def _shared(things: Any) -> Iterator[str]:
-    """The name of the memory where processes find things that are large.
-
-    To send them as a process begins would wait for ever for one that was killed by then.
+    Args:
+        content: The pickled pair of what workers do with each number and what they do first.
+        numbers: The numbers.
     """
-    content = pickle.dumps(things)
-    memory = SharedMemory(create=True, size=len(content))
+
+    def __init__(self, content: bytes, numbers: range) -> None:
+        self._content = content
+        self._waiting: SimpleQueue[int] = SimpleQueue()
+        for number in numbers:
+            self._waiting.put(number)
+        self._results: SimpleQueue[tuple[int, Any] | BaseException] = SimpleQueue()
+        self._processes: list[subprocess.Popen[bytes]] = []
+        self._ended = False
+
+    def start(self, workers: int) -> None:
+        """Have so many processes started."""
+        for _ in range(workers):
+            threading.Thread(target=self._serve, daemon=True).start()  # a daemon is not waited for at exit
+
+    def end(self) -> None:
+        """Kill the processes, and wait until they are gone."""
+        self._ended = True  # before the list is read: a thread that adds to it afterwards sees it
+        there = list(self._processes)
+        for process in there:
+            process.kill()
+        for process in there:
+            process.wait()
+
+    def next(self) -> tuple[int, Any]:
+        """A number and its result, as they come; raises what a worker raised."""
+        result = self._results.get()
+        if isinstance(result, BaseException):
+            raise result
+        return result
+
+    def _serve(self) -> None:
+        """Have a worker of its own do numbers as long as there are any."""
+        try:
+            process = self._started()
+            while process is not None:
+                number = self._waiting.get_nowait()
+                self._results.put((number, _ask(process, number)))
+        except Empty:
+            return
+        except BaseException as error:  # noqa: BLE001 (raised where the results are taken)
+            self._results.put(error)
+
+    def _started(self) -> subprocess.Popen[bytes] | None:
+        """A worker that was sent what it needs; None if the pool was ended meanwhile."""
+        process = subprocess.Popen(  # noqa: S603 (this Python, and a file of this package)
+            [sys.executable, "-P", str(WORKER)],  # -P: the standard library, not what lies beside the script
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            start_new_session=True,  # Ctrl-C in a terminal is for this process to handle
+        )
+        self._processes.append(process)
+        if self._ended:
+            process.kill()
+            return None
+        _send(process, sys.path)
+        _send(process, self._content)
+        return process
+
+
+def _ask(process: subprocess.Popen[bytes], number: int) -> Any:
+    """Have a worker do a number; raise what it raised."""
+    _send(process, number)
+    assert process.stdout is not None
     try:
-        memoryview(memory.buf or b"")[: len(content)] = content
-        yield memory.name
-    finally:
-        memory.close()
-        memory.unlink()
+        succeeded, result = pickle.load(process.stdout)  # noqa: S301 (from a process of this one)
+    except (EOFError, OSError, pickle.UnpicklingError) as error:
+        raise _broken(process) from error
+    if succeeded:
+        return result
+    raise result
 
 
-def _ending(pool: Any) -> Iterator[Callable[[int], Future[Any]]]:
-    """What submits to a pool, which is ended afterwards."""
-
-    def submit(number: int) -> Future[Any]:
-        with _no_interrupt():
-            return pool.submit(_do, number)  # type: ignore[no-any-return]
-
+def _send(process: subprocess.Popen[bytes], message: Any) -> None:
+    assert process.stdin is not None
     try:
-        yield submit
-    except BaseException:
-        pool.shutdown(wait=True, kill_workers=True)
-        raise
-    pool.shutdown(wait=True)
+        pickle.dump(message, process.stdin, pickle.HIGHEST_PROTOCOL)
+        process.stdin.flush()
+    except OSError as error:
+        raise _broken(process) from error
 
 
-@contextmanager
-def _no_interrupt() -> Iterator[None]:
-    """Processes that are begun meanwhile never see an interrupt from the keyboard, which is for this one to handle."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _start(name: str, parent: int) -> None:
-    memory = SharedMemory(name)
-    _Worker.work, begin = pickle.loads(memory.buf or b"")  # noqa: S301 (this run's own)
-    memory.close()
-    begin()
-    if os.getppid() != parent:
-        os._exit(1)
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-
-
-def _end_with(parent: int) -> None:
-    """End when the process that began this one has: if it was killed, nobody else would see to that."""
-    while os.getppid() == parent:
-        time.sleep(WATCH)
-    os._exit(1)
-
-
-def _do(number: int) -> Any:
-    return _Worker.work(number)
+def _broken(process: subprocess.Popen[bytes]) -> BrokenProcessPool:
+    process.kill()  # whatever closed its pipes
+    return BrokenProcessPool(f"a worker process ended with exit code {process.wait()}")

@@ -7,13 +7,14 @@ L latent dimensions, W width of the decoder, H hidden units.
 from synthvae.model.activity import activity
 from synthvae.model.config import ModelConfig, ProposalName
 from synthvae.model.corruption import corrupted
-from synthvae.model.cvae import CVAE
+from synthvae.model.cvae import CVAE, MATCHING_ROWS
 from synthvae.model.decoders import Frequencies
 from synthvae.model.parts import bound_by_slot
 from synthvae.model.rows import Rows
 
 __all__ = [
     "CVAE",
+    "MATCHING_ROWS",
     "Frequencies",
     "ModelConfig",
     "ProposalName",

@@ -226,7 +226,9 @@ class CVAE(nn.Module):
         return torch.cat([self.posterior_draw(Rows(*batch), told, noise) for batch, told, noise in parts])
 
     @torch.no_grad()
-    def match_marginals(self, frequencies: Tensor, labels: Tensor, generator: torch.Generator) -> None:
+    def match_marginals(
+        self, frequencies: Tensor, labels: Tensor, generator: torch.Generator, most: int = MATCHING_ROWS
+    ) -> None:
         """Move the decoder's biases until the marginals of rows drawn agree with those seen.
 
         Training that stops early, as it must on small tables, leaves some marginals behind; this brings them up.
@@ -235,11 +237,12 @@ class CVAE(nn.Module):
             frequencies: Frequencies (J, C, K) of levels within the conditions that the decoder is told.
             labels: Conditions (B,) of the rows seen; how many there are says how far their frequencies are trusted.
             generator: Of the rows drawn.
+            most: How many are drawn, of all classes.
         """
         seen = self.seen(labels)
         for told in seen.unique().tolist():
             rows = labels[seen == told]
-            drawn = max(min(MATCHING_ROWS * len(rows) // len(labels), 16 * len(rows)), MATCHING_LEAST)
+            drawn = max(min(most * len(rows) // len(labels), 16 * len(rows)), MATCHING_LEAST)
             pick = torch.randint(len(rows), (drawn,), generator=generator, device=labels.device)
             normal = torch.randn(drawn, self.config.latent_dim, generator=generator, device=labels.device)
             trust = len(rows) / (len(rows) + MATCHING_DOUBT)

@@ -48,8 +48,9 @@ def train(
         world: The processes that learn together, each of them its own `codes`; None: this one alone. All must be given
             the same model, and all end with the same one.
 
-    Ctrl-C ends training early and keeps the best weights so far. A small table, of which held-out rows are a loss, is
-    learned twice: how many steps are best is found with held-out rows, then all rows are learned for as many steps.
+    Ctrl-C ends training early and keeps the best weights so far; what is left to do then takes seconds. A small table,
+    of which held-out rows are a loss, is learned twice: how many steps are best is found with held-out rows, then all
+    rows are learned for as many steps.
 
     Raises:
         ConfigurationError: The loss became no number before anything was learned.
@@ -62,11 +63,21 @@ def train(
     run.go(progress)
     if run.history.stopped == "diverged" and not run.history.best_step:
         raise ConfigurationError("training must converge, however, the loss became no number: lower `learning_rate`")
+    try:
+        _finish(run, start, parts, progress)
+    except KeyboardInterrupt:
+        run.history.stopped, run.history.refitted = "interrupted", False
+        run.restore()
+        run.measure_codes()
+    return run.history
+
+
+def _finish(run: Run, start: list[Tensor], parts: Parts, progress: Progress | None) -> None:
+    """Leave the model with the best weights, of all rows if they were few."""
     run.restore()
     if run.holds_out_of_few and run.history.stopped in ("early", "finished"):
         _refit(run, start, parts, progress)
     run.measure_codes()
-    return run.history
 
 
 def _refit(run: Run, start: list[Tensor], parts: Parts, progress: Progress | None) -> None:

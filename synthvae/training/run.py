@@ -20,7 +20,7 @@ from synthvae.errors import ConfigurationError
 from synthvae.frequencies import Sums
 from synthvae.history import Callback, Record
 from synthvae.labelling import UNKNOWN, Labelling
-from synthvae.model import CVAE, Frequencies, Rows, activity, corrupted
+from synthvae.model import CVAE, MATCHING_ROWS, Frequencies, Rows, activity, corrupted
 from synthvae.optimizer import adamw, schedule
 from synthvae.threads import one_thread
 from synthvae.training import state
@@ -34,6 +34,7 @@ LOOK_EVERY, SMALL_LOOK_EVERY = 50, 25
 PARALLEL_BATCH = 256
 EMA_DECAY = 0.998
 CLIP_NORM = 5.0
+FEW_MATCHING_ROWS = 8192  # drawn to match marginals after an interrupt
 LOOK_ROWS = 2048  # held-out rows looked at together
 DRIFT_WEIGHT = 5.0  # of the aggregate's divergence from the prior, where z has little information
 
@@ -226,15 +227,20 @@ class Run(Descent):
         load(self.parameters, live)
 
     def restore(self) -> None:
-        """Leave the model with the best weights, or the averaged ones if none were measured yet, marginals matched."""
+        """Leave the model with the best weights, or the averaged ones if none were measured yet, marginals matched.
+
+        Whoever interrupted training waits for this: then fewer rows are read and drawn for it.
+        """
+        interrupted = self.history.stopped == "interrupted"
         load(self.parameters, self.best if self.history.best_step else self.average)
         self.model.eval()
         rows = Labelled.joined(self.batches.first, self.held)
         rows = Labelled(rows.rows, self.labelling.drawn(rows.rows, rows.labels))
-        others = () if self.labelling.partial else self.batches.others()
+        others = () if self.labelling.partial or interrupted else self.batches.others()
         frequencies = _frequencies(self.model, chain([rows], others), self.world)
         self.model.match_prior(rows.rows, rows.labels, self.generator)
-        self.model.match_marginals(frequencies.logs.exp(), rows.labels, self.generator)
+        drawn = FEW_MATCHING_ROWS if interrupted else MATCHING_ROWS
+        self.model.match_marginals(frequencies.logs.exp(), rows.labels, self.generator, drawn)
         self.world.agree([parameter.detach() for parameter in self.parameters])
         self.history.held_out_elbo = None if self.model.is_point else self._validation()
 

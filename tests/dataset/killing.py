@@ -132,6 +132,6 @@ def _children(pid: int) -> list[int]:
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             parent = (folder / "stat").read_text("ascii").rpartition(")")[2].split()[1]
-            if int(parent) == pid and b"popen_loky" in (folder / "cmdline").read_bytes():
+            if int(parent) == pid and b"worker.py" in (folder / "cmdline").read_bytes():
                 found.append(int(folder.name))
     return found

@@ -165,6 +165,7 @@ print(step)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("overwrite", [False, True])
 def test_a_crash_at_any_moment_leaves_what_can_be_resumed(tmp_path: Path, *, overwrite: bool) -> None:
     """With a manifest the dataset is whole; without, resuming makes it so."""
@@ -175,6 +176,7 @@ def test_a_crash_at_any_moment_leaves_what_can_be_resumed(tmp_path: Path, *, ove
     assert int(done.stdout) > 15
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("workers", "kills"), [(1, 3), (2, 2)])
 def test_kills_at_random_moments_lose_nothing(saved: Path, tmp_path: Path, workers: int, kills: int) -> None:
     """Few; `benchmarks/kills.py` does many."""
@@ -251,6 +253,7 @@ def test_a_script_that_is_not_guarded_may_use_workers(tmp_path: Path) -> None:
     assert tree(tmp_path / "out") == expected(tmp_path)
 
 
+@pytest.mark.slow
 def test_an_interrupt_from_the_keyboard_reaches_all_and_ends_in_one_line(saved: Path, tmp_path: Path) -> None:
     killer = Killer(saved, tmp_path, 2, seed=0)
     run = killer.begin(tmp_path / "out", start_new_session=True)

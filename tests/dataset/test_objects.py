@@ -159,6 +159,7 @@ class _Stops:
         return changes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rows", [None, other], ids=["fresh", "overwriting"])
 def test_a_store_broken_off_before_any_change_can_be_resumed(server: str, tmp_path: Path, rows: Draw | None) -> None:
     """Its manifest, while there is one, lists what is there."""

@@ -160,6 +160,7 @@ AWKWARD = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", AWKWARD)
 def test_awkward_synthetic_rows_degrade_to_sentences(how: str) -> None:
     rows = cancer().sample(frac=1, random_state=0).reset_index(drop=True)
@@ -168,12 +169,14 @@ def test_awkward_synthetic_rows_degrade_to_sentences(how: str) -> None:
     assert {"fidelity", "disclosure", "attacks"} <= {section.name for section in found.sections}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["constant", "all missing", "one class", "two rows", "one column"])
 def test_awkward_real_rows_degrade_to_sentences(how: str) -> None:
     rows = cancer().sample(frac=1, random_state=0).reset_index(drop=True)
     everything(AWKWARD[how](rows[:150]), rows[150:300], target="kind")
 
 
+@pytest.mark.slow
 def test_the_same_seed_finds_the_same() -> None:
     rows = cancer().sample(frac=1, random_state=0).reset_index(drop=True)
     first, second = (evaluate(rows[:100], rows[100:200], holdout=rows[200:300], target="kind") for _ in range(2))

@@ -228,6 +228,7 @@ def test_details_are_those_of_the_figures(found: Any) -> None:
     assert json.loads(json.dumps(found.as_dict(), allow_nan=False))["details"].keys() == {"columns", "pairs"}
 
 
+@pytest.mark.slow
 def test_the_same_seed_says_the_same(cancer: Comparison, found: Any) -> None:
     again = fidelity(cancer, 0)
     assert again.figures == found.figures

@@ -203,6 +203,7 @@ def test_another_table_is_written_as_it_is() -> None:
     assert all(said in text for said in ("New things", "By site.", HOSTILE[2], "some count", "12,345", "yes", "—"))
 
 
+@pytest.mark.slow
 def test_five_hundred_columns_stay_small() -> None:
     rng = np.random.default_rng(0)
     wide = pd.DataFrame(rng.normal(size=(200, 500)), columns=[f"column {k}" for k in range(500)])

@@ -22,11 +22,17 @@ pytest.importorskip("jinja2", reason="jinja2 is not installed")
 pytest.importorskip("plotly", reason="plotly is not installed")
 sync = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 CHROMIUM = shutil.which("chromium")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")]
 
 DRAWN = "document.querySelectorAll('[data-drawn] .main-svg').length"
-LINE = "document.querySelector('#survival .js-line').style.stroke"
 BLUE = "rgb(0, 114, 178)"  # of real rows, on paper
+PATIENCE = 600_000  # milliseconds, after which nothing will come
+POINT = """box => {
+  const first = box.calcdata[0], {x, y} = first[first.length >> 1], {xaxis, yaxis} = box._fullLayout;
+  const {left, top} = box.getBoundingClientRect(), is_map = Array.isArray(x);
+  const [right, down] = is_map ? [xaxis._length / 2, yaxis._length / 2] : [xaxis.c2p(x), yaxis.c2p(y)];
+  return [left + xaxis._offset + right, top + yaxis._offset + down];
+}"""  # where in the window a chart shows a value
 WIDER = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 
 
@@ -47,20 +53,14 @@ class Seen:
         """Scroll to a plot and wait until it is drawn."""
         found = self.page.locator(selector).nth(place)
         found.scroll_into_view_if_needed()
+        found.and_(self.page.locator("[data-drawn]")).wait_for()
         found.locator(".main-svg").first.wait_for()
         return found
-
-    def until(self, expression: str) -> None:
-        """Wait until an expression is true; the policy of the page forbids playwright's own way, which evaluates it."""
-        for _ in range(200):
-            if self.page.evaluate(expression):
-                return
-            self.page.wait_for_timeout(50)
-        raise AssertionError(expression)
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
+    sync.expect.set_options(timeout=PATIENCE)
     with sync.sync_playwright() as playwright:
         launched = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
         yield launched
@@ -81,6 +81,7 @@ def written(evaluation: Evaluation, folder: Path) -> Path:
 def opening(browser: Any, path: Path, width: int = 1360, height: int = 900, **more: Any) -> Iterator[Seen]:
     """Open a file, and see at the end that it neither complained nor asked for anything."""
     context = browser.new_context(viewport={"width": width, "height": height}, **more)
+    context.set_default_timeout(PATIENCE)
     seen = Seen(context.new_page())
     seen.page.on("console", lambda message: seen.complaints.append(message.text))
     seen.page.on("pageerror", lambda error: seen.complaints.append(str(error)))
@@ -119,21 +120,18 @@ def test_the_pointer_is_told_what_lies_under_it(desktop: Seen) -> None:
     seen = desktop
     for selector in ("#fidelity .small", "#fidelity .square", "#survival .wide", "#attacks .wide, #attacks .square"):
         plot = seen.near(f":is({selector}) [data-chart]")
-        area = plot.locator(".nsewdrag").first.bounding_box()
-        for share in np.linspace(0.1, 0.9, 17):
-            seen.page.mouse.move(area["x"] + area["width"] * share, area["y"] + area["height"] * 0.5)
-            seen.page.wait_for_timeout(70)
-            if plot.locator(".hoverlayer .hovertext").count():
-                break
+        seen.page.mouse.move(*plot.evaluate(POINT))
+        plot.locator(".hoverlayer .hovertext").first.wait_for()
         assert re.search(r"\d", plot.locator(".hoverlayer").text_content())
 
 
 def test_a_phone_that_is_turned_shows_all_without_scrolling_sideways(browser: Any, report: Path) -> None:
     with opening(browser, report, width=740, height=360, has_touch=True) as seen:
-        seen.near("#survival [data-chart]")
+        turned = seen.near("#survival [data-chart]")
         seen.page.set_viewport_size({"width": 360, "height": 740})
-        shown = "document.querySelector('#survival [data-chart]').scrollIntoView()"
-        seen.until(f"({shown}, document.querySelector('#survival .main-svg').clientWidth <= 360)")
+        turned.scroll_into_view_if_needed()
+        width = turned.evaluate("box => box.clientWidth")
+        sync.expect(turned.locator(".main-svg").first).to_have_attribute("width", str(width))
         for place in range(0, seen.page.locator("[data-chart]").count(), 3):
             plot = seen.near("[data-chart]", place)
             assert plot.locator(".main-svg").first.bounding_box()["width"] <= 360
@@ -147,11 +145,11 @@ def test_the_dark_turns_text_and_plots_light(browser: Any, report: Path) -> None
         assert ground < 0.2
         assert ink > 0.7
         plot = seen.near("#survival [data-chart]")
-        dark = seen.page.evaluate(LINE)
+        line = plot.locator(".js-line").first
+        sync.expect(line).not_to_have_css("stroke", BLUE)
         assert plot.locator("text").first.evaluate("text => getComputedStyle(text).fill") == "rgb(233, 231, 225)"
         seen.page.emulate_media(color_scheme="light")
-        assert dark != BLUE
-        seen.until(f"{LINE} === '{BLUE}'")
+        sync.expect(line).to_have_css("stroke", BLUE)
 
 
 def luminance(colour: str) -> float:
@@ -163,12 +161,12 @@ def luminance(colour: str) -> float:
 def test_the_keyboard_reaches_the_report_first_and_opens_and_sorts_tables(desktop: Seen) -> None:
     seen = desktop
     seen.page.reload()
-    focused = "document.activeElement"
     seen.page.keyboard.press("Tab")
-    assert seen.page.evaluate(f"{focused}.className") == "skip"
-    assert seen.page.locator(".skip").bounding_box()["x"] >= 0
+    skip = seen.page.locator(".skip")
+    sync.expect(skip).to_be_focused()
+    sync.expect(skip).to_be_in_viewport()
     seen.page.keyboard.press("Enter")
-    assert seen.page.evaluate(f"{focused}.id") == "main"
+    sync.expect(seen.page.locator("#main")).to_be_focused()
     details = seen.page.locator("#fidelity details.table").first
     details.locator("summary").focus()
     seen.page.keyboard.press("Enter")
@@ -181,14 +179,15 @@ def test_the_keyboard_reaches_the_report_first_and_opens_and_sorts_tables(deskto
     for direction, risks in (("ascending", ["0.020", "0.100", "0.300"]), ("descending", ["0.300", "0.100", "0.020"])):
         button.focus()
         seen.page.keyboard.press("Enter")
+        sync.expect(table.locator(f"th[aria-sort={direction}]")).to_have_count(1)
         assert table.locator("tbody td:nth-child(7)").all_inner_texts() == risks
-        assert table.locator(f"th[aria-sort={direction}]").count() == 1
 
 
 def test_paper_has_every_plot_in_its_light_colours(browser: Any, report: Path, tmp_path: Path) -> None:
     with opening(browser, report, color_scheme="dark") as seen:
-        watch = "addEventListener('afterprint', () => window.printed = true)"
-        count = f"addEventListener('beforeprint', () => window.onPaper = [{DRAWN}, widest(), {LINE}])"
+        watch = "addEventListener('afterprint', () => document.documentElement.dataset.printed = '')"
+        line = "document.querySelector('#survival .js-line').style.stroke"
+        count = f"addEventListener('beforeprint', () => window.onPaper = [{DRAWN}, widest(), {line}])"
         widest = (
             "window.widest = () => Math.max(...[...document.querySelectorAll('.main-svg')].map(s => s.clientWidth))"
         )
@@ -200,7 +199,7 @@ def test_paper_has_every_plot_in_its_light_colours(browser: Any, report: Path, t
         assert drawn >= seen.page.locator("[data-chart]").count()
         assert wide <= 680
         assert colour == BLUE
-        seen.until("window.printed && !document.documentElement.classList.contains('paper')")
+        seen.page.locator("html[data-printed]:not(.paper)").wait_for(state="attached")
 
 
 def test_hundreds_of_columns_are_drawn_only_where_they_are_seen(browser: Any, tmp_path: Path) -> None:

@@ -23,9 +23,12 @@ ORACLE = Path(__file__).parents[2] / ".venv-oracle" / "bin" / "python"
 SDTYPES = {"number": "numerical", "date": "datetime", "category": "categorical"}
 SAME = 1e-9
 
-pytestmark = pytest.mark.skipif(
-    not ORACLE.exists(), reason="SDMetrics has an environment of its own, which `make .venv-oracle/.dev` makes"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not ORACLE.exists(), reason="SDMetrics has an environment of its own, which `make .venv-oracle/.dev` makes"
+    ),
+]
 
 # What runs beside SDMetrics: for each folder of tables its metrics, null where one is not defined.
 SCRIPT = """

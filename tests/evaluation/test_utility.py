@@ -71,6 +71,7 @@ def test_calibration_error_by_hand() -> None:
     assert expected_calibration_error(seen.astype(float), seen).value == 0
 
 
+@pytest.mark.slow
 def test_a_copy_keeps_all_and_independent_columns_keep_nothing() -> None:
     frame = cancer()
     real, holdout = frame[:380], frame[380:]
@@ -114,6 +115,7 @@ def test_details_are_what_the_report_draws() -> None:
     assert not set(section.as_dict()["details"]) & {"drawn_roc", "drawn_calibration"}
 
 
+@pytest.mark.slow
 def test_more_classes_and_a_seed() -> None:
     wine = load_wine(as_frame=True).frame.iloc[:, [0, 1, 6, 9, 12, 13]]
     comparison = Comparison.of(wine, wine, target="target")
@@ -144,6 +146,7 @@ def test_no_target_is_no_section() -> None:
     assert utility(Comparison.of(cancer(), cancer()), 0) is None
 
 
+@pytest.mark.slow
 def test_a_class_that_is_not_made_scores_as_chance() -> None:
     frame = cancer()
     real, holdout, one = frame[:380], frame[380:], frame[frame["target"] == 1]

@@ -79,6 +79,7 @@ def test_one_draw_is_the_elbo() -> None:
     torch.testing.assert_close(case.model.log_evidence(case.rows, torch.zeros(1).double(), noise), drawn)
 
 
+@pytest.mark.slow
 def test_bounds_grow_with_draws_to_the_evidence() -> None:
     """ELBO <= IW(2) <= IW(10) <= IW(100) <= log p(x) on average over draws, and IW(4000) is log p(x)."""
     case = linear(0.3)
@@ -100,6 +101,7 @@ def test_the_elbo_of_the_best_posterior_lacks_its_divergence_from_the_true_one()
     assert float((case.log_evidence - elbo).mean()) == pytest.approx(lacking, abs=0.04)
 
 
+@pytest.mark.slow
 def test_the_naive_estimate_comes_to_the_evidence_with_many_draws() -> None:
     case = linear()
     noise = (normal(12_000, LATENT), torch.empty(12_000, 0))

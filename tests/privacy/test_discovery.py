@@ -86,6 +86,7 @@ def test_of_many_rows_a_schema_says_what_people_would() -> None:
     assert schema["day"].bounds == (dt.date(2019, 1, 1), dt.date(2020, 12, 31))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("quiet")
 def test_a_csv_file_says_the_same_as_the_table(tmp_path: Path) -> None:
     frame = people(60_000).drop(columns="day")

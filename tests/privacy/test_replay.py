@@ -50,6 +50,7 @@ def as_objects(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.astype(object).astype({"seen": str})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "way",
     [{"strategy": "gradients"}, {"strategy": "tables"}, {"schema": "private"}],

@@ -1,0 +1,56 @@
+"""What `make` installs is pinned, so that it gives tomorrow what it gave today."""
+
+from __future__ import annotations
+
+import re
+import runpy
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+FILES = [ROOT / "constraints.txt", *sorted((ROOT / "tests" / "constraints").glob("*.txt"))]
+PINS = runpy.run_path(str(ROOT / "tests" / "constraints" / "pins.py"))
+
+
+def pinned(file: Path) -> dict[str, str]:
+    return PINS["pinned"](file.read_text(encoding="utf-8"))  # type: ignore[no-any-return]
+
+
+def wanted() -> set[str]:
+    """The packages that the project names, and extras and groups of packages."""
+    project: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    groups = project["dependency-groups"]
+    named = [*project["project"]["dependencies"], *groups["dev"], *groups["test"], *groups["build"]]
+    named += [name for names in project["project"]["optional-dependencies"].values() for name in names]
+    texts = (re.split(r"[\[<>=~ ]", text)[0] for text in named if isinstance(text, str))
+    return {PINS["canonical"](text) for text in texts}
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_constraints_are_names_and_versions_alone(file: Path) -> None:
+    lines = [line for line in file.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
+    assert all(re.fullmatch(r"[a-z0-9-]+==[0-9][0-9a-z.!]*", line) for line in lines)
+    assert len(pinned(file)) == len(lines)
+
+
+def test_all_that_the_project_names_is_pinned() -> None:
+    assert not wanted() - pinned(ROOT / "constraints.txt").keys()
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_pip_is_pinned_and_torch_is_the_same_everywhere(file: Path) -> None:
+    pins = pinned(file)
+    assert "pip" in pins
+    assert pins.get("torch") in {None, pinned(ROOT / "constraints.txt")["torch"]}
+
+
+def test_a_package_without_a_pin_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "pins.txt"
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    file.write_text("\n".join(line for line in lines if not line.startswith("numpy==")), encoding="utf-8")
+    monkeypatch.setattr("sys.argv", ["pins.py", "check", str(file)])
+    with pytest.raises(SystemExit, match="numpy=="):
+        PINS["main"]()
