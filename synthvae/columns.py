@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -53,6 +55,17 @@ def split_marks(values: pa.ChunkedArray, marks: Iterable[Any]) -> tuple[pa.Chunk
 def are_classes(numbers: pa.ChunkedArray) -> bool:
     """Whether whole numbers, as a target, are the names of classes: they have few distinct values."""
     return bool(pc.count_distinct(numbers, mode="only_valid").as_py() <= MAX_NUMBER_CLASSES)
+
+
+def unit_numbers(values: pa.ChunkedArray) -> npt.NDArray[np.int64]:
+    """Whose each row is (rows,): one number for equal values, however Arrow stores them; -1 where there is none."""
+    if pa.types.is_dictionary(values.type):
+        values = values.cast(values.type.value_type)  # a dictionary may hold a value twice
+    if pa.types.is_floating(values.type):
+        values = pc.add(values, pa.scalar(0.0, values.type))  # -0.0 is 0.0
+        values = pc.if_else(pc.is_nan(values), pa.scalar(None, values.type), values)
+    numbers = values.combine_chunks().dictionary_encode().indices.fill_null(-1)
+    return np.asarray(numbers.to_numpy(), np.int64)
 
 
 def exact_as_double(values: pa.ChunkedArray) -> bool:

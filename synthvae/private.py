@@ -13,7 +13,7 @@ import pyarrow as pa
 import torch
 
 from synthvae import generation
-from synthvae.columns import split_marks
+from synthvae.columns import split_marks, unit_numbers
 from synthvae.conform import conform, labelled, refuse_other_columns
 from synthvae.declared import decimals_of, limits
 from synthvae.descent import Progress
@@ -209,15 +209,14 @@ def _owned(table: pa.Table, budget: PrivacyBudget) -> pa.Table:
             f"the unit must be a column of the table, however, {budget.unit!r} is not among "
             f"{listing(table.column_names)}: name the column that says whose row it is"
         )
-    return table.take(np.flatnonzero(table.column(budget.unit).is_valid().to_numpy()))
+    return table.take(np.flatnonzero(unit_numbers(table.column(budget.unit)) >= 0))
 
 
 def _units(table: pa.Table, budget: PrivacyBudget) -> Units:
     """Whose row each is (rows,); None: each is a unit of its own."""
     if budget.unit is None:
         return None
-    indices = table.column(budget.unit).combine_chunks().dictionary_encode().indices
-    return np.asarray(indices.to_numpy(), np.int64)
+    return unit_numbers(table.column(budget.unit))
 
 
 def _some_of_each(table: pa.Table, budget: PrivacyBudget) -> pa.Table:

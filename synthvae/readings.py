@@ -37,10 +37,25 @@ def _plain_chunk(values: pa.Array) -> pa.Array:
 
 
 def distinct(values: pa.ChunkedArray) -> tuple[list[Any], npt.NDArray[np.int64]]:
-    """The distinct values of a column, None among them, and which of these each row (rows,) holds."""
+    """The distinct values of a column, None among them, and which of these each row (rows,) holds.
+
+    They are distinct as Python has them, too: what Arrow tells apart and Python does not, such as 0.0 and -0.0, is one
+    value, so that whoever counts by them loses no row.
+    """
     coded = values.combine_chunks().dictionary_encode(null_encoding="encode")
-    known = [v.decode(errors="replace") if isinstance(v, bytes) else v for v in coded.dictionary.to_pylist()]
-    return known, coded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+    places: dict[Any, int] = {}
+    place_of = [places.setdefault(canonical(value), len(places)) for value in coded.dictionary.to_pylist()]
+    indices = coded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+    return list(places), np.array(place_of, np.int64)[indices]
+
+
+def canonical(value: Any) -> Any:
+    """The one Python value for all that are told apart nowhere: text of any bytes, one zero, one NaN."""
+    if isinstance(value, bytes):
+        return value.decode(errors="replace")
+    if isinstance(value, float):
+        return value + 0.0 if value == value else math.nan  # noqa: PLR0124 (not-a-number)
+    return value
 
 
 def parsed(values: pa.ChunkedArray) -> Floats:

@@ -9,8 +9,9 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from synthvae.columns import are_classes
+from synthvae.columns import are_classes, unit_numbers
 from synthvae.errors import ConfigurationError, TableError
+from synthvae.privacy.mechanisms import uniform
 
 FEWEST_LEARNED = 2  # rows of a class without which it cannot be learned
 FEWEST = 2  # rows of a table that can be compared
@@ -46,28 +47,35 @@ def hold_out(
         members = np.flatnonzero(strata == stratum)
         many = min(round(share * len(members)), max(len(members) - FEWEST_LEARNED, 0))
         held[rng.permutation(members)[:many]] = True
-    return _parted(table, held[owners], share)
+    held_rows = held[owners]
+    return _parted(table, held_rows, f"a share of {share:g} leaves {(~held_rows).sum()} and {held_rows.sum()}")
 
 
-def hold_out_privately(table: pa.Table, share: float, seed: int, *, by: str | None = None) -> tuple[pa.Table, pa.Table]:
+def hold_out_privately(
+    table: pa.Table, share: float, seed: int | None = None, *, by: str | None = None
+) -> tuple[pa.Table, pa.Table]:
     """Return the rows that are learned, and those that are held out, where neither may tell of one owner's presence.
 
-    Each owner is held out by a coin of its own, so that one more of them moves no row of another: tables that were
-    neighbours (Dwork, Roth 2014, definition 2.4) still are. Exact shares, of all rows or of classes, would not do that.
+    Each owner is held out by a coin of its own, from the operating system's entropy: one owner more changes nothing
+    about the coins of others, wherever its rows stand, so that tables that were neighbours (Dwork, Roth 2014,
+    definition 2.4) still are. Coins that follow a public seed by the order of owners would all move with one more of
+    them, and exact shares, of all rows or of classes, depend on everybody.
 
     Args:
         table: The rows (N, columns).
         share: The chance to be held out.
-        seed: Of the coins.
+        seed: Has no say in it; there so that both ways to hold out are called alike.
         by: The unit of the privacy budget; None: each row is one.
 
     Raises:
         TableError: There is no such column.
-        ConfigurationError: On one side there would be less than two rows.
+        ConfigurationError: On one side there would be less than two rows; how many there are is not told.
     """
+    del seed
     owners = _owners(table, by)
-    coins = np.random.default_rng(seed).random(owners.max(initial=0) + 1)
-    return _parted(table, (coins < share)[owners], share)
+    coins = uniform(int(owners.max(initial=0)) + 1)
+    held = (coins < share)[owners]
+    return _parted(table, held, f"a share of {share:g} does not")
 
 
 def _owners(table: pa.Table, by: str | None) -> Numbers:
@@ -76,10 +84,10 @@ def _owners(table: pa.Table, by: str | None) -> Numbers:
         return np.arange(table.num_rows)
     if by not in table.column_names:
         raise TableError(f"rows are split by a column of the table, however, there is no {by!r}: name one that is")
-    numbers = pd.factorize(table.column(by).to_pandas())[0].astype(np.int64)
+    numbers = unit_numbers(table.column(by))
     nobody = numbers < 0
     numbers[nobody] = numbers.max(initial=-1) + 1 + np.arange(nobody.sum())
-    return np.asarray(numbers)
+    return numbers
 
 
 def _strata(table: pa.Table, owners: Numbers, target: str | None) -> Numbers:
@@ -98,11 +106,11 @@ def _is_classes(values: pa.ChunkedArray) -> bool:
     return not pa.types.is_floating(kind) and (not pa.types.is_integer(kind) or are_classes(values))
 
 
-def _parted(table: pa.Table, held: Held, share: float) -> tuple[pa.Table, pa.Table]:
-    learned, rest = table.filter(pa.array(~held)), table.filter(pa.array(held))
-    if min(learned.num_rows, rest.num_rows) < FEWEST:
+def _parted(table: pa.Table, held: Held, few: str) -> tuple[pa.Table, pa.Table]:
+    """Both sides; `few` is the fact where one has too few rows."""
+    if min(held.sum(), (~held).sum()) < FEWEST:
         raise ConfigurationError(
-            f"`split.holdout` must leave at least {FEWEST} rows on each side, however, a share of {share:g} leaves "
-            f"{learned.num_rows} and {rest.num_rows}: choose another share, or leave `split` out"
+            f"`split.holdout` must leave at least {FEWEST} rows on each side, however, {few}: choose another share, or "
+            "leave `split` out"
         )
-    return learned, rest
+    return table.filter(pa.array(~held)), table.filter(pa.array(held))

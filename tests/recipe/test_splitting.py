@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from synthvae.columns import unit_numbers
 from synthvae.errors import ConfigurationError, TableError
+from synthvae.recipe import splitting
 from synthvae.recipe.splitting import hold_out, hold_out_privately
 
 TABLES = st.integers(4, 80).flatmap(
@@ -41,7 +43,7 @@ def test_a_split_parts_the_rows_and_no_owner(
         assert learned["row"].to_pylist() == sorted(learned["row"].to_pylist())
         if by:
             assert not (set(learned[by].to_pylist()) & set(held[by].to_pylist())) - {None}
-        again = split(table, share, seed, by=by)
+        again = split(table, share, seed, by=by) if split is not hold_out_privately else (learned, held)
         assert learned.equals(again[0])
         assert held.equals(again[1])
 
@@ -60,19 +62,66 @@ def test_classes_keep_their_shares(columns: tuple[list[str], list[int | None]], 
         assert learned.count(label) >= min(n, 2)  # enough of each class to learn it
 
 
-@settings(max_examples=60, deadline=None)
-@given(columns=TABLES, share=st.floats(0.2, 0.8), by=st.sampled_from([None, "owner"]))
-def test_one_unit_more_moves_nobody_elses_rows(
-    columns: tuple[list[str], list[int | None]], share: float, by: str | None
+@settings(max_examples=60)
+@given(columns=TABLES, share=st.floats(0.2, 0.8), by=st.sampled_from([None, "owner"]), place=st.floats(0, 1))
+def test_one_unit_more_moves_nobody_elses_rows_wherever_it_stands(
+    columns: tuple[list[str], list[int | None]], share: float, by: str | None, place: float
 ) -> None:
-    table = as_table(columns)
-    more = pa.concat_tables([table, pa.table({"row": [10_000], "label": ["a"], "owner": pa.array([99], pa.int64())})])
-    try:
-        before, after = (hold_out_privately(rows, share, 3, by=by)[0]["row"].to_pylist() for rows in (table, more))
-    except ConfigurationError:
+    """Each unit's coin is its own: with the coins of the others held fast, so are their rows."""
+    table, odd = as_table(columns), pa.table({"row": [10_000], "label": ["a"], "owner": pa.array([99], pa.int64())})
+    first = round(place * table.num_rows)
+    more = pa.concat_tables([table.slice(0, first), odd, table.slice(first)])
+    coins: dict[object, float] = {}
+
+    def tossed(rows: pa.Table) -> set[int] | None:
+        numbers = splitting._owners(rows, by)
+        of_number = dict(zip(numbers.tolist(), rows["owner" if by else "row"].to_pylist(), strict=True))
+
+        def uniform(count: int) -> np.ndarray:
+            rng = np.random.default_rng(len(coins))
+            return np.array([coins.setdefault(of_number.get(n, ("nobody", n)), rng.random()) for n in range(count)])
+
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(splitting, "uniform", uniform)
+            try:
+                return set(hold_out_privately(rows, share, 3, by=by)[0]["row"].to_pylist())
+            except ConfigurationError:
+                return None
+
+    before, after = tossed(table), tossed(more)
+    if before is None or after is None:
         return
     if by is None or None not in columns[1]:  # rows that are nobody's are of no unit, and are not learned
-        assert set(after) - {10_000} == set(before)
+        assert after - {10_000} == before
+
+
+def test_coins_follow_no_seed() -> None:
+    table = pa.table({"row": np.arange(300)})
+    first, second = (hold_out_privately(table, 0.5, 3)[0]["row"].to_pylist() for _ in range(2))
+    assert first != second
+
+
+def test_a_refused_private_split_tells_no_count() -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        hold_out_privately(pa.table({"row": [1, 2, 3]}), 0.5)
+    assert "does not" in str(refused.value)
+    with pytest.raises(ConfigurationError, match="leaves 3 and 0"):
+        hold_out(pa.table({"row": [1, 2, 3]}), 0.1, 0)
+
+
+@pytest.mark.parametrize(
+    "owner",
+    [
+        pa.DictionaryArray.from_arrays(pa.array([0, 1, 2, 1] * 20), pa.array(["a", "b", "a"])),
+        pa.array([0.0, 1.5, -0.0, 1.5] * 20),
+    ],
+    ids=["a value twice in a dictionary", "two zeros"],
+)
+def test_equal_owners_are_one_however_they_are_stored(owner: pa.Array) -> None:
+    table = pa.table({"row": np.arange(80), "owner": owner})
+    assert unit_numbers(table["owner"]).tolist() == [0, 1, 0, 1] * 20
+    numbers = unit_numbers(pa.chunked_array([pa.array([1.0, None, float("nan"), 1.0])]))
+    assert numbers.tolist() == [0, -1, -1, 0]
 
 
 def test_continuous_targets_are_not_stratified_and_an_absent_owner_is_refused() -> None:
