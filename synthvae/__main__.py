@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import sys
+from synthvae.interrupts import leave_while_loading
 
 
 def main() -> None:
-    """Run the shell; an interrupt while it is loaded ends it in one line, too."""
-    try:
-        from synthvae.cli import app
+    """Run the shell."""
+    leave_while_loading()
+    from synthvae.cli import app
 
-        app(prog_name="synthvae")
-    except KeyboardInterrupt:
-        print("error: interrupted", file=sys.stderr)  # noqa: T201 (typer may not be there yet)
-        sys.exit(130)
+    app(prog_name="synthvae")
 
 
 if __name__ == "__main__":
