@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from synthvae.interrupts import leave_while_loading
+import os
+import sys
+
+from synthvae.interrupts import EXIT_CODE, leave_while_loading
 
 
 def main() -> None:
-    """Run the shell."""
+    """Run the shell. Once a command has told that it was interrupted, nothing is waited for."""
     leave_while_loading()
     from synthvae.cli import app
 
-    app(prog_name="synthvae")
+    try:
+        app(prog_name="synthvae")
+    except SystemExit as ended:
+        if ended.code != EXIT_CODE:
+            raise
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(EXIT_CODE)
 
 
 if __name__ == "__main__":
