@@ -16,7 +16,7 @@ EXTRAS := report,plots,augment,ray,polars,tensorboard
 WORKERS ?= 2
 DATA ?= data
 ARGS ?=
-NUMERIC := model dataset test_generation.py test_resuming.py test_training.py test_linear.py test_reconstruction.py \
+NUMERIC := model test_generation.py test_resuming.py test_training.py test_linear.py test_reconstruction.py \
 	test_autoencoders.py privacy/test_shared.py
 TORCH = $(shell grep '^torch==' constraints.txt)
 PYTEST = OMP_NUM_THREADS=1 $(1)/bin/python -m pytest -n $(WORKERS) --dist loadgroup
@@ -27,7 +27,7 @@ VENV = test -x $(1)/bin/python || $(PYTHON) -m venv $(1); $(PIP) pip
 # What builds the package, and torch before its users, so that none pulls another one.
 BASE = $(PIP) torch --group build
 PINNED = $(1)/bin/python $(PINS)/pins.py check $(2)
-TABLELESS := model cluster dataset/test_faults.py dataset/test_pool.py privacy/test_audit.py privacy/test_shared.py \
+TABLELESS := model test_cluster.py dataset/test_faults.py dataset/test_pool.py privacy/test_audit.py privacy/test_shared.py \
 	evaluation/test_report_browser.py test_linear.py test_resuming.py test_permissions.py test_wheel.py test_imports.py \
 	test_constraints.py
 

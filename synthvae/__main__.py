@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import sys
+
+from synthvae.interrupts import EXIT_CODE, leave_while_loading
 
 
 def main() -> None:
-    """Run the shell; an interrupt while it is loaded ends it in one line, too."""
-    try:
-        from synthvae.cli import app
+    """Run the shell. Once a command has told that it was interrupted, nothing is waited for."""
+    leave_while_loading()
+    from synthvae.cli import app
 
+    try:
         app(prog_name="synthvae")
-    except KeyboardInterrupt:
-        print("error: interrupted", file=sys.stderr)  # noqa: T201 (typer may not be there yet)
-        sys.exit(130)
+    except SystemExit as ended:
+        if ended.code != EXIT_CODE:
+            raise
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(EXIT_CODE)
 
 
 if __name__ == "__main__":

@@ -5,19 +5,17 @@ from __future__ import annotations
 import functools
 import json
 import os
-import signal
 import sys
-import threading
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, ParamSpec
 
 import typer
 
 from synthvae.errors import SynthvaeError
+from synthvae.interrupts import EXIT_CODE, interruptible
 
 P = ParamSpec("P")
 
@@ -40,7 +38,7 @@ def reporting(command: Callable[P, None]) -> Callable[P, None]:
 
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
-        with warnings.catch_warnings(), _interruptible() as interrupted:
+        with warnings.catch_warnings(), interruptible() as interrupted:
             if not kwargs.get("debug"):
                 warnings.showwarning = functools.partial(_show_warning, quiet=bool(kwargs.get("quiet")))
             try:
@@ -63,33 +61,10 @@ def reporting(command: Callable[P, None]) -> Callable[P, None]:
     return run
 
 
-@contextmanager
-def _interruptible() -> Iterator[threading.Event]:
-    """Let SIGTERM interrupt as Ctrl-C does. The event is set once either has.
-
-    An interrupt that arrives while a library is imported may leave it as another error than KeyboardInterrupt.
-    """
-    interrupted = threading.Event()
-
-    def interrupt(*_: object) -> None:
-        interrupted.set()
-        raise KeyboardInterrupt
-
-    if threading.current_thread() is not threading.main_thread():  # which alone may handle signals
-        yield interrupted
-        return
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield interrupted
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
 def _interruption(said: str = "") -> typer.Exit:
     """What ends a command that was interrupted, once it was told."""
     typer.echo(f"error: {said or 'interrupted'}", err=True)
-    return typer.Exit(130)
+    return typer.Exit(EXIT_CODE)
 
 
 def _one_line(error: Exception) -> str:

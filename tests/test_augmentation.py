@@ -42,11 +42,13 @@ Mixed = tuple[pd.DataFrame, "pd.Series[Any]"]
 LABELS = st.lists(st.integers(0, 3), min_size=4, max_size=40).map(np.array)
 
 
+@pytest.mark.slow
 @parametrize_with_sampler_checks([VAEOverSampler(generator=TINY, random_state=0)])
 def test_checks_of_imbalanced_learn(estimator: Any, check: Any) -> None:
     check(estimator)
 
 
+@pytest.mark.slow
 @parametrize_with_checks(
     [
         AugmentedClassifier(LogisticRegression(), amount="balance", generator=TINY, random_state=0),
@@ -107,6 +109,7 @@ def test_strategies_that_cannot_be_are_refused(strategy: Any, message: str) -> N
         rows_to_make(strategy, np.array(["a", "a", "b", "b", "b"]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("filter_", [None, "agreement", "likelihood"])
 def test_real_rows_stay_and_classes_are_balanced(mixed: Mixed, filter_: str | None) -> None:
     X, y = mixed
@@ -120,6 +123,7 @@ def test_real_rows_stay_and_classes_are_balanced(mixed: Mixed, filter_: str | No
     assert new["mean radius"].mean() > X["mean radius"][y == "benign"].mean() + 1
 
 
+@pytest.mark.slow
 def test_agreement_is_with_a_classifier_of_the_real_rows(mixed: Mixed) -> None:
     X, y = mixed
     judge = HistGradientBoostingClassifier(random_state=1, class_weight="balanced")
@@ -133,6 +137,7 @@ def test_agreement_is_with_a_classifier_of_the_real_rows(mixed: Mixed) -> None:
     assert shares[1] > 0.9
 
 
+@pytest.mark.slow
 def test_the_same_seed_makes_the_same(mixed: Mixed) -> None:
     first, second = (VAEOverSampler(generator=QUICK, random_state=3).fit_resample(*mixed)[0] for _ in range(2))
     pd.testing.assert_frame_equal(first, second)
@@ -237,6 +242,7 @@ def test_a_regressor_chooses_too() -> None:
     assert AugmentedRegressor(LinearRegression(), generator=TINY, random_state=0).fit(X, y).amount_ == 0.0
 
 
+@pytest.mark.slow
 def test_the_prior_is_corrected() -> None:
     """Balanced rows overstate the scarce class; corrected, its mean probability is its share again."""
     X, y = make_classification(600, 6, weights=[0.9], class_sep=0.5, random_state=0)
@@ -263,6 +269,7 @@ def test_metadata_are_routed() -> None:
         np.testing.assert_allclose(pipeline[-1].estimator_.weights_, np.full(120, 2.0))
 
 
+@pytest.mark.slow
 def test_mixed_types_in_cross_validation(mixed: Mixed) -> None:
     X, y = mixed
     X = X.astype({"size": "category"})

@@ -76,6 +76,7 @@ def test_cells_are_hidden_whole_and_in_the_share_asked_for() -> None:
     assert torch.corrcoef(hidden).fill_diagonal_(0).abs().max() < 0.03
 
 
+@pytest.mark.slow
 def test_a_denoising_autoencoder_says_what_it_does_not_see() -> None:
     """Shown one copy of a digit, it says the others; one that always saw all says them less well."""
     chances = []
@@ -92,6 +93,7 @@ def test_a_denoising_autoencoder_says_what_it_does_not_see() -> None:
     assert math.log(0.75) < chances[1]
 
 
+@pytest.mark.slow
 def test_pixels_are_denoised() -> None:
     """What learned with half of the pixels hidden says more of a row of which half is hidden."""
     X = load_digits().data[:600] / 16
@@ -111,6 +113,7 @@ def test_hidden_pixels_are_no_gaps(likelihood: str) -> None:
     assert np.isfinite(vae.score_samples(X)).all()
 
 
+@pytest.mark.slow
 def test_an_autoencoder_has_codes_without_spread_and_draws_from_their_density() -> None:
     model, history = learned({"posterior": "point", "components": 8}, {})
     codes, _ = twins()
@@ -129,6 +132,7 @@ def test_an_autoencoder_has_codes_without_spread_and_draws_from_their_density() 
     torch.testing.assert_close(shares, torch.full((4,), 0.25), atol=0.1, rtol=0)
 
 
+@pytest.mark.slow
 def test_a_collapsed_posterior_is_seen_and_a_healthy_one_is_not() -> None:
     _, collapsed = learned({}, {"beta": 100.0, "free_bits": 0.0, "warm_up": 0.0, "validation_fraction": 0})
     _, healthy = learned({}, {})
@@ -179,6 +183,7 @@ def test_history_is_a_table_in_nats() -> None:
     assert History().table().empty
 
 
+@pytest.mark.slow
 @kinds
 def test_every_kind_is_saved_and_samples_the_classes_asked_for(
     wine: pd.DataFrame, options: dict[str, Any], tmp_path: Path

@@ -205,7 +205,8 @@ MAY_IMPORT = {
         "training",
     },
     "augmentation": {"atomic", "encoding", "errors", "estimators", "seeds", "synthesizer", "tables", "writing"},
-    "shell": {"errors"},
+    "interrupts": set[str](),
+    "shell": {"errors", "interrupts"},
     "evaluation": {"atomic", "columns", "errors", "progress", "schema", "seeds", "tables"},
     "demonstration": {"artifact", "errors", "evaluation", "synthesizer"},
     "cli": {
@@ -244,7 +245,7 @@ MAY_IMPORT = {
         "tables",
     },
     "__init__": {"privacy", "schema", "synthesizer"},
-    "__main__": {"cli"},
+    "__main__": {"cli", "interrupts"},
 }
 TABLE_WORLD = {"pandas", "pyarrow"}
 TENSOR_WORLD = {"torch"}

@@ -65,7 +65,7 @@ class Ended:
 
 def prepare(home: Path) -> None:
     """A table, a model and a recipe."""
-    load_breast_cancer(as_frame=True).frame.iloc[:, -5:].to_csv(home / "table.csv", index=False)
+    load_breast_cancer(as_frame=True).frame.iloc[:, -2:].to_csv(home / "table.csv", index=False)
     (home / "few.yaml").write_text("max_steps: 60\n", encoding="utf-8")
     subprocess.run(
         synthvae("fit", "table.csv", "--target", "target", "--config", "few.yaml", "-o", "model"), cwd=home, check=True
@@ -163,6 +163,8 @@ def main() -> None:
                 if ended.left or ended.seconds > bound or not (early or ended.code in {0, 130}) or len(ended.lines) > 2:
                     failures += 1
                     print(f"{name} {how.name} after {after:.2f} s: {ended}", flush=True)
+                if sys.stderr.isatty():
+                    print(f"\r{name}: {number + 1} of {given.runs}", end="", file=sys.stderr)
             print(
                 f"{name}: {given.runs} runs of {seconds:.1f} s, exit codes {dict(codes)}, slowest {slowest:.1f} s",
                 flush=True,

@@ -37,6 +37,7 @@ SLOTS = Slots((3, 4, 2))
 # The code that is right.
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "spent",
     [COUNTS, DESCENT, EPOCHS, ledger(counted(4.0), counted(2.5, 2), descended(3.0, 0.2, 30))],
@@ -68,6 +69,7 @@ def test_a_descent_is_bounded_within_a_factor_of_two() -> None:
 # Bugs.
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)
 def test_a_bug_is_caught(bug: Bug, monkeypatch: pytest.MonkeyPatch) -> None:
     bug.put_in(monkeypatch)
@@ -174,6 +176,7 @@ def test_the_trade_off_function_of_a_normal_mechanism_is_known() -> None:
     np.testing.assert_allclose(found, known, atol=2e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bound", ["errors", "guesses"])
 def test_bounds_of_the_mechanism_claimed_are_seldom_too_high(bound: str) -> None:
     event, significance, rng = descended(2.0, 1.0, 1), 0.1, np.random.default_rng(0)

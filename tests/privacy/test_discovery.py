@@ -169,6 +169,7 @@ def test_texts_are_sorted_by_what_they_say(value: str | None, sort: int) -> None
     assert sorts(pa.chunked_array([pa.array([value], pa.string())])).tolist() == [sort]
 
 
+@pytest.mark.slow
 def test_a_model_is_learned_with_the_schema_bought(tmp_path: Path) -> None:
     frame = table(6000)
     synthesizer = quick(schema="private", privacy={"epsilon": 8.0, "delta": 1e-6}).fit(frame)
@@ -183,6 +184,7 @@ def test_a_model_is_learned_with_the_schema_bought(tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(Synthesizer.load(tmp_path / "model").sample(9, 1), synthesizer.sample(9, 1))
 
 
+@pytest.mark.slow
 def test_a_schema_can_be_bought_for_patients() -> None:
     frame = table(6000).assign(patient=np.arange(6000) // 2)
     budget = {"epsilon": 20.0, "delta": 1e-6, "unit": "patient", "rows_per_unit": 2}

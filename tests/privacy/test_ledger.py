@@ -99,6 +99,7 @@ def spreads(rows: int, most: int) -> Iterator[tuple[int, ...]]:
         yield from ((first, *others) for others in spreads(rows - first, first))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rows", range(2, 7))
 @pytest.mark.parametrize("noise", [0.3, 1.0, 4.0, 20.0])
 def test_rows_of_a_unit_cost_most_in_one_cell(rows: int, noise: float) -> None:

@@ -86,6 +86,7 @@ def test_clipped_sums_are_those_of_the_gradients_that_opacus_finds(decoder: Deco
     close(sums, [torch.einsum("b...,b->...", gradient, factors) for gradient in gradients])
 
 
+@pytest.mark.slow
 def test_every_layer_of_ours_is_known_to_opacus_once_descent_is_loaded() -> None:
     names = {kind.__name__ for kind in {*RULES, *per_sample.SAMPLERS}}
     code = (

@@ -113,6 +113,7 @@ def test_what_a_model_can_do_a_private_one_can(fitted: Synthesizer, tmp_path: Pa
     assert manifest["ledger"]["unit"] == "one row"
 
 
+@pytest.mark.slow
 def test_a_file_is_read_as_text_and_rows_have_the_declared_types(fitted: Synthesizer, tmp_path: Path) -> None:
     frame, path = table(), tmp_path / "t.csv"
     frame.to_csv(path, index=False)
@@ -140,6 +141,7 @@ def test_the_same_seed_gives_another_model(fitted: Synthesizer) -> None:
     assert other.learned_.fingerprint != fitted.learned_.fingerprint
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "parameters", [{"decoder": "factorized"}, {"prior": "class_normal"}, {"prior": "vamp"}, {"target": None}]
 )
@@ -149,6 +151,7 @@ def test_every_kind_of_model_can_be_private(parameters: dict[str, Any]) -> None:
     assert synthesizer.ledger_ is not None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy", ["gradients", "tables"])
 @pytest.mark.parametrize("target", ["age", "weight", "smoker"])
 def test_every_kind_of_target_can_be_private(target: str, strategy: str) -> None:
@@ -168,6 +171,7 @@ def test_tables_alone_say_what_hangs_together() -> None:
     assert [event.name for event in plan.events] == ["halves of bins", *names[1:]]
 
 
+@pytest.mark.slow
 def test_the_strategy_follows_epsilon_rows_and_columns() -> None:
     """Gradients where there is much to spend on many rows."""
     much, little = (quick(privacy={"epsilon": epsilon, "delta": 1e-6}) for epsilon in (8.0, 0.2))
@@ -242,6 +246,7 @@ def test_a_unit_that_is_declared_is_a_feature(tmp_path: Path) -> None:
             model.transform(frame.drop(columns="patient"))
 
 
+@pytest.mark.slow
 def test_rows_that_are_nobodys_or_of_no_class_count_as_not_there() -> None:
     frame = table().assign(patient=np.arange(ROWS).astype(float))
     frame.loc[:199, "patient"] = np.nan

@@ -85,6 +85,7 @@ def test_one_patient_more_changes_nothing_but_noisy_outputs(tmp_path: Path, caps
     assert seen(more, tmp_path / "two", capsys, privacy=budget, journal=journal) == first
 
 
+@pytest.mark.slow
 def test_without_the_journal_the_models_differ(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The guard can fail: what is compared does depend on the noise."""
     first = seen(table(), tmp_path / "one", capsys)
@@ -118,6 +119,7 @@ class CrashError(Exception):
     """The machine is switched off."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("after", [0, 1, 9, 25])
 def test_what_a_fit_bought_before_it_was_broken_off_is_not_bought_again(
     after: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -147,6 +149,7 @@ def test_what_a_fit_bought_before_it_was_broken_off_is_not_bought_again(
     assert again.learned_.fingerprint == fitted.learned_.fingerprint
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changes", [{"privacy": {"epsilon": 21.0, "delta": 1e-5}}, {"target": None}, {"random_state": 1}, {"max_steps": 21}]
 )

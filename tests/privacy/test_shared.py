@@ -23,7 +23,7 @@ from synthvae.privacy.journal import SharedJournal
 from synthvae.privacy.sampling import PrivateRows
 from synthvae.slots import Slots
 
-pytestmark = pytest.mark.xdist_group("shared")
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("shared")]
 
 SLOTS = Slots((3, 5, 2), (), (None, 0, None))
 ROWS, STEPS, SIZE, CLIP = 90, 4, 2, 0.5
