@@ -17,7 +17,7 @@ WORKERS ?= 2
 DATA ?= data
 ARGS ?=
 NUMERIC := model test_generation.py test_resuming.py test_training.py test_linear.py test_reconstruction.py \
-	test_autoencoders.py privacy/test_shared.py
+	test_autoencoders.py
 TORCH = $(shell grep '^torch==' constraints.txt)
 PYTEST = OMP_NUM_THREADS=1 $(1)/bin/python -m pytest -n $(WORKERS) --dist loadgroup
 # pip of the named environment, held to the versions of a constraints file. Builds are not isolated, so that what builds
@@ -52,9 +52,9 @@ test-slow: .venv/.dev .venv-oracle/.dev
 # Kernels of PyTorch, MKL and oneDNN for less than this processor can do. What is equal bit by bit on one of them must be
 # so on each.
 test-processors: .venv/.dev
-	ATEN_CPU_CAPABILITY=default $(call PYTEST,.venv) $(NUMERIC:%=tests/%)
-	ATEN_CPU_CAPABILITY=avx2 $(call PYTEST,.venv) $(NUMERIC:%=tests/%)
-	MKL_ENABLE_INSTRUCTIONS=AVX2 ONEDNN_MAX_CPU_ISA=AVX2 $(call PYTEST,.venv) $(NUMERIC:%=tests/%)
+	ATEN_CPU_CAPABILITY=default $(call PYTEST,.venv) -m "not slow" $(NUMERIC:%=tests/%)
+	ATEN_CPU_CAPABILITY=avx2 $(call PYTEST,.venv) -m "not slow" $(NUMERIC:%=tests/%)
+	MKL_ENABLE_INSTRUCTIONS=AVX2 ONEDNN_MAX_CPU_ISA=AVX2 $(call PYTEST,.venv) -m "not slow" $(NUMERIC:%=tests/%)
 
 test-pandas2: .venv-pandas2/.dev
 	$(call PYTEST,.venv-pandas2) -m "not slow" $(TABLELESS:%=--ignore=tests/%)

@@ -212,12 +212,14 @@ def learned() -> Callable[[str], Case]:
     return cache(fitted)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", STEPS)
 def test_what_is_drawn_is_like_the_table_and_z_is_informative(learned: Callable[[str], Case], name: str) -> None:
     found = figures(learned(name)) | latent(learned(name))
     assert not missed(found, name), found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "fault", "seen"),
     [

@@ -87,6 +87,7 @@ def wine() -> tuple[pd.DataFrame, pd.DataFrame]:
     return whole, whole.assign(target=whole["target"].where(whole.index.isin(kept)))
 
 
+@pytest.mark.slow
 def test_rows_without_a_label_say_what_a_class_is(wine: tuple[pd.DataFrame, pd.DataFrame]) -> None:
     """The means of classes made are nearer to the true ones than those of the few rows that have a label."""
     whole, partly = wine
@@ -122,6 +123,7 @@ def test_a_likelihood_needs_the_label(wine: tuple[pd.DataFrame, pd.DataFrame]) -
         synthesizer.log_likelihood(wine[1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["-1", "NaN", "None"])
 def test_a_classifier_takes_rows_without_a_label_in_each_convention(kind: str) -> None:
     X, y = load_breast_cancer(return_X_y=True)

@@ -25,6 +25,7 @@ def halves(load: Callable[[], Any]) -> list[np.ndarray]:
     return [scale.transform(train), scale.transform(test)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("load", "factors"), [(load_breast_cancer, 5), (load_diabetes, 3), (load_wine, 3)])
 def test_it_reaches_factor_analysis(load: Callable[[], Any], factors: int) -> None:
     """By its ELBO, and no bound is above log p(x) at its best by more than chance."""

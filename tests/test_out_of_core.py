@@ -195,6 +195,7 @@ def test_a_table_on_disk_is_learned_like_one_in_memory(mixed: pd.DataFrame, tmp_
     assert on_disk.feature_names_in_.tolist() == list(mixed)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("large")
 def test_parts_learn_as_well_as_the_whole(tmp_path: Path) -> None:
     table = load_breast_cancer(as_frame=True).frame.iloc[:, -8:].astype({"target": "string"})

@@ -170,6 +170,7 @@ def test_draws_outside_their_domain(draws: Any) -> None:
         VAEOutlierDetector(draws=draws, **FAST).fit(np.eye(8))
 
 
+@pytest.mark.slow
 def test_tumours_are_outliers_among_benign() -> None:
     X, y = load_breast_cancer(return_X_y=True)
     detector = VAEOutlierDetector(max_steps=200, random_state=0).fit(X[y == 1][:250])

@@ -42,6 +42,7 @@ def _table(frame: pd.DataFrame) -> Any:
     return tables.read(frame)
 
 
+@pytest.mark.slow
 def test_a_model_learned_with_few_digits_is_as_good() -> None:
     frame = load_breast_cancer(as_frame=True).frame
     parameters = {**SMALL, "max_steps": 60}

@@ -24,12 +24,14 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("code", blocks("python"))
 def test_python_block_runs(code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     exec(compile(code, "README.md", "exec"), {})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("script", [block for block in blocks("sh") if block.startswith("synthvae")])
 def test_shell_block_runs(script: str, tmp_path: Path) -> None:
     load_wine(as_frame=True).frame.query("target < 2").to_csv(tmp_path / "table.csv", index=False)

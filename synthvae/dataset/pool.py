@@ -8,6 +8,7 @@ Workers import no script of the caller, so that one without `if __name__ == "__m
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pickle
 import subprocess
@@ -96,6 +97,10 @@ class _Pool:
             process.kill()
         for process in there:
             process.wait()
+            for pipe in (process.stdin, process.stdout):
+                with contextlib.suppress(OSError):  # what was still to be sent
+                    assert pipe is not None
+                    pipe.close()
 
     def next(self) -> tuple[int, Any]:
         """A number and its result, as they come; raises what a worker raised."""
