@@ -21,6 +21,11 @@ from synthvae.labelling import UNKNOWN, Labelling
 from synthvae.model import CVAE, ModelConfig, Rows
 from synthvae.slots import Slots, Value
 
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:target 'target'.* have no label:UserWarning"),
+    pytest.mark.filterwarnings("ignore:column 'target'. every value is missing:UserWarning"),
+]
+
 SLOTS = Slots((3, 2), (Value(0), Value(1)))
 TINY = Synthesizer(max_steps=2, width=4, latent_dim=2)
 
