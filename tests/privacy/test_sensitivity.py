@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synthvae.privacy import looks
-from synthvae.readings import distinct
+from synthvae.readings import distinct, plain
 
 
 def texts(values: list[bytes | None]) -> pa.Array:
@@ -75,7 +75,7 @@ def test_one_row_moves_counts_by_one(kind: str, counts: str, data: st.DataObject
 def test_distinct_values_are_distinct_keys(kind: str, data: st.DataObject) -> None:
     strategy, as_array = KINDS[kind]
     rows = data.draw(st.lists(st.none() | strategy, max_size=20))
-    known, places = distinct(looks.plain(pa.chunked_array([as_array(rows)])))
+    known, places = distinct(plain(pa.chunked_array([as_array(rows)])))
     assert len(dict.fromkeys(known)) == len(known)
     assert len(places) == len(rows)
     assert set(places.tolist()) == set(range(len(known)))
