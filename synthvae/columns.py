@@ -62,8 +62,8 @@ def unit_numbers(values: pa.ChunkedArray) -> npt.NDArray[np.int64]:
     if pa.types.is_dictionary(values.type):
         values = values.cast(values.type.value_type)  # a dictionary may hold a value twice
     if pa.types.is_floating(values.type):
-        values = pc.add(values, pa.scalar(0.0, values.type))  # -0.0 is 0.0
-        values = pc.if_else(pc.is_nan(values), pa.scalar(None, values.type), values)
+        values = pc.add(values.cast(pa.float64()), 0.0)  # -0.0 is 0.0
+        values = pc.if_else(pc.is_nan(values), pa.scalar(None, pa.float64()), values)
     numbers = values.combine_chunks().dictionary_encode().indices.fill_null(-1)
     return np.asarray(numbers.to_numpy(), np.int64)
 

@@ -50,7 +50,7 @@ class Split(Part):
     Args:
         holdout: The share of the rows that is held out.
         by: The column that says whose row it is: all rows of one go to the same side. None: each row goes by itself.
-        random_state: Seed of the draw.
+        random_state: Seed of the draw; under a privacy budget it follows none.
     """
 
     holdout: Share
@@ -66,7 +66,7 @@ class Generation(Part):
         rows_per_class: The number of rows of each class.
         classes: The number of rows of some classes.
         partition: Write a folder `TARGET=LABEL/` for each class.
-        workers: Threads that draw parts.
+        workers: Processes that draw parts.
         random_state: Seed of the draws.
     """
 

@@ -114,8 +114,10 @@ def test_a_refused_private_split_tells_no_count() -> None:
     [
         pa.DictionaryArray.from_arrays(pa.array([0, 1, 2, 1] * 20), pa.array(["a", "b", "a"])),
         pa.array([0.0, 1.5, -0.0, 1.5] * 20),
+        pa.array(np.array([0.0, 1.5, -0.0, 1.5] * 20, np.float16)),
+        pa.DictionaryArray.from_arrays(pa.array([0, 1, 2, 1] * 20), pa.array([0.0, 1.5, -0.0])),
     ],
-    ids=["a value twice in a dictionary", "two zeros"],
+    ids=["a value twice in a dictionary", "two zeros", "two short zeros", "two zeros in a dictionary"],
 )
 def test_equal_owners_are_one_however_they_are_stored(owner: pa.Array) -> None:
     table = pa.table({"row": np.arange(80), "owner": owner})
