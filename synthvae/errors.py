@@ -5,10 +5,17 @@ A message states the rule, then the fact, then the way out.
 """
 
 from collections.abc import Iterable
+from typing import Any
 
 
 class SynthvaeError(Exception):
-    """Base of every error that synthvae raises on purpose."""
+    """Base of every error that synthvae raises on purpose.
+
+    Attributes:
+        ledger: The privacy ledger of a fit that was refused after it had spent something; None: nothing was spent.
+    """
+
+    ledger: Any = None
 
 
 class SchemaError(SynthvaeError, ValueError):

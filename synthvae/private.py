@@ -24,9 +24,11 @@ from synthvae.generation import Request, Source
 from synthvae.history import History
 from synthvae.learned import LearnedTable, build
 from synthvae.model import ModelConfig
-from synthvae.privacy import Journal, Ledger, Plan, PrivacyBudget, partition
+from synthvae.privacy import Journal, Ledger, Plan, PrivacyBudget, discovery, partition
+from synthvae.privacy.allocation import Allocation, Scope
+from synthvae.privacy.curator import Curator
 from synthvae.privacy.partition import Ruler
-from synthvae.privacy.releases import some_of_each
+from synthvae.privacy.sampling import some_of_each
 from synthvae.schema import NUMERIC, Column, Schema
 from synthvae.seeds import as_seed
 from synthvae.training import TrainingConfig, train
@@ -62,29 +64,32 @@ def learn(
     elsewhere.
 
     Raises:
-        PrivacyError: The table has not the columns of the schema, or the budget does not suffice.
+        PrivacyError: The table has not the columns of the schema, or the budget does not suffice. If something was
+            spent before, the error says so and carries the `ledger`.
     """
     from synthvae.privacy import learning
 
     seed, declared = journal.seed, schema is not None
-    rows, units, schema, ledger = _prepared(table, schema, target, Ledger(budget=budget), journal, order)
-    schema, ledger = _buy_bins(rows, schema, target, ledger, journal, trim=not declared)
-    encoding = TableEncoding.declare(schema, target, order)
-    network, codes = build(encoding, model, seed), encoding.encode(rows)
-    bought = learning.learn(
-        encoding, codes, units, ledger, plan=plan, journal=journal, progress=progress, descender=descender
-    )
-    encoding = encoding.counted(bought.totals)
-    drawn = _drawn(bought.source, encoding, int(np.clip(bought.totals.sum(), *DRAWN_ROWS)), seed)
-    # What is to be learned is smooth, and half the steps will do.
-    steps = training.max_steps or training.steps(len(drawn)) // 2
-    shown = None if bought.history else _silent(progress)
-    learned = train(network, drawn, training.model_copy(update={"max_steps": steps}), seed, shown)
-    learning.match(network, encoding, bought, seed)
+    curator = Curator(Ledger(budget=budget), journal)
+    with curator.accountable():
+        rows, units, schema, allocation = _prepared(table, schema, target, curator, plan, order)
+        schema = _with_bins(rows, schema, target, curator, allocation, trim=not declared)
+        encoding = TableEncoding.declare(schema, target, order)
+        network, codes = build(encoding, model, seed), encoding.encode(rows)
+        bought = learning.learn(
+            encoding, codes, units, curator, allocation, plan=plan, progress=progress, descender=descender
+        )
+        encoding = encoding.counted(bought.totals)
+        drawn = _drawn(bought.source, encoding, int(np.clip(bought.totals.sum(), *DRAWN_ROWS)), seed)
+        # What is to be learned is smooth, and half the steps will do.
+        steps = training.max_steps or training.steps(len(drawn)) // 2
+        shown = None if bought.history else _silent(progress)
+        learned = train(network, drawn, training.model_copy(update={"max_steps": steps}), seed, shown)
+        learning.match(network, encoding, bought, seed)
     history = bought.history or History(best_step=learned.best_step)
     if history.stopped == "finished" and learned.stopped != "early":
         history.stopped = learned.stopped
-    return LearnedTable(schema, encoding, network.to(device), history, bought.ledger)
+    return LearnedTable(schema, encoding, network.to(device), history, curator.ledger)
 
 
 def _silent(progress: Progress | None) -> Progress | None:
@@ -108,21 +113,32 @@ def foresee(
         target: The column to condition on.
         budget: What may be spent.
         plan: What it buys.
-        rows: How many there are, about.
+        rows: How many there are, about, unless the budget says it.
         order: In which columns are modelled.
 
     Raises:
         PrivacyError: The budget does not suffice.
     """
-    from synthvae.privacy import discovery, learning
+    curator = Curator(Ledger(budget=budget))
+    names = schema if isinstance(schema, Schema) else [name for name in schema if name != budget.unit]
+    scope = _scope(names, target, order)
+    Allocation.record(curator, scope, plan, rows)
+    return curator.ledger
 
-    ledger = Ledger(budget=budget)
-    if not isinstance(schema, Schema):
-        names = [name for name in schema if name != budget.unit]
-        ledger, schema = discovery.foresee(ledger, len(names)), discovery.pretended(names, target)
-    encoding = TableEncoding.declare(schema, target, order)
-    ledger = partition.foresee(_rulers(schema, target), ledger)
-    return learning.foresee(encoding, ledger, plan, rows)
+
+def _scope(schema: Schema | Sequence[str], target: str | None, order: Order) -> Scope:
+    """What a schema, or names of columns for which one is to be measured, settle of what a fit releases.
+
+    Raises:
+        SchemaError: The columns cannot be modelled.
+    """
+    from synthvae.privacy import learning
+
+    names: Sequence[str] = () if isinstance(schema, Schema) else schema
+    assumed = schema if isinstance(schema, Schema) else discovery.pretended(schema, target)
+    encoding = TableEncoding.declare(assumed, target, order)
+    halvings = sum(ruler.depth for ruler in _rulers(assumed, target).values())
+    return Scope(len(names), halvings, len(learning.modelled(encoding)))
 
 
 def open_journal(
@@ -149,19 +165,18 @@ def _rulers(schema: Schema, target: str | None) -> dict[str, Ruler]:
     return {name: ruler for name, ruler in found.items() if ruler.last >= EACH}
 
 
-def _buy_bins(
-    table: pa.Table, schema: Schema, target: str | None, ledger: Ledger, journal: Journal, *, trim: bool
-) -> tuple[Schema, Ledger]:
-    """Return the schema with bins for all numbers, in bounds that are `trim`med if they were bought, and the cost."""
+def _with_bins(
+    table: pa.Table, schema: Schema, target: str | None, curator: Curator, allocation: Allocation, *, trim: bool
+) -> Schema:
+    """The schema with bins for all numbers, in bounds that are `trim`med if they were measured."""
     rulers = _rulers(schema, target)
-    if not rulers:
-        return schema, ledger
+    if not rulers or allocation.halvings is None:
+        return schema
     numbers = {name: split_marks(table.column(name), schema[name].marks)[0].to_numpy() for name in rulers}
-    once = partition.event(rulers, ledger)
-    ledger = partition.buy(rulers, numbers, ledger, journal)
-    sure = SURE * once.noise_multiplier * once.sensitivity if trim else None
+    partition.grow(rulers, numbers, curator, allocation.halvings)
+    sure = SURE * allocation.halvings.event.scale if trim else None
     columns = [_binned(c, rulers[c.name], sure) if c.name in rulers else c for c in schema.columns]
-    return schema.model_copy(update={"columns": tuple(columns)}), ledger
+    return schema.model_copy(update={"columns": tuple(columns)})
 
 
 def _binned(column: Column, ruler: Ruler, sure: float | None) -> Column:
@@ -176,28 +191,27 @@ def _binned(column: Column, ruler: Ruler, sure: float | None) -> Column:
 
 
 def _prepared(  # noqa: PLR0917 (what a fit is given)
-    table: pa.Table, schema: Schema | None, target: str | None, ledger: Ledger, journal: Journal, order: Order
-) -> tuple[pa.Table, Units, Schema, Ledger]:
-    """The rows that obey a schema, declared or bought, whose each is, that schema, and what it cost.
+    table: pa.Table, schema: Schema | None, target: str | None, curator: Curator, plan: Plan, order: Order
+) -> tuple[pa.Table, Units, Schema, Allocation]:
+    """The rows that obey a schema, declared or measured, whose each is, that schema, and all that is recorded.
 
-    Rows that are nobody's, or of no class, are left out, those of one unit beyond its cap before anything is bought.
+    Rows that are nobody's, or of no class, are left out, those of one unit beyond its cap before anything is released.
     """
-    from synthvae.privacy import discovery
-
-    budget = ledger.budget
+    budget = curator.ledger.budget
     table = _owned(table, budget)
+    features = [name for name in table.column_names if name != budget.unit]
+    scope = _scope(features if schema is None else schema, target, order)  # what cannot be modelled costs nothing
+    if schema is not None:
+        refuse_other_columns([name for name in table.column_names if name in {*schema.names, *features}], schema)
+        table = labelled(table, schema, target)
+    table = _some_of_each(table, budget)
+    allocation = Allocation.record(curator, scope, plan, lambda: table.num_rows)
     if schema is None:
-        table = _some_of_each(table, budget)
-        features = [name for name in table.column_names if name != budget.unit]
-        schema, ledger = discovery.buy(table.select(features), target, ledger, journal)
+        assert allocation.looks is not None, "there are columns whose schema is measured"
+        schema = discovery.discover(table.select(features), target, curator, allocation.looks)
         TableEncoding.declare(schema, target, order)
         table = labelled(table, schema, target)
-    else:
-        TableEncoding.declare(schema, target, order)  # so that what cannot be modelled is refused before it costs
-        names = [name for name in table.column_names if name in schema.names or name != budget.unit]
-        refuse_other_columns(names, schema)
-        table = _some_of_each(labelled(table, schema, target), budget)
-    return conform(table, schema), _units(table, budget), schema, ledger
+    return conform(table, schema), _units(table, budget), schema, allocation
 
 
 def _owned(table: pa.Table, budget: PrivacyBudget) -> pa.Table:

@@ -44,6 +44,7 @@ class PrivatelyTogether:
         kept = journal.folder or self.folder / "releases"  # workers that fail take up what they bought
         job = {
             "event": spending.event.model_dump(mode="json"),
+            "ledger": spending.recorded.ledger.model_dump(mode="json"),
             "settings": spending.settings.model_dump(mode="json"),
             "rows": spending.rows,
             "rows_per_unit": spending.rows_per_unit,
@@ -73,12 +74,14 @@ def _name(rank: int) -> str:
 def _learn(model: CVAE, folder: Path, job: Job) -> History:
     import torch.distributed as dist
 
-    from synthvae.privacy import Descending, Event
+    from synthvae.privacy import Descending, Event, Ledger
     from synthvae.privacy.dpsgd import SharedOptimizer, Spending, descend
     from synthvae.privacy.journal import SharedJournal
+    from synthvae.privacy.ledger import RecordedEvent
     from synthvae.privacy.sampling import PrivateRows
 
     rows = PrivateRows.load(folder / _name(dist.get_rank()))
-    spending = Spending(Event(**job["event"]), Descending(**job["settings"]), job["rows"], job["rows_per_unit"])
+    recorded = RecordedEvent(Event(**job["event"]), Ledger(**job["ledger"]))
+    spending = Spending(recorded, Descending(**job["settings"]), job["rows"], job["rows_per_unit"])
     journal = SharedJournal(Path(job["journal"]), job["seed"], job["passed"])
     return descend(model, rows, spending, journal, optimizer=SharedOptimizer)

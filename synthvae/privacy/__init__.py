@@ -5,8 +5,9 @@ afterwards costs nothing more.
 """
 
 from synthvae.privacy.budget import PrivacyBudget
+from synthvae.privacy.events import Event
 from synthvae.privacy.journal import Journal
-from synthvae.privacy.ledger import Event, Ledger
+from synthvae.privacy.ledger import Ledger
 from synthvae.privacy.plan import Descending, Plan
 
 __all__ = ["Descending", "Event", "Journal", "Ledger", "Plan", "PrivacyBudget"]

@@ -11,30 +11,28 @@ Shapes: N canaries, S steps.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import numpy as np
-import torch
-from scipy.special import logsumexp
-from torch import Tensor, nn
 
 from synthvae.errors import PrivacyError
-from synthvae.model import CVAE, ModelConfig, Rows
 from synthvae.privacy import mechanisms
-from synthvae.privacy.bounds import Bools, Counts, Floats, from_errors, from_guesses
-from synthvae.privacy.dpsgd import MICRO_BATCH, PrivateDescent, Spending
-from synthvae.privacy.ledger import Event, Ledger, spent
-from synthvae.privacy.plan import Descending
-from synthvae.privacy.releases import Curator
+from synthvae.privacy.accounting import spent
+from synthvae.privacy.attacks import Attack, Bools, of_counts, of_discovery, of_gradients, of_halvings
+from synthvae.privacy.bounds import from_errors, from_guesses
+from synthvae.privacy.discovery import ENDED, HELD, VALUED
+from synthvae.privacy.ledger import Ledger
+from synthvae.privacy.noise import NoiseCheck, checked
+from synthvae.privacy.partition import HALVES
 from synthvae.threads import one_thread
 
-LENGTH = 10.0  # of a canary's gradient over the clipping norm: what is not clipped is seen
-OTHERS = 3  # rows beside the canary in a table of counts
-BESIDE = 64  # numbers of canaries side by side in one row of a table: what is looked up stays small
 FEWEST = 100  # canaries with which anything can be found
+UNSEEN = (
+    "how rows are read, split, capped for each unit and made to obey the schema before anything is counted; the number "
+    "of rows; whether noise repeats in another process; a thousandth less noise than recorded"
+)
 
 
 @dataclass(frozen=True)
@@ -74,6 +72,7 @@ class Audit:
 
     Args:
         findings: Of each attack.
+        noise: What checks of the noise found.
         upper: Epsilon of all that was done is at most this, by the ledger.
         delta: The delta of all bounds.
         confidence: That no lower bound is too high; upper bounds need none.
@@ -81,6 +80,7 @@ class Audit:
     """
 
     findings: tuple[Finding, ...]
+    noise: tuple[NoiseCheck, ...]
     upper: float
     delta: float
     confidence: float
@@ -89,12 +89,12 @@ class Audit:
     @property
     def lower(self) -> float:
         """Epsilon of all that was done is at least this."""
-        return max(finding.lower for finding in self.findings)
+        return max((finding.lower for finding in self.findings), default=0.0)
 
     @property
     def refuted(self) -> bool:
         """Whether the code does not do what the ledger says."""
-        return any(finding.refuted for finding in self.findings)
+        return any(finding.refuted for finding in self.findings) or any(check.refuted for check in self.noise)
 
     def as_dict(self) -> dict[str, Any]:
         """The report in plain numbers and words."""
@@ -105,7 +105,16 @@ class Audit:
             f"epsilon between {self.lower:.3f} (attack: {self.canaries:,} canaries, confidence {self.confidence:g}) "
             f"and {self.upper:.3f} (ledger), delta {self.delta:g}"
         )
-        return "\n".join([head, *(f"  {finding}" for finding in self.findings)])
+        shown = [*self.findings, *worst(self.noise)]
+        return "\n".join([head, *(f"  {found}" for found in shown), f"not seen: {UNSEEN}"])
+
+
+def worst(checks: Iterable[NoiseCheck]) -> list[NoiseCheck]:
+    """The check of each kind, of each event, whose p-value is the least."""
+    found: dict[tuple[str, str], NoiseCheck] = {}
+    for check in sorted(checks, key=lambda check: check.p_value, reverse=True):
+        found[check.event, check.check] = check
+    return list(found.values())
 
 
 def audit(ledger: Ledger, *, canaries: int = 10_000, confidence: float = 0.95) -> Audit:
@@ -127,149 +136,34 @@ def audit(ledger: Ledger, *, canaries: int = 10_000, confidence: float = 0.95) -
     present = mechanisms.uniform(canaries) < 0.5
     with one_thread():
         attacks = _attacks(ledger, present)
-    significance, about = (1 - confidence) / (2 * len(attacks)), ledger.budget.epsilon
+    noise = [pair for attack in attacks for pair in attack.noise]
+    significance, about = (1 - confidence) / (2 * len(attacks) + 3 * len(noise)), ledger.budget.epsilon
     found = []
-    for audited, attack, events, scores in attacks:
-        upper = spent(events, ledger.delta, about)
+    for attack in attacks:
+        upper = spent(attack.events, ledger.delta, about)
+        scores, events = attack.scores, attack.events
         by_errors = from_errors(scores, present, events, ledger.delta, significance, about=about)
         by_guesses = from_guesses(scores, present, ledger.delta, significance)
-        found.append(Finding(audited, attack, "errors", by_errors, upper))
-        found.append(Finding(audited, attack, "guesses", by_guesses, upper))
-    return Audit(tuple(found), ledger.epsilon, ledger.delta, confidence, canaries)
-
-
-Attack = tuple[str, str, Sequence[Event], Floats]
+        found.append(Finding(attack.audited, attack.attack, "errors", by_errors, upper))
+        found.append(Finding(attack.audited, attack.attack, "guesses", by_guesses, upper))
+    checks = [check for event, numbers in noise for check in checked(event, numbers, significance)]
+    return Audit(tuple(found), tuple(checks), ledger.epsilon, ledger.delta, confidence, canaries)
 
 
 def _attacks(ledger: Ledger, present: Bools) -> list[Attack]:
-    """What was attacked and how, the events that it cost, and the scores (N,) of the canaries."""
+    """Attacks on the code of every event, and on all together."""
+    names = {event.name for event in ledger.events}
     tables = [event for event in ledger.events if event.mechanism == "discrete Gaussian"]
-    gradients = [event for event in ledger.events if event.mechanism != "discrete Gaussian"]
-    found: list[Attack] = []
-    total = np.zeros(len(present))
-    if tables:
-        scores = of_counts(tables, ledger, present)
-        total += scores
-        found.append(("noisy counts", "likelihood ratio", tables, scores))
-    for event in gradients:
-        seen = follow(event, ledger, present)
-        scores = sampled_ratios(seen, event)
-        total += scores
-        found.append((event.name, "likelihood ratio", [event], scores))
-        if event.sampling_rate < 1 <= event.sampling_rate * event.times:
-            found.append((event.name, "once an epoch, in the same batch", [event], batch_ratios(seen, event)))
-    if len(ledger.events) > 1 and gradients:
-        found.append(("all together", "likelihood ratio", ledger.events, total))
+    found = [of_counts(tables, ledger, present)] if tables else []
+    for event in ledger.events:
+        if event.mechanism == "Poisson-sampled Gaussian":
+            found += of_gradients(event, ledger, present)
+    once = [attack for attack in found if attack.attack == "likelihood ratio"]
+    if len(once) > 1:
+        events = [event for attack in once for event in attack.events]
+        found.append(Attack("all together", "likelihood ratio", events, np.sum([a.scores for a in once], axis=0)))
+    if {HELD, VALUED, ENDED} <= names:
+        found += of_discovery(ledger, present)
+    if HALVES in names:
+        found.append(of_halvings(ledger, present))
     return found
-
-
-def of_counts(events: Sequence[Event], ledger: Ledger, present: Bools) -> Floats:
-    """Return the log likelihood ratios (N,) of noisy counts, each of a table with or without the canary.
-
-    Each canary has a small table of its own: some rows in the first cell, the canary, if it is there, in the second.
-    Noise that is proportional to exp(-x^2 / 2 s^2) makes the ratio of a cell that the canary moves by a linear in the
-    count x: a (x - x0 - a / 2) / s^2, x0 being the count without it.
-
-    Args:
-        events: What is released, one table after the other.
-        ledger: Whose budget and unit hold.
-        present: Whether each canary is there (N,).
-    """
-    scores = np.zeros(len(present))
-    for there in (False, True):
-        chosen = np.flatnonzero(present == there)
-        owners = np.concatenate([np.arange(OTHERS), np.full(there * ledger.budget.rows_of_one, OTHERS)])
-        cells = (owners[:, None] == OTHERS).repeat(len(chosen) * max(event.times for event in events), 1)
-        curator = _curator(ledger, cells.astype(np.int64), owners)
-        for event in events:
-            width = len(chosen) * event.times
-            released = np.reshape(curator.counts(event, [(place,) for place in range(width)]), (-1, len(chosen), 2))
-            moved = np.array([0.0, event.sensitivity])
-            scale = event.noise_multiplier * event.sensitivity
-            scores[chosen] += (moved * (released - [OTHERS, 0] - moved / 2) / scale**2).sum((0, 2))
-    return scores
-
-
-def _curator(ledger: Ledger, cells: Counts, owners: Counts) -> Curator:
-    """Who holds rows of `owners` (rows,), who are their conditions as well, as if nothing had been spent.
-
-    Of `cells` (rows, T), each in one of two, tables are counted.
-    """
-    units = owners if ledger.budget.unit else None
-    nothing = np.empty((len(owners), 0), np.int8)
-    levels = [2] * cells.shape[1]
-    return Curator(cells, levels, nothing, owners, units, ledger=ledger.model_copy(update={"events": ()}))
-
-
-class _Canaries(nn.Module):
-    """In a decoder's place: the gradient of a row is that of its own canary's number alone, and too long."""
-
-    def __init__(self, canaries: int, length: float) -> None:
-        super().__init__()
-        self.start, self.tables, self.length = nn.Identity(), nn.Identity(), length
-        self.numbers = nn.Embedding(-(-canaries // BESIDE), BESIDE)
-
-    def log_prob(self, rows: Rows, z: Tensor, labels: Tensor) -> Tensor:
-        """Return numbers (1, B) of the canaries `labels` (B,)."""
-        del rows, z
-        own = self.numbers(labels // BESIDE).gather(1, (labels % BESIDE)[:, None])
-        return torch.as_tensor(-self.length * own.T)
-
-
-class _CanaryModel(nn.Module):
-    """In a model's place."""
-
-    def __init__(self, canaries: int, length: float) -> None:
-        super().__init__()
-        self.config, self.decoder = ModelConfig(decoder="autoregressive"), _Canaries(canaries, length)
-
-
-def follow(event: Event, ledger: Ledger, present: Bools) -> Floats:
-    """Return what is seen of each canary at each step of private descent (S, N), in clipping norms.
-
-    It is 1 with noise where the canary is in the sample, and noise elsewhere: its gradient points where no other's
-    does. Source: Nasr et al. 2023, https://arxiv.org/abs/2302.07956 ("Dirac canaries", white box).
-    """
-    owners = np.flatnonzero(present).repeat(ledger.budget.rows_of_one)
-    rows = _curator(ledger, np.empty((len(owners), 0), np.int64), owners).sampled(event)
-    settings = Descending(steps=event.times, clip=event.sensitivity)
-    run = PrivateDescent(
-        cast("CVAE", _CanaryModel(len(present), LENGTH * event.sensitivity)),
-        rows.samples(event.sampling_rate, event.times, MICRO_BATCH),
-        Spending(event, settings, max(len(owners), 1), ledger.budget.rows_of_one),
-    )
-    scale = run.optimizer.expected_batch_size / event.sensitivity
-    seen: list[Floats] = []
-
-    def see(step: int, steps: int, loss: float) -> None:
-        del step, steps, loss
-        (gradient,) = (parameter.grad for parameter in run.parameters)
-        assert gradient is not None
-        seen.append(scale * gradient.flatten()[: len(present)].double().numpy())
-
-    run.go(see)
-    if len(seen) < event.times:
-        raise KeyboardInterrupt  # which the loop takes for a wish to stop learning
-    return np.stack(seen)
-
-
-def sampled_ratios(seen: Floats, event: Event) -> Floats:
-    """Return the log likelihood ratios (N,) of canaries of which `seen` (S, N) is seen, each step a sample of its own.
-
-    Source: Mironov, Talwar, Zhang 2019, Rényi differential privacy of the sampled Gaussian mechanism,
-    https://arxiv.org/abs/1908.10530, section 3: N(0, s^2) against (1 - q) N(0, s^2) + q N(1, s^2).
-    """
-    rate = event.sampling_rate
-    inside = np.log(rate) + _ratios(seen, event)
-    return np.asarray((np.logaddexp(math.log1p(-rate), inside) if rate < 1 else inside).sum(0))
-
-
-def batch_ratios(seen: Floats, event: Event) -> Floats:
-    """Return the log likelihood ratios (N,) of canaries that are in one of 1 / rate fixed batches, once an epoch."""
-    batches = min(max(round(1 / event.sampling_rate), 1), len(seen))
-    epochs = _ratios(seen, event)[: len(seen) // batches * batches].reshape(-1, batches, seen.shape[1])
-    return np.asarray(logsumexp(epochs.sum(0), axis=0) - math.log(batches))
-
-
-def _ratios(seen: Floats, event: Event) -> Floats:
-    return (seen - 0.5) / event.noise_multiplier**2

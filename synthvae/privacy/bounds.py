@@ -14,7 +14,8 @@ import numpy.typing as npt
 from scipy.special import bdtr, expit
 from scipy.stats import binom
 
-from synthvae.privacy.ledger import Event, _loss_distribution, spent
+from synthvae.privacy.accounting import loss_distribution, spent
+from synthvae.privacy.events import Event
 
 Floats = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int64]
@@ -110,9 +111,10 @@ def trade_off(events: tuple[Event, ...], alarms: Floats) -> Floats:
 
 def _lines(events: tuple[Event, ...]) -> tuple[Floats, Floats]:
     """Pairs of epsilons and deltas that `events` satisfy, by the ledger's accountant on a coarser grid."""
-    losses = functools.reduce(lambda a, b: a.compose(b), [_loss_distribution(event, GRID) for event in events])
+    losses = functools.reduce(lambda a, b: a.compose(b), [loss_distribution(event, GRID) for event in events])
     epsilons = np.linspace(0, losses.get_epsilon_for_delta(TAIL), SLOPES)
-    return epsilons, np.asarray(losses.get_delta_for_epsilon(epsilons))
+    told = sum(event.times * event.delta for event in events)
+    return epsilons, np.minimum(np.asarray(losses.get_delta_for_epsilon(epsilons)) + told, 1.0)
 
 
 def _most_refuted(refuted: Callable[[float], bool]) -> float | None:

@@ -22,6 +22,8 @@ class PrivacyBudget(BaseModel):
         delta: Largest delta; less than one over the number of units.
         unit: The column that says whose row it is; None: each row is a unit of its own.
         rows_per_unit: Rows of a unit that are used, chosen at random; the others are dropped before anything.
+        rows: About how many rows there are, if that is public: it settles how the budget is spent, and is best an upper
+            bound. None: it is released first, for a fiftieth of epsilon.
 
     Raises:
         PrivacyError: A number is outside its domain.
@@ -35,6 +37,7 @@ class PrivacyBudget(BaseModel):
     delta: float
     unit: StrictStr | None = None
     rows_per_unit: int = 1
+    rows: int | None = None
 
     @classmethod
     def of(cls, given: PrivacyBudget | Mapping[str, Any] | None) -> PrivacyBudget | None:
@@ -68,4 +71,6 @@ class PrivacyBudget(BaseModel):
             raise ValueError(f"`delta` must lie between 0 and 1, below one over the rows, however, it is {self.delta}")
         if self.rows_per_unit < 1:
             raise ValueError(f"`rows_per_unit` must be at least 1, however, it is {self.rows_per_unit}")
+        if self.rows is not None and self.rows < 1:
+            raise ValueError(f"`rows` must be at least 1, however, it is {self.rows}")
         return self

@@ -2,6 +2,9 @@
 
 Names of columns, and types where a table has any, count as public. Each column's values are counted in cells that are
 fixed beforehand, then by value; of the latter only those are told that hardly would be if one unit alone had them.
+
+What is asked of a column follows from what was answered before; how often something is asked at most, and with which
+noise, does not.
 """
 
 from __future__ import annotations
@@ -9,7 +12,7 @@ from __future__ import annotations
 import datetime as dt
 import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,12 +23,13 @@ from synthvae.columns import LARGEST_EXACT
 from synthvae.declared import limits
 from synthvae.encoding.binned import EACH
 from synthvae.errors import PrivacyError
-from synthvae.privacy import looks, mechanisms
-from synthvae.privacy.journal import Journal
-from synthvae.privacy.ledger import Event, Ledger, calibrated
+from synthvae.privacy import looks
+from synthvae.privacy.accounting import calibrated
+from synthvae.privacy.curator import Curator
+from synthvae.privacy.events import Event
+from synthvae.privacy.ledger import Ledger, RecordedEvent
 from synthvae.privacy.looks import DATE, DECIMALS, EDGES, ELSE, MISSING, SORTS, WHOLE, YEARS, Counts
-from synthvae.privacy.releases import noisy
-from synthvae.schema import NUMERIC, TEMPORAL, Column, Schema, Value
+from synthvae.schema import TEMPORAL, Column, Schema, Value
 
 LOOKS = 3  # at each column, at most
 SHARE = 0.1  # of the squared budget, for the schema
@@ -33,42 +37,38 @@ DELTA_SHARE = 0.1  # of delta, for values that are told
 SURE = 4.5  # standard deviations above which a count is no noise
 MOSTLY = 0.95  # of the values that are there must be numbers, or moments, for a column of such
 OTHER = "(other)"
+HELD, VALUED, ENDED = "what columns hold", "values that many share, or where values lie", "ends of short ranges"
 
 
 @dataclass(frozen=True)
-class Shopping:
-    """What is bought alike for every column.
+class Looks:
+    """The recorded events of a schema, each with one release for every column.
 
     Args:
-        noise: The noise multiplier.
-        delta: The chance, for each column, to tell a value that one unit alone has.
-        rows: Of one unit, at most.
+        held: What columns hold.
+        valued: Values that many share, or else where values lie.
+        ended: Ends of short ranges.
     """
 
-    noise: float
-    delta: float
-    rows: int
+    held: RecordedEvent
+    valued: RecordedEvent
+    ended: RecordedEvent
 
     @classmethod
-    def of(cls, ledger: Ledger, columns: int) -> Shopping:
-        """What a ledger's budget is good for on so many columns."""
-        budget, rows = ledger.budget, ledger.budget.rows_of_one
+    def record(cls, curator: Curator, columns: int) -> Looks:
+        """Record what a schema of so many columns may cost.
 
-        def whole(noise: float) -> list[Event]:
-            return [cls(noise, 0.0, rows).event("what columns hold", 1)]
-
-        noise = calibrated(whole, budget.epsilon, budget.delta)
-        return cls(noise * (LOOKS * columns / SHARE) ** 0.5, DELTA_SHARE * budget.delta / columns, rows)
-
-    @property
-    def scale(self) -> float:
-        """Of the noise, in rows."""
-        return self.noise * self.rows
+        Raises:
+            PrivacyError: The budget does not suffice.
+        """
+        budget = curator.ledger.budget
+        events = looks_at(curator.ledger, columns, noise_of(curator.ledger, columns), DELTA_SHARE * budget.delta)
+        return cls(*map(curator.record, events))
 
     @property
     def sure(self) -> float:
         """The count above which there is something."""
-        return SURE * self.scale
+        return float(SURE * self.held.event.scale)
 
     @property
     def least(self) -> int:
@@ -77,22 +77,32 @@ class Shopping:
         Its rows may each have another value. Source: Korolova et al. 2009, Releasing search queries and clicks
         privately, https://doi.org/10.1145/1526709.1526733, with other noise.
         """
-        excess = np.arange(math.ceil(40 * self.scale) + 2, dtype=float)
-        chances = np.exp(-(excess**2) / (2 * self.scale**2))
+        event = self.valued.event
+        rows = int(event.sensitivity)
+        excess = np.arange(math.ceil(40 * event.scale) + 2, dtype=float)
+        chances = np.exp(-(excess**2) / (2 * event.scale**2))
         above = np.cumsum(chances[::-1])[::-1] / (2 * chances.sum() - 1)
-        return self.rows + int(np.argmax(self.rows * above <= self.delta))
-
-    def event(self, name: str, times: int, delta: float = 0.0) -> Event:
-        """What it costs."""
-        return Event.of_counts(name, self.rows, self.noise, times=times, delta=delta, bought="the schema")
+        return rows + int(np.argmax(rows * above <= event.delta))
 
 
-def foresee(ledger: Ledger, columns: int) -> Ledger:
-    """Return the ledger with the most that a schema may cost."""
-    shopping = Shopping.of(ledger, columns)
-    ledger = ledger.record(shopping.event("what columns hold", columns))
-    ledger = ledger.record(shopping.event("values that many share", columns, shopping.delta))
-    return ledger.record(shopping.event("ends of short ranges", columns))
+def noise_of(ledger: Ledger, columns: int) -> float:
+    """The noise multiplier of each look at so many columns, all of them at their share of the budget."""
+
+    def whole(noise: float) -> list[Event]:
+        return [*ledger.events, Event.of_counts("the schema", ledger.budget.rows_of_one, noise)]
+
+    noise = calibrated(whole, ledger.budget.epsilon, ledger.budget.delta)
+    return float(noise * (LOOKS * columns / SHARE) ** 0.5)
+
+
+def looks_at(ledger: Ledger, columns: int, noise: float, delta: float) -> tuple[Event, Event, Event]:
+    """What looks at so many columns cost, `delta` being the chance to tell what one unit alone has in any of them."""
+    rows, facts = ledger.budget.rows_of_one, {"times": columns, "bought": "the schema"}
+    return (
+        Event.of_counts(HELD, rows, noise, **facts),
+        Event.of_counts(VALUED, rows, noise, delta=delta / columns, **facts),
+        Event.of_counts(ENDED, rows, noise, **facts),
+    )
 
 
 def pretended(names: Sequence[str], target: str | None) -> Schema:
@@ -102,46 +112,46 @@ def pretended(names: Sequence[str], target: str | None) -> Schema:
     return Schema(columns=[Column(name=name, **(classes if name == target else number)) for name in names])
 
 
-def buy(table: pa.Table, target: str | None, ledger: Ledger, journal: Journal) -> tuple[Schema, Ledger]:
-    """Return the schema of private rows, and what it cost.
+def discover(table: pa.Table, target: str | None, curator: Curator, looked: Looks) -> Schema:
+    """Return a schema of private rows.
+
+    Args:
+        table: The rows, with no more of one unit than the budget says.
+        target: The column to condition on.
+        curator: Who releases counts.
+        looked: What they cost.
 
     Raises:
         PrivacyError: The target has no value that many share.
     """
     names = table.column_names
-    shopping = Shopping.of(ledger, len(names))
-    ledger = ledger.record(shopping.event("what columns hold", len(names)))
-    flat = noisy(lambda: looks.sorts_of(table), shopping.event("what columns hold", 1), journal)
+    flat = curator.counts(looked.held, lambda: looks.sorts_of(table), len(names))
     held = dict(zip(names, flat.reshape(-1, SORTS), strict=True))
-    columns = {name: _declared(name, counts, shopping, is_target=name == target) for name, counts in held.items()}
-    for name in [name for name in names if columns[name].kind == "categorical"]:
-        ledger = ledger.record(shopping.event("values that many share", 1, shopping.delta))
-        values, whole = table.column(name), _is_whole(held[name], shopping)
-        told = _told(functools.partial(looks.by_whole_number if whole else looks.by_value, values), shopping, journal)
-        columns[name] = _with_categories(columns[name], told, held[name], shopping, is_target=name == target)
-    for name in [name for name in names if columns[name].kind in (*NUMERIC, *TEMPORAL)]:
-        event = shopping.event("where values lie", 1)
-        ledger = ledger.record(event)
-        cells = looks.years if columns[name].kind in TEMPORAL else looks.magnitudes
-        counts = noisy(functools.partial(cells, table.column(name)), event, journal)
-        columns[name] = _with_bounds(columns[name], counts, shopping)
-    for name in [name for name in names if _is_short(columns[name])]:
-        event = shopping.event("ends of short ranges", 1)
-        ledger = ledger.record(event)
+    columns = {name: _declared(name, counts, looked.sure, is_target=name == target) for name, counts in held.items()}
+    for name in names:
+        values = table.column(name)
+        if columns[name].kind == "categorical":
+            counted = looks.by_whole_number if _is_whole(held[name], looked.sure) else looks.by_value
+            told = curator.frequent(looked.valued, functools.partial(counted, values), looked.least)
+            columns[name] = _with_categories(columns[name], told, held[name], looked.sure, is_target=name == target)
+        else:
+            cells = looks.years if columns[name].kind in TEMPORAL else looks.magnitudes
+            counts = curator.counts(looked.valued, functools.partial(cells, values))
+            columns[name] = _with_bounds(columns[name], counts, looked.sure)
+    for name in filter(lambda name: _is_short(columns[name]), names):
         low, high = map(int, limits(columns[name]))
-        first, last = _filled(
-            noisy(functools.partial(looks.each, table.column(name), low, high), event, journal), shopping
-        )
+        counts = curator.counts(looked.ended, functools.partial(looks.each, table.column(name), low, high))
+        first, last = _filled(counts, looked.sure)
         columns[name] = columns[name].model_copy(update={"bounds": (low + first, low + last)})
-    return Schema(columns=list(columns.values())), ledger
+    return Schema(columns=list(columns.values()))
 
 
-def _declared(name: str, counts: Counts, shopping: Shopping, *, is_target: bool) -> Column:
+def _declared(name: str, counts: Counts, sure: float, *, is_target: bool) -> Column:
     """What a column seems to be, by the noisy number of values (SORTS,) of each sort."""
-    sure = np.where(counts > shopping.sure, counts, 0)
-    present, numbers, moments = sure[WHOLE:].sum(), sure[WHOLE:DATE], sure[DATE:ELSE]
-    nullable = bool(sure[MISSING]) and not is_target
-    if present and numbers.sum() >= MOSTLY * present and not (is_target and _is_whole(counts, shopping)):
+    there = np.where(counts > sure, counts, 0)
+    present, numbers, moments = there[WHOLE:].sum(), there[WHOLE:DATE], there[DATE:ELSE]
+    nullable = bool(there[MISSING]) and not is_target
+    if present and numbers.sum() >= MOSTLY * present and not (is_target and _is_whole(counts, sure)):
         finest = int(np.flatnonzero(numbers)[-1])
         nullable = nullable or bool(present > numbers.sum())
         if not finest:
@@ -152,27 +162,13 @@ def _declared(name: str, counts: Counts, shopping: Shopping, *, is_target: bool)
     return Column(name=name, kind="categorical", nullable=nullable)
 
 
-def _is_whole(counts: Counts, shopping: Shopping) -> bool:
+def _is_whole(counts: Counts, sure: float) -> bool:
     """Whether the values of a column seem to be whole numbers."""
-    sure = np.where(counts > shopping.sure, counts, 0)
-    return bool(sure[WHOLE] > 0 and sure[WHOLE] == sure[WHOLE:DATE].sum() >= MOSTLY * sure[WHOLE:].sum())
+    there = np.where(counts > sure, counts, 0)
+    return bool(there[WHOLE] > 0 and there[WHOLE] == there[WHOLE:DATE].sum() >= MOSTLY * there[WHOLE:].sum())
 
 
-def _told(found: Callable[[], dict[Any, int]], shopping: Shopping, journal: Journal) -> dict[Value, int]:
-    """The values whose noisy counts are so large that they are told."""
-
-    def draw() -> list[tuple[Any, int]]:
-        exact = found()
-        noise = mechanisms.discrete_gaussian(shopping.scale, len(exact))
-        counts = [(value, count + more) for (value, count), more in zip(exact.items(), noise.tolist(), strict=True)]
-        return sorted((pair for pair in counts if pair[1] >= shopping.least), key=lambda pair: str(pair[0]))
-
-    return dict(journal.keep_page(draw))
-
-
-def _with_categories(
-    column: Column, told: dict[Value, int], counts: Counts, shopping: Shopping, *, is_target: bool
-) -> Column:
+def _with_categories(column: Column, told: dict[Value, int], counts: Counts, sure: float, *, is_target: bool) -> Column:
     """The column with the categories that were told, and one for many others; a column without any is ids."""
     categories = tuple(told)
     if is_target and not categories:
@@ -182,12 +178,12 @@ def _with_categories(
         )
     others = counts[WHOLE:].sum() - sum(told.values())
     if not categories:
-        if others > shopping.sure:
+        if others > sure:
             return Column(name=column.name, kind="id", nullable=column.nullable)
         return column.model_copy(update={"categories": (), "nullable": True})
     if {str(value).casefold() for value in categories} <= {"true", "false"}:
         return Column(name=column.name, kind="boolean", nullable=column.nullable)
-    if is_target or others <= shopping.sure or not all(isinstance(value, str) for value in categories):
+    if is_target or others <= sure or not all(isinstance(value, str) for value in categories):
         return column.model_copy(update={"categories": categories})
     other = next(name for name in (OTHER, *(f"{OTHER} {i}" for i in range(len(categories)))) if name not in categories)
     return column.model_copy(update={"categories": (*categories, other), "other": other})
@@ -201,15 +197,15 @@ def _is_short(column: Column) -> bool:
     return 0 < high - low < EACH
 
 
-def _filled(counts: Counts, shopping: Shopping) -> tuple[int, int]:
+def _filled(counts: Counts, sure: float) -> tuple[int, int]:
     """The first and the last cell that is not empty."""
-    filled = np.flatnonzero(counts > shopping.sure)
+    filled = np.flatnonzero(counts > sure)
     return (int(filled[0]), int(filled[-1])) if len(filled) else (int(counts.argmax()),) * 2
 
 
-def _with_bounds(column: Column, counts: Counts, shopping: Shopping) -> Column:
+def _with_bounds(column: Column, counts: Counts, sure: float) -> Column:
     """The column with the bounds of the cells that are not empty."""
-    first, last = _filled(counts, shopping)
+    first, last = _filled(counts, sure)
     bounds: tuple[Any, Any]
     if column.kind in TEMPORAL:
         bounds = dt.date(YEARS[0] + first, 1, 1), dt.date(YEARS[0] + last, 12, 31)

@@ -20,9 +20,10 @@ from synthvae.history import History
 from synthvae.model import CVAE, Rows
 from synthvae.model.pixels import PixelDecoder
 from synthvae.privacy import mechanisms, per_sample
+from synthvae.privacy.events import Event
 from synthvae.privacy.ghost import Ghost
 from synthvae.privacy.journal import Journal
-from synthvae.privacy.ledger import Event
+from synthvae.privacy.ledger import RecordedEvent
 from synthvae.privacy.plan import Descending
 from synthvae.privacy.sampling import PrivateRows
 
@@ -35,6 +36,7 @@ class NoisyOptimizer(DPOptimizerFastGradientClipping):
     """Adds noise from the operating system's entropy to sums of clipped gradients, and divides by a public number."""
 
     journal: Journal
+    recorded: RecordedEvent
 
     def add_noise(self) -> None:
         """Add normal noise to each sum, unless that was done before."""
@@ -42,10 +44,7 @@ class NoisyOptimizer(DPOptimizerFastGradientClipping):
             parameter.grad = noisy.to(parameter)
 
     def _noisy(self) -> list[Tensor]:
-        scale = self.noise_multiplier * self.max_grad_norm
-        noise = [mechanisms.normal(parameter.numel()).view_as(parameter) for parameter in self.params]
-        sums = [parameter.summed_grad.double() for parameter in self.params]
-        return [(total + scale * one).float() for total, one in zip(sums, noise, strict=True)]
+        return mechanisms.noisy_sums(self.recorded, [parameter.summed_grad for parameter in self.params])
 
 
 class SharedOptimizer(NoisyOptimizer, DistributedDPOptimizerFastGradientClipping):
@@ -71,16 +70,21 @@ class Spending:
     """What gradients cost, and how they are followed.
 
     Args:
-        event: What they cost.
+        recorded: What they cost.
         settings: How to train.
         rows: About how many rows there are: public.
         rows_per_unit: How many of them one unit may have.
     """
 
-    event: Event
+    recorded: RecordedEvent
     settings: Descending
     rows: int
     rows_per_unit: int
+
+    @property
+    def event(self) -> Event:
+        """The event that was recorded."""
+        return self.recorded.event
 
 
 class PrivateDescent(Descent):
@@ -125,6 +129,7 @@ class PrivateDescent(Descent):
         self.model: CVAE
         self.optimizer: NoisyOptimizer
         self.optimizer.journal = self.journal = journal or Journal(None, 0)
+        self.optimizer.recorded = spending.recorded
 
     def rate(self, step: int) -> float:
         """The learning rate of a step."""

@@ -12,7 +12,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import safetensors
 import safetensors.torch
@@ -24,7 +24,10 @@ from synthvae import atomic
 from synthvae.checkpoint import claim
 from synthvae.errors import PrivacyError, SynthvaeError
 
-PAGE = "journal.json"
+if TYPE_CHECKING:
+    from synthvae.privacy.ledger import Ledger
+
+PAGE, LEDGER = "journal.json", "ledger.json"
 
 
 class Journal:
@@ -41,6 +44,7 @@ class Journal:
     def __init__(self, folder: Path | None, seed: int) -> None:
         self.folder, self.seed = folder, seed
         self.passed = 0
+        self._noted: Ledger | None = None
         self._bought = max((int(file.stem) + 1 for file in self._files("[0-9]" * 6)), default=0)
 
     @classmethod
@@ -117,14 +121,20 @@ class Journal:
                 f"a release is bought once, however, {self._entry} was kept by another process: let that one end, and "
                 "repeat the fit"
             )
-        try:
+        with self._written(self._entry):
             atomic.write(self._entry, safetensors.torch.save(named))
+        return release
+
+    @staticmethod
+    @contextmanager
+    def _written(path: Path) -> Iterator[None]:
+        try:
+            yield
         except OSError as error:
             raise PrivacyError(
-                f"releases must be kept, however, {self._entry} cannot be written ({error.strerror}): make room there, "
+                f"releases must be kept, however, {path} cannot be written ({error.strerror}): make room there, "
                 "and go on with the same fit"
             ) from error
-        return release
 
     def keep_page(self, draw: Callable[[], Any]) -> Any:
         """The same for a release that is no tensor, but what JSON can say."""
@@ -134,6 +144,18 @@ class Journal:
 
         (page,) = self.keep(as_tensors)
         return json.loads(page.numpy().tobytes())
+
+    def note(self, ledger: Ledger) -> None:
+        """Keep what the ledger says before anything is released by it, in `ledger.json`: a refused fit has spent it.
+
+        Raises:
+            PrivacyError: It cannot be kept.
+        """
+        if self.folder is None or ledger is self._noted:
+            return
+        with self._written(self.folder / LEDGER):
+            atomic.write(self.folder / LEDGER, json.dumps(ledger.statement(), indent=1).encode())
+        self._noted = ledger
 
     @classmethod
     @contextmanager

@@ -10,20 +10,17 @@ import torch
 
 from synthvae.descent import Progress
 from synthvae.encoding import Codes, TableEncoding
-from synthvae.errors import PrivacyError
 from synthvae.history import History
 from synthvae.model import CVAE, ModelConfig
 from synthvae.privacy import estimates, tabling
+from synthvae.privacy.allocation import Allocation
+from synthvae.privacy.curator import Counts, Curator, Tables
 from synthvae.privacy.dpsgd import Descender, Spending
-from synthvae.privacy.journal import Journal
-from synthvae.privacy.ledger import Event, Ledger, calibrated
 from synthvae.privacy.plan import Plan
-from synthvae.privacy.releases import Counts, Curator
+from synthvae.privacy.sampling import PrivateRows
 from synthvae.privacy.trees import CodedTree
 
 Floats = npt.NDArray[np.float64]
-
-CLASS_SHARE = 0.01  # of the squared budget, for the counts of the classes
 
 
 @dataclass(frozen=True)
@@ -34,14 +31,12 @@ class Bought:
         source: What draws rows like them: a decoder whose z means nothing, or a tree.
         totals: Rows of each class (C,), at least 1.
         states: For each column, the frequencies (C, levels) of its states within classes.
-        ledger: What it cost.
         history: How training of a decoder went; None: there was none.
     """
 
     source: CVAE | CodedTree
     totals: Floats
     states: dict[str, Floats]
-    ledger: Ledger
     history: History | None
 
 
@@ -49,50 +44,51 @@ def learn(
     encoding: TableEncoding,
     codes: Codes,
     units: Counts | None,
-    ledger: Ledger,
+    curator: Curator,
+    allocation: Allocation,
     *,
     plan: Plan,
-    journal: Journal,
     descender: Descender,
     progress: Progress | None = None,
 ) -> Bought:
-    """Return what a budget buys of private rows, and what all cost.
+    """Return what a budget buys of private rows.
 
     By the strategy "gradients" part of it buys tables of each column within each class, from which a decoder starts and
     to which its marginals are matched in the end, and the rest buys gradients, which a `descender` follows, here or
     elsewhere; by "tables" all of it buys tables.
 
     Raises:
-        PrivacyError: The budget does not suffice, or delta is too large for so few rows.
+        PrivacyError: A unit has more rows than the budget says.
     """
-    names = _modelled(encoding)
+    names = modelled(encoding)
     states, levels = _states(encoding, codes, names)
-    curator = Curator(states, levels, codes.digits, codes.labels, units, ledger=ledger, journal=journal)
-    (counts,) = curator.counts(class_event(ledger, len(names)), [(0,)])
+    tables = Tables(curator, states, levels)
+    (counts,) = tables.release(allocation.classes, [(0,)])
     totals = np.maximum(counts, 1).astype(float)
-    _refuse_delta(ledger.budget.delta, totals.sum())
-    if plan.strategy_for(ledger.budget, totals.sum(), len(names)) == "tables":
-        tree = tabling.grow(curator, names, totals)
-        return Bought(CodedTree(tree, encoding.layout), totals, tree.singles, curator.ledger, None)
-    frequencies = _buy_tables(curator, names, totals, plan)
-    model = _decoder(encoding, plan, journal.seed)
+    if allocation.gradients is None:
+        tree = tabling.grow(tables, names, totals, allocation)
+        return Bought(CodedTree(tree, encoding.layout), totals, tree.singles, None)
+    frequencies = _start(tables, names, totals, allocation)
+    seed = curator.journal.seed
+    model = _decoder(encoding, plan, seed)
     if names:
         model.decoder.start_from(estimates.start(encoding.layout, frequencies, totals))
-    rows = int(totals.sum())
-    event = gradient_event(plan, curator.ledger, rows)
-    spending = Spending(event, plan.descent, rows, ledger.budget.rows_of_one)
-    history = descender(model, curator.sampled(event), spending, journal, progress)
-    bought = Bought(model, totals, frequencies, curator.ledger, history)
-    match(model, encoding, bought, journal.seed)
+    cap = curator.ledger.budget.rows_of_one
+    rows = PrivateRows.of(codes.digits, codes.labels, units, cap)
+    history = descender(
+        model, rows, Spending(allocation.gradients, plan.descent, allocation.rows, cap), curator.journal, progress
+    )
+    bought = Bought(model, totals, frequencies, history)
+    match(model, encoding, bought, seed)
     return bought
 
 
-def _refuse_delta(delta: float, rows: float) -> None:
-    if delta >= 1 / rows:
-        raise PrivacyError(
-            f"delta must be less than one over the number of rows (about {rows:,.0f}), however, it is "
-            f"{delta:g}: promise a smaller one"
-        )
+def _start(tables: Tables, names: list[str], totals: Floats, allocation: Allocation) -> dict[str, Floats]:
+    """The frequencies of each column within classes."""
+    if allocation.singles is None:
+        return {}
+    found = tabling.measured(tables, allocation.singles, [(0, place) for place in range(1, len(names) + 1)])
+    return {name: estimates.frequencies(found[0, place][0], totals) for place, name in enumerate(names, start=1)}
 
 
 def _decoder(encoding: TableEncoding, plan: Plan, seed: int) -> CVAE:
@@ -115,75 +111,7 @@ def _states(encoding: TableEncoding, codes: Codes, names: list[str]) -> tuple[Co
     return np.stack(columns, 1).astype(np.int64), [encoding.conditions, *(levels[name] for name in names)]
 
 
-def class_event(ledger: Ledger, columns: int) -> Event:
-    """What counts of classes cost: a share of the squared budget, all of it where there is nothing else to learn."""
-    share = CLASS_SHARE if columns else 1.0
-
-    def event(noise: float) -> Event:
-        return Event.of_counts("rows of each class", ledger.budget.rows_of_one, noise, bought="shares of the classes")
-
-    budget = ledger.budget
-    whole = calibrated(lambda noise: [*ledger.events, event(noise)], budget.epsilon, budget.delta)
-    return event(whole / share**0.5)
-
-
-def table_event(plan: Plan, ledger: Ledger, columns: int) -> Event:
-    """What tables of columns cost: with all before them, the plan's share of epsilon."""
-
-    def event(noise: float) -> Event:
-        bought = "where the model starts, and the marginals it is matched to"
-        return Event.of_counts(
-            "one column within classes", ledger.budget.rows_of_one, noise, times=columns, bought=bought
-        )
-
-    classes, budget = ledger.events[-1], ledger.budget
-    share = plan.tables_share * budget.epsilon
-    return event(calibrated(lambda noise: [classes, event(noise)], share, budget.delta))
-
-
-def _buy_tables(curator: Curator, names: list[str], totals: Floats, plan: Plan) -> dict[str, Floats]:
-    if not names:
-        return {}
-    noisy = curator.counts(
-        table_event(plan, curator.ledger, len(names)), [(0, place) for place in range(1, len(names) + 1)]
-    )
-    return {n: estimates.frequencies(table.astype(float), totals) for n, table in zip(names, noisy, strict=True)}
-
-
-def gradient_event(plan: Plan, ledger: Ledger, rows: int) -> Event:
-    """What gradients may cost: all that is left."""
-    settings, budget = plan.descent, ledger.budget
-
-    def event(noise: float) -> Event:
-        return Event(
-            name="gradients",
-            mechanism="Poisson-sampled Gaussian",
-            noise_multiplier=noise,
-            sensitivity=settings.clip,
-            sampling_rate=min(settings.batch / rows, 1.0),
-            times=settings.steps,
-            bought="how columns depend on each other",
-        )
-
-    return event(calibrated(lambda noise: [*ledger.events, event(noise)], budget.epsilon, budget.delta))
-
-
-def foresee(encoding: TableEncoding, ledger: Ledger, plan: Plan, rows: int) -> Ledger:
-    """Return how the rest of a budget would be spent on about so many rows; none is looked at.
-
-    Raises:
-        PrivacyError: The budget does not suffice, or delta is too large for so few rows.
-    """
-    _refuse_delta(ledger.budget.delta, rows)
-    columns = len(_modelled(encoding))
-    ledger = ledger.record(class_event(ledger, columns))
-    if plan.strategy_for(ledger.budget, rows, columns) == "tables":
-        return tabling.foresee(ledger, columns, rows)
-    ledger = ledger.record(table_event(plan, ledger, columns)) if columns else ledger
-    return ledger.record(gradient_event(plan, ledger, rows))
-
-
-def _modelled(encoding: TableEncoding) -> list[str]:
+def modelled(encoding: TableEncoding) -> list[str]:
     """The columns that have more than one state."""
     layout = encoding.layout
     return [name for name, digits in zip(layout.names, layout.digits, strict=True) if digits]

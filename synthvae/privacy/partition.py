@@ -9,11 +9,13 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from synthvae.privacy.journal import Journal
-from synthvae.privacy.ledger import Event, Ledger, calibrated
-from synthvae.privacy.releases import Counts, noisy
+from synthvae.privacy.accounting import calibrated
+from synthvae.privacy.curator import Counts, Curator
+from synthvae.privacy.events import Event
+from synthvae.privacy.ledger import Ledger, RecordedEvent
 
-SHARE = 0.1  # of epsilon, for all columns together; what is not needed is left for gradients
+SHARE = 0.1  # of epsilon, for all columns together
+HALVES = "halves of bins"
 DEPTH = 20  # halvings at most
 BINS = 20  # about so many are aimed at
 FULL = 1.25  # times an equal share, at which a bin is closed
@@ -100,39 +102,28 @@ class Ruler:
         return (low, high) if decimals is None else (round(low, decimals), round(high, decimals))
 
 
-def event(rulers: dict[str, Ruler], ledger: Ledger) -> Event:
-    """What one halving costs: little enough for all that there may be."""
+def halvings(ledger: Ledger, times: int) -> Event:
+    """What so many halvings cost, one of one column each."""
     budget = ledger.budget
 
-    def halvings(noise: float) -> Event:
-        times = sum(ruler.depth for ruler in rulers.values())
-        return Event.of_counts("halves of bins", budget.rows_of_one, noise, times=times, bought="bins of numbers")
+    def event(noise: float) -> Event:
+        return Event.of_counts(HALVES, budget.rows_of_one, noise, times=times, bought="bins of numbers")
 
-    return halvings(calibrated(lambda noise: [halvings(noise)], SHARE * budget.epsilon, budget.delta))
-
-
-def foresee(rulers: dict[str, Ruler], ledger: Ledger) -> Ledger:
-    """Return the ledger with the most that bins may cost."""
-    return ledger.record(event(rulers, ledger)) if rulers else ledger
+    return event(calibrated(lambda noise: [event(noise)], SHARE * budget.epsilon, budget.delta))
 
 
-def buy(rulers: dict[str, Ruler], numbers: dict[str, Numbers], ledger: Ledger, journal: Journal) -> Ledger:
-    """Let rulers grow over private `numbers` (rows,) of columns; return the ledger with what that cost.
+def grow(rulers: dict[str, Ruler], numbers: dict[str, Numbers], curator: Curator, recorded: RecordedEvent) -> None:
+    """Let rulers grow over private `numbers` (rows,) of columns, each halving one release of an event.
 
-    Only nodes that are split are asked for more: where nothing is, nothing is bought.
+    Only nodes that are split are asked for more: where nothing is, nothing is asked.
     """
-    once = event(rulers, ledger)
-    pieces = {name: ruler.pieces(numbers[name]) for name, ruler in rulers.items()}
-    for level in range(1, DEPTH + 1):
-        growing = {name: ruler for name, ruler in rulers.items() if ruler.depth >= level and len(ruler.nodes)}
-        if not growing:
-            break
-        ledger = ledger.record(once.model_copy(update={"times": len(growing)}))
-        for name, ruler in growing.items():
-            halves = pieces[name] >> (ruler.depth - level)
-            exact = functools.partial(_counted, halves, ruler.children)
-            ruler.grow(level, noisy(exact, once, journal))
-    return ledger
+    for name, ruler in rulers.items():
+        pieces = ruler.pieces(numbers[name])
+        for level in range(1, ruler.depth + 1):
+            if not len(ruler.nodes):
+                break
+            halves = pieces >> (ruler.depth - level)
+            ruler.grow(level, curator.counts(recorded, functools.partial(_counted, halves, ruler.children)))
 
 
 def _counted(halves: Counts, children: Counts) -> Counts:

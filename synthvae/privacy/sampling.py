@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from synthvae import atomic
+from synthvae.errors import PrivacyError
 from synthvae.model import Rows
 from synthvae.privacy import mechanisms
 
@@ -28,17 +29,30 @@ class PrivateRows:
         digits: The digits (rows, J) of the rows.
         labels: Their conditions (rows,).
         units: Whose row each is (rows,), numbers from 0 on.
+        rows_per_unit: How many rows of one unit there may be: what noise is reckoned for.
+
+    Raises:
+        PrivacyError: A unit has more rows.
     """
 
     digits: npt.NDArray[np.int8]
     labels: Counts
     units: Counts
+    rows_per_unit: int = 1
+
+    def __post_init__(self) -> None:
+        # How many is not said: who capped the rows as is promised is never refused, whatever they are.
+        if np.bincount(self.units, minlength=1).max() > self.rows_per_unit:
+            raise PrivacyError(
+                f"noise hides at most {self.rows_per_unit} rows of a unit, however, one has more: drop those beyond it "
+                "before anything is learned"
+            )
 
     @classmethod
-    def of(cls, digits: npt.NDArray[np.int8], labels: Counts, units: Counts | None) -> Self:
+    def of(cls, digits: npt.NDArray[np.int8], labels: Counts, units: Counts | None, rows_per_unit: int = 1) -> Self:
         """Take units by any whole numbers; None: each row is a unit."""
         numbers = np.arange(len(labels)) if units is None else np.unique(units, return_inverse=True)[1]
-        return cls(digits, labels, numbers)
+        return cls(digits, labels, numbers, rows_per_unit)
 
     def samples(self, rate: float, times: int, micro: int) -> Iterator[Iterator[tuple[Rows, Tensor]]]:
         """Return Poisson samples of the units, with all their rows, each in parts of at most `micro` rows."""
@@ -57,14 +71,23 @@ class PrivateRows:
     def share(self, rank: int, size: int) -> PrivateRows:
         """The rows of every n-th unit: samples of all shares, put together, are a sample of all rows."""
         mine = self.units % size == rank
-        return PrivateRows.of(self.digits[mine], self.labels[mine], self.units[mine])
+        return PrivateRows.of(self.digits[mine], self.labels[mine], self.units[mine], self.rows_per_unit)
 
     def save(self, path: Path) -> None:
         """Write the rows to a file."""
-        fields = {"digits": self.digits, "labels": self.labels, "units": self.units}
+        cap = np.array([self.rows_per_unit])
+        fields = {"digits": self.digits, "labels": self.labels, "units": self.units, "rows_per_unit": cap}
         atomic.write(path, safetensors.numpy.save({name: np.ascontiguousarray(of) for name, of in fields.items()}))
 
     @classmethod
     def load(cls, path: Path) -> Self:
         """Read what `save` wrote."""
-        return cls(**safetensors.numpy.load_file(path))
+        fields = safetensors.numpy.load_file(path)
+        return cls(fields["digits"], fields["labels"], fields["units"], int(fields["rows_per_unit"][0]))
+
+
+def some_of_each(units: Counts, limit: int) -> Counts:
+    """Choose rows: `limit` of each unit at random, all where there are no more; sorted."""
+    order = np.lexsort((mechanisms.uniform(len(units)), units))
+    first = np.searchsorted(units[order], units[order])
+    return np.sort(order[np.arange(len(units)) - first < limit])

@@ -13,10 +13,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from synthvae.privacy import Event, Ledger, PrivacyBudget, mechanisms, tabling
+from synthvae.privacy import Event, Ledger, Plan, PrivacyBudget, tabling
+from synthvae.privacy.accounting import calibrated
+from synthvae.privacy.allocation import Allocation, Scope
+from synthvae.privacy.curator import Curator, Tables
 from synthvae.privacy.estimates import frequencies
-from synthvae.privacy.ledger import calibrated
-from synthvae.privacy.releases import Curator
 from synthvae.privacy.trees import Tree, evenly
 
 CLASS_SHARE = 0.02  # of the squared budget, for the counts of the classes
@@ -33,9 +34,14 @@ class Purse:
     """
 
     def __init__(self, budget: PrivacyBudget) -> None:
-        self.ledger = Ledger(budget=budget)
+        self.curator = Curator(Ledger(budget=budget))
         # The noise of one release of counts that costs all.
         self.noise = calibrated(lambda noise: [_event("all", 1, noise)], budget.epsilon, budget.delta)
+
+    @property
+    def ledger(self) -> Ledger:
+        """What was spent."""
+        return self.curator.ledger
 
     def buy(self, name: str, tables: list[Counts], share: float | None = None) -> list[Floats]:
         """Return noisy tables; a row changes each by one in one cell.
@@ -47,9 +53,8 @@ class Purse:
         """
         times = len(tables)
         noise = self._left(name, times) if share is None else self.noise * (times / share) ** 0.5
-        self.ledger = self.ledger.record(_event(name, times, noise))
-        flat = np.concatenate([table.ravel() for table in tables])
-        noisy = flat + mechanisms.discrete_gaussian(noise, len(flat))
+        recorded = self.curator.record(_event(name, times, noise))
+        noisy = self.curator.counts(recorded, lambda: np.concatenate([table.ravel() for table in tables]), times)
         parts = np.split(noisy, np.cumsum([table.size for table in tables])[:-1])
         return [part.reshape(table.shape).astype(float) for part, table in zip(parts, tables, strict=True)]
 
@@ -143,11 +148,11 @@ class Tan(Control):
     """Each column given the class and at most one other: what `strategy="tables"` buys, drawn from directly."""
 
     def _grown(self, codes: pd.DataFrame) -> Tree:
-        totals = self._classes(codes)
         states = codes[[self.target, *self.levels]].to_numpy(np.int64)
-        levels, nothing = [self.conditions, *self.levels.values()], np.empty((len(codes), 0), np.int8)
-        curator = Curator(states, levels, nothing, states[:, 0], None, ledger=self.purse.ledger)
-        tree = tabling.grow(curator, list(self.levels), totals)
-        self.purse.ledger = curator.ledger
+        curator = self.purse.curator
+        allocation = Allocation.record(curator, Scope(0, 0, len(self.levels)), Plan(strategy="tables"), len(codes))
+        tables = Tables(curator, states, [self.conditions, *self.levels.values()])
+        self.shares = np.maximum(tables.release(allocation.classes, [(0,)])[0], 1.0)
+        tree = tabling.grow(tables, list(self.levels), self.shares, allocation)
         self.notes.append(f"{len(tree.given)} edges")
         return tree

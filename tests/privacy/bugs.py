@@ -13,8 +13,9 @@ from torch import Tensor
 
 from synthvae.model import Rows
 from synthvae.privacy import Event, Ledger, PrivacyBudget, mechanisms
+from synthvae.privacy.curator import Tables
 from synthvae.privacy.ghost import Ghost
-from synthvae.privacy.releases import Curator
+from synthvae.privacy.ledger import RecordedEvent
 from synthvae.privacy.sampling import PrivateRows
 
 SURE = 1 - 1e-5
@@ -46,6 +47,11 @@ def ledger(*events: Event, unit: str | None = None, rows: int = 1) -> Ledger:
     return Ledger(budget=budget, events=events)
 
 
+def recorded(event: Event, unit: str | None = None, rows: int = 1) -> RecordedEvent:
+    """What draws by an event, whatever it costs."""
+    return RecordedEvent(event, ledger(event, unit=unit, rows=rows))
+
+
 COUNTS = ledger(counted(2.0, times=2))
 DESCENT = ledger(descended(2.0, 0.1, 40))
 OFTEN = ledger(descended(1.5, 0.2, 40))
@@ -66,30 +72,26 @@ class Bug(NamedTuple):
 
 
 def quiet_counts(factor: float) -> Callable[[pytest.MonkeyPatch], None]:
-    right = mechanisms.discrete_gaussian
+    right = mechanisms._discrete_gaussian
     return lambda patch: patch.setattr(
-        mechanisms, "discrete_gaussian", lambda scale, count: right(factor * scale + 1e-3, count)
+        mechanisms, "_discrete_gaussian", lambda scale, count: right(factor * scale + 1e-3, count)
     )
 
 
 def quiet_gradients(factor: float) -> Callable[[pytest.MonkeyPatch], None]:
-    right = mechanisms.normal
-    return lambda patch: patch.setattr(mechanisms, "normal", lambda count: factor * right(count))
+    right = mechanisms._normal
+    return lambda patch: patch.setattr(mechanisms, "_normal", lambda count: factor * right(count))
 
 
 def counts_again(patch: pytest.MonkeyPatch) -> None:
     """Counts are drawn twice, of which the ledger knows once."""
-    right = Curator.counts
+    right = Tables.release
 
-    def twice(self: Curator, event: Event, tables: list[Any]) -> list[Any]:
-        known = self.ledger
-        first = right(self, event, tables)
-        told, self.ledger = self.ledger, known
-        second = right(self, event, tables)
-        self.ledger = told
-        return [*first, *second]
+    def twice(self: Tables, recorded: RecordedEvent, tables: list[Any]) -> list[Any]:
+        again = RecordedEvent(recorded.event, recorded.ledger)
+        return [*right(self, recorded, tables), *right(self, again, tables)]
 
-    patch.setattr(Curator, "counts", twice)
+    patch.setattr(Tables, "release", twice)
 
 
 def gradients_again(patch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from bugs import BUGS, COUNTS, DELTA, DESCENT, EPOCHS, SURE, Bug, counted, descended, ledger
+from bugs import BUGS, COUNTS, DELTA, DESCENT, EPOCHS, SURE, Bug, counted, descended, ledger, recorded
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import ndtr, ndtri
@@ -126,11 +126,11 @@ def test_a_row_whose_gradient_is_no_number_moves_no_other(broken: list[bool], nu
 
 def released(rows: Rows, labels: Tensor, monkeypatch: pytest.MonkeyPatch) -> Tensor:
     """What private descent would release of a sample, summed, were there no noise."""
-    monkeypatch.setattr(mechanisms, "normal", lambda count: torch.zeros(count, dtype=torch.float64))
+    monkeypatch.setattr(mechanisms, "_normal", lambda count: torch.zeros(count, dtype=torch.float64))
     run = PrivateDescent(
         model(),
         iter([iter([(rows, labels)])]),
-        Spending(descended(1.0, 1.0, 1), Descending(steps=1, clip=0.5), len(labels), 1),
+        Spending(recorded(descended(1.0, 1.0, 1)), Descending(steps=1, clip=0.5), len(labels), 1),
     )
     run.go(None)
     gradients = [parameter.grad for parameter in run.parameters if parameter.grad is not None]
@@ -146,7 +146,7 @@ def test_what_a_row_adds_to_the_noisy_sum_is_as_long_as_the_clipping_norm(monkey
 def test_dropout_is_refused() -> None:
     """It follows the seed: a row's place would settle what those after it are clipped from."""
     with pytest.raises(PrivacyError, match="no dropout"):
-        PrivateDescent(model(0.5), iter(()), Spending(descended(1.0, 1.0, 1), Descending(steps=1), 1, 1))
+        PrivateDescent(model(0.5), iter(()), Spending(recorded(descended(1.0, 1.0, 1)), Descending(steps=1), 1, 1))
 
 
 # The bounds.
@@ -210,7 +210,8 @@ def test_the_report_says_what_was_found() -> None:
     assert found["lower"] == max(finding["lower"] for finding in found["findings"])
     assert (found["canaries"], found["delta"], found["refuted"]) == (400, DELTA, report.refuted)
     assert f"and {report.upper:.3f} (ledger), delta 1e-05" in str(report)
-    assert len(str(report).splitlines()) == 1 + len(report.findings)
+    assert len(str(report).splitlines()) == 1 + len(report.findings) + len({c.check for c in report.noise}) + 1
+    assert str(report).splitlines()[-1].startswith("not seen: how rows are read")
 
 
 @pytest.mark.parametrize(

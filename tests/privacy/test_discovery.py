@@ -19,26 +19,38 @@ from test_private_fit import few_drawn_rows, quick, table
 from synthvae import PrivacyBudget, Schema, Synthesizer, tables
 from synthvae.declared import refuse_undeclared
 from synthvae.errors import PrivacyError
-from synthvae.privacy import Journal, Ledger, discovery, mechanisms
-from synthvae.privacy.discovery import Shopping
+from synthvae.privacy import Event, Ledger, discovery, mechanisms
+from synthvae.privacy.curator import Curator
+from synthvae.privacy.discovery import HELD, VALUED, Looks, looks_at, noise_of
+from synthvae.privacy.ledger import RecordedEvent
 from synthvae.privacy.looks import DATE, ELSE, FINER, MISSING, MOMENT, WHOLE, sorts
 
 __all__ = ["few_drawn_rows"]  # a fixture
 
 BUDGET = PrivacyBudget(epsilon=2.0, delta=1e-6)
-NOTHING = Journal(None, 0)  # keeps nothing
+
+
+def recorded_in(budget: PrivacyBudget, event: Event) -> RecordedEvent:
+    return RecordedEvent(event, Ledger(budget=budget, events=(event,)))
 
 
 @pytest.fixture
 def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
     """No noise; what it would be still counts for what is told."""
-    monkeypatch.setattr(mechanisms, "discrete_gaussian", lambda *asked: np.zeros(asked[1], np.int64))
+    monkeypatch.setattr(mechanisms, "_discrete_gaussian", lambda *asked: np.zeros(asked[1], np.int64))
 
 
-def bought(frame: Any, target: str | None = None, budget: PrivacyBudget = BUDGET) -> Schema:
-    schema, ledger = discovery.buy(tables.read(frame), target, Ledger(budget=budget), NOTHING)
-    assert 0 < ledger.epsilon < budget.epsilon / 2
-    return schema
+def discovered(given: pa.Table, target: str | None = None, budget: PrivacyBudget = BUDGET) -> tuple[Schema, Looks]:
+    """A schema, and what it cost."""
+    curator = Curator(Ledger(budget=budget))
+    looked = Looks.record(curator, given.num_columns)
+    schema = discovery.discover(given, target, curator, looked)
+    assert 0 < curator.ledger.epsilon < budget.epsilon / 2
+    return schema, looked
+
+
+def bought(frame: Any, target: str | None = None) -> Schema:
+    return discovered(tables.read(frame), target)[0]
 
 
 def people(rows: int) -> pd.DataFrame:
@@ -91,9 +103,7 @@ def test_of_many_rows_a_schema_says_what_people_would() -> None:
 def test_a_csv_file_says_the_same_as_the_table(tmp_path: Path) -> None:
     frame = people(60_000).drop(columns="day")
     frame.to_csv(tmp_path / "people.csv", index=False)
-    schema, _ = discovery.buy(
-        tables.read(tmp_path / "people.csv", as_text=True), "stage", Ledger(budget=BUDGET), NOTHING
-    )
+    schema, _ = discovered(tables.read(tmp_path / "people.csv", as_text=True), "stage")
     assert schema == bought(frame, "stage")
 
 
@@ -115,7 +125,8 @@ def test_what_one_unit_alone_has_is_not_told() -> None:
 @pytest.mark.parametrize("rows", [1, 3])
 @pytest.mark.parametrize("scale", [2.0, 40.0])
 def test_the_least_count_told_is_as_small_as_delta_allows(scale: float, rows: int) -> None:
-    shopping = Shopping(noise=scale / rows, delta=1e-7, rows=rows)
+    budget = PrivacyBudget(epsilon=1e3, delta=1e-6, unit="patient", rows_per_unit=rows)
+    looked = Looks(*(recorded_in(budget, event) for event in looks_at(Ledger(budget=budget), 1, scale / rows, 1e-7)))
     x = np.arange(-60 * round(scale), 60 * round(scale) + 1)
     chances = np.exp(-(x**2) / (2 * scale**2))
     chances /= chances.sum()
@@ -123,13 +134,12 @@ def test_the_least_count_told_is_as_small_as_delta_allows(scale: float, rows: in
     def told(least: int) -> float:
         return float(rows * chances[x >= least - rows].sum())
 
-    assert told(shopping.least) <= 1e-7 < told(shopping.least - 1)
+    assert told(looked.least) <= 1e-7 < told(looked.least - 1)
 
 
 def test_the_chance_to_tell_is_taken_off_delta() -> None:
     ledger = Ledger(budget=BUDGET)
-    shopping = Shopping.of(ledger, 4)
-    once = shopping.event("values that many share", 1, shopping.delta)
+    once = looks_at(ledger, 4, 40.0, 1e-8)[1]
     plainly = once.model_copy(update={"delta": 0.0})
     assert ledger.record(once).epsilon > ledger.record(plainly).epsilon
     all_of_it = once.model_copy(update={"delta": BUDGET.delta})
@@ -151,9 +161,9 @@ def test_whatever_a_table_holds_what_is_bought_is_a_schema(data: st.DataObject) 
     column = data.draw(values)
     repeated = pa.array(column * data.draw(st.sampled_from([1, 2000])))
     for array in (repeated, repeated.dictionary_encode()):
-        schema, ledger = discovery.buy(pa.table({"x": array}), None, Ledger(budget=BUDGET), NOTHING)
+        schema, looked = discovered(pa.table({"x": array}))
         assert refuse_undeclared(schema) == schema
-        assert ledger.epsilon < BUDGET.epsilon
+        assert (looked.held.left, looked.valued.left) == (0, 0)
 
 
 @pytest.mark.parametrize(
@@ -175,7 +185,7 @@ def test_a_model_is_learned_with_the_schema_bought(tmp_path: Path) -> None:
     synthesizer = quick(schema="private", privacy={"epsilon": 8.0, "delta": 1e-6}).fit(frame)
     assert synthesizer.ledger_ is not None
     assert synthesizer.ledger_.epsilon <= 8.0
-    assert {"what columns hold", "values that many share"} <= {event.name for event in synthesizer.ledger_.events}
+    assert {HELD, VALUED} <= {event.name for event in synthesizer.ledger_.events}
     rows = synthesizer.sample({"no": 20, "yes": 30})
     assert list(rows) == list(frame)
     assert set(rows["sex"]) <= {"F", "M"}
@@ -191,7 +201,7 @@ def test_a_schema_can_be_bought_for_patients() -> None:
     synthesizer = quick(schema="private", privacy=budget).fit(frame)
     assert "patient" not in synthesizer.schema_.names
     assert synthesizer.ledger_ is not None
-    assert synthesizer.ledger_.events[0].sensitivity == 2.0
+    assert {event.sensitivity for event in synthesizer.ledger_.events} == {2.0, 1.0}  # counts; clipped gradients
 
 
 def test_a_plan_foresees_the_schema() -> None:
@@ -199,7 +209,7 @@ def test_a_plan_foresees_the_schema() -> None:
     synthesizer = Synthesizer(target="target", schema="private", privacy={"epsilon": 1.0, "delta": 1e-6})
     plan = synthesizer.plan(100_000, list(wine))
     assert plan.epsilon <= 1.0
-    assert plan.events[0].times == wine.shape[1]
+    assert [event.times for event in plan.events[:2]] == [1, wine.shape[1]]
     with pytest.raises(PrivacyError, match="needs names of columns"):
         synthesizer.plan(100_000)
 
@@ -213,6 +223,6 @@ def test_what_cannot_be_bought_is_refused() -> None:
 
 
 def test_less_noise_needs_more_budget() -> None:
-    scales = [Shopping.of(Ledger(budget=PrivacyBudget(epsilon=e, delta=1e-6)), 10).scale for e in (0.5, 1.0, 4.0)]
+    scales = [noise_of(Ledger(budget=PrivacyBudget(epsilon=e, delta=1e-6)), 10) for e in (0.5, 1.0, 4.0)]
     assert scales == sorted(scales, reverse=True)
     assert all(map(math.isfinite, scales))

@@ -19,7 +19,7 @@ from scipy.special import logsumexp, ndtr
 
 from synthvae.errors import PrivacyError
 from synthvae.privacy import Event, Ledger, PrivacyBudget
-from synthvae.privacy.ledger import _slack, calibrated, spent
+from synthvae.privacy.accounting import _slack, calibrated, spent
 
 DELTA = 1e-5
 

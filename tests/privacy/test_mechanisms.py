@@ -15,7 +15,7 @@ RARE = 1e-6  # of a sound sampler, the chance that a test here fails
 
 def test_discrete_noise_has_the_discrete_normal_distribution() -> None:
     scale, count = 2.5, 20_000
-    drawn = mechanisms.discrete_gaussian(scale, count)
+    drawn = mechanisms._discrete_gaussian(scale, count)
     support = np.arange(-8, 9)
     mass = np.exp(-(support**2) / (2 * scale**2))
     mass /= np.exp(-(np.arange(-60, 61) ** 2) / (2 * scale**2)).sum()
@@ -25,7 +25,7 @@ def test_discrete_noise_has_the_discrete_normal_distribution() -> None:
 
 
 def test_normal_noise_is_standard_normal() -> None:
-    drawn = mechanisms.normal(50_000).numpy()
+    drawn = mechanisms._normal(50_000).numpy()
     assert stats.kstest(drawn, "norm").pvalue > RARE
     assert len(np.unique(drawn)) == len(drawn)
 
@@ -42,10 +42,10 @@ def test_no_seed_reaches_the_noise() -> None:
         random.seed(0)
         np.random.seed(0)  # noqa: NPY002 - the global generator is what is tested
         torch.manual_seed(0)
-        return mechanisms.discrete_gaussian(100.0, 20), mechanisms.normal(20).numpy(), mechanisms.uniform(20)
+        return mechanisms._discrete_gaussian(100.0, 20), mechanisms._normal(20).numpy(), mechanisms.uniform(20)
 
     assert all((first != second).any() for first, second in zip(draw(), draw(), strict=True))
 
 
 def test_no_noise_is_asked_for_no_numbers() -> None:
-    assert len(mechanisms.discrete_gaussian(1.0, 0)) == len(mechanisms.normal(0)) == len(mechanisms.uniform(0)) == 0
+    assert len(mechanisms._discrete_gaussian(1.0, 0)) == len(mechanisms._normal(0)) == len(mechanisms.uniform(0)) == 0

@@ -11,21 +11,29 @@ from hypothesis import strategies as st
 
 from synthvae import Column
 from synthvae.declared import limits
-from synthvae.privacy import Journal, Ledger, PrivacyBudget, mechanisms, partition
+from synthvae.privacy import Ledger, PrivacyBudget, mechanisms, partition
+from synthvae.privacy.curator import Curator
+from synthvae.privacy.ledger import RecordedEvent
 from synthvae.privacy.partition import Ruler
-
-NOTHING = Journal(None, 0)  # keeps nothing
 
 
 @pytest.fixture
 def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
     """No noise, so that what is bought is exact."""
-    monkeypatch.setattr(mechanisms, "discrete_gaussian", lambda *asked: np.zeros(asked[1], np.int64))
+    monkeypatch.setattr(mechanisms, "_discrete_gaussian", lambda *asked: np.zeros(asked[1], np.int64))
+
+
+def grown(rulers: dict[str, Ruler], numbers: dict[str, np.ndarray]) -> RecordedEvent:
+    """Let rulers grow, and return what is left of what that costs at most."""
+    curator = Curator(Ledger(budget=PrivacyBudget(epsilon=1.0, delta=1e-6)))
+    recorded = curator.record(partition.halvings(curator.ledger, max(sum(ruler.depth for ruler in rulers.values()), 1)))
+    partition.grow(rulers, numbers, curator, recorded)
+    return recorded
 
 
 def bins(numbers: np.ndarray, low: float, high: float, decimals: int | None) -> tuple[float, ...]:
     rulers = {"x": Ruler.over(low, high, decimals)}
-    partition.buy(rulers, {"x": numbers}, Ledger(budget=PrivacyBudget(epsilon=1.0, delta=1e-6)), NOTHING)
+    grown(rulers, {"x": numbers})
     return rulers["x"].cuts(decimals)
 
 
@@ -63,14 +71,13 @@ def test_cuts_lie_inside_the_bounds_whatever_the_noise() -> None:
         assert list(cuts) == sorted(set(cuts))
 
 
-def test_what_is_bought_costs_no_more_than_foreseen() -> None:
-    ledger = Ledger(budget=PrivacyBudget(epsilon=1.0, delta=1e-6))
+def test_halvings_take_no_more_than_was_recorded() -> None:
     rulers = {"x": Ruler.over(0, 1e6, 0), "y": Ruler.over(0, 1, None)}
     numbers = {"x": np.arange(1e4), "y": np.linspace(0, 1, 10_000)}
-    foreseen = partition.foresee(rulers, ledger)
-    spent = partition.buy(rulers, numbers, ledger, NOTHING)
-    assert len(spent.events) == 1
-    assert 0 < spent.epsilon <= foreseen.epsilon <= 1.15 * partition.SHARE
+    recorded = grown(rulers, numbers)
+    assert recorded.event.times == 40
+    assert 0 < recorded.left < 40
+    assert 0.95 * partition.SHARE < recorded.ledger.epsilon <= partition.SHARE
 
 
 @settings(deadline=None, max_examples=60)

@@ -17,16 +17,17 @@ from synthvae.crew import Alone
 from synthvae.errors import PrivacyError
 from synthvae.history import History
 from synthvae.model import CVAE, ModelConfig
-from synthvae.privacy import Descending, Event, Journal, mechanisms
+from synthvae.privacy import Descending, Event, Journal, Ledger, PrivacyBudget, mechanisms
 from synthvae.privacy.dpsgd import SharedOptimizer, Spending, descend
 from synthvae.privacy.journal import SharedJournal
+from synthvae.privacy.ledger import RecordedEvent
 from synthvae.privacy.sampling import PrivateRows
 from synthvae.slots import Slots
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("shared")]
 
 SLOTS = Slots((3, 5, 2), (), (None, 0, None))
-ROWS, STEPS, SIZE, CLIP = 90, 4, 2, 0.5
+ROWS, STEPS, SIZE, CLIP, CAP = 90, 4, 2, 0.5, 8
 NOBODY = 1e-9  # a sampling rate: what is released is noise
 
 
@@ -34,7 +35,7 @@ def rows() -> PrivateRows:
     """Rows of units that have up to three."""
     rng = np.random.default_rng(0)
     digits = np.stack([rng.integers(-1, size, ROWS) for size in SLOTS.sizes], 1).astype(np.int8)
-    return PrivateRows.of(digits, rng.integers(0, 2, ROWS), rng.integers(0, ROWS // 2, ROWS))
+    return PrivateRows.of(digits, rng.integers(0, 2, ROWS), rng.integers(0, ROWS // 2, ROWS), CAP)
 
 
 def model() -> CVAE:
@@ -53,13 +54,14 @@ def spending(rate: float = 1.0, noise: float = 1.0) -> Spending:
         sampling_rate=rate,
         times=STEPS,
     )
-    return Spending(event, Descending(steps=STEPS, clip=CLIP), ROWS, 3)
+    ledger = Ledger(budget=PrivacyBudget(epsilon=100.0, delta=1e-5, unit="patient", rows_per_unit=CAP), events=(event,))
+    return Spending(RecordedEvent(event, ledger), Descending(steps=STEPS, clip=CLIP), ROWS, CAP)
 
 
 def learned(given: PrivateRows, spent: Spending, journal: Journal, *, quiet: bool, **options: Any) -> list[np.ndarray]:
     """The weights that a descent ends with; `quiet`: with no noise."""
     if quiet:
-        mechanisms.normal = lambda count: torch.zeros(count, dtype=torch.float64)
+        mechanisms._normal = lambda count: torch.zeros(count, dtype=torch.float64)
     trained = model()
     descend(trained, given, spent, journal, **options)
     return [parameter.detach().numpy() for parameter in trained.decoder.parameters()]
@@ -116,7 +118,7 @@ def kept(folder: Path) -> list[bytes]:
 
 
 def test_without_noise_two_learn_what_one_learns(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mechanisms, "normal", mechanisms.normal)  # put back after the test
+    monkeypatch.setattr(mechanisms, "_normal", mechanisms._normal)  # put back after the test
     alone = learned(rows(), spending(), Journal(None, 0), quiet=True)
     for one in ended(place, "quiet"):
         for mine, expected in zip(one, alone, strict=True):

@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synthvae.encoding import Layout
-from synthvae.privacy import Event, Ledger, PrivacyBudget, mechanisms, tabling
-from synthvae.privacy.releases import Curator
+from synthvae.privacy import Event, Ledger, Plan, PrivacyBudget, mechanisms, tabling
+from synthvae.privacy.allocation import Allocation, Scope
+from synthvae.privacy.curator import Curator, Tables
 from synthvae.privacy.trees import CodedTree, Tree, forest, matched, rooted
 
 law = settings(deadline=None, max_examples=60)
@@ -61,27 +62,29 @@ def test_draws_have_the_frequencies_of_the_tree() -> None:
 
 def test_without_noise_a_tree_is_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of three columns of which two are the same, the edge between these is found, and its table is exact."""
-    monkeypatch.setattr(mechanisms, "discrete_gaussian", lambda *asked: np.zeros(asked[1], np.int64))
+    monkeypatch.setattr(mechanisms, "_discrete_gaussian", lambda *asked: np.zeros(asked[1], np.int64))
     rng = np.random.default_rng(1)
     labels, a, c = (rng.integers(0, k, 4000) for k in (2, 5, 4))
     states = np.stack([labels, a, a, c], 1)
-    budget = PrivacyBudget(epsilon=1.0, delta=1e-5)
-    curator = Curator(states, [2, 5, 5, 4], np.empty((4000, 0), np.int8), labels, None, ledger=Ledger(budget=budget))
-    tree = tabling.grow(curator, ["a", "same", "c"], np.bincount(labels).astype(float))
+    curator = Curator(Ledger(budget=PrivacyBudget(epsilon=1.0, delta=1e-5, rows=4000)))
+    allocation = Allocation.record(curator, Scope(0, 0, 3), Plan(strategy="tables"), 4000)
+    tables = Tables(curator, states, [2, 5, 5, 4])
+    tree = tabling.grow(tables, ["a", "same", "c"], np.bincount(labels).astype(float), allocation)
+    assert [event.left for event in (allocation.singles, allocation.scores, allocation.pairs) if event] == [0, 0, 0]
     assert list(tree.given) == ["same"]
     drawn = tree.draw(labels, np.random.default_rng(2))
     assert (drawn["a"] == drawn["same"]).mean() > 0.99
 
 
 def test_distances_are_those_of_a_plain_loop(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mechanisms, "discrete_gaussian", lambda *asked: np.zeros(asked[1], np.int64))
+    monkeypatch.setattr(mechanisms, "_discrete_gaussian", lambda *asked: np.zeros(asked[1], np.int64))
     rng = np.random.default_rng(3)
     states = rng.integers(0, 3, (50, 3))
-    ledger = Ledger(budget=PrivacyBudget(epsilon=1.0, delta=1e-5))
-    curator = Curator(states, [3, 3, 3], np.empty((50, 0), np.int8), states[:, 0], None, ledger=ledger)
+    curator = Curator(Ledger(budget=PrivacyBudget(epsilon=1.0, delta=1e-5)))
     event = Event(name="off", mechanism="discrete Gaussian", noise_multiplier=20, sensitivity=1)
+    tables = Tables(curator, states, [3, 3, 3])
     guess = rng.uniform(0, 5, (3, 3))
     counts = [[sum(row[1] == i and row[2] == j for row in states.tolist()) for j in range(3)] for i in range(3)]
     loop = sum(abs(counts[i][j] - round(guess[i, j])) for i in range(3) for j in range(3))
-    assert curator.distances(event, [(1, 2)], lambda _: guess).tolist() == [loop]
+    assert tables.distances(curator.record(event), [(1, 2)], lambda _: guess).tolist() == [loop]
     assert curator.ledger.events == (event,)
