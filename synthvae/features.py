@@ -12,33 +12,54 @@ import pyarrow.dataset
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import _check_feature_names, _check_n_features, check_array
 
-from synthvae import tables
+from synthvae import rowwise, tables
 from synthvae.errors import TableError, listing
 
 
-def read_features(
-    estimator: BaseEstimator, X: Any, *, reset: bool, as_text: bool = False, aside: str | None = None
-) -> pa.Table:
+def read_features(estimator: BaseEstimator, X: Any, *, reset: bool) -> pa.Table:
     """Return X as an Arrow table, and remember (`reset`) or check the number and names of its columns.
 
-    Arrays get the columns x0, x1, ...; a table's columns are matched by name, in any order; those of CSV files may stay
-    text (`as_text`). A column that stands `aside` is no feature: it is kept where X is remembered, else left out.
+    Arrays get the columns x0, x1, ...; a table's columns are matched by name, in any order.
 
     Raises:
         ValueError: X is not two-dimensional, has no rows or columns, or not those of `fit`.
     """
     if is_array(X):
         array = check_array(X, dtype=None, ensure_all_finite="allow-nan", ensure_min_samples=2 if reset else 1)
-        _check_feature_names(estimator, array, reset=reset)
-        _check_n_features(estimator, array, reset=reset)
-        return tables.read(_frame(array, None if reset else getattr(estimator, "feature_names_in_", None)))
-    table = tables.read(X, as_text=as_text)
+        return tables.read(_frame(array, _names_of_columns(estimator, array, reset=reset)))
+    return _matched(estimator, tables.read(X), reset=reset)
+
+
+def read_private_features(estimator: BaseEstimator, X: Any, *, reset: bool, aside: str | None) -> pa.Table:
+    """Return a private X as `read_features` does, but row by row: none is an error, however few there are.
+
+    A column that stands `aside` is no feature: it is kept where X is remembered, else left out.
+
+    Raises:
+        ValueError: X is no table of the columns of `fit`.
+    """
+    table = rowwise.read(X)
+    if is_array(X):
+        names = _names_of_columns(estimator, np.empty((1, table.num_columns)), reset=reset)
+        return table if names is None else table.rename_columns(list(names))
     features = table.drop_columns([aside]) if aside in table.column_names else table
+    matched = _matched(estimator, features, reset=reset)
+    return table if reset else matched
+
+
+def _names_of_columns(estimator: BaseEstimator, array: np.ndarray, *, reset: bool) -> np.ndarray | None:
+    """The names that the columns of an array have in `fit`; None: it had none."""
+    _check_feature_names(estimator, array, reset=reset)
+    _check_n_features(estimator, array, reset=reset)
+    return None if reset else getattr(estimator, "feature_names_in_", None)
+
+
+def _matched(estimator: BaseEstimator, table: pa.Table, *, reset: bool) -> pa.Table:
+    """The columns of a table, as they were in `fit`."""
     if reset:
-        estimator.n_features_in_ = features.num_columns
-        estimator.feature_names_in_ = np.array(features.column_names, dtype=object)
+        estimator.n_features_in_ = table.num_columns
+        estimator.feature_names_in_ = np.array(table.column_names, dtype=object)
         return table
-    table = features
     if hasattr(estimator, "feature_names_in_"):
         return select(table, list(estimator.feature_names_in_))
     if table.num_columns != estimator.n_features_in_:
@@ -46,7 +67,7 @@ def read_features(
             f"X has {table.num_columns} features, but {type(estimator).__name__} is expecting "
             f"{estimator.n_features_in_} features as input"
         )
-    warnings.warn(f"X has feature names, but {type(estimator).__name__} was fitted without feature names", stacklevel=3)
+    warnings.warn(f"X has feature names, but {type(estimator).__name__} was fitted without feature names", stacklevel=4)
     return table.rename_columns([f"x{i}" for i in range(table.num_columns)])
 
 

@@ -21,14 +21,14 @@ _CSV_SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".txt", ".csv.bz2", ".csv
 _PARQUET_SUFFIXES = (".parquet", ".pq")
 
 
-def read(path: Path, encoding: str, *, as_text: bool) -> pa.Table:
+def read(path: Path, encoding: str) -> pa.Table:
     """Return the rows of a CSV or Parquet file, or of a folder of either; see `tables.read`."""
     files = csv_files(path)
     with reading(path):
         if files is None:
             foreign.refuse_large_parquet(path)
             return whole(pa.parquet.read_table(path))
-        read = [_read_csv(file, encoding, as_text=as_text) for file in files]
+        read = [_read_csv(file, encoding) for file in files]
         return read[0] if path.is_file() else pa.concat_tables(read, promote_options="permissive")
 
 
@@ -94,10 +94,10 @@ def _csv_files_within(path: Path) -> list[Path] | None:
     return csv
 
 
-def _read_csv(path: Path, encoding: str, *, as_text: bool) -> pa.Table:
-    """Read as pandas does, or as text, but only an empty field is missing: "NA" or "None" may be a category."""
+def _read_csv(path: Path, encoding: str) -> pa.Table:
+    """Read as pandas does, but only an empty field is missing: "NA" or "None" may be a category."""
     foreign.refuse_large_csv(path)
-    return (_read_text if as_text else _read_typed)(path, encoding, *csv_options(path, encoding))
+    return _read_typed(path, encoding, *csv_options(path, encoding))
 
 
 def csv_options(path: Path, encoding: str) -> tuple[dict[str, Any], pa.csv.ConvertOptions]:
@@ -115,21 +115,7 @@ def _delimiter_of(path: Path, encoding: str) -> str:
         raise TableError(f"{path} must hold a header and rows, however, it is empty")
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) and "16" not in encoding:
         raise TableError(f"{path} must be text in {encoding}, however, it is UTF-16: name it (`--encoding utf-16`)")
-    return "\t" if ".tsv" in path.suffixes else _delimiter(head.decode(encoding, errors="replace"))
-
-
-def _read_text(path: Path, encoding: str, options: Mapping[str, Any], convert: Any) -> pa.Table:
-    """What stands in each field."""
-    with pa.csv.open_csv(path, **options) as opened:
-        names = opened.schema.names
-    check_names(names)
-    convert.column_types = dict.fromkeys(names, pa.binary())  # so that what is not in the encoding can be named
-    table = pa.csv.read_csv(path, **options, convert_options=convert)
-    try:
-        return table.cast(pa.schema([(name, pa.string()) for name in names]))
-    except pa.ArrowInvalid:
-        _check_decoded(table, encoding)
-        raise
+    return delimiter(head.decode(encoding, errors="replace"), path)
 
 
 def _read_typed(path: Path, encoding: str, options: Mapping[str, Any], convert: Any) -> pa.Table:
@@ -161,7 +147,9 @@ def _check_decoded(table: pa.Table, encoding: str) -> None:
                 value.as_py().decode(encoding)
 
 
-def _delimiter(head: str) -> str:
-    """The mark that stands most often between the names; what is quoted does not count."""
+def delimiter(head: str, path: Path) -> str:
+    """The mark that stands most often between the names of a file; what is quoted does not count."""
+    if ".tsv" in path.suffixes:
+        return "\t"
     bare = re.sub(r'"[^"]*"', "", head).split("\n", 1)[0]
     return max(",;\t|", key=lambda mark: (bare.count(mark), -",;\t|".index(mark)))

@@ -16,7 +16,7 @@ from synthvae import __version__, dataset, progress, tables
 from synthvae.dataset import Each
 from synthvae.encoding import Codes, TableEncoding
 from synthvae.errors import RequestError
-from synthvae.features import read_features, select
+from synthvae.features import read_features, read_private_features, select
 from synthvae.generation import Drawing, Request, useful_workers
 from synthvae.history import History
 from synthvae.learned import LearnedTable
@@ -237,7 +237,7 @@ class Fitted(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         if self.ledger_ is None:
             return self.learned_.encode(select(read_features(self, table, reset=False), list(self.encoding_.names)))
         unit = aside(self.ledger_.budget, self.schema_)
-        return self.learned_.encode(read_features(self, table, reset=False, as_text=True, aside=unit))
+        return self.learned_.encode(read_private_features(self, table, reset=False, aside=unit))
 
     @property
     def _n_features_out(self) -> int:

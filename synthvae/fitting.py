@@ -17,7 +17,7 @@ from synthvae.crew import Crew
 from synthvae.device import find_device
 from synthvae.encoding import Order
 from synthvae.errors import PrivacyError
-from synthvae.features import read_features
+from synthvae.features import read_features, read_private_features
 from synthvae.fitted import aside
 from synthvae.kept import Kept
 from synthvae.learned import LearnedTable
@@ -52,7 +52,7 @@ class Fitting(Asked, Kept):
             return self._fit_openly(crew, table)
         self._refuse_prior_of_no_class()
         schema = self._declared_schema()
-        read = read_features(self, table, reset=True, as_text=True, aside=aside(budget, schema))
+        read = read_private_features(self, table, reset=True, aside=aside(budget, schema))
         with TemporaryDirectory(prefix="synthvae-") as folder:
             return self._fit_privately(crew, read, schema, budget, Path(self.journal or folder))
 

@@ -28,14 +28,13 @@ TableLike: TypeAlias = "pd.DataFrame | pa.Table | str | Path | Any"
 _METADATA_KEY = b"synthvae"
 
 
-def read(source: TableLike, *, encoding: str = "utf-8", as_text: bool = False) -> pa.Table:
+def read(source: TableLike, *, encoding: str = "utf-8") -> pa.Table:
     """Return `source` as an Arrow table with one chunk per column.
 
     Args:
         source: A DataFrame, a `pyarrow.Table`, a dataset, anything that speaks the Arrow PyCapsule interface (polars),
             or the path of a CSV file, a Parquet file, or a folder of either.
         encoding: Character encoding of CSV files.
-        as_text: Whether the columns of CSV files stay text, so that no row has a say in the type of another.
 
     Raises:
         TableError: The file is damaged, a name is empty or twice there, or a column mixes types.
@@ -43,7 +42,7 @@ def read(source: TableLike, *, encoding: str = "utf-8", as_text: bool = False) -
         FileNotFoundError: There is no such path.
     """
     if isinstance(source, (str, Path)):
-        table = _tag(files.read(Path(source), encoding, as_text=as_text), {"container": "file"})
+        table = _tag(files.read(Path(source), encoding), {"container": "file"})
     elif isinstance(source, pd.DataFrame):
         table = _from_pandas(source)
     elif isinstance(source, pa.dataset.Dataset):

@@ -20,7 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import FAMILIES, frames
 
-from synthvae import tables
+from synthvae import rowwise, tables
 from synthvae.errors import TableError, TableTypeError
 
 law = settings(deadline=None, max_examples=20)
@@ -192,20 +192,6 @@ def test_types_in_a_text_file(tmp_path: Path) -> None:
     }
 
 
-def test_a_text_file_may_stay_text(tmp_path: Path) -> None:
-    content = b'i,t,d,e,q\n007,true,2020-01-01,,"5"\n 1 ,,12:30,,""\n'
-    table = tables.read(_file(tmp_path, "t.csv", content), as_text=True)
-    assert table.to_pydict() == {
-        "i": ["007", " 1 "],
-        "t": ["true", None],
-        "d": ["2020-01-01", "12:30"],
-        "e": [None, None],
-        "q": ["5", None],
-    }
-    assert set(table.schema.types) == {pa.string()}
-    assert tables.read(_file(tmp_path, "u.csv", b"x,y\n"), as_text=True).schema.types == [pa.string()] * 2
-
-
 def test_a_field_may_hold_separators_quotes_and_lines(tmp_path: Path) -> None:
     path = _file(tmp_path, "t.csv", b'"a;b","c\nd"\n"x,y","say ""hi""\nthere"\n')
     assert tables.read(path).to_pydict() == {"a;b": ["x,y"], "c\nd": ['say "hi"\nthere']}
@@ -232,18 +218,17 @@ def test_a_mark_late_in_a_long_file_is_found(tmp_path: Path) -> None:
 LATIN = "größe,stadt\n1,Köln\n".encode("latin-1")
 
 
-@pytest.mark.parametrize("as_text", [False, True])
 @pytest.mark.parametrize("content", [LATIN, "size,stadt\n1,Köln\n".encode("latin-1"), b"gr\xf6\xdfe,b\n1,2\n"])
-def test_a_text_file_in_another_encoding_names_the_way_out(tmp_path: Path, content: bytes, *, as_text: bool) -> None:
+def test_a_text_file_in_another_encoding_names_the_way_out(tmp_path: Path, content: bytes) -> None:
     with pytest.raises(TableError, match=r"t\.csv must be text in utf-8.*latin-1"):
-        tables.read(_file(tmp_path, "t.csv", content), as_text=as_text)
+        tables.read(_file(tmp_path, "t.csv", content))
 
 
 @pytest.mark.parametrize("encoding", ["latin-1", "utf-16", "cp1252"])
 def test_a_text_file_in_a_named_encoding_is_read(tmp_path: Path, encoding: str) -> None:
     path = _file(tmp_path, "t.csv", "größe;stadt\n1;Köln\n".encode(encoding))
     assert tables.read(path, encoding=encoding).to_pydict() == {"größe": [1], "stadt": ["Köln"]}
-    assert tables.read(path, encoding=encoding, as_text=True).to_pydict() == {"größe": ["1"], "stadt": ["Köln"]}
+    assert rowwise.read(path, encoding=encoding).to_pydict() == {"größe": ["1"], "stadt": ["Köln"]}
 
 
 def test_an_encoding_that_does_not_exist_is_told(tmp_path: Path) -> None:
@@ -270,13 +255,10 @@ def test_an_encoding_that_does_not_exist_is_told(tmp_path: Path) -> None:
         ("t", b"", "must end in"),
     ],
 )
-@pytest.mark.parametrize("as_text", [False, True])
-def test_a_damaged_file_is_refused_on_one_line(
-    tmp_path: Path, name: str, content: bytes, fact: str, *, as_text: bool
-) -> None:
+def test_a_damaged_file_is_refused_on_one_line(tmp_path: Path, name: str, content: bytes, fact: str) -> None:
     path = _file(tmp_path, name, content)
     with pytest.raises(TableError, match=fact) as refused:
-        tables.read(path, as_text=as_text)
+        tables.read(path)
     assert "\n" not in str(refused.value)
 
 
@@ -327,7 +309,7 @@ def test_a_folder_of_text_is_one_table(tmp_path: Path) -> None:
     _file(tmp_path, "1.csv", b"x,y\n1,a\n")
     _file(tmp_path, "2.csv.gz", gzip.compress(b"x,y\n2.5,b\n", mtime=0))
     assert tables.read(tmp_path).to_pydict() == {"x": [1.0, 2.5], "y": ["a", "b"]}
-    assert tables.read(tmp_path, as_text=True).to_pydict() == {"x": ["1", "2.5"], "y": ["a", "b"]}
+    assert rowwise.read(tmp_path).to_pydict() == {"x": ["1", "2.5"], "y": ["a", "b"]}
 
 
 def test_a_folder_of_text_is_read_in_the_named_encoding(tmp_path: Path) -> None:

@@ -74,7 +74,7 @@ def fit(
 ) -> None:
     """Learn a table and save the model. One of more than 256 MiB is read in batches, unless it is private."""
     del debug
-    from synthvae import artifact, streams, tables
+    from synthvae import artifact, rowwise, streams, tables
     from synthvae.synthesizer import BOUGHT
 
     artifact.check_place(out)
@@ -85,12 +85,12 @@ def fit(
     synthesizer = configured(config, given, verbose=not quiet)
     if plan is not None:
         # Of the table nothing but the names of the columns, and those only where its schema is to be bought.
-        names = tables.read(table, encoding=encoding).column_names if synthesizer.schema == BOUGHT else None
+        names = rowwise.read(table, encoding=encoding).column_names if synthesizer.schema == BOUGHT else None
         show(synthesizer.plan(plan, names).statement(), as_json=as_json)
         return
     stream = streams.large(table, encoding) if synthesizer.privacy is None else None
-    as_text = synthesizer.privacy is not None
-    source = stream or tables.read(table, encoding=encoding, as_text=as_text)
+    read = tables.read if synthesizer.privacy is None else rowwise.read
+    source = stream or read(table, encoding=encoding)
     with _kept_until_saved(synthesizer, out, resume=resume):
         if ray is None:
             synthesizer.fit(source)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from synthvae import artifact, atomic, augmentation, dataset, tables
+from synthvae import artifact, atomic, augmentation, dataset, rowwise, tables
 from synthvae.errors import TableError, listing
 from synthvae.privacy import Journal
 from synthvae.recipe.page import Recipe
@@ -72,9 +72,9 @@ class Study:
         return self.files("schema")["schema"] if self.recipe.schema_ not in {None, BOUGHT} else None
 
     def _read(self, key: str) -> pa.Table:
-        """A table of the user, in which no row has a say in the type of another if privacy is promised."""
-        path, private = self.files(key)[key], self.recipe.privacy is not None
-        return tables.read(path, encoding=self.recipe.encoding, as_text=private)
+        """A table of the user, read row by row if privacy is promised."""
+        read = tables.read if self.recipe.privacy is None else rowwise.read
+        return read(self.files(key)[key], encoding=self.recipe.encoding)
 
     @functools.cached_property
     def real(self) -> pa.Table:

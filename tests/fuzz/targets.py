@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from synthvae import Column, Schema, Synthesizer, artifact, dataset, tables
+from synthvae import Column, Schema, Synthesizer, artifact, dataset, rowwise, tables
 from synthvae.dataset import stores, writing
 from synthvae.declared import refuse_undeclared
 from synthvae.encoding import TableEncoding
@@ -208,7 +208,7 @@ def csv_file(data: bytes) -> None:
     """A CSV file, as typed values and as texts."""
     read_table("table.csv", data)
     with room() as folder, refused():
-        text = tables.read(place(folder, {"table.csv": data}) / "table.csv", as_text=True)
+        text = rowwise.read(place(folder, {"table.csv": data}) / "table.csv")
         Schema(columns=[Column(name=name, kind="categorical") for name in text.column_names]).check(text)
 
 

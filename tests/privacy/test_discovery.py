@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from sklearn.datasets import load_wine
 from test_private_fit import few_drawn_rows, quick, table
 
-from synthvae import PrivacyBudget, Schema, Synthesizer, tables
+from synthvae import PrivacyBudget, Schema, Synthesizer, rowwise, tables
 from synthvae.declared import refuse_undeclared
 from synthvae.errors import PrivacyError
 from synthvae.privacy import Event, Ledger, discovery, mechanisms
@@ -103,7 +103,7 @@ def test_of_many_rows_a_schema_says_what_people_would() -> None:
 def test_a_csv_file_says_the_same_as_the_table(tmp_path: Path) -> None:
     frame = people(60_000).drop(columns="day")
     frame.to_csv(tmp_path / "people.csv", index=False)
-    schema, _ = discovered(tables.read(tmp_path / "people.csv", as_text=True), "stage")
+    schema, _ = discovered(rowwise.read(tmp_path / "people.csv"), "stage")
     assert schema == bought(frame, "stage")
 
 

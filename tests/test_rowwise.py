@@ -1,0 +1,167 @@
+"""A private table is read row by row: an odd row is no error and changes no other, wherever it stands."""
+
+from __future__ import annotations
+
+import datetime as dt
+import decimal
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+import scipy.sparse
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from synthvae import Column, Schema, rowwise
+from synthvae.conform import conform
+from synthvae.errors import TableError, TableTypeError
+
+law = settings(deadline=None, max_examples=60)
+
+SCHEMA = Schema(
+    columns=[
+        Column(name="x0", kind="continuous", bounds=(0.0, 9.0), decimals=1),
+        Column(name="x1", kind="integer", bounds=(0, 9)),
+        Column(name="x2", kind="categorical", categories=["a", "b", "1"], other="b"),
+    ]
+)
+ROWS: list[list[Any]] = [[0.5, 1, "a"], [None, 3, "1"], [7.25, None, "b"], [2.0, 2, None]]
+NUMBERS = [[0.5, 1.0, 1.0], [np.nan, 3.0, 2.0], [7.25, np.nan, 1.0]]
+
+
+class Unspeakable:
+    """What cannot be said."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no")
+
+
+OBJECTS: list[Any] = [
+    0, -0.0, 2**80, 1e400, np.nan, None, True, "", "x", "\ud800", "a\nb", '"', b"\xff", decimal.Decimal("1.5"),
+    dt.date(2020, 1, 1), pd.NaT, pd.NA, [1, 2], {}, Unspeakable(), np.float32(1.5), 1j,
+]  # fmt: skip
+ODD = st.lists(st.sampled_from(OBJECTS), min_size=3, max_size=3)
+
+
+def obeyed(table: pa.Table) -> list[tuple[Any, ...]]:
+    """The rows, made to obey the schema."""
+    return list(zip(*conform(table, SCHEMA).to_pydict().values(), strict=True))
+
+
+def named(rows: list[list[Any]]) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=SCHEMA.names, dtype=object)
+
+
+CONTAINERS: dict[str, Callable[[list[list[Any]]], Any]] = {
+    "list": list,
+    "frame of objects": named,
+}
+
+
+@pytest.mark.parametrize("container", ["list", "frame of objects"])
+@law
+@given(odd=ODD, place=st.integers(0, len(ROWS)))
+def test_an_odd_row_of_objects_changes_no_other(container: str, odd: list[Any], place: int) -> None:
+    build = CONTAINERS[container]
+    plain = obeyed(rowwise.read(build(ROWS)))
+    more = obeyed(rowwise.read(build([*ROWS[:place], odd, *ROWS[place:]])))
+    assert [*more[:place], *more[place + 1 :]] == plain
+
+
+@law
+@given(odd=st.lists(st.floats(width=64), min_size=3, max_size=3), place=st.integers(0, len(NUMBERS)))
+def test_an_odd_row_of_an_array_changes_no_other(odd: list[float], place: int) -> None:
+    plain = obeyed(rowwise.read(np.array(NUMBERS)))
+    more = obeyed(rowwise.read(np.array([*NUMBERS[:place], odd, *NUMBERS[place:]])))
+    assert [*more[:place], *more[place + 1 :]] == plain
+
+
+@pytest.mark.parametrize("rows", [0, 1, 2])
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda rows: np.array(NUMBERS[:rows]).reshape(-1, 3),
+        lambda rows: pd.DataFrame(NUMBERS[:rows], columns=SCHEMA.names),
+        lambda rows: pa.table(dict(zip(SCHEMA.names, np.array(NUMBERS[:rows]).reshape(-1, 3).T, strict=True))),
+        lambda rows: pl.DataFrame(np.array(NUMBERS[:rows]).reshape(-1, 3), schema=SCHEMA.names),
+    ],
+    ids=["array", "frame", "Arrow", "polars"],
+)
+def test_few_rows_are_no_error_and_all_containers_say_the_same(build: Callable[[int], Any], rows: int) -> None:
+    assert obeyed(rowwise.read(build(rows))) == [(0.5, 1, "1"), (None, 3, "b")][:rows]
+
+
+LINE = st.text(st.sampled_from(',"a1.\x00\x1f \u2028é\t;'), max_size=12)
+
+
+@law
+@given(odd=LINE, place=st.integers(0, 4), end=st.sampled_from(["\n", "\r\n"]))
+def test_an_odd_line_of_a_file_changes_no_other(odd: str, place: int, end: str) -> None:
+    """Whatever it holds, it is one row, or none."""
+    lines = ["0.5,1,a", '"1",3,"1"', '7.25,,"b"', '"2.0","2",']
+
+    def read(some: list[str]) -> list[tuple[Any, ...]]:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "t.csv"
+            path.write_bytes(end.join(["x0,x1,x2", *some, ""]).encode())
+            return list(zip(*rowwise.read(path).to_pydict().values(), strict=True))
+
+    plain, more = read(lines), read([*lines[:place], odd, *lines[place:]])
+    assert more[:place] == plain[:place]
+    assert more[len(more) - 4 + place :] == plain[place:]
+    assert len(more) - len(plain) in {0, 1}
+
+
+def file(folder: Path, content: bytes) -> Path:
+    path = folder / "t.csv"
+    path.write_bytes(content)
+    return path
+
+
+def test_fields_stay_text(tmp_path: Path) -> None:
+    table = rowwise.read(file(tmp_path, b'i,t,d,e,q\n007,true,2020-01-01,,"5"\n 1 ,,12:30,,""\n'))
+    assert table.to_pydict() == {
+        "i": ["007", " 1 "],
+        "t": ["true", None],
+        "d": ["2020-01-01", "12:30"],
+        "e": [None, None],
+        "q": ["5", None],
+    }
+    assert rowwise.read(file(tmp_path, b"x,y\n")).schema.types == [pa.string()] * 2
+
+
+@pytest.mark.parametrize(
+    ("content", "rows"),
+    [
+        (b'x,y\n1,"open\n2,b\n3,c\n', [("1", "open"), ("2", "b"), ("3", "c")]),
+        (b"x,y\n1\n2,b,c\n3,c\n", [("3", "c")]),
+        (b"x,y\n1,\xff\n3,c\n", [("1", "\ufffd"), ("3", "c")]),
+        (b'x,y\n"a,b","c""d"\n5" pipe,6\n', [("a,b", 'c"d'), ('5" pipe', "6")]),
+        (b'\xef\xbb\xbf"x",y\r\n1,2\r\n', [("1", "2")]),
+        (b"x,y\n1," + b"a" * (3 << 20) + b"\n2,b\n", [("1", "a" * (3 << 20)), ("2", "b")]),
+        (b'x,y\n1,"' + b"a" * (3 << 20) + b'"\n2,b\n', [("2", "b")]),
+    ],
+    ids=["open quote", "torn lines", "no UTF-8", "quotes", "mark of the order of bytes", "long", "long and quoted"],
+)
+def test_each_line_is_a_row_or_none(content: bytes, rows: list[tuple[str, str]], tmp_path: Path) -> None:
+    read = rowwise.read(file(tmp_path, content))
+    assert list(zip(*read.to_pydict().values(), strict=True)) == rows
+
+
+def test_what_is_no_table_whatever_its_rows_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(TableError, match="must have rows and columns"):
+        rowwise.read(np.zeros(3))
+    with pytest.raises(TableError, match="its first line is empty"):
+        rowwise.read(file(tmp_path, b""))
+    with pytest.raises(TableTypeError):
+        rowwise.read(scipy.sparse.eye(3))
+    with pytest.raises(TableError, match="column 2 has none"):
+        rowwise.read(file(tmp_path, b"x,\n1,2\n"))
+    with pytest.raises(FileNotFoundError):
+        rowwise.read(tmp_path / "absent.csv")
