@@ -42,7 +42,8 @@ def main() -> None:
     print("planned", *synthesizer.plan(rows=8000).statement()["events"], sep="\n  ")  # before any row is read
     ledger = synthesizer.fit(real).ledger_
     assert ledger is not None
-    print(f"epsilon {ledger.epsilon:.3f} of {BUDGET.epsilon:g}, delta {ledger.delta:g}, of a patient")
+    said = ledger.statement()
+    print(f"epsilon {said['epsilon']:g} of {BUDGET.epsilon:g}, delta {ledger.delta:g}, of a patient")
     for name, rows in {"real": real, "made": synthesizer.sample(8000)}.items():
         older = rows["age"].astype(int) > 70
         print(

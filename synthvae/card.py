@@ -12,6 +12,8 @@ from typing import Any
 
 from synthvae.history import History
 from synthvae.measured import Measured, Reached, Said
+from synthvae.scalars import at_most
+from synthvae.schema import DRAFTS
 
 NOT_PRIVATE = "none: rows of training may be reflected in the rows made"
 MADE_FOR = (
@@ -62,7 +64,7 @@ def write(
     parts = [_model(facts, versions), _data(facts, private=private), _training(history, private=private), _use()]
     if read is not None:
         parts.append(_evaluation(read, private=private))
-    parts.append(_privacy(statement))
+    parts.append(_privacy(statement, facts.get("schema")))
     return "\n".join(line for part in parts for line in (*part, ""))
 
 
@@ -191,19 +193,23 @@ def _prose(text: object) -> str:
     return re.sub(r"([\\`*_{}\[\]<>#|~&$])", r"\\\1", " ".join(str(text).split()))
 
 
-def _privacy(statement: Mapping[str, Any] | None) -> Iterator[str]:
+def _privacy(statement: Mapping[str, Any] | None, origin: str | None) -> Iterator[str]:
     yield "## Privacy"
     yield ""
     if statement is None:
         yield f"Differential privacy: {NOT_PRIVATE}."
         return
     yield (
-        f"({statement['epsilon']:g}, {statement['delta']:g})-differentially private; "
+        f"({at_most(statement['epsilon'])}, {at_most(statement['delta'])})-differentially private; "
         f"unit: {_prose(statement['unit'])}; neighbours: {statement['adjacency']}; "
         f"accountant: {statement['accountant']}."
     )
     yield ""
-    yield "It covers this model and everything made with it. It does not cover the schema, which is public, nor any"
-    yield "comparison with the real rows. What was bought:"
+    yield "It covers this model and everything made with it. It does not cover a schema that was declared, which is"
+    yield "public, nor any comparison with the real rows."
+    if origin in DRAFTS:
+        yield "**The schema was drafted from the data, then reviewed: its values are not covered.**"
+    yield ""
+    yield "What was bought:"
     yield ""
     yield from (f"- {_prose(event)}" for event in statement["events"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -50,6 +50,12 @@ def split_marks(values: pa.ChunkedArray, marks: Iterable[Any]) -> tuple[pa.Chunk
     known = pc.is_in(numbers, value_set=pa.array([float(m) for m in marks if not isinstance(m, str)], pa.float64()))
     numbers = pc.if_else(known, pa.scalar(None, pa.float64()), numbers)
     return pc.if_else(pc.is_nan(numbers), pa.scalar(None, pa.float64()), numbers), []
+
+
+def as_array(values: Sequence[Any]) -> pa.Array:
+    """Plain values as an array; whole numbers from 2**63 on have no sign."""
+    large = any(isinstance(value, int) and value >= 1 << 63 for value in values)
+    return pa.array(values, pa.uint64() if large else None)
 
 
 def are_classes(numbers: pa.ChunkedArray) -> bool:

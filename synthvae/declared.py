@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from synthvae.columns import LARGEST_EXACT
+from synthvae.columns import LARGEST_EXACT, as_array
 from synthvae.errors import PrivacyError, listing
 from synthvae.schema import NUMERIC, TEMPORAL, Column, Schema, Value
 
@@ -51,6 +51,9 @@ def _impossible(column: Column) -> Iterator[str]:
     bounds: tuple[Any, ...] = column.bounds or ()
     if not column.nullable and column.categories == ():
         yield "there must be a category if no value may be missing, however, there is none: declare one"
+    whole = [value for value in column.categories or () if isinstance(value, int)]
+    if whole and min(whole) < 0 and max(whole) >= 1 << 63:
+        yield "`categories` must fit one type, however, one is below 0 and one is 2**63 or more: declare them as texts"
     if column.kind in NUMERIC and not all(abs(bound) <= LARGEST for bound in bounds):
         yield f"`bounds` must be finite, however, they are {listing(bounds)}: declare what is possible"
     elif column.kind == "integer" and any(abs(bound) > LARGEST_EXACT for bound in bounds):
@@ -80,7 +83,7 @@ def arrow_type(column: Column) -> pa.DataType:
             return pa.string()
         whole = all(float(mark).is_integer() and abs(float(mark)) <= LARGEST_EXACT for mark in column.marks)
         return pa.int64() if column.kind == "integer" and whole else pa.float64()
-    return pa.array(categories(column)).type
+    return as_array(categories(column)).type
 
 
 def categories(column: Column) -> tuple[Value, ...]:

@@ -23,13 +23,17 @@ from synthvae.kept import Kept
 from synthvae.learned import LearnedTable
 from synthvae.model import ModelConfig
 from synthvae.privacy import PrivacyBudget
-from synthvae.schema import Schema
+from synthvae.schema import DRAFTS, Schema
 from synthvae.seeds import as_seed
 from synthvae.source import InMemory, OnDisk, Source
 from synthvae.streams import Stream
 from synthvae.training import SMALL, Trainer, TrainingConfig, train
 from synthvae.watching import Callbacks, unseen, watching
 
+DRAFTED = (
+    "THE SCHEMA WAS DRAFTED FROM THE DATA, then reviewed: what its categories and bounds tell of single rows is not "
+    "covered by the privacy budget"
+)
 NOT_LEARNED_WITH = ("schema", "journal", "device", "verbose", "callbacks", "log_dir", "random_state")
 
 
@@ -66,6 +70,8 @@ class Fitting(Asked, Kept):
                 "`privacy`"
             )
         self._refuse_reduced_precision()
+        if schema is not None and schema.origin in DRAFTS:
+            warnings.warn(DRAFTED, stacklevel=4)
         plan = self._plan()
         facts = {"plan": plan.model_dump(mode="json"), "target": self.target, "order": self.order}
         seed = None if self.random_state is None else as_seed(self.random_state)

@@ -32,17 +32,6 @@ def infer_columns(table: pa.Table) -> tuple[Column, ...]:
     return tuple(_infer_column(name, table.column(name)) for name in table.column_names)
 
 
-def declare_categories(schema: Schema, table: pa.Table) -> Schema:
-    """Return the schema with the categories that occur in `table` written down, for a person to review."""
-    for column in schema.columns:
-        if column.kind == "categorical" and column.categories is None:
-            seen = pc.unique(table.column(column.name).drop_null())
-            dense = seen.cast(seen.type.value_type) if pa.types.is_dictionary(seen.type) else seen
-            categories = dense.take(pc.sort_indices(dense)).to_pylist()
-            schema = schema.declare(column.name, categories=categories)
-    return schema.model_copy(update={"declared": ()})
-
-
 def _infer_column(name: str, values: pa.ChunkedArray) -> Column:  # noqa: PLR0911 (a table of types)
     kind = values.type
     nullable = bool(values.null_count)

@@ -269,6 +269,7 @@ class LearnedTable:
         facts: dict[str, Any] = {
             **self.provenance.facts,
             "columns": {column.name: column.kind for column in self.schema.columns},
+            "schema": self.schema.origin,
             "target": target.name if target else None,
         }
         if target:

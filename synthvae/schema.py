@@ -31,6 +31,8 @@ from synthvae import atomic, pages, scalars
 from synthvae.errors import SchemaError, listing
 from synthvae.pages import explain
 
+Origin = Literal["declared", "drafted from data", "reviewed draft", "measured privately"]
+DRAFTS: tuple[Origin, Origin] = ("drafted from data", "reviewed draft")
 Kind = Literal["categorical", "integer", "continuous", "boolean", "datetime", "date", "id"]
 
 
@@ -177,6 +179,9 @@ class Schema(BaseModel):
         columns: The columns.
         inferred: Whether the schema was guessed from a table and reviewed by nobody.
         declared: The columns of an inferred schema that somebody has declared since.
+        origin: Whether a person "declared" it, it was "drafted from data", or it is a "reviewed draft": one that is no
+            longer `inferred`. A draft stays one when it is written and read. One that a privacy budget paid for was
+            "measured privately".
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -184,6 +189,16 @@ class Schema(BaseModel):
     columns: tuple[Column, ...]
     inferred: bool = False
     declared: tuple[StrictStr, ...] = ()
+    origin: Origin = "declared"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_origin(cls, page: Any) -> Any:
+        """A draft that is inferred was reviewed by nobody; one that is not, by somebody."""
+        if not isinstance(page, dict) or not (page.get("inferred") or page.get("origin", "declared") in DRAFTS):
+            return page
+        inferred = bool(page.get("inferred")) and page.get("origin") != "reviewed draft"
+        return {**page, "inferred": inferred, "origin": DRAFTS[0] if inferred else DRAFTS[1]}
 
     @model_validator(mode="after")
     def _distinct(self) -> Self:
@@ -234,7 +249,7 @@ class Schema(BaseModel):
         new = {**kept, "nullable": old.nullable, **changes}
         columns = [new if column.name == name else column.model_dump() for column in self.columns]
         declared = (*self.declared, name) if self.inferred else ()
-        return Schema(columns=columns, inferred=self.inferred, declared=declared)
+        return Schema(columns=columns, inferred=self.inferred, declared=declared, origin=self.origin)
 
     def check(self, table: pa.Table) -> pa.Table:
         """Return the schema's columns of `table`, in the schema's order, once they are found to obey it.
@@ -252,14 +267,16 @@ class Schema(BaseModel):
         Raises:
             DatasetError: It cannot be written.
         """
-        page = self.model_dump(mode="json", exclude_defaults=True)
-        page["columns"] = [
-            {"name": c.name, "kind": c.kind, **row} for c, row in zip(self.columns, page["columns"], strict=True)
-        ]
-        text = pages.dump(page)
+        text = pages.dump(self.page())
         if path is not None:
             atomic.export(Path(path), text.encode())
         return text
+
+    def page(self) -> dict[str, Any]:
+        """What is written down of the schema, in plain values."""
+        page = self.model_dump(mode="json", exclude_defaults=True)
+        rows = zip(self.columns, page["columns"], strict=True)
+        return {**page, "columns": [{"name": c.name, "kind": c.kind, **row} for c, row in rows]}
 
     @classmethod
     def from_yaml(cls, source: str | Path) -> Schema:

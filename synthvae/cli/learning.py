@@ -21,7 +21,7 @@ def schema(
     table: Table,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Write here instead of to stdout.")] = None,
     declare: Annotated[
-        bool, typer.Option("--declare", help="Write down the categories that occur, as a private fit needs them.")
+        bool, typer.Option("--declare", help="Write down categories that ten rows or more have, for a private fit.")
     ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file.")] = False,
     encoding: Encoding = "utf-8",
@@ -29,16 +29,18 @@ def schema(
 ) -> None:
     """Draft the schema of a table, for a person to review."""
     del debug
-    from synthvae import inference, source
+    from synthvae import atomic, drafting, source
     from synthvae.schema import Schema
 
     if out is not None and out.exists() and not overwrite:
         raise SchemaError(f"a reviewed schema must not be lost, however, {out} is there: pass --overwrite")
     found = source.surveyed(table, encoding)
     draft = found.drafted(Schema.infer(found.sample))
-    text = (inference.declare_categories(draft, found.sample) if declare else draft).to_yaml(out)
+    text = drafting.drafted(draft, found.sample).to_yaml() if declare else draft.to_yaml()
     if out is None:
         typer.echo(text, nl=False)
+    else:
+        atomic.export(out, text.encode())
 
 
 @reporting
@@ -55,6 +57,7 @@ def fit(
     ] = None,
     delta: Annotated[float | None, typer.Option(help="The largest delta, less than 1 / rows.")] = None,
     unit: Annotated[str | None, typer.Option(help="Column that says whose row it is; else each row is a unit.")] = None,
+    rows_per_unit: Annotated[int | None, typer.Option(help="The most rows of a unit that are used; else one.")] = None,
     plan: Annotated[
         int | None, typer.Option(metavar="ROWS", help="Only say how the budget would be spent on about so many rows.")
     ] = None,
@@ -79,7 +82,7 @@ def fit(
 
     artifact.check_place(out)
     _check_log(log_dir, out)
-    budget = {"epsilon": epsilon, "delta": delta, "unit": unit}
+    budget = {"epsilon": epsilon, "delta": delta, "unit": unit, "rows_per_unit": rows_per_unit}
     privacy = {name: value for name, value in budget.items() if value is not None} or None
     given = {"target": target, "schema": schema_file, "privacy": privacy, "log_dir": log_dir, "random_state": seed}
     synthesizer = configured(config, given, verbose=not quiet)

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict
 
+from synthvae.columns import as_array
 from synthvae.errors import TableError
 from synthvae.schema import Column, Value, Values
 
@@ -101,12 +102,12 @@ class CategoricalEncoding(BaseModel):
         dense = _dense(values)
         if not self.values:
             return dense, pa.chunked_array([pa.nulls(len(dense), pa.int32())])
-        dense = _like(dense, pa.array(self.values).type)
+        dense = _like(dense, as_array(self.values).type)
         return dense, pc.index_in(dense, value_set=self._as(dense.type, name))
 
     def _as(self, kind: pa.DataType, name: str) -> pa.Array:
         try:
-            return pa.array(self.values).cast(kind)
+            return as_array(self.values).cast(kind)
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
             raise TableError(
                 f"column {name!r}: values must be of the type that fit saw, however, they are {kind}: convert them"
@@ -120,7 +121,7 @@ class CategoricalEncoding(BaseModel):
             return pa.DictionaryArray.from_arrays(indices.cast(kind.index_type), dictionary, ordered=kind.ordered)
         if not self.values:
             return pa.nulls(len(states), kind)
-        return pa.array(self.values).cast(kind).take(indices)
+        return as_array(self.values).cast(kind).take(indices)
 
 
 def _dense(values: pa.ChunkedArray) -> pa.ChunkedArray:

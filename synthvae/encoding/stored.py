@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
-from synthvae.columns import is_text, to_double
+from synthvae.columns import as_array, is_text, to_double
 from synthvae.schema import Value, Values
 from synthvae.writing import find_style, is_number, write
 
@@ -40,7 +40,7 @@ def written(
 
 def _mark_scalar(mark: Value, kind: pa.DataType) -> pa.Scalar:
     written = str(mark) if is_text(kind) or pa.types.is_decimal(kind) else mark
-    return pa.array([written]).cast(kind)[0]
+    return as_array([written]).cast(kind, safe=not pa.types.is_floating(kind))[0]
 
 
 def is_mark(values: pa.ChunkedArray, mark: Value) -> npt.NDArray[np.bool_]:

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from synthvae.evaluation.figures import Figure
+from synthvae.scalars import at_most
 
 Grade = Literal["good", "fair", "poor", "unknown"]
 
@@ -163,7 +164,8 @@ def _promise(ledger: Mapping[str, Any] | None) -> Iterator[str]:
         yield "No differential privacy was promised."
         return
     yield (
-        f"Differential privacy was promised: epsilon {ledger['epsilon']:.3g}, delta {ledger['delta']:.3g}; "
+        f"Differential privacy was promised: epsilon {at_most(ledger['epsilon'])}, delta "
+        f"{at_most(ledger['delta'])}; "
         f"unit: {ledger['unit']}."
     )
 

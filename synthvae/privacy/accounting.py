@@ -20,6 +20,7 @@ from typing import Any
 
 from synthvae.errors import PrivacyError
 from synthvae.privacy.events import Event
+from synthvae.scalars import at_most
 
 GRID = 5e-4  # of privacy losses, relative to epsilon; they are rounded up: what is reported is an upper bound
 TOLERANCE = 1e-3  # relative, of a noise multiplier that is looked for
@@ -103,7 +104,7 @@ def calibrated(events: Callable[[float], Sequence[Event]], epsilon: float, delta
         high *= 2
         if high > MOST_NOISE:
             raise PrivacyError(
-                f"a budget must buy something, however, epsilon {epsilon:g} would need noise of more than "
+                f"a budget must buy something, however, epsilon {at_most(epsilon)} would need noise of more than "
                 f"{MOST_NOISE:g} times the sensitivity: grant a larger one"
             )
     low = high / 2  # from above: the less noise, the longer the reckoning

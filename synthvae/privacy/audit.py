@@ -26,6 +26,7 @@ from synthvae.privacy.discovery import ENDED, HELD, VALUED
 from synthvae.privacy.ledger import Ledger
 from synthvae.privacy.noise import NoiseCheck, checked
 from synthvae.privacy.partition import HALVES
+from synthvae.scalars import at_most, rounded_down
 from synthvae.threads import one_thread
 
 FEWEST = 100  # canaries with which anything can be found
@@ -61,8 +62,8 @@ class Finding:
     def __str__(self) -> str:
         verdict = "REFUTED" if self.refuted else "not refuted"
         return (
-            f"{self.audited} ({self.attack}, by {self.method}): epsilon at least {self.lower:.3f}, "
-            f"claimed at most {self.upper:.3f}: {verdict}"
+            f"{self.audited} ({self.attack}, by {self.method}): epsilon at least "
+            f"{rounded_down(self.lower):g}, claimed at most {at_most(self.upper)}: {verdict}"
         )
 
 
@@ -102,8 +103,8 @@ class Audit:
 
     def __str__(self) -> str:
         head = (
-            f"epsilon between {self.lower:.3f} (attack: {self.canaries:,} canaries, confidence {self.confidence:g}) "
-            f"and {self.upper:.3f} (ledger), delta {self.delta:g}"
+            f"epsilon between {rounded_down(self.lower):g} (attack: {self.canaries:,} canaries, "
+            f"confidence {self.confidence:g}) and {at_most(self.upper)} (ledger), delta {at_most(self.delta)}"
         )
         shown = [*self.findings, *worst(self.noise)]
         return "\n".join([head, *(f"  {found}" for found in shown), f"not seen: {UNSEEN}"])

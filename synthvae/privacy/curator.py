@@ -16,7 +16,7 @@ from synthvae.privacy import mechanisms
 from synthvae.privacy.events import Event
 from synthvae.privacy.journal import Journal
 from synthvae.privacy.ledger import Ledger, RecordedEvent
-from synthvae.privacy.rounding import rounded_up
+from synthvae.scalars import at_most
 
 Counts = npt.NDArray[np.int64]
 Variables = tuple[int, ...]  # which ones a table is of
@@ -93,7 +93,7 @@ class Curator:
             yield
         except Exception as error:
             if self.released:
-                said = f"epsilon {rounded_up(self.ledger.epsilon):g} of {self.ledger.budget.epsilon:g} was spent"
+                said = f"epsilon {at_most(self.ledger.epsilon)} of {at_most(self.ledger.budget.epsilon)} was spent"
                 _say(error, said, self.ledger)
             raise
 

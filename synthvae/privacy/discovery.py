@@ -37,6 +37,7 @@ DELTA_SHARE = 0.1  # of delta, for values that are told
 SURE = 4.5  # standard deviations above which a count is no noise
 MOSTLY = 0.95  # of the values that are there must be numbers, or moments, for a column of such
 OTHER = "(other)"
+LARGEST = 2**63 - 1  # whole number of a schema
 HELD, VALUED, ENDED = "what columns hold", "values that many share, or where values lie", "ends of short ranges"
 
 
@@ -143,7 +144,7 @@ def discover(table: pa.Table, target: str | None, curator: Curator, looked: Look
         counts = curator.counts(looked.ended, functools.partial(looks.each, table.column(name), low, high))
         first, last = _filled(counts, looked.sure)
         columns[name] = columns[name].model_copy(update={"bounds": (low + first, low + last)})
-    return Schema(columns=list(columns.values()))
+    return Schema(columns=list(columns.values()), origin="measured privately")
 
 
 def _declared(name: str, counts: Counts, sure: float, *, is_target: bool) -> Column:
@@ -170,7 +171,9 @@ def _is_whole(counts: Counts, sure: float) -> bool:
 
 def _with_categories(column: Column, told: dict[Value, int], counts: Counts, sure: float, *, is_target: bool) -> Column:
     """The column with the categories that were told, and one for many others; a column without any is ids."""
-    categories = tuple(told)
+    # Whole numbers that a schema cannot hold stay what is written there.
+    storable = all(-LARGEST <= value <= LARGEST for value in told if isinstance(value, int))
+    categories = tuple(told) if storable else tuple(map(str, told))
     if is_target and not categories:
         raise PrivacyError(
             f"a target must have values that many rows share, however, {column.name!r} has none that could be told: "

@@ -6,7 +6,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from synthvae.privacy.rounding import rounded_down, rounded_up
+from synthvae.scalars import at_most, rounded_down
 
 Mechanism = Literal["discrete Gaussian", "discrete Laplace", "Poisson-sampled Gaussian"]
 
@@ -50,7 +50,7 @@ class Event(BaseModel):
 
     def __str__(self) -> str:
         often = "" if self.times == 1 else f" x {self.times:,}"
-        rate = "" if self.sampling_rate == 1 else f", sampling rate {rounded_up(self.sampling_rate):g}"
-        delta = "" if self.delta == 0 else f", delta {rounded_up(self.delta, 3):g}"
+        rate = "" if self.sampling_rate == 1 else f", sampling rate {at_most(self.sampling_rate)}"
+        delta = "" if self.delta == 0 else f", delta {at_most(self.delta)}"
         noise = f"{self.mechanism}, noise multiplier {rounded_down(self.noise_multiplier):g}"
         return f"{self.name}{often}: {noise}{rate}{delta} ({self.bought})"

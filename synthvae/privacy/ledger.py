@@ -11,7 +11,7 @@ from synthvae.errors import PrivacyError
 from synthvae.privacy.accounting import spent
 from synthvae.privacy.budget import PrivacyBudget
 from synthvae.privacy.events import Event
-from synthvae.privacy.rounding import rounded_up
+from synthvae.scalars import at_most, rounded_up
 
 ACCOUNTANT = "PLD (dp-accounting)"
 ADJACENCY = "add or remove one unit"
@@ -56,8 +56,8 @@ class Ledger(BaseModel):
         cost = spent(ledger.events, self.budget.delta, self.budget.epsilon)
         if cost > self.budget.epsilon:
             raise PrivacyError(
-                f"what is spent must stay within epsilon {self.budget.epsilon:g}, however, {event.name!r} would "
-                f"make it {rounded_up(cost):g}: grant a larger budget"
+                f"what is spent must stay within epsilon {at_most(self.budget.epsilon)}, however, {event.name!r} would "
+                f"make it {at_most(cost)}: grant a larger budget"
             )
         return ledger
 

@@ -19,6 +19,7 @@ from synthvae.privacy import Journal
 from synthvae.recipe.page import Recipe
 from synthvae.recipe.records import Record, digests
 from synthvae.recipe.splitting import hold_out, hold_out_privately
+from synthvae.scalars import at_most
 from synthvae.schema import Schema
 from synthvae.synthesizer import BOUGHT, Synthesizer
 
@@ -136,7 +137,10 @@ class Study:
         ledger, steps = synthesizer.ledger_, synthesizer.history_.best_step
         if ledger is None:
             return {"what": f"{self.real.num_rows} rows learned in {steps} steps"}
-        return {"what": f"epsilon {ledger.epsilon:.4g} at delta {ledger.delta:g}", "ledger": ledger.statement()}
+        return {
+            "what": f"epsilon {at_most(ledger.epsilon)} at delta {at_most(ledger.delta)}",
+            "ledger": ledger.statement(),
+        }
 
     def _warn_of_another_budget(self) -> None:
         if Record.read(self.out, "fit") is not None:
