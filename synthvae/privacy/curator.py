@@ -34,7 +34,7 @@ class Curator:
 
     def __init__(self, ledger: Ledger, journal: Journal | None = None) -> None:
         self.ledger, self.journal = ledger, journal or Journal(None, 0)
-        self.released = False
+        self.drawn: set[str] = set()  # names of the events by which something was released
 
     def record(self, event: Event) -> RecordedEvent:
         """Enter an event in the ledger, and in the journal's copy of it.
@@ -79,12 +79,23 @@ class Curator:
 
     def _kept(self, recorded: RecordedEvent, times: int, keep: Callable[[], Any]) -> Any:
         """What is released, drawn now or before: either takes releases of the event."""
-        left, self.released = recorded.left, True
-        self.journal.note(self.ledger)
+        left = recorded.left
+        self.lend(recorded)
         released = keep()
         if recorded.left == left:  # nothing was drawn: the journal had it
             recorded.take(times)
         return released
+
+    def lend(self, recorded: RecordedEvent) -> RecordedEvent:
+        """Hand a recorded event to who draws by it; from then on it counts as spent."""
+        self.drawn.add(recorded.event.name)
+        self.journal.note(self.ledger)
+        return recorded
+
+    @property
+    def spent(self) -> Ledger:
+        """The ledger with the events by which something was released."""
+        return self.ledger.model_copy(update={"events": tuple(e for e in self.ledger.events if e.name in self.drawn)})
 
     @contextmanager
     def accountable(self) -> Iterator[None]:
@@ -92,13 +103,13 @@ class Curator:
         try:
             yield
         except Exception as error:
-            if self.released:
-                said = f"epsilon {at_most(self.ledger.epsilon)} of {at_most(self.ledger.budget.epsilon)} was spent"
-                _say(error, said, self.ledger)
+            if self.drawn:
+                _say(error, self.spent)
             raise
 
 
-def _say(error: Exception, said: str, ledger: Ledger) -> None:
+def _say(error: Exception, ledger: Ledger) -> None:
+    said = f"epsilon {at_most(ledger.epsilon)} of {at_most(ledger.budget.epsilon)} was spent"
     if isinstance(error, SynthvaeError):
         error.args = (f"{error} ({said})",)
         error.ledger = ledger

@@ -75,9 +75,8 @@ def learn(
         model.decoder.start_from(estimates.start(encoding.layout, frequencies, totals))
     cap = curator.ledger.budget.rows_of_one
     rows = PrivateRows.of(codes.digits, codes.labels, units, cap)
-    history = descender(
-        model, rows, Spending(allocation.gradients, plan.descent, allocation.rows, cap), curator.journal, progress
-    )
+    spending = Spending(curator.lend(allocation.gradients), plan.descent, allocation.rows, cap)
+    history = descender(model, rows, spending, curator.journal, progress)
     bought = Bought(model, totals, frequencies, history)
     match(model, encoding, bought, seed)
     return bought

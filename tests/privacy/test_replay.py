@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -50,39 +51,61 @@ def as_objects(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.astype(object).astype({"seen": str})
 
 
+PLACES = {"first": 0, "middle": 200, "last": 400}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "way",
     [{"strategy": "gradients"}, {"strategy": "tables"}, {"schema": "private"}],
     ids=lambda way: str(*way.values()),
 )
-@pytest.mark.parametrize("odd", list(ODD_ROWS))
 def test_one_row_more_changes_nothing_but_noisy_outputs(
-    odd: str, way: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    way: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """Whatever it holds, and wherever it stands."""
     frame, journal = as_objects(table()), tmp_path / "journal"
-    more = pd.concat([frame, pd.DataFrame([ODD_ROWS[odd]])[SCHEMA.names].astype(object)], ignore_index=True)
     first = seen(frame, tmp_path / "one", capsys, journal=journal, **way)
-    assert seen(more, tmp_path / "two", capsys, journal=journal, **way) == first
+    for (name, odd), (where, place) in itertools.product(ODD_ROWS.items(), PLACES.items()):
+        row = pd.DataFrame([odd])[SCHEMA.names].astype(object)
+        more = pd.concat([frame[:place], row, frame[place:]], ignore_index=True)
+        shutil.rmtree(tmp_path / "two", ignore_errors=True)
+        assert seen(more, tmp_path / "two", capsys, journal=journal, **way) == first, (name, where)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("line", ["X,007x,2020-01-01,perhaps,12:30,no", '"F,40,60,open quote', "torn,\xff"])
 def test_one_odd_line_of_a_file_changes_nothing_but_noisy_outputs(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    line: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path, journal = tmp_path / "t.csv", tmp_path / "journal"
     table().to_csv(path, index=False)
     first = seen(path, tmp_path / "one", capsys, journal=journal)
-    with path.open("a") as file:
-        file.write("X,007x,2020-01-01,perhaps,12:30,no\n")
-    assert seen(path, tmp_path / "two", capsys, journal=journal) == first
+    lines = path.read_text().splitlines(keepends=True)
+    for place in PLACES.values():
+        path.write_bytes("".join([*lines[: place + 1], f"{line}\n", *lines[place + 1 :]]).encode("latin-1"))
+        shutil.rmtree(tmp_path / "two", ignore_errors=True)
+        assert seen(path, tmp_path / "two", capsys, journal=journal) == first
 
 
+@pytest.mark.slow
 def test_one_patient_more_changes_nothing_but_noisy_outputs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    frame, journal = table().assign(patient=np.arange(400) // 4), tmp_path / "journal"
+    frame, journal = table().assign(patient=np.arange(400) // 2), tmp_path / "journal"
     budget = {"epsilon": 5.0, "delta": 1e-5, "unit": "patient", "rows_per_unit": 2}
-    more = pd.concat([frame, frame.tail(7).assign(patient=1000)], ignore_index=True)
     first = seen(frame, tmp_path / "one", capsys, privacy=budget, journal=journal)
-    assert seen(more, tmp_path / "two", capsys, privacy=budget, journal=journal) == first
+    for place in PLACES.values():
+        more = pd.concat([frame[:place], frame.tail(7).assign(patient=1000), frame[place:]], ignore_index=True)
+        shutil.rmtree(tmp_path / "two", ignore_errors=True)
+        assert seen(more, tmp_path / "two", capsys, privacy=budget, journal=journal) == first
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rows", [0, 1, 2])
+def test_few_rows_are_no_error(rows: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A table of one row less is a neighbour like any other."""
+    journal = tmp_path / "journal"
+    first = seen(as_objects(table())[:2], tmp_path / "one", capsys, journal=journal)
+    assert seen(as_objects(table())[:rows], tmp_path / "two", capsys, journal=journal) == first
 
 
 @pytest.mark.slow

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from guards import Draw, moved, watched
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from synthvae.privacy import looks
+from synthvae import Column, Schema, Synthesizer, private
+from synthvae.errors import PrivacyError
+from synthvae.privacy import allocation, discovery, ledger, looks, partition
 from synthvae.readings import distinct, plain
 
 
@@ -49,13 +55,6 @@ COUNTS: dict[str, Callable[[pa.ChunkedArray], Any]] = {
 }
 
 
-def moved(before: Any, after: Any) -> int:
-    """The L1 distance of two tables of counts."""
-    if isinstance(before, dict):
-        return sum(abs(before.get(key, 0) - after.get(key, 0)) for key in before.keys() | after.keys())
-    return int(np.abs(after - before).sum())
-
-
 @pytest.mark.parametrize("kind", list(KINDS))
 @pytest.mark.parametrize("counts", list(COUNTS))
 @settings(max_examples=60)
@@ -85,3 +84,90 @@ def test_distinct_values_are_distinct_keys(kind: str, data: st.DataObject) -> No
 def test_a_negative_zero_adds_to_the_count_of_zero(zero: float) -> None:
     values = pa.chunked_array([np.r_[zero, np.zeros(40), np.full(60, 1e17), -0.0]])
     assert {str(value): count for value, count in looks.by_value(values).items()} == {"0.0": 42, "1e+17": 60}
+
+
+# Whole fits: every exact count and sum of clipped gradients, under every strategy.
+
+CAP = 2
+COLUMNS = Schema(
+    columns=[
+        Column(name="who", kind="id"),
+        Column(name="sex", kind="categorical", categories=["F", "M"], other="M"),
+        Column(name="dose", kind="continuous", bounds=(0.0, 99.0), decimals=1),
+        Column(name="age", kind="integer", bounds=(0, 120), marks=["N"]),
+        Column(name="seen", kind="date", bounds=("2020-01-01", "2020-12-31")),
+        Column(name="ill", kind="boolean", nullable=False),
+    ]
+)
+WAYS: dict[str, dict[str, Any]] = {
+    "tables": {"schema": COLUMNS, "strategy": "tables"},
+    "gradients": {"schema": COLUMNS, "strategy": "gradients"},
+    "discovery": {"schema": "private", "strategy": "tables"},
+}
+VALUES: list[Any] = [
+    None, np.nan, 0.0, -0.0, 7, 2**63 + 5, 1e400, -3.5, "F", "M", "", " 7", "N", "\ud800", b"\xff", "2020-02-29", True,
+    '"', "a\nb",
+]  # fmt: skip
+ODD_ROWS = st.lists(st.lists(st.sampled_from(VALUES), min_size=5, max_size=5), min_size=1, max_size=CAP + 2)
+
+
+def people(rows: int) -> list[list[Any]]:
+    """Rows of people with one or two, as Python objects."""
+    rng = np.random.default_rng(0)
+    return [
+        [f"p{i // 2 if i % 4 else i}", rng.choice(["F", "M"]), float(rng.integers(0, 990) / 10), int(rng.integers(90)),
+         f"2020-{rng.integers(1, 13):02}-11", bool(rng.integers(2))]
+        for i in range(rows)
+    ]  # fmt: skip
+
+
+@pytest.fixture
+def cheap(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing costs anything, so that noise need not be looked for, and nothing is learned from what is drawn."""
+    for module in (allocation, discovery, partition):
+        monkeypatch.setattr(module, "calibrated", lambda *_: 0.5)
+    monkeypatch.setattr(ledger, "spent", lambda *_: 0.0)
+    monkeypatch.setattr(private, "train", lambda *_: SimpleNamespace(best_step=1, stopped="finished"))
+    monkeypatch.setattr(private, "DRAWN_ROWS", (50, 60))
+
+
+def draws(rows: list[list[Any]], way: str, kept: list[Draw] | None) -> list[Draw]:
+    """What a fit to rows releases."""
+    budget = {"epsilon": 9.0, "delta": 1e-6, "unit": "who", "rows_per_unit": CAP, "rows": 60}
+    small: dict[str, Any] = {"width": 4, "latent_dim": 1, "max_steps": 2, "batch_size": 60, "random_state": 0}
+    frame = pd.DataFrame(rows, columns=COLUMNS.names, dtype=object)
+    with watched(kept) as found:
+        Synthesizer(target="ill", privacy=budget, **small, **WAYS[way]).fit(frame)
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", list(WAYS))
+@pytest.mark.usefixtures("cheap")
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(odd=ODD_ROWS, places=st.lists(st.integers(0, 40), min_size=CAP + 2, max_size=CAP + 2))
+def test_one_unit_moves_every_draw_of_a_fit_by_what_its_event_says(
+    way: str, odd: list[list[Any]], places: list[int]
+) -> None:
+    """A unit of more rows than are used, too, of values of all types, at any places."""
+    before = people(40)
+    more = list(before)
+    for values, place in zip(odd, places, strict=False):
+        more.insert(place, ["odd", *values])
+    with contextlib.suppress(PrivacyError):  # a target that nobody shares
+        first = draws(before, way, None)
+        second = draws(more, way, first)
+        assert len(first) == len(second)
+        for one, other in zip(first, second, strict=True):
+            allowed = one.event.sensitivity * one.times * (1 + 1e-5)
+            assert moved(one.exact, other.exact) <= allowed, one.event.name
+
+
+@pytest.mark.usefixtures("cheap")
+def test_a_count_that_a_unit_moves_too_far_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The guard can fail: each row counts as often as there are rows."""
+    right = partition._counted
+    monkeypatch.setattr(partition, "_counted", lambda halves, children: len(halves) * right(halves, children))
+    first = draws(people(40), "tables", None)
+    second = draws([*people(40), ["odd", "F", 1.0, 1, None, True]], "tables", first)
+    assert any(moved(a.exact, b.exact) > a.event.sensitivity * a.times for a, b in zip(first, second, strict=True))

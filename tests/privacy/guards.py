@@ -1,0 +1,145 @@
+"""What a private fit releases, as its ledger has it: every draw with what it would be without noise."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+from torch import Tensor
+
+from synthvae.privacy import Event, Ledger
+from synthvae.privacy.curator import Curator
+from synthvae.privacy.dpsgd import NoisyOptimizer
+from synthvae.privacy.ledger import RecordedEvent
+
+Floats = npt.NDArray[np.float64]
+FAR = 6.0  # standard deviations: what is right is farther from what is expected once in 10^9 times
+
+
+@dataclasses.dataclass
+class Draw:
+    """One draw: so many releases of an event.
+
+    Args:
+        event: What it was recorded as.
+        exact: What it would be without noise (cells,).
+        released: What left (cells,).
+        times: How many releases it was.
+    """
+
+    event: Event
+    exact: Floats
+    released: Floats
+    times: int = 1
+
+    @property
+    def noise(self) -> Floats:
+        return self.released - self.exact
+
+
+def remembering(exact: Callable[[], Any], found: list[Any]) -> Callable[[], Any]:
+    """What counts, and remembers what it found."""
+
+    def count() -> Any:
+        found.append(exact())
+        return found[-1]
+
+    return count
+
+
+@contextmanager
+def watched(kept: list[Draw] | None = None) -> Iterator[list[Draw]]:
+    """Every draw of the fits within; with those of another fit, what that released is released again."""
+    draws: list[Draw] = []
+    counts, frequent, noisy = Curator.counts, Curator.frequent, NoisyOptimizer._noisy
+
+    def seen(draw: Draw) -> Floats:
+        if kept is not None:
+            assert kept[len(draws)].event == draw.event, "what is asked follows from what was released"
+            draw.released = kept[len(draws)].released
+        draws.append(draw)
+        return draw.released
+
+    def watched_counts(self: Curator, recorded: RecordedEvent, exact: Callable[[], Any], times: int = 1) -> Any:
+        found: list[Any] = []
+        released = counts(self, recorded, remembering(exact, found), times)
+        return seen(Draw(recorded.event, found[0].astype(float), released.astype(float), times)).astype(np.int64)
+
+    def watched_frequent(self: Curator, recorded: RecordedEvent, exact: Callable[[], Any], least: int) -> Any:
+        found: list[dict[Any, int]] = []
+        told = frequent(self, recorded, remembering(exact, found), least)
+        seen(Draw(recorded.event, found[0], told))  # type: ignore[arg-type]
+        return draws[-1].released
+
+    def watched_sums(self: NoisyOptimizer) -> list[Tensor]:
+        sums, released = [parameter.summed_grad for parameter in self.params], noisy(self)
+        exact, flat = (torch.cat([one.flatten().double() for one in some]).numpy() for some in (sums, released))
+        shown = torch.from_numpy(seen(Draw(self.recorded.event, exact, flat)))
+        parts = torch.split(shown, [total.numel() for total in sums])
+        return [part.view_as(total).float() for part, total in zip(parts, sums, strict=True)]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Curator, "counts", watched_counts)
+        patch.setattr(Curator, "frequent", watched_frequent)
+        patch.setattr(NoisyOptimizer, "_noisy", watched_sums)
+        yield draws
+
+
+def moved(before: Any, after: Any) -> float:
+    """The L1 distance of exact counts, or the L2 distance of exact sums, which are no whole numbers."""
+    if isinstance(before, dict):
+        return float(sum(abs(before.get(key, 0) - after.get(key, 0)) for key in before.keys() | after.keys()))
+    off = after - before
+    return float(np.abs(off).sum() if np.array_equal(off, np.rint(off)) else np.linalg.norm(off))
+
+
+def refuse_what_is_not_in_the_ledger(ledger: Ledger, draws: list[Draw]) -> None:
+    """Compare every draw with the ledger: what it is called, how often, in which cells, with how much noise."""
+    assert all(draw.event in ledger.events for draw in draws), "a draw is in no ledger"
+    for event in ledger.events:
+        mine = [draw for draw in draws if draw.event == event]
+        assert sum(draw.times for draw in mine) <= event.times, f"{event.name}: drawn more often than recorded"
+        for told in (False, True):  # values that are told, and counts in cells that are fixed beforehand
+            refuse_other_noise(event, [noise_of(draw) for draw in mine if isinstance(draw.exact, dict) == told])
+
+
+def refuse_other_noise(event: Event, residuals: list[Floats]) -> None:
+    """Compare noise of draws (cells,) with what was recorded: how much it is, and that none of it is there twice."""
+    noise = np.concatenate(residuals) if residuals else np.zeros(0)
+    if len(noise) < 2:
+        return
+    near = np.mean(noise[1:] * noise[:-1]) / scale_of(event) ** 2
+    assert abs(near) < FAR / np.sqrt(len(noise)), f"{event.name}: neighbouring cells have {near:.2f} of one noise"
+    pairs = [a * b for a, b in itertools.pairwise(residuals) if len(a) == len(b)]
+    if pairs:
+        again = np.concatenate(pairs) / scale_of(event) ** 2
+        assert abs(again.mean()) < FAR / np.sqrt(len(again)), f"{event.name}: releases have one noise"
+    spread = np.sqrt(np.mean(noise**2)) / scale_of(event)
+    assert abs(spread - 1) < FAR / np.sqrt(2 * len(noise)), f"{event.name}: {spread:.2f} of the noise recorded"
+
+
+def scale_of(event: Event) -> float:
+    """The standard deviation of an event's noise."""
+    laplace = event.mechanism == "discrete Laplace"
+    return event.noise_multiplier * event.sensitivity * (2**0.5 if laplace else 1.0)
+
+
+def noise_of(draw: Draw) -> Floats:
+    """The noise of a draw; of values that are told, of those that are told though nearly all would be."""
+    if isinstance(draw.exact, dict):
+        told: dict[Any, int] = draw.released
+        sure = [value for value in told if draw.exact[value] > 10 * scale_of(draw.event) + told_from(draw.event)]
+        return np.array([told[value] - draw.exact[value] for value in sure], float)
+    return draw.noise
+
+
+def told_from(event: Event) -> float:
+    """More than any count from which on values are told, as far as the noise goes."""
+    return event.sensitivity + 8 * scale_of(event)
