@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -13,9 +14,11 @@ from torch import Tensor
 
 from synthvae.model import Rows
 from synthvae.privacy import Event, Ledger, PrivacyBudget, mechanisms
-from synthvae.privacy.curator import Tables
+from synthvae.privacy.curator import Curator, Tables
+from synthvae.privacy.discovery import Looks, looks_at
 from synthvae.privacy.ghost import Ghost
 from synthvae.privacy.ledger import RecordedEvent
+from synthvae.privacy.partition import HALVES
 from synthvae.privacy.sampling import PrivateRows
 
 SURE = 1 - 1e-5
@@ -56,6 +59,15 @@ COUNTS = ledger(counted(2.0, times=2))
 DESCENT = ledger(descended(2.0, 0.1, 40))
 OFTEN = ledger(descended(1.5, 0.2, 40))
 EPOCHS = ledger(descended(2.1, 0.1, 400))
+
+
+class NoiseBug(NamedTuple):
+    """A bug that shows in the noise itself, and by which check."""
+
+    name: str
+    put_in: Callable[[pytest.MonkeyPatch], None]
+    ledger: Ledger
+    check: str
 
 
 class Bug(NamedTuple):
@@ -138,6 +150,37 @@ def fixed_batches(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(PrivateRows, "samples", samples)
 
 
+LOOKED = looks_at(ledger(unit="patient", rows=3), 2, 1.0, 1e-6)
+DISCOVERED = ledger(*LOOKED, unit="patient", rows=3)
+HALVED = ledger(Event.of_counts(HALVES, 1, 1.5, times=4))
+
+
+def told_at_once(patch: pytest.MonkeyPatch) -> None:
+    """Values are told that a unit alone has."""
+    patch.setattr(Looks, "least", property(lambda _: 1))
+
+
+def told_with_less_noise(patch: pytest.MonkeyPatch) -> None:
+    """Counts of values are as noisy as if a unit had one row."""
+    right = Curator.frequent
+
+    def frequent(self: Curator, given: RecordedEvent, exact: Callable[[], Any], least: int) -> Any:
+        less = given.event.model_copy(update={"noise_multiplier": given.event.noise_multiplier / 3})
+        given.take()
+        return right(self, RecordedEvent(less, given.ledger.model_copy(update={"events": (less,)})), exact, least)
+
+    patch.setattr(Curator, "frequent", frequent)
+
+
+def same_noise_in_every_step(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(mechanisms, "_normal", functools.lru_cache(mechanisms._normal))
+
+
+def one_noise_for_two(patch: pytest.MonkeyPatch) -> None:
+    right = mechanisms._normal
+    patch.setattr(mechanisms, "_normal", lambda count: right(count // 2 + 1).repeat_interleave(2)[:count])
+
+
 BUGS = (
     Bug("no noise on counts", quiet_counts(0.0), COUNTS, guessed=True),
     Bug("half the noise on counts", quiet_counts(0.5), COUNTS, 3000),
@@ -148,4 +191,14 @@ BUGS = (
     Bug("gradients not clipped", not_clipped, DESCENT, guessed=True),
     Bug("clipping after averaging", clipped_late, DESCENT, guessed=True),
     Bug("fixed batches counted as Poisson", fixed_batches, EPOCHS, 1500),
+    Bug("values told that a unit alone has", told_at_once, DISCOVERED, 1000),
+    Bug("half the noise on halves", quiet_counts(0.5), HALVED, 1500),
+)
+
+NOISE_BUGS = (
+    NoiseBug("noise that forgets rows per unit", told_with_less_noise, DISCOVERED, "scale"),
+    NoiseBug("four fifths of the noise at a rate of a fifth", quiet_gradients(0.8), OFTEN, "scale"),
+    NoiseBug("the same noise in every step", same_noise_in_every_step, OFTEN, "from release to release"),
+    NoiseBug("one noise for two neighbours", one_noise_for_two, OFTEN, "from cell to cell"),
+    NoiseBug("less noise on halves", quiet_counts(0.8), HALVED, "scale"),
 )

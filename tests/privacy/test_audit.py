@@ -13,7 +13,23 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from bugs import BUGS, COUNTS, DELTA, DESCENT, EPOCHS, SURE, Bug, counted, descended, ledger, recorded
+from bugs import (
+    BUGS,
+    COUNTS,
+    DELTA,
+    DESCENT,
+    DISCOVERED,
+    EPOCHS,
+    HALVED,
+    NOISE_BUGS,
+    SURE,
+    Bug,
+    NoiseBug,
+    counted,
+    descended,
+    ledger,
+    recorded,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import ndtr, ndtri
@@ -40,8 +56,8 @@ SLOTS = Slots((3, 4, 2))
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "spent",
-    [COUNTS, DESCENT, EPOCHS, ledger(counted(4.0), counted(2.5, 2), descended(3.0, 0.2, 30))],
-    ids=["counts", "descent", "epochs", "all"],
+    [COUNTS, DESCENT, EPOCHS, ledger(counted(4.0), counted(2.5, 2), descended(3.0, 0.2, 30)), DISCOVERED, HALVED],
+    ids=["counts", "descent", "epochs", "all", "discovery", "halves"],
 )
 def test_right_code_is_not_refuted(spent: Ledger) -> None:
     report = audit(spent, canaries=2000, confidence=SURE)
@@ -77,6 +93,15 @@ def test_a_bug_is_caught(bug: Bug, monkeypatch: pytest.MonkeyPatch) -> None:
     by = {finding.method for finding in report.findings if finding.refuted}
     assert "errors" in by, report
     assert "guesses" in by or not bug.guessed, report
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("bug", NOISE_BUGS, ids=lambda bug: bug.name)
+def test_a_bug_of_the_noise_is_caught(bug: NoiseBug, monkeypatch: pytest.MonkeyPatch) -> None:
+    bug.put_in(monkeypatch)
+    report = audit(bug.ledger, canaries=600, confidence=SURE)
+    assert bug.check in {check.check for check in report.noise if check.refuted}, report
+    assert report.refuted
 
 
 # What one row does to the sum of all.

@@ -24,6 +24,16 @@ def test_discrete_noise_has_the_discrete_normal_distribution() -> None:
     assert stats.chisquare(np.append(seen, count - seen.sum()), expected).pvalue > RARE
 
 
+def test_laplace_noise_has_the_discrete_laplace_distribution() -> None:
+    scale, count = 2.5, 20_000
+    drawn = mechanisms._discrete_laplace(scale, count)
+    support = np.arange(-8, 9)
+    mass = np.exp(-np.abs(support) / scale) * np.tanh(1 / (2 * scale))
+    seen = np.array([(drawn == k).sum() for k in support])
+    expected = np.append(mass, 1 - mass.sum()) * count
+    assert stats.chisquare(np.append(seen, count - seen.sum()), expected).pvalue > RARE
+
+
 def test_normal_noise_is_standard_normal() -> None:
     drawn = mechanisms._normal(50_000).numpy()
     assert stats.kstest(drawn, "norm").pvalue > RARE
