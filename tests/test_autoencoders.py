@@ -225,6 +225,7 @@ def fitted(wine: pd.DataFrame) -> Synthesizer:
     return Synthesizer(target="target", **QUICK, prior="mixture").fit(wine)
 
 
+@pytest.mark.slow
 def test_bounds_of_a_table_grow_with_draws(fitted: Synthesizer, wine: pd.DataFrame) -> None:
     bounds = [fitted.log_likelihood(wine, k=k).mean() for k in (1, 4, 16, 128)]
     assert bounds == sorted(bounds)

@@ -225,6 +225,7 @@ def test_a_plan_reads_no_row(home: Path, private: Path) -> None:
     assert not (home / "planned").exists()
 
 
+@pytest.mark.slow
 def test_a_schema_is_bought_where_none_is_declared(home: Path) -> None:
     words = ["fit", home / "wine.csv", "--target", "kind", "--schema", "private", "--delta", 1e-5,
              "--config", home / "quick.yaml"]  # fmt: skip
@@ -239,6 +240,7 @@ def test_a_schema_is_bought_where_none_is_declared(home: Path) -> None:
     assert len(pd.read_parquet(home / "bought-rows")) == 9
 
 
+@pytest.mark.slow
 def test_an_audit_of_a_private_model_refutes_nothing(home: Path, private: Path) -> None:
     done = synthvae("audit", private, "--canaries", 200)
     assert done.exit_code == 0, done.output

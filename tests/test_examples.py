@@ -48,6 +48,7 @@ def test_readme_shows_pictures_that_the_gallery_draws() -> None:
     assert re.search(r"^figures:.*\n\tcd examples && .*gallery\.py$", makefile, re.MULTILINE)
 
 
+@pytest.mark.slow
 def test_a_small_dataset_larger_than_memory_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     run("larger_than_memory", 3000)
@@ -56,6 +57,7 @@ def test_a_small_dataset_larger_than_memory_is_whole(tmp_path: Path, monkeypatch
     assert made.schema.names == ds.dataset("wine", format="parquet").schema.names
 
 
+@pytest.mark.slow
 def test_what_is_tracked_is_one_story(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

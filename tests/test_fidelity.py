@@ -243,6 +243,7 @@ def test_faults_are_seen(
     assert missed(found, name) >= seen, found
 
 
+@pytest.mark.slow
 def test_a_factorized_decoder_lives_on_z(monkeypatch: pytest.MonkeyPatch) -> None:
     case = fitted("made", decoder="factorized", max_steps=250)
     found = figures(case) | latent(case)
@@ -253,11 +254,13 @@ def test_a_factorized_decoder_lives_on_z(monkeypatch: pytest.MonkeyPatch) -> Non
     assert missed(found, "factorized") >= {"trend", "detection", "gaps"}, found
 
 
+@pytest.mark.slow
 def test_a_z_without_information_is_seen() -> None:
     found = latent(fitted("made", beta=20.0, free_bits=0.0, max_steps=150))
     assert missed(found, "made") == {"kl", "said", "predicted"}, found
 
 
+@pytest.mark.slow
 def test_a_decoder_that_ignores_z_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     decoder, log_prob = AutoregressiveDecoder, AutoregressiveDecoder.log_prob
     monkeypatch.setattr(decoder, "log_prob", lambda self, rows, z, labels: log_prob(self, rows, 0 * z, labels))

@@ -70,6 +70,7 @@ def test_unfitted_use_says_so(estimator: Any, method: str) -> None:
             getattr(estimator, method)(np.zeros((3, 2)))
 
 
+@pytest.mark.slow
 def test_latents_predict_the_class_without_seeing_it() -> None:
     X, y = load_breast_cancer(return_X_y=True)
     pipeline = make_pipeline(VAETransformer(max_steps=300, random_state=0), LogisticRegression(max_iter=1000))

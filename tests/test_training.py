@@ -140,6 +140,7 @@ def entropies(table: Codes) -> float:
     return -sum(float((share * np.log(share)).sum()) for share in shares)
 
 
+@pytest.mark.slow
 def test_it_learns_what_digits_say_of_each_other() -> None:
     """Its bound passes what independent digits could reach at best, the sum of their entropies."""
     model, table = build(slots=DIGITS), codes(2000)
@@ -148,6 +149,7 @@ def test_it_learns_what_digits_say_of_each_other() -> None:
     assert bound(model, table, 0.1) > 0.1 - entropies(table)
 
 
+@pytest.mark.slow
 def test_it_learns_what_digits_and_values_say_of_each_other() -> None:
     """Its bound passes that of digits and values apart: entropies, a standard normal, and two heaps of 0.3."""
     model, table = build(), codes(2000)
@@ -169,6 +171,7 @@ def information_and_drift(free_bits: float) -> tuple[float, float]:
     return float(terms.kl.sum(1).mean()) - drift, drift
 
 
+@pytest.mark.slow
 def test_free_bits_leave_room_for_information_and_none_for_drift() -> None:
     little, much = information_and_drift(0.0), information_and_drift(0.5)
     assert little[0] < 0.1

@@ -205,6 +205,7 @@ SCHEMA = Schema(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy", ["gradients", "tables"])
 def test_a_private_fit_tells_steps_alone(small: pd.DataFrame, tmp_path: Path, strategy: str) -> None:
     seen: list[Record] = []

@@ -62,6 +62,10 @@ def loss_distribution(event: Event, grid: float) -> Any:
     """
     from dp_accounting.pld import privacy_loss_distribution as losses
 
+    if event.mechanism == "discrete Laplace":
+        return losses.from_discrete_laplace_mechanism(
+            1 / event.scale, round(event.sensitivity), value_discretization_interval=grid
+        )
     if event.mechanism == "Poisson-sampled Gaussian":
         one = losses.from_gaussian_mechanism(
             event.noise_multiplier, sampling_prob=event.sampling_rate, value_discretization_interval=grid

@@ -61,6 +61,7 @@ def test_fresh_rows_are_not_flagged(seed: int) -> None:
     assert flagged(attacked(real, fresh, holdout, seed)) == []
 
 
+@pytest.mark.slow
 def test_the_interval_of_a_risk_leaves_out_nothing_of_fresh_rows_more_often_than_it_says() -> None:
     above = []
     for seed in range(20):

@@ -106,6 +106,7 @@ def test_marks_beside_numbers_are_no_numbers() -> None:
     assert not found.notes
 
 
+@pytest.mark.slow
 @given(st.integers(2, 200), st.integers(0, 2**32 - 1))
 def test_shuffled_columns_have_the_values_of_the_real_ones(rows: int, seed: int) -> None:
     real = Comparison.of(mixed(), mixed()).real

@@ -210,6 +210,7 @@ def test_one_natural_duplicate_raises_no_alarm_and_ten_do() -> None:
     assert alarms(10, 1_000, 0.0, 300)
 
 
+@pytest.mark.slow
 def test_honest_rows_are_rarely_above_the_real_share() -> None:
     rng = np.random.default_rng(0)
     for share in (0.002, 0.01, 0.1, 0.6):

@@ -72,6 +72,7 @@ def people(rows: int) -> pd.DataFrame:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("quiet")
 def test_of_many_rows_a_schema_says_what_people_would() -> None:
     schema = bought(people(60_000), "stage")
@@ -115,6 +116,7 @@ def test_rare_values_are_others() -> None:
     assert column.other == "(other)"
 
 
+@pytest.mark.slow
 def test_what_one_unit_alone_has_is_not_told() -> None:
     """Of 20,000 such values none, though with noise some counts are far above 1."""
     frame = pd.DataFrame({"x": [f"n{i}" for i in range(20_000)]})

@@ -138,6 +138,7 @@ def test_nothing_of_the_table_stands_in_the_model(fitted: Synthesizer, tmp_path:
     assert page["encoding"]["columns"]["weight"]["edges"] == [30.0, 50.0, 60.0, 70.0, 80.0, 150.0]
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_another_model(fitted: Synthesizer) -> None:
     """Noise follows no seed."""
     other = quick().fit(table())
@@ -163,6 +164,7 @@ def test_every_kind_of_target_can_be_private(target: str, strategy: str) -> None
     assert SCHEMA.check(tables.read(rows)).num_rows == 50
 
 
+@pytest.mark.slow
 def test_tables_alone_say_what_hangs_together() -> None:
     """Men weigh more: one edge of the tree."""
     synthesizer = quick(strategy="tables", target=None).fit(table(4000))

@@ -116,6 +116,7 @@ def test_without_the_journal_the_models_differ(tmp_path: Path, capsys: pytest.Ca
     assert first["model.safetensors"] != second["model.safetensors"]
 
 
+@pytest.mark.slow
 def test_what_looks_at_the_rows_is_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
