@@ -1,9 +1,9 @@
-"""Attacks on the code that releases private rows: canaries, each there or not, and what an attacker sees of them.
+"""Attacks on the code that releases counts of private rows: canaries, each there or not, and what is seen of them.
 
 Each attack runs the real code on tables of canaries, and gives each canary a score, high where it seems there, and the
 noise of all releases of which the attacker knows what they were without it.
 
-Shapes: N canaries, S steps.
+Shapes: N canaries.
 """
 
 from __future__ import annotations
@@ -12,33 +12,25 @@ import json
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from scipy.special import logsumexp
-from torch import Tensor, nn
 
-from synthvae.model import CVAE, ModelConfig, Rows
 from synthvae.privacy import discovery, partition
 from synthvae.privacy.curator import Counts, Curator, Tables
 from synthvae.privacy.discovery import ENDED, HELD, VALUED, Looks
-from synthvae.privacy.dpsgd import MICRO_BATCH, PrivateDescent, Spending
 from synthvae.privacy.events import Event
 from synthvae.privacy.journal import Journal
 from synthvae.privacy.ledger import Ledger, RecordedEvent
 from synthvae.privacy.looks import ELSE, SORTS
 from synthvae.privacy.partition import HALVES, Ruler
-from synthvae.privacy.plan import Descending
-from synthvae.privacy.sampling import PrivateRows
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
-LENGTH = 10.0  # of a canary's gradient over the clipping norm: what is not clipped is seen
 OTHERS = 3  # rows beside the canary in a table of counts
-BESIDE = 64  # numbers of canaries side by side in one row of a table: what is looked up stays small
 LEVELS = 4  # halvings of a canary's column
 PLAIN = 10.0  # standard deviations above the threshold of a value that everybody knows to be told
 TOLD = 50.0  # log likelihood ratio of a canary whose own value is told
@@ -68,15 +60,15 @@ class _Watched(Journal):
 
     def __init__(self) -> None:
         super().__init__(None, 0)
-        self.seen: list[list[Tensor]] = []
+        self.seen: list[list[Any]] = []
 
-    def keep(self, draw: Callable[[], list[Tensor]]) -> list[Tensor]:
+    def keep(self, draw: Callable[[], list[Any]]) -> list[Any]:
         """Draw a release, and remember it."""
         self.seen.append(draw())
         return self.seen[-1]
 
 
-def _recorded(ledger: Ledger, event: Event, copies: int = 1) -> RecordedEvent:
+def recorded(ledger: Ledger, event: Event, copies: int = 1) -> RecordedEvent:
     """The event, recorded for so many tables beside each other, of which each canary is in one."""
     many = event.model_copy(update={"times": event.times * copies})
     return RecordedEvent(many, ledger.model_copy(update={"events": (many,)}))
@@ -103,7 +95,7 @@ def of_counts(events: Sequence[Event], ledger: Ledger, present: Bools) -> Attack
             width = len(chosen) * event.times
             tables = Tables(Curator(ledger), np.repeat(cells[:, None], width, 1), [2] * width)
             asked = [(place,) for place in range(width)]
-            released = np.reshape(tables.release(_recorded(ledger, event, len(chosen)), asked), (-1, len(chosen), 2))
+            released = np.reshape(tables.release(recorded(ledger, event, len(chosen)), asked), (-1, len(chosen), 2))
             scores[chosen] += _ratio(released[:, :, 1], 0, event).sum(0)
             without = released - [OTHERS, there * ledger.budget.rows_of_one]
             noise.append((event, without.reshape(event.times, -1).astype(float)))
@@ -131,7 +123,7 @@ def _of_discovery(ledger: Ledger, events: list[Event], present: Bools, *, lone: 
     scores, noise = np.zeros(len(present)), []
     for there in (False, True):
         chosen = np.flatnonzero(present == there)
-        looked = Looks(*(_recorded(ledger, event, len(chosen)) for event in events))
+        looked = Looks(*(recorded(ledger, event, len(chosen)) for event in events))
         base = looked.least + math.ceil(PLAIN * valued.scale) + math.ceil(looked.sure)
         own = [f"own {i}" if lone else "shared" for i in range(there * ledger.budget.rows_of_one)]
         column = pa.array(["shared"] * base + own)
@@ -168,7 +160,7 @@ def of_halvings(ledger: Ledger, present: Bools) -> Attack:
         numbers = np.concatenate([np.full(OTHERS, 2.0**depth - 1), own])
         for canary in np.flatnonzero(present == there):
             journal, ruler, shown = _Watched(), _ruler(depth), _ruler(depth)
-            partition.grow({"x": ruler}, {"x": numbers}, Curator(ledger, journal), _recorded(ledger, done))
+            partition.grow({"x": ruler}, {"x": numbers}, Curator(ledger, journal), recorded(ledger, done))
             for level, (seen,) in enumerate(journal.seen, start=1):
                 counts, children = seen.numpy(), shown.children
                 scores[canary] += _ratio(counts[children == 0], 0, event).sum()
@@ -180,88 +172,3 @@ def of_halvings(ledger: Ledger, present: Bools) -> Attack:
 
 def _ruler(depth: int) -> Ruler:
     return Ruler.over(0.0, 2.0**depth - 1, 0)
-
-
-class _Canaries(nn.Module):
-    """In a decoder's place: the gradient of a row is that of its own canary's number alone, and too long."""
-
-    def __init__(self, canaries: int, length: float) -> None:
-        super().__init__()
-        self.start, self.tables, self.length = nn.Identity(), nn.Identity(), length
-        self.numbers = nn.Embedding(-(-canaries // BESIDE), BESIDE)
-
-    def log_prob(self, rows: Rows, z: Tensor, labels: Tensor) -> Tensor:
-        """Return numbers (1, B) of the canaries `labels` (B,)."""
-        del rows, z
-        own = self.numbers(labels // BESIDE).gather(1, (labels % BESIDE)[:, None])
-        return cast("Tensor", -self.length * own.T)
-
-
-class _CanaryModel(nn.Module):
-    """In a model's place."""
-
-    def __init__(self, canaries: int, length: float) -> None:
-        super().__init__()
-        self.config, self.decoder = ModelConfig(decoder="autoregressive"), _Canaries(canaries, length)
-
-
-def follow(event: Event, ledger: Ledger, present: Bools) -> Floats:
-    """Return what is seen of each canary at each step of private descent (S, N), in clipping norms.
-
-    It is 1 with noise where the canary is in the sample, and noise elsewhere: its gradient points where no other's
-    does. Source: Nasr et al. 2023, https://arxiv.org/abs/2302.07956 ("Dirac canaries", white box).
-    """
-    cap = ledger.budget.rows_of_one
-    owners = np.flatnonzero(present).repeat(cap)
-    rows = PrivateRows.of(np.empty((len(owners), 0), np.int8), owners, owners, cap)
-    settings = Descending(steps=event.times, clip=event.sensitivity)
-    run = PrivateDescent(
-        cast("CVAE", _CanaryModel(len(present), LENGTH * event.sensitivity)),
-        rows.samples(event.sampling_rate, event.times, MICRO_BATCH),
-        Spending(_recorded(ledger, event), settings, max(len(owners), 1), cap),
-    )
-    scale = run.optimizer.expected_batch_size / event.sensitivity
-    seen: list[Floats] = []
-
-    def see(step: int, steps: int, loss: float) -> None:
-        del step, steps, loss
-        (gradient,) = (parameter.grad for parameter in run.parameters)
-        assert gradient is not None
-        seen.append(scale * gradient.flatten()[: len(present)].double().numpy())
-
-    run.go(see)
-    if len(seen) < event.times:
-        raise KeyboardInterrupt  # which the loop takes for a wish to stop learning
-    return np.stack(seen)
-
-
-def of_gradients(event: Event, ledger: Ledger, present: Bools) -> list[Attack]:
-    """Attack noisy gradients: each step a sample of its own, or the same batch once an epoch."""
-    seen = follow(event, ledger, present)
-    noise = [(event, event.sensitivity * seen[:, ~present])]
-    found = [Attack(event.name, "likelihood ratio", [event], sampled_ratios(seen, event), noise)]
-    if event.sampling_rate < 1 <= event.sampling_rate * event.times:
-        found.append(Attack(event.name, "once an epoch, in the same batch", [event], batch_ratios(seen, event)))
-    return found
-
-
-def sampled_ratios(seen: Floats, event: Event) -> Floats:
-    """Return the log likelihood ratios (N,) of canaries of which `seen` (S, N) is seen, each step a sample of its own.
-
-    Source: Mironov, Talwar, Zhang 2019, Rényi differential privacy of the sampled Gaussian mechanism,
-    https://arxiv.org/abs/1908.10530, section 3: N(0, s^2) against (1 - q) N(0, s^2) + q N(1, s^2).
-    """
-    rate = event.sampling_rate
-    inside = np.log(rate) + _ratios(seen, event)
-    return np.asarray((np.logaddexp(math.log1p(-rate), inside) if rate < 1 else inside).sum(0))
-
-
-def batch_ratios(seen: Floats, event: Event) -> Floats:
-    """Return the log likelihood ratios (N,) of canaries that are in one of 1 / rate fixed batches, once an epoch."""
-    batches = min(max(round(1 / event.sampling_rate), 1), len(seen))
-    epochs = _ratios(seen, event)[: len(seen) // batches * batches].reshape(-1, batches, seen.shape[1])
-    return np.asarray(logsumexp(epochs.sum(0), axis=0) - math.log(batches))
-
-
-def _ratios(seen: Floats, event: Event) -> Floats:
-    return (seen - 0.5) / event.noise_multiplier**2

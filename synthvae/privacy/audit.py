@@ -20,9 +20,10 @@ import numpy as np
 from synthvae.errors import PrivacyError
 from synthvae.privacy import mechanisms
 from synthvae.privacy.accounting import spent
-from synthvae.privacy.attacks import Attack, Bools, of_counts, of_discovery, of_gradients, of_halvings
+from synthvae.privacy.attacks import Attack, Bools, of_counts, of_discovery, of_halvings
 from synthvae.privacy.bounds import from_errors, from_guesses
 from synthvae.privacy.discovery import ENDED, HELD, VALUED
+from synthvae.privacy.gradient_attacks import of_gradients
 from synthvae.privacy.ledger import Ledger
 from synthvae.privacy.noise import NoiseCheck, checked
 from synthvae.privacy.partition import HALVES
