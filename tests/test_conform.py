@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import DECLARED, ODD_TEXTS, TYPES, any_tables, any_values, declared_columns, declared_schemas
 
-from synthvae import Column, Schema, tables
+from synthvae import Column, Schema, Synthesizer, tables
 from synthvae.conform import conform, labelled, refuse_other_columns
 from synthvae.declared import arrow_schema
 from synthvae.errors import PrivacyError
@@ -299,3 +299,35 @@ def test_the_order_of_columns_is_free() -> None:
     schema = Schema(columns=[AGE, SEX.model_copy(update={"name": "y"})])
     refuse_other_columns(["y", "x"], schema)
     assert conform(pa.table({"y": ["F"], "x": [1]}), schema).column_names == ["x", "y"]
+
+
+LARGE = 2**63 + 5
+
+
+@pytest.mark.parametrize(
+    ("column", "expected"),
+    [
+        (AGE, [120, 120, 7, None]),
+        (CODED, ["120", "120", "7", None]),
+        (DOSE, [10.0, 10.0, 7.0, None]),
+        (STAGE.model_copy(update={"categories": (7, LARGE)}), [LARGE, None, 7, None]),
+        (STAGE.model_copy(update={"categories": ("7", str(LARGE))}), [str(LARGE), None, "7", None]),
+        (AGE.model_copy(update={"marks": (LARGE,)}), [float(LARGE), 120.0, 7.0, None]),
+        (SMOKER, [None] * 4),
+        (DAY, [None] * 4),
+        (SEEN, [None] * 4),
+    ],
+)
+def test_whole_numbers_of_64_bits_without_a_sign_conform_like_any_other(column: Column, expected: list[Any]) -> None:
+    assert conformed(column, pa.array([LARGE, 2**64 - 1, 7, None], pa.uint64())) == expected
+
+
+@pytest.mark.parametrize(
+    "column", [{"categories": [7, LARGE]}, {"kind": "integer", "bounds": (0, 9), "marks": [LARGE]}]
+)
+def test_whole_numbers_of_64_bits_without_a_sign_are_learned_privately(column: dict[str, Any]) -> None:
+    schema = Schema(columns=[Column(**{"name": "x", "kind": "categorical", "nullable": False, **column})])
+    budget = {"epsilon": 9.0, "delta": 1e-6, "rows": 300}
+    synthesizer = Synthesizer(schema=schema, privacy=budget, strategy="tables", max_steps=2, width=4, random_state=0)
+    made = synthesizer.fit(pa.table({"x": pa.array([LARGE, 7, LARGE] * 100, pa.uint64())})).sample(50)
+    assert set(made["x"]) == {7, LARGE if column is not MARKED else float(LARGE)}

@@ -58,3 +58,9 @@ def test_what_is_declared_is_not_refused() -> None:
     columns = (AGE, DOSE, CODED, SEX, STAGE, SITE, SMOKER, DAY, SEEN, Column(name="x", kind="id"))
     declared = [column.model_copy(update={"name": f"x{place}"}) for place, column in enumerate(columns)]
     refuse_undeclared(Schema(columns=declared))
+
+
+def test_categories_that_no_type_holds_are_refused() -> None:
+    column = Column(name="x", kind="categorical", categories=[-1, 2**63])
+    with pytest.raises(PrivacyError, match="one is below 0 and one is 2\\*\\*63 or more: declare them as texts"):
+        refuse_undeclared(Schema(columns=[column]))

@@ -116,6 +116,12 @@ def test_rare_values_are_others() -> None:
     assert column.other == "(other)"
 
 
+@pytest.mark.usefixtures("quiet")
+def test_whole_numbers_that_a_schema_cannot_hold_stay_as_they_are_written() -> None:
+    values = pa.array([2**63 + 5, 3] * 9000, pa.uint64())
+    assert discovered(pa.table({"x": values}))[0]["x"].categories == ("3", str(2**63 + 5))
+
+
 @pytest.mark.slow
 def test_what_one_unit_alone_has_is_not_told() -> None:
     """Of 20,000 such values none, though with noise some counts are far above 1."""
