@@ -322,9 +322,10 @@ def test_whole_numbers_of_64_bits_without_a_sign_conform_like_any_other(column: 
     assert conformed(column, pa.array([LARGE, 2**64 - 1, 7, None], pa.uint64())) == expected
 
 
-@pytest.mark.parametrize(
-    "column", [{"categories": [7, LARGE]}, {"kind": "integer", "bounds": (0, 9), "marks": [LARGE]}]
-)
+MARKED = {"kind": "integer", "bounds": (0, 9), "marks": [LARGE]}  # beside numbers, which are doubles
+
+
+@pytest.mark.parametrize("column", [{"categories": [7, LARGE]}, MARKED], ids=["category", "mark"])
 def test_whole_numbers_of_64_bits_without_a_sign_are_learned_privately(column: dict[str, Any]) -> None:
     schema = Schema(columns=[Column(**{"name": "x", "kind": "categorical", "nullable": False, **column})])
     budget = {"epsilon": 9.0, "delta": 1e-6, "rows": 300}
