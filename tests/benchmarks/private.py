@@ -1,7 +1,7 @@
 """How good synthvae is under differential privacy, beside simple controls and MST and AIM: one command, one table.
 
     python private.py --data DIR [--tables adult] [--epsilons 1 3] [--seeds 0 1 2] [--peer-seeds 0] [--generators ...]
-                      [--delta 1e-5] [--budget 3600] [--work DIR] [--peers-python PYTHON] [-o private.md]
+                      [--delta 1e-5] [--budget 3600] [--rows-per-unit 1] [--work DIR] [--peers-python PYTHON] [-o private.md]
 
 All generators are given the same public knowledge, about twenty bins a number (`private_coding.py`), and the same
 budget, learn the training half and draw as many rows; `yardstick.py` judges them. Where a table says whose each row is,
@@ -60,6 +60,7 @@ class Plan:
     peer_seeds: list[int]
     delta: float
     budget: float
+    rows_per_unit: int
     peers_python: Path
     deep_python: Path
 
@@ -120,6 +121,7 @@ def worked(name: str, epsilon: float, seed: int, stem: Path, plan: Plan) -> str:
     budgets = ["--epsilon", str(epsilon), "--delta", str(plan.delta), "--budget", str(plan.budget)]
     interpreter = plan.peers_python if name in PEERS else plan.deep_python if name in DEEP else sys.executable
     arguments = [name, str(stem.parent), str(stem), *budgets, "--seed", str(seed)]
+    arguments += ["--rows-per-unit", str(plan.rows_per_unit)]
     limit = 6 * plan.budget + 300  # for one that waits without working
     try:
         code = python("private_worker.py", *arguments, interpreter=interpreter, limit=limit)
@@ -223,7 +225,7 @@ def noted(runs: list[Figures], name: str) -> list[str]:
 def about(facts: Figures) -> str:
     """What is to be said of a table."""
     sizes = f"{facts['rows']:,} training rows, {facts['test']:,} test rows, {facts['columns']} columns"
-    unit = [f"unit {facts['unit']}: one row of each in both halves; {OURS} is given all and chooses one itself"]
+    unit = [f"unit {facts['unit']}: one row of each in both halves; {OURS} is given all and chooses itself"]
     return "; ".join([sizes, *(unit if facts["unit"] else []), *facts["notes"]]) + "."
 
 
@@ -239,6 +241,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--peer-seeds", type=int, nargs="+", help="those of MST and AIM, if fewer will do")
     parser.add_argument("--delta", type=float, default=1e-5)
     parser.add_argument("--budget", type=float, default=3600.0, help="CPU-seconds of a fit")
+    parser.add_argument("--rows-per-unit", type=int, default=1, help="how many of a person's rows synthvae may use")
     parser.add_argument("--work", type=Path, help="keep rows and figures here")
     parser.add_argument("--peers-python", type=Path, default=PEERS_PYTHON, help="interpreter of the peers' environment")
     parser.add_argument("--deep-python", type=Path, default=DEEP_PYTHON, help="interpreter of mostlyai's environment")
@@ -254,7 +257,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         work = (options.work or Path(scratch)).resolve()
         asked = (options.generators, options.epsilons, options.seeds, peer_seeds, options.delta, options.budget)
-        plan = Plan(options.data, work, *asked, options.peers_python, options.deep_python)
+        plan = Plan(options.data, work, *asked, options.rows_per_unit, options.peers_python, options.deep_python)
         results = [measured(TABLES[name], plan) for name in options.tables]
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(markdown(plan, results))

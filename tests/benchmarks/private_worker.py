@@ -35,6 +35,7 @@ class Job:
     delta: float
     seed: int
     budget: float
+    rows_per_unit: int = 1
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -65,7 +66,7 @@ class Synthvae:
         self.notes: list[str] = []
         self.seed, facts = job.seed, job.facts
         budget = import_module("synthvae.privacy").PrivacyBudget(
-            epsilon=job.epsilon, delta=job.delta, unit=facts["unit"]
+            epsilon=job.epsilon, delta=job.delta, unit=facts["unit"], rows_per_unit=job.rows_per_unit
         )
         schema = package.Schema.from_yaml(job.folder / "schema.yaml")
         options = {"target": facts["target"], "schema": schema, "privacy": budget}
@@ -168,10 +169,11 @@ def main() -> None:
     parser.add_argument("--delta", type=float, default=1e-5)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--budget", type=float, default=3600.0, help="CPU-seconds of a fit")
+    parser.add_argument("--rows-per-unit", type=int, default=1)
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     one_thread()
-    job = Job(options.folder, options.epsilon, options.delta, options.seed, options.budget)
+    job = Job(options.folder, options.epsilon, options.delta, options.seed, options.budget, options.rows_per_unit)
     figures = measure(options.generator, job, options.stem, options.budget)
     options.stem.with_suffix(".json").write_text(json.dumps(figures, indent=1) + "\n")
 
