@@ -1,7 +1,8 @@
 """How good synthvae is under differential privacy, beside simple controls and MST and AIM: one command, one table.
 
     python private.py --data DIR [--tables adult] [--epsilons 1 3] [--seeds 0 1 2] [--peer-seeds 0] [--generators ...]
-                      [--delta 1e-5] [--budget 3600] [--rows-per-unit 1] [--work DIR] [--peers-python PYTHON] [-o private.md]
+                      [--delta 1e-5] [--budget 3600] [--rows-per-unit 1] [--work DIR] [--peers-python PYTHON]
+                      [-o private.md]
 
 All generators are given the same public knowledge, about twenty bins a number (`private_coding.py`), and the same
 budget, learn the training half and draw as many rows; `yardstick.py` judges them. Where a table says whose each row is,

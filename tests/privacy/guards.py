@@ -115,12 +115,12 @@ def refuse_other_noise(event: Event, residuals: list[Floats]) -> None:
     noise = np.concatenate(residuals) if residuals else np.zeros(0)
     if len(noise) < 2:
         return
-    near = np.mean(noise[1:] * noise[:-1]) / scale_of(event) ** 2
-    assert abs(near) < FAR / np.sqrt(len(noise)), f"{event.name}: neighbouring cells have {near:.2f} of one noise"
     pairs = [a * b for a, b in itertools.pairwise(residuals) if len(a) == len(b)]
     if pairs:
         again = np.concatenate(pairs) / scale_of(event) ** 2
         assert abs(again.mean()) < FAR / np.sqrt(len(again)), f"{event.name}: releases have one noise"
+    near = np.mean(noise[1:] * noise[:-1]) / scale_of(event) ** 2
+    assert abs(near) < FAR / np.sqrt(len(noise)), f"{event.name}: neighbouring cells have {near:.2f} of one noise"
     spread = np.sqrt(np.mean(noise**2)) / scale_of(event)
     assert abs(spread - 1) < FAR / np.sqrt(2 * len(noise)), f"{event.name}: {spread:.2f} of the noise recorded"
 
