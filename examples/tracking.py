@@ -19,7 +19,7 @@ import pandas as pd
 from sklearn.datasets import load_wine
 
 from synthvae import Synthesizer
-from synthvae.history import Callback, Record
+from synthvae.training.history import Callback, Record
 
 MEMORISED = 20.0  # nats
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from synthvae._version import __version__
+
 if TYPE_CHECKING:
     from synthvae.privacy import PrivacyBudget
     from synthvae.schema import Column, Schema
     from synthvae.synthesizer import Synthesizer
 
-__version__ = "0.1.0"
 __all__ = ["Column", "PrivacyBudget", "Schema", "Synthesizer", "__version__"]
 
 _HOMES = {

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import sys
 
-from synthvae.interrupts import EXIT_CODE, leave_while_loading
+from synthvae.cli.interrupts import EXIT_CODE, leave_while_loading
 
 
 def main() -> None:
     """Run the shell. Once a command has told that it was interrupted, nothing is waited for."""
     leave_while_loading()
-    from synthvae.cli import app
+    from synthvae.cli.main import app
 
     try:
         app(prog_name="synthvae")

@@ -4,8 +4,13 @@ Every exception is also the builtin it specialises, so that `except ValueError` 
 A message states the rule, then the fact, then the way out.
 """
 
+from __future__ import annotations
+
+import textwrap
 from collections.abc import Iterable
 from typing import Any
+
+from pydantic import ValidationError
 
 
 class SynthvaeError(Exception):
@@ -59,3 +64,15 @@ def listing(names: Iterable[object], limit: int = 10) -> str:
     shown = list(names)
     rest = f", ... ({len(shown)} in all)" if len(shown) > limit else ""
     return f"[{', '.join(map(repr, shown[:limit]))}{rest}]"
+
+
+LONGEST = 2_000  # letters of what is said of a page
+_UNION_PARTS = {"int", "float", "bool", "str", "datetime", "date"}  # what pydantic calls the sides of a union
+
+
+def explain(error: ValidationError) -> str:
+    """The first mistake that pydantic found in a page, on one line."""
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"] if str(part) not in _UNION_PARTS)
+    what = textwrap.shorten(first["msg"].removeprefix("Value error, "), LONGEST, placeholder=" [...]")
+    return f"{where}: {what}" if where and not what.startswith(("column ", "a schema ")) else what

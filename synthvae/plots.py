@@ -11,11 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from synthvae.errors import RequestError
-from synthvae.history import History
+from synthvae.training.history import History
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
 
 REACH = 2.5  # standard deviations of the codes, to either side, that are shown
 MARKER = 12

@@ -11,9 +11,11 @@ import pytest
 import torch
 from pretended import NAME, device
 
-from synthvae import Synthesizer, checkpoint, generation
-from synthvae.generation import draw_codes
-from synthvae.history import Record
+from synthvae import Synthesizer
+from synthvae.generation import drawing
+from synthvae.generation.drawing import draw_codes
+from synthvae.training import checkpoint
+from synthvae.training.history import Record
 
 SMALL: dict[str, Any] = {"max_steps": 4, "width": 8, "latent_dim": 2, "random_state": 0}
 KINDS: dict[str, dict[str, Any]] = {
@@ -90,15 +92,15 @@ def test_a_fit_that_was_killed_is_taken_up(
 def test_a_chunk_is_launched_before_the_one_before_it_is_waited_for(
     decoder: str, table: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(generation, "CHUNK_ROWS_OF_GPU", 16)
-    monkeypatch.setattr(generation, "CHUNK_ROWS", 16)
+    monkeypatch.setattr(drawing, "CHUNK_ROWS_OF_GPU", 16)
+    monkeypatch.setattr(drawing, "CHUNK_ROWS", 16)
     here = Synthesizer(target="target", device="cpu", decoder=decoder, **SMALL).fit(table)
     slots, counts = here.encoding_.layout.slots, (40, 0, 20)
     whole = draw_codes(here.model_, counts, slots, torch.Generator().manual_seed(1))
     with device() as gpu:
         model = here.model_.to(NAME)
         gpu.launched.clear()
-        there = generation.draw_codes(model, counts, slots, torch.Generator(NAME).manual_seed(1))
+        there = drawing.draw_codes(model, counts, slots, torch.Generator(NAME).manual_seed(1))
         told = [what for what in gpu.launched if what in {"event", "wait"}]
         assert gpu.waits == set()
     np.testing.assert_array_equal(there.digits, whole.digits)

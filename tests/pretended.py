@@ -18,7 +18,7 @@ from torch.utils import backend_registration
 from torch.utils._python_dispatch import TorchDispatchMode, return_and_correct_aliasing
 from torch.utils._pytree import tree_leaves, tree_map
 
-from synthvae import generation
+from synthvae.generation import drawing
 
 NAME = "pretended"
 ACROSS = ("aten::copy_", "aten::_to_copy")  # that copy from one device to the other
@@ -214,7 +214,7 @@ def device() -> Iterator[Device]:
     with pytest.MonkeyPatch.context() as patch, Device() as found:
         patch.setattr(torch, "Generator", Generator)
         # In inference mode torch cannot make a view of a weight that is of a class of ours.
-        patch.setattr(generation, "draw_codes", inspect.unwrap(generation.draw_codes))
+        patch.setattr(drawing, "draw_codes", inspect.unwrap(drawing.draw_codes))
         BACKEND.current = found
         try:
             yield found

@@ -8,14 +8,15 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from synthvae import Column, Schema, tables
+from synthvae import Column, Schema
 from synthvae.encoding import Codes, TableEncoding
 from synthvae.errors import SynthvaeError
+from synthvae.tables import convert
 
 
 def learn_column(values: Any, column: Column | None = None) -> tuple[pa.Table, TableEncoding]:
     """The table of one column "x", checked, and its encoding as a saved model gives it back."""
-    table = tables.read(pa.table({"x": values}) if isinstance(values, pa.Array) else pd.DataFrame({"x": values}))
+    table = convert.read(pa.table({"x": values}) if isinstance(values, pa.Array) else pd.DataFrame({"x": values}))
     schema = Schema.infer(table) if column is None else Schema(columns=[column])
     encoding = TableEncoding.learn(schema.check(table), schema, None)
     return table, TableEncoding.model_validate_json(encoding.model_dump_json())

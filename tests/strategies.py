@@ -13,8 +13,8 @@ import pyarrow as pa
 from hypothesis import strategies as st
 
 from synthvae import Column, Schema
-from synthvae.declared import refuse_undeclared
 from synthvae.errors import PrivacyError
+from synthvae.schema.domain import refuse_undeclared
 
 Series = st.SearchStrategy[pd.Series]
 Draw = Callable[[st.SearchStrategy[Any]], Any]

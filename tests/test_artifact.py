@@ -19,9 +19,10 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from synthvae import Synthesizer, artifact, locks
+from synthvae import Synthesizer, filesystem
 from synthvae.errors import ArtifactError
 from synthvae.model import CVAE
+from synthvae.synthesizer import artifact
 
 PAGE, WEIGHTS, CARD = "synthvae.json", "model.safetensors", "README.md"
 SMALL_PAGE: dict[str, Any] = {"name": "ü \x1f", "rate": 1e-05, "third": 1 / 3, "none": None, "list": [0, -1e300]}
@@ -340,9 +341,9 @@ def test_what_another_process_saves_is_left_alone(tmp_path: Path) -> None:
     folder = tmp_path / "model"
     artifact.save(folder, SMALL_PAGE, small())
     beside = aside(folder)
-    handle = locks.take(beside)
+    handle = filesystem.take(beside)
     with pytest.raises(ArtifactError):
         artifact.load(folder)
     assert (beside / "old").exists()
-    locks.release(handle)
+    filesystem.release(handle)
     artifact.load(folder)

@@ -6,27 +6,27 @@ from pathlib import Path
 
 import pytest
 
-from synthvae import atomic
+from synthvae import filesystem
 from synthvae.errors import DatasetError
 
 
 def test_a_neighbour_stays(tmp_path: Path) -> None:
     (tmp_path / "figures.tmp").write_text("mine", encoding="utf-8")
-    atomic.write(tmp_path / "figures.json", b"{}")
+    filesystem.write(tmp_path / "figures.json", b"{}")
     assert {path.name for path in tmp_path.iterdir()} == {"figures.tmp", "figures.json"}
     assert (tmp_path / "figures.tmp").read_text(encoding="utf-8") == "mine"
 
 
 def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     place = tmp_path / "figures.json"
-    atomic.write(place, b"old")
+    filesystem.write(place, b"old")
 
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fsync", full)
     with pytest.raises(OSError, match="No space"):
-        atomic.write(place, b"new")
+        filesystem.write(place, b"new")
     assert place.read_bytes() == b"old"
 
 
@@ -35,6 +35,6 @@ def test_a_place_that_takes_no_file_is_refused_before_the_work(tmp_path: Path, p
     (tmp_path / "there").mkdir()
     (tmp_path / "file").write_text("mine", encoding="utf-8")
     with pytest.raises(DatasetError, match=r"cannot be written .*: choose another"):
-        atomic.check(tmp_path / place)
-    atomic.check(tmp_path / "new" / "folder" / "x.json")
+        filesystem.check(tmp_path / place)
+    filesystem.check(tmp_path / "new" / "folder" / "x.json")
     assert {path.name for path in tmp_path.iterdir()} == {"there", "file"}

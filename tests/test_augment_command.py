@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from sklearn.datasets import load_breast_cancer
 from typer.testing import CliRunner, Result
 
-from synthvae import augmentation, tables
-from synthvae.cli import app
+from synthvae.cli.main import app
+from synthvae.tables import convert, export
 
 CONFIG = "max_steps: 20\nwidth: 16\n"
 
@@ -83,7 +83,7 @@ def test_bad_requests_are_refused_in_one_line(table: Path, arguments: list[str],
 def test_a_target_without_classes_is_refused_before_anything_is_learned(
     table: Path, target: str, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("synthvae.synthesizer.Synthesizer.fit", None)
+    monkeypatch.setattr("synthvae.synthesizer.synthesizer.Synthesizer.fit", None)
     result = CliRunner().invoke(app, ["augment", str(table), "--target", target, "-o", str(table.parent / "a.csv")])
     assert result.exit_code == 1
     assert message in result.stderr
@@ -116,26 +116,26 @@ HARMLESS = ["a", "-5", "+1e3", "'", "it's", "1-1", "a;=1+1", 'say "=1"', "", " "
 def test_no_cell_of_text_is_a_formula_and_each_can_be_told_again(tmp_path: Path) -> None:
     texts = [*FORMULAS, *HARMLESS]
     numbers = [float(-i) for i in range(len(texts))]
-    table = tables.read(pd.DataFrame({"=name": texts, "number": numbers, "code": pd.Categorical(texts)}))
-    augmentation.write(table, tmp_path / "safe.csv", escape_formulas=True)
+    table = convert.read(pd.DataFrame({"=name": texts, "number": numbers, "code": pd.Categorical(texts)}))
+    export.write(table, tmp_path / "safe.csv", escape_formulas=True)
     read = pd.read_csv(tmp_path / "safe.csv", keep_default_na=False)
     assert list(read) == ["'=name", "number", "code"]
     assert read["number"].tolist() == numbers
     for column in ("'=name", "code"):
         cells = read[column].tolist()
         assert cells == [f"'{text}" for text in FORMULAS] + HARMLESS
-        assert not [cell for cell in cells if cell.startswith(augmentation.FORMULA) and cell not in {"-5", "+1e3"}]
-    augmentation.write(table, tmp_path / "plain.csv")
+        assert not [cell for cell in cells if cell.startswith(export.FORMULA) and cell not in {"-5", "+1e3"}]
+    export.write(table, tmp_path / "plain.csv")
     assert pd.read_csv(tmp_path / "plain.csv", keep_default_na=False)["=name"].tolist() == texts
 
 
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"])), min_size=1, max_size=5))
 def test_escaping_is_undone_by_taking_one_mark_away(texts: list[str]) -> None:
     for text in texts:
-        escaped = augmentation._escaped(text)
+        escaped = export._escaped(text)
         if escaped != text:
             assert escaped == f"'{text}"
-        assert augmentation._escaped(escaped)[1:] == escaped or escaped == text  # what is escaped is known by its look
+        assert export._escaped(escaped)[1:] == escaped or escaped == text  # what is escaped is known by its look
 
 
 def test_the_command_escapes_formulas_of_csv_only(table: Path) -> None:

@@ -32,7 +32,7 @@ from synthvae import PrivacyBudget, Schema, Synthesizer
 from synthvae.errors import PrivacyError
 from synthvae.estimators import AugmentedClassifier, AugmentedRegressor, VAEOverSampler
 from synthvae.estimators.amounts import Choice
-from synthvae.estimators.making import Maker
+from synthvae.estimators.generator import Maker
 from synthvae.estimators.strategy import rows_to_make
 
 TINY = Synthesizer(max_steps=2, width=4, latent_dim=2)

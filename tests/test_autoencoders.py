@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 from sklearn.datasets import load_digits, load_wine
 
 from synthvae import Synthesizer
+from synthvae.codes import Slots, Value
 from synthvae.encoding import Codes
 from synthvae.errors import ConfigurationError, RequestError
 from synthvae.estimators import VAETransformer
-from synthvae.history import History, Record
 from synthvae.model import CVAE, ModelConfig, Rows, activity, corrupted
-from synthvae.slots import Slots, Value
 from synthvae.training import TrainingConfig, train
+from synthvae.training.history import History, Record
 
 QUICK: dict[str, Any] = {"max_steps": 30, "width": 16, "latent_dim": 3, "components": 4, "random_state": 0}
 SLOTS = Slots((3, 3, 2), (Value(2, 0, 1), Value(3)), (None, 0, None))

@@ -15,11 +15,12 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from typer.testing import CliRunner, Result
 
-from synthvae import Column, PrivacyBudget, Schema, Synthesizer, card
-from synthvae.cli import app
+from synthvae import Column, PrivacyBudget, Schema, Synthesizer
+from synthvae.cli.main import app
 from synthvae.errors import ConfigurationError
-from synthvae.evaluation.figures import Figure, Metric, Section
-from synthvae.history import History
+from synthvae.evaluation.results import Figure, Metric, Section
+from synthvae.synthesizer import card
+from synthvae.training.history import History
 
 HOSTILE = [
     "a|b",

@@ -14,7 +14,7 @@ from sklearn.datasets import load_wine
 from typer.testing import CliRunner, Result
 
 from synthvae import __version__
-from synthvae.cli import app
+from synthvae.cli.main import app
 
 CONFIG = "max_steps: 20\nwidth: 8\nlatent_dim: 2\n"
 
@@ -52,7 +52,7 @@ import os
 import signal
 
 from synthvae import checkpoint
-from synthvae.cli import app
+from synthvae.cli.main import app
 from synthvae.{module} import {owner}
 
 calls, plain = 0, {owner}.{method}

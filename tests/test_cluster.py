@@ -18,15 +18,17 @@ import pandas as pd
 import pytest
 from sklearn.datasets import load_breast_cancer
 
-from synthvae import Column, PrivacyBudget, Schema, Synthesizer, checkpoint, cluster, generation
-from synthvae import private as private_fit
+from synthvae import Column, PrivacyBudget, Schema, Synthesizer, cluster
 from synthvae.cluster import jobs, private, training
 from synthvae.cluster.jobs import Job
-from synthvae.dataset import Each
 from synthvae.errors import ClusterError, ConfigurationError, PrivacyError
-from synthvae.history import History
+from synthvae.generation import request
+from synthvae.generation.dataset import Each
 from synthvae.model import CVAE
 from synthvae.privacy import Journal
+from synthvae.privacy import fit as private_fit
+from synthvae.training import checkpoint
+from synthvae.training.history import History
 
 ray = pytest.importorskip("ray")
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("cluster")]
@@ -243,7 +245,7 @@ def drawing_until(part: int, later: int, place: Path) -> Each:
 def test_parts_are_the_same_bytes_though_a_worker_and_a_node_are_killed(
     nodes: Any, alone: Synthesizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(generation, "PART_ROWS", 2_000)
+    monkeypatch.setattr(request, "PART_ROWS", 2_000)
     nodes.add_node(num_cpus=1)
     here = alone.generate(tmp_path / "here", rows=40_000, random_state=1)
     each = drawing_until(3, 8, tmp_path)

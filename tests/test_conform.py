@@ -14,10 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import DECLARED, ODD_TEXTS, TYPES, any_tables, any_values, declared_columns, declared_schemas
 
-from synthvae import Column, Schema, Synthesizer, tables
-from synthvae.conform import conform, labelled, refuse_other_columns
-from synthvae.declared import arrow_schema
+from synthvae import Column, Schema, Synthesizer
 from synthvae.errors import PrivacyError
+from synthvae.schema.coercion import conform, labelled, refuse_other_columns
+from synthvae.schema.domain import arrow_schema
+from synthvae.tables import convert
 
 law = settings(deadline=None, max_examples=20)
 few = settings(deadline=None, max_examples=4)
@@ -237,7 +238,7 @@ def test_a_number_too_large_for_its_decimals_stays(number: float) -> None:
 
 def test_pandas_categoricals_conform_like_their_values() -> None:
     frame = pd.DataFrame({"x": pd.Categorical(["M", None, "z", "F"])})
-    conformed = conform(tables.read(frame), Schema(columns=[SEX]))
+    conformed = conform(convert.read(frame), Schema(columns=[SEX]))
     assert conformed.column("x").to_pylist() == ["M", None, None, "F"]
 
 

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from strategies import FAMILIES, any_values, declared_schemas
 from test_conform import AGE, CODED, DAY, DOSE, SEEN, SEX, SMOKER, STAGE, YEAR, by_kind, conformed, law
 
-from synthvae import Column, Schema, rowwise, tables
-from synthvae.conform import conform
+from synthvae import Column, Schema
+from synthvae.schema.coercion import conform
+from synthvae.tables import convert, rowwise
 
 FILE = """age,dose,stage,code,smoker,alive,day
 7,1.5,1,007,true,1,2020-02-29
@@ -66,7 +67,7 @@ def test_types_that_are_guessed_from_a_file_let_a_row_change_others(tmp_path: Pa
     (tmp_path / "odd.csv").write_text("code,n\n007,1\n7,1\nx,1\n")
     schema = Schema(columns=[OF_FILE["code"]])
     plain, odd = (
-        conform(tables.read(tmp_path / name), schema)["code"].to_pylist() for name in ("plain.csv", "odd.csv")
+        conform(convert.read(tmp_path / name), schema)["code"].to_pylist() for name in ("plain.csv", "odd.csv")
     )
     assert (plain, odd[:2]) == (["7", "7"], ["007", "7"])
 
@@ -108,7 +109,7 @@ FIELDS: list[tuple[Column, str]] = [
 def test_text_and_types_conform_alike(column: Column, fields: str, tmp_path: Path) -> None:
     """A column of fields (between blanks), read as text and with the types that its rows have."""
     (tmp_path / "t.csv").write_text("\n".join(["x,n", *[f"{field},1" for field in fields.split(" ")]]))
-    text, typed = (read(tmp_path / "t.csv").column("x") for read in (rowwise.read, tables.read))
+    text, typed = (read(tmp_path / "t.csv").column("x") for read in (rowwise.read, convert.read))
     assert conformed(column, text) == conformed(column, typed)
 
 
@@ -124,9 +125,9 @@ def _values_of_files(draw: Any, column: Column, rows: int) -> pa.ChunkedArray:
     """Values as tables in memory have them and lines of files can hold them; the empty text is missing."""
     if column.kind in {"date", "datetime"} and draw(st.booleans()):
         moments = draw(FAMILIES[draw(st.sampled_from(["dates", "datetimes"]))](rows))
-        return tables.read(pd.DataFrame({"x": moments})).column("x")
+        return convert.read(pd.DataFrame({"x": moments})).column("x")
     values = draw(any_values(column, rows, draw(st.sampled_from(["string", "int64", "uint64", "float64", "bool"]))))
-    values = tables.read(pa.table({"x": values})).column("x")
+    values = convert.read(pa.table({"x": values})).column("x")
     gaps = pc.match_substring_regex(values, "^$|[\r\n]") if values.type == pa.string() else False
     return pc.if_else(gaps, pa.scalar(None, values.type), values)
 

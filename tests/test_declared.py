@@ -9,8 +9,8 @@ import pytest
 from test_conform import AGE, CODED, DAY, DOSE, INF, SEEN, SEX, SITE, SMOKER, STAGE
 
 from synthvae import Column, Schema
-from synthvae.declared import refuse_undeclared
 from synthvae.errors import PrivacyError
+from synthvae.schema.domain import refuse_undeclared
 
 
 def _refused(**facts: Any) -> str:

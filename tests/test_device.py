@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from torch.utils import backend_registration
 
-from synthvae.device import find_device
+from synthvae.devices import find_device
 from synthvae.errors import ConfigurationError
-from synthvae.generation import one_behind
+from synthvae.generation.drawing import one_behind
 
 CASES = Path(__file__).with_name("device_cases.py")
 

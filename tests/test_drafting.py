@@ -12,17 +12,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from synthvae import Column, Schema, Synthesizer, tables
-from synthvae.cli import app
-from synthvae.drafting import LEAST, Draft, drafted
+from synthvae import Column, Schema, Synthesizer
+from synthvae.cli.main import app
 from synthvae.errors import PrivacyError
+from synthvae.schema.drafts import LEAST, Draft, drafted
+from synthvae.tables import convert
 
 law = settings(deadline=None, max_examples=60)
 BUDGET = {"epsilon": 3.0, "delta": 1e-6}
 
 
 def draft(frame: pd.DataFrame) -> Draft:
-    table = tables.read(frame)
+    table = convert.read(frame)
     return drafted(Schema.infer(table), table)
 
 

@@ -17,9 +17,12 @@ from hypothesis import strategies as st
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
-from synthvae import Column, Schema, Synthesizer, generation
+from synthvae import Column, Schema, Synthesizer
 from synthvae.errors import ConfigurationError, DatasetError, RequestError, TableError
-from synthvae.generation import Request, draw_part
+from synthvae.generation import drawing
+from synthvae.generation import request as generation
+from synthvae.generation.drawing import draw_part
+from synthvae.generation.request import Request
 
 PART = 50
 
@@ -34,7 +37,7 @@ def tree(folder: Path) -> dict[str, bytes]:
 @pytest.fixture
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(generation, "PART_ROWS", PART)
-    monkeypatch.setattr(generation, "CHUNK_ROWS", 16)
+    monkeypatch.setattr(drawing, "CHUNK_ROWS", 16)
 
 
 @settings(max_examples=100, deadline=None)
@@ -313,7 +316,7 @@ def test_resuming_needs_no_seed(fitted: Synthesizer, tmp_path: Path, monkeypatch
     unseeded = Synthesizer(target="target").set_params(random_state=None)
     unseeded.learned_ = fitted.learned_
     monkeypatch.setattr(generation, "PART_ROWS", 10)
-    draws, draw = [], generation.draw_part
+    draws, draw = [], drawing.draw_part
 
     def interrupted(*args: Any) -> Any:
         draws.append(args)
@@ -321,7 +324,7 @@ def test_resuming_needs_no_seed(fitted: Synthesizer, tmp_path: Path, monkeypatch
             raise KeyboardInterrupt
         return draw(*args)
 
-    monkeypatch.setattr(generation, "draw_part", interrupted)
+    monkeypatch.setattr(drawing, "draw_part", interrupted)
     with pytest.raises(KeyboardInterrupt):
         unseeded.generate(tmp_path / "out", rows=50)
     manifest = unseeded.generate(tmp_path / "out", rows=50, resume=True)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from synthvae.interrupts import SIGNALS, interruptible
+from synthvae.cli.interrupts import SIGNALS, interruptible
 
 SWALLOWS = """
 import pathlib, time

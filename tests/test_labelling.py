@@ -15,11 +15,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from synthvae import Synthesizer
+from synthvae.codes import Slots, Value
 from synthvae.errors import TableError
 from synthvae.estimators import AugmentedClassifier
-from synthvae.labelling import UNKNOWN, Labelling
 from synthvae.model import CVAE, ModelConfig, Rows
-from synthvae.slots import Slots, Value
+from synthvae.training.semi_supervised import UNKNOWN, Labelling
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:target 'target'.* have no label:UserWarning"),

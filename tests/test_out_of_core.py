@@ -16,13 +16,15 @@ from hypothesis import strategies as st
 from hypothesis.extra import pandas as frames
 from sklearn.datasets import load_breast_cancer
 
-from synthvae import Schema, Synthesizer, atomic, shards, streams, tables
+from synthvae import Schema, Synthesizer, filesystem
 from synthvae.encoding import TableEncoding
 from synthvae.errors import ConfigurationError, TableError
-from synthvae.shards import Shards
-from synthvae.source import InMemory, OnDisk
-from synthvae.streams import Stream
-from synthvae.survey import Survey
+from synthvae.synthesizer.sources import InMemory, OnDisk
+from synthvae.tables import convert, streaming
+from synthvae.tables.sampling import Survey
+from synthvae.tables.streaming import Stream
+from synthvae.training import shards
+from synthvae.training.shards import Shards
 
 ROWS = 400
 
@@ -45,9 +47,9 @@ def mixed() -> pd.DataFrame:
 @pytest.fixture
 def large(monkeypatch: pytest.MonkeyPatch) -> None:
     """Everything on disk is large, and comes in batches of 64 rows and shards of 100."""
-    monkeypatch.setattr(streams, "LARGE", 1)
-    monkeypatch.setattr(streams, "BATCH_ROWS", 64)
-    monkeypatch.setattr(streams, "BLOCK_BYTES", 1 << 11)
+    monkeypatch.setattr(streaming, "LARGE", 1)
+    monkeypatch.setattr(streaming, "BATCH_ROWS", 64)
+    monkeypatch.setattr(streaming, "BLOCK_BYTES", 1 << 11)
     monkeypatch.setattr(shards, "SHARD_ROWS", 100)
 
 
@@ -78,7 +80,7 @@ def test_batches_are_the_rows_that_are_read_at_once(mixed: pd.DataFrame, tmp_pat
     batches = list(Stream.of(path).batches())
     assert len(batches) > 2
     assert all(column.num_chunks == 1 for batch in batches for column in batch.columns)
-    assert pa.concat_tables(batches).equals(tables.read(path))
+    assert pa.concat_tables(batches).equals(convert.read(path))
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
@@ -93,14 +95,14 @@ def test_types_of_a_csv_file_are_those_of_reading_it_at_once(tmp_path: Path, fie
     path = tmp_path / "t.csv"
     path.write_text("a,b\n" + "".join(f"{field},1\n" for field in fields), encoding="utf-8")
     found = [batch.schema.field("a").type for batch in Stream.of(path).batches()]
-    whole = tables.read(path)
+    whole = convert.read(path)
     mixes = {"true", "False"} & set(fields) and {"1", "0"} & set(fields)
     assert mixes or found[0] == whole.schema.field("a").type
     assert sum(batch.num_rows for batch in Stream.of(path).batches()) == whole.num_rows
 
 
 def surveyed(table: pd.DataFrame, most: int, batch: int = 50) -> Survey:
-    read = tables.read(table)
+    read = convert.read(table)
     return Survey.of((read.slice(start, batch) for start in range(0, read.num_rows, batch)), 0, most)
 
 
@@ -115,7 +117,7 @@ columns = [
 @settings(deadline=None, max_examples=60)
 @given(frames.data_frames(columns, index=frames.range_indexes(min_size=2, max_size=200)), st.integers(1, 40))
 def test_what_a_schema_says_of_a_sample_and_its_witnesses_is_true_of_all_rows(table: pd.DataFrame, most: int) -> None:
-    read, found = tables.read(table), surveyed(table, most, 30)
+    read, found = convert.read(table), surveyed(table, most, 30)
     assert found.rows == len(table)
     assert found.missing == {name: read.column(name).null_count for name in read.column_names}
     whole, draft = Schema.infer(read), Schema.infer(found.sample)
@@ -143,7 +145,7 @@ def test_witnesses_of_too_many_texts_are_dropped() -> None:
     before = surveyed(table, 20)
     assert before.sample.num_rows == 500
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("synthvae.survey.MOST_TEXTS", 100)
+        patch.setattr("synthvae.tables.sampling.MOST_TEXTS", 100)
         after = surveyed(table, 20).sample
     assert after.num_rows < 60
     assert 99 in after.column("x").to_pylist()
@@ -164,7 +166,7 @@ def test_codes_on_disk_are_those_in_memory(mixed: pd.DataFrame, tmp_path: Path) 
     assert schema["row"].kind == "id"
     encoding = TableEncoding.learn(source.sample, schema, "ill", 1)
     parts = source.coded(encoding, schema, 0)
-    whole = InMemory(tables.read(path)).coded(encoding, schema, 0)
+    whole = InMemory(convert.read(path)).coded(encoding, schema, 0)
     assert isinstance(parts, Shards)
     assert len(parts.sizes) == 4
     assert sum(parts.sizes) == ROWS
@@ -184,7 +186,7 @@ def test_codes_on_disk_are_those_in_memory(mixed: pd.DataFrame, tmp_path: Path) 
 def test_a_table_on_disk_is_learned_like_one_in_memory(mixed: pd.DataFrame, tmp_path: Path, kind: str) -> None:
     path = written(mixed, tmp_path, kind)
     few: dict[str, Any] = {"target": "ill", "max_steps": 20, "random_state": 0}
-    on_disk, in_memory = Synthesizer(**few).fit(path), Synthesizer(**few).fit(tables.read(path))
+    on_disk, in_memory = Synthesizer(**few).fit(path), Synthesizer(**few).fit(convert.read(path))
     told = on_disk.learned_.describe()
     assert told == in_memory.learned_.describe()
     assert on_disk.schema_["height"].bounds == in_memory.schema_["height"].bounds
@@ -241,6 +243,6 @@ def test_a_full_disk_is_told(mixed: pd.DataFrame, tmp_path: Path, step: str, mon
     def full(*_: Any, **__: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(*{"survey": (atomic, "write"), "codes": (Shards, "write")}[step], full)
+    monkeypatch.setattr(*{"survey": (filesystem, "write"), "codes": (Shards, "write")}[step], full)
     with pytest.raises(ConfigurationError, match=r"cannot be written \(No space left on device\): make room"):
         Synthesizer(max_steps=2).fit(written(mixed, tmp_path, "parquet"))

@@ -21,10 +21,10 @@ from sklearn.metrics import roc_auc_score
 from synthvae.errors import ConfigurationError, TableError
 from synthvae.estimators import VAEOutlierDetector
 from synthvae.estimators.cells import read_cells
-from synthvae.estimators.margins import Density, Margin
-from synthvae.features import read_features
-from synthvae.likelihood import _in_pairs
+from synthvae.estimators.density import Density, Margin
 from synthvae.model import bound_by_slot
+from synthvae.model.likelihood import _in_pairs
+from synthvae.tables.features import read_features
 
 FAST: dict[str, Any] = {"max_steps": 60, "width": 24, "latent_dim": 3, "device": "cpu", "random_state": 0}
 

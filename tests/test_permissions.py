@@ -22,7 +22,7 @@ import yaml
 from sklearn.datasets import load_wine
 from typer.testing import CliRunner
 
-from synthvae.cli import app
+from synthvae.cli.main import app
 from synthvae.errors import PrivacyError, SynthvaeError
 from synthvae.privacy import Journal
 

@@ -14,7 +14,7 @@ from sklearn.datasets import load_breast_cancer, load_diabetes, load_wine
 from typer.testing import CliRunner
 
 from synthvae import recipe
-from synthvae.cli import app
+from synthvae.cli.main import app
 from synthvae.recipe import Recipe
 
 jsonschema = pytest.importorskip("jsonschema")

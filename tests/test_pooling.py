@@ -18,7 +18,7 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from synthvae import Synthesizer
 from synthvae.estimators import AugmentedClassifier
-from synthvae.estimators.pooling import drawn, pooled, spread
+from synthvae.estimators.pseudo_labels import drawn, pooled, spread
 
 TINY = Synthesizer(max_steps=2, width=4, latent_dim=2)
 OPINIONS = arrays(np.float64, (5, 3), elements=st.floats(-4, 4))

@@ -10,11 +10,12 @@ import pytest
 import torch
 from sklearn.datasets import load_breast_cancer
 
-from synthvae import PrivacyBudget, Synthesizer, checkpoint
+from synthvae import PrivacyBudget, Synthesizer
 from synthvae.errors import ConfigurationError
-from synthvae.history import Record
 from synthvae.model.encoder import Encoder
-from synthvae.training.parts import Labelled
+from synthvae.training import checkpoint
+from synthvae.training.batches import Labelled
+from synthvae.training.history import Record
 
 SMALL: dict[str, Any] = {"target": "target", "device": "cpu", "max_steps": 8, "width": 16, "random_state": 0}
 
@@ -37,9 +38,9 @@ def test_densities_and_divergences_are_not_reduced(parameters: dict[str, Any], w
 
 
 def _table(frame: pd.DataFrame) -> Any:
-    from synthvae import tables
+    from synthvae.tables import convert
 
-    return tables.read(frame)
+    return convert.read(frame)
 
 
 @pytest.mark.slow

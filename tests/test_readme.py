@@ -14,7 +14,7 @@ import pytest
 from sklearn.datasets import load_wine
 from typer.main import get_command
 
-from synthvae.cli import app
+from synthvae.cli.main import app
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -71,6 +71,6 @@ def test_readme_disclaims_affiliation() -> None:
 
 
 def test_help_does_not_import_torch() -> None:
-    code = "import sys; from typer.testing import CliRunner; from synthvae.cli import app;"
+    code = "import sys; from typer.testing import CliRunner; from synthvae.cli.main import app;"
     code += "assert CliRunner().invoke(app, ['--help']).exit_code == 0; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, env=os.environ)

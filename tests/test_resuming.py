@@ -17,11 +17,14 @@ import torch
 from sklearn.datasets import load_wine
 from test_out_of_core import large, mixed, written
 
-from synthvae import Synthesizer, checkpoint, dataset, generation
-from synthvae.checkpoint import Checkpoint
+from synthvae import Synthesizer
 from synthvae.errors import ConfigurationError
-from synthvae.history import Record
-from synthvae.training.world import World
+from synthvae.generation import request as generation
+from synthvae.generation import workers
+from synthvae.training import checkpoint
+from synthvae.training.checkpoint import Checkpoint
+from synthvae.training.distributed import World
+from synthvae.training.history import Record
 
 __all__ = ["large", "mixed"]  # fixtures
 
@@ -211,7 +214,7 @@ def breaking_off(work: Any, *how: Any) -> Any:
             raise KeyboardInterrupt
         return work(part)
 
-    return dataset.each(draws, *how)
+    return workers.each(draws, *how)
 
 
 @pytest.mark.usefixtures("clock")

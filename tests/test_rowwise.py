@@ -18,9 +18,10 @@ import scipy.sparse
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from synthvae import Column, Schema, rowwise
-from synthvae.conform import conform
+from synthvae import Column, Schema
 from synthvae.errors import TableError, TableTypeError
+from synthvae.schema.coercion import conform
+from synthvae.tables import rowwise
 
 law = settings(deadline=None, max_examples=60)
 

@@ -15,8 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import FAMILIES, frames, schemas
 
-from synthvae import Column, Schema, tables
+from synthvae import Column, Schema
 from synthvae.errors import SchemaError, SynthvaeError, TableError
+from synthvae.tables import convert
 
 by_family = pytest.mark.parametrize("family", sorted(FAMILIES))
 law = settings(deadline=None, max_examples=20)
@@ -32,7 +33,7 @@ def test_a_table_obeys_the_schema_inferred_from_it(family: str, data: st.DataObj
     schema = Schema.infer(frame)
     assert schema.inferred
     assert schema.names == list(frame.columns)
-    assert schema.check(tables.read(frame)).equals(tables.read(frame))
+    assert schema.check(convert.read(frame)).equals(convert.read(frame))
 
 
 @by_family
@@ -42,7 +43,7 @@ def test_an_inferred_schema_survives_yaml_and_still_admits_its_table(family: str
     frame = data.draw(frames(family))
     schema = Schema.infer(frame)
     again = Schema.from_yaml(schema.to_yaml())
-    again.check(tables.read(frame))
+    again.check(convert.read(frame))
     assert again == schema
 
 
@@ -228,7 +229,7 @@ def test_a_column_that_is_not_there_is_a_key_error() -> None:
 
 
 def _check(kind: Any, values: Any, **facts: Any) -> pa.Table:
-    table = tables.read(pd.DataFrame({"x": values}))
+    table = convert.read(pd.DataFrame({"x": values}))
     return Schema(columns=[Column(name="x", kind=kind, **facts)]).check(table)
 
 
@@ -282,19 +283,19 @@ def test_a_violation_is_told_with_rule_and_column(kind: Any, values: Any, facts:
     ],
 )
 def test_what_obeys_passes_unchanged(kind: Any, values: Any, facts: dict[str, Any]) -> None:
-    assert _check(kind, values, **facts).equals(tables.read(pd.DataFrame({"x": values})))
+    assert _check(kind, values, **facts).equals(convert.read(pd.DataFrame({"x": values})))
 
 
 @pytest.mark.parametrize("make", [pa.table, pl.DataFrame])
 def test_a_nan_is_missing_wherever_it_comes_from(make: Any) -> None:
-    table = tables.read(make({"x": [1.5, NAN]}))
+    table = convert.read(make({"x": [1.5, NAN]}))
     assert Schema.infer(table)["x"].nullable
     with pytest.raises(TableError, match="column 'x': no value may be missing"):
         Schema(columns=[Column(name="x", kind="continuous", nullable=False)]).check(table)
 
 
 def test_columns_come_out_in_the_order_of_the_schema() -> None:
-    table = tables.read(pd.DataFrame({"sex": ["F"], "age": [7]}))
+    table = convert.read(pd.DataFrame({"sex": ["F"], "age": [7]}))
     assert SCHEMA.check(table).column_names == ["age", "sex"]
 
 

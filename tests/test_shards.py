@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from synthvae.encoding import Codes
-from synthvae.shards import Shards
-from synthvae.training.parts import Labelled
+from synthvae.training.batches import Labelled
+from synthvae.training.shards import Shards
 
 
 def numbered(start: int, rows: int) -> Codes:

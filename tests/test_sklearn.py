@@ -24,10 +24,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from synthvae import PrivacyBudget, Synthesizer
+from synthvae.devices import one_thread
 from synthvae.errors import ConfigurationError, PrivacyError, RequestError, TableError
 from synthvae.estimators import VAEOutlierDetector, VAETransformer
-from synthvae.learned import LearnedTable
-from synthvae.threads import one_thread
+from synthvae.synthesizer.fitted_model import LearnedTable
 
 TINY: dict[str, Any] = {"max_steps": 2, "width": 4, "latent_dim": 2, "random_state": 0}
 REORDERED = "columns of a table are matched by name, so another order is no error"

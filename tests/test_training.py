@@ -16,15 +16,16 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from synthvae import Synthesizer
+from synthvae.codes import Slots, Value
 from synthvae.encoding import Codes
 from synthvae.errors import ConfigurationError, TableError
-from synthvae.frequencies import Sums, class_weights
 from synthvae.model import CVAE, MATCHING_ROWS, ModelConfig, Rows, activity
-from synthvae.optimizer import schedule
-from synthvae.slots import Slots, Value
+from synthvae.model.frequencies import Sums
 from synthvae.training import TrainingConfig, train
+from synthvae.training.batches import class_weights
 from synthvae.training.config import SMALL
-from synthvae.training.run import Run, held_out
+from synthvae.training.optimizer import schedule
+from synthvae.training.trainer import Run, held_out
 
 SIZES = (3, 4, 2)
 DIGITS = Slots(SIZES)
@@ -215,7 +216,7 @@ def test_ctrl_c_after_the_last_step_keeps_the_best_weights(
 ) -> None:
     """Once; what is left to do then takes fewer rows."""
     calls: list[tuple[Any, ...]] = []
-    place = "synthvae.training.run.activity" if when == "activity" else f"synthvae.model.CVAE.{when}"
+    place = "synthvae.training.trainer.activity" if when == "activity" else f"synthvae.model.CVAE.{when}"
     place = "synthvae.model.CVAE.match_marginals" if when == "again" else place
     module, _, name = place.rpartition(".")
     original = getattr(CVAE, name) if module.endswith("CVAE") else activity
@@ -517,7 +518,7 @@ def test_a_second_run_that_ends_badly_leaves_the_first(fault: str, monkeypatch: 
     history = train(model, table, config, SEED)
     assert (history.stopped, history.refitted) == (fault, False)
     monkeypatch.setattr(Run, "step", step)
-    monkeypatch.setattr("synthvae.training.fit._refit", lambda *_: None)
+    monkeypatch.setattr("synthvae.training.train._refit", lambda *_: None)
     train(once, table, config, SEED)
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), once.parameters(), strict=True))
     assert not model.training

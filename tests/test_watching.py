@@ -22,10 +22,11 @@ from sklearn.base import clone
 from sklearn.datasets import load_wine
 from typer.testing import CliRunner
 
-from synthvae import Column, PrivacyBudget, Schema, Synthesizer, watching
-from synthvae.cli import app
+from synthvae import Column, PrivacyBudget, Schema, Synthesizer
+from synthvae.cli.main import app
 from synthvae.errors import ConfigurationError
-from synthvae.history import COLUMNS, History, Record
+from synthvae.training import callbacks as watching
+from synthvae.training.history import COLUMNS, History, Record
 
 QUICK: dict[str, Any] = {"max_steps": 40, "width": 8, "latent_dim": 2, "device": "cpu", "random_state": 0}
 TRACKED = [*COLUMNS[1:]]

@@ -1,49 +1,5 @@
 """The shell: parse, call, print. Results go to stdout, progress and messages to stderr.
 
-Nothing heavy is imported before a command runs, so that help and completion answer at once.
+Nothing heavy is imported before a command runs, so that help and completion answer at once. This file imports nothing:
+`interrupts` must be there before all else.
 """
-
-from __future__ import annotations
-
-from typing import Annotated
-
-import typer
-
-from synthvae import __version__
-from synthvae.cli import judging, learning, making, running
-
-app = typer.Typer(
-    help="Learn a table with a conditional VAE; write synthetic rows of each class.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-)
-COMMANDS = (
-    making.demo,
-    learning.schema,
-    learning.fit,
-    making.generate,
-    making.augment,
-    judging.evaluate,
-    learning.info,
-    learning.audit,
-    running.run,
-)
-
-
-def _show_version(wanted: bool) -> None:
-    if wanted:
-        typer.echo(f"synthvae {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def _main(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
-    ] = False,
-) -> None:
-    del version
-
-
-for _command in COMMANDS:
-    app.command()(_command)

@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from synthvae.cluster.connection import LOCAL, connected
-from synthvae.cluster.parts import on
+from synthvae.cluster.dataset import on
 from synthvae.cluster.private import PrivatelyTogether
 from synthvae.cluster.training import Together
 from synthvae.errors import ConfigurationError
-from synthvae.synthesizer import Synthesizer
+from synthvae.synthesizer.synthesizer import Synthesizer
 from synthvae.training import Trainer
 
 if TYPE_CHECKING:
-    from synthvae.privacy.dpsgd import Descender
+    from synthvae.privacy.dpsgd.trainer import Descender
 
 __all__ = ["LOCAL", "connected", "fit", "on"]
 

@@ -15,11 +15,11 @@ from typing import Any
 import safetensors
 import safetensors.torch
 
-from synthvae import atomic, errors
+from synthvae import errors, filesystem
+from synthvae.codes import Slots, Value
 from synthvae.errors import ClusterError, SynthvaeError
-from synthvae.history import History, Record
 from synthvae.model import CVAE, ModelConfig
-from synthvae.slots import Slots, Value
+from synthvae.training.history import History, Record
 
 MOST_FAILURES = 3  # of a job, of which each is taken up from what was kept
 START, LEARNED, REFUSED = "start.safetensors", "learned.safetensors", "refused.json"
@@ -47,7 +47,7 @@ def train_there(act: Act, model: CVAE, folder: Path, job: Job, workers: int) -> 
     folder.mkdir(parents=True, exist_ok=True)
     for left in (LEARNED, REFUSED):
         (folder / left).unlink(missing_ok=True)
-    atomic.write(folder / START, _saved(model))
+    filesystem.write(folder / START, _saved(model))
     _run(lambda told: _act(act, told), whole, folder / "ray", workers)
     return _taken(model, folder / LEARNED)
 
@@ -104,10 +104,10 @@ def _act(act: Act, whole: Job) -> None:
         history = act(model, folder, whole["job"])
     except SynthvaeError as error:
         told = {"error": type(error).__name__, "message": str(error)}
-        atomic.write(folder / REFUSED, json.dumps(told).encode())
+        filesystem.write(folder / REFUSED, json.dumps(told).encode())
         raise
     if ray.train.get_context().get_world_rank() == 0:
-        atomic.write(folder / LEARNED, _saved(model, history=json.dumps(asdict(history))))
+        filesystem.write(folder / LEARNED, _saved(model, history=json.dumps(asdict(history))))
     ray.train.report({})
 
 

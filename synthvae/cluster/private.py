@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from synthvae.cluster.jobs import Job, train_there
-from synthvae.descent import Progress
-from synthvae.history import History
 from synthvae.model import CVAE
+from synthvae.training.history import History
+from synthvae.training.loop import Progress
 
 if TYPE_CHECKING:
-    from synthvae.privacy.dpsgd import Spending
+    from synthvae.privacy.dpsgd.poisson import PrivateRows
+    from synthvae.privacy.dpsgd.trainer import Spending
     from synthvae.privacy.journal import Journal
-    from synthvae.privacy.sampling import PrivateRows
 
 
 @dataclass(frozen=True)
@@ -75,10 +75,10 @@ def _learn(model: CVAE, folder: Path, job: Job) -> History:
     import torch.distributed as dist
 
     from synthvae.privacy import Descending, Event, Ledger
-    from synthvae.privacy.dpsgd import SharedOptimizer, Spending, descend
+    from synthvae.privacy.dpsgd.poisson import PrivateRows
+    from synthvae.privacy.dpsgd.trainer import SharedOptimizer, Spending, descend
     from synthvae.privacy.journal import SharedJournal
     from synthvae.privacy.ledger import RecordedEvent
-    from synthvae.privacy.sampling import PrivateRows
 
     rows = PrivateRows.load(folder / _name(dist.get_rank()))
     recorded = RecordedEvent(Event(**job["event"]), Ledger(**job["ledger"]))

@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from synthvae import checkpoint as checkpoints
-from synthvae.checkpoint import Checkpoint
 from synthvae.cluster.jobs import Job, train_there
-from synthvae.descent import Progress
 from synthvae.encoding import Codes
-from synthvae.history import Callback, History
 from synthvae.model import CVAE
-from synthvae.shards import Shards
 from synthvae.training import Parts, TrainingConfig, train
+from synthvae.training import checkpoint as checkpoints
+from synthvae.training.checkpoint import Checkpoint
+from synthvae.training.history import Callback, History
+from synthvae.training.loop import Progress
+from synthvae.training.shards import Shards
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def _facts(shards: Shards) -> dict[str, Any]:
 
 
 def _learn(model: CVAE, folder: Path, job: Job) -> History:
-    from synthvae.training.world import Together as World
+    from synthvae.training.distributed import Together as World
 
     world, found = World(), job["shards"]
     shards = Shards(Path(found["folder"]), tuple(found["sizes"]), found["width"], found["values"])

@@ -5,9 +5,10 @@ continuous value behind them where numbers are too many to be told apart. The mo
 `Layout` says which belong to which column; nobody but this room knows what they mean.
 """
 
+from synthvae.codes import Codes
 from synthvae.encoding.layout import Layout
-from synthvae.encoding.plain import Pixels
-from synthvae.encoding.table import Codes, Order, TableEncoding
+from synthvae.encoding.raw import Pixels
+from synthvae.encoding.table import Order, TableEncoding
 from synthvae.encoding.target import TargetEncoding
 
 __all__ = ["Codes", "Layout", "Order", "Pixels", "TableEncoding", "TargetEncoding"]

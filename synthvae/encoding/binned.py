@@ -10,11 +10,11 @@ import numpy.typing as npt
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
-from synthvae.columns import split_marks
-from synthvae.declared import FINE, decimals_of, limits, neighbour, rounded
-from synthvae.encoding.curve import Numbers
-from synthvae.encoding.stored import Floats, is_mark, written
-from synthvae.schema import Column, Values
+from synthvae.encoding.marks import Floats, is_mark, written
+from synthvae.encoding.quantiles import Numbers
+from synthvae.schema.column import Column, Values
+from synthvae.schema.domain import FINE, decimals_of, limits, neighbour, rounded
+from synthvae.tables.arrow import split_marks
 
 EACH = 24  # numbers of so few have a bin each
 BINS = 20  # otherwise the bounds are cut into so many

@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict
 
-from synthvae.columns import as_array
 from synthvae.errors import TableError
-from synthvae.schema import Column, Value, Values
+from synthvae.schema.column import Column, Value, Values
+from synthvae.tables.arrow import as_array
 
 MAX_CATEGORIES = 200_000
 

@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict, Field
 
-from synthvae.columns import is_text
 from synthvae.errors import RequestError
-from synthvae.schema import Column
+from synthvae.schema.column import Column
+from synthvae.tables.arrow import is_text
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _INT64 = 2**63 - 1

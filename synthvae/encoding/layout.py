@@ -10,7 +10,7 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from synthvae.slots import Slots, Value
+from synthvae.codes import Slots, Value
 
 MAX_SINGLE = 24  # up to here a column is one digit
 MAX_BASE = 32  # levels of a digit where a column needs several

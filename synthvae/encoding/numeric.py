@@ -16,15 +16,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict
 
-from synthvae.columns import is_text, split_marks
-from synthvae.declared import decimals_of
 from synthvae.encoding.atoms import FEW_ATOMS, find_atoms
-from synthvae.encoding.curve import Numbers, QuantileCurve
 from synthvae.encoding.links import Link
-from synthvae.encoding.stored import Floats, Style, is_mark, marked, style_of, written
+from synthvae.encoding.marks import Floats, Style, is_mark, marked, style_of, written
+from synthvae.encoding.quantiles import Numbers, QuantileCurve
 from synthvae.errors import TableError
-from synthvae.inference import count_decimals, finite_numbers
-from synthvae.schema import Column, Values
+from synthvae.schema.column import Column, Values
+from synthvae.schema.domain import decimals_of
+from synthvae.tables.arrow import count_decimals, finite_numbers, is_text, split_marks
 
 
 class NumericEncoding(BaseModel):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Self
 
@@ -14,8 +13,7 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
 from scipy.special import ndtri
 
-from synthvae.columns import MAX_NUMBER_CLASSES
-from synthvae.declared import arrow_schema, categories, limits
+from synthvae.codes import Codes
 from synthvae.encoding.binned import BinnedEncoding
 from synthvae.encoding.categorical import CategoricalEncoding
 from synthvae.encoding.identifier import IdEncoding
@@ -23,11 +21,14 @@ from synthvae.encoding.layout import Layout
 from synthvae.encoding.links import find_links
 from synthvae.encoding.numeric import NumericEncoding
 from synthvae.encoding.order import ROWS_LOOKED_AT, chain
-from synthvae.encoding.plain import Pixels, PlainEncoding, learn_plain
+from synthvae.encoding.raw import Pixels, PlainEncoding, learn_plain
 from synthvae.encoding.target import TargetEncoding
 from synthvae.encoding.temporal import TemporalEncoding
 from synthvae.errors import ConfigurationError, TableError, listing
-from synthvae.schema import NUMERIC, TEMPORAL, Column, Schema
+from synthvae.schema.column import NUMERIC, TEMPORAL, Column
+from synthvae.schema.domain import arrow_schema, categories, limits
+from synthvae.schema.schema import Schema
+from synthvae.tables.arrow import MAX_NUMBER_CLASSES
 
 ColumnEncoding = Annotated[
     CategoricalEncoding | NumericEncoding | BinnedEncoding | TemporalEncoding | IdEncoding | PlainEncoding,
@@ -38,24 +39,6 @@ Order = str | Sequence[str]
 ORDERS = ("auto", "information", "table")
 
 MOSTLY = 2 / 3  # of the columns continuous: then order by information helps; among others it was measured to harm
-
-
-@dataclass(frozen=True)
-class Codes:
-    """What the model sees of a table.
-
-    Args:
-        digits: The digits (rows, width), small integers; -1 where a value was never seen.
-        values: The continuous values (rows, values); NaN where there is none.
-        labels: The condition (rows,) of each row; 0 without a target.
-    """
-
-    digits: npt.NDArray[np.int8]
-    values: npt.NDArray[np.float32]
-    labels: npt.NDArray[np.int64]
-
-    def __len__(self) -> int:
-        return len(self.labels)
 
 
 class TableEncoding(BaseModel):

@@ -9,12 +9,11 @@ import numpy.typing as npt
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
-from synthvae.columns import are_classes, split_marks
 from synthvae.encoding.binned import BinnedEncoding
 from synthvae.encoding.categorical import CategoricalEncoding
 from synthvae.errors import RequestError, TableError, listing
-from synthvae.inference import finite_numbers
-from synthvae.schema import NUMERIC, Column, Values
+from synthvae.schema.column import NUMERIC, Column, Values
+from synthvae.tables.arrow import are_classes, finite_numbers, split_marks
 
 MAX_CLASSES = 1000
 BINS = 20

@@ -9,12 +9,12 @@ import numpy.typing as npt
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
 
-from synthvae.columns import is_text, temporal_type
-from synthvae.declared import SECOND, moments
 from synthvae.encoding.binned import BinnedEncoding
 from synthvae.encoding.numeric import NumericEncoding
 from synthvae.errors import TableError
-from synthvae.schema import Column
+from synthvae.schema.column import Column
+from synthvae.schema.domain import SECOND, moments
+from synthvae.tables.arrow import is_text, temporal_type
 
 
 class TemporalEncoding(BaseModel):

@@ -14,14 +14,14 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, column_or_1d, has_fit_parameter
 
 from synthvae.errors import ConfigurationError, TableError
-from synthvae.estimators import containers, pooling
+from synthvae.estimators import containers, pseudo_labels
 from synthvae.estimators.amounts import Amount
-from synthvae.estimators.augmenting import Augmented, Sample, Training, has
 from synthvae.estimators.containers import Labels
 from synthvae.estimators.filters import filtered
-from synthvae.estimators.making import Maker
-from synthvae.seeds import Seed
-from synthvae.synthesizer import Synthesizer
+from synthvae.estimators.generator import Maker
+from synthvae.estimators.meta import Augmented, Sample, Training, has
+from synthvae.random_state import Seed
+from synthvae.synthesizer.synthesizer import Synthesizer
 
 
 class AugmentedClassifier(ClassifierMixin, Augmented):
@@ -128,11 +128,16 @@ class AugmentedClassifier(ClassifierMixin, Augmented):
         """Each row as every class, weighed; of an estimator that takes no weights, with a label drawn."""
         classes = np.unique(sample.y)
         alone = self._fitted(Training(sample.X, sample.y, sample.weights), fixed)
-        opinions = [maker.log_posterior(sample.others, sample.y), pooling.opinion(alone, sample.others_rows, classes)]
-        chances = pooling.pooled([opinion for opinion in opinions if opinion is not None])
+        opinions = [
+            maker.log_posterior(sample.others, sample.y),
+            pseudo_labels.opinion(alone, sample.others_rows, classes),
+        ]
+        chances = pseudo_labels.pooled([opinion for opinion in opinions if opinion is not None])
         if not has_fit_parameter(self._unfitted(), "sample_weight"):
-            return Training(sample.others_rows, pooling.drawn(chances, classes, np.random.default_rng(seed)), None)
-        places, labels, weights = pooling.spread(chances, classes)
+            return Training(
+                sample.others_rows, pseudo_labels.drawn(chances, classes, np.random.default_rng(seed)), None
+            )
+        places, labels, weights = pseudo_labels.spread(chances, classes)
         usual = 1.0 if sample.weights is None else sample.weights.mean()
         return Training(_safe_indexing(sample.others_rows, places), labels, usual * weights)
 

@@ -13,9 +13,10 @@ from sklearn.preprocessing import label_binarize
 from sklearn.utils import InputTags, check_array, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 
-from synthvae import tables
-from synthvae.errors import RequestError
-from synthvae.features import is_array
+from synthvae.errors import RequestError, TableError
+from synthvae.tables import convert
+from synthvae.tables.arrow import MAX_NUMBER_CLASSES
+from synthvae.tables.features import is_array
 
 Labels = npt.NDArray[Any]
 Mask = npt.NDArray[np.bool_]
@@ -39,7 +40,7 @@ def indexable(X: Any, tags: InputTags) -> Any:
     if isinstance(X, pd.DataFrame):
         return X
     if not sparse.issparse(X) and not is_array(X):
-        return tables.to_pandas(tables.read(X))
+        return convert.to_pandas(convert.read(X))
     finite = "allow-nan" if tags.allow_nan else True
     kind = None if tags.string else "numeric"
     return check_array(X, accept_sparse=["csr"] if tags.sparse else False, dtype=kind, ensure_all_finite=finite)
@@ -61,7 +62,7 @@ def stack(X: Any, made: Any) -> Any:
         return X + made.to_numpy().tolist()
     if isinstance(X, np.ndarray):
         return np.concatenate([X, made if isinstance(made, np.ndarray) else made.to_numpy(X.dtype)])
-    whole = tables.to_pandas(tables.read(X))
+    whole = convert.to_pandas(convert.read(X))
     return stack(whole, made)
 
 
@@ -124,3 +125,32 @@ def stack_labels(y: Any, made: Labels) -> Any:
     if labels.ndim == 2 and labels.shape[1] > 1:
         return np.concatenate([labels, label_binarize(made, classes=np.arange(labels.shape[1])).astype(labels.dtype)])
     return np.concatenate([labels.ravel(), made.astype(labels.dtype)])
+
+
+CONDITION = "y"
+QUANTILES = 10  # classes made of a continuous y
+
+
+def free_name(names: list[str]) -> str:
+    """A name for y that no column has."""
+    name = CONDITION
+    while name in names:
+        name += "_"
+    return name
+
+
+def classes(y: Any) -> pd.Series:
+    """The labels (rows,) of y; of a continuous one, its tenths.
+
+    Raises:
+        TableError: A label is missing, or y has several columns.
+    """
+    labels = pd.Series(column_or_1d(y, warn=True))
+    if labels.isna().any():
+        raise TableError(
+            f"y must have a label in every row, however, {int(labels.isna().sum())} are missing: drop them"
+        )
+    few = labels.nunique() <= MAX_NUMBER_CLASSES or not pd.api.types.is_numeric_dtype(labels)
+    if few and type_of_target(labels.to_numpy(), input_name="y") in ("binary", "multiclass"):
+        return labels.astype("category")
+    return pd.qcut(labels, QUANTILES, labels=False, duplicates="drop").astype("category")

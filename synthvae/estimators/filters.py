@@ -12,10 +12,10 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OrdinalEncoder
 
-from synthvae import tables
 from synthvae.errors import ConfigurationError
 from synthvae.estimators.containers import Labels, Mask
-from synthvae.estimators.making import Maker
+from synthvae.estimators.generator import Maker
+from synthvae.tables import convert
 
 LEAST_LIKELY = 0.05  # of the real rows: what is less likely than they is not kept
 FILTERS = ("agreement", "likelihood")
@@ -34,7 +34,7 @@ def filtered(name: str | None, maker: Maker, features: pa.Table, labels: Labels,
         return None
     if name not in FILTERS:
         raise ConfigurationError(f"`filter` must be one of {FILTERS} or None, however, it is {name!r}")
-    frame = tables.to_pandas(features)
+    frame = convert.to_pandas(features)
     return _agreeing(frame, labels, seed) if name == "agreement" else _likely(maker, frame, labels)
 
 

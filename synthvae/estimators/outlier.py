@@ -15,11 +15,11 @@ from sklearn.utils.validation import check_is_fitted
 
 from synthvae.errors import ConfigurationError
 from synthvae.estimators.cells import Cells, read_cells
-from synthvae.estimators.margins import Margin
-from synthvae.features import read_features
-from synthvae.seeds import Seed
-from synthvae.source import InMemory
-from synthvae.synthesizer import Synthesizer
+from synthvae.estimators.density import Margin
+from synthvae.random_state import Seed
+from synthvae.synthesizer.sources import InMemory
+from synthvae.synthesizer.synthesizer import Synthesizer
+from synthvae.tables.features import read_features
 
 Floats = npt.NDArray[np.float64]
 

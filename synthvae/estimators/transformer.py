@@ -11,15 +11,15 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_array, check_consistent_length, check_is_fitted
 
-from synthvae import tables
 from synthvae.encoding import Codes
 from synthvae.errors import RequestError, TableError
-from synthvae.estimators.labels import classes, free_name
-from synthvae.features import is_array, read_features
-from synthvae.reconstruction import reconstruct
-from synthvae.seeds import Seed, as_seed
-from synthvae.source import InMemory
-from synthvae.synthesizer import Synthesizer
+from synthvae.estimators.containers import classes, free_name
+from synthvae.random_state import Seed, as_seed
+from synthvae.synthesizer.reconstruction import reconstruct
+from synthvae.synthesizer.sources import InMemory
+from synthvae.synthesizer.synthesizer import Synthesizer
+from synthvae.tables import convert
+from synthvae.tables.features import is_array, read_features
 
 IMAGES = 3  # dimensions of an array of images
 DRAWS = 64  # of each row, of which a mean is taken
@@ -139,7 +139,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             check_consistent_length(table.column(0), labels)
         if y is not None and prior != "standard_normal":
             target = free_name(table.column_names)
-            table = table.append_column(target, tables.read(pd.DataFrame({target: labels})).column(0))
+            table = table.append_column(target, convert.read(pd.DataFrame({target: labels})).column(0))
         self.synthesizer_ = Synthesizer(**{**self.get_params(deep=False), "target": target, "prior": prior})
         self.synthesizer_._fit(InMemory(table), features=True, told=False)  # noqa: SLF001 (one class in two rooms)
         self._array_in, self._images_in = is_array(X), getattr(X, "ndim", 2) == IMAGES
@@ -197,7 +197,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             raise RequestError(f"latents must have {self._n_features_out} columns, however, they have {z.shape[1]}")
         seed = as_seed(self._own(random_state))
         table = self.synthesizer_.learned_.decode(z, seed, temperature=temperature)
-        return self._like_input(tables.to_pandas(table))
+        return self._like_input(convert.to_pandas(table))
 
     def reconstruct(self, X: Any, random_state: Seed = None) -> Any:
         """Return what the model makes of rows that it sees, an array or DataFrame like that of `fit`.
@@ -234,7 +234,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         """
         codes = self._codes(X)
         drawn = self.synthesizer_.learned_.like(codes, n, temperature, as_seed(self._own(random_state)))
-        return self._like_input(tables.to_pandas(drawn))
+        return self._like_input(convert.to_pandas(drawn))
 
     def _like_input(self, frame: pd.DataFrame) -> Any:
         target = self.synthesizer_.target

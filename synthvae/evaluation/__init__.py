@@ -4,8 +4,8 @@ Sees tables and schema, never the model. What it says of privacy are measurement
 a ledger says.
 """
 
+from synthvae.evaluation.assessment import Evaluation, evaluate
 from synthvae.evaluation.comparison import Comparison
-from synthvae.evaluation.figures import Figure, Metric, Section
-from synthvae.evaluation.study import Evaluation, evaluate
+from synthvae.evaluation.results import Figure, Metric, Section
 
 __all__ = ["Comparison", "Evaluation", "Figure", "Metric", "Section", "evaluate"]

@@ -11,10 +11,11 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from synthvae import tables
-from synthvae.columns import are_classes, split_marks
 from synthvae.errors import SynthvaeError, TableError, listing
-from synthvae.schema import TEMPORAL, Column, Schema
+from synthvae.schema.column import TEMPORAL, Column
+from synthvae.schema.schema import Schema
+from synthvae.tables import convert
+from synthvae.tables.arrow import are_classes, split_marks
 
 LEAST_ROWS = 2
 NUMBERS = ("integer", "continuous", *TEMPORAL)
@@ -55,16 +56,16 @@ class Comparison:
         target: str | None = None,
         schema: Schema | None = None,
     ) -> Comparison:
-        """Read tables (whatever `synthvae.tables.read` takes) and bring them side by side.
+        """Read tables (whatever `synthvae.tables.convert.read` takes) and bring them side by side.
 
         Columns that only one of them has, ids and free text are left out, with a note.
 
         Raises:
             TableError: A table has less than two rows, or they have no column in common.
         """
-        read = {"real": tables.read(real), "synthetic": tables.read(synthetic)}
+        read = {"real": convert.read(real), "synthetic": convert.read(synthetic)}
         if holdout is not None:
-            read["holdout"] = tables.read(holdout)
+            read["holdout"] = convert.read(holdout)
         _check_rows(read)
         given = schema or _inferred(read["real"])
         _check_holdout(read, given.names)

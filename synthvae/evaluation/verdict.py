@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from synthvae.evaluation.figures import Figure
-from synthvae.scalars import at_most
+from synthvae.evaluation.results import Figure
+from synthvae.schema.values import at_most
 
 Grade = Literal["good", "fair", "poor", "unknown"]
 

@@ -4,13 +4,12 @@ Shape letters used in this room: B rows of a batch, J digits, V values, K levels
 L latent dimensions, W width of the decoder, H hidden units.
 """
 
-from synthvae.model.activity import activity
 from synthvae.model.config import ModelConfig, ProposalName
-from synthvae.model.corruption import corrupted
 from synthvae.model.cvae import CVAE, MATCHING_ROWS
 from synthvae.model.decoders import Frequencies
-from synthvae.model.parts import bound_by_slot
-from synthvae.model.rows import Rows
+from synthvae.model.diagnostics import activity
+from synthvae.model.likelihood import bound_by_slot
+from synthvae.model.rows import Rows, corrupted
 
 __all__ = [
     "CVAE",

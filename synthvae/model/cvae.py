@@ -8,16 +8,16 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from synthvae.codes import Slots
 from synthvae.model.bounds import importance_bound
 from synthvae.model.config import ModelConfig
 from synthvae.model.decoders import AutoregressiveDecoder, FactorizedDecoder, Marginals
-from synthvae.model.digits import FINEST, Chances
+from synthvae.model.draws import FINEST, Chances
 from synthvae.model.encoder import Encoder
 from synthvae.model.mixtures import log_normal
 from synthvae.model.pixels import BernoulliDecoder, GaussianDecoder, PixelDecoder, PixelEncoder, PixelNetwork
 from synthvae.model.priors import GaussianMixture, NormalPrior, Prior, VampPrior, log_aggregate
 from synthvae.model.rows import Rows
-from synthvae.slots import Slots
 
 MATCHING_ROWS = 1 << 16  # rows drawn for all conditions together
 MATCHING_LEAST = 1 << 11

@@ -8,12 +8,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from synthvae.model.digits import Chances, FineTables, draw, log_prob, match_marginal, padding, tempered
+from synthvae.codes import Slots, Value
+from synthvae.model.draws import Chances, draw, log_prob, match_marginal, padding, tempered
+from synthvae.model.embeddings import FineTables, RunningSum, SlotEmbedding
 from synthvae.model.heads import Heads
 from synthvae.model.layers import SlotLinear
-from synthvae.model.rows import Rows, RunningSum, SlotEmbedding
+from synthvae.model.rows import Rows
 from synthvae.model.values import PARAMETERS, draw_value, initial_bias, log_density
-from synthvae.slots import Slots, Value
 
 
 class Frequencies(NamedTuple):

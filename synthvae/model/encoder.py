@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from synthvae.model.rows import Rows, SlotEmbedding
-from synthvae.slots import Slots
+from synthvae.codes import Slots
+from synthvae.model.embeddings import SlotEmbedding
+from synthvae.model.rows import Rows
 
 
 class Encoder(nn.Module):

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from synthvae.model.digits import NEVER
+from synthvae.model.draws import NEVER
 from synthvae.model.layers import SlotGate, SlotLinear, SlotSum
 
 VECTOR = 16  # single-precision numbers in a vector register

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from synthvae.codes import Slots
 from synthvae.model.decoders import Frequencies, Marginals
 from synthvae.model.rows import Rows
-from synthvae.slots import Slots
 
 LOG_VARIANCES = (-9.0, 6.0)  # of a number with variance 1: a constant is not learned for ever
 PACE = 10.0  # of a log variance: a weight moves by a few units in a whole training, a log variance by up to nine

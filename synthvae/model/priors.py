@@ -9,7 +9,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from synthvae.model.digits import draw
+from synthvae.model.draws import draw
 from synthvae.model.mixtures import fit_mixtures, log_normal
 
 

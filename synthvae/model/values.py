@@ -5,51 +5,15 @@ from __future__ import annotations
 import math
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from synthvae.model.digits import draw, tempered
+from synthvae.model.draws import draw, tempered
+from synthvae.model.embeddings import deviates
 
-KNOTS = 9
 COMPONENTS = 10  # of a mixture
 PARAMETERS = 3 * COMPONENTS  # a head's outputs: logits, means and log standard deviations of the components
 LOG_SCALES = (-5.0, 2.0)
 LIMIT = 5.2  # no value lies further out: one row in ten million does under a standard normal
-
-
-class ValueEmbedding(nn.Module):
-    """One vector for each value, piecewise linear in it; an absent value (NaN) has the zero vector.
-
-    Args:
-        count: The number V of values.
-        width: Length of the vectors.
-    """
-
-    knots: Tensor
-
-    def __init__(self, count: int, width: int) -> None:
-        super().__init__()
-        self.register_buffer("knots", deviates(KNOTS), persistent=False)
-        self.weight = nn.Parameter(torch.randn(count, KNOTS + 1, width) / math.sqrt(2 * max(count, 1)))
-
-    def forward(self, values: Tensor) -> Tensor:
-        """Return the vectors (V, B, width) of `values` (B, V)."""
-        return torch.bmm(self.features(values.T), self.weight).to(self.weight)  # to be summed: not with few digits
-
-    def one(self, value: int, numbers: Tensor) -> Tensor:
-        """Return the vectors (B, width) of one value's `numbers` (B,)."""
-        return self.features(numbers) @ self.weight[value]
-
-    def features(self, values: Tensor) -> Tensor:
-        """Return the numbers (..., KNOTS + 1) by which the vectors of `values` (...) are weighted; 0 if absent."""
-        known = values.nan_to_num(nan=0.0)[..., None]
-        hinges = torch.cat([known, torch.relu(known - self.knots)], -1)
-        return torch.as_tensor(hinges * values.isfinite()[..., None])
-
-
-def deviates(count: int) -> Tensor:
-    """Return `count` standard normal quantiles, evenly spaced in probability."""
-    shares = torch.arange(1, count + 1, dtype=torch.float64) / (count + 1)
-    return torch.as_tensor(torch.special.ndtri(shares)).float()
 
 
 def initial_bias(mean: Tensor | None = None, std: Tensor | None = None) -> Tensor:

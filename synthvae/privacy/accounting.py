@@ -20,7 +20,7 @@ from typing import Any
 
 from synthvae.errors import PrivacyError
 from synthvae.privacy.events import Event
-from synthvae.scalars import at_most
+from synthvae.schema.values import at_most
 
 GRID = 5e-4  # of privacy losses, relative to epsilon; they are rounded up: what is reported is an upper bound
 TOLERANCE = 1e-3  # relative, of a noise multiplier that is looked for

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from synthvae.errors import PrivacyError
-from synthvae.privacy import partition
 from synthvae.privacy.accounting import calibrated
 from synthvae.privacy.budget import PrivacyBudget
+from synthvae.privacy.counts import binning
+from synthvae.privacy.counts.schema_discovery import Looks
 from synthvae.privacy.curator import Curator
-from synthvae.privacy.discovery import Looks
 from synthvae.privacy.events import Event
 from synthvae.privacy.ledger import Ledger, RecordedEvent
 from synthvae.privacy.plan import Plan
@@ -88,7 +88,7 @@ class Allocation:
         budget = curator.ledger.budget
         counted = curator.record(_rows(budget)) if budget.rows is None else None
         looks = Looks.record(curator, scope.discovered) if scope.discovered else None
-        cut = curator.record(partition.halvings(curator.ledger, scope.halvings)) if scope.halvings else None
+        cut = curator.record(binning.halvings(curator.ledger, scope.halvings)) if scope.halvings else None
         classes = curator.record(_classes(curator.ledger, scope.modelled))
         known = _known_rows(curator, counted, rows)
         refuse_delta(budget.delta, known)

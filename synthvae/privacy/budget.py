@@ -8,8 +8,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, StrictStr, ValidationError, model_validator
 
-from synthvae.errors import PrivacyError
-from synthvae.pages import explain
+from synthvae.errors import PrivacyError, explain
 
 
 class PrivacyBudget(BaseModel):

@@ -16,7 +16,7 @@ from synthvae.privacy import mechanisms
 from synthvae.privacy.events import Event
 from synthvae.privacy.journal import Journal
 from synthvae.privacy.ledger import Ledger, RecordedEvent
-from synthvae.scalars import at_most
+from synthvae.schema.values import at_most
 
 Counts = npt.NDArray[np.int64]
 Variables = tuple[int, ...]  # which ones a table is of

@@ -6,7 +6,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from synthvae.scalars import at_most, rounded_down
+from synthvae.schema.values import at_most, rounded_down
 
 Mechanism = Literal["discrete Gaussian", "discrete Laplace", "Poisson-sampled Gaussian"]
 

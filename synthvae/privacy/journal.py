@@ -20,12 +20,13 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from synthvae import atomic
-from synthvae.checkpoint import claim
+from synthvae import filesystem
 from synthvae.errors import PrivacyError, SynthvaeError
+from synthvae.training.checkpoint import claim
 
 if TYPE_CHECKING:
     from synthvae.privacy.ledger import Ledger
+
 
 PAGE, LEDGER = "journal.json", "ledger.json"
 
@@ -122,7 +123,7 @@ class Journal:
                 "repeat the fit"
             )
         with self._written(self._entry):
-            atomic.write(self._entry, safetensors.torch.save(named))
+            filesystem.write(self._entry, safetensors.torch.save(named))
         return release
 
     @staticmethod
@@ -154,7 +155,7 @@ class Journal:
         if self.folder is None or ledger is self._noted:
             return
         with self._written(self.folder / LEDGER):
-            atomic.write(self.folder / LEDGER, json.dumps(ledger.statement(), indent=1).encode())
+            filesystem.write(self.folder / LEDGER, json.dumps(ledger.statement(), indent=1).encode())
         self._noted = ledger
 
     @classmethod

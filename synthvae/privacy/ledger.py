@@ -11,7 +11,7 @@ from synthvae.errors import PrivacyError
 from synthvae.privacy.accounting import spent
 from synthvae.privacy.budget import PrivacyBudget
 from synthvae.privacy.events import Event
-from synthvae.scalars import at_most, rounded_up
+from synthvae.schema.values import at_most, rounded_up
 
 ACCOUNTANT = "PLD (dp-accounting)"
 ADJACENCY = "add or remove one unit"

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from synthvae.privacy.events import Mechanism
     from synthvae.privacy.ledger import RecordedEvent
 
+
 Counts = npt.NDArray[np.int64]
 
 NORMALS = 4  # added for each normal number

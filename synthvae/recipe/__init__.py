@@ -1,6 +1,6 @@
 """A study on one reviewed page: split, fit, generate, evaluate, report, each done once."""
 
-from synthvae.recipe.page import Recipe, json_schema
-from synthvae.recipe.running import Outcome, run
+from synthvae.recipe.recipe import Recipe, json_schema
+from synthvae.recipe.runner import Outcome, run
 
 __all__ = ["Outcome", "Recipe", "json_schema", "run"]

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from synthvae import atomic
+from synthvae import filesystem
 from synthvae.errors import ConfigurationError
 
 FOLDER = "_stages"
@@ -43,7 +43,7 @@ class Record:
     def write(self, out: Path, stage: str) -> None:
         """Write the record, once all that it speaks of lies on the disk."""
         _place(out, stage).parent.mkdir(parents=True, exist_ok=True)
-        atomic.write(_place(out, stage), json.dumps(asdict(self), indent=1).encode())
+        filesystem.write(_place(out, stage), json.dumps(asdict(self), indent=1).encode())
         begun(out, stage).unlink(missing_ok=True)
 
 
@@ -52,7 +52,7 @@ def begin(out: Path, stage: str, inputs: str) -> bool:
     place = begun(out, stage)
     place.parent.mkdir(parents=True, exist_ok=True)
     again = place.exists() and place.read_bytes() == inputs.encode()
-    atomic.write(place, inputs.encode())
+    filesystem.write(place, inputs.encode())
     return again
 
 

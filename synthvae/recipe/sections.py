@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Self, get_type_hints
 from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
 
 from synthvae.privacy import PrivacyBudget
-from synthvae.synthesizer import Synthesizer
+from synthvae.synthesizer.synthesizer import Synthesizer
 
 ELSEWHERE = ("target", "schema", "privacy")  # parameters of `Synthesizer` that are sections or keys of their own
 OURS = ("journal", "verbose", "callbacks")  # those that the run itself decides, or that no page can say
@@ -89,7 +89,7 @@ class Generation(Part):
 
 
 class Augmenting(Part):
-    """Which classes get more rows: the parameters of `synthvae.augmentation.augment`.
+    """Which classes get more rows: the parameters of `synthvae.estimators.augment.augment`.
 
     Args:
         strategy: Classes that get rows: auto (all but the largest), minority, not majority, not minority, all, a share

@@ -9,7 +9,7 @@ from typing import Any
 
 from synthvae.errors import ConfigurationError
 from synthvae.recipe.study import AUGMENTED, FIGURES, HOLDOUT, MODEL, SYNTHETIC, TRAIN, Study
-from synthvae.synthesizer import BOUGHT
+from synthvae.synthesizer.parameters import BOUGHT
 
 Facts = dict[str, Any]
 

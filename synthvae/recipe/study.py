@@ -13,18 +13,24 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from synthvae import artifact, atomic, augmentation, dataset, rowwise, tables
+from synthvae import filesystem
 from synthvae.errors import TableError, listing
+from synthvae.estimators import augment as augmentation
+from synthvae.generation import stores
 from synthvae.privacy import Journal
-from synthvae.recipe.page import Recipe
+from synthvae.recipe.holdout import hold_out, hold_out_privately
+from synthvae.recipe.recipe import Recipe
 from synthvae.recipe.records import Record, digests
-from synthvae.recipe.splitting import hold_out, hold_out_privately
-from synthvae.scalars import at_most
-from synthvae.schema import Schema
-from synthvae.synthesizer import BOUGHT, Synthesizer
+from synthvae.schema.schema import Schema
+from synthvae.schema.values import at_most
+from synthvae.synthesizer import artifact
+from synthvae.synthesizer.parameters import BOUGHT
+from synthvae.synthesizer.synthesizer import Synthesizer
+from synthvae.tables import convert, export, rowwise
 
 if TYPE_CHECKING:
     from synthvae.evaluation import Evaluation
+
 
 TRAIN, HOLDOUT = "split/train.parquet", "split/holdout.parquet"
 MODEL, SYNTHETIC, AUGMENTED, FIGURES = "model", "synthetic", "augmented.parquet", "evaluation.json"
@@ -74,7 +80,7 @@ class Study:
 
     def _read(self, key: str) -> pa.Table:
         """A table of the user, read row by row if privacy is promised."""
-        read = tables.read if self.recipe.privacy is None else rowwise.read
+        read = convert.read if self.recipe.privacy is None else rowwise.read
         return read(self.files(key)[key], encoding=self.recipe.encoding)
 
     @functools.cached_property
@@ -84,7 +90,7 @@ class Study:
         Raises:
             TableError: They lack a column that the page names.
         """
-        return self._checked(tables.read(self.out / TRAIN) if self.recipe.split else self._read("input"))
+        return self._checked(convert.read(self.out / TRAIN) if self.recipe.split else self._read("input"))
 
     def _checked(self, table: pa.Table) -> pa.Table:
         absent = [name for name in self.recipe.columns if name not in table.column_names]
@@ -109,7 +115,7 @@ class Study:
             what = f"{parts[0].num_rows} rows to learn, {parts[1].num_rows} held out"
         (self.out / TRAIN).parent.mkdir(exist_ok=True)
         for name, part in zip((TRAIN, HOLDOUT), parts, strict=True):
-            augmentation.write(part, self.out / name)
+            export.write(part, self.out / name)
         return {"what": what}
 
     def _synthesizer(self) -> Synthesizer:
@@ -161,14 +167,14 @@ class Study:
         given = {"random_state": 0, **self.recipe.generation.given()}
         place = self.out / SYNTHETIC
         self._clear_damaged()
-        resume = again and not (place / dataset.MANIFEST).exists()  # a whole dataset there is an older one
+        resume = again and not (place / stores.MANIFEST).exists()  # a whole dataset there is an older one
         manifest = synthesizer.generate(place, resume=resume, overwrite=not resume, **given)
         files = len(manifest["parts"])
         return {"what": f"{manifest['rows']} rows in {files} file{'s' if files > 1 else ''}"}
 
     def _clear_damaged(self) -> None:
         """Without its manifest a dataset may be anybody's; what the record lists is ours, and goes, nothing else."""
-        record, manifest = Record.read(self.out, "generate"), f"{SYNTHETIC}/{dataset.MANIFEST}"
+        record, manifest = Record.read(self.out, "generate"), f"{SYNTHETIC}/{stores.MANIFEST}"
         there = digests(self.out, [SYNTHETIC])
         if record is None or there.get(manifest) == record.outputs.get(manifest):
             return
@@ -184,7 +190,7 @@ class Study:
         synthesizer = self._synthesizer()
         with _interruptible(synthesizer):
             made = augmentation.augment(self.real, synthesizer, **asked)
-        augmentation.write(made, self.out / AUGMENTED)
+        export.write(made, self.out / AUGMENTED)
         new = int(pc.sum(made.column(self.recipe.augment.mark)).as_py() or 0)
         return {"what": f"{made.num_rows - new} real rows, {new} synthetic ones"}
 
@@ -194,14 +200,14 @@ class Study:
         evaluation = self.recipe.evaluation
         assert evaluation is not None
         if self.recipe.split:
-            found["holdout"] = tables.read(self.out / HOLDOUT)
+            found["holdout"] = convert.read(self.out / HOLDOUT)
         elif evaluation.holdout:
             found["holdout"] = self._read("evaluation.holdout")
         if evaluation.synthetic:
             return {**found, "synthetic": self._read("evaluation.synthetic")}
         if self.recipe.augment is None:
-            return {**found, "synthetic": tables.read(self.out / SYNTHETIC)}
-        made = tables.read(self.out / AUGMENTED)
+            return {**found, "synthetic": convert.read(self.out / SYNTHETIC)}
+        made = convert.read(self.out / AUGMENTED)
         made = made.filter(made.column(self.recipe.augment.mark)).drop_columns([self.recipe.augment.mark])
         found["synthetic"] = made
         return {name: rows and _of_classes(rows, made, str(self.recipe.target)) for name, rows in found.items()}
@@ -252,7 +258,7 @@ class Study:
         if report.html is not None:
             self.evaluation.to_html(self.out / report.html)
         if report.json_ is not None:
-            atomic.write(self.out / report.json_, (self.out / FIGURES).read_bytes())
+            filesystem.write(self.out / report.json_, (self.out / FIGURES).read_bytes())
         return {"what": " and ".join(name for name in (report.html, report.json_) if name)}
 
 

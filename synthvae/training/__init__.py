@@ -1,7 +1,7 @@
 """Training on rows that nobody hides."""
 
+from synthvae.training.batches import Parts
 from synthvae.training.config import SMALL, TrainingConfig
-from synthvae.training.fit import Trainer, train
-from synthvae.training.parts import Parts
+from synthvae.training.train import Trainer, train
 
 __all__ = ["SMALL", "Parts", "Trainer", "TrainingConfig", "train"]

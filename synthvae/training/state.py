@@ -9,11 +9,11 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from synthvae.descent import load
 from synthvae.errors import ConfigurationError
-from synthvae.history import History, Record
-from synthvae.training.parts import Batches
-from synthvae.training.world import World
+from synthvae.training.batches import Batches
+from synthvae.training.distributed import World
+from synthvae.training.history import History, Record
+from synthvae.training.loop import load
 
 State = tuple[dict[str, Tensor], dict[str, Any]]
 

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from synthvae.privacy import Ledger
-from synthvae.privacy.audit import audit
+from synthvae.privacy.audit.audit import audit
 
 sys.path.append(str(Path(__file__).parents[1] / "privacy"))
 

@@ -23,7 +23,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
 from synthvae.estimators import AugmentedClassifier, VAEOverSampler
-from synthvae.estimators.making import Maker
+from synthvae.estimators.generator import Maker
 
 LABEL = "label"
 NUMBERS = make_column_selector(dtype_include="number")

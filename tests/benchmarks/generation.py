@@ -26,8 +26,9 @@ import pyarrow.parquet as pq
 from report import grid
 
 from synthvae import Synthesizer
-from synthvae.generation import PART_ROWS, Drawing
-from synthvae.threads import one_thread
+from synthvae.devices import one_thread
+from synthvae.generation.drawing import Drawing
+from synthvae.generation.request import PART_ROWS
 
 CORES = 2
 

@@ -27,9 +27,15 @@ from pathlib import Path
 
 from sklearn.datasets import load_wine
 
-from synthvae import Synthesizer, checkpoint
+from synthvae import Synthesizer
+from synthvae.training import checkpoint
 
-LOADED = ["synthvae.augmentation", "synthvae.cli", "synthvae.recipe", "torch._dynamo"]  # torch's optimizers import it
+LOADED = [
+    "synthvae.estimators.augment",
+    "synthvae.cli",
+    "synthvae.recipe",
+    "torch._dynamo",
+]  # torch's optimizers import it
 MOST_IN_A_ROW = 5
 LONGER, SHORTER = 1.05, 0.8  # how long a command is given, as the machine has more or less to do: one in five ends
 CONFIG = "max_steps: 20\nwidth: 16\nbatch_size: 64\n"
@@ -71,7 +77,7 @@ def begin(place: Path, job: Job, start: str) -> BaseProcess:
 
 def command(place: Path, words: tuple[str, ...]) -> None:
     """Be the shell's `synthvae`, in a folder; what it says comes into a file beside that."""
-    from synthvae.cli import app
+    from synthvae.cli.main import app
 
     os.chdir(place)
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

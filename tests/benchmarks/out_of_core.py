@@ -38,10 +38,10 @@ def timed(owner, name, label):
         finally:
             print(f"{label} {time.process_time() - start:.1f}", file=sys.stderr)
     setattr(owner, name, classmethod(outer) if hasattr(inner, "__func__") else outer)
-timed(synthvae.survey.Survey, "of", "survey")
-timed(synthvae.shards.Shards, "write", "encode")
-timed(synthvae.crew, "train", "train")
-from synthvae.cli import app
+timed(synthvae.tables.sampling.Survey, "of", "survey")
+timed(synthvae.training.shards.Shards, "write", "encode")
+timed(synthvae.synthesizer.backend, "train", "train")
+from synthvae.cli.main import app
 app(sys.argv[1:])
 """
 

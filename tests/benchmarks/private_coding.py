@@ -18,8 +18,8 @@ from halves import is_numeric, numbers_of
 from tables import Table
 
 from synthvae import Column, Schema
-from synthvae.conform import conform
 from synthvae.encoding import Codes, TableEncoding
+from synthvae.schema.coercion import conform
 
 BINS = 20
 PILE = 0.05  # a value with such a share of the rows has a bin of its own

@@ -13,12 +13,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from synthvae.privacy import Event, Ledger, Plan, PrivacyBudget, tabling
+from synthvae.privacy import Event, Ledger, Plan, PrivacyBudget
 from synthvae.privacy.accounting import calibrated
 from synthvae.privacy.allocation import Allocation, Scope
+from synthvae.privacy.counts import marginals
+from synthvae.privacy.counts.postprocessing import frequencies
+from synthvae.privacy.counts.tree import Tree, evenly
 from synthvae.privacy.curator import Curator, Tables
-from synthvae.privacy.estimates import frequencies
-from synthvae.privacy.trees import Tree, evenly
 
 CLASS_SHARE = 0.02  # of the squared budget, for the counts of the classes
 
@@ -153,6 +154,6 @@ class Tan(Control):
         allocation = Allocation.record(curator, Scope(0, 0, len(self.levels)), Plan(strategy="tables"), len(codes))
         tables = Tables(curator, states, [self.conditions, *self.levels.values()])
         self.shares = np.maximum(tables.release(allocation.classes, [(0,)])[0], 1.0)
-        tree = tabling.grow(tables, list(self.levels), self.shares, allocation)
+        tree = marginals.grow(tables, list(self.levels), self.shares, allocation)
         self.notes.append(f"{len(tree.given)} edges")
         return tree

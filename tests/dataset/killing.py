@@ -16,11 +16,14 @@ from typing import Any
 
 from written import assert_whole, tree
 
-from synthvae import Synthesizer, generation
+from synthvae import Synthesizer
 from synthvae.errors import DatasetError
+from synthvae.generation import request
 
 ROWS, PART_ROWS = 30_000, 1_000
-COMMAND = f"from synthvae import generation; generation.PART_ROWS = {PART_ROWS}; from synthvae.cli import app; app()"
+COMMAND = (
+    f"from synthvae import generation; generation.PART_ROWS = {PART_ROWS}; from synthvae.cli.main import app; app()"
+)
 PLAN = Path(".incomplete") / "plan.json"
 
 
@@ -51,11 +54,11 @@ class Killer:
 
     def complete(self, folder: Path, **options: Any) -> None:
         """Write a dataset here, undisturbed."""
-        before, generation.PART_ROWS = generation.PART_ROWS, PART_ROWS
+        before, request.PART_ROWS = request.PART_ROWS, PART_ROWS
         try:
             self.synthesizer.generate(folder, rows=ROWS, **options)
         finally:
-            generation.PART_ROWS = before
+            request.PART_ROWS = before
 
     def begin(self, folder: Path, **how: Any) -> subprocess.Popen[str]:
         """Start a run in a process of its own."""

@@ -19,8 +19,8 @@ from typing import Any
 import pyarrow as pa
 import written
 
-from synthvae import dataset
-from synthvae.dataset import pool
+from synthvae.generation import dataset
+from synthvae.generation import workers as pool
 
 STARTUP = """
 import os, time

@@ -24,8 +24,9 @@ import pytest
 from killing import PLAN, Killer
 from written import FACTS, PARTS, draw, expected, filling, other, tree
 
-from synthvae import atomic, dataset, locks
+from synthvae import filesystem
 from synthvae.errors import DatasetError
+from synthvae.generation import dataset
 
 
 @pytest.fixture
@@ -54,14 +55,14 @@ def test_a_full_disk_leaves_the_old_dataset(tmp_path: Path) -> None:
 
 
 def no_manifest(monkeypatch: pytest.MonkeyPatch) -> None:
-    original = atomic.write
+    original = filesystem.write
 
     def refuses(path: Path, content: bytes | memoryview) -> None:
         if path.name == "_manifest.json":
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         original(path, content)
 
-    monkeypatch.setattr(atomic, "write", refuses)
+    monkeypatch.setattr(filesystem, "write", refuses)
 
 
 @pytest.mark.parametrize("made", [False, True])
@@ -209,7 +210,7 @@ def _again(folder: Path, part: int) -> pa.Table:
 
 
 def test_a_second_run_is_refused_and_harms_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(locks, "PATIENCE", 0.1)
+    monkeypatch.setattr(filesystem, "PATIENCE", 0.1)
     dataset.write(tmp_path / "out", functools.partial(_again, tmp_path / "out"), PARTS, FACTS)
     assert tree(tmp_path / "out") == expected(tmp_path)
 

@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from written import FACTS, PARTS, assert_whole, draw, expected, other, tree
 
-from synthvae import dataset
 from synthvae.errors import DatasetError
+from synthvae.generation import dataset, partitions
 
 # Labels that a reader must not take for numbers or for nothing: those types it infers from names of folders.
 labels = st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_size=12).map(lambda text: f"l{text}")
@@ -113,14 +113,14 @@ def test_a_folder_below_a_file_is_refused(tmp_path: Path) -> None:
 )
 def test_labels_that_no_folder_gives_back_are_refused(labels: list[str], why: str) -> None:
     with pytest.raises(DatasetError, match=why):
-        dataset.check_labels("y", labels)
+        partitions.check_labels("y", labels)
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=80), min_size=1, max_size=6, unique=True))
 def test_labels_that_pass_never_leave_the_folder_nor_meet(names: list[str]) -> None:
     try:
-        dataset.check_labels("y", names)
+        partitions.check_labels("y", names)
     except DatasetError:
         return
     with TemporaryDirectory() as name:

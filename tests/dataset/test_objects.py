@@ -16,9 +16,9 @@ import pytest
 from pyarrow import fs
 from written import FACTS, PARTS, Draw, draw, expected, failing, other
 
-from synthvae import Synthesizer, dataset, generation
-from synthvae.dataset import stores
+from synthvae import Synthesizer
 from synthvae.errors import DatasetError
+from synthvae.generation import dataset, request, stores
 
 BUCKET = "bucket"
 
@@ -78,7 +78,7 @@ def test_workers_write_to_a_store(place: str, tmp_path: Path) -> None:
 def test_a_synthesizer_writes_to_a_store(
     fitted: Synthesizer, place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(generation, "PART_ROWS", 50)
+    monkeypatch.setattr(request, "PART_ROWS", 50)
     assert fitted.generate(place, rows=130, random_state=3) == fitted.generate(tmp_path, rows=130, random_state=3)
     assert objects(place) == {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     assert fitted.generate(place, rows=130, random_state=3, resume=True)["rows"] == 130

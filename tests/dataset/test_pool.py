@@ -19,8 +19,8 @@ import pytest
 from processes import marked, new_mark, shared_memory
 from written import PARTS, draw, expected, tree
 
-from synthvae import dataset
-from synthvae.dataset import pool
+from synthvae.generation import dataset
+from synthvae.generation import workers as pool
 
 HERE = Path(__file__).parent
 STAGES = ("before", "started", "python", "load", "begin", "work", "result")

@@ -13,8 +13,8 @@ import pyarrow as pa
 import pytest
 from written import FACTS, PARTS, assert_whole, draw, expected, failing, noting, other, tree
 
-from synthvae import dataset
 from synthvae.errors import DatasetError
+from synthvae.generation import dataset
 
 both = pytest.mark.parametrize("options", [{}, {"partition_by": "label"}], ids=["flat", "partitioned"])
 

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from synthvae import dataset
+from synthvae.generation import dataset
 
 PARTS = 5
 FACTS: dict[str, Any] = {"format": 1, "seed": 3}

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from strategies import declared_schemas
 
 from synthvae import Column, Schema
-from synthvae.declared import arrow_type, limits
 from synthvae.encoding.binned import BINS, EACH, BinnedEncoding, even_cuts
 from synthvae.errors import SchemaError
+from synthvae.schema.domain import arrow_type, limits
 
 law = settings(deadline=None, max_examples=60)
 finite = st.floats(allow_nan=False, allow_infinity=False)

@@ -14,9 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from roundtrip import assert_kept_or_refused, draw, learn_column, there_and_back
 
-from synthvae import Column, tables
+from synthvae import Column
 from synthvae.encoding.categorical import CategoricalEncoding
 from synthvae.errors import SchemaError, TableError
+from synthvae.tables import convert
 
 CATEGORICAL = Column(name="x", kind="categorical")
 
@@ -97,7 +98,7 @@ def test_pandas_categoricals_come_back_whole(items: list[Any], *, ordered: bool)
     values = pd.Categorical([items[0], items[1], None], categories=items, ordered=ordered)
     table, encoding = learn_column(values)
     decoded = encoding.decode(encoding.encode(table), np.random.default_rng(0))
-    pd.testing.assert_frame_equal(tables.to_pandas(decoded), pd.DataFrame({"x": values}))
+    pd.testing.assert_frame_equal(convert.to_pandas(decoded), pd.DataFrame({"x": values}))
 
 
 def test_texts_that_look_missing_are_categories() -> None:

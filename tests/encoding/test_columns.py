@@ -16,8 +16,8 @@ from roundtrip import assert_kept_or_refused, draw, learn_column, there_and_back
 
 from synthvae import Column, Schema
 from synthvae.encoding.atoms import find_atoms
-from synthvae.encoding.curve import MAX_STEPS
 from synthvae.encoding.numeric import NumericEncoding
+from synthvae.encoding.quantiles import MAX_STEPS
 from synthvae.errors import TableError
 
 law = settings(deadline=None, max_examples=40)

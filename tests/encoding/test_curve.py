@@ -16,8 +16,8 @@ from scipy.stats import kstest
 
 from synthvae import Column
 from synthvae.encoding.atoms import FEW_ATOMS
-from synthvae.encoding.curve import MAX_STEPS, QUANTILES
 from synthvae.encoding.numeric import NumericEncoding
+from synthvae.encoding.quantiles import MAX_STEPS, QUANTILES
 
 Floats = npt.NDArray[np.float64]
 law = settings(deadline=None, max_examples=60)

@@ -15,12 +15,12 @@ from roundtrip import random_codes
 from strategies import DECLARED, any_tables, declared_columns, declared_schemas
 
 from synthvae import Column, Schema
-from synthvae.conform import conform, labelled
-from synthvae.declared import arrow_schema, refuse_undeclared
 from synthvae.encoding import Codes, TableEncoding
 from synthvae.encoding.temporal import TemporalEncoding
 from synthvae.errors import ConfigurationError
-from synthvae.schema import NUMERIC
+from synthvae.schema.coercion import conform, labelled
+from synthvae.schema.column import NUMERIC
+from synthvae.schema.domain import arrow_schema, refuse_undeclared
 
 law = settings(deadline=None, max_examples=20)
 by_kind = pytest.mark.parametrize("kind", DECLARED)

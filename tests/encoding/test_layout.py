@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from synthvae.codes import Slots, Value
 from synthvae.encoding import Layout
 from synthvae.encoding.layout import MAX_BASE, MAX_SINGLE, digit_sizes
-from synthvae.slots import Slots, Value
 
 LEVELS = st.integers(0, 30) | st.integers(0, 2000) | st.integers(2000, 250_000)
 LAYOUTS = st.lists(LEVELS, min_size=1, max_size=8).map(

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from synthvae import tables
 from synthvae.encoding import TableEncoding
 from synthvae.encoding.links import Link, find_links
 from synthvae.encoding.numeric import NumericEncoding
-from synthvae.schema import Schema
+from synthvae.schema.schema import Schema
+from synthvae.tables import convert
 
 ROWS = 3000
 
@@ -25,7 +25,7 @@ def bills(share: float = 0.3) -> pd.DataFrame:
 
 
 def learned(frame: pd.DataFrame) -> TableEncoding:
-    table = tables.read(frame)
+    table = convert.read(frame)
     return TableEncoding.learn(table, Schema.infer(table), None)
 
 
@@ -53,9 +53,9 @@ def test_numbers_that_are_equal_by_chance_are_no_link() -> None:
 
 def test_repeated_numbers_come_back_and_stay_equal() -> None:
     frame = bills()
-    encoding, table = learned(frame), tables.read(frame)
+    encoding, table = learned(frame), convert.read(frame)
     codes = encoding.encode(table, np.random.default_rng(1))
-    back = tables.to_pandas(encoding.decode(codes, np.random.default_rng(2)))
+    back = convert.to_pandas(encoding.decode(codes, np.random.default_rng(2)))
     equal = frame["paid"] == frame["bill"]
     assert (back["paid"] == back["bill"])[equal].all()
     span = encoding.layout.spans["paid"]
@@ -69,7 +69,7 @@ def test_most_rows_repeated_make_a_firm_link_which_goes_before_atoms() -> None:
     frame.loc[:900, ["bill", "paid"]] = 0  # an atom in both
     encoding = learned(frame)
     assert links(encoding, "paid") == (Link(to="bill", firm=True),)
-    digits = encoding.encode(tables.read(frame)).digits[:, encoding.layout.spans["paid"]]
+    digits = encoding.encode(convert.read(frame)).digits[:, encoding.layout.spans["paid"]]
     assert len(np.unique(digits[(frame["paid"] == frame["bill"]).to_numpy()])) == 1
 
 
@@ -77,11 +77,11 @@ def test_a_link_to_a_row_without_a_number_means_some_number_of_the_column() -> N
     frame = bills().astype({"bill": float})
     frame.loc[::7, "bill"] = np.nan
     encoding = learned(frame)
-    codes = encoding.encode(tables.read(frame))
+    codes = encoding.encode(convert.read(frame))
     bill, paid = (encoding.layout.spans[name] for name in ("bill", "paid"))
     missing = codes.digits[:, bill.start] == codes.digits[0, bill.start]
     linked = np.isnan(codes.values[:, encoding.layout.valued_names.index("paid")])
     codes.digits[:, paid] = codes.digits[linked, paid][0]
-    back = tables.to_pandas(encoding.decode(codes, np.random.default_rng(0)))
+    back = convert.to_pandas(encoding.decode(codes, np.random.default_rng(0)))
     assert back["bill"][missing].isna().all()
     assert back["paid"].between(frame["paid"].min(), frame["paid"].max()).all()

@@ -11,11 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import mutual_info_score
 
-from synthvae import Synthesizer, tables
+from synthvae import Synthesizer
 from synthvae.encoding import TableEncoding
 from synthvae.encoding.order import chain, information
 from synthvae.errors import ConfigurationError
-from synthvae.schema import Schema
+from synthvae.schema.schema import Schema
+from synthvae.tables import convert
 
 
 def table(rows: int = 4000) -> pd.DataFrame:
@@ -37,7 +38,7 @@ def table(rows: int = 4000) -> pd.DataFrame:
 def order(
     frame: pd.DataFrame, wanted: Literal["auto", "information", "table"] = "information", target: str | None = None
 ) -> list[str]:
-    rows = tables.read(frame)
+    rows = convert.read(frame)
     return list(TableEncoding.learn(rows, Schema.infer(rows), target, order=wanted).columns)
 
 

@@ -13,16 +13,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from synthvae import Schema, tables
+from synthvae import Schema
 from synthvae.encoding import Codes, Pixels, TableEncoding
-from synthvae.encoding.plain import PixelLikelihood, PlainEncoding
+from synthvae.encoding.raw import PixelLikelihood, PlainEncoding
 from synthvae.errors import TableError
+from synthvae.tables import convert
 
 RNG = np.random.default_rng(0)
 
 
 def learn(frame: pd.DataFrame, pixels: Pixels, target: str | None = None) -> tuple[pa.Table, TableEncoding]:
-    table = tables.read(frame)
+    table = convert.read(frame)
     schema = Schema.infer(table)
     return table, TableEncoding.learn(table, schema, target, pixels=pixels)
 
@@ -40,7 +41,7 @@ def plain(encoding: TableEncoding, name: str) -> PlainEncoding:
 def test_numbers_come_back_to_their_decimals(rows: list[list[float]], decimals: int) -> None:
     frame = pd.DataFrame(np.round(rows, decimals), columns=["a", "b"])
     table, encoding = learn(frame, Pixels("gaussian"))
-    back = tables.to_pandas(encoding.decode(encoding.encode(table), RNG))
+    back = convert.to_pandas(encoding.decode(encoding.encode(table), RNG))
     assert back.dtypes.equals(frame.dtypes)
     assert np.allclose(back, frame, rtol=0, atol=10.0**-decimals + 1e-6 * np.ptp(frame, axis=0).max())
 
@@ -75,12 +76,12 @@ def test_black_and_white_pixels_are_tossed_and_grey_ones_are_not() -> None:
     binary = pd.DataFrame({"a": [0, 1, 1], "b": [True, False, True], "c": [0, 0, 0]})
     chances = np.tile([0.3, 0.9, 0.5], (4000, 1))
     _, encoding = learn(binary, Pixels("bernoulli"))
-    drawn = tables.to_pandas(encoding.decode(coded(chances), RNG))
+    drawn = convert.to_pandas(encoding.decode(coded(chances), RNG))
     assert drawn.dtypes.equals(binary.dtypes)
     assert drawn.mean().to_numpy() == pytest.approx([0.3, 0.9, 0.0], abs=0.03)  # "c" was never anything but 0
     grey = binary.assign(a=[0.0, 0.25, 1.0])
     _, encoding = learn(grey, Pixels("bernoulli"))
-    drawn = tables.to_pandas(encoding.decode(coded(chances), RNG))
+    drawn = convert.to_pandas(encoding.decode(coded(chances), RNG))
     assert set(drawn["a"]) == {0.3}
     assert drawn["b"].all()
     assert encoding.numbers(chances)[0].tolist() == [0.3, 0.9, 0.5]
@@ -88,7 +89,7 @@ def test_black_and_white_pixels_are_tossed_and_grey_ones_are_not() -> None:
 
 def test_drawn_numbers_stay_in_the_range_seen() -> None:
     _, encoding = learn(pd.DataFrame({"a": [1, 5, 9], "b": [0.5, 0.25, 1.0]}), Pixels("gaussian"))
-    drawn = tables.to_pandas(encoding.decode(coded([[9, 9], [-9, -9]]), RNG))
+    drawn = convert.to_pandas(encoding.decode(coded([[9, 9], [-9, -9]]), RNG))
     assert drawn.to_numpy().tolist() == [[9, 1.0], [1, 0.25]]
     assert drawn["a"].dtype == np.int64
 
@@ -143,7 +144,7 @@ def test_a_bernoulli_needs_numbers_from_0_to_1(value: float) -> None:
         learn(frame, Pixels("bernoulli"))
     table, encoding = learn(frame.assign(x=[0.0, 1.0]), Pixels("bernoulli"))
     with pytest.raises(TableError, match=r"'x'.* must lie in \[0, 1\]"):
-        encoding.encode(tables.read(frame))
+        encoding.encode(convert.read(frame))
     with pytest.raises(TableError, match="1 are missing"):
-        encoding.encode(tables.read(frame.assign(x=[0.0, math.nan])))
+        encoding.encode(convert.read(frame.assign(x=[0.0, math.nan])))
     assert len(encoding.encode(table)) == 2

@@ -18,12 +18,13 @@ from roundtrip import random_codes
 from sklearn import datasets
 from strategies import FAMILIES, frames
 
-from synthvae import Column, Schema, tables
+from synthvae import Column, Schema
 from synthvae.encoding import Codes, TableEncoding
-from synthvae.encoding.curve import MAX_STEPS
 from synthvae.encoding.numeric import NumericEncoding
+from synthvae.encoding.quantiles import MAX_STEPS
 from synthvae.encoding.temporal import TemporalEncoding
 from synthvae.errors import TableError
+from synthvae.tables import convert
 
 by_family = pytest.mark.parametrize("family", sorted(FAMILIES))
 law = settings(deadline=None, max_examples=20)
@@ -32,7 +33,7 @@ SKLEARN = [datasets.load_breast_cancer, datasets.load_wine, datasets.load_diabet
 
 def _learn(source: Any, schema: Schema | None = None, target: str | None = None) -> tuple[pa.Table, TableEncoding]:
     schema = schema or Schema.infer(source)
-    table = schema.check(tables.read(source))
+    table = schema.check(convert.read(source))
     return table, TableEncoding.learn(table, schema, target)
 
 
@@ -94,7 +95,7 @@ def test_decoded_tables_have_the_schema_and_dtypes_learned(family: str, data: st
     table, encoding = _learn(frame)
     decoded = _decode(encoding, random_codes(encoding, rows))
     assert decoded.schema.equals(table.schema, check_metadata=True)
-    pd.testing.assert_series_equal(tables.to_pandas(decoded).dtypes, frame.dtypes)
+    pd.testing.assert_series_equal(convert.to_pandas(decoded).dtypes, frame.dtypes)
 
 
 @by_family
@@ -164,14 +165,14 @@ def test_the_same_seed_draws_the_same_rows(frame: pd.DataFrame, seed: int) -> No
 def test_digits_belong_to_columns_as_the_layout_says(frame: pd.DataFrame) -> None:
     """Encoding a column alone gives the digits of its span."""
     _, encoding = _learn(frame)
-    codes, valued = encoding.encode(tables.read(frame)), encoding.layout.valued_names
+    codes, valued = encoding.encode(convert.read(frame)), encoding.layout.valued_names
     assert codes.digits.shape == (len(frame), encoding.layout.width)
     assert codes.values.shape == (len(frame), len(valued))
     for name, span in encoding.layout.spans.items():
         if (numeric := _numeric(encoding, name)) and numeric.links:
             continue  # it repeats another column
         _, learned = _learn(frame[[name]])
-        alone = learned.encode(tables.read(frame[[name]]))
+        alone = learned.encode(convert.read(frame[[name]]))
         np.testing.assert_array_equal(alone.digits, codes.digits[:, span])
         if name in valued:
             np.testing.assert_array_equal(alone.values[:, 0], codes.values[:, valued.index(name)])
@@ -186,7 +187,7 @@ def test_real_tables_survive(load: Any, *, with_target: bool) -> None:
     assert decoded.schema.equals(table.schema, check_metadata=True)
     Schema.infer(frame).check(decoded)
     _assert_same_where_exact(encoding, table, decoded)
-    result = tables.to_pandas(decoded)
+    result = convert.to_pandas(decoded)
     pd.testing.assert_series_equal(result.dtypes, frame.dtypes)
     assert (result.corrwith(frame, method="spearman") > 0.999).all()  # only the outermost rows move
 
@@ -195,7 +196,7 @@ def test_real_tables_survive(load: Any, *, with_target: bool) -> None:
 def test_real_tables_keep_their_decimals(load: Any) -> None:
     frame = load(as_frame=True).frame
     _, encoding = _learn(frame)
-    result = tables.to_pandas(_decode(encoding, random_codes(encoding, 500)))
+    result = convert.to_pandas(_decode(encoding, random_codes(encoding, 500)))
     for column in Schema.infer(frame).columns:
         if column.decimals is not None:
             np.testing.assert_array_equal(result[column.name], result[column.name].round(column.decimals))
@@ -266,7 +267,7 @@ def test_columns_are_matched_by_name_when_encoding() -> None:
 def test_a_category_never_seen_is_refused_by_name() -> None:
     _, encoding = _learn(pd.DataFrame({"city": ["Ulm", "Bonn"]}))
     with pytest.raises(TableError, match=r"column 'city': a category must have been seen.*'Rom' was not \(2 rows\)"):
-        encoding.encode(tables.read(pd.DataFrame({"city": ["Ulm", "Rom", "Rom"]})))
+        encoding.encode(convert.read(pd.DataFrame({"city": ["Ulm", "Rom", "Rom"]})))
 
 
 @pytest.mark.parametrize("column", [["a", "b"], [1, 2], [0.5, 1.5], [False, True]])
@@ -279,7 +280,7 @@ def test_missing_that_was_never_seen_is_unknown(column: list[Any]) -> None:
 @pytest.mark.parametrize("values", [10, 200, 900])
 def test_numbers_beyond_those_seen_take_the_nearest(values: int) -> None:
     _, encoding = _learn(pd.DataFrame({"x": np.arange(1000) % values}))
-    codes = encoding.encode(tables.read(pd.DataFrame({"x": [-(10**9), 10**9]})))
+    codes = encoding.encode(convert.read(pd.DataFrame({"x": [-(10**9), 10**9]})))
     assert _decode(encoding, codes).column("x").to_pylist() == [0, values - 1]
 
 

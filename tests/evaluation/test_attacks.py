@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 from sklearn.datasets import load_breast_cancer, load_wine, make_classification
 
-from synthvae.evaluation import inference_attack, linkability, singling_out
-from synthvae.evaluation.attacks import COLUMNS, attacks
 from synthvae.evaluation.comparison import Comparison
-from synthvae.evaluation.figures import Section
-from synthvae.evaluation.points import as_points
-from synthvae.evaluation.risk import Guesses, Outcome
+from synthvae.evaluation.disclosure import attribute_inference, linkability, singling_out
+from synthvae.evaluation.disclosure.attacks import COLUMNS, attacks
+from synthvae.evaluation.disclosure.points import as_points
+from synthvae.evaluation.disclosure.risk import Guesses, Outcome
+from synthvae.evaluation.results import Section
 
 NAMES = ["singling_out", "linkability", "inference", "membership"]
 
@@ -68,7 +68,9 @@ def test_the_interval_of_a_risk_leaves_out_nothing_of_fresh_rows_more_often_than
         real, holdout, fresh = people(200, seed)
         comparison = Comparison.of(real, fresh, holdout=holdout)
         assert comparison.holdout is not None
-        above += [inference_attack.inference(comparison, comparison.holdout, np.random.default_rng(seed))[0].risk[1][0]]
+        above += [
+            attribute_inference.inference(comparison, comparison.holdout, np.random.default_rng(seed))[0].risk[1][0]
+        ]
     assert np.mean(np.array(above) > 0) <= 0.1
 
 
@@ -78,7 +80,7 @@ def test_breast_cancer_copied_and_fresh() -> None:
     assert flagged(attacked(real, real, holdout)) == NAMES
     section = attacked(real, fresh, holdout)
     assert flagged(section) == []
-    assert len(section.details["attacks"]) == 2 + 1 + inference_attack.SECRETS
+    assert len(section.details["attacks"]) == 2 + 1 + attribute_inference.SECRETS
 
 
 def test_rows_that_keep_most_of_a_real_one_give_away_the_rest() -> None:
@@ -162,7 +164,7 @@ def test_the_nearest_row_without_the_secret_is_that_of_plain_distances() -> None
     real, holdout, made = people(120, 6)
     comparison = Comparison.of(real, made, holdout=holdout)
     secrets = ["x0", "ward", "x4"]
-    places = inference_attack._nearest(comparison.synthetic, comparison.real, secrets)
+    places = attribute_inference._nearest(comparison.synthetic, comparison.real, secrets)
     for column, name in enumerate(secrets):
         points = as_points([t.drop(columns=name) for t in (comparison.synthetic, comparison.real)])
         distances = cdist(points[1], points[0])
@@ -174,9 +176,9 @@ def test_numbers_are_right_within_five_per_cent() -> None:
     truth = np.array([100.0, 100.0, -100.0, 0.0, 0.0, np.nan, np.nan, 3.0])
     guess = np.array([104.9, 105.1, -95.1, 0.0, 0.1, np.nan, 3.0, np.nan])
     expected = [True, False, True, True, False, True, False, False]
-    assert inference_attack._close(guess, truth, None).tolist() == expected
-    assert inference_attack._close(np.array([20.0, 26.0]), np.array([0.0, 20.0]), 100.0).tolist() == [False, False]
-    assert inference_attack._close(np.array([5.0, 15.0]), np.array([0.0, 20.0]), 100.0).tolist() == [True, True]
+    assert attribute_inference._close(guess, truth, None).tolist() == expected
+    assert attribute_inference._close(np.array([20.0, 26.0]), np.array([0.0, 20.0]), 100.0).tolist() == [False, False]
+    assert attribute_inference._close(np.array([5.0, 15.0]), np.array([0.0, 20.0]), 100.0).tolist() == [True, True]
 
 
 def test_halves_are_linked_by_a_row_near_to_both() -> None:

@@ -16,7 +16,7 @@ from sklearn.datasets import load_wine
 from synthvae import Column, Schema
 from synthvae.errors import TableError
 from synthvae.evaluation.comparison import Comparison, codes, independent, some
-from synthvae.evaluation.points import as_points
+from synthvae.evaluation.disclosure.points import as_points
 
 ROWS = 60
 

@@ -12,7 +12,7 @@ import pytest
 from sklearn.datasets import load_breast_cancer
 from typer.testing import CliRunner, Result
 
-from synthvae.cli import app
+from synthvae.cli.main import app
 from synthvae.evaluation import Evaluation, evaluate
 from synthvae.evaluation.comparison import independent
 
@@ -142,7 +142,7 @@ def everything(real: Any, synthetic: Any, **more: Any) -> Evaluation:
 
 
 def _page(found: Evaluation) -> str:
-    from synthvae.evaluation.report import page
+    from synthvae.evaluation.report.html import page
 
     return page(found)
 

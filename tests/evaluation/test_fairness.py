@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from sklearn.datasets import load_breast_cancer
 
 from synthvae.evaluation.comparison import Comparison
-from synthvae.evaluation.fairness import LEAST_ROWS, Grouping, fairness
-from synthvae.evaluation.figures import Section
+from synthvae.evaluation.results import Section
+from synthvae.evaluation.utility.fairness import LEAST_ROWS, Grouping, fairness
 
 
 def cancer() -> pd.DataFrame:

@@ -17,14 +17,15 @@ from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 from sklearn.datasets import load_breast_cancer, load_wine
 
-from synthvae.evaluation import Comparison, pairs
-from synthvae.evaluation import fidelity as section
+from synthvae.evaluation import Comparison
 from synthvae.evaluation.comparison import independent
-from synthvae.evaluation.detection import told_apart
-from synthvae.evaluation.fidelity import METRICS, fidelity
-from synthvae.evaluation.marginals import adherence, drawn, similarities, wasserstein
-from synthvae.evaluation.support import of_points
-from synthvae.schema import Column
+from synthvae.evaluation.fidelity import columns as section
+from synthvae.evaluation.fidelity import pairs
+from synthvae.evaluation.fidelity.columns import METRICS, fidelity
+from synthvae.evaluation.fidelity.detection import told_apart
+from synthvae.evaluation.fidelity.marginals import adherence, drawn, similarities, wasserstein
+from synthvae.evaluation.fidelity.support import of_points
+from synthvae.schema.column import Column
 
 SEEDS = st.integers(0, 2**32 - 1)
 Points = npt.NDArray[np.float64]

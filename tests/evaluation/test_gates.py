@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from synthvae.errors import ConfigurationError
-from synthvae.evaluation.figures import Better, Figure, Metric, Section
-from synthvae.evaluation.gates import failures, recorded
+from synthvae.evaluation.results import Better, Figure, Metric, Section
+from synthvae.evaluation.thresholds import failures, recorded
 
 NUMBERS = st.floats(-1e6, 1e6)
 

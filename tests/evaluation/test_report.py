@@ -18,8 +18,8 @@ from sklearn.datasets import load_wine
 
 from synthvae.errors import ConfigurationError
 from synthvae.evaluation import Comparison, Section
-from synthvae.evaluation.charts import DRAWN, galleries
-from synthvae.evaluation.report import cell, number, page, strip
+from synthvae.evaluation.report.charts import DRAWN, galleries
+from synthvae.evaluation.report.html import cell, number, page, strip
 
 pytest.importorskip("jinja2")
 pytest.importorskip("plotly")

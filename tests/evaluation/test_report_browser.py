@@ -16,7 +16,7 @@ import pytest
 from reported import HOSTILE, evaluated, fidelity
 
 from synthvae.evaluation import Evaluation
-from synthvae.evaluation.report import page
+from synthvae.evaluation.report.html import page
 
 pytest.importorskip("jinja2", reason="jinja2 is not installed")
 pytest.importorskip("plotly", reason="plotly is not installed")

@@ -15,9 +15,9 @@ import pytest
 from sklearn.datasets import load_breast_cancer, load_wine
 
 from synthvae.evaluation import Comparison
-from synthvae.evaluation.fidelity import fidelity
-from synthvae.evaluation.figures import Section
-from synthvae.evaluation.marginals import kind_of
+from synthvae.evaluation.fidelity.columns import fidelity
+from synthvae.evaluation.fidelity.marginals import kind_of
+from synthvae.evaluation.results import Section
 
 ORACLE = Path(__file__).parents[2] / ".venv-oracle" / "bin" / "python"
 SDTYPES = {"number": "numerical", "date": "datetime", "category": "categorical"}

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from synthvae.errors import ConfigurationError
 from synthvae.evaluation.comparison import Comparison, independent
-from synthvae.evaluation.figures import Section
-from synthvae.evaluation.survival import (
+from synthvae.evaluation.results import Section
+from synthvae.evaluation.utility.survival import (
     Observed,
     Survival,
     cox_weights,

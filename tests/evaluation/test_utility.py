@@ -14,9 +14,9 @@ from sklearn.datasets import load_breast_cancer, load_diabetes, load_wine
 from sklearn.metrics import r2_score, roc_auc_score
 
 from synthvae.evaluation.comparison import Comparison, independent
-from synthvae.evaluation.figures import Section
-from synthvae.evaluation.learners import Score, Task, boosting, forest, r_squared, roc_auc, split
-from synthvae.evaluation.utility import expected_calibration_error, utility
+from synthvae.evaluation.results import Section
+from synthvae.evaluation.utility.learners import Score, Task, boosting, forest, r_squared, roc_auc, split
+from synthvae.evaluation.utility.prediction import expected_calibration_error, utility
 
 
 def cancer() -> pd.DataFrame:

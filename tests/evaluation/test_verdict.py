@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from synthvae.evaluation.figures import Better, Figure, Metric
+from synthvae.evaluation.results import Better, Figure, Metric
 from synthvae.evaluation.verdict import closeness, verdict
 
 LEDGER = {"epsilon": 1.0, "delta": 1e-5, "unit": "row"}

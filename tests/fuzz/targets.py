@@ -17,12 +17,16 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from synthvae import Column, Schema, Synthesizer, artifact, dataset, rowwise, tables
-from synthvae.dataset import stores, writing
-from synthvae.declared import refuse_undeclared
+from synthvae import Column, Schema, Synthesizer
 from synthvae.encoding import TableEncoding
 from synthvae.errors import SynthvaeError
+from synthvae.generation import dataset as writing
+from synthvae.generation import stores
+from synthvae.generation import stores as dataset
 from synthvae.recipe import Recipe
+from synthvae.schema.domain import refuse_undeclared
+from synthvae.synthesizer import artifact
+from synthvae.tables import convert, rowwise
 
 Target = Callable[[bytes], None]
 
@@ -198,9 +202,9 @@ def dataset_folder(data: bytes) -> None:
 def read_table(name: str, data: bytes) -> None:
     """A table file; the schema that is inferred of it holds for it, and can be written."""
     with room() as folder, refused():
-        read = tables.read(place(folder, {name: data}) / name)
+        read = convert.read(place(folder, {name: data}) / name)
         schema = Schema.infer(read)
-        tables.to_pandas(schema.check(read))
+        convert.to_pandas(schema.check(read))
         Schema.from_yaml(schema.to_yaml() + "\n")
 
 

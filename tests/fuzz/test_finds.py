@@ -19,10 +19,12 @@ import targets
 import torch
 from mutation import MAKERS
 
-from synthvae import Column, Schema, Synthesizer, artifact, foreign, tables
+from synthvae import Column, Schema, Synthesizer
 from synthvae.encoding.identifier import IdEncoding
 from synthvae.errors import ArtifactError, ConfigurationError, SchemaError, TableError
 from synthvae.recipe import Recipe
+from synthvae.synthesizer import artifact
+from synthvae.tables import convert, untrusted
 
 PAGES = {
     "index": "!!int ''", "float index": "!!float ''", "key": "!!bool x", "attribute": "!!timestamp x",
@@ -208,7 +210,7 @@ def written(folder: Path, table: pa.Table) -> Path:
 def test_not_a_time_is_missing() -> None:
     for kind in (pa.timestamp("ns"), pa.timestamp("us", "UTC"), pa.duration("ns")):
         column = pa.array([-(2**63), 5], pa.int64()).cast(kind)
-        read = tables.read(pa.table({"a": column}))
+        read = convert.read(pa.table({"a": column}))
         assert read.column("a").null_count == 1
         Schema.infer(read).check(read)
 
@@ -220,13 +222,13 @@ def test_not_a_time_is_missing() -> None:
 def test_days_and_times_that_python_cannot_say_are_refused(values: pa.Array, message: str) -> None:
     table = pa.table({"a": values})
     with pytest.raises(TableError, match=message):
-        Schema.infer(table).check(tables.read(table))
+        Schema.infer(table).check(convert.read(table))
 
 
 @pytest.mark.parametrize("said", ["{", "[]", "{}", "null", '{"columns": []}', '{"columns": [{"name": "a"}]}', "\x00"])
 def test_what_pandas_does_not_understand_is_not_believed(tmp_path: Path, said: str) -> None:
     table = pa.table({"a": [1, 2]}).replace_schema_metadata({"pandas": said})
-    frame = tables.to_pandas(tables.read(written(tmp_path, table)))
+    frame = convert.to_pandas(convert.read(written(tmp_path, table)))
     assert frame["a"].tolist() == [1, 2]
 
 
@@ -235,7 +237,7 @@ def test_text_that_is_no_text_is_refused_when_it_is_read(tmp_path: Path) -> None
         pa.string(), 1, [None, pa.py_buffer(np.array([0, 1], np.int32)), pa.py_buffer(b"\xff")]
     )
     with pytest.raises(TableError, match="UTF"):
-        tables.read(written(tmp_path, pa.table({"a": broken})))
+        convert.read(written(tmp_path, pa.table({"a": broken})))
 
 
 @pytest.mark.parametrize("pack", [lambda data: data, gzip.compress], ids=["plain", "packed"])
@@ -244,10 +246,10 @@ def test_a_csv_file_larger_than_memory_is_refused_before_it_is_read(
 ) -> None:
     path = tmp_path / ("a.csv" if pack(b"") == b"" else "a.csv.gz")
     path.write_bytes(pack(b"a,b\n" + b"1,2\n" * 100_000))
-    assert tables.read(path).num_rows == 100_000
-    monkeypatch.setattr(foreign, "memory", lambda: 100_000)
+    assert convert.read(path).num_rows == 100_000
+    monkeypatch.setattr(untrusted, "memory", lambda: 100_000)
     with pytest.raises(TableError, match="fit into memory"):
-        tables.read(path)
+        convert.read(path)
 
 
 def test_a_few_bytes_of_parquet_that_stand_for_gigabytes_are_refused(
@@ -255,20 +257,20 @@ def test_a_few_bytes_of_parquet_that_stand_for_gigabytes_are_refused(
 ) -> None:
     path = written(tmp_path, pa.table({"a": pa.array(np.zeros(10_000_000))}))
     assert path.stat().st_size < 100_000
-    monkeypatch.setattr(foreign, "memory", lambda: 10_000_000)
+    monkeypatch.setattr(untrusted, "memory", lambda: 10_000_000)
     for source in (path, tmp_path):
         with pytest.raises(TableError, match="fit into memory"):
-            tables.read(source)
+            convert.read(source)
 
 
 def test_memory_is_known() -> None:
-    assert 1 << 28 < foreign.memory() < 1 << 50
+    assert 1 << 28 < untrusted.memory() < 1 << 50
 
 
 @pytest.mark.parametrize("zone", ["Nowhere/Atlantis", "x" * 300, "+99:99"])
 def test_a_time_zone_that_nobody_knows_is_refused(tmp_path: Path, zone: str) -> None:
     pq.write_table(pa.table({"when": pa.array([0, 1], pa.timestamp("s", zone))}), tmp_path / "t.parquet")
-    read = tables.read(tmp_path / "t.parquet")
+    read = convert.read(tmp_path / "t.parquet")
     schema = Schema.infer(read)
     with pytest.raises(TableError, match="time zone"):
         schema.check(read)

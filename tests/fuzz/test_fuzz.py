@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from mutation import MAKERS
 from targets import TARGETS, model, place, refused, room, signed
 
-from synthvae import Synthesizer, artifact
+from synthvae import Synthesizer
 from synthvae.errors import SchemaError
+from synthvae.synthesizer import artifact
 
 DOORS = sorted(TARGETS)
 

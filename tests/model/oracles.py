@@ -11,9 +11,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from synthvae.codes import Slots, Value
 from synthvae.model import Rows
 from synthvae.model.decoders import AutoregressiveDecoder, FactorizedDecoder
-from synthvae.slots import Slots, Value
 
 Decoder = AutoregressiveDecoder | FactorizedDecoder
 Array = npt.NDArray[np.float64]

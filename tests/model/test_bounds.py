@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import MultivariateNormal
 
+from synthvae.codes import Slots, Value
 from synthvae.model import CVAE, ModelConfig, Rows
 from synthvae.model.bounds import importance_bound
-from synthvae.slots import Slots, Value
 
 VALUES, LATENT, COUNT = 4, 2, 60
 NOISE = 0.7  # standard deviation of x given z

@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy import stats
 
-from synthvae.model.digits import BLOCK, Chances, draw
+from synthvae.model.draws import BLOCK, Chances, draw
 
 ROWS = 4096
 

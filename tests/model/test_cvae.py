@@ -13,11 +13,11 @@ from oracles import combinations, on_grid, only_digits, some_rows
 from torch import Tensor
 from torch.distributions import Normal, kl_divergence
 
+from synthvae.codes import Slots, Value
 from synthvae.model import CVAE, ModelConfig, Rows
 from synthvae.model.config import DecoderName, PriorName
 from synthvae.model.decoders import AutoregressiveDecoder
 from synthvae.model.priors import NormalPrior, VampPrior
-from synthvae.slots import Slots, Value
 
 SIZES = (2, 3, 2)
 DIGITS = Slots(SIZES)

@@ -26,10 +26,11 @@ from oracles import (
 )
 from torch import Tensor
 
+from synthvae.codes import Slots, Value
 from synthvae.model import Frequencies, Rows
-from synthvae.model.digits import DigitEmbedding, draw, log_prob, padding
+from synthvae.model.draws import draw, log_prob, padding
+from synthvae.model.embeddings import DigitEmbedding
 from synthvae.model.layers import GatedRead
-from synthvae.slots import Slots, Value
 
 SIZES = DIGITS.sizes
 DRAWS = 200_000

@@ -10,10 +10,10 @@ from oracles import some_rows
 from torch import Tensor
 from torch.distributions import Normal
 
+from synthvae.codes import Slots, Value
 from synthvae.model import CVAE, ModelConfig, Rows
 from synthvae.model.config import PriorName
 from synthvae.model.priors import NormalPrior, log_aggregate
-from synthvae.slots import Slots, Value
 
 MIXED = Slots((2, 3), (Value(0), Value(2, 1, 2)))
 CONDITIONS = 3

@@ -12,10 +12,10 @@ from pydantic import ValidationError
 from torch import Tensor
 from torch.distributions import Bernoulli, Normal
 
+from synthvae.codes import Slots, Value
 from synthvae.model import CVAE, ModelConfig, Rows
 from synthvae.model.pixels import GaussianDecoder, PixelDecoder
 from synthvae.model.priors import NormalPrior
-from synthvae.slots import Slots, Value
 
 SCALES = (0.5, 2.0, 1.0, 3.0)
 SLOTS = Slots((), tuple(Value(0, scale=scale) for scale in SCALES))

@@ -15,12 +15,12 @@ from scipy import stats
 from sklearn.mixture import GaussianMixture as OfSklearn
 from torch import Tensor
 
+from synthvae.codes import Slots, Value
 from synthvae.model import CVAE, ModelConfig
 from synthvae.model.config import PriorName
 from synthvae.model.encoder import Encoder
 from synthvae.model.mixtures import fit_mixture, log_normal
 from synthvae.model.priors import GaussianMixture, Mixture, Prior
-from synthvae.slots import Slots, Value
 
 MIXED = Slots((2, 3), (Value(0), Value(2, 1, 2)))
 CONDITIONS = 3

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from oracles import DIGITS, MIXED, some_rows, value_vector, weights
 from torch import Tensor
 
+from synthvae.codes import Slots, Value
 from synthvae.model import Rows
-from synthvae.model.rows import Order, RunningSum, SlotEmbedding
-from synthvae.slots import Slots, Value
+from synthvae.model.embeddings import Order, RunningSum, SlotEmbedding
 
 SLOTS = [
     DIGITS,

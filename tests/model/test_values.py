@@ -10,17 +10,8 @@ import torch
 from oracles import KNOTS, log_mixture, mixture, value_vector, weights
 from torch import Tensor
 
-from synthvae.model.values import (
-    COMPONENTS,
-    LIMIT,
-    LOG_SCALES,
-    PARAMETERS,
-    ValueEmbedding,
-    deviates,
-    draw_value,
-    initial_bias,
-    log_density,
-)
+from synthvae.model.embeddings import ValueEmbedding, deviates
+from synthvae.model.values import COMPONENTS, LIMIT, LOG_SCALES, PARAMETERS, draw_value, initial_bias, log_density
 
 DRAWS = 40_000
 STEP = 0.005  # the narrowest normal is wider, so that sums over a grid are integrals

@@ -14,12 +14,12 @@ from torch import Tensor
 
 from synthvae.model import Rows
 from synthvae.privacy import Event, Ledger, PrivacyBudget, mechanisms
+from synthvae.privacy.counts.binning import HALVES
+from synthvae.privacy.counts.schema_discovery import Looks, looks_at
 from synthvae.privacy.curator import Curator, Tables
-from synthvae.privacy.discovery import Looks, looks_at
-from synthvae.privacy.ghost import Ghost
+from synthvae.privacy.dpsgd.ghost_clipping import Ghost
+from synthvae.privacy.dpsgd.poisson import PrivateRows
 from synthvae.privacy.ledger import RecordedEvent
-from synthvae.privacy.partition import HALVES
-from synthvae.privacy.sampling import PrivateRows
 
 SURE = 1 - 1e-5
 DELTA = 1e-5

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from synthvae.privacy import Event, Ledger
 from synthvae.privacy.curator import Curator
-from synthvae.privacy.dpsgd import NoisyOptimizer
+from synthvae.privacy.dpsgd.trainer import NoisyOptimizer
 from synthvae.privacy.ledger import RecordedEvent
 
 Floats = npt.NDArray[np.float64]

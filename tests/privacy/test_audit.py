@@ -36,16 +36,16 @@ from scipy.special import ndtr, ndtri
 from scipy.stats import binom
 from torch import Tensor
 
+from synthvae.codes import Slots
 from synthvae.errors import PrivacyError
 from synthvae.model import CVAE, ModelConfig, Rows
 from synthvae.model.pixels import PixelDecoder
 from synthvae.privacy import Ledger, mechanisms
-from synthvae.privacy.audit import audit
-from synthvae.privacy.bounds import from_errors, from_guesses, p_value, trade_off
-from synthvae.privacy.dpsgd import PrivateDescent, Spending
-from synthvae.privacy.ghost import Ghost
+from synthvae.privacy.audit.audit import audit
+from synthvae.privacy.audit.bounds import from_errors, from_guesses, p_value, trade_off
+from synthvae.privacy.dpsgd.ghost_clipping import Ghost
+from synthvae.privacy.dpsgd.trainer import PrivateDescent, Spending
 from synthvae.privacy.plan import Descending
-from synthvae.slots import Slots
 
 SLOTS = Slots((3, 4, 2))
 

@@ -16,14 +16,16 @@ from hypothesis import strategies as st
 from sklearn.datasets import load_wine
 from test_private_fit import few_drawn_rows, quick, table
 
-from synthvae import PrivacyBudget, Schema, Synthesizer, rowwise, tables
-from synthvae.declared import refuse_undeclared
+from synthvae import PrivacyBudget, Schema, Synthesizer
 from synthvae.errors import PrivacyError
-from synthvae.privacy import Event, Ledger, discovery, mechanisms
+from synthvae.privacy import Event, Ledger, mechanisms
+from synthvae.privacy.counts import schema_discovery
+from synthvae.privacy.counts.histograms import DATE, ELSE, FINER, MISSING, MOMENT, WHOLE, sorts
+from synthvae.privacy.counts.schema_discovery import HELD, VALUED, Looks, looks_at, noise_of
 from synthvae.privacy.curator import Curator
-from synthvae.privacy.discovery import HELD, VALUED, Looks, looks_at, noise_of
 from synthvae.privacy.ledger import RecordedEvent
-from synthvae.privacy.looks import DATE, ELSE, FINER, MISSING, MOMENT, WHOLE, sorts
+from synthvae.schema.domain import refuse_undeclared
+from synthvae.tables import convert, rowwise
 
 __all__ = ["few_drawn_rows"]  # a fixture
 
@@ -44,13 +46,13 @@ def discovered(given: pa.Table, target: str | None = None, budget: PrivacyBudget
     """A schema, and what it cost."""
     curator = Curator(Ledger(budget=budget))
     looked = Looks.record(curator, given.num_columns)
-    schema = discovery.discover(given, target, curator, looked)
+    schema = schema_discovery.discover(given, target, curator, looked)
     assert 0 < curator.ledger.epsilon < budget.epsilon / 2
     return schema, looked
 
 
 def bought(frame: Any, target: str | None = None) -> Schema:
-    return discovered(tables.read(frame), target)[0]
+    return discovered(convert.read(frame), target)[0]
 
 
 def people(rows: int) -> pd.DataFrame:

@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from synthvae.codes import Slots
 from synthvae.model import CVAE, ModelConfig, Rows
 from synthvae.model.config import DecoderName
 from synthvae.model.pixels import PixelDecoder
-from synthvae.privacy.ghost import Ghost
-from synthvae.slots import Slots
+from synthvae.privacy.dpsgd.ghost_clipping import Ghost
 
 SLOTS = Slots((3, 5, 2, 7, 6, 4), (), (None, 0, None, None, 3, None))
 CONDITIONS, ROWS, CLIP = 3, 9, 0.7

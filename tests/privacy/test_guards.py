@@ -23,12 +23,13 @@ from test_sensitivity import texts
 import synthvae
 from synthvae import Synthesizer
 from synthvae.errors import PrivacyError
-from synthvae.privacy import Event, Ledger, PrivacyBudget, discovery, looks, mechanisms, partition
+from synthvae.privacy import Event, Ledger, PrivacyBudget, mechanisms
+from synthvae.privacy.counts import binning, histograms, schema_discovery
+from synthvae.privacy.counts.binning import HALVES
+from synthvae.privacy.counts.schema_discovery import HELD, VALUED, Looks
 from synthvae.privacy.curator import Curator
-from synthvae.privacy.discovery import HELD, VALUED, Looks
+from synthvae.privacy.dpsgd.poisson import PrivateRows
 from synthvae.privacy.ledger import RecordedEvent
-from synthvae.privacy.partition import HALVES
-from synthvae.privacy.sampling import PrivateRows
 
 __all__ = ["few_drawn_rows"]  # a fixture
 
@@ -92,8 +93,8 @@ def quieter(recorded: RecordedEvent, factor: float) -> RecordedEvent:
 
 
 def bins_recorded_for_the_first_halving_only(patch: pytest.MonkeyPatch) -> None:
-    right = partition.halvings
-    patch.setattr(partition, "halvings", lambda ledger, _: right(ledger, 1))
+    right = binning.halvings
+    patch.setattr(binning, "halvings", lambda ledger, _: right(ledger, 1))
 
 
 def told_values_whose_noise_forgets_rows_per_unit(patch: pytest.MonkeyPatch) -> None:
@@ -106,13 +107,13 @@ def told_values_whose_noise_forgets_rows_per_unit(patch: pytest.MonkeyPatch) -> 
 
 
 def where_values_lie_is_not_recorded(patch: pytest.MonkeyPatch) -> None:
-    right = discovery.looks_at
+    right = schema_discovery.looks_at
 
     def looks_at(*given: Any) -> tuple[Event, ...]:
         held, valued, ended = right(*given)
         return held, valued.model_copy(update={"times": valued.times - 4}), ended
 
-    patch.setattr(discovery, "looks_at", looks_at)
+    patch.setattr(schema_discovery, "looks_at", looks_at)
 
 
 def the_same_noise_in_every_step(patch: pytest.MonkeyPatch) -> None:
@@ -150,7 +151,7 @@ def values_that_become_one_key_overwrite(patch: pytest.MonkeyPatch) -> None:
             if one["values"].is_valid
         }
 
-    patch.setattr(looks, "by_value", by_value)
+    patch.setattr(histograms, "by_value", by_value)
 
 
 MUTANTS: list[tuple[Callable[[pytest.MonkeyPatch], None], str, str]] = [
@@ -178,9 +179,9 @@ def test_counts_that_overwrite_each_other_are_found(monkeypatch: pytest.MonkeyPa
     """The eighth: one row of a value that becomes the key of others."""
     values_that_become_one_key_overwrite(monkeypatch)
     rows: list[bytes | None] = [*[b"\xff"] * 40, b"a"]
-    assert moved(*(looks.by_value(pa.chunked_array([texts(some)])) for some in (rows, [*rows, b"\xfe"]))) > 1
+    assert moved(*(histograms.by_value(pa.chunked_array([texts(some)])) for some in (rows, [*rows, b"\xfe"]))) > 1
     monkeypatch.undo()
-    assert moved(*(looks.by_value(pa.chunked_array([texts(some)])) for some in (rows, [*rows, b"\xfe"]))) == 1
+    assert moved(*(histograms.by_value(pa.chunked_array([texts(some)])) for some in (rows, [*rows, b"\xfe"]))) == 1
 
 
 DRAWN = """
@@ -273,7 +274,7 @@ def test_more_rows_of_a_unit_than_the_noise_hides_are_refused() -> None:
 
 
 def test_a_fit_that_forgets_the_cap_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(synthvae.private, "_some_of_each", lambda given, _: given)
+    monkeypatch.setattr(synthvae.privacy.fit, "_some_of_each", lambda given, _: given)
     with pytest.raises(PrivacyError, match="hides at most 3 rows"):
         quick(privacy=PATIENTS, strategy="gradients").fit(table().assign(patient=np.arange(400) // 4))
 
@@ -325,7 +326,7 @@ def test_a_refusal_before_any_release_spent_nothing() -> None:
 
 
 def test_interrupted_and_failing_fits_say_what_they_spent(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(synthvae.private, "_drawn", lambda *_: 1 / 0)
+    monkeypatch.setattr(synthvae.privacy.fit, "_drawn", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError) as failed:
         quick().fit(table())
     assert failed.value.__notes__ == ["epsilon 20 of 20 was spent"]

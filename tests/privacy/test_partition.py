@@ -10,11 +10,12 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from synthvae import Column
-from synthvae.declared import limits
-from synthvae.privacy import Ledger, PrivacyBudget, mechanisms, partition
+from synthvae.privacy import Ledger, PrivacyBudget, mechanisms
+from synthvae.privacy.counts import binning
+from synthvae.privacy.counts.binning import Ruler
 from synthvae.privacy.curator import Curator
 from synthvae.privacy.ledger import RecordedEvent
-from synthvae.privacy.partition import Ruler
+from synthvae.schema.domain import limits
 
 
 @pytest.fixture
@@ -26,8 +27,8 @@ def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
 def grown(rulers: dict[str, Ruler], numbers: dict[str, np.ndarray]) -> RecordedEvent:
     """Let rulers grow, and return what is left of what that costs at most."""
     curator = Curator(Ledger(budget=PrivacyBudget(epsilon=1.0, delta=1e-6)))
-    recorded = curator.record(partition.halvings(curator.ledger, max(sum(ruler.depth for ruler in rulers.values()), 1)))
-    partition.grow(rulers, numbers, curator, recorded)
+    recorded = curator.record(binning.halvings(curator.ledger, max(sum(ruler.depth for ruler in rulers.values()), 1)))
+    binning.grow(rulers, numbers, curator, recorded)
     return recorded
 
 
@@ -77,7 +78,7 @@ def test_halvings_take_no_more_than_was_recorded() -> None:
     recorded = grown(rulers, numbers)
     assert recorded.event.times == 40
     assert 0 < recorded.left < 40
-    assert 0.95 * partition.SHARE < recorded.ledger.epsilon <= partition.SHARE
+    assert 0.95 * binning.SHARE < recorded.ledger.epsilon <= binning.SHARE
 
 
 @settings(deadline=None, max_examples=60)

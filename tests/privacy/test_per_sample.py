@@ -13,11 +13,11 @@ from opacus import GradSampleModule
 from test_ghost import CLIP, CONDITIONS, ROWS, build, close, data, decoders, hidden
 from torch import Tensor, nn
 
+from synthvae.codes import Slots, Value
 from synthvae.model import CVAE, ModelConfig, Rows
 from synthvae.model.config import DecoderName
-from synthvae.privacy import per_sample
-from synthvae.privacy.ghost import RULES, Ghost
-from synthvae.slots import Slots, Value
+from synthvae.privacy.dpsgd import per_sample
+from synthvae.privacy.dpsgd.ghost_clipping import RULES, Ghost
 
 per_sample.register()
 
@@ -90,7 +90,7 @@ def test_clipped_sums_are_those_of_the_gradients_that_opacus_finds(decoder: Deco
 def test_every_layer_of_ours_is_known_to_opacus_once_descent_is_loaded() -> None:
     names = {kind.__name__ for kind in {*RULES, *per_sample.SAMPLERS}}
     code = (
-        "import synthvae.privacy.dpsgd; from opacus import GradSampleModule; "
+        "import synthvae.privacy.dpsgd.trainer; from opacus import GradSampleModule; "
         f"assert {names} <= {{kind.__name__ for kind in GradSampleModule.GRAD_SAMPLERS}}"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -11,10 +11,12 @@ import pandas as pd
 import pytest
 from sklearn.base import clone
 
-from synthvae import Column, PrivacyBudget, Schema, Synthesizer, private, tables
-from synthvae.declared import arrow_schema
+from synthvae import Column, PrivacyBudget, Schema, Synthesizer
 from synthvae.errors import ConfigurationError, PrivacyError, SchemaError, TableError
+from synthvae.privacy import fit
 from synthvae.privacy.accounting import spent
+from synthvae.schema.domain import arrow_schema
+from synthvae.tables import convert
 
 ROWS = 400
 BUDGET = PrivacyBudget(epsilon=20.0, delta=1e-5)
@@ -54,7 +56,7 @@ SCHEMA = Schema(
 @pytest.fixture(autouse=True)
 def few_drawn_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fits that take a second."""
-    monkeypatch.setattr(private, "DRAWN_ROWS", (2100, 2200))
+    monkeypatch.setattr(fit, "DRAWN_ROWS", (2100, 2200))
 
 
 def quick(**changes: Any) -> Synthesizer:
@@ -66,7 +68,7 @@ def quick(**changes: Any) -> Synthesizer:
 @pytest.fixture(scope="module")
 def fitted() -> Synthesizer:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(private, "DRAWN_ROWS", (2100, 2200))
+        patch.setattr(fit, "DRAWN_ROWS", (2100, 2200))
         return quick().fit(table())
 
 
@@ -90,7 +92,7 @@ def test_rows_obey_the_schema(fitted: Synthesizer) -> None:
     rows = fitted.sample({"no": 30, "yes": 50})
     assert rows["ill"].value_counts().to_dict() == {"no": 30, "yes": 50}
     assert list(rows) == SCHEMA.names
-    assert SCHEMA.check(tables.read(rows)).num_rows == 80
+    assert SCHEMA.check(convert.read(rows)).num_rows == 80
     assert 0 < rows["weight"].isna().mean() < 0.6
 
 
@@ -161,7 +163,7 @@ def test_every_kind_of_model_can_be_private(parameters: dict[str, Any]) -> None:
 def test_every_kind_of_target_can_be_private(target: str, strategy: str) -> None:
     frame = table()
     rows = quick(target=target, strategy=strategy).fit(frame).sample(50)
-    assert SCHEMA.check(tables.read(rows)).num_rows == 50
+    assert SCHEMA.check(convert.read(rows)).num_rows == 50
 
 
 @pytest.mark.slow
@@ -231,7 +233,7 @@ def test_a_unit_that_is_not_declared_is_no_feature(tmp_path: Path) -> None:
     for model in (fitted, Synthesizer.load(tmp_path / "model")):
         assert model.n_features_in_ == len(SCHEMA.names)
         assert list(model.feature_names_in_) == SCHEMA.names
-        for given in (frame, owned, owned[owned.columns[::-1]], tables.read(owned), tmp_path / "t.csv"):
+        for given in (frame, owned, owned[owned.columns[::-1]], convert.read(owned), tmp_path / "t.csv"):
             np.testing.assert_array_equal(model.transform(given), fitted.transform(owned))
             np.testing.assert_array_equal(model.log_likelihood(given), fitted.log_likelihood(owned))
         with pytest.raises(TableError, match=r"has \['visit'\] that fit did not see"):
@@ -271,7 +273,7 @@ def test_no_value_of_a_row_is_an_error() -> None:
     frame = pd.concat([pd.DataFrame(odd, columns=frame.columns, dtype=object), frame], ignore_index=True)
     frame = frame.astype({"age": str, "weight": str, "smoker": str, "seen": str})
     rows = quick().fit(frame).sample(20)
-    assert SCHEMA.check(tables.read(rows)).num_rows == 20
+    assert SCHEMA.check(convert.read(rows)).num_rows == 20
 
 
 @pytest.mark.parametrize(
@@ -304,9 +306,9 @@ def test_a_target_that_is_not_declared_is_refused() -> None:
 
 def test_progress_tells_no_loss() -> None:
     seen: list[float] = []
-    quick_table = tables.read(table())
+    quick_table = convert.read(table())
     synthesizer = quick()
-    private.learn(
+    fit.learn(
         quick_table,
         SCHEMA,
         "ill",
@@ -324,7 +326,7 @@ def _configs() -> dict[str, Any]:
 
     from synthvae.model import ModelConfig
     from synthvae.privacy import Journal
-    from synthvae.privacy.dpsgd import descend
+    from synthvae.privacy.dpsgd.trainer import descend
     from synthvae.training import TrainingConfig
 
     shape = ModelConfig(width=8, latent_dim=2)

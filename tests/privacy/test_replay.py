@@ -20,10 +20,10 @@ import pytest
 import torch
 from test_private_fit import SCHEMA, few_drawn_rows, quick, table
 
-from synthvae import private
-from synthvae.conform import conform
 from synthvae.errors import PrivacyError
-from synthvae.privacy import Journal
+from synthvae.privacy import Journal, fit
+from synthvae.schema import coercion
+from synthvae.schema.coercion import conform
 
 __all__ = ["few_drawn_rows"]  # a fixture
 
@@ -131,9 +131,9 @@ def test_what_looks_at_the_rows_is_found(
         return conform(given, schema)
 
     counted: list[int] = []
-    original = private._drawn
-    monkeypatch.setattr(private, "_drawn", drawn)
-    monkeypatch.setattr(private, "conform", counting)
+    original = fit._drawn
+    monkeypatch.setattr(fit, "_drawn", drawn)
+    monkeypatch.setattr(coercion, "conform", counting)
     first = seen(table(), tmp_path / "one", capsys, journal=tmp_path / "journal")
     second = seen(table(401), tmp_path / "two", capsys, journal=tmp_path / "journal")
     assert first["model.safetensors"] != second["model.safetensors"]

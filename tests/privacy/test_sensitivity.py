@@ -15,10 +15,12 @@ from guards import Draw, moved, watched
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from synthvae import Column, Schema, Synthesizer, private
+from synthvae import Column, Schema, Synthesizer
 from synthvae.errors import PrivacyError
-from synthvae.privacy import allocation, discovery, ledger, looks, partition
-from synthvae.readings import distinct, plain
+from synthvae.privacy import accounting, allocation, fit
+from synthvae.privacy.counts import binning, histograms, schema_discovery
+from synthvae.tables.parsing import distinct, plain
+from synthvae.training import train
 
 
 def texts(values: list[bytes | None]) -> pa.Array:
@@ -46,12 +48,12 @@ KINDS: dict[str, tuple[st.SearchStrategy[Any], Callable[[list[Any]], pa.Array]]]
     "truths": (st.booleans(), lambda values: pa.array(values, pa.bool_())),
 }
 COUNTS: dict[str, Callable[[pa.ChunkedArray], Any]] = {
-    "sorts": lambda values: looks.sorts_of(pa.table({"x": values})),
-    "by value": looks.by_value,
-    "by whole number": looks.by_whole_number,
-    "magnitudes": looks.magnitudes,
-    "years": looks.years,
-    "each": lambda values: looks.each(values, -3, 9),
+    "sorts": lambda values: histograms.sorts_of(pa.table({"x": values})),
+    "by value": histograms.by_value,
+    "by whole number": histograms.by_whole_number,
+    "magnitudes": histograms.magnitudes,
+    "years": histograms.years,
+    "each": lambda values: histograms.each(values, -3, 9),
 }
 
 
@@ -83,7 +85,7 @@ def test_distinct_values_are_distinct_keys(kind: str, data: st.DataObject) -> No
 @pytest.mark.parametrize("zero", [0.0, -0.0])
 def test_a_negative_zero_adds_to_the_count_of_zero(zero: float) -> None:
     values = pa.chunked_array([np.r_[zero, np.zeros(40), np.full(60, 1e17), -0.0]])
-    assert {str(value): count for value, count in looks.by_value(values).items()} == {"0.0": 42, "1e+17": 60}
+    assert {str(value): count for value, count in histograms.by_value(values).items()} == {"0.0": 42, "1e+17": 60}
 
 
 # Whole fits: every exact count and sum of clipped gradients, under every strategy.
@@ -124,11 +126,11 @@ def people(rows: int) -> list[list[Any]]:
 @pytest.fixture
 def cheap(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing costs anything, so that noise need not be looked for, and nothing is learned from what is drawn."""
-    for module in (allocation, discovery, partition):
+    for module in (allocation, schema_discovery, binning):
         monkeypatch.setattr(module, "calibrated", lambda *_: 0.5)
-    monkeypatch.setattr(ledger, "spent", lambda *_: 0.0)
-    monkeypatch.setattr(private, "train", lambda *_: SimpleNamespace(best_step=1, stopped="finished"))
-    monkeypatch.setattr(private, "DRAWN_ROWS", (50, 60))
+    monkeypatch.setattr(accounting, "spent", lambda *_: 0.0)
+    monkeypatch.setattr(train, "train", lambda *_: SimpleNamespace(best_step=1, stopped="finished"))
+    monkeypatch.setattr(fit, "DRAWN_ROWS", (50, 60))
 
 
 def draws(rows: list[list[Any]], way: str, kept: list[Draw] | None) -> list[Draw]:
@@ -166,8 +168,8 @@ def test_one_unit_moves_every_draw_of_a_fit_by_what_its_event_says(
 @pytest.mark.usefixtures("cheap")
 def test_a_count_that_a_unit_moves_too_far_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """The guard can fail: each row counts as often as there are rows."""
-    right = partition._counted
-    monkeypatch.setattr(partition, "_counted", lambda halves, children: len(halves) * right(halves, children))
+    right = binning._counted
+    monkeypatch.setattr(binning, "_counted", lambda halves, children: len(halves) * right(halves, children))
     first = draws(people(40), "tables", None)
     second = draws([*people(40), ["odd", "F", 1.0, 1, None, True]], "tables", first)
     assert any(moved(a.exact, b.exact) > a.event.sensitivity * a.times for a, b in zip(first, second, strict=True))

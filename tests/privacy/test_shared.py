@@ -12,17 +12,17 @@ import pytest
 import torch
 import torch.distributed as dist
 
-from synthvae.cluster import private
-from synthvae.crew import Alone
+from synthvae.cluster import jobs, private
+from synthvae.codes import Slots
 from synthvae.errors import PrivacyError
-from synthvae.history import History
 from synthvae.model import CVAE, ModelConfig
 from synthvae.privacy import Descending, Event, Journal, Ledger, PrivacyBudget, mechanisms
-from synthvae.privacy.dpsgd import SharedOptimizer, Spending, descend
+from synthvae.privacy.dpsgd.poisson import PrivateRows
+from synthvae.privacy.dpsgd.trainer import SharedOptimizer, Spending, descend
 from synthvae.privacy.journal import SharedJournal
 from synthvae.privacy.ledger import RecordedEvent
-from synthvae.privacy.sampling import PrivateRows
-from synthvae.slots import Slots
+from synthvae.synthesizer.backend import Alone
+from synthvae.training.history import History
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("shared")]
 
@@ -164,7 +164,7 @@ def test_rows_lie_where_nobody_else_sees_them_and_only_while_they_are_learned(
         assert workers == 3
         return History()
 
-    monkeypatch.setattr(private, "train_there", learn)
+    monkeypatch.setattr(jobs, "train_there", learn)
     kept = Journal(tmp_path / journal if journal else None, 0)
     together = private.PrivatelyTogether(3, tmp_path / "rows")
     together(model(), rows(), spending(), kept)

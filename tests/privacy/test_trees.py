@@ -11,10 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synthvae.encoding import Layout
-from synthvae.privacy import Event, Ledger, Plan, PrivacyBudget, mechanisms, tabling
+from synthvae.privacy import Event, Ledger, Plan, PrivacyBudget, mechanisms
 from synthvae.privacy.allocation import Allocation, Scope
+from synthvae.privacy.counts import marginals
+from synthvae.privacy.counts.tree import CodedTree, Tree, forest, matched, rooted
 from synthvae.privacy.curator import Curator, Tables
-from synthvae.privacy.trees import CodedTree, Tree, forest, matched, rooted
 
 law = settings(deadline=None, max_examples=60)
 
@@ -69,7 +70,7 @@ def test_without_noise_a_tree_is_the_table(monkeypatch: pytest.MonkeyPatch) -> N
     curator = Curator(Ledger(budget=PrivacyBudget(epsilon=1.0, delta=1e-5, rows=4000)))
     allocation = Allocation.record(curator, Scope(0, 0, 3), Plan(strategy="tables"), 4000)
     tables = Tables(curator, states, [2, 5, 5, 4])
-    tree = tabling.grow(tables, ["a", "same", "c"], np.bincount(labels).astype(float), allocation)
+    tree = marginals.grow(tables, ["a", "same", "c"], np.bincount(labels).astype(float), allocation)
     assert [event.left for event in (allocation.singles, allocation.scores, allocation.pairs) if event] == [0, 0, 0]
     assert list(tree.given) == ["same"]
     drawn = tree.draw(labels, np.random.default_rng(2))

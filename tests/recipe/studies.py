@@ -13,7 +13,8 @@ from sklearn.datasets import load_wine
 from typer.testing import CliRunner, Result
 
 from synthvae import evaluation, recipe
-from synthvae.cli import app
+from synthvae.cli.main import app
+from synthvae.evaluation import assessment
 
 Page = dict[str, Any]
 QUICK = {"max_steps": 4, "width": 8, "latent_dim": 2, "device": "cpu"}
@@ -72,7 +73,7 @@ def without_measuring(monkeypatch: pytest.MonkeyPatch) -> list[Page]:
         asked.append(given)
         return FewFigures(given["real"], given["synthetic"], given["holdout"])
 
-    monkeypatch.setattr(evaluation, "evaluate", evaluate)
+    monkeypatch.setattr(assessment, "evaluate", evaluate)
     return asked
 
 

@@ -12,7 +12,7 @@ import pytest
 from studies import ALL, QUICK, Page, command, edited, ran, run, study_of_wine, without_measuring, write
 
 from synthvae import Column, Schema, Synthesizer, recipe
-from synthvae.generation import Drawing
+from synthvae.generation.drawing import Drawing
 from synthvae.privacy import Journal
 
 
@@ -60,7 +60,7 @@ def test_an_interrupted_fit_is_no_fit(tmp_path: Path, page: Page, monkeypatch: p
 
 def many_parts(page: Page, monkeypatch: pytest.MonkeyPatch) -> Page:
     """A request of several parts, though it is small."""
-    monkeypatch.setattr("synthvae.generation.PART_ROWS", 10)
+    monkeypatch.setattr("synthvae.generation.drawing.PART_ROWS", 10)
     return edited(page, evaluation=None, report=None)
 
 

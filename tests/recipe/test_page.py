@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 from sklearn.datasets import load_wine
 from typer.testing import CliRunner
 
-from synthvae import PrivacyBudget, Synthesizer, augmentation, evaluation, recipe
-from synthvae.cli import app
+from synthvae import PrivacyBudget, Synthesizer, evaluation, recipe
+from synthvae.cli.main import app
 from synthvae.errors import ConfigurationError
-from synthvae.recipe.page import Recipe
+from synthvae.estimators import augment
+from synthvae.recipe.recipe import Recipe
 from synthvae.recipe.sections import Augmenting, Evaluating, Generation, Model, Part, Privacy
 
 
@@ -31,7 +32,7 @@ def write(folder: Path, text: str) -> Path:
 @pytest.mark.parametrize(("section", "call", "elsewhere"), [
     (Model, Synthesizer.__init__, {"self", "target", "schema", "privacy", "journal", "verbose", "callbacks"}),
     (Generation, Synthesizer.generate, {"self", "out", "resume", "overwrite", "each"}),
-    (Augmenting, augmentation.augment, {"table", "synthesizer"}),
+    (Augmenting, augment.augment, {"table", "synthesizer"}),
     (Evaluating, evaluation.evaluate, {"real", "target", "schema", "ledger", "names", "watch"}),
 ])  # fmt: skip
 def test_keys_are_the_parameters_of_the_calls(

@@ -12,7 +12,7 @@ from studies import ALL, QUICK, Page, command, contents, edited, ran, run, study
 from typer.testing import CliRunner
 
 from synthvae import recipe
-from synthvae.cli import app
+from synthvae.cli.main import app
 from synthvae.errors import DatasetError, SynthvaeError
 
 
@@ -171,7 +171,7 @@ def test_a_full_disk_is_one_line(tmp_path: Path, page: Page, monkeypatch: pytest
     def full(*_: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("synthvae.atomic.write", full)
+    monkeypatch.setattr("synthvae.filesystem.write", full)
     refused = command(tmp_path, page, "--quiet")
     assert refused.exit_code == 1
     assert refused.stderr.splitlines() == [refused.stderr.strip()]

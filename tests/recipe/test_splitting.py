@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from synthvae.columns import unit_numbers
 from synthvae.errors import ConfigurationError, TableError
-from synthvae.recipe import splitting
-from synthvae.recipe.splitting import hold_out, hold_out_privately
+from synthvae.privacy import mechanisms
+from synthvae.recipe import holdout
+from synthvae.recipe.holdout import hold_out, hold_out_privately
+from synthvae.tables.arrow import unit_numbers
 
 TABLES = st.integers(4, 80).flatmap(
     lambda n: st.tuples(
@@ -74,7 +75,7 @@ def test_one_unit_more_moves_nobody_elses_rows_wherever_it_stands(
     coins: dict[object, float] = {}
 
     def tossed(rows: pa.Table) -> set[int] | None:
-        numbers = splitting._owners(rows, by)
+        numbers = holdout._owners(rows, by)
         of_number = dict(zip(numbers.tolist(), rows["owner" if by else "row"].to_pylist(), strict=True))
 
         def uniform(count: int) -> np.ndarray:
@@ -82,7 +83,7 @@ def test_one_unit_more_moves_nobody_elses_rows_wherever_it_stands(
             return np.array([coins.setdefault(of_number.get(n, ("nobody", n)), rng.random()) for n in range(count)])
 
         with pytest.MonkeyPatch.context() as patched:
-            patched.setattr(splitting, "uniform", uniform)
+            patched.setattr(mechanisms, "uniform", uniform)
             try:
                 return set(hold_out_privately(rows, share, 3, by=by)[0]["row"].to_pylist())
             except ConfigurationError:

@@ -1,0 +1,49 @@
+"""The shell: parse, call, print. Results go to stdout, progress and messages to stderr.
+
+Nothing heavy is imported before a command runs, so that help and completion answer at once.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from synthvae._version import __version__
+from synthvae.cli import evaluate, fit, generate, run
+
+app = typer.Typer(
+    help="Learn a table with a conditional VAE; write synthetic rows of each class.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+COMMANDS = (
+    generate.demo,
+    fit.schema,
+    fit.fit,
+    generate.generate,
+    generate.augment,
+    evaluate.evaluate,
+    fit.info,
+    fit.audit,
+    run.run,
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"synthvae {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    del version
+
+
+for _command in COMMANDS:
+    app.command()(_command)

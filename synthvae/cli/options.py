@@ -1,0 +1,128 @@
+"""What all commands of the shell share: options, refusals in one line, and how results are printed."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import sys
+import traceback
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Annotated, Any, ParamSpec
+
+import typer
+
+from synthvae.cli.interrupts import EXIT_CODE, interruptible
+from synthvae.errors import SynthvaeError
+
+P = ParamSpec("P")
+
+Table = Annotated[Path, typer.Argument(help="CSV or Parquet file, or a folder of either.", show_default=False)]
+Model = Annotated[Path, typer.Argument(help="Directory of a fitted model.", show_default=False)]
+Seed = Annotated[int | None, typer.Option(help="Seed: the same seed gives the same result.", show_default=False)]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no messages.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+SchemaFile = Annotated[Path | None, typer.Option("--schema", help="A reviewed schema (YAML).")]
+Config = Annotated[Path | None, typer.Option(help="Parameters of `Synthesizer` (YAML).")]
+Ray = Annotated[
+    str | None, typer.Option(metavar="ADDRESS", help='Work on the Ray cluster there; "local" starts one here.')
+]
+Encoding = Annotated[str, typer.Option(help="Character encoding of a CSV file.")]
+
+
+def reporting(command: Callable[P, None]) -> Callable[P, None]:
+    """Refusals become one line `error: ...` and exit code 1, interrupts one and 130; warnings one line each."""
+
+    @functools.wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        with warnings.catch_warnings(), interruptible() as interrupted:
+            if not kwargs.get("debug"):
+                warnings.showwarning = functools.partial(_show_warning, quiet=bool(kwargs.get("quiet")))
+            try:
+                command(*args, **kwargs)
+            except KeyboardInterrupt as error:
+                raise _interruption(str(error)) from error
+            except (typer.Exit, typer.Abort, typer.BadParameter):
+                raise
+            except BrokenPipeError as error:  # the reader has seen enough
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+                raise typer.Exit(0) from error
+            except Exception as error:
+                if interrupted.is_set():
+                    raise _interruption() from error
+                if kwargs.get("debug"):
+                    traceback.print_exc()
+                typer.echo(f"error: {_one_line(error)}", err=True)
+                raise typer.Exit(1) from error
+
+    return run
+
+
+def _interruption(said: str = "") -> typer.Exit:
+    """What ends a command that was interrupted, once it was told."""
+    typer.echo(f"error: {said or 'interrupted'}", err=True)
+    return typer.Exit(EXIT_CODE)
+
+
+def _one_line(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    if isinstance(error, SynthvaeError):
+        return text
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename or ''}: {error.strerror}".removeprefix(": ")
+    if isinstance(error, OSError):
+        return text
+    return f"{type(error).__name__}: {text} (not foreseen: `--debug` shows where; please report it)"
+
+
+def _show_warning(message: Warning | str, *_: Any, quiet: bool) -> None:
+    if not quiet:
+        typer.echo(f"warning: {' '.join(str(message).split())}", err=True)
+
+
+def show(facts: dict[str, Any], *, as_json: bool) -> None:
+    """Print facts, one a line, or as JSON."""
+    if as_json:
+        typer.echo(json.dumps(facts, default=str))
+        return
+    for line in _lines(facts):
+        typer.echo(line)
+
+
+def _lines(facts: dict[str, Any], indent: str = "") -> Iterator[str]:
+    """Facts, one a line; those of facts and lists of them below, further in."""
+    for name, value in facts.items():
+        title = f"{indent}{name.replace('_', ' ')}:"
+        if isinstance(value, dict) and any(isinstance(part, list) for part in value.values()):
+            yield title
+            yield from _lines(value, indent + "  ")
+        elif isinstance(value, list):
+            yield title
+            yield from (f"{indent}  - {part}" for part in value)
+        elif value is not None:
+            yield f"{title} {', '.join(f'{k}: {v}' for k, v in value.items()) if isinstance(value, dict) else value}"
+
+
+def configured(config: Path | None, given: dict[str, Any], *, verbose: bool) -> Any:
+    """A synthesizer with the parameters of a page, those `given` in their place."""
+    from synthvae import Synthesizer
+
+    stated = {name: value for name, value in given.items() if value is not None}
+    return Synthesizer(**{"verbose": verbose, **_read_config(config), **stated})
+
+
+def _read_config(path: Path | None) -> dict[str, Any]:
+    if path is None:
+        return {}
+    from synthvae import Synthesizer
+    from synthvae.recipe.reading import read_page, unknown
+
+    page = read_page(path)
+    known = list(Synthesizer().get_params())
+    for name in page:
+        if name not in known:
+            raise unknown(name, known, str(path))
+    return page

@@ -1,0 +1,1 @@
+"""Metrics of disclosure: copies, membership and attribute inference, linkage, singling out."""

@@ -1,0 +1,1 @@
+"""The report: charts, and one HTML file that holds them."""

@@ -1,0 +1,181 @@
+"""Embeddings of digits and of continuous values, and the running sum of an autoregressive decoder."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from synthvae.codes import Slots
+from synthvae.model.rows import Rows
+
+
+class DigitEmbedding(nn.Module):
+    """One vector for each level of each digit; an unknown digit (-1) has the zero vector.
+
+    Args:
+        sizes: The levels of each digit.
+        width: Length of the vectors.
+    """
+
+    offsets: Tensor
+
+    def __init__(self, sizes: tuple[int, ...], width: int) -> None:
+        super().__init__()
+        self.starts = (0, *itertools.accumulate(sizes))
+        self.register_buffer("offsets", torch.tensor(self.starts[:-1], dtype=torch.long), persistent=False)
+        self.weight = nn.Parameter(torch.randn(self.starts[-1], width) * 0.1)
+
+    def forward(self, digits: Tensor) -> Tensor:
+        """Return the vectors (J, B, width) of `digits` (B, J)."""
+        table = torch.cat([self.weight, torch.zeros_like(self.weight[:1])])
+        return nn.functional.embedding(self.places(digits), table)
+
+    def places(self, digits: Tensor) -> Tensor:
+        """Return which vectors (J, B) `digits` (B, J) have; the one after the last is that of the unknown."""
+        return torch.where(digits.T >= 0, digits.T.long() + self.offsets[:, None], len(self.weight))
+
+    def rows_of(self, digit: int, size: int) -> Tensor:
+        """The vectors (size, width) of one digit's levels."""
+        start = self.starts[digit]  # on the host: asked for on a GPU, it would be waited for
+        return self.weight[start : start + size]
+
+
+class FineTables(nn.Module):
+    """What a digit says on the next finer one of its column, beside all else: a table of logits for each such pair.
+
+    How a column's values are numbered is arbitrary, so the pattern of the fine digit differs for each coarse one.
+
+    Args:
+        slots: What is modelled.
+    """
+
+    fine: Tensor
+    coarse: Tensor
+    starts: Tensor
+
+    def __init__(self, slots: Slots) -> None:
+        super().__init__()
+        widest = max(slots.sizes, default=1)
+        self.place = {fine: (i, coarse) for i, (fine, coarse) in enumerate(slots.pairs)}
+        self.weight = nn.Parameter(torch.zeros(len(slots.pairs), widest, widest))
+        pairs = torch.tensor(slots.pairs, dtype=torch.long).reshape(-1, 2)
+        self.register_buffer("fine", pairs[:, 0], persistent=False)
+        self.register_buffer("coarse", pairs[:, 1], persistent=False)
+        self.register_buffer("starts", torch.arange(len(pairs))[:, None] * widest, persistent=False)
+
+    def forward(self, logits: Tensor, digits: Tensor) -> Tensor:
+        """Return `logits` (J, B, K) with what the coarser of `digits` (B, J) say added; an unknown one says nothing."""
+        if not self.place:
+            return logits
+        known, places = self.places(digits)
+        said = nn.functional.embedding(places, self.weight.flatten(0, 1))
+        return logits.index_add(0, self.fine, said * known[..., None])
+
+    def places(self, digits: Tensor) -> tuple[Tensor, Tensor]:
+        """Return where the coarser of `digits` (B, J) are known (F, B), and which logits they then have."""
+        coarse = digits.T.index_select(0, self.coarse).long()
+        return coarse >= 0, coarse.clamp_min(0) + self.starts
+
+    def one(self, digit: int, digits: Tensor) -> Tensor | None:
+        """Return what the coarser of the drawn `digits` (J, B) says on `digit`: logits (B, K), None without one."""
+        if digit not in self.place:
+            return None
+        i, coarse = self.place[digit]
+        return self.weight[i].index_select(0, digits[coarse])
+
+
+Order = tuple[tuple[bool, int], ...]
+
+
+class SlotEmbedding(nn.Module):
+    """The vectors of all digits and values.
+
+    Args:
+        slots: What the model models.
+        width: Length of the vectors.
+    """
+
+    def __init__(self, slots: Slots, width: int) -> None:
+        super().__init__()
+        self.digits = DigitEmbedding(slots.sizes, width)
+        self.values = ValueEmbedding(len(slots.values), width)
+
+    def forward(self, rows: Rows) -> tuple[Tensor, Tensor]:
+        """Return the vectors (J, B, width) of the digits and (V, B, width) of the values."""
+        return self.digits(rows.digits), self.values(rows.values)
+
+    def total(self, rows: Rows) -> Tensor:
+        """Return the sum (B, width) of all vectors."""
+        digits, values = self(rows)
+        return torch.as_tensor(digits.sum(0) + values.sum(0))
+
+
+class RunningSum(torch.autograd.Function):
+    """What stands before each slot, summed: start (B, W), start + the first slot's vector, ...
+
+    `torch.cumsum` along the first dimension of three is 10 times slower than additions of whole matrices.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, order: Order, start: Tensor, digits: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the sums (J, B, W) before digits and (V, B, W) before values with these vectors, in `order`."""
+        ctx.order, ctx.empty = order, start.new_zeros(start.shape)
+        vectors, sums = (digits, values), (torch.empty_like(digits), torch.empty_like(values))
+        before, vector = start, ctx.empty
+        for kind, i in order:
+            torch.add(before, vector, out=sums[kind][i])
+            before, vector = sums[kind][i], vectors[kind][i]
+        return sums
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[None, Tensor, Tensor, Tensor]:
+        """Each vector gets the gradients of all sums after it."""
+        sums = (torch.empty_like(gradients[0]), torch.empty_like(gradients[1]))
+        after, gradient = ctx.empty, ctx.empty
+        for kind, i in reversed(ctx.order):
+            torch.add(after, gradient, out=sums[kind][i])
+            after, gradient = sums[kind][i], gradients[kind][i]
+        return None, after + gradient, *sums
+
+
+KNOTS = 9
+
+
+class ValueEmbedding(nn.Module):
+    """One vector for each value, piecewise linear in it; an absent value (NaN) has the zero vector.
+
+    Args:
+        count: The number V of values.
+        width: Length of the vectors.
+    """
+
+    knots: Tensor
+
+    def __init__(self, count: int, width: int) -> None:
+        super().__init__()
+        self.register_buffer("knots", deviates(KNOTS), persistent=False)
+        self.weight = nn.Parameter(torch.randn(count, KNOTS + 1, width) / math.sqrt(2 * max(count, 1)))
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Return the vectors (V, B, width) of `values` (B, V)."""
+        return torch.bmm(self.features(values.T), self.weight).to(self.weight)  # to be summed: not with few digits
+
+    def one(self, value: int, numbers: Tensor) -> Tensor:
+        """Return the vectors (B, width) of one value's `numbers` (B,)."""
+        return self.features(numbers) @ self.weight[value]
+
+    def features(self, values: Tensor) -> Tensor:
+        """Return the numbers (..., KNOTS + 1) by which the vectors of `values` (...) are weighted; 0 if absent."""
+        known = values.nan_to_num(nan=0.0)[..., None]
+        hinges = torch.cat([known, torch.relu(known - self.knots)], -1)
+        return torch.as_tensor(hinges * values.isfinite()[..., None])
+
+
+def deviates(count: int) -> Tensor:
+    """Return `count` standard normal quantiles, evenly spaced in probability."""
+    shares = torch.arange(1, count + 1, dtype=torch.float64) / (count + 1)
+    return torch.as_tensor(torch.special.ndtri(shares)).float()

@@ -1,0 +1,1 @@
+"""Noisy counts: a schema, bins, marginals, and what follows from them without the data."""

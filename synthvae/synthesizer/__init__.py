@@ -1,0 +1,5 @@
+"""`Synthesizer`: fit, sample, generate, save."""
+
+from synthvae.synthesizer.synthesizer import Synthesizer
+
+__all__ = ["Synthesizer"]

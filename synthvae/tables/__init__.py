@@ -1,0 +1,1 @@
+"""One table in, one table out: files, frames, arrays and Arrow to Arrow, and back. The only reader of tables."""

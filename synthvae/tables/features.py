@@ -1,0 +1,102 @@
+"""What scikit-learn calls X, as a table."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.dataset
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import _check_feature_names, _check_n_features, check_array
+
+from synthvae.errors import TableError, listing
+from synthvae.tables import convert, rowwise
+
+
+def read_features(estimator: BaseEstimator, X: Any, *, reset: bool) -> pa.Table:
+    """Return X as an Arrow table, and remember (`reset`) or check the number and names of its columns.
+
+    Arrays get the columns x0, x1, ...; a table's columns are matched by name, in any order.
+
+    Raises:
+        ValueError: X is not two-dimensional, has no rows or columns, or not those of `fit`.
+    """
+    if is_array(X):
+        array = check_array(X, dtype=None, ensure_all_finite="allow-nan", ensure_min_samples=2 if reset else 1)
+        return convert.read(_frame(array, _names_of_columns(estimator, array, reset=reset)))
+    return _matched(estimator, convert.read(X), reset=reset)
+
+
+def read_private_features(estimator: BaseEstimator, X: Any, *, reset: bool, aside: str | None) -> pa.Table:
+    """Return a private X as `read_features` does, but row by row: none is an error, however few there are.
+
+    A column that stands `aside` is no feature: it is kept where X is remembered, else left out.
+
+    Raises:
+        ValueError: X is no table of the columns of `fit`.
+    """
+    table = rowwise.read(X)
+    if is_array(X):
+        names = _names_of_columns(estimator, np.empty((1, table.num_columns)), reset=reset)
+        return table if names is None else table.rename_columns(list(names))
+    features = table.drop_columns([aside]) if aside in table.column_names else table
+    matched = _matched(estimator, features, reset=reset)
+    return table if reset else matched
+
+
+def _names_of_columns(estimator: BaseEstimator, array: np.ndarray, *, reset: bool) -> np.ndarray | None:
+    """The names that the columns of an array have in `fit`; None: it had none."""
+    _check_feature_names(estimator, array, reset=reset)
+    _check_n_features(estimator, array, reset=reset)
+    return None if reset else getattr(estimator, "feature_names_in_", None)
+
+
+def _matched(estimator: BaseEstimator, table: pa.Table, *, reset: bool) -> pa.Table:
+    """The columns of a table, as they were in `fit`."""
+    if reset:
+        estimator.n_features_in_ = table.num_columns
+        estimator.feature_names_in_ = np.array(table.column_names, dtype=object)
+        return table
+    if hasattr(estimator, "feature_names_in_"):
+        return select(table, list(estimator.feature_names_in_))
+    if table.num_columns != estimator.n_features_in_:
+        raise TableError(
+            f"X has {table.num_columns} features, but {type(estimator).__name__} is expecting "
+            f"{estimator.n_features_in_} features as input"
+        )
+    warnings.warn(f"X has feature names, but {type(estimator).__name__} was fitted without feature names", stacklevel=4)
+    return table.rename_columns([f"x{i}" for i in range(table.num_columns)])
+
+
+def select(table: pa.Table, names: list[str]) -> pa.Table:
+    """Return the columns `names` of `table`, in that order.
+
+    Raises:
+        TableError: One is absent, or there are others.
+    """
+    absent = [name for name in names if name not in table.column_names]
+    unknown = [name for name in table.column_names if name not in names]
+    if absent or unknown:
+        facts = [f"lacks {listing(absent)}"] * bool(absent) + [f"has {listing(unknown)} that fit did not see"] * bool(
+            unknown
+        )
+        raise TableError(
+            "The feature names should match those that were passed during fit, however, the table "
+            f"{' and '.join(facts)}: add, drop or rename columns"
+        )
+    return table.select(names)
+
+
+def is_array(X: Any) -> bool:
+    """Whether X is for NumPy to read: an array, a list of rows, a sparse matrix (which is refused there)."""
+    table = isinstance(X, (pd.DataFrame, pa.dataset.Dataset, str))
+    return not table and not hasattr(X, "__arrow_c_stream__") and not hasattr(X, "__fspath__")
+
+
+def _frame(array: np.ndarray, names: np.ndarray | None) -> pd.DataFrame:
+    columns = [f"x{i}" for i in range(array.shape[1])] if names is None else list(names)
+    frame = pd.DataFrame(array, columns=columns)
+    return frame.infer_objects() if array.dtype == object else frame

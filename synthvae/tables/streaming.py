@@ -1,0 +1,169 @@
+"""Tables on disk, read batch by batch: for those that do not fit into memory."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+import pyarrow.dataset as ds
+
+from synthvae.tables import convert as tables
+from synthvae.tables import files as readers
+
+LARGE = 256 << 20  # bytes of a table in memory, about, from which on it is read in batches: a fit takes many times that
+VALUE_BYTES = 8
+BATCH_ROWS = 1 << 16
+BLOCK_BYTES = 8 << 20  # of a CSV file
+DEFLATED = 6  # how much smaller a compressed CSV file is, about
+TAIL_BYTES = 1 << 16  # of each file, by which it is known again; a Parquet file has its statistics there
+
+
+@dataclass(frozen=True)
+class Stream:
+    """A table that is read in batches, and again from the start whenever that is needed.
+
+    Args:
+        files: Where it lies.
+        size: How many bytes it would take in memory, about.
+        open: Returns its batches, from the start.
+    """
+
+    files: tuple[Path, ...]
+    size: int
+    open: Callable[[], Iterator[pa.RecordBatch]]
+
+    @classmethod
+    def of(cls, source: str | Path | ds.Dataset, encoding: str = "utf-8") -> Stream:
+        """Return the stream of a CSV or Parquet file, a folder of either, or a dataset of Parquet files.
+
+        Raises:
+            TableError: It is damaged, or no table.
+            FileNotFoundError: There is no such path.
+        """
+        if isinstance(source, ds.Dataset):
+            return _parquet(source)
+        path = Path(source)
+        files = readers.csv_files(path)
+        with readers.reading(path):
+            return _parquet(_dataset(path)) if files is None else _csv(files, encoding)
+
+    @property
+    def is_large(self) -> bool:
+        """Whether it is better not to have all of it in memory."""
+        return self.size >= LARGE
+
+    def batches(self) -> Iterator[pa.Table]:
+        """Return its rows as `tables.read` returns them, so many at a time, each column in one chunk.
+
+        Raises:
+            TableError: A file is damaged, or a name is empty or twice there.
+        """
+        with readers.reading(self.files[0].parent if len(self.files) > 1 else self.files[0]):
+            for batch in self.open():
+                if batch.num_rows:
+                    yield tables.as_read(readers.whole(pa.Table.from_batches([batch])))
+
+    @cached_property
+    def identity(self) -> str:
+        """A hash of names, sizes and ends of its files: by it a table is known again."""
+        digest = hashlib.sha256()
+        for file in self.files:
+            size = file.stat().st_size
+            with file.open("rb") as stream:
+                stream.seek(max(size - TAIL_BYTES, 0))
+                digest.update(f"{file.name} {size} ".encode() + stream.read())
+        return digest.hexdigest()
+
+
+def large(source: Any, encoding: str = "utf-8") -> Stream | None:
+    """Return the stream of a table on disk that is too large to be read at once; None for all else."""
+    if isinstance(source, Stream):
+        return source
+    if not isinstance(source, (str, Path, ds.FileSystemDataset)):
+        return None
+    stream = Stream.of(source, encoding)
+    return stream if stream.is_large else None
+
+
+def _dataset(path: Path) -> ds.Dataset:
+    return ds.dataset(path, format="parquet", partitioning=ds.HivePartitioning.discover(infer_dictionary=True))
+
+
+def _parquet(dataset: ds.Dataset) -> Stream:
+    def batches() -> Iterator[pa.RecordBatch]:
+        # One fragment, and one batch ahead: what is read beforehand is in memory, too.
+        how = ds.ParquetFragmentScanOptions(use_buffered_stream=True, pre_buffer=False)
+        options = {"batch_size": BATCH_ROWS, "batch_readahead": 1, "fragment_readahead": 1}
+        return iter(dataset.scanner(fragment_scan_options=how, use_threads=False, **options).to_batches())
+
+    files = tuple(Path(file) for file in sorted(dataset.files))
+    # What is written once and referred to takes much less in the file.
+    return Stream(files, dataset.count_rows() * len(dataset.schema) * VALUE_BYTES, batches)
+
+
+def _csv(files: Sequence[Path], encoding: str) -> Stream:
+    def batches() -> Iterator[pa.RecordBatch]:
+        for file in files:
+            yield from _opened(file, encoding, types())
+
+    found: dict[str, pa.DataType] = {}
+
+    def types() -> dict[str, pa.DataType]:
+        if not found:
+            found.update(_csv_types(files, encoding))
+        return found
+
+    size = sum(f.stat().st_size * (1 if f.suffix in (".csv", ".tsv", ".txt") else DEFLATED) for f in files)
+    return Stream(tuple(files), size, batches)
+
+
+def _opened(file: Path, encoding: str, types: dict[str, pa.DataType] | None) -> pa.csv.CSVStreamingReader:
+    options, convert = readers.csv_options(file, encoding)
+    options["read_options"].block_size = BLOCK_BYTES
+    if types is None:
+        with pa.csv.open_csv(file, **options) as head:
+            types = dict.fromkeys(head.schema.names, pa.string())
+    convert.column_types = types
+    return pa.csv.open_csv(file, **options, convert_options=convert)
+
+
+def _csv_types(files: Sequence[Path], encoding: str) -> dict[str, pa.DataType]:
+    """The types that `tables.read` gives the columns: the narrowest that all of their fields can be read as."""
+    narrowest: dict[str, int] = {}
+    gaps: set[str] = set()
+    for file in files:
+        for batch in _opened(file, encoding, None):
+            for name, texts in zip(batch.schema.names, batch.columns, strict=True):
+                narrowest[name] = _narrowest(texts, narrowest.get(name, 0))
+                gaps |= {name} if texts.null_count else set()
+    types = {name: _TYPES[place] for name, place in narrowest.items()}
+    # A gap makes whole numbers floating, as for pandas; a column without a value is floating, too.
+    return {n: pa.float64() if kind in (pa.null(), pa.int64()) and n in gaps else kind for n, kind in types.items()}
+
+
+_TYPES = (pa.null(), pa.int64(), pa.float64(), pa.bool_(), pa.string())
+
+
+def _narrowest(texts: pa.Array, place: int) -> int:
+    """The first of the types, from a place on, that all texts can be read as."""
+    trimmed = pc.utf8_trim_whitespace(texts)
+    while place < len(_TYPES) - 1 and not _can_be(trimmed, _TYPES[place]):
+        place += 1
+    return place
+
+
+def _can_be(texts: pa.Array, kind: pa.DataType) -> bool:
+    if pa.types.is_null(kind):
+        return bool(texts.null_count == len(texts))
+    try:
+        pc.cast(texts, kind)
+    except pa.ArrowInvalid:
+        return False
+    return True
