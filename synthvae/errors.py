@@ -6,7 +6,9 @@ A message states the rule, then the fact, then the way out.
 
 from __future__ import annotations
 
+import sys
 import textwrap
+import warnings
 from collections.abc import Iterable
 from typing import Any
 
@@ -64,6 +66,14 @@ def listing(names: Iterable[object], limit: int = 10) -> str:
     shown = list(names)
     rest = f", ... ({len(shown)} in all)" if len(shown) > limit else ""
     return f"[{', '.join(map(repr, shown[:limit]))}{rest}]"
+
+
+def warn_user(message: str) -> None:
+    """Warn of something, at the line outside this package that led to it."""
+    level, frame = 2, sys._getframe(1)  # noqa: SLF001 (what `warnings` itself uses)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "synthvae":
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, stacklevel=level - 1)
 
 
 LONGEST = 2_000  # letters of what is said of a page

@@ -1,17 +1,28 @@
-"""Files that are whole or not there."""
+"""Files that are whole or not there, locks on folders, and hashes of content."""
 
 from __future__ import annotations
 
 import errno
+import hashlib
+import json
 import os
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from synthvae.errors import DatasetError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+if sys.platform != "win32":
+    import fcntl
+
+PATIENCE = 3.0  # seconds; the workers of a run that was killed are gone sooner
 
 
 def write(path: Path, content: bytes | memoryview) -> None:
@@ -39,7 +50,7 @@ def export(path: Path, content: bytes) -> None:
         write(path, content)
 
 
-def check(path: Path) -> None:
+def check_writable(path: Path) -> None:
     """Refuse a file that could not be written: better before the work than after.
 
     Raises:
@@ -69,14 +80,16 @@ def _telling(path: Path) -> Iterator[None]:
         raise DatasetError(f"{path} cannot be written ({error.strerror or error}): choose another") from error
 
 
-if sys.platform != "win32":
-    import fcntl
+def content_hash(metadata: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
+    """Return one SHA-256 of metadata, as JSON, and of tensors, in the order of their names."""
+    digest = hashlib.sha256(json.dumps(metadata, sort_keys=True).encode())
+    for name in sorted(tensors):
+        digest.update(tensors[name].detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
-PATIENCE = 3.0  # seconds; the workers of a run that was killed are gone sooner
 
-
-def take(folder: Path) -> int | None:
-    """Make a folder if need be and return a handle that holds it: alone for a moment, then beside those who `join`.
+def lock(folder: Path) -> int | None:
+    """Make a folder if need be and return a handle that locks it: alone for a moment, then beside `share_lock`.
 
     Raises:
         BlockingIOError: Another run holds it.
@@ -95,7 +108,7 @@ def take(folder: Path) -> int | None:
         time.sleep(0.05)
 
 
-def join(folder: Path) -> None:
+def share_lock(folder: Path) -> None:
     """Hold a folder beside the run that took it, until this process ends.
 
     Raises:
@@ -105,7 +118,7 @@ def join(folder: Path) -> None:
         raise BlockingIOError
 
 
-def is_held(folder: Path) -> bool:
+def is_locked(folder: Path) -> bool:
     """Whether a process holds a folder; where there are no locks, none does."""
     if sys.platform == "win32":
         return False
@@ -116,7 +129,7 @@ def is_held(folder: Path) -> bool:
         os.close(handle)
 
 
-def release(handle: int | None) -> None:
+def unlock(handle: int | None) -> None:
     """Let the next one in."""
     if handle is not None:
         os.close(handle)

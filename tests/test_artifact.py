@@ -300,12 +300,12 @@ def test_a_failing_first_save_leaves_nothing(tmp_path: Path, monkeypatch: pytest
 def test_the_fingerprint_knows_every_weight_and_the_encoding(fitted: Synthesizer) -> None:
     encoding = fitted.encoding_.model_dump(mode="json")
     weights = fitted.model_.state_dict()
-    before = artifact.fingerprint(encoding, weights)
-    assert before == artifact.fingerprint(dict(reversed(encoding.items())), dict(reversed(weights.items())))
+    before = filesystem.content_hash(encoding, weights)
+    assert before == filesystem.content_hash(dict(reversed(encoding.items())), dict(reversed(weights.items())))
     for name, tensor in weights.items():
         if tensor.numel():
-            assert artifact.fingerprint(encoding, {**weights, name: tensor + 1}) != before
-    assert artifact.fingerprint({**encoding, "names": []}, weights) != before
+            assert filesystem.content_hash(encoding, {**weights, name: tensor + 1}) != before
+    assert filesystem.content_hash({**encoding, "names": []}, weights) != before
 
 
 def test_every_parameter_is_saved(fitted: Synthesizer, saved: Path) -> None:
@@ -341,9 +341,9 @@ def test_what_another_process_saves_is_left_alone(tmp_path: Path) -> None:
     folder = tmp_path / "model"
     artifact.save(folder, SMALL_PAGE, small())
     beside = aside(folder)
-    handle = filesystem.take(beside)
+    handle = filesystem.lock(beside)
     with pytest.raises(ArtifactError):
         artifact.load(folder)
     assert (beside / "old").exists()
-    filesystem.release(handle)
+    filesystem.unlock(handle)
     artifact.load(folder)

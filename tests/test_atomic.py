@@ -35,6 +35,6 @@ def test_a_place_that_takes_no_file_is_refused_before_the_work(tmp_path: Path, p
     (tmp_path / "there").mkdir()
     (tmp_path / "file").write_text("mine", encoding="utf-8")
     with pytest.raises(DatasetError, match=r"cannot be written .*: choose another"):
-        filesystem.check(tmp_path / place)
-    filesystem.check(tmp_path / "new" / "folder" / "x.json")
+        filesystem.check_writable(tmp_path / place)
+    filesystem.check_writable(tmp_path / "new" / "folder" / "x.json")
     assert {path.name for path in tmp_path.iterdir()} == {"there", "file"}

@@ -27,7 +27,7 @@ from synthvae import PrivacyBudget, Synthesizer
 from synthvae.devices import one_thread
 from synthvae.errors import ConfigurationError, PrivacyError, RequestError, TableError
 from synthvae.estimators import VAEOutlierDetector, VAETransformer
-from synthvae.synthesizer.fitted_model import LearnedTable
+from synthvae.synthesizer.fitted_model import FittedModel
 
 TINY: dict[str, Any] = {"max_steps": 2, "width": 4, "latent_dim": 2, "random_state": 0}
 REORDERED = "columns of a table are matched by name, so another order is no error"
@@ -189,9 +189,9 @@ def two_threads() -> Iterator[None]:
 def test_threads_are_set_back_however_many_sample_at_once(
     fitted: VAETransformer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    all_four, draw = threading.Barrier(4), LearnedTable.draw
+    all_four, draw = threading.Barrier(4), FittedModel.draw
 
-    def drawn(self: LearnedTable, *how: Any) -> Any:
+    def drawn(self: FittedModel, *how: Any) -> Any:
         all_four.wait()
         return draw(self, *how)
 
@@ -199,7 +199,7 @@ def test_threads_are_set_back_however_many_sample_at_once(
         all_four.wait()
         return torch.get_num_threads()
 
-    monkeypatch.setattr(LearnedTable, "draw", drawn)
+    monkeypatch.setattr(FittedModel, "draw", drawn)
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda _: fitted.sample(500), range(12)))
         assert list(pool.map(counted, range(4))) == [2] * 4

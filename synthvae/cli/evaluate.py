@@ -49,7 +49,7 @@ def evaluate(
 
     for place in (json_file, out):
         if place is not None:
-            filesystem.check(place)
+            filesystem.check_writable(place)
     gates = _gates(fail_under, "--fail-under"), _gates(fail_over, "--fail-over")
     paths = {"real": real, "synthetic": synthetic, "holdout": holdout}
     read = {role: convert.read(path, encoding=encoding) for role, path in paths.items() if path is not None}

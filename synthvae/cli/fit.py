@@ -92,7 +92,7 @@ def fit(
     """Learn a table and save the model. One of more than 256 MiB is read in batches, unless it is private."""
     del debug
     from synthvae.synthesizer import artifact
-    from synthvae.synthesizer.parameters import BOUGHT
+    from synthvae.synthesizer.parameters import MEASURED
     from synthvae.tables import convert, rowwise, streaming
 
     artifact.check_place(out)
@@ -103,7 +103,7 @@ def fit(
     synthesizer = configured(config, given, verbose=not quiet)
     if plan is not None:
         # Of the table nothing but the names of the columns, and those only where its schema is to be bought.
-        names = rowwise.read(table, encoding=encoding).column_names if synthesizer.schema == BOUGHT else None
+        names = rowwise.read(table, encoding=encoding).column_names if synthesizer.schema == MEASURED else None
         show(synthesizer.plan(plan, names).statement(), as_json=as_json)
         return
     stream = streaming.large(table, encoding) if synthesizer.privacy is None else None

@@ -13,8 +13,9 @@ from synthvae.encoding.binned import BinnedEncoding
 from synthvae.encoding.numeric import NumericEncoding
 from synthvae.errors import TableError
 from synthvae.schema.column import Column
-from synthvae.schema.domain import SECOND, moments
+from synthvae.schema.domain import moments
 from synthvae.tables.arrow import is_text, temporal_type
+from synthvae.tables.timestamps import SECOND
 
 
 class TemporalEncoding(BaseModel):

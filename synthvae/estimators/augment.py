@@ -12,6 +12,7 @@ from synthvae.encoding import TargetEncoding
 from synthvae.errors import PrivacyError, RequestError
 from synthvae.estimators.strategy import Strategy, rows_to_make
 from synthvae.random_state import Seed, as_seed
+from synthvae.synthesizer.parameters import schema_of, target_in
 from synthvae.synthesizer.synthesizer import Synthesizer
 from synthvae.tables import convert
 
@@ -64,10 +65,10 @@ def _classes(synthesizer: Synthesizer, table: pa.Table) -> TargetEncoding:
             "real rows and exact counts of them are written, which no budget covers, however, there is one: fit with "
             "it, then generate"
         )
-    name = synthesizer._target_in(table)  # noqa: SLF001 (one class in two rooms)
+    name = target_in(synthesizer, table)
     if name is None:
         raise RequestError("rows of scarce classes need a target, however, the synthesizer has none: name one")
-    schema = synthesizer._schema_of(table)  # noqa: SLF001
+    schema = schema_of(synthesizer, table)
     found = TargetEncoding.learn(schema[name], table.column(name), min_class_rows=2)
     if found.classes is None:
         raise RequestError(

@@ -16,7 +16,7 @@ from sklearn.base import clone
 from synthvae.errors import ConfigurationError, PrivacyError
 from synthvae.estimators.containers import Labels, Mask, free_name
 from synthvae.schema.schema import Schema
-from synthvae.synthesizer.sources import InMemory
+from synthvae.synthesizer.fitting import fit_features
 from synthvae.synthesizer.synthesizer import Synthesizer
 from synthvae.tables import convert
 from synthvae.training import SMALL
@@ -54,7 +54,8 @@ class Maker:
         labels = convert.read(pd.DataFrame({target: y}))
         table = features.append_column(target, labels.column(0))
         own.set_params(target=target, random_state=seed, schema=_with(own.schema, labels))
-        return cls(own._fit(InMemory(table), features=True), target)  # noqa: SLF001 (one class in two rooms)
+        own.learned_ = fit_features(own, table)
+        return cls(own, target)
 
     def make(self, wanted: int | Mapping[Any, int], seed: int) -> tuple[pd.DataFrame, Labels]:
         """Return rows (rows, columns) and their y (rows,): so many in all, or of each class."""

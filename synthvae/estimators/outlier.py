@@ -17,7 +17,7 @@ from synthvae.errors import ConfigurationError
 from synthvae.estimators.cells import Cells, read_cells
 from synthvae.estimators.density import Margin
 from synthvae.random_state import Seed
-from synthvae.synthesizer.sources import InMemory
+from synthvae.synthesizer.fitting import fit_features
 from synthvae.synthesizer.synthesizer import Synthesizer
 from synthvae.tables.features import read_features
 
@@ -126,7 +126,7 @@ class VAEOutlierDetector(OutlierMixin, BaseEstimator):
         table = read_features(self, X, reset=True)
         parameters = {name: value for name, value in self.get_params(deep=False).items() if name not in OWN}
         self.synthesizer_ = Synthesizer(**parameters)
-        self.synthesizer_._fit(InMemory(table), features=True, told=False)  # noqa: SLF001 (one class in two rooms)
+        self.synthesizer_.learned_ = fit_features(self.synthesizer_, table, conditional_encoder=False)
         cells = read_cells(self.synthesizer_.encoding_, table)
         columns = enumerate(self.synthesizer_.encoding_.columns.items())
         self._margins = {

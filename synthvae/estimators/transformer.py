@@ -14,9 +14,10 @@ from sklearn.utils.validation import check_array, check_consistent_length, check
 from synthvae.encoding import Codes
 from synthvae.errors import RequestError, TableError
 from synthvae.estimators.containers import classes, free_name
+from synthvae.generation import drawing
 from synthvae.random_state import Seed, as_seed
+from synthvae.synthesizer.fitting import fit_features
 from synthvae.synthesizer.reconstruction import reconstruct
-from synthvae.synthesizer.sources import InMemory
 from synthvae.synthesizer.synthesizer import Synthesizer
 from synthvae.tables import convert
 from synthvae.tables.features import is_array, read_features
@@ -141,7 +142,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             target = free_name(table.column_names)
             table = table.append_column(target, convert.read(pd.DataFrame({target: labels})).column(0))
         self.synthesizer_ = Synthesizer(**{**self.get_params(deep=False), "target": target, "prior": prior})
-        self.synthesizer_._fit(InMemory(table), features=True, told=False)  # noqa: SLF001 (one class in two rooms)
+        self.synthesizer_.learned_ = fit_features(self.synthesizer_, table, conditional_encoder=False)
         self._array_in, self._images_in = is_array(X), getattr(X, "ndim", 2) == IMAGES
         return self
 
@@ -196,7 +197,8 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         if z.shape[1] != self._n_features_out:
             raise RequestError(f"latents must have {self._n_features_out} columns, however, they have {z.shape[1]}")
         seed = as_seed(self._own(random_state))
-        table = self.synthesizer_.learned_.decode(z, seed, temperature=temperature)
+        fitted = self.synthesizer_.learned_
+        table = drawing.decode(fitted.model, fitted.encoding, z, seed, temperature=temperature)
         return self._like_input(convert.to_pandas(table))
 
     def reconstruct(self, X: Any, random_state: Seed = None) -> Any:

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 import safetensors.torch
 import torch
 
 from synthvae.codes import Slots
 from synthvae.devices import one_thread
 from synthvae.encoding import Codes, TableEncoding
+from synthvae.errors import RequestError
 from synthvae.model import CVAE, ModelConfig, Rows
 
 if TYPE_CHECKING:
@@ -69,6 +71,38 @@ def _restore(encoding: str, config: ModelConfig, weights: bytes, device: str, re
         model = CVAE(learned.layout.slots, learned.conditions, config)
     model.load_state_dict(safetensors.torch.load(weights))
     return Drawing(model.to(device).eval(), learned, request)
+
+
+def decode(
+    model: CVAE,
+    encoding: TableEncoding,
+    z: npt.NDArray[np.float32],
+    seed: int,
+    *,
+    labels: npt.NDArray[np.int64] | None = None,
+    temperature: float = 1.0,
+) -> pa.Table:
+    """Draw rows from p(x | z, y) for latents z (rows, L) of conditions `labels` (rows,), the first one if None.
+
+    Raises:
+        RequestError: The temperature is negative or infinite.
+    """
+    if not 0 <= temperature < np.inf:
+        raise RequestError(f"The temperature must be a finite number of at least 0, got {temperature!r}.")
+    device = next(model.parameters()).device
+    conditions = np.zeros(len(z), np.int64) if labels is None else labels
+    slots = encoding.layout.slots
+    digits = np.empty((len(z), len(slots.sizes)), np.int8)
+    values = np.empty((len(z), len(slots.values)), np.float32)
+    generator = torch.Generator(device=device).manual_seed(seed)
+    latents = torch.from_numpy(z).to(device)
+    with one_thread():
+        for label in np.unique(conditions).tolist():
+            own = np.flatnonzero(conditions == label)
+            for places in np.split(own, np.cumsum(chunks(len(own), device))[:-1]):
+                drawn = model.decode(latents[torch.from_numpy(places)], label, generator, temperature=temperature)
+                digits[places], values[places] = drawn.digits.cpu().numpy(), drawn.values.cpu().numpy()
+    return encoding.decode(Codes(digits, values, conditions), np.random.default_rng(seed))
 
 
 def draw_part(model: CVAE, encoding: TableEncoding, request: Request, part: int) -> pa.Table:

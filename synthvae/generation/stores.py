@@ -151,7 +151,7 @@ class LocalStore:
         """
         made = not self.folder.exists()
         try:
-            handle = filesystem.take(self.folder)
+            handle = filesystem.lock(self.folder)
         except BlockingIOError as error:
             raise DatasetError(
                 f"a dataset is written by one run at a time, however, another one writes {self}: wait for it or choose "
@@ -163,11 +163,11 @@ class LocalStore:
             if made:
                 with contextlib.suppress(OSError):
                     self.folder.rmdir()
-            filesystem.release(handle)
+            filesystem.unlock(handle)
 
     def join(self) -> None:
         """Help the one who writes, until this process ends."""
-        filesystem.join(self.folder)
+        filesystem.share_lock(self.folder)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, StrictStr, ValidationError, model_validator
 
 from synthvae.errors import PrivacyError, explain
+from synthvae.schema.schema import Schema
 
 
 class PrivacyBudget(BaseModel):
@@ -55,6 +56,10 @@ class PrivacyBudget(BaseModel):
     def rows_of_one(self) -> int:
         """How many rows one unit has at most: public."""
         return 1 if self.unit is None else self.rows_per_unit
+
+    def unit_beside(self, schema: Schema | None) -> str | None:
+        """The column that says whose row it is, unless the schema models it like any other."""
+        return None if schema and self.unit in schema.names else self.unit
 
     def __init__(self, **data: object) -> None:
         try:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +19,8 @@ from synthvae.errors import PrivacyError, listing
 from synthvae.generation import drawing
 from synthvae.generation.drawing import Source
 from synthvae.generation.request import Request
-from synthvae.model import ModelConfig
+from synthvae.model import CVAE, ModelConfig
+from synthvae.model.build import build
 from synthvae.privacy.allocation import Allocation, Scope
 from synthvae.privacy.budget import PrivacyBudget
 from synthvae.privacy.counts import binning, schema_discovery
@@ -33,7 +35,6 @@ from synthvae.schema.coercion import conform, labelled, refuse_other_columns
 from synthvae.schema.column import NUMERIC, Column
 from synthvae.schema.domain import decimals_of, limits
 from synthvae.schema.schema import Schema
-from synthvae.synthesizer.fitted_model import LearnedTable, build
 from synthvae.tables.arrow import split_marks, unit_numbers
 from synthvae.training import TrainingConfig, train
 from synthvae.training.history import History
@@ -49,26 +50,54 @@ SURE = 4.0  # standard deviations above which a count is no noise
 DRAWN_ROWS = 30_000, 100_000  # fewest and most that a private decoder draws to be learned from
 
 
-def learn(
-    table: pa.Table,
-    schema: Schema | None,
-    target: str | None,
-    budget: PrivacyBudget,
-    *,
-    plan: Plan,
-    model: ModelConfig,
-    training: TrainingConfig,
-    journal: Journal,
-    device: torch.device,
-    descender: Descender,
-    progress: Progress | None = None,
-    order: Order = "auto",
-) -> LearnedTable:
-    """Fit a model to a table of which only what the budget buys is known afterwards.
+@dataclass(frozen=True)
+class Setup:
+    """How a private fit is done; nothing of it depends on a row.
 
-    The rows are seen by `privacy` alone, which buys a decoder. The model is fitted to rows that this one draws, so that
-    z and the encoder cost nothing. Without a schema one is bought, too. A `descender` follows the gradients, here or
-    elsewhere.
+    Args:
+        plan: How the budget is spent.
+        model: The model that is kept.
+        training: How that one is trained, on rows that a private decoder draws.
+        journal: Where noisy answers are kept, so that none is paid for twice.
+        descender: What follows the gradients, here or elsewhere.
+        progress: Called with step, last step and no loss after each step.
+        order: In which order columns are modelled.
+    """
+
+    plan: Plan
+    model: ModelConfig
+    training: TrainingConfig
+    journal: Journal
+    descender: Descender
+    progress: Progress | None = None
+    order: Order = "auto"
+
+
+class PrivateFit(NamedTuple):
+    """What a private fit found.
+
+    Args:
+        schema: The schema, declared or measured.
+        encoding: How columns are coded.
+        network: The fitted network.
+        history: How training went, without losses.
+        ledger: What was spent.
+    """
+
+    schema: Schema
+    encoding: TableEncoding
+    network: CVAE
+    history: History
+    ledger: Ledger
+
+
+def learn(
+    table: pa.Table, schema: Schema | None, target: str | None, budget: PrivacyBudget, setup: Setup
+) -> PrivateFit:
+    """Fit a model to a table of which nothing is known afterwards but what the budget paid for.
+
+    The rows are seen by this package alone, which trains a private decoder. The model is fitted to rows that this
+    decoder draws, so that z and the encoder cost nothing. Without a schema one is measured, too.
 
     Raises:
         PrivacyError: The table has not the columns of the schema, or the budget does not suffice. If something was
@@ -76,27 +105,34 @@ def learn(
     """
     from synthvae.privacy import measure
 
-    seed, declared = journal.seed, schema is not None
-    curator = Curator(Ledger(budget=budget), journal)
+    seed, declared, order = setup.journal.seed, schema is not None, setup.order
+    curator = Curator(Ledger(budget=budget), setup.journal)
     with curator.accountable():
-        rows, units, schema, allocation = _prepared(table, schema, target, curator, plan, order)
+        rows, units, schema, allocation = _prepared(table, schema, target, curator, setup.plan, order)
         schema = _with_bins(rows, schema, target, curator, allocation, trim=not declared)
         encoding = TableEncoding.declare(schema, target, order)
-        network, codes = build(encoding, model, seed), encoding.encode(rows)
+        network = build(encoding.layout.slots, encoding.conditions, setup.model, seed)
         bought = measure.learn(
-            encoding, codes, units, curator, allocation, plan=plan, progress=progress, descender=descender
+            encoding,
+            encoding.encode(rows),
+            units,
+            curator,
+            allocation,
+            plan=setup.plan,
+            progress=setup.progress,
+            descender=setup.descender,
         )
         encoding = encoding.counted(bought.totals)
         drawn = _drawn(bought.source, encoding, int(np.clip(bought.totals.sum(), *DRAWN_ROWS)), seed)
         # What is to be learned is smooth, and half the steps will do.
-        steps = training.max_steps or training.steps(len(drawn)) // 2
-        shown = None if bought.history else _silent(progress)
-        learned = train(network, drawn, training.model_copy(update={"max_steps": steps}), seed, shown)
+        steps = setup.training.max_steps or setup.training.steps(len(drawn)) // 2
+        shown = None if bought.history else _silent(setup.progress)
+        learned = train(network, drawn, setup.training.model_copy(update={"max_steps": steps}), seed, shown)
         measure.match(network, encoding, bought, seed)
     history = bought.history or History(best_step=learned.best_step)
     if history.stopped == "finished" and learned.stopped != "early":
         history.stopped = learned.stopped
-    return LearnedTable(schema, encoding, network.to(device), history, curator.ledger)
+    return PrivateFit(schema, encoding, network, history, curator.ledger)
 
 
 def _silent(progress: Progress | None) -> Progress | None:

@@ -11,7 +11,7 @@ from pydantic import Field, ValidationError, model_validator
 from synthvae.privacy import PrivacyBudget
 from synthvae.recipe.reading import read_page, refusal
 from synthvae.recipe.sections import Augmenting, Evaluating, Generation, Model, Part, Privacy, Report, Split
-from synthvae.synthesizer.parameters import BOUGHT
+from synthvae.synthesizer.parameters import MEASURED
 
 
 class Recipe(Part):
@@ -92,7 +92,7 @@ class Recipe(Part):
 
     def _contradictory_promises(self) -> Iterator[str]:
         if self.privacy is None:
-            if self.schema_ == BOUGHT:
+            if self.schema_ == MEASURED:
                 yield "`schema: private` is bought with a budget, however, there is no `privacy`: grant one"
             return
         if self.augment is not None:

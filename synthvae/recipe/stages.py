@@ -9,7 +9,7 @@ from typing import Any
 
 from synthvae.errors import ConfigurationError
 from synthvae.recipe.study import AUGMENTED, FIGURES, HOLDOUT, MODEL, SYNTHETIC, TRAIN, Study
-from synthvae.synthesizer.parameters import BOUGHT
+from synthvae.synthesizer.parameters import MEASURED
 
 Facts = dict[str, Any]
 
@@ -124,7 +124,7 @@ def _learned(study: Study) -> Facts:
 
 def _rows(study: Study) -> dict[str, Path]:
     """Files of the user that say which rows are learned: the schema, and the table unless a split was made of it."""
-    schema = {} if study.recipe.schema_ == BOUGHT else study.files("schema")
+    schema = {} if study.recipe.schema_ == MEASURED else study.files("schema")
     return schema if study.recipe.split else {**schema, **study.files("input")}
 
 

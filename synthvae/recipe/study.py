@@ -24,7 +24,7 @@ from synthvae.recipe.records import Record, digests
 from synthvae.schema.schema import Schema
 from synthvae.schema.values import at_most
 from synthvae.synthesizer import artifact
-from synthvae.synthesizer.parameters import BOUGHT
+from synthvae.synthesizer.parameters import MEASURED
 from synthvae.synthesizer.synthesizer import Synthesizer
 from synthvae.tables import convert, export, rowwise
 
@@ -76,7 +76,7 @@ class Study:
     @property
     def _schema(self) -> Path | None:
         """The file of the schema that a person declared."""
-        return self.files("schema")["schema"] if self.recipe.schema_ not in {None, BOUGHT} else None
+        return self.files("schema")["schema"] if self.recipe.schema_ not in {None, MEASURED} else None
 
     def _read(self, key: str) -> pa.Table:
         """A table of the user, read row by row if privacy is promised."""
@@ -124,7 +124,7 @@ class Study:
         stated = {"random_state": 0, **(recipe.model.given() if recipe.model else {})}
         if stated.get("log_dir") is not None:
             stated["log_dir"] = self.out / stated["log_dir"]
-        schema = BOUGHT if recipe.schema_ == BOUGHT else self._schema
+        schema = MEASURED if recipe.schema_ == MEASURED else self._schema
         privacy = None if recipe.privacy is None else recipe.privacy.given()
         return Synthesizer(target=recipe.target, schema=schema, privacy=privacy, verbose=self.verbose, **stated)
 
@@ -232,7 +232,7 @@ class Study:
         )
 
     def _schema_to_compare(self) -> Schema | None:
-        if self.recipe.schema_ == BOUGHT:
+        if self.recipe.schema_ == MEASURED:
             return Synthesizer.load(self.out / MODEL).schema_
         return Schema.from_yaml(self._schema) if self._schema else None
 

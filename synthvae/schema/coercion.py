@@ -18,8 +18,6 @@ import pyarrow as pa
 from synthvae.errors import PrivacyError, listing
 from synthvae.schema.column import NUMERIC, TEMPORAL, Column, Value
 from synthvae.schema.domain import (
-    DAY,
-    SECOND,
     Floats,
     arrow_schema,
     arrow_type,
@@ -32,6 +30,7 @@ from synthvae.schema.domain import (
 )
 from synthvae.schema.schema import Schema
 from synthvae.tables.parsing import TRUTH, distinct, microseconds, number_of, parsed, plain
+from synthvae.tables.timestamps import DAY, SECOND
 
 NAN = ("nan", "-nan")
 

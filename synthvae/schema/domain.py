@@ -14,7 +14,7 @@ from synthvae.errors import PrivacyError, listing
 from synthvae.schema.column import NUMERIC, TEMPORAL, Column, Value
 from synthvae.schema.schema import Schema
 from synthvae.tables.arrow import LARGEST_EXACT, as_array
-from synthvae.tables.timestamps import _day, _zone, naive, since
+from synthvae.tables.timestamps import DAY, SECOND, _day, _zone, naive, since
 
 Floats = npt.NDArray[np.float64]
 
@@ -24,7 +24,6 @@ DRAFT = (
     "draft one with `synthvae schema TABLE --declare -o schema.yaml`, review it, and delete `inferred: true`, or buy "
     'one: schema="private"'
 )
-SECOND, DAY = 1_000_000, 86_400_000_000  # in microseconds
 
 
 def refuse_undeclared(schema: Schema | None) -> Schema:

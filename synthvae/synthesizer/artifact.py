@@ -56,14 +56,6 @@ def save(path: str | os.PathLike[str], page: Mapping[str, Any], weights: Mapping
         raise ArtifactError(f"{folder} cannot be written ({error}): nothing was changed there") from error
 
 
-def fingerprint(encoding: Mapping[str, Any], weights: Mapping[str, Tensor]) -> str:
-    """One hash for all that a model's rows depend on, or what else is told in JSON and tensors."""
-    digest = hashlib.sha256(json.dumps(encoding, sort_keys=True).encode())
-    for name in sorted(weights):
-        digest.update(weights[name].detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
-
-
 def check_place(path: str | os.PathLike[str]) -> None:
     """Refuse a directory that a model cannot take: better before an hour of training than after.
 
@@ -95,7 +87,7 @@ def _replace(folder: Path, files: Mapping[str, bytes]) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     _recover(folder)
     beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}{SAVING}", dir=folder.parent))
-    fresh, old, handle = beside / "new", beside / "old", filesystem.take(beside)
+    fresh, old, handle = beside / "new", beside / "old", filesystem.lock(beside)
     try:
         fresh.mkdir()
         for name, content in files.items():
@@ -109,13 +101,13 @@ def _replace(folder: Path, files: Mapping[str, bytes]) -> None:
         raise
     finally:
         shutil.rmtree(beside, ignore_errors=True)
-        filesystem.release(handle)
+        filesystem.unlock(handle)
 
 
 def _recover(folder: Path) -> None:
     """Take away what a save that was killed left; an old model that it had put aside is put back."""
     for beside in folder.parent.glob(f".{glob.escape(folder.name)}{SAVING}*"):
-        if filesystem.is_held(beside):
+        if filesystem.is_locked(beside):
             continue
         if (beside / "old").exists() and not folder.exists():
             (beside / "old").rename(folder)

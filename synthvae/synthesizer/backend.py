@@ -1,4 +1,4 @@
-"""Who trains: this process alone, or others in its place."""
+"""Where a model is trained: in this process, or elsewhere."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ if TYPE_CHECKING:
     from synthvae.privacy.dpsgd.trainer import Descender
 
 
-class Crew(Protocol):
+class Backend(Protocol):
     """What trains, given a folder to work in."""
 
     def trainer(self, folder: Path) -> Trainer:
-        """What trains on rows that nobody hides."""
+        """What trains without differential privacy."""
 
     def descender(self, folder: Path) -> Descender:
         """What trains on private rows."""
 
 
-class Alone:
+class Local:
     """This process."""
 
     def trainer(self, folder: Path) -> Trainer:
-        """What trains on rows that nobody hides."""
+        """What trains without differential privacy."""
         del folder
         return train
 

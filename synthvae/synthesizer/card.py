@@ -48,7 +48,7 @@ def write(
     """Return a model card in Markdown.
 
     Args:
-        facts: What `LearnedTable.describe` says.
+        facts: What `FittedModel.describe` says.
         versions: What it was learned with.
         history: How training went.
         statement: What privacy was promised and spent, see `Ledger.statement`; None: nothing was.

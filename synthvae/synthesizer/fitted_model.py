@@ -1,12 +1,11 @@
-"""What is known once a table is learned, and all that can be asked of it. scikit-learn's faces stand on this."""
+"""A fitted model: a schema, an encoding and a network, with what can be computed from them."""
 
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any, Self
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,28 +13,25 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
+from synthvae import filesystem
+from synthvae._version import __version__
 from synthvae.devices import one_thread
-from synthvae.encoding import Codes, Order, Pixels, TableEncoding
-from synthvae.errors import ArtifactError, ConfigurationError, RequestError, TableError
+from synthvae.encoding import Codes, TableEncoding
+from synthvae.errors import RequestError
 from synthvae.generation import drawing
 from synthvae.generation.request import Request
-from synthvae.model import CVAE, ModelConfig, Rows, likelihood
+from synthvae.model import CVAE, Rows, likelihood
 from synthvae.privacy import Ledger
 from synthvae.schema.coercion import conform
 from synthvae.schema.schema import Schema
-from synthvae.synthesizer import artifact
 from synthvae.synthesizer.provenance import Provenance
-from synthvae.synthesizer.sources import Source
-from synthvae.training import Parts, Trainer, TrainingConfig, train
-from synthvae.training.checkpoint import Checkpoint
-from synthvae.training.history import Callback, History, Record
-from synthvae.training.loop import Progress
+from synthvae.training.history import History
 
 BATCH_ROWS = 4096
 
 
 @dataclass(frozen=True)
-class LearnedTable:
+class FittedModel:
     """A schema, the encoding of its columns, and the model of their codes.
 
     Args:
@@ -53,59 +49,6 @@ class LearnedTable:
     history: History
     ledger: Ledger | None = None
     provenance: Provenance = field(default_factory=Provenance)
-
-    @classmethod
-    def learn(
-        cls,
-        source: Source,
-        schema: Schema,
-        target: str | None,
-        model: ModelConfig,
-        training: TrainingConfig,
-        *,
-        seed: int,
-        device: torch.device,
-        checkpoint: Checkpoint | None = None,
-        trainer: Trainer = train,
-        progress: Progress | None = None,
-        callback: Callback | None = None,
-        min_class_rows: int = 2,
-        order: Order = "auto",
-    ) -> Self:
-        """Fit a model to a table.
-
-        Args:
-            source: The table.
-            schema: Its schema.
-            target: The column to condition on.
-            model: What model.
-            training: How it is trained.
-            seed: Of everything that is drawn.
-            device: Where it is trained.
-            checkpoint: Where the state is kept in between, and taken up.
-            trainer: What trains it: `training.train`, or what does the same elsewhere.
-            progress: Called with step, last step and loss in nats after each step.
-            callback: Called at each look.
-            min_class_rows: Rows that each class must have.
-            order: In which order columns are modelled.
-
-        Raises:
-            TableError: The table breaks the schema, or its target cannot be conditioned on.
-        """
-        if source.rows < 2:
-            raise TableError(f"a table must have at least 2 rows, however, it has {source.rows}: add rows")
-        sample = schema.check(source.sample).select(source.sample.column_names)  # rows come back in the table's order
-        whole = sample.num_rows == source.rows
-        encoding = TableEncoding.learn(
-            sample, schema, target, min_class_rows if whole else 1, order, pixels=_pixels(model)
-        )
-        codes = source.coded(encoding, schema, seed)
-        if not isinstance(codes, Codes):
-            encoding = encoding.counted(_counts(codes, encoding))
-            encoding.refuse_rare(min_class_rows)
-        network = build(encoding, model, seed).to(device)
-        history = trainer(network, codes, training, seed, progress, callback=callback, checkpoint=checkpoint)
-        return cls(schema, encoding, network, history, provenance=Provenance.of(source.rows, source.missing))
 
     def encode(self, table: pa.Table) -> Codes:
         """Return the codes of a table with the columns learned; that of a private model is made to obey its schema."""
@@ -153,32 +96,6 @@ class LearnedTable:
         with one_thread():
             return pa.concat_tables([self.draw(request, part) for part in range(request.parts)])
 
-    def decode(
-        self,
-        z: npt.NDArray[np.float32],
-        seed: int,
-        labels: npt.NDArray[np.int64] | None = None,
-        temperature: float = 1.0,
-    ) -> pa.Table:
-        """Draw rows from p(x | z, y) for latents z (rows, L) of conditions `labels` (rows,), the first one if None."""
-        _refuse_temperature(temperature)
-        conditions = np.zeros(len(z), np.int64) if labels is None else labels
-        slots = self.encoding.layout.slots
-        digits = np.empty((len(z), len(slots.sizes)), np.int8)
-        values = np.empty((len(z), len(slots.values)), np.float32)
-        generator = torch.Generator(device=self.device).manual_seed(seed)
-        latents = torch.from_numpy(z).to(self.device)
-        with one_thread():
-            for label in np.unique(conditions).tolist():
-                own = np.flatnonzero(conditions == label)
-                sizes = drawing.chunks(len(own), self.device)
-                for places in np.split(own, np.cumsum(sizes)[:-1]):
-                    drawn = self.model.decode(
-                        latents[torch.from_numpy(places)], label, generator, temperature=temperature
-                    )
-                    digits[places], values[places] = drawn.digits.cpu().numpy(), drawn.values.cpu().numpy()
-        return self.encoding.decode(Codes(digits, values, conditions), np.random.default_rng(seed))
-
     def like(self, codes: Codes, n: int, temperature: float, seed: int) -> pa.Table:
         """Draw n rows like each of some rows: x from p(x | z, y), z from q(z | x*, y), both at a temperature.
 
@@ -187,13 +104,11 @@ class LearnedTable:
         Raises:
             RequestError: n or the temperature is negative.
         """
-        _refuse_temperature(temperature)
         again = np.repeat(np.arange(len(codes)), _count(n))
         normal = np.random.default_rng(seed).normal(size=(len(again), self.model.config.latent_dim))
         many = Codes(codes.digits[again], codes.values[again], codes.labels[again])
-        return self.decode(
-            self._posterior(many, temperature * normal).astype(np.float32), seed, many.labels, temperature
-        )
+        z = self._posterior(many, temperature * normal).astype(np.float32)
+        return drawing.decode(self.model, self.encoding, z, seed, labels=many.labels, temperature=temperature)
 
     def _posterior(self, codes: Codes, normal: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """Draws (rows, L) of q(z | x, y) by standard normal numbers (rows, L)."""
@@ -262,7 +177,25 @@ class LearnedTable:
     def fingerprint(self) -> str:
         """One hash of all that the rows depend on."""
         encoding = {**self.encoding.model_dump(mode="json"), "order": list(self.encoding.columns)}
-        return artifact.fingerprint(encoding, self.model.state_dict())
+        return filesystem.content_hash(encoding, self.model.state_dict())
+
+    def manifest(self, request: Request) -> dict[str, Any]:
+        """What the manifest of a dataset says of a request."""
+        target = self.encoding.target
+        classes = None
+        if target is not None and target.classes is not None:
+            classes = dict(zip(map(str, target.labels), request.counts, strict=True))
+        return {
+            "format": 1,
+            "synthvae": __version__,
+            "rows": request.rows,
+            "target": target.name if target else None,
+            "classes": classes,
+            "seed": request.seed,
+            "columns": {field.name: str(field.type) for field in self.encoding.arrow_schema},
+            "model_sha256": self.fingerprint,
+            "ledger": None if self.ledger is None else self.ledger.statement(),
+        }
 
     def describe(self) -> dict[str, Any]:
         """What it is, in a few words and numbers, for people."""
@@ -278,71 +211,22 @@ class LearnedTable:
             facts["classes" if target.classes else "quantile_bins"] = counts
         return {**facts, "parameters": sum(parameter.numel() for parameter in self.model.parameters())}
 
-    def page(self) -> dict[str, Any]:
-        """What a model's page says of it."""
-        return {
-            **self.provenance.page(),
-            "schema": self.schema.model_dump(mode="json", exclude_defaults=True),
-            "encoding": self.encoding.model_dump(mode="json"),
-            "model": self.model.config.model_dump(mode="json"),
-            "history": asdict(self.history),
-            "ledger": None if self.ledger is None else self.ledger.model_dump(mode="json"),
-        }
 
-    @classmethod
-    def from_page(
-        cls, page: Mapping[str, Any], weights: Mapping[str, Tensor], device: torch.device, source: str
-    ) -> Self:
-        """The inverse of `page`, which was read from `source`.
-
-        Raises:
-            ArtifactError: Page or weights do not describe a model.
-        """
-        try:
-            encoding = TableEncoding.model_validate(page["encoding"])
-            model = build(encoding, ModelConfig(**page["model"]), 0)
-            model.load_state_dict(weights)
-            records = [Record(**record) for record in page["history"]["records"]]
-            history = History(**{**page["history"], "records": records})
-            ledger = None if page["ledger"] is None else Ledger.model_validate(page["ledger"])
-            schema, provenance = Schema(**page["schema"]), Provenance.from_page(page)
-            return cls(schema, encoding, model.to(device).eval(), history, ledger, provenance)
-        except (KeyError, TypeError, ValueError, OverflowError, RuntimeError, pa.ArrowException) as error:
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise ArtifactError(f"{source} does not describe a model ({reason}): restore it or fit again") from error
-
-
-def build(encoding: TableEncoding, config: ModelConfig, seed: int) -> CVAE:
-    """An untrained model with weights from `seed`; the global generator is left as it was.
+def wanted_rows(
+    fitted: FittedModel, rows: int | None, rows_per_class: int | None, classes: Mapping[Any, int] | None
+) -> int | Mapping[Any, int]:
+    """Return the one of three ways to ask for rows that is given, as a number or as numbers of classes.
 
     Raises:
-        ConfigurationError: The columns do not make an image of the shape asked for.
+        RequestError: Not exactly one is given.
     """
-    pixels = len(encoding.layout.slots.values)
-    if config.image_shape is not None and math.prod(config.image_shape) != pixels:
-        raise ConfigurationError(
-            f"`image_shape` must multiply to the number of columns, however, {config.image_shape} does not make "
-            f"{pixels}: state height and width of the image"
-        )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return CVAE(encoding.layout.slots, encoding.conditions, config)
-
-
-def _counts(parts: Parts, encoding: TableEncoding) -> npt.NDArray[np.float64]:
-    """How many rows (conditions,) each condition has."""
-    labels = (parts[part].labels for part in range(len(parts.sizes)))
-    counts = [np.bincount(of[of >= 0], minlength=encoding.conditions) for of in labels]
-    return np.asarray(np.sum(counts, axis=0), np.float64)
-
-
-def _pixels(config: ModelConfig) -> Pixels | None:
-    return None if config.likelihood == "auto" else Pixels(config.likelihood, image=config.image_shape is not None)
-
-
-def _refuse_temperature(temperature: float) -> None:
-    if not 0 <= temperature < np.inf:
-        raise RequestError(f"a temperature must be a finite number from 0, however, it is {temperature!r}")
+    given = {"rows": rows, "rows_per_class": rows_per_class, "classes": classes}
+    named = sorted(name for name, value in given.items() if value is not None)
+    if len(named) != 1:
+        raise RequestError(f"exactly one of {', '.join(given)} must be given, however, {named} are")
+    if rows_per_class is not None:
+        return fitted.each_class(rows_per_class)
+    return rows if classes is None else classes  # type: ignore[return-value]
 
 
 def _count(rows: Any) -> int:

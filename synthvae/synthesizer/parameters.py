@@ -1,25 +1,27 @@
-"""What was asked of a synthesizer: its parameters, checked, and what they mean for a table."""
+"""The parameters of a synthesizer, checked, and what they mean for a table."""
 
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import pyarrow as pa
 from pydantic import ValidationError
 
-from synthvae.errors import ConfigurationError, PrivacyError, SchemaError, TableError, explain, listing
+from synthvae.encoding import Order
+from synthvae.errors import ConfigurationError, PrivacyError, SchemaError, TableError, explain, listing, warn_user
 from synthvae.model import ModelConfig
 from synthvae.privacy import Descending, Plan, PrivacyBudget
+from synthvae.random_state import Seed
 from synthvae.schema import drafts
 from synthvae.schema.domain import refuse_undeclared
 from synthvae.schema.schema import Schema
 from synthvae.training import TrainingConfig
+from synthvae.training.callbacks import Callbacks
 
-BOUGHT = "private"  # in a schema's place: one is bought
+MEASURED = "private"  # in a schema's place: it is measured with a part of the privacy budget
 LATENT_TRAINING = ("max_steps", "beta", "free_bits", "validation_fraction", "warm_up", "corruption")
 TRAINING = (*LATENT_TRAINING, "batch_size", "learning_rate", "precision")
 MODEL = ("decoder", "prior", "latent_dim", "width", "components", "posterior", "likelihood", "variance", "image_shape")
@@ -39,82 +41,134 @@ def configure(kind: type[Config], parameters: Mapping[str, Any]) -> Config:
         raise ConfigurationError(explain(error)) from error
 
 
-class Asked:
-    """The readings of a synthesizer's parameters, which are its attributes."""
+class Parameters(Protocol):
+    """The parameters of a `Synthesizer` that a fit reads: it says what each means."""
 
     target: str | None
     schema: Schema | str | os.PathLike[str] | None
     privacy: PrivacyBudget | Mapping[str, Any] | None
     strategy: str
+    journal: str | os.PathLike[str] | None
     prior: str
+    order: Order
+    likelihood: str
+    latent_dim: int
+    dropout: float | None
     learning_rate: float | None
+    device: str
     precision: str
+    verbose: bool
+    callbacks: Callbacks
+    log_dir: str | os.PathLike[str] | None
+    random_state: Seed
 
-    def _declared_schema(self) -> Schema | None:
-        """The schema of a private fit; None: it is to be bought."""
-        return None if self.schema == BOUGHT else refuse_undeclared(self._given_schema())
+    def get_params(self, deep: bool = True) -> dict[str, Any]:  # noqa: FBT001, FBT002 (scikit-learn's)
+        """Return all parameters by name."""
 
-    def _given_schema(self) -> Schema | None:
-        if self.schema is None or isinstance(self.schema, Schema):
-            return self.schema
-        return Schema.from_yaml(Path(self.schema))
 
-    def _target_among(self, names: Sequence[str]) -> str | None:
-        if self.target is not None and str(self.target) not in names:
-            raise SchemaError(f"the target must be a column of the schema, however, {self.target!r} is not: declare it")
-        return None if self.target is None else str(self.target)
+def declared_schema(parameters: Parameters) -> Schema | None:
+    """The schema of a private fit; None: it is measured.
 
-    def _refuse_prior_of_no_class(self) -> None:
-        if self.prior == "class_normal" and self.target is None:
-            raise ConfigurationError(
-                'prior="class_normal" needs classes, however, there is no target: name one, or take "mixture"'
-            )
+    Raises:
+        PrivacyError: It leaves something to the data.
+    """
+    return None if parameters.schema == MEASURED else refuse_undeclared(given_schema(parameters))
 
-    def _refuse_reduced_precision(self) -> None:
-        if self.precision != "float32":
-            raise ConfigurationError(
-                f"a private fit clips and adds noise in single precision, however, precision={self.precision!r}: take "
-                '"float32", or no `privacy`'
-            )
 
-    def _values(self, names: tuple[str, ...]) -> dict[str, Any]:
-        """Parameters by name, but for a learning rate that is left to how the model is trained."""
-        left = {"learning_rate"} if self.learning_rate is None else set()
-        return {name: getattr(self, name) for name in names if name not in left}
+def given_schema(parameters: Parameters) -> Schema | None:
+    """The schema, read from its file if it is a path; None: it is to be inferred."""
+    if parameters.schema is None or isinstance(parameters.schema, Schema):
+        return parameters.schema
+    return Schema.from_yaml(Path(parameters.schema))
 
-    def _plan(self) -> Plan:
-        names = {"steps": "max_steps", "batch": "batch_size", "learning_rate": "learning_rate"}
-        given = {field: getattr(self, name) for field, name in names.items() if getattr(self, name) is not None}
-        return configure(Plan, {"strategy": self.strategy, "descent": configure(Descending, given)})
 
-    def _target_in(self, table: pa.Table) -> str | None:
-        if self.target is None:
-            return None
-        if str(self.target) not in table.column_names:
-            raise TableError(
-                f"the target must be a column of the table, however, {self.target!r} is not among "
-                f"{listing(table.column_names)}"
-            )
-        return str(self.target)
+def schema_of(parameters: Parameters, table: pa.Table) -> Schema:
+    """The schema of a table that is not private, inferred if none is given.
 
-    def _schema_of(self, table: pa.Table) -> Schema:
-        target = self._target_in(table)
-        if self.schema == BOUGHT:
-            raise PrivacyError(f"schema={BOUGHT!r} is bought with a budget, however, `privacy` is None: grant one")
-        schema = self._given_schema() or Schema.infer(table)
-        if schema.inferred:
-            drafts.refuse_identifying(schema, table, target)
-        self._target_among(schema.names)
-        return schema
+    Raises:
+        TableError: The target is not in the table, or a column looks like names or ids.
+        SchemaError: The target is not in the schema.
+    """
+    target = target_in(parameters, table)
+    if parameters.schema == MEASURED:
+        raise PrivacyError(f"schema={MEASURED!r} is bought with a budget, however, `privacy` is None: grant one")
+    schema = given_schema(parameters) or Schema.infer(table)
+    if schema.inferred:
+        drafts.refuse_identifying(schema, table, target)
+    target_among(parameters, schema.names)
+    return schema
+
+
+def target_among(parameters: Parameters, names: Sequence[str]) -> str | None:
+    """The target as a column of a schema; None: there is none.
+
+    Raises:
+        SchemaError: The schema has no such column.
+    """
+    target = parameters.target
+    if target is not None and str(target) not in names:
+        raise SchemaError(f"the target must be a column of the schema, however, {target!r} is not: declare it")
+    return None if target is None else str(target)
+
+
+def target_in(parameters: Parameters, table: pa.Table) -> str | None:
+    """The target as a column of a table; None: there is none.
+
+    Raises:
+        TableError: The table has no such column.
+    """
+    if parameters.target is None:
+        return None
+    if str(parameters.target) not in table.column_names:
+        raise TableError(
+            f"the target must be a column of the table, however, {parameters.target!r} is not among "
+            f"{listing(table.column_names)}"
+        )
+    return str(parameters.target)
+
+
+def refuse_class_prior_without_classes(parameters: Parameters) -> None:
+    """Refuse a normal for each class where there is none."""
+    if parameters.prior == "class_normal" and parameters.target is None:
+        raise ConfigurationError(
+            'prior="class_normal" needs classes, however, there is no target: name one, or take "mixture"'
+        )
+
+
+def refuse_what_is_not_private(parameters: Parameters) -> None:
+    """Refuse parameters that a private fit cannot heed."""
+    if parameters.likelihood != "auto":
+        raise PrivacyError(
+            f"a private fit learns bins, not pixels, however, likelihood={parameters.likelihood!r}: choose 'auto', or "
+            "no `privacy`"
+        )
+    if parameters.precision != "float32":
+        raise ConfigurationError(
+            f"a private fit clips and adds noise in single precision, however, precision={parameters.precision!r}: "
+            'take "float32", or no `privacy`'
+        )
+
+
+def values(parameters: Parameters, names: tuple[str, ...]) -> dict[str, Any]:
+    """Parameters by name, but for a learning rate that is left to how the model is trained."""
+    left = {"learning_rate"} if parameters.learning_rate is None else set()
+    return {name: getattr(parameters, name) for name in names if name not in left}
+
+
+def spending_plan(parameters: Parameters) -> Plan:
+    """How the privacy budget is to be spent."""
+    names = {"steps": "max_steps", "batch": "batch_size", "learning_rate": "learning_rate"}
+    given = {field: getattr(parameters, name) for field, name in names.items()}
+    stated = {field: value for field, value in given.items() if value is not None}
+    return configure(Plan, {"strategy": parameters.strategy, "descent": configure(Descending, stated)})
 
 
 def warn_of_gaps(target: str | None, missing: Mapping[str, int], rows: int) -> None:
     """Tell of rows without a label, which may be a mistake."""
     if target is not None and 0 < missing[target] < rows:
-        warnings.warn(
+        warn_user(
             f"target {target!r}: {missing[target]} of {rows} rows have no label: they are learned, their class being "
-            "marginalised; drop them if that is not meant",
-            stacklevel=5,
+            "marginalised; drop them if that is not meant"
         )
 
 
@@ -122,7 +176,6 @@ def warn_empty(missing: Mapping[str, int], rows: int) -> None:
     """Tell of columns that have no value."""
     for name, count in missing.items():
         if count == rows:
-            warnings.warn(
-                f"column {name!r}: every value is missing, so every synthetic value will be: drop it if that is no use",
-                stacklevel=5,
+            warn_user(
+                f"column {name!r}: every value is missing, so every synthetic value will be: drop it if that is no use"
             )

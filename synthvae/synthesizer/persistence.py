@@ -1,91 +1,126 @@
-"""A synthesizer on disk, and the card that says what it is."""
+"""A synthesizer on disk: what its directory says, and the checks of one that a stranger may have written."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 from collections.abc import Iterator, Mapping
-from typing import Any, Self
+from dataclasses import asdict
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import torch
-from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
+from synthvae.codes import Codes
 from synthvae.devices import find_device
-from synthvae.encoding import Codes, TableEncoding
+from synthvae.encoding import TableEncoding
 from synthvae.errors import ArtifactError
-from synthvae.model import ModelConfig
-from synthvae.synthesizer import artifact, card
-from synthvae.synthesizer.fitted import Fitted
-from synthvae.synthesizer.fitted_model import LearnedTable, build
+from synthvae.model import CVAE, ModelConfig
+from synthvae.model.build import build
+from synthvae.privacy import Ledger
+from synthvae.schema.schema import Schema
+from synthvae.synthesizer import artifact
+from synthvae.synthesizer.fitted_model import FittedModel
+from synthvae.synthesizer.provenance import Provenance
 from synthvae.tables import convert
+from synthvae.training.history import History, Record
 
-NOT_KEPT = ("schema", "privacy", "journal", "callbacks", "log_dir")  # told elsewhere, or of no use to whoever loads it
-
-
-class Kept(Fitted):
-    """What can be written down of a fitted synthesizer, and read again."""
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the fitted model to a directory: weights as safetensors, the rest as JSON.
-
-        Raises:
-            ArtifactError: The directory holds something that is not a model, or cannot be written.
-        """
-        check_is_fitted(self)
-        page = {
-            "parameters": {name: _plain(value) for name, value in self.get_params().items() if name not in NOT_KEPT},
-            "schema_given": self.schema is not None,
-            "names_seen": hasattr(self, "feature_names_in_"),
-            **self.learned_.page(),
-        }
-        artifact.save(path, page, self.model_.state_dict(), self.card())
-
-    def card(self, evaluation: Mapping[str, Any] | None = None) -> str:
-        """Return the model card in Markdown, as it stands beside a saved model.
-
-        Source: Mitchell et al. 2019, Model cards for model reporting, https://arxiv.org/abs/1810.03993.
-
-        Args:
-            evaluation: What `synthvae evaluate --json` says of rows made by it, for the card to show.
-
-        Raises:
-            ConfigurationError: That is no evaluation.
-        """
-        check_is_fitted(self)
-        statement = None if self.ledger_ is None else self.ledger_.statement()
-        versions = self.learned_.provenance.versions
-        return card.write(self.learned_.describe(), versions, self.history_, statement, evaluation)
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str], device: str = "auto") -> Self:
-        """Read a model directory.
-
-        Raises:
-            ArtifactError: It is absent, damaged, or of a newer format.
-        """
-        page, weights = artifact.load(path)
-        refuse_other_weights(page, weights, str(path))
-        learned = LearnedTable.from_page(page, weights, find_device(device), str(path))
-        try_out(learned, str(path))
-        with refusing(str(path)):
-            self = cls(**{**_parameters(page, learned), "device": device})
-            self.learned_ = learned
-            if page["names_seen"]:
-                self.feature_names_in_ = np.array(learned.encoding.names, dtype=object)
-            self.n_features_in_ = len(learned.encoding.names)
-            self.card()
-        return self
+NOT_SAVED = ("schema", "privacy", "journal", "callbacks", "log_dir")  # stated elsewhere, or of no use to whoever loads
+MOST_LEVELS = 128  # of a digit, which is a signed byte
+MOST_ROWS = 1 << 63
 
 
-def _parameters(page: Mapping[str, Any], learned: LearnedTable) -> dict[str, Any]:
-    """The parameters of a synthesizer, none of which names a place on the disk of whoever loads it."""
-    stated = {name: _unlisted(value) for name, value in {**page["parameters"]}.items()}
-    schema = learned.schema if page["schema_given"] else None
-    budget = None if learned.ledger is None else learned.ledger.budget
-    return {**stated, **dict.fromkeys(NOT_KEPT), "schema": schema, "privacy": budget}
+class Loaded(NamedTuple):
+    """What a directory says.
+
+    Args:
+        parameters: Of the synthesizer; none names a place on the disk of whoever loads it.
+        model: The fitted model.
+        has_names: Whether it was fitted to columns with names.
+    """
+
+    parameters: dict[str, Any]
+    model: FittedModel
+    has_names: bool
+
+
+def save(
+    path: str | os.PathLike[str],
+    fitted: FittedModel,
+    parameters: Mapping[str, Any],
+    *,
+    has_names: bool,
+    card: str,
+) -> None:
+    """Write a fitted model to a directory: weights as safetensors, the rest as JSON, a card for people.
+
+    Raises:
+        ArtifactError: The directory holds something that is not a model, or cannot be written.
+    """
+    page = {
+        "parameters": {name: _plain(value) for name, value in parameters.items() if name not in NOT_SAVED},
+        "schema_given": parameters["schema"] is not None,
+        "names_seen": has_names,
+        **to_dict(fitted),
+    }
+    artifact.save(path, page, fitted.model.state_dict(), card)
+
+
+def load(path: str | os.PathLike[str], device: str) -> Loaded:
+    """Read a model directory.
+
+    Raises:
+        ArtifactError: It is absent, damaged, or of a newer format.
+    """
+    page, weights = artifact.load(path)
+    source = str(path)
+    refuse_other_weights(page, weights, source)
+    fitted = from_dict(page, weights, find_device(device), source)
+    try_out(fitted, source)
+    with refusing(source):
+        stated = {name: _unlisted(value) for name, value in {**page["parameters"]}.items()}
+        schema = fitted.schema if page["schema_given"] else None
+        budget = None if fitted.ledger is None else fitted.ledger.budget
+        parameters = {**stated, **dict.fromkeys(NOT_SAVED), "schema": schema, "privacy": budget, "device": device}
+        return Loaded(parameters, fitted, bool(page["names_seen"]))
+
+
+def to_dict(fitted: FittedModel) -> dict[str, Any]:
+    """Return all but the weights as JSON has it."""
+    return {
+        **fitted.provenance.page(),
+        "schema": fitted.schema.model_dump(mode="json", exclude_defaults=True),
+        "encoding": fitted.encoding.model_dump(mode="json"),
+        "model": fitted.model.config.model_dump(mode="json"),
+        "history": asdict(fitted.history),
+        "ledger": None if fitted.ledger is None else fitted.ledger.model_dump(mode="json"),
+    }
+
+
+def from_dict(page: Mapping[str, Any], weights: Mapping[str, Tensor], device: torch.device, source: str) -> FittedModel:
+    """The inverse of `to_dict`, with weights, as read from `source`.
+
+    Raises:
+        ArtifactError: They do not describe a model.
+    """
+    try:
+        encoding = TableEncoding.model_validate(page["encoding"])
+        network = _network(encoding, page)
+        network.load_state_dict(weights)
+        records = [Record(**record) for record in page["history"]["records"]]
+        history = History(**{**page["history"], "records": records})
+        ledger = None if page["ledger"] is None else Ledger.model_validate(page["ledger"])
+        schema, provenance = Schema(**page["schema"]), Provenance.from_page(page)
+        return FittedModel(schema, encoding, network.to(device).eval(), history, ledger, provenance)
+    except (KeyError, TypeError, ValueError, OverflowError, RuntimeError, pa.ArrowException) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ArtifactError(f"{source} does not describe a model ({reason}): restore it or fit again") from error
+
+
+def _network(encoding: TableEncoding, page: Mapping[str, Any]) -> CVAE:
+    return build(encoding.layout.slots, encoding.conditions, ModelConfig(**page["model"]), 0)
 
 
 def _plain(value: Any) -> Any:
@@ -101,10 +136,6 @@ def _unlisted(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-MOST_LEVELS = 128  # of a digit, which is a signed byte
-MOST_ROWS = 1 << 63
-
-
 def refuse_other_weights(page: Mapping[str, Any], weights: Mapping[str, Tensor], source: str) -> None:
     """Refuse weights that are not those of the model that a page describes; no memory is taken for it.
 
@@ -115,7 +146,7 @@ def refuse_other_weights(page: Mapping[str, Any], weights: Mapping[str, Tensor],
         encoding = TableEncoding.model_validate(page["encoding"])
         _refuse_types(encoding.arrow_schema)
         with torch.device("meta"):
-            expected = build(encoding, ModelConfig(**page["model"]), 0).state_dict()
+            expected = _network(encoding, page).state_dict()
         other = set(expected) ^ set(weights)
         if other:
             raise ValueError(f"{min(other)!r} is among its weights or in its page, not both")
@@ -126,14 +157,14 @@ def refuse_other_weights(page: Mapping[str, Any], weights: Mapping[str, Tensor],
                 raise ValueError(f"{name!r} holds what is no number")
 
 
-def try_out(learned: LearnedTable, source: str) -> None:
+def try_out(fitted: FittedModel, source: str) -> None:
     """Decode a row for each level of each digit, and describe the model.
 
     Raises:
         ArtifactError: That cannot be done.
     """
     with refusing(source):
-        encoding = learned.encoding.model_copy(deep=True)  # what is reckoned here is not kept
+        encoding = fitted.encoding.model_copy(deep=True)  # what is reckoned here is not kept
         sizes = encoding.layout.sizes
         rows = max(sizes, default=1)
         counts = encoding.target.counts if encoding.target else (1,)
@@ -144,9 +175,9 @@ def try_out(learned: LearnedTable, source: str) -> None:
         values = np.zeros((rows, len(encoding.layout.slots.values)), np.float32)
         codes = Codes(digits, values, np.arange(rows) % encoding.conditions)
         convert.to_pandas(encoding.decode(codes, np.random.default_rng(0)))
-        if encoding.names != tuple(encoding.arrow_schema.names) or set(encoding.names) != set(learned.schema.names):
+        if encoding.names != tuple(encoding.arrow_schema.names) or set(encoding.names) != set(fitted.schema.names):
             raise ValueError("columns have more than one list of names")
-        learned.describe()
+        fitted.describe()
 
 
 def _refuse_types(schema: pa.Schema) -> None:

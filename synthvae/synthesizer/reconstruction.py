@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from synthvae.encoding import Codes
 from synthvae.errors import RequestError
-from synthvae.synthesizer.fitted_model import LearnedTable
+from synthvae.synthesizer.fitted_model import FittedModel
 from synthvae.tables import convert
 
 DRAWN_AT_ONCE = 1 << 16  # rows
@@ -38,7 +38,7 @@ class Reconstruction:
     probabilities: dict[str, pd.DataFrame]
 
 
-def reconstruct(learned: LearnedTable, codes: Codes, draws: int, seed: int) -> Reconstruction:
+def reconstruct(learned: FittedModel, codes: Codes, draws: int, seed: int) -> Reconstruction:
     """Estimate every cell of some rows by as many `draws` of x from p(x | z, y), z from q(z | x*, y).
 
     Raises:
@@ -61,7 +61,7 @@ def _parts(codes: Codes, rows: int) -> Iterator[Codes]:
         yield Codes(codes.digits[part], codes.values[part], codes.labels[part])
 
 
-def _reconstructed(learned: LearnedTable, codes: Codes, draws: int, seed: int) -> Reconstruction:
+def _reconstructed(learned: FittedModel, codes: Codes, draws: int, seed: int) -> Reconstruction:
     drawn = learned.like(codes, draws, 1.0, seed)
     frame = convert.to_pandas(drawn)
     means: dict[Any, Any] = {}

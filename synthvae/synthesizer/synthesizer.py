@@ -1,4 +1,4 @@
-"""The facade: one object that learns a table, samples rows like it, and is saved."""
+"""One object that learns a table, samples rows like it, and is saved."""
 
 from __future__ import annotations
 
@@ -6,23 +6,38 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import Tags
+from sklearn.utils.validation import check_is_fitted
 
-from synthvae.errors import PrivacyError
+from synthvae import progress
+from synthvae.codes import Codes
+from synthvae.encoding import TableEncoding
+from synthvae.errors import PrivacyError, RequestError
+from synthvae.generation import dataset, partitions
+from synthvae.generation import workers as pool
+from synthvae.generation.dataset import Each
+from synthvae.generation.drawing import Drawing, useful_workers
+from synthvae.model import CVAE
 from synthvae.privacy import Ledger, PrivacyBudget
-from synthvae.privacy import fit as private
-from synthvae.random_state import Seed
+from synthvae.privacy import fit as private_fit
+from synthvae.random_state import Seed, as_seed
 from synthvae.schema.schema import Schema
-from synthvae.synthesizer.backend import Alone
-from synthvae.synthesizer.fitting import Fitting
-from synthvae.synthesizer.parameters import BOUGHT
-from synthvae.synthesizer.persistence import Kept
+from synthvae.synthesizer import card as cards
+from synthvae.synthesizer import fitting, parameters, persistence
+from synthvae.synthesizer.backend import Backend, Local
+from synthvae.synthesizer.fitted_model import FittedModel, wanted_rows
+from synthvae.synthesizer.reconstruction import Reconstruction, reconstruct
+from synthvae.tables import convert
+from synthvae.tables.features import read_features, read_private_features, select
 from synthvae.training.callbacks import Callbacks
+from synthvae.training.history import History
 
-__all__ = ["BOUGHT", "Synthesizer"]
 
-
-class Synthesizer(Fitting):
+class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """A conditional VAE that learns a table and makes rows like it.
 
     Args:
@@ -85,7 +100,7 @@ class Synthesizer(Fitting):
         random_state: Seed of everything that is drawn.
 
     Attributes:
-        learned_: The `LearnedTable` behind it.
+        learned_: The `FittedModel` behind it.
         schema_, encoding_, model_, history_: Its schema, column encodings, fitted model and training history.
         ledger_: What privacy was spent: `epsilon`, `delta`, `events`; None if nothing was promised.
         n_features_in_, feature_names_in_: Number and names of the columns; a unit of which the schema says nothing is
@@ -98,6 +113,8 @@ class Synthesizer(Fitting):
         >>> synthesizer.sample({0: 2, 1: 3})["target"].value_counts().to_dict()
         {1: 3, 0: 2}
     """
+
+    learned_: FittedModel
 
     def __init__(
         self,
@@ -160,7 +177,7 @@ class Synthesizer(Fitting):
         self.log_dir = log_dir
         self.random_state = random_state
 
-    def fit(self, table: Any, y: Any = None) -> Self:
+    def fit(self, table: Any, y: Any = None, *, backend: Backend | None = None) -> Self:
         """Learn a table.
 
         Args:
@@ -170,13 +187,15 @@ class Synthesizer(Fitting):
                 number, go to `journal`, or to a temporary folder (`TMPDIR` says where), and are learned from there. A
                 private fit needs all rows in memory.
             y: Ignored; here for scikit-learn.
+            backend: Where it is trained: None: in this process; `synthvae.cluster.RayBackend`: on a Ray cluster.
 
         Raises:
             TableError: The table breaks its schema or cannot be learned; the message names the column.
             ConfigurationError: A parameter is outside its domain.
         """
         del y
-        return self._fit_by(Alone(), table)
+        self.learned_ = fitting.fit(self, table, backend or Local())
+        return self
 
     def plan(self, rows: int, columns: Sequence[str] | None = None) -> Ledger:
         """Return how the privacy budget would be spent on a table of about `rows` rows; no table is needed.
@@ -191,16 +210,237 @@ class Synthesizer(Fitting):
         budget = PrivacyBudget.of(self.privacy)
         if budget is None:
             raise PrivacyError("a plan needs a budget, however, `privacy` is None: state epsilon and delta")
-        schema = self._declared_schema() or columns
+        schema = parameters.declared_schema(self) or columns
         if schema is None:
             raise PrivacyError("a plan to buy a schema needs names of columns, however, there are none: pass `columns`")
-        target = self._target_among(schema.names if isinstance(schema, Schema) else schema)
-        return private.foresee(schema, target, budget, plan=self._plan(), rows=rows, order=self.order)
+        target = parameters.target_among(self, schema.names if isinstance(schema, Schema) else schema)
+        return private_fit.foresee(
+            schema, target, budget, plan=parameters.spending_plan(self), rows=rows, order=self.order
+        )
+
+    @property
+    def schema_(self) -> Schema:
+        """The schema of the table."""
+        return self.learned_.schema
+
+    @property
+    def encoding_(self) -> TableEncoding:
+        """How its columns are coded."""
+        return self.learned_.encoding
+
+    @property
+    def model_(self) -> CVAE:
+        """The fitted model."""
+        return self.learned_.model
+
+    @property
+    def history_(self) -> History:
+        """How training went."""
+        return self.learned_.history
+
+    @property
+    def ledger_(self) -> Ledger | None:
+        """What privacy was spent; None if nothing was promised."""
+        return self.learned_.ledger
+
+    def sample(self, rows: int | Mapping[Any, int], random_state: Seed = None) -> pd.DataFrame:
+        """Return synthetic rows with the columns, order and dtypes of the table learned.
+
+        Args:
+            rows: The number of rows, classes in the shares of training; or a mapping from class to number of rows.
+            random_state: Seed of the draws; None uses the estimator's own.
+
+        Raises:
+            RequestError: A class is unknown, or a number is negative.
+        """
+        check_is_fitted(self)
+        return convert.to_pandas(self.learned_.sample(self.learned_.request(rows, self._own_seed(random_state))))
+
+    def _own_seed(self, random_state: Seed) -> int:
+        return as_seed(self.random_state if random_state is None else random_state)
+
+    def generate(
+        self,
+        out: str | os.PathLike[str],
+        *,
+        rows: int | None = None,
+        rows_per_class: int | None = None,
+        classes: Mapping[Any, int] | None = None,
+        partition: bool = False,
+        resume: bool = False,
+        overwrite: bool = False,
+        workers: int = 1,
+        each: Each = pool.each,
+        random_state: Seed = None,
+    ) -> dict[str, Any]:
+        """Write a Parquet dataset of synthetic rows and return its manifest. Memory does not grow with the rows.
+
+        The same model, request and seed give the same bytes on processors of one kind and with the same versions of
+        the libraries, whatever the number of workers, however often a run was interrupted.
+
+        Args:
+            out: The folder, or a place in an object store, as pyarrow has it: `s3://bucket/prefix`, `gs://bucket/prefix`.
+            rows: The number of rows, classes in the shares of training.
+            rows_per_class: The number of rows of each class.
+            classes: The number of rows of some classes.
+            partition: Write a folder `TARGET=LABEL/` for each class.
+            resume: Complete an interrupted run of the same request.
+            overwrite: Replace the dataset in the folder.
+            workers: Processes that draw parts, each with the model in memory; as many as have two parts each to draw.
+            each: Where parts are drawn: in processes here, or on a Ray cluster: `synthvae.cluster.on(address)`.
+            random_state: Seed of the draws; None uses the estimator's own.
+
+        Raises:
+            RequestError: Not exactly one of `rows`, `rows_per_class`, `classes` is given, or a class is unknown.
+            DatasetError: The folder holds something else, another run writes it, or it cannot be written; or a worker
+                was killed.
+        """
+        check_is_fitted(self)
+        wanted = wanted_rows(self.learned_, rows, rows_per_class, classes)
+        begun = dataset.seed_begun(out) if resume and random_state is None and self.random_state is None else None
+        request = self.learned_.request(wanted, self._own_seed(random_state if begun is None else begun))
+        if partition and not self.learned_.has_classes:
+            raise RequestError("a dataset can be partitioned by a target of classes, however, the model has none")
+        if partition and self.encoding_.target is not None:
+            partitions.check_labels(self.encoding_.target.name, self.encoding_.target.labels)
+        if workers < 1:
+            raise RequestError(f"`workers` must be at least 1, however, {workers=}")
+        target = self.encoding_.target.name if self.encoding_.target else None
+        with progress.generating(request.rows, show=self.verbose) as report:
+            return dataset.write(
+                out,
+                Drawing(self.model_, self.encoding_, request),
+                request.parts,
+                self.learned_.manifest(request),
+                partition_by=target if partition else None,
+                resume=resume,
+                overwrite=overwrite,
+                workers=useful_workers(workers, request.parts),
+                each=each,
+                progress=report,
+            )
+
+    def transform(self, table: Any) -> npt.NDArray[np.float64]:
+        """Return the posterior means (rows, latent_dim) of q(z | x, y) for the rows of a table."""
+        codes = self._encode(table)
+        return self.learned_.posterior_mean(codes)
+
+    def sample_like(self, table: Any, n: int = 1, temperature: float = 1.0, random_state: Seed = None) -> pd.DataFrame:
+        """Return n rows like each row of a table: those like the first one come first, each of its row's class.
+
+        Args:
+            table: The rows, with their target if there is one.
+            n: How many like each.
+            temperature: How far from it: 1 draws z from the posterior and x given z as is likely, 0 takes the posterior
+                mean and the likeliest values; between and beyond, z has so many times its standard deviation.
+            random_state: Seed of the draws; None uses the estimator's own.
+
+        Raises:
+            RequestError: n or the temperature is negative.
+        """
+        codes = self._encode(table)
+        return convert.to_pandas(self.learned_.like(codes, n, temperature, self._own_seed(random_state)))
+
+    def reconstruct(self, table: Any, draws: int = 64, random_state: Seed = None) -> Reconstruction:
+        """Return what the model makes of rows that it sees: mean, standard deviation or probabilities of every cell.
+
+        Args:
+            table: The rows, with their target if there is one.
+            draws: How many draws of each row they are estimated from.
+            random_state: Seed of the draws; None uses the estimator's own.
+
+        Raises:
+            RequestError: There are fewer than 2 draws.
+        """
+        return reconstruct(self.learned_, self._encode(table), draws, self._own_seed(random_state))
+
+    def log_likelihood(self, table: Any, *, k: int = 1, proposal: str = "posterior") -> npt.NDArray[np.float64]:
+        """Return a lower bound (rows,) on log p(x | y) in nats, x as the model sees it.
+
+        Categories count by their probability, continuous numbers by the density of their normal scores, pixels by that
+        of the numbers themselves. Draws of z are the same for every row and call.
+
+        Args:
+            table: The rows.
+            k: 1 for the evidence lower bound (averaged over 16 draws), more for the importance-weighted bound of k
+                draws, which is tighter the more there are (Burda, Grosse, Salakhutdinov 2016,
+                https://arxiv.org/abs/1509.00519).
+            proposal: Where z is drawn from: "posterior"; or "prior", the naive estimate, log of the mean of p(x | z_s)
+                over k draws z_s ~ p(z | y), which needs very many where z says much of a row.
+
+        Raises:
+            RequestError: k is less than 1, there is no such proposal, or an autoencoder is asked for a bound.
+        """
+        codes = self._encode(table)
+        return self.learned_.log_likelihood(codes, k, proposal)
+
+    def score_samples(self, table: Any, *, k: int = 1, proposal: str = "posterior") -> npt.NDArray[np.float64]:
+        """Return `log_likelihood`, under scikit-learn's name."""
+        return self.log_likelihood(table, k=k, proposal=proposal)
+
+    def score(self, table: Any, y: Any = None) -> float:
+        """Return the mean of `log_likelihood`, for model selection."""
+        del y
+        return float(self.log_likelihood(table).mean())
+
+    def _encode(self, table: Any) -> Codes:
+        check_is_fitted(self)
+        if self.ledger_ is None:
+            return self.learned_.encode(select(read_features(self, table, reset=False), list(self.encoding_.names)))
+        unit = self.ledger_.budget.unit_beside(self.schema_)
+        return self.learned_.encode(read_private_features(self, table, reset=False, aside=unit))
+
+    @property
+    def _n_features_out(self) -> int:
+        return self.model_.config.latent_dim
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the fitted model to a directory: weights as safetensors, the rest as JSON.
+
+        Raises:
+            ArtifactError: The directory holds something that is not a model, or cannot be written.
+        """
+        check_is_fitted(self)
+        has_names = hasattr(self, "feature_names_in_")
+        persistence.save(path, self.learned_, self.get_params(), has_names=has_names, card=self.card())
+
+    def card(self, evaluation: Mapping[str, Any] | None = None) -> str:
+        """Return the model card in Markdown, as it stands beside a saved model.
+
+        Source: Mitchell et al. 2019, Model cards for model reporting, https://arxiv.org/abs/1810.03993.
+
+        Args:
+            evaluation: What `synthvae evaluate --json` says of rows made by it, for the card to show.
+
+        Raises:
+            ConfigurationError: That is no evaluation.
+        """
+        check_is_fitted(self)
+        statement = None if self.ledger_ is None else self.ledger_.statement()
+        versions = self.learned_.provenance.versions
+        return cards.write(self.learned_.describe(), versions, self.history_, statement, evaluation)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], device: str = "auto") -> Self:
+        """Read a model directory.
+
+        Raises:
+            ArtifactError: It is absent, damaged, or of a newer format.
+        """
+        found = persistence.load(path, device)
+        with persistence.refusing(str(path)):
+            self = cls(**found.parameters)
+            self.learned_ = found.model
+            if found.has_names:
+                self.feature_names_in_ = np.array(found.model.encoding.names, dtype=object)
+            self.n_features_in_ = len(found.model.encoding.names)
+            self.card()
+        return self
 
     def __sklearn_clone__(self) -> Self:
         """A copy that is not fitted, with the same callbacks: a tracker of experiments cannot be copied."""
         silent = type(self)(**{**self.get_params(deep=False), "callbacks": None})
-        copied: Self = Kept.__sklearn_clone__(silent)
+        copied: Self = BaseEstimator.__sklearn_clone__(silent)
         copied.callbacks = self.callbacks
         return copied
 

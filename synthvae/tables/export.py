@@ -31,7 +31,7 @@ def check_place(path: Path, *, overwrite: bool, escape_formulas: bool = False) -
         raise RequestError(f"a table is written to a file named {' or '.join(SUFFIXES)}, however, it is {path}")
     if escape_formulas and path.suffix != ".csv":
         raise RequestError(f"formulas are escaped in .csv, however, it is {path}: leave that out, or write .csv")
-    filesystem.check(path)
+    filesystem.check_writable(path)
     if path.is_dir() or (path.exists() and not overwrite):
         raise RequestError(f"a file must not be lost, however, {path} is there: pass --overwrite or another name")
     if not path.absolute().parent.is_dir():

@@ -10,9 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from synthvae.schema.domain import DAY
 from synthvae.tables.arrow import is_text, to_double
-from synthvae.tables.timestamps import naive, since
+from synthvae.tables.timestamps import DAY, naive, since
 
 Floats = npt.NDArray[np.float64]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
+SECOND, DAY = 1_000_000, 86_400_000_000  # in microseconds
 EPOCH = dt.datetime(1970, 1, 1)  # noqa: DTZ001 (moments are reckoned without a zone, or in UTC)
 
 

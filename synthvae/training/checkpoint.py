@@ -17,7 +17,7 @@ from torch import Tensor
 
 from synthvae import filesystem
 from synthvae.errors import ConfigurationError
-from synthvae.synthesizer.artifact import fingerprint
+from synthvae.filesystem import content_hash
 
 PAGE = "fit.json"
 STATE = "state"
@@ -97,7 +97,7 @@ class Checkpoint:
         """
         blob = safetensors.torch.save(
             {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()},
-            metadata={"page": json.dumps(page), "sha256": fingerprint(page, tensors)},
+            metadata={"page": json.dumps(page), "sha256": content_hash(page, tensors)},
         )
         try:
             filesystem.write(self._file(page["done"]), blob)
@@ -127,7 +127,7 @@ class Checkpoint:
                 told = file.metadata() or {}
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
             page = json.loads(told["page"])
-            is_whole = page["done"] == step and told["sha256"] == fingerprint(page, tensors)
+            is_whole = page["done"] == step and told["sha256"] == content_hash(page, tensors)
         except (OSError, ValueError, KeyError, TypeError, safetensors.SafetensorError):
             return None
         return (tensors, page) if is_whole else None

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from synthvae import filesystem
-from synthvae.encoding import Codes
+from synthvae.codes import Codes
 
 PAGE = "shards.json"
 SHARD_ROWS = 1 << 20

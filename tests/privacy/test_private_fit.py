@@ -16,6 +16,7 @@ from synthvae.errors import ConfigurationError, PrivacyError, SchemaError, Table
 from synthvae.privacy import fit
 from synthvae.privacy.accounting import spent
 from synthvae.schema.domain import arrow_schema
+from synthvae.synthesizer.parameters import spending_plan
 from synthvae.tables import convert
 
 ROWS = 400
@@ -313,17 +314,13 @@ def test_progress_tells_no_loss() -> None:
         SCHEMA,
         "ill",
         BUDGET,
-        plan=synthesizer._plan(),
-        **_configs(),
-        progress=lambda *told: seen.append(told[2]),
+        fit.Setup(plan=spending_plan(synthesizer), **_configs(), progress=lambda *told: seen.append(told[2])),
     )
     assert len(seen) == 20
     assert np.isnan(seen).all()
 
 
 def _configs() -> dict[str, Any]:
-    import torch
-
     from synthvae.model import ModelConfig
     from synthvae.privacy import Journal
     from synthvae.privacy.dpsgd.trainer import descend
@@ -334,6 +331,5 @@ def _configs() -> dict[str, Any]:
         "model": shape,
         "training": TrainingConfig(max_steps=5),
         "journal": Journal(None, 0),
-        "device": torch.device("cpu"),
         "descender": descend,
     }
