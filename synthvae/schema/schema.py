@@ -115,7 +115,7 @@ class Schema(BaseModel):
         """
         from synthvae.schema import validation
 
-        return validation.check_table(self, table)
+        return validation.check_table(self.columns, table)
 
     def to_yaml(self, path: str | Path | None = None) -> str:
         """Return the schema as YAML, and write it to `path` if given.

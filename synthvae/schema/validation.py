@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -11,17 +11,17 @@ import pyarrow.compute as pc
 
 from synthvae.errors import TableError, listing
 from synthvae.schema.column import NUMERIC, TEMPORAL, Column
-from synthvae.schema.schema import Schema
 from synthvae.tables.arrow import exact_as_double, is_text, parses, split_marks, temporal_type
 from synthvae.tables.number_format import find_style
 
 
-def check_table(schema: Schema, table: pa.Table) -> pa.Table:
+def check_table(columns: Sequence[Column], table: pa.Table) -> pa.Table:
     """Return the schema's columns of `table` once they are found to obey it; see `Schema.check`."""
     if table.num_rows == 0:
         raise TableError("a table must have rows, however, it is empty: add rows")
-    absent = [name for name in schema.names if name not in table.column_names]
-    unknown = [name for name in table.column_names if name not in schema.names]
+    names = [column.name for column in columns]
+    absent = [name for name in names if name not in table.column_names]
+    unknown = [name for name in table.column_names if name not in names]
     if absent:
         raise TableError(
             f"the table must have all columns of its schema, however, it lacks {listing(absent)}: add them"
@@ -30,8 +30,8 @@ def check_table(schema: Schema, table: pa.Table) -> pa.Table:
         raise TableError(
             f"the table must have only columns of its schema, however, it has {listing(unknown)}: drop them"
         )
-    table = table.select(schema.names)
-    for column in schema.columns:
+    table = table.select(names)
+    for column in columns:
         for fact in _violations(column, table.column(column.name)):
             raise TableError(f"column {column.name!r}: {fact}")
     return table

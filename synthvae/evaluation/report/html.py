@@ -6,19 +6,19 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from numbers import Integral, Real
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pandas as pd
 
 from synthvae._version import __version__
 from synthvae.errors import ConfigurationError
+from synthvae.evaluation.comparison import Comparison
 from synthvae.evaluation.report.charts import Gallery, galleries
 from synthvae.evaluation.results import Figure, Section
+from synthvae.evaluation.verdict import Verdict
 
 if TYPE_CHECKING:
     import jinja2
-
-    from synthvae.evaluation.assessment import Evaluation
 
 
 MOST_ROWS = 1000  # of a table that is neither of columns nor of pairs
@@ -60,6 +60,34 @@ ROLES = {"real": "real rows", "synthetic": "synthetic rows", "holdout": "fresh r
 PROMISES = ("epsilon", "delta", "budget", "unit", "adjacency", "accountant")
 
 
+class Evaluated(Protocol):
+    """What a report is made from: an `Evaluation`."""
+
+    @property
+    def comparison(self) -> Comparison:
+        """The tables, side by side."""
+
+    @property
+    def sections(self) -> tuple[Section, ...]:
+        """What was measured."""
+
+    @property
+    def verdict(self) -> Verdict:
+        """Whether the rows can be used, and shared."""
+
+    @property
+    def seed(self) -> int:
+        """Of everything that was drawn."""
+
+    @property
+    def ledger(self) -> Mapping[str, Any] | None:
+        """What privacy was promised and spent."""
+
+    @property
+    def names(self) -> Mapping[str, str]:
+        """What the tables are called, by role."""
+
+
 @dataclass(frozen=True)
 class Listing:
     """A table of the page: a detail of a section, ready to be written."""
@@ -87,7 +115,7 @@ class Part:
         return cls(section.name, _title(section.name), section, tables, galleries(section))
 
 
-def page(evaluation: Evaluation) -> str:
+def page(evaluation: Evaluated) -> str:
     """Return an evaluation as one HTML document with all of its scripts and styles inside.
 
     It asks the network for nothing: its content security policy forbids every request.
@@ -146,7 +174,7 @@ def _title(name: str) -> str:
     return TITLES.get(name, name.replace("_", " ").capitalize())
 
 
-def _facts(evaluation: Evaluation) -> list[tuple[str, str]]:
+def _facts(evaluation: Evaluated) -> list[tuple[str, str]]:
     """What was compared."""
     compared = evaluation.comparison
     frames = {"real": compared.real, "synthetic": compared.synthetic, "holdout": compared.holdout}
