@@ -35,14 +35,13 @@ BOUNDS = {"fit": 15.0}  # seconds; others
 BOUND = 5.0
 RECIPE = """\
 input: table.csv
-output: {out}
 target: target
-seed: 0
-split: {{holdout: 0.3}}
-model: {{max_steps: 300}}
-generation: {{rows: 1100000, workers: 2}}
-evaluation: {{}}
+split: {{holdout: 0.3, random_state: 0}}
+model: {{max_steps: 300, random_state: 0}}
+generation: {{rows: 1100000, workers: 2, random_state: 0}}
+evaluation: {{attacks: false, random_state: 0}}
 report: {{html: report.html}}
+out: {out}
 """
 
 
