@@ -74,6 +74,7 @@ class Fitting(Asked, Kept):
             warnings.warn(DRAFTED, stacklevel=4)
         plan = self._plan()
         facts = {"plan": plan.model_dump(mode="json"), "target": self.target, "order": self.order}
+        facts["columns"] = table.column_names
         seed = None if self.random_state is None else as_seed(self.random_state)
         model = {**self._values(MODEL), "dropout": self.dropout or 0.0}
         with progress.fitting(show=self.verbose) as report, watching(self.callbacks, self.log_dir) as callback:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import torch
 
-from synthvae import generation
+from synthvae import __version__, generation
 from synthvae.columns import split_marks, unit_numbers
 from synthvae.conform import conform, labelled, refuse_other_columns
 from synthvae.declared import decimals_of, limits
@@ -138,7 +138,8 @@ def _scope(schema: Schema | Sequence[str], target: str | None, order: Order) -> 
     assumed = schema if isinstance(schema, Schema) else discovery.pretended(schema, target)
     encoding = TableEncoding.declare(assumed, target, order)
     halvings = sum(ruler.depth for ruler in _rulers(assumed, target).values())
-    return Scope(len(names), halvings, len(learning.modelled(encoding)))
+    # Whether a measured target has classes is not public: as numbers it is modelled like any other column.
+    return Scope(len(names), halvings, len(names) or len(learning.modelled(encoding)))
 
 
 def open_journal(
@@ -154,7 +155,7 @@ def open_journal(
         PrivacyError: It is of another fit, or cannot be written.
     """
     declared = None if schema is None else schema.model_dump(mode="json")
-    pages = {"schema": declared, "budget": budget.model_dump(mode="json"), **facts}
+    pages = {"schema": declared, "budget": budget.model_dump(mode="json"), "synthvae": __version__, **facts}
     return Journal.open(folder, pages, seed, as_seed(None))
 
 

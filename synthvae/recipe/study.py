@@ -17,7 +17,7 @@ from synthvae import artifact, atomic, augmentation, dataset, rowwise, tables
 from synthvae.errors import TableError, listing
 from synthvae.privacy import Journal
 from synthvae.recipe.page import Recipe
-from synthvae.recipe.records import Record, digests
+from synthvae.recipe.records import Record, digests, users_key
 from synthvae.recipe.splitting import hold_out, hold_out_privately
 from synthvae.scalars import at_most
 from synthvae.schema import Schema
@@ -61,6 +61,11 @@ class Study:
             "evaluation.holdout": evaluation and evaluation.holdout,
         }
         return {key: self.home / str(named[key]) for key in keys if named[key] is not None}
+
+    @functools.cached_property
+    def key(self) -> bytes:
+        """Under which hashes are taken; none where no privacy is promised."""
+        return b"" if self.recipe.privacy is None else users_key()
 
     @property
     def unit(self) -> str | None:
@@ -169,7 +174,7 @@ class Study:
     def _clear_damaged(self) -> None:
         """Without its manifest a dataset may be anybody's; what the record lists is ours, and goes, nothing else."""
         record, manifest = Record.read(self.out, "generate"), f"{SYNTHETIC}/{dataset.MANIFEST}"
-        there = digests(self.out, [SYNTHETIC])
+        there = digests(self.out, [SYNTHETIC], self.key)
         if record is None or there.get(manifest) == record.outputs.get(manifest):
             return
         for file in [self.out / name for name in there if name in record.outputs]:
