@@ -13,6 +13,8 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
+import pyarrow.dataset
+import pyarrow.parquet as pq
 import pytest
 import scipy.sparse
 from hypothesis import given, settings
@@ -142,7 +144,7 @@ def test_fields_stay_text(tmp_path: Path) -> None:
     [
         (b'x,y\n1,"open\n2,b\n3,c\n', [("1", "open"), ("2", "b"), ("3", "c")]),
         (b"x,y\n1\n2,b,c\n3,c\n", [("3", "c")]),
-        (b"x,y\n1,\xff\n3,c\n", [("1", "\ufffd"), ("3", "c")]),
+        (b"x,y\n1,\xff\n3,c\n", [("1", "\ufffdff"), ("3", "c")]),
         (b'x,y\n"a,b","c""d"\n5" pipe,6\n', [("a,b", 'c"d'), ('5" pipe', "6")]),
         (b'\xef\xbb\xbf"x",y\r\n1,2\r\n', [("1", "2")]),
         (b"x,y\n1," + b"a" * (3 << 20) + b"\n2,b\n", [("1", "a" * (3 << 20)), ("2", "b")]),
@@ -166,3 +168,125 @@ def test_what_is_no_table_whatever_its_rows_is_refused(tmp_path: Path) -> None:
         rowwise.read(file(tmp_path, b"x,\n1,2\n"))
     with pytest.raises(FileNotFoundError):
         rowwise.read(tmp_path / "absent.csv")
+
+
+ENCODINGS = [
+    "utf-8",
+    "utf-8-sig",
+    "latin-1",
+    "cp1252",
+    "shift_jis",
+    "gb18030",
+    "big5",
+    "euc_jp",
+    "iso2022_jp",
+    "hz",
+    "utf-7",
+]
+BYTES = st.lists(
+    st.sampled_from(
+        [b"\x81", b"\x1b$B", b"~{", b"+AAo-", b"\xef\xbb\xbf", b"\xff\xfe", b"\x00", b"\n", b"\r", b'"', b",", b"7"]
+    )
+).map(b"".join)
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+@law
+@given(odd=BYTES, place=st.integers(0, 4))
+def test_bytes_of_one_line_change_no_other_in_any_encoding(encoding: str, odd: bytes, place: int) -> None:
+    lines = ["1,a,b", "2,c,d", "3,e,f", "4,g,h"]
+    odd = odd.replace(b"\n", b"").replace(b"\r", b"")
+    told = [line.encode(encoding) for line in lines]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "t.csv"
+        path.write_bytes(b"\n".join([b"x,y,z", *told[:place], odd, *told[place:]]))
+        rows = [
+            ",".join(row.values()) for row in rowwise.read(path, encoding=encoding).to_pylist() if all(row.values())
+        ]
+    assert len(rows) <= len(lines) + 1
+    assert set(lines) <= set(rows)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-32", "unicode_escape", "punycode"])
+def test_encodings_whose_lines_cannot_be_told_apart_are_refused(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "t.csv"
+    path.write_bytes(b"x,y\n1,2\n\\n,\\n5,6\n3,4\n")
+    with pytest.raises(TableError, match="each line of a CSV is read by itself"):
+        rowwise.read(path, encoding=encoding)
+
+
+def test_line_breaks_of_all_kinds_end_a_line_wherever_blocks_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "t.csv"
+    path.write_bytes(b"x,y\r\n1,2\r3,4\n5,6\r\n\r\n7,8")
+    for size in range(1, 12):
+        monkeypatch.setattr(rowwise, "BLOCK", size)
+        assert rowwise.read(path).to_pydict() == {"x": ["1", "3", "5", "7"], "y": ["2", "4", "6", "8"]}
+
+
+def test_bytes_that_are_no_text_stay_apart(tmp_path: Path) -> None:
+    """Two persons whose names differ in such bytes are two."""
+    path = tmp_path / "t.csv"
+    path.write_bytes(b"who,x\nM\xfcller,1\nM\xf6ller,2\n")
+    assert len(set(rowwise.read(path).column("who").to_pylist())) == 2
+    frame = pd.DataFrame({"who": [b"\xfc", b"\xf6", "\ud800", "\udfff"], "x": 1})
+    assert len(set(rowwise.read(frame).column("who").to_pylist())) == 4
+
+
+def test_equal_numbers_are_one_unit_however_they_are_kept() -> None:
+    whose = [7, 7.0, np.float32(7), np.int8(7), decimal.Decimal("7.00"), 0.0, -0.0, 2**70, True]
+    read = rowwise.read(pd.DataFrame({"who": pd.Series(whose, dtype=object)}))
+    assert read.column("who").to_pylist() == ["7"] * 5 + ["0", "0", str(2**70), "True"]
+
+
+HOSTILE: list[Any] = [np.array([1, 2]), decimal.Decimal("sNaN"), decimal.Decimal("Infinity"), [[]], pd.Series([1, 2])]
+
+
+@pytest.mark.parametrize("odd", HOSTILE, ids=lambda odd: type(odd).__name__)
+def test_a_cell_that_cannot_be_compared_is_no_error(odd: Any) -> None:
+    frame = pd.DataFrame({"x0": pd.Series([1.5, odd, 2.5], dtype=object), "x1": 1, "x2": "a"})
+    kept = conform(rowwise.read(frame), SCHEMA).column("x0").to_pylist()
+    assert (kept[0], kept[2]) == (1.5, 2.5)
+
+
+@pytest.mark.parametrize("odd", [None, [3], [3, 4, 5], "ab", 7, [np.array([1, 2]), 4]], ids=str)
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_a_row_of_another_length_is_no_error(odd: Any, place: int) -> None:
+    rows: list[Any] = [[1, 2], [3, 4]]
+    rows.insert(place, odd)
+    read = rowwise.read(rows)  # type: ignore[arg-type]
+    assert read.column_names == ["x0", "x1"]
+    assert [row for row in read.to_pylist() if row in [{"x0": "1", "x1": "2"}, {"x0": "3", "x1": "4"}]] == [
+        {"x0": "1", "x1": "2"},
+        {"x0": "3", "x1": "4"},
+    ]
+
+
+@pytest.mark.parametrize("kind", ["datetime64[D]", "timedelta64[D]"])
+def test_a_moment_far_away_is_no_error(kind: str) -> None:
+    array = np.array([[1, 2], [10**12, 4]]).astype(kind)
+    assert rowwise.read(array).num_rows == 2  # type: ignore[arg-type]
+
+
+def test_a_dataset_of_texts_is_refused_whatever_its_rows(tmp_path: Path) -> None:
+    for rows in ("1,2", "1,x"):
+        (tmp_path / "t.csv").write_text(f"x,y\n{rows}\n")
+        with pytest.raises(TableError, match=r"types must be public.*pass the path"):
+            rowwise.read(pyarrow.dataset.dataset(tmp_path, format="csv"))
+
+
+def test_dictionaries_of_many_values_are_decoded() -> None:
+    chunks = [
+        pa.array([f"{n}" for n in some]).dictionary_encode().cast(pa.dictionary(pa.int8(), pa.string()))
+        for some in (range(100), range(100, 200))
+    ]
+    read = rowwise.read(pa.table({"x": pa.chunked_array(chunks)}))
+    assert read.column("x").to_pylist() == [f"{n}" for n in range(200)]
+
+
+def test_a_folder_of_another_name_changes_no_other(tmp_path: Path) -> None:
+    for name in ("zip=01234", "zip=1234", "zip=XX"):
+        (tmp_path / name).mkdir()
+        pq.write_table(pa.table({"x": [1]}), tmp_path / name / "part.parquet")
+    assert sorted(rowwise.read(tmp_path).column("zip").to_pylist()) == ["01234", "1234", "XX"]

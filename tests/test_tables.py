@@ -228,7 +228,11 @@ def test_a_text_file_in_another_encoding_names_the_way_out(tmp_path: Path, conte
 def test_a_text_file_in_a_named_encoding_is_read(tmp_path: Path, encoding: str) -> None:
     path = _file(tmp_path, "t.csv", "größe;stadt\n1;Köln\n".encode(encoding))
     assert convert.read(path, encoding=encoding).to_pydict() == {"größe": [1], "stadt": ["Köln"]}
-    assert rowwise.read(path, encoding=encoding).to_pydict() == {"größe": ["1"], "stadt": ["Köln"]}
+    if encoding == "utf-16":
+        with pytest.raises(TableError, match="lines of utf-16 cannot be"):
+            rowwise.read(path, encoding=encoding)
+    else:
+        assert rowwise.read(path, encoding=encoding).to_pydict() == {"größe": ["1"], "stadt": ["Köln"]}
 
 
 def test_an_encoding_that_does_not_exist_is_told(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import torch
 
+from synthvae._version import __version__
 from synthvae.encoding import Codes, Order, TableEncoding
 from synthvae.encoding.binned import EACH
 from synthvae.errors import PrivacyError, listing
@@ -181,7 +182,8 @@ def _scope(schema: Schema | Sequence[str], target: str | None, order: Order) -> 
     assumed = schema if isinstance(schema, Schema) else schema_discovery.pretended(schema, target)
     encoding = TableEncoding.declare(assumed, target, order)
     halvings = sum(ruler.depth for ruler in _rulers(assumed, target).values())
-    return Scope(len(names), halvings, len(measure.modelled(encoding)))
+    # Whether a measured target has classes is not public: as numbers it is modelled like any other column.
+    return Scope(len(names), halvings, len(names) or len(measure.modelled(encoding)))
 
 
 def open_journal(
@@ -197,7 +199,7 @@ def open_journal(
         PrivacyError: It is of another fit, or cannot be written.
     """
     declared = None if schema is None else schema.model_dump(mode="json")
-    pages = {"schema": declared, "budget": budget.model_dump(mode="json"), **facts}
+    pages = {"schema": declared, "budget": budget.model_dump(mode="json"), "synthvae": __version__, **facts}
     return Journal.open(folder, pages, seed, as_seed(None))
 
 

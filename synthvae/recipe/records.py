@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 import json
+import os
+import secrets
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,7 +24,7 @@ class Record:
 
     Args:
         inputs: A hash of all that it read: its part of the page, files, what stages before it made, the version.
-        outputs: The sha256 of each file that it made, by name inside the output folder.
+        outputs: A hash of each file that it made, by name inside the output folder.
         facts: What it says of itself, as JSON has it.
     """
 
@@ -61,15 +64,50 @@ def begun(out: Path, stage: str) -> Path:
     return out / FOLDER / f"{stage}.begun"
 
 
-def digest(facts: Any) -> str:
-    """Return one hash for facts that JSON can say."""
-    return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
+def users_key() -> bytes:
+    """Return a key of this user, made when it is first needed and kept where no study is.
+
+    Hashes of private tables are taken under it: whoever is shown a plain one, and knows all rows but one, finds that
+    one by trial.
+
+    Raises:
+        ConfigurationError: It cannot be kept.
+    """
+    place = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "synthvae" / "key"
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if not place.exists():
+            new = place.with_name(f".{secrets.token_hex(8)}")
+            new.touch(mode=0o600)
+            new.write_bytes(secrets.token_bytes(32))
+            try:
+                os.link(new, place)  # whoever is first
+            except FileExistsError:
+                pass
+            finally:
+                new.unlink()
+        return place.read_bytes()
+    except OSError as error:
+        raise ConfigurationError(
+            f"a private study needs a key of this user, however, {place} cannot be kept ({error.strerror}): let "
+            "XDG_STATE_HOME name a folder that can be written, the same one each time"
+        ) from error
 
 
-def digests(out: Path, names: Iterable[str]) -> dict[str, str]:
-    """Return the sha256 of files, and of those in folders, by name inside `out`; those that are hidden do not count."""
+def digest(facts: Any, key: bytes = b"") -> str:
+    """Return one hash for facts that JSON can say; with a key, one that nobody else can find."""
+    plain = hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
+    return hmac.new(key, plain.encode(), hashlib.sha256).hexdigest() if key else plain
+
+
+def digests(out: Path, names: Iterable[str], key: bytes = b"") -> dict[str, str]:
+    """Return hashes of files, and of those in folders, by name inside `out`; those that are hidden do not count.
+
+    They are sha256 or, with a key, such as nobody else can find.
+    """
     found = [file for name in names for file in _files(out / name)]
-    return {file.relative_to(out).as_posix(): sha256(file) for file in sorted(found)}
+    plain = {file.relative_to(out).as_posix(): sha256(file) for file in sorted(found)}
+    return {name: digest(of, key) for name, of in plain.items()} if key else plain
 
 
 def content(path: Path) -> dict[str, str]:

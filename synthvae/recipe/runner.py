@@ -101,9 +101,9 @@ def run(
 def _steps(study: Study, asked: list[Stage], force: Collection[str], *, dry_run: bool) -> Iterator[Step]:
     would: set[str] = set()
     for stage in asked:
-        inputs = _inputs(stage, study.out)
+        inputs = _inputs(stage, study)
         record = Record.read(study.out, stage.name)
-        why = "what it reads changes" if would & set(stage.after) else _why(stage, study.out, record, inputs, force)
+        why = "what it reads changes" if would & set(stage.after) else _why(stage, study, record, inputs, force)
         if dry_run:
             would |= {stage.name} if why else set()
             yield Step(stage.name, "would run" if why else "would be kept", why, "", stage.makes)
@@ -114,7 +114,7 @@ def _steps(study: Study, asked: list[Stage], force: Collection[str], *, dry_run:
             yield Step(stage.name, "kept", "", str(record.facts.get("what", "")), stage.makes)
 
 
-def _why(stage: Stage, out: Path, record: Record | None, inputs: str, force: Collection[str]) -> str:
+def _why(stage: Stage, study: Study, record: Record | None, inputs: str, force: Collection[str]) -> str:
     """Why a stage has to run; empty if it need not."""
     if stage.name in force:
         return "it was asked for"
@@ -122,7 +122,7 @@ def _why(stage: Stage, out: Path, record: Record | None, inputs: str, force: Col
         return "it is not done"
     if record.inputs != inputs:
         return "what it reads changed"
-    return "" if digests(out, stage.makes) == record.outputs else "what it made is damaged"
+    return "" if digests(study.out, stage.makes, study.key) == record.outputs else "what it made is damaged"
 
 
 def _made(study: Study, stage: Stage, inputs: str) -> Record:
@@ -133,7 +133,7 @@ def _made(study: Study, stage: Stage, inputs: str) -> Record:
         study.out.mkdir(parents=True, exist_ok=True)
         again = begin(study.out, stage.name, inputs)
         facts = stage.do(inputs, again)
-        record = Record(inputs, digests(study.out, stage.makes), facts)
+        record = Record(inputs, digests(study.out, stage.makes, study.key), facts)
         record.write(study.out, stage.name)
     except SynthvaeError:
         raise
@@ -142,12 +142,12 @@ def _made(study: Study, stage: Stage, inputs: str) -> Record:
     return record
 
 
-def _inputs(stage: Stage, out: Path) -> str:
+def _inputs(stage: Stage, study: Study) -> str:
     """One hash for all that a stage reads."""
-    before = {name: record.outputs for name in stage.after if (record := Record.read(out, name))}
+    before = {name: record.outputs for name in stage.after if (record := Record.read(study.out, name))}
     sources = {key: content(path) for key, path in stage.sources.items()}
     facts = {"stage": stage.name, "synthvae": __version__, "page": stage.reads, "files": sources, "before": before}
-    return digest(facts)
+    return digest(facts, study.key)
 
 
 def _check_stages(names: Collection[str], asked: list[Stage]) -> None:

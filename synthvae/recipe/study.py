@@ -20,7 +20,7 @@ from synthvae.generation import stores
 from synthvae.privacy import Journal
 from synthvae.recipe.holdout import hold_out, hold_out_privately
 from synthvae.recipe.recipe import Recipe
-from synthvae.recipe.records import Record, digests
+from synthvae.recipe.records import Record, digests, users_key
 from synthvae.schema.schema import Schema
 from synthvae.schema.values import at_most
 from synthvae.synthesizer import artifact
@@ -67,6 +67,11 @@ class Study:
             "evaluation.holdout": evaluation and evaluation.holdout,
         }
         return {key: self.home / str(named[key]) for key in keys if named[key] is not None}
+
+    @functools.cached_property
+    def key(self) -> bytes:
+        """Under which hashes are taken; none where no privacy is promised."""
+        return b"" if self.recipe.privacy is None else users_key()
 
     @property
     def unit(self) -> str | None:
@@ -175,7 +180,7 @@ class Study:
     def _clear_damaged(self) -> None:
         """Without its manifest a dataset may be anybody's; what the record lists is ours, and goes, nothing else."""
         record, manifest = Record.read(self.out, "generate"), f"{SYNTHETIC}/{stores.MANIFEST}"
-        there = digests(self.out, [SYNTHETIC])
+        there = digests(self.out, [SYNTHETIC], self.key)
         if record is None or there.get(manifest) == record.outputs.get(manifest):
             return
         for file in [self.out / name for name in there if name in record.outputs]:

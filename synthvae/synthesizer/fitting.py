@@ -135,6 +135,7 @@ def _fit_privately(  # noqa: PLR0917 (what a fit is given)
         warn_user(DRAFTED)
     plan = spending_plan(parameters)
     facts = {"plan": plan.model_dump(mode="json"), "target": parameters.target, "order": parameters.order}
+    facts["columns"] = table.column_names
     seed = None if parameters.random_state is None else as_seed(parameters.random_state)
     model = {**values(parameters, MODEL), "dropout": parameters.dropout or 0.0}
     with (

@@ -121,8 +121,22 @@ def refuse_other_noise(event: Event, residuals: list[Floats]) -> None:
         assert abs(again.mean()) < FAR / np.sqrt(len(again)), f"{event.name}: releases have one noise"
     near = np.mean(noise[1:] * noise[:-1]) / scale_of(event) ** 2
     assert abs(near) < FAR / np.sqrt(len(noise)), f"{event.name}: neighbouring cells have {near:.2f} of one noise"
+    for one in residuals:
+        lag, alike = most_alike(one / scale_of(event))
+        assert alike < FAR + 2, f"{event.name}: cells have one noise, {lag} apart"
     spread = np.sqrt(np.mean(noise**2)) / scale_of(event)
     assert abs(spread - 1) < FAR / np.sqrt(2 * len(noise)), f"{event.name}: {spread:.2f} of the noise recorded"
+
+
+def most_alike(noise: Floats) -> tuple[int, float]:
+    """How far apart cells (cells,) are whose noise agrees most, and how many standard deviations above chance."""
+    cells = len(noise)
+    if cells < 50:
+        return 0, 0.0
+    spectrum = np.fft.rfft(noise, 2 * cells)
+    products = np.fft.irfft(spectrum * spectrum.conj())[1 : cells - 20]
+    scores = np.abs(products) / np.sqrt(cells - np.arange(1, cells - 20))
+    return int(scores.argmax()) + 1, float(scores.max())
 
 
 def scale_of(event: Event) -> float:

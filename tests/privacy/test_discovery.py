@@ -19,7 +19,7 @@ from test_private_fit import few_drawn_rows, quick, table
 from synthvae import PrivacyBudget, Schema, Synthesizer
 from synthvae.errors import PrivacyError
 from synthvae.privacy import Event, Ledger, mechanisms
-from synthvae.privacy.counts import schema_discovery
+from synthvae.privacy.counts import histograms, schema_discovery
 from synthvae.privacy.counts.histograms import DATE, ELSE, FINER, MISSING, MOMENT, WHOLE, sorts
 from synthvae.privacy.counts.schema_discovery import HELD, VALUED, Looks, looks_at, noise_of
 from synthvae.privacy.curator import Curator
@@ -236,3 +236,24 @@ def test_less_noise_needs_more_budget() -> None:
     scales = [noise_of(Ledger(budget=PrivacyBudget(epsilon=e, delta=1e-6)), 10) for e in (0.5, 1.0, 4.0)]
     assert scales == sorted(scales, reverse=True)
     assert all(map(math.isfinite, scales))
+
+
+@pytest.mark.parametrize("strategy", ["gradients", "tables"])
+def test_a_target_that_turns_out_continuous_is_fitted(strategy: str) -> None:
+    """Whether it has classes is not public: what it costs as a number like any other is recorded."""
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"x": rng.choice(["a", "b"], 2000), "y": rng.normal(size=2000).round(4)})
+    budget = {"epsilon": 20.0, "delta": 1e-6}
+    quick: dict[str, Any] = {"max_steps": 5, "width": 8, "latent_dim": 2, "strategy": strategy}
+    fitted = Synthesizer(target="y", schema="private", privacy=budget, **quick).fit(frame)
+    assert fitted.schema_["y"].kind == "continuous"
+    assert fitted.ledger_ is not None
+    assert fitted.ledger_.epsilon <= 20
+
+
+@pytest.mark.parametrize("kind", [pa.timestamp("s"), pa.date32(), pa.duration("s")])
+def test_a_moment_far_away_in_a_dictionary_is_no_error(kind: pa.DataType) -> None:
+    number = pa.int32() if pa.types.is_date(kind) else pa.int64()
+    days = pa.array([0, 1, 2**31 - 1 if number == pa.int32() else 2**62], number).cast(kind)
+    values = pa.chunked_array([pa.DictionaryArray.from_arrays(pa.array([0, 1, 1, 2], pa.int32()), days)])
+    assert sum(histograms.by_value(values).values()) <= 4

@@ -133,9 +133,9 @@ def cheap(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fit, "DRAWN_ROWS", (50, 60))
 
 
-def draws(rows: list[list[Any]], way: str, kept: list[Draw] | None) -> list[Draw]:
+def draws(rows: list[list[Any]], way: str, kept: list[Draw] | None, declared: int | None = 60) -> list[Draw]:
     """What a fit to rows releases."""
-    budget = {"epsilon": 9.0, "delta": 1e-6, "unit": "who", "rows_per_unit": CAP, "rows": 60}
+    budget = {"epsilon": 9.0, "delta": 1e-6, "unit": "who", "rows_per_unit": CAP, "rows": declared}
     small: dict[str, Any] = {"width": 4, "latent_dim": 1, "max_steps": 2, "batch_size": 60, "random_state": 0}
     frame = pd.DataFrame(rows, columns=COLUMNS.names, dtype=object)
     with watched(kept) as found:
@@ -173,3 +173,18 @@ def test_a_count_that_a_unit_moves_too_far_is_found(monkeypatch: pytest.MonkeyPa
     first = draws(people(40), "tables", None)
     second = draws([*people(40), ["odd", "F", 1.0, 1, None, True]], "tables", first)
     assert any(moved(a.exact, b.exact) > a.event.sensitivity * a.times for a, b in zip(first, second, strict=True))
+
+
+@pytest.mark.parametrize("way", ["tables", "gradients"])
+@pytest.mark.usefixtures("cheap")
+def test_a_unit_of_many_rows_moves_the_number_of_rows_by_its_cap(way: str) -> None:
+    """And all that follows from it."""
+    before = people(40)
+    more = [["odd", "F", 1.0, 1, "2020-01-01", True]] * 500 + before
+    first = draws(before, way, None, declared=None)
+    second = draws(more, way, first, declared=None)
+    assert first[0].event.name == "number of rows"
+    assert [one.event for one in first] == [other.event for other in second]
+    for one, other in zip(first, second, strict=True):
+        if one.event.sampling_rate == 1:  # what a sample is of is not watched
+            assert moved(one.exact, other.exact) <= one.event.sensitivity * one.times, one.event.name

@@ -190,3 +190,29 @@ def test_the_shell_wants_a_recipe_or_its_schema() -> None:
     assert shell.invoke(app, ["run"]).exit_code == 2
     shown = shell.invoke(app, ["run", "--json-schema"])
     assert json.loads(shown.stdout) == recipe.json_schema()
+
+
+def test_nothing_of_a_private_run_can_be_found_by_trial(
+    tmp_path: Path, page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its hashes are of no use to those who know all rows but one: other users have others."""
+    monkeypatch.setattr("synthvae.recipe.study.Study.fit", lambda self, _: (self.out / "model").mkdir() or {"what": ""})
+    private = edited(page, split=None, schema="private")
+    private["privacy"] = {"epsilon": 5.0, "delta": 1e-6}
+    found = []
+    for user in ("one", "other", "one"):
+        monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / user))
+        write(tmp_path, private)
+        recipe.run(tmp_path / "study.yaml", tmp_path / f"out {len(found)}", until="fit")
+        found.append(json.loads((tmp_path / f"out {len(found)}" / "_stages" / "fit.json").read_text())["inputs"])
+    assert found[0] == found[2] != found[1]
+    assert (tmp_path / "one" / "synthvae" / "key").stat().st_mode & 0o077 == 0
+
+
+def test_a_key_that_cannot_be_kept_is_one_error(tmp_path: Path, page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
+    private = edited(page, split=None, schema="private", privacy={"epsilon": 5.0, "delta": 1e-6})
+    write(tmp_path, private)
+    with pytest.raises(SynthvaeError, match=r"needs a key of this user.*XDG_STATE_HOME"):
+        recipe.run(tmp_path / "study.yaml", tmp_path / "out")

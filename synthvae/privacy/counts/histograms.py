@@ -71,9 +71,10 @@ def _sorts_of_numbers(numbers: Floats) -> Counts:
 
 def by_value(values: pa.ChunkedArray) -> dict[Any, int]:
     """How often each text, truth or number occurs."""
+    values = plain(values)
     if pa.types.is_temporal(values.type):
         return {}
-    known, places = distinct(plain(values))
+    known, places = distinct(values)
     counts = np.bincount(places, minlength=len(known)).tolist()
     plainly = {v: n for v, n in zip(known, counts, strict=True) if isinstance(v, (str, bool, int, float)) and v == v}  # noqa: PLR0124 (not-a-number)
     return {value: count for value, count in plainly.items() if value != ""}
