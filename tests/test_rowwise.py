@@ -255,7 +255,7 @@ def test_a_cell_that_cannot_be_compared_is_no_error(odd: Any) -> None:
 def test_a_row_of_another_length_is_no_error(odd: Any, place: int) -> None:
     rows: list[Any] = [[1, 2], [3, 4]]
     rows.insert(place, odd)
-    read = rowwise.read(rows)  # type: ignore[arg-type]
+    read = rowwise.read(rows)
     assert read.column_names == ["x0", "x1"]
     assert [row for row in read.to_pylist() if row in [{"x0": "1", "x1": "2"}, {"x0": "3", "x1": "4"}]] == [
         {"x0": "1", "x1": "2"},
@@ -263,10 +263,24 @@ def test_a_row_of_another_length_is_no_error(odd: Any, place: int) -> None:
     ]
 
 
-@pytest.mark.parametrize("kind", ["datetime64[D]", "timedelta64[D]"])
-def test_a_moment_far_away_is_no_error(kind: str) -> None:
-    array = np.array([[1, 2], [10**12, 4]]).astype(kind)
-    assert rowwise.read(array).num_rows == 2  # type: ignore[arg-type]
+@pytest.mark.parametrize("unit", ["D", "s", "ns"])
+@pytest.mark.parametrize("kind", ["datetime64", "timedelta64"])
+def test_a_moment_far_away_is_no_error(kind: str, unit: str) -> None:
+    array = np.array([[1, 2], [10**12, 4]]).astype(f"{kind}[{unit}]")
+    assert rowwise.read(array).num_rows == 2
+
+
+@pytest.mark.parametrize("unit", ["D", "s", "ns"])
+def test_moments_of_numpy_are_read_as_such(unit: str) -> None:
+    array = np.array([["2020-02-29", "NaT"], ["2021-01-01", "2020-01-01"]]).astype(f"datetime64[{unit}]")
+    dates = Schema(
+        columns=[Column(name=name, kind="date", bounds=("2020-01-01", "2022-01-01")) for name in ("x0", "x1")]
+    )
+    read = conform(rowwise.read(array), dates).to_pydict()
+    assert read == {
+        "x0": [dt.date(2020, 2, 29), dt.date(2021, 1, 1)],
+        "x1": [None, dt.date(2020, 1, 1)],
+    }
 
 
 def test_a_dataset_of_texts_is_refused_whatever_its_rows(tmp_path: Path) -> None:

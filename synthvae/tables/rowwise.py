@@ -211,18 +211,18 @@ def _parsed(lines: Iterable[bytes], names: list[str], mark: str) -> pa.Table:
 
 def _frame(rows: Any) -> pd.DataFrame:
     """An array, or a list of rows, as a table whose columns are named x0, x1, ..."""
-    array = np.asarray(rows) if not isinstance(rows, (list, tuple)) else np.empty(0)
+    array: npt.NDArray[Any] = np.empty(0) if isinstance(rows, (list, tuple)) else np.asarray(rows)
     if array.ndim == 1 and (array.dtype == object or isinstance(rows, (list, tuple))):  # of rows that are not alike
         array = _listed(rows)
     if array.ndim != 2 or not array.shape[1]:
         raise TableError(
             "an array must have rows and columns, however, its shape is none of such: reshape it, one row for each row"
         )
-    if array.dtype.kind not in NUMERIC:  # pandas would look for a type of all values, and for one in which all fit
-        # Item by item: moments of NumPy would become Python objects, which hold fewer.
-        cells = np.empty(array.shape, object)
-        cells[...] = array if array.dtype == object else np.frompyfunc(str, 1, 1)(array)
-        array = cells
+    if array.dtype.kind == "M":  # of which pandas holds fewer
+        missing, array = np.isnat(array), array.astype(str).astype(object)
+        array[missing] = None
+    elif array.dtype.kind not in NUMERIC:  # pandas would look for a type of all values
+        array = array.astype(object)
     return pd.DataFrame(array, columns=[f"x{i}" for i in range(array.shape[1])], dtype=array.dtype)
 
 

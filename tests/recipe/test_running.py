@@ -199,7 +199,7 @@ def test_nothing_of_a_private_run_can_be_found_by_trial(
     monkeypatch.setattr("synthvae.recipe.study.Study.fit", lambda self, _: (self.out / "model").mkdir() or {"what": ""})
     private = edited(page, split=None, schema="private")
     private["privacy"] = {"epsilon": 5.0, "delta": 1e-6}
-    found = []
+    found: list[str] = []
     for user in ("one", "other", "one"):
         monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / user))
         write(tmp_path, private)
