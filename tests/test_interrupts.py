@@ -27,7 +27,7 @@ except BaseException:
 WORKING = """
 import sys
 sys.path.insert(0, sys.argv[1])
-from synthvae.interrupts import interruptible
+from synthvae.cli.interrupts import interruptible
 with interruptible():
     import swallows
 print("went on")
@@ -42,7 +42,7 @@ sys.meta_path.insert(0, Finder())
 """
 RAISING = """
 import pathlib, sys, time
-from synthvae.interrupts import interruptible
+from synthvae.cli.interrupts import interruptible
 with interruptible() as interrupted:
     try:
         pathlib.Path(sys.argv[1], "there").touch()

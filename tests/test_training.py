@@ -518,7 +518,7 @@ def test_a_second_run_that_ends_badly_leaves_the_first(fault: str, monkeypatch: 
     history = train(model, table, config, SEED)
     assert (history.stopped, history.refitted) == (fault, False)
     monkeypatch.setattr(Run, "step", step)
-    monkeypatch.setattr("synthvae.training.train._refit", lambda *_: None)
+    monkeypatch.setattr("synthvae.training.training._refit", lambda *_: None)
     train(once, table, config, SEED)
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), once.parameters(), strict=True))
     assert not model.training

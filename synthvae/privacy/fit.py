@@ -124,7 +124,7 @@ def learn(
             descender=setup.descender,
         )
         encoding = encoding.counted(bought.totals)
-        drawn = _drawn(bought.source, encoding, int(np.clip(bought.totals.sum(), *DRAWN_ROWS)), seed)
+        drawn = _synthetic(bought.source, encoding, int(np.clip(bought.totals.sum(), *DRAWN_ROWS)), seed)
         # What is to be learned is smooth, and half the steps will do.
         steps = setup.training.max_steps or setup.training.steps(len(drawn)) // 2
         shown = None if bought.history else _silent(setup.progress)
@@ -284,7 +284,7 @@ def _some_of_each(table: pa.Table, budget: PrivacyBudget) -> pa.Table:
     return table if units is None else table.take(some_of_each(units, budget.rows_per_unit))
 
 
-def _drawn(source: Source, encoding: TableEncoding, rows: int, seed: int) -> Codes:
+def _synthetic(source: Source, encoding: TableEncoding, rows: int, seed: int) -> Codes:
     """Rows of what was bought, the classes in their shares."""
     counts = Request.total(rows, encoding.frequencies, seed).counts
     return drawing.draw_codes(source, counts, encoding.layout.slots, torch.Generator().manual_seed(seed))

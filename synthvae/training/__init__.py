@@ -2,6 +2,6 @@
 
 from synthvae.training.batches import Parts
 from synthvae.training.config import SMALL, TrainingConfig
-from synthvae.training.train import Trainer, train
+from synthvae.training.training import Trainer, train
 
 __all__ = ["SMALL", "Parts", "Trainer", "TrainingConfig", "train"]

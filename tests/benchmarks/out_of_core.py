@@ -27,7 +27,7 @@ from tables import TABLES, load
 GROUP = 500_000
 TIMED = """
 import sys, time
-import synthvae.crew, synthvae.shards, synthvae.survey
+import synthvae.synthesizer.backend, synthvae.training.shards, synthvae.tables.sampling
 def timed(owner, name, label):
     inner = getattr(owner, name)
     plain = getattr(inner, "__func__", inner)

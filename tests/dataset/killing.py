@@ -22,7 +22,8 @@ from synthvae.generation import request
 
 ROWS, PART_ROWS = 30_000, 1_000
 COMMAND = (
-    f"from synthvae import generation; generation.PART_ROWS = {PART_ROWS}; from synthvae.cli.main import app; app()"
+    "from synthvae.generation import request; from synthvae.cli.main import app; "
+    f"request.PART_ROWS = {PART_ROWS}; app()"
 )
 PLAN = Path(".incomplete") / "plan.json"
 

@@ -264,7 +264,7 @@ def test_there_is_no_other_way_to_draw() -> None:
     assert {file for file, used in uses.items() if used & SAMPLERS and file.startswith("privacy")} == {
         "privacy/mechanisms.py"
     }
-    assert {file for file, used in uses.items() if used & NOISY} == {"privacy/curator.py", "privacy/dpsgd.py"}
+    assert {file for file, used in uses.items() if used & NOISY} == {"privacy/curator.py", "privacy/dpsgd/trainer.py"}
     assert {file for file, used in uses.items() if "opendp" in file or "then_gaussian" in used} == {
         "privacy/mechanisms.py"
     }
@@ -359,7 +359,7 @@ def test_a_refusal_before_any_release_spent_nothing() -> None:
 
 
 def test_interrupted_and_failing_fits_say_what_they_spent(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(synthvae.privacy.fit, "_drawn", lambda *_: 1 / 0)
+    monkeypatch.setattr(synthvae.privacy.fit, "_synthetic", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError) as failed:
         quick().fit(table())
     assert failed.value.__notes__ == ["epsilon 20 of 20 was spent"]

@@ -22,7 +22,6 @@ from test_private_fit import SCHEMA, few_drawn_rows, quick, table
 
 from synthvae.errors import PrivacyError
 from synthvae.privacy import Journal, fit
-from synthvae.schema import coercion
 from synthvae.schema.coercion import conform
 
 __all__ = ["few_drawn_rows"]  # a fixture
@@ -132,8 +131,8 @@ def test_what_looks_at_the_rows_is_found(
 
     counted: list[int] = []
     original = fit._drawn
-    monkeypatch.setattr(fit, "_drawn", drawn)
-    monkeypatch.setattr(coercion, "conform", counting)
+    monkeypatch.setattr(fit, "_synthetic", drawn)
+    monkeypatch.setattr(fit, "conform", counting)
     first = seen(table(), tmp_path / "one", capsys, journal=tmp_path / "journal")
     second = seen(table(401), tmp_path / "two", capsys, journal=tmp_path / "journal")
     assert first["model.safetensors"] != second["model.safetensors"]

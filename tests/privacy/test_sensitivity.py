@@ -17,10 +17,9 @@ from hypothesis import strategies as st
 
 from synthvae import Column, Schema, Synthesizer
 from synthvae.errors import PrivacyError
-from synthvae.privacy import accounting, allocation, fit
+from synthvae.privacy import allocation, fit, ledger
 from synthvae.privacy.counts import binning, histograms, schema_discovery
 from synthvae.tables.parsing import distinct, plain
-from synthvae.training import train
 
 
 def texts(values: list[bytes | None]) -> pa.Array:
@@ -128,8 +127,8 @@ def cheap(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing costs anything, so that noise need not be looked for, and nothing is learned from what is drawn."""
     for module in (allocation, schema_discovery, binning):
         monkeypatch.setattr(module, "calibrated", lambda *_: 0.5)
-    monkeypatch.setattr(accounting, "spent", lambda *_: 0.0)
-    monkeypatch.setattr(train, "train", lambda *_: SimpleNamespace(best_step=1, stopped="finished"))
+    monkeypatch.setattr(ledger, "spent", lambda *_: 0.0)
+    monkeypatch.setattr(fit, "train", lambda *_: SimpleNamespace(best_step=1, stopped="finished"))
     monkeypatch.setattr(fit, "DRAWN_ROWS", (50, 60))
 
 

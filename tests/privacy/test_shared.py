@@ -12,7 +12,7 @@ import pytest
 import torch
 import torch.distributed as dist
 
-from synthvae.cluster import jobs, private
+from synthvae.cluster import private
 from synthvae.codes import Slots
 from synthvae.errors import PrivacyError
 from synthvae.model import CVAE, ModelConfig
@@ -21,7 +21,7 @@ from synthvae.privacy.dpsgd.poisson import PrivateRows
 from synthvae.privacy.dpsgd.trainer import SharedOptimizer, Spending, descend
 from synthvae.privacy.journal import SharedJournal
 from synthvae.privacy.ledger import RecordedEvent
-from synthvae.synthesizer.backend import Alone
+from synthvae.synthesizer.backend import Local
 from synthvae.training.history import History
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("shared")]
@@ -164,7 +164,7 @@ def test_rows_lie_where_nobody_else_sees_them_and_only_while_they_are_learned(
         assert workers == 3
         return History()
 
-    monkeypatch.setattr(jobs, "train_there", learn)
+    monkeypatch.setattr(private, "train_there", learn)
     kept = Journal(tmp_path / journal if journal else None, 0)
     together = private.PrivatelyTogether(3, tmp_path / "rows")
     together(model(), rows(), spending(), kept)
@@ -174,7 +174,7 @@ def test_rows_lie_where_nobody_else_sees_them_and_only_while_they_are_learned(
 
 def test_rows_that_a_killed_cluster_left_are_removed_by_whoever_goes_on(tmp_path: Path) -> None:
     (tmp_path / "rows").mkdir()
-    Alone().descender(tmp_path / "rows")
+    Local().descender(tmp_path / "rows")
     assert not list(tmp_path.iterdir())
 
 

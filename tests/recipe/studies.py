@@ -14,7 +14,6 @@ from typer.testing import CliRunner, Result
 
 from synthvae import evaluation, recipe
 from synthvae.cli.main import app
-from synthvae.evaluation import assessment
 
 Page = dict[str, Any]
 QUICK = {"max_steps": 4, "width": 8, "latent_dim": 2, "device": "cpu"}
@@ -73,7 +72,7 @@ def without_measuring(monkeypatch: pytest.MonkeyPatch) -> list[Page]:
         asked.append(given)
         return FewFigures(given["real"], given["synthetic"], given["holdout"])
 
-    monkeypatch.setattr(assessment, "evaluate", evaluate)
+    monkeypatch.setattr(evaluation, "evaluate", evaluate)
     return asked
 
 

@@ -60,7 +60,7 @@ def test_an_interrupted_fit_is_no_fit(tmp_path: Path, page: Page, monkeypatch: p
 
 def many_parts(page: Page, monkeypatch: pytest.MonkeyPatch) -> Page:
     """A request of several parts, though it is small."""
-    monkeypatch.setattr("synthvae.generation.drawing.PART_ROWS", 10)
+    monkeypatch.setattr("synthvae.generation.request.PART_ROWS", 10)
     return edited(page, evaluation=None, report=None)
 
 

@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synthvae.errors import ConfigurationError, TableError
-from synthvae.privacy import mechanisms
 from synthvae.recipe import holdout
 from synthvae.recipe.holdout import hold_out, hold_out_privately
 from synthvae.tables.arrow import unit_numbers
@@ -83,7 +82,7 @@ def test_one_unit_more_moves_nobody_elses_rows_wherever_it_stands(
             return np.array([coins.setdefault(of_number.get(n, ("nobody", n)), rng.random()) for n in range(count)])
 
         with pytest.MonkeyPatch.context() as patched:
-            patched.setattr(mechanisms, "uniform", uniform)
+            patched.setattr(holdout, "uniform", uniform)
             try:
                 return set(hold_out_privately(rows, share, 3, by=by)[0]["row"].to_pylist())
             except ConfigurationError:
