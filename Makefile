@@ -16,8 +16,8 @@ EXTRAS := report,plots,augment,ray,polars,tensorboard
 WORKERS ?= 2
 DATA ?= data
 ARGS ?=
-NUMERIC := model test_generation.py test_resuming.py test_training.py test_linear.py test_reconstruction.py \
-	test_autoencoders.py
+NUMERIC := model generation/test_drawing.py training/test_training.py synthesizer/test_resuming.py \
+	synthesizer/test_linear.py synthesizer/test_reconstruction.py synthesizer/test_autoencoders.py
 TORCH = $(shell grep '^torch==' constraints.txt)
 PYTEST = OMP_NUM_THREADS=1 $(1)/bin/python -m pytest -n $(WORKERS) --dist loadgroup
 # pip of the named environment, held to the versions of a constraints file. Builds are not isolated, so that what builds
@@ -27,9 +27,9 @@ VENV = test -x $(1)/bin/python || $(PYTHON) -m venv $(1); $(PIP) pip
 # What builds the package, and torch before its users, so that none pulls another one.
 BASE = $(PIP) torch --group build
 PINNED = $(1)/bin/python $(PINS)/pins.py check $(2)
-TABLELESS := model test_cluster.py dataset/test_faults.py dataset/test_pool.py privacy/test_audit.py privacy/test_shared.py \
-	evaluation/test_report_browser.py test_linear.py test_resuming.py test_permissions.py test_wheel.py test_imports.py \
-	test_constraints.py
+TABLELESS := model cluster/test_backend.py generation/test_faults.py generation/test_workers.py \
+	privacy/test_audit.py privacy/test_shared.py evaluation/report/test_browser.py synthesizer/test_linear.py \
+	synthesizer/test_resuming.py cli/test_permissions.py test_wheel.py test_imports.py test_constraints.py
 
 .PHONY: demo test lint types test-slow test-processors test-pandas2 test-newest pin bench figures wheel audit clean
 

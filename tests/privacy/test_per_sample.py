@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 from opacus import GradSampleModule
-from test_ghost import CLIP, CONDITIONS, ROWS, build, close, data, decoders, hidden
+from test_ghost_clipping import CLIP, CONDITIONS, ROWS, build, close, data, decoders, hidden
 from torch import Tensor, nn
 
 from synthvae.codes import Slots, Value

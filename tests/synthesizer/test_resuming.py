@@ -15,7 +15,7 @@ import pytest
 import safetensors.torch
 import torch
 from sklearn.datasets import load_wine
-from test_out_of_core import large, mixed, written
+from test_sources import large, mixed, written
 
 from synthvae import Synthesizer
 from synthvae.errors import ConfigurationError

@@ -19,7 +19,7 @@ from synthvae.evaluation.fidelity.columns import fidelity
 from synthvae.evaluation.fidelity.marginals import kind_of
 from synthvae.evaluation.results import Section
 
-ORACLE = Path(__file__).parents[2] / ".venv-oracle" / "bin" / "python"
+ORACLE = Path(__file__).parents[3] / ".venv-oracle" / "bin" / "python"
 SDTYPES = {"number": "numerical", "date": "datetime", "category": "categorical"}
 SAME = 1e-9
 

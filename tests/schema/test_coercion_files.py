@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from strategies import FAMILIES, any_values, declared_schemas
-from test_conform import AGE, CODED, DAY, DOSE, SEEN, SEX, SMOKER, STAGE, YEAR, by_kind, conformed, law
+from test_coercion import AGE, CODED, DAY, DOSE, SEEN, SEX, SMOKER, STAGE, YEAR, by_kind, conformed, law
 
 from synthvae import Column, Schema
 from synthvae.schema.coercion import conform

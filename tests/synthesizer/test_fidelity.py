@@ -27,7 +27,7 @@ from synthvae.model import CVAE, Rows
 from synthvae.model.decoders import AutoregressiveDecoder
 from synthvae.model.values import COMPONENTS
 
-sys.path.append(str(Path(__file__).parent / "benchmarks"))
+sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
 from halves import aligned, is_numeric
 from nearness import copied
 from yardstick import Cells, detection, equal_bins, shape, trend, utility

@@ -6,7 +6,7 @@ import datetime as dt
 from typing import Any
 
 import pytest
-from test_conform import AGE, CODED, DAY, DOSE, INF, SEEN, SEX, SITE, SMOKER, STAGE
+from test_coercion import AGE, CODED, DAY, DOSE, INF, SEEN, SEX, SITE, SMOKER, STAGE
 
 from synthvae import Column, Schema
 from synthvae.errors import PrivacyError
