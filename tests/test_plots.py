@@ -78,5 +78,5 @@ def test_what_cannot_be_drawn_is_refused(coder: VAETransformer, digits: np.ndarr
         plots.images(digits, (7, 9))
     with pytest.raises(RequestError, match="two latent dimensions, however, there are 3"):
         plots.manifold(VAETransformer(3, max_steps=2, width=4, random_state=0).fit(digits), digits, SHAPE)
-    with pytest.raises(RequestError, match="a temperature must be"):
+    with pytest.raises(RequestError, match="The temperature must be"):
         coder.inverse_transform(np.zeros((1, 2)), temperature=-1.0)

@@ -290,7 +290,7 @@ def test_pixels_are_saved_and_loaded(tmp_path: Path, digits: tuple[np.ndarray, n
 
 def test_pixels_that_cannot_be(digits: tuple[np.ndarray, np.ndarray]) -> None:
     X, y = digits[0].reshape(-1, 64), digits[1]
-    with pytest.raises(ConfigurationError, match=r"`image_shape` must multiply .* \(8, 9\) does not make 64"):
+    with pytest.raises(ConfigurationError, match=r"`image_shape` must multiply .* 64, got \(8, 9\)"):
         VAETransformer(**PIXELS, image_shape=(8, 9)).fit(X, y)
     with pytest.raises(TableError, match=r"column 'x1': .* \[0, 1\], however, there is 2"):
         VAETransformer(**PIXELS).fit(X * 16, y)
