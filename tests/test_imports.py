@@ -16,7 +16,7 @@ FORBIDDEN_ROOMS = {"util", "utils", "common", "helper", "helpers", "base", "misc
 MAY_IMPORT = {
     "errors": set[str](),
     "tables": {"columns", "errors", "files", "foreign"},
-    "rowwise": {"errors", "files", "foreign", "tables"},
+    "rowwise": {"columns", "errors", "files", "foreign", "tables"},
     "drafting": {"columns", "pages", "scalars", "schema"},
     "foreign": {"errors"},
     "pages": set[str](),
