@@ -134,12 +134,13 @@ def _scope(schema: Schema | Sequence[str], target: str | None, order: Order) -> 
     """
     from synthvae.privacy import learning
 
-    names: Sequence[str] = () if isinstance(schema, Schema) else schema
     assumed = schema if isinstance(schema, Schema) else discovery.pretended(schema, target)
     encoding = TableEncoding.declare(assumed, target, order)
     halvings = sum(ruler.depth for ruler in _rulers(assumed, target).values())
+    if isinstance(schema, Schema):
+        return Scope(0, halvings, len(learning.modelled(encoding)))
     # Whether a measured target has classes is not public: as numbers it is modelled like any other column.
-    return Scope(len(names), halvings, len(names) or len(learning.modelled(encoding)))
+    return Scope(len(schema), halvings, len(schema))
 
 
 def open_journal(

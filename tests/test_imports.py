@@ -242,6 +242,7 @@ MAY_IMPORT = {
         "dataset",
         "errors",
         "evaluation",
+        "locks",
         "pages",
         "privacy",
         "rowwise",
