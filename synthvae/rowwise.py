@@ -113,13 +113,13 @@ def _of_csv(path: Path, encoding: str) -> pa.Table:
     foreign.refuse_large_csv(path)
     _refuse_encoding(encoding)
     with pa.input_stream(str(path), compression="detect") as stream:
-        lines = (_decoded(line, encoding) for line in _split(stream))
-        head = (next(lines, None) or "").removeprefix("\ufeff")
+        lines = _split(stream)
+        head = next(lines, b"").decode(encoding).removeprefix("\ufeff")  # names are public: what is no text is an error
         if not head.strip():
             raise TableError(f"{path} must hold a header and rows, however, its first line is empty")
         mark = files.delimiter(head, path)
         names = next(csv.reader([head], delimiter=mark))
-        return _parsed(_whole_lines(lines, mark), names, mark)
+        return _parsed(_whole_lines((_decoded(line, encoding) for line in lines), mark), names, mark)
 
 
 def _refuse_encoding(encoding: str) -> None:

@@ -214,6 +214,13 @@ def test_encodings_whose_lines_cannot_be_told_apart_are_refused(tmp_path: Path, 
         rowwise.read(path, encoding=encoding)
 
 
+@pytest.mark.parametrize("head", ["größe,y".encode("latin-1"), "x,y".encode("utf-16")])
+def test_a_header_that_is_no_text_names_the_way_out(head: bytes, tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_bytes(head + b"\n1,2\n")
+    with pytest.raises(TableError, match=r"must be text in utf-8, however, byte .*: name its encoding"):
+        rowwise.read(tmp_path / "t.csv")
+
+
 def test_line_breaks_of_all_kinds_end_a_line_wherever_blocks_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
