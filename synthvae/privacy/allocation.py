@@ -39,7 +39,7 @@ class Scope:
     Args:
         discovered: Columns whose schema is measured; 0: it is declared.
         halvings: How often the bounds of columns can be halved, all together.
-        modelled: Columns with more than one state, but for the target.
+        modelled: Columns with more than one state, but for a target that is declared to have classes.
     """
 
     discovered: int

@@ -102,13 +102,13 @@ class Curator:
         """Whatever fails after a release says what was spent, and carries the ledger."""
         try:
             yield
-        except Exception as error:
+        except BaseException as error:
             if self.drawn:
                 _say(error, self.spent)
             raise
 
 
-def _say(error: Exception, ledger: Ledger) -> None:
+def _say(error: BaseException, ledger: Ledger) -> None:
     said = f"epsilon {at_most(ledger.epsilon)} of {at_most(ledger.budget.epsilon)} was spent"
     if isinstance(error, SynthvaeError):
         error.args = (f"{error} ({said})",)

@@ -178,12 +178,13 @@ def _scope(schema: Schema | Sequence[str], target: str | None, order: Order) -> 
     """
     from synthvae.privacy import measure
 
-    names: Sequence[str] = () if isinstance(schema, Schema) else schema
     assumed = schema if isinstance(schema, Schema) else schema_discovery.pretended(schema, target)
     encoding = TableEncoding.declare(assumed, target, order)
     halvings = sum(ruler.depth for ruler in _rulers(assumed, target).values())
+    if isinstance(schema, Schema):
+        return Scope(0, halvings, len(measure.modelled(encoding)))
     # Whether a measured target has classes is not public: as numbers it is modelled like any other column.
-    return Scope(len(names), halvings, len(names) or len(measure.modelled(encoding)))
+    return Scope(len(schema), halvings, len(schema))
 
 
 def open_journal(

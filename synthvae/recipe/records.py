@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
 import json
@@ -16,6 +17,7 @@ from synthvae import filesystem
 from synthvae.errors import ConfigurationError
 
 FOLDER = "_stages"
+KEY_BYTES = 32
 
 
 @dataclass(frozen=True)
@@ -73,41 +75,47 @@ def users_key() -> bytes:
     Raises:
         ConfigurationError: It cannot be kept.
     """
-    place = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "synthvae" / "key"
+    place = Path(os.environ.get("XDG_STATE_HOME") or "~/.local/state", "synthvae", "key")
     try:
-        place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if not place.exists():
-            new = place.with_name(f".{secrets.token_hex(8)}")
-            new.touch(mode=0o600)
-            new.write_bytes(secrets.token_bytes(32))
-            try:
-                os.link(new, place)  # whoever is first
-            except FileExistsError:
-                pass
-            finally:
-                new.unlink()
-        return place.read_bytes()
-    except OSError as error:
+        place = place.expanduser()
+        handle = filesystem.lock(place.parent)  # of several runs that need one, the first makes it
+        try:
+            with contextlib.suppress(FileExistsError), open(place, "xb", opener=_for_its_owner) as stream:
+                stream.write(secrets.token_bytes(KEY_BYTES))
+            key = place.read_bytes()
+        finally:
+            filesystem.unlock(handle)
+    except (OSError, RuntimeError) as error:  # RuntimeError: nobody knows where home is
+        reason = getattr(error, "strerror", None) or error
         raise ConfigurationError(
-            f"a private study needs a key of this user, however, {place} cannot be kept ({error.strerror}): let "
+            f"a private study needs a key of this user, however, {place} cannot be kept ({reason}): let "
             "XDG_STATE_HOME name a folder that can be written, the same one each time"
         ) from error
+    if len(key) != KEY_BYTES:
+        raise ConfigurationError(
+            f"a key must have {KEY_BYTES} bytes, however, {place} has {len(key)}: remove it, and a new one is made"
+        )
+    return key
 
 
-def digest(facts: Any, key: bytes = b"") -> str:
+def _for_its_owner(path: str, flags: int) -> int:
+    return os.open(path, flags, mode=0o600)
+
+
+def digest(facts: Any, key: bytes | None = None) -> str:
     """Return one hash for facts that JSON can say; with a key, one that nobody else can find."""
     plain = hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
-    return hmac.new(key, plain.encode(), hashlib.sha256).hexdigest() if key else plain
+    return plain if key is None else hmac.new(key, plain.encode(), hashlib.sha256).hexdigest()
 
 
-def digests(out: Path, names: Iterable[str], key: bytes = b"") -> dict[str, str]:
+def digests(out: Path, names: Iterable[str], key: bytes | None = None) -> dict[str, str]:
     """Return hashes of files, and of those in folders, by name inside `out`; those that are hidden do not count.
 
     They are sha256 or, with a key, such as nobody else can find.
     """
     found = [file for name in names for file in _files(out / name)]
     plain = {file.relative_to(out).as_posix(): sha256(file) for file in sorted(found)}
-    return {name: digest(of, key) for name, of in plain.items()} if key else plain
+    return plain if key is None else {name: digest(of, key) for name, of in plain.items()}
 
 
 def content(path: Path) -> dict[str, str]:

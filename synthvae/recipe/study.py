@@ -69,9 +69,9 @@ class Study:
         return {key: self.home / str(named[key]) for key in keys if named[key] is not None}
 
     @functools.cached_property
-    def key(self) -> bytes:
-        """Under which hashes are taken; none where no privacy is promised."""
-        return b"" if self.recipe.privacy is None else users_key()
+    def key(self) -> bytes | None:
+        """Under which hashes are taken; None where no privacy is promised."""
+        return None if self.recipe.privacy is None else users_key()
 
     @property
     def unit(self) -> str | None:

@@ -26,13 +26,13 @@ from pandas.api.types import is_numeric_dtype
 
 from synthvae.errors import TableError
 from synthvae.tables import convert, files, untrusted
-from synthvae.tables.arrow import LARGEST_EXACT
 from synthvae.tables.convert import TableLike
 
 BLOCK = 1 << 20  # bytes of lines that are parsed together, at least
 NUMERIC = "biuf"  # kinds of NumPy types that are numbers
 PLAIN = NUMERIC + "Mm"  # kinds of NumPy types of a DataFrame whose values Arrow takes without looking at them
 PLAIN_TEXT = 'a,"\n'
+LONGEST_WHOLE = 10**309  # beyond all doubles; a decimal's exponent may make digits without end
 WRITTEN_OUT = "synthvae.rowwise.written_out"  # the name of a handler of what cannot be decoded or encoded
 
 
@@ -56,17 +56,17 @@ def read(source: TableLike, *, encoding: str = "utf-8") -> pa.Table:
         FileNotFoundError: There is no such path.
     """
     if isinstance(source, (str, Path)):
-        return convert.as_read(_plain(_of_path(Path(source), encoding)))
-    if isinstance(source, pd.DataFrame):
-        return convert.read(_of_frame(source))
+        return convert.as_read(_without_dictionaries(_of_path(Path(source), encoding)))
     if isinstance(source, pa.dataset.Dataset):
         _refuse_texts(source)
-        return convert.as_read(_plain(source.to_table()))
-    if isinstance(source, pa.Table):
-        return convert.read(_plain(source))
-    if hasattr(source, "__arrow_c_stream__") or not (isinstance(source, (list, tuple)) or hasattr(source, "__array__")):
-        return convert.read(source)
-    return convert.read(_of_frame(_frame(source)))
+        return convert.as_read(_without_dictionaries(source.to_table()))
+    if isinstance(source, pd.DataFrame):
+        return convert.read(_of_frame(source))
+    if hasattr(source, "__arrow_c_stream__") and not isinstance(source, pd.Series):
+        return convert.read(_without_dictionaries(pa.table(source)))
+    if isinstance(source, (list, tuple)) or hasattr(source, "__array__"):
+        return convert.read(_of_frame(_frame(source)))
+    return convert.read(source)  # which refuses it
 
 
 def _refuse_texts(source: pa.dataset.Dataset) -> None:
@@ -77,7 +77,7 @@ def _refuse_texts(source: pa.dataset.Dataset) -> None:
     """
     for child in getattr(source, "children", []):
         _refuse_texts(child)
-    kind = getattr(getattr(source, "format", None), "default_extname", "parquet")
+    kind = getattr(getattr(source, "format", None), "default_extname", "")
     if kind in {"csv", "json"}:
         raise TableError(
             f"under a privacy budget types must be public, however, those of a dataset of {kind} files follow from "
@@ -85,14 +85,11 @@ def _refuse_texts(source: pa.dataset.Dataset) -> None:
         )
 
 
-def _plain(table: pa.Table) -> pa.Table:
+def _without_dictionaries(table: pa.Table) -> pa.Table:
     """The table without dictionaries, whose indices may be too few once all values are together."""
     for place, field in enumerate(table.schema):
         if pa.types.is_dictionary(field.type):
-            column = pa.chunked_array(
-                [chunk.dictionary.take(chunk.indices) for chunk in table.column(place).chunks], field.type.value_type
-            )
-            table = table.set_column(place, field.name, column)
+            table = table.set_column(place, field.name, table.column(place).cast(field.type.value_type))
     return table
 
 
@@ -107,8 +104,8 @@ def _of_path(path: Path, encoding: str) -> pa.Table:
 
 def _folders(path: Path) -> Any:
     """How folders NAME=VALUE are read: values as text, since their types would follow from all of them."""
-    parts = {part for file in path.rglob("*.parquet") for part in file.relative_to(path).parts[:-1] if "=" in part}
-    names = dict.fromkeys(part.partition("=")[0] for part in sorted(parts))
+    folders = (folder.name for folder in sorted(path.rglob("*=*")) if folder.is_dir())
+    names = dict.fromkeys(name.partition("=")[0] for name in folders)
     return pa.dataset.partitioning(pa.schema([(name, pa.string()) for name in names]), flavor="hive") if names else None
 
 
@@ -116,13 +113,13 @@ def _of_csv(path: Path, encoding: str) -> pa.Table:
     untrusted.refuse_large_csv(path)
     _refuse_encoding(encoding)
     with pa.input_stream(str(path), compression="detect") as stream:
-        lines = (_decoded(line, encoding) for line in _split(stream))
-        head = (next(lines, None) or "").removeprefix("\ufeff")
+        lines = _split(stream)
+        head = next(lines, b"").decode(encoding).removeprefix("\ufeff")  # names are public: what is no text is an error
         if not head.strip():
             raise TableError(f"{path} must hold a header and rows, however, its first line is empty")
         mark = files.delimiter(head, path)
         names = next(csv.reader([head], delimiter=mark))
-        return _parsed(_whole_lines(lines, mark), names, mark)
+        return _parsed(_whole_lines((_decoded(line, encoding) for line in lines), mark), names, mark)
 
 
 def _refuse_encoding(encoding: str) -> None:
@@ -211,9 +208,9 @@ def _parsed(lines: Iterable[bytes], names: list[str], mark: str) -> pa.Table:
 
 def _frame(rows: Any) -> pd.DataFrame:
     """An array, or a list of rows, as a table whose columns are named x0, x1, ..."""
-    array: npt.NDArray[Any] = np.empty(0) if isinstance(rows, (list, tuple)) else np.asarray(rows)
-    if array.ndim == 1 and (array.dtype == object or isinstance(rows, (list, tuple))):  # of rows that are not alike
-        array = _listed(rows)
+    array: npt.NDArray[Any] = _listed(rows) if isinstance(rows, (list, tuple)) else np.asarray(rows)
+    if array.ndim == 1 and array.dtype == object:  # of rows that are not alike
+        array = _listed(array)
     if array.ndim != 2 or not array.shape[1]:
         raise TableError(
             "an array must have rows and columns, however, its shape is none of such: reshape it, one row for each row"
@@ -228,11 +225,12 @@ def _frame(rows: Any) -> pd.DataFrame:
 
 def _listed(rows: Iterable[Any]) -> npt.NDArray[np.object_]:
     """Rows as an array; those that have not as many cells as most have count as not there."""
-    found = [tuple(row) for row in rows if isinstance(row, (list, tuple)) or (isinstance(row, np.ndarray) and row.ndim)]
+    found = [row for row in rows if isinstance(row, (list, tuple)) or (isinstance(row, np.ndarray) and row.ndim)]
     widths = collections.Counter(map(len, found))
     width = min(widths, key=lambda size: (-widths[size], size), default=0)
-    array = np.empty((sum(len(row) == width for row in found), width), object)
-    for place, row in enumerate(row for row in found if len(row) == width):
+    whole = [row for row in found if len(row) == width]
+    array = np.empty((len(whole), width), object)
+    for place, row in enumerate(whole):
         for column, cell in enumerate(row):  # one by one: a cell may be a sequence
             array[place, column] = cell
     return array
@@ -248,6 +246,8 @@ def _of_frame(frame: pd.DataFrame) -> pd.DataFrame:
 
 def _column(values: pd.Series) -> Any:
     kind = values.dtype
+    if isinstance(kind, pd.ArrowDtype) and pa.types.is_dictionary(kind.pyarrow_dtype):
+        return values.astype(pd.ArrowDtype(kind.pyarrow_dtype.value_type)).array
     if isinstance(kind, pd.ArrowDtype) or is_numeric_dtype(kind) or getattr(kind, "kind", "O") in PLAIN:
         return values.array
     return pd.array(pa.array([_text(value) for value in values.array], pa.large_string()), dtype=TEXT)
@@ -257,7 +257,7 @@ TEXT = pd.ArrowDtype(pa.large_string())
 
 
 def _text(value: Any) -> str | None:
-    """A value as text; None where it is missing, or says nothing. Equal numbers have one text."""
+    """A value as text; None where it is missing, or says nothing. Equal whole numbers have one text."""
     try:
         if value is None or value is pd.NA or value is pd.NaT or value != value:  # noqa: PLR0124 (not-a-number)
             return None
@@ -272,6 +272,7 @@ def _text(value: Any) -> str | None:
 
 def _number(value: Any) -> str:
     """A number as text: 7, 7.0 and Decimal("7.00") are one."""
-    if abs(value) < LARGEST_EXACT and value == int(value):
-        return str(int(value))
+    exact = value.item() if isinstance(value, np.generic) else value
+    if abs(exact) < LONGEST_WHOLE and exact == int(exact):
+        return str(int(exact))
     return str(value.normalize() if isinstance(value, decimal.Decimal) else value)

@@ -358,9 +358,15 @@ def test_a_refusal_before_any_release_spent_nothing() -> None:
         assert "was spent" not in str(refused.value)
 
 
-def test_interrupted_and_failing_fits_say_what_they_spent(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(synthvae.privacy.fit, "_synthetic", lambda *_: 1 / 0)
-    with pytest.raises(ZeroDivisionError) as failed:
+@pytest.mark.parametrize("ending", [ZeroDivisionError, OSError, KeyboardInterrupt])
+def test_interrupted_and_failing_fits_say_what_they_spent(
+    ending: type[BaseException], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def drawn(*_: object) -> None:
+        raise ending
+
+    monkeypatch.setattr(synthvae.privacy.fit, "_synthetic", drawn)
+    with pytest.raises(ending) as failed:
         quick().fit(table())
     assert failed.value.__notes__ == ["epsilon 20 of 20 was spent"]
 

@@ -209,6 +209,19 @@ def test_nothing_of_a_private_run_can_be_found_by_trial(
     assert (tmp_path / "one" / "synthvae" / "key").stat().st_mode & 0o077 == 0
 
 
+@pytest.mark.parametrize("length", [0, 31])
+def test_a_key_that_is_none_is_refused(
+    tmp_path: Path, page: Page, monkeypatch: pytest.MonkeyPatch, length: int
+) -> None:
+    """Without one, hashes would be such as anybody can find."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    (tmp_path / "synthvae").mkdir()
+    (tmp_path / "synthvae" / "key").write_bytes(bytes(length))
+    write(tmp_path, edited(page, split=None, schema="private", privacy={"epsilon": 5.0, "delta": 1e-6}))
+    with pytest.raises(SynthvaeError, match=f"must have 32 bytes, however, .* has {length}"):
+        recipe.run(tmp_path / "study.yaml", tmp_path / "out")
+
+
 def test_a_key_that_cannot_be_kept_is_one_error(tmp_path: Path, page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))

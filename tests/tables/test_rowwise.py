@@ -215,6 +215,13 @@ def test_encodings_whose_lines_cannot_be_told_apart_are_refused(tmp_path: Path, 
         rowwise.read(path, encoding=encoding)
 
 
+@pytest.mark.parametrize("head", ["größe,y".encode("latin-1"), "x,y".encode("utf-16")])
+def test_a_header_that_is_no_text_names_the_way_out(head: bytes, tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_bytes(head + b"\n1,2\n")
+    with pytest.raises(TableError, match=r"must be text in utf-8, however, byte .*: name its encoding"):
+        rowwise.read(tmp_path / "t.csv")
+
+
 def test_line_breaks_of_all_kinds_end_a_line_wherever_blocks_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -235,9 +242,11 @@ def test_bytes_that_are_no_text_stay_apart(tmp_path: Path) -> None:
 
 
 def test_equal_numbers_are_one_unit_however_they_are_kept() -> None:
-    whose = [7, 7.0, np.float32(7), np.int8(7), decimal.Decimal("7.00"), 0.0, -0.0, 2**70, True]
-    read = rowwise.read(pd.DataFrame({"who": pd.Series(whose, dtype=object)}))
-    assert read.column("who").to_pylist() == ["7"] * 5 + ["0", "0", str(2**70), "True"]
+    whose = [7, 7.0, np.float32(7), np.int8(7), decimal.Decimal("7.00"), 0.0, -0.0, True]
+    large = [2**70, 2.0**70, decimal.Decimal(2) ** 70]
+    endless = decimal.Decimal("1E+999999")
+    read = rowwise.read(pd.DataFrame({"who": pd.Series([*whose, *large, endless], dtype=object)}))
+    assert read.column("who").to_pylist() == ["7"] * 5 + ["0", "0", "True"] + [str(2**70)] * 3 + ["1E+999999"]
 
 
 HOSTILE: list[Any] = [np.array([1, 2]), decimal.Decimal("sNaN"), decimal.Decimal("Infinity"), [[]], pd.Series([1, 2])]
@@ -290,12 +299,25 @@ def test_a_dataset_of_texts_is_refused_whatever_its_rows(tmp_path: Path) -> None
             rowwise.read(pyarrow.dataset.dataset(tmp_path, format="csv"))
 
 
-def test_dictionaries_of_many_values_are_decoded() -> None:
+def of_frame(table: pa.Table) -> pd.DataFrame:
+    return pd.DataFrame({"x": pd.array(table.column("x"), dtype=pd.ArrowDtype(table.column("x").type))})
+
+
+DOORS: dict[str, Callable[[pa.Table], Any]] = {
+    "table": lambda table: table,
+    "reader": lambda table: table.to_reader(),
+    "dataset": pyarrow.dataset.InMemoryDataset,
+    "DataFrame": of_frame,
+}
+
+
+@pytest.mark.parametrize("door", list(DOORS))
+def test_dictionaries_of_many_values_are_decoded(door: str) -> None:
     chunks = [
         pa.array([f"{n}" for n in some]).dictionary_encode().cast(pa.dictionary(pa.int8(), pa.string()))
         for some in (range(100), range(100, 200))
     ]
-    read = rowwise.read(pa.table({"x": pa.chunked_array(chunks)}))
+    read = rowwise.read(DOORS[door](pa.table({"x": pa.chunked_array(chunks)})))
     assert read.column("x").to_pylist() == [f"{n}" for n in range(200)]
 
 
