@@ -21,6 +21,7 @@ from synthvae.privacy.ledger import RecordedEvent
 
 Floats = npt.NDArray[np.float64]
 FAR = 6.0  # standard deviations: what is right is farther from what is expected once in 10^9 times
+MANY = 100  # products of two noises from which on their mean is nearly normal: that of few is far out by chance
 
 
 @dataclasses.dataclass
@@ -116,16 +117,20 @@ def refuse_other_noise(event: Event, residuals: list[Floats]) -> None:
     if len(noise) < 2:
         return
     pairs = [a * b for a, b in itertools.pairwise(residuals) if len(a) == len(b)]
-    if pairs:
-        again = np.concatenate(pairs) / scale_of(event) ** 2
-        assert abs(again.mean()) < FAR / np.sqrt(len(again)), f"{event.name}: releases have one noise"
-    near = np.mean(noise[1:] * noise[:-1]) / scale_of(event) ** 2
-    assert abs(near) < FAR / np.sqrt(len(noise)), f"{event.name}: neighbouring cells have {near:.2f} of one noise"
+    assert abs(shared(event, pairs)) < FAR, f"{event.name}: releases have one noise"
+    near = shared(event, [noise[1:] * noise[:-1]])
+    assert abs(near) < FAR, f"{event.name}: neighbouring cells have one noise, {near:.2f} deviations from none"
     for one in residuals:
         lag, alike = most_alike(one / scale_of(event))
         assert alike < FAR + 2, f"{event.name}: cells have one noise, {lag} apart"
     spread = np.sqrt(np.mean(noise**2)) / scale_of(event)
     assert abs(spread - 1) < FAR / np.sqrt(2 * len(noise)), f"{event.name}: {spread:.2f} of the noise recorded"
+
+
+def shared(event: Event, products: list[Floats]) -> float:
+    """How many standard deviations the mean of products of two noises is from zero; of few products, zero."""
+    together = np.concatenate([*products, np.zeros(0)]) / scale_of(event) ** 2
+    return float(together.sum() / np.sqrt(len(together))) if len(together) >= MANY else 0.0
 
 
 def most_alike(noise: Floats) -> tuple[int, float]:

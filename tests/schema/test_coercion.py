@@ -332,4 +332,6 @@ def test_whole_numbers_of_64_bits_without_a_sign_are_learned_privately(column: d
     budget = {"epsilon": 9.0, "delta": 1e-6, "rows": 300}
     synthesizer = Synthesizer(schema=schema, privacy=budget, strategy="tables", max_steps=2, width=4, random_state=0)
     made = synthesizer.fit(pa.table({"x": pa.array([LARGE, 7, LARGE] * 100, pa.uint64())})).sample(50)
-    assert set(made["x"]) == {7, LARGE if column is not MARKED else float(LARGE)}
+    large = LARGE if column is not MARKED else float(LARGE)
+    assert {7, large} <= set(made["x"])
+    assert made["x"].isin([7, large]).mean() > 0.8  # noise may make another number of the bounds
