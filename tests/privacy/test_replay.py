@@ -130,7 +130,7 @@ def test_what_looks_at_the_rows_is_found(
         return conform(given, schema)
 
     counted: list[int] = []
-    original = fit._drawn
+    original = fit._synthetic
     monkeypatch.setattr(fit, "_synthetic", drawn)
     monkeypatch.setattr(fit, "conform", counting)
     first = seen(table(), tmp_path / "one", capsys, journal=tmp_path / "journal")
