@@ -1,4 +1,4 @@
-"""The main job on bundled real data: scikit-learn's breast cancer table, classes by name."""
+"""`synthvae demo`: fit, generate and evaluate on scikit-learn's breast cancer table."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SHOWN = ("mean radius", "mean texture", "mean area", "worst concavity")
 
 
 def bundled_table() -> pd.DataFrame:
-    """569 tumours: 30 measurements and the diagnosis (Wolberg, Mangasarian, Street, Street 1995, UCI repository)."""
+    """Return 569 tumours with 30 measurements and the diagnosis (Wolberg, Mangasarian, Street, Street 1995, UCI)."""
     data = load_breast_cancer(as_frame=True)
     names = dict(enumerate(data.target_names))
     frame: pd.DataFrame = data.frame.drop(columns="target")
@@ -27,9 +27,9 @@ def bundled_table() -> pd.DataFrame:
 
 
 def run(out: Path, *, verbose: bool) -> str:
-    """Fit two thirds, save, generate, and evaluate beside the last third; return what there is to see."""
+    """Fit two thirds of the rows, save, generate, and evaluate against the last third; return the text to print."""
     artifact.check_place(out / "model")
-    real, holdout = parts(bundled_table())
+    real, holdout = split(bundled_table())
     synthesizer = Synthesizer(target=TARGET, random_state=0, verbose=verbose).fit(real)
     synthesizer.save(out / "model")
     synthesizer.generate(out / "dataset", rows_per_class=ROWS_PER_CLASS, overwrite=True)
@@ -51,28 +51,28 @@ def run(out: Path, *, verbose: bool) -> str:
     )
 
 
-def parts(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Two thirds of the rows of each class, and the last third."""
-    kept, held = train_test_split(table, test_size=1 / 3, stratify=table[TARGET], random_state=0)
-    return kept.reset_index(drop=True), held.reset_index(drop=True)
+def split(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Split the table into training rows (two thirds of each class) and a holdout."""
+    train, holdout = train_test_split(table, test_size=1 / 3, stratify=table[TARGET], random_state=0)
+    return train.reset_index(drop=True), holdout.reset_index(drop=True)
 
 
 def _report(found: Evaluation, path: Path) -> str:
     try:
         found.to_html(path)
-    except ConfigurationError as error:  # what draws it is optional
+    except ConfigurationError as error:  # plotly is an optional dependency
         return str(error)
     return f"{path}  (a browser opens it)"
 
 
 def compare(real: pd.DataFrame, synthetic: pd.DataFrame) -> str:
-    """A text table with a row for each class and column, real beside synthetic."""
+    """Return a text table of real and synthetic rows: one line for each class and column."""
     lines = {}
     for label, rows in real.groupby(TARGET):
-        made = synthetic[synthetic[TARGET] == label]
-        lines[f"{label}: rows"] = (f"{len(rows)}", f"{len(made)}")
+        drawn = synthetic[synthetic[TARGET] == label]
+        lines[f"{label}: rows"] = (f"{len(rows)}", f"{len(drawn)}")
         for name in SHOWN:
-            lines[f"{label}: {name}"] = (_spread(rows[name]), _spread(made[name]))
+            lines[f"{label}: {name}"] = (_spread(rows[name]), _spread(drawn[name]))
     return pd.DataFrame.from_dict(lines, orient="index", columns=["real", "synthetic"]).to_string()
 
 

@@ -1,4 +1,4 @@
-"""Judge rows: evaluate."""
+"""`synthvae evaluate`: fidelity, utility and disclosure risk of synthetic rows."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import typer
 from synthvae.cli.options import Debug, Encoding, Quiet, SchemaFile, Seed, Table, reporting
 from synthvae.errors import RequestError
 
-Gate = Annotated[
-    list[str] | None, typer.Option(metavar="METRIC=X", help="Exit 1 unless a figure is so good; repeatable.")
+Threshold = Annotated[
+    list[str] | None, typer.Option(metavar="METRIC=X", help="Exit with 1 if a metric is below X; repeatable.")
 ]
 
 
@@ -20,26 +20,34 @@ Gate = Annotated[
 def evaluate(
     real: Table,
     synthetic: Annotated[Path, typer.Argument(help="Synthetic rows: CSV, Parquet or a folder.", show_default=False)],
-    holdout: Annotated[Path | None, typer.Option(help="Real rows that the generator has not seen.")] = None,
-    target: Annotated[str | None, typer.Option(help="Column that users want to predict.")] = None,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Write the report (HTML, one file).")] = None,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write all figures (JSON).")] = None,
-    fail_under: Gate = None,
+    holdout: Annotated[Path | None, typer.Option(help="Real rows that were not used for training.")] = None,
+    target: Annotated[str | None, typer.Option(help="Column that users of the rows want to predict.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Write the report to this file (HTML).")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write all figures to this file (JSON).")] = None,
+    fail_under: Threshold = None,
     fail_over: Annotated[
-        list[str] | None, typer.Option(metavar="METRIC=X", help="The same, of metrics that are better lower.")
+        list[str] | None,
+        typer.Option(
+            metavar="METRIC=X",
+            help="Exit with 1 if a metric is above X, for metrics where lower is better; repeatable.",
+        ),
     ] = None,
     schema_file: SchemaFile = None,
-    group: Annotated[str | None, typer.Option(help="Column of groups of people, told apart.")] = None,
-    duration: Annotated[str | None, typer.Option(help="Survival: column of the time.")] = None,
-    event: Annotated[str | None, typer.Option(help="Survival: column that says whether the event was seen.")] = None,
-    model: Annotated[Path | None, typer.Option(help="The model, for its privacy ledger.")] = None,
-    attacks: Annotated[bool, typer.Option("--attacks/--no-attacks", help="Attack the rows, too.")] = True,
+    group: Annotated[
+        str | None, typer.Option(help="Column of groups of people, for figures of each group (fairness).")
+    ] = None,
+    duration: Annotated[str | None, typer.Option(help="Survival analysis: column of the time to the event.")] = None,
+    event: Annotated[
+        str | None, typer.Option(help="Survival analysis: column of whether the event was observed.")
+    ] = None,
+    model: Annotated[Path | None, typer.Option(help="Directory of the model, for its privacy ledger.")] = None,
+    attacks: Annotated[bool, typer.Option("--attacks/--no-attacks", help="Run privacy attacks on the rows.")] = True,
     seed: Seed = 0,
     encoding: Encoding = "utf-8",
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Say what synthetic rows are worth beside the real ones: can they be used, can they be shared."""
+    """Compare synthetic rows with real ones: can they be used, and can they be shared?"""
     del debug
     from synthvae import filesystem
     from synthvae.evaluation import evaluate as measured
@@ -50,7 +58,7 @@ def evaluate(
     for place in (json_file, out):
         if place is not None:
             filesystem.check_writable(place)
-    gates = _gates(fail_under, "--fail-under"), _gates(fail_over, "--fail-over")
+    thresholds = _thresholds(fail_under, "--fail-under"), _thresholds(fail_over, "--fail-over")
     paths = {"real": real, "synthetic": synthetic, "holdout": holdout}
     read = {role: convert.read(path, encoding=encoding) for role, path in paths.items() if path is not None}
     ledger = _ledger(model, synthetic)
@@ -65,28 +73,28 @@ def evaluate(
         found.to_json(json_file)
     if out is not None:
         found.to_html(out)
-    missed = failures(found.figures, *gates)
+    missed = failures(found.figures, *thresholds)
     for line in missed:
         typer.echo(f"error: {line}", err=True)
     if missed:
         raise typer.Exit(1)
 
 
-def _gates(texts: list[str] | None, option: str) -> dict[str, float]:
+def _thresholds(texts: list[str] | None, option: str) -> dict[str, float]:
     found = {}
     for text in texts or []:
-        name, mark, value = text.partition("=")
+        name, sign, value = text.partition("=")
         try:
             found[name.strip()] = float(value)
         except ValueError:
-            mark = ""
-        if not mark:
-            raise typer.BadParameter(f"{option} must be METRIC=X, however, it is {text!r}")
+            sign = ""
+        if not sign:
+            raise typer.BadParameter(f"{option} must be METRIC=X, got {text!r}")
     return found
 
 
 def _ledger(model: Path | None, synthetic: Path) -> dict[str, Any] | None:
-    """What privacy the model says was promised, or the manifest of the rows."""
+    """Return the privacy statement of the model, or else of the manifest of the rows."""
     place = synthetic / "_manifest.json"
     manifest = _manifest(place) if place.is_file() else {}
     if model is None:
@@ -96,29 +104,29 @@ def _ledger(model: Path | None, synthetic: Path) -> dict[str, Any] | None:
     learned = Synthesizer.load(model).learned_
     if manifest.get("model_sha256") not in {None, learned.fingerprint}:
         raise RequestError(
-            f"the model must be the one that made the rows, however, {place} names another than {model}: pass that one"
+            f"The rows were not generated by the model {model}: {place} names another one. Pass that model."
         )
     return None if learned.ledger is None else learned.ledger.statement()
 
 
 def _manifest(place: Path) -> dict[str, Any]:
     try:
-        page = json.loads(place.read_text(encoding="utf-8"))
+        manifest = json.loads(place.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise RequestError(f"{place} must be a manifest, however, {error}: remove it") from error
-    if not isinstance(page, dict):
-        raise RequestError(f"{place} must be a manifest, however, it is a {type(page).__name__}: remove it")
-    return page
+        raise RequestError(f"{place} is not a manifest: {error}. Remove it.") from error
+    if not isinstance(manifest, dict):
+        raise RequestError(f"{place} is not a manifest: got a {type(manifest).__name__}. Remove it.")
+    return manifest
 
 
 def _statement(ledger: Any, place: Path) -> dict[str, Any] | None:
-    """A ledger as a manifest holds it, once it is one."""
+    """Return the ledger of a manifest after validation."""
     if ledger is None:
         return None
     numbers = [ledger.get(name) for name in ("epsilon", "delta")] if isinstance(ledger, dict) else []
     if not numbers or not all(isinstance(n, (int, float)) for n in numbers) or not isinstance(ledger.get("unit"), str):
         raise RequestError(
-            f"{place} must hold a ledger with epsilon, delta and unit, however, it is {ledger!r}: mend it"
+            f"The ledger of {place} must have epsilon, delta and unit, got {ledger!r}. Correct the manifest."
         )
     return dict(ledger)
 
@@ -143,5 +151,5 @@ def _line(section: str, figure: Any) -> str:
     known = [f"{name} {value:.4f}" for name, value in beside.items() if value is not None]
     if figure.interval is not None:
         known.insert(0, f"95 % {figure.interval[0]:.4f} to {figure.interval[1]:.4f}")
-    mark = " FLAGGED" if figure.flagged else ""
-    return f"{section} {figure.metric.name}: {figure.value:.4f}" + (f" ({', '.join(known)})" if known else "") + mark
+    flag = " FLAGGED" if figure.flagged else ""
+    return f"{section} {figure.metric.name}: {figure.value:.4f}" + (f" ({', '.join(known)})" if known else "") + flag

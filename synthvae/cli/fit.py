@@ -1,4 +1,4 @@
-"""Learn a table: schema, fit, info, audit."""
+"""`synthvae schema`, `fit`, `info` and `audit`."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ from synthvae.errors import ConfigurationError, SchemaError
 @reporting
 def schema(
     table: Table,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Write here instead of to stdout.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Write to this file instead of stdout.")] = None,
     declare: Annotated[
-        bool, typer.Option("--declare", help="Write down categories that ten rows or more have, for a private fit.")
+        bool, typer.Option("--declare", help="List the categories that ten rows or more have, for a private fit.")
     ] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
     encoding: Encoding = "utf-8",
     debug: Debug = False,
 ) -> None:
-    """Draft the schema of a table, for a person to review."""
+    """Draft the schema of a table for review."""
     del debug
     from synthvae import filesystem
     from synthvae.schema import drafts
@@ -47,7 +47,7 @@ def schema(
     from synthvae.synthesizer import sources
 
     if out is not None and out.exists() and not overwrite:
-        raise SchemaError(f"a reviewed schema must not be lost, however, {out} is there: pass --overwrite")
+        raise SchemaError(f"{out} exists and may be a reviewed schema. Pass --overwrite to replace it.")
     found = sources.surveyed(table, encoding)
     draft = found.drafted(Schema.infer(found.sample))
     text = drafts.drafted(draft, found.sample).to_yaml() if declare else draft.to_yaml()
@@ -60,36 +60,46 @@ def schema(
 @reporting
 def fit(
     table: Table,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Directory of the model.", show_default=False)],
-    target: Annotated[str | None, typer.Option(help="Column whose classes rows are made for.")] = None,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Directory to save the model to.", show_default=False)],
+    target: Annotated[
+        str | None, typer.Option(help="Column to condition on: rows are generated for each of its classes.")
+    ] = None,
     schema_file: Annotated[
-        str | None, typer.Option("--schema", help='A reviewed schema (YAML); "private" buys one with the budget.')
+        str | None,
+        typer.Option(
+            "--schema", help='A reviewed schema (YAML), or "private" to measure one with a part of the budget.'
+        ),
     ] = None,
     config: Config = None,
     epsilon: Annotated[
-        float | None, typer.Option(help="Differential privacy: the largest epsilon. Needs --delta and --schema.")
+        float | None, typer.Option(help="Differential privacy: upper limit of epsilon. Needs --delta and --schema.")
     ] = None,
-    delta: Annotated[float | None, typer.Option(help="The largest delta, less than 1 / rows.")] = None,
-    unit: Annotated[str | None, typer.Option(help="Column that says whose row it is; else each row is a unit.")] = None,
-    rows_per_unit: Annotated[int | None, typer.Option(help="The most rows of a unit that are used; else one.")] = None,
+    delta: Annotated[float | None, typer.Option(help="Upper limit of delta, less than 1 / rows.")] = None,
+    unit: Annotated[
+        str | None, typer.Option(help="Column that identifies the privacy unit, such as a patient; default: each row.")
+    ] = None,
+    rows_per_unit: Annotated[
+        int | None, typer.Option(help="Largest number of rows of a unit that are used; default: 1.")
+    ] = None,
     plan: Annotated[
-        int | None, typer.Option(metavar="ROWS", help="Only say how the budget would be spent on about so many rows.")
+        int | None,
+        typer.Option(metavar="ROWS", help="Print how the budget would be spent on about so many rows, and exit."),
     ] = None,
     log_dir: Annotated[
-        Path | None, typer.Option(help="Folder of history.csv, and of events for TensorBoard, while it trains.")
+        Path | None, typer.Option(help="Folder for history.csv and TensorBoard events, written during training.")
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on where a fit of the same table, options and seed was broken off.")
+        bool, typer.Option("--resume", help="Resume an interrupted fit of the same table, options and seed.")
     ] = False,
     ray: Ray = None,
-    num_workers: Annotated[int, typer.Option("--num-workers", min=1, help="How many train together on it.")] = 2,
+    num_workers: Annotated[int, typer.Option("--num-workers", min=1, help="Ray workers that train together.")] = 2,
     seed: Seed = None,
     encoding: Encoding = "utf-8",
     as_json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Learn a table and save the model. One of more than 256 MiB is read in batches, unless it is private."""
+    """Fit a synthesizer to a table and save it. Tables above 256 MiB are read in batches, unless the fit is private."""
     del debug
     from synthvae.synthesizer import artifact
     from synthvae.synthesizer.parameters import MEASURED
@@ -102,14 +112,14 @@ def fit(
     given = {"target": target, "schema": schema_file, "privacy": privacy, "log_dir": log_dir, "random_state": seed}
     synthesizer = configured(config, given, verbose=not quiet)
     if plan is not None:
-        # Of the table nothing but the names of the columns, and those only where its schema is to be bought.
+        # Nothing of the table is used but its column names, and these only if its schema is to be measured.
         names = rowwise.read(table, encoding=encoding).column_names if synthesizer.schema == MEASURED else None
         show(synthesizer.plan(plan, names).statement(), as_json=as_json)
         return
     stream = streaming.large(table, encoding) if synthesizer.privacy is None else None
     read = convert.read if synthesizer.privacy is None else rowwise.read
     source = stream or read(table, encoding=encoding)
-    with _kept_until_saved(synthesizer, out, resume=resume):
+    with _journal_until_saved(synthesizer, out, resume=resume):
         if ray is None:
             synthesizer.fit(source)
         else:
@@ -123,52 +133,50 @@ def fit(
 
 
 def _check_log(log_dir: Path | None, out: Path) -> None:
-    """Refuse a log inside the model's directory: better before training than after."""
+    """Refuse a log inside the model's directory before training, since saving would refuse it afterwards."""
     if log_dir is not None and log_dir.resolve().is_relative_to(out.resolve()):
         raise ConfigurationError(
-            f"a model needs a directory of its own, however, {log_dir} is in {out}: choose another `--log-dir`"
+            f"`--log-dir` must be outside the model's directory, got {log_dir} in {out}. Choose another folder."
         )
 
 
 @contextmanager
-def _kept_until_saved(synthesizer: Any, out: Path, *, resume: bool) -> Iterator[None]:
-    """What a fit needs to go on lies beside the model until that is there; what was bought is always taken up."""
+def _journal_until_saved(synthesizer: Any, out: Path, *, resume: bool) -> Iterator[None]:
+    """Keep a journal beside the model until it is saved; one with private releases is always resumed."""
     from synthvae.privacy import Journal
 
-    bought = synthesizer.privacy is not None
-    folder = out.parent / f".{out.name}.{'releases' if bought else 'fit'}"
-    if not (resume or bought):
+    private = synthesizer.privacy is not None
+    folder = out.parent / f".{out.name}.{'releases' if private else 'fit'}"
+    if not (resume or private):
         shutil.rmtree(folder, ignore_errors=True)
     synthesizer.set_params(journal=folder)
     with Journal.until_saved(folder) as journal:
-        if bought and journal.kept:
-            typer.echo(f"warning: {folder} is of a fit that was broken off: it is taken up", err=True)
+        if private and journal.kept:
+            typer.echo(f"warning: resuming an interrupted fit from {folder}", err=True)
         yield
 
 
 @reporting
 def info(
     model: Model,
-    card: Annotated[bool, typer.Option("--card", help="Print the model card, in Markdown.")] = False,
-    evaluation: Annotated[
-        Path | None, typer.Option(help="What `evaluate --json` said of rows that it made, for the card.")
-    ] = None,
+    card: Annotated[bool, typer.Option("--card", help="Print the model card (Markdown).")] = False,
+    evaluation: Annotated[Path | None, typer.Option(help="Figures written by `evaluate --json`, for the card.")] = None,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Say what a model is, what rows it makes, and what privacy it carries."""
+    """Describe a model: what it was fitted to, and its privacy ledger."""
     del debug
     if evaluation is not None and not card:
-        raise typer.BadParameter("--evaluation belongs to --card")
+        raise typer.BadParameter("--evaluation needs --card")
     if as_json and card:
-        raise typer.BadParameter("a card is Markdown: give one of --card, --json")
+        raise typer.BadParameter("give only one of --card and --json: a card is Markdown")
     from synthvae import Synthesizer
     from synthvae.evaluation import saved
 
     synthesizer = Synthesizer.load(model)
     if card:
-        page = None if evaluation is None else saved.load(evaluation)
-        typer.echo(synthesizer.card(page), nl=False)
+        figures = None if evaluation is None else saved.load(evaluation)
+        typer.echo(synthesizer.card(figures), nl=False)
         return
     show({"model": str(model), **_describe(synthesizer)}, as_json=as_json)
 
@@ -176,11 +184,13 @@ def info(
 @reporting
 def audit(
     model: Model,
-    canaries: Annotated[int, typer.Option(min=100, help="The more, the nearer to the truth, and the slower.")] = 10_000,
+    canaries: Annotated[
+        int, typer.Option(min=100, help="Number of canaries: more give a tighter bound and take longer.")
+    ] = 10_000,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Attack what made a private model: a lower bound of epsilon beside the upper one of its ledger."""
+    """Audit a private model: an empirical lower bound of epsilon beside the ledger's upper bound."""
     del debug
     from synthvae import Synthesizer
     from synthvae.errors import PrivacyError
@@ -188,7 +198,7 @@ def audit(
 
     ledger = Synthesizer.load(model).ledger_
     if ledger is None:
-        raise PrivacyError(f"an audit needs a ledger, however, {model} was fitted without a privacy budget")
+        raise PrivacyError(f"{model} was fitted without a privacy budget, so there is no ledger to audit.")
     found = attack(ledger, canaries=canaries)
     typer.echo(json.dumps(found.as_dict()) if as_json else str(found))
     if found.refuted:

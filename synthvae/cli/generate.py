@@ -1,4 +1,4 @@
-"""Make rows: demo, generate, augment."""
+"""`synthvae demo`, `generate` and `augment`."""
 
 from __future__ import annotations
 
@@ -26,33 +26,40 @@ from synthvae.cli.options import (
 
 @reporting
 def demo(
-    out: Annotated[Path, typer.Option("--out", "-o", help="Where model and dataset go.")] = Path("synthvae-demo"),
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the model, the dataset and the report.")] = Path(
+        "synthvae-demo"
+    ),
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Fit and generate on bundled real data (breast cancer, 569 rows), offline."""
+    """Fit, generate and evaluate on bundled real data (breast cancer, 569 rows), offline."""
     del debug
-    from synthvae.cli import demo as demonstration
+    from synthvae.cli.demo import run
 
-    typer.echo(demonstration.run(out, verbose=not quiet))
+    typer.echo(run(out, verbose=not quiet))
 
 
 @reporting
 def generate(
     model: Model,
     out: Annotated[
-        str, typer.Option("--out", "-o", help="Folder of the Parquet dataset, or s3://, gs://.", show_default=False)
+        str,
+        typer.Option("--out", "-o", help="Folder of the Parquet dataset, or a URL (s3://, gs://).", show_default=False),
     ],
-    rows: Annotated[int | None, typer.Option(min=0, help="Rows, classes in the shares of training.")] = None,
-    rows_per_class: Annotated[int | None, typer.Option(min=0, help="Rows of each class.")] = None,
+    rows: Annotated[
+        int | None, typer.Option(min=0, help="Number of rows, with classes in their training shares.")
+    ] = None,
+    rows_per_class: Annotated[int | None, typer.Option(min=0, help="Number of rows of each class.")] = None,
     classes: Annotated[
-        list[str] | None, typer.Option("--class", metavar="LABEL=N", help="Rows of one class; repeatable.")
+        list[str] | None, typer.Option("--class", metavar="LABEL=N", help="Number of rows of one class; repeatable.")
     ] = None,
     seed: Seed = None,
-    partition: Annotated[bool, typer.Option("--partition", help="A folder TARGET=LABEL/ for each class.")] = False,
-    resume: Annotated[bool, typer.Option("--resume", help="Complete an interrupted run.")] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the dataset in the folder.")] = False,
-    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
+    partition: Annotated[
+        bool, typer.Option("--partition", help="Write a folder TARGET=LABEL/ for each class.")
+    ] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Complete an interrupted dataset.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing dataset.")] = False,
+    workers: Annotated[int, typer.Option(min=1, help="Worker processes.")] = 1,
     ray: Ray = None,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -82,7 +89,7 @@ def generate(
 
 
 def _where(ray: str | None) -> dict[str, Any]:
-    """Where parts are drawn, unless it is here."""
+    """Return the backend that draws the parts, unless it is this machine."""
     if ray is None:
         return {}
     from synthvae import cluster
@@ -95,9 +102,9 @@ def _parse_classes(texts: list[str] | None, option: str = "--class") -> dict[str
         return None
     counts: dict[str, int] = {}
     for text in texts:
-        label, mark, count = text.rpartition("=")
-        if not mark or not count.isdecimal():
-            raise typer.BadParameter(f"{option} must be LABEL=N, however, it is {text!r}")
+        label, sign, count = text.rpartition("=")
+        if not sign or not count.isdecimal():
+            raise typer.BadParameter(f"{option} must be LABEL=N, got {text!r}")
         counts[label] = counts.get(label, 0) + int(count)
     return counts
 
@@ -105,30 +112,36 @@ def _parse_classes(texts: list[str] | None, option: str = "--class") -> dict[str
 @reporting
 def augment(
     table: Table,
-    out: Annotated[Path, typer.Option("--out", "-o", help="A .parquet or .csv file.", show_default=False)],
+    out: Annotated[Path, typer.Option("--out", "-o", help="File to write, .parquet or .csv.", show_default=False)],
     target: Annotated[str, typer.Option(help="Column of the classes.", show_default=False)],
     strategy: Annotated[
         list[str] | None,
         typer.Option(
-            help="Classes that get rows: auto (all but the largest, up to its number of rows), minority, not-majority, "
-            "not-minority, all, a share of the larger of two (0.5), or LABEL=N: rows it is to have (repeatable)."
+            help="Classes to augment: auto (all but the largest, up to its size), minority, not-majority, "
+            "not-minority, all, a share of the larger of two classes (0.5), or LABEL=N, the size of a class; "
+            "repeatable."
         ),
     ] = None,
-    mark: Annotated[str, typer.Option("--column", help="Column that says whether a row is synthetic.")] = "synthetic",
-    synthetic_only: Annotated[bool, typer.Option("--synthetic-only", help="Leave the real rows out.")] = False,
+    mark: Annotated[
+        str, typer.Option("--column", help="Boolean column added to tell synthetic rows from real ones.")
+    ] = "synthetic",
+    synthetic_only: Annotated[bool, typer.Option("--synthetic-only", help="Write synthetic rows only.")] = False,
     escape_formulas: Annotated[
-        bool, typer.Option("--escape-formulas", help="In a .csv file: a ' before text that spreadsheets would reckon.")
+        bool,
+        typer.Option(
+            "--escape-formulas", help="In CSV: put ' before text that spreadsheets would evaluate as a formula."
+        ),
     ] = False,
     schema_file: SchemaFile = None,
     config: Config = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
     seed: Seed = None,
     encoding: Encoding = "utf-8",
     as_json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Write a table with synthetic rows of its scarce classes under it, marked by a column."""
+    """Append synthetic rows of scarce classes to a table, and a column that tells them from real rows."""
     del debug
     asked = _parse_strategy(strategy or ["auto"])
     from synthvae.estimators import augment as augmentation
@@ -138,17 +151,17 @@ def augment(
     given = {"target": target, "schema": schema_file, "random_state": seed}
     synthesizer = configured(config, given, verbose=not quiet)
     read = convert.read(table, encoding=encoding)
-    made = augmentation.augment(read, synthesizer, asked, mark=mark, synthetic_only=synthetic_only)
-    export.write(made, out, escape_formulas=escape_formulas)
-    new = made.num_rows - (0 if synthetic_only else read.num_rows)
-    show({"table": str(out), "real": made.num_rows - new, "synthetic": new, "column": mark}, as_json=as_json)
+    augmented = augmentation.augment(read, synthesizer, asked, mark=mark, synthetic_only=synthetic_only)
+    export.write(augmented, out, escape_formulas=escape_formulas)
+    new = augmented.num_rows - (0 if synthetic_only else read.num_rows)
+    show({"table": str(out), "real": augmented.num_rows - new, "synthetic": new, "column": mark}, as_json=as_json)
 
 
 def _parse_strategy(texts: list[str]) -> str | float | dict[str, int]:
     if any("=" in text for text in texts):
         return _parse_classes(texts, "--strategy") or {}
     if len(texts) > 1:
-        raise typer.BadParameter("--strategy may be repeated as LABEL=N only")
+        raise typer.BadParameter("--strategy may be repeated only as LABEL=N")
     try:
         return float(texts[0])
     except ValueError:

@@ -1,9 +1,9 @@
-"""How a command ends that is interrupted: by Ctrl-C, or by SIGTERM, as batch systems and containers send it.
+"""How a command ends when it is interrupted by Ctrl-C or, as batch systems and containers do, by SIGTERM.
 
-Imports only the standard library, since the first seconds of a command are imports. An exception that is raised in one
-may be lost: extension modules and `except` clauses of libraries turn it into another error, or into none. So an
-interrupt in an import ends the process at once, which loses no more than a kill does; at any other moment it raises
-KeyboardInterrupt.
+Only the standard library is imported here, since the first seconds of a command are imports. An exception raised during
+an import may be lost: extension modules and `except` clauses of libraries turn it into another error, or into none. So
+an interrupt during an import ends the process at once, which loses no more than a kill does; at any other time it
+raises KeyboardInterrupt.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ EXIT_CODE = 130
 
 
 def leave(*_: object) -> None:
-    """End this process at once, in one line."""
+    """End this process at once with one line on stderr."""
     os.write(sys.__stderr__.fileno() if sys.__stderr__ else 2, b"error: interrupted\n")
     os._exit(EXIT_CODE)
 
 
 def leave_while_loading() -> None:
-    """Until `interruptible` is entered, let an interrupt end this process at once."""
+    """Let an interrupt end this process at once until `interruptible` is entered."""
     for number in SIGNALS:
         signal.signal(number, leave)
 
 
 @contextmanager
 def interruptible() -> Iterator[threading.Event]:
-    """Let both signals raise KeyboardInterrupt in the main thread. The event is set once one has."""
+    """Let both signals raise KeyboardInterrupt in the main thread. The event is set when one does."""
     interrupted = threading.Event()
 
     def interrupt(_: int, frame: FrameType | None) -> None:
@@ -43,7 +43,7 @@ def interruptible() -> Iterator[threading.Event]:
         interrupted.set()
         raise KeyboardInterrupt
 
-    if threading.current_thread() is not threading.main_thread():  # which alone may handle signals
+    if threading.current_thread() is not threading.main_thread():  # only the main thread may handle signals
         yield interrupted
         return
     before = {number: signal.signal(number, interrupt) for number in SIGNALS}
@@ -55,7 +55,7 @@ def interruptible() -> Iterator[threading.Event]:
 
 
 def is_importing(frame: FrameType | None) -> bool:
-    """Whether a frame, or one that called it, is of Python's import system."""
+    """Whether a frame, or one of its callers, belongs to Python's import system."""
     while frame is not None:
         if frame.f_code.co_filename.startswith("<frozen importlib"):
             return True

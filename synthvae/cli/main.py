@@ -1,6 +1,6 @@
-"""The shell: parse, call, print. Results go to stdout, progress and messages to stderr.
+"""The command line: parse options, call the library, print. Results go to stdout, progress and messages to stderr.
 
-Nothing heavy is imported before a command runs, so that help and completion answer at once.
+Nothing heavy is imported before a command runs, so that help and completion respond at once.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from synthvae._version import __version__
 from synthvae.cli import evaluate, fit, generate, run
 
 app = typer.Typer(
-    help="Learn a table with a conditional VAE; write synthetic rows of each class.",
+    help="Fit a conditional VAE to a table and write synthetic rows of each class.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
@@ -39,7 +39,7 @@ def _show_version(wanted: bool) -> None:
 @app.callback()
 def _main(
     version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
     del version

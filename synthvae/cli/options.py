@@ -1,4 +1,4 @@
-"""What all commands of the shell share: options, refusals in one line, and how results are printed."""
+"""What all commands share: options, errors in one line, and how results are printed."""
 
 from __future__ import annotations
 
@@ -19,22 +19,23 @@ from synthvae.errors import SynthvaeError
 
 P = ParamSpec("P")
 
-Table = Annotated[Path, typer.Argument(help="CSV or Parquet file, or a folder of either.", show_default=False)]
+Table = Annotated[Path, typer.Argument(help="CSV or Parquet file, or a folder of such files.", show_default=False)]
 Model = Annotated[Path, typer.Argument(help="Directory of a fitted model.", show_default=False)]
-Seed = Annotated[int | None, typer.Option(help="Seed: the same seed gives the same result.", show_default=False)]
+Seed = Annotated[int | None, typer.Option(help="Random seed: the same seed gives the same result.", show_default=False)]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no messages.")]
-Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress and no warnings.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Print the traceback of an error.")]
 SchemaFile = Annotated[Path | None, typer.Option("--schema", help="A reviewed schema (YAML).")]
 Config = Annotated[Path | None, typer.Option(help="Parameters of `Synthesizer` (YAML).")]
 Ray = Annotated[
-    str | None, typer.Option(metavar="ADDRESS", help='Work on the Ray cluster there; "local" starts one here.')
+    str | None,
+    typer.Option(metavar="ADDRESS", help='Run on the Ray cluster at this address; "local" starts one on this machine.'),
 ]
 Encoding = Annotated[str, typer.Option(help="Character encoding of a CSV file.")]
 
 
 def reporting(command: Callable[P, None]) -> Callable[P, None]:
-    """Refusals become one line `error: ...` and exit code 1, interrupts one and 130; warnings one line each."""
+    """Turn errors into one line `error: ...` and exit code 1, interrupts into exit code 130, warnings into one line."""
 
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
@@ -47,7 +48,7 @@ def reporting(command: Callable[P, None]) -> Callable[P, None]:
                 raise _interruption(str(error)) from error
             except (typer.Exit, typer.Abort, typer.BadParameter):
                 raise
-            except BrokenPipeError as error:  # the reader has seen enough
+            except BrokenPipeError as error:  # the reader of the pipe has closed it
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
                 raise typer.Exit(0) from error
             except Exception as error:
@@ -61,9 +62,9 @@ def reporting(command: Callable[P, None]) -> Callable[P, None]:
     return run
 
 
-def _interruption(said: str = "") -> typer.Exit:
-    """What ends a command that was interrupted, once it was told."""
-    typer.echo(f"error: {said or 'interrupted'}", err=True)
+def _interruption(message: str = "") -> typer.Exit:
+    """Report an interrupt and return what ends the command."""
+    typer.echo(f"error: {message or 'interrupted'}", err=True)
     return typer.Exit(EXIT_CODE)
 
 
@@ -75,7 +76,7 @@ def _one_line(error: Exception) -> str:
         return f"{error.filename or ''}: {error.strerror}".removeprefix(": ")
     if isinstance(error, OSError):
         return text
-    return f"{type(error).__name__}: {text} (not foreseen: `--debug` shows where; please report it)"
+    return f"{type(error).__name__}: {text} (unexpected error: `--debug` prints the traceback; please report it)"
 
 
 def _show_warning(message: Warning | str, *_: Any, quiet: bool) -> None:
@@ -83,18 +84,18 @@ def _show_warning(message: Warning | str, *_: Any, quiet: bool) -> None:
         typer.echo(f"warning: {' '.join(str(message).split())}", err=True)
 
 
-def show(facts: dict[str, Any], *, as_json: bool) -> None:
-    """Print facts, one a line, or as JSON."""
+def show(result: dict[str, Any], *, as_json: bool) -> None:
+    """Print a result as JSON, or as text with one entry on each line."""
     if as_json:
-        typer.echo(json.dumps(facts, default=str))
+        typer.echo(json.dumps(result, default=str))
         return
-    for line in _lines(facts):
+    for line in _lines(result):
         typer.echo(line)
 
 
-def _lines(facts: dict[str, Any], indent: str = "") -> Iterator[str]:
-    """Facts, one a line; those of facts and lists of them below, further in."""
-    for name, value in facts.items():
+def _lines(result: dict[str, Any], indent: str = "") -> Iterator[str]:
+    """Yield one line for each entry; nested entries and lists follow, indented."""
+    for name, value in result.items():
         title = f"{indent}{name.replace('_', ' ')}:"
         if isinstance(value, dict) and any(isinstance(part, list) for part in value.values()):
             yield title
@@ -107,7 +108,7 @@ def _lines(facts: dict[str, Any], indent: str = "") -> Iterator[str]:
 
 
 def configured(config: Path | None, given: dict[str, Any], *, verbose: bool) -> Any:
-    """A synthesizer with the parameters of a page, those `given` in their place."""
+    """Return a synthesizer with the parameters of a YAML file; those in `given` take precedence."""
     from synthvae import Synthesizer
 
     stated = {name: value for name, value in given.items() if value is not None}
@@ -118,11 +119,11 @@ def _read_config(path: Path | None) -> dict[str, Any]:
     if path is None:
         return {}
     from synthvae import Synthesizer
-    from synthvae.recipe.reading import read_page, unknown
+    from synthvae.recipe.reading import read_mapping, unknown_key
 
-    page = read_page(path)
+    parameters = read_mapping(path)
     known = list(Synthesizer().get_params())
-    for name in page:
+    for name in parameters:
         if name not in known:
-            raise unknown(name, known, str(path))
-    return page
+            raise unknown_key(name, known, str(path))
+    return parameters

@@ -1,4 +1,4 @@
-"""Run a study from one page."""
+"""`synthvae run`: a study from a recipe."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ if TYPE_CHECKING:
 def run(
     recipe: Annotated[Path | None, typer.Argument(help="A recipe (YAML).", show_default=False)] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Output folder, in the place of the recipe's.")
+        Path | None, typer.Option("--out", "-o", help="Output folder; default: the one of the recipe.")
     ] = None,
     force: Annotated[
-        list[str] | None, typer.Option(metavar="STAGE", help="Run a stage though nothing changed; repeatable.")
+        list[str] | None, typer.Option(metavar="STAGE", help="Run a stage even if nothing has changed; repeatable.")
     ] = None,
-    until: Annotated[str | None, typer.Option(metavar="STAGE", help="The last stage that runs.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say which stages would run.")] = False,
+    until: Annotated[str | None, typer.Option(metavar="STAGE", help="Stop after this stage.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print which stages would run, and exit.")] = False,
     json_schema: Annotated[
-        bool, typer.Option("--json-schema", help="Print the JSON schema of a recipe, for editors.")
+        bool, typer.Option("--json-schema", help="Print the JSON schema of recipes, for editors, and exit.")
     ] = False,
     as_json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Run a whole study from one reviewed page: split, fit, generate, evaluate, report."""
+    """Run a study from a recipe: split, fit, generate, evaluate, report."""
     del debug
     if json_schema == (recipe is not None):
         raise typer.BadParameter("give a recipe, or --json-schema")
@@ -49,7 +49,7 @@ def run(
         until=until,
         dry_run=dry_run,
         verbose=not quiet,
-        watch=None if quiet else _tell,
+        watch=None if quiet else _announce,
     )
     typer.echo(json.dumps(outcome.as_dict()) if as_json else "\n".join(_lines(outcome)))
     for failure in outcome.failures:
@@ -58,13 +58,13 @@ def run(
         raise typer.Exit(1)
 
 
-def _tell(name: str) -> None:
+def _announce(name: str) -> None:
     typer.echo(f"{name} ...", err=True)
 
 
 def _lines(outcome: Outcome) -> Iterator[str]:
-    """One line a stage: whether it ran, what it made and where, and why it ran if it is only to be said."""
+    """Yield one line for each stage: whether it ran, what it wrote and where, and in a dry run why it would run."""
     for step in outcome.steps:
         where = ", ".join(str(outcome.out / name) for name in step.where)
-        said = "  ".join(part for part in (step.what or step.why, where) if part)
-        yield f"{step.stage:<9} {step.done:<{13 if step.done.startswith('would') else 5}} {said}"
+        text = "  ".join(part for part in (step.what or step.why, where) if part)
+        yield f"{step.stage:<9} {step.done:<{13 if step.done.startswith('would') else 5}} {text}"

@@ -1,4 +1,4 @@
-"""A study on one reviewed page: split, fit, generate, evaluate, report, each done once."""
+"""Recipes: a whole study from one YAML file (split, fit, generate, evaluate, report), each stage run once."""
 
 from synthvae.recipe.recipe import Recipe, json_schema
 from synthvae.recipe.runner import Outcome, run

@@ -1,4 +1,4 @@
-"""Which real rows are held out: rows of one owner stay together, and classes keep their shares."""
+"""The holdout of a recipe: rows of one unit stay together, and classes keep their shares."""
 
 from __future__ import annotations
 
@@ -9,96 +9,98 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from synthvae.errors import ConfigurationError, TableError
+from synthvae.errors import ConfigurationError, TableError, listing
 from synthvae.privacy.mechanisms import uniform
 from synthvae.tables.arrow import are_classes, unit_numbers
 
-FEWEST_LEARNED = 2  # rows of a class without which it cannot be learned
-FEWEST = 2  # rows of a table that can be compared
+MIN_TRAINING_ROWS = 2  # rows of a class that a fit needs
+MIN_ROWS = 2  # rows of a table that an evaluation needs
 
-Held = npt.NDArray[np.bool_]
-Numbers = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+Ints = npt.NDArray[np.int64]
 
 
 def hold_out(
     table: pa.Table, share: float, seed: int, *, by: str | None = None, target: str | None = None
 ) -> tuple[pa.Table, pa.Table]:
-    """Return the rows that are learned, and those that are held out, each in their order.
+    """Return training rows and holdout, each in the order of the table.
 
-    Of each class of the target, `share` of its rows (or owners, by the class that most of their rows have) is held out;
-    two at least are learned.
+    Of each class of the target, `share` of its rows (or of its units, by the class of most of their rows) is held out;
+    at least two remain for training.
 
     Args:
         table: The rows (N, columns).
-        share: How many of the rows are held out, between 0 and 1.
-        seed: Of the draw.
-        by: The column that says whose row it is; a row that is nobody's goes by itself. None: each row does.
+        share: Share of the rows to hold out, between 0 and 1.
+        seed: Seed of the draw.
+        by: The column that identifies units, such as patients; a row without one is a unit. None: each row is one.
         target: The column whose classes keep their shares; continuous numbers do not.
 
     Raises:
         TableError: There is no such column.
-        ConfigurationError: On one side there would be less than two rows.
+        ConfigurationError: One side would have fewer than two rows.
     """
-    owners = _owners(table, by)
-    strata = _strata(table, owners, target)
+    units = _units(table, by)
+    strata = _strata(table, units, target)
     rng = np.random.default_rng(seed)
     held = np.zeros(len(strata), dtype=bool)
     for stratum in np.unique(strata):
         members = np.flatnonzero(strata == stratum)
-        many = min(round(share * len(members)), max(len(members) - FEWEST_LEARNED, 0))
+        many = min(round(share * len(members)), max(len(members) - MIN_TRAINING_ROWS, 0))
         held[rng.permutation(members)[:many]] = True
-    held_rows = held[owners]
-    return _parted(table, held_rows, f"a share of {share:g} leaves {(~held_rows).sum()} and {held_rows.sum()}")
+    held_rows = held[units]
+    return _divide(table, held_rows, f"a share of {share:g} leaves {(~held_rows).sum()} and {held_rows.sum()}")
 
 
 def hold_out_privately(
     table: pa.Table, share: float, seed: int | None = None, *, by: str | None = None
 ) -> tuple[pa.Table, pa.Table]:
-    """Return the rows that are learned, and those that are held out, where neither may tell of one owner's presence.
+    """Return training rows and holdout such that neither depends on the presence of another unit.
 
-    Each owner is held out by a coin of its own, from the operating system's entropy: one owner more changes nothing
-    about the coins of others, wherever its rows stand, so that tables that were neighbours (Dwork, Roth 2014,
-    definition 2.4) still are. Coins that follow a public seed by the order of owners would all move with one more of
-    them, and exact shares, of all rows or of classes, depend on everybody.
+    Each unit is held out by an independent Bernoulli draw from the operating system's entropy: an additional unit
+    changes no other unit's draw, wherever its rows are, so that neighbouring tables (Dwork, Roth 2014, definition 2.4)
+    stay neighbours. Draws that follow a public seed in the order of units would all change with one more unit, and
+    exact shares, of all rows or of classes, depend on every unit.
 
     Args:
         table: The rows (N, columns).
-        share: The chance to be held out.
-        seed: Has no say in it; there so that both ways to hold out are called alike.
-        by: The unit of the privacy budget; None: each row is one.
+        share: Probability that a unit is held out.
+        seed: Ignored; present so that both functions have one signature.
+        by: The column of the privacy unit. None: each row is one.
 
     Raises:
         TableError: There is no such column.
-        ConfigurationError: On one side there would be less than two rows; how many there are is not told.
+        ConfigurationError: One side would have fewer than two rows; the message does not reveal the numbers.
     """
     del seed
-    owners = _owners(table, by)
-    coins = uniform(int(owners.max(initial=0)) + 1)
-    held = (coins < share)[owners]
-    return _parted(table, held, f"a share of {share:g} does not")
+    units = _units(table, by)
+    draws = uniform(int(units.max(initial=0)) + 1)
+    held = (draws < share)[units]
+    return _divide(table, held, f"a share of {share:g} leaves fewer")
 
 
-def _owners(table: pa.Table, by: str | None) -> Numbers:
-    """Whose each row is (N,), numbered as they first occur; rows that are nobody's have a number each."""
+def _units(table: pa.Table, by: str | None) -> Ints:
+    """Return the unit of each row (N,), numbered by first occurrence; each row without one is a unit."""
     if by is None:
         return np.arange(table.num_rows)
     if by not in table.column_names:
-        raise TableError(f"rows are split by a column of the table, however, there is no {by!r}: name one that is")
+        raise TableError(
+            f"`split.by` must be a column of the table, got {by!r}. Choose among {listing(table.column_names)}."
+        )
     numbers = unit_numbers(table.column(by))
-    nobody = numbers < 0
-    numbers[nobody] = numbers.max(initial=-1) + 1 + np.arange(nobody.sum())
+    alone = numbers < 0
+    numbers[alone] = numbers.max(initial=-1) + 1 + np.arange(alone.sum())
     return numbers
 
 
-def _strata(table: pa.Table, owners: Numbers, target: str | None) -> Numbers:
-    """The class of each owner (owners,); -1 where there are no classes."""
-    many = int(owners.max(initial=-1)) + 1
+def _strata(table: pa.Table, units: Ints, target: str | None) -> Ints:
+    """Return the class of each unit (units,); -1 without classes."""
+    many = int(units.max(initial=-1)) + 1
     if target is None or target not in table.column_names or not _is_classes(table.column(target)):
         return np.full(many, -1)
     classes = pd.factorize(table.column(target).to_pandas())[0]
-    seen = pd.DataFrame({"owner": owners, "class": classes}).value_counts(sort=False).reset_index()
-    most = seen.sort_values(["owner", "count", "class"]).drop_duplicates("owner", keep="last")
-    return np.asarray(most.sort_values("owner")["class"], dtype=np.int64)
+    counts = pd.DataFrame({"unit": units, "class": classes}).value_counts(sort=False).reset_index()
+    most = counts.sort_values(["unit", "count", "class"]).drop_duplicates("unit", keep="last")
+    return np.asarray(most.sort_values("unit")["class"], dtype=np.int64)
 
 
 def _is_classes(values: pa.ChunkedArray) -> bool:
@@ -106,11 +108,11 @@ def _is_classes(values: pa.ChunkedArray) -> bool:
     return not pa.types.is_floating(kind) and (not pa.types.is_integer(kind) or are_classes(values))
 
 
-def _parted(table: pa.Table, held: Held, few: str) -> tuple[pa.Table, pa.Table]:
-    """Both sides; `few` is the fact where one has too few rows."""
-    if min(held.sum(), (~held).sum()) < FEWEST:
+def _divide(table: pa.Table, held: Bools, few: str) -> tuple[pa.Table, pa.Table]:
+    """Return both sides; `few` completes the error message if one has too few rows."""
+    if min(held.sum(), (~held).sum()) < MIN_ROWS:
         raise ConfigurationError(
-            f"`split.holdout` must leave at least {FEWEST} rows on each side, however, {few}: choose another share, or "
-            "leave `split` out"
+            f"`split.holdout` must leave at least {MIN_ROWS} rows on each side; {few}. Choose another share, or leave "
+            "`split` out."
         )
     return table.filter(pa.array(~held)), table.filter(pa.array(held))

@@ -1,4 +1,4 @@
-"""What a finished stage was made from and what it made, so that it is done once: hashes of content, never dates."""
+"""Records of finished stages: hashes of the content of inputs and outputs, so that a stage is run once."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ KEY_BYTES = 32
 
 
 @dataclass(frozen=True)
-class Record:
+class StageRecord:
     """One finished stage.
 
     Args:
-        inputs: A hash of all that it read: its part of the page, files, what stages before it made, the version.
-        outputs: A hash of each file that it made, by name inside the output folder.
-        facts: What it says of itself, as JSON has it.
+        inputs: A hash of all inputs: its part of the recipe, files, outputs of earlier stages, the version.
+        outputs: A hash of each file that it wrote, by name inside the output folder.
+        facts: Its summary, as JSON.
     """
 
     inputs: str
@@ -35,25 +35,24 @@ class Record:
     facts: dict[str, Any]
 
     @classmethod
-    def read(cls, out: Path, stage: str) -> Record | None:
+    def read(cls, out: Path, stage: str) -> StageRecord | None:
         """Return the record of a stage; None if there is none, or it cannot be read."""
         try:
-            page = json.loads(_place(out, stage).read_text(encoding="utf-8"))
-            record = cls(**page)
+            record = cls(**json.loads(_place(out, stage).read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError, RecursionError):
             return None
         kinds = (record.inputs, str), (record.outputs, dict), (record.facts, dict)
         return record if all(isinstance(value, kind) for value, kind in kinds) else None
 
     def write(self, out: Path, stage: str) -> None:
-        """Write the record, once all that it speaks of lies on the disk."""
+        """Write the record after all its outputs are on disk."""
         _place(out, stage).parent.mkdir(parents=True, exist_ok=True)
         filesystem.write(_place(out, stage), json.dumps(asdict(self), indent=1).encode())
         begun(out, stage).unlink(missing_ok=True)
 
 
 def begin(out: Path, stage: str, inputs: str) -> bool:
-    """Note that a stage begins; return whether it had begun with the same inputs before, and was broken off."""
+    """StageRecord that a stage begins; return whether it began with the same inputs before and was interrupted."""
     place = begun(out, stage)
     place.parent.mkdir(parents=True, exist_ok=True)
     again = place.exists() and place.read_bytes() == inputs.encode()
@@ -62,56 +61,56 @@ def begin(out: Path, stage: str, inputs: str) -> bool:
 
 
 def begun(out: Path, stage: str) -> Path:
-    """The file that is there while a stage is under way."""
+    """Return the file that exists while a stage is running."""
     return out / FOLDER / f"{stage}.begun"
 
 
 def users_key() -> bytes:
-    """Return a key of this user, made when it is first needed and kept where no study is.
+    """Return the secret key of this user, created on first use and stored outside all studies.
 
-    Hashes of private tables are taken under it: whoever is shown a plain one, and knows all rows but one, finds that
-    one by trial.
+    Hashes of private tables are keyed by it: somebody who has a plain hash, and knows all rows but one, could find
+    that row by trial.
 
     Raises:
-        ConfigurationError: It cannot be kept.
+        ConfigurationError: It cannot be stored.
     """
     place = Path(os.environ.get("XDG_STATE_HOME") or "~/.local/state", "synthvae", "key")
     try:
         place = place.expanduser()
-        handle = filesystem.lock(place.parent)  # of several runs that need one, the first makes it
+        handle = filesystem.lock(place.parent)  # of several concurrent runs, the first creates it
         try:
-            with contextlib.suppress(FileExistsError), open(place, "xb", opener=_for_its_owner) as stream:
+            with contextlib.suppress(FileExistsError), open(place, "xb", opener=_open_privately) as stream:
                 stream.write(secrets.token_bytes(KEY_BYTES))
             key = place.read_bytes()
         finally:
             filesystem.unlock(handle)
-    except (OSError, RuntimeError) as error:  # RuntimeError: nobody knows where home is
+    except (OSError, RuntimeError) as error:  # RuntimeError: there is no home directory
         reason = getattr(error, "strerror", None) or error
         raise ConfigurationError(
-            f"a private study needs a key of this user, however, {place} cannot be kept ({reason}): let "
-            "XDG_STATE_HOME name a folder that can be written, the same one each time"
+            f"a private study needs a key of this user, but {place} cannot be written ({reason}). Set XDG_STATE_HOME "
+            "to a writable folder, the same one each time."
         ) from error
     if len(key) != KEY_BYTES:
         raise ConfigurationError(
-            f"a key must have {KEY_BYTES} bytes, however, {place} has {len(key)}: remove it, and a new one is made"
+            f"{place} must have {KEY_BYTES} bytes, got {len(key)}. Remove it, and a new key is created."
         )
     return key
 
 
-def _for_its_owner(path: str, flags: int) -> int:
+def _open_privately(path: str, flags: int) -> int:
     return os.open(path, flags, mode=0o600)
 
 
 def digest(facts: Any, key: bytes | None = None) -> str:
-    """Return one hash for facts that JSON can say; with a key, one that nobody else can find."""
+    """Return a hash of anything that JSON can represent: sha256, or with a key HMAC-SHA256."""
     plain = hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
     return plain if key is None else hmac.new(key, plain.encode(), hashlib.sha256).hexdigest()
 
 
 def digests(out: Path, names: Iterable[str], key: bytes | None = None) -> dict[str, str]:
-    """Return hashes of files, and of those in folders, by name inside `out`; those that are hidden do not count.
+    """Return hashes of files, and of those in folders, by name inside `out`, without hidden files.
 
-    They are sha256 or, with a key, such as nobody else can find.
+    They are sha256, or with a key HMAC-SHA256.
     """
     found = [file for name in names for file in _files(out / name)]
     plain = {file.relative_to(out).as_posix(): sha256(file) for file in sorted(found)}
@@ -128,13 +127,11 @@ def content(path: Path) -> dict[str, str]:
         inside = path if path.is_dir() else path.parent
         return {file.relative_to(inside).as_posix(): sha256(file) for file in sorted(_files(path))}
     except OSError as error:
-        raise ConfigurationError(
-            f"a recipe names files that can be read, however, {path} cannot ({error.strerror}): name another"
-        ) from error
+        raise ConfigurationError(f"{path} cannot be read ({error.strerror}). Name another file.") from error
 
 
 def sha256(path: Path) -> str:
-    """Return the hash of a file."""
+    """Return the sha256 of a file."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 

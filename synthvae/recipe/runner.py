@@ -1,4 +1,4 @@
-"""Run a recipe: each stage once, again only when what it reads has changed or what it made is damaged."""
+"""Run a recipe: each stage once, and again only if its inputs changed or its outputs are damaged."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, Literal
 from synthvae._version import __version__
 from synthvae.errors import ConfigurationError, DatasetError, SynthvaeError, listing
 from synthvae.recipe.recipe import Recipe
-from synthvae.recipe.records import FOLDER, Record, begin, content, digest, digests
+from synthvae.recipe.records import FOLDER, StageRecord, begin, content, digest, digests
 from synthvae.recipe.stages import Stage, check_sources, stages
 from synthvae.recipe.study import FIGURES, Study, Watch
 
@@ -20,14 +20,14 @@ Done = Literal["ran", "kept", "would run", "would be kept"]
 
 @dataclass(frozen=True)
 class Step:
-    """What became of a stage.
+    """The result of a stage.
 
     Args:
         stage: Its name.
-        done: Whether it ran or was kept.
-        why: Why it ran, or had to.
-        what: What it made, in words.
-        where: The files and folders that it made.
+        done: Whether it ran, or its outputs were kept.
+        why: The reason why it ran or would run.
+        what: A summary of its outputs.
+        where: The files and folders that it wrote.
     """
 
     stage: str
@@ -39,12 +39,12 @@ class Step:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a run.
+    """The result of a run.
 
     Args:
         out: The output folder.
         steps: Its stages, in their order.
-        failures: The figures that were not reached, one sentence each.
+        failures: The thresholds that were not met, one sentence each.
     """
 
     out: Path
@@ -52,7 +52,7 @@ class Outcome:
     failures: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it as JSON has it."""
+        """Return a dict that JSON can represent."""
         return {**asdict(self), "out": str(self.out)}
 
 
@@ -66,25 +66,25 @@ def run(
     verbose: bool = False,
     watch: Watch | None = None,
 ) -> Outcome:
-    """Run a recipe, as far as that has not been done.
+    """Run the stages of a recipe that are not up to date.
 
-    A stage is kept if the hash of all that it reads (its part of the page, its files, what the stages before it made,
-    the version of synthvae) is the recorded one, and its files still have the bytes that it wrote.
+    A stage is up to date if the hash of its inputs (its part of the recipe, its files, the outputs of earlier stages,
+    the version of synthvae) is the recorded one, and its outputs still have the bytes that it wrote.
 
     Args:
         path: The recipe.
-        out: The output folder; None: the one that it names, or its own name and -run.
-        force: Stages that run in any case.
-        until: The last stage that runs; None: all do.
-        dry_run: Only say which stages would run; nothing is written.
+        out: The output folder. None: the one of the recipe, or its file name followed by -run.
+        force: Stages that run even if they are up to date.
+        until: The last stage to run. None: all run.
+        dry_run: Report which stages would run; nothing is written.
         verbose: Whether to show progress on stderr.
-        watch: Called with the name of each stage that begins, and of each section that is measured.
+        watch: Called with the name of each stage, and of each section of the evaluation, when it begins.
 
     Raises:
-        ConfigurationError: The recipe is no such page, contradicts itself, or names a file that is not there; there is
-            no such stage, or no such figure.
-        DatasetError: The output folder holds something else, or cannot be written.
-        SynthvaeError: What a stage raises.
+        ConfigurationError: The recipe is invalid, contradicts itself, or names a file that does not exist; or there is
+            no such stage, or no such metric.
+        DatasetError: The output folder has other content, or cannot be written.
+        SynthvaeError: A stage failed.
     """
     recipe = Recipe.read(path)
     place = out or Path(recipe.out or f"{path.stem}-run")
@@ -102,8 +102,8 @@ def _steps(study: Study, asked: list[Stage], force: Collection[str], *, dry_run:
     would: set[str] = set()
     for stage in asked:
         inputs = _inputs(stage, study)
-        record = Record.read(study.out, stage.name)
-        why = "what it reads changes" if would & set(stage.after) else _why(stage, study, record, inputs, force)
+        record = StageRecord.read(study.out, stage.name)
+        why = "its inputs will change" if would & set(stage.after) else _why(stage, study, record, inputs, force)
         if dry_run:
             would |= {stage.name} if why else set()
             yield Step(stage.name, "would run" if why else "would be kept", why, "", stage.makes)
@@ -114,18 +114,18 @@ def _steps(study: Study, asked: list[Stage], force: Collection[str], *, dry_run:
             yield Step(stage.name, "kept", "", str(record.facts.get("what", "")), stage.makes)
 
 
-def _why(stage: Stage, study: Study, record: Record | None, inputs: str, force: Collection[str]) -> str:
-    """Why a stage has to run; empty if it need not."""
+def _why(stage: Stage, study: Study, record: StageRecord | None, inputs: str, force: Collection[str]) -> str:
+    """Return why a stage has to run; empty if it is up to date."""
     if stage.name in force:
-        return "it was asked for"
+        return "forced"
     if record is None:
-        return "it is not done"
+        return "not run yet"
     if record.inputs != inputs:
-        return "what it reads changed"
-    return "" if digests(study.out, stage.makes, study.key) == record.outputs else "what it made is damaged"
+        return "its inputs changed"
+    return "" if digests(study.out, stage.makes, study.key) == record.outputs else "its outputs are damaged"
 
 
-def _made(study: Study, stage: Stage, inputs: str) -> Record:
+def _made(study: Study, stage: Stage, inputs: str) -> StageRecord:
     """Run a stage and record it."""
     if study.watch is not None:
         study.watch(stage.name)
@@ -133,7 +133,7 @@ def _made(study: Study, stage: Stage, inputs: str) -> Record:
         study.out.mkdir(parents=True, exist_ok=True)
         again = begin(study.out, stage.name, inputs)
         facts = stage.do(inputs, again)
-        record = Record(inputs, digests(study.out, stage.makes, study.key), facts)
+        record = StageRecord(inputs, digests(study.out, stage.makes, study.key), facts)
         record.write(study.out, stage.name)
     except SynthvaeError:
         raise
@@ -143,8 +143,8 @@ def _made(study: Study, stage: Stage, inputs: str) -> Record:
 
 
 def _inputs(stage: Stage, study: Study) -> str:
-    """One hash for all that a stage reads."""
-    before = {name: record.outputs for name in stage.after if (record := Record.read(study.out, name))}
+    """Return one hash of all inputs of a stage."""
+    before = {name: record.outputs for name in stage.after if (record := StageRecord.read(study.out, name))}
     sources = {key: content(path) for key, path in stage.sources.items()}
     facts = {"stage": stage.name, "synthvae": __version__, "page": stage.reads, "files": sources, "before": before}
     return digest(facts, study.key)
@@ -154,9 +154,7 @@ def _check_stages(names: Collection[str], asked: list[Stage]) -> None:
     known = [stage.name for stage in asked]
     for name in names:
         if name not in known:
-            raise ConfigurationError(
-                f"a stage must be one of the recipe's, however, {name!r} is not: try one of {listing(known)}"
-            )
+            raise ConfigurationError(f"unknown stage {name!r}. The stages of this recipe are {listing(known)}.")
 
 
 def _until(asked: list[Stage], until: str | None) -> list[Stage]:
@@ -165,30 +163,29 @@ def _until(asked: list[Stage], until: str | None) -> list[Stage]:
 
 
 def _check_out(out: Path) -> None:
-    """Refuse an output folder that is none, or not ours, before an hour of work rather than after."""
+    """Refuse a bad output folder before the work instead of after it."""
     try:
         is_file = out.exists() and not out.is_dir()
         foreign = sorted(entry.name for entry in out.iterdir()) if out.is_dir() else []
     except OSError as error:
         raise _unwritable(out, error) from error
     if is_file:
-        raise DatasetError(f"the output must be a folder, however, {out} is a file: choose another with --out")
+        raise DatasetError(f"The output must be a folder, got the file {out}. Choose another with --out.")
     if foreign and FOLDER not in foreign:
         raise DatasetError(
-            f"the output must be a folder of its own, however, {out} holds {foreign[0]!r}, which is of no run: choose "
-            "another with --out"
+            f"The output folder must be empty or of an earlier run, but {out} contains {foreign[0]!r}. "
+            "Choose another with --out."
         )
 
 
 def _unwritable(out: Path, error: OSError) -> DatasetError:
     return DatasetError(
-        f"the output folder must be writable, however, {out} is not ({error.strerror or error}): choose another with "
-        "--out"
+        f"The output folder {out} cannot be written ({error.strerror or error}). Choose another with --out."
     )
 
 
 def _failures(recipe: Recipe, out: Path) -> tuple[str, ...]:
-    """The figures that the report must reach and does not."""
+    """Return the thresholds of the report that are not met."""
     if recipe.report is None or not (recipe.report.fail_under or recipe.report.fail_over):
         return ()
     from synthvae.evaluation import thresholds

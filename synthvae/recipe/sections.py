@@ -1,4 +1,4 @@
-"""The sections of a recipe: each key is a parameter of the Python call that its section is."""
+"""The sections of a recipe: their keys are the parameters of a Python call."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
 from synthvae.privacy import PrivacyBudget
 from synthvae.synthesizer.synthesizer import Synthesizer
 
-ELSEWHERE = ("target", "schema", "privacy")  # parameters of `Synthesizer` that are sections or keys of their own
-OURS = ("journal", "verbose", "callbacks")  # those that the run itself decides, or that no page can say
+ELSEWHERE = ("target", "schema", "privacy")  # parameters of `Synthesizer` that have sections or keys of their own
+OURS = ("journal", "verbose", "callbacks")  # those that the run sets, or that YAML cannot express
 AMOUNTS = ("rows", "rows_per_class", "classes")
 WHOLE = Annotated[int, Field(ge=0)]
 Label = str | int | float | bool
@@ -22,7 +22,7 @@ Share = Annotated[float, Field(gt=0, lt=1)]
 
 
 def _describe(schema: dict[str, Any], model: type[BaseModel]) -> None:
-    """Let editors show what the docstring of a section says of each key."""
+    """Describe each key in the JSON schema by the docstring of its section."""
     document = inspect.getdoc(model) or ""
     described = re.split(r"\n(?=    \w+:)", document.partition("Args:\n")[2].partition("\n\n")[0])
     for entry in described:
@@ -32,25 +32,25 @@ def _describe(schema: dict[str, Any], model: type[BaseModel]) -> None:
     schema["description"] = document.partition("\n")[0]
 
 
-class Part(BaseModel):
-    """A section of the page: its keys are known, its values have their own types."""
+class Section(BaseModel):
+    """A section of a recipe: unknown keys and values of another type are refused."""
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", strict=True, allow_inf_nan=False, json_schema_extra=_describe
     )
 
     def given(self) -> dict[str, Any]:
-        """Return the keys that the page states, and their values."""
+        """Return the keys that the recipe states, and their values."""
         return {name: getattr(self, name) for name in type(self).model_fields if name in self.model_fields_set}
 
 
-class Split(Part):
-    """Which real rows are held out, so that what is learned by heart can be told.
+class Split(Section):
+    """Which real rows are held out, so that memorised rows can be detected.
 
     Args:
-        holdout: The share of the rows that is held out.
-        by: The column that says whose row it is: all rows of one go to the same side. None: each row goes by itself.
-        random_state: Seed of the draw; under a privacy budget it follows none.
+        holdout: Share of the rows to hold out.
+        by: The column that identifies units, such as patients, whose rows stay on one side. None: each row is one.
+        random_state: Seed of the draw; ignored under a privacy budget.
     """
 
     holdout: Share
@@ -58,15 +58,15 @@ class Split(Part):
     random_state: WHOLE = 0
 
 
-class Generation(Part):
-    """How many rows are made: the parameters of `Synthesizer.generate`.
+class Generation(Section):
+    """How many synthetic rows are generated: the parameters of `Synthesizer.generate`.
 
     Args:
-        rows: The number of rows, classes in the shares of training.
-        rows_per_class: The number of rows of each class.
-        classes: The number of rows of some classes.
+        rows: Number of rows, with classes in their training shares.
+        rows_per_class: Number of rows of each class.
+        classes: Number of rows of each named class.
         partition: Write a folder `TARGET=LABEL/` for each class.
-        workers: Processes that draw parts.
+        workers: Number of worker processes.
         random_state: Seed of the draws.
     """
 
@@ -82,20 +82,19 @@ class Generation(Part):
         stated = [name for name in AMOUNTS if getattr(self, name) is not None]
         if len(stated) != 1:
             raise ValueError(
-                f"`generation` must have exactly one of {', '.join(AMOUNTS)}, however, it has {stated or 'none'}: "
-                "say how many rows"
+                f"`generation` must have exactly one of {', '.join(AMOUNTS)}, got {', '.join(stated) or 'none'}"
             )
         return self
 
 
-class Augmenting(Part):
+class Augmenting(Section):
     """Which classes get more rows: the parameters of `synthvae.estimators.augment.augment`.
 
     Args:
-        strategy: Classes that get rows: auto (all but the largest), minority, not majority, not minority, all, a share
-            of the larger of two (0.5), a list of classes, or the number of rows that each named class is to have.
-        mark: The name of the boolean column that says whether a row is synthetic.
-        synthetic_only: Whether the real rows are left out.
+        strategy: Classes to augment: auto (all but the largest), minority, not majority, not minority, all, a share of
+            the larger of two classes (0.5), a list of classes, or the size of each named class.
+        mark: Name of the boolean column that tells synthetic rows from real ones.
+        synthetic_only: Write synthetic rows only.
         random_state: Seed of the draws.
     """
 
@@ -105,16 +104,16 @@ class Augmenting(Part):
     random_state: WHOLE = 0
 
 
-class Evaluating(Part):
+class Evaluating(Section):
     """What is measured: the parameters of `synthvae.evaluation.evaluate`.
 
     Args:
-        synthetic: A table of synthetic rows that is there already: nothing is learned, it is only evaluated.
-        holdout: A table of real rows that were not learned, where the rows are not split.
-        group: A column of groups of people, for each of which fidelity and utility are told apart.
-        duration: Column of the time to an event or to the end of the observation, for survival.
-        event: Column that says whether the event was seen (1, true) or not.
-        attacks: Whether rows are attacked as by an adversary, which takes longest.
+        synthetic: A table of existing synthetic rows: nothing is fitted, the rows are only evaluated.
+        holdout: A table of real rows that were not used for training, without `split`.
+        group: Column of groups of people: fidelity and utility are measured for each of them.
+        duration: Column of the time to an event or to censoring, for survival analysis.
+        event: Column of whether the event was observed (1, true) or censored.
+        attacks: Run privacy attacks, which take longest.
         random_state: Seed of everything that is drawn.
     """
 
@@ -127,14 +126,14 @@ class Evaluating(Part):
     random_state: WHOLE = 0
 
 
-class Report(Part):
-    """What is written of the evaluation, and which figures must be reached.
+class Report(Section):
+    """Which reports are written, and which thresholds must be met.
 
     Args:
-        html: Name of the report for people, in the output folder. It needs the extra `synthvae[report]`.
-        json: Name of the report for machines, in the output folder.
-        fail_under: Figures that metrics which are better high must reach, by metric.
-        fail_over: Figures that metrics which are better low, or at one half, must not exceed, by metric.
+        html: Name of the HTML report in the output folder. It needs the extra `synthvae[report]`.
+        json: Name of the JSON report in the output folder.
+        fail_under: Lower limits, by metric, where higher is better.
+        fail_over: Upper limits, by metric, where lower (or one half) is better.
     """
 
     html: str | None = None
@@ -147,14 +146,14 @@ class Report(Part):
         for key, name in (("html", self.html), ("json", self.json_)):
             if name is not None and (Path(name).name != name or not name.endswith(f".{key}")):
                 raise ValueError(
-                    f"`report.{key}` must be the name of a .{key} file in the output folder, however, it is {name!r}: "
-                    f"say report.{key}"
+                    f"`report.{key}` must be the name of a .{key} file in the output folder, such as report.{key}, "
+                    f"got {name!r}"
                 )
         return self
 
 
 def _parameters() -> Iterator[tuple[str, tuple[Any, Any]]]:
-    """Types and defaults of what `model` may say."""
+    """Yield the types and defaults of the keys of `model`."""
     hints = get_type_hints(Synthesizer.__init__)
     for name, parameter in inspect.signature(Synthesizer.__init__).parameters.items():
         if name == "random_state":
@@ -169,17 +168,17 @@ def _parameters() -> Iterator[tuple[str, tuple[Any, Any]]]:
 
 if TYPE_CHECKING:
 
-    class Model(Part):
+    class Model(Section):
         """The parameters of `Synthesizer`."""
 
-    class Privacy(Part):
+    class Privacy(Section):
         """The fields of `PrivacyBudget`."""
 
 else:
-    Model = create_model("Model", __base__=Part, __doc__=Synthesizer.__doc__, **dict(_parameters()))
+    Model = create_model("Model", __base__=Section, __doc__=Synthesizer.__doc__, **dict(_parameters()))
     Privacy = create_model(
         "Privacy",
-        __base__=Part,
+        __base__=Section,
         __doc__=PrivacyBudget.__doc__,
         **{name: (field.annotation, field) for name, field in PrivacyBudget.model_fields.items()},
     )

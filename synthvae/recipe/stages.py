@@ -1,4 +1,4 @@
-"""The stages of a study: what each reads, what it makes, and after which it comes."""
+"""The stages of a study: their inputs, outputs and order."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from synthvae.errors import ConfigurationError
 from synthvae.recipe.study import AUGMENTED, FIGURES, HOLDOUT, MODEL, SYNTHETIC, TRAIN, Study
 from synthvae.synthesizer.parameters import MEASURED
 
-Facts = dict[str, Any]
+Summary = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -20,11 +20,12 @@ class Stage:
 
     Args:
         name: Its name.
-        reads: What it reads of the page.
-        sources: The files of the user that it reads, by their key of the page.
-        after: The stages whose results it reads.
-        makes: The files and folders that it makes, inside the output folder.
-        do: Makes them, told the hash of its inputs and whether it was broken off before; returns facts for its record.
+        reads: The part of the recipe that it depends on.
+        sources: The user's files that it reads, by their key in the recipe.
+        after: The stages whose outputs it reads.
+        makes: Its outputs: files and folders inside the output folder.
+        do: Writes them, given the hash of its inputs and whether it was interrupted before; returns a summary for its
+            record.
     """
 
     name: str
@@ -32,11 +33,11 @@ class Stage:
     sources: Mapping[str, Path]
     after: tuple[str, ...]
     makes: tuple[str, ...]
-    do: Callable[[str, bool], Facts]
+    do: Callable[[str, bool], Summary]
 
 
 def stages(study: Study) -> list[Stage]:
-    """Return the stages that the page asks for, in their order."""
+    """Return the stages that the recipe asks for, in their order."""
     recipe = study.recipe
     found: list[Stage] = []
     if recipe.split is not None:
@@ -51,14 +52,14 @@ def stages(study: Study) -> list[Stage]:
 
 
 def check_sources(study: Study, path: Path) -> None:
-    """Refuse a recipe that names files which are not there.
+    """Refuse a recipe that names files that do not exist.
 
     Args:
-        study: Of the recipe.
-        path: Its file.
+        study: The study of the recipe.
+        path: The file of the recipe.
 
     Raises:
-        ConfigurationError: One is not there, or may not be looked at.
+        ConfigurationError: A file does not exist or cannot be accessed.
     """
     for stage in stages(study):
         for key, source in stage.sources.items():
@@ -66,8 +67,7 @@ def check_sources(study: Study, path: Path) -> None:
                 source.stat()
             except OSError as error:
                 raise ConfigurationError(
-                    f"{path}: `{key}` must name a file or folder that is there, however, {source} is not "
-                    f"({error.strerror}): paths are relative to the recipe"
+                    f"{path}: `{key}`: {source} cannot be opened ({error.strerror}). Paths are relative to the recipe."
                 ) from error
 
 
@@ -81,7 +81,7 @@ def _split(study: Study) -> Stage:
 
 def _fit(study: Study) -> Stage:
     privacy = None if study.recipe.privacy is None else study.recipe.privacy.model_dump()
-    reads = {**_learned(study), "privacy": privacy}
+    reads = {**_fitted(study), "privacy": privacy}
     return Stage("fit", reads, _rows(study), _before(study), (MODEL,), lambda inputs, _: study.fit(inputs))
 
 
@@ -93,12 +93,12 @@ def _generate(study: Study) -> Stage:
 
 def _augment(study: Study) -> Stage:
     assert study.recipe.augment is not None
-    reads = {**_learned(study), "augment": study.recipe.augment.model_dump(mode="json")}
+    reads = {**_fitted(study), "augment": study.recipe.augment.model_dump(mode="json")}
     return Stage("augment", reads, _rows(study), _before(study), (AUGMENTED,), lambda *_: study.augment())
 
 
 def _evaluate(study: Study) -> list[Stage]:
-    """Two stages: figures, and what is written of them, if anything is."""
+    """Return the stage that measures and, if reports are asked for, the one that writes them."""
     recipe = study.recipe
     assert recipe.evaluation is not None
     facts = {"target": recipe.target, "encoding": recipe.encoding, "schema": recipe.schema_}
@@ -115,15 +115,15 @@ def _evaluate(study: Study) -> list[Stage]:
     return found
 
 
-def _learned(study: Study) -> Facts:
-    """What of the page decides what is learned."""
+def _fitted(study: Study) -> Summary:
+    """Return the part of the recipe that a fit depends on."""
     recipe = study.recipe
     model = {} if recipe.model is None else recipe.model.model_dump(exclude_unset=True, exclude={"log_dir"})
     return {"target": recipe.target, "schema": recipe.schema_, "encoding": recipe.encoding, "model": model}
 
 
 def _rows(study: Study) -> dict[str, Path]:
-    """Files of the user that say which rows are learned: the schema, and the table unless a split was made of it."""
+    """Return the user's files that a fit depends on: the schema, and the table unless it is split."""
     schema = {} if study.recipe.schema_ == MEASURED else study.files("schema")
     return schema if study.recipe.split else {**schema, **study.files("input")}
 

@@ -1,4 +1,4 @@
-"""The work of a study: the tables and the model of each stage, from one page."""
+"""The work of each stage of a study."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from synthvae.generation import stores
 from synthvae.privacy import Journal
 from synthvae.recipe.holdout import hold_out, hold_out_privately
 from synthvae.recipe.recipe import Recipe
-from synthvae.recipe.records import Record, digests, users_key
+from synthvae.recipe.records import StageRecord, digests, users_key
 from synthvae.schema.schema import Schema
 from synthvae.schema.values import at_most
 from synthvae.synthesizer import artifact
@@ -36,19 +36,19 @@ TRAIN, HOLDOUT = "split/train.parquet", "split/holdout.parquet"
 MODEL, SYNTHETIC, AUGMENTED, FIGURES = "model", "synthetic", "augmented.parquet", "evaluation.json"
 
 Watch = Callable[[str], None]
-"""What is called with the name of each stage, and of each section that is measured, when it begins."""
+"""Called with the name of each stage, and of each section of the evaluation, when it begins."""
 
 
 @dataclass
 class Study:
-    """A recipe, and the folders that it works in.
+    """A recipe and the folders of its files.
 
     Args:
-        recipe: The page.
-        home: The folder of its file, to which its paths are relative.
+        recipe: The recipe.
+        home: The folder of the recipe, to which its paths are relative.
         out: The output folder.
         verbose: Whether to show progress on stderr.
-        watch: Called with the name of each section that is measured.
+        watch: Called with the name of each section of the evaluation when it begins.
     """
 
     recipe: Recipe
@@ -58,7 +58,7 @@ class Study:
     watch: Watch | None = None
 
     def files(self, *keys: str) -> dict[str, Path]:
-        """Files that the page names, by their keys."""
+        """Return the files that the recipe names, by their keys."""
         evaluation = self.recipe.evaluation
         named = {
             "input": self.recipe.input,
@@ -70,30 +70,30 @@ class Study:
 
     @functools.cached_property
     def key(self) -> bytes | None:
-        """Under which hashes are taken; None where no privacy is promised."""
+        """The key of hashes (HMAC); None without a privacy budget."""
         return None if self.recipe.privacy is None else users_key()
 
     @property
     def unit(self) -> str | None:
-        """The column that says whose row it is, of whom privacy is promised."""
+        """The column of the privacy unit."""
         return None if self.recipe.privacy is None else self.recipe.privacy.given().get("unit")
 
     @property
     def _schema(self) -> Path | None:
-        """The file of the schema that a person declared."""
+        """The file of the declared schema."""
         return self.files("schema")["schema"] if self.recipe.schema_ not in {None, MEASURED} else None
 
     def _read(self, key: str) -> pa.Table:
-        """A table of the user, read row by row if privacy is promised."""
+        """Read a table of the user, row by row under a privacy budget."""
         read = convert.read if self.recipe.privacy is None else rowwise.read
         return read(self.files(key)[key], encoding=self.recipe.encoding)
 
     @functools.cached_property
     def real(self) -> pa.Table:
-        """The rows that are learned.
+        """The training rows.
 
         Raises:
-            TableError: They lack a column that the page names.
+            TableError: A column that the recipe names is missing.
         """
         return self._checked(convert.read(self.out / TRAIN) if self.recipe.split else self._read("input"))
 
@@ -101,30 +101,30 @@ class Study:
         absent = [name for name in self.recipe.columns if name not in table.column_names]
         if absent:
             raise TableError(
-                f"the table must have the columns that the recipe names, however, it lacks {listing(absent)}: choose "
-                f"among {listing(table.column_names)}"
+                f"The table lacks {listing(absent)}, which the recipe names. Choose among "
+                f"{listing(table.column_names)}."
             )
         return table
 
     def split(self) -> dict[str, Any]:
-        """Write the rows that are learned, and those that are held out."""
+        """Write training rows and holdout."""
         split = self.recipe.split
         assert split is not None
         table = self._checked(self._read("input"))
         if self.recipe.privacy is not None:
             parts = hold_out_privately(table, split.holdout, split.random_state, by=self.unit)
-            what = "each unit by a coin of its own"  # how many there are is private
+            what = "each unit by an independent random draw"  # the numbers of rows are private
         else:
             target = self.recipe.target
             parts = hold_out(table, split.holdout, split.random_state, by=split.by, target=target)
-            what = f"{parts[0].num_rows} rows to learn, {parts[1].num_rows} held out"
+            what = f"{parts[0].num_rows} training rows, {parts[1].num_rows} held out"
         (self.out / TRAIN).parent.mkdir(exist_ok=True)
         for name, part in zip((TRAIN, HOLDOUT), parts, strict=True):
             export.write(part, self.out / name)
         return {"what": what}
 
     def _synthesizer(self) -> Synthesizer:
-        """One with the parameters of the page; seeds that it does not state are 0, so that a study can be repeated."""
+        """Return a synthesizer with the parameters of the recipe; its seed is 0 unless stated, so that runs repeat."""
         recipe = self.recipe
         stated = {"random_state": 0, **(recipe.model.given() if recipe.model else {})}
         if stated.get("log_dir") is not None:
@@ -134,12 +134,12 @@ class Study:
         return Synthesizer(target=recipe.target, schema=schema, privacy=privacy, verbose=self.verbose, **stated)
 
     def fit(self, inputs: str) -> dict[str, Any]:
-        """Learn the rows and save the model; `inputs` names what a private fit keeps until then."""
+        """Fit and save the model; `inputs` (a hash) names the journal that a fit keeps until then."""
         synthesizer, place = self._synthesizer(), self.out / MODEL
         artifact.check_place(place)
         if synthesizer.privacy is not None:
             self._warn_of_another_budget()
-        # What a fit needs to go on, under the name of what it learns from.
+        # The journal is named by its inputs, so that a fit of other inputs does not resume it.
         folder = self.out / f".{MODEL}.{inputs[:12]}.{'fit' if synthesizer.privacy is None else 'releases'}"
         with Journal.until_saved(folder):
             with _interruptible(synthesizer):
@@ -147,17 +147,17 @@ class Study:
             synthesizer.save(place)
         ledger, steps = synthesizer.ledger_, synthesizer.history_.best_step
         if ledger is None:
-            return {"what": f"{self.real.num_rows} rows learned in {steps} steps"}
+            return {"what": f"{self.real.num_rows} training rows, {steps} steps"}
         return {
             "what": f"epsilon {at_most(ledger.epsilon)} at delta {at_most(ledger.delta)}",
             "ledger": ledger.statement(),
         }
 
     def _warn_of_another_budget(self) -> None:
-        if Record.read(self.out, "fit") is not None:
+        if StageRecord.read(self.out, "fit") is not None:
             warnings.warn(
-                "a budget is spent anew by each private fit, however, there was one here already: together the two "
-                "models tell more than one of them",
+                "Each private fit spends its budget anew, and there was one here before. Together the two models "
+                "reveal more than one of them.",
                 stacklevel=3,
             )
 
@@ -166,20 +166,20 @@ class Study:
         return str(self.recipe.model.given().get("device", "auto")) if self.recipe.model else "auto"
 
     def generate(self, *, again: bool) -> dict[str, Any]:
-        """Write synthetic rows, `again` from where the same request was broken off."""
+        """Write synthetic rows; `again` resumes an interrupted run of the same request."""
         assert self.recipe.generation is not None
         synthesizer = Synthesizer.load(self.out / MODEL, device=self._device).set_params(verbose=self.verbose)
         given = {"random_state": 0, **self.recipe.generation.given()}
         place = self.out / SYNTHETIC
         self._clear_damaged()
-        resume = again and not (place / stores.MANIFEST).exists()  # a whole dataset there is an older one
+        resume = again and not (place / stores.MANIFEST).exists()  # a complete dataset is of an earlier run
         manifest = synthesizer.generate(place, resume=resume, overwrite=not resume, **given)
         files = len(manifest["parts"])
         return {"what": f"{manifest['rows']} rows in {files} file{'s' if files > 1 else ''}"}
 
     def _clear_damaged(self) -> None:
-        """Without its manifest a dataset may be anybody's; what the record lists is ours, and goes, nothing else."""
-        record, manifest = Record.read(self.out, "generate"), f"{SYNTHETIC}/{stores.MANIFEST}"
+        """Remove the recorded files of a dataset without a manifest, and no others: they may be the user's."""
+        record, manifest = StageRecord.read(self.out, "generate"), f"{SYNTHETIC}/{stores.MANIFEST}"
         there = digests(self.out, [SYNTHETIC], self.key)
         if record is None or there.get(manifest) == record.outputs.get(manifest):
             return
@@ -189,7 +189,7 @@ class Study:
                 file.parent.rmdir()
 
     def augment(self) -> dict[str, Any]:
-        """Write the rows with synthetic ones of scarce classes under them."""
+        """Write the training rows followed by synthetic rows of scarce classes."""
         assert self.recipe.augment is not None
         asked = {"random_state": 0, **self.recipe.augment.given()}
         synthesizer = self._synthesizer()
@@ -200,7 +200,7 @@ class Study:
         return {"what": f"{made.num_rows - new} real rows, {new} synthetic ones"}
 
     def _compared(self) -> dict[str, Any]:
-        """The tables that are compared; rows that were made of some classes, with the real ones of those classes."""
+        """Return the tables to compare; augmented classes are compared with the real rows of those classes."""
         found: dict[str, Any] = {"real": self.real, "holdout": None}
         evaluation = self.recipe.evaluation
         assert evaluation is not None
@@ -219,13 +219,13 @@ class Study:
 
     @functools.cached_property
     def evaluation(self) -> Evaluation:
-        """What was found of the synthetic rows, measured once."""
+        """The evaluation of the synthetic rows, measured once."""
         from synthvae.evaluation import evaluate
 
         asked = self.recipe.evaluation
         assert asked is not None
         given = {name: value for name, value in asked.given().items() if name not in {"synthetic", "holdout"}}
-        fitted = Record.read(self.out, "fit") if self.recipe.privacy else None
+        fitted = StageRecord.read(self.out, "fit") if self.recipe.privacy else None
         return evaluate(
             **self._compared(),
             target=self.recipe.target,
@@ -251,13 +251,13 @@ class Study:
         return {**names, **named}
 
     def evaluate(self) -> dict[str, Any]:
-        """Measure, and write the figures."""
+        """Measure and write the figures."""
         self.evaluation.to_json(self.out / FIGURES)
         count = len(self.evaluation.figures)
         return {"what": f"{count} figures"}
 
     def report(self) -> dict[str, Any]:
-        """Write what the page names."""
+        """Write the reports that the recipe names."""
         report = self.recipe.report
         assert report is not None
         if report.html is not None:
@@ -269,7 +269,7 @@ class Study:
 
 @contextmanager
 def _interruptible(synthesizer: Synthesizer) -> Iterator[None]:
-    """An interrupt ends a fit early, with the weights so far: here it ends the run, and the fit is done again."""
+    """Let an interrupt end the run: `fit` alone would stop early and keep the weights so far."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "training interrupted")
         yield
@@ -278,6 +278,6 @@ def _interruptible(synthesizer: Synthesizer) -> Iterator[None]:
 
 
 def _of_classes(rows: pa.Table, made: pa.Table, target: str) -> pa.Table:
-    """The rows of those classes that rows were made of."""
+    """Return the rows of the classes that the synthetic rows have."""
     labels = pc.unique(made.column(target).cast(pa.string()))
     return rows.filter(pc.is_in(rows.column(target).cast(pa.string()), value_set=labels))

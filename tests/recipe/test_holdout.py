@@ -74,7 +74,7 @@ def test_one_unit_more_moves_nobody_elses_rows_wherever_it_stands(
     coins: dict[object, float] = {}
 
     def tossed(rows: pa.Table) -> set[int] | None:
-        numbers = holdout._owners(rows, by)
+        numbers = holdout._units(rows, by)
         of_number = dict(zip(numbers.tolist(), rows["owner" if by else "row"].to_pylist(), strict=True))
 
         def uniform(count: int) -> np.ndarray:
