@@ -25,13 +25,13 @@ def read_mapping(path: Path) -> dict[str, Any]:
         FileNotFoundError: There is no such file.
     """
     try:
-        page = safe_yaml.load(safe_yaml.read(path, MAX_BYTES), MAX_VALUES, safe_yaml.ExponentLoader)
+        given = safe_yaml.load(safe_yaml.read(path, MAX_BYTES), MAX_VALUES, safe_yaml.ExponentLoader)
     except ValueError as error:
         raise ConfigurationError(f"{path} {error}") from error
-    if not isinstance(page, dict):
-        found = "empty" if page is None else f"a {type(page).__name__}"
+    if not isinstance(given, dict):
+        found = "an empty file" if given is None else f"a {type(given).__name__}"
         raise ConfigurationError(f"{path} must be a mapping, got {found}. Write `key: value` lines.")
-    return page
+    return given
 
 
 def unknown_key(name: object, known: Iterable[str], where: str) -> ConfigurationError:

@@ -146,8 +146,8 @@ def _inputs(stage: Stage, study: Study) -> str:
     """Return one hash of all inputs of a stage."""
     before = {name: record.outputs for name in stage.after if (record := StageRecord.read(study.out, name))}
     sources = {key: content(path) for key, path in stage.sources.items()}
-    facts = {"stage": stage.name, "synthvae": __version__, "page": stage.reads, "files": sources, "before": before}
-    return digest(facts, study.key)
+    inputs = {"stage": stage.name, "synthvae": __version__, "page": stage.reads, "files": sources, "before": before}
+    return digest(inputs, study.key)
 
 
 def _check_stages(names: Collection[str], asked: list[Stage]) -> None:
@@ -190,5 +190,5 @@ def _failures(recipe: Recipe, out: Path) -> tuple[str, ...]:
         return ()
     from synthvae.evaluation import thresholds
 
-    page: Mapping[str, Any] = json.loads((out / FIGURES).read_text(encoding="utf-8"))
-    return tuple(thresholds.failures(thresholds.recorded(page), recipe.report.fail_under, recipe.report.fail_over))
+    figures: Mapping[str, Any] = json.loads((out / FIGURES).read_text(encoding="utf-8"))
+    return tuple(thresholds.failures(thresholds.recorded(figures), recipe.report.fail_under, recipe.report.fail_over))

@@ -130,7 +130,7 @@ def test_a_ledger_that_is_none_is_refused(folder: Path, ledger: str) -> None:
     (place / "_manifest.json").write_text('{"ledger": ' + ledger + "}", encoding="utf-8")
     done = CliRunner().invoke(app, ["evaluate", str(folder / "real.csv"), str(place), "--no-attacks"])
     assert done.exit_code == 1
-    assert "must hold a ledger" in done.stderr
+    assert "must have epsilon, delta and unit" in done.stderr
 
 
 def everything(real: Any, synthetic: Any, **more: Any) -> Evaluation:

@@ -310,5 +310,5 @@ def test_a_private_fit_that_is_killed_and_repeated_buys_nothing_twice(home: Path
     slow.write_text(CONFIG.replace("max_steps: 20", "max_steps: 400"))
     done = synthvae(*words)
     assert done.exit_code == 0, done.stderr
-    assert "is taken up" in done.stderr
+    assert "resuming an interrupted fit" in done.stderr
     assert not releases.exists()

@@ -20,7 +20,7 @@ from synthvae.cli.main import app
 from synthvae.errors import ConfigurationError
 from synthvae.estimators import augment
 from synthvae.recipe.recipe import Recipe
-from synthvae.recipe.sections import Augmenting, Evaluating, Generation, Model, Part, Privacy
+from synthvae.recipe.sections import Augmenting, Evaluating, Generation, Model, Privacy, Section
 
 
 def write(folder: Path, text: str) -> Path:
@@ -36,7 +36,7 @@ def write(folder: Path, text: str) -> Path:
     (Evaluating, evaluation.evaluate, {"real", "target", "schema", "ledger", "names", "watch"}),
 ])  # fmt: skip
 def test_keys_are_the_parameters_of_the_calls(
-    section: type[Part], call: Callable[..., Any], elsewhere: set[str]
+    section: type[Section], call: Callable[..., Any], elsewhere: set[str]
 ) -> None:
     parameters = inspect.signature(call).parameters
     assert set(section.model_fields) == set(parameters) - elsewhere
@@ -64,20 +64,20 @@ def refusals() -> list[tuple[str, str]]:
     rows = start + "generation: {rows: 5}\n"
     private = rows + "privacy: {epsilon: 1.0, delta: 0.001}\n"
     return [
-        (rows + "modle: {}\n", "try ['model'"),
-        (rows + "model: {latent_dims: 4}\n", "model: a key must be known, however, 'latent_dims' is not"),
-        (rows + "privacy: {epsilom: 1}\n", "try ['epsilon'"),
-        (start + "generation: {row: 5}\n", "try ['rows'"),
-        (rows + "evaluation: {attack: false}\n", "try ['attacks'"),
-        (rows + "evaluation: {}\nreport: {fail-under: {}}\n", "try ['fail_under'"),
-        (rows + "7: 8\n", "7 is not"),
+        (rows + "modle: {}\n", "Try ['model'"),
+        (rows + "model: {latent_dims: 4}\n", "model: unknown key 'latent_dims'"),
+        (rows + "privacy: {epsilom: 1}\n", "Try ['epsilon'"),
+        (start + "generation: {row: 5}\n", "Try ['rows'"),
+        (rows + "evaluation: {attack: false}\n", "Try ['attacks'"),
+        (rows + "evaluation: {}\nreport: {fail-under: {}}\n", "Try ['fail_under'"),
+        (rows + "7: 8\n", "unknown key 7"),
         (rows + "model: {latent_dim: '4'}\n", "`model.latent_dim`: input should be a valid integer"),
         (rows + "model: {latent_dim: true}\n", "`model.latent_dim`"),
         (rows + "model: [4]\n", "`model`"),
         (start + "generation: {rows: 1.5}\n", "`generation.rows`"),
         (start + "generation: {rows: -1}\n", "`generation.rows`"),
         (start + "generation: {classes: {a: many}}\n", "`generation.classes.a`"),
-        (rows + "split: {}\n", "`split.holdout` must be given"),
+        (rows + "split: {}\n", "`split.holdout` is missing"),
         (rows + "split: {holdout: 30}\n", "less than 1"),
         (rows + "evaluation: {}\nreport: {fail_under: {trend: .nan}}\n", "finite"),
         (rows + "evaluation: {}\nreport: {html: ../r.html}\n", "in the output folder"),
@@ -85,22 +85,22 @@ def refusals() -> list[tuple[str, str]]:
         (start, "exactly one of"),
         (start + "evaluation: {}\n", "exactly one of"),
         (rows + "augment: {}\n", "exactly one of"),
-        (rows + "evaluation: {synthetic: wine.csv}\n", "`generation` makes others"),
+        (rows + "evaluation: {synthetic: wine.csv}\n", "`generation` would generate others"),
         (start + "generation: {}\n", "exactly one of rows"),
         (start + "generation: {rows: 5, rows_per_class: 2}\n", "exactly one of rows"),
-        ("input: wine.csv\naugment: {}\n", "needs a target"),
-        (rows + "report: {}\n", "no `evaluation`"),
-        (rows + "split: {holdout: 0.3}\nevaluation: {holdout: wine.csv}\n", "both do it"),
-        (rows + "evaluation: {duration: time}\n", "belong together"),
-        (private, "a schema that a person declared"),
-        (private + "schema: private\nsplit: {holdout: 0.3, by: sex}\n", "let `by` be the unit"),
-        (rows + "privacy:\n", "`privacy.epsilon` must be given"),
-        (rows + "schema: private\n", "grant one"),
+        ("input: wine.csv\naugment: {}\n", "needs classes"),
+        (rows + "report: {}\n", "needs `evaluation`"),
+        (rows + "split: {holdout: 0.3}\nevaluation: {holdout: wine.csv}\n", "both hold rows out"),
+        (rows + "evaluation: {duration: time}\n", "must be given together"),
+        (private, "a declared schema"),
+        (private + "schema: private\nsplit: {holdout: 0.3, by: sex}\n", "must be the privacy unit"),
+        (rows + "privacy:\n", "`privacy.epsilon` is missing"),
+        (rows + "schema: private\n", "Add `privacy`"),
         (rows + "schema: private\nprivacy: {epsilon: -1.0, delta: 0.001}\n", "above 0"),
-        (start + "augment: {}\nschema: private\nprivacy: {epsilon: 1.0, delta: 0.001}\n", "no budget covers"),
-        ("- input\n", "it is a list"),
-        ("", "it is empty"),
-        ("just words\n", "it is a str"),
+        (start + "augment: {}\nschema: private\nprivacy: {epsilon: 1.0, delta: 0.001}\n", "no privacy budget covers"),
+        ("- input\n", "got a list"),
+        ("", "got an empty file"),
+        ("just words\n", "got a str"),
         ("input: [\n", "must be YAML"),
         ("input: !!python/name:os.system\n", "must be YAML"),
         ("input: 2020-99-99\n", "must be YAML"),
@@ -108,12 +108,12 @@ def refusals() -> list[tuple[str, str]]:
         ("a: &x [1]\nb: *x\n", "alias"),
         ("[" * 60 + "]" * 60, "levels deep"),
         ("#" * (1 << 20) + "\n" + rows, "at most 1,048,576 bytes"),
-        (rows.replace("wine", "absent"), "`input` must name a file"),
-        (rows + "schema: absent.yaml\n", "`schema` must name a file"),
-        (start + "evaluation: {synthetic: absent.csv}\n", "`evaluation.synthetic` must name a file"),
+        (rows.replace("wine", "absent"), "`input`: "),
+        (rows + "schema: absent.yaml\n", "`schema`: "),
+        (start + "evaluation: {synthetic: absent.csv}\n", "`evaluation.synthetic`: "),
         (rows.replace("target: target", "target: absent"), "['absent']"),
         (rows + "evaluation: {group: absent}\n", "['absent']"),
-        (rows + "split: {holdout: 0.3, by: absent}\n", "['absent']"),
+        (rows + "split: {holdout: 0.3, by: absent}\n", "absent"),
         (rows + "split: {holdout: 0.001}\n", "at least 2 rows"),
         (rows + "encoding: ebcdic-of-mars\n", "character encoding must be known"),
     ]  # fmt: skip

@@ -153,7 +153,7 @@ def test_a_run_ends_where_it_is_told(tmp_path: Path, page: Page) -> None:
     for option in ("--until", "--force"):
         refused = command(tmp_path, page, option, "audit")
         assert refused.exit_code == 1
-        assert "'audit' is not" in refused.stderr
+        assert "unknown stage 'audit'" in refused.stderr
 
 
 def test_a_folder_of_anybody_elses_is_left_alone(tmp_path: Path, page: Page) -> None:
@@ -218,7 +218,7 @@ def test_a_key_that_is_none_is_refused(
     (tmp_path / "synthvae").mkdir()
     (tmp_path / "synthvae" / "key").write_bytes(bytes(length))
     write(tmp_path, edited(page, split=None, schema="private", privacy={"epsilon": 5.0, "delta": 1e-6}))
-    with pytest.raises(SynthvaeError, match=f"must have 32 bytes, however, .* has {length}"):
+    with pytest.raises(SynthvaeError, match=f"must have 32 bytes, got {length}"):
         recipe.run(tmp_path / "study.yaml", tmp_path / "out")
 
 
