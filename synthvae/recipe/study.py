@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from synthvae import filesystem
-from synthvae.errors import TableError, listing
+from synthvae.errors import TableError, listing, warn_user
 from synthvae.estimators import augment as augmentation
 from synthvae.generation import stores
 from synthvae.privacy import Journal
@@ -155,10 +155,9 @@ class Study:
 
     def _warn_of_another_budget(self) -> None:
         if StageRecord.read(self.out, "fit") is not None:
-            warnings.warn(
+            warn_user(
                 "Each private fit spends its budget anew, and there was one here before. Together the two models "
-                "reveal more than one of them.",
-                stacklevel=3,
+                "reveal more than one of them."
             )
 
     @property

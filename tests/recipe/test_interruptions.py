@@ -116,7 +116,7 @@ def test_a_budget_goes_from_the_page_to_the_report(tmp_path: Path, private: Page
     said = " ".join(step.what for step in outcome.steps)
     assert str(calls[0]["real"].num_rows) not in said  # how many rows there are is private
     assert set(run(tmp_path, private).values()) == {"kept"}
-    with pytest.warns(UserWarning, match="spent anew"):
+    with pytest.warns(UserWarning, match="spends its budget anew"):
         assert "fit" in ran(tmp_path, edited(private, privacy={"epsilon": 1.0, "delta": 0.001}), until="fit")
 
 
