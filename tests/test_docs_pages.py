@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 BLOCK = re.compile(r"^```(python|sh)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-LINK = re.compile(r"\]\((?!\w+:|#)([^)#\s]+)[^)]*\)")
+LINK = re.compile(r"\]\((?!\w+:|#)([^)#\s]+\.md)[^)]*\)")
 PAGES = sorted(path for path in DOCS.rglob("*.md") if "_build" not in path.parts)
 RUNNABLE = [path for path in PAGES if BLOCK.search(path.read_text(encoding="utf-8"))]
 
