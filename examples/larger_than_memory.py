@@ -1,7 +1,7 @@
 """More rows than one wants in memory: learned from a folder of Parquet parts, made part by part, read batch by batch.
 
 What would take more than 256 MiB is learned batch by batch, and what is made is written part by part: memory holds
-little of either, however many rows there are. CLUSTER.md says more.
+little of either, however many rows there are. docs/tutorials/larger_than_memory.md says more.
 """
 
 import sys

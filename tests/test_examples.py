@@ -15,6 +15,7 @@ import pytest
 EXAMPLES = Path(__file__).parents[1] / "examples"
 SCRIPTS = sorted(EXAMPLES.glob("*.py"))
 PICTURES = EXAMPLES / "pictures"
+CLUSTER = EXAMPLES.parent / "docs" / "tutorials" / "cluster.md"
 MOST_LINES = 85
 
 
@@ -40,7 +41,7 @@ def test_a_script_is_short_says_what_it_shows_and_runs_only_when_asked(path: Pat
 
 def test_readme_shows_pictures_that_the_gallery_draws() -> None:
     drawn = set(re.findall(r'FOLDER / "(\w+\.png)"', (EXAMPLES / "gallery.py").read_text("utf-8")))
-    measured = set(re.findall(r"pictures/(\w+\.png)", (EXAMPLES / "CLUSTER.md").read_text("utf-8")))
+    measured = set(re.findall(r"pictures/(\w+\.png)", CLUSTER.read_text("utf-8")))
     assert drawn | measured == {path.name for path in PICTURES.iterdir()}
     shown = set(re.findall(r"examples/pictures/(\w+\.png)", (EXAMPLES.parent / "README.md").read_text("utf-8")))
     assert shown <= drawn

@@ -1,4 +1,4 @@
-"""The pictures of CLUSTER.md, drawn from what the other benchmarks kept as JSON.
+"""The pictures of docs/tutorials/cluster.md, drawn from what the other benchmarks kept as JSON.
 
     python drawn.py --pictures DIR [--fits out_of_core.json] [--rates generation.json] [--run workers.json]
 
