@@ -76,7 +76,7 @@ def test_two_values_may_be_declared_boolean(values: list[Any]) -> None:
 
 
 def test_three_values_are_no_boolean() -> None:
-    with pytest.raises(TableError, match="(?i)column 'x'"):
+    with pytest.raises(TableError, match=r"(?i)column 'x'"):
         learn_column([0, 1, 7], Column(name="x", kind="boolean"))
 
 

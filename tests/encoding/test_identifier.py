@@ -84,7 +84,7 @@ def test_ids_stay_unique_far_down_a_large_dataset(name: str) -> None:
     [pd.array(np.arange(100), dtype="int8"), np.array([2**63 - 2, 2**63 - 1]), np.array([7, 2**64 - 1], "uint64")],
 )
 def test_no_room_for_fresh_ids_is_said_plainly(values: Any) -> None:
-    with pytest.raises(SynthvaeError, match="(?i)column 'x'"):
+    with pytest.raises(SynthvaeError, match=r"(?i)column 'x'"):
         _make(learn_column(values, ID)[1], 1000, 0)
 
 
@@ -129,5 +129,5 @@ def test_free_text_leaves_no_trace() -> None:
     "values", [pd.to_datetime(["2020-01-01", "2020-01-02"]), [True, False], [dt.date(2020, 1, 1)] * 2]
 )
 def test_what_cannot_be_an_id_is_refused_by_name(values: Any) -> None:
-    with pytest.raises(SynthvaeError, match="(?i)column 'x'"):
+    with pytest.raises(SynthvaeError, match=r"(?i)column 'x'"):
         there_and_back(values, ID)
