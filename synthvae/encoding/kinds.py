@@ -20,7 +20,7 @@ StoredEncoding = Annotated[
     CategoricalEncoding | NumericEncoding | BinnedEncoding | TemporalEncoding | IdEncoding | PlainEncoding,
     Field(discriminator="kind"),
 ]
-"""Any encoding of a column; a saved one is told from the others by its field `kind`."""
+"""Any encoding of a column; the field `kind` of a saved one identifies its class."""
 
 LEARNED: Mapping[Kind, type[CategoricalEncoding | NumericEncoding | TemporalEncoding | IdEncoding]] = {
     "categorical": CategoricalEncoding,
