@@ -94,7 +94,7 @@ def _where(ray: str | None) -> dict[str, Any]:
         return {}
     from synthvae import cluster
 
-    return {"each": cluster.on(ray)}
+    return {"backend": cluster.RayBackend(address=ray)}
 
 
 def _parse_classes(texts: list[str] | None, option: str = "--class") -> dict[str, int] | None:

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from synthvae.cluster.connection import LOCAL, connected
+from synthvae.cluster.dataset import on
 from synthvae.cluster.private import PrivatelyTogether
 from synthvae.cluster.training import Together
 from synthvae.errors import ConfigurationError
+from synthvae.generation.workers import Each
 from synthvae.synthesizer.synthesizer import Synthesizer
 from synthvae.training import Trainer
 
@@ -19,13 +21,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RayBackend:
-    """Training on the Ray cluster to which this process is connected.
+    """Data-parallel training on the Ray cluster to which this process is connected, and generation on a Ray cluster.
 
     Args:
-        workers: How many processes train together.
+        workers: The number of processes that train; `Synthesizer.generate` has a parameter of its own.
+        address: The address of the head node of the cluster that generates, or "local", if this process is not
+            connected to one.
     """
 
-    workers: int
+    workers: int = 2
+    address: str = LOCAL
 
     def trainer(self, folder: Path) -> Trainer:
         """What trains on rows that nobody hides, with a folder to work in."""
@@ -34,6 +39,11 @@ class RayBackend:
     def descender(self, folder: Path) -> Descender:
         """What trains on private rows."""
         return PrivatelyTogether(self.workers, folder)
+
+    @property
+    def map_parts(self) -> Each:
+        """The function that writes the parts of a dataset by tasks of the cluster; see `PartsBackend.map_parts`."""
+        return on(self.address)
 
 
 def fit(synthesizer: Synthesizer, table: Any, *, address: str = LOCAL, workers: int = 2) -> Synthesizer:

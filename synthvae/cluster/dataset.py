@@ -8,24 +8,29 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
 from synthvae.cluster.connection import LOCAL, connected
-from synthvae.generation.dataset import Done, Each, Work
-from synthvae.generation.parts import Part
+from synthvae.generation.workers import Each
 
 
 def on(address: str = LOCAL) -> Each:
     """Return what has the parts of a dataset written by tasks of a Ray cluster: Ray Data schedules and repeats them.
 
     The parts are those of one process, byte for byte, if all nodes have processors of one kind. Pass it to
-    `Synthesizer.generate(..., each=on(address))`. The dataset must lie in a folder that all nodes see, by an absolute
+    `RayBackend.map_parts`. The dataset must lie in a folder that all nodes see, by an absolute
     path, or in an object store.
 
     Args:
         address: Of the head node, or "local".
     """
 
-    def each(work: Work, numbers: int, workers: int, begin: Callable[[], None], done: Done) -> list[list[Part]]:
+    def each(
+        work: Callable[[int], Any],
+        numbers: int,
+        workers: int,
+        begin: Callable[[], None],
+        done: Callable[[Any], None],
+    ) -> list[Any]:
         del begin  # this process holds the folder, and Ray ends the tasks of one that is gone
-        found: dict[int, list[Part]] = {}
+        found: dict[int, Any] = {}
         with connected(address, workers) as ray:
             for number, files in _written(ray, work, numbers, workers):
                 found[number] = files
@@ -35,7 +40,7 @@ def on(address: str = LOCAL) -> Each:
     return each
 
 
-def _written(ray: Any, work: Work, numbers: int, workers: int) -> Iterator[tuple[int, list[Part]]]:
+def _written(ray: Any, work: Callable[[int], Any], numbers: int, workers: int) -> Iterator[tuple[int, Any]]:
     """The files of each part, as they are written."""
     shared = ray.put(work)
 

@@ -1,14 +1,17 @@
-"""Columns to codes and back: the narrow waist between tables and the model.
+"""Columns to codes and back: what tables and the model have in common.
 
-A column becomes a *state* (one of its levels), a state becomes one or a few small categorical *digits*, with a
-continuous value behind them where numbers are too many to be told apart. The model sees digits and values only;
-`Layout` says which belong to which column; nobody but this room knows what they mean.
+The encoding of a column maps each value to a *state*, one of a finite number of levels. A state is represented by one
+or a few small categorical *digits*; numbers with many distinct values also have a continuous value. The model works on
+digits and continuous values only. `Layout` records which of them belong to which column.
+
+Encodings of all kinds of columns implement `protocol.ColumnEncoding`.
 """
 
 from synthvae.codes import Codes
 from synthvae.encoding.layout import Layout
+from synthvae.encoding.order import Order
 from synthvae.encoding.raw import Pixels
-from synthvae.encoding.table import Order, TableEncoding
+from synthvae.encoding.table import TableEncoding
 from synthvae.encoding.target import TargetEncoding
 
 __all__ = ["Codes", "Layout", "Order", "Pixels", "TableEncoding", "TargetEncoding"]

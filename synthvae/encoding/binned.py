@@ -1,4 +1,4 @@
-"""Numbers to declared bins and back: the coding that looks at no value."""
+"""Numbers to declared bins and back: an encoding that depends on no value of the table."""
 
 from __future__ import annotations
 
@@ -6,27 +6,28 @@ from functools import cached_property
 from typing import Literal, Self
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
-from synthvae.encoding.marks import Floats, is_mark, written
+from synthvae.encoding.arrays import Floats, States
+from synthvae.encoding.protocol import CodedColumn, DiscreteColumn
 from synthvae.encoding.quantiles import Numbers
+from synthvae.encoding.sentinels import is_sentinel, to_arrow
 from synthvae.schema.column import Column, Values
 from synthvae.schema.domain import FINE, decimals_of, limits, neighbour, rounded
 from synthvae.tables.arrow import split_marks
 
-EACH = 24  # numbers of so few have a bin each
-BINS = 20  # otherwise the bounds are cut into so many
+EACH = 24  # at most so many distinct numbers have a bin each
+BINS = 20  # otherwise the interval between the bounds is divided into so many
 
 
-class BinnedEncoding(BaseModel):
-    """States: the bins by value, the marks, "missing".
+class BinnedEncoding(DiscreteColumn, BaseModel):
+    """States: the bins, ascending, then the sentinel values, then "missing".
 
     Args:
-        edges: The smallest number, the cuts between bins, the largest number. A cut belongs to the bin after it.
+        edges: The smallest number, the cuts between bins, the largest number. A cut belongs to the bin above it.
         decimals: Digits after the point of a decoded number; None writes it in full.
-        marks: The values that are no numbers.
+        marks: The sentinel values.
         missing: Whether "missing" has a state.
     """
 
@@ -40,7 +41,7 @@ class BinnedEncoding(BaseModel):
 
     @classmethod
     def declare(cls, column: Column) -> Self:
-        """The bins of a declared column: its own, or such as follow from its bounds."""
+        """Return the encoding of a declared column: with its own bins, or with bins that follow from its bounds."""
         low, high = limits(column)
         decimals = decimals_of(column)
         cuts = even_cuts(low, high, decimals) if column.bins is None else column.bins
@@ -53,7 +54,7 @@ class BinnedEncoding(BaseModel):
 
     @property
     def singles(self) -> int:
-        """How many states, the last ones, are no numbers."""
+        """The number of states, the last ones, that are not bins."""
         return len(self.marks) + self.missing
 
     @property
@@ -67,38 +68,41 @@ class BinnedEncoding(BaseModel):
 
     @cached_property
     def _spans(self) -> tuple[Floats, Floats]:
-        """The smallest and the largest number (bins,) of each bin; the largest of all is in the last one."""
+        """The smallest and the largest number (bins,) of each bin; the last bin includes the largest number of all."""
         last = np.append(neighbour(self._edges[1:-1], self.decimals, -1), self.edges[-1])
         return self._edges[:-1], np.maximum(last, self._edges[:-1])
 
-    def encode(self, name: str, values: pa.ChunkedArray) -> npt.NDArray[np.int64]:
+    def encode(self, name: str, values: pa.ChunkedArray) -> States:
         """Return the states (rows,) of a column; a number out of bounds counts as the nearest bound."""
         del name
         numbers, _ = split_marks(values, self.marks)
         array = numbers.to_numpy().astype(np.float64)
         states = np.where(np.isnan(array), self.levels - 1, np.searchsorted(self._edges[1:-1], array, side="right"))
         for offset, mark in enumerate(self.marks):
-            states[is_mark(values, mark)] = self.bins + offset
+            states[is_sentinel(values, mark)] = self.bins + offset
         return states.astype(np.int64)
 
-    def decode(self, states: npt.NDArray[np.int64], kind: pa.DataType, rng: np.random.Generator) -> pa.Array:
-        """Return numbers, drawn evenly from the bins of `states` (rows,), as an Arrow array of type `kind`."""
-        place = np.minimum(states, self.bins - 1)
+    def decode(self, column: CodedColumn, kind: pa.DataType) -> pa.Array:
+        """Return numbers, drawn uniformly from the bins of the states (rows,), as an Arrow array of type `kind`."""
+        place = np.minimum(column.states, self.bins - 1)
         low, high = (numbers[place] for numbers in self._spans)
-        share = rng.random(len(states))
+        share = column.rng.random(len(place))
         numbers = (1 - share) * low + share * high
         if self.decimals is not None:
             scale = 10.0**self.decimals
             with np.errstate(over="ignore", invalid="ignore"):
                 steps = np.rint(high * scale - low * scale)
             numbers = np.where(steps < FINE, low + np.floor(share * (steps + 1)) / scale, numbers)
-        numbers = np.clip(rounded(numbers, self.decimals), low, high) + 0.0  # no minus zero
+        numbers = np.clip(rounded(numbers, self.decimals), low, high) + 0.0  # adding 0 makes -0.0 positive
         style = "short" if self.decimals == 0 else "repr"
-        return written(numbers, states, kind, first=self.bins, marks=self.marks, style=style)
+        return to_arrow(numbers, column.states, kind, first=self.bins, sentinels=self.marks, style=style)
 
 
 def even_cuts(low: float, high: float, decimals: int | None) -> tuple[float, ...]:
-    """Cuts between bounds that can be written: each number of few has a bin, more are cut into bins of one width."""
+    """Return the cuts, with so many decimals, that divide [low, high] into bins.
+
+    At most `EACH` numbers have a bin each; more are divided into `BINS` bins of equal width.
+    """
     numbers = np.inf if decimals is None else high * 10.0**decimals - low * 10.0**decimals + 1
     if numbers < EACH + 0.5:
         count = round(numbers)

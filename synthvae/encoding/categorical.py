@@ -1,29 +1,31 @@
-"""Categories to states."""
+"""Categories to states and back."""
 
 from __future__ import annotations
 
 from typing import Literal, Self
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict
 
+from synthvae.encoding.arrays import Mask, States
+from synthvae.encoding.protocol import CodedColumn, DiscreteColumn
 from synthvae.errors import TableError
 from synthvae.schema.column import Column, Value, Values
+from synthvae.schema.domain import categories
 from synthvae.tables.arrow import as_array
 
 MAX_CATEGORIES = 200_000
 
 
-class CategoricalEncoding(BaseModel):
-    """State k is the k-th category; the state after the last category is "missing", if any value was.
+class CategoricalEncoding(DiscreteColumn, BaseModel):
+    """State k is the k-th category; the state after the last category is "missing", if a value may be missing.
 
     Args:
         values: The categories.
         missing: Whether "missing" has a state.
-        other: The category of values outside `values`; None refuses them.
+        other: The category that replaces values outside `values`; None: such values are an error.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -35,32 +37,32 @@ class CategoricalEncoding(BaseModel):
 
     @classmethod
     def learn(cls, column: Column, values: pa.ChunkedArray) -> Self:
-        """Take the declared categories, or those that occur, sorted.
+        """Return the encoding of a column with its declared categories, or those that occur, sorted.
 
         Raises:
             TableError: There are more than `MAX_CATEGORIES`.
         """
-        categories = column.categories
-        if categories is None:
-            seen = pc.unique(_dense(values).drop_null())
-            categories = tuple(seen.take(pc.sort_indices(seen)).to_pylist())
-            if column.other is not None and column.other not in categories:
-                categories = (*categories, column.other)
-        if len(categories) > MAX_CATEGORIES:
+        known = column.categories
+        if known is None:
+            occurring = pc.unique(_dense(values).drop_null())
+            known = tuple(occurring.take(pc.sort_indices(occurring)).to_pylist())
+            if column.other is not None and column.other not in known:
+                known = (*known, column.other)
+        if len(known) > MAX_CATEGORIES:
             raise TableError(
-                f"column {column.name!r}: there may be at most {MAX_CATEGORIES:,} categories, however, there are "
-                f"{len(categories):,}: group them, declare `kind: id`, or drop it"
+                f"Column {column.name!r} may have at most {MAX_CATEGORIES:,} categories, got {len(known):,}. "
+                "Group them, declare `kind: id`, or drop the column."
             )
-        return cls(values=categories, missing=bool(values.null_count), other=column.other)
+        return cls(values=known, missing=bool(values.null_count), other=column.other)
 
     @classmethod
-    def declare(cls, column: Column, categories: Values) -> Self:
-        """Take the declared categories, whatever occurs."""
-        return cls(values=categories, missing=column.nullable, other=column.other)
+    def declare(cls, column: Column) -> Self:
+        """Return the encoding of a declared column, whatever categories occur."""
+        return cls(values=categories(column), missing=column.nullable, other=column.other)
 
     @property
     def singles(self) -> int:
-        """How many states, the last ones, are no values."""
+        """The number of states, the last ones, that are not categories."""
         return int(self.missing)
 
     @property
@@ -68,11 +70,11 @@ class CategoricalEncoding(BaseModel):
         """The number of states, at least 1."""
         return max(len(self.values) + self.missing, 1)
 
-    def encode(self, name: str, values: pa.ChunkedArray) -> npt.NDArray[np.int64]:
-        """Return the states (rows,); -1 where a value is missing that never was in training.
+    def encode(self, name: str, values: pa.ChunkedArray) -> States:
+        """Return the states (rows,); -1 where a value is missing though none was in training.
 
         Raises:
-            TableError: A category was not seen in training.
+            TableError: A category is unknown and there is no `other`.
         """
         dense, known = self._found(name, values)
         states = np.full(len(dense), self.levels - 1 if self.missing or not self.values else -1, np.int64)
@@ -83,22 +85,22 @@ class CategoricalEncoding(BaseModel):
         elif unseen.any():
             first = dense[int(np.argmax(unseen))].as_py()
             raise TableError(
-                f"column {name!r}: a category must have been seen in training, however, {first!r} was not "
-                f"({int(unseen.sum())} rows): map it to a known one, or declare all "
-                "`categories`, or `other`, before fitting"
+                f"Column {name!r} must hold categories that occurred in training, got {first!r} "
+                f"({int(unseen.sum())} rows with an unknown category). Map it to a known category, or declare all "
+                "`categories`, or `other`, before fitting."
             )
         states[present] = known.drop_null().to_numpy()
         return states
 
-    def unseen(self, name: str, values: pa.ChunkedArray) -> npt.NDArray[np.bool_]:
-        """Return which values (rows,) are categories that `encode` refuses."""
+    def unseen(self, name: str, values: pa.ChunkedArray) -> Mask:
+        """Return which values (rows,) are categories that `encode` does not accept."""
         if self.other is not None:
             return np.zeros(len(values), bool)
         dense, known = self._found(name, values)
         return np.asarray(dense.is_valid().to_numpy() & ~known.is_valid().to_numpy())
 
     def _found(self, name: str, values: pa.ChunkedArray) -> tuple[pa.ChunkedArray, pa.ChunkedArray]:
-        """The values, and the numbers of those that are known categories."""
+        """The values, and the positions of those that are known categories."""
         dense = _dense(values)
         if not self.values:
             return dense, pa.chunked_array([pa.nulls(len(dense), pa.int32())])
@@ -106,15 +108,20 @@ class CategoricalEncoding(BaseModel):
         return dense, pc.index_in(dense, value_set=self._as(dense.type, name))
 
     def _as(self, kind: pa.DataType, name: str) -> pa.Array:
+        """The categories as an array of type `kind`."""
         try:
             return as_array(self.values).cast(kind)
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
             raise TableError(
-                f"column {name!r}: values must be of the type that fit saw, however, they are {kind}: convert them"
+                f"Column {name!r} must be of the type that it had in `fit`, got {kind}. Convert its values."
             ) from error
 
-    def decode(self, states: npt.NDArray[np.int64], kind: pa.DataType) -> pa.Array:
-        """Return the categories of `states` as an Arrow array of type `kind`."""
+    def decode(self, column: CodedColumn, kind: pa.DataType) -> pa.Array:
+        """Return the categories of the states as an Arrow array of type `kind`."""
+        return self.to_arrow(column.states, kind)
+
+    def to_arrow(self, states: States, kind: pa.DataType) -> pa.Array:
+        """Return the categories of `states` (rows,) as an Arrow array of type `kind`."""
         indices = pa.array(states, mask=states >= len(self.values), type=pa.int64())
         if pa.types.is_dictionary(kind):
             dictionary = pa.array(self.values, kind.value_type)
@@ -125,9 +132,10 @@ class CategoricalEncoding(BaseModel):
 
 
 def _dense(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The values themselves, in the place of a dictionary."""
     return values.cast(values.type.value_type) if pa.types.is_dictionary(values.type) else values
 
 
 def _like(values: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
-    """A column that has no value has no type of its own."""
+    """The values as `kind` where all are missing, so that Arrow has inferred no type."""
     return values.cast(kind) if pa.types.is_null(values.type) else values

@@ -1,4 +1,4 @@
-"""Ids are not learned: fresh ones are made in the column's pattern."""
+"""Identifiers: none is learned, new ones are generated in the pattern of the column."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ import uuid
 from typing import Literal, Self
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict, Field
 
+from synthvae.encoding.arrays import States
+from synthvae.encoding.protocol import CodedColumn, DiscreteColumn
 from synthvae.errors import RequestError
 from synthvae.schema.column import Column
 from synthvae.tables.arrow import is_text
@@ -19,18 +20,18 @@ from synthvae.tables.arrow import is_text
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _INT64 = 2**63 - 1
 _DIGITS = "0123456789"
-MAX_DIGITS = 400  # of a number behind a prefix; text with more is free text
+MAX_DIGITS = 400  # of a number after a prefix; text with more digits is free text
 
 
-class IdEncoding(BaseModel):
-    """States: present, and "missing" if any value was. Row k of a dataset gets number `start + k`.
+class IdEncoding(DiscreteColumn, BaseModel):
+    """States: present, and "missing" if a value may be missing. Row k of a dataset has the number `start + k`.
 
     Args:
         name: The column.
-        pattern: A number, a random UUID, or a number behind a prefix.
-        start: First number: after the largest one seen, so that no real id returns.
-        prefix: What stands before the number; "upper" for UUIDs in capitals.
-        digits: The number is padded with zeros to so many digits.
+        pattern: "sequence": a number; "uuid": a random UUID; "prefix": a number after a prefix.
+        start: The first number: the largest one observed plus 1, so that no real id is generated.
+        prefix: The text before the number; "upper" for UUIDs in capitals.
+        digits: The number of digits to which the number is padded with zeros.
         missing: Whether "missing" has a state.
     """
 
@@ -46,7 +47,7 @@ class IdEncoding(BaseModel):
 
     @classmethod
     def learn(cls, column: Column, values: pa.ChunkedArray) -> Self:
-        """Find the pattern of a column."""
+        """Find the pattern of a column; text without a pattern gets the column's name as its prefix."""
         missing = 0 < values.null_count < len(values)
         present = pc.unique(values.drop_null())
         if not is_text(present.type):
@@ -63,7 +64,7 @@ class IdEncoding(BaseModel):
         found = [(prefix := text.rstrip(_DIGITS), text[len(prefix) :]) for text in texts]
         parts = [(prefix, number) for prefix, number in found if 0 < len(number) <= MAX_DIGITS]
         prefixes = {prefix for prefix, _ in parts}
-        if len(parts) < len(texts) or len(prefixes) != 1:  # free text: nothing of it stays
+        if len(parts) < len(texts) or len(prefixes) != 1:  # free text: nothing of it is stored
             taken = [int(number) for prefix, number in parts if prefix == f"{name}-"]
             start = max(taken, default=0) + 1
             return cls(name=name, pattern="prefix", prefix=f"{name}-", start=start, digits=6, missing=missing)
@@ -72,9 +73,14 @@ class IdEncoding(BaseModel):
         digits = widths.pop() if len(widths) == 1 else 0
         return cls(name=name, pattern="prefix", prefix=prefixes.pop(), start=start, digits=digits, missing=missing)
 
+    @classmethod
+    def declare(cls, column: Column) -> Self:
+        """Return the encoding of a declared column: numbers from 1 on, none missing."""
+        return cls(name=column.name, pattern="sequence", missing=False)
+
     @property
     def singles(self) -> int:
-        """How many states, the last ones, are no values."""
+        """The number of states, the last ones, that are not ordered with the others."""
         return 0
 
     @property
@@ -82,21 +88,23 @@ class IdEncoding(BaseModel):
         """The number of states: 1 or 2."""
         return 1 + self.missing
 
-    def encode(self, name: str, values: pa.ChunkedArray) -> npt.NDArray[np.int64]:
-        """Return the states (rows,)."""
+    def encode(self, name: str, values: pa.ChunkedArray) -> States:
+        """Return the states (rows,): 1 where a value is missing, if that is a state, and 0 elsewhere."""
         del name
         return np.asarray(values.is_null().to_numpy().astype(np.int64) * self.missing)
 
-    def decode(
-        self, states: npt.NDArray[np.int64], kind: pa.DataType, rng: np.random.Generator, first_row: int
-    ) -> pa.Array:
-        """Make ids for the rows from `first_row` on; return them as an Arrow array of type `kind`."""
-        missing = states == 1
-        first = self.start + first_row
+    def decode(self, column: CodedColumn, kind: pa.DataType) -> pa.Array:
+        """Return new ids (rows,), numbered from `column.first_row` on, as an Arrow array of type `kind`.
+
+        Raises:
+            RequestError: The numbers do not fit `kind`.
+        """
+        missing, rows = column.states == 1, len(column.states)
         if self.pattern == "uuid":
-            fresh = [str(uuid.UUID(bytes=rng.bytes(16), version=4)) for _ in states]
+            fresh = [str(uuid.UUID(bytes=column.rng.bytes(16), version=4)) for _ in range(rows)]
             return pa.array([text.upper() for text in fresh] if self.prefix else fresh, kind, mask=missing)
-        numbers = range(first, first + len(states))
+        first = self.start + column.first_row
+        numbers = range(first, first + rows)
         if is_text(kind):
             return pa.array([f"{self.prefix}{number:0{self.digits}d}" for number in numbers], kind, mask=missing)
         try:
@@ -104,6 +112,6 @@ class IdEncoding(BaseModel):
             return pa.array(list(numbers), wide, mask=missing).cast(kind)
         except (pa.ArrowInvalid, OverflowError) as error:
             raise RequestError(
-                f"column {self.name!r}: fresh ids must fit their type {kind}, however, they run to {numbers[-1]}: "
-                "ask for fewer rows, or declare another kind"
+                f"New ids of column {self.name!r} must fit its type {kind}, got numbers up to {numbers[-1]}. "
+                "Request fewer rows, or declare another kind."
             ) from error

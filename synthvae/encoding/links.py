@@ -1,28 +1,27 @@
-"""Columns that repeat another's number: a payment that equals the bill of the month before."""
+"""Columns that repeat the number of another column: a payment that equals the bill of the month before."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
 
-Floats = npt.NDArray[np.float64]
+from synthvae.encoding.arrays import Floats, Mask
 
-LINK_SHARE = 0.01  # of all rows must repeat a column's number for a link to it
-CHANCE = 3  # and so many times as many as would if rows were shuffled
-FIRM_SHARE = 0.5  # of the rows that could; then the link goes before atoms
+LINK_SHARE = 0.01  # the smallest share of all rows that repeat the number of a column, for a link to it
+CHANCE = 3  # the smallest ratio of that count to the count after one column is shuffled
+FIRM_SHARE = 0.5  # from this share of the rows with both numbers a link takes precedence over atoms
 MAX_LINKS = 3
-ROWS_LOOKED_AT = 50_000
+SAMPLE_ROWS = 50_000  # rows from which links are found
 
 
 class Link(BaseModel):
     """A link to a column that is modelled before.
 
     Args:
-        to: Its name.
-        firm: Whether the link goes before atoms: a number that is an atom, and repeated, counts as repeated.
+        to: The name of that column.
+        firm: Whether the link takes precedence over atoms: an atom that equals the linked number counts as repeated.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -31,24 +30,24 @@ class Link(BaseModel):
     firm: bool
 
 
-def find_links(numbers: Floats, free: npt.NDArray[np.bool_], others: Mapping[str, Floats]) -> tuple[Link, ...]:
+def find_links(numbers: Floats, free: Mask, others: Mapping[str, Floats]) -> tuple[Link, ...]:
     """Find the columns whose numbers `numbers` (rows,) repeats, the most often repeated first.
 
     Args:
-        numbers: The numbers of a column; NaN where there is none.
-        free: Which of them are no atoms.
-        others: The numbers of the columns before it.
+        numbers: The numbers of a column; NaN where it has none.
+        free: Which of them (rows,) are not atoms.
+        others: The numbers (rows,) of the columns before it.
     """
-    step = max(len(numbers) // ROWS_LOOKED_AT, 1)
+    step = max(len(numbers) // SAMPLE_ROWS, 1)
     numbers, free = numbers[::step], free[::step]
-    looked_at = {name: other[::step] for name, other in others.items()}
-    firm = {name for name, other in looked_at.items() if _is_firm(numbers, other)}
-    hits = {name: (numbers == other) & (free | (name in firm)) for name, other in looked_at.items()}
+    sampled = {name: other[::step] for name, other in others.items()}
+    firm = {name for name, other in sampled.items() if _is_firm(numbers, other)}
+    hits = {name: (numbers == other) & (free | (name in firm)) for name, other in sampled.items()}
     links: list[Link] = []
     while hits and len(links) < MAX_LINKS:
         name = max(hits, key=lambda n: int(hits[n].sum()))
         repeated = hits.pop(name)
-        if repeated.sum() < LINK_SHARE * len(numbers) or not _beats_chance(numbers, looked_at[name], repeated):
+        if repeated.sum() < LINK_SHARE * len(numbers) or not _beats_chance(numbers, sampled[name], repeated):
             break
         links.append(Link(to=name, firm=name in firm))
         hits = {other: rows & ~repeated for other, rows in hits.items()}
@@ -56,13 +55,14 @@ def find_links(numbers: Floats, free: npt.NDArray[np.bool_], others: Mapping[str
 
 
 def _is_firm(numbers: Floats, other: Floats) -> bool:
+    """Whether most rows with both numbers have the same number twice."""
     both = np.isfinite(numbers) & np.isfinite(other)
     equal = numbers == other
     return bool(equal.sum() >= FIRM_SHARE * both.sum()) and _beats_chance(numbers, other, equal)
 
 
-def _beats_chance(numbers: Floats, other: Floats, repeated: npt.NDArray[np.bool_]) -> bool:
-    """Whether rows repeat more often than they would if one of the columns were shuffled."""
+def _beats_chance(numbers: Floats, other: Floats, repeated: Mask) -> bool:
+    """Whether numbers repeat more often than they would if one of the columns were shuffled."""
     order = np.random.default_rng(0).permutation(len(other))
     chance = (numbers == other[order]).sum()
     return bool(repeated.sum() >= CHANCE * chance)

@@ -1,19 +1,21 @@
-"""Numbers as they are, or standardised: pixels, whose likelihood is a Bernoulli's or a normal's.
+"""Numbers as they are, or standardised: pixels, whose likelihood is Bernoulli or normal.
 
-There are no states, atoms, gaps or marks: every row has one number, the value that the model sees.
+Such columns have one state, no atoms, missing values or sentinel values: each row has one number, which is the
+continuous value of the model.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal, NamedTuple, Self
+from typing import ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
-from synthvae.encoding.marks import Floats, Style, style_of, written
+from synthvae.encoding.arrays import Floats, Mask, Scores, States
+from synthvae.encoding.protocol import Affine, CodedColumn
+from synthvae.encoding.sentinels import Style, style_of, to_arrow
 from synthvae.errors import TableError
 from synthvae.schema.column import Column
 from synthvae.schema.domain import decimals_of
@@ -23,11 +25,15 @@ PixelLikelihood = Literal["bernoulli", "gaussian"]
 
 
 class Pixels(NamedTuple):
-    """That all columns are pixels.
+    """The declaration that all columns of a table are pixels.
 
     Args:
-        likelihood: Of each.
-        image: Whether they make an image, with one grey scale.
+        likelihood: The likelihood of each pixel.
+        image: Whether they are the pixels of one image, with a common grey scale.
+
+    Example:
+        >>> Pixels("gaussian", image=True).image
+        True
     """
 
     likelihood: PixelLikelihood
@@ -35,20 +41,24 @@ class Pixels(NamedTuple):
 
 
 class PlainEncoding(BaseModel):
-    """One state; the value behind it is (number - middle) / scale.
+    """One state; its continuous value is `(number - middle) / scale`.
 
     Args:
-        likelihood: "bernoulli": numbers lie in [0, 1], as they are; "gaussian": they are standardised.
-        middle: What is subtracted from a number.
-        scale: What it is divided by.
-        low: Smallest number seen; none smaller is decoded.
-        high: Largest number seen; none larger is decoded.
+        likelihood: "bernoulli": numbers in [0, 1], not transformed; "gaussian": standardised numbers.
+        middle: The number whose value is 0.
+        scale: The difference of numbers whose values differ by 1.
+        low: The smallest number observed; decoded numbers are clipped to it.
+        high: The largest number observed; decoded numbers are clipped to it.
         decimals: Digits after the point of a decoded number; None writes it in full.
         style: How a number is written in a text column.
-        tossed: Whether pixels are black or white: the value is the chance of 1 then, and a coin is tossed.
+        tossed: Whether pixels are black or white; then the value is the probability of 1, and `decode` draws 0 or 1.
     """
 
     model_config = ConfigDict(frozen=True)
+    levels: ClassVar[int] = 1
+    singles: ClassVar[int] = 0
+    valued: ClassVar[bool] = True
+    linkable: ClassVar[None] = None
 
     kind: Literal["plain"] = "plain"
     likelihood: PixelLikelihood
@@ -62,10 +72,10 @@ class PlainEncoding(BaseModel):
 
     @classmethod
     def learn(cls, column: Column, values: pa.ChunkedArray, likelihood: PixelLikelihood) -> Self:
-        """Find range, decimals and, for a normal, mean and standard deviation of a column.
+        """Find range, decimals and, for a normal likelihood, mean and standard deviation of a column.
 
         Raises:
-            TableError: A value is missing or no number, or not in [0, 1] for a Bernoulli.
+            TableError: A value is missing, is not a number or, for a Bernoulli likelihood, is not in [0, 1].
         """
         numbers = _numbers(column.name, values, likelihood)
         decimals = decimals_of(column)
@@ -81,59 +91,49 @@ class PlainEncoding(BaseModel):
         return learned if likelihood == "bernoulli" else learned.standardised(float(numbers.mean()), _spread(numbers))
 
     def standardised(self, middle: float, scale: float) -> Self:
-        """The same column, measured from `middle` in units of `scale`; a constant has none, and keeps its own."""
+        """Return the same encoding with this mean and standard deviation; a deviation of 0 is replaced by 1."""
         return self.model_copy(update={"middle": middle, "scale": scale or 1.0})
 
     @property
-    def levels(self) -> int:
-        """One state: there is always a number."""
-        return 1
+    def affine(self) -> Affine:
+        """The map from values to numbers."""
+        return Affine(self.middle, self.scale)
 
-    @property
-    def singles(self) -> int:
-        """No state is numbered apart."""
-        return 0
-
-    @property
-    def valued(self) -> bool:
-        """There is a value."""
-        return True
-
-    def encode(self, name: str, values: pa.ChunkedArray) -> npt.NDArray[np.int64]:
+    def encode(self, name: str, values: pa.ChunkedArray) -> States:
         """Return the states (rows,), which are all 0.
 
         Raises:
-            TableError: A value is missing or no number, or not in [0, 1] for a Bernoulli.
+            TableError: A value is missing, is not a number or, for a Bernoulli likelihood, is not in [0, 1].
         """
         return np.zeros(len(_numbers(name, values, self.likelihood)), np.int64)
 
-    def scores(
-        self, values: pa.ChunkedArray, states: npt.NDArray[np.int64], rng: np.random.Generator | None
-    ) -> npt.NDArray[np.float32]:
-        """Return (number - middle) / scale (rows,); nothing is drawn."""
+    def unseen(self, name: str, values: pa.ChunkedArray) -> Mask:
+        """Return False (rows,): any number has a value."""
+        del name
+        return np.zeros(len(values), bool)
+
+    def scores(self, values: pa.ChunkedArray, states: States, rng: np.random.Generator | None) -> Scores:
+        """Return `(number - middle) / scale` (rows,); nothing is drawn."""
         del states, rng
         return ((_as_doubles(values) - self.middle) / self.scale).astype(np.float32)
 
-    def numbers(self, scores: npt.NDArray[np.floating]) -> Floats:
-        """Return the numbers (rows,) of values, neither rounded nor cut off."""
-        return np.asarray(self.middle + self.scale * scores.astype(np.float64))
-
-    def decode(self, scores: npt.NDArray[np.floating], kind: pa.DataType, rng: np.random.Generator) -> pa.Array:
+    def decode(self, column: CodedColumn, kind: pa.DataType) -> pa.Array:
         """Return the numbers of values as an Arrow array of type `kind`."""
-        numbers = self.numbers(scores)
+        assert column.scores is not None
+        numbers = self.affine.numbers(column.scores)
         if self.tossed:
-            numbers = (rng.random(len(numbers)) < numbers).astype(np.float64)
+            numbers = (column.rng.random(len(numbers)) < numbers).astype(np.float64)
         elif self.decimals is not None:
             numbers = np.round(numbers, self.decimals)
-        inside = np.clip(numbers, self.low, self.high) + 0.0  # no minus zero
-        return written(inside, np.zeros(len(inside), np.int64), kind, first=1, marks=(), style=self.style)
+        inside = np.clip(numbers, self.low, self.high) + 0.0  # adding 0 makes -0.0 positive
+        return to_arrow(inside, np.zeros(len(inside), np.int64), kind, first=1, sentinels=(), style=self.style)
 
 
 def learn_plain(columns: Mapping[str, tuple[Column, pa.ChunkedArray]], pixels: Pixels) -> dict[str, PlainEncoding]:
-    """Find the encodings of columns; those of an image have one grey scale, so that neighbours stay comparable.
+    """Find the encodings of pixels; those of an image have a common grey scale, so that neighbours are comparable.
 
     Raises:
-        TableError: A value is missing or no number, or not in [0, 1] for a Bernoulli.
+        TableError: A value is missing, is not a number or, for a Bernoulli likelihood, is not in [0, 1].
     """
     learned = {name: PlainEncoding.learn(*column, pixels.likelihood) for name, column in columns.items()}
     if pixels.likelihood == "bernoulli":
@@ -147,7 +147,7 @@ def learn_plain(columns: Mapping[str, tuple[Column, pa.ChunkedArray]], pixels: P
 
 
 def _spread(numbers: Floats) -> float:
-    """The standard deviation; 0 of a constant, whose mean may differ from it in the last digit."""
+    """The standard deviation; 0 for a constant, whose computed mean may differ from it in the last digit."""
     return 0.0 if numbers.min() == numbers.max() else float(numbers.std())
 
 
@@ -156,29 +156,29 @@ def _is_binary(numbers: Floats) -> bool:
 
 
 def _as_doubles(values: pa.ChunkedArray) -> Floats:
-    """The numbers (rows,) of a column that holds nothing else."""
+    """The numbers (rows,) of a column of numbers or booleans."""
     if pa.types.is_boolean(values.type):
         values = values.cast(pa.int8())
     return np.asarray(split_marks(values, ())[0].to_numpy(), np.float64)
 
 
 def _numbers(name: str, values: pa.ChunkedArray, likelihood: PixelLikelihood) -> Floats:
-    """The numbers (rows,) of a column, checked."""
-    rule = f"column {name!r}: with likelihood={likelihood!r} every value must be a number"
+    """The numbers (rows,) of a column, validated."""
+    rule = f"Column {name!r}: with likelihood={likelihood!r} every value must be a number"
     kind = values.type
     others = [] if pa.types.is_boolean(kind) else split_marks(values, ())[1]
     if others or pa.types.is_temporal(kind):
-        fact = repr(others[0]) if others else str(kind)
-        raise TableError(f"{rule}, however, there is {fact}: drop the column, or choose likelihood='auto'")
+        found = repr(others[0]) if others else str(kind)
+        raise TableError(f"{rule}, got {found}. Drop the column, or choose likelihood='auto'.")
     numbers = _as_doubles(values)
     missing = int(np.isnan(numbers).sum())
     if missing:
-        raise TableError(f"{rule}, however, {missing} are missing (NaN): fill them, or choose likelihood='auto'")
+        raise TableError(f"{rule}, got {missing} missing values (NaN). Fill them, or choose likelihood='auto'.")
     finite_numbers(name, pa.chunked_array([numbers]))
     outside = numbers[(numbers < 0) | (numbers > 1)]
     if likelihood == "bernoulli" and len(outside):
         raise TableError(
-            f"column {name!r}: with likelihood='bernoulli' every value must lie in [0, 1], however, there is "
-            f"{outside[0]:g}: divide by the largest, or choose likelihood='gaussian'"
+            f"Column {name!r}: with likelihood='bernoulli' every value must lie in [0, 1], got {outside[0]:g}. "
+            "Divide by the largest value, or choose likelihood='gaussian'."
         )
     return numbers

@@ -1,60 +1,54 @@
-"""A whole table to codes and back."""
+"""The encoding of a whole table: columns to codes and back."""
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Annotated, Self
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict, Field
-from scipy.special import ndtri
+from pydantic import BaseModel, ConfigDict
 
 from synthvae.codes import Codes
-from synthvae.encoding.binned import BinnedEncoding
-from synthvae.encoding.categorical import CategoricalEncoding
-from synthvae.encoding.identifier import IdEncoding
+from synthvae.encoding import kinds
+from synthvae.encoding.arrays import Floats, States
+from synthvae.encoding.kinds import StoredEncoding
 from synthvae.encoding.layout import Layout
-from synthvae.encoding.links import find_links
-from synthvae.encoding.numeric import NumericEncoding
-from synthvae.encoding.order import ROWS_LOOKED_AT, chain
-from synthvae.encoding.raw import Pixels, PlainEncoding, learn_plain
+from synthvae.encoding.order import Order, named_order, order_columns
+from synthvae.encoding.protocol import CodedColumn, LinkableEncoding
+from synthvae.encoding.raw import Pixels, learn_plain
 from synthvae.encoding.target import TargetEncoding
-from synthvae.encoding.temporal import TemporalEncoding
-from synthvae.errors import ConfigurationError, TableError, listing
-from synthvae.schema.column import NUMERIC, TEMPORAL, Column
-from synthvae.schema.domain import arrow_schema, categories, limits
+from synthvae.schema.column import Column
+from synthvae.schema.domain import arrow_schema
 from synthvae.schema.schema import Schema
-from synthvae.tables.arrow import MAX_NUMBER_CLASSES
-
-ColumnEncoding = Annotated[
-    CategoricalEncoding | NumericEncoding | BinnedEncoding | TemporalEncoding | IdEncoding | PlainEncoding,
-    Field(discriminator="kind"),
-]
-
-Order = str | Sequence[str]
-ORDERS = ("auto", "information", "table")
-
-MOSTLY = 2 / 3  # of the columns continuous: then order by information helps; among others it was measured to harm
 
 
 class TableEncoding(BaseModel):
-    """How each column of a table is coded, and in which Arrow schema rows are handed back.
+    """How each column of a table is encoded, and the Arrow schema of decoded tables.
 
     Args:
         names: The columns, in the order of the table.
-        columns: Their encodings, in the order in which they are modelled; the class target, as the condition, has none.
-        target: The condition, if there is one.
+        columns: Their encodings, in the order in which they are modelled, without a target of classes.
+        target: The encoding of the target, if there is one.
         arrow: The Arrow schema of the table, with pandas' metadata, serialised.
+
+    Example:
+        >>> import pyarrow as pa
+        >>> from synthvae import Schema
+        >>> table = pa.table({"age": [31, 45, 31], "sex": ["f", "m", "f"]})
+        >>> encoding = TableEncoding.learn(table, Schema.infer(table), target=None)
+        >>> codes = encoding.encode(table)
+        >>> encoding.decode(codes, np.random.default_rng(0)).equals(table)
+        True
     """
 
     model_config = ConfigDict(frozen=True)
 
     names: tuple[str, ...]
-    columns: dict[str, ColumnEncoding]
+    columns: dict[str, StoredEncoding]
     target: TargetEncoding | None
     arrow: str
 
@@ -72,45 +66,51 @@ class TableEncoding(BaseModel):
         """Find the encodings of a table that obeys `schema`.
 
         Args:
-            table: The table.
+            table: The training rows.
             schema: Its schema.
             target: The column to condition on.
-            min_class_rows: Rows that each of its classes must have.
-            order: In which order columns are modelled: by "information", as in the "table", named: all of them, or
-                "auto": by information if most columns are continuous. Pixels stay as in the table.
-            pixels: Says that all columns are pixels; None: each is what its kind says.
+            min_class_rows: The smallest number of rows of each of its classes.
+            order: The order in which columns are modelled: "information", "table", the names of all columns, or "auto":
+                by information if most columns are continuous. Pixels keep the order of the table.
+            pixels: The likelihood of the columns, if all of them are pixels; None: each is encoded by its kind.
+
+        Raises:
+            TableError: A column cannot be encoded, or the target cannot be conditioned on.
+            ConfigurationError: `order` is none of these.
         """
         condition = None
         if target is not None:
             condition = TargetEncoding.learn(schema[target], table.column(target), min_class_rows)
-        learned = [c for c in schema.columns if not (condition and condition.classes and c.name == target)]
-        columns = _learned(learned, table, pixels)
-        order = order if pixels is None else "table"
-        names = sorted(_ordered(columns, table, order), key=lambda name: name != target)  # a continuous one comes first
+        columns = _learned(_modelled(schema, condition), table, pixels)
+        names = order_columns(columns, table, order if pixels is None else "table")
+        names.sort(key=lambda name: name != target)  # a continuous target comes first
         return cls(
             names=tuple(table.column_names),
-            columns=_link({name: columns[name] for name in names}, table),
+            columns=_linked({name: columns[name] for name in names}, table),
             target=condition,
             arrow=_serialised(table.schema),
         )
 
     @classmethod
     def declare(cls, schema: Schema, target: str | None, order: Order = "table") -> Self:
-        """The encodings of the tables of a schema, whatever they hold: no table is looked at.
+        """Return the encodings of the tables that obey `schema`, which depend on no table.
 
         Args:
-            schema: Says categories, bounds and bins.
+            schema: A schema with categories, bounds and bins.
             target: The column to condition on.
-            order: In which order columns are modelled: as in the "table" (so means "auto"), or named.
+            order: The order in which columns are modelled: "table", for which "auto" stands, too, or their names.
+
+        Raises:
+            TableError: The target cannot be conditioned on.
+            ConfigurationError: `order` is none of these.
         """
-        condition = None if target is None else _declare_target(schema[target])
-        modelled = [c for c in schema.columns if not (condition and condition.classes and c.name == target)]
-        # Rows without an allowed label are not there, so that of a target nothing is missing.
+        condition = None if target is None else TargetEncoding.declare(schema[target])
+        # Rows without an allowed label are dropped, so that no value of a continuous target is missing.
         whole = {"nullable": False, "marks": ()}
-        modelled = [c.model_copy(update=whole) if c.name == target else c for c in modelled]
-        columns = {column.name: _declare(column) for column in modelled}
-        names = list(columns) if order in ("auto", "table") else _named(columns, order)
-        names = sorted(names, key=lambda name: name != target)
+        modelled = [c.model_copy(update=whole) if c.name == target else c for c in _modelled(schema, condition)]
+        columns = {column.name: kinds.declare(column) for column in modelled}
+        names = list(columns) if order in ("auto", "table") else named_order(columns, order)
+        names.sort(key=lambda name: name != target)
         return cls(
             names=tuple(schema.names),
             columns={name: columns[name] for name in names},
@@ -119,14 +119,18 @@ class TableEncoding(BaseModel):
         )
 
     def counted(self, rows: npt.NDArray[np.float64]) -> Self:
-        """The same encodings, the conditions having so many rows (conditions,)."""
+        """Return the same encoding with these numbers of training rows (conditions,)."""
         if self.target is None:
             return self
         counts = tuple(int(count) for count in rows.tolist())
         return self.model_copy(update={"target": self.target.model_copy(update={"counts": counts})})
 
     def refuse_rare(self, min_class_rows: int) -> None:
-        """Refuse a target of which a class has fewer rows."""
+        """Refuse a target with a class of fewer rows than `min_class_rows`.
+
+        Raises:
+            TableError: There is one.
+        """
         if self.target is not None and self.target.classes is not None:
             self.target.refuse_rare(min_class_rows)
 
@@ -137,20 +141,12 @@ class TableEncoding(BaseModel):
 
     @cached_property
     def layout(self) -> Layout:
-        """The digits of the table."""
+        """The digits and values of the table."""
         levels = {name: encoding.levels for name, encoding in self.columns.items()}
         singles = {name: encoding.singles for name, encoding in self.columns.items()}
-        scales = {
-            name: encoding.scale for name, encoding in self.columns.items() if isinstance(encoding, PlainEncoding)
-        }
-        return Layout.of(levels, singles, self._valued, scales)
-
-    @cached_property
-    def _valued(self) -> dict[str, NumericEncoding | TemporalEncoding | PlainEncoding]:
-        """The encodings with continuous values."""
-        kinds = NumericEncoding | TemporalEncoding | PlainEncoding
-        numeric = {n: e for n, e in self.columns.items() if isinstance(e, kinds)}
-        return {name: encoding for name, encoding in numeric.items() if encoding.valued}
+        valued = {name for name, encoding in self.columns.items() if encoding.valued}
+        scales = {name: e.affine.scale for name, e in self.columns.items() if e.affine is not None}
+        return Layout.from_levels(levels, singles, valued, scales)
 
     @property
     def conditions(self) -> int:
@@ -159,188 +155,117 @@ class TableEncoding(BaseModel):
 
     @property
     def frequencies(self) -> npt.NDArray[np.float64]:
-        """The share (conditions,) of each condition in training."""
+        """The share (conditions,) of each condition among the training rows."""
         counts = np.array(self.target.counts if self.target else (1,), float)
         return np.asarray(counts / counts.sum())
 
     def encode(self, table: pa.Table, rng: np.random.Generator | None = None, *, partial: bool = False) -> Codes:
-        """Return the codes of a table that has the columns of the one learned from.
+        """Return the codes of a table with the columns of the training table.
 
         Args:
-            table: The table; the class target may be absent, and counts as the first class.
-            rng: Draws continuous values from the intervals that round to a number; None takes the middles.
+            table: The table; without a target of classes, all rows have condition 0.
+            rng: Draws continuous values from the intervals that round to a number; None takes the middle of each.
             partial: Whether rows may have no label; their condition is -1.
+
+        Raises:
+            TableError: A value cannot be encoded.
         """
         states = {name: encoding.encode(name, table.column(name)) for name, encoding in self.columns.items()}
-        self._link(states, table)
+        self._mark_links(states, table)
         digits = self.layout.split(list(states.values())).reshape(table.num_rows, self.layout.width)
-        scores = [e.scores(table.column(name), states[name], rng) for name, e in self._valued.items()]
+        valued = self.layout.valued_names
+        scores = [self.columns[name].scores(table.column(name), states[name], rng) for name in valued]
         values = np.stack(scores, 1) if scores else np.empty((table.num_rows, 0), np.float32)
         return Codes(digits, values, self._labels(table, partial=partial))
 
-    def _link(self, states: Mapping[str, npt.NDArray[np.int64]], table: pa.Table) -> None:
-        """Set the states of numbers that repeat another column's, in place."""
-        linked = {n: e for n, e in self.columns.items() if isinstance(e, NumericEncoding) and e.links}
-        needed = {link.to for encoding in linked.values() for link in encoding.links} | set(linked)
-        numeric = {n: e for n, e in self.columns.items() if isinstance(e, NumericEncoding) and n in needed}
-        numbers = {name: encoding.numbers_of(table.column(name)) for name, encoding in numeric.items()}
-        for name, encoding in linked.items():
-            encoding.linked(states[name], numbers[name], numbers)
+    @cached_property
+    def _linkable(self) -> dict[str, LinkableEncoding]:
+        """The encodings whose numbers may be repeated."""
+        linkable = {name: encoding.linkable for name, encoding in self.columns.items()}
+        return {name: encoding for name, encoding in linkable.items() if encoding is not None}
 
-    def _labels(self, table: pa.Table, *, partial: bool) -> npt.NDArray[np.int64]:
+    def _mark_links(self, states: Mapping[str, States], table: pa.Table) -> None:
+        """Set the states of numbers that repeat another column's, in place."""
+        linked = {name: encoding for name, encoding in self._linkable.items() if encoding.links}
+        needed = {link.to for encoding in linked.values() for link in encoding.links} | set(linked)
+        numbers = {n: e.numbers_of(table.column(n)) for n, e in self._linkable.items() if n in needed}
+        for name, encoding in linked.items():
+            encoding.mark_links(states[name], numbers, numbers[name])
+
+    def _labels(self, table: pa.Table, *, partial: bool) -> States:
         if self.target is None or self.target.name not in table.column_names:
             return np.zeros(table.num_rows, np.int64)
         return self.target.encode(table.column(self.target.name), partial=partial)
 
     def decode(self, codes: Codes, rng: np.random.Generator, first_row: int = 0) -> pa.Table:
-        """Return rows with these codes; what codes leave open (an id, a number that is nowhere) is drawn.
+        """Return rows with these codes.
 
         Args:
-            codes: Any codes; combinations of digits past the last value mean the last.
-            rng: Where draws come from.
+            codes: Any codes; see `Layout.join` for combinations of digits that no state has.
+            rng: Draws what codes leave open: the place in a bin, a score that is NaN, a fresh UUID.
             first_row: The number of rows before these in the dataset, so that ids stay unique.
         """
         states = dict(zip(self.layout.names, self.layout.join(codes.digits), strict=True))
         scores = dict(zip(self.layout.valued_names, codes.values.T, strict=True))
+        coded = {name: CodedColumn(states[name], rng, scores.get(name), first_row) for name in self.columns}
+        numbers: dict[str, Floats] = {}
+        for name, encoding in self._linkable.items():  # a column after those that it may repeat
+            numbers[name] = encoding.draw_numbers(coded[name], numbers)
+            coded[name] = coded[name].with_numbers(numbers[name])
         schema = self.arrow_schema
-        numbers: dict[str, npt.NDArray[np.float64]] = {}
-        for name, numeric in self.columns.items():
-            if isinstance(numeric, NumericEncoding):
-                numbers[name] = numeric.draw_numbers(states[name], rng, scores.get(name), numbers)
-        arrays = []
-        for name in self.names:
-            kind, encoding = schema.field(name).type, self.columns.get(name)
-            if pa.types.is_null(kind):
-                arrays.append(pa.nulls(len(codes)))
-            elif encoding is None:
-                arrays.append(self._decode_target(codes.labels, kind))
-            elif isinstance(encoding, NumericEncoding):
-                arrays.append(encoding.written(numbers[name], states[name], kind))
-            elif isinstance(encoding, IdEncoding):
-                arrays.append(encoding.decode(states[name], kind, rng, first_row))
-            else:
-                arrays.append(_decoded(encoding, states[name], scores.get(name), kind, rng))
-        return pa.Table.from_arrays(arrays, schema=_nullable(schema, arrays))
+        arrays = [self._decode_column(name, schema.field(name).type, coded, codes.labels) for name in self.names]
+        return pa.Table.from_arrays(arrays, schema=_retyped(schema, arrays))
 
-    def numbers(self, values: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
-        """Return the numbers (rows, values) of pixels, in the order of the table, neither rounded nor cut off."""
-        places = {name: v for v, name in enumerate(self.layout.valued_names)}
-        plain = {name: e for name, e in self.columns.items() if isinstance(e, PlainEncoding)}
-        return np.stack([plain[n].numbers(values[:, places[n]]) for n in self.names if n in plain], 1)
-
-    def _decode_target(self, labels: npt.NDArray[np.int64], kind: pa.DataType) -> pa.Array:
+    def _decode_column(
+        self, name: str, kind: pa.DataType, coded: Mapping[str, CodedColumn], labels: States
+    ) -> pa.Array:
+        if pa.types.is_null(kind):
+            return pa.nulls(len(labels))
+        if name in self.columns:
+            return self.columns[name].decode(coded[name], kind)
         assert self.target is not None
         return self.target.decode(labels, kind)
+
+    def numbers(self, values: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+        """Return the numbers (rows, columns) of pixels, given their continuous values (rows, values).
+
+        Columns have the order of the table; numbers are neither rounded nor clipped.
+        """
+        places = {name: v for v, name in enumerate(self.layout.valued_names)}
+        affine = {name: encoding.affine for name, encoding in self.columns.items() if encoding.affine is not None}
+        return np.stack([affine[n].numbers(values[:, places[n]]) for n in self.names if n in affine], 1)
 
 
 def _serialised(schema: pa.Schema) -> str:
     return base64.b64encode(schema.serialize().to_pybytes()).decode()
 
 
-def _declare(column: Column) -> ColumnEncoding:
-    if column.kind in TEMPORAL:
-        return TemporalEncoding.declare(column)
-    if column.kind in NUMERIC:
-        return BinnedEncoding.declare(column)
-    if column.kind == "id":
-        return IdEncoding(name=column.name, pattern="sequence", missing=False)
-    return CategoricalEncoding.declare(column, categories(column))
+def _modelled(schema: Schema, condition: TargetEncoding | None) -> list[Column]:
+    """The columns of a schema but for a target of classes, which is the condition alone."""
+    given = condition.name if condition is not None and condition.classes else None
+    return [column for column in schema.columns if column.name != given]
 
 
-def _declare_target(column: Column) -> TargetEncoding:
-    if column.kind not in ("categorical", "boolean", *NUMERIC):
-        raise TableError(f"target {column.name!r}: a target must be classes or numbers, however, it is {column.kind}")
-    if column.kind == "integer" and column.bins is None:
-        low, high = limits(column)
-        if high - low < MAX_NUMBER_CLASSES:
-            return TargetEncoding.declare(column, tuple(range(int(low), int(high) + 1)))
-    return TargetEncoding.declare(column, None if column.kind in NUMERIC else categories(column))
-
-
-def _learn(column: Column, values: pa.ChunkedArray) -> ColumnEncoding:
-    if column.kind in TEMPORAL or pa.types.is_duration(values.type) or pa.types.is_time(values.type):
-        return TemporalEncoding.learn(column, values)
-    if column.kind in NUMERIC:
-        return NumericEncoding.learn(column, values)
-    if column.kind == "id":
-        return IdEncoding.learn(column, values)
-    return CategoricalEncoding.learn(column, values)
-
-
-def _learned(columns: Sequence[Column], table: pa.Table, pixels: Pixels | None) -> dict[str, ColumnEncoding]:
+def _learned(columns: Sequence[Column], table: pa.Table, pixels: Pixels | None) -> dict[str, StoredEncoding]:
     if pixels is None:
-        return {column.name: _learn(column, table.column(column.name)) for column in columns}
+        return {column.name: kinds.learn(column, table.column(column.name)) for column in columns}
     values = {column.name: (column, table.column(column.name)) for column in columns}
     return dict(learn_plain(values, pixels))
 
 
-def _ordered(columns: Mapping[str, ColumnEncoding], table: pa.Table, order: Order) -> list[str]:
-    valued = sum(isinstance(e, NumericEncoding | TemporalEncoding) and e.valued for e in columns.values())
-    if order == "table" or (order == "auto" and valued < MOSTLY * len(columns)):
-        return list(columns)
-    if isinstance(order, str) and order in ORDERS:
-        rows = np.unique(np.linspace(0, table.num_rows - 1, ROWS_LOOKED_AT).astype(np.int64))
-        looked_at = table.take(rows)
-        return chain({name: _coarse(encoding, name, looked_at.column(name)) for name, encoding in columns.items()})
-    return _named(columns, order)
-
-
-def _named(columns: Collection[str], order: Order) -> list[str]:
-    """The order, which names each column once."""
-    if isinstance(order, str) or sorted(order) != sorted(columns):
-        given = repr(order) if isinstance(order, str) else listing(order)
-        raise ConfigurationError(
-            f"`order` must be among {listing(ORDERS)}, or name each of the {len(columns)} columns once (no target of "
-            f"classes), however, it is {given}"
-        )
-    return list(order)
-
-
-def _coarse(encoding: ColumnEncoding, name: str, values: pa.ChunkedArray) -> npt.NDArray[np.int64]:
-    """The coarsest digit (rows,) of a column, and the tenth of a value's score."""
-    states = encoding.encode(name, values)
-    layout = Layout.of({name: encoding.levels}, {name: encoding.singles})
-    digits = layout.split([states])
-    coarse = digits[:, 0].astype(np.int64) + 1 if layout.width else np.zeros(len(states), np.int64)
-    if not isinstance(encoding, NumericEncoding | TemporalEncoding) or not encoding.valued:
-        return coarse
-    tenth = np.searchsorted(ndtri(np.arange(1, 10) / 10), encoding.scores(values, states, None))  # NaN is the last
-    return coarse * 10 + np.minimum(tenth, 9)
-
-
-def _link(columns: dict[str, ColumnEncoding], table: pa.Table) -> dict[str, ColumnEncoding]:
-    """Find which columns repeat the numbers of columns before them."""
-    before: dict[str, npt.NDArray[np.float64]] = {}
-    found: dict[str, ColumnEncoding] = {}
+def _linked(columns: dict[str, StoredEncoding], table: pa.Table) -> dict[str, StoredEncoding]:
+    """The encodings with links to the columns before them whose numbers they repeat."""
+    before: dict[str, Floats] = {}
+    found = dict(columns)
     for name, encoding in columns.items():
-        found[name] = encoding
-        if isinstance(encoding, NumericEncoding):
-            numbers = encoding.numbers_of(table.column(name))
-            if encoding.links_well:
-                free = encoding.is_free(encoding.encode(name, table.column(name)))
-                found[name] = encoding.model_copy(update={"links": find_links(numbers, free, before)})
-            before[name] = numbers
+        if encoding.linkable is not None:
+            values = table.column(name)
+            found[name] = encoding.linkable.find_links(name, values, before)
+            before[name] = encoding.linkable.numbers_of(values)
     return found
 
 
-def _decoded(
-    encoding: CategoricalEncoding | BinnedEncoding | TemporalEncoding | PlainEncoding,
-    states: npt.NDArray[np.int64],
-    scores: npt.NDArray[np.float32] | None,
-    kind: pa.DataType,
-    rng: np.random.Generator,
-) -> pa.Array:
-    if isinstance(encoding, BinnedEncoding):
-        return encoding.decode(states, kind, rng)
-    if isinstance(encoding, TemporalEncoding):
-        return encoding.decode(states, kind, rng, scores)
-    if isinstance(encoding, PlainEncoding):
-        assert scores is not None
-        return encoding.decode(scores, kind, rng)
-    return encoding.decode(states, kind)
-
-
-def _nullable(schema: pa.Schema, arrays: Sequence[pa.Array]) -> pa.Schema:
-    """A dictionary column's index type may have to be the array's own; everything else stays."""
+def _retyped(schema: pa.Schema, arrays: Sequence[pa.Array]) -> pa.Schema:
+    """The schema with the types of the arrays, as the index type of a dictionary may differ."""
     fields = [field.with_type(array.type) for field, array in zip(schema, arrays, strict=True)]
     return pa.schema(fields, metadata=schema.metadata)

@@ -5,30 +5,39 @@ from __future__ import annotations
 from typing import Any, Self
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
+from synthvae.encoding.arrays import States
 from synthvae.encoding.binned import BinnedEncoding
 from synthvae.encoding.categorical import CategoricalEncoding
 from synthvae.errors import RequestError, TableError, listing
 from synthvae.schema.column import NUMERIC, Column, Values
-from synthvae.tables.arrow import are_classes, finite_numbers, split_marks
+from synthvae.schema.domain import categories, limits
+from synthvae.tables.arrow import MAX_NUMBER_CLASSES, are_classes, finite_numbers, split_marks
 
 MAX_CLASSES = 1000
-BINS = 20
-ROWS_PER_BIN = 50
+BINS = 20  # the largest number of quantile bins of a continuous target
+ROWS_PER_BIN = 50  # fewer rows have fewer bins
 
 
 class TargetEncoding(BaseModel):
-    """Which condition a row's target is.
+    """How the values of the target become conditions, numbered from 0.
 
     Args:
         name: The target column.
         classes: Its classes; None if it is continuous.
-        categories: All categories of a categorical column, those among them that do not occur too, in their order.
+        categories: All declared categories of a categorical column, in their order, whether or not they occur.
         edges: The inner edges of the quantile bins of a continuous target.
-        counts: Rows of each condition in training.
+        counts: The number of training rows of each condition.
+
+    Example:
+        >>> import pyarrow as pa
+        >>> from synthvae import Column
+        >>> column, values = Column(name="y", kind="categorical"), pa.chunked_array([["no", "yes", "no"]])
+        >>> target = TargetEncoding.learn(column, values, min_class_rows=1)
+        >>> target.labels, target.counts, target.encode(values).tolist()
+        (['no', 'yes'], (2, 1), [0, 1, 0])
     """
 
     model_config = ConfigDict(frozen=True)
@@ -41,27 +50,30 @@ class TargetEncoding(BaseModel):
 
     @classmethod
     def learn(cls, column: Column, values: pa.ChunkedArray, min_class_rows: int) -> Self:
-        """Find the conditions of a target column; a class must have `min_class_rows` rows.
+        """Find the conditions of a target column.
+
+        Args:
+            column: Its schema.
+            values: Its values (rows,); rows without a label are not counted.
+            min_class_rows: The smallest number of rows of a class.
 
         Raises:
-            TableError: No row has a label, a number is missing, a class has too few rows, or the kind is no target's.
+            TableError: No row has a label, a number is missing, a class has too few rows, or the column has a kind that
+                a target cannot have.
         """
         missing, values = values.null_count, values.drop_null()
         if missing and not len(values):
             raise TableError(
-                f"target {column.name!r}: some rows must have a label, however, none has: label some, or name no target"
+                f"Target {column.name!r} must have a label in some rows, got none. Label some rows, or fit without a "
+                "target."
             )
-        if column.kind not in ("categorical", "boolean", *NUMERIC):
-            raise TableError(
-                f"target {column.name!r}: a target must be classes or numbers, however, it is {column.kind}"
-            )
-        few = column.kind == "integer" and are_classes(values)
-        if few or column.kind not in NUMERIC:
+        _check_kind(column)
+        if column.kind not in NUMERIC or (column.kind == "integer" and are_classes(values)):
             target = cls._learn_classes(column, values, min_class_rows)
         elif missing:
             raise TableError(
-                f"target {column.name!r}: every row must have a label where it is a number, however, {missing} of "
-                f"{missing + len(values)} rows have none: drop or fill them"
+                f"Target {column.name!r} is a number and must have a label in every row, got {missing} of "
+                f"{missing + len(values)} rows without one. Drop or fill them."
             )
         else:
             target = cls._learn_bins(column, values)
@@ -69,11 +81,21 @@ class TargetEncoding(BaseModel):
         return target.model_copy(update={"counts": tuple(np.bincount(labels, minlength=target.levels).tolist())})
 
     @classmethod
-    def declare(cls, column: Column, categories: Values | None) -> Self:
-        """The classes of a declared column, or the bins of a number; how many rows each has is not known."""
-        if categories is not None:
-            classes = CategoricalEncoding(values=categories, missing=False)
-            return cls(name=column.name, classes=classes, counts=(1,) * len(categories))
+    def declare(cls, column: Column) -> Self:
+        """Return the conditions of a declared column, with a count of 1 each, as no row is counted.
+
+        Raises:
+            TableError: The column has a kind that a target cannot have.
+        """
+        _check_kind(column)
+        values = None if column.kind in NUMERIC else categories(column)
+        if column.kind == "integer" and column.bins is None:
+            low, high = limits(column)
+            if high - low < MAX_NUMBER_CLASSES:
+                values = tuple(range(int(low), int(high) + 1))
+        if values is not None:
+            classes = CategoricalEncoding(values=values, missing=False)
+            return cls(name=column.name, classes=classes, counts=(1,) * len(values))
         edges = BinnedEncoding.declare(column).edges[1:-1]
         return cls(name=column.name, edges=edges, counts=(1,) * (len(edges) + 1))
 
@@ -81,7 +103,8 @@ class TargetEncoding(BaseModel):
     def _learn_classes(cls, column: Column, values: pa.ChunkedArray, min_class_rows: int) -> Self:
         if column.other is not None:
             raise TableError(
-                f"target {column.name!r}: classes are those that occur, however, `other` is declared: drop it"
+                f"Target {column.name!r} has the classes that occur, so that `other` must be None, got "
+                f"{column.other!r}. Remove `other` from the schema."
             )
         occurring = column.model_copy(update={"categories": None})
         classes = CategoricalEncoding.learn(occurring, values)
@@ -90,13 +113,13 @@ class TargetEncoding(BaseModel):
         target.refuse_rare(min_class_rows)
         if classes.levels > MAX_CLASSES:
             raise TableError(
-                f"target {column.name!r}: there may be at most {MAX_CLASSES} classes, however, there are "
-                f"{classes.levels}: choose another target or none"
+                f"Target {column.name!r} may have at most {MAX_CLASSES} classes, got {classes.levels}. "
+                "Choose another target, or none."
             )
         return target
 
     def refuse_rare(self, min_class_rows: int) -> None:
-        """Refuse classes of fewer rows.
+        """Refuse classes with fewer rows than `min_class_rows`.
 
         Raises:
             TableError: There is one.
@@ -104,8 +127,8 @@ class TargetEncoding(BaseModel):
         rare = [label for label, count in zip(self.labels, self.counts, strict=True) if count < min_class_rows]
         if rare:
             raise TableError(
-                f"target {self.name!r}: each class must have at least {min_class_rows} rows, however, "
-                f"{', '.join(map(repr, rare[:5]))} {'has' if len(rare) == 1 else 'have'} fewer: drop or merge"
+                f"Target {self.name!r}: each class must have at least {min_class_rows} rows, got fewer of "
+                f"{', '.join(map(repr, rare[:5]))}. Drop or merge such classes."
             )
 
     @classmethod
@@ -126,40 +149,44 @@ class TargetEncoding(BaseModel):
         """The class labels, or the number of each quantile bin."""
         return list(self.classes.values) if self.classes else list(range(self.levels))
 
-    def encode(self, values: pa.ChunkedArray, *, partial: bool = False) -> npt.NDArray[np.int64]:
-        """Return the condition (rows,) of each row; -1 where there is no label, if that may be (`partial`).
+    def encode(self, values: pa.ChunkedArray, *, partial: bool = False) -> States:
+        """Return the condition (rows,) of each row.
+
+        Args:
+            values: The target (rows,).
+            partial: Whether rows may have no label, if the target has classes; their condition is -1.
 
         Raises:
             TableError: A label is missing, or its class is unknown.
         """
         if values.null_count and not (partial and self.classes):
             raise TableError(
-                f"target {self.name!r}: every row must have a label, however, {values.null_count} have none"
+                f"Target {self.name!r} must have a label in every row, got {values.null_count} rows without one."
             )
         if self.classes:
             return self.classes.encode(self.name, values)
         numbers, _ = split_marks(values, ())
         return np.asarray(np.searchsorted(np.array(self.edges), numbers.to_numpy(), side="right"))
 
-    def decode(self, labels: npt.NDArray[np.int64], kind: pa.DataType) -> pa.Array:
+    def decode(self, labels: States, kind: pa.DataType) -> pa.Array:
         """Return the classes of conditions (rows,) as an Arrow array of type `kind`."""
         assert self.classes is not None
         if self.categories is None:
-            return self.classes.decode(labels, kind)
+            return self.classes.to_arrow(labels, kind)
         everything = CategoricalEncoding(values=self.categories, missing=False)
         positions = np.array([self.categories.index(value) for value in self.classes.values], np.int64)
-        return everything.decode(positions[labels], kind)
+        return everything.to_arrow(positions[labels], kind)
 
     def index(self, label: Any) -> int:
-        """The condition that `label` (or its text, as a shell gives it) names.
+        """Return the condition of a class, given as its label or, from a shell, as the text of its label.
 
         Raises:
             RequestError: There is no such class.
         """
         if self.classes is None:
             raise RequestError(
-                f"rows per class can be asked for when the target is classes, however, {self.name!r} is continuous: "
-                "ask for a total"
+                f"Rows of a class can be requested only if the target has classes; {self.name!r} is continuous. "
+                "Request a total number of rows."
             )
         plain = label.item() if hasattr(label, "item") else label
         labels = self.labels
@@ -168,4 +195,12 @@ class TargetEncoding(BaseModel):
         texts = [str(known) for known in labels]
         if str(plain) in texts:
             return texts.index(str(plain))
-        raise RequestError(f"a class asked for must be known, however, {plain!r} is not among {listing(labels)}")
+        raise RequestError(f"A requested class must be one of {listing(labels)}, got {plain!r}.")
+
+
+def _check_kind(column: Column) -> None:
+    if column.kind not in ("categorical", "boolean", *NUMERIC):
+        raise TableError(
+            f"Target {column.name!r} must be categorical, boolean or a number, got kind {column.kind!r}. "
+            "Choose another target, or none."
+        )

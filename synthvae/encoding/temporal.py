@@ -1,16 +1,21 @@
-"""Datetimes, dates, durations and times of day to states: whole numbers of the coarsest step that all values share."""
+"""Datetimes, dates, durations and times of day to states and back.
+
+A column is the number of steps since its first timestamp, encoded as a number. A step is the greatest common divisor of
+the differences: a day where all values are midnights.
+"""
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
 
+from synthvae.encoding.arrays import Floats, Mask, Scores, States
 from synthvae.encoding.binned import BinnedEncoding
 from synthvae.encoding.numeric import NumericEncoding
+from synthvae.encoding.protocol import CodedColumn
 from synthvae.errors import TableError
 from synthvae.schema.column import Column
 from synthvae.schema.domain import moments
@@ -19,17 +24,19 @@ from synthvae.tables.timestamps import SECOND
 
 
 class TemporalEncoding(BaseModel):
-    """States of the number of steps since the first moment.
+    """States: those of the number of steps since the first timestamp.
 
     Args:
         column: The declared column.
-        origin: The first moment, in ticks of the Arrow type (days, seconds, ... nanoseconds).
-        last: The last moment, in ticks; none later is decoded.
-        step: Ticks between neighbouring moments: a day if all values are midnights.
+        origin: The first timestamp, in ticks of the Arrow type (days, seconds, ... nanoseconds).
+        last: The last timestamp, in ticks; decoded timestamps are clipped to it.
+        step: Ticks in a step.
         steps: The encoding of the number of steps.
     """
 
     model_config = ConfigDict(frozen=True)
+    affine: ClassVar[None] = None
+    linkable: ClassVar[None] = None
 
     kind: Literal["temporal"] = "temporal"
     column: Column
@@ -40,12 +47,16 @@ class TemporalEncoding(BaseModel):
 
     @classmethod
     def learn(cls, column: Column, values: pa.ChunkedArray) -> Self:
-        """Find the step of a column, and how its numbers of steps are coded."""
+        """Find the step of a column, and the encoding of its numbers of steps.
+
+        Raises:
+            TableError: The values span 2**63 ticks or more.
+        """
         ticks = _ticks(column, values)
         present = ticks.drop_null().to_numpy()
         origin = int(present.min()) if len(present) else 0
         if len(present) and int(present.max()) - origin >= 1 << 63:
-            raise TableError(f"column {column.name!r}: values must span less than 2**63 ticks: cut off the outermost")
+            raise TableError(f"Column {column.name!r} must span less than 2**63 ticks. Drop the outermost values.")
         step = int(np.gcd.reduce(present - origin)) if len(present) else 0
         self = cls(
             column=column,
@@ -59,74 +70,72 @@ class TemporalEncoding(BaseModel):
 
     @classmethod
     def declare(cls, column: Column) -> Self:
-        """The days, or seconds, between the bounds of a declared column, in bins."""
+        """Return the encoding of a declared column: days, or seconds, between its bounds, in bins."""
         low, high = moments(column)
-        step = 1 if column.kind == "date" else SECOND  # of the days or microseconds in which they are handed back
+        step = 1 if column.kind == "date" else SECOND  # ticks are days of dates and microseconds of datetimes
         number = Column(name=column.name, kind="integer", nullable=column.nullable, bounds=(0, high - low))
         steps = BinnedEncoding.declare(number)
         return cls(column=column, origin=low * step, last=high * step, step=step, steps=steps)
 
     def _count(self, ticks: pa.ChunkedArray) -> pa.ChunkedArray:
+        """The numbers of steps from the first timestamp."""
         numbers = ticks.fill_null(self.origin).to_numpy()
         missing = ticks.is_null().to_numpy()
         return pa.chunked_array([pa.array((numbers - self.origin) / self.step, mask=missing)])
 
     @property
     def singles(self) -> int:
-        """How many states, the last ones, are no values."""
+        """The number of states, the last ones, that are not ordered with the others."""
         return self.steps.singles
 
     @property
     def valued(self) -> bool:
-        """Whether moments have scores."""
-        return isinstance(self.steps, NumericEncoding) and self.steps.valued
+        """Whether timestamps have scores."""
+        return self.steps.valued
 
     @property
     def levels(self) -> int:
         """The number of states, at least 1."""
         return self.steps.levels
 
-    def numbers_of(self, values: pa.ChunkedArray) -> npt.NDArray[np.float64]:
-        """Return the numbers of steps (rows,) from the first moment; NaN where a value is missing."""
+    def numbers_of(self, values: pa.ChunkedArray) -> Floats:
+        """Return the numbers of steps (rows,) from the first timestamp; NaN where a value is missing."""
         return np.asarray(self._count(_ticks(self.column, values)).to_numpy().astype(np.float64))
 
-    def encode(self, name: str, values: pa.ChunkedArray) -> npt.NDArray[np.int64]:
-        """Return the states (rows,); -1 where a value is missing that never was in training."""
+    def encode(self, name: str, values: pa.ChunkedArray) -> States:
+        """Return the states (rows,); -1 where a value is missing though none was in training."""
         return self.steps.encode(name, self._count(_ticks(self.column, values)))
 
-    def scores(
-        self, values: pa.ChunkedArray, states: npt.NDArray[np.int64], rng: np.random.Generator | None
-    ) -> npt.NDArray[np.float32]:
-        """Return the normal scores (rows,) of the numbers of steps; NaN where there is none."""
-        assert isinstance(self.steps, NumericEncoding)
+    def unseen(self, name: str, values: pa.ChunkedArray) -> Mask:
+        """Return False (rows,): any timestamp has a state."""
+        del name
+        return np.zeros(len(values), bool)
+
+    def scores(self, values: pa.ChunkedArray, states: States, rng: np.random.Generator | None) -> Scores:
+        """Return the normal scores (rows,) of the numbers of steps; NaN where the state has none."""
         return self.steps.scores(self._count(_ticks(self.column, values)), states, rng)
 
-    def decode(
-        self,
-        states: npt.NDArray[np.int64],
-        kind: pa.DataType,
-        rng: np.random.Generator,
-        scores: npt.NDArray[np.float32] | None = None,
-    ) -> pa.Array:
-        """Return the moments of these states and scores as an Arrow array of type `kind`."""
-        extra = (scores,) if isinstance(self.steps, NumericEncoding) else ()
-        counts = self.steps.decode(states, pa.int64(), rng, *extra)
+    def decode(self, column: CodedColumn, kind: pa.DataType) -> pa.Array:
+        """Return the timestamps of states and scores as an Arrow array of type `kind`."""
+        counts = self.steps.decode(column, pa.int64())
         missing = counts.is_null().to_numpy(zero_copy_only=False)
-        moments = temporal_type(kind, date=self.column.kind == "date")
-        width = _width(moments)
+        timestamps = temporal_type(kind, date=self.column.kind == "date")
+        width = _width(timestamps)
         last = min(self.last, np.iinfo(width.to_pandas_dtype()).max)
-        most = max((last - self.origin) // self.step, 0) if self.step else 0  # so that nothing overflows
+        most = max((last - self.origin) // self.step, 0) if self.step else 0  # so that the product cannot overflow
         ticks = np.clip(counts.fill_null(0).to_numpy(), 0, most) * self.step + self.origin
-        array = pa.array(ticks, mask=missing).cast(width).cast(moments)
+        array = pa.array(ticks, mask=missing).cast(width).cast(timestamps)
         return array.cast(kind) if is_text(kind) else array
 
 
 def _ticks(column: Column, values: pa.ChunkedArray) -> pa.ChunkedArray:
-    moments = values.cast(temporal_type(values.type, date=column.kind == "date"))
-    if pa.types.is_null(moments.type):
-        return moments.cast(pa.int64())
-    return moments.cast(_width(moments.type)).cast(pa.int64())
+    """The values of a column as integers."""
+    timestamps = values.cast(temporal_type(values.type, date=column.kind == "date"))
+    if pa.types.is_null(timestamps.type):
+        return timestamps.cast(pa.int64())
+    return timestamps.cast(_width(timestamps.type)).cast(pa.int64())
 
 
 def _width(kind: pa.DataType) -> pa.DataType:
+    """The integer type in which Arrow stores a temporal type."""
     return pa.int32() if pa.types.is_date32(kind) or pa.types.is_time32(kind) else pa.int64()

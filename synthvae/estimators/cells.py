@@ -10,7 +10,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from synthvae.encoding import Codes, TableEncoding
-from synthvae.encoding.categorical import CategoricalEncoding
 from synthvae.encoding.numeric import NumericEncoding
 from synthvae.encoding.temporal import TemporalEncoding
 
@@ -42,21 +41,13 @@ def read_cells(encoding: TableEncoding, table: pa.Table) -> Cells:
     states = np.zeros((table.num_rows, len(encoding.columns)), np.int64)
     for place, (name, column) in enumerate(encoding.columns.items()):
         values = table.column(name)
-        unseen = _unseen(name, column, values)
+        unseen = column.unseen(name, values)
         if unseen.any():
             values = pc.if_else(pa.array(~unseen), values, pa.scalar(None, values.type))
             table = table.set_column(table.column_names.index(name), name, values)
         states[:, place] = np.where(unseen, -1, column.encode(name, values))
     codes = _blanked(encoding, encoding.encode(table), states < 0)
     return Cells(codes, states, _numbers(encoding, table, states))
-
-
-def _unseen(name: str, column: object, values: pa.ChunkedArray) -> Mask:
-    if isinstance(column, CategoricalEncoding):
-        return column.unseen(name, values)
-    if isinstance(column, NumericEncoding):
-        return column.unseen(values)
-    return np.zeros(len(values), bool)
 
 
 def _blanked(encoding: TableEncoding, codes: Codes, unseen: Mask) -> Codes:

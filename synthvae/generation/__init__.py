@@ -1,8 +1,9 @@
-"""A request to rows to a Parquet dataset. The only writer of datasets.
+"""From a request to rows to a Parquet dataset: the only package that writes datasets.
 
-On a disk new files grow in `.incomplete/` inside the folder. Once all are there, the manifest among them, the old
-manifest is put aside, the new parts move up, the old ones go, and `_manifest.json` moves last: its presence means that
-the dataset is whole. In an object store, where to move is to copy, parts have their final names at once: there the old
-manifest is put aside before the first of them. Each step can be repeated, so a run that was killed among them is
-completed by `resume`. Only files that a manifest or a plan of ours names are ever removed.
+On a disk, files are written to `.incomplete/` in the folder of the dataset. When all of them exist, including the
+manifest, the manifest of an earlier dataset is set aside, the new parts are moved to their places, the old parts are
+removed, and `_manifest.json` is moved last: its presence means that the dataset is complete. In an object store, where
+moving an object copies it, parts are written under their final names, and the manifest of an earlier dataset is set
+aside before the first of them. Each step can be repeated, so that `resume` completes a run that was killed at any
+point. Only files that a manifest or a plan of this package lists are ever removed.
 """

@@ -1,4 +1,4 @@
-"""A whole dataset: what may be written over, in which order names change, and how a run is taken up again."""
+"""A whole dataset: which folders may be overwritten, in which order files are renamed, and how a run is resumed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from typing import Any, cast
@@ -15,169 +15,164 @@ from typing import Any, cast
 import pyarrow as pa
 
 from synthvae.errors import DatasetError
-from synthvae.generation import workers as pool
-from synthvae.generation.parts import Draw, Part, complete_part
-from synthvae.generation.stores import MANIFEST, STAGING, Store, grown, open_store
+from synthvae.generation.parts import FileRecord, complete_part
+from synthvae.generation.request import DatasetRequest
+from synthvae.generation.stores import MANIFEST, STAGING, Store, open_store, staged_name
+from synthvae.generation.workers import LOCAL, PartsBackend
 
 PLAN = f"{STAGING}/plan.json"
 NEW = f"{STAGING}/{MANIFEST}"
 OLD = f"{STAGING}/old.json"
-PART = re.compile(r"([^/\\\0]+=[^/\\\0]*/)?part-\d{5,}\.parquet")  # never outside the folder
+PART = re.compile(r"([^/\\\0]+=[^/\\\0]*/)?part-\d{5,}\.parquet")  # never outside of the folder
 
 Progress = Callable[[int], None]
-Work = Callable[[int], list[Part]]
-Done = Callable[[list[Part]], None]
-Each = Callable[[Work, int, int, Callable[[], None], Done], list[list[Part]]]
-"""What returns `work` of each number from 0, as `pool.each` does: work, numbers, workers, begin, done."""
 
 
 def write(
     out: str | os.PathLike[str],
-    draw: Draw,
-    parts: int,
-    facts: Mapping[str, Any],
+    request: DatasetRequest,
     *,
-    partition_by: str | None = None,
     resume: bool = False,
     overwrite: bool = False,
     workers: int = 1,
-    each: Each = pool.each,
+    backend: PartsBackend = LOCAL,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Write a dataset and return its manifest.
 
     Args:
-        out: The folder, made if absent; or a URI that pyarrow knows: `s3://bucket/prefix`, `gs://bucket/prefix`.
-        draw: Returns the table of a part, by number; goes to each worker as pickled bytes.
-        parts: The number of parts.
-        facts: What makes the dataset what it is (model, request, seed); stands in the manifest.
-        partition_by: Column whose values become folders `COLUMN=VALUE/`, instead of standing in the files.
-        resume: Keep the finished parts of an interrupted run with the same facts.
-        overwrite: Replace the dataset, or the interrupted run, that the folder holds.
-        workers: Processes, each with one part in hand; 1: this one.
-        each: What has the parts written, by how many workers: `pool.each`, or what does the same elsewhere.
-        progress: Called with the rows of each finished part.
+        out: The folder, created if absent; or a URI of pyarrow: `s3://bucket/prefix`, `gs://bucket/prefix`.
+        request: The content of the dataset.
+        resume: Reuse the finished parts of an interrupted run of the same plan.
+        overwrite: Replace the dataset, or the interrupted run, in the folder.
+        workers: The number of processes, each of which has one part in memory at a time; 1: this process.
+        backend: Where the parts are drawn and written.
+        progress: Called with the number of rows of each finished part.
 
     Raises:
-        DatasetError: The folder holds something else, another run writes it, or it cannot be written: then nothing new
-            is left in it, except in an object store. A worker was killed: then the finished parts are.
+        DatasetError: The folder has other files, another run writes it, or it cannot be written: then no new file is
+            left in it, except in an object store. Or a worker was killed: then the finished parts are left.
         KeyboardInterrupt: The run was interrupted; the finished parts are left.
     """
-    plan = json.dumps({**facts, "partition_by": partition_by, "parts": parts}, sort_keys=True, default=str)
-    with _telling(str(out)):
+    with _dataset_errors(str(out)):
         store = open_store(out)
         with store.writing():
-            manifest = _check(store, plan, resume=resume, overwrite=overwrite)
+            manifest = _check(store, request.plan, resume=resume, overwrite=overwrite)
             if manifest is not None:
                 return manifest
-            with _begun(store, plan, keep=resume):
+            with _running(store, request.plan, keep=resume):
                 if store.read(NEW) is None:
-                    written = _write_parts(store, draw, parts, partition_by, workers, each, progress)
-                    page = {**facts, "partition_by": partition_by, "parts": written, "plan": _digest(plan)}
-                    store.write(NEW, json.dumps(page, indent=1, default=str).encode())
+                    written = _write_parts(store, request, workers, backend, progress)
+                    store.write(NEW, _manifest(request, written))
                 return _publish(store)
 
 
+def _manifest(request: DatasetRequest, files: list[FileRecord]) -> bytes:
+    fields = {"partition_by": request.partition_by, "parts": files, "plan": _digest(request.plan)}
+    return json.dumps({**request.metadata, **fields}, indent=1, default=str).encode()
+
+
 @contextmanager
-def _telling(out: str) -> Iterator[None]:
+def _dataset_errors(out: str) -> Iterator[None]:
+    """Raise errors of the file system as a `DatasetError`."""
     try:
         yield
     except DatasetError:
         raise
     except (OSError, pa.ArrowException) as error:
-        said = f"{out} cannot be written ({' '.join(str(error).split())}): make room or choose another"
-        raise DatasetError(re.sub("//[^/ ]*@", "//", said)) from error  # without credentials
+        message = f"{out} cannot be written ({' '.join(str(error).split())}). Free some space, or choose another place."
+        raise DatasetError(re.sub("//[^/ ]*@", "//", message)) from error  # without credentials
 
 
-def _write_parts(  # noqa: PLR0917 (each is one of `write`)
-    store: Store,
-    draw: Draw,
-    parts: int,
-    partition_by: str | None,
-    workers: int,
-    each: Each,
-    progress: Progress | None,
-) -> list[Part]:
-    def done(files: list[Part]) -> None:
+def _write_parts(
+    store: Store, request: DatasetRequest, workers: int, backend: PartsBackend, progress: Progress | None
+) -> list[FileRecord]:
+    def done(files: list[FileRecord]) -> None:
         if progress is not None:
             progress(sum(file["rows"] for file in files))
 
-    work = functools.partial(complete_part, store, draw, partition_by)
-    written = [file for files in each(work, parts, min(workers, parts), store.join, done) for file in files]
-    absent = store.absent(grown(store, file["file"]) for file in written)
+    work = functools.partial(complete_part, store, request.draw, request.partition_by)
+    parts = backend.map_parts(work, request.parts, min(workers, request.parts), store.join, done)
+    written = [file for files in parts for file in files]
+    absent = store.absent(staged_name(store, file["file"]) for file in written)
     if absent:
-        raise _KeptError(
-            f"all workers must write to one place, however, {absent[0]} is not in {store}: choose a folder that all of "
-            "them see, or an object store"
+        raise _ResumableError(
+            f"All workers must write to one place, got {absent[0]}, which is absent from {store}. Choose a folder that "
+            "all of them share, or an object store."
         )
     return written
 
 
 def _check(store: Store, plan: str, *, resume: bool, overwrite: bool) -> dict[str, Any] | None:
-    """Refuse a place that holds anything else; return the manifest if what is to be resumed is whole already."""
+    """Refuse a place with other files; return the manifest if the dataset to be resumed is complete."""
     manifest, staged = _read_manifest(store, MANIFEST), store.staged()
-    foreign = sorted(store.names() - _ours(store)) + [f"{STAGING}/{name}" for name in staged if not _grows(name)]
+    foreign = sorted(store.names() - _listed(store)) + [f"{STAGING}/{name}" for name in staged if not _is_staged(name)]
     foreign = [name for name in foreign if not (store.in_place and staged and PART.fullmatch(name))]
     if foreign:
         raise DatasetError(
-            f"the output folder must be empty, however, {store} holds {foreign[0]!r}, which is "
-            "of no dataset made here: choose another folder"
+            f"The output folder must be empty, got {store} with {foreign[0]!r}, which belongs to no dataset of "
+            "synthvae. Choose another folder."
         )
     if manifest is not None and resume and manifest.get("plan") == _digest(plan):
         store.clear()
         return manifest
     if manifest is not None and not overwrite:
-        raise DatasetError(f"the output folder must be empty, however, {store} holds a dataset: pass --overwrite")
+        raise DatasetError(f"The output folder must be empty, got {store} with a dataset. Pass --overwrite.")
     if staged and not (resume or overwrite):
         raise DatasetError(
-            f"{store} holds an incomplete dataset: pass --resume to complete it, --overwrite to start anew"
+            f"{store} contains an incomplete dataset. Pass --resume to complete it, or --overwrite to start again."
         )
     return None
 
 
-def _ours(store: Store) -> set[str]:
-    """The files that manifests of ours list: of the dataset in place, the new one, and the one put aside."""
-    pages = [_read_manifest(store, name) for name in (MANIFEST, NEW, OLD)]
-    files = {part["file"] for page in pages if page is not None for part in page["parts"]}
+def _listed(store: Store) -> set[str]:
+    """The files that manifests list: of the dataset in place, of the new one, and of the one set aside."""
+    manifests = [_read_manifest(store, name) for name in (MANIFEST, NEW, OLD)]
+    files = {part["file"] for manifest in manifests if manifest is not None for part in manifest["parts"]}
     emptied = {file.rpartition("/")[0] for file in files}
-    return {MANIFEST} | files | emptied if any(pages) else set()
+    return {MANIFEST} | files | emptied if any(manifests) else set()
 
 
 def _read_manifest(store: Store, name: str) -> dict[str, Any] | None:
-    """A manifest, if the file is one of ours."""
+    """The content of a file, if it is a manifest of this package."""
     try:
-        page = json.loads(store.read(name) or b"")
-        ours = isinstance(page["plan"], str) and all(PART.fullmatch(part["file"]) for part in page["parts"])
+        content = json.loads(store.read(name) or b"")
+        ours = isinstance(content["plan"], str) and all(PART.fullmatch(part["file"]) for part in content["parts"])
     except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return None
-    return cast("dict[str, Any]", page) if ours else None
+    return cast("dict[str, Any]", content) if ours else None
 
 
-class _KeptError(DatasetError):
-    """What was written stays where it is."""
+class _ResumableError(DatasetError):
+    """An error after which the finished parts are left, so that the run can be resumed."""
 
 
 @contextmanager
-def _begun(store: Store, plan: str, *, keep: bool) -> Iterator[None]:
-    """A run that was begun. A failure on a disk takes it away; what comes from without leaves it for --resume."""
+def _running(store: Store, plan: str, *, keep: bool) -> Iterator[None]:
+    """Record the plan of a run, and decide on its files if it fails.
+
+    After an error on a disk they are removed. After an interrupt, or the death of a worker, they are left for --resume.
+    """
     try:
         _begin(store, plan, keep=keep)
         yield
-    except _KeptError:
+    except _ResumableError:
         raise
     except KeyboardInterrupt as error:
-        raise KeyboardInterrupt(f"interrupted: {store} keeps the parts that are finished: pass --resume") from error
+        raise KeyboardInterrupt(f"interrupted: the finished parts are left in {store}. Pass --resume.") from error
     except BrokenProcessPool as error:
-        raise _KeptError(
-            f"workers must live until the dataset is whole, however, one was killed (for want of memory?): {store} "
-            "keeps the parts that are finished: pass --resume, and perhaps fewer --workers"
+        raise _ResumableError(
+            "A worker was killed before the dataset was complete, possibly as memory ran out. The finished parts are "
+            f"left in {store}. Pass --resume, and perhaps fewer --workers."
         ) from error
     except (OSError, pa.ArrowException) as error:
         if not store.in_place:
             _abandon(store)
             raise
         reason = " ".join(str(error).split())
-        raise _KeptError(f"{store} cannot be written ({reason}): what is finished is kept: pass --resume") from error
+        raise _ResumableError(
+            f"{store} cannot be written ({reason}). The finished parts are left there. Pass --resume."
+        ) from error
     except BaseException:
         if not store.in_place:
             _abandon(store)
@@ -185,12 +180,13 @@ def _begun(store: Store, plan: str, *, keep: bool) -> Iterator[None]:
 
 
 def _begin(store: Store, plan: str, *, keep: bool) -> None:
+    """Prepare the folder of incomplete files; `keep` those of an earlier run of the same plan."""
     begun = store.read(PLAN)
     if keep and begun is not None:
         if begun != plan.encode():
-            raise _KeptError(
-                "a run can be resumed with the same model, request and seed, however, "
-                f"{store} was begun with others: repeat those or pass --overwrite"
+            raise _ResumableError(
+                "A run can be resumed with the same model, request and seed only, got others than those with which "
+                f"{store} was begun. Repeat those, or pass --overwrite."
             )
     else:
         _clear(store)
@@ -200,7 +196,7 @@ def _begin(store: Store, plan: str, *, keep: bool) -> None:
 
 
 def _clear(store: Store) -> None:
-    """Take what an earlier run left, so that nothing of ours is forgotten."""
+    """Remove the files of an earlier run, after the steps that would otherwise leave files that nothing lists."""
     if not store.in_place and store.read(OLD) is not None:  # killed while it replaced a dataset
         _publish(store)
     if store.in_place and store.read(MANIFEST) is None:  # killed while it wrote one
@@ -209,49 +205,53 @@ def _clear(store: Store) -> None:
 
 
 def _abandon(store: Store) -> None:
-    """Take growing files away; once an old dataset was put aside, only resuming can help."""
+    """Remove incomplete files, unless an old dataset was set aside, so that the run must be resumed."""
     if store.read(OLD) is None:
         store.clear()
 
 
-def _grows(name: str) -> bool:
-    """Whether a name is one that the folder of growing files may hold."""
-    pages = {name.rpartition("/")[2] for name in (PLAN, NEW, OLD)}
-    return name.removeprefix(".").removesuffix(".tmp") in pages or name.startswith(("part-", ".part-")) or "=" in name
+def _is_staged(name: str) -> bool:
+    """Whether a name is one that the folder of incomplete files may contain."""
+    known = {name.rpartition("/")[2] for name in (PLAN, NEW, OLD)}
+    return name.removeprefix(".").removesuffix(".tmp") in known or name.startswith(("part-", ".part-")) or "=" in name
 
 
 def seed_begun(out: str | os.PathLike[str]) -> int | None:
-    """The seed of the run that a folder holds, begun or whole, so that it can be resumed without naming it."""
-    with _telling(str(out)):
+    """Return the seed of the run, complete or not, in a folder, so that it can be resumed without its seed.
+
+    Raises:
+        DatasetError: The folder cannot be read.
+    """
+    with _dataset_errors(str(out)):
         store = open_store(out)
-        page = _plan_begun(store) or _read_manifest(store, MANIFEST)
-    seed = page.get("seed") if page else None
+        plan = _plan_begun(store) or _read_manifest(store, MANIFEST)
+    seed = plan.get("seed") if plan else None
     return seed if isinstance(seed, int) else None
 
 
 def _plan_begun(store: Store) -> dict[str, Any] | None:
-    """The plan of a run that was begun, if the folder of growing files is ours."""
+    """The plan of a run that was begun, if the folder of incomplete files has one."""
     for name in (PLAN, NEW, OLD):
         try:
-            page = json.loads(store.read(name) or b"")
+            plan = json.loads(store.read(name) or b"")
         except (ValueError, RecursionError):
             continue
-        if isinstance(page, dict) and "parts" in page:
-            return page
+        if isinstance(plan, dict) and "parts" in plan:
+            return plan
     return None
 
 
 def _publish(store: Store) -> dict[str, Any]:
-    """Put the finished dataset in place; may be repeated after a crash at any point."""
+    """Move the finished dataset to its place and return its manifest; may be repeated after a crash at any point."""
     manifest = _read_manifest(store, NEW)
     if manifest is not None and not store.in_place:
         store.move(MANIFEST, OLD)
         for part in manifest["parts"]:
-            store.move(grown(store, part["file"]), part["file"])
+            store.move(staged_name(store, part["file"]), part["file"])
     old = _read_manifest(store, OLD)
-    new = manifest or _read_manifest(store, MANIFEST)  # it moved before the run was killed
-    kept = {part["file"] for part in new["parts"]} if new else set()
-    store.remove(part["file"] for part in (old["parts"] if old else []) if part["file"] not in kept)
+    new = manifest or _read_manifest(store, MANIFEST)  # moved already, if the run was killed afterwards
+    current = {part["file"] for part in new["parts"]} if new else set()
+    store.remove(part["file"] for part in (old["parts"] if old else []) if part["file"] not in current)
     store.move(NEW, MANIFEST)
     store.clear()
     return manifest or {}

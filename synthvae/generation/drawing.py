@@ -1,4 +1,4 @@
-"""What to sample, and the rows: every part of a dataset is a pure function of model, request, seed and part number."""
+"""Drawing rows: every part of a dataset is a pure function of model, request and part number."""
 
 from __future__ import annotations
 
@@ -15,37 +15,37 @@ from synthvae.codes import Slots
 from synthvae.devices import one_thread
 from synthvae.encoding import Codes, TableEncoding
 from synthvae.errors import RequestError
+from synthvae.generation.request import Request
 from synthvae.model import CVAE, ModelConfig, Rows
 
 if TYPE_CHECKING:
     import pyarrow as pa
-from synthvae.generation.request import Request
 
-STRATIFIED_ROWS = 1 << 16  # so few rows are spread evenly: of more, shares are near enough to the model's
-PARTS_TO_START = 2  # of each worker, or it is not worth its start
-CHUNK_ROWS = 4096  # a chunk stays in a core's cache, and threads seldom wait for the interpreter
-# On a GPU each column is some twenty kernels, of about 5 microseconds to launch: chunks must be work enough for longer.
-# With 100 columns one of these takes some 300 MB; four make a part, so that there is a next one to draw.
+STRATIFIED_ROWS = 1 << 16  # up to so many rows, draws are stratified; shares of more rows are close to the model's
+PARTS_TO_START = 2  # the smallest number of parts for which the start of a worker saves time
+CHUNK_ROWS = 4096  # a chunk fits the cache of a core, and threads seldom wait for the interpreter
+# On a GPU each column takes some twenty kernels, of about 5 microseconds to launch: a chunk must take longer. With 100
+# columns, a chunk of this size takes some 300 MB; four make a part, so that one is drawn while another is copied.
 CHUNK_ROWS_OF_GPU = 1 << 16
 
 Item = TypeVar("Item")
 
 
-class Source(Protocol):
-    """What draws rows of a condition."""
+class RowSampler(Protocol):
+    """A model that draws rows of a condition."""
 
     def sample(self, label: int, rows: int, generator: torch.Generator, *, stratified: bool = False) -> Rows:
-        """Draw rows."""
+        """Draw `rows` rows of the condition `label`; `stratified` draws reduce the variance of shares."""
 
 
 @dataclass(frozen=True)
 class Drawing:
-    """The parts of a request, by number. Goes to other processes and machines as bytes that are no code.
+    """The function that draws a part of a request, by number. Its pickle contains no code of the model.
 
     Args:
         model: The fitted model, in evaluation mode.
-        encoding: How columns are coded.
-        request: What is asked of it.
+        encoding: The encoding of its table.
+        request: The numbers of rows.
     """
 
     model: CVAE
@@ -58,11 +58,11 @@ class Drawing:
             return draw_part(self.model, self.encoding, self.request, part)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Weights as safetensors: tensors would go through shared memory, which other machines do not share."""
+        """Pickle weights as safetensors: tensors would be sent in shared memory, which other machines do not have."""
         weights = {name: tensor.detach().cpu().contiguous() for name, tensor in self.model.state_dict().items()}
         device = str(next(self.model.parameters()).device)
-        page = self.encoding.model_dump_json(), self.model.config, safetensors.torch.save(weights)
-        return _restore, (*page, device, self.request)
+        arguments = self.encoding.model_dump_json(), self.model.config, safetensors.torch.save(weights)
+        return _restore, (*arguments, device, self.request)
 
 
 def _restore(encoding: str, config: ModelConfig, weights: bytes, device: str, request: Request) -> Drawing:
@@ -82,7 +82,15 @@ def decode(
     labels: npt.NDArray[np.int64] | None = None,
     temperature: float = 1.0,
 ) -> pa.Table:
-    """Draw rows from p(x | z, y) for latents z (rows, L) of conditions `labels` (rows,), the first one if None.
+    """Draw rows from p(x | z, y).
+
+    Args:
+        model: The fitted model, in evaluation mode.
+        encoding: The encoding of its table.
+        z: Latents (rows, L).
+        seed: The seed of all draws.
+        labels: Conditions (rows,); None: the first one.
+        temperature: The temperature of p(x | z, y); 0 takes the most likely values.
 
     Raises:
         RequestError: The temperature is negative or infinite.
@@ -111,34 +119,34 @@ def draw_part(model: CVAE, encoding: TableEncoding, request: Request, part: int)
     device = next(model.parameters()).device
     generator = torch.Generator(device=device).manual_seed(digits_seed >> 1)
     rng = np.random.default_rng(values_seed)
-    counts = request.of(part)
+    counts = request.counts_of(part)
     order = rng.permutation(sum(counts))
     stratified = request.rows <= STRATIFIED_ROWS
     codes = draw_codes(model, counts, encoding.layout.slots, generator, stratified=stratified)
     shuffled = Codes(codes.digits[order], codes.values[order], codes.labels[order])
-    return encoding.decode(shuffled, rng, first_row=sum(request.before(part)))
+    return encoding.decode(shuffled, rng, first_row=sum(request.counts_before(part)))
 
 
-def useful_workers(asked: int, parts: int) -> int:
-    """How many of the workers asked for save time: to start one takes about as long as to draw a part."""
-    return max(min(asked, parts // PARTS_TO_START), 1)
+def useful_workers(workers: int, parts: int) -> int:
+    """Return how many of `workers` save time: starting one takes about as long as drawing a part."""
+    return max(min(workers, parts // PARTS_TO_START), 1)
 
 
 @torch.inference_mode()
 def draw_codes(
-    model: Source, counts: tuple[int, ...], slots: Slots, generator: torch.Generator, *, stratified: bool = False
+    model: RowSampler, counts: tuple[int, ...], slots: Slots, generator: torch.Generator, *, stratified: bool = False
 ) -> Codes:
-    """Draw as many rows of each condition, condition by condition, chunk by chunk."""
+    """Draw `counts` (conditions,) rows of the conditions, condition by condition, in chunks."""
     digits = np.empty((sum(counts), len(slots.sizes)), np.int8)
     values = np.empty((sum(counts), len(slots.values)), np.float32)
     drawn = (
-        Arriving.of(model.sample(label, rows, generator, stratified=stratified))
+        PendingRows.from_device(model.sample(label, rows, generator, stratified=stratified))
         for label, count in enumerate(counts)
         for rows in chunks(count, generator.device)
     )
     start = 0
-    for arriving in one_behind(drawn):
-        rows = arriving.wait()
+    for pending in one_behind(drawn):
+        rows = pending.wait()
         end = start + len(rows.digits)
         digits[start:end], values[start:end] = rows.digits.numpy(), rows.values.numpy()
         start = end
@@ -146,26 +154,26 @@ def draw_codes(
 
 
 def chunks(count: int, device: torch.device) -> list[int]:
-    """How many of `count` rows are drawn at once on a device: what comes of a seed hangs on it."""
+    """Return the sizes of chunks of `count` rows on a device. The rows of a seed depend on them."""
     rows = CHUNK_ROWS if device.type == "cpu" else CHUNK_ROWS_OF_GPU
     return [rows] * (count // rows) + [count % rows]
 
 
 @dataclass(frozen=True)
-class Arriving:
-    """Rows on their way to the host; those drawn there are there.
+class PendingRows:
+    """Rows that are being copied from a device to the host.
 
     Args:
-        rows: Where they will be: in pinned memory, to which a GPU writes while it and this thread do other things.
-        event: When they are.
+        rows: The rows on the host: in pinned memory, to which a GPU copies asynchronously.
+        event: The end of the copy; None if the rows were drawn on the host.
     """
 
     rows: Rows
     event: torch.Event | None
 
     @classmethod
-    def of(cls, drawn: Rows) -> Self:
-        """Send drawn rows to the host; nothing is waited for."""
+    def from_device(cls, drawn: Rows) -> Self:
+        """Start to copy drawn rows to the host."""
         device = drawn.digits.device
         parts = drawn.digits.to(torch.int8), drawn.values
         rows = Rows(*(part.to("cpu", non_blocking=True) for part in parts))
@@ -174,14 +182,14 @@ class Arriving:
         return cls(rows, torch.get_device_module(device).current_stream(device).record_event())
 
     def wait(self) -> Rows:
-        """Return the rows once they are there."""
+        """Return the rows once they are copied."""
         if self.event is not None:
             self.event.synchronize()
         return self.rows
 
 
 def one_behind(items: Iterable[Item]) -> Iterator[Item]:
-    """Yield each item once the next one is begun, so that a GPU has work while the host waits for what it did."""
+    """Yield each item after the next one is begun, so that a GPU computes while the host waits for a copy."""
     last: list[Item] = []
     for item in items:
         yield from last

@@ -1,24 +1,25 @@
-"""One part of a dataset: its rows to Parquet files, and a record of them.
+"""One part of a dataset: its rows to Parquet files, and a record of these files.
 
-Row groups, compression and dictionaries were chosen by `tests/benchmarks/generation.py`. Of a part of Adult (262 143
-rows, 14 columns beside the class) zstd makes 2.3 MB, with dictionaries or 3.6 MB without, snappy and lz4 2.9 MB; four
-row groups instead of one add a tenth and are read no faster; levels 3 and 9 save 0 and 2 % and 9 takes twice the
-time.
+Row groups, compression and dictionaries were chosen by `tests/benchmarks/generation.py`. For a part of Adult (262,143
+rows, 14 columns besides the class), zstd takes 2.3 MB with dictionaries and 3.6 MB without, snappy and lz4 2.9 MB; four
+row groups instead of one take a tenth more and are not read faster; levels 3 and 9 save 0 and 2 %, and 9 takes twice
+the time.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, TypedDict
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from synthvae.generation.partitions import folder
-from synthvae.generation.stores import STAGING, Store, grown
+from synthvae.generation.request import Draw
+from synthvae.generation.stores import STAGING, Store, staged_name
 
 FORMAT: dict[str, Any] = {
     "compression": "zstd",
@@ -27,19 +28,25 @@ FORMAT: dict[str, Any] = {
     "row_group_size": 1 << 18,
 }
 
-Part = dict[str, Any]
-Draw = Callable[[int], pa.Table]
+
+class FileRecord(TypedDict):
+    """One file of a dataset, as its manifest lists it."""
+
+    file: str
+    rows: int
+    bytes: int
+    sha256: str
 
 
-def complete_part(store: Store, draw: Draw, partition_by: str | None, number: int) -> list[Part]:
-    """Write one part of a dataset that was begun, unless it is there, and return its files.
+def complete_part(store: Store, draw: Draw, partition_by: str | None, number: int) -> list[FileRecord]:
+    """Write one part of a dataset, unless an earlier run finished it, and return the records of its files.
 
-    A pure function of its arguments, all of which can be sent to another process or machine.
+    The result depends on the arguments alone, all of which can be pickled and sent to another process or machine.
 
     Args:
-        store: Where the dataset grows.
+        store: The place of the dataset.
         draw: Returns the table of a part, by number.
-        partition_by: Column whose values become folders.
+        partition_by: The column whose values become folders.
         number: The part.
 
     Raises:
@@ -48,30 +55,31 @@ def complete_part(store: Store, draw: Draw, partition_by: str | None, number: in
     return _finished(store, number) or _write_part(store, number, draw(number), partition_by)
 
 
-def _write_part(store: Store, number: int, table: pa.Table, partition_by: str | None) -> list[Part]:
-    done = []
+def _write_part(store: Store, number: int, table: pa.Table, partition_by: str | None) -> list[FileRecord]:
+    done: list[FileRecord] = []
     for place, rows in _split(table, partition_by):
         file, content = f"{place}part-{number:05d}.parquet", _parquet(rows)
-        store.write(grown(store, file), content)
-        facts = {"rows": rows.num_rows, "bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-        done.append({"file": file, **facts})
+        store.write(staged_name(store, file), content)
+        digest = hashlib.sha256(content).hexdigest()
+        done.append({"file": file, "rows": rows.num_rows, "bytes": len(content), "sha256": digest})
     store.write(_record(number), json.dumps(done).encode())
     return done
 
 
 def _parquet(rows: pa.Table) -> memoryview:
-    """The file of some rows: in memory first, so that it is hashed and handed over whole."""
+    """The Parquet file of some rows, in memory, so that it is hashed and written at once."""
     sink = pa.BufferOutputStream()
     pq.write_table(rows, sink, **FORMAT)
     return memoryview(sink.getvalue())
 
 
 def _record(number: int) -> str:
+    """The file that records a finished part."""
     return f"{STAGING}/part-{number:05d}.json"
 
 
 def _split(table: pa.Table, partition_by: str | None) -> Iterator[tuple[str, pa.Table]]:
-    """The folders of a part, and the rows of each; no rows are a file without folder, so that columns are not lost."""
+    """The folders of a part, and the rows of each; an empty part is a file in no folder, which keeps the columns."""
     if partition_by is None or not table.num_rows:
         yield "", table
         return
@@ -81,11 +89,11 @@ def _split(table: pa.Table, partition_by: str | None) -> Iterator[tuple[str, pa.
         yield f"{folder(partition_by, value)}/", rows
 
 
-def _finished(store: Store, number: int) -> list[Part] | None:
-    """The files of a part that an earlier run finished, if they still have its bytes."""
+def _finished(store: Store, number: int) -> list[FileRecord] | None:
+    """The files of a part that an earlier run finished; None if one of them is absent or damaged."""
     try:
-        files: list[Part] = json.loads(store.read(_record(number)) or b"")
-        whole = all(_sha256(store.read(grown(store, file["file"]))) == file["sha256"] for file in files)
+        files: list[FileRecord] = json.loads(store.read(_record(number)) or b"")
+        whole = all(_sha256(store.read(staged_name(store, file["file"]))) == file["sha256"] for file in files)
     except (OSError, ValueError, TypeError, KeyError):
         return None
     return files if whole else None

@@ -1,28 +1,35 @@
-"""How many rows of each condition are drawn, in parts."""
+"""Requests: how many rows of each condition to draw, and which dataset to write."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
-
-if TYPE_CHECKING:
-    pass
-
+import pyarrow as pa
 
 PART_ROWS = 1 << 18
+
+Draw = Callable[[int], pa.Table]
+"""A function that returns the table of a part of a dataset, by number."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """How many rows of each condition, from which seed.
+    """The number of rows of each condition, and the seed.
 
     Args:
-        counts: Rows of each condition.
+        counts: The number of rows of each condition.
         seed: The seed of all draws.
-        part_rows: Rows of a part at most, about.
+        part_rows: The approximate number of rows of a part.
+
+    Example:
+        >>> request = Request(counts=(3, 5), seed=0, part_rows=4)
+        >>> request.rows, request.parts, [request.counts_of(part) for part in range(request.parts)]
+        (8, 2, [(1, 2), (2, 3)])
     """
 
     counts: tuple[int, ...]
@@ -30,11 +37,16 @@ class Request:
     part_rows: int = field(default_factory=lambda: PART_ROWS)
 
     @classmethod
-    def total(cls, rows: int, frequencies: npt.NDArray[np.float64], seed: int) -> Request:
-        """Ask for `rows` rows, the conditions in the shares of training.
+    def from_total(cls, rows: int, frequencies: npt.NDArray[np.float64], seed: int) -> Self:
+        """Return a request for `rows` rows, with conditions in their shares of the training rows.
 
-        Systematic sampling: each count is within one of its share, and right on average, so that even one row asked
-        for again and again (with other seeds) has every class in the end.
+        Counts are those of systematic sampling: each differs from its share by less than one row, and has it as its
+        mean over seeds, so that repeated requests of a single row include every class in the long run.
+
+        Args:
+            rows: The number of rows.
+            frequencies: The share (conditions,) of each condition.
+            seed: The seed of all draws.
         """
         offset = np.random.default_rng([seed, rows]).random()
         inner = np.floor(np.cumsum(frequencies)[:-1] * rows + offset).astype(int)
@@ -43,18 +55,42 @@ class Request:
 
     @property
     def rows(self) -> int:
-        """All rows."""
+        """The total number of rows."""
         return sum(self.counts)
 
     @property
     def parts(self) -> int:
-        """The number of parts; one for no rows at all."""
+        """The number of parts, at least 1."""
         return max(-(-self.rows // self.part_rows), 1)
 
-    def before(self, part: int) -> tuple[int, ...]:
-        """Rows of each condition in the parts before `part`: every part has the mix of the whole."""
+    def counts_before(self, part: int) -> tuple[int, ...]:
+        """Return the number of rows of each condition in all parts before `part`, which have equal shares of each."""
         return tuple(part * count // self.parts for count in self.counts)
 
-    def of(self, part: int) -> tuple[int, ...]:
-        """Rows of each condition in `part`."""
-        return tuple(b - a for a, b in zip(self.before(part), self.before(part + 1), strict=True))
+    def counts_of(self, part: int) -> tuple[int, ...]:
+        """Return the number of rows of each condition in `part`."""
+        return tuple(b - a for a, b in zip(self.counts_before(part), self.counts_before(part + 1), strict=True))
+
+
+@dataclass(frozen=True)
+class DatasetRequest:
+    """The content of a dataset.
+
+    Args:
+        draw: Returns the table of a part, by number; sent to each worker as pickled bytes.
+        parts: The number of parts.
+        metadata: What determines the content (model, request, seed); saved in the manifest.
+        partition_by: The column whose values become folders `COLUMN=VALUE/` instead of a column of the files.
+    """
+
+    draw: Draw
+    parts: int
+    metadata: Mapping[str, Any]
+    partition_by: str | None = None
+
+    @property
+    def plan(self) -> str:
+        """The content but for the rows, as JSON: a run can be resumed by a request with the same plan."""
+        return json.dumps(
+            {**self.metadata, "partition_by": self.partition_by, "parts": self.parts}, sort_keys=True, default=str
+        )

@@ -1,4 +1,4 @@
-"""Where a dataset lies: a folder of a disk, or a prefix of an object store."""
+"""The place of a dataset: a folder on a disk, or a prefix of an object store."""
 
 from __future__ import annotations
 
@@ -18,56 +18,53 @@ from synthvae.errors import DatasetError
 
 MANIFEST = "_manifest.json"
 STAGING = ".incomplete"
-URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")  # a drive has one letter
+URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")  # at least two letters: one is a drive of Windows
 
 
 class Store(Protocol):
-    """What a dataset needs of the place where it lies; names are relative to it, with slashes. Can be sent elsewhere.
-
-    Attributes:
-        in_place: Whether parts grow under their final names, since moving them would copy them.
-    """
+    """The operations of a dataset on its place. Names are relative to it, with slashes. Can be pickled."""
 
     @property
     def in_place(self) -> bool:
-        """Whether parts grow under their final names."""
+        """Whether parts are written under their final names, since moving a file would copy it."""
 
     def read(self, name: str) -> bytes | None:
-        """The content of a file, None if there is none."""
+        """Return the content of a file, None if there is none."""
 
     def write(self, name: str, content: bytes | memoryview) -> None:
-        """Write a file, whole or not at all."""
+        """Write a file atomically."""
 
     def move(self, name: str, to: str) -> None:
-        """Give a file another name, if it is there."""
+        """Rename a file, if it exists."""
 
     def remove(self, names: Iterable[str]) -> None:
-        """Remove files, and folders that are empty then."""
+        """Remove files, and folders that become empty."""
 
     def names(self) -> set[str]:
-        """All files, but for growing ones, and all folders without files."""
+        """Return all files but for incomplete ones, and all folders without files."""
 
     def staged(self) -> set[str]:
-        """What lies right in the folder of growing files."""
+        """Return the entries of the folder of incomplete files."""
 
     def absent(self, names: Iterable[str]) -> list[str]:
-        """Return those of the files that cannot be seen from here."""
+        """Return those of the files that this process cannot find."""
 
     def clear(self) -> None:
-        """Remove the folder of growing files."""
+        """Remove the folder of incomplete files."""
 
     def writing(self) -> contextlib.AbstractContextManager[None]:
-        """Be the only one who writes."""
+        """Exclude other writers."""
 
     def join(self) -> None:
-        """Help the one who writes, until this process ends."""
+        """Share the lock of the writer until this process ends."""
 
 
 def open_store(out: str | os.PathLike[str]) -> Store:
-    """The place that a path or URI means.
+    """Return the place at a path or URI.
 
     Raises:
-        DatasetError: It is a file, or a URI that pyarrow does not know.
+        DatasetError: It is a file.
+        ArrowException: pyarrow does not support the URI.
     """
     if URI.match(str(out)):
         store = ObjectStore(str(out))
@@ -75,21 +72,21 @@ def open_store(out: str | os.PathLike[str]) -> Store:
             return store
         out = store.root
     if Path(out).exists() and not Path(out).is_dir():
-        raise DatasetError(f"the output must be a folder, however, {out} is a file: choose another")
+        raise DatasetError(f"The output must be a folder, got the file {out}. Choose another.")
     return LocalStore(Path(out))
 
 
-def grown(store: Store, name: str) -> str:
-    """Where a file of the dataset lies until the dataset is whole."""
+def staged_name(store: Store, name: str) -> str:
+    """Return the name of a file of the dataset until the dataset is complete."""
     return name if store.in_place else f"{STAGING}/{name}"
 
 
 @dataclass(frozen=True)
 class LocalStore:
-    """A folder of a disk.
+    """A folder on a disk.
 
     Args:
-        folder: The folder; made if absent.
+        folder: The folder; created if absent.
     """
 
     folder: Path
@@ -99,84 +96,84 @@ class LocalStore:
         return str(self.folder)
 
     def read(self, name: str) -> bytes | None:
-        """The content of a file, None if there is none."""
+        """Return the content of a file, None if there is none."""
         try:
             return (self.folder / name).read_bytes()
         except (FileNotFoundError, NotADirectoryError):
             return None
 
     def write(self, name: str, content: bytes | memoryview) -> None:
-        """Write a file, whole or not at all; of the folders above it only the last one may be absent."""
+        """Write a file atomically; of the folders above it, only the last one may be absent."""
         (self.folder / name).parent.mkdir(exist_ok=True)
         filesystem.write(self.folder / name, content)
 
     def move(self, name: str, to: str) -> None:
-        """Give a file another name, if it is there."""
+        """Rename a file, if it exists."""
         with contextlib.suppress(FileNotFoundError):
             (self.folder / to).parent.mkdir(exist_ok=True)
             (self.folder / name).replace(self.folder / to)
 
     def remove(self, names: Iterable[str]) -> None:
-        """Remove files, and folders that are empty then."""
+        """Remove files, and folders that become empty."""
         for file in [self.folder / name for name in names]:
             file.unlink(missing_ok=True)
             if file.parent != self.folder and file.parent.exists() and not any(file.parent.iterdir()):
                 file.parent.rmdir()
 
     def names(self) -> set[str]:
-        """All files, but for growing ones, and all folders without files."""
+        """Return all files but for incomplete ones, and all folders without files."""
         found = [path for path in self.folder.rglob("*") if STAGING not in path.relative_to(self.folder).parts[:1]]
-        there = [path for path in found if not path.is_dir() or not any(path.iterdir())]
-        return {path.relative_to(self.folder).as_posix() for path in there}
+        leaves = [path for path in found if not path.is_dir() or not any(path.iterdir())]
+        return {path.relative_to(self.folder).as_posix() for path in leaves}
 
     def staged(self) -> set[str]:
-        """What lies right in the folder of growing files."""
+        """Return the entries of the folder of incomplete files."""
         staging = self.folder / STAGING
         return {path.name for path in staging.iterdir()} if staging.is_dir() else set()
 
     def absent(self, names: Iterable[str]) -> list[str]:
-        """Return those of the files that cannot be seen from here."""
+        """Return those of the files that this process cannot find."""
         return [name for name in names if not (self.folder / name).exists()]
 
     def clear(self) -> None:
-        """Remove the folder of growing files."""
+        """Remove the folder of incomplete files."""
         shutil.rmtree(self.folder / STAGING, ignore_errors=True)
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Be the only one who writes; a folder that was made for nothing goes again.
+        """Lock the folder; remove it afterwards if it was created here and is empty.
 
         Raises:
-            DatasetError: Another process writes here.
+            DatasetError: Another process writes to the folder.
         """
-        made = not self.folder.exists()
+        created = not self.folder.exists()
         try:
             handle = filesystem.lock(self.folder)
         except BlockingIOError as error:
             raise DatasetError(
-                f"a dataset is written by one run at a time, however, another one writes {self}: wait for it or choose "
-                "another folder"
+                f"A dataset must be written by one run at a time, got another run that writes {self}. Wait for it, or "
+                "choose another folder."
             ) from error
         try:
             yield
         finally:
-            if made:
+            if created:
                 with contextlib.suppress(OSError):
                     self.folder.rmdir()
             filesystem.unlock(handle)
 
     def join(self) -> None:
-        """Help the one who writes, until this process ends."""
+        """Share the lock of the writer until this process ends."""
         filesystem.share_lock(self.folder)
 
 
 @dataclass(frozen=True)
 class ObjectStore:
-    """A prefix of an object store, as pyarrow knows it: `s3://bucket/prefix`, `gs://bucket/prefix`.
+    """A prefix of an object store of pyarrow: `s3://bucket/prefix`, `gs://bucket/prefix`.
 
-    Credentials are those of the environment, or of the URI, which also takes `endpoint_override` and `region`
-    (https://arrow.apache.org/docs/python/filesystems.html). There is no lock: a second run is refused once the first
-    has left its plan there.
+    Credentials are those of the environment, or of the URI, which also accepts `endpoint_override` and `region`
+    (https://arrow.apache.org/docs/python/filesystems.html). There is no lock: a second run is refused from the time at
+    which the first has written its plan.
 
     Args:
         uri: The URI.
@@ -187,7 +184,7 @@ class ObjectStore:
 
     @cached_property
     def _place(self) -> tuple[Any, str]:
-        """The file system, and the prefix in it."""
+        """The file system of pyarrow, and the prefix in it."""
         from pyarrow import fs
 
         system, path = fs.FileSystem.from_uri(self.uri)
@@ -195,19 +192,19 @@ class ObjectStore:
 
     @property
     def scheme(self) -> str:
-        """What pyarrow calls the kind of store."""
+        """The name of the kind of store in pyarrow."""
         return str(self._place[0].type_name)
 
     @property
     def root(self) -> str:
-        """The prefix, the bucket first."""
+        """The prefix, including the bucket."""
         return self._place[1]
 
     def __str__(self) -> str:
         return f"{URI.match(self.uri)[0]}{self.root}"  # type: ignore[index]  # without credentials
 
     def read(self, name: str) -> bytes | None:
-        """The content of an object, None if there is none."""
+        """Return the content of an object, None if there is none."""
         system, root = self._place
         try:
             with system.open_input_stream(f"{root}/{name}") as stream:
@@ -216,13 +213,13 @@ class ObjectStore:
             return None
 
     def write(self, name: str, content: bytes | memoryview) -> None:
-        """Write an object: it is there when the last byte was sent."""
+        """Write an object, which exists once its last byte is sent."""
         system, root = self._place
         with system.open_output_stream(f"{root}/{name}") as stream:
             stream.write(content)
 
     def move(self, name: str, to: str) -> None:
-        """Copy an object, if it is there, then remove it."""
+        """Copy an object, if it exists, then remove it."""
         content = self.read(name)
         if content is not None:
             self.write(to, content)
@@ -236,11 +233,11 @@ class ObjectStore:
                 system.delete_file(f"{root}/{name}")
 
     def names(self) -> set[str]:
-        """All objects, but for records of those that grow."""
+        """Return all objects but for records of incomplete parts."""
         return {name for name in self._list("") if not name.startswith(f"{STAGING}/")}
 
     def staged(self) -> set[str]:
-        """The names of those records."""
+        """Return the names of records of incomplete parts."""
         return {name.split("/")[0] for name in self._list(f"/{STAGING}")}
 
     def _list(self, below: str) -> list[str]:
@@ -251,22 +248,22 @@ class ObjectStore:
         return [info.path.removeprefix(f"{root}{below}/") for info in found if info.type == fs.FileType.File]
 
     def absent(self, names: Iterable[str]) -> list[str]:
-        """Nothing: what was sent to a bucket is there for all."""
+        """Return no file: all workers see the objects of a bucket."""
         del names
         return []
 
     def clear(self) -> None:
-        """Remove those records."""
+        """Remove records of incomplete parts."""
         system, root = self._place
-        if self.scheme == "gcs":  # there a folder is what is in it: to remove one that is not there is an error
+        if self.scheme == "gcs":  # has no folders: removing one that is absent is an error
             self.remove([f"{STAGING}/{name}" for name in self._list(f"/{STAGING}")])
             return
         with contextlib.suppress(FileNotFoundError):
             system.delete_dir(f"{root}/{STAGING}")
 
     def writing(self) -> contextlib.AbstractContextManager[None]:
-        """Nothing keeps two runs apart but their plans."""
+        """Exclude nothing: an object store has no locks."""
         return contextlib.nullcontext()
 
     def join(self) -> None:
-        """Nothing to wait for."""
+        """Do nothing: an object store has no locks."""

@@ -1,9 +1,10 @@
-"""A worker process: it calls one function with each number that it is sent, until whoever started it is gone.
+"""A worker process: it calls one function with each number that it receives, until its parent process ends.
 
-`pool` runs this file as a script, so that a worker imports neither the caller's `__main__` nor anything heavy before it
-listens: when the other end of its input is closed, for whatever reason and at whatever moment, it ends at once.
-Messages are pickled, on pipes that nobody else holds: first `sys.path`, then the pickled bytes of the function and of
-what is called before it, then numbers. The answer to each is whether it succeeded, and the result or the exception.
+`workers` runs this file as a script, so that a worker imports neither the caller's `__main__` nor any large package
+before it reads its input: when the other end of the input is closed, for any reason and at any time, it ends at once.
+Messages are pickled, on pipes that no other process has open: first `sys.path`, then the pickled bytes of the function
+and of another one that is called before it, then numbers. The answer to a number is whether the call succeeded, and its
+result or exception.
 """
 
 from __future__ import annotations
@@ -20,11 +21,11 @@ from typing import Any, BinaryIO
 
 
 def main() -> None:
-    """Serve the process that holds the other ends of this one's input and output."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever started this process handles Ctrl-C
+    """Answer the parent process, which has the other ends of the input and output of this one."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent process handles Ctrl-C
     requests, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what is printed goes to stderr
-    sys.path[:] = pickle.load(requests)  # noqa: S301 (from the process that started this one)
+    os.dup2(2, 1)  # printed text goes to stderr
+    sys.path[:] = pickle.load(requests)  # noqa: S301 (from the parent process)
     received: queue.SimpleQueue[Any] = queue.SimpleQueue()
     threading.Thread(target=_receive, args=(requests, received), daemon=True).start()
     call = _prepared(received.get())
@@ -34,39 +35,39 @@ def main() -> None:
 
 
 def _receive(requests: BinaryIO, received: queue.SimpleQueue[Any]) -> None:
-    """Receive messages; end this process when there can be no more."""
+    """Receive messages; end this process when its input is closed."""
     try:
         while True:
-            received.put(pickle.load(requests))  # noqa: S301 (from the process that started this one)
+            received.put(pickle.load(requests))  # noqa: S301 (from the parent process)
     finally:
         os._exit(1)
 
 
 def _prepared(content: bytes) -> Callable[[int], bytes]:
-    """What answers a number. If preparing fails, that is the answer to each."""
+    """The function that answers a number. If its preparation fails, the answer to each number is that exception."""
     try:
-        work, begin = pickle.loads(content)  # noqa: S301 (from the process that started this one)
+        work, begin = pickle.loads(content)  # noqa: S301 (from the parent process)
         begin()
-    except BaseException as error:  # noqa: BLE001 (whoever started this process raises it)
-        refusal = _refused(error)
-        return lambda _: refusal
+    except BaseException as error:  # noqa: BLE001 (the parent process raises it)
+        failure = _failed(error)
+        return lambda _: failure
     return lambda number: _answer(work, number)
 
 
 def _answer(work: Callable[[int], Any], number: int) -> bytes:
     try:
         return pickle.dumps((True, work(number)))
-    except BaseException as error:  # noqa: BLE001 (whoever started this process raises it)
-        return _refused(error)
+    except BaseException as error:  # noqa: BLE001 (the parent process raises it)
+        return _failed(error)
 
 
-def _refused(error: BaseException) -> bytes:
-    """The answer that is an exception: as it is if it can be sent, in words if not."""
+def _failed(error: BaseException) -> bytes:
+    """The answer after an exception, which is replaced by a `RuntimeError` of its text if it cannot be pickled."""
     error.add_note("".join(traceback.format_exception(error)))
     try:
         content = pickle.dumps((False, error))
-        pickle.loads(content)  # noqa: S301 (of this process)
-    except Exception:  # noqa: BLE001 (whatever its own methods raise)
+        pickle.loads(content)  # noqa: S301 (bytes of this process)
+    except Exception:  # noqa: BLE001 (its own methods may raise anything)
         return pickle.dumps((False, RuntimeError(f"{type(error).__name__}: {error}")))
     return content
 

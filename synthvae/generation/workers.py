@@ -1,9 +1,9 @@
 """One function called with many numbers, in several processes that end with the process that started them.
 
-Each worker is a Python process with pipes for its input and output (`worker`), served by a thread of this process. That
-is all: no semaphores, shared memory, managers or exit handlers that could outlive an interrupt. The pools of
-`multiprocessing` and loky wait at exit for workers that were interrupted while they started, which may be for ever.
-Workers import no script of the caller, so that one without `if __name__ == "__main__"` and a notebook will do.
+Each worker is a Python process with pipes for its input and output (`worker_process`), served by a thread of this
+process. There are no semaphores, shared memory, managers or exit handlers that could outlive an interrupt: the pools of
+`multiprocessing` and loky wait at exit for workers that were interrupted while they started, possibly for ever. Workers
+do not import the caller's script, so that notebooks, and scripts without `if __name__ == "__main__"`, can use them.
 """
 
 from __future__ import annotations
@@ -14,64 +14,106 @@ import pickle
 import subprocess
 import sys
 import threading
+import warnings
 from collections.abc import Callable
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 WORKER = Path(__file__).with_name("worker_process.py")
 
 Result = TypeVar("Result")
 
 
-def each(
-    work: Callable[[int], Result],
-    numbers: int,
-    workers: int,
-    begin: Callable[[], None],
-    done: Callable[[Result], None],
-) -> list[Result]:
-    """Return `work` of each number from 0, found in processes of their own if `workers` are more than one.
+class PartsBackend(Protocol):
+    """Where the parts of a dataset are drawn and written."""
 
-    Args:
-        work: What is done; goes to each worker once.
-        numbers: How many.
-        workers: How many processes.
-        begin: What each of them does first.
-        done: Called here with each result, in the order in which they come.
+    def map_parts(
+        self,
+        work: Callable[[int], Result],
+        parts: int,
+        workers: int,
+        begin: Callable[[], None],
+        done: Callable[[Result], None],
+    ) -> list[Result]:
+        """Return the results of `work` for the numbers from 0 to `parts` - 1, in this order.
 
-    Raises:
-        BrokenProcessPool: A worker was killed. All have ended by then, as after any other error.
-    """
-    found: dict[int, Result] = {}
+        Args:
+            work: The function; can be pickled if `workers` is more than 1.
+            parts: The number of calls.
+            workers: The number of processes.
+            begin: Called first in each of these processes, if they are not this one.
+            done: Called in this process with each result, in the order in which they arrive.
 
-    def take(number: int, result: Result) -> None:
-        found[number] = result
-        done(result)
+        Raises:
+            BrokenProcessPool: A worker was killed.
+        """
 
-    if workers == 1:
-        for number in range(numbers):
-            take(number, work(number))
-    else:
-        pool = _Pool(pickle.dumps((work, begin)), range(numbers))
-        try:
-            pool.start(workers)
-            for _ in range(numbers):
-                take(*pool.next())
-        finally:
-            pool.end()
-    return [found[number] for number in range(numbers)]
+
+class LocalProcesses:
+    """A `PartsBackend`: this process if there is one worker, otherwise processes that it starts."""
+
+    def map_parts(
+        self,
+        work: Callable[[int], Result],
+        parts: int,
+        workers: int,
+        begin: Callable[[], None],
+        done: Callable[[Result], None],
+    ) -> list[Result]:
+        """See `PartsBackend.map_parts`. When it returns or raises, all processes have ended."""
+        found: dict[int, Result] = {}
+
+        def take(number: int, result: Result) -> None:
+            found[number] = result
+            done(result)
+
+        if workers == 1:
+            for number in range(parts):
+                take(number, work(number))
+        else:
+            pool = _Pool(pickle.dumps((work, begin)), range(parts))
+            try:
+                pool.start(workers)
+                for _ in range(parts):
+                    take(*pool.next())
+            finally:
+                pool.end()
+        return [found[number] for number in range(parts)]
+
+
+LOCAL = LocalProcesses()
+
+Each = Callable[[Callable[[int], Any], int, int, Callable[[], None], Callable[[Any], None]], list[Any]]
+"""A function with the parameters of `PartsBackend.map_parts`."""
+
+
+@dataclass(frozen=True)
+class FunctionBackend:
+    """A `PartsBackend` that calls a function with the parameters of `map_parts`."""
+
+    map_parts: Each
+
+
+def choose_backend(backend: PartsBackend | None, each: Each | None) -> PartsBackend:
+    """Return the backend of `Synthesizer.generate`, one of whose parameters is deprecated."""
+    if each is None:
+        return backend or LOCAL
+    message = "`each` is deprecated and will be removed in the next release. Pass `backend`."
+    warnings.warn(message, DeprecationWarning, stacklevel=3)
+    return FunctionBackend(each)
 
 
 class _Pool:
     """Worker processes.
 
-    Signals are handled in the main thread alone: threads of this class start the processes, so that no interrupt can
-    come between the start of one and the note that it is there.
+    Signals are handled in the main thread alone. Threads of this class start the processes, so that no interrupt can
+    occur between the start of a process and its entry in the list of processes.
 
     Args:
-        content: The pickled pair of what workers do with each number and what they do first.
+        content: The pickled pair of the function of each number and the function that is called first.
         numbers: The numbers.
     """
 
@@ -85,32 +127,32 @@ class _Pool:
         self._ended = False
 
     def start(self, workers: int) -> None:
-        """Have so many processes started."""
+        """Start so many processes, each from a thread of its own."""
         for _ in range(workers):
-            threading.Thread(target=self._serve, daemon=True).start()  # a daemon is not waited for at exit
+            threading.Thread(target=self._serve, daemon=True).start()  # Python does not wait for a daemon at exit
 
     def end(self) -> None:
-        """Kill the processes, and wait until they are gone."""
-        self._ended = True  # before the list is read: a thread that adds to it afterwards sees it
-        there = list(self._processes)
-        for process in there:
+        """Kill the processes, and wait until they have ended."""
+        self._ended = True  # before the list is read: a thread that appends to it afterwards checks this
+        started = list(self._processes)
+        for process in started:
             process.kill()
-        for process in there:
+        for process in started:
             process.wait()
             for pipe in (process.stdin, process.stdout):
-                with contextlib.suppress(OSError):  # what was still to be sent
+                with contextlib.suppress(OSError):  # raised if the pipe has unsent bytes
                     assert pipe is not None
                     pipe.close()
 
     def next(self) -> tuple[int, Any]:
-        """A number and its result, as they come; raises what a worker raised."""
+        """Return the next number and its result, in the order of arrival; raise the exception of a worker."""
         result = self._results.get()
         if isinstance(result, BaseException):
             raise result
         return result
 
     def _serve(self) -> None:
-        """Have a worker of its own do numbers as long as there are any."""
+        """Start a worker, and send it numbers as long as there are any."""
         try:
             process = self._started()
             while process is not None:
@@ -118,17 +160,21 @@ class _Pool:
                 self._results.put((number, _ask(process, number)))
         except Empty:
             return
-        except BaseException as error:  # noqa: BLE001 (raised where the results are taken)
+        except BaseException as error:  # noqa: BLE001 (raised again in `next`)
             self._results.put(error)
 
     def _started(self) -> subprocess.Popen[bytes] | None:
-        """A worker that was sent what it needs; None if the pool was ended meanwhile."""
+        """Start a worker and send it the functions; None if the pool was ended meanwhile."""
         process = subprocess.Popen(  # noqa: S603 (this Python, and a file of this package)
-            [sys.executable, "-P", str(WORKER)],  # -P: the standard library, not what lies beside the script
+            [
+                sys.executable,
+                "-P",
+                str(WORKER),
+            ],  # -P: import from the standard library, not from the folder of the script
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**os.environ, "OMP_NUM_THREADS": "1"},
-            start_new_session=True,  # Ctrl-C in a terminal is for this process to handle
+            start_new_session=True,  # so that Ctrl-C in a terminal interrupts this process alone
         )
         self._processes.append(process)
         if self._ended:
@@ -140,7 +186,7 @@ class _Pool:
 
 
 def _ask(process: subprocess.Popen[bytes], number: int) -> Any:
-    """Have a worker do a number; raise what it raised."""
+    """Send a number to a worker and return the result; raise the exception of the worker."""
     _send(process, number)
     assert process.stdout is not None
     try:

@@ -18,7 +18,7 @@ from synthvae.encoding import Codes, Order, TableEncoding
 from synthvae.encoding.binned import EACH
 from synthvae.errors import PrivacyError, listing
 from synthvae.generation import drawing
-from synthvae.generation.drawing import Source
+from synthvae.generation.drawing import RowSampler
 from synthvae.generation.request import Request
 from synthvae.model import CVAE, ModelConfig
 from synthvae.model.build import build
@@ -285,7 +285,7 @@ def _some_of_each(table: pa.Table, budget: PrivacyBudget) -> pa.Table:
     return table if units is None else table.take(some_of_each(units, budget.rows_per_unit))
 
 
-def _synthetic(source: Source, encoding: TableEncoding, rows: int, seed: int) -> Codes:
+def _synthetic(source: RowSampler, encoding: TableEncoding, rows: int, seed: int) -> Codes:
     """Rows of what was bought, the classes in their shares."""
-    counts = Request.total(rows, encoding.frequencies, seed).counts
+    counts = Request.from_total(rows, encoding.frequencies, seed).counts
     return drawing.draw_codes(source, counts, encoding.layout.slots, torch.Generator().manual_seed(seed))

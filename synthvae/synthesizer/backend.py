@@ -6,14 +6,15 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from synthvae.generation.workers import LocalProcesses, PartsBackend
 from synthvae.training import Trainer, train
 
 if TYPE_CHECKING:
     from synthvae.privacy.dpsgd.trainer import Descender
 
 
-class Backend(Protocol):
-    """What trains, given a folder to work in."""
+class Backend(PartsBackend, Protocol):
+    """Where models are trained, given a folder for temporary files, and where datasets are generated."""
 
     def trainer(self, folder: Path) -> Trainer:
         """What trains without differential privacy."""
@@ -22,8 +23,8 @@ class Backend(Protocol):
         """What trains on private rows."""
 
 
-class Local:
-    """This process."""
+class Local(LocalProcesses):
+    """Training in this process, and generation in processes that it starts."""
 
     def trainer(self, folder: Path) -> Trainer:
         """What trains without differential privacy."""

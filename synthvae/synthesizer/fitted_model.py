@@ -67,7 +67,7 @@ class FittedModel:
             RequestError: A class is unknown, or a number is negative.
         """
         if not isinstance(rows, Mapping):
-            return Request.total(_count(rows), self.encoding.frequencies, seed)
+            return Request.from_total(_count(rows), self.encoding.frequencies, seed)
         if self.encoding.target is None:
             raise RequestError("classes can be asked for when there is a target, however, the model has none")
         counts = [0] * self.encoding.conditions

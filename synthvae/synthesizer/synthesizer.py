@@ -18,9 +18,9 @@ from synthvae.codes import Codes
 from synthvae.encoding import TableEncoding
 from synthvae.errors import PrivacyError, RequestError
 from synthvae.generation import dataset, partitions
-from synthvae.generation import workers as pool
-from synthvae.generation.dataset import Each
 from synthvae.generation.drawing import Drawing, useful_workers
+from synthvae.generation.request import DatasetRequest
+from synthvae.generation.workers import Each, PartsBackend, choose_backend
 from synthvae.model import CVAE
 from synthvae.privacy import Ledger, PrivacyBudget
 from synthvae.privacy import fit as private_fit
@@ -270,7 +270,8 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         resume: bool = False,
         overwrite: bool = False,
         workers: int = 1,
-        each: Each = pool.each,
+        backend: PartsBackend | None = None,
+        each: Each | None = None,
         random_state: Seed = None,
     ) -> dict[str, Any]:
         """Write a Parquet dataset of synthetic rows and return its manifest. Memory does not grow with the rows.
@@ -287,7 +288,9 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             resume: Complete an interrupted run of the same request.
             overwrite: Replace the dataset in the folder.
             workers: Processes that draw parts, each with the model in memory; as many as have two parts each to draw.
-            each: Where parts are drawn: in processes here, or on a Ray cluster: `synthvae.cluster.on(address)`.
+            backend: Where parts are drawn. None: on this machine; `synthvae.cluster.RayBackend(address=...)`: on a Ray
+                cluster.
+            each: Deprecated; use `backend`.
             random_state: Seed of the draws; None uses the estimator's own.
 
         Raises:
@@ -306,17 +309,21 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         if workers < 1:
             raise RequestError(f"`workers` must be at least 1, however, {workers=}")
         target = self.encoding_.target.name if self.encoding_.target else None
+        content = DatasetRequest(
+            Drawing(self.model_, self.encoding_, request),
+            request.parts,
+            self.learned_.manifest(request),
+            partition_by=target if partition else None,
+        )
+        chosen = choose_backend(backend, each)
         with progress.generating(request.rows, show=self.verbose) as report:
             return dataset.write(
                 out,
-                Drawing(self.model_, self.encoding_, request),
-                request.parts,
-                self.learned_.manifest(request),
-                partition_by=target if partition else None,
+                content,
                 resume=resume,
                 overwrite=overwrite,
                 workers=useful_workers(workers, request.parts),
-                each=each,
+                backend=chosen,
                 progress=report,
             )
 

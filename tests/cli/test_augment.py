@@ -64,7 +64,7 @@ def test_the_same_seed_writes_the_same_bytes(table: Path) -> None:
 
 
 @pytest.mark.parametrize(("arguments", "out", "message"), [
-    (["--strategy", "unknown=400"], "a.csv", "is not among"), (["--strategy", "benign=1"], "a.csv", "greater or equal"),
+    (["--strategy", "unknown=400"], "a.csv", "'unknown'"), (["--strategy", "benign=1"], "a.csv", "greater or equal"),
     (["--strategy", "some"], "a.csv", "needs to be one of"), ([], "a.txt", ".parquet or .csv"),
     ([], "absent/a.csv", "make it"), (["--column", "target"], "a.csv", "name another"),
     ([], "table.csv", "--overwrite"),

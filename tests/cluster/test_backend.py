@@ -23,7 +23,7 @@ from synthvae.cluster import jobs, private, training
 from synthvae.cluster.jobs import Job
 from synthvae.errors import ClusterError, ConfigurationError, PrivacyError
 from synthvae.generation import request
-from synthvae.generation.dataset import Each
+from synthvae.generation.workers import Each, FunctionBackend
 from synthvae.model import CVAE
 from synthvae.privacy import Journal
 from synthvae.privacy import fit as private_fit
@@ -237,7 +237,7 @@ def drawing_until(part: int, later: int, place: Path) -> Each:
                 time.sleep(0.01)
             return files
 
-        return cluster.on()(draw, *how)
+        return cluster.RayBackend().map_parts(draw, *how)
 
     return each
 
@@ -249,7 +249,7 @@ def test_parts_are_the_same_bytes_though_a_worker_and_a_node_are_killed(
     nodes.add_node(num_cpus=1)
     here = alone.generate(tmp_path / "here", rows=40_000, random_state=1)
     each = drawing_until(3, 8, tmp_path)
-    there = alone.generate(tmp_path / "there", rows=40_000, random_state=1, workers=3, each=each)
+    there = alone.generate(tmp_path / "there", rows=40_000, random_state=1, workers=3, backend=FunctionBackend(each))
     assert (tmp_path / "task").exists()
     assert (tmp_path / "node").exists()
     assert len(here["parts"]) == 20

@@ -14,6 +14,7 @@ from strategies import declared_schemas
 
 from synthvae import Column, Schema
 from synthvae.encoding.binned import BINS, EACH, BinnedEncoding, even_cuts
+from synthvae.encoding.protocol import CodedColumn
 from synthvae.errors import SchemaError
 from synthvae.schema.domain import arrow_type, limits
 
@@ -36,7 +37,8 @@ def _whole(low: float, high: float, **facts: Any) -> Column:
 
 def _decoded(column: Column, states: Any, seed: int = 0) -> pa.ChunkedArray:
     encoding = BinnedEncoding.declare(column)
-    return pa.chunked_array([encoding.decode(np.array(states), arrow_type(column), np.random.default_rng(seed))])
+    coded = CodedColumn(np.array(states), np.random.default_rng(seed))
+    return pa.chunked_array([encoding.decode(coded, arrow_type(column))])
 
 
 def _can_be_written(number: float, decimals: int | None) -> bool:

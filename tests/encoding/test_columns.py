@@ -17,6 +17,7 @@ from roundtrip import assert_kept_or_refused, draw, learn_column, there_and_back
 from synthvae import Column, Schema
 from synthvae.encoding.atoms import find_atoms
 from synthvae.encoding.numeric import NumericEncoding
+from synthvae.encoding.protocol import CodedColumn
 from synthvae.encoding.quantiles import MAX_STEPS
 from synthvae.errors import TableError
 
@@ -86,7 +87,7 @@ def test_many_large_integers_stay_in_bounds_or_are_refused(dtype: str) -> None:
         drawn = draw(pd.Series(numbers, dtype=dtype), INTEGER)
     except TableError as error:
         refusal = str(error)
-    assert "column 'x'" in refusal or (numbers.min() <= min(drawn) and max(drawn) <= numbers.max())
+    assert "column 'x'" in refusal.lower() or (numbers.min() <= min(drawn) and max(drawn) <= numbers.max())
 
 
 def test_the_widest_doubles_are_drawn_without_overflow() -> None:
@@ -106,7 +107,7 @@ def test_quantiles_of_many_numbers_survive() -> None:
     numbers = pa.chunked_array([rng.lognormal(0, 1, 20_000)])
     encoding = NumericEncoding.learn(CONTINUOUS, numbers)
     scores = rng.normal(size=20_000).astype(np.float32)
-    decoded = encoding.decode(encoding.encode("x", numbers), pa.float64(), rng, scores).to_numpy()
+    decoded = encoding.decode(CodedColumn(encoding.encode("x", numbers), rng, scores), pa.float64()).to_numpy()
     levels = [0.01, 0.05, 0.5, 0.95, 0.99]
     np.testing.assert_allclose(np.quantile(decoded, levels), np.quantile(numbers, levels), rtol=0.1)
 
@@ -150,7 +151,7 @@ def test_categoricals_of_numbers_declared_numbers_are_kept_or_refused(column: Co
 
 
 def test_a_column_declared_integer_must_hold_whole_numbers() -> None:
-    with pytest.raises(TableError, match=r"column 'x'.*whole"):
+    with pytest.raises(TableError, match=r"(?i)column 'x'.*whole"):
         learn_column([1.5, 2.25], INTEGER)
 
 
@@ -202,7 +203,7 @@ def test_a_mark_that_does_not_occur_does_no_harm(dtype: str, mark: Any) -> None:
 
 
 def test_a_mark_never_declared_is_refused_by_name() -> None:
-    with pytest.raises(TableError, match=r"column 'x': values must be numbers.*'\?'.*`marks`"):
+    with pytest.raises(TableError, match=r"(?i)column 'x'.*must be.*numbers.*'\?'.*`marks`"):
         learn_column(["1", "N", "?"], _marked("N"))
 
 

@@ -16,6 +16,7 @@ from strategies import DECLARED, any_tables, declared_columns, declared_schemas
 
 from synthvae import Column, Schema
 from synthvae.encoding import Codes, TableEncoding
+from synthvae.encoding.protocol import CodedColumn
 from synthvae.encoding.temporal import TemporalEncoding
 from synthvae.errors import ConfigurationError
 from synthvae.schema.coercion import conform, labelled
@@ -250,7 +251,7 @@ def test_moments_stay_in_their_bins(column: Column, data: st.DataObject) -> None
         encoding = TemporalEncoding.declare(column)
         rows = conform(data.draw(any_tables(schema, rows=20)), schema).column(column.name)
         states = encoding.encode(column.name, rows)
-        drawn = encoding.decode(states, rows.type, np.random.default_rng(0))
+        drawn = encoding.decode(CodedColumn(states, np.random.default_rng(0)), rows.type)
         assert encoding.encode(column.name, pa.chunked_array([drawn])).tolist() == states.tolist()
 
 

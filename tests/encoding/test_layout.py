@@ -17,7 +17,7 @@ from synthvae.encoding.layout import MAX_BASE, MAX_SINGLE, digit_sizes
 
 LEVELS = st.integers(0, 30) | st.integers(0, 2000) | st.integers(2000, 250_000)
 LAYOUTS = st.lists(LEVELS, min_size=1, max_size=8).map(
-    lambda levels: Layout.of({f"c{i}": n for i, n in enumerate(levels)})
+    lambda levels: Layout.from_levels({f"c{i}": n for i, n in enumerate(levels)})
 )
 
 
@@ -76,7 +76,7 @@ def test_join_undoes_split(layout: Layout, seed: int) -> None:
 
 @pytest.mark.parametrize("levels", [2, 24, 25, 101, 1024, 1025, 33_000])
 def test_every_state_has_digits_of_its_own(levels: int) -> None:
-    layout = Layout.of({"c": levels})
+    layout = Layout.from_levels({"c": levels})
     digits = layout.split([np.arange(levels)])
     assert len(np.unique(digits, axis=0)) == levels
 
@@ -103,21 +103,21 @@ def test_an_unknown_state_has_unknown_digits_only_in_its_column(layout: Layout) 
 
 
 def test_coarse_digits_come_first() -> None:
-    layout = Layout.of({"c": 1000})
+    layout = Layout.from_levels({"c": 1000})
     coarse = layout.split([np.arange(1000)])[:, 0]
     assert (np.diff(coarse) >= 0).all()
 
 
 @pytest.mark.parametrize(("names", "levels"), [(("a",), (1, 2)), (("a", "a"), (1, 2)), ((), (1,))])
 def test_a_layout_that_does_not_match_its_names_is_refused(names: tuple[str, ...], levels: tuple[int, ...]) -> None:
-    with pytest.raises(ValueError, match="one count of levels for each distinct name"):
+    with pytest.raises(ValueError, match="one number of levels for each distinct name"):
         Layout(names, levels, (0,) * len(levels), (False,) * len(levels))
 
 
 @settings(deadline=None)
 @given(st.integers(30, 5000), st.integers(1, 12), st.integers(0, 99))
 def test_one_digit_alone_says_that_a_state_is_no_value(values: int, singles: int, seed: int) -> None:
-    layout = Layout.of({"x": values + singles}, {"x": singles})
+    layout = Layout.from_levels({"x": values + singles}, {"x": singles})
     states = np.concatenate([np.arange(values, values + singles), _some_states(values, np.random.default_rng(seed))])
     digits = layout.split([states])
     assert np.array_equal(layout.join(digits)[0], states)
@@ -129,7 +129,7 @@ def test_one_digit_alone_says_that_a_state_is_no_value(values: int, singles: int
 @settings(deadline=None)
 @given(st.integers(30, 5000), st.integers(0, 12), st.integers(0, 99))
 def test_any_digits_mean_a_state(values: int, singles: int, seed: int) -> None:
-    layout = Layout.of({"x": values + singles}, {"x": singles})
+    layout = Layout.from_levels({"x": values + singles}, {"x": singles})
     digits = np.random.default_rng(seed).integers(0, layout.sizes, (200, layout.width))
     (states,) = layout.join(digits)
     assert states.min() >= 0
@@ -182,7 +182,7 @@ def test_join_undoes_split_with_values(layout: Layout, seed: int) -> None:
 
 
 def test_slots_of_a_small_table() -> None:
-    layout = Layout.of({"a": 1, "b": 3, "c": 40, "d": 2}, {"a": 1, "b": 2, "c": 3}, {"a", "b", "c"})
+    layout = Layout.from_levels({"a": 1, "b": 3, "c": 40, "d": 2}, {"a": 1, "b": 2, "c": 3}, {"a", "b", "c"})
     values = (Value(0), Value(1, 0, 1), Value(3, 1, 6))
     assert layout.slots == Slots((3, 9, 7, 2), values, (None, None, 1, None))
     assert layout.slots.order == (

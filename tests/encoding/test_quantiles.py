@@ -17,6 +17,7 @@ from scipy.stats import kstest
 from synthvae import Column
 from synthvae.encoding.atoms import FEW_ATOMS
 from synthvae.encoding.numeric import NumericEncoding
+from synthvae.encoding.protocol import CodedColumn
 from synthvae.encoding.quantiles import MAX_STEPS, QUANTILES
 
 Floats = npt.NDArray[np.float64]
@@ -48,7 +49,7 @@ def coded(encoding: NumericEncoding, numbers: Floats, rng: np.random.Generator |
 
 
 def back(encoding: NumericEncoding, states: Any, scores: Any) -> Floats:
-    decoded = encoding.decode(states, pa.float64(), np.random.default_rng(0), scores)
+    decoded = encoding.decode(CodedColumn(states, np.random.default_rng(0), scores), pa.float64())
     return np.asarray(decoded.to_numpy(zero_copy_only=False))
 
 
@@ -228,8 +229,8 @@ def test_integers_stay_integers(seed: int, high: int, scores: list[float]) -> No
     if encoding.curve is None:
         return
     states = np.full(len(scores), len(encoding.atoms))
-    rng = np.random.default_rng(0)
-    found = encoding.decode(states, pa.float64(), rng, np.array(scores, np.float32)).to_numpy()
+    coded = CodedColumn(states, np.random.default_rng(0), np.array(scores, np.float32))
+    found = encoding.decode(coded, pa.float64()).to_numpy()
     np.testing.assert_array_equal(found, np.rint(found))
-    same = encoding.decode(states, pa.int64(), rng, np.array(scores, np.float32)).to_numpy()
+    same = encoding.decode(coded, pa.int64()).to_numpy()
     np.testing.assert_array_equal(found, same)

@@ -123,12 +123,12 @@ def test_the_encoding_is_saved_with_the_model() -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        (["u", "v", "u"], "'x'.* must be a number, however, there is 'u'"),
+        (["u", "v", "u"], "'x'.* must be a number, got 'u'"),
         (pd.Categorical([0, 1, 0]), "'x'.* must be a number"),
         (pd.to_datetime(["2020", "2021", "2022"]), "'x'.* must be a number"),
         (pd.to_timedelta([1, 2, 3], "s"), "'x'.* must be a number"),
-        ([0.5, None, 1.0], "'x'.* must be a number, however, 1 are missing"),
-        ([None, None, None], "'x'.* must be a number, however, 3 are missing"),
+        ([0.5, None, 1.0], "'x'.* must be a number, got 1 missing"),
+        ([None, None, None], "'x'.* must be a number, got 3 missing"),
     ],
 )
 @pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian"])
@@ -140,11 +140,11 @@ def test_what_is_no_number_is_refused_by_name(values: Any, message: str, likelih
 @pytest.mark.parametrize("value", [-0.1, 1.5, 255])
 def test_a_bernoulli_needs_numbers_from_0_to_1(value: float) -> None:
     frame = pd.DataFrame({"grey": [0.5, 0.25], "x": [0.0, value]})
-    with pytest.raises(TableError, match=rf"'x'.* must lie in \[0, 1\], however, there is {value:g}"):
+    with pytest.raises(TableError, match=rf"'x'.* must lie in \[0, 1\], got {value:g}"):
         learn(frame, Pixels("bernoulli"))
     table, encoding = learn(frame.assign(x=[0.0, 1.0]), Pixels("bernoulli"))
     with pytest.raises(TableError, match=r"'x'.* must lie in \[0, 1\]"):
         encoding.encode(convert.read(frame))
-    with pytest.raises(TableError, match="1 are missing"):
+    with pytest.raises(TableError, match="got 1 missing values"):
         encoding.encode(convert.read(frame.assign(x=[0.0, math.nan])))
     assert len(encoding.encode(table)) == 2

@@ -292,9 +292,9 @@ def test_pixels_that_cannot_be(digits: tuple[np.ndarray, np.ndarray]) -> None:
     X, y = digits[0].reshape(-1, 64), digits[1]
     with pytest.raises(ConfigurationError, match=r"`image_shape` must multiply .* 64, got \(8, 9\)"):
         VAETransformer(**PIXELS, image_shape=(8, 9)).fit(X, y)
-    with pytest.raises(TableError, match=r"column 'x1': .* \[0, 1\], however, there is 2"):
+    with pytest.raises(TableError, match=r"Column 'x1': .* \[0, 1\], got 2"):
         VAETransformer(**PIXELS).fit(X * 16, y)
-    with pytest.raises(TableError, match=r"column 'b': .* must be a number, however, there is 'u'"):
+    with pytest.raises(TableError, match=r"Column 'b': .* must be a number, got 'u'"):
         VAETransformer(**PIXELS).fit(pd.DataFrame({"a": [0.5, 1.0], "b": ["u", "v"]}))
     with pytest.raises(PrivacyError, match="a private fit learns bins, not pixels"):
         Synthesizer(likelihood="gaussian", privacy=PrivacyBudget(epsilon=1.0, delta=1e-5), schema="private").fit(X)

@@ -19,7 +19,6 @@ from typing import Any
 import pyarrow as pa
 import written
 
-from synthvae.generation import dataset
 from synthvae.generation import workers as pool
 
 STARTUP = """
@@ -75,8 +74,8 @@ def main(stage: str, place: str) -> None:
     def fail(*_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    def each(work: Any, numbers: int, workers: int, begin: Any, done: Any) -> Any:
-        return pool.each(work, numbers, workers, Joins(stage, folder, begin), done)
+    def map_parts(work: Any, parts: int, workers: int, begin: Any, done: Any) -> Any:
+        return pool.LOCAL.map_parts(work, parts, workers, Joins(stage, folder, begin), done)
 
     def progress(_: int) -> None:
         if stage == "result":
@@ -98,4 +97,10 @@ def main(stage: str, place: str) -> None:
         (folder / "site" / "sitecustomize.py").write_text(STARTUP, encoding="utf-8")
         os.environ |= {"STOP_AT_START": str(folder / "there"), "PYTHONPATH": str(folder / "site")}
     draws = Draws(stage, folder)
-    dataset.write(folder / "out", draws, written.PARTS, written.FACTS, workers=2, each=each, progress=progress)
+    written.write(
+        folder / "out",
+        draws,
+        workers=2,
+        backend=pool.FunctionBackend(map_parts),
+        progress=progress,
+    )

@@ -11,10 +11,9 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 import pytest
-from written import FACTS, PARTS, assert_whole, draw, expected, failing, noting, other, tree
+from written import FACTS, PARTS, assert_whole, draw, expected, failing, noting, other, tree, write
 
 from synthvae.errors import DatasetError
-from synthvae.generation import dataset
 
 both = pytest.mark.parametrize("options", [{}, {"partition_by": "label"}], ids=["flat", "partitioned"])
 
@@ -22,7 +21,7 @@ both = pytest.mark.parametrize("options", [{}, {"partition_by": "label"}], ids=[
 @both
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_dataset_is_whole_and_reads_back(tmp_path: Path, options: dict[str, Any], workers: int) -> None:
-    manifest = dataset.write(tmp_path / "a" / "b", draw, PARTS, FACTS, workers=workers, **options)
+    manifest = write(tmp_path / "a" / "b", draw, PARTS, FACTS, workers=workers, **options)
     assert_whole(tmp_path / "a" / "b")
     assert json.loads((tmp_path / "a" / "b" / "_manifest.json").read_text("utf-8")) == manifest
     assert {**manifest, **FACTS} == manifest
@@ -33,7 +32,7 @@ def test_a_dataset_is_whole_and_reads_back(tmp_path: Path, options: dict[str, An
 
 def test_the_rows_of_each_part_are_reported(tmp_path: Path) -> None:
     reported: list[int] = []
-    dataset.write(tmp_path / "out", draw, PARTS, FACTS, progress=reported.append)
+    write(tmp_path / "out", draw, PARTS, FACTS, progress=reported.append)
     assert reported == [20] * PARTS
 
 
@@ -43,7 +42,7 @@ def test_there_is_no_manifest_before_the_last_part(tmp_path: Path) -> None:
         assert not list((tmp_path / "out").glob("*.parquet"))
         return draw(part)
 
-    dataset.write(tmp_path / "out", looks, PARTS, FACTS)
+    write(tmp_path / "out", looks, PARTS, FACTS)
     assert_whole(tmp_path / "out")
 
 
@@ -51,21 +50,21 @@ def test_there_is_no_manifest_before_the_last_part(tmp_path: Path) -> None:
 def test_a_dataset_is_not_overwritten_unasked(tmp_path: Path, options: dict[str, Any]) -> None:
     before = expected(tmp_path)
     with pytest.raises(DatasetError, match="--overwrite"):
-        dataset.write(tmp_path / "undisturbed-draw", other, PARTS, {**FACTS, "seed": 99}, **options)
+        write(tmp_path / "undisturbed-draw", other, PARTS, {**FACTS, "seed": 99}, **options)
     assert tree(tmp_path / "undisturbed-draw") == before
 
 
 def test_resuming_what_is_whole_does_nothing(tmp_path: Path) -> None:
     before = expected(tmp_path)
-    manifest = dataset.write(tmp_path / "undisturbed-draw", other, PARTS, FACTS, resume=True)
+    manifest = write(tmp_path / "undisturbed-draw", other, PARTS, FACTS, resume=True)
     assert tree(tmp_path / "undisturbed-draw") == before
     assert manifest["parts"] == json.loads(before["_manifest.json"])["parts"]
 
 
 @both
 def test_overwriting_replaces_a_dataset(tmp_path: Path, options: dict[str, Any]) -> None:
-    dataset.write(tmp_path / "out", draw, PARTS + 2, FACTS)
-    dataset.write(tmp_path / "out", other, PARTS, FACTS, overwrite=True, **options)
+    write(tmp_path / "out", draw, PARTS + 2, FACTS)
+    write(tmp_path / "out", other, PARTS, FACTS, overwrite=True, **options)
     assert tree(tmp_path / "out") == expected(tmp_path, other, **options)
 
 
@@ -75,7 +74,7 @@ def test_a_failure_leaves_nothing(tmp_path: Path, workers: int, *, made: bool) -
     if made:
         (tmp_path / "out").mkdir()
     with pytest.raises(ZeroDivisionError):
-        dataset.write(tmp_path / "out", failing(ZeroDivisionError()), PARTS, FACTS, workers=workers)
+        write(tmp_path / "out", failing(ZeroDivisionError()), PARTS, FACTS, workers=workers)
     assert [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")] == ["out"] * made
 
 
@@ -84,7 +83,7 @@ def test_a_failing_overwrite_leaves_the_old_dataset(tmp_path: Path, error: BaseE
     before = expected(tmp_path)
     kinds = (ZeroDivisionError, DatasetError, KeyboardInterrupt)
     with pytest.raises(kinds):
-        dataset.write(tmp_path / "undisturbed-draw", failing(error, rows=other), PARTS, FACTS, overwrite=True)
+        write(tmp_path / "undisturbed-draw", failing(error, rows=other), PARTS, FACTS, overwrite=True)
     after = tree(tmp_path / "undisturbed-draw")
     assert {name: after[name] for name in before} == before
     assert len(pd.read_parquet(tmp_path / "undisturbed-draw")) == 20 * PARTS
@@ -99,26 +98,26 @@ def test_an_interrupted_run_is_resumed_to_the_same_bytes(
     folder, drawn = tmp_path / "out", tmp_path / "drawn"
     drawn.mkdir()
     with pytest.raises(KeyboardInterrupt):
-        dataset.write(folder, failing(KeyboardInterrupt(), at), PARTS, FACTS, **options)
+        write(folder, failing(KeyboardInterrupt(), at), PARTS, FACTS, **options)
     assert not (folder / "_manifest.json").exists()
     with pytest.raises(DatasetError, match="--resume"):
-        dataset.write(folder, draw, PARTS, FACTS, **options)
+        write(folder, draw, PARTS, FACTS, **options)
     finished = {int(path.stem.removeprefix("part-")) for path in (folder / ".incomplete").glob("part-*.json")}
 
-    dataset.write(folder, noting(drawn), PARTS, FACTS, resume=True, workers=workers, **options)
+    write(folder, noting(drawn), PARTS, FACTS, resume=True, workers=workers, **options)
     assert tree(folder) == expected(tmp_path, **options)
     assert finished >= set(range(at))
     assert {int(path.name) for path in drawn.iterdir()} == set(range(PARTS)) - finished
 
 
 def test_resuming_where_nothing_was_begun_begins(tmp_path: Path) -> None:
-    dataset.write(tmp_path / "out", draw, PARTS, FACTS, resume=True)
+    write(tmp_path / "out", draw, PARTS, FACTS, resume=True)
     assert tree(tmp_path / "out") == expected(tmp_path)
 
 
 def interrupted(folder: Path) -> dict[str, bytes]:
     with pytest.raises(KeyboardInterrupt):
-        dataset.write(folder, failing(KeyboardInterrupt()), PARTS, FACTS)
+        write(folder, failing(KeyboardInterrupt()), PARTS, FACTS)
     return tree(folder)
 
 
@@ -132,13 +131,13 @@ def test_another_request_does_not_resume(
 ) -> None:
     before = interrupted(tmp_path / "out")
     with pytest.raises(DatasetError, match="same model, request and seed"):
-        dataset.write(tmp_path / "out", draw, parts, facts, resume=True, **options)
+        write(tmp_path / "out", draw, parts, facts, resume=True, **options)
     assert tree(tmp_path / "out") == before
 
 
 def test_an_interrupted_run_is_overwritten_when_asked(tmp_path: Path) -> None:
     interrupted(tmp_path / "out")
-    dataset.write(tmp_path / "out", other, PARTS, {**FACTS, "seed": 4}, overwrite=True)
+    write(tmp_path / "out", other, PARTS, {**FACTS, "seed": 4}, overwrite=True)
     assert_whole(tmp_path / "out")
     assert pd.read_parquet(tmp_path / "out")["x"].min() == 2000
 
@@ -158,5 +157,5 @@ def empty(path: Path) -> None:
 def test_a_harmed_part_is_drawn_again(tmp_path: Path, suffix: str, harm: Callable[[Path], None]) -> None:
     interrupted(tmp_path / "out")
     harm(tmp_path / "out" / ".incomplete" / f"part-00001.{suffix}")
-    dataset.write(tmp_path / "out", draw, PARTS, FACTS, resume=True)
+    write(tmp_path / "out", draw, PARTS, FACTS, resume=True)
     assert tree(tmp_path / "out") == expected(tmp_path)

@@ -23,6 +23,7 @@ from synthvae.generation import drawing
 from synthvae.generation import request as generation
 from synthvae.generation.drawing import draw_part
 from synthvae.generation.request import Request
+from synthvae.generation.workers import LOCAL
 
 PART = 50
 
@@ -46,12 +47,12 @@ def test_parts_sum_to_exactly_what_was_asked_for(counts: tuple[int, ...], size: 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(generation, "PART_ROWS", size)
         request = Request(counts, 0)
-        parts = [request.of(part) for part in range(request.parts)]
+        parts = [request.counts_of(part) for part in range(request.parts)]
         assert tuple(map(sum, zip(*parts, strict=True))) == counts
         assert all(count >= 0 for part in parts for count in part)
         assert all(sum(part) < size + len(counts) for part in parts)
         befores = [sum(sum(part) for part in parts[:number]) for number in range(request.parts)]
-        assert [sum(request.before(number)) for number in range(request.parts)] == befores
+        assert [sum(request.counts_before(number)) for number in range(request.parts)] == befores
 
 
 @settings(max_examples=100, deadline=None)
@@ -61,7 +62,7 @@ def test_every_part_has_the_mix_of_the_whole(counts: tuple[int, ...], size: int)
         patch.setattr(generation, "PART_ROWS", size)
         request = Request(counts, 0)
         for part in range(request.parts):
-            for count, whole in zip(request.of(part), counts, strict=True):
+            for count, whole in zip(request.counts_of(part), counts, strict=True):
                 assert abs(count - whole / request.parts) < 1
 
 
@@ -69,11 +70,11 @@ def test_every_part_has_the_mix_of_the_whole(counts: tuple[int, ...], size: int)
 @given(st.integers(0, 10**9), some_shares, st.integers(0, 2**63 - 1))
 def test_a_total_is_exact_and_within_one_of_each_share(rows: int, shares: list[float], seed: int) -> None:
     frequencies = np.array(shares) / sum(shares)
-    request = Request.total(rows, frequencies, seed)
+    request = Request.from_total(rows, frequencies, seed)
     assert request.rows == rows
     assert all(abs(count - rows * share) < 1 + 1e-6 for count, share in zip(request.counts, frequencies, strict=True))
     assert all(count >= 0 for count in request.counts)
-    assert request == Request.total(rows, frequencies, seed)
+    assert request == Request.from_total(rows, frequencies, seed)
 
 
 @pytest.mark.parametrize("offset", [0.0, 1 - 2**-53])
@@ -81,12 +82,12 @@ def test_a_total_is_exact_where_the_shares_do_not_quite_sum_to_one(
     offset: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(np.random, "default_rng", lambda _: SimpleNamespace(random=lambda: offset))
-    assert Request.total(10, np.full(10, 0.1), 0).rows == 10
+    assert Request.from_total(10, np.full(10, 0.1), 0).rows == 10
 
 
 def test_a_total_is_right_on_average() -> None:
     frequencies = np.array([0.62, 0.08, 0.3])
-    counts = np.array([Request.total(1, frequencies, seed).counts for seed in range(4000)])
+    counts = np.array([Request.from_total(1, frequencies, seed).counts for seed in range(4000)])
     np.testing.assert_allclose(counts.mean(0), frequencies, atol=4.5 * 0.5 / 4000**0.5)
 
 
@@ -244,6 +245,14 @@ def test_exactly_one_of_three_must_be_asked_for(fitted: Synthesizer, tmp_path: P
 def test_workers_are_at_least_one(fitted: Synthesizer, tmp_path: Path) -> None:
     with pytest.raises(RequestError, match="workers"):
         fitted.generate(tmp_path / "out", rows=1, workers=0)
+
+
+def test_the_former_name_of_the_backend_is_deprecated(fitted: Synthesizer, tmp_path: Path) -> None:
+    written = fitted.generate(tmp_path / "backend", rows=9, random_state=1, backend=LOCAL)
+    with pytest.warns(DeprecationWarning, match="Pass `backend`") as warned:
+        again = fitted.generate(tmp_path / "each", rows=9, random_state=1, each=LOCAL.map_parts)
+    assert again == written
+    assert [warning.filename for warning in warned] == [__file__]
 
 
 @pytest.fixture(scope="module")

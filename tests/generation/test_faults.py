@@ -22,11 +22,10 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from killing import PLAN, Killer
-from written import FACTS, PARTS, draw, expected, filling, other, tree
+from written import FACTS, PARTS, draw, expected, filling, other, tree, write
 
 from synthvae import filesystem
 from synthvae.errors import DatasetError
-from synthvae.generation import dataset
 
 
 @pytest.fixture
@@ -41,7 +40,7 @@ def roomy() -> Iterator[None]:
 @pytest.mark.parametrize(("after", "workers"), [(0, 1), (2, 1), (2, 2)])
 def test_a_full_disk_is_one_error_and_leaves_nothing(tmp_path: Path, after: int, workers: int) -> None:
     with pytest.raises(DatasetError, match="File too large") as caught:
-        dataset.write(tmp_path / "out", filling(draw, after), PARTS, FACTS, workers=workers)
+        write(tmp_path / "out", filling(draw, after), PARTS, FACTS, workers=workers)
     assert "\n" not in str(caught.value)
     assert not list(tmp_path.iterdir())
 
@@ -50,7 +49,7 @@ def test_a_full_disk_is_one_error_and_leaves_nothing(tmp_path: Path, after: int,
 def test_a_full_disk_leaves_the_old_dataset(tmp_path: Path) -> None:
     before = expected(tmp_path)
     with pytest.raises(DatasetError):
-        dataset.write(tmp_path / "undisturbed-draw", filling(other, 2), PARTS, FACTS, overwrite=True)
+        write(tmp_path / "undisturbed-draw", filling(other, 2), PARTS, FACTS, overwrite=True)
     assert tree(tmp_path / "undisturbed-draw") == before
 
 
@@ -73,7 +72,7 @@ def test_a_disk_too_full_for_the_manifest_leaves_nothing(
         (tmp_path / "out").mkdir()
     no_manifest(monkeypatch)
     with pytest.raises(DatasetError):
-        dataset.write(tmp_path / "out", draw, PARTS, FACTS)
+        write(tmp_path / "out", draw, PARTS, FACTS)
     assert [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")] == ["out"] * made
 
 
@@ -83,7 +82,7 @@ def test_a_disk_too_full_for_the_manifest_leaves_the_old_dataset(
     before = expected(tmp_path)
     no_manifest(monkeypatch)
     with pytest.raises(DatasetError):
-        dataset.write(tmp_path / "undisturbed-draw", other, PARTS, FACTS, overwrite=True)
+        write(tmp_path / "undisturbed-draw", other, PARTS, FACTS, overwrite=True)
     assert tree(tmp_path / "undisturbed-draw") == before
 
 
@@ -95,7 +94,7 @@ import written
 def slow(part):
     time.sleep(0.15)
     return written.draw(part)
-written.dataset.write(sys.argv[2], slow, written.PARTS, written.FACTS)
+written.write(sys.argv[2], slow, written.PARTS, written.FACTS)
 """
 
 
@@ -109,7 +108,7 @@ def test_a_killed_run_is_resumed_to_the_same_bytes(tmp_path: Path) -> None:
     assert child.wait() == -signal.SIGKILL
     assert second.exists()
     assert not (folder / "_manifest.json").exists()
-    dataset.write(folder, draw, PARTS, FACTS, resume=True)
+    write(folder, draw, PARTS, FACTS, resume=True)
     assert tree(folder) == expected(tmp_path)
 
 
@@ -138,7 +137,7 @@ def crashing(step: int, folder: Path, **options: Any) -> bool:
     if not child:
         crash_at(step, pytest.MonkeyPatch())
         try:
-            dataset.write(folder, draw, 2, FACTS, partition_by="label", **options)
+            write(folder, draw, 2, FACTS, partition_by="label", **options)
         finally:
             os._exit(0)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
@@ -153,13 +152,13 @@ place, overwrite, step = Path(sys.argv[2]), sys.argv[3] == "True", 1
 while True:
     folder = place / str(step)
     if overwrite:
-        t.dataset.write(folder, t.other, 4, t.FACTS)
+        t.write(folder, t.other, 4, t.FACTS)
     if not test_faults.crashing(step, folder, overwrite=overwrite):
         break
     if (folder / "_manifest.json").exists():
         for part in t.json.loads((folder / "_manifest.json").read_text())["parts"]:
             assert t.hashlib.sha256((folder / part["file"]).read_bytes()).hexdigest() == part["sha256"], step
-    t.dataset.write(folder, t.draw, 2, t.FACTS, partition_by="label", resume=True, overwrite=overwrite)
+    t.write(folder, t.draw, 2, t.FACTS, partition_by="label", resume=True, overwrite=overwrite)
     assert t.tree(folder) == t.tree(place / "reference"), step
     step += 1
 print(step)
@@ -170,7 +169,7 @@ print(step)
 @pytest.mark.parametrize("overwrite", [False, True])
 def test_a_crash_at_any_moment_leaves_what_can_be_resumed(tmp_path: Path, *, overwrite: bool) -> None:
     """With a manifest the dataset is whole; without, resuming makes it so."""
-    dataset.write(tmp_path / "reference", draw, 2, FACTS, partition_by="label")
+    write(tmp_path / "reference", draw, 2, FACTS, partition_by="label")
     command = [sys.executable, "-c", CRASHES, str(HERE), str(tmp_path), str(overwrite)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
     assert done.returncode == 0, done.stderr
@@ -196,22 +195,22 @@ def _signals(number: int, part: int) -> pa.Table:
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_a_worker_that_is_killed_is_one_error_and_parts_are_kept(tmp_path: Path, number: int) -> None:
     with pytest.raises(DatasetError, match="--resume") as caught:
-        dataset.write(tmp_path / "out", functools.partial(_signals, number), PARTS, FACTS, workers=2)
+        write(tmp_path / "out", functools.partial(_signals, number), PARTS, FACTS, workers=2)
     assert "\n" not in str(caught.value)
-    dataset.write(tmp_path / "out", draw, PARTS, FACTS, resume=True)
+    write(tmp_path / "out", draw, PARTS, FACTS, resume=True)
     assert tree(tmp_path / "out") == expected(tmp_path)
 
 
 def _again(folder: Path, part: int) -> pa.Table:
     """Another run, while this one has the folder."""
     with pytest.raises(DatasetError, match="one run at a time"):
-        dataset.write(folder, draw, PARTS, FACTS, resume=True, overwrite=True)
+        write(folder, draw, PARTS, FACTS, resume=True, overwrite=True)
     return draw(part)
 
 
 def test_a_second_run_is_refused_and_harms_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(filesystem, "PATIENCE", 0.1)
-    dataset.write(tmp_path / "out", functools.partial(_again, tmp_path / "out"), PARTS, FACTS)
+    write(tmp_path / "out", functools.partial(_again, tmp_path / "out"), PARTS, FACTS)
     assert tree(tmp_path / "out") == expected(tmp_path)
 
 
@@ -231,7 +230,7 @@ def test_a_reader_never_sees_a_manifest_of_what_is_not_there(tmp_path: Path) -> 
     reader = threading.Thread(target=read)
     reader.start()
     for run in range(30):
-        dataset.write(folder, (draw, other)[run % 2], PARTS, {**FACTS, "run": run}, overwrite=True)
+        write(folder, (draw, other)[run % 2], PARTS, {**FACTS, "run": run}, overwrite=True)
     ended.set()
     reader.join()
     assert seen == {True}
@@ -242,7 +241,7 @@ import functools, sys
 sys.path.insert(0, sys.argv[1])
 import written
 print("once")
-written.dataset.write(sys.argv[2], written.draw, written.PARTS, written.FACTS, workers=2)
+written.write(sys.argv[2], written.draw, written.PARTS, written.FACTS, workers=2)
 """
 
 

@@ -12,10 +12,10 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from written import FACTS, PARTS, assert_whole, draw, expected, other, tree
+from written import FACTS, PARTS, assert_whole, draw, expected, other, tree, write
 
 from synthvae.errors import DatasetError
-from synthvae.generation import dataset, partitions
+from synthvae.generation import partitions
 
 # Labels that a reader must not take for numbers or for nothing: those types it infers from names of folders.
 labels = st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_size=12).map(lambda text: f"l{text}")
@@ -27,7 +27,7 @@ def test_any_label_stays_inside_the_folder_and_comes_back(names: list[str]) -> N
     with TemporaryDirectory() as name:
         place = Path(name)
         table = pa.table({"y": names, "x": range(len(names))})
-        dataset.write(place / "out", lambda _: table, 1, FACTS, partition_by="y")
+        write(place / "out", lambda _: table, 1, FACTS, partition_by="y")
         assert [path.name for path in place.iterdir()] == ["out"]
         assert all(path.is_file() == (path.name == "_manifest.json") for path in (place / "out").iterdir())
         read = pd.read_parquet(place / "out").sort_values("x")
@@ -40,7 +40,7 @@ ODD = ["/", "..", ".", "../../x", "a b", "100%", "%2F", "é日", "=", "x\\y", "_
 @pytest.mark.parametrize("label", ODD)
 def test_odd_labels_stay_inside_the_folder_and_come_back(tmp_path: Path, label: str) -> None:
     table = pa.table({"y": [label, "plain"], "x": [0, 1]})
-    dataset.write(tmp_path / "out", lambda _: table, 1, FACTS, partition_by="y")
+    write(tmp_path / "out", lambda _: table, 1, FACTS, partition_by="y")
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
     assert_whole(tmp_path / "out")
     assert dict(pd.read_parquet(tmp_path / "out")[["x", "y"]].astype({"y": object}).to_numpy().tolist()) == {
@@ -52,7 +52,7 @@ def test_odd_labels_stay_inside_the_folder_and_come_back(tmp_path: Path, label: 
 @pytest.mark.parametrize("column", ["y y", "é", "a/b", "..", "_y", ".y", "100%", "a=b"])
 def test_odd_columns_stay_inside_the_folder_and_come_back(tmp_path: Path, column: str) -> None:
     table = pa.table({column: ["a", "b"], "x": [0, 1]})
-    dataset.write(tmp_path / "out", lambda _: table, 1, FACTS, partition_by=column)
+    write(tmp_path / "out", lambda _: table, 1, FACTS, partition_by=column)
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
     read = pd.read_parquet(tmp_path / "out")
     assert set(read.columns) == {column, "x"}
@@ -71,7 +71,7 @@ def test_a_folder_of_foreign_files_is_refused(tmp_path: Path, name: str, options
     mine.parent.mkdir(parents=True)
     mine.write_text("mine")
     with pytest.raises(DatasetError) as caught:
-        dataset.write(tmp_path / "out", draw, PARTS, FACTS, **options)
+        write(tmp_path / "out", draw, PARTS, FACTS, **options)
     assert tree(tmp_path / "out") == {name: b"mine"}
     assert "\n" not in str(caught.value)
 
@@ -83,7 +83,7 @@ def test_foreign_files_beside_a_dataset_survive_overwriting(tmp_path: Path, name
     mine.parent.mkdir(exist_ok=True)
     mine.write_text("mine")
     with pytest.raises(DatasetError):
-        dataset.write(tmp_path / "undisturbed-draw", other, PARTS, FACTS, overwrite=True)
+        write(tmp_path / "undisturbed-draw", other, PARTS, FACTS, overwrite=True)
     assert tree(tmp_path / "undisturbed-draw") == {**before, name: b"mine"}
 
 
@@ -91,14 +91,14 @@ def test_foreign_files_beside_a_dataset_survive_overwriting(tmp_path: Path, name
 def test_a_path_that_is_a_file_is_refused(tmp_path: Path, options: dict[str, Any]) -> None:
     (tmp_path / "out").write_text("mine")
     with pytest.raises(DatasetError, match="file"):
-        dataset.write(tmp_path / "out", draw, PARTS, FACTS, **options)
+        write(tmp_path / "out", draw, PARTS, FACTS, **options)
     assert (tmp_path / "out").read_text() == "mine"
 
 
 def test_a_folder_below_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     with pytest.raises(DatasetError):
-        dataset.write(tmp_path / "file" / "out", draw, PARTS, FACTS)
+        write(tmp_path / "file" / "out", draw, PARTS, FACTS)
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_labels_that_pass_never_leave_the_folder_nor_meet(names: list[str]) -> N
     with TemporaryDirectory() as name:
         place = Path(name)
         table = pa.table({"y": names, "x": range(len(names))})
-        dataset.write(place / "out", lambda _: table, 1, FACTS, partition_by="y")
+        write(place / "out", lambda _: table, 1, FACTS, partition_by="y")
         assert_whole(place / "out")
         assert [path.name for path in place.iterdir()] == ["out"]
         folders = {path.name.lower() for path in (place / "out").iterdir() if path.is_dir()}
@@ -139,6 +139,6 @@ def test_a_manifest_that_points_elsewhere_is_none_of_ours(tmp_path: Path, file: 
     (tmp_path / "out").mkdir()
     page = {"plan": "p", "parts": [{"file": file}]}
     (tmp_path / "out" / "_manifest.json").write_text(json.dumps(page))
-    with pytest.raises(DatasetError, match="choose another"):
-        dataset.write(tmp_path / "out", draw, PARTS, FACTS, overwrite=True, resume=True)
+    with pytest.raises(DatasetError, match="Choose another"):
+        write(tmp_path / "out", draw, PARTS, FACTS, overwrite=True, resume=True)
     assert (tmp_path / "mine").read_text() == "mine"

@@ -14,11 +14,12 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pytest
 from pyarrow import fs
-from written import FACTS, PARTS, Draw, draw, expected, failing, other
+from written import FACTS, PARTS, draw, expected, failing, other, write
 
 from synthvae import Synthesizer
 from synthvae.errors import DatasetError
-from synthvae.generation import dataset, request, stores
+from synthvae.generation import request, stores
+from synthvae.generation.request import Draw
 
 BUCKET = "bucket"
 
@@ -61,7 +62,7 @@ both = pytest.mark.parametrize("options", [{}, {"partition_by": "label"}], ids=[
 
 @both
 def test_a_store_holds_the_bytes_of_a_folder(place: str, tmp_path: Path, options: dict[str, Any]) -> None:
-    manifest = dataset.write(place, draw, PARTS, FACTS, **options)
+    manifest = write(place, draw, PARTS, FACTS, **options)
     assert objects(place) == expected(tmp_path, **options)
     assert json.loads(objects(place)["_manifest.json"]) == manifest
     system, root = fs.FileSystem.from_uri(place)
@@ -71,7 +72,7 @@ def test_a_store_holds_the_bytes_of_a_folder(place: str, tmp_path: Path, options
 
 
 def test_workers_write_to_a_store(place: str, tmp_path: Path) -> None:
-    dataset.write(place, draw, PARTS, FACTS, workers=2)
+    write(place, draw, PARTS, FACTS, workers=2)
     assert objects(place) == expected(tmp_path)
 
 
@@ -85,7 +86,7 @@ def test_a_synthesizer_writes_to_a_store(
 
 
 def test_a_uri_of_files_is_a_folder(tmp_path: Path) -> None:
-    dataset.write((tmp_path / "out").as_uri(), draw, PARTS, FACTS)
+    write((tmp_path / "out").as_uri(), draw, PARTS, FACTS)
     assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == expected(tmp_path)
 
 
@@ -97,8 +98,8 @@ def _without_manifest(place: str, part: int) -> pa.Table:
 @pytest.mark.parametrize("overwrite", [False, True])
 def test_a_store_has_no_manifest_while_parts_are_written(place: str, *, overwrite: bool) -> None:
     if overwrite:
-        dataset.write(place, other, PARTS, FACTS)
-    dataset.write(place, partial(_without_manifest, place), PARTS, FACTS, overwrite=overwrite)
+        write(place, other, PARTS, FACTS)
+    write(place, partial(_without_manifest, place), PARTS, FACTS, overwrite=overwrite)
     assert len(objects(place)) == PARTS + 1
 
 
@@ -107,19 +108,19 @@ def test_a_store_has_no_manifest_while_parts_are_written(place: str, *, overwrit
 def test_what_broke_off_is_resumed_to_the_same_bytes(
     place: str, tmp_path: Path, error: BaseException, options: dict[str, Any]
 ) -> None:
-    dataset.write(place, other, PARTS + 2, FACTS)
+    write(place, other, PARTS + 2, FACTS)
     with pytest.raises((KeyboardInterrupt, DatasetError), match="--resume"):
-        dataset.write(place, failing(error), PARTS, FACTS, overwrite=True, **options)
+        write(place, failing(error), PARTS, FACTS, overwrite=True, **options)
     with pytest.raises(DatasetError, match="--resume"):
-        dataset.write(place, draw, PARTS, FACTS, **options)
-    dataset.write(place, draw, PARTS, FACTS, resume=True, **options)
+        write(place, draw, PARTS, FACTS, **options)
+    write(place, draw, PARTS, FACTS, resume=True, **options)
     assert objects(place) == expected(tmp_path, **options)
 
 
 def test_another_request_takes_the_place_of_what_broke_off(place: str, tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
-        dataset.write(place, failing(KeyboardInterrupt(), rows=other), PARTS, {"seed": 9}, partition_by="label")
-    dataset.write(place, draw, PARTS, FACTS, overwrite=True)
+        write(place, failing(KeyboardInterrupt(), rows=other), PARTS, {"seed": 9}, partition_by="label")
+    write(place, draw, PARTS, FACTS, overwrite=True)
     assert objects(place) == expected(tmp_path)
 
 
@@ -135,9 +136,9 @@ def _remove(store: stores.Store, file: str) -> None:
 @pytest.mark.parametrize("file", ["part-00001.parquet", ".incomplete/part-00001.json"])
 def test_a_harmed_part_of_a_store_is_drawn_again(place: str, tmp_path: Path, file: str, harm: Any) -> None:
     with pytest.raises(KeyboardInterrupt):
-        dataset.write(place, failing(KeyboardInterrupt()), PARTS, FACTS)
+        write(place, failing(KeyboardInterrupt()), PARTS, FACTS)
     harm(stores.open_store(place), file)
-    dataset.write(place, draw, PARTS, FACTS, resume=True)
+    write(place, draw, PARTS, FACTS, resume=True)
     assert objects(place) == expected(tmp_path)
 
 
@@ -168,32 +169,32 @@ def test_a_store_broken_off_before_any_change_can_be_resumed(server: str, tmp_pa
         step += 1
         place = f"s3://{BUCKET}/{uuid.uuid4().hex}?{server}"
         if rows is not None:
-            dataset.write(place, rows, PARTS + 1, FACTS)
+            write(place, rows, PARTS + 1, FACTS)
         with pytest.MonkeyPatch.context() as patch:
             stops = _Stops(step, patch)
             try:
-                dataset.write(place, draw, PARTS, FACTS, overwrite=True)
+                write(place, draw, PARTS, FACTS, overwrite=True)
             except KeyboardInterrupt:
                 assert stops.left == 0
         stopped = stops.left <= 0
         left = objects(place)
         assert all(part["file"] in left for part in json.loads(left.get("_manifest.json", b'{"parts": []}'))["parts"])
-        dataset.write(place, draw, PARTS, FACTS, resume=True, overwrite=True)
+        write(place, draw, PARTS, FACTS, resume=True, overwrite=True)
         assert objects(place) == undisturbed, step
     assert step > 10
 
 
 def test_foreign_objects_are_left_alone(place: str) -> None:
     stores.open_store(place).write("part-00000.parquet", b"mine")
-    with pytest.raises(DatasetError, match="choose another"):
-        dataset.write(place, draw, PARTS, FACTS, overwrite=True, resume=True)
+    with pytest.raises(DatasetError, match="Choose another"):
+        write(place, draw, PARTS, FACTS, overwrite=True, resume=True)
     assert objects(place) == {"part-00000.parquet": b"mine"}
 
 
 @pytest.mark.parametrize("uri", ["s3://absent-bucket/out?", "ftp://key:secret@host/out?", "s3://key:secret@?"])
 def test_a_place_that_is_none_is_one_error(server: str, uri: str) -> None:
     with pytest.raises(DatasetError) as caught:
-        dataset.write(f"{uri}{server}", draw, PARTS, FACTS)
+        write(f"{uri}{server}", draw, PARTS, FACTS)
     assert "\n" not in str(caught.value)
     assert "secret" not in str(caught.value)
 
@@ -201,5 +202,5 @@ def test_a_place_that_is_none_is_one_error(server: str, uri: str) -> None:
 def test_a_message_shows_no_credentials(server: str) -> None:
     assert "secret" not in str(stores.open_store(f"s3://key:secret@{BUCKET}/out?{server}"))
     with pytest.raises(DatasetError) as caught:
-        dataset.write(f"s3://key:secret@absent-bucket/out?{server}", draw, PARTS, FACTS)
+        write(f"s3://key:secret@absent-bucket/out?{server}", draw, PARTS, FACTS)
     assert "secret" not in str(caught.value)

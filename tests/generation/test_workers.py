@@ -17,9 +17,8 @@ from pathlib import Path
 import psutil
 import pytest
 from processes import marked, new_mark, shared_memory
-from written import PARTS, draw, expected, tree
+from written import PARTS, draw, expected, tree, write
 
-from synthvae.generation import dataset
 from synthvae.generation import workers as pool
 
 HERE = Path(__file__).parent
@@ -64,16 +63,16 @@ def settings(_: int) -> tuple[str | None, list[str]]:
 @pytest.mark.parametrize("workers", [1, 2, 3])
 def test_results_are_those_of_a_plain_loop_in_its_order(workers: int) -> None:
     seen: list[int] = []
-    assert pool.each(square, 20, workers, nothing, seen.append) == [number**2 for number in range(20)]
+    assert pool.LOCAL.map_parts(square, 20, workers, nothing, seen.append) == [number**2 for number in range(20)]
     assert sorted(seen) == [number**2 for number in range(20)]
 
 
 def test_a_worker_has_one_thread_and_finds_the_modules_that_this_process_does() -> None:
-    assert pool.each(settings, 2, 2, nothing, nothing) == [("1", sys.path)] * 2
+    assert pool.LOCAL.map_parts(settings, 2, 2, nothing, nothing) == [("1", sys.path)] * 2
 
 
 def test_what_a_worker_prints_is_no_answer() -> None:
-    assert pool.each(speak, 4, 2, nothing, nothing) == [0, 1, 2, 3]
+    assert pool.LOCAL.map_parts(speak, 4, 2, nothing, nothing) == [0, 1, 2, 3]
 
 
 def children() -> list[psutil.Process]:
@@ -88,7 +87,7 @@ def test_what_a_worker_raises_is_raised_here_with_its_traceback(
     error: str, raised: type[BaseException], said: str
 ) -> None:
     with pytest.raises(raised, match=said) as caught:
-        pool.each(functools.partial(fail_at, error=error, at=3), 6, 2, nothing, nothing)
+        pool.LOCAL.map_parts(functools.partial(fail_at, error=error, at=3), 6, 2, nothing, nothing)
     assert error == "unsendable" or "in fail_at" in caught.value.__notes__[0]
     assert not children()
 
@@ -99,13 +98,13 @@ def refuse() -> None:
 
 def test_a_worker_that_cannot_begin_says_why() -> None:
     with pytest.raises(BlockingIOError, match="held"):
-        pool.each(square, 6, 2, refuse, nothing)
+        pool.LOCAL.map_parts(square, 6, 2, refuse, nothing)
     assert not children()
 
 
 def test_a_killed_worker_is_an_error_and_the_others_end() -> None:
     with pytest.raises(BrokenProcessPool):
-        pool.each(functools.partial(die_at, at=3), 50, 3, nothing, nothing)
+        pool.LOCAL.map_parts(functools.partial(die_at, at=3), 50, 3, nothing, nothing)
     assert not children()
 
 
@@ -114,7 +113,7 @@ def test_an_error_of_the_caller_ends_the_workers() -> None:
         raise OSError("full")
 
     with pytest.raises(OSError, match="full"):
-        pool.each(square, 50, 3, nothing, full)
+        pool.LOCAL.map_parts(square, 50, 3, nothing, full)
     assert not children()
 
 
@@ -122,7 +121,7 @@ def test_several_threads_may_have_workers() -> None:
     found: dict[int, list[int]] = {}
 
     def run(offset: int) -> None:
-        found[offset] = pool.each(square, 5 + offset, 2, nothing, nothing)
+        found[offset] = pool.LOCAL.map_parts(square, 5 + offset, 2, nothing, nothing)
 
     threads = [threading.Thread(target=run, args=(offset,)) for offset in range(3)]
     for thread in threads:
@@ -181,5 +180,5 @@ def test_whatever_interrupts_a_run_at_whatever_stage_all_its_processes_end(
     assert run.returncode
     assert not shared_memory() - before
     assert not (tmp_path / "out" / "_manifest.json").exists()
-    dataset.write(tmp_path / "out", draw, PARTS, {"format": 1, "seed": 3}, resume=True, overwrite=True)
+    write(tmp_path / "out", draw, PARTS, {"format": 1, "seed": 3}, resume=True, overwrite=True)
     assert tree(tmp_path / "out") == expected(tmp_path)

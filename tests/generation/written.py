@@ -6,7 +6,6 @@ import functools
 import hashlib
 import json
 import resource
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +14,22 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from synthvae.generation import dataset
+from synthvae.generation.request import DatasetRequest, Draw
 
 PARTS = 5
 FACTS: dict[str, Any] = {"format": 1, "seed": 3}
-Draw = Callable[[int], pa.Table]
+
+
+def write(
+    out: Any,
+    rows: Draw,
+    parts: int = PARTS,
+    metadata: dict[str, Any] = FACTS,
+    *,
+    partition_by: str | None = None,
+    **options: Any,
+) -> dict[str, Any]:
+    return dataset.write(out, DatasetRequest(rows, parts, metadata, partition_by), **options)
 
 
 def draw(part: int) -> pa.Table:
@@ -68,7 +79,7 @@ def tree(folder: Path) -> dict[str, bytes]:
 def expected(tmp_path: Path, rows: Draw = draw, **options: Any) -> dict[str, bytes]:
     """The files of a run that nothing disturbed."""
     folder = tmp_path / f"undisturbed-{rows.__name__}"
-    dataset.write(folder, rows, PARTS, FACTS, **options)
+    write(folder, rows, **options)
     return tree(folder)
 
 

@@ -50,7 +50,7 @@ def test_draws_have_the_frequencies_of_the_tree() -> None:
     joint = rng.dirichlet(np.ones(9), 2).reshape(2, 3, 3)
     given = matched(joint, singles["b"])
     tree = Tree(singles, {"b": ("a", given)})
-    source = CodedTree(tree, Layout.of({"a": 3, "const": 1, "b": 3, "c": 3}))
+    source = CodedTree(tree, Layout.from_levels({"a": 3, "const": 1, "b": 3, "c": 3}))
     for label in (0, 1):
         digits = source.sample(label, 20_000, torch.Generator().manual_seed(0)).digits.numpy()
         shares = [np.bincount(digits[:, j], minlength=3) / len(digits) for j in range(3)]

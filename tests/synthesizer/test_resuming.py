@@ -214,7 +214,7 @@ def breaking_off(work: Any, *how: Any) -> Any:
             raise KeyboardInterrupt
         return work(part)
 
-    return workers.each(draws, *how)
+    return workers.LOCAL.map_parts(draws, *how)
 
 
 @pytest.mark.usefixtures("clock")
@@ -224,7 +224,7 @@ def test_a_clock_that_is_set_changes_no_dataset(
     monkeypatch.setattr(generation, "PART_ROWS", 50)
     fitted.generate(tmp_path / "undisturbed", rows=200, random_state=3)
     with pytest.raises(KeyboardInterrupt):
-        fitted.generate(tmp_path / "out", rows=200, random_state=3, each=breaking_off)
+        fitted.generate(tmp_path / "out", rows=200, random_state=3, backend=workers.FunctionBackend(breaking_off))
     date_anew(tmp_path / "out")
     fitted.generate(tmp_path / "out", rows=200, random_state=3, resume=True)
     found, undisturbed = ({f.name: f.read_bytes() for f in (tmp_path / n).iterdir()} for n in ("out", "undisturbed"))

@@ -113,7 +113,7 @@ def test_the_same_seed_learns_the_same(wine: tuple[pd.DataFrame, pd.DataFrame]) 
 
 def test_a_column_without_any_label_is_refused(wine: tuple[pd.DataFrame, pd.DataFrame]) -> None:
     nothing = wine[0].assign(target=pd.Series(pd.NA, index=wine[0].index, dtype="string"))
-    with pytest.raises(TableError, match="some rows must have a label"):
+    with pytest.raises(TableError, match="must have a label in some rows"):
         Synthesizer(target="target", max_steps=2).fit(nothing)
 
 
@@ -124,7 +124,7 @@ def test_gaps_in_a_target_are_told(wine: tuple[pd.DataFrame, pd.DataFrame]) -> N
 
 def test_a_likelihood_needs_the_label(wine: tuple[pd.DataFrame, pd.DataFrame]) -> None:
     synthesizer = Synthesizer(target="target", max_steps=2, random_state=0).fit(wine[1])
-    with pytest.raises(TableError, match="every row must have a label"):
+    with pytest.raises(TableError, match="must have a label in every row"):
         synthesizer.log_likelihood(wine[1])
 
 

@@ -1,0 +1,58 @@
+"""The encodings of columns by kind: which class learns, declares and restores each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated
+
+import pyarrow as pa
+from pydantic import Field
+
+from synthvae.encoding.binned import BinnedEncoding
+from synthvae.encoding.categorical import CategoricalEncoding
+from synthvae.encoding.identifier import IdEncoding
+from synthvae.encoding.numeric import NumericEncoding
+from synthvae.encoding.raw import PlainEncoding
+from synthvae.encoding.temporal import TemporalEncoding
+from synthvae.schema.column import Column, Kind
+
+StoredEncoding = Annotated[
+    CategoricalEncoding | NumericEncoding | BinnedEncoding | TemporalEncoding | IdEncoding | PlainEncoding,
+    Field(discriminator="kind"),
+]
+"""Any encoding of a column; the field `kind` of a saved one identifies its class."""
+
+LEARNED: Mapping[Kind, type[CategoricalEncoding | NumericEncoding | TemporalEncoding | IdEncoding]] = {
+    "categorical": CategoricalEncoding,
+    "boolean": CategoricalEncoding,
+    "integer": NumericEncoding,
+    "continuous": NumericEncoding,
+    "datetime": TemporalEncoding,
+    "date": TemporalEncoding,
+    "id": IdEncoding,
+}
+DECLARED: Mapping[Kind, type[CategoricalEncoding | BinnedEncoding | TemporalEncoding | IdEncoding]] = {
+    "categorical": CategoricalEncoding,
+    "boolean": CategoricalEncoding,
+    "integer": BinnedEncoding,
+    "continuous": BinnedEncoding,
+    "datetime": TemporalEncoding,
+    "date": TemporalEncoding,
+    "id": IdEncoding,
+}
+
+
+def learn(column: Column, values: pa.ChunkedArray) -> StoredEncoding:
+    """Find the encoding of a column from its values; durations and times of day are temporal whatever their kind.
+
+    Raises:
+        TableError: The values cannot be encoded.
+    """
+    if pa.types.is_duration(values.type) or pa.types.is_time(values.type):
+        return TemporalEncoding.learn(column, values)
+    return LEARNED[column.kind].learn(column, values)
+
+
+def declare(column: Column) -> StoredEncoding:
+    """Return the encoding of a declared column, which depends on no value."""
+    return DECLARED[column.kind].declare(column)

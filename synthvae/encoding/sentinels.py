@@ -1,0 +1,92 @@
+"""Numbers, and the sentinel values among them ("N", -9), as Arrow columns store them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import Field
+
+from synthvae.encoding.arrays import Floats, Mask, States
+from synthvae.schema.column import Value, Values
+from synthvae.tables.arrow import as_array, is_text, to_double
+from synthvae.tables.number_format import find_style, is_number, write
+
+Style = Annotated[str, Field(pattern=r"^(repr|short|\d{1,3})$")]  # see `synthvae.tables.number_format`
+
+
+def to_arrow(
+    numbers: Floats, states: States, kind: pa.DataType, *, first: int, sentinels: Values, style: str
+) -> pa.Array:
+    """Return numbers, and sentinel values where the states say so, as an Arrow array of type `kind`.
+
+    Args:
+        numbers: Numbers (rows,); ignored where the state is not a number.
+        states: States (rows,); from `first` on they mean the sentinel values, then "missing".
+        kind: The type of the array.
+        first: The first state that is not a number.
+        sentinels: The sentinel values.
+        style: How a number is written in a text column.
+    """
+    array = _store(np.nan_to_num(numbers), states >= first, kind, style)
+    for offset, sentinel in enumerate(sentinels):
+        hit = pa.array(states == first + offset)
+        array = pc.if_else(hit, _scalar(sentinel, array.type), array)
+    return array
+
+
+def _scalar(sentinel: Value, kind: pa.DataType) -> pa.Scalar:
+    plain = str(sentinel) if is_text(kind) or pa.types.is_decimal(kind) else sentinel
+    return as_array([plain]).cast(kind, safe=not pa.types.is_floating(kind))[0]
+
+
+def is_sentinel(values: pa.ChunkedArray, sentinel: Value) -> Mask:
+    """Return which values (rows,) of a column are this sentinel value."""
+    if is_text(values.type):
+        hits = pc.equal(values, pa.scalar(str(sentinel), values.type))
+    elif isinstance(sentinel, str) or (numbers := to_double(values)) is None:
+        return np.zeros(len(values), bool)
+    else:
+        hits = pc.equal(numbers, pa.scalar(float(sentinel)))
+    return np.asarray(hits.fill_null(pa.scalar(value=False)).to_numpy(), bool)
+
+
+def count_sentinels(values: pa.ChunkedArray, sentinels: Values) -> dict[Value, int]:
+    """Return the number of rows of each sentinel value that occurs."""
+    counts = {sentinel: int(is_sentinel(values, sentinel).sum()) for sentinel in sentinels}
+    return {sentinel: count for sentinel, count in counts.items() if count}
+
+
+def style_of(values: pa.ChunkedArray, sentinels: Values) -> str:
+    """Return the style in which a text column writes its numbers; "repr" for other columns."""
+    if not is_text(values.type):
+        return "repr"
+    texts = set(pc.unique(values.drop_null()).to_pylist()) - {str(sentinel) for sentinel in sentinels}
+    return find_style(text for text in texts if is_number(text)) or "repr"
+
+
+def _store(numbers: Floats, missing: Mask, kind: pa.DataType, style: str) -> pa.Array:
+    """Numbers as an Arrow array of type `kind`."""
+    if is_text(kind):
+        distinct, inverse = np.unique(numbers, return_inverse=True)
+        texts = [write(value, style) for value in distinct.tolist()]
+        return pa.array(texts, kind).take(pa.array(inverse, mask=missing))
+    if pa.types.is_floating(kind):
+        return pa.array(numbers, mask=missing).cast(kind, safe=False)
+    if pa.types.is_decimal(kind):
+        texts = [f"{value:.{max(kind.scale, 0)}f}" for value in numbers.tolist()]
+        return pa.array(texts, mask=missing).cast(kind)
+    return _whole(numbers, missing, kind)
+
+
+def _whole(numbers: Floats, missing: Mask, kind: pa.DataType) -> pa.Array:
+    """Numbers, rounded and clipped to the range of an integer type, as an Arrow array of type `kind`."""
+    if pa.types.is_integer(kind):
+        limits = np.iinfo(kind.to_pandas_dtype())
+        top = np.nextafter(float(limits.max), 0) if limits.bits == 64 else limits.max
+        numbers = np.clip(numbers, limits.min, top)
+    whole = np.rint(numbers).astype(np.uint64 if pa.types.is_uint64(kind) else np.int64)
+    array = pa.array(whole, mask=missing)
+    return array.cast(pa.int32()).cast(kind) if pa.types.is_time32(kind) else array.cast(kind)
