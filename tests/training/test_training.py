@@ -25,7 +25,8 @@ from synthvae.training import TrainingConfig, train
 from synthvae.training.batches import class_weights
 from synthvae.training.config import SMALL
 from synthvae.training.optimizer import schedule
-from synthvae.training.trainer import Run, held_out
+from synthvae.training.split import held_out
+from synthvae.training.trainer import ElboDescent
 
 SIZES = (3, 4, 2)
 DIGITS = Slots(SIZES)
@@ -503,7 +504,7 @@ def test_a_second_run_that_ends_badly_leaves_the_first(fault: str, monkeypatch: 
     table, config = codes(400), TrainingConfig(max_steps=30)
     model, once = build(), build()
     runs: list[Any] = []
-    step = Run.step
+    step = ElboDescent.step
 
     def failing(self: Any, number: int) -> None:
         if self not in runs:
@@ -512,12 +513,12 @@ def test_a_second_run_that_ends_badly_leaves_the_first(fault: str, monkeypatch: 
         if len(runs) == 2 and number == 3:
             if fault == "interrupted":
                 raise KeyboardInterrupt
-            self.loss = math.nan
+            self.state.loss = math.nan
 
-    monkeypatch.setattr(Run, "step", failing)
+    monkeypatch.setattr(ElboDescent, "step", failing)
     history = train(model, table, config, SEED)
     assert (history.stopped, history.refitted) == (fault, False)
-    monkeypatch.setattr(Run, "step", step)
+    monkeypatch.setattr(ElboDescent, "step", step)
     monkeypatch.setattr("synthvae.training.training._refit", lambda *_: None)
     train(once, table, config, SEED)
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), once.parameters(), strict=True))
