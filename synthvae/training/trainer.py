@@ -248,7 +248,9 @@ def _frequencies(model: CVAE, parts: Iterable[LabelledRows], group: ProcessGroup
     slots = model.decoder.slots
 
     def counted(part: LabelledRows) -> Sums:
-        return Sums.of(part.rows.digits, part.rows.values, model.seen(part.labels), model.told, slots)
+        return Sums.from_rows(
+            part.rows.digits, part.rows.values, model.network_labels(part.labels), model.network_conditions, slots
+        )
 
-    sums = reduce(operator.add, map(counted, parts)).over(group.sum)
+    sums = reduce(operator.add, map(counted, parts)).reduced(group.sum)
     return Frequencies(sums.logs(slots), sums.ratios(slots), sums.moments())

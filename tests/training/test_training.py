@@ -347,7 +347,7 @@ def frequencies(table: Codes) -> Tensor:
 
 def sums(table: Codes) -> Sums:
     digits, labels = torch.from_numpy(table.digits), torch.from_numpy(table.labels)
-    return Sums.of(digits, torch.from_numpy(table.values), labels, 2, Slots(SIZES))
+    return Sums.from_rows(digits, torch.from_numpy(table.values), labels, 2, Slots(SIZES))
 
 
 def test_sums_of_parts_are_those_of_all_rows() -> None:
@@ -468,7 +468,7 @@ def test_fine_digits_start_from_their_frequencies_beside_each_coarse_digit() -> 
     fine[coarse == 1] = 2  # a pattern of its own
     digits = torch.from_numpy(np.stack([coarse, fine], 1).astype(np.int8))
     slots, nothing = Slots((3, 4), (), (None, 0)), torch.empty(4000, 0)
-    ratios = Sums.of(digits, nothing, torch.zeros(4000, dtype=torch.long), 1, slots).ratios(slots)
+    ratios = Sums.from_rows(digits, nothing, torch.zeros(4000, dtype=torch.long), 1, slots).ratios(slots)
     assert ratios.shape == (1, 4, 4)
     overall = np.bincount(fine, minlength=4) / 4000
     for level in range(3):
