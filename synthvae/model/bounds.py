@@ -25,6 +25,12 @@ def importance_bound(log_weights: Iterable[Tensor], k: int) -> Tensor:
 
     Source: Burda, Grosse, Salakhutdinov 2016, Importance weighted autoencoders, equation 8 and theorem 1,
     https://arxiv.org/abs/1509.00519.
+
+    Example:
+        >>> import torch
+        >>> from synthvae.model.bounds import importance_bound
+        >>> importance_bound([torch.zeros(2), torch.zeros(2)], k=2)
+        tensor([0., 0.])
     """
     bounds: list[Tensor] = []
     for i, weight in enumerate(log_weights):

@@ -42,6 +42,11 @@ class ModelConfig(BaseModel):
             see `synthvae.model.pixels`, which are independent given z even with decoder="autoregressive".
         variance: With "gaussian", the variance of every number; None: one for each column is learned.
         image_shape: Height and width of images, which have convolutions; None: the pixels are no image.
+
+    Example:
+        >>> from synthvae.model import ModelConfig
+        >>> ModelConfig(prior="mixture").normals
+        16
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)

@@ -58,6 +58,14 @@ class CVAE(nn.Module):
 
     Attributes:
         network_conditions: The number of conditions of encoder and decoder: C, or 1 if only the prior is conditional.
+
+    Example:
+        >>> import torch
+        >>> from synthvae.codes import Slots
+        >>> from synthvae.model import CVAE, ModelConfig
+        >>> model = CVAE(Slots((3, 2)), conditions=2, config=ModelConfig(latent_dim=1))
+        >>> model.sample(1, 5, torch.Generator().manual_seed(0)).digits.shape
+        torch.Size([5, 2])
     """
 
     def __init__(self, slots: Slots, conditions: int, config: ModelConfig) -> None:

@@ -23,10 +23,10 @@ from synthvae.model.rows import Rows
 MIN_DRAWS = 16  # over which bounds are averaged
 MARGIN = 2.0**-24  # distance from 0 and 1, whose quantiles are infinite
 
-Batches = Iterable[tuple[Rows, Tensor]]
+RowBatches = Iterable[tuple[Rows, Tensor]]
 
 
-def given_class(model: CVAE, batches: Batches, k: int, proposal: str) -> list[Tensor]:
+def given_class(model: CVAE, batches: RowBatches, k: int, proposal: str) -> list[Tensor]:
     """Return bounds (B,) on log p(x | y) of each batch.
 
     Raises:
@@ -43,7 +43,7 @@ def given_class(model: CVAE, batches: Batches, k: int, proposal: str) -> list[Te
     return [model.importance_bound(*batch, draws, k) for batch in batches]
 
 
-def of_any_class(model: CVAE, batches: Batches, log_shares: Tensor, k: int, proposal: str) -> list[Tensor]:
+def of_any_class(model: CVAE, batches: RowBatches, log_shares: Tensor, k: int, proposal: str) -> list[Tensor]:
     """Return bounds (B,) on log p(x) of each batch, y marginalised with `log_shares` (C,).
 
     Raises:
@@ -59,7 +59,7 @@ def of_any_class(model: CVAE, batches: Batches, log_shares: Tensor, k: int, prop
     return [model.log_evidence(rows, log_shares, draws, k) for rows, _ in batches]
 
 
-def by_slot(model: CVAE, batches: Batches, draws: int) -> tuple[list[Tensor], list[Tensor]]:
+def by_slot(model: CVAE, batches: RowBatches, draws: int) -> tuple[list[Tensor], list[Tensor]]:
     """Return the importance-weighted bounds (B,) of each batch, and the terms (J + V, B) of the slots."""
     noise = _antithetic(model, draws)
     found = [bound_by_slot(model, *batch, noise) for batch in batches]

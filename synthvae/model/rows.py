@@ -32,6 +32,14 @@ def corrupted(rows: Rows, slots: Slots, share: float, generator: torch.Generator
 
     Source: Vincent et al. 2008, Extracting and composing robust features with denoising autoencoders, ICML,
     https://doi.org/10.1145/1390156.1390294, masking noise; a masked cell has a zero vector in the encoder.
+
+    Example:
+        >>> import torch
+        >>> from synthvae.codes import Slots
+        >>> from synthvae.model import Rows, corrupted
+        >>> rows = Rows(torch.zeros(2, 3, dtype=torch.long), torch.empty(2, 0))
+        >>> corrupted(rows, Slots((2, 2, 2)), 1.0, torch.Generator()).digits.unique()
+        tensor([-1])
     """
     digits, values = slots.cells
     cells = len(slots.sizes) + len(slots.values)

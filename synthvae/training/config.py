@@ -35,6 +35,11 @@ class TrainingConfig(BaseModel):
         patience: Steps without a better held-out ELBO before training stops.
         precision: The precision of the networks in training: "bfloat16" is torch's autocast. Weights, their averages,
             the optimiser, densities, divergences and validation are in single precision in either case.
+
+    Example:
+        >>> from synthvae.training import TrainingConfig
+        >>> TrainingConfig().steps(30_000), TrainingConfig().batch(1000)
+        (1000, 64)
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

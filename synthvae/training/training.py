@@ -52,6 +52,16 @@ def train(
 
     Raises:
         ConfigurationError: The loss became NaN or infinite before the first validation step.
+
+    Example:
+        >>> import numpy as np
+        >>> from synthvae.codes import Codes, Slots
+        >>> from synthvae.model import CVAE, ModelConfig
+        >>> from synthvae.training import TrainingConfig, train
+        >>> codes = Codes(np.zeros((20, 1), np.int8), np.empty((20, 0), np.float32), np.zeros(20, np.int64))
+        >>> model = CVAE(Slots((2,)), conditions=1, config=ModelConfig(latent_dim=1, width=4))
+        >>> train(model, codes, TrainingConfig(max_steps=2), seed=0).stopped
+        'finished'
     """
     parts = SinglePart(codes) if isinstance(codes, Codes) else codes
     return _fit(
