@@ -10,7 +10,7 @@ from synthvae.model import CVAE, Rows, corrupted
 from synthvae.training.batches import LabelledRows
 from synthvae.training.config import Precision, TrainingConfig
 from synthvae.training.semi_supervised import LabelPosterior
-from synthvae.training.split import Split
+from synthvae.training.split import TrainingSplit
 from synthvae.training.state import LossTerms
 
 DRIFT_WEIGHT = 5.0  # of the divergence of the aggregate posterior from the prior, where z has little information
@@ -26,7 +26,7 @@ class Objective:
         generator: The generator of all draws.
     """
 
-    def __init__(self, model: CVAE, config: TrainingConfig, split: Split, generator: torch.Generator) -> None:
+    def __init__(self, model: CVAE, config: TrainingConfig, split: TrainingSplit, generator: torch.Generator) -> None:
         self.model, self.config, self.generator = model, config, generator
         self.labels = LabelPosterior(model, split.training, generator)
         self.autocast = _autocast(generator.device, config.precision)

@@ -18,7 +18,7 @@ MAX_HELD_OUT = 10_000
 
 
 @dataclass(frozen=True)
-class Split:
+class TrainingSplit:
     """The rows of the first part, of which some are held out; those of the other parts are all trained on.
 
     Args:

@@ -24,7 +24,7 @@ from synthvae.training.history import Callback, Record
 from synthvae.training.loop import Descent, forked
 from synthvae.training.objective import Objective
 from synthvae.training.optimizer import adamw, schedule
-from synthvae.training.split import Split
+from synthvae.training.split import TrainingSplit
 from synthvae.training.state import copied, generator_states, restore_global_generators
 
 VALIDATE_EVERY, SMALL_VALIDATE_EVERY = 50, 25
@@ -65,7 +65,7 @@ class ElboDescent(Descent):
         device, self.initial_values = next(model.parameters()).device, copied(model.parameters())
         self.config, self.group, self.callback, self.checkpoint = config, group, callback, checkpoint
         self.generator = torch.Generator(device=device).manual_seed(seed + group.rank)
-        self.split = Split.from_parts(parts, config, seed, group, device)
+        self.split = TrainingSplit.from_parts(parts, config, seed, group, device)
         self.objective = Objective(model, config, self.split, self.generator)
         batch_size = max(config.batch(self.split.training_rows) // group.size, 1)
         self.batches = Batches(self.split.training, parts, batch_size, model.conditions, self.generator, group)
