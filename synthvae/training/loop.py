@@ -92,12 +92,10 @@ class Descent(ABC):
             self.history.stopped = "interrupted"
 
     def step(self, step: int) -> None:
-        """Take one step of the optimiser.
-
-        `torch.optim.lr_scheduler.LambdaLR` and `torch.optim.swa_utils.AveragedModel` give the same parameters. They are
-        not used: the one has a state of its own, which a checkpoint would have to store, where the rate is a function
-        of the step; the other takes five times as long for each update, as it groups the tensors anew each time.
-        """
+        """Take one step of the optimiser."""
+        # torch's LambdaLR and AveragedModel give the same bits. They are not used, since the former has a state that a
+        # checkpoint would have to store, where the rate is a function of the step, and the latter, which groups the
+        # tensors anew in each step, takes five times as long as the one call below.
         self.model.train()
         for group in self.optimizer.param_groups:
             group["lr"] = self.rate(step)
