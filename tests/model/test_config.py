@@ -15,4 +15,4 @@ def test_saved_keys_stay(*, conditional: bool) -> None:
     saved = config.model_dump(mode="json")
     assert saved["told"] is conditional
     assert "conditional" not in saved
-    assert ModelConfig(**saved) == config == ModelConfig(told=conditional) == pickle.loads(pickle.dumps(config))
+    assert ModelConfig(**saved) == config == pickle.loads(pickle.dumps(config))
