@@ -11,7 +11,7 @@ import numpy as np
 from synthvae.cluster.jobs import Job, train_there
 from synthvae.encoding import Codes
 from synthvae.model import CVAE
-from synthvae.training import Parts, TrainingConfig, train
+from synthvae.training import Parts, TrainingConfig, train_in_group
 from synthvae.training import checkpoint as checkpoints
 from synthvae.training.checkpoint import Checkpoint
 from synthvae.training.history import Callback, History
@@ -92,10 +92,10 @@ def _facts(shards: Shards) -> dict[str, Any]:
 
 
 def _learn(model: CVAE, folder: Path, job: Job) -> History:
-    from synthvae.training.distributed import Together as World
+    from synthvae.training.distributed import TorchProcessGroup
 
-    world, found = World(), job["shards"]
+    group, found = TorchProcessGroup(), job["shards"]
     shards = Shards(Path(found["folder"]), tuple(found["sizes"]), found["width"], found["values"])
-    checkpoint = Checkpoint(folder, job["seed"], world.rank, job["every"])
-    share, config = Share(shards, world.rank, world.size), TrainingConfig(**job["training"])
-    return train(model, share, config, job["seed"], checkpoint=checkpoint, world=world)
+    checkpoint = Checkpoint(folder, job["seed"], group.rank, job["every"])
+    share, config = Share(shards, group.rank, group.size), TrainingConfig(**job["training"])
+    return train_in_group(model, share, config, checkpoint, group)

@@ -1,6 +1,6 @@
-"""The conditional variational autoencoder over digits and continuous values. Knows tensors only: no tables.
+"""The conditional variational autoencoder over digits and continuous values, which are tensors.
 
-Shape letters used in this room: B rows of a batch, J digits, V values, K levels of the widest digit, C conditions,
+Shape letters used in this package: B rows of a batch, J digits, V values, K levels of the widest digit, C conditions,
 L latent dimensions, W width of the decoder, H hidden units.
 """
 

@@ -1,10 +1,18 @@
-"""The shape of a model, as users choose it."""
+"""The configuration of a model."""
 
 from __future__ import annotations
 
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveInt,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 DecoderName = Literal["autoregressive", "factorized", "linear"]
 PriorName = Literal["standard_normal", "class_normal", "mixture", "vamp"]
@@ -14,30 +22,34 @@ LikelihoodName = Literal["auto", "bernoulli", "gaussian"]
 
 
 class ModelConfig(BaseModel):
-    """The shape of a model.
+    """The architecture of a model.
 
     Args:
-        decoder: "autoregressive", "factorized", or, of pixels, "linear": no hidden layer on either side, so that a
-            "gaussian" is factor analysis.
-        prior: "standard_normal"; "class_normal": a normal for each condition, of which encoder and decoder are not
-            told; "mixture": of normals, which each condition weighs in its own way; "vamp": the same of posteriors of
-            pseudo-inputs.
-        latent_dim: Dimensions of z.
+        decoder: "autoregressive", "factorized", or, for pixels, "linear": without hidden layers in encoder and decoder,
+            so that likelihood="gaussian" is factor analysis.
+        prior: "standard_normal"; "class_normal": a normal for each condition, with unconditional encoder and decoder;
+            "mixture": normals with weights for each condition; "vamp": posteriors of pseudo-inputs, weighted likewise.
+        latent_dim: The number of dimensions of z.
         width: Units of encoder and decoder.
         hidden: Units of the hidden layer of each autoregressive head of a digit.
-        value_hidden: The same of heads of continuous values, which say more.
-        dropout: Probability with which a hidden unit is silenced in training.
-        components: Of the prior, where it is a mixture; None: 16, or 100 for pixels, whose codes say more.
-        posterior: "normal", or "point": an autoencoder, whose code is the posterior's mean, without a prior to hold it;
-            a mixture of normals is fitted to the codes afterwards, to draw from.
-        told: Whether encoder and decoder are told the condition; with "class_normal" they never are.
-        likelihood: "auto": of digits, and of values as mixtures; "bernoulli" or "gaussian": of pixels, see
-            `synthvae.model.pixels`, which are independent given z, even if `decoder` says "autoregressive".
-        variance: Of "gaussian": the variance of every number; None learns one for each column.
-        image_shape: Height and width of an image of pixels: convolutions. None: no image.
+        value_hidden: Units of the hidden layer of each autoregressive head of a continuous value.
+        dropout: Probability with which a hidden unit is dropped in training.
+        components: The number of components of a mixture prior; None: 16, or 100 for pixels.
+        posterior: "normal", or "point": an autoencoder, whose latent is the posterior mean, without a prior in the
+            loss; a mixture of normals is fitted to the latents afterwards, to draw from.
+        conditional: Whether encoder and decoder are conditional; with "class_normal" they never are.
+        likelihood: "auto": categorical digits, and mixtures of normals for values; "bernoulli" or "gaussian": pixels,
+            see `synthvae.model.pixels`, which are independent given z even with decoder="autoregressive".
+        variance: With "gaussian", the variance of every number; None: one for each column is learned.
+        image_shape: Height and width of images, which have convolutions; None: the pixels are no image.
+
+    Example:
+        >>> from synthvae.model import ModelConfig
+        >>> ModelConfig(prior="mixture").normals
+        16
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
     decoder: DecoderName = "autoregressive"
     prior: PriorName = "standard_normal"
@@ -48,53 +60,61 @@ class ModelConfig(BaseModel):
     dropout: float = Field(default=0.0, ge=0.0, lt=1.0)
     components: int | None = Field(default=None, ge=1)
     posterior: PosteriorName = "normal"
-    told: bool = True
+    conditional: bool = Field(default=True, alias="told")
     likelihood: LikelihoodName = "auto"
     variance: float | None = Field(default=None, gt=0.0, allow_inf_nan=False)
     image_shape: tuple[PositiveInt, PositiveInt] | None = None
 
+    @model_serializer(mode="wrap")
+    def _with_saved_keys(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Keep the key of saved models, "told"."""
+        return {"told" if name == "conditional" else name: value for name, value in handler(self).items()}
+
     @model_validator(mode="after")
-    def _a_point_has_no_prior_to_learn(self) -> Self:
+    def _validate_prior_of_point(self) -> Self:
         if self.posterior == "point" and self.prior in ("class_normal", "vamp"):
             raise ValueError(
-                f'`prior` must be "standard_normal" or "mixture" where posterior="point", however, it is '
-                f"{self.prior!r}: the codes of an autoencoder are fitted by a mixture afterwards"
+                f'`prior` must be "standard_normal" or "mixture" with posterior="point", got {self.prior!r}. A mixture '
+                "is fitted to the latents of an autoencoder after training."
             )
         return self
 
     @model_validator(mode="before")
     @classmethod
-    def _independent(cls, given: Any) -> Any:
-        """Pixels are never autoregressive."""
+    def _factorize_pixels(cls, given: Any) -> Any:
+        """Set the decoder of pixels to "factorized" unless it is "linear"."""
         pixels = isinstance(given, dict) and given.get("likelihood", "auto") != "auto"
         return {**given, "decoder": "factorized"} if pixels and given.get("decoder") != "linear" else given
 
     @model_validator(mode="after")
-    def _of_pixels(self) -> Self:
+    def _validate_pixels(self) -> Self:
         if self.variance is not None and self.likelihood != "gaussian":
             raise ValueError(
-                f"`variance` is of likelihood='gaussian', however, likelihood={self.likelihood!r}: leave it None"
+                f"`variance` must be None unless likelihood='gaussian', got likelihood={self.likelihood!r}. Remove it."
             )
         if self.pixels and self.prior == "vamp":
-            raise ValueError("pseudo-inputs are sums of digits' vectors, however, there are pixels: choose 'mixture'")
+            raise ValueError(
+                f"`prior` must not be 'vamp' with pixels, got likelihood={self.likelihood!r}. Choose 'mixture'."
+            )
         if self.image_shape is not None and not self.pixels:
             raise ValueError(
-                f"`image_shape` needs pixels, however, likelihood={self.likelihood!r}: choose 'bernoulli' or 'gaussian'"
+                f"`image_shape` must be None without pixels, got likelihood={self.likelihood!r}. Choose 'bernoulli' or "
+                "'gaussian'."
             )
         if self.decoder == "linear" and (not self.pixels or self.image_shape is not None):
-            what = "likelihood='auto'" if not self.pixels else "`image_shape` asks for convolutions"
+            found = f"image_shape={self.image_shape}" if self.pixels else "likelihood='auto'"
             raise ValueError(
-                f"decoder='linear' is of pixels or other numbers without convolutions, however, {what}: choose "
-                "'gaussian' or 'bernoulli', and no `image_shape`"
+                f"decoder='linear' must have likelihood 'gaussian' or 'bernoulli' and no `image_shape`, got {found}. "
+                "Change it, or choose another decoder."
             )
         return self
 
     @property
     def pixels(self) -> bool:
-        """Whether all that is modelled are pixels."""
+        """Whether all columns are modelled as pixels."""
         return self.likelihood != "auto"
 
     @property
     def normals(self) -> int:
-        """The components of a mixture."""
+        """The number of components of a mixture prior."""
         return self.components or (100 if self.pixels else 16)

@@ -1,4 +1,4 @@
-"""The likelihood p(x | z, y) over digits and values: autoregressive, or factorized."""
+"""The likelihood p(x | z, y) of digits and values: autoregressive or factorized."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from synthvae.codes import Slots, Value
-from synthvae.model.draws import Chances, draw, log_prob, match_marginal, padding, tempered
+from synthvae.model.draws import Uniforms, draw, log_prob, match_marginal, padding, tempered
 from synthvae.model.embeddings import FineTables, RunningSum, SlotEmbedding
 from synthvae.model.heads import Heads
 from synthvae.model.layers import SlotLinear
@@ -18,7 +18,7 @@ from synthvae.model.values import PARAMETERS, draw_value, initial_bias, log_dens
 
 
 class Frequencies(NamedTuple):
-    """What is known of digits and values before training.
+    """Frequencies and moments of the training rows, from which the biases of a decoder start.
 
     Args:
         logs: Log frequencies (J, C, K) of levels within conditions.
@@ -32,7 +32,7 @@ class Frequencies(NamedTuple):
 
 
 class Marginals(NamedTuple):
-    """What the digits of one condition are to be matched to.
+    """The marginals of one condition to which a decoder is matched.
 
     Args:
         frequencies: Frequencies (J, K) of the levels.
@@ -51,27 +51,27 @@ class Marginals(NamedTuple):
 
 
 def where_present(value: Value, digits: Tensor, numbers: Tensor) -> Tensor:
-    """The `numbers` (B,) drawn of a value, NaN where its switch among `digits` (J, B) says that there is none."""
+    """Return the drawn `numbers` (B,) of a value, NaN where its switch among `digits` (J, B) is off."""
     if value.switch is None:
         return numbers
     return numbers.masked_fill_(digits[value.switch] != value.level, math.nan)
 
 
 class AutoregressiveDecoder(nn.Module):
-    """p(x | z, y) = product over j of p(x_j | z, y, x_<j), one running sum for all slots.
+    """p(x | z, y) = product over j of p(x_j | z, y, x_<j), with one running sum for all slots.
 
-    The sum starts at a linear map of z and the condition; each digit and value that is known adds its vector.
+    The sum starts with a linear map of z and the condition; each digit and value that is present adds its vector.
 
     Source: Uria, Murray, Larochelle 2014, NADE, https://arxiv.org/abs/1310.1757, and 2013, RNADE,
     https://arxiv.org/abs/1306.0186, for values; the gates of the heads are ours.
 
     Args:
-        slots: What is modelled, in which order.
+        slots: The digits and values, and their order.
         conditions: C.
         latent_dim: L.
         width: W, length of the running sum.
-        hidden: H, units of each head's hidden layer: of digits, of values.
-        dropout: Probability with which a unit is silenced in training.
+        hidden: H, units of the hidden layer of each head: of digits, of values.
+        dropout: Probability with which a unit is dropped in training.
     """
 
     mask: Tensor
@@ -93,7 +93,7 @@ class AutoregressiveDecoder(nn.Module):
         self.register_buffer("mask", padding(slots.sizes), persistent=False)
 
     def start_from(self, frequencies: Frequencies) -> None:
-        """Start from the frequencies of the digits and the moments of the values."""
+        """Set the biases to the frequencies of the digits and the moments of the values."""
         with torch.no_grad():
             self.digits.bias.copy_(frequencies.logs)
             self.tables.weight.copy_(frequencies.ratios)
@@ -101,7 +101,7 @@ class AutoregressiveDecoder(nn.Module):
                 self.values.bias.copy_(initial_bias(*frequencies.moments))
 
     def log_prob(self, rows: Rows, z: Tensor, labels: Tensor) -> Tensor:
-        """Return log p (J + V, B) of each digit, then each value of `rows`, given those before it, in nats."""
+        """Return log p (J + V, B) of each digit, then each value of `rows`, given the slots before it, in nats."""
         start = self.start(z) + self.condition(labels)  # (B, W)
         digits, values = RunningSum.apply(self.slots.order, start, *self.embedding(rows))
         logits = self.tables(self.digits(digits, labels) + self.mask[:, None], rows.digits)
@@ -112,17 +112,17 @@ class AutoregressiveDecoder(nn.Module):
         self, z: Tensor, label: int, generator: torch.Generator, *, stratified: bool = False, temperature: float = 1.0
     ) -> Rows:
         """Draw rows for latents (B, L), all of one condition, one slot after the other."""
-        chances = Chances(len(self.slots.order), len(z), generator, stratified=stratified, temperature=temperature)
-        return self._draw(z, label, generator, chances, None)
+        uniforms = Uniforms(len(self.slots.order), len(z), generator, stratified=stratified, temperature=temperature)
+        return self._draw(z, label, generator, uniforms, None)
 
     @torch.no_grad()
     def match(self, z: Tensor, label: int, generator: torch.Generator, marginals: Marginals) -> None:
-        """Move the biases of a condition, digit by digit, until what is drawn has `marginals`."""
-        chances = Chances(len(self.slots.order), len(z), generator, stratified=False)
-        self._draw(z, label, generator, chances, marginals)
+        """Move the biases of a condition, digit by digit, until drawn rows have `marginals`."""
+        uniforms = Uniforms(len(self.slots.order), len(z), generator, stratified=False)
+        self._draw(z, label, generator, uniforms, marginals)
 
     def _draw(
-        self, z: Tensor, label: int, generator: torch.Generator, chances: Chances, marginals: Marginals | None
+        self, z: Tensor, label: int, generator: torch.Generator, uniforms: Uniforms, marginals: Marginals | None
     ) -> Rows:
         sums = self.start(z) + self.condition.weight[label]
         normal = torch.randn(len(self.slots.values), len(z), generator=generator, device=z.device)
@@ -132,19 +132,19 @@ class AutoregressiveDecoder(nn.Module):
         for place, (is_value, i) in enumerate(self.slots.order):
             if is_value:
                 outputs = value_heads.outputs(i, sums, PARAMETERS)
-                numbers = draw_value(outputs, chances.numbers[place], normal[i], chances.temperature)
+                numbers = draw_value(outputs, uniforms.numbers[place], normal[i], uniforms.temperature)
                 values[i] = where_present(self.slots.values[i], digits, numbers)
                 sums += self.embedding.values.one(i, values[i])
                 continue
             size = self.slots.sizes[i]
             logits = digit_heads.outputs(i, sums, size)[:, :size]
-            said = self.tables.one(i, digits)
-            if said is not None:
-                logits = logits + said[:, :size]
+            added = self.tables.one(i, digits)
+            if added is not None:
+                logits = logits + added[:, :size]
             if marginals is not None:
                 logits = marginals.matched(i, logits, self.digits.bias[i, label])
-            logits = tempered(logits, chances.temperature)
-            digits[i] = draw(logits, chances.numbers[place], stratified=chances.stratified).clamp_max_(size - 1)
+            logits = tempered(logits, uniforms.temperature)
+            digits[i] = draw(logits, uniforms.numbers[place], stratified=uniforms.stratified).clamp_max_(size - 1)
             sums += self.embedding.digits.rows_of(i, size).index_select(0, digits[i])
         return Rows(digits.T, values.T)
 
@@ -153,11 +153,11 @@ class FactorizedDecoder(nn.Module):
     """p(x | z, y) = product over columns of p(column | z, y): the textbook decoder, all heads at once.
 
     Args:
-        slots: What is modelled.
+        slots: The digits and values.
         conditions: C.
         latent_dim: L.
         width: W, units of its residual block.
-        dropout: Probability with which a unit is silenced in training.
+        dropout: Probability with which a unit is dropped in training.
     """
 
     mask: Tensor
@@ -177,7 +177,7 @@ class FactorizedDecoder(nn.Module):
         self.register_buffer("mask", padding(slots.sizes)[:, None, :], persistent=False)
 
     def start_from(self, frequencies: Frequencies) -> None:
-        """Start from the frequencies of the digits and the moments of the values."""
+        """Set the biases to the frequencies of the digits and the moments of the values."""
         with torch.no_grad():
             self.digits.bias.copy_(frequencies.logs)
             self.tables.weight.copy_(frequencies.ratios)
@@ -201,34 +201,34 @@ class FactorizedDecoder(nn.Module):
         self, z: Tensor, label: int, generator: torch.Generator, *, stratified: bool = False, temperature: float = 1.0
     ) -> Rows:
         """Draw rows for latents (B, L), all of one condition."""
-        chances = Chances(len(self.slots.order), len(z), generator, stratified=stratified, temperature=temperature)
+        uniforms = Uniforms(len(self.slots.order), len(z), generator, stratified=stratified, temperature=temperature)
         hidden = self._hidden(z, torch.full((len(z),), label, device=z.device))
-        digits = self._draw(hidden, label, chances, None)
+        digits = self._draw(hidden, label, uniforms, None)
         normal = torch.randn(len(self.slots.values), len(z), generator=generator, device=z.device)
         values = torch.empty(len(z), len(self.slots.values), device=z.device)
         for v, value in enumerate(self.slots.values):
             mixtures = torch.addmm(self.values.bias[v, label], hidden, self.values.weight[v])
-            numbers = draw_value(mixtures, chances.numbers[len(digits) + v], normal[v], chances.temperature)
+            numbers = draw_value(mixtures, uniforms.numbers[len(digits) + v], normal[v], uniforms.temperature)
             values[:, v] = where_present(value, digits, numbers)
         return Rows(digits.T, values)
 
     @torch.no_grad()
     def match(self, z: Tensor, label: int, generator: torch.Generator, marginals: Marginals) -> None:
-        """Move the biases of a condition until what is drawn has `marginals`."""
+        """Move the biases of a condition until drawn rows have `marginals`."""
         hidden = self._hidden(z, torch.full((len(z),), label, device=z.device))
-        self._draw(hidden, label, Chances(len(self.slots.sizes), len(z), generator, stratified=False), marginals)
+        self._draw(hidden, label, Uniforms(len(self.slots.sizes), len(z), generator, stratified=False), marginals)
 
-    def _draw(self, hidden: Tensor, label: int, chances: Chances, marginals: Marginals | None) -> Tensor:
-        """The digits (J, B) of rows with `hidden` (B, W), their marginals matched on the way if any are given."""
+    def _draw(self, hidden: Tensor, label: int, uniforms: Uniforms, marginals: Marginals | None) -> Tensor:
+        """Draw the digits (J, B) of rows with `hidden` (B, W), after matching each to its marginal if any are given."""
         digits = torch.empty(len(self.slots.sizes), len(hidden), dtype=torch.long, device=hidden.device)
         for j, size in enumerate(self.slots.sizes):
             logits = torch.addmm(self.digits.bias[j, label, :size], hidden, self.digits.weight[j, :, :size])
-            said = self.tables.one(j, digits)
-            if said is not None:
-                logits = logits + said[:, :size]
+            added = self.tables.one(j, digits)
+            if added is not None:
+                logits = logits + added[:, :size]
             if marginals is not None:
                 logits = marginals.matched(j, logits, self.digits.bias[j, label])
             digits[j] = draw(
-                tempered(logits, chances.temperature), chances.numbers[j], stratified=chances.stratified
+                tempered(logits, uniforms.temperature), uniforms.numbers[j], stratified=uniforms.stratified
             ).clamp_max_(size - 1)
         return digits

@@ -1,4 +1,4 @@
-"""What the codes of a model say of rows, dimension by dimension: how posterior collapse is seen."""
+"""Diagnostics of posterior collapse: the information in each latent dimension."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from torch import Tensor
 from synthvae.model.cvae import CVAE
 from synthvae.model.rows import Rows
 
-ACTIVE = 0.01  # variance of a posterior mean beyond which a unit is active
-MOST_ROWS = 10_000
+ACTIVE = 0.01  # variance of a posterior mean above which a unit is active
+MAX_ROWS = 10_000
 DRAWS = 8
 BATCH_ROWS = 2048
 
 
 class Activity(NamedTuple):
-    """How much each dimension of z says.
+    """The activity of each latent dimension.
 
     Args:
-        kl: KL(q(z_l | x) || p(z_l | y)) (L,) in nats, the mean over rows; None of an autoencoder.
+        kl: KL(q(z_l | x) || p(z_l | y)) (L,) in nats, the mean over rows; None for an autoencoder.
         variance: Variance (L,) of the posterior mean over rows.
     """
 
@@ -35,18 +35,21 @@ class Activity(NamedTuple):
 
 @torch.no_grad()
 def activity(model: CVAE, rows: Rows, labels: Tensor) -> Activity:
-    """Measure rows (B) with `labels` (B,), the first `MOST_ROWS` of them; nothing that is drawn elsewhere changes."""
+    """Return the activity over rows (B) with `labels` (B,), the first `MAX_ROWS` of them.
+
+    It draws from a generator of its own.
+    """
     generator = torch.Generator(device=labels.device).manual_seed(0)
     means, divergences = [], []
-    for start in range(0, min(len(labels), MOST_ROWS), BATCH_ROWS):
+    for start in range(0, min(len(labels), MAX_ROWS), BATCH_ROWS):
         batch = slice(start, start + BATCH_ROWS)
-        given = labels[batch]
-        mean, log_variance = model.encoder(rows.take(batch), model.seen(given))
+        conditions = labels[batch]
+        mean, log_variance = model.encoder(rows.take(batch), model.network_labels(conditions))
         noise = torch.randn(DRAWS, *mean.shape, generator=generator, device=mean.device)
         draws = mean + noise * (0.5 * log_variance).exp()
         means.append(mean)
         divergences.append(
-            torch.stack([model.prior.kl_by_dimension(mean, log_variance, given, z) for z in draws]).mean(0)
+            torch.stack([model.prior.kl_by_dimension(mean, log_variance, conditions, z) for z in draws]).mean(0)
         )
     kl = None if model.is_point else torch.cat(divergences).mean(0)
     return Activity(kl, torch.cat(means).var(0, correction=0))

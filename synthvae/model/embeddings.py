@@ -35,22 +35,22 @@ class DigitEmbedding(nn.Module):
         return nn.functional.embedding(self.places(digits), table)
 
     def places(self, digits: Tensor) -> Tensor:
-        """Return which vectors (J, B) `digits` (B, J) have; the one after the last is that of the unknown."""
+        """Return the places (J, B) of the vectors of `digits` (B, J); that after the last is for unknown digits."""
         return torch.where(digits.T >= 0, digits.T.long() + self.offsets[:, None], len(self.weight))
 
     def rows_of(self, digit: int, size: int) -> Tensor:
-        """The vectors (size, width) of one digit's levels."""
-        start = self.starts[digit]  # on the host: asked for on a GPU, it would be waited for
+        """Return the vectors (size, width) of one digit's levels."""
+        start = self.starts[digit]  # on the host: reading it from a GPU would synchronise
         return self.weight[start : start + size]
 
 
 class FineTables(nn.Module):
-    """What a digit says on the next finer one of its column, beside all else: a table of logits for each such pair.
+    """Additional logits of a fine digit given the next coarser digit of its column: a table for each such pair.
 
-    How a column's values are numbered is arbitrary, so the pattern of the fine digit differs for each coarse one.
+    The order of a column's levels is arbitrary, so the distribution of the fine digit differs for each coarse one.
 
     Args:
-        slots: What is modelled.
+        slots: The digits and values of a row.
     """
 
     fine: Tensor
@@ -68,34 +68,35 @@ class FineTables(nn.Module):
         self.register_buffer("starts", torch.arange(len(pairs))[:, None] * widest, persistent=False)
 
     def forward(self, logits: Tensor, digits: Tensor) -> Tensor:
-        """Return `logits` (J, B, K) with what the coarser of `digits` (B, J) say added; an unknown one says nothing."""
+        """Return `logits` (J, B, K) plus those given the coarser of `digits` (B, J); an unknown digit adds zero."""
         if not self.place:
             return logits
         known, places = self.places(digits)
-        said = nn.functional.embedding(places, self.weight.flatten(0, 1))
-        return logits.index_add(0, self.fine, said * known[..., None])
+        added = nn.functional.embedding(places, self.weight.flatten(0, 1))
+        return logits.index_add(0, self.fine, added * known[..., None])
 
     def places(self, digits: Tensor) -> tuple[Tensor, Tensor]:
-        """Return where the coarser of `digits` (B, J) are known (F, B), and which logits they then have."""
+        """Return where the coarser of `digits` (B, J) are known (F, B), and the rows (F, B) of their logits."""
         coarse = digits.T.index_select(0, self.coarse).long()
         return coarse >= 0, coarse.clamp_min(0) + self.starts
 
     def one(self, digit: int, digits: Tensor) -> Tensor | None:
-        """Return what the coarser of the drawn `digits` (J, B) says on `digit`: logits (B, K), None without one."""
+        """Return the logits (B, K) of `digit` given the coarser of the drawn `digits` (J, B); None without one."""
         if digit not in self.place:
             return None
         i, coarse = self.place[digit]
         return self.weight[i].index_select(0, digits[coarse])
 
 
-Order = tuple[tuple[bool, int], ...]
+SlotOrder = tuple[tuple[bool, int], ...]
+"""See `Slots.order`."""
 
 
 class SlotEmbedding(nn.Module):
     """The vectors of all digits and values.
 
     Args:
-        slots: What the model models.
+        slots: The digits and values of a row.
         width: Length of the vectors.
     """
 
@@ -115,13 +116,13 @@ class SlotEmbedding(nn.Module):
 
 
 class RunningSum(torch.autograd.Function):
-    """What stands before each slot, summed: start (B, W), start + the first slot's vector, ...
+    """The sum of the vectors before each slot: start (B, W), start + the first slot's vector, ...
 
-    `torch.cumsum` along the first dimension of three is 10 times slower than additions of whole matrices.
+    `torch.cumsum` along the first of three dimensions is 10 times slower than additions of whole matrices.
     """
 
     @staticmethod
-    def forward(ctx: Any, order: Order, start: Tensor, digits: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(ctx: Any, order: SlotOrder, start: Tensor, digits: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
         """Return the sums (J, B, W) before digits and (V, B, W) before values with these vectors, in `order`."""
         ctx.order, ctx.empty = order, start.new_zeros(start.shape)
         vectors, sums = (digits, values), (torch.empty_like(digits), torch.empty_like(values))
@@ -133,7 +134,7 @@ class RunningSum(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[None, Tensor, Tensor, Tensor]:
-        """Each vector gets the gradients of all sums after it."""
+        """Return the gradient of each vector: the sum of the gradients of all sums after it."""
         sums = (torch.empty_like(gradients[0]), torch.empty_like(gradients[1]))
         after, gradient = ctx.empty, ctx.empty
         for kind, i in reversed(ctx.order):
@@ -146,7 +147,7 @@ KNOTS = 9
 
 
 class ValueEmbedding(nn.Module):
-    """One vector for each value, piecewise linear in it; an absent value (NaN) has the zero vector.
+    """One vector for each value, piecewise linear in it; a missing value (NaN) has the zero vector.
 
     Args:
         count: The number V of values.
@@ -162,14 +163,16 @@ class ValueEmbedding(nn.Module):
 
     def forward(self, values: Tensor) -> Tensor:
         """Return the vectors (V, B, width) of `values` (B, V)."""
-        return torch.bmm(self.features(values.T), self.weight).to(self.weight)  # to be summed: not with few digits
+        return torch.bmm(self.features(values.T), self.weight).to(
+            self.weight
+        )  # not in the lower precision of autocast, as they are summed
 
     def one(self, value: int, numbers: Tensor) -> Tensor:
         """Return the vectors (B, width) of one value's `numbers` (B,)."""
         return self.features(numbers) @ self.weight[value]
 
     def features(self, values: Tensor) -> Tensor:
-        """Return the numbers (..., KNOTS + 1) by which the vectors of `values` (...) are weighted; 0 if absent."""
+        """Return the weights (..., KNOTS + 1) of the vectors for `values` (...); 0 where missing."""
         known = values.nan_to_num(nan=0.0)[..., None]
         hinges = torch.cat([known, torch.relu(known - self.knots)], -1)
         return torch.as_tensor(hinges * values.isfinite()[..., None])

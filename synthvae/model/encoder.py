@@ -11,16 +11,16 @@ from synthvae.model.rows import Rows
 
 
 class Encoder(nn.Module):
-    """Digits, values and condition to the mean and log-variance of a diagonal normal.
+    """The mean and log-variance of a diagonal normal, from digits, values and condition.
 
     The vectors of the slots and of the condition are summed and pass one residual block.
 
     Args:
-        slots: What the model models.
-        conditions: How many conditions it is told; 1 tells it nothing, as `transform` without labels needs.
+        slots: The digits and values of a row.
+        conditions: The number of conditions; 1: unconditional, as `transform` without labels needs.
         latent_dim: L.
         width: Hidden units.
-        dropout: Probability with which a hidden unit is silenced in training.
+        dropout: Probability with which a hidden unit is dropped in training.
     """
 
     def __init__(self, slots: Slots, conditions: int, latent_dim: int, width: int, dropout: float) -> None:
@@ -32,12 +32,12 @@ class Encoder(nn.Module):
 
     def forward(self, rows: Rows, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean and log-variance, each (B, L), for `rows` (B) and `labels` (B,)."""
-        return self.of_total(self.embedding.total(rows), labels)
+        return self.encode_total(self.embedding.total(rows), labels)
 
-    def of_total(self, total: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    def encode_total(self, total: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean and log-variance, each (B, L), for sums (B, width) of the vectors of slots and `labels` (B,)."""
-        told = labels if self.condition.num_embeddings > 1 else torch.zeros_like(labels)
-        hidden = total + self.condition(told)
-        posterior = self.head(hidden + self.block(hidden)).to(hidden)  # autocast computes it with fewer digits
+        labels = labels if self.condition.num_embeddings > 1 else torch.zeros_like(labels)
+        hidden = total + self.condition(labels)
+        posterior = self.head(hidden + self.block(hidden)).to(hidden)  # autocast computes it in a lower precision
         mean, log_variance = posterior.chunk(2, dim=1)
         return mean, log_variance.clamp(-12.0, 6.0)

@@ -1,4 +1,4 @@
-"""What is counted of coded rows before they are learned."""
+"""Frequencies and moments of coded rows, from which training starts."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from torch import Tensor
 
 from synthvae.codes import Slots
 
-BORROWED = 5.0  # rows
-LEAST_VARIANCE = 1e-2
+PRIOR_ROWS = 5.0
+MIN_VARIANCE = 1e-2
 
 
 @dataclass(frozen=True)
 class Sums:
-    """Sums over rows, which are added where the rows come in parts.
+    """Counts and sums over rows, which may be added up over parts of a table.
 
     Args:
-        levels: Rows (J, C, K) with each level of each digit, by condition.
-        pairs: Rows (F, K, K) with each level of a fine digit, by that of its coarser one.
-        known: Rows (C, V) with a value, by condition.
+        levels: The number of rows (J, C, K) with each level of each digit, by condition.
+        pairs: The number of rows (F, K, K) with each level of a fine digit, by the level of its coarser one.
+        known: The number of rows (C, V) with a value, by condition.
         totals: Sums (C, V) of the values.
         squares: Sums (C, V) of their squares.
     """
@@ -35,14 +35,14 @@ class Sums:
     squares: Tensor
 
     @classmethod
-    def of(cls, digits: Tensor, values: Tensor, labels: Tensor, conditions: int, slots: Slots) -> Self:
+    def from_rows(cls, digits: Tensor, values: Tensor, labels: Tensor, conditions: int, slots: Slots) -> Self:
         """Count digits (B, J) and values (B, V) of rows with conditions `labels` (B,)."""
         widest = max(slots.sizes, default=1)
-        levels = [_together(labels, digits[:, j], conditions, widest) for j in range(len(slots.sizes))]
-        pairs = [_together(digits[:, coarse], digits[:, fine], widest, widest) for fine, coarse in slots.pairs]
+        levels = [_joint_counts(labels, digits[:, j], conditions, widest) for j in range(len(slots.sizes))]
+        pairs = [_joint_counts(digits[:, coarse], digits[:, fine], widest, widest) for fine, coarse in slots.pairs]
         known, numbers = values.isfinite().double(), values.nan_to_num(nan=0.0).double()
-        nothing = numbers.new_zeros(conditions, values.shape[1])
-        sums = (nothing.index_add(0, labels, part) for part in (known, numbers, numbers.square()))
+        zeros = numbers.new_zeros(conditions, values.shape[1])
+        sums = (zeros.index_add(0, labels, part) for part in (known, numbers, numbers.square()))
         empty = torch.zeros(0, dtype=torch.long, device=labels.device)
         return cls(
             torch.cat([empty.view(0, conditions, widest), *levels]),
@@ -53,8 +53,8 @@ class Sums:
     def __add__(self, other: Sums) -> Self:
         return type(self)(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
 
-    def over(self, total: Callable[[Tensor], Tensor]) -> Self:
-        """Return the sums over those of other processes, too, of which `total` takes the sum."""
+    def reduced(self, total: Callable[[Tensor], Tensor]) -> Self:
+        """Return the sums over all processes; `total` adds up a tensor over them."""
         return type(self)(*(total(getattr(self, f.name)) for f in fields(self)))
 
     def logs(self, slots: Slots) -> Tensor:
@@ -75,23 +75,23 @@ class Sums:
     def moments(self) -> tuple[Tensor, Tensor]:
         """Return means and standard deviations (V, C) of the values, which are normal scores, within conditions.
 
-        A class borrows `BORROWED` rows from the standard normal, which scores have over all classes.
+        Each class has `PRIOR_ROWS` additional rows of the standard normal, the distribution of scores over all classes.
         """
-        counts = self.known + BORROWED
+        counts = self.known + PRIOR_ROWS
         mean = self.totals / counts
-        variance = (self.squares + BORROWED) / counts - mean.square()
-        return mean.T.float(), variance.clamp_min(LEAST_VARIANCE).sqrt().T.float()
+        variance = (self.squares + PRIOR_ROWS) / counts - mean.square()
+        return mean.T.float(), variance.clamp_min(MIN_VARIANCE).sqrt().T.float()
 
 
-def _together(rows: Tensor, columns: Tensor, height: int, width: int) -> Tensor:
-    """How often (1, height, width) two codes (B,) occur together; those that are not known (-1) do not count."""
+def _joint_counts(rows: Tensor, columns: Tensor, height: int, width: int) -> Tensor:
+    """Count (1, height, width) the pairs of two codes (B,); unknown ones (-1) are left out."""
     known = (rows >= 0) & (columns >= 0)
     flat = rows[known].long() * width + columns[known].long()
     return torch.bincount(flat, minlength=height * width).view(1, height, width)
 
 
 def smoothed(counts: Tensor) -> Tensor:
-    """Return log frequencies (..., K) of rows of `counts` (N, K), each of which borrows from the whole."""
+    """Return log frequencies (N, K) of rows of `counts` (N, K), each of which is smoothed towards their sum."""
     overall = counts.sum(0) + 0.5
     inside = counts + 2.0 * overall / overall.sum()
     return (inside / inside.sum(1, keepdim=True)).clamp_min(1e-8).log()

@@ -1,4 +1,4 @@
-"""The heads of the autoregressive decoder: from the running sum to the outputs of each slot."""
+"""The heads of the autoregressive decoder, which compute the outputs of each slot from the running sum."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from synthvae.model.draws import NEVER
+from synthvae.model.draws import ZERO_LOGIT
 from synthvae.model.layers import SlotGate, SlotLinear, SlotSum
 
 VECTOR = 16  # single-precision numbers in a vector register
@@ -16,8 +16,8 @@ VECTOR = 16  # single-precision numbers in a vector register
 class Heads(nn.Module):
     """One head for each of J slots of a kind.
 
-    Head j reads the running sum a through a gate of its own, moved by the condition: relu((g_j + g_yj) * a + b_j), then
-    a linear map beside a small hidden layer.
+    Head j has a gate on the running sum a, which depends on the condition, relu((g_j + g_yj) * a + b_j), followed by a
+    linear map in parallel with a small hidden layer.
 
     Args:
         count: J.
@@ -25,7 +25,7 @@ class Heads(nn.Module):
         width: W, length of the running sum.
         hidden: H, units of each head's hidden layer.
         outputs: K, outputs of each head.
-        dropout: Probability with which a unit is silenced in training.
+        dropout: Probability with which a unit is dropped in training.
     """
 
     def __init__(self, count: int, conditions: int, width: int, hidden: int, outputs: int, dropout: float) -> None:
@@ -53,17 +53,17 @@ class Heads(nn.Module):
         return torch.as_tensor(self.outer(outputs, inner, labels))
 
     def packed(self, label: int, mask: Tensor | None = None) -> PackedHeads:
-        """The heads of one condition, ready to be read one after the other; `mask` (J, K) adds to the outputs."""
+        """Return the heads of one condition for sampling; `mask` (J, K) is added to the outputs."""
         return PackedHeads(self, label, mask)
 
 
 class PackedHeads:
-    """Heads of one condition for sampling: one product instead of two, of a width that fills the processor's vectors.
+    """The heads of one condition for sampling: one matrix product instead of two, padded to full vector registers.
 
     Args:
         heads: The heads.
         label: The condition.
-        mask: What to add to the outputs (J, K).
+        mask: Added to the outputs (J, K).
     """
 
     def __init__(self, heads: Heads, label: int, mask: Tensor | None) -> None:
@@ -74,7 +74,7 @@ class PackedHeads:
         self.gates = heads.read.gate[:, 0] + heads.read.condition_gate[:, label]
         self.shifts = heads.read.shift
         self.weights = fill(heads.linear.weight, (0, pad))  # (J, W, K)
-        self.bias = fill(bias, (0, pad), value=NEVER)  # (J, K)
+        self.bias = fill(bias, (0, pad), value=ZERO_LOGIT)  # (J, K)
         if self.hidden:
             self.weights = torch.cat([heads.inner.weight, self.weights], 2)  # (J, W, H + K)
             self.bias = torch.cat([heads.inner.bias[:, 0], self.bias], 1)
@@ -84,8 +84,8 @@ class PackedHeads:
         """Return the first outputs (B, at least `size`) of head j for running sums (B, W)."""
         stop = padded(size)
         ends = self.hidden + stop
-        read = torch.addcmul(self.shifts[j], sums, self.gates[j]).relu_()
-        both = torch.addmm(self.bias[j, :ends], read, self.weights[j, :, :ends])
+        gated = torch.addcmul(self.shifts[j], sums, self.gates[j]).relu_()
+        both = torch.addmm(self.bias[j, :ends], gated, self.weights[j, :, :ends])
         outputs = both[:, self.hidden :]
         if not self.hidden:
             return outputs
@@ -93,5 +93,5 @@ class PackedHeads:
 
 
 def padded(size: int) -> int:
-    """The next multiple of a vector register's length."""
+    """Return the next multiple of a vector register's length."""
     return -(-size // VECTOR) * VECTOR

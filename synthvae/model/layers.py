@@ -1,4 +1,4 @@
-"""The layers that hold one set of weights for each slot: all that has parameters, beside embeddings and linear maps."""
+"""Layers with one set of weights for each slot."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from torch import Tensor, nn
 class GatedRead(torch.autograd.Function):
     """relu((g_j + g_yj) * a_j + b_j) for running sums a (J, B, W), one slot after the other.
 
-    A slot's matrices stay in a core's cache; those of all slots do not, and make a step a third slower.
+    Slots are computed one after the other: the matrices of one slot fit into a core's cache, while those of all slots
+    do not and make a step a third slower.
     """
 
     @staticmethod
     def forward(ctx: Any, sums: Tensor, gate: Tensor, condition_gate: Tensor, shift: Tensor, labels: Tensor) -> Tensor:
-        """Return what is read (J, B, W) through gates (J, 1, W), (J, C, W) and shifts (J, 1, W) for `labels` (B,)."""
+        """Return the activations (J, B, W) for gates (J, 1, W), (J, C, W), shifts (J, 1, W) and `labels` (B,)."""
         gates = gate + condition_gate  # (J, C, W)
         read = torch.empty_like(sums)
         for j in range(len(sums)):
@@ -44,7 +45,7 @@ class GatedRead(torch.autograd.Function):
 
 
 class SlotGate(nn.Module):
-    """What each slot reads of the running sum, the condition moving its gate.
+    """A gated activation of the running sum for each slot; the gate depends on the condition.
 
     Args:
         count: The number J of slots.
@@ -59,18 +60,18 @@ class SlotGate(nn.Module):
         self.shift = nn.Parameter(torch.zeros(count, 1, width))
 
     def forward(self, sums: Tensor, labels: Tensor) -> Tensor:
-        """Return what is read (J, B, W) of running sums (J, B, W)."""
+        """Return the activations (J, B, W) of running sums (J, B, W)."""
         return torch.as_tensor(GatedRead.apply(sums, self.gate, self.condition_gate, self.shift, labels))
 
 
 class SlotLinear(nn.Module):
-    """A linear map for each slot, its bias moved by the condition.
+    """A linear map for each slot, with a bias for each condition.
 
     Args:
         count: The number J of slots.
-        conditions: C; 1 is one bias for all.
-        size: Inputs and outputs of each map, N and K.
-        scale: Standard deviation of the weights at first.
+        conditions: C; 1: one bias for all.
+        size: The numbers N of inputs and K of outputs of each map.
+        scale: Initial standard deviation of the weights.
     """
 
     def __init__(self, count: int, conditions: int, size: tuple[int, int], scale: float) -> None:
@@ -85,12 +86,12 @@ class SlotLinear(nn.Module):
 
 
 class SlotSum(nn.Module):
-    """A linear map for each slot, whose outputs are added to what is there.
+    """A linear map for each slot, whose outputs are added to given ones.
 
     Args:
         count: The number J of slots.
-        size: Inputs and outputs of each map, N and K.
-        scale: Standard deviation of the weights at first.
+        size: The numbers N of inputs and K of outputs of each map.
+        scale: Initial standard deviation of the weights.
     """
 
     def __init__(self, count: int, size: tuple[int, int], scale: float) -> None:
@@ -99,5 +100,5 @@ class SlotSum(nn.Module):
 
     def forward(self, outputs: Tensor, inputs: Tensor, labels: Tensor) -> Tensor:
         """Return `outputs` (J, B, K) with the maps of `inputs` (J, B, N) added, of rows with `labels` (B,)."""
-        del labels  # there as in the other layers, for opacus, which counts the rows of what is given last
+        del labels  # an argument of all layers here, since opacus takes the number of rows from the last one
         return torch.baddbmm(outputs, inputs, self.weight)

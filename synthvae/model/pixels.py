@@ -1,4 +1,4 @@
-"""Pixels: numbers that are independent given z and y, under a Bernoulli or a normal; by dense layers, or convolutions.
+"""Encoder and decoders of pixels, which are independent given z and y: Bernoulli or normal, dense or convolutional.
 
 Source: Kingma and Welling 2014, Auto-Encoding Variational Bayes, appendix C, https://arxiv.org/abs/1312.6114.
 """
@@ -16,20 +16,20 @@ from synthvae.codes import Slots
 from synthvae.model.decoders import Frequencies, Marginals
 from synthvae.model.rows import Rows
 
-LOG_VARIANCES = (-9.0, 6.0)  # of a number with variance 1: a constant is not learned for ever
-PACE = 10.0  # of a log variance: a weight moves by a few units in a whole training, a log variance by up to nine
+LOG_VARIANCES = (-9.0, 6.0)  # limits, relative to a variance of 1: that of a constant would tend to minus infinity
+PACE = 10.0  # a parameter moves by a few units in a whole training, a log variance by up to nine
 CHANNELS = 8  # units of width for each channel of the first convolution
 
 
 class PixelNetwork(NamedTuple):
-    """The shape of encoder and decoder.
+    """The architecture of encoder and decoder.
 
     Args:
         latent_dim: L.
-        width: W, units of the layers next to z; twice as many stand between them and the pixels.
-        dropout: Probability with which a hidden unit is silenced in training.
-        image: Height and width (h, w) of an image, whose rows come one after the other: convolutions. None: no image.
-        linear: Whether there are linear maps alone: with a normal, factor analysis.
+        width: W, units of the layers next to z; the layers between them and the pixels have twice as many.
+        dropout: Probability with which a hidden unit is dropped in training.
+        image: Height and width (h, w) of images in row-major order, which have convolutions; None: no images.
+        linear: Whether all maps are linear: with a normal likelihood, this is factor analysis.
     """
 
     latent_dim: int
@@ -40,15 +40,15 @@ class PixelNetwork(NamedTuple):
 
 
 class PixelEncoder(nn.Module):
-    """Pixels and condition to the mean and log-variance of a diagonal normal.
+    """The mean and log-variance of a diagonal normal, from pixels and condition.
 
-    Beside the layers stands a linear map, straight from the pixels: what is near in pixels stays near in z, even of
-    few rows.
+    A linear map from the pixels bypasses the layers: rows with similar pixels have similar latents, even after training
+    on few rows.
 
     Args:
         slots: Its V values; there are no digits.
-        conditions: How many conditions it is told; 1 tells it nothing, as `transform` without labels needs.
-        network: Its shape.
+        conditions: The number of conditions; 1: unconditional, as `transform` without labels needs.
+        network: Its architecture.
     """
 
     def __init__(self, slots: Slots, conditions: int, network: PixelNetwork) -> None:
@@ -61,26 +61,26 @@ class PixelEncoder(nn.Module):
         self.head = nn.Linear(width, 2 * network.latent_dim)
 
     def forward(self, rows: Rows, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Return mean and log-variance, each (B, L), for `rows` (B) and `labels` (B,); an unknown pixel is zero."""
-        told = labels if self.condition.num_embeddings > 1 else torch.zeros_like(labels)
+        """Return mean and log-variance, each (B, L), for `rows` (B) and `labels` (B,); missing pixels are zero."""
+        labels = labels if self.condition.num_embeddings > 1 else torch.zeros_like(labels)
         values = rows.values.masked_fill(rows.values.isnan(), 0.0)
-        hidden = self.straight(values) + self.condition(told)
+        hidden = self.straight(values) + self.condition(labels)
         if self.reader is not None and self.block is not None:
             hidden = hidden + self.reader(values)
             hidden = hidden + self.block(hidden)
-        mean, log_variance = self.head(hidden).to(hidden).chunk(2, dim=1)  # autocast computes it with fewer digits
+        mean, log_variance = self.head(hidden).to(hidden).chunk(2, dim=1)  # autocast computes it in a lower precision
         return mean, log_variance.clamp(-12.0, 6.0)
 
 
 class PixelDecoder(nn.Module):
-    """p(x | z, y) = product over pixels of p(x_v | z, y): what the two likelihoods share.
+    """p(x | z, y) = product over pixels of p(x_v | z, y), the base class of the two likelihoods.
 
-    Beside the layers stands a linear map, straight to the pixels, as in principal components.
+    A linear map to the pixels bypasses the layers, as in principal component analysis.
 
     Args:
         slots: Its V values, each with its scale; there are no digits.
         conditions: C.
-        network: Its shape.
+        network: Its architecture.
     """
 
     scale: Tensor
@@ -97,22 +97,22 @@ class PixelDecoder(nn.Module):
         self.register_buffer("scale", torch.tensor([value.scale for value in slots.values]), persistent=False)
 
     def outputs(self, z: Tensor, labels: Tensor) -> Tensor:
-        """Return a number (B, V) for each pixel: the logit of its mean, or the mean itself."""
-        told = labels if self.condition.num_embeddings > 1 else torch.zeros_like(labels)
-        hidden = self.start(z) + self.condition(told)
+        """Return the logit or the mean (B, V) of each pixel."""
+        labels = labels if self.condition.num_embeddings > 1 else torch.zeros_like(labels)
+        hidden = self.start(z) + self.condition(labels)
         if self.block is None or self.writer is None:
             return torch.as_tensor(self.straight(hidden) + self.bias)
         hidden = hidden + self.block(hidden)
         return torch.as_tensor(self.writer(hidden) + self.straight(hidden) + self.bias)
 
     def start_from(self, frequencies: Frequencies) -> None:
-        """There are no digits whose frequencies it could start from."""
+        """Do nothing: there are no digits whose frequencies it could start from."""
 
     def match(self, z: Tensor, label: int, generator: torch.Generator, marginals: Marginals) -> None:
-        """There are no digits whose marginals could be matched."""
+        """Do nothing: there are no digits whose marginals could be matched."""
 
     def log_prob(self, rows: Rows, z: Tensor, labels: Tensor) -> Tensor:
-        """Return log p (V, B) of each pixel of `rows`, in nats of the numbers as the table has them."""
+        """Return log p (V, B) of each pixel of `rows`, in nats, on the scale of the table."""
         raise NotImplementedError
 
     def mean(self, z: Tensor, labels: Tensor) -> Tensor:
@@ -124,22 +124,21 @@ class PixelDecoder(nn.Module):
         self, z: Tensor, label: int, generator: torch.Generator, *, stratified: bool = False, temperature: float = 1.0
     ) -> Rows:
         """Draw rows for latents (B, L), all of one condition."""
-        del stratified  # z is spread evenly; what is left differs from pixel to pixel
+        del stratified  # z is stratified; the noise of each pixel is independent
         means = self.mean(z, torch.full((len(z),), label, device=z.device))
-        pixels = self.drawn(means, generator, temperature)
+        pixels = self.draw_pixels(means, generator, temperature)
         return Rows(torch.empty(len(z), 0, dtype=torch.long, device=z.device), pixels)
 
-    def drawn(self, means: Tensor, generator: torch.Generator, temperature: float) -> Tensor:
-        """Draw pixels (B, V) with these means; at temperature 0 they are these means."""
+    def draw_pixels(self, means: Tensor, generator: torch.Generator, temperature: float) -> Tensor:
+        """Draw pixels (B, V) with these means; at temperature 0 they are the means."""
         raise NotImplementedError
 
 
 class BernoulliDecoder(PixelDecoder):
     """log p(x | z, y) = sum over pixels of x log s + (1 - x) log(1 - s), x in [0, 1].
 
-    Of grey pixels this is the expected log probability of black or white ones, not a density; what is drawn of them
-    is the grey s itself. `drawn` therefore returns s, of which whoever knows that pixels are black or white tosses a
-    coin.
+    For grey pixels this is the expected log probability of black or white ones, not a density; their draw is the grey s
+    itself. `draw_pixels` therefore returns s, from which callers with black or white pixels draw Bernoulli variables.
     """
 
     def log_prob(self, rows: Rows, z: Tensor, labels: Tensor) -> Tensor:
@@ -150,20 +149,20 @@ class BernoulliDecoder(PixelDecoder):
         """Return s (B, V)."""
         return torch.sigmoid(self.outputs(z, labels))
 
-    def drawn(self, means: Tensor, generator: torch.Generator, temperature: float) -> Tensor:
+    def draw_pixels(self, means: Tensor, generator: torch.Generator, temperature: float) -> Tensor:
         """Return the means."""
         del generator, temperature
         return means
 
 
 class GaussianDecoder(PixelDecoder):
-    """x_v ~ N(mean(z, y), variance): one variance for each column, learned, or one for all, given.
+    """x_v ~ N(mean(z, y), variance), with one learned variance for each column, or a fixed one for all.
 
     Args:
-        slots: Its V values; a row holds numbers that were divided by their `scale`.
+        slots: Its V values; the numbers of a row are divided by their `scale`.
         conditions: C.
-        network: Its shape.
-        variance: The variance of every number as the table has it: training is least squares then. None: learned.
+        network: Its architecture.
+        variance: The fixed variance of every number on the scale of the table, as in least squares; None: learned.
     """
 
     fixed: Tensor
@@ -175,7 +174,7 @@ class GaussianDecoder(PixelDecoder):
         else:
             self.register_buffer("spread", math.log(variance) - 2 * self.scale.log(), persistent=False)
         self.learned = variance is None
-        # Layers that can learn rows by heart must not be trusted that soon.
+        # Layers that can memorise rows would lower the variance too early.
         self.pace = PACE if network.linear else 1.0
 
     @property
@@ -184,7 +183,7 @@ class GaussianDecoder(PixelDecoder):
         return (self.pace * self.spread).clamp(*LOG_VARIANCES) if self.learned else self.spread
 
     def log_prob(self, rows: Rows, z: Tensor, labels: Tensor) -> Tensor:
-        """Return the log density (V, B) of the numbers as the table has them, in nats."""
+        """Return the log density (V, B) in nats, on the scale of the table."""
         squares = (rows.values - self.outputs(z, labels)).square() * (-self.log_variance).exp()
         return (-0.5 * (squares + self.log_variance + math.log(2 * math.pi)) - self.scale.log()).T
 
@@ -192,7 +191,7 @@ class GaussianDecoder(PixelDecoder):
         """Return the means (B, V)."""
         return self.outputs(z, labels)
 
-    def drawn(self, means: Tensor, generator: torch.Generator, temperature: float) -> Tensor:
+    def draw_pixels(self, means: Tensor, generator: torch.Generator, temperature: float) -> Tensor:
         """Add noise of the variances, `temperature` times its standard deviation."""
         normal = torch.randn(means.shape, generator=generator, device=means.device)
         return means + temperature * normal * (0.5 * self.log_variance).exp()
@@ -204,7 +203,7 @@ def _block(network: PixelNetwork) -> nn.Module:
 
 
 def _reader(pixels: int, network: PixelNetwork) -> nn.Module:
-    """Layers from pixels (B, V) to (B, W)."""
+    """Return layers from pixels (B, V) to (B, W)."""
     width = network.width
     if network.image is None:
         return nn.Sequential(nn.Linear(pixels, 2 * width), nn.ReLU(), nn.Linear(2 * width, width))
@@ -221,7 +220,7 @@ def _reader(pixels: int, network: PixelNetwork) -> nn.Module:
 
 
 def _writer(pixels: int, network: PixelNetwork) -> nn.Module:
-    """Layers from (B, W) to pixels (B, V)."""
+    """Return layers from (B, W) to pixels (B, V)."""
     width = network.width
     if network.image is None:
         return nn.Sequential(nn.ReLU(), nn.Linear(width, 2 * width), nn.ReLU(), nn.Linear(2 * width, pixels))
@@ -243,12 +242,12 @@ def _channels(width: int) -> int:
 
 
 def _quarter(image: tuple[int, int]) -> tuple[int, int]:
-    """Height and width of an image after two convolutions of stride 2."""
+    """Return height and width of an image after two convolutions of stride 2."""
     return -(-image[0] // 4), -(-image[1] // 4)
 
 
 class _Crop(nn.Module):
-    """The first rows and columns of images (B, 1, ...), as (B, h w)."""
+    """Crops images (B, 1, ...) to their first rows and columns, and flattens them to (B, h w)."""
 
     def __init__(self, height: int, width: int) -> None:
         super().__init__()

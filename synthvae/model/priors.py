@@ -14,10 +14,10 @@ from synthvae.model.mixtures import fit_mixtures, log_normal
 
 
 class Prior(nn.Module):
-    """What all priors can be asked."""
+    """The base class of priors."""
 
     choices: int = 0
-    """Uniform numbers that a draw takes, beside L standard normal ones."""
+    """The number of uniform numbers of a draw, beside L standard normal ones."""
 
     @abstractmethod
     def log_prob(self, z: Tensor, labels: Tensor) -> Tensor:
@@ -31,23 +31,23 @@ class Prior(nn.Module):
     def draw(self, normal: Tensor, labels: Tensor, uniform: Tensor) -> Tensor:
         """Turn draws, standard `normal` (B, L) and `uniform` (B, choices), into draws (B, L) of p(z | y)."""
 
-    def fit(self, codes: Tensor, labels: Tensor, generator: torch.Generator) -> None:
-        """Set the prior to the density of `codes` (B, L) of conditions (B,), if it is one that can be."""
+    def fit(self, latents: Tensor, labels: Tensor, generator: torch.Generator) -> None:
+        """Set the prior to the density of `latents` (B, L) with conditions (B,), if it has parameters."""
 
     def kl(self, mean: Tensor, log_variance: Tensor, labels: Tensor, z: Tensor) -> Tensor:
-        """Return KL(q || p) in nats, q diagonal normals with `mean` and `log_variance` (B, L), of which z are draws.
+        """Return KL(q || p) in nats, q diagonal normals with `mean` and `log_variance` (B, L) and draws z.
 
-        (B, L) by dimension where there is a closed form; otherwise (B, 1), log q(z | x) - log p(z | y), which is the
-        divergence on average.
+        It is (B, L), by dimension, if there is a closed form; otherwise (B, 1), log q(z | x) - log p(z | y), whose mean
+        over draws is the divergence.
         """
         return (log_normal(z, mean, log_variance).sum(1) - self.log_prob(z, labels))[:, None]
 
 
 class NormalPrior(Prior):
-    """A diagonal normal for each condition: the standard one, or one learned together with the model.
+    """A diagonal normal for each condition: the standard one, or one that is learned with the model.
 
-    A learned prior is how a condition can act when neither encoder nor decoder is told it: the classes part in z, so
-    that q(z | x) needs no label and yet says something about it.
+    With a learned prior, the model is conditional even if encoder and decoder are not: the classes separate in z, so
+    that q(z | x) is informative on the label without being given it.
 
     Args:
         conditions: C.
@@ -68,12 +68,12 @@ class NormalPrior(Prior):
             self.register_buffer("log_variance", torch.zeros(conditions, latent_dim), persistent=False)
 
     @torch.no_grad()
-    def fit(self, codes: Tensor, labels: Tensor, generator: torch.Generator) -> None:
-        """Set the normal of each condition to the mean and the variance of its `codes`, if it is learned at all."""
+    def fit(self, latents: Tensor, labels: Tensor, generator: torch.Generator) -> None:
+        """Set the normal of each condition to the mean and the variance of its `latents`, if it is learned."""
         del generator
         if isinstance(self.mean, nn.Parameter):
             for label in labels.unique().tolist():
-                here = codes[labels == label]
+                here = latents[labels == label]
                 self.mean[label] = here.mean(0)
                 self.log_variance[label] = here.var(0, correction=0).clamp_min(1e-6).log()
 
@@ -81,7 +81,7 @@ class NormalPrior(Prior):
         """Return KL(q || p) (B, L) in nats by dimension, q diagonal normals with `mean` and `log_variance` (B, L).
 
         Source: Kingma and Welling 2014, Auto-Encoding Variational Bayes, appendix B, https://arxiv.org/abs/1312.6114,
-        for a prior of any mean and variance.
+        generalised to a prior of any mean and variance.
         """
         del z
         prior_mean, prior_log_variance = self.mean[labels], self.log_variance[labels]
@@ -105,8 +105,8 @@ class NormalPrior(Prior):
         return self.mean[labels] + normal * (0.5 * self.log_variance[labels]).exp()
 
 
-class Mixture(Prior):
-    """K diagonal normals shared by all conditions, each condition weighing them in its own way.
+class MixturePrior(Prior):
+    """K diagonal normals with weights for each condition.
 
     p(z | y) = sum over k of p(k | y) N(z; m_k, s_k). There is no closed form of its divergence from a normal.
 
@@ -123,7 +123,7 @@ class Mixture(Prior):
 
     @abstractmethod
     def components(self, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Return means and log variances, each (B, K, L), or (1, K, L) where all `labels` (B,) have the same."""
+        """Return means and log variances, each (B, K, L), or (1, K, L) if they do not depend on the `labels` (B,)."""
 
     def log_weights(self, labels: Tensor) -> Tensor:
         """Return log p(k | y) (B, K)."""
@@ -137,7 +137,7 @@ class Mixture(Prior):
     def kl_by_dimension(self, mean: Tensor, log_variance: Tensor, labels: Tensor, z: Tensor) -> Tensor:
         """Return an estimate (B, L) of KL(q(z_l | x) || p(z_l | y)) in nats by draws z ~ q (B, L).
 
-        The dimensions of a mixture hang together, so that this does not add up to `kl`.
+        The dimensions of a mixture are dependent, so that this does not add up to `kl`.
         """
         inside = log_normal(z[:, None], *self.components(labels))  # (B, K, L)
         marginal = (self.log_weights(labels)[..., None] + inside).logsumexp(1)
@@ -151,10 +151,10 @@ class Mixture(Prior):
         return mean + normal * (0.5 * log_variance).exp()
 
 
-class GaussianMixture(Mixture):
+class GaussianMixturePrior(MixturePrior):
     """A mixture whose means and variances are parameters.
 
-    Its components are diagonal while they are learned; once fitted to codes, their covariances are full.
+    Its components are diagonal while the model is trained; once fitted to latents, their covariances are full.
 
     Args:
         conditions: C.
@@ -190,34 +190,35 @@ class GaussianMixture(Mixture):
         return self.mean[chosen] + (self.tilt[chosen] @ scaled[..., None])[..., 0]
 
     @torch.no_grad()
-    def fit(self, codes: Tensor, labels: Tensor, generator: torch.Generator) -> None:
-        """Set the mixture to the density of `codes` (B, L) of conditions (B,), by expectation and maximisation.
+    def fit(self, latents: Tensor, labels: Tensor, generator: torch.Generator) -> None:
+        """Fit the mixture to `latents` (B, L) with conditions (B,), by expectation maximisation.
 
-        This is how an autoencoder, whose codes no prior holds together, comes to have a density to draw from, and how
-        the prior of pixels catches up with codes on which KL weighs little.
+        It gives an autoencoder, whose loss has no prior, a density to draw from, and adjusts the prior of pixels, for
+        whose latents the KL has little weight.
+
         Source: Ghosh et al. 2020, From variational to deterministic autoencoders, section 4,
         https://arxiv.org/abs/1903.12436.
         """
-        found = fit_mixtures(codes, labels, tuple(self.logits.shape), generator)
+        found = fit_mixtures(latents, labels, tuple(self.logits.shape), generator)
         for own, fitted in zip((self.logits, self.mean, self.log_variance, self.tilt), found, strict=True):
             own.copy_(fitted)
 
 
-class VampPrior(Mixture):
+class VampPrior(MixturePrior):
     """A mixture of posteriors q(z | u_k) of learned pseudo-inputs u_k, the variational mixture of posteriors.
 
-    Rows are digits, which have no gradient; so a pseudo-input is not a row but a learned vector where the encoder has
-    the sum of the vectors of a row's cells.
+    Rows are digits, which have no gradient; so a pseudo-input is not a row but a learned vector, which takes the place
+    of the sum of the vectors of a row's cells in the encoder.
 
-    Source: Tomczak and Welling 2018, VAE with a VampPrior, equation 9, https://arxiv.org/abs/1705.07120. That all
-    components do not weigh the same, but each condition weighs them, is ours.
+    Source: Tomczak and Welling 2018, VAE with a VampPrior, equation 9, https://arxiv.org/abs/1705.07120, with
+    weights for each condition instead of equal ones.
 
     Args:
         conditions: C.
         components: K.
         width: Length of a pseudo-input.
-        encode: The encoder behind its sum of vectors: (B, width) and labels (B,) to means and log variances (B, L).
-        told: Whether the encoder is told the condition.
+        encode: The encoder after its sum of vectors: (B, width) and labels (B,) to means and log variances (B, L).
+        conditional: Whether the encoder is conditional.
     """
 
     def __init__(
@@ -227,24 +228,24 @@ class VampPrior(Mixture):
         width: int,
         encode: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]],
         *,
-        told: bool,
+        conditional: bool,
     ) -> None:
         super().__init__(conditions, components)
         self.pseudo_inputs = nn.Parameter(torch.randn(components, width))
-        self.told = told
-        self.encode = encode  # a method, not a module: the encoder's parameters are the encoder's alone
+        self.conditional = conditional
+        self.encode = encode  # a method, not a module, so that the encoder's parameters are not registered twice
 
     def components(self, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Return means and log variances, each (B, K, L)."""
-        kinds, place = (labels if self.told else torch.zeros_like(labels)).unique(return_inverse=True)
+        conditions, place = (labels if self.conditional else torch.zeros_like(labels)).unique(return_inverse=True)
         count = len(self.pseudo_inputs)
-        found = self.encode(self.pseudo_inputs.repeat(len(kinds), 1), kinds.repeat_interleave(count))
-        mean, log_variance = (part.unflatten(0, (len(kinds), count))[place] for part in found)
+        found = self.encode(self.pseudo_inputs.repeat(len(conditions), 1), conditions.repeat_interleave(count))
+        mean, log_variance = (part.unflatten(0, (len(conditions), count))[place] for part in found)
         return mean, log_variance
 
     @torch.no_grad()
     def start_from(self, totals: Tensor) -> None:
-        """Start from sums of vectors (K, width) of rows seen."""
+        """Set the pseudo-inputs to the sums of vectors (K, width) of training rows."""
         self.pseudo_inputs.copy_(totals)
 
 
@@ -257,16 +258,18 @@ def log_aggregate(z: Tensor, mean: Tensor, log_variance: Tensor, labels: Tensor)
         log_variance: Their log variances (B, L).
         labels: Their conditions (B,).
 
-    The estimate is at least log q(z | x) - log n for n rows of a class, so that information is never overstated beyond
-    log n. Source: Hoffman and Johnson 2016, ELBO surgery; Chen et al. 2018, Isolating sources of disentanglement,
+    The estimate is at least log q(z | x) - log n for n rows of a class, so that the estimated information is at most
+    log n.
+
+    Source: Hoffman and Johnson 2016, ELBO surgery; Chen et al. 2018, Isolating sources of disentanglement,
     https://arxiv.org/abs/1802.04942, section 4.
     """
-    kind = z.dtype
+    dtype = z.dtype
     z, mean, log_variance = z.double(), mean.double(), log_variance.double()  # the squares below cancel
     precision = (-log_variance).exp()
-    # (z - m)^2 / s^2 as products of matrices: no (B, B, L) is made
+    # (z - m)^2 / s^2 as matrix products, without a tensor (B, B, L)
     squares = z.square() @ precision.T - 2 * z @ (mean * precision).T + (mean.square() * precision).sum(1)
     log_density = -0.5 * (squares + log_variance.sum(1) + z.shape[1] * math.log(2 * math.pi))  # (B, B)
     same = labels[:, None] == labels
     inside = log_density.masked_fill(~same, -math.inf)
-    return (inside.logsumexp(1) - same.sum(1).double().log()).to(kind)
+    return (inside.logsumexp(1) - same.sum(1).double().log()).to(dtype)

@@ -1,4 +1,4 @@
-"""Continuous values: what the model sees of them, and mixtures of normals that they are drawn from."""
+"""The density of continuous values: mixtures of normals."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from synthvae.model.embeddings import deviates
 COMPONENTS = 10  # of a mixture
 PARAMETERS = 3 * COMPONENTS  # a head's outputs: logits, means and log standard deviations of the components
 LOG_SCALES = (-5.0, 2.0)
-LIMIT = 5.2  # no value lies further out: one row in ten million does under a standard normal
+LIMIT = 5.2  # of drawn values: one in ten million exceeds it under a standard normal
 
 
 def initial_bias(mean: Tensor | None = None, std: Tensor | None = None) -> Tensor:
-    """Return the outputs (..., 3 M) of a head at first: a broad mixture that covers a normal of `mean` and `std` (...).
+    """Return the initial outputs (..., 3 M) of a head: a broad mixture that covers a normal of `mean` and `std` (...).
 
-    Without them it is the standard one.
+    By default it covers the standard normal.
     """
     center, scale = torch.zeros(()) if mean is None else mean, torch.ones(()) if std is None else std
     means = center[..., None] + scale[..., None] * deviates(COMPONENTS).to(center.device)
@@ -28,11 +28,11 @@ def initial_bias(mean: Tensor | None = None, std: Tensor | None = None) -> Tenso
 
 
 def log_density(outputs: Tensor, values: Tensor) -> Tensor:
-    """Return log p (V, B) of `values` (B, V) under mixtures with `outputs` (V, B, 3 M), in nats; 0 where absent.
+    """Return log p (V, B) of `values` (B, V) under mixtures with `outputs` (V, B, 3 M), in nats; 0 where missing.
 
     Source: Bishop 1994, Mixture density networks, https://publications.aston.ac.uk/id/eprint/373/.
     """
-    logits, means, log_scales = _parts(outputs.to(values))
+    logits, means, log_scales = _components(outputs.to(values))
     known = values.T.nan_to_num(nan=0.0)[..., None]
     deviation = (known - means) * (-log_scales).exp()
     terms = logits.log_softmax(-1) - log_scales - 0.5 * (deviation.square() + math.log(2 * math.pi))
@@ -40,14 +40,14 @@ def log_density(outputs: Tensor, values: Tensor) -> Tensor:
 
 
 def draw_value(outputs: Tensor, uniform: Tensor, normal: Tensor, temperature: float = 1.0) -> Tensor:
-    """Draw a number (B,) from mixtures with `outputs` (B, 3 M), by `uniform` (B, 1) and standard `normal` (B,)."""
-    logits, means, log_scales = _parts(outputs)
+    """Draw values (B,) from mixtures with `outputs` (B, 3 M), by `uniform` (B, 1) and standard `normal` (B,) draws."""
+    logits, means, log_scales = _components(outputs)
     component = draw(tempered(logits, temperature), uniform)[:, None]
     mean, log_scale = means.gather(1, component)[:, 0], log_scales.gather(1, component)[:, 0]
     spread = log_scale.exp() * normal * temperature
     return torch.as_tensor((mean + spread).clamp_(-LIMIT, LIMIT))
 
 
-def _parts(outputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _components(outputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     logits, means, log_scales = outputs[..., :PARAMETERS].split(COMPONENTS, -1)
     return logits, means, log_scales.clamp(*LOG_SCALES)

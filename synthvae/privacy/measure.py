@@ -120,7 +120,7 @@ def match(model: CVAE, encoding: TableEncoding, bought: Bought, seed: int) -> No
     """Move the model's marginals to those bought."""
     if not bought.states:
         return
-    if model.told < model.conditions:  # all that such a decoder is told of the classes is z
+    if model.network_conditions < model.conditions:  # such a decoder is conditional on z alone
         return
     frequencies = torch.from_numpy(postprocessing.of_digits(encoding.layout, bought.states)).float()
     labels = torch.from_numpy(np.repeat(np.arange(len(bought.totals)), bought.totals.astype(np.int64)))

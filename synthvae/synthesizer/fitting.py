@@ -51,7 +51,7 @@ from synthvae.tables import streaming
 from synthvae.tables.features import read_features, read_private_features
 from synthvae.tables.streaming import Stream
 from synthvae.training import SMALL, Parts, Trainer, TrainingConfig, train
-from synthvae.training.callbacks import unseen, watching
+from synthvae.training.callbacks import open_callbacks, steps_only
 from synthvae.training.checkpoint import Checkpoint
 
 DRAFTED = (
@@ -140,7 +140,7 @@ def _fit_privately(  # noqa: PLR0917 (what a fit is given)
     model = {**values(parameters, MODEL), "dropout": parameters.dropout or 0.0}
     with (
         progress.fitting(show=parameters.verbose) as report,
-        watching(parameters.callbacks, parameters.log_dir) as callback,
+        open_callbacks(parameters.callbacks, parameters.log_dir) as callback,
     ):
         setup = private_fit.Setup(
             plan,
@@ -148,7 +148,7 @@ def _fit_privately(  # noqa: PLR0917 (what a fit is given)
             configure(TrainingConfig, values(parameters, LATENT_TRAINING)),
             private_fit.open_journal(parameters.journal, schema, budget, seed, **facts),
             backend.descender(folder / ".private-rows"),
-            unseen(callback, report),
+            steps_only(callback, report),
             parameters.order,
         )
         target = target_among(parameters, table.column_names if schema is None else schema.names)
@@ -194,7 +194,7 @@ def _learn(parameters: Parameters, source: Source, task: Task, model: dict[str, 
     warn_empty(source.missing, source.rows)
     with (
         progress.fitting(show=parameters.verbose) as report,
-        watching(parameters.callbacks, parameters.log_dir) as callback,
+        open_callbacks(parameters.callbacks, parameters.log_dir) as callback,
     ):
         encoding, codes = _encoded(source, task, parameters, config)
         network = build(encoding.layout.slots, encoding.conditions, config, task.seed)

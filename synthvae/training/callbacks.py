@@ -1,4 +1,4 @@
-"""Looking while it trains: functions of the user's, `history.csv`, and events for TensorBoard."""
+"""Callbacks of training: the user's functions, `history.csv`, and events for TensorBoard."""
 
 from __future__ import annotations
 
@@ -17,47 +17,47 @@ from synthvae.training.history import COLUMNS, Callback, Record
 from synthvae.training.loop import Progress
 
 HISTORY = "history.csv"
-TAG = "nats per row/"  # TensorBoard groups what stands before the slash
-UNSEEN_EVERY = 25  # steps of a private fit between two calls
+TAG = "nats per row/"  # TensorBoard groups its charts by the part before the slash
+PRIVATE_EVERY = 25  # steps of a private fit between two calls
 
 Callbacks = Callback | Sequence[Callback] | None
-Folder = str | os.PathLike[str] | None
+LogDir = str | os.PathLike[str] | None
 
 
 @contextmanager
-def watching(callbacks: Callbacks, log_dir: Folder) -> Iterator[Callback | None]:
-    """Yield what is to be called at each look, or None if nobody watches; what it writes is closed in the end.
+def open_callbacks(callbacks: Callbacks, log_dir: LogDir) -> Iterator[Callback | None]:
+    """Yield one callback that calls all given ones and writes the logs, which are closed in the end; None if none is.
 
     Args:
         callbacks: A function, or several.
-        log_dir: The folder of `history.csv`, of which each line is on the disk before training goes on, and of the
-            events for TensorBoard. What an earlier fit wrote there is replaced, or hidden.
+        log_dir: The folder of `history.csv`, of which each line is on disk before training continues, and of the events
+            for TensorBoard. The logs of an earlier fit are replaced, or hidden by TensorBoard.
 
     Raises:
-        ConfigurationError: Something else than functions is given, or the folder cannot be written.
+        ConfigurationError: `callbacks` are not functions, or the folder cannot be written.
     """
     called = _listed(callbacks)
     with ExitStack() as stack:
         if log_dir is not None:
             called += [stack.enter_context(open_log(Path(log_dir))) for open_log in (_history, _events)]
-        yield (lambda record: _tell(called, record)) if called else None
+        yield (lambda record: _call_all(called, record)) if called else None
 
 
-def unseen(callback: Callback | None, progress: Progress | None) -> Progress | None:
-    """Return the progress of a private fit that calls back, too, with steps alone: nobody may see a loss.
+def steps_only(callback: Callback | None, progress: Progress | None) -> Progress | None:
+    """Return the progress function of a private fit, which calls back with records of steps alone: losses are private.
 
-    What is answered has no say: when such a fit ends is public.
+    The value that the callback returns is ignored: the number of steps of such a fit is public.
     """
     if callback is None:
         return progress
 
-    def told(step: int, steps: int, loss: float) -> None:
+    def report(step: int, steps: int, loss: float) -> None:
         if progress is not None:
             progress(step, steps, loss)
-        if step % UNSEEN_EVERY == 0 or step == steps:
+        if step % PRIVATE_EVERY == 0 or step == steps:
             callback(Record(step, math.nan, math.nan, math.nan, None))
 
-    return told
+    return report
 
 
 def _listed(callbacks: Callbacks) -> list[Callback]:
@@ -65,32 +65,31 @@ def _listed(callbacks: Callbacks) -> list[Callback]:
     for call in several:
         if not callable(call):
             raise ConfigurationError(
-                f"`callbacks` must be a function of a record, or a list of such, however, {call!r} is none: pass "
-                "what can be called"
+                f"`callbacks` must be a function of a record, or a list of such functions, got {call!r}."
             )
     return list(several)
 
 
-def _tell(called: list[Callback], record: Record) -> bool:
-    """Call all of them, even those after one that asks to stop; whether any does."""
-    return True in [_asks(call(record)) for call in called]
+def _call_all(called: list[Callback], record: Record) -> bool:
+    """Call all functions, even those after one that requests to stop; return whether any does."""
+    return True in [_is_true(call(record)) for call in called]
 
 
-def _asks(answer: object) -> bool:
-    """Whether an answer asks to stop: functions may return anything, and only what is true and a truth value does."""
-    return isinstance(answer, (bool, np.bool_)) and bool(answer)
+def _is_true(returned: object) -> bool:
+    """Whether a value is True itself; functions may return anything else."""
+    return isinstance(returned, (bool, np.bool_)) and bool(returned)
 
 
 @contextmanager
 def _history(folder: Path) -> Iterator[Callback]:
-    """Yield what adds a line to `history.csv`, which is closed after each."""
+    """Yield a callback that adds a line to `history.csv`, which is closed after each line."""
     path = folder / HISTORY
     try:
         folder.mkdir(parents=True, exist_ok=True)
         path.write_text(",".join(COLUMNS) + "\n", encoding="utf-8")
     except OSError as error:
         raise ConfigurationError(
-            f"`log_dir` must be a folder that can be written, however, {folder} cannot ({error.strerror}): name another"
+            f"`log_dir` must be a folder that can be written, got {folder} ({error.strerror}). Choose another folder."
         ) from error
 
     def add(record: Record) -> None:
@@ -98,12 +97,12 @@ def _history(folder: Path) -> Iterator[Callback]:
         with path.open("a", encoding="utf-8") as stream:
             stream.write(",".join(cells) + "\n")
 
-    yield _sparing(add, path)
+    yield _until_failure(add, path)
 
 
 @contextmanager
 def _events(folder: Path) -> Iterator[Callback]:
-    """Yield what adds to the events of TensorBoard, or does nothing where it is absent."""
+    """Yield a callback that writes events for TensorBoard, or does nothing if it is not installed."""
     writer = _writer(folder)
     if writer is None:
         yield lambda _: None
@@ -115,7 +114,7 @@ def _events(folder: Path) -> Iterator[Callback]:
         writer.flush()
 
     try:
-        yield _sparing(add, folder)
+        yield _until_failure(add, folder)
     finally:
         with suppress(OSError):
             writer.close()
@@ -126,16 +125,16 @@ def _writer(folder: Path) -> Any:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
         warnings.warn(
-            f"events for TensorBoard need the extra `synthvae[tensorboard]`, which is absent: {folder / HISTORY} is "
-            "written alone",
+            "Events for TensorBoard need the extra `synthvae[tensorboard]`, which is not installed. Only "
+            f"{folder / HISTORY} is written.",
             stacklevel=2,
         )
         return None
-    return SummaryWriter(str(folder), purge_step=0)  # the curves of an earlier fit would cross those of this one
+    return SummaryWriter(str(folder), purge_step=0)  # hides the events of an earlier fit in the folder
 
 
-def _sparing(add: Callable[[Record], None], path: Path) -> Callback:
-    """What adds a record unless that failed before: a full disk ends the log, and not the fit."""
+def _until_failure(add: Callable[[Record], None], path: Path) -> Callback:
+    """Return a callback that adds records until that fails: a full disk ends the log, not the fit."""
     failed: list[OSError] = []
 
     def add_or_warn(record: Record) -> None:
@@ -145,6 +144,6 @@ def _sparing(add: Callable[[Record], None], path: Path) -> Callback:
             add(record)
         except OSError as error:
             failed.append(error)
-            warnings.warn(f"{path} cannot be written ({error.strerror}): training goes on without it", stacklevel=2)
+            warnings.warn(f"{path} cannot be written ({error.strerror}). Training continues without it.", stacklevel=2)
 
     return add_or_warn

@@ -1,4 +1,4 @@
-"""What a fit that is broken off leaves behind, so that the same fit, asked for again, goes on where it stood."""
+"""Checkpoints of a fit: a fit that is repeated after an interruption continues from the last one."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import os
 import shutil
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
@@ -19,43 +20,59 @@ from synthvae import filesystem
 from synthvae.errors import ConfigurationError
 from synthvae.filesystem import content_hash
 
-PAGE = "fit.json"
+OWNER = "fit.json"  # the file that states to which fit a folder belongs
 STATE = "state"
-KEPT = 2  # states: of several processes one may have kept a step that another had not
-EVERY = 60.0  # seconds between two states that are kept
-
-State = tuple[dict[str, Tensor], dict[str, Any]]
+RETAINED = 2  # snapshots: of several processes, one may have saved a step that another has not
+EVERY = 60.0  # seconds between two snapshots
 
 
-def claim(page: Path, facts: Mapping[str, Any], seed: int | None, new: int) -> int | None:
-    """Mark a folder as that of a fit, or find that it is: return the fit's seed, or None if it is another's.
+@dataclass(frozen=True)
+class Snapshot:
+    """A part of the state of training.
 
     Args:
-        page: The file that says whose it is.
-        facts: What the fit depends on.
-        seed: Of the fit, if it was given.
-        new: A seed for a new fit for which none was given.
+        tensors: Tensors by name.
+        values: Values by name, which JSON can represent.
+    """
+
+    tensors: dict[str, Tensor] = field(default_factory=dict)
+    values: dict[str, Any] = field(default_factory=dict)
+
+    def __or__(self, other: Snapshot) -> Snapshot:
+        return Snapshot(self.tensors | other.tensors, self.values | other.values)
+
+
+def claim(file: Path, inputs: Mapping[str, Any], seed: int | None, default_seed: int) -> int | None:
+    """Claim a folder for a fit, and return the seed of the fit; None if the folder belongs to another fit.
+
+    Args:
+        file: The file in the folder that states to which fit it belongs; it is written if it does not exist.
+        inputs: What the fit depends on.
+        seed: The seed of the fit, if one was given.
+        default_seed: The seed of a new fit for which none was given.
 
     Raises:
         OSError, ValueError: The folder cannot be used.
     """
-    digest = hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
-    page.parent.mkdir(parents=True, exist_ok=True)
-    if not page.exists():
-        filesystem.write(page, json.dumps({"facts": digest, "seed": new if seed is None else seed}).encode())
-    found = json.loads(page.read_text(encoding="utf-8"))
+    digest = hashlib.sha256(json.dumps(inputs, sort_keys=True, default=str).encode()).hexdigest()
+    file.parent.mkdir(parents=True, exist_ok=True)
+    if not file.exists():
+        # "facts" is the key of the folders that earlier versions wrote, as "page" is in `Checkpoint.save`.
+        document = {"facts": digest, "seed": default_seed if seed is None else seed}
+        filesystem.write(file, json.dumps(document).encode())
+    found = json.loads(file.read_text(encoding="utf-8"))
     same = found["facts"] == digest and seed in (None, found["seed"])
     return int(found["seed"]) if same else None
 
 
 class Checkpoint:
-    """The folder of one fit.
+    """The folder with the snapshots of one fit.
 
     Args:
-        folder: Where it is.
-        seed: Of the fit.
-        rank: Of the process, where several learn together: each keeps its own state.
-        every: Seconds between two states.
+        folder: The folder.
+        seed: The seed of the fit.
+        rank: The rank of this process, where several train together: each stores its own snapshots.
+        every: Seconds between two snapshots; None: `EVERY`.
     """
 
     def __init__(self, folder: Path, seed: int, rank: int = 0, every: float | None = None) -> None:
@@ -64,52 +81,57 @@ class Checkpoint:
         self._last = time.monotonic()
 
     @classmethod
-    def open(cls, folder: str | os.PathLike[str], facts: Mapping[str, Any], seed: int | None, new: int) -> Self:
-        """The folder of a fit with these facts, new or as it was left.
+    def open(
+        cls, folder: str | os.PathLike[str], inputs: Mapping[str, Any], seed: int | None, default_seed: int
+    ) -> Self:
+        """Return the checkpoint of the fit with these inputs, new or as an earlier run left it; see `claim`.
 
         Raises:
-            ConfigurationError: It is of another fit, or cannot be written.
+            ConfigurationError: The folder belongs to another fit, or cannot be written.
         """
         place = Path(folder)
         try:
-            found = claim(place / PAGE, facts, seed, new)
+            found = claim(place / OWNER, inputs, seed, default_seed)
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise ConfigurationError(
-                f"`journal` must be a folder that can be used, however, {place}: {error}"
-            ) from error
+            raise ConfigurationError(f"`journal` must be a folder that can be used, got {place} ({error}).") from error
         if found is None:
             raise ConfigurationError(
-                f"a fit can be taken up with the same table, parameters and seed, however, {place} is of one with "
-                "others: repeat that one, or remove the folder"
+                f"`journal` must be the folder of a fit with the same table, parameters and seed, got {place}, which "
+                "belongs to another fit. Repeat that fit, or remove the folder."
             )
         return cls(place, found)
 
     @property
     def is_due(self) -> bool:
-        """Whether so much time has passed that the state should be kept."""
+        """Whether it is time for the next snapshot."""
         return time.monotonic() - self._last >= self.every
 
-    def save(self, tensors: Mapping[str, Tensor], page: Mapping[str, Any]) -> None:
-        """Keep the state of training, in the place of that before.
+    def save(self, snapshot: Snapshot) -> None:
+        """Store a snapshot, and remove old ones.
 
         Raises:
             ConfigurationError: It cannot be written.
         """
         blob = safetensors.torch.save(
-            {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()},
-            metadata={"page": json.dumps(page), "sha256": content_hash(page, tensors)},
+            {name: tensor.detach().cpu().contiguous() for name, tensor in snapshot.tensors.items()},
+            metadata={
+                "page": json.dumps(snapshot.values),
+                "sha256": content_hash(snapshot.values, snapshot.tensors),
+            },
         )
         try:
-            filesystem.write(self._file(page["done"]), blob)
-            for step in self._steps()[:-KEPT]:
+            filesystem.write(self._file(snapshot.values["done"]), blob)
+            for step in self._steps()[:-RETAINED]:
                 self._file(step).unlink(missing_ok=True)
         except OSError as error:
-            raise ConfigurationError(f"the state of a fit must be kept, however, {self.folder}: {error}") from error
+            raise ConfigurationError(
+                f"`journal` must be a folder that can be written, got {self.folder} ({error})."
+            ) from error
         self._last = time.monotonic()
 
     @property
     def latest(self) -> int:
-        """The last step of which there is a state that is whole; 0: none."""
+        """The last step with an undamaged snapshot; 0: none."""
         return next((step for step in reversed(self._steps()) if self.load(step) is not None), 0)
 
     def _steps(self) -> list[int]:
@@ -120,18 +142,18 @@ class Checkpoint:
     def _file(self, step: int) -> Path:
         return self.folder / f"{STATE}-{self.rank}-{step:09}.safetensors"
 
-    def load(self, step: int) -> State | None:
-        """Return the state of a step, if it was kept and is whole."""
+    def load(self, step: int) -> Snapshot | None:
+        """Return the snapshot of a step; None if there is none, or it is damaged."""
         try:
             with safetensors.safe_open(self._file(step), "pt") as file:
-                told = file.metadata() or {}
+                metadata = file.metadata() or {}
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
-            page = json.loads(told["page"])
-            is_whole = page["done"] == step and told["sha256"] == content_hash(page, tensors)
+            values = json.loads(metadata["page"])
+            is_whole = values["done"] == step and metadata["sha256"] == content_hash(values, tensors)
         except (OSError, ValueError, KeyError, TypeError, safetensors.SafetensorError):
             return None
-        return (tensors, page) if is_whole else None
+        return Snapshot(tensors, values) if is_whole else None
 
     def remove(self) -> None:
-        """Remove the folder: the fit is done."""
+        """Remove the folder of a fit that is complete."""
         shutil.rmtree(self.folder, ignore_errors=True)

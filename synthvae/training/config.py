@@ -1,4 +1,4 @@
-"""How a model is trained on rows that nobody hides."""
+"""The configuration of training without differential privacy."""
 
 from __future__ import annotations
 
@@ -8,33 +8,38 @@ from pydantic import BaseModel, ConfigDict, Field
 
 SMALL = 2048  # rows below which batches are small and dropout guards against memorising
 HELD_SHARE, SMALL_HELD_SHARE = 0.1, 0.2
-USUAL_ROWS, USUAL_STEPS, LONGEST_DESCENT = 30_000, 1000, 1.6
+USUAL_ROWS, USUAL_STEPS, MAX_STRETCH = 30_000, 1000, 1.6
 GREY_BETA = 0.05
 
 Precision = Literal["float32", "bfloat16"]
 
 
 class TrainingConfig(BaseModel):
-    """How a model is trained; what is None follows the table.
+    """How a model is trained; the defaults of fields that are None depend on the table.
 
     Args:
-        max_steps: Steps of the optimiser; early stopping may end before.
+        max_steps: The number of steps of the optimiser; early stopping may end training before.
         batch_size: Rows of a step.
         learning_rate: Peak of the schedule: linear warm-up, then cosine to 2 %.
-        weight_decay: AdamW's, on matrices only.
-        beta: Weight of the KL term; None: 1, or 0.05 for grey pixels under a Bernoulli,
-            which takes a pixel for one draw, though a grey one says as much as many draws averaged.
-        free_bits: Nats of information for each latent dimension, all together, that the KL term leaves free. Only
-            information is: the aggregate of all codes is held to the prior, so that what is drawn from the prior
-            is what the decoder knows.
+        weight_decay: The weight decay of AdamW, on matrices only.
+        beta: Weight of the KL term; None: 1, or 0.05 for grey pixels with a Bernoulli likelihood, which treats a pixel
+            as one draw, though a grey one is as informative as the mean of many draws.
+        free_bits: Nats of information per latent dimension, summed over the dimensions, that are not penalised by the
+            KL term. The divergence of the aggregate posterior from the prior is always penalised, so that the decoder
+            is trained on latents that the prior draws.
         warm_up: Share of the steps over which the weight of the KL term rises from 0 to beta.
-        corruption: Share of the cells that the encoder is not shown in training, others in each step; all of a row is
+        corruption: Share of the cells that are masked in the input of the encoder, others in each step; whole rows are
             reconstructed.
-        validation_fraction: Share of each class held out for early stopping; 0 trains on all rows, to the end; None: a
-            tenth, or a fifth of a small table.
+        validation_fraction: Share of each class held out for early stopping; 0: train on all rows, to the last step;
+            None: a tenth, or a fifth of a small table.
         patience: Steps without a better held-out ELBO before training stops.
-        precision: In which the networks are computed while gradients are found: "bfloat16" is torch's autocast.
-            Weights, their averages, the optimiser, densities, divergences and all looks are single precision in either.
+        precision: The precision of the networks in training: "bfloat16" is torch's autocast. Weights, their averages,
+            the optimiser, densities, divergences and validation are in single precision in either case.
+
+    Example:
+        >>> from synthvae.training import TrainingConfig
+        >>> TrainingConfig().steps(30_000), TrainingConfig().batch(1000)
+        (1000, 64)
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -52,25 +57,24 @@ class TrainingConfig(BaseModel):
     precision: Precision = "float32"
 
     def batch(self, rows: int) -> int:
-        """Rows of a step for a table of `rows`."""
+        """Return the rows of a step for a table of `rows`."""
         return min(rows, self.batch_size or (64 if rows < SMALL else 512))
 
     def kl_weight(self, *, grey: bool) -> float:
-        """The weight of the KL term."""
+        """Return the weight of the KL term."""
         return (GREY_BETA if grey else 1.0) if self.beta is None else self.beta
 
     def held_share(self, rows: int) -> float:
-        """The share of a table of `rows` that is held out."""
+        """Return the share of a table of `rows` that is held out."""
         if self.validation_fraction is not None:
             return self.validation_fraction
         return SMALL_HELD_SHARE if rows < SMALL else HELD_SHARE
 
     def steps(self, rows: int) -> int:
-        """The largest number of steps for a table of `rows`.
+        """Return the largest number of steps for a table of `rows`.
 
-        More rows than usual take more steps, but each is seen less often; fewer rows take a slower descent, which early
-        stopping ends.
+        Large tables have more steps, but fewer epochs; small ones have a longer schedule, which early stopping ends.
         """
         share = max(rows, 1) / USUAL_ROWS
-        times = share**0.75 if share > 1 else min(share**-0.5, LONGEST_DESCENT)
+        times = share**0.75 if share > 1 else min(share**-0.5, MAX_STRETCH)
         return self.max_steps or round(USUAL_STEPS * times)

@@ -1,4 +1,4 @@
-"""Who learns together: one process alone, or several, each with its own rows, that agree on each step."""
+"""The process groups that training runs in: this process alone, or several with synchronous steps."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ import torch.distributed as dist
 from torch import Tensor
 
 
-class World:
-    """One process, alone."""
+class ProcessGroup:
+    """A group of this process alone."""
 
     rank: int = 0
     size: int = 1
 
-    def total(self, tensor: Tensor) -> Tensor:
+    def sum(self, tensor: Tensor) -> Tensor:
         """Return the sum of a tensor over all processes."""
         return tensor
 
-    def least(self, number: int) -> int:
+    def min(self, number: int) -> int:
         """Return the smallest of the numbers of all processes."""
         return number
 
@@ -28,27 +28,29 @@ class World:
         del gradients
         return numbers
 
-    def agree(self, tensors: Sequence[Tensor]) -> None:
+    def broadcast(self, tensors: Sequence[Tensor]) -> None:
         """Set tensors to those of the first process."""
 
 
-class Together(World):
-    """One of the processes of torch's default group: synchronous data-parallel SGD.
+class TorchProcessGroup(ProcessGroup):
+    """Torch's default process group: synchronous data-parallel SGD.
 
-    Each process finds the gradient of its part of the batch; all take the mean, and so the same step. Source: Li et al.
-    2020, PyTorch Distributed, section 2.2, https://arxiv.org/abs/2006.15704 (without buckets: the models are small).
+    Each process computes the gradient of its part of the batch; all take the mean, and so the same step.
+
+    Source: Li et al. 2020, PyTorch Distributed, section 2.2, https://arxiv.org/abs/2006.15704 (without buckets: the
+    models are small).
     """
 
     def __init__(self) -> None:
         self.rank, self.size = dist.get_rank(), dist.get_world_size()
 
-    def total(self, tensor: Tensor) -> Tensor:
+    def sum(self, tensor: Tensor) -> Tensor:
         """Return the sum of a tensor over all processes."""
         added = tensor.clone()
         dist.all_reduce(added)
         return added
 
-    def least(self, number: int) -> int:
+    def min(self, number: int) -> int:
         """Return the smallest of the numbers of all processes."""
         found = torch.tensor(number)
         dist.all_reduce(found, dist.ReduceOp.MIN)
@@ -65,7 +67,7 @@ class Together(World):
         means: Tensor = parts[-1]
         return means
 
-    def agree(self, tensors: Sequence[Tensor]) -> None:
+    def broadcast(self, tensors: Sequence[Tensor]) -> None:
         """Set tensors to those of the first process."""
         for tensor in tensors:
             dist.broadcast(tensor, 0)

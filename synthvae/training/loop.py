@@ -1,30 +1,31 @@
-"""The one training loop: steps of an optimiser, averaged, along gradients that are found in one way or another."""
+"""The training loop, which private and non-private training share: subclasses compute the gradients."""
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from synthvae.training.history import History
+from synthvae.training.state import TrainingState
 
 Progress = Callable[[int, int, float], None]
+"""Called after each step with the step, the last step of the schedule, and the loss in nats per row."""
 
 
 class Descent(ABC):
-    """The state of one training run. What is learned from, and how a gradient is found, is said by those below it.
+    """Gradient descent with a moving average of the parameters.
 
     Args:
-        model: What is trained, on its device.
-        parameters: Those of its parameters that are.
-        optimizer: Theirs.
+        model: The model, on its device.
+        parameters: Those of its parameters that are trained.
+        optimizer: Their optimiser.
         steps: The last step of the schedule.
-        decay: Of the moving average of the parameters.
-        seed: Of dropout.
+        decay: The decay of the moving average.
+        seed: The seed of dropout.
     """
 
     def __init__(
@@ -37,66 +38,77 @@ class Descent(ABC):
         decay: float,
         seed: int,
     ) -> None:
-        self.model, self.parameters, self.optimizer = model, parameters, optimizer
+        self.model, self.optimizer = model, optimizer
         self.steps, self.decay, self.seed = steps, decay, seed
-        self.average = copy(parameters)
-        self.loss, self.done = math.nan, 0
-        self.history = History()
+        self.state = TrainingState(parameters, optimizer)
+
+    @property
+    def parameters(self) -> list[nn.Parameter]:
+        """The parameters that are trained."""
+        return self.state.parameters
+
+    @property
+    def history(self) -> History:
+        """The validation steps so far."""
+        return self.state.history
 
     @abstractmethod
     def rate(self, step: int) -> float:
-        """The learning rate of a step."""
+        """Return the learning rate of a step."""
 
     @abstractmethod
     def backward(self, step: int) -> None:
-        """Find the gradients of a step, and the loss, unless that is nobody's business."""
+        """Compute the gradients of a step, and its loss unless it is private."""
 
     @abstractmethod
-    def look(self, step: int, last: int) -> bool:
-        """See how training goes; whether to go on."""
+    def validate(self, step: int, last: int) -> bool:
+        """Validate if a validation step is due; return whether to continue."""
 
-    def wake(self) -> None:  # noqa: B027 (a hook)
-        """Set the global generator as it was, if an earlier run is taken up."""
+    def restore_generators(self) -> None:  # noqa: B027 (a hook)
+        """Set the global generators to their state in the checkpoint that is resumed, if there is one."""
 
-    def keep(self) -> None:  # noqa: B027 (a hook)
-        """Keep the state, if it is time."""
+    def save(self) -> None:  # noqa: B027 (a hook)
+        """Save a checkpoint if one is due."""
 
-    def sparing(self) -> AbstractContextManager[None]:
-        """What spares the machine while training goes on."""
+    def limited_threads(self) -> AbstractContextManager[None]:
+        """Return a context that limits the number of threads during training."""
         return nullcontext()
 
-    def go(self, progress: Progress | None, until: int | None = None) -> None:
-        """Train, at most `until` a step. Ctrl-C ends it."""
+    def run(self, progress: Progress | None, until: int | None = None) -> None:
+        """Train to step `until`, or to the last one. Ctrl-C ends training early."""
         last = until or self.steps
         try:
-            with _seeded(self.seed, self.average[0].device), self.sparing():
-                self.wake()
-                for step in range(self.done + 1, last + 1):
+            with _seeded(self.seed, self.parameters[0].device), self.limited_threads():
+                self.restore_generators()
+                for step in range(self.state.done + 1, last + 1):
                     self.step(step)
-                    self.done = step
+                    self.state.done = step
                     if progress is not None:
-                        progress(step, self.steps, self.loss)
-                    if not self.look(step, last):
+                        progress(step, self.steps, self.state.loss)
+                    if not self.validate(step, last):
                         break
-                    self.keep()
+                    self.save()
         except KeyboardInterrupt:
             self.history.stopped = "interrupted"
 
     def step(self, step: int) -> None:
-        """One step of the optimiser."""
+        """Take one step of the optimiser."""
+        # torch's LambdaLR and AveragedModel give the same bits. They are not used, since the former has a state that a
+        # checkpoint would have to store, where the rate is a function of the step, and the latter, which groups the
+        # tensors anew in each step, takes five times as long as the one call below.
         self.model.train()
         for group in self.optimizer.param_groups:
             group["lr"] = self.rate(step)
         self.optimizer.zero_grad(set_to_none=True)
         self.backward(step)
         self.optimizer.step()
-        decay = min(self.decay, (1 + step) / (10 + step))  # a short memory at first
-        torch._foreach_lerp_(self.average, [p.detach() for p in self.parameters], 1 - decay)
+        decay = min(self.decay, (1 + step) / (10 + step))  # the average starts with a short memory
+        torch._foreach_lerp_(self.state.average, [p.detach() for p in self.parameters], 1 - decay)
 
 
 @contextmanager
 def _seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """Dropout knows only the global generator: seed it here, and leave it as it was."""
+    """Seed the global generators, from which dropout draws, and restore them afterwards."""
     with forked(device):
         torch.default_generator.manual_seed(seed)
         if device.type != "cpu":
@@ -107,17 +119,5 @@ def _seeded(seed: int, device: torch.device) -> Iterator[None]:
 
 
 def forked(device: torch.device) -> AbstractContextManager[None]:
-    """What leaves the global generators as they were: torch's own on the host, and that of a GPU if it is used."""
+    """Return a context that restores the global generators: that of the host, and that of a GPU if it is used."""
     return torch.random.fork_rng([] if device.type == "cpu" else [device], device_type=device.type)
-
-
-def copy(parameters: list[nn.Parameter]) -> list[Tensor]:
-    """Return the values of parameters."""
-    return [parameter.detach().clone() for parameter in parameters]
-
-
-@torch.no_grad()
-def load(parameters: list[nn.Parameter], values: list[Tensor]) -> None:
-    """Set parameters to values."""
-    for parameter, value in zip(parameters, values, strict=True):
-        parameter.copy_(value)

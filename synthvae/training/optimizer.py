@@ -1,4 +1,4 @@
-"""The optimiser of training, and its learning rate."""
+"""The optimiser of training and its learning-rate schedule."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ WARM_UP = 100
 
 
 def adamw(model: nn.Module, learning_rate: float, weight_decay: float) -> torch.optim.Optimizer:
-    """The optimiser of a model's parameters, of which only matrices decay."""
+    """Return AdamW for the parameters of a model, with weight decay on matrices only."""
     matrices = [p for name, p in model.named_parameters() if p.ndim > 1 and not _is_bias(name)]
     others = [p for name, p in model.named_parameters() if p.ndim == 1 or _is_bias(name)]
     groups = [{"params": matrices, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
@@ -23,7 +23,7 @@ def _is_bias(name: str) -> bool:
 
 
 def schedule(step: int, steps: int) -> float:
-    """Share of the peak learning rate at `step` of `steps`: linear warm-up, then a cosine to 2 %."""
+    """Return the share of the peak learning rate at `step` of `steps`: linear warm-up, then a cosine to 2 %."""
     warm = min(WARM_UP, max(steps // 10, 1))
     if step <= warm:
         return step / warm

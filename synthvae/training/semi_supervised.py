@@ -1,4 +1,4 @@
-"""Rows without a label: semi-supervised learning, the missing class being marginalised.
+"""Semi-supervised learning: the class of rows without a label is marginalised.
 
 Shapes: B rows of a batch, C conditions.
 """
@@ -10,64 +10,76 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from synthvae.model import CVAE, Rows
+from synthvae.training.batches import LabelledRows
 
 UNKNOWN = -1
-KNOWN_ROWS = 64  # that classify in a step
-WEIGHT = 1.0  # of log q(y | x) of a row with a label, beside the bounds of a batch, where there are many such rows
-DOUBT = 500  # of them, at which it weighs half as much: few are soon learned by heart
+CLASSIFIED_ROWS = 64  # labelled rows of a step on which the classification loss is computed
+WEIGHT = 1.0  # of log q(y | x) of a labelled row, relative to the bounds of a batch, where there are many labelled rows
+HALF_WEIGHT_ROWS = 500  # labelled rows at which it weighs half as much: few are soon memorised
 CHUNK_ROWS = 2048
 
 
-class Labelling:
-    """What a model says of missing labels, while it is trained on rows with and without one.
+class LabelPosterior:
+    """The model's posterior q(y | x) of missing labels, while it is trained on rows with and without a label.
 
     log p(x) >= log sum over y of p(y) exp(ELBO(x, y)), which is the bound of M2 with q(y | x) at its optimum, softmax
     of log p(y) + ELBO(x, y); its gradient is the mean over q(y | x) of that of ELBO(x, y). So a missing label is drawn
-    from q(y | x) each time its row is seen. Rows with a label say log q(y | x), too, as there.
+    from q(y | x) each time its row is in a batch. The loss of labelled rows includes - log q(y | x), as in M2.
 
     Source: Kingma, Rezende, Mohamed, Welling 2014, Semi-supervised learning with deep generative models, equations 6 to
     9, https://arxiv.org/abs/1406.5298.
 
     Args:
         model: The model.
-        rows: Rows (B) to be learned.
-        labels: Their conditions (B,), `UNKNOWN` where there is no label.
-        generator: Of all that is drawn.
+        training: The training rows; their label is `UNKNOWN` where it is missing.
+        generator: The generator of all draws.
+
+    Attributes:
+        is_needed: Whether some labels are missing.
+        labelled: The rows with a label.
+        log_frequencies: The log frequencies (C,) of the conditions among them.
     """
 
-    def __init__(self, model: CVAE, rows: Rows, labels: Tensor, generator: torch.Generator) -> None:
+    def __init__(self, model: CVAE, training: LabelledRows, generator: torch.Generator) -> None:
         self.model, self.generator = model, generator
-        known = labels != UNKNOWN
-        self.partial = not bool(known.all())
-        self.rows, self.labels = (rows.take(known), labels[known]) if self.partial else (rows, labels)
-        counts = torch.bincount(self.labels, minlength=model.conditions).float() + 1e-3
-        self.weight = WEIGHT * len(self.labels) / (len(self.labels) + DOUBT)
-        self.log_shares = (counts / counts.sum()).log()
+        known = training.labels != UNKNOWN
+        self.is_needed = not bool(known.all())
+        self.labelled = training.take(known) if self.is_needed else training
+        counts = torch.bincount(self.labelled.labels, minlength=model.conditions).float() + 1e-3
+        self.weight = WEIGHT * len(self.labelled) / (len(self.labelled) + HALF_WEIGHT_ROWS)
+        self.log_frequencies = (counts / counts.sum()).log()
 
-    def scores(self, rows: Rows, noise: Tensor, beta: float = 1.0) -> Tensor:
-        """Return log p(y) + ELBO(x, y) (B, C) in nats, for standard normal `noise` (B, L); KL weighs `beta`."""
-        nothing = torch.zeros(len(rows.digits), dtype=torch.long, device=rows.digits.device)
-        terms = [self.model.elbo(rows, nothing + label, noise) for label in range(self.model.conditions)]
-        return torch.stack([t.reconstruction - beta * t.kl.sum(1) for t in terms], 1) + self.log_shares
+    def log_joint(self, rows: Rows, noise: Tensor, beta: float = 1.0) -> Tensor:
+        """Return log p(y) + ELBO(x, y) (B, C) in nats, for standard normal `noise` (B, L); `beta` weighs the KL."""
+        zeros = torch.zeros(len(rows.digits), dtype=torch.long, device=rows.digits.device)
+        terms = [self.model.elbo(rows, zeros + label, noise) for label in range(self.model.conditions)]
+        return torch.stack([t.reconstruction - beta * t.kl.sum(1) for t in terms], 1) + self.log_frequencies
 
     @torch.no_grad()
-    def drawn(self, rows: Rows, labels: Tensor) -> Tensor:
-        """Return labels (B,) of which none is unknown: those that were are drawn from q(y | x)."""
-        if not self.partial:
-            return labels
-        places, drawn = (labels == UNKNOWN).nonzero()[:, 0], labels.clone()
+    def complete(self, batch: LabelledRows) -> LabelledRows:
+        """Return the batch with labels drawn from q(y | x) where they are missing."""
+        if not self.is_needed:
+            return batch
+        places, labels = (batch.labels == UNKNOWN).nonzero()[:, 0], batch.labels.clone()
         for some in torch.split(places, CHUNK_ROWS):
-            chances = self.scores(rows.take(some), self._noise(len(some))).softmax(1)
-            drawn[some] = torch.multinomial(chances, 1, generator=self.generator)[:, 0]
-        return drawn
+            probabilities = self.log_joint(batch.rows.take(some), self._noise(len(some))).softmax(1)
+            labels[some] = torch.multinomial(probabilities, 1, generator=self.generator)[:, 0]
+        return LabelledRows(batch.rows, labels)
 
     def loss(self) -> Tensor:
-        """Return - log q(y | x) in nats, the mean over some rows that have a label, weighted."""
-        pick = torch.randint(len(self.labels), (KNOWN_ROWS,), generator=self.generator, device=self.labels.device)
-        return self.weight * cross_entropy(
-            self.scores(self.rows.take(pick), self._noise(KNOWN_ROWS)), self.labels[pick]
-        )
+        """Return the weighted mean of - log q(y | x), in nats, over some rows that have a label."""
+        labels = self.labelled.labels
+        pick = torch.randint(len(labels), (CLASSIFIED_ROWS,), generator=self.generator, device=labels.device)
+        log_joint = self.log_joint(self.labelled.rows.take(pick), self._noise(CLASSIFIED_ROWS))
+        return self.weight * cross_entropy(log_joint, labels[pick])
+
+    def bound(self, batch: LabelledRows, noise: Tensor, beta: float) -> Tensor:
+        """Return the bound (B,) on log p(x | y), or on log p(x) where y is unknown; `beta` weighs the KL."""
+        log_joint = self.log_joint(batch.rows, noise, beta)
+        labels = batch.labels
+        given = (log_joint - self.log_frequencies).gather(1, labels.clamp_min(0)[:, None])[:, 0]
+        return torch.where(labels == UNKNOWN, log_joint.logsumexp(1), given)
 
     def _noise(self, rows: int) -> Tensor:
         size = (rows, self.model.config.latent_dim)
-        return torch.randn(size, generator=self.generator, device=self.labels.device)
+        return torch.randn(size, generator=self.generator, device=self.labelled.labels.device)

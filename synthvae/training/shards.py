@@ -1,4 +1,4 @@
-"""Coded rows on disk, in shards of which each is a random sample of them all."""
+"""Coded rows on disk, in shards, each of which is a random sample of all rows."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ import numpy.typing as npt
 from synthvae import filesystem
 from synthvae.codes import Codes
 
-PAGE = "shards.json"
+INDEX = "shards.json"
 SHARD_ROWS = 1 << 20
-MOST_SHARDS = 256  # files that are open at once; of more rows, shards are larger
+MAX_SHARDS = 256  # files that are open at once; with more rows, shards are larger
 
 Records = npt.NDArray[np.void]
 
 
 @dataclass(frozen=True)
 class Shards:
-    """Coded rows in files, one of them read at a time.
+    """Coded rows in files, which are read one at a time.
 
-    To draw a shard for each row, and to mix each shard when it is read, is to mix all rows: the order of the table is
-    of no consequence. Digits take a byte each, values and the label four.
+    Rows are assigned to random shards, and each shard is shuffled when it is read, so that all rows are shuffled. A
+    digit takes one byte, a value or a label four.
 
     Args:
-        folder: Where the files are.
-        sizes: How many rows each has.
-        width: How many digits a row has.
-        values: How many values a row has.
+        folder: The folder of the files.
+        sizes: The number of rows of each shard.
+        width: The number of digits of a row.
+        values: The number of values of a row.
     """
 
     folder: Path
@@ -43,32 +43,32 @@ class Shards:
 
     @classmethod
     def write(cls, folder: Path, batches: Iterable[Codes], rows: int, rng: np.random.Generator, least: int = 1) -> Self:
-        """Write the codes of so many rows to `least` shards, or more; what was in the folder is replaced."""
+        """Write batches of `rows` coded rows in all to at least `least` shards, which replace those in the folder."""
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / PAGE).unlink(missing_ok=True)
-        count = min(max(-(-rows // SHARD_ROWS), least), MOST_SHARDS)
+        (folder / INDEX).unlink(missing_ok=True)
+        count = min(max(-(-rows // SHARD_ROWS), least), MAX_SHARDS)
         sizes, shape = np.zeros(count, np.int64), (0, 0)
         with ExitStack() as stack:
             files = [stack.enter_context((folder / _name(shard)).open("wb")) for shard in range(count)]
             for codes in batches:
                 shape = codes.digits.shape[1], codes.values.shape[1]
-                of = rng.permutation(len(codes)) % count  # so that none stays empty
-                records = _records(codes)[np.argsort(of, kind="stable")]
-                here = np.bincount(of, minlength=count)
+                shard_of = rng.permutation(len(codes)) % count  # so that none stays empty
+                records = _records(codes)[np.argsort(shard_of, kind="stable")]
+                here = np.bincount(shard_of, minlength=count)
                 for file, part in zip(files, np.split(records, np.cumsum(here)[:-1]), strict=True):
                     file.write(part.tobytes())
                 sizes += here
         shards = cls(folder, tuple(sizes.tolist()), *shape)
-        page = {"sizes": shards.sizes, "width": shards.width, "values": shards.values}
-        filesystem.write(folder / PAGE, json.dumps(page).encode())
+        index = {"sizes": shards.sizes, "width": shards.width, "values": shards.values}
+        filesystem.write(folder / INDEX, json.dumps(index).encode())
         return shards
 
     @classmethod
     def open(cls, folder: Path) -> Self | None:
-        """Return what `write` wrote, if it came to an end and all of it is there."""
+        """Return the shards in a folder; None if they are incomplete."""
         try:
-            page: dict[str, Any] = json.loads((folder / PAGE).read_text(encoding="utf-8"))
-            shards = cls(folder, tuple(page["sizes"]), page["width"], page["values"])
+            index: dict[str, Any] = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+            shards = cls(folder, tuple(index["sizes"]), index["width"], index["values"])
             lengths = [(folder / _name(shard)).stat().st_size for shard in range(len(shards.sizes))]
         except (OSError, ValueError, KeyError, TypeError):
             return None
@@ -80,9 +80,11 @@ class Shards:
         return _dtype(self.width, self.values)
 
     def __getitem__(self, part: int, /) -> Codes:
-        """Read a shard."""
+        """Return the codes of a shard."""
         records = np.fromfile(self.folder / _name(part), self._dtype)
-        digits, values = (records[field].copy() for field in ("digits", "values"))  # nothing at all keeps odd strides
+        digits, values = (
+            records[field].copy() for field in ("digits", "values")
+        )  # a copy of an empty field has the strides of the record
         return Codes(digits, values, records["label"].astype(np.int64))
 
 

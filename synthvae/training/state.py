@@ -1,104 +1,131 @@
-"""All that a step of training hangs on, as tensors and as what JSON can say, so that it can be kept and taken up."""
+"""The state of training: all that the next step depends on, so that an interrupted fit can be resumed."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict
-from typing import Any, Protocol
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
 
 import torch
 from torch import Tensor, nn
 
-from synthvae.errors import ConfigurationError
-from synthvae.training.batches import Batches
-from synthvae.training.distributed import World
+from synthvae.training.checkpoint import Snapshot
 from synthvae.training.history import History, Record
-from synthvae.training.loop import load
 
-State = tuple[dict[str, Tensor], dict[str, Any]]
+LossTerms = tuple[Tensor, Tensor, Tensor]
+"""The loss, the reconstruction and the KL of a batch, in nats per row."""
 
 
-class Run(Protocol):
-    """What there is of a run."""
+@dataclass
+class TrainingState:
+    """What changes from one step of training to the next.
+
+    Args:
+        parameters: The parameters that are trained.
+        optimizer: Their optimiser.
+
+    Attributes:
+        average: The moving average of the parameters.
+        best: The averaged parameters of the best validation step so far.
+        best_bound: The validation bound of that step, in nats per row.
+        recent: The terms of the loss of each step since the last validation step.
+        done: The number of steps taken.
+        loss: The loss of the last step, in nats per row.
+        history: The validation steps so far.
+    """
 
     parameters: list[nn.Parameter]
-    average: list[Tensor]
-    best: list[Tensor]
-    best_bound: float
-    recent: list[tuple[Tensor, Tensor, Tensor]]
     optimizer: torch.optim.Optimizer
-    generator: torch.Generator
-    batches: Batches
-    history: History
-    done: int
-    loss: float
-    world: World
+    average: list[Tensor] = field(init=False)
+    best: list[Tensor] = field(init=False)
+    best_bound: float = -math.inf
+    recent: list[LossTerms] = field(default_factory=list)
+    done: int = 0
+    loss: float = math.nan
+    history: History = field(default_factory=History)
+
+    def __post_init__(self) -> None:
+        self.average, self.best = self.values(), self.values()
+
+    def values(self) -> list[Tensor]:
+        """Return a copy of the parameters' values."""
+        return copied(self.parameters)
+
+    @torch.no_grad()
+    def load(self, values: list[Tensor]) -> None:
+        """Set the parameters to `values`."""
+        for parameter, value in zip(self.parameters, values, strict=True):
+            parameter.copy_(value)
+
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
+        """Set the parameters to their moving average while the context is entered."""
+        live = self.values()
+        self.load(self.average)
+        yield
+        self.load(live)
+
+    def load_best(self) -> None:
+        """Set the parameters to the best ones, or to their average if there was no validation step yet."""
+        self.load(self.best if self.history.best_step else self.average)
+
+    def snapshot(self) -> Snapshot:
+        """Return the state between two steps."""
+        tensors: dict[str, Tensor] = {}
+        for kind, values in (("parameter", self.values()), ("average", self.average), ("best", self.best)):
+            tensors |= _numbered(kind, values)
+        for place, parameter in enumerate(self._optimized()):
+            of = self.optimizer.state.get(parameter, {})
+            tensors |= {f"optimizer.{place}.{key}": torch.as_tensor(value) for key, value in of.items()}
+        tensors |= _numbered("recent", [torch.stack(terms) for terms in self.recent])
+        history = asdict(self.history)
+        numbers = {"done": self.done, "best_bound": self.best_bound, "loss": self.loss}
+        return Snapshot(tensors, {**numbers, "history": history})
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Set the state to a snapshot of a state with the same parameters."""
+        tensors, values = snapshot.tensors, snapshot.values
+        self.load(self._listed("parameter", tensors))
+        self.average, self.best = self._listed("average", tensors), self._listed("best", tensors)
+        for place, parameter in enumerate(self._optimized()):
+            start = f"optimizer.{place}."
+            of = {name.removeprefix(start): tensor for name, tensor in tensors.items() if name.startswith(start)}
+            if of:  # a fused optimiser counts its steps on the parameter's device
+                self.optimizer.state[parameter] = {key: value.to(parameter.device) for key, value in of.items()}
+        count = sum(name.startswith("recent.") for name in tensors)
+        self.recent = [tuple(tensors[f"recent.{i:06}"].to(self.parameters[0].device)) for i in range(count)]
+        self.done, self.best_bound, self.loss = int(values["done"]), float(values["best_bound"]), float(values["loss"])
+        records = [Record(**record) for record in values["history"]["records"]]
+        self.history = History(**{**values["history"], "records": records})
+
+    def _optimized(self) -> list[nn.Parameter]:
+        return [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
+
+    def _listed(self, kind: str, tensors: Mapping[str, Tensor]) -> list[Tensor]:
+        return [tensors[f"{kind}.{place:06}"].to(like.device) for place, like in enumerate(self.parameters)]
 
 
-def saved(run: Run) -> State:
-    """Return the state of a run between two steps, that of the global generators included."""
-    tensors, page = run.batches.state()
-    for kind, values in (("parameter", run.parameters), ("average", run.average), ("best", run.best)):
-        tensors |= _numbered(kind, [value.detach() for value in values])
-    for place, parameter in enumerate(_optimized(run)):
-        of = run.optimizer.state.get(parameter, {})
-        tensors |= {f"optimizer.{place}.{key}": torch.as_tensor(value) for key, value in of.items()}
-    tensors |= _numbered("recent", [torch.stack(values) for values in run.recent])
-    tensors |= {"generator": run.generator.get_state(), "global": torch.get_rng_state()}
-    device = run.generator.device
-    if device.type != "cpu":
-        tensors["device"] = torch.get_device_module(device).get_rng_state(device)
-    page |= {"done": run.done, "best_bound": run.best_bound, "loss": run.loss, "history": asdict(run.history)}
-    page["by"] = _by(run)
-    return tensors, page
-
-
-def _by(run: Run) -> str:
-    return f"{run.world.size} process(es) on {run.generator.device.type}"
-
-
-def restore(run: Run, state: State) -> None:
-    """Set a run, which was made as the one that was saved, to a state; but for the global generators, see `wake`.
-
-    Raises:
-        ConfigurationError: The state is of another number of processes, or of another kind of device.
-    """
-    tensors, page = state
-    if page["by"] != _by(run):
-        raise ConfigurationError(
-            f"a fit is taken up as it was begun, by {page['by']}, however, it is {_by(run)} now: repeat it so, or "
-            "remove what was kept"
-        )
-    run.batches.resume(tensors, page)
-    load(run.parameters, _listed("parameter", tensors, run.parameters))
-    run.average, run.best = (_listed(kind, tensors, run.parameters) for kind in ("average", "best"))
-    for place, parameter in enumerate(_optimized(run)):
-        start = f"optimizer.{place}."
-        of = {name.removeprefix(start): tensor for name, tensor in tensors.items() if name.startswith(start)}
-        if of:  # a fused optimiser counts its steps where the parameter is
-            run.optimizer.state[parameter] = {key: value.to(parameter.device) for key, value in of.items()}
-    count = sum(name.startswith("recent.") for name in tensors)
-    run.recent = [tuple(tensors[f"recent.{i:06}"].to(run.parameters[0].device)) for i in range(count)]
-    run.generator.set_state(tensors["generator"])
-    run.done, run.best_bound, run.loss = int(page["done"]), float(page["best_bound"]), float(page["loss"])
-    told = page["history"]
-    run.history = History(**{**told, "records": [Record(**record) for record in told["records"]]})
-
-
-def wake(tensors: Mapping[str, Tensor], device: torch.device) -> None:
-    """Set the global generators, of which dropout draws on a device."""
-    torch.set_rng_state(tensors["global"])
-    if device.type != "cpu":
-        torch.get_device_module(device).set_rng_state(tensors["device"], device)
-
-
-def _optimized(run: Run) -> list[nn.Parameter]:
-    return [parameter for group in run.optimizer.param_groups for parameter in group["params"]]
+def copied(values: Iterable[Tensor]) -> list[Tensor]:
+    """Return copies of tensors, without gradients."""
+    return [value.detach().clone() for value in values]
 
 
 def _numbered(kind: str, values: Iterable[Tensor]) -> dict[str, Tensor]:
     return {f"{kind}.{place:06}": value for place, value in enumerate(values)}
 
 
-def _listed(kind: str, tensors: Mapping[str, Tensor], like: list[nn.Parameter]) -> list[Tensor]:
-    return [tensors[f"{kind}.{place:06}"].to(parameter.device) for place, parameter in enumerate(like)]
+def generator_states(generator: torch.Generator) -> Snapshot:
+    """Return the states of a generator and of the global generators, from which dropout draws."""
+    tensors = {"generator": generator.get_state(), "global": torch.get_rng_state()}
+    device = generator.device
+    if device.type != "cpu":
+        tensors["device"] = torch.get_device_module(device).get_rng_state(device)
+    return Snapshot(tensors)
+
+
+def restore_global_generators(snapshot: Snapshot, device: torch.device) -> None:
+    """Set the global generators of the host and of a device to a snapshot."""
+    torch.set_rng_state(snapshot.tensors["global"])
+    if device.type != "cpu":
+        torch.get_device_module(device).set_rng_state(snapshot.tensors["device"], device)

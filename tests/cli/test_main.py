@@ -185,7 +185,7 @@ def test_a_dataset_is_not_lost_by_mistake(home: Path, tmp_path: Path) -> None:
 def test_interrupted_fit_keeps_the_best_weights(home: Path, tmp_path: Path) -> None:
     (tmp_path / "long.yaml").write_text("max_steps: 1000\nwidth: 8\nvalidation_fraction: 0\n")
     words = ["fit", home / "wine.csv", "--config", tmp_path / "long.yaml", "-o", tmp_path / "model", "--seed", 0]
-    code, stderr = signalled(signal.SIGINT, ("training.trainer", "Run", "backward"), 100, *words)
+    code, stderr = signalled(signal.SIGINT, ("training.trainer", "ElboDescent", "backward"), 100, *words)
     assert code == 130, stderr
     assert "warning: training interrupted" in stderr
     assert json.loads(synthvae("info", tmp_path / "model", "--json").stdout)["training"] == "interrupted"

@@ -105,9 +105,9 @@ def learning_until(step: int, place: Path) -> Callable[[CVAE, Path, Job], Histor
     def learn(model: CVAE, folder: Path, job: Job) -> History:
         save = checkpoint.Checkpoint.save
 
-        def saved(self: checkpoint.Checkpoint, tensors: Any, page: Any) -> None:
-            save(self, tensors, page)
-            if (self.rank, page["done"]) == (1, step):
+        def saved(self: checkpoint.Checkpoint, snapshot: checkpoint.Snapshot) -> None:
+            save(self, snapshot)
+            if (self.rank, snapshot.values["done"]) == (1, step):
                 kill(os.getpid())
 
         with patch.object(checkpoint.Checkpoint, "save", saved):

@@ -23,7 +23,7 @@ from synthvae.estimators import VAEOutlierDetector
 from synthvae.estimators.cells import read_cells
 from synthvae.estimators.density import Density, Margin
 from synthvae.model import bound_by_slot
-from synthvae.model.likelihood import _in_pairs
+from synthvae.model.likelihood import _antithetic
 from synthvae.tables.features import read_features
 
 FAST: dict[str, Any] = {"max_steps": 60, "width": 24, "latent_dim": 3, "device": "cpu", "random_state": 0}
@@ -191,7 +191,7 @@ def test_one_draw_is_the_elbo(detector: VAEOutlierDetector, table: pd.DataFrame)
     learned = detector.synthesizer_.learned_
     model = learned._double()
     rows, labels = next(learned._batches(learned.encode(read_features(detector, table, reset=False))))
-    noise = _in_pairs(learned._double(), 1)
+    noise = _antithetic(learned._double(), 1)
     bound, slots = bound_by_slot(model, rows, labels, noise)
     terms = model.elbo(rows, labels, noise)
     entropy = 0.5 * (terms.log_variance + noise[0].square() + math.log(2 * math.pi)).sum(1)

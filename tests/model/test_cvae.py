@@ -59,7 +59,7 @@ def exact(model: CVAE, rows: Rows, labels: Tensor) -> Tensor:
     out = []
     for i, label in enumerate(labels):
         y, row = label.expand(len(GRID)), rows.take(torch.full((len(GRID),), i))
-        likelihood = model.decoder.log_prob(row, GRID, model.seen(y)).sum(0)
+        likelihood = model.decoder.log_prob(row, GRID, model.network_labels(y)).sum(0)
         joint = likelihood + model.prior.log_prob(GRID, y)
         out.append(joint.logsumexp(0) + math.log(float(GRID[1] - GRID[0])))
     return torch.stack(out)
@@ -68,13 +68,13 @@ def exact(model: CVAE, rows: Rows, labels: Tensor) -> Tensor:
 @torch.no_grad()
 def log_weights(model: CVAE, rows: Rows, labels: Tensor, noise: Tensor) -> Tensor:
     """log p(x, z | y) - log q(z | x, y) (S, B), z drawn with `noise` (S, 1)."""
-    mean, log_variance = model.encoder(rows, model.seen(labels))
+    mean, log_variance = model.encoder(rows, model.network_labels(labels))
     posterior: Any = Normal(mean, (0.5 * log_variance).exp())
     z = mean + noise[:, None] * posterior.scale  # (S, B, 1)
     entropy = posterior.log_prob(z).sum(2)
     again, z = rows.take(torch.arange(len(labels)).repeat(len(noise))), z.flatten(0, 1)
     labels = labels.repeat(len(noise))
-    joint = model.decoder.log_prob(again, z, model.seen(labels)).sum(0)
+    joint = model.decoder.log_prob(again, z, model.network_labels(labels)).sum(0)
     weights: Tensor = (joint + model.prior.log_prob(z, labels)).view(len(noise), -1) - entropy
     return weights
 
@@ -250,7 +250,7 @@ def test_sampled_values_follow_the_integrated_density(decoder: DecoderName, prio
     labels, density = torch.ones(len(seen.values), dtype=torch.long), torch.zeros(len(seen.values)).double()
     latents = torch.linspace(-9, 9, 121, dtype=torch.float64)
     for z in latents[:, None]:
-        likelihood = model.decoder.log_prob(seen, z.expand(len(labels), 1), model.seen(labels)).sum(0)
+        likelihood = model.decoder.log_prob(seen, z.expand(len(labels), 1), model.network_labels(labels)).sum(0)
         density += (likelihood + model.prior.log_prob(z[None], labels[:1])).detach().exp() * 18 / 120
     drawn = single.sample(1, draws, torch.Generator().manual_seed(3)).values[:, 0].double()
     here, numbers = ~seen.values[:, 0].isnan(), drawn[drawn.isfinite()]
@@ -288,12 +288,12 @@ def test_matched_marginals_are_those_seen(decoder: DecoderName, prior: PriorName
     model = build(decoder, prior, slots=slots, spread=spread).float()
     generator = torch.Generator().manual_seed(0)
     labels = torch.arange(CONDITIONS).repeat(20_000)
-    seen = torch.rand(len(SIZES), model.told, max(SIZES), generator=generator) + 0.2
+    seen = torch.rand(len(SIZES), model.network_conditions, max(SIZES), generator=generator) + 0.2
     seen *= torch.arange(max(SIZES)) < torch.tensor(SIZES)[:, None, None]
     seen /= seen.sum(2, keepdim=True)
     model.match_marginals(seen, labels, generator)
-    for told in range(model.told):
-        asked = [told] if model.told > 1 else list(range(CONDITIONS))
+    for told in range(model.network_conditions):
+        asked = [told] if model.network_conditions > 1 else list(range(CONDITIONS))
         drawn = torch.cat([model.sample(label, 30_000 // len(asked), generator).digits for label in asked])
         for j, size in enumerate(SIZES):
             share = torch.bincount(drawn[:, j], minlength=size) / len(drawn)

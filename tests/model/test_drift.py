@@ -100,7 +100,7 @@ def build(prior: PriorName) -> tuple[CVAE, Rows, Tensor]:
 @torch.no_grad()
 def test_drift_and_information_are_the_divergence_on_average(prior: PriorName) -> None:
     model, rows, labels = build(prior)
-    mean, log_variance = model.encoder(rows, model.seen(labels))
+    mean, log_variance = model.encoder(rows, model.network_labels(labels))
     totals = []
     for seed in range(400):
         noise = normal(12, 2, seed=seed)

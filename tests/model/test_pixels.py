@@ -261,10 +261,10 @@ def test_convolutions_see_neighbours() -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"variance": 1.0}, "`variance` is of likelihood='gaussian', however, likelihood='auto'"),
-        ({"variance": 1.0, "likelihood": "bernoulli"}, "`variance` is of"),
+        ({"variance": 1.0}, "`variance` must be None unless .* got likelihood='auto'"),
+        ({"variance": 1.0, "likelihood": "bernoulli"}, "`variance` must be None unless"),
         ({"variance": 0.0, "likelihood": "gaussian"}, "greater than 0"),
-        ({"image_shape": (2, 2)}, "`image_shape` needs pixels, however, likelihood='auto'"),
+        ({"image_shape": (2, 2)}, "`image_shape` must be None without pixels, got likelihood='auto'"),
         ({"image_shape": (2, 0), "likelihood": "gaussian"}, "greater than 0"),
         ({"likelihood": "poisson"}, "'auto', 'bernoulli' or 'gaussian'"),
     ],

@@ -12,7 +12,7 @@ import pytest
 import torch
 from oracles import some_rows
 from scipy import stats
-from sklearn.mixture import GaussianMixture as OfSklearn
+from sklearn.mixture import GaussianMixture
 from torch import Tensor
 
 from synthvae.codes import Slots, Value
@@ -20,19 +20,21 @@ from synthvae.model import CVAE, ModelConfig
 from synthvae.model.config import PriorName
 from synthvae.model.encoder import Encoder
 from synthvae.model.mixtures import fit_mixture, log_normal
-from synthvae.model.priors import GaussianMixture, Mixture, Prior
+from synthvae.model.priors import GaussianMixturePrior, MixturePrior, Prior
 
 MIXED = Slots((2, 3), (Value(0), Value(2, 1, 2)))
 CONDITIONS = 3
 PRIORS: tuple[PriorName, ...] = get_args(PriorName)
 MIXTURES: tuple[PriorName, ...] = ("mixture", "vamp")
 priors = pytest.mark.parametrize("prior", PRIORS)
-both = pytest.mark.parametrize("told", [True, False])
+both = pytest.mark.parametrize("conditional", [True, False])
 
 
-def build(prior: PriorName, latent: int = 1, *, told: bool = True) -> CVAE:
+def build(prior: PriorName, latent: int = 1, *, conditional: bool = True) -> CVAE:
     """A tiny model with every parameter of prior and encoder away from where it starts."""
-    config = ModelConfig(prior=prior, latent_dim=latent, width=5, hidden=4, value_hidden=4, components=4, told=told)
+    config = ModelConfig(
+        prior=prior, latent_dim=latent, width=5, hidden=4, value_hidden=4, components=4, conditional=conditional
+    )
     with torch.random.fork_rng():
         torch.manual_seed(1)
         model = CVAE(MIXED, CONDITIONS, config)
@@ -54,18 +56,18 @@ def drawn(prior: Prior, label: int, count: int, latent: int = 1) -> Tensor:
 
 @both
 @priors
-def test_the_density_integrates_to_one(prior: PriorName, *, told: bool) -> None:
+def test_the_density_integrates_to_one(prior: PriorName, *, conditional: bool) -> None:
     grid = torch.linspace(-60, 60, 24_001, dtype=torch.float64)[:, None]
     for label in range(CONDITIONS):
-        log_density = build(prior, told=told).prior.log_prob(grid, torch.full((len(grid),), label))
+        log_density = build(prior, conditional=conditional).prior.log_prob(grid, torch.full((len(grid),), label))
         assert float(log_density.detach().exp().sum() * (grid[1] - grid[0])) == pytest.approx(1.0, abs=1e-6)
 
 
 @both
 @priors
-def test_draws_follow_the_density(prior: PriorName, *, told: bool) -> None:
+def test_draws_follow_the_density(prior: PriorName, *, conditional: bool) -> None:
     """Kolmogorov and Smirnov's distance from the density, summed over a grid."""
-    model = build(prior, told=told)
+    model = build(prior, conditional=conditional)
     grid = torch.linspace(-60, 60, 24_001, dtype=torch.float64)
     for label in range(CONDITIONS):
         density = model.prior.log_prob(grid[:, None], torch.full((len(grid),), label)).detach().exp()
@@ -77,9 +79,9 @@ def test_draws_follow_the_density(prior: PriorName, *, told: bool) -> None:
 @both
 @pytest.mark.parametrize("prior", MIXTURES)
 @torch.no_grad()
-def test_a_mixture_is_the_sum_of_its_components(prior: PriorName, *, told: bool) -> None:
-    model = build(prior, 2, told=told)
-    assert isinstance(model.prior, Mixture)
+def test_a_mixture_is_the_sum_of_its_components(prior: PriorName, *, conditional: bool) -> None:
+    model = build(prior, 2, conditional=conditional)
+    assert isinstance(model.prior, MixturePrior)
     z, labels = normal(30, 2), torch.arange(30) % CONDITIONS
     found = model.prior.log_prob(z, labels)
     means, log_variances = (part.expand(30, -1, -1) for part in model.prior.components(labels))
@@ -95,7 +97,7 @@ def test_a_vamp_prior_is_made_of_posteriors() -> None:
     assert isinstance(model.encoder, Encoder)
     model.prior.start_from(model.encoder.embedding.total(rows))  # type: ignore[operator]
     labels = torch.full((4,), 1)
-    assert isinstance(model.prior, Mixture)
+    assert isinstance(model.prior, MixturePrior)
     for found, expected in zip(model.prior.components(labels[:1]), model.encoder(rows, labels), strict=True):
         torch.testing.assert_close(found[0], expected)
 
@@ -145,12 +147,12 @@ def test_copies_have_a_prior_of_their_own(prior: PriorName) -> None:
 
 @pytest.mark.parametrize("prior", MIXTURES)
 def test_classes_part_in_a_mixture_by_weights_alone(prior: PriorName) -> None:
-    """Neither encoder nor decoder is told the class: its weights tell where its rows are."""
-    model = build(prior, 2, told=False)
-    assert model.told == 1
+    """Neither encoder nor decoder is conditional: the weights of a class separate its rows."""
+    model = build(prior, 2, conditional=False)
+    assert model.network_conditions == 1
     with torch.no_grad():
         model.prior.logits.copy_(50 * torch.eye(CONDITIONS, 4))  # type: ignore[operator]
-    assert isinstance(model.prior, Mixture)
+    assert isinstance(model.prior, MixturePrior)
     means = model.prior.components(torch.zeros(1, dtype=torch.long))[0][0].detach()
     for label in range(CONDITIONS):
         torch.testing.assert_close(drawn(model.prior, label, 40_000, 2).mean(0), means[label], atol=0.1, rtol=0)
@@ -183,9 +185,9 @@ def test_a_fitted_mixture_is_that_of_sklearn() -> None:
         for s in range(2)
     ]
     points, labels = torch.cat(heaps), torch.zeros(6000, dtype=torch.long)
-    prior = GaussianMixture(1, 2, 3).double()
+    prior = GaussianMixturePrior(1, 2, 3).double()
     prior.fit(points, labels, torch.Generator().manual_seed(0))
-    oracle = OfSklearn(2, random_state=0).fit(points)
+    oracle = GaussianMixture(2, random_state=0).fit(points)
     own, other = prior.log_prob(points, labels).detach(), torch.tensor(oracle.score_samples(points))
     torch.testing.assert_close(own, other, atol=0.1, rtol=0)
     uniform = torch.rand(6000, 1, generator=torch.Generator().manual_seed(4)).double()

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from synthvae.codes import Slots, Value
 from synthvae.model import Rows
-from synthvae.model.embeddings import Order, RunningSum, SlotEmbedding
+from synthvae.model.embeddings import RunningSum, SlotEmbedding, SlotOrder
 
 SLOTS = [
     DIGITS,
@@ -26,11 +26,11 @@ SLOTS = [
 each = pytest.mark.parametrize("slots", SLOTS)
 
 
-def apply(order: Order, *tensors: Tensor) -> Any:
+def apply(order: SlotOrder, *tensors: Tensor) -> Any:
     return RunningSum.apply(order, *tensors)  # type: ignore[no-untyped-call]
 
 
-def plain(order: Order, start: Tensor, digits: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+def plain(order: SlotOrder, start: Tensor, digits: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
     """The sums before each slot, one slot after the other."""
     before: dict[tuple[bool, int], Tensor] = {}
     known = start

@@ -157,7 +157,7 @@ def released(rows: Rows, labels: Tensor, monkeypatch: pytest.MonkeyPatch) -> Ten
         iter([iter([(rows, labels)])]),
         Spending(recorded(descended(1.0, 1.0, 1)), Descending(steps=1, clip=0.5), len(labels), 1),
     )
-    run.go(None)
+    run.run(None)
     gradients = [parameter.grad for parameter in run.parameters if parameter.grad is not None]
     return len(labels) * torch.cat([gradient.flatten() for gradient in gradients])
 

@@ -202,7 +202,7 @@ def test_every_kind_is_saved_and_samples_the_classes_asked_for(
 def test_a_transformer_of_every_kind_is_never_told_y(wine: pd.DataFrame, options: dict[str, Any]) -> None:
     X, y = wine.drop(columns="target"), wine["target"]
     transformer = VAETransformer(**QUICK, **options).fit(X, y)
-    assert transformer.synthesizer_.model_.told == 1
+    assert transformer.synthesizer_.model_.network_conditions == 1
     assert transformer.synthesizer_.model_.conditions == 3
     assert transformer.transform(X).shape == (len(X), 3)
     assert transformer.inverse_transform(transformer.transform(X)).shape == X.shape
@@ -245,9 +245,9 @@ def test_evidence_bounds_grow_with_draws(wine: pd.DataFrame) -> None:
 
 
 @pytest.mark.parametrize(("given_k", "proposal", "message"), [
-    (0, "posterior", "`k` must be a whole number of draws from 1, however, k=0"),
-    (2.5, "posterior", "k=2.5"),
-    (1, "uniform", "`proposal` must be one of .*proposal='uniform'"),
+    (0, "posterior", "`k` must be an integer of at least 1, got 0"),
+    (2.5, "posterior", "got 2.5"),
+    (1, "uniform", "`proposal` must be one of .*got 'uniform'"),
 ])  # fmt: skip
 def test_bounds_that_cannot_be_are_refused(
     fitted: Synthesizer, wine: pd.DataFrame, given_k: Any, proposal: str, message: str

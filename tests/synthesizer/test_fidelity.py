@@ -154,7 +154,7 @@ def latent(case: Case) -> dict[str, float]:
     codes, model = case.synthesizer._encode(case.test), case.synthesizer.model_
     order = np.argsort(codes.labels, kind="stable")
     rows = Rows(torch.from_numpy(codes.digits[order]), torch.from_numpy(codes.values[order]))
-    seen = model.seen(torch.from_numpy(codes.labels[order]))
+    seen = model.network_labels(torch.from_numpy(codes.labels[order]))
     z = model.posterior_mean(rows, seen)
     own, other = (model.decoder.log_prob(rows, given, seen).sum(0) for given in (z, z.roll(1, 0)))
     known, asked = (frame.dropna() for frame in (case.train, case.test))

@@ -23,7 +23,7 @@ from synthvae.generation import request as generation
 from synthvae.generation import workers
 from synthvae.training import checkpoint
 from synthvae.training.checkpoint import Checkpoint
-from synthvae.training.distributed import World
+from synthvae.training.distributed import ProcessGroup
 from synthvae.training.history import Record
 
 __all__ = ["large", "mixed"]  # fixtures
@@ -120,7 +120,7 @@ def left(wine: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(checkpoint, "EVERY", 0.0)
     with pytest.raises(Killed):
         Synthesizer(**FEW, journal=tmp_path / "kept", callbacks=killed_at(21)).fit(wine)
-    assert len(states(tmp_path / "kept")) == checkpoint.KEPT
+    assert len(states(tmp_path / "kept")) == checkpoint.RETAINED
     return tmp_path / "kept"
 
 
@@ -151,14 +151,14 @@ def rename(file: Path) -> None:
     file.rename(file.with_name(file.name.replace("0000", "0009")))
 
 
-@pytest.mark.parametrize("lost", [1, checkpoint.KEPT], ids=["the last", "all"])
+@pytest.mark.parametrize("lost", [1, checkpoint.RETAINED], ids=["the last", "all"])
 @pytest.mark.parametrize("harm", [truncate, flip, empty, replace_by_other_tensors, rename, Path.unlink])
 def test_a_state_that_was_lost_or_harmed_is_not_taken_up(
     left: Path, wine: pd.DataFrame, undisturbed: str, harm: Callable[[Path], None], lost: int
 ) -> None:
     for file in states(left)[-lost:]:
         harm(file)
-    assert (Checkpoint(left, 0).latest > 0) == (lost < checkpoint.KEPT)
+    assert (Checkpoint(left, 0).latest > 0) == (lost < checkpoint.RETAINED)
     again = Synthesizer(**FEW, journal=left).fit(wine)
     assert again.learned_.fingerprint == undisturbed
 
@@ -167,13 +167,13 @@ def test_a_state_that_was_lost_or_harmed_is_not_taken_up(
 def test_a_page_of_a_fit_that_is_harmed_is_refused(
     left: Path, wine: pd.DataFrame, harm: Callable[[Path], None]
 ) -> None:
-    harm(left / checkpoint.PAGE)
+    harm(left / checkpoint.OWNER)
     with pytest.raises(ConfigurationError, match="`journal` must be a folder that can be used"):
         Synthesizer(**FEW, journal=left).fit(wine)
 
 
 def test_a_fit_whose_page_is_lost_begins_anew(left: Path, wine: pd.DataFrame, undisturbed: str) -> None:
-    (left / checkpoint.PAGE).unlink()
+    (left / checkpoint.OWNER).unlink()
     assert Synthesizer(**FEW, journal=left).fit(wine).learned_.fingerprint == undisturbed
 
 
@@ -181,8 +181,8 @@ def test_a_state_of_other_processes_or_another_device_is_refused(
     left: Path, wine: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each has places among its own share of the rows, and generators of its own device."""
-    monkeypatch.setattr(World, "size", 2)
-    with pytest.raises(ConfigurationError, match=r"by 1 process\(es\) on cpu, however, it is 2 process\(es\)"):
+    monkeypatch.setattr(ProcessGroup, "size", 2)
+    with pytest.raises(ConfigurationError, match=r"by 1 process\(es\) on cpu, got 2 process\(es\)"):
         Synthesizer(**FEW, journal=left).fit(wine)
 
 

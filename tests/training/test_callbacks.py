@@ -25,7 +25,7 @@ from typer.testing import CliRunner
 from synthvae import Column, PrivacyBudget, Schema, Synthesizer
 from synthvae.cli.main import app
 from synthvae.errors import ConfigurationError
-from synthvae.training import callbacks as watching
+from synthvae.training import callbacks
 from synthvae.training.history import COLUMNS, History, Record
 
 QUICK: dict[str, Any] = {"max_steps": 40, "width": 8, "latent_dim": 2, "device": "cpu", "random_state": 0}
@@ -71,9 +71,9 @@ def events(folder: Path) -> dict[str, list[tuple[int, float]]]:
 def test_tensorboard_has_the_same_numbers(watched: tuple[Synthesizer, list[Record], Path]) -> None:
     synthesizer, _, folder = watched
     table, found = synthesizer.history_.table(), events(folder)
-    assert sorted(found) == sorted(watching.TAG + name for name in TRACKED)
+    assert sorted(found) == sorted(callbacks.TAG + name for name in TRACKED)
     for name in TRACKED:
-        steps, values = zip(*found[watching.TAG + name], strict=True)
+        steps, values = zip(*found[callbacks.TAG + name], strict=True)
         assert list(steps) == table["step"].tolist()
         np.testing.assert_allclose(values, table[name], rtol=1e-6)
 
@@ -86,7 +86,7 @@ def test_a_later_fit_hides_the_curves_of_an_earlier_one(
     fit(small, log_dir=tmp_path)
     again = fit(small, log_dir=tmp_path, max_steps=20)
     assert len(pd.read_csv(tmp_path / "history.csv")) == len(again.history_.records)
-    assert {step for step, _ in events(tmp_path)[watching.TAG + "loss"]} == set(again.history_.table()["step"])
+    assert {step for step, _ in events(tmp_path)[callbacks.TAG + "loss"]} == set(again.history_.table()["step"])
     assert len(list(tmp_path.glob("events.*"))) == 2
 
 
@@ -159,15 +159,15 @@ def test_parameters_are_got_cloned_and_not_saved(small: pd.DataFrame, tmp_path: 
     assert pickle.loads(pickle.dumps(loaded.set_params(log_dir="runs"))).log_dir == "runs"
 
 
-@pytest.mark.parametrize("callbacks", ["show", 3, [print, None], {"a": print}])
-def test_what_cannot_be_called_is_refused(small: pd.DataFrame, callbacks: Any) -> None:
+@pytest.mark.parametrize("given", ["show", 3, [print, None], {"a": print}])
+def test_what_cannot_be_called_is_refused(small: pd.DataFrame, given: Any) -> None:
     with pytest.raises(ConfigurationError, match="must be a function of a record"):
-        fit(small, callbacks=callbacks)
+        fit(small, callbacks=given)
 
 
 def test_a_folder_that_cannot_be_written_is_refused(small: pd.DataFrame, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
-    with pytest.raises(ConfigurationError, match="name another"):
+    with pytest.raises(ConfigurationError, match="Choose another folder"):
         fit(small, log_dir=tmp_path / "file")
 
 
@@ -218,7 +218,7 @@ def test_a_private_fit_tells_steps_alone(small: pd.DataFrame, tmp_path: Path, st
     budget = PrivacyBudget(epsilon=20.0, delta=1e-3)
     table = small.drop(columns="hue")
     fit(table, schema=SCHEMA, privacy=budget, strategy=strategy, callbacks=watch, log_dir=tmp_path, max_steps=60)
-    assert seen[0].step == watching.UNSEEN_EVERY
+    assert seen[0].step == callbacks.PRIVATE_EVERY
     assert len(seen) > 1
     for record in seen:
         assert math.isnan(record.loss)
@@ -237,7 +237,7 @@ records = st.builds(Record, st.integers(1, 10**6), numbers, numbers, numbers, st
 @settings(max_examples=25, deadline=None)
 def test_lines_are_read_back_as_they_were(tmp_path_factory: pytest.TempPathFactory, looks: list[Record]) -> None:
     folder = tmp_path_factory.mktemp("log")
-    with watching._history(folder) as add:
+    with callbacks._history(folder) as add:
         for look in looks:
             add(look)
     read = pd.read_csv(folder / "history.csv").astype({"held_out": float})

@@ -14,7 +14,7 @@ from synthvae import PrivacyBudget, Synthesizer
 from synthvae.errors import ConfigurationError
 from synthvae.model.encoder import Encoder
 from synthvae.training import checkpoint
-from synthvae.training.batches import Labelled
+from synthvae.training.batches import LabelledRows
 from synthvae.training.history import Record
 
 SMALL: dict[str, Any] = {"target": "target", "device": "cpu", "max_steps": 8, "width": 16, "random_state": 0}
@@ -23,7 +23,7 @@ SMALL: dict[str, Any] = {"target": "target", "device": "cpu", "max_steps": 8, "w
 @pytest.mark.parametrize("parameters", [{}, {"decoder": "factorized"}, {"likelihood": "gaussian", "prior": "mixture"}])
 def test_densities_and_divergences_are_not_reduced(parameters: dict[str, Any], wine: pd.DataFrame) -> None:
     fitted = Synthesizer(**SMALL, **parameters).fit(wine)
-    model, batch = fitted.model_, Labelled.of(fitted.learned_.encode(_table(wine)), torch.device("cpu"))
+    model, batch = fitted.model_, LabelledRows.from_codes(fitted.learned_.encode(_table(wine)), torch.device("cpu"))
     noise = torch.randn(len(batch), model.config.latent_dim, generator=torch.Generator().manual_seed(0))
     whole = model.elbo(batch.rows, batch.labels, noise)
     with torch.autocast("cpu", torch.bfloat16):
@@ -63,7 +63,7 @@ def test_a_model_learned_with_few_digits_is_as_good() -> None:
 
 
 def test_vectors_that_are_summed_are_not_reduced(fitted: Synthesizer, wine: pd.DataFrame) -> None:
-    batch = Labelled.of(fitted.learned_.encode(_table(wine)), torch.device("cpu"))
+    batch = LabelledRows.from_codes(fitted.learned_.encode(_table(wine)), torch.device("cpu"))
     with torch.autocast("cpu", torch.bfloat16):
         assert isinstance(fitted.model_.encoder, Encoder)
         vectors = fitted.model_.encoder.embedding(batch.rows)

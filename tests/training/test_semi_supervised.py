@@ -19,7 +19,8 @@ from synthvae.codes import Slots, Value
 from synthvae.errors import TableError
 from synthvae.estimators import AugmentedClassifier
 from synthvae.model import CVAE, ModelConfig, Rows
-from synthvae.training.semi_supervised import UNKNOWN, Labelling
+from synthvae.training.batches import LabelledRows
+from synthvae.training.semi_supervised import UNKNOWN, LabelPosterior
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:target 'target'.* have no label:UserWarning"),
@@ -50,10 +51,11 @@ def model() -> CVAE:
 def test_missing_labels_are_drawn_from_the_posterior_of_the_class(model: CVAE) -> None:
     """q(y | x) is proportional to p(y) exp(ELBO(x, y)); the shares of draws are its mean over the noise."""
     labels = torch.tensor([0, 1, 1, 2] * 20)
-    labelling = Labelling(model, some(80), labels.clone().index_fill_(0, torch.tensor([0]), UNKNOWN), _seeded())
+    partly = labels.clone().index_fill_(0, torch.tensor([0]), UNKNOWN)
+    posterior = LabelPosterior(model, LabelledRows(some(80), partly), _seeded())
     one = some(1, seed=5)
     many = Rows(one.digits.expand(20_000, -1), one.values.expand(20_000, -1))
-    drawn = labelling.drawn(many, torch.full((20_000,), UNKNOWN))
+    drawn = posterior.complete(LabelledRows(many, torch.full((20_000,), UNKNOWN))).labels
     noise = torch.randn(4000, 2, generator=torch.Generator().manual_seed(9))
     counts = torch.tensor([19.0, 40.0, 20.0])
     rows = Rows(one.digits.expand(4000, -1), one.values.expand(4000, -1))
@@ -72,14 +74,14 @@ def _seeded() -> torch.Generator:
 
 def test_known_labels_stay_and_without_unknown_ones_nothing_is_drawn(model: CVAE) -> None:
     labels = torch.arange(60) % 3
-    generator = _seeded()
-    labelling = Labelling(model, some(60), labels, generator)
+    generator, whole = _seeded(), LabelledRows(some(60), labels)
+    posterior = LabelPosterior(model, whole, generator)
     state = generator.get_state()
-    assert not labelling.partial
-    assert labelling.drawn(some(60), labels) is labels
+    assert not posterior.is_needed
+    assert posterior.complete(whole) is whole
     assert torch.equal(generator.get_state(), state)
-    partly = labels.clone().index_fill_(0, torch.arange(10), UNKNOWN)
-    drawn = Labelling(model, some(60), partly, generator).drawn(some(60), partly)
+    partly = LabelledRows(some(60), labels.clone().index_fill_(0, torch.arange(10), UNKNOWN))
+    drawn = LabelPosterior(model, partly, generator).complete(partly).labels
     assert (drawn[10:] == labels[10:]).all()
     assert (drawn >= 0).all()
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from synthvae.encoding import Codes
-from synthvae.training.batches import Labelled
+from synthvae.training.batches import LabelledRows
 from synthvae.training.shards import Shards
 
 
@@ -50,7 +50,7 @@ def test_rows_of_any_width_can_be_learned(digits: int, values: int, rows: int) -
     with TemporaryDirectory() as folder:
         found = Shards.write(Path(folder), [codes], rows, rng)[0]
     order = found.labels
-    batch = Labelled.of(found, torch.device("cpu"))
+    batch = LabelledRows.from_codes(found, torch.device("cpu"))
     np.testing.assert_array_equal(batch.rows.digits, codes.digits[order])
     np.testing.assert_array_equal(batch.rows.values, codes.values[order])
 

@@ -25,7 +25,8 @@ from synthvae.training import TrainingConfig, train
 from synthvae.training.batches import class_weights
 from synthvae.training.config import SMALL
 from synthvae.training.optimizer import schedule
-from synthvae.training.trainer import Run, held_out
+from synthvae.training.split import held_out
+from synthvae.training.trainer import ElboDescent
 
 SIZES = (3, 4, 2)
 DIGITS = Slots(SIZES)
@@ -346,7 +347,7 @@ def frequencies(table: Codes) -> Tensor:
 
 def sums(table: Codes) -> Sums:
     digits, labels = torch.from_numpy(table.digits), torch.from_numpy(table.labels)
-    return Sums.of(digits, torch.from_numpy(table.values), labels, 2, Slots(SIZES))
+    return Sums.from_rows(digits, torch.from_numpy(table.values), labels, 2, Slots(SIZES))
 
 
 def test_sums_of_parts_are_those_of_all_rows() -> None:
@@ -467,7 +468,7 @@ def test_fine_digits_start_from_their_frequencies_beside_each_coarse_digit() -> 
     fine[coarse == 1] = 2  # a pattern of its own
     digits = torch.from_numpy(np.stack([coarse, fine], 1).astype(np.int8))
     slots, nothing = Slots((3, 4), (), (None, 0)), torch.empty(4000, 0)
-    ratios = Sums.of(digits, nothing, torch.zeros(4000, dtype=torch.long), 1, slots).ratios(slots)
+    ratios = Sums.from_rows(digits, nothing, torch.zeros(4000, dtype=torch.long), 1, slots).ratios(slots)
     assert ratios.shape == (1, 4, 4)
     overall = np.bincount(fine, minlength=4) / 4000
     for level in range(3):
@@ -503,7 +504,7 @@ def test_a_second_run_that_ends_badly_leaves_the_first(fault: str, monkeypatch: 
     table, config = codes(400), TrainingConfig(max_steps=30)
     model, once = build(), build()
     runs: list[Any] = []
-    step = Run.step
+    step = ElboDescent.step
 
     def failing(self: Any, number: int) -> None:
         if self not in runs:
@@ -512,12 +513,12 @@ def test_a_second_run_that_ends_badly_leaves_the_first(fault: str, monkeypatch: 
         if len(runs) == 2 and number == 3:
             if fault == "interrupted":
                 raise KeyboardInterrupt
-            self.loss = math.nan
+            self.state.loss = math.nan
 
-    monkeypatch.setattr(Run, "step", failing)
+    monkeypatch.setattr(ElboDescent, "step", failing)
     history = train(model, table, config, SEED)
     assert (history.stopped, history.refitted) == (fault, False)
-    monkeypatch.setattr(Run, "step", step)
+    monkeypatch.setattr(ElboDescent, "step", step)
     monkeypatch.setattr("synthvae.training.training._refit", lambda *_: None)
     train(once, table, config, SEED)
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), once.parameters(), strict=True))

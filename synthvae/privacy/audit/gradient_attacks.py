@@ -71,7 +71,7 @@ def follow(event: Event, ledger: Ledger, present: Bools) -> Floats:
         assert gradient is not None
         seen.append(scale * gradient.flatten()[: len(present)].double().numpy())
 
-    run.go(see)
+    run.run(see)
     if len(seen) < event.times:
         raise KeyboardInterrupt  # which the loop takes for a wish to stop learning
     return np.stack(seen)

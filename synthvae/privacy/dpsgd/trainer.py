@@ -26,7 +26,7 @@ from synthvae.privacy.journal import Journal
 from synthvae.privacy.ledger import RecordedEvent
 from synthvae.privacy.plan import Descending
 from synthvae.training.history import History
-from synthvae.training.loop import Descent, Progress, load
+from synthvae.training.loop import Descent, Progress
 
 MICRO_BATCH = 512  # rows of which gradients are found together: their tensors stay in a core's cache
 
@@ -150,10 +150,10 @@ class PrivateDescent(Descent):
         z = torch.zeros(len(labels), self.model.config.latent_dim)
         return -self.model.decoder.log_prob(rows, z, labels).sum(0)
 
-    def look(self, step: int, last: int) -> bool:
-        """Nothing is looked at."""
+    def validate(self, step: int, last: int) -> bool:
+        """Continue without validation, as its result would not be private."""
         del step, last
-        self.loss = math.nan
+        self.state.loss = math.nan
         return True
 
 
@@ -183,8 +183,8 @@ def descend(
     event = spending.event
     batches = rows.samples(event.sampling_rate, event.times, MICRO_BATCH)
     run = PrivateDescent(model, batches, spending, journal=journal, optimizer=optimizer)
-    run.go(progress)
-    load(run.parameters, run.average)
+    run.run(progress)
+    run.state.load(run.state.average)
     model.eval()
     run.history.best_step = event.times
     return run.history
