@@ -68,12 +68,12 @@ def listing(names: Iterable[object], limit: int = 10) -> str:
     return f"[{', '.join(map(repr, shown[:limit]))}{rest}]"
 
 
-def warn_user(message: str) -> None:
-    """Warn of something, at the line outside this package that led to it."""
+def warn_user(message: str, category: type[Warning] = UserWarning) -> None:
+    """Issue a warning that points to the line outside this package from which the call came."""
     level, frame = 2, sys._getframe(1)  # noqa: SLF001 (what `warnings` itself uses)
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "synthvae":
         level, frame = level + 1, frame.f_back
-    warnings.warn(message, stacklevel=level - 1)
+    warnings.warn(message, category, stacklevel=level)
 
 
 LONGEST = 2_000  # letters of what is said of a page

@@ -14,7 +14,7 @@ from synthvae.encoding.marks import Floats, is_mark, written
 from synthvae.encoding.quantiles import Numbers
 from synthvae.schema.column import Column, Values
 from synthvae.schema.domain import FINE, decimals_of, limits, neighbour, rounded
-from synthvae.tables.arrow import split_marks
+from synthvae.tables.arrow import split_sentinels
 
 EACH = 24  # numbers of so few have a bin each
 BINS = 20  # otherwise the bounds are cut into so many
@@ -44,7 +44,7 @@ class BinnedEncoding(BaseModel):
         low, high = limits(column)
         decimals = decimals_of(column)
         cuts = even_cuts(low, high, decimals) if column.bins is None else column.bins
-        return cls(edges=(low, *cuts, high), decimals=decimals, marks=column.marks, missing=column.nullable)
+        return cls(edges=(low, *cuts, high), decimals=decimals, marks=column.sentinels, missing=column.nullable)
 
     @property
     def bins(self) -> int:
@@ -74,7 +74,7 @@ class BinnedEncoding(BaseModel):
     def encode(self, name: str, values: pa.ChunkedArray) -> npt.NDArray[np.int64]:
         """Return the states (rows,) of a column; a number out of bounds counts as the nearest bound."""
         del name
-        numbers, _ = split_marks(values, self.marks)
+        numbers, _ = split_sentinels(values, self.marks)
         array = numbers.to_numpy().astype(np.float64)
         states = np.where(np.isnan(array), self.levels - 1, np.searchsorted(self._edges[1:-1], array, side="right"))
         for offset, mark in enumerate(self.marks):

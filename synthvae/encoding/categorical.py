@@ -44,19 +44,19 @@ class CategoricalEncoding(BaseModel):
         if categories is None:
             seen = pc.unique(_dense(values).drop_null())
             categories = tuple(seen.take(pc.sort_indices(seen)).to_pylist())
-            if column.other is not None and column.other not in categories:
-                categories = (*categories, column.other)
+            if column.other_category is not None and column.other_category not in categories:
+                categories = (*categories, column.other_category)
         if len(categories) > MAX_CATEGORIES:
             raise TableError(
                 f"column {column.name!r}: there may be at most {MAX_CATEGORIES:,} categories, however, there are "
                 f"{len(categories):,}: group them, declare `kind: id`, or drop it"
             )
-        return cls(values=categories, missing=bool(values.null_count), other=column.other)
+        return cls(values=categories, missing=bool(values.null_count), other=column.other_category)
 
     @classmethod
     def declare(cls, column: Column, categories: Values) -> Self:
         """Take the declared categories, whatever occurs."""
-        return cls(values=categories, missing=column.nullable, other=column.other)
+        return cls(values=categories, missing=column.nullable, other=column.other_category)
 
     @property
     def singles(self) -> int:
@@ -85,7 +85,7 @@ class CategoricalEncoding(BaseModel):
             raise TableError(
                 f"column {name!r}: a category must have been seen in training, however, {first!r} was not "
                 f"({int(unseen.sum())} rows): map it to a known one, or declare all "
-                "`categories`, or `other`, before fitting"
+                "`categories`, or `other_category`, before fitting"
             )
         states[present] = known.drop_null().to_numpy()
         return states

@@ -23,7 +23,7 @@ from synthvae.encoding.quantiles import Numbers, QuantileCurve
 from synthvae.errors import TableError
 from synthvae.schema.column import Column, Values
 from synthvae.schema.domain import decimals_of
-from synthvae.tables.arrow import count_decimals, finite_numbers, is_text, split_marks
+from synthvae.tables.arrow import count_decimals, finite_numbers, is_text, split_sentinels
 
 
 class NumericEncoding(BaseModel):
@@ -57,12 +57,12 @@ class NumericEncoding(BaseModel):
     @classmethod
     def learn(cls, column: Column, values: pa.ChunkedArray) -> Self:
         """Find the atoms of a column, and the distribution of its other numbers."""
-        numbers, _ = split_marks(values, column.marks)
+        numbers, _ = split_sentinels(values, column.sentinels)
         finite = finite_numbers(column.name, numbers)
         decimals = decimals_of(column)
         if column.kind == "continuous" and decimals is None:
             decimals = count_decimals(finite, single=pa.types.is_float32(values.type))
-        present = marked(values, column.marks)
+        present = marked(values, column.sentinels)
         atoms, others = find_atoms(finite)
         return cls(
             atoms=atoms,
@@ -70,8 +70,8 @@ class NumericEncoding(BaseModel):
             low=float(finite.min()) if len(finite) else 0.0,
             high=float(finite.max()) if len(finite) else 0.0,
             decimals=decimals,
-            style=style_of(values, column.marks),
-            marks=tuple(mark for mark in column.marks if mark in present),
+            style=style_of(values, column.sentinels),
+            marks=tuple(mark for mark in column.sentinels if mark in present),
             missing=len(finite) + sum(present.values()) < len(values),
         )
 
@@ -105,7 +105,7 @@ class NumericEncoding(BaseModel):
         Raises:
             TableError: A value is neither a finite number nor a mark.
         """
-        numbers, others = split_marks(values, self.marks)
+        numbers, others = split_sentinels(values, self.marks)
         if others:
             raise TableError(f"column {name!r}: values must be numbers or {list(self.marks)}, however, {others[0]!r}")
         array = numbers.to_numpy().astype(np.float64)
@@ -120,7 +120,7 @@ class NumericEncoding(BaseModel):
 
     def unseen(self, values: pa.ChunkedArray) -> npt.NDArray[np.bool_]:
         """Return which values (rows,) are text that `encode` refuses, or numbers beside atoms that are none of them."""
-        others = split_marks(values, self.marks)[1] if is_text(values.type) else []
+        others = split_sentinels(values, self.marks)[1] if is_text(values.type) else []
         if others:
             refused = pc.is_in(values, value_set=pa.array(others, values.type))
             values = pc.if_else(refused, pa.scalar(None, values.type), values)
@@ -137,7 +137,7 @@ class NumericEncoding(BaseModel):
 
     def numbers_of(self, values: pa.ChunkedArray) -> Floats:
         """Return the numbers (rows,) of a column; NaN where a value is missing or a mark."""
-        return np.asarray(split_marks(values, self.marks)[0].to_numpy().astype(np.float64))
+        return np.asarray(split_sentinels(values, self.marks)[0].to_numpy().astype(np.float64))
 
     def linked(self, states: npt.NDArray[np.int64], numbers: Floats, others: Mapping[str, Floats]) -> None:
         """Set the states of rows whose number repeats that of a linked column, in place."""

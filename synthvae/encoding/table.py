@@ -106,7 +106,7 @@ class TableEncoding(BaseModel):
         condition = None if target is None else _declare_target(schema[target])
         modelled = [c for c in schema.columns if not (condition and condition.classes and c.name == target)]
         # Rows without an allowed label are not there, so that of a target nothing is missing.
-        whole = {"nullable": False, "marks": ()}
+        whole = {"nullable": False, "sentinels": ()}
         modelled = [c.model_copy(update=whole) if c.name == target else c for c in modelled]
         columns = {column.name: _declare(column) for column in modelled}
         names = list(columns) if order in ("auto", "table") else _named(columns, order)

@@ -13,7 +13,7 @@ from synthvae.encoding.binned import BinnedEncoding
 from synthvae.encoding.categorical import CategoricalEncoding
 from synthvae.errors import RequestError, TableError, listing
 from synthvae.schema.column import NUMERIC, Column, Values
-from synthvae.tables.arrow import are_classes, finite_numbers, split_marks
+from synthvae.tables.arrow import are_classes, finite_numbers, split_sentinels
 
 MAX_CLASSES = 1000
 BINS = 20
@@ -79,9 +79,9 @@ class TargetEncoding(BaseModel):
 
     @classmethod
     def _learn_classes(cls, column: Column, values: pa.ChunkedArray, min_class_rows: int) -> Self:
-        if column.other is not None:
+        if column.other_category is not None:
             raise TableError(
-                f"target {column.name!r}: classes are those that occur, however, `other` is declared: drop it"
+                f"target {column.name!r}: classes are those that occur, however, `other_category` is declared: drop it"
             )
         occurring = column.model_copy(update={"categories": None})
         classes = CategoricalEncoding.learn(occurring, values)
@@ -110,7 +110,7 @@ class TargetEncoding(BaseModel):
 
     @classmethod
     def _learn_bins(cls, column: Column, values: pa.ChunkedArray) -> Self:
-        numbers, _ = split_marks(values, ())
+        numbers, _ = split_sentinels(values, ())
         finite = finite_numbers(column.name, numbers)
         bins = int(np.clip(len(finite) // ROWS_PER_BIN, 1, BINS))
         inner = np.quantile(finite, np.linspace(0, 1, bins + 1)[1:-1], method="higher")
@@ -138,7 +138,7 @@ class TargetEncoding(BaseModel):
             )
         if self.classes:
             return self.classes.encode(self.name, values)
-        numbers, _ = split_marks(values, ())
+        numbers, _ = split_sentinels(values, ())
         return np.asarray(np.searchsorted(np.array(self.edges), numbers.to_numpy(), side="right"))
 
     def decode(self, labels: npt.NDArray[np.int64], kind: pa.DataType) -> pa.Array:

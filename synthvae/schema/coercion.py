@@ -52,10 +52,10 @@ def labelled(table: pa.Table, schema: Schema, target: str | None) -> pa.Table:
     """Return the rows whose target is a value that the schema allows, no mark: the others count as not there."""
     if target is None:
         return table
-    column = schema[target].model_copy(update={"nullable": True, "other": None})
+    column = schema[target].model_copy(update={"nullable": True, "other_category": None})
     values = plain(table.column(target))
     kept = _conform(column, values).is_valid().to_numpy(zero_copy_only=False)
-    for mark in column.marks:
+    for mark in column.sentinels:
         kept &= ~_is_mark(values, parsed(values), mark)
     return _without_views(table).filter(pa.array(kept))
 
@@ -71,9 +71,10 @@ def _without_views(table: pa.Table) -> pa.Table:
 def conform(table: pa.Table, schema: Schema) -> pa.Table:
     """Return the columns of `schema` with the types and values that it allows.
 
-    A number or moment out of bounds becomes the nearest bound, one between steps the nearest step or the one before.
-    What is no allowed value becomes `other` where that is declared, else missing where that is allowed, else the first
-    category or the lower bound. A column whose type holds no such values counts as missing throughout.
+    A number or timestamp outside the bounds becomes the nearest bound; a number between two steps becomes the nearest
+    step, a timestamp the step before. A value that is not allowed becomes `other_category` if that is declared, else
+    missing if the column is nullable, else the first category or the lower bound. A column whose type cannot hold such
+    values is treated as missing throughout.
     """
     columns = [_conform(column, plain(table.column(column.name))) for column in schema.columns]
     return pa.Table.from_arrays(columns, schema=arrow_schema(schema))
@@ -91,7 +92,7 @@ def _conform(column: Column, values: pa.ChunkedArray) -> pa.Array:
 
 def _numbers(column: Column, values: pa.ChunkedArray) -> pa.Array:
     kind, numbers = arrow_type(column), parsed(values)
-    marked = {mark: _is_mark(values, numbers, mark) for mark in column.marks}
+    marked = {mark: _is_mark(values, numbers, mark) for mark in column.sentinels}
     array = _allowed(column, numbers)
     if pa.types.is_string(kind):
         suffix = ".0" if decimals_of(column) == 0 else ""

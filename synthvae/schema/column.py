@@ -22,6 +22,7 @@ from pydantic import (
 
 from synthvae.errors import SchemaError, explain, listing
 from synthvae.schema import values as scalars
+from synthvae.schema.renamed import rename_fields, warn_of_former
 
 Origin = Literal["declared", "drafted from data", "reviewed draft", "measured privately"]
 DRAFTS: tuple[Origin, Origin] = ("drafted from data", "reviewed draft")
@@ -34,7 +35,7 @@ Values = Annotated[tuple[Value, ...], BeforeValidator(scalars.plain_items)]
 Bound = Int | StrictFloat | dt.datetime | dt.date
 Bounds = Annotated[tuple[Bound, Bound], BeforeValidator(lambda values: scalars.moments(scalars.plain_items(values)))]
 Cuts = Annotated[tuple[Int | StrictFloat, ...], BeforeValidator(scalars.plain_items)]
-MAX_MARKS = 64
+MAX_SENTINELS = 64
 LONGEST_NAME = 100  # letters of a name that a refusal repeats
 MAX_DECIMALS = 15  # a double has no more
 NUMERIC: tuple[Kind, ...] = ("integer", "continuous")
@@ -48,14 +49,14 @@ class Column(BaseModel):
         name: Its name.
         kind: What its values mean.
         categories: The known values of a categorical column, in order if `ordered`; learned from the table if absent.
-        other: The category that a value outside the known ones belongs to; without it such a value is refused.
+        other_category: The category that replaces a value outside `categories`; without it such a value is refused.
         ordered: Whether the categories have an order.
         bounds: Smallest and largest value of a number, datetime or date.
         bins: Cuts between the bins of a number, inside its bounds: all that a private model sees of it, which draws
             numbers evenly from each; a cut belongs to the bin after it. Absent: they follow from the bounds.
         decimals: Digits after the point that a continuous value carries; learned from the table if absent.
         nullable: Whether a value may be missing.
-        marks: Values that stand among the numbers without being one, such as "N" or -9, kept as they are written.
+        sentinels: Non-numeric values among the numbers, such as "N" or -9; they come back as they are written.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -63,15 +64,17 @@ class Column(BaseModel):
     name: StrictStr
     kind: Kind
     categories: Values | None = None
-    other: Value | None = None
+    other_category: Value | None = None
     ordered: bool = False
     bounds: Bounds | None = None
     bins: Cuts | None = None
     decimals: int | None = None
     nullable: bool = True
-    marks: Values = ()
+    sentinels: Values = ()
 
     def __init__(self, **data: Any) -> None:
+        data, former = rename_fields(data)
+        warn_of_former(former, "Column")
         try:
             super().__init__(**data)
         except ValidationError as error:
@@ -80,6 +83,18 @@ class Column(BaseModel):
                 what if what.startswith("column ") else f"column {str(data.get('name', ''))[:LONGEST_NAME]!r}: {what}"
             )
             raise SchemaError(named) from error
+
+    @property
+    def marks(self) -> Values:
+        """Former name of `sentinels`; deprecated."""
+        warn_of_former(["marks"], "Column")
+        return self.sentinels
+
+    @property
+    def other(self) -> Value | None:
+        """Former name of `other_category`; deprecated."""
+        warn_of_former(["other"], "Column")
+        return self.other_category
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -90,10 +105,10 @@ class Column(BaseModel):
     def _contradictions(self) -> Iterator[str]:
         if not self.name:
             yield "`name` must not be empty"
-        if len(self.marks) > MAX_MARKS:
-            yield f"`marks` must be at most {MAX_MARKS}, however, they are {len(self.marks)}: use kind categorical"
-        if self.marks and self.kind not in NUMERIC:
-            yield f"`marks` belong to numbers, however, it is {self.kind}"
+        if len(self.sentinels) > MAX_SENTINELS:
+            yield f"`sentinels` must be at most {MAX_SENTINELS}, got {len(self.sentinels)}. Use `kind: categorical`."
+        if self.sentinels and self.kind not in NUMERIC:
+            yield f"`sentinels` belong to numbers, however, it is {self.kind}"
         yield from self._category_contradictions()
         yield from self._number_contradictions()
 
@@ -104,10 +119,14 @@ class Column(BaseModel):
             yield "`categories` must be distinct"
         if len({_family(value) for value in self.categories or ()}) > 1:
             yield "`categories` must have one type, texts, numbers or booleans"
-        if self.other is not None and self.kind != "categorical":
-            yield f"`other` belongs to kind categorical, however, it is {self.kind}"
-        if self.other is not None and self.categories is not None and self.other not in self.categories:
-            yield f"`other` must be among `categories`, however, it is {self.other!r}"
+        if self.other_category is not None and self.kind != "categorical":
+            yield f"`other_category` belongs to kind categorical, however, it is {self.kind}"
+        if (
+            self.other_category is not None
+            and self.categories is not None
+            and self.other_category not in self.categories
+        ):
+            yield f"`other_category` must be among `categories`, however, it is {self.other_category!r}"
         if self.ordered and self.kind != "categorical":
             yield f"`ordered` belongs to kind categorical, however, it is {self.kind}"
 

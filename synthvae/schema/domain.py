@@ -79,9 +79,9 @@ def arrow_type(column: Column) -> pa.DataType:
     if column.kind == "id":
         return pa.int64()
     if column.kind in NUMERIC:
-        if any(isinstance(mark, str) for mark in column.marks):
+        if any(isinstance(mark, str) for mark in column.sentinels):
             return pa.string()
-        whole = all(float(mark).is_integer() and abs(float(mark)) <= LARGEST_EXACT for mark in column.marks)
+        whole = all(float(mark).is_integer() and abs(float(mark)) <= LARGEST_EXACT for mark in column.sentinels)
         return pa.int64() if column.kind == "integer" and whole else pa.float64()
     return as_array(categories(column)).type
 
@@ -145,4 +145,10 @@ def moments(column: Column) -> tuple[int, int]:
 
 def fallback(column: Column) -> Value | None:
     """What a value outside the declared categories counts as."""
-    return column.other if column.other is not None else None if column.nullable else categories(column)[0]
+    return (
+        column.other_category
+        if column.other_category is not None
+        else None
+        if column.nullable
+        else categories(column)[0]
+    )

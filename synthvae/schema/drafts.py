@@ -41,7 +41,7 @@ class Draft:
 
     def to_yaml(self) -> str:
         """Return the schema as YAML, with comments at what was taken from the data."""
-        whole = self.schema.page()
+        whole = self.schema.to_dict()
         columns = whole.pop("columns")
         lines = [f"# {line}\n" for line in HEAD] + ["columns:\n"]
         for column, page in zip(self.schema.columns, columns, strict=True):
@@ -55,8 +55,8 @@ class Draft:
         found = []
         if column.categories is not None:
             found.append(f"categories: values of the data that at least {LEAST} rows have{rest}")
-        if column.marks or (left and column.kind in NUMERIC):
-            found.append(f"marks: values of the data that at least {LEAST} rows have{rest}")
+        if column.sentinels or (left and column.kind in NUMERIC):
+            found.append(f"sentinels: values of the data that at least {LEAST} rows have{rest}")
         if column.bounds is not None:
             found.append("bounds: of the data, rounded outwards")
         return found
@@ -83,11 +83,11 @@ def drafted(schema: Schema, table: pa.Table) -> Draft:
 
 def _with_categories(column: Column, values: pa.ChunkedArray) -> dict[str, Any]:
     """What changes of a column where values that few rows have are left out, and how many those are."""
-    if column.kind in NUMERIC and column.marks:
-        kept = _frequent(values.cast(pa.string()), {str(mark) for mark in column.marks})
-        marks = tuple(mark for mark in column.marks if str(mark) in kept)
-        left = len(column.marks) - len(marks)
-        return {"marks": marks, "left_out": left, "nullable": column.nullable or left > 0}
+    if column.kind in NUMERIC and column.sentinels:
+        kept = _frequent(values.cast(pa.string()), {str(mark) for mark in column.sentinels})
+        sentinels = tuple(value for value in column.sentinels if str(value) in kept)
+        left = len(column.sentinels) - len(sentinels)
+        return {"sentinels": sentinels, "left_out": left, "nullable": column.nullable or left > 0}
     if column.kind != "categorical":
         return {}
     dense = values.cast(values.type.value_type) if pa.types.is_dictionary(values.type) else values
@@ -100,7 +100,7 @@ def _with_categories(column: Column, values: pa.ChunkedArray) -> dict[str, Any]:
         return {"categories": categories}
     if is_text(dense.type) and not column.ordered:
         other = next(name for name in (OTHER, *(f"{OTHER} {i}" for i in range(len(order)))) if name not in order)
-        return {"categories": [*categories, other], "other": other, "left_out": left}
+        return {"categories": [*categories, other], "other_category": other, "left_out": left}
     return {"categories": categories, "nullable": True, "left_out": left}
 
 

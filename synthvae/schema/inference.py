@@ -14,7 +14,7 @@ from synthvae.schema.column import Column
 from synthvae.tables.arrow import count_decimals, exact_as_double, finite_numbers, is_text, to_double
 from synthvae.tables.number_format import find_style, is_number
 
-MAX_MARKS = 10
+MAX_SENTINELS = 10
 CODE_SHARE = 0.02
 MIN_UNIQUE = 10  # fewer rows say nothing about whether values repeat
 MAX_NAMES = 20  # so few different texts are categories however few rows there are
@@ -141,13 +141,15 @@ def _infer_temporal_text(name: str, values: pa.ChunkedArray, texts: list[str]) -
 def _infer_numeric_text(name: str, texts: list[str], *, nullable: bool) -> Column | None:
     """Text that holds many different numbers beside a few marks such as "N" is a column of numbers."""
     numbers = [text for text in texts if is_number(text)]
-    marks = [text for text in texts if not is_number(text)]
-    if len(numbers) <= MAX_NAMES or len(marks) > MAX_MARKS or find_style(numbers) is None:
+    sentinels = [text for text in texts if not is_number(text)]
+    if len(numbers) <= MAX_NAMES or len(sentinels) > MAX_SENTINELS or find_style(numbers) is None:
         return None
     values = np.array([float(text) for text in numbers])
     whole = bool(np.all(values == np.rint(values)))
     bounds = (_number(values.min(), whole=whole), _number(values.max(), whole=whole))
     if whole:
-        return Column(name=name, kind="integer", bounds=bounds, marks=marks, nullable=nullable)
+        return Column(name=name, kind="integer", bounds=bounds, sentinels=sentinels, nullable=nullable)
     decimals = count_decimals(values)
-    return Column(name=name, kind="continuous", bounds=bounds, decimals=decimals, marks=marks, nullable=nullable)
+    return Column(
+        name=name, kind="continuous", bounds=bounds, decimals=decimals, sentinels=sentinels, nullable=nullable
+    )

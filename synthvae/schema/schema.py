@@ -7,6 +7,7 @@ called once on every table, and nothing behind it checks again.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -22,6 +23,7 @@ from pydantic import (
 from synthvae import filesystem, safe_yaml
 from synthvae.errors import SchemaError, explain, listing
 from synthvae.schema.column import DRAFTS, Column, Origin
+from synthvae.schema.renamed import rename_document, rename_fields, warn_of_former
 
 LARGEST_PAGE = 1 << 26  # bytes of YAML
 MOST_VALUES = 1_000_000  # in it
@@ -102,6 +104,8 @@ class Schema(BaseModel):
             )
         old = self[name]
         kept = old.model_dump(exclude_unset=True) if changes.get("kind", old.kind) == old.kind else {"name": name}
+        changes, former = rename_fields({"name": name, **changes})
+        warn_of_former(former, "Schema.declare")
         new = {**kept, "nullable": old.nullable, **changes}
         columns = [new if column.name == name else column.model_dump() for column in self.columns]
         declared = (*self.declared, name) if self.inferred else ()
@@ -123,16 +127,23 @@ class Schema(BaseModel):
         Raises:
             DatasetError: It cannot be written.
         """
-        text = safe_yaml.dump(self.page())
+        text = safe_yaml.dump(self.to_dict())
         if path is not None:
             filesystem.export(Path(path), text.encode())
         return text
 
-    def page(self) -> dict[str, Any]:
-        """What is written down of the schema, in plain values."""
-        page = self.model_dump(mode="json", exclude_defaults=True)
-        rows = zip(self.columns, page["columns"], strict=True)
-        return {**page, "columns": [{"name": c.name, "kind": c.kind, **row} for c, row in rows]}
+    def to_dict(self) -> dict[str, Any]:
+        """Return the schema in values that JSON and YAML have, without those that are defaults."""
+        return self.model_dump(mode="json", exclude_defaults=True)
+
+    @classmethod
+    def from_dict(cls, document: Mapping[str, Any]) -> Schema:
+        """Return the schema that `to_dict` wrote, in this release or the one before.
+
+        Raises:
+            SchemaError: The document does not describe a schema.
+        """
+        return cls(**_current_document(document)[0])
 
     @classmethod
     def from_yaml(cls, source: str | Path) -> Schema:
@@ -144,18 +155,25 @@ class Schema(BaseModel):
             FileNotFoundError: There is no such file.
         """
         if isinstance(source, str) and "\n" in source:
-            return cls._from_text(source)
+            return cls._from_text(source, "schema")
         try:
-            return cls._from_text(safe_yaml.read(Path(source), LARGEST_PAGE))
+            return cls._from_text(safe_yaml.read(Path(source), LARGEST_PAGE), str(source))
         except ValueError as error:
             raise SchemaError(f"{source}: {'' if isinstance(error, SchemaError) else 'a schema '}{error}") from error
 
     @classmethod
-    def _from_text(cls, text: str) -> Schema:
+    def _from_text(cls, text: str, where: str) -> Schema:
         try:
             page = safe_yaml.load(text, MOST_VALUES)
         except ValueError as error:
             raise SchemaError(f"a schema {error}") from error
-        if not isinstance(page, dict):
-            raise SchemaError(f"a schema must be a mapping with `columns`, however, it is a {type(page).__name__}")
-        return cls(**{str(key): value for key, value in page.items()})
+        document, former = _current_document(page)
+        warn_of_former(former, where, FutureWarning)  # shown to the users of a program, too
+        return cls(**document)
+
+
+def _current_document(document: Any) -> tuple[dict[str, Any], list[str]]:
+    """The document with current names of fields, and the former names found in it."""
+    if not isinstance(document, Mapping):
+        raise SchemaError(f"a schema must be a mapping with `columns`, got a {type(document).__name__}.")
+    return rename_document({str(key): value for key, value in document.items()})

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from synthvae.errors import TableError, listing
 from synthvae.schema.column import NUMERIC, TEMPORAL, Column
-from synthvae.tables.arrow import exact_as_double, is_text, parses, split_marks, temporal_type
+from synthvae.tables.arrow import exact_as_double, is_text, parses, split_sentinels, temporal_type
 from synthvae.tables.number_format import find_style
 
 
@@ -53,7 +53,7 @@ def _violations(column: Column, values: pa.ChunkedArray) -> Iterator[str]:
         yield f"values must be boolean, however, they are {values.type}: declare `categories` or `kind: categorical`"
     elif not _has_categories(values.type):
         yield f"categories must be texts, numbers or booleans, however, they are {values.type}: declare another kind"
-    elif column.categories is not None or column.other is not None:
+    elif column.categories is not None or column.other_category is not None:
         yield from _category_violations(column, values)
 
 
@@ -85,20 +85,20 @@ def _numeric_violations(  # noqa: PLR0911 (each rule ends the list)
     if pa.types.is_dictionary(values.type):
         yield f"a {values.type} column must be of kind categorical, however, it is {column.kind}: declare or convert it"
         return
-    if not is_text(values.type) and any(isinstance(mark, str) and parses(mark) for mark in column.marks):
-        yield f"`marks` of a column of numbers must not be numbers in text, however, they are {list(column.marks)}"
+    if not is_text(values.type) and any(isinstance(mark, str) and parses(mark) for mark in column.sentinels):
+        yield f"`sentinels` of a numeric column must not be numbers written as text, got {list(column.sentinels)}."
         return
-    numbers, others = split_marks(values, column.marks)
+    numbers, others = split_sentinels(values, column.sentinels)
     if others:
         yield (
             f"values must be numbers, however, there is {others[0]!r}: "
-            f"declare it under `marks`, or the column as `kind: categorical`"
+            f"declare it under `sentinels`, or the column as `kind: categorical`"
         )
         return
     if pc.any(pc.is_inf(numbers)).as_py():
         yield "values must be finite, however, there is an infinity: make it missing or cut it off"
         return
-    if is_text(values.type) and find_style(_texts(values, column.marks)) is None:
+    if is_text(values.type) and find_style(_texts(values, column.sentinels)) is None:
         yield "numbers in text must be written in one way, however, they are not: declare `kind: categorical`"
         return
     if column.kind == "integer" and pc.any(pc.not_equal(numbers, pc.round(numbers))).as_py():
@@ -163,13 +163,13 @@ def _comparable(bound: Any, like: Any, time: dt.time) -> Any:
 
 def _category_violations(column: Column, values: pa.ChunkedArray) -> Iterator[str]:
     kind = values.type.value_type if pa.types.is_dictionary(values.type) else values.type
-    declared = [column.other] if column.categories is None else list(column.categories)
+    declared = [column.other_category] if column.categories is None else list(column.categories)
     try:
         pa.array(declared).cast(kind)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OverflowError):
-        yield f"`categories` and `other` must fit the column's type {kind}, however, {declared[:5]} do not"
+        yield f"`categories` and `other_category` must fit the column's type {kind}, however, {declared[:5]} do not"
         return
-    if column.other is not None:
+    if column.other_category is not None:
         return
     allowed = set(column.categories or ())
     seen = [value for value in pc.unique(values).to_pylist() if value is not None]
@@ -179,5 +179,5 @@ def _category_violations(column: Column, values: pa.ChunkedArray) -> Iterator[st
         yield (
             f"values must be among its {len(allowed)} categories, however, there "
             f"{'is' if len(unseen) == 1 else f'are {len(unseen)} others:'} {shown}: "
-            "add to `categories`, declare `other`, or clean it"
+            "add to `categories`, declare `other_category`, or clean it"
         )

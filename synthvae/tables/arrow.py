@@ -33,7 +33,7 @@ def check_names(names: list[str]) -> None:
         raise TableError(f"column names must be distinct, however, {twice} occur more than once: rename or drop them")
 
 
-def split_marks(values: pa.ChunkedArray, marks: Iterable[Any]) -> tuple[pa.ChunkedArray, list[Any]]:
+def split_sentinels(values: pa.ChunkedArray, marks: Iterable[Any]) -> tuple[pa.ChunkedArray, list[Any]]:
     """Return the numbers of a column as doubles (missing where a mark stands), and what is neither number nor mark."""
     if is_text(values.type):
         known = pc.is_in(values, value_set=pa.array([str(mark) for mark in marks], values.type))

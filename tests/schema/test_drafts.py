@@ -52,8 +52,11 @@ def test_what_one_person_has_is_not_written_down() -> None:
     text = found.to_yaml()
     assert all(said not in text for said in ("kuru", "103", "98765", "refused", "2021-03"))
     schema = found.schema
-    assert (schema["diagnosis"].categories, schema["diagnosis"].other) == (("cold", "flu", "(other)"), "(other)")
-    assert schema["code"].marks == ("N",)
+    assert (schema["diagnosis"].categories, schema["diagnosis"].other_category) == (
+        ("cold", "flu", "(other)"),
+        "(other)",
+    )
+    assert schema["code"].sentinels == ("N",)
     assert schema["code"].nullable
     assert schema["age"].bounds == (20, 110)
     assert schema["income"].bounds is not None
@@ -77,10 +80,10 @@ def test_categories_have_enough_rows_and_the_others_are_counted(counts: dict[str
     values = pd.Series([value for value, count in counts.items() for _ in range(count)], dtype="category")
     found = draft(pd.DataFrame({"x": values}))
     column = found.schema["x"]
-    kept = [value for value in column.categories or () if value != column.other]
+    kept = [value for value in column.categories or () if value != column.other_category]
     assert set(kept) == {value for value, count in counts.items() if count >= LEAST}
     assert found.left_out.get("x", 0) == len(counts) - len(kept)
-    assert bool(found.left_out) == (column.other is not None)
+    assert bool(found.left_out) == (column.other_category is not None)
 
 
 NUMBER = st.floats(-1e12, 1e12).map(lambda number: round(number, 3)) | st.integers(-(10**9), 10**9).map(float)

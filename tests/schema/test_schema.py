@@ -82,12 +82,12 @@ def test_yaml_written_by_hand_is_understood() -> None:
 columns:
 - {name: visit, kind: date, bounds: [2020-01-01, 2020-12-31], nullable: false}
 - {name: seen, kind: datetime, bounds: [2020-01-01 00:00:00, 2020-12-31 23:59:59]}
-- {name: dose, kind: continuous, bounds: [0, .inf], decimals: 2, marks: [N, -9]}
+- {name: dose, kind: continuous, bounds: [0, .inf], decimals: 2, sentinels: [N, -9]}
 - {name: stage, kind: categorical, categories: [I, II, III], ordered: true}
 """)
     assert schema["visit"].bounds == YEAR
     assert schema["seen"].bounds == (dt.datetime(2020, 1, 1), dt.datetime(2020, 12, 31, 23, 59, 59))  # noqa: DTZ001
-    assert schema["dose"].marks == ("N", -9)
+    assert schema["dose"].sentinels == ("N", -9)
     assert schema["stage"].categories == ("I", "II", "III")
     assert not schema.inferred
 
@@ -148,8 +148,8 @@ CONTRADICTIONS: list[tuple[dict[str, Any], str]] = [
     ({"kind": "integer", "bounds": (1, 2, 3)}, "bounds"),
     ({"kind": "integer", "decimals": 2}, "`decimals`"),
     ({"kind": "continuous", "decimals": -1}, "`decimals` must be at least 0"),
-    ({"kind": "categorical", "marks": ["N"]}, "`marks` belong to numbers"),
-    ({"kind": "date", "marks": ["N"]}, "`marks` belong to numbers"),
+    ({"kind": "categorical", "sentinels": ["N"]}, "`sentinels` belong to numbers"),
+    ({"kind": "date", "sentinels": ["N"]}, "`sentinels` belong to numbers"),
 ]
 
 
@@ -244,7 +244,7 @@ def _check(kind: Any, values: Any, **facts: Any) -> pa.Table:
         ("boolean", ["yes", "perhaps"], {"categories": ["yes", "no"]}, "among its 2 categories.*'perhaps'"),
         ("continuous", [1.0, INF], {}, "finite.*infinity"),
         ("continuous", [1.0, -INF], {"bounds": (-INF, INF)}, "finite.*infinity"),
-        ("integer", ["1", "two"], {}, "numbers.*'two'.*marks"),
+        ("integer", ["1", "two"], {}, "numbers.*'two'.*sentinels"),
         ("integer", [1.5, 2.0], {}, "whole"),
         ("integer", [True, False], {}, "numbers"),
         ("continuous", YEAR, {}, "numbers"),
@@ -269,8 +269,8 @@ def test_a_violation_is_told_with_rule_and_column(kind: Any, values: Any, facts:
     [
         ("integer", [0, 120, None], {"bounds": (0, 120)}),
         ("integer", [1.0, 2.0], {}),
-        ("integer", [-9, 5], {"bounds": (0, 120), "marks": [-9]}),
-        ("integer", ["N", "5"], {"bounds": (0, 120), "marks": ["N"]}),
+        ("integer", [-9, 5], {"bounds": (0, 120), "sentinels": [-9]}),
+        ("integer", ["N", "5"], {"bounds": (0, 120), "sentinels": ["N"]}),
         ("continuous", [None, None], {"bounds": (0, 1)}),
         ("categorical", ["F", None], {"categories": ["F", "M"]}),
         ("categorical", [1, 2], {"categories": [1, 2, 3]}),

@@ -31,7 +31,7 @@ SCHEMA = Schema(
     columns=[
         Column(name="x0", kind="continuous", bounds=(0.0, 9.0), decimals=1),
         Column(name="x1", kind="integer", bounds=(0, 9)),
-        Column(name="x2", kind="categorical", categories=["a", "b", "1"], other="b"),
+        Column(name="x2", kind="categorical", categories=["a", "b", "1"], other_category="b"),
     ]
 )
 ROWS: list[list[Any]] = [[0.5, 1, "a"], [None, 3, "1"], [7.25, None, "b"], [2.0, 2, None]]
