@@ -13,7 +13,7 @@ from synthvae.encoding.binned import BinnedEncoding
 from synthvae.encoding.numeric import NumericEncoding
 from synthvae.errors import TableError
 from synthvae.schema.column import Column
-from synthvae.schema.domain import moments
+from synthvae.schema.domain import timestamp_limits
 from synthvae.tables.arrow import is_text, temporal_type
 from synthvae.tables.timestamps import SECOND
 
@@ -60,7 +60,7 @@ class TemporalEncoding(BaseModel):
     @classmethod
     def declare(cls, column: Column) -> Self:
         """The days, or seconds, between the bounds of a declared column, in bins."""
-        low, high = moments(column)
+        low, high = timestamp_limits(column)
         step = 1 if column.kind == "date" else SECOND  # of the days or microseconds in which they are handed back
         number = Column(name=column.name, kind="integer", nullable=column.nullable, bounds=(0, high - low))
         steps = BinnedEncoding.declare(number)

@@ -7,6 +7,7 @@ from typing import Any
 
 from synthvae.errors import SchemaError, warn_user
 
+MAX_NAME = 100  # characters of a column's name that a message repeats
 FORMER = {"marks": "sentinels", "other": "other_category"}
 
 
@@ -20,8 +21,8 @@ def rename_fields(fields: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]
     for name in former:
         if FORMER[name] in fields:
             raise SchemaError(
-                f"column {str(fields.get('name', ''))[:100]!r}: `{name}` is the former name of `{FORMER[name]}`; both "
-                f"are given. Remove `{name}`."
+                f"Column {str(fields.get('name', ''))[:MAX_NAME]!r}: `{name}` is the former name of `{FORMER[name]}`; "
+                f"both are given. Remove `{name}`."
             )
     return {FORMER.get(name, name): value for name, value in fields.items()}, former
 

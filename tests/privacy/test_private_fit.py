@@ -281,7 +281,7 @@ def test_no_value_of_a_row_is_an_error() -> None:
     ("changes", "reason"),
     [
         ({"schema": None}, "there is none: draft one with `synthvae schema TABLE --declare"),
-        ({"schema": Schema(columns=SCHEMA.columns, inferred=True)}, "it was inferred: draft one"),
+        ({"schema": Schema(columns=SCHEMA.columns, inferred=True)}, "got an inferred one. Draft one"),
         ({"schema": Schema(columns=[Column(name="ill", kind="categorical")])}, "'ill': `categories` must be declared"),
         (
             {"schema": Schema(columns=[Column(name="age", kind="integer")]), "target": None},

@@ -44,7 +44,7 @@ def test_a_former_name_is_a_deprecated_alias(column: Column, former: str, fields
 @pytest.mark.parametrize("column", [DOSE, SITE], ids=lambda column: column.name)
 def test_two_names_of_one_field_are_refused(column: Column) -> None:
     fields = column.model_dump() | {"marks": [], "other": None}
-    with pytest.raises(SchemaError, match=f"column '{column.name}': `marks` is the former name of `sentinels`; both"):
+    with pytest.raises(SchemaError, match=f"Column '{column.name}': `marks` is the former name of `sentinels`; both"):
         Column(**fields)
     with pytest.raises(SchemaError, match="both are given"):
         Schema.from_dict({"columns": [fields]})
