@@ -50,7 +50,7 @@ def test_what_is_not_declared_is_refused_with_rule_column_and_way_out(
 
 
 def test_an_inferred_schema_is_refused_with_the_way_out() -> None:
-    with pytest.raises(PrivacyError, match=r"requires a declared schema, got an inferred one\. Draft .*--declare.*delete"):
+    with pytest.raises(PrivacyError, match=r"requires a declared schema, got an inferred one.*--declare.*delete"):
         refuse_undeclared(Schema(columns=[AGE], inferred=True))
 
 
@@ -62,5 +62,5 @@ def test_what_is_declared_is_not_refused() -> None:
 
 def test_categories_that_no_type_holds_are_refused() -> None:
     column = Column(name="x", kind="categorical", categories=[-1, 2**63])
-    with pytest.raises(PrivacyError, match="one below 0 and one of 2\\*\\*63 or more. Declare them as texts"):
+    with pytest.raises(PrivacyError, match=r"one below 0 and one of 2\*\*63 or more\. Declare them"):
         refuse_undeclared(Schema(columns=[column]))
