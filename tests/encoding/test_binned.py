@@ -229,7 +229,7 @@ def test_an_encoding_survives_json(column: Column) -> None:
     ],
 )
 def test_bins_that_hold_no_number_or_are_none_are_refused(facts: dict[str, Any]) -> None:
-    with pytest.raises(SchemaError, match=r"column 'odd': `bins` must ascend inside the `bounds`.*, however, they are"):
+    with pytest.raises(SchemaError, match=r"Column 'odd': `bins` must ascend inside the `bounds`.*, got"):
         Column(name="odd", **facts)
 
 

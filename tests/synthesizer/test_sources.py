@@ -145,7 +145,7 @@ def test_witnesses_of_too_many_texts_are_dropped() -> None:
     before = surveyed(table, 20)
     assert before.sample.num_rows == 500
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("synthvae.tables.sampling.MOST_TEXTS", 100)
+        patch.setattr("synthvae.tables.sampling.MAX_TEXTS", 100)
         after = surveyed(table, 20).sample
     assert after.num_rows < 60
     assert 99 in after.column("x").to_pylist()
