@@ -1,4 +1,4 @@
-"""A conditional VAE that learns a table and writes synthetic rows of each class."""
+"""Synthetic tabular data from a conditional VAE, optionally with differential privacy."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Column", "PrivacyBudget", "Schema", "Synthesizer", "__version__"]
 
-_HOMES = {
+_MODULES = {
     "Column": "synthvae.schema",
     "PrivacyBudget": "synthvae.privacy",
     "Schema": "synthvae.schema",
@@ -23,10 +23,10 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    """Import on first use, so that the shell's help does not wait for torch."""
-    if name not in _HOMES:
+    """Import public names on first use, so that `synthvae --help` does not import torch."""
+    if name not in _MODULES:
         raise AttributeError(f"module 'synthvae' has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOMES[name]), name)
+    return getattr(importlib.import_module(_MODULES[name]), name)
 
 
 def __dir__() -> list[str]:

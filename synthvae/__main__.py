@@ -1,4 +1,4 @@
-"""The shell: `synthvae`, or `python -m synthvae`."""
+"""The command line: `synthvae`, or `python -m synthvae`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from synthvae.cli.interrupts import EXIT_CODE, leave_while_loading
 
 
 def main() -> None:
-    """Run the shell. Once a command has told that it was interrupted, nothing is waited for."""
+    """Run the command line. After an interrupted command the process exits without waiting for threads."""
     leave_while_loading()
     from synthvae.cli.main import app
 

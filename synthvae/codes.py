@@ -1,4 +1,4 @@
-"""What the model models: pure data, on which the encoding and the model agree."""
+"""Encoded rows and their layout: the interface of encodings and models."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import numpy.typing as npt
 
 @dataclass(frozen=True)
 class Codes:
-    """What the model sees of a table.
+    """An encoded table.
 
     Args:
-        digits: The digits (rows, width), small integers; -1 where a value was never seen.
-        values: The continuous values (rows, values); NaN where there is none.
-        labels: The condition (rows,) of each row; 0 without a target.
+        digits: Digits (rows, digits), small integers; -1 for a value that did not occur in training.
+        values: Continuous values (rows, values); NaN where there is none.
+        labels: Index of the condition of each row (rows,); 0 without a target.
     """
 
     digits: npt.NDArray[np.int8]
@@ -29,13 +29,13 @@ class Codes:
 
 
 class Value(NamedTuple):
-    """Where a continuous value stands among the digits, and when there is one.
+    """Position of a continuous value among the digits, and the condition for its presence.
 
     Args:
-        after: How many digits come before it.
-        switch: The digit that says whether there is a value; None: there always is.
+        after: Number of digits before it.
+        switch: The digit that determines whether there is a value; None if there always is one.
         level: The level of that digit at which there is one.
-        scale: How much of the column's unit the value 1 is, where its density is one of the column's numbers.
+        scale: Size of the value 1 in the column's unit, if densities are those of the column's numbers.
     """
 
     after: int
@@ -46,12 +46,12 @@ class Value(NamedTuple):
 
 @dataclass(frozen=True)
 class Slots:
-    """What the model models, in this order: digits, and values between them.
+    """The variables of a model: digits, and continuous values between them.
 
     Args:
-        sizes: The levels of each digit.
+        sizes: Number of levels of each digit.
         values: The continuous values.
-        coarser: For each digit, the next coarser one of the same column, None for the coarsest; () if all are.
+        coarser: For each digit the next coarser one of the same column, None for the coarsest; () if all are coarsest.
     """
 
     sizes: tuple[int, ...]
@@ -60,12 +60,12 @@ class Slots:
 
     @cached_property
     def pairs(self) -> tuple[tuple[int, int], ...]:
-        """The digits that refine a coarser one, each with that one."""
+        """Pairs of a digit and the coarser one that it refines."""
         return tuple((fine, coarse) for fine, coarse in enumerate(self.coarser) if coarse is not None)
 
     @cached_property
     def cells(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """The cells of digits and of values, numbered: what belongs to one column is one cell."""
+        """The index of the cell of each digit and of each value: digits and values of one column are one cell."""
         digits: list[int] = []
         coarser = self.coarser or (None,) * len(self.sizes)
         for j, coarse in enumerate(coarser):
@@ -76,7 +76,7 @@ class Slots:
 
     @cached_property
     def order(self) -> tuple[tuple[bool, int], ...]:
-        """All slots from first to last: whether it is a value, and its number among its like."""
+        """All slots in order: whether the slot is a value, and its index among the values or among the digits."""
         digits = [(j, False, j) for j in range(len(self.sizes))]
         values = [(value.after - 0.5, True, v) for v, value in enumerate(self.values)]
         return tuple(slot[1:] for slot in sorted(digits + values))

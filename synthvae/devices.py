@@ -1,4 +1,4 @@
-"""Where tensors are computed."""
+"""Devices and threads of torch."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from synthvae.errors import ConfigurationError
 
 
 def find_device(name: str) -> torch.device:
-    """The device that `name` means; "auto": a GPU if there is one.
+    """Return the torch device called `name`; for "auto" a GPU if there is one, else the CPU.
 
     Raises:
-        ConfigurationError: torch knows no such device, or it cannot compute in double precision, as bounds need it.
+        ConfigurationError: There is no such device, or it does not support double precision, which bounds require.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -25,22 +25,21 @@ def find_device(name: str) -> torch.device:
     except (RuntimeError, AssertionError, TypeError) as error:
         reason = str(error).splitlines()[0]
         raise ConfigurationError(
-            f"`device` must be one that torch computes double precision on, however, {name!r}: {reason}: take "
-            '"auto" or "cpu"'
+            f'`device` must be a torch device with double precision, got {name!r} ({reason}). Use "auto" or "cpu".'
         ) from error
     return probe.device
 
 
 _lock = threading.Lock()
-_holders: list[int] = []  # the number of threads before the first of those who now ask for one
+_holders: list[int] = []  # for each context that is open: the number of threads before the first was opened
 
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Let torch work with one thread in this thread; each who leaves sets back what the first to enter found.
+    """Context in which torch uses one thread in this thread; on exit the number before all open contexts is restored.
 
-    torch keeps the number for each thread, and one for threads to come: to set it back is to set both. A thread takes
-    the latter when torch first works or is asked there, whatever was set before: so it is asked first.
+    torch stores the number of threads for each thread, and one for new threads; setting it sets both. A thread takes
+    over the latter when torch is first used or queried in it, even if it was set before, so it is queried first.
     """
     with _lock:
         here = torch.get_num_threads()

@@ -1,7 +1,7 @@
-"""What can go wrong, by name.
+"""Exceptions of the package, and helpers that write their messages.
 
-Every exception is also the builtin it specialises, so that `except ValueError` written years ago still works.
-A message states the rule, then the fact, then the way out.
+Every exception is also a builtin one, so that `except ValueError` catches it. A message states the rule and what was
+given instead, then, as a sentence of its own, what to do.
 """
 
 from __future__ import annotations
@@ -9,80 +9,110 @@ from __future__ import annotations
 import sys
 import textwrap
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pydantic import ValidationError
 
 
 class SynthvaeError(Exception):
-    """Base of every error that synthvae raises on purpose.
+    """Base class of all exceptions that synthvae raises.
 
     Attributes:
-        ledger: The privacy ledger of a fit that was refused after it had spent something; None: nothing was spent.
+        ledger: The privacy ledger of a fit that failed after it had spent a part of its budget, else None.
     """
 
     ledger: Any = None
 
 
 class SchemaError(SynthvaeError, ValueError):
-    """A schema contradicts itself, or cannot be read."""
+    """A schema is inconsistent or cannot be read."""
 
 
 class TableError(SynthvaeError, ValueError):
-    """A table cannot be read, breaks its schema, or cannot be learned."""
+    """A table cannot be read, violates its schema, or cannot be modelled."""
 
 
 class TableTypeError(TableError, TypeError):
-    """An object is not a table at all."""
+    """An object is not a table."""
 
 
 class RequestError(SynthvaeError, ValueError):
-    """The rows asked for cannot be given: an unknown class, a negative count, no class to ask for."""
+    """The requested rows cannot be generated: an unknown class, a negative count, or a model without classes."""
 
 
 class ConfigurationError(SynthvaeError, ValueError):
-    """A parameter is outside its domain."""
+    """A parameter has a value that is not allowed."""
 
 
 class PrivacyError(SynthvaeError, ValueError):
-    """A guarantee cannot be given: a fact is not public, or the budget does not suffice."""
+    """A privacy guarantee cannot be given: something is not public, or the budget is too small."""
 
 
 class ClusterError(SynthvaeError, RuntimeError):
-    """There is no cluster, or a job failed there again and again."""
+    """There is no cluster, or a job failed there repeatedly."""
 
 
 class ArtifactError(SynthvaeError, ValueError):
-    """A model directory is absent, damaged, or of a newer format."""
+    """A model directory is missing, damaged, or of a newer format."""
 
 
 class DatasetError(SynthvaeError, OSError):
-    """A dataset, or another file of results, cannot be written or resumed."""
+    """A dataset or another output file cannot be written or resumed."""
 
 
 def listing(names: Iterable[object], limit: int = 10) -> str:
-    """Return `names` as a message shows them: the first few, and how many there are."""
+    """Return `names` for a message: the first ones, and how many there are.
+
+    >>> listing(["age", "sex", "income"], 2)
+    "['age', 'sex', ... (3 in all)]"
+    """
     shown = list(names)
     rest = f", ... ({len(shown)} in all)" if len(shown) > limit else ""
     return f"[{', '.join(map(repr, shown[:limit]))}{rest}]"
 
 
-def warn_user(message: str) -> None:
-    """Warn of something, at the line outside this package that led to it."""
+def warn_user(message: str, category: type[Warning] = UserWarning) -> None:
+    """Issue a warning that points to the line outside this package from which the call came."""
     level, frame = 2, sys._getframe(1)  # noqa: SLF001 (what `warnings` itself uses)
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "synthvae":
         level, frame = level + 1, frame.f_back
-    warnings.warn(message, stacklevel=level - 1)
+    warnings.warn(message, category, stacklevel=level)
 
 
-LONGEST = 2_000  # letters of what is said of a page
-_UNION_PARTS = {"int", "float", "bool", "str", "datetime", "date"}  # what pydantic calls the sides of a union
+MAX_MESSAGE = 2_000  # characters of a message about a document, which may come from anybody
+MAX_VALUE = 60  # characters of a wrong value in it
 
 
-def explain(error: ValidationError) -> str:
-    """The first mistake that pydantic found in a page, on one line."""
+def explain(error: ValidationError, given: Any = None) -> str:
+    """Return the first error that pydantic found in a document, on one line: the keys to it, the rule, and the value.
+
+    Messages of validators that begin with a backtick or "Column" name the key themselves.
+
+    Args:
+        error: The error.
+        given: The document; with it the keys do not include pydantic's names for the members of a union.
+    """
     first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"] if str(part) not in _UNION_PARTS)
-    what = textwrap.shorten(first["msg"].removeprefix("Value error, "), LONGEST, placeholder=" [...]")
-    return f"{where}: {what}" if where and not what.startswith(("column ", "a schema ")) else what
+    keys = first["loc"] if given is None or first["type"] == "missing" else keys_within(first["loc"], given)
+    place = f"`{'.'.join(map(str, keys))}`" if keys else ""
+    message = textwrap.shorten(first["msg"].removeprefix("Value error, "), MAX_MESSAGE, placeholder=" [...]")
+    if first["type"] == "missing":
+        return f"{place} is missing. Add it."
+    if first["type"] == "value_error":
+        return message if not place or message.startswith(("`", "Column ")) else f"{place}: {message}"
+    if first["type"] == "extra_forbidden":
+        return f"{place} is not a known key. Remove it."
+    rule = f"{message[:1].lower()}{message[1:]}, got {first['input']!r:.{MAX_VALUE}}."
+    return f"{place}: {rule}" if place else rule
+
+
+def keys_within(location: Iterable[int | str], given: Any) -> list[int | str]:
+    """Return the parts of the location of an error that are keys or indices of `given`."""
+    keys = []
+    for part in location:
+        items = dict(enumerate(given)) if isinstance(given, (list, tuple)) else given
+        if isinstance(items, Mapping) and part in items:
+            given = items[part]
+            keys.append(part)
+    return keys

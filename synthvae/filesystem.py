@@ -1,4 +1,4 @@
-"""Files that are whole or not there, locks on folders, and hashes of content."""
+"""Atomic writes of files, locks on folders, and hashes of content."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 if sys.platform != "win32":
     import fcntl
 
-PATIENCE = 3.0  # seconds; the workers of a run that was killed are gone sooner
+LOCK_TIMEOUT = 3.0  # seconds; the workers of a killed run end sooner
 
 
 def write(path: Path, content: bytes | memoryview) -> None:
-    """Write a file beside its place, let the disk have it, and only then give it its name."""
+    """Write a file under a temporary name in the same folder, flush it to disk, and rename it."""
     temporary = path.with_name(f".{path.name}.tmp")
     try:
         with temporary.open("wb") as stream:
@@ -40,67 +40,74 @@ def write(path: Path, content: bytes | memoryview) -> None:
 
 
 def export(path: Path, content: bytes) -> None:
-    """Write a file that was asked for by name, and the folders above it.
+    """Write a file that the user named, and create its parent folders.
 
     Raises:
-        DatasetError: It cannot be written; what was there is there still.
+        DatasetError: The file cannot be written; an existing one is unchanged.
     """
-    with _telling(path):
+    with _writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         write(path, content)
 
 
 def check_writable(path: Path) -> None:
-    """Refuse a file that could not be written: better before the work than after.
+    """Check, before long work, that a file can be written.
 
     Raises:
-        DatasetError: No file can be made in its folder, or in the nearest one above it that is there.
+        DatasetError: No file can be created in its folder, or in the nearest existing one above it.
     """
-    with _telling(path):
+    with _writing(path):
         if path.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         probe(path)
 
 
 def probe(path: Path) -> None:
-    """Make a file where a path leads, in the nearest folder that is there, and remove it.
+    """Create and remove a temporary file in the nearest existing folder of a path.
 
     Raises:
-        OSError: That cannot be done.
+        OSError: That is not possible.
     """
     nearest = next(folder for folder in path.absolute().parents if folder.exists())
     tempfile.TemporaryFile(dir=nearest).close()
 
 
 @contextmanager
-def _telling(path: Path) -> Iterator[None]:
+def _writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise DatasetError(f"{path} cannot be written ({error.strerror or error}): choose another") from error
+        raise DatasetError(f"{path} cannot be written ({error.strerror or error}). Choose another place.") from error
 
 
 def content_hash(metadata: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
-    """Return one SHA-256 of metadata, as JSON, and of tensors, in the order of their names."""
+    """Return the SHA-256 of metadata, as JSON, and of tensors, in the order of their names."""
     digest = hashlib.sha256(json.dumps(metadata, sort_keys=True).encode())
     for name in sorted(tensors):
         digest.update(tensors[name].detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()
 
 
+# Locks are on the folder itself. The library filelock (4.3) needs a file for each lock, which would stay in datasets
+# and model directories, whose content is fixed; its shared locks are SQLite databases, which a killed run can leave.
+
+
 def lock(folder: Path) -> int | None:
-    """Make a folder if need be and return a handle that locks it: alone for a moment, then beside `share_lock`.
+    """Create a folder if it does not exist, and lock it: first exclusively, then shared with `share_lock`.
+
+    Returns:
+        A handle for `unlock`; None on Windows, where folders are not locked.
 
     Raises:
-        BlockingIOError: Another run holds it.
+        BlockingIOError: Another run holds the lock.
     """
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + LOCK_TIMEOUT
     while True:
         folder.mkdir(parents=True, exist_ok=True)
         if sys.platform == "win32":
             return None
         handle = os.open(folder, os.O_RDONLY)
-        if _flock(handle, fcntl.LOCK_EX) and _flock(handle, fcntl.LOCK_SH) and _still(folder, handle):
+        if _flock(handle, fcntl.LOCK_EX) and _flock(handle, fcntl.LOCK_SH) and _is_same(folder, handle):
             return handle
         os.close(handle)
         if time.monotonic() > end:
@@ -109,17 +116,17 @@ def lock(folder: Path) -> int | None:
 
 
 def share_lock(folder: Path) -> None:
-    """Hold a folder beside the run that took it, until this process ends.
+    """Hold the lock of a folder, together with the run that took it, until this process ends.
 
     Raises:
-        BlockingIOError: Another run is taking it.
+        BlockingIOError: Another run is taking the lock.
     """
     if sys.platform != "win32" and not _flock(os.open(folder, os.O_RDONLY), fcntl.LOCK_SH):
         raise BlockingIOError
 
 
 def is_locked(folder: Path) -> bool:
-    """Whether a process holds a folder; where there are no locks, none does."""
+    """Whether a process holds the lock of a folder; False where there are no locks."""
     if sys.platform == "win32":
         return False
     handle = os.open(folder, os.O_RDONLY)
@@ -130,13 +137,13 @@ def is_locked(folder: Path) -> bool:
 
 
 def unlock(handle: int | None) -> None:
-    """Let the next one in."""
+    """Release the lock of a handle that `lock` returned."""
     if handle is not None:
         os.close(handle)
 
 
 def _flock(handle: int, kind: int) -> bool:
-    """Whether the lock was got; a file system without locks gives every one."""
+    """Try to lock, and return whether it succeeded; it does on file systems without locks."""
     try:
         fcntl.flock(handle, kind | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -146,8 +153,8 @@ def _flock(handle: int, kind: int) -> bool:
     return True
 
 
-def _still(folder: Path, handle: int) -> bool:
-    """Whether it is the folder of that name: a run that failed removes the one that it made."""
+def _is_same(folder: Path, handle: int) -> bool:
+    """Whether the locked folder still has its path: a run that fails removes the folder that it created."""
     try:
         return os.path.samestat(folder.stat(), os.fstat(handle))
     except FileNotFoundError:

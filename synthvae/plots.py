@@ -1,6 +1,6 @@
-"""Pictures of a model and its latent space. Each function returns a matplotlib figure; none opens a window.
+"""Plots of a training and of a latent space. Each function returns a matplotlib figure; none opens a window.
 
-They need the extra `synthvae[plots]`. Shapes: N rows, L latent dimensions, (h, w) an image.
+They require the extra `synthvae[plots]`. Shapes: N rows, L latent dimensions, (h, w) an image.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-REACH = 2.5  # standard deviations of the codes, to either side, that are shown
-MARKER = 12
+RANGE = 2.5  # standard deviations of the latents to either side of their mean
+MARKER_SIZE = 12
 
 Floats = npt.NDArray[np.floating]
 
 
-class Coder(Protocol):
-    """What goes to latents and back: a fitted `VAETransformer`."""
+class Transformer(Protocol):
+    """A fitted transformer of rows to latents and back, such as `VAETransformer`."""
 
     def transform(self, X: Any) -> Floats:
         """Return latents (N, L)."""
@@ -35,12 +35,12 @@ class Coder(Protocol):
 
 
 def training(history: History) -> Figure:
-    """Draw the parts of the ELBO, and the held-out one, against the steps: nats per row."""
+    """Plot the parts of the ELBO and the ELBO of the validation rows over the steps, in nats per row."""
     figure, (left, right) = _panels(2)
     table = history.table()
     for name, label in (("elbo", "ELBO"), ("reconstruction", "reconstruction"), ("held_out", "held-out ELBO")):
         left.plot(table["step"], table[name], label=label)
-    left.axvline(history.best_step, color="#888888", linestyle=":", label="weights kept")
+    left.axvline(history.best_step, color="#888888", linestyle=":", label="saved weights")
     left.set(xlabel="step", ylabel="nats per row")
     left.legend(frameon=False)
     right.plot(table["step"], table["kl"], color="#d55e00")
@@ -49,7 +49,7 @@ def training(history: History) -> Figure:
 
 
 def scatter(z: Floats, labels: Any = None) -> Figure:
-    """Draw latents (N, L) by their two directions of most variance, coloured by labels (N,)."""
+    """Plot latents (N, L) in their two principal components, coloured by labels (N,)."""
     centred = np.asarray(z, np.float64) - np.mean(z, 0)
     plane = centred if centred.shape[1] <= 2 else centred @ np.linalg.svd(centred, full_matrices=False)[2][:2].T
     plane = np.column_stack([plane, np.zeros(len(plane))]) if plane.shape[1] == 1 else plane
@@ -57,7 +57,7 @@ def scatter(z: Floats, labels: Any = None) -> Figure:
     kinds = np.zeros(len(plane)) if labels is None else np.asarray(labels)
     for kind in np.unique(kinds):
         here = kinds == kind
-        axes.scatter(plane[here, 0], plane[here, 1], s=MARKER, alpha=0.7, label=str(kind))
+        axes.scatter(plane[here, 0], plane[here, 1], s=MARKER_SIZE, alpha=0.7, label=str(kind))
     names = ("first", "second") if centred.shape[1] > 2 else ("z1", "z2")
     axes.set(xlabel=names[0], ylabel=names[1], aspect="equal")
     if labels is not None:
@@ -66,45 +66,47 @@ def scatter(z: Floats, labels: Any = None) -> Figure:
 
 
 def images(pixels: Any, shape: tuple[int, int], columns: int = 10) -> Figure:
-    """Draw images (N, h * w) or (N, h, w) as a grid."""
+    """Plot images (N, h * w) or (N, h, w) as a grid."""
     figure, (axes,) = _panels(1)
     _tile(axes, _as_images(pixels, shape), columns)
     return figure
 
 
-def manifold(coder: Coder, rows: Any, shape: tuple[int, int], side: int = 15) -> Figure:
-    """Draw what a latent plane decodes to, over the reach of the codes of `rows`.
+def manifold(coder: Transformer, rows: Any, shape: tuple[int, int], side: int = 15) -> Figure:
+    """Plot the decoded images of a grid in two-dimensional latent space, over the range of the latents of `rows`.
 
     Raises:
-        RequestError: z has not two dimensions.
+        RequestError: The latent space does not have two dimensions.
     """
     z = coder.transform(rows)
     if z.shape[1] != 2:
-        raise RequestError(f"a manifold is of two latent dimensions, however, there are {z.shape[1]}: latent_dim=2")
-    across, up = (np.linspace(*span, side) for span in _reach(z))
+        raise RequestError(f"A manifold requires two latent dimensions, got {z.shape[1]}. Fit with `latent_dim=2`.")
+    across, up = (np.linspace(*span, side) for span in _range(z))
     grid = np.array([(a, b) for b in up[::-1] for a in across])
     figure = images(_decoded(coder, grid), shape, side)
     figure.axes[0].set(title=f"z1 from {across[0]:.1f} to {across[-1]:.1f}, z2 from {up[0]:.1f} to {up[-1]:.1f}")
     return figure
 
 
-def traversal(coder: Coder, rows: Any, shape: tuple[int, int], row: int = 0, steps: int = 9) -> Figure:
-    """Draw one of `rows` while one latent dimension after the other moves over the reach of the codes of `rows`."""
+def traversal(coder: Transformer, rows: Any, shape: tuple[int, int], row: int = 0, steps: int = 9) -> Figure:
+    """Plot one of `rows` while each latent dimension in turn varies over the range of the latents of `rows`."""
     z = coder.transform(rows)
     moved = [
-        _moved(z[row], place, value) for place, span in enumerate(_reach(z)) for value in np.linspace(*span, steps)
+        _moved(z[row], dimension, value)
+        for dimension, span in enumerate(_range(z))
+        for value in np.linspace(*span, steps)
     ]
     figure = images(_decoded(coder, np.stack(moved)), shape, steps)
     figure.axes[0].set(title=f"each line moves one of {z.shape[1]} latent dimensions")
     return figure
 
 
-def interpolation(coder: Coder, first: Any, second: Any, shape: tuple[int, int], steps: int = 9) -> Figure:
-    """Draw the straight way in latent space from each row of `first` to that of `second`, both (N, h * w)."""
+def interpolation(coder: Transformer, first: Any, second: Any, shape: tuple[int, int], steps: int = 9) -> Figure:
+    """Plot the linear interpolation in latent space from each row of `first` to that of `second`, both (N, h * w)."""
     start, end = coder.transform(first), coder.transform(second)
     shares = np.linspace(0, 1, steps)[:, None]
-    ways = [(1 - shares) * a + shares * b for a, b in zip(start, end, strict=True)]
-    return images(_decoded(coder, np.concatenate(ways)), shape, steps)
+    paths = [(1 - shares) * a + shares * b for a, b in zip(start, end, strict=True)]
+    return images(_decoded(coder, np.concatenate(paths)), shape, steps)
 
 
 def _panels(count: int) -> tuple[Figure, list[Axes]]:
@@ -114,34 +116,34 @@ def _panels(count: int) -> tuple[Figure, list[Axes]]:
     return figure, list(np.atleast_1d(figure.subplots(1, count)))
 
 
-def _decoded(coder: Coder, z: Floats) -> Any:
-    """The likeliest rows of latents."""
+def _decoded(coder: Transformer, z: Floats) -> Any:
+    """The most likely rows of latents."""
     return coder.inverse_transform(z.astype(np.float32), 0, temperature=0.0)
 
 
-def _reach(z: Floats) -> list[tuple[float, float]]:
-    """For each dimension, the ends of what codes (N, L) take."""
-    middle, spread = z.mean(0), REACH * z.std(0)
+def _range(z: Floats) -> list[tuple[float, float]]:
+    """The range of latents (N, L) in each dimension."""
+    middle, spread = z.mean(0), RANGE * z.std(0)
     return list(zip((middle - spread).tolist(), (middle + spread).tolist(), strict=True))
 
 
-def _moved(z: Floats, place: int, value: float) -> Floats:
-    other = z.copy()
-    other[place] = value
-    return other
+def _moved(z: Floats, dimension: int, value: float) -> Floats:
+    moved = z.copy()
+    moved[dimension] = value
+    return moved
 
 
 def _as_images(pixels: Any, shape: tuple[int, int]) -> Floats:
     array = np.asarray(pixels, np.float64)
     if array[:1].size not in (0, shape[0] * shape[1]):
-        raise RequestError(f"an image of {shape} has {shape[0] * shape[1]} pixels, however, a row has {array[:1].size}")
+        raise RequestError(f"Rows of images {shape} must have {shape[0] * shape[1]} pixels, got {array[:1].size}.")
     return array.reshape(len(array), *shape)
 
 
-def _tile(axes: Axes, pictures: Floats, columns: int) -> None:
-    """Draw images (N, h, w), `columns` a line, each in a frame of one empty pixel."""
-    missing = -len(pictures) % columns
-    framed = np.pad(pictures, ((0, missing), (1, 1), (1, 1)))
+def _tile(axes: Axes, pixels: Floats, columns: int) -> None:
+    """Draw images (N, h, w) with `columns` in a line, each in a frame of one empty pixel."""
+    missing = -len(pixels) % columns
+    framed = np.pad(pixels, ((0, missing), (1, 1), (1, 1)))
     lines = framed.reshape(-1, columns, *framed.shape[1:])
     axes.imshow(lines.transpose(0, 2, 1, 3).reshape(len(lines) * framed.shape[1], -1), cmap="gray_r")
     axes.set_axis_off()

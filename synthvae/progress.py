@@ -1,4 +1,4 @@
-"""Progress bars on stderr, for people who watch."""
+"""Progress bars on stderr, shown if it is a terminal."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ _TIMED = (TextColumn("{task.description}"), TimeElapsedColumn())
 
 @contextmanager
 def fitting(*, show: bool) -> Iterator[Callable[[int, int, float], None] | None]:
-    """Yield what `train` calls after each step, or None."""
-    if not (show and _watched()):
+    """Yield a function that `train` calls after each step with (step, steps, loss), or None without a bar."""
+    if not (show and _is_terminal()):
         yield None
         return
     with _bars("{task.fields[loss]}") as bars:
@@ -40,8 +40,8 @@ def fitting(*, show: bool) -> Iterator[Callable[[int, int, float], None] | None]
 
 @contextmanager
 def generating(rows: int, *, show: bool) -> Iterator[Callable[[int], None] | None]:
-    """Yield what `dataset.write` calls with the rows of each part, or None."""
-    if not (show and _watched()):
+    """Yield a function that `dataset.write` calls with the number of rows of each part, or None without a bar."""
+    if not (show and _is_terminal()):
         yield None
         return
     with _bars("rows", _Rate()) as bars:
@@ -51,8 +51,8 @@ def generating(rows: int, *, show: bool) -> Iterator[Callable[[int], None] | Non
 
 @contextmanager
 def measuring(*, show: bool) -> Iterator[Callable[[str], None] | None]:
-    """Yield what an evaluation calls with the name of each section, or None."""
-    if not (show and _watched()):
+    """Yield a function that an evaluation calls with the name of each section, or None without a bar."""
+    if not (show and _is_terminal()):
         yield None
         return
     with Progress(SpinnerColumn(), *_TIMED, console=Console(stderr=True), transient=True) as bars:
@@ -60,16 +60,16 @@ def measuring(*, show: bool) -> Iterator[Callable[[str], None] | None]:
         yield lambda name: bars.update(task, description=f"measuring {name}")
 
 
-def _watched() -> bool:
-    """Whether somebody watches: a log file has no use for bars."""
+def _is_terminal() -> bool:
+    """Whether stderr is a terminal, and not a log file."""
     return Console(stderr=True).is_terminal
 
 
 class _Rate(ProgressColumn):
-    """Rows a second, of late."""
+    """Recent rows per second."""
 
     def render(self, task: Task) -> Text:
-        """The rate, once there is one."""
+        """Return the rate, or nothing before it is known."""
         return Text("" if task.speed is None else f"{task.speed:,.0f}/s")
 
 

@@ -1,4 +1,4 @@
-"""Seeds: what scikit-learn calls random_state, as one whole number."""
+"""Conversion of scikit-learn's `random_state` to a seed."""
 
 from __future__ import annotations
 
@@ -12,13 +12,18 @@ Seed = int | np.random.RandomState | None
 
 
 def as_seed(random_state: Seed) -> int:
-    """A seed for all generators; fresh entropy for None."""
+    """Return a seed (63 bits) for all random generators; for None it comes from the operating system's entropy.
+
+    Raises:
+        ConfigurationError: `random_state` is not a whole number, a RandomState or None.
+
+    >>> as_seed(7)
+    7
+    """
     if random_state is None:
         return secrets.randbits(63)
     if isinstance(random_state, np.random.RandomState):
         return int(random_state.randint(2**31))
     if isinstance(random_state, bool) or not isinstance(random_state, (int, np.integer)):
-        raise ConfigurationError(
-            f"`random_state` must be a whole number, a RandomState or None, however, it is {random_state!r}"
-        )
+        raise ConfigurationError(f"`random_state` must be a whole number, a RandomState or None, got {random_state!r}.")
     return int(random_state) % 2**63

@@ -1,7 +1,7 @@
-"""A page of YAML as plain values: nothing is expanded, executed or guessed. The only reader of YAML.
+"""Read YAML from untrusted sources as plain values. The only reader of YAML in the package.
 
-A page may come from a stranger. It is walked through as a stream of events first, which takes no memory, so that what
-is built afterwards is known to be small and flat.
+The text is first parsed as a stream of events, which takes little memory, so that the values that are constructed
+afterwards are known to be few and not deeply nested. Error messages continue the name of the document.
 """
 
 from __future__ import annotations
@@ -13,26 +13,26 @@ from typing import Any
 
 import yaml
 
-DEEPEST = 50  # brackets or indents inside each other
-LONGEST_NUMBER = 400  # characters; a double has fewer
+MAX_DEPTH = 50  # of nested mappings and lists
+MAX_NUMBER_LENGTH = 400  # characters; a double has fewer
 
-_Safe: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the same loader, ten times as fast where libyaml is there
+_Safe: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the same loader, ten times as fast if libyaml is available
 
 
 class PlainLoader(_Safe):  # type: ignore[misc]
-    """YAML 1.1 as plain values; no number is longer than can be reckoned with."""
+    """YAML 1.1 as plain values; numbers have a maximum length, since parsing takes time quadratic in it."""
 
     def short_int(self, node: yaml.ScalarNode) -> Any:
-        """A whole number."""
+        """Construct a whole number."""
         return self.construct_yaml_int(_short(node))
 
     def short_float(self, node: yaml.ScalarNode) -> Any:
-        """A number."""
+        """Construct a floating-point number."""
         return self.construct_yaml_float(_short(node))
 
 
 class ExponentLoader(PlainLoader):
-    """The same, but 1e-5 is a number, as people who write it mean."""
+    """A `PlainLoader` that reads 1e-5 as a number, which YAML 1.1 reads as text."""
 
 
 PlainLoader.add_constructor("tag:yaml.org,2002:int", PlainLoader.short_int)
@@ -43,16 +43,16 @@ ExponentLoader.add_implicit_resolver(
 
 
 def _short(node: yaml.ScalarNode) -> yaml.ScalarNode:
-    if len(node.value) > LONGEST_NUMBER:
-        raise ValueError(f"a number has {len(node.value)} characters, more than {LONGEST_NUMBER}")
+    if len(node.value) > MAX_NUMBER_LENGTH:
+        raise ValueError(f"numbers must have at most {MAX_NUMBER_LENGTH} characters, got {len(node.value)}")
     return node
 
 
 def read(path: Path, largest: int) -> str:
-    """Return the text of a file of at most so many bytes.
+    """Return the text of a file of at most `largest` bytes.
 
     Raises:
-        ValueError: It is longer, not UTF-8, or may not be read; the message goes on from the name of the page.
+        ValueError: The file is larger, not UTF-8, or cannot be read.
         FileNotFoundError: There is no such file.
     """
     try:
@@ -61,66 +61,70 @@ def read(path: Path, largest: int) -> str:
     except FileNotFoundError:
         raise
     except OSError as error:
-        raise ValueError(f"must be a file that can be read, however, it cannot ({error.strerror}): check it") from error
+        raise ValueError(f"must be a file that can be read ({error.strerror}).") from error
     if len(content) > largest:
-        raise ValueError(f"must have at most {largest:,} bytes, however, it has more: shorten it")
+        raise ValueError(f"must have at most {largest:,} bytes, got more. Shorten it.")
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise ValueError(f"must be text in UTF-8, however, {error}: save it so") from error
+        raise ValueError(f"must be text in UTF-8 ({error}). Save it as UTF-8.") from error
 
 
 def load(text: str, most: int, loader: type[PlainLoader] = PlainLoader) -> Any:
-    """Return what a page of YAML says.
+    """Return the value of a YAML document.
 
-    An alias (`*name`) is refused, since a few lines of them can stand for billions of values; so is a key that is there
-    twice, of which YAML would silently take the last.
+    Aliases (`*name`) are errors, since a few lines of them can expand to billions of values; so are duplicate keys, of
+    which YAML would silently use the last.
 
     Args:
-        text: The page.
-        most: The number of values, keys and brackets that it may have.
-        loader: Which YAML it is.
+        text: The document.
+        most: Maximum number of values, keys and collections.
+        loader: The dialect of YAML.
 
     Raises:
-        ValueError: It is no such page; the message goes on from its name.
+        ValueError: The text is not such a document.
+
+    Example:
+        >>> load("columns: [a, b]", most=100)
+        {'columns': ['a', 'b']}
     """
     try:
-        _refuse_tricks(text, most, loader)
+        _check_events(text, most, loader)
         opened = loader(text)
         node = opened.get_single_node()
-        _refuse_twice(node)
+        _check_duplicates(node)
         return None if node is None else opened.construct_document(node)
-    except _TrickError:
+    except _UnsafeError:
         raise
     except (yaml.YAMLError, ValueError, ArithmeticError, LookupError, TypeError, AttributeError) as error:
-        raise ValueError(f"must be YAML, however, {' '.join(str(error).split())}: mend it") from error
+        raise ValueError(f"must be YAML ({' '.join(str(error).split())}).") from error
 
 
-def dump(page: Any) -> str:
-    """Return the YAML that says what a page does, letters as they are if they are read again so."""
-    text: str = yaml.safe_dump(page, sort_keys=False, allow_unicode=True, width=120)
-    if _says(text, page):
+def dump(document: Any) -> str:
+    """Return a document as YAML, with non-ASCII characters unescaped if they can be read again."""
+    text: str = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120)
+    if _is_read_as(text, document):
         return text
-    return str(yaml.safe_dump(page, sort_keys=False, width=120))  # a name holds what YAML takes for the end of a line
+    return str(yaml.safe_dump(document, sort_keys=False, width=120))  # a text contains a Unicode line break
 
 
-def _says(text: str, page: Any) -> bool:
+def _is_read_as(text: str, document: Any) -> bool:
     try:
-        return bool(yaml.load(text, Loader=PlainLoader) == page)  # noqa: S506 (a SafeLoader)
+        return bool(yaml.load(text, Loader=PlainLoader) == document)  # noqa: S506 (a SafeLoader)
     except yaml.YAMLError:
         return False
 
 
-class _TrickError(ValueError):
-    """It is YAML, but none that a person writes."""
+class _UnsafeError(ValueError):
+    """The text is YAML, but unsafe to construct."""
 
 
-def _too_deep() -> _TrickError:
-    return _TrickError(f"must be a flat page, however, it is more than {DEEPEST} levels deep: flatten it")
+def _too_deep() -> _UnsafeError:
+    return _UnsafeError(f"must have at most {MAX_DEPTH} nested levels, got more. Flatten it.")
 
 
 def _events(text: str, loader: type[PlainLoader]) -> Iterator[yaml.Event]:
-    """The events of a page. Scanners from PyYAML 6.0.4 on refuse deep nesting themselves, before the first event."""
+    """The events of a document. PyYAML from 6.0.4 on limits nesting itself, before the first event."""
     try:
         yield from yaml.parse(text, Loader=loader)
     except yaml.MarkedYAMLError as error:
@@ -129,18 +133,16 @@ def _events(text: str, loader: type[PlainLoader]) -> Iterator[yaml.Event]:
         raise
 
 
-def _refuse_tricks(text: str, most: int, loader: type[PlainLoader]) -> None:
+def _check_events(text: str, most: int, loader: type[PlainLoader]) -> None:
     depth = 0
     for count, event in enumerate(_events(text, loader)):
         if isinstance(event, yaml.AliasEvent):
-            raise _TrickError(
-                f"must say each value where it stands, however, it has the alias *{event.anchor}: write the value out"
-            )
+            raise _UnsafeError(f"must not have aliases, got *{event.anchor}. Repeat the value instead.")
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        if depth > DEEPEST:
+        if depth > MAX_DEPTH:
             raise _too_deep()
         if count > most:
-            raise _TrickError(f"must have at most {most:,} values, however, it has more: shorten it")
+            raise _UnsafeError(f"must have at most {most:,} values, got more. Shorten it.")
 
 
 def _mappings(node: yaml.Node | None) -> Iterator[yaml.MappingNode]:
@@ -153,10 +155,10 @@ def _mappings(node: yaml.Node | None) -> Iterator[yaml.MappingNode]:
             yield from _mappings(value)
 
 
-def _refuse_twice(page: yaml.Node | None) -> None:
-    for mapping in _mappings(page):
+def _check_duplicates(document: yaml.Node | None) -> None:
+    for mapping in _mappings(document):
         seen: set[tuple[str, str]] = set()
         for name in ((key.tag, key.value) for key, _ in mapping.value if isinstance(key, yaml.ScalarNode)):
             if name in seen:
-                raise _TrickError(f"must have each key once, however, {name[1]!r} is there twice: keep one")
+                raise _UnsafeError(f"must have distinct keys, got a duplicate of {name[1]!r}. Remove one.")
             seen.add(name)

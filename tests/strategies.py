@@ -227,8 +227,8 @@ def _facts(kind: str) -> st.SearchStrategy[dict[str, Any]]:
     values = st.lists(TEXT, max_size=4, unique=True) | st.lists(st.integers(-9, 99), max_size=4, unique=True)
     declared: dict[str, dict[str, st.SearchStrategy[Any]]] = {
         "categorical": {"categories": st.none() | values, "ordered": st.booleans()},
-        "integer": {"bounds": _bounded(number), "marks": marks},
-        "continuous": {"bounds": _bounded(number), "marks": marks, "decimals": st.none() | st.integers(0, 9)},
+        "integer": {"bounds": _bounded(number), "sentinels": marks},
+        "continuous": {"bounds": _bounded(number), "sentinels": marks, "decimals": st.none() | st.integers(0, 9)},
         "datetime": {"bounds": _bounded(moment)},
         "date": {"bounds": _bounded(moment)},
     }
@@ -280,7 +280,7 @@ def _numbers_of(draw: Draw, kind: str) -> dict[str, Any]:
         bins = _cuts(draw, *bounds, 0 if kind == "integer" else decimals) if max(map(abs, bounds)) < 1e9 else None
     beyond = int(bounds[1]) + 7 if abs(bounds[1]) < EXACT - 7 else "beyond"
     marks = draw(st.lists(st.sampled_from([*MARKS, beyond]), max_size=3, unique=True))
-    return {"bounds": bounds, "decimals": decimals, "bins": bins, "marks": marks}
+    return {"bounds": bounds, "decimals": decimals, "bins": bins, "sentinels": marks}
 
 
 @st.composite
@@ -304,7 +304,7 @@ def _categories_of(draw: Draw, kind: str) -> dict[str, Any]:
     categories = draw(st.lists(items, min_size=1, max_size=40, unique=True))
     return {
         "categories": categories,
-        "other": draw(st.none() | st.sampled_from(categories)),
+        "other_category": draw(st.none() | st.sampled_from(categories)),
         "ordered": draw(st.booleans()),
     }
 
@@ -386,7 +386,7 @@ def _own_values(column: Column, kind: pa.DataType) -> list[Any]:
         return near
     if pa.types.is_string(kind):
         moments = [bound.isoformat() for bound in column.bounds or () if isinstance(bound, dt.date)]
-        return [*map(str, column.categories or ()), *map(str, column.marks), *map(repr, near), *moments]
+        return [*map(str, column.categories or ()), *map(str, column.sentinels), *map(repr, near), *moments]
     return [int(number) for number in near if abs(number) < 2**62] if pa.types.is_int64(kind) else []
 
 

@@ -34,7 +34,7 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pyt
 def test_a_place_that_takes_no_file_is_refused_before_the_work(tmp_path: Path, place: str) -> None:
     (tmp_path / "there").mkdir()
     (tmp_path / "file").write_text("mine", encoding="utf-8")
-    with pytest.raises(DatasetError, match=r"cannot be written .*: choose another"):
+    with pytest.raises(DatasetError, match=r"cannot be written .*\. Choose another"):
         filesystem.check_writable(tmp_path / place)
     filesystem.check_writable(tmp_path / "new" / "folder" / "x.json")
     assert {path.name for path in tmp_path.iterdir()} == {"there", "file"}

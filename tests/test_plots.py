@@ -57,7 +57,7 @@ def test_the_manifold_is_that_of_the_plane(coder: VAETransformer, digits: np.nda
     figure = plots.manifold(coder, digits, SHAPE, side=4)
     assert shown(figure).shape == (40, 40)
     z = coder.transform(digits)
-    corner = z.mean(0) + plots.REACH * z.std(0) * [-1, 1]
+    corner = z.mean(0) + plots.RANGE * z.std(0) * [-1, 1]
     found = coder.inverse_transform(corner[None].astype(np.float32), 0, temperature=0.0)
     np.testing.assert_allclose(shown(figure)[1:9, 1:9], found.reshape(SHAPE), atol=1e-4)
 
@@ -74,9 +74,9 @@ def test_a_traversal_has_a_line_for_each_dimension(coder: VAETransformer, digits
 
 
 def test_what_cannot_be_drawn_is_refused(coder: VAETransformer, digits: np.ndarray) -> None:
-    with pytest.raises(RequestError, match=r"has 63 pixels, however, a row has 64"):
+    with pytest.raises(RequestError, match=r"must have 63 pixels, got 64"):
         plots.images(digits, (7, 9))
-    with pytest.raises(RequestError, match="two latent dimensions, however, there are 3"):
+    with pytest.raises(RequestError, match="two latent dimensions, got 3"):
         plots.manifold(VAETransformer(3, max_steps=2, width=4, random_state=0).fit(digits), digits, SHAPE)
     with pytest.raises(RequestError, match="The temperature must be"):
         coder.inverse_transform(np.zeros((1, 2)), temperature=-1.0)

@@ -15,7 +15,7 @@ from synthvae.encoding.quantiles import Numbers
 from synthvae.encoding.sentinels import is_sentinel, to_arrow
 from synthvae.schema.column import Column, Values
 from synthvae.schema.domain import FINE, decimals_of, limits, neighbour, rounded
-from synthvae.tables.arrow import split_marks
+from synthvae.tables.arrow import split_sentinels
 
 EACH = 24  # at most so many distinct numbers have a bin each
 BINS = 20  # otherwise the interval between the bounds is divided into so many
@@ -45,7 +45,7 @@ class BinnedEncoding(DiscreteColumn, BaseModel):
         low, high = limits(column)
         decimals = decimals_of(column)
         cuts = even_cuts(low, high, decimals) if column.bins is None else column.bins
-        return cls(edges=(low, *cuts, high), decimals=decimals, marks=column.marks, missing=column.nullable)
+        return cls(edges=(low, *cuts, high), decimals=decimals, marks=column.sentinels, missing=column.nullable)
 
     @property
     def bins(self) -> int:
@@ -75,7 +75,7 @@ class BinnedEncoding(DiscreteColumn, BaseModel):
     def encode(self, name: str, values: pa.ChunkedArray) -> States:
         """Return the states (rows,) of a column; a number out of bounds counts as the nearest bound."""
         del name
-        numbers, _ = split_marks(values, self.marks)
+        numbers, _ = split_sentinels(values, self.marks)
         array = numbers.to_numpy().astype(np.float64)
         states = np.where(np.isnan(array), self.levels - 1, np.searchsorted(self._edges[1:-1], array, side="right"))
         for offset, mark in enumerate(self.marks):

@@ -46,19 +46,19 @@ class CategoricalEncoding(DiscreteColumn, BaseModel):
         if known is None:
             occurring = pc.unique(_dense(values).drop_null())
             known = tuple(occurring.take(pc.sort_indices(occurring)).to_pylist())
-            if column.other is not None and column.other not in known:
-                known = (*known, column.other)
+            if column.other_category is not None and column.other_category not in known:
+                known = (*known, column.other_category)
         if len(known) > MAX_CATEGORIES:
             raise TableError(
                 f"Column {column.name!r} may have at most {MAX_CATEGORIES:,} categories, got {len(known):,}. "
                 "Group them, declare `kind: id`, or drop the column."
             )
-        return cls(values=known, missing=bool(values.null_count), other=column.other)
+        return cls(values=known, missing=bool(values.null_count), other=column.other_category)
 
     @classmethod
     def declare(cls, column: Column) -> Self:
         """Return the encoding of a declared column, whatever categories occur."""
-        return cls(values=categories(column), missing=column.nullable, other=column.other)
+        return cls(values=categories(column), missing=column.nullable, other=column.other_category)
 
     @property
     def singles(self) -> int:
@@ -87,7 +87,7 @@ class CategoricalEncoding(DiscreteColumn, BaseModel):
             raise TableError(
                 f"Column {name!r} must hold categories that occurred in training, got {first!r} "
                 f"({int(unseen.sum())} rows with an unknown category). Map it to a known category, or declare all "
-                "`categories`, or `other`, before fitting."
+                "`categories`, or `other_category`, before fitting."
             )
         states[present] = known.drop_null().to_numpy()
         return states

@@ -25,7 +25,7 @@ from synthvae.encoding.sentinels import Style, count_sentinels, is_sentinel, sty
 from synthvae.errors import TableError, listing
 from synthvae.schema.column import Column, Values
 from synthvae.schema.domain import decimals_of
-from synthvae.tables.arrow import count_decimals, finite_numbers, is_text, split_marks
+from synthvae.tables.arrow import count_decimals, finite_numbers, is_text, split_sentinels
 
 
 class NumericEncoding(BaseModel):
@@ -64,12 +64,12 @@ class NumericEncoding(BaseModel):
         Raises:
             TableError: A number is infinite.
         """
-        numbers, _ = split_marks(values, column.marks)
+        numbers, _ = split_sentinels(values, column.sentinels)
         finite = finite_numbers(column.name, numbers)
         decimals = decimals_of(column)
         if column.kind == "continuous" and decimals is None:
             decimals = count_decimals(finite, single=pa.types.is_float32(values.type))
-        present = count_sentinels(values, column.marks)
+        present = count_sentinels(values, column.sentinels)
         atoms, others = find_atoms(finite)
         return cls(
             atoms=atoms,
@@ -77,8 +77,8 @@ class NumericEncoding(BaseModel):
             low=float(finite.min()) if len(finite) else 0.0,
             high=float(finite.max()) if len(finite) else 0.0,
             decimals=decimals,
-            style=style_of(values, column.marks),
-            marks=tuple(mark for mark in column.marks if mark in present),
+            style=style_of(values, column.sentinels),
+            marks=tuple(mark for mark in column.sentinels if mark in present),
             missing=len(finite) + sum(present.values()) < len(values),
         )
 
@@ -119,7 +119,7 @@ class NumericEncoding(BaseModel):
         Raises:
             TableError: A value is neither a finite number nor a sentinel value.
         """
-        numbers, others = split_marks(values, self.marks)
+        numbers, others = split_sentinels(values, self.marks)
         if others:
             allowed = f"numbers or the sentinel values {listing(self.marks)}" if self.marks else "numbers"
             raise TableError(
@@ -146,7 +146,7 @@ class NumericEncoding(BaseModel):
     def unseen(self, name: str, values: pa.ChunkedArray) -> Mask:
         """Return which values (rows,) are text that `encode` rejects or, in a column of atoms, other numbers."""
         del name
-        others = split_marks(values, self.marks)[1] if is_text(values.type) else []
+        others = split_sentinels(values, self.marks)[1] if is_text(values.type) else []
         if others:
             rejected = pc.is_in(values, value_set=pa.array(others, values.type))
             values = pc.if_else(rejected, pa.scalar(None, values.type), values)
@@ -163,7 +163,7 @@ class NumericEncoding(BaseModel):
 
     def numbers_of(self, values: pa.ChunkedArray) -> Floats:
         """Return the numbers (rows,) of a column; NaN where a value is missing or a sentinel."""
-        return np.asarray(split_marks(values, self.marks)[0].to_numpy().astype(np.float64))
+        return np.asarray(split_sentinels(values, self.marks)[0].to_numpy().astype(np.float64))
 
     def find_links(self, name: str, values: pa.ChunkedArray, before: Mapping[str, Floats]) -> Self:
         """Return the same encoding with links to those of the columns `before` whose numbers it often repeats.

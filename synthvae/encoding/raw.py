@@ -19,7 +19,7 @@ from synthvae.encoding.sentinels import Style, style_of, to_arrow
 from synthvae.errors import TableError
 from synthvae.schema.column import Column
 from synthvae.schema.domain import decimals_of
-from synthvae.tables.arrow import count_decimals, finite_numbers, split_marks
+from synthvae.tables.arrow import count_decimals, finite_numbers, split_sentinels
 
 PixelLikelihood = Literal["bernoulli", "gaussian"]
 
@@ -159,14 +159,14 @@ def _as_doubles(values: pa.ChunkedArray) -> Floats:
     """The numbers (rows,) of a column of numbers or booleans."""
     if pa.types.is_boolean(values.type):
         values = values.cast(pa.int8())
-    return np.asarray(split_marks(values, ())[0].to_numpy(), np.float64)
+    return np.asarray(split_sentinels(values, ())[0].to_numpy(), np.float64)
 
 
 def _numbers(name: str, values: pa.ChunkedArray, likelihood: PixelLikelihood) -> Floats:
     """The numbers (rows,) of a column, validated."""
     rule = f"Column {name!r}: with likelihood={likelihood!r} every value must be a number"
     kind = values.type
-    others = [] if pa.types.is_boolean(kind) else split_marks(values, ())[1]
+    others = [] if pa.types.is_boolean(kind) else split_sentinels(values, ())[1]
     if others or pa.types.is_temporal(kind):
         found = repr(others[0]) if others else str(kind)
         raise TableError(f"{rule}, got {found}. Drop the column, or choose likelihood='auto'.")

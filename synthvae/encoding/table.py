@@ -106,7 +106,7 @@ class TableEncoding(BaseModel):
         """
         condition = None if target is None else TargetEncoding.declare(schema[target])
         # Rows without an allowed label are dropped, so that no value of a continuous target is missing.
-        whole = {"nullable": False, "marks": ()}
+        whole = {"nullable": False, "sentinels": ()}
         modelled = [c.model_copy(update=whole) if c.name == target else c for c in _modelled(schema, condition)]
         columns = {column.name: kinds.declare(column) for column in modelled}
         names = list(columns) if order in ("auto", "table") else named_order(columns, order)

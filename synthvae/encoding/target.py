@@ -14,7 +14,7 @@ from synthvae.encoding.categorical import CategoricalEncoding
 from synthvae.errors import RequestError, TableError, listing
 from synthvae.schema.column import NUMERIC, Column, Values
 from synthvae.schema.domain import categories, limits
-from synthvae.tables.arrow import MAX_NUMBER_CLASSES, are_classes, finite_numbers, split_marks
+from synthvae.tables.arrow import MAX_NUMBER_CLASSES, are_classes, finite_numbers, split_sentinels
 
 MAX_CLASSES = 1000
 BINS = 20  # the largest number of quantile bins of a continuous target
@@ -101,10 +101,10 @@ class TargetEncoding(BaseModel):
 
     @classmethod
     def _learn_classes(cls, column: Column, values: pa.ChunkedArray, min_class_rows: int) -> Self:
-        if column.other is not None:
+        if column.other_category is not None:
             raise TableError(
-                f"Target {column.name!r} has the classes that occur, so that `other` must be None, got "
-                f"{column.other!r}. Remove `other` from the schema."
+                f"Target {column.name!r} has the classes that occur, so that `other_category` must be None, got "
+                f"{column.other_category!r}. Remove `other_category` from the schema."
             )
         occurring = column.model_copy(update={"categories": None})
         classes = CategoricalEncoding.learn(occurring, values)
@@ -133,7 +133,7 @@ class TargetEncoding(BaseModel):
 
     @classmethod
     def _learn_bins(cls, column: Column, values: pa.ChunkedArray) -> Self:
-        numbers, _ = split_marks(values, ())
+        numbers, _ = split_sentinels(values, ())
         finite = finite_numbers(column.name, numbers)
         bins = int(np.clip(len(finite) // ROWS_PER_BIN, 1, BINS))
         inner = np.quantile(finite, np.linspace(0, 1, bins + 1)[1:-1], method="higher")
@@ -165,7 +165,7 @@ class TargetEncoding(BaseModel):
             )
         if self.classes:
             return self.classes.encode(self.name, values)
-        numbers, _ = split_marks(values, ())
+        numbers, _ = split_sentinels(values, ())
         return np.asarray(np.searchsorted(np.array(self.edges), numbers.to_numpy(), side="right"))
 
     def decode(self, labels: States, kind: pa.DataType) -> pa.Array:

@@ -18,7 +18,7 @@ from synthvae.encoding.numeric import NumericEncoding
 from synthvae.encoding.protocol import CodedColumn
 from synthvae.errors import TableError
 from synthvae.schema.column import Column
-from synthvae.schema.domain import moments
+from synthvae.schema.domain import timestamp_limits
 from synthvae.tables.arrow import is_text, temporal_type
 from synthvae.tables.timestamps import SECOND
 
@@ -71,7 +71,7 @@ class TemporalEncoding(BaseModel):
     @classmethod
     def declare(cls, column: Column) -> Self:
         """Return the encoding of a declared column: days, or seconds, between its bounds, in bins."""
-        low, high = moments(column)
+        low, high = timestamp_limits(column)
         step = 1 if column.kind == "date" else SECOND  # ticks are days of dates and microseconds of datetimes
         number = Column(name=column.name, kind="integer", nullable=column.nullable, bounds=(0, high - low))
         steps = BinnedEncoding.declare(number)

@@ -15,7 +15,7 @@ from synthvae.errors import SynthvaeError, TableError, listing
 from synthvae.schema.column import TEMPORAL, Column
 from synthvae.schema.schema import Schema
 from synthvae.tables import convert
-from synthvae.tables.arrow import are_classes, split_marks
+from synthvae.tables.arrow import are_classes, split_sentinels
 
 LEAST_ROWS = 2
 NUMBERS = ("integer", "continuous", *TEMPORAL)
@@ -212,7 +212,7 @@ def _aligned(read: list[pa.Table], kinds: dict[str, Column], notes: list[str]) -
 
 def _unmarked(values: pa.ChunkedArray, column: Column) -> pa.ChunkedArray:
     """Values without the marks among them; numbers as such where all of them are."""
-    return values if column.kind in TEMPORAL else split_marks(values, column.marks)[0]
+    return values if column.kind in TEMPORAL else split_sentinels(values, column.sentinels)[0]
 
 
 def _numbers(values: pa.ChunkedArray, column: Column) -> pd.Series[float]:

@@ -65,7 +65,7 @@ class PrivacyBudget(BaseModel):
         try:
             super().__init__(**data)
         except ValidationError as error:
-            raise PrivacyError(f"a privacy budget: {explain(error)}") from error
+            raise PrivacyError(f"a privacy budget: {explain(error, data)}") from error
 
     @model_validator(mode="after")
     def _possible(self) -> Self:

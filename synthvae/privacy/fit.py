@@ -36,7 +36,7 @@ from synthvae.schema.coercion import conform, labelled, refuse_other_columns
 from synthvae.schema.column import NUMERIC, Column
 from synthvae.schema.domain import decimals_of, limits
 from synthvae.schema.schema import Schema
-from synthvae.tables.arrow import split_marks, unit_numbers
+from synthvae.tables.arrow import split_sentinels, unit_numbers
 from synthvae.training import TrainingConfig, train
 from synthvae.training.history import History
 from synthvae.training.loop import Progress
@@ -218,7 +218,7 @@ def _with_bins(
     rulers = _rulers(schema, target)
     if not rulers or allocation.halvings is None:
         return schema
-    numbers = {name: split_marks(table.column(name), schema[name].marks)[0].to_numpy() for name in rulers}
+    numbers = {name: split_sentinels(table.column(name), schema[name].sentinels)[0].to_numpy() for name in rulers}
     binning.grow(rulers, numbers, curator, allocation.halvings)
     sure = SURE * allocation.halvings.event.scale if trim else None
     columns = [_binned(c, rulers[c.name], sure) if c.name in rulers else c for c in schema.columns]

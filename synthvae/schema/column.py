@@ -1,4 +1,4 @@
-"""One column of a table: its kind and what is public about its values."""
+"""`Column`: the kind of a column and the public properties of its values."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ from pydantic import (
 )
 
 from synthvae.errors import SchemaError, explain, listing
-from synthvae.schema import values as scalars
+from synthvae.schema.renamed import MAX_NAME, rename_fields, warn_of_former
+from synthvae.schema.values import parse_timestamps, plain_items, storable
 
 Origin = Literal["declared", "drafted from data", "reviewed draft", "measured privately"]
 DRAFTS: tuple[Origin, Origin] = ("drafted from data", "reviewed draft")
 Kind = Literal["categorical", "integer", "continuous", "boolean", "datetime", "date", "id"]
 
-Int = Annotated[StrictInt, AfterValidator(scalars.storable)]
+Int = Annotated[StrictInt, AfterValidator(storable)]
 Value = StrictBool | Int | StrictFloat | StrictStr
 
-Values = Annotated[tuple[Value, ...], BeforeValidator(scalars.plain_items)]
+Values = Annotated[tuple[Value, ...], BeforeValidator(plain_items)]
 Bound = Int | StrictFloat | dt.datetime | dt.date
-Bounds = Annotated[tuple[Bound, Bound], BeforeValidator(lambda values: scalars.moments(scalars.plain_items(values)))]
-Cuts = Annotated[tuple[Int | StrictFloat, ...], BeforeValidator(scalars.plain_items)]
-MAX_MARKS = 64
-LONGEST_NAME = 100  # letters of a name that a refusal repeats
-MAX_DECIMALS = 15  # a double has no more
+Bounds = Annotated[tuple[Bound, Bound], BeforeValidator(lambda values: parse_timestamps(plain_items(values)))]
+Cuts = Annotated[tuple[Int | StrictFloat, ...], BeforeValidator(plain_items)]
+MAX_SENTINELS = 64
+MAX_DECIMALS = 15  # a double has no more significant digits
 NUMERIC: tuple[Kind, ...] = ("integer", "continuous")
 TEMPORAL: tuple[Kind, ...] = ("datetime", "date")
 
@@ -45,17 +45,26 @@ class Column(BaseModel):
     """One column of a table.
 
     Args:
-        name: Its name.
-        kind: What its values mean.
-        categories: The known values of a categorical column, in order if `ordered`; learned from the table if absent.
-        other: The category that a value outside the known ones belongs to; without it such a value is refused.
+        name: Name of the column.
+        kind: What the values are.
+        categories: Possible values of a categorical column, in order if `ordered`; None: those in the training table.
+        other_category: The category that replaces a value outside `categories`; None: such a value is an error.
         ordered: Whether the categories have an order.
         bounds: Smallest and largest value of a number, datetime or date.
-        bins: Cuts between the bins of a number, inside its bounds: all that a private model sees of it, which draws
-            numbers evenly from each; a cut belongs to the bin after it. Absent: they follow from the bounds.
-        decimals: Digits after the point that a continuous value carries; learned from the table if absent.
-        nullable: Whether a value may be missing.
-        marks: Values that stand among the numbers without being one, such as "N" or -9, kept as they are written.
+        bins: Inner edges of the bins of a number, inside its bounds; a value equal to an edge belongs to the bin above.
+            A private model learns the bins alone, and draws numbers uniformly from each. None: they follow from the
+            bounds.
+        decimals: Digits after the decimal point of a continuous value; None: as many as in the training table.
+        nullable: Whether values may be missing.
+        sentinels: Non-numeric values among the numbers, such as "N" or -9. They are modelled as categories of their own
+            and come back as they are written.
+
+    Raises:
+        SchemaError: The properties contradict each other.
+
+    Example:
+        >>> Column(name="age", kind="integer", bounds=(0, 120), sentinels=["unknown"]).bounds
+        (0, 120)
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -63,75 +72,92 @@ class Column(BaseModel):
     name: StrictStr
     kind: Kind
     categories: Values | None = None
-    other: Value | None = None
+    other_category: Value | None = None
     ordered: bool = False
     bounds: Bounds | None = None
     bins: Cuts | None = None
     decimals: int | None = None
     nullable: bool = True
-    marks: Values = ()
+    sentinels: Values = ()
 
     def __init__(self, **data: Any) -> None:
+        data, former = rename_fields(data)
+        warn_of_former(former, "Column")
         try:
             super().__init__(**data)
         except ValidationError as error:
-            what = explain(error)
-            named = (
-                what if what.startswith("column ") else f"column {str(data.get('name', ''))[:LONGEST_NAME]!r}: {what}"
-            )
-            raise SchemaError(named) from error
+            message = explain(error, data)
+            if not message.startswith("Column "):
+                message = f"Column {str(data.get('name', ''))[:MAX_NAME]!r}: {message}"
+            raise SchemaError(message) from error
+
+    @property
+    def marks(self) -> Values:
+        """Former name of `sentinels`; deprecated."""
+        warn_of_former(["marks"], "Column")
+        return self.sentinels
+
+    @property
+    def other(self) -> Value | None:
+        """Former name of `other_category`; deprecated."""
+        warn_of_former(["other"], "Column")
+        return self.other_category
 
     @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        for fact in self._contradictions():
-            raise ValueError(f"column {self.name!r}: {fact}")
+    def _validate(self) -> Self:
+        for problem in self._contradictions():
+            raise ValueError(f"Column {self.name!r}: {problem}")
         return self
 
     def _contradictions(self) -> Iterator[str]:
         if not self.name:
-            yield "`name` must not be empty"
-        if len(self.marks) > MAX_MARKS:
-            yield f"`marks` must be at most {MAX_MARKS}, however, they are {len(self.marks)}: use kind categorical"
-        if self.marks and self.kind not in NUMERIC:
-            yield f"`marks` belong to numbers, however, it is {self.kind}"
+            yield "`name` must not be empty."
+        if len(self.sentinels) > MAX_SENTINELS:
+            yield f"`sentinels` must be at most {MAX_SENTINELS}, got {len(self.sentinels)}. Use `kind: categorical`."
+        if self.sentinels and self.kind not in NUMERIC:
+            yield f"`sentinels` require a numeric kind, got {self.kind}."
         yield from self._category_contradictions()
         yield from self._number_contradictions()
 
     def _category_contradictions(self) -> Iterator[str]:
         if self.categories is not None and self.kind not in ("categorical", "boolean"):
-            yield f"`categories` belong to kind categorical, however, it is {self.kind}"
+            yield f"`categories` require the kind categorical, got {self.kind}."
         if self.categories is not None and len(set(self.categories)) < len(self.categories):
-            yield "`categories` must be distinct"
+            yield "`categories` must be distinct."
         if len({_family(value) for value in self.categories or ()}) > 1:
-            yield "`categories` must have one type, texts, numbers or booleans"
-        if self.other is not None and self.kind != "categorical":
-            yield f"`other` belongs to kind categorical, however, it is {self.kind}"
-        if self.other is not None and self.categories is not None and self.other not in self.categories:
-            yield f"`other` must be among `categories`, however, it is {self.other!r}"
+            yield "`categories` must have one type: texts, numbers or booleans."
+        if self.other_category is not None and self.kind != "categorical":
+            yield f"`other_category` requires the kind categorical, got {self.kind}."
+        if (
+            self.other_category is not None
+            and self.categories is not None
+            and self.other_category not in self.categories
+        ):
+            yield f"`other_category` must be among `categories`, got {self.other_category!r}."
         if self.ordered and self.kind != "categorical":
-            yield f"`ordered` belongs to kind categorical, however, it is {self.kind}"
+            yield f"`ordered` requires the kind categorical, got {self.kind}."
 
     def _number_contradictions(self) -> Iterator[str]:
         if self.bounds is not None and self.kind not in (*NUMERIC, *TEMPORAL):
-            yield f"`bounds` belong to numbers, datetimes and dates, however, it is {self.kind}"
+            yield f"`bounds` require a kind of numbers, datetimes or dates, got {self.kind}."
         if self.bounds is not None and not _ordered(*self.bounds):
-            yield f"`bounds` must be (smallest, largest), however, they are {self.bounds}"
+            yield f"`bounds` must be (smallest, largest), got {self.bounds}."
         if self.bounds is not None and not self._bounds_fit():
-            yield f"`bounds` of kind {self.kind} must be of its values' type, however, they are {self.bounds}"
+            yield f"`bounds` of kind {self.kind} must have the type of its values, got {self.bounds}."
         if self.decimals is not None and (self.kind != "continuous" or not 0 <= self.decimals <= MAX_DECIMALS):
             yield (
-                f"`decimals` must be at least 0 and at most {MAX_DECIMALS}, of kind continuous, however, "
-                f"it is {self.decimals} of {self.kind}"
+                f"`decimals` must be between 0 and {MAX_DECIMALS} and require the kind continuous, "
+                f"got {self.decimals} and {self.kind}."
             )
             return
         if self.bins is not None and not self._bins_fit():
             yield (
-                "`bins` must ascend inside the `bounds` of a number, with no more digits after the point than it has, "
-                f"however, they are {listing(self.bins)}"
+                "`bins` must ascend inside the `bounds` of a number and have no more decimals than it, "
+                f"got {listing(self.bins)}."
             )
 
     def _bins_fit(self) -> bool:
-        """Whether the bins are such, and each of them has a number."""
+        """Whether the inner edges ascend inside the bounds, and each bin contains a number."""
         if self.kind not in NUMERIC or self.bounds is None or not self._bounds_fit():
             return False
         edges: list[Any] = [self.bounds[0], *(self.bins or ()), self.bounds[1]]

@@ -1,4 +1,4 @@
-"""What a declared column allows: types, categories and bounds, known before any value is seen."""
+"""Domain of a declared column: its Arrow type, categories and limits, derived without reading any value."""
 
 from __future__ import annotations
 
@@ -14,90 +14,91 @@ from synthvae.errors import PrivacyError, listing
 from synthvae.schema.column import NUMERIC, TEMPORAL, Column, Value
 from synthvae.schema.schema import Schema
 from synthvae.tables.arrow import LARGEST_EXACT, as_array
-from synthvae.tables.timestamps import DAY, SECOND, _day, _zone, naive, since
+from synthvae.tables.timestamps import DAY, SECOND, midnight, naive, steps_since_epoch, zone_of
 
 Floats = npt.NDArray[np.float64]
 
 LARGEST = float(np.finfo(float).max)
-FINE = 2.0**51  # up to so many steps from 0 a double tells each from the next, also after a multiplication
+FINE = 2.0**51  # steps from 0 up to which doubles distinguish neighbours, also after a multiplication
 DRAFT = (
-    "draft one with `synthvae schema TABLE --declare -o schema.yaml`, review it, and delete `inferred: true`, or buy "
-    'one: schema="private"'
+    "Draft one with `synthvae schema TABLE --declare -o schema.yaml`, review it, and delete `inferred: true`, or "
+    'measure one with a part of the budget: schema="private".'
 )
 
 
 def refuse_undeclared(schema: Schema | None) -> Schema:
-    """Return the schema, unless it is none or one that leaves to the rows what they would then tell.
+    """Return the schema if it is declared completely, so that a private fit derives nothing from the rows.
 
     Raises:
-        PrivacyError: It was inferred, or a column lacks categories or bounds, or no value can obey them.
+        PrivacyError: There is no schema, it was inferred, or a column lacks categories or bounds, or they allow no
+            value.
     """
     if schema is None:
-        raise PrivacyError(f"a private fit needs a schema that a person declared, however, there is none: {DRAFT}")
+        raise PrivacyError(f"A private fit requires a declared schema, got none. {DRAFT}")
     if schema.inferred:
-        raise PrivacyError(f"a private fit needs a schema that a person declared, however, it was inferred: {DRAFT}")
+        raise PrivacyError(f"A private fit requires a declared schema, got an inferred one. {DRAFT}")
     for column in schema.columns:
         if column.kind == "categorical" and column.categories is None:
-            raise PrivacyError(f"column {column.name!r}: `categories` must be declared, however, they are not: {DRAFT}")
+            raise PrivacyError(f"Column {column.name!r}: `categories` must be declared for a private fit. {DRAFT}")
         if column.kind in (*NUMERIC, *TEMPORAL) and column.bounds is None:
-            raise PrivacyError(f"column {column.name!r}: `bounds` must be declared, however, they are not: {DRAFT}")
-        for fact in _impossible(column):
-            raise PrivacyError(f"column {column.name!r}: {fact}")
+            raise PrivacyError(f"Column {column.name!r}: `bounds` must be declared for a private fit. {DRAFT}")
+        for problem in _impossible(column):
+            raise PrivacyError(f"Column {column.name!r}: {problem}")
     return schema
 
 
 def _impossible(column: Column) -> Iterator[str]:
-    """Why no value, or not every value, can be made to obey a declared column."""
+    """Reasons why the declared domain of a column is empty, or does not fit one type."""
     bounds: tuple[Any, ...] = column.bounds or ()
     if not column.nullable and column.categories == ():
-        yield "there must be a category if no value may be missing, however, there is none: declare one"
+        yield "a column without missing values must have a category, got none. Declare one."
     whole = [value for value in column.categories or () if isinstance(value, int)]
     if whole and min(whole) < 0 and max(whole) >= 1 << 63:
-        yield "`categories` must fit one type, however, one is below 0 and one is 2**63 or more: declare them as texts"
+        yield "`categories` must fit one integer type, got one below 0 and one of 2**63 or more. Declare them as texts."
     if column.kind in NUMERIC and not all(abs(bound) <= LARGEST for bound in bounds):
-        yield f"`bounds` must be finite, however, they are {listing(bounds)}: declare what is possible"
+        yield f"`bounds` must be finite, got {listing(bounds)}. Declare the possible values."
     elif column.kind == "integer" and any(abs(bound) > LARGEST_EXACT for bound in bounds):
-        yield f"`bounds` of whole numbers must lie within ±2**53, however, they are {listing(bounds)}: narrow them"
+        yield f"`bounds` of whole numbers must be within ±2**53, got {listing(bounds)}. Narrow them."
     elif bounds:
-        low, high = limits(column) if column.kind in NUMERIC else moments(column)
+        low, high = limits(column) if column.kind in NUMERIC else timestamp_limits(column)
         if low > high:
             shown = ", ".join(map(str, bounds))
-            yield f"`bounds` must have a value between them, however, [{shown}] has none: widen them"
+            yield f"`bounds` must have a value between them, got [{shown}]. Widen them."
 
 
 def arrow_schema(schema: Schema) -> pa.Schema:
-    """The Arrow schema of the tables of a schema: declared, not seen."""
+    """Return the Arrow schema of a declared schema."""
     return pa.schema([pa.field(column.name, arrow_type(column)) for column in schema.columns])
 
 
 def arrow_type(column: Column) -> pa.DataType:
-    """The type of a declared column; bounds with a zone give moments in UTC."""
+    """Return the Arrow type of a declared column; bounds with a time zone give timestamps in UTC."""
     if column.kind == "datetime":
-        return pa.timestamp("us", "UTC" if any(_zone(bound) for bound in column.bounds or ()) else None)
+        return pa.timestamp("us", "UTC" if any(zone_of(bound) for bound in column.bounds or ()) else None)
     if column.kind == "date":
         return pa.date32()
     if column.kind == "id":
         return pa.int64()
     if column.kind in NUMERIC:
-        if any(isinstance(mark, str) for mark in column.marks):
+        if any(isinstance(value, str) for value in column.sentinels):
             return pa.string()
-        whole = all(float(mark).is_integer() and abs(float(mark)) <= LARGEST_EXACT for mark in column.marks)
+        whole = all(float(value).is_integer() and abs(float(value)) <= LARGEST_EXACT for value in column.sentinels)
         return pa.int64() if column.kind == "integer" and whole else pa.float64()
     return as_array(categories(column)).type
 
 
 def categories(column: Column) -> tuple[Value, ...]:
-    """The declared categories."""
+    """Return the declared categories of a column."""
     return (False, True) if column.kind == "boolean" and column.categories is None else column.categories or ()
 
 
 def decimals_of(column: Column) -> int | None:
-    """Digits after the point of a declared column of numbers."""
+    """Return the digits after the decimal point of a declared numeric column; None if they are not limited."""
     return 0 if column.kind == "integer" else column.decimals
 
 
 def limits(column: Column) -> tuple[float, float]:
-    """The smallest and the largest number of a declared column that its decimals can write."""
+    """Return the smallest and the largest number inside the bounds of a column that its decimals can represent."""
     assert column.bounds is not None
     low, high = (np.float64(bound) for bound in column.bounds)  # type: ignore[arg-type]
     decimals = decimals_of(column)
@@ -108,7 +109,7 @@ def limits(column: Column) -> tuple[float, float]:
 
 
 def rounded(numbers: Floats | np.float64, decimals: int | None) -> Floats:
-    """Numbers (...) with so many digits after the point; one too large to have them stays."""
+    """Round numbers (...) to `decimals`, if it is not None and doubles of their size have so many digits."""
     if decimals is None:
         return np.asarray(numbers)
     with np.errstate(over="ignore"):
@@ -117,7 +118,7 @@ def rounded(numbers: Floats | np.float64, decimals: int | None) -> Floats:
 
 
 def neighbour(numbers: Floats, decimals: int | None, sign: int) -> Floats:
-    """The next number that can be written above (1) or below (-1) each of `numbers` (...), which can, too."""
+    """Return the next representable number above (`sign` 1) or below (-1) each of `numbers` (...)."""
     next_double = np.nextafter(numbers, sign * np.inf)
     if decimals is None:
         return next_double
@@ -127,22 +128,28 @@ def neighbour(numbers: Floats, decimals: int | None, sign: int) -> Floats:
 
 
 def _is_fine(steps: Floats | np.float64, decimals: int) -> npt.NDArray[np.bool_]:
-    """Whether doubles tell numbers of so many steps (...) of the last digit from their neighbours."""
+    """Whether doubles distinguish numbers of `steps` (...) units of the last decimal from their neighbours."""
     return np.asarray(np.abs(steps) < (FINE if decimals else LARGEST_EXACT))
 
 
-def moments(column: Column) -> tuple[int, int]:
-    """The first and the last moment of a declared column: days or seconds since 1970, in UTC if bounds have a zone."""
+def timestamp_limits(column: Column) -> tuple[int, int]:
+    """Return the first and last day or second since 1970 that a column allows, in UTC if the bounds have a zone."""
     assert column.bounds is not None
     low, high = column.bounds
     if column.kind == "date":
-        first, last = since(_day(low), DAY), since(_day(high), DAY)
+        first, last = steps_since_epoch(midnight(low), DAY), steps_since_epoch(midnight(high), DAY)
     else:
-        first = -(-since(naive(low, dt.time.min), 1) // SECOND)
-        last = since(naive(high, dt.time.max), SECOND)  # a day ends at midnight
+        first = -(-steps_since_epoch(naive(low, dt.time.min), 1) // SECOND)
+        last = steps_since_epoch(naive(high, dt.time.max), SECOND)  # a day ends at midnight
     return first, last
 
 
 def fallback(column: Column) -> Value | None:
-    """What a value outside the declared categories counts as."""
-    return column.other if column.other is not None else None if column.nullable else categories(column)[0]
+    """Return the category that replaces a value outside the declared ones; None: the value becomes missing."""
+    return (
+        column.other_category
+        if column.other_category is not None
+        else None
+        if column.nullable
+        else categories(column)[0]
+    )

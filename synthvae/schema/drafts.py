@@ -1,4 +1,4 @@
-"""A draft of a schema that a private fit can use once a person has reviewed it: it copies nobody out of the table."""
+"""Draft a schema that a private fit can use after review. It contains no value that few rows have."""
 
 from __future__ import annotations
 
@@ -18,62 +18,62 @@ from synthvae.schema.schema import Schema
 from synthvae.schema.values import shortened
 from synthvae.tables.arrow import is_text
 
-LEAST = 10  # rows that a value must have to be written down
-LEADING = 2  # digits of bounds that are kept
+MIN_ROWS = 10  # rows that a value must have to be in a draft
+LEADING_DIGITS = 2  # of bounds
 OTHER = "(other)"
-HEAD = (
-    "Drafted from the data. Its categories and bounds tell of the rows, and no budget covers that: replace what",
-    "you know of such tables without having seen these, and delete `inferred: true` when you have reviewed all.",
+HEADER = (
+    "Drafted from the data. The categories and bounds reveal something about the rows, and no budget covers that:",
+    "replace them by what is known of such tables in general, then delete `inferred: true`.",
 )
 
 
 @dataclass(frozen=True)
 class Draft:
-    """A schema as it was drafted.
+    """A drafted schema.
 
     Args:
         schema: The schema.
-        left_out: How many values of each column are left out, since too few rows have them.
+        left_out: Number of values of each column that are left out because too few rows have them.
     """
 
     schema: Schema
     left_out: Mapping[str, int]
 
     def to_yaml(self) -> str:
-        """Return the schema as YAML, with comments at what was taken from the data."""
-        whole = self.schema.page()
-        columns = whole.pop("columns")
-        lines = [f"# {line}\n" for line in HEAD] + ["columns:\n"]
-        for column, page in zip(self.schema.columns, columns, strict=True):
+        """Return the schema as YAML, with comments on what was taken from the data."""
+        document = self.schema.to_dict()
+        columns = document.pop("columns")
+        lines = [f"# {line}\n" for line in HEADER] + ["columns:\n"]
+        for column, fields in zip(self.schema.columns, columns, strict=True):
             lines += [f"# {comment}\n" for comment in self._comments(column)]
-            lines.append(safe_yaml.dump([page]))
-        return "".join(lines) + safe_yaml.dump(whole)
+            lines.append(safe_yaml.dump([fields]))
+        return "".join(lines) + safe_yaml.dump(document)
 
     def _comments(self, column: Column) -> list[str]:
         left = self.left_out.get(column.name, 0)
-        rest = f"; {left:,} that fewer have are left out" if left else ""
-        found = []
+        rest = f"; {left:,} rarer ones are left out" if left else ""
+        comments = []
         if column.categories is not None:
-            found.append(f"categories: values of the data that at least {LEAST} rows have{rest}")
-        if column.marks or (left and column.kind in NUMERIC):
-            found.append(f"marks: values of the data that at least {LEAST} rows have{rest}")
+            comments.append(f"categories: values that at least {MIN_ROWS} rows of the data have{rest}")
+        if column.sentinels or (left and column.kind in NUMERIC):
+            comments.append(f"sentinels: values that at least {MIN_ROWS} rows of the data have{rest}")
         if column.bounds is not None:
-            found.append("bounds: of the data, rounded outwards")
-        return found
+            comments.append("bounds: those of the data, rounded outwards")
+        return comments
 
 
 def drafted(schema: Schema, table: pa.Table) -> Draft:
-    """Write down the categories that many rows of a table have, and round its bounds.
+    """Draft a schema with the categories that at least `MIN_ROWS` rows have, and with rounded bounds.
 
-    A column of which values are left out gets a category for them, or may be missing.
+    A column of which values are left out gets a category for them, or becomes nullable.
 
     Args:
-        schema: What was inferred from the table.
+        schema: The schema inferred from the table.
         table: The table.
     """
     columns, left_out = [], {}
     for column in schema.columns:
-        changes = _with_categories(column, table.column(column.name))
+        changes = _changes(column, table.column(column.name))
         left_out[column.name] = changes.pop("left_out", 0)
         if column.bounds is not None:
             changes["bounds"] = _outwards(column)
@@ -81,54 +81,53 @@ def drafted(schema: Schema, table: pa.Table) -> Draft:
     return Draft(Schema(columns=columns, inferred=True), {name: left for name, left in left_out.items() if left})
 
 
-def _with_categories(column: Column, values: pa.ChunkedArray) -> dict[str, Any]:
-    """What changes of a column where values that few rows have are left out, and how many those are."""
-    if column.kind in NUMERIC and column.marks:
-        kept = _frequent(values.cast(pa.string()), {str(mark) for mark in column.marks})
-        marks = tuple(mark for mark in column.marks if str(mark) in kept)
-        left = len(column.marks) - len(marks)
-        return {"marks": marks, "left_out": left, "nullable": column.nullable or left > 0}
+def _changes(column: Column, values: pa.ChunkedArray) -> dict[str, Any]:
+    """Changes of a column that leave out values that few rows have, and the number of these values."""
+    if column.kind in NUMERIC and column.sentinels:
+        frequent = _frequent(values.cast(pa.string())) & {str(value) for value in column.sentinels}
+        sentinels = tuple(value for value in column.sentinels if str(value) in frequent)
+        left = len(column.sentinels) - len(sentinels)
+        return {"sentinels": sentinels, "left_out": left, "nullable": column.nullable or left > 0}
     if column.kind != "categorical":
         return {}
     dense = values.cast(values.type.value_type) if pa.types.is_dictionary(values.type) else values
     found = pc.unique(dense.drop_null())
-    kept = _frequent(dense, None)
+    frequent = _frequent(dense)
     order = column.categories or found.take(pc.sort_indices(found)).to_pylist()
-    categories = [value for value in order if value in kept]
+    categories = [value for value in order if value in frequent]
     left = len(set(found.to_pylist()) | set(column.categories or ())) - len(categories)
     if not left:
         return {"categories": categories}
     if is_text(dense.type) and not column.ordered:
         other = next(name for name in (OTHER, *(f"{OTHER} {i}" for i in range(len(order)))) if name not in order)
-        return {"categories": [*categories, other], "other": other, "left_out": left}
+        return {"categories": [*categories, other], "other_category": other, "left_out": left}
     return {"categories": categories, "nullable": True, "left_out": left}
 
 
-def _frequent(values: pa.ChunkedArray, among: set[str] | None) -> set[Any]:
-    """The values that enough rows have."""
+def _frequent(values: pa.ChunkedArray) -> set[Any]:
+    """The values that at least `MIN_ROWS` rows have."""
     counts = pc.value_counts(values.drop_null().combine_chunks())
-    enough = counts.filter(pc.greater_equal(counts.field("counts"), LEAST)).field("values").to_pylist()
-    return set(enough) if among is None else set(enough) & among
+    enough = counts.filter(pc.greater_equal(counts.field("counts"), MIN_ROWS)).field("values").to_pylist()
+    return set(enough)
 
 
 def _outwards(column: Column) -> tuple[Any, Any]:
-    """Bounds that are wider: to so many leading digits, or to whole years."""
+    """The bounds, rounded outwards to `LEADING_DIGITS`, or to whole years."""
     low, high = cast("tuple[Any, Any]", column.bounds)
     if column.kind in TEMPORAL:
-        return _year(low, first=True), _year(high, first=False)
-    bounds = shortened(low, LEADING, ROUND_FLOOR), shortened(high, LEADING, ROUND_CEILING)
+        return _year(low, 1, 1, dt.time.min), _year(high, 12, 31, dt.time(23, 59, 59))
+    bounds = shortened(low, LEADING_DIGITS, ROUND_FLOOR), shortened(high, LEADING_DIGITS, ROUND_CEILING)
     return (int(bounds[0]), int(bounds[1])) if column.kind == "integer" else bounds
 
 
-def _year(moment: Any, *, first: bool) -> Any:
-    day = dt.date(moment.year, 1, 1) if first else dt.date(moment.year, 12, 31)
-    if not isinstance(moment, dt.datetime):
-        return day
-    return dt.datetime.combine(day, dt.time.min if first else dt.time(23, 59, 59), moment.tzinfo)
+def _year(timestamp: Any, month: int, day: int, time: dt.time) -> Any:
+    """A day of the year of a date; of a datetime, a time of that day."""
+    date = dt.date(timestamp.year, month, day)
+    return dt.datetime.combine(date, time, timestamp.tzinfo) if isinstance(timestamp, dt.datetime) else date
 
 
 def without_ids(schema: Schema) -> Schema:
-    """Numbers that count the rows are features like any other."""
+    """Return the schema with inferred ids, which number the rows, as integers."""
     for column in schema.columns:
         if schema.inferred and column.kind == "id" and column.name not in schema.declared:
             schema = schema.declare(column.name, kind="integer")
@@ -136,7 +135,11 @@ def without_ids(schema: Schema) -> Schema:
 
 
 def refuse_identifying(schema: Schema, table: pa.Table, target: str | None) -> None:
-    """Text that names each row cannot be learned, and nobody has declared what it is."""
+    """Raise an error for text columns that were inferred as ids, unless they are the target.
+
+    Raises:
+        TableError: There is one.
+    """
     for column in schema.columns:
         if column.kind != "id" or column.name not in table.column_names:
             continue
@@ -146,7 +149,7 @@ def refuse_identifying(schema: Schema, table: pa.Table, target: str | None) -> N
             continue
         distinct = len(table.column(column.name).unique())
         raise TableError(
-            f"column {column.name!r}: text that differs from row to row cannot be learned, however, it has {distinct} "
-            f"values in {table.num_rows} rows: drop it, or declare it as `kind: id` (fresh ids are made) or "
-            "`kind: categorical` in a schema that is reviewed, without `inferred: true` (see `synthvae schema`)"
+            f"Column {column.name!r} must have text that repeats, got {distinct} distinct values in {table.num_rows} "
+            "rows. Drop it, or declare it as `kind: id` (new ids are generated) or `kind: categorical` in a reviewed "
+            "schema, without `inferred: true` (see `synthvae schema`)."
         )

@@ -1,4 +1,4 @@
-"""Guess what the columns of a table are. The guess is a draft for a person to review."""
+"""Infer the kinds of the columns of a table. The result should be reviewed."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from synthvae.schema.column import Column
 from synthvae.tables.arrow import count_decimals, exact_as_double, finite_numbers, is_text, to_double
 from synthvae.tables.number_format import find_style, is_number
 
-MAX_MARKS = 10
-CODE_SHARE = 0.02
-MIN_UNIQUE = 10  # fewer rows say nothing about whether values repeat
-MAX_NAMES = 20  # so few different texts are categories however few rows there are
+MAX_SENTINELS = 10  # distinct texts among the numbers of a column
+CODE_SHARE = 0.02  # distinct texts per row, up to which numeric texts are codes
+MIN_UNIQUE = 10  # with fewer rows, distinct values may be a coincidence
+MAX_NAMES = 20  # distinct texts that are categories whatever the number of rows
 
 
 def infer_columns(table: pa.Table) -> tuple[Column, ...]:
-    """One `Column` for each column of `table`.
+    """Infer a `Column` for each column of `table`.
 
     Raises:
-        TableError: There is no column, or one holds what no kind describes: nested or binary values.
+        TableError: There is no column, or one has values of a type without a kind, such as nested or binary ones.
     """
     if table.num_columns == 0:
-        raise TableError("a table must have at least one column, however, it has none")
+        raise TableError("A table must have at least one column, got none.")
     return tuple(_infer_column(name, table.column(name)) for name in table.column_names)
 
 
@@ -48,14 +48,16 @@ def _infer_column(name: str, values: pa.ChunkedArray) -> Column:  # noqa: PLR091
         return Column(name=name, kind="categorical", categories=(), nullable=True)
     numbers = to_double(values)
     if numbers is None:
-        raise TableError(f"column {name!r}: {kind} values cannot be learned: flatten or convert them, or drop it")
+        raise TableError(
+            f"Column {name!r}: values of type {kind} are not supported. Flatten or convert them, or drop it."
+        )
     return _infer_number(name, values, numbers)
 
 
 def _span(values: pa.ChunkedArray) -> tuple[Any, Any] | None:
     try:
         span = pc.min_max(values).as_py()
-    except (OverflowError, ValueError):  # beyond the years that Python knows
+    except (OverflowError, ValueError):  # beyond the years of Python's datetime
         return None
     return None if span["min"] is None else (span["min"], span["max"])
 
@@ -64,7 +66,7 @@ def _infer_dictionary(name: str, values: pa.ChunkedArray) -> Column:
     categories = values.combine_chunks().dictionary.to_pylist() if values.num_chunks else []
     known = all(isinstance(value, (str, int, float)) for value in categories)
     if not known:
-        raise TableError(f"column {name!r}: categories must be texts or numbers, however, they are {values.type}")
+        raise TableError(f"Column {name!r}: categories must be texts or numbers, got {values.type}.")
     ordered = bool(values.type.ordered)
     return Column(
         name=name, kind="categorical", categories=categories, ordered=ordered, nullable=bool(values.null_count)
@@ -92,7 +94,7 @@ def _infer_number(name: str, values: pa.ChunkedArray, numbers: pa.ChunkedArray) 
 
 
 def _infer_large(name: str, values: pa.ChunkedArray) -> Column:
-    """Whole numbers too large to reckon with: ids if all differ, otherwise categories."""
+    """Infer whole numbers that doubles cannot represent: ids if they are distinct, else categories."""
     distinct = len(pc.unique(values.drop_null()))
     unique = distinct == len(values) - values.null_count and distinct >= MIN_UNIQUE
     return Column(name=name, kind="id" if unique else "categorical", nullable=bool(values.null_count))
@@ -103,7 +105,7 @@ def _number(value: np.float64, *, whole: bool) -> int | float:
 
 
 def _is_sequence(numbers: npt.NDArray[np.float64]) -> bool:
-    """Whether whole numbers count the rows: each from the smallest to the largest exactly once."""
+    """Whether whole numbers enumerate the rows: each from the smallest to the largest occurs exactly once."""
     n = len(numbers)
     return n >= MIN_UNIQUE and numbers.max() - numbers.min() == n - 1 and len(np.unique(numbers)) == n
 
@@ -116,7 +118,7 @@ def _infer_text(name: str, values: pa.ChunkedArray) -> Column:
     if not texts:
         return Column(name=name, kind="categorical", categories=(), nullable=True)
     column = _infer_temporal_text(name, values, texts)
-    if column is None and len(texts) > CODE_SHARE * n:  # so few different numbers are codes
+    if column is None and len(texts) > CODE_SHARE * n:  # fewer distinct numbers are codes
         column = _infer_numeric_text(name, texts, nullable=nullable)
     if column is not None:
         return column
@@ -126,7 +128,7 @@ def _infer_text(name: str, values: pa.ChunkedArray) -> Column:
 
 
 def _infer_temporal_text(name: str, values: pa.ChunkedArray, texts: list[str]) -> Column | None:
-    """ISO text is a date or datetime if writing it again gives the same text."""
+    """Infer a date or datetime from ISO text, if formatting the values gives the same text again."""
     for kind, arrow in (("date", pa.date32()), ("datetime", pa.timestamp("s"))):
         try:
             again = pa.array(texts).cast(arrow).cast(pa.string()).to_pylist()
@@ -139,15 +141,17 @@ def _infer_temporal_text(name: str, values: pa.ChunkedArray, texts: list[str]) -
 
 
 def _infer_numeric_text(name: str, texts: list[str], *, nullable: bool) -> Column | None:
-    """Text that holds many different numbers beside a few marks such as "N" is a column of numbers."""
+    """Infer a number from text with many distinct numbers and a few sentinel values such as "N"."""
     numbers = [text for text in texts if is_number(text)]
-    marks = [text for text in texts if not is_number(text)]
-    if len(numbers) <= MAX_NAMES or len(marks) > MAX_MARKS or find_style(numbers) is None:
+    sentinels = [text for text in texts if not is_number(text)]
+    if len(numbers) <= MAX_NAMES or len(sentinels) > MAX_SENTINELS or find_style(numbers) is None:
         return None
     values = np.array([float(text) for text in numbers])
     whole = bool(np.all(values == np.rint(values)))
     bounds = (_number(values.min(), whole=whole), _number(values.max(), whole=whole))
     if whole:
-        return Column(name=name, kind="integer", bounds=bounds, marks=marks, nullable=nullable)
+        return Column(name=name, kind="integer", bounds=bounds, sentinels=sentinels, nullable=nullable)
     decimals = count_decimals(values)
-    return Column(name=name, kind="continuous", bounds=bounds, decimals=decimals, marks=marks, nullable=nullable)
+    return Column(
+        name=name, kind="continuous", bounds=bounds, decimals=decimals, sentinels=sentinels, nullable=nullable
+    )

@@ -1,12 +1,13 @@
-"""Public knowledge of a table: which columns it has, of which kind, inside which bounds.
+"""`Schema`: public knowledge of a table, namely its columns, their kinds and their possible values.
 
-A schema says nothing that a data-protection officer could not read aloud. It is the one door: `Schema.check` is
-called once on every table, and nothing behind it checks again.
+Nothing in a schema is derived from single rows, unless it is marked as inferred. `Schema.check` is called once for
+every table that is not private; later code relies on it.
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -22,9 +23,10 @@ from pydantic import (
 from synthvae import filesystem, safe_yaml
 from synthvae.errors import SchemaError, explain, listing
 from synthvae.schema.column import DRAFTS, Column, Origin
+from synthvae.schema.renamed import rename_document, rename_fields, warn_of_former
 
-LARGEST_PAGE = 1 << 26  # bytes of YAML
-MOST_VALUES = 1_000_000  # in it
+MAX_BYTES = 1 << 26  # of a YAML file
+MAX_VALUES = 1_000_000  # in it
 
 
 class Schema(BaseModel):
@@ -32,11 +34,18 @@ class Schema(BaseModel):
 
     Args:
         columns: The columns.
-        inferred: Whether the schema was guessed from a table and reviewed by nobody.
-        declared: The columns of an inferred schema that somebody has declared since.
-        origin: Whether a person "declared" it, it was "drafted from data", or it is a "reviewed draft": one that is no
-            longer `inferred`. A draft stays one when it is written and read. One that a privacy budget paid for was
-            "measured privately".
+        inferred: Whether the schema was inferred from a table and not reviewed.
+        declared: Names of those columns of an inferred schema that were declared afterwards.
+        origin: "declared" by a person; "drafted from data"; a "reviewed draft", which was drafted and is no longer
+            `inferred`; or "measured privately", with a part of a privacy budget. Writing and reading a schema keeps it.
+
+    Raises:
+        SchemaError: There is no column, or two have the same name.
+
+    Example:
+        >>> schema = Schema(columns=[Column(name="age", kind="integer", bounds=(0, 120))])
+        >>> schema.names
+        ['age']
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -48,29 +57,31 @@ class Schema(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _of_origin(cls, page: Any) -> Any:
-        """A draft that is inferred was reviewed by nobody; one that is not, by somebody."""
-        if not isinstance(page, dict) or not (page.get("inferred") or page.get("origin", "declared") in DRAFTS):
-            return page
-        inferred = bool(page.get("inferred")) and page.get("origin") != "reviewed draft"
-        return {**page, "inferred": inferred, "origin": DRAFTS[0] if inferred else DRAFTS[1]}
+    def _set_origin(cls, document: Any) -> Any:
+        """A draft is a "reviewed draft" once a person has removed `inferred: true`."""
+        if not isinstance(document, dict):
+            return document
+        if not (document.get("inferred") or document.get("origin", "declared") in DRAFTS):
+            return document
+        inferred = bool(document.get("inferred")) and document.get("origin") != "reviewed draft"
+        return {**document, "inferred": inferred, "origin": DRAFTS[0] if inferred else DRAFTS[1]}
 
     @model_validator(mode="after")
-    def _distinct(self) -> Self:
+    def _validate(self) -> Self:
         names = self.names
         if not names:
-            raise ValueError("a schema must have at least one column, however, it has none")
+            raise ValueError("A schema must have at least one column, got none.")
         if twice := sorted(name for name, count in Counter(names).items() if count > 1):
-            raise ValueError(f"column names must be distinct, however, {twice} occur more than once")
+            raise ValueError(f"Column names must be distinct, got duplicates of {twice}.")
         return self
 
     def __init__(self, **data: Any) -> None:
         try:
             super().__init__(**data)
         except ValidationError as error:
-            raise SchemaError(explain(error)) from error
-        except TypeError as error:  # a column is asked for by keys such as 1
-            raise SchemaError(f"keys of a column must be names, however, {error}") from error
+            raise SchemaError(explain(error, data)) from error
+        except TypeError as error:  # the keys of a column become keywords, which must be text
+            raise SchemaError(f"The keys of a column must be names ({error}).") from error
 
     def __getitem__(self, name: str) -> Column:
         for column in self.columns:
@@ -85,33 +96,49 @@ class Schema(BaseModel):
 
     @classmethod
     def infer(cls, table: Any) -> Schema:
-        """Guess the schema of `table` (anything that `synthvae.tables.convert.read` takes); it is marked `inferred`."""
+        """Infer the schema of a table; the result is marked as `inferred`.
+
+        Args:
+            table: What `synthvae.tables.convert.read` takes: a DataFrame, a pyarrow Table, a path, ...
+
+        Raises:
+            TableError: The table cannot be read, or a column has values of an unsupported type.
+        """
         from synthvae.schema import inference
         from synthvae.tables import convert
 
         return cls(columns=inference.infer_columns(convert.read(table)), inferred=True)
 
     def declare(self, name: str, **changes: Any) -> Schema:
-        """Return the schema with column `name` declared anew: `declare("SEX", kind="categorical")`.
+        """Return the schema with changed properties of one column.
 
-        Facts of the old kind (bounds, categories, ...) are dropped when the kind changes.
+        Args:
+            name: The column.
+            **changes: Fields of `Column`. If the kind changes, the other properties of the old kind are dropped.
+
+        Raises:
+            SchemaError: There is no such column, or its new properties contradict each other.
+
+        Example:
+            >>> schema = Schema(columns=[Column(name="sex", kind="integer", bounds=(0, 1))])
+            >>> schema.declare("sex", kind="categorical")["sex"].bounds
         """
         if name not in self.names:
-            raise SchemaError(
-                f"a column declared must be in the schema, however, {name!r} is not among {listing(self.names)}"
-            )
+            raise SchemaError(f"Column {name!r} is not in the schema. Choose one of {listing(self.names)}.")
         old = self[name]
-        kept = old.model_dump(exclude_unset=True) if changes.get("kind", old.kind) == old.kind else {"name": name}
-        new = {**kept, "nullable": old.nullable, **changes}
+        fields, former = rename_fields({"name": name, **changes})
+        warn_of_former(former, "Schema.declare")
+        kept = old.model_dump(exclude_unset=True) if fields.get("kind", old.kind) == old.kind else {}
+        new = {**kept, "nullable": old.nullable, **fields}
         columns = [new if column.name == name else column.model_dump() for column in self.columns]
         declared = (*self.declared, name) if self.inferred else ()
         return Schema(columns=columns, inferred=self.inferred, declared=declared, origin=self.origin)
 
     def check(self, table: pa.Table) -> pa.Table:
-        """Return the schema's columns of `table`, in the schema's order, once they are found to obey it.
+        """Return the schema's columns of `table`, in the schema's order, after validating their values.
 
         Raises:
-            TableError: A column is absent or unknown, or a value is outside its kind, categories or bounds.
+            TableError: A column is missing or unknown, or a value violates its kind, categories or bounds.
         """
         from synthvae.schema import validation
 
@@ -121,41 +148,56 @@ class Schema(BaseModel):
         """Return the schema as YAML, and write it to `path` if given.
 
         Raises:
-            DatasetError: It cannot be written.
+            DatasetError: The file cannot be written.
         """
-        text = safe_yaml.dump(self.page())
+        text = safe_yaml.dump(self.to_dict())
         if path is not None:
             filesystem.export(Path(path), text.encode())
         return text
 
-    def page(self) -> dict[str, Any]:
-        """What is written down of the schema, in plain values."""
-        page = self.model_dump(mode="json", exclude_defaults=True)
-        rows = zip(self.columns, page["columns"], strict=True)
-        return {**page, "columns": [{"name": c.name, "kind": c.kind, **row} for c, row in rows]}
+    def to_dict(self) -> dict[str, Any]:
+        """Return the schema as values of JSON, without defaults."""
+        return self.model_dump(mode="json", exclude_defaults=True)
+
+    @classmethod
+    def from_dict(cls, document: Mapping[str, Any]) -> Schema:
+        """Return the schema of a document that `to_dict` wrote, in this release or the one before.
+
+        Raises:
+            SchemaError: The document does not describe a schema.
+        """
+        return cls(**_current_document(document)[0])
 
     @classmethod
     def from_yaml(cls, source: str | Path) -> Schema:
         """Read a schema from a YAML file, or from YAML text that has more than one line.
 
         Raises:
-            SchemaError: It cannot be read, is no schema, is longer than 64 MiB or a million values, or has aliases or a
-                key twice; the message names the file.
+            SchemaError: The source cannot be read, is not a schema, is longer than 64 MiB or a million values, or has
+                aliases or duplicate keys; the message names the file.
             FileNotFoundError: There is no such file.
         """
         if isinstance(source, str) and "\n" in source:
-            return cls._from_text(source)
+            return cls._from_text(source, "schema")
         try:
-            return cls._from_text(safe_yaml.read(Path(source), LARGEST_PAGE))
+            return cls._from_text(safe_yaml.read(Path(source), MAX_BYTES), str(source))
         except ValueError as error:
-            raise SchemaError(f"{source}: {'' if isinstance(error, SchemaError) else 'a schema '}{error}") from error
+            subject = "" if isinstance(error, SchemaError) else "A schema "
+            raise SchemaError(f"{source}: {subject}{error}") from error
 
     @classmethod
-    def _from_text(cls, text: str) -> Schema:
+    def _from_text(cls, text: str, source: str) -> Schema:
         try:
-            page = safe_yaml.load(text, MOST_VALUES)
+            document = safe_yaml.load(text, MAX_VALUES)
         except ValueError as error:
-            raise SchemaError(f"a schema {error}") from error
-        if not isinstance(page, dict):
-            raise SchemaError(f"a schema must be a mapping with `columns`, however, it is a {type(page).__name__}")
-        return cls(**{str(key): value for key, value in page.items()})
+            raise SchemaError(f"A schema {error}") from error
+        fields, former = _current_document(document)
+        warn_of_former(former, source, FutureWarning)  # unlike a DeprecationWarning, users of a program see it
+        return cls(**fields)
+
+
+def _current_document(document: Any) -> tuple[dict[str, Any], list[str]]:
+    """Return the document with current names of fields, and the former names found in it."""
+    if not isinstance(document, Mapping):
+        raise SchemaError(f"A schema must be a mapping with `columns`, got a {type(document).__name__}.")
+    return rename_document({str(key): value for key, value in document.items()})

@@ -38,7 +38,7 @@ def configure(kind: type[Config], parameters: Mapping[str, Any]) -> Config:
     try:
         return kind(**parameters)
     except ValidationError as error:
-        raise ConfigurationError(explain(error)) from error
+        raise ConfigurationError(explain(error, parameters)) from error
 
 
 class Parameters(Protocol):

@@ -91,7 +91,7 @@ def to_dict(fitted: FittedModel) -> dict[str, Any]:
     """Return all but the weights as JSON has it."""
     return {
         **fitted.provenance.page(),
-        "schema": fitted.schema.model_dump(mode="json", exclude_defaults=True),
+        "schema": fitted.schema.to_dict(),
         "encoding": fitted.encoding.model_dump(mode="json"),
         "model": fitted.model.config.model_dump(mode="json"),
         "history": asdict(fitted.history),
@@ -112,7 +112,7 @@ def from_dict(page: Mapping[str, Any], weights: Mapping[str, Tensor], device: to
         records = [Record(**record) for record in page["history"]["records"]]
         history = History(**{**page["history"], "records": records})
         ledger = None if page["ledger"] is None else Ledger.model_validate(page["ledger"])
-        schema, provenance = Schema(**page["schema"]), Provenance.from_page(page)
+        schema, provenance = Schema.from_dict(page["schema"]), Provenance.from_page(page)
         return FittedModel(schema, encoding, network.to(device).eval(), history, ledger, provenance)
     except (KeyError, TypeError, ValueError, OverflowError, RuntimeError, pa.ArrowException) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__

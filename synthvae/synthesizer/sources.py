@@ -109,7 +109,7 @@ class OnDisk:
         """Survey a table, unless the folder has what an earlier pass found."""
         survey = _kept_survey(folder / SAMPLE)
         if survey is None:
-            survey = Survey.of(stream.batches(), seed)
+            survey = Survey.from_batches(stream.batches(), seed)
             with _keeping(folder):
                 _keep_survey(folder / SAMPLE, survey)
         return cls(stream, survey, folder)
@@ -177,7 +177,7 @@ def surveyed(path: Path, encoding: str) -> InMemory | OnDisk:
     stream = streaming.large(path, encoding)
     if stream is None:
         return InMemory(convert.read(path, encoding=encoding))
-    return OnDisk(stream, Survey.of(stream.batches(), 0), path.parent)
+    return OnDisk(stream, Survey.from_batches(stream.batches(), 0), path.parent)
 
 
 def _keep_survey(path: Path, survey: Survey) -> None:

@@ -1,1 +1,1 @@
-"""One table in, one table out: files, frames, arrays and Arrow to Arrow, and back. The only reader of tables."""
+"""Readers of tables (files, DataFrames, arrays, Arrow), conversion to Arrow and back, and export."""

@@ -1,4 +1,4 @@
-"""What the columns of an Arrow table hold: text, numbers, marks, moments."""
+"""Types and values of the columns of Arrow tables: text, numbers beside sentinel values, timestamps."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ import pyarrow.compute as pc
 
 from synthvae.errors import TableError
 
-MAX_DIGITS = 15  # significant decimal digits that a double keeps
-
-LARGEST_EXACT = 2**53
+MAX_DIGITS = 15  # significant decimal digits that a double represents exactly
+MAX_DECIMALS = 12
+LARGEST_EXACT = 2**53  # the whole numbers up to it are doubles
 MAX_NUMBER_CLASSES = 20  # a whole-number target with more values is continuous
 
 
 def check_names(names: list[str]) -> None:
-    """Refuse columns without a name, or two of the same.
+    """Raise an error for columns with an empty name, and for duplicate names.
 
     Raises:
         TableError: There is one.
     """
     if "" in names:
         raise TableError(
-            f"every column needs a name, however, column {names.index('') + 1} has none: name it, or drop a saved index"
+            f"Every column must have a name, got none for column {names.index('') + 1}. Name it, or drop a saved index."
         )
     twice = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
     if twice:
-        raise TableError(f"column names must be distinct, however, {twice} occur more than once: rename or drop them")
+        raise TableError(f"Column names must be distinct, got duplicates of {twice}. Rename or drop them.")
 
 
-def split_marks(values: pa.ChunkedArray, marks: Iterable[Any]) -> tuple[pa.ChunkedArray, list[Any]]:
-    """Return the numbers of a column as doubles (missing where a mark stands), and what is neither number nor mark."""
+def split_sentinels(values: pa.ChunkedArray, sentinels: Iterable[Any]) -> tuple[pa.ChunkedArray, list[Any]]:
+    """Return the numbers of a column as doubles, missing at sentinel values, and the other non-numeric values."""
     if is_text(values.type):
-        known = pc.is_in(values, value_set=pa.array([str(mark) for mark in marks], values.type))
+        known = pc.is_in(values, value_set=pa.array([str(value) for value in sentinels], values.type))
         values = pc.if_else(known, pa.scalar(None, values.type), values)
         try:
             return pc.cast(values, pa.float64()), []
@@ -47,24 +47,25 @@ def split_marks(values: pa.ChunkedArray, marks: Iterable[Any]) -> tuple[pa.Chunk
     numbers = to_double(values)
     if numbers is None:
         return values, values.drop_null().slice(0, 1).to_pylist()
-    known = pc.is_in(numbers, value_set=pa.array([float(m) for m in marks if not isinstance(m, str)], pa.float64()))
+    numeric = [float(value) for value in sentinels if not isinstance(value, str)]
+    known = pc.is_in(numbers, value_set=pa.array(numeric, pa.float64()))
     numbers = pc.if_else(known, pa.scalar(None, pa.float64()), numbers)
     return pc.if_else(pc.is_nan(numbers), pa.scalar(None, pa.float64()), numbers), []
 
 
 def as_array(values: Sequence[Any]) -> pa.Array:
-    """Plain values as an array; whole numbers from 2**63 on have no sign."""
+    """Return Python values as an array, of unsigned integers if one is 2**63 or more."""
     large = any(isinstance(value, int) and value >= 1 << 63 for value in values)
     return pa.array(values, pa.uint64() if large else None)
 
 
 def are_classes(numbers: pa.ChunkedArray) -> bool:
-    """Whether whole numbers, as a target, are the names of classes: they have few distinct values."""
+    """Whether whole numbers of a target are class labels, since they have few distinct values."""
     return bool(pc.count_distinct(numbers, mode="only_valid").as_py() <= MAX_NUMBER_CLASSES)
 
 
 def unit_numbers(values: pa.ChunkedArray) -> npt.NDArray[np.int64]:
-    """Whose each row is (rows,): one number for equal values, however Arrow stores them; -1 where there is none."""
+    """Return the number of the unit of each row (rows,): one for equal values, whatever their type; -1 if missing."""
     if pa.types.is_dictionary(values.type):
         values = values.cast(values.type.value_type)  # a dictionary may hold a value twice
     if pa.types.is_floating(values.type):
@@ -75,7 +76,7 @@ def unit_numbers(values: pa.ChunkedArray) -> npt.NDArray[np.int64]:
 
 
 def exact_as_double(values: pa.ChunkedArray) -> bool:
-    """Whether all numbers of a column are such that a double tells them from their neighbours."""
+    """Whether doubles distinguish all numbers of a column from their neighbours."""
     if pa.types.is_decimal(values.type):
         return all(len(number.as_tuple().digits) <= MAX_DIGITS for number in pc.unique(values.drop_null()).to_pylist())
     if not pa.types.is_integer(values.type) or values.null_count == len(values):
@@ -85,7 +86,7 @@ def exact_as_double(values: pa.ChunkedArray) -> bool:
 
 
 def to_double(values: pa.ChunkedArray) -> pa.ChunkedArray | None:
-    """Numbers, durations and times of day as doubles; None for any other type."""
+    """Return numbers, durations and times of day as doubles; None for any other type."""
     kind = values.type
     if pa.types.is_duration(kind) or pa.types.is_time64(kind):
         values = values.cast(pa.int64())
@@ -97,7 +98,7 @@ def to_double(values: pa.ChunkedArray) -> pa.ChunkedArray | None:
 
 
 def parses(text: str) -> bool:
-    """Whether Arrow reads a text as a number."""
+    """Whether Arrow can parse a text as a number."""
     try:
         return bool(pc.cast(pa.scalar(text), pa.float64()).is_valid)
     except pa.ArrowInvalid:
@@ -110,36 +111,31 @@ def is_text(kind: pa.DataType) -> bool:
 
 
 def temporal_type(kind: pa.DataType, *, date: bool) -> pa.DataType:
-    """The Arrow type in which moments of type `kind`, maybe ISO text of a `date` or datetime, are reckoned."""
+    """Return the Arrow type of timestamps of type `kind`; ISO text is a date if `date`, else a timestamp in seconds."""
     if not is_text(kind):
         return kind
     return pa.date32() if date else pa.timestamp("s")
 
 
-MAX_DECIMALS = 12
-
-
 def finite_numbers(name: str, numbers: pa.ChunkedArray) -> npt.NDArray[np.float64]:
-    """The values that are there, as doubles.
+    """Return the values that are not missing, as doubles.
 
     Raises:
-        TableError: One is infinite.
+        TableError: A value is infinite.
     """
     array = numbers.drop_null().to_numpy()
     array = array[~np.isnan(array)]
     if np.isinf(array).any():
-        raise TableError(
-            f"column {name!r}: values must be finite, however, there is an infinity: make it missing or cut it off"
-        )
+        raise TableError(f"Column {name!r}: values must be finite, got an infinite one. Make it missing, or clip it.")
     return np.asarray(array, np.float64)
 
 
 def count_decimals(numbers: npt.NDArray[np.float64], *, single: bool = False) -> int | None:
-    """Fewest digits after the point that write every number exactly; None if more than `MAX_DECIMALS`.
+    """Return the fewest decimals that represent every number exactly; None if more than `MAX_DECIMALS`.
 
     Args:
         numbers: The numbers (rows,).
-        single: Whether they were of single precision, so that 0.1 is the float32 nearest to it.
+        single: Whether the numbers are of single precision, so that 0.1 is the nearest float32.
     """
     exact = numbers.astype(np.float32) if single else numbers
     with np.errstate(over="ignore", invalid="ignore"):  # 1e308 has no decimals

@@ -1,7 +1,7 @@
-"""Read a table from wherever it is. The only reader of the package.
+"""Convert tables of any source to Arrow, and back to pandas.
 
-Whatever comes in (pandas, Arrow, polars, CSV, Parquet) leaves as a `pyarrow.Table` whose schema remembers, in its
-metadata, what is needed to hand rows back as they came: `to_pandas` is the inverse of `read`.
+`read` returns a `pyarrow.Table` for pandas, Arrow, polars, CSV and Parquet. The metadata of its schema records the
+original container, so that `to_pandas` is the inverse of `read`.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ def read(source: TableLike, *, encoding: str = "utf-8") -> pa.Table:
     """Return `source` as an Arrow table with one chunk per column.
 
     Args:
-        source: A DataFrame, a `pyarrow.Table`, a dataset, anything that speaks the Arrow PyCapsule interface (polars),
-            or the path of a CSV file, a Parquet file, or a folder of either.
+        source: A DataFrame, a `pyarrow.Table`, a dataset, an object with the Arrow PyCapsule interface (polars), or the
+            path of a CSV file, a Parquet file, or a folder of such files.
         encoding: Character encoding of CSV files.
 
     Raises:
-        TableError: The file is damaged, a name is empty or twice there, or a column mixes types.
+        TableError: The file is damaged, a column name is empty or a duplicate, or a column mixes types.
         TableTypeError: `source` is not a table.
         FileNotFoundError: There is no such path.
     """
@@ -52,14 +52,14 @@ def read(source: TableLike, *, encoding: str = "utf-8") -> pa.Table:
         table = _from_arrow(pa.table(source))
     else:
         raise TableTypeError(
-            "a table must be a DataFrame, a pyarrow.Table, a polars DataFrame or a path, however, "
-            f"it is a {type(source).__name__}"
+            "A table must be a DataFrame, a pyarrow.Table, a polars DataFrame or a path, "
+            f"got a {type(source).__name__}."
         )
     return _prepared(table)
 
 
 def as_read(table: pa.Table) -> pa.Table:
-    """Return rows of a file as `read` returns them."""
+    """Return a table that was read from a file as `read` returns it."""
     return _prepared(_tag(table, {"container": "file"}))
 
 
@@ -69,7 +69,7 @@ def _prepared(table: pa.Table) -> pa.Table:
 
 
 def to_pandas(table: pa.Table) -> pd.DataFrame:
-    """Return `table` as a DataFrame with the dtypes and column names of the table it was modelled on."""
+    """Return `table` as a DataFrame with the dtypes and column names of the original table."""
     origin = _origin(table.schema)
     if origin["container"] == "arrow":
         return cast("pd.DataFrame", table.to_pandas(types_mapper=pd.ArrowDtype))
@@ -92,7 +92,7 @@ def to_pandas(table: pa.Table) -> pd.DataFrame:
 def _from_pandas(frame: pd.DataFrame) -> pa.Table:
     names = [str(name) for name in frame.columns]
     if frame.columns.nlevels > 1:
-        raise TableError("column names must be plain, however, they form a MultiIndex: join the levels first")
+        raise TableError("Column names must have one level, got a MultiIndex. Join the levels first.")
     check_names(names)
     dtypes = dict(zip(names, frame.dtypes, strict=True))
     labels = {str(label): label for label in frame.columns if isinstance(label, int)}
@@ -115,7 +115,7 @@ def _is_nullable_string(dtype: Any) -> bool:
 
 
 def _viewless(table: pa.Table) -> pa.Table:
-    """String views, which polars makes, as plain strings: Arrow's own functions do not know views yet."""
+    """The table with string views, as polars has them, as strings, since many Arrow functions do not support views."""
     for position, field in enumerate(table.schema):
         if _has_view(field.type):
             table = table.set_column(position, field.name, _without_view(table.column(position)))
@@ -139,12 +139,12 @@ def _conversion_message(frame: pd.DataFrame, error: Exception) -> str:
             pa.array(column, from_pandas=True)
         except (pa.ArrowException, TypeError, ValueError, OverflowError, NotImplementedError):
             types = sorted({type(value).__name__ for value in column[column.notna()].head(1000)})
-            found = f"mixes {' and '.join(types)}" if len(types) > 1 else f"holds {column.dtype} values"
+            found = f"a mix of {' and '.join(types)}" if len(types) > 1 else f"{column.dtype} values"
             return (
-                f"column {str(name)!r}: all values must have one type that Arrow knows, however, it {found}: "
-                "convert it to one type or drop it"
+                f"Column {str(name)!r}: all values must have one type that Arrow supports, got {found}. "
+                "Convert it to one type, or drop it."
             )
-    return f"the DataFrame cannot be read as a table: {error}"
+    return f"The DataFrame cannot be converted to an Arrow table ({error})."
 
 
 def _from_arrow(table: pa.Table) -> pa.Table:
@@ -156,10 +156,10 @@ def _from_arrow(table: pa.Table) -> pa.Table:
 
 def _tag(table: pa.Table, origin: Mapping[str, Any]) -> pa.Table:
     metadata = {**(table.schema.metadata or {}), _METADATA_KEY: json.dumps(origin).encode()}
-    if (said := untrusted.pandas_metadata(table.schema)) is None:
+    if (pandas_metadata := untrusted.pandas_metadata(table.schema)) is None:
         metadata.pop(b"pandas", None)
-    else:  # an index that was saved is a column like any other
-        metadata[b"pandas"] = json.dumps({**said, "index_columns": []}).encode()
+    else:  # a saved index becomes a column
+        metadata[b"pandas"] = json.dumps({**pandas_metadata, "index_columns": []}).encode()
     return table.replace_schema_metadata(metadata)
 
 

@@ -1,4 +1,4 @@
-"""Tables as files for people: CSV and Parquet, in place of a file only if asked to."""
+"""Write tables to CSV and Parquet files."""
 
 from __future__ import annotations
 
@@ -17,39 +17,45 @@ from synthvae.tables import convert
 from synthvae.tables.number_format import is_number
 
 SUFFIXES = (".parquet", ".csv")
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")  # wide ones in Asian locales
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")  # and their full-width forms
 
 
 def check_place(path: Path, *, overwrite: bool, escape_formulas: bool = False) -> None:
-    """Refuse a file that cannot be written, or not so.
+    """Check, before long work, that a table can be written to a file.
+
+    Args:
+        path: The file.
+        overwrite: Whether an existing file may be replaced.
+        escape_formulas: Whether formulas are to be escaped, which only CSV files need.
 
     Raises:
-        RequestError: It has another suffix than .csv and .parquet, is there already, or no spreadsheet opens it.
+        RequestError: The file's suffix is not .csv or .parquet, formulas cannot be escaped in it, it exists, or its
+            folder does not.
         DatasetError: Its folder cannot be written.
     """
     if path.suffix not in SUFFIXES:
-        raise RequestError(f"a table is written to a file named {' or '.join(SUFFIXES)}, however, it is {path}")
+        raise RequestError(f"An output table must be a file that ends in {' or '.join(SUFFIXES)}, got {path}.")
     if escape_formulas and path.suffix != ".csv":
-        raise RequestError(f"formulas are escaped in .csv, however, it is {path}: leave that out, or write .csv")
+        raise RequestError(f"Escaping formulas requires a .csv file, got {path}. Omit the option, or write .csv.")
     filesystem.check_writable(path)
     if path.is_dir() or (path.exists() and not overwrite):
-        raise RequestError(f"a file must not be lost, however, {path} is there: pass --overwrite or another name")
+        raise RequestError(f"{path} exists already. Pass --overwrite, or choose another name.")
     if not path.absolute().parent.is_dir():
-        raise RequestError(f"a file is written to a folder that is there, however, {path.parent} is not: make it")
+        raise RequestError(f"The folder {path.parent} does not exist. Create it.")
 
 
 def write(table: pa.Table, path: Path, *, escape_formulas: bool = False) -> None:
-    """Write a table as CSV or Parquet, as the file's name says: whole, or not at all.
+    """Write a table atomically as CSV or Parquet, according to the suffix of the file.
 
     Args:
         table: The table.
         path: A file named .csv or .parquet.
-        escape_formulas: Whether text in a CSV file that a spreadsheet would take for a formula, names of columns too,
-            gets a ' in front, and all text stands in quotes; numbers stay as they are. Source: OWASP, CSV injection,
+        escape_formulas: Whether text in a CSV file, including column names, that a spreadsheet would interpret as a
+            formula is prefixed with a ', and all text is quoted; numbers are unchanged. Source: OWASP, CSV injection,
             https://owasp.org/www-community/attacks/CSV_Injection.
 
     Raises:
-        DatasetError: It cannot be written.
+        DatasetError: The file cannot be written.
     """
     if path.suffix == ".csv":
         frame = convert.to_pandas(table)
@@ -63,12 +69,12 @@ def write(table: pa.Table, path: Path, *, escape_formulas: bool = False) -> None
 
 
 def _csv(frame: pd.DataFrame, *, quoted: bool) -> str:
-    """A table as CSV, all text in quotes if asked for or needed: where they lack, a return ends a row."""
+    """A table as CSV; all text is quoted if `quoted`, or if it contains carriage returns, which would end a row."""
     text: str = frame.to_csv(index=False, quoting=csv.QUOTE_NONNUMERIC if quoted else csv.QUOTE_MINIMAL)
     return text if quoted or "\r" not in text else _csv(frame, quoted=True)
 
 
 def _escaped(cell: Any) -> Any:
-    """A cell that no spreadsheet takes for a formula; one with a ' in front already gets another, to be told apart."""
+    """A cell with a ' before a formula; also before text that already has one there, so that it can be undone."""
     formula = isinstance(cell, str) and cell.lstrip("'").startswith(FORMULA) and not is_number(cell)
     return f"'{cell}" if formula else cell

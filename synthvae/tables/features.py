@@ -1,4 +1,4 @@
-"""What scikit-learn calls X, as a table."""
+"""Convert the features X of a scikit-learn estimator to a table."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from synthvae.tables import convert, rowwise
 
 
 def read_features(estimator: BaseEstimator, X: Any, *, reset: bool) -> pa.Table:
-    """Return X as an Arrow table, and remember (`reset`) or check the number and names of its columns.
+    """Return X as an Arrow table; store (`reset`) or check the number and names of its columns.
 
-    Arrays get the columns x0, x1, ...; a table's columns are matched by name, in any order.
+    Columns of arrays are named x0, x1, ...; columns of tables are matched by name, in any order.
 
     Raises:
-        ValueError: X is not two-dimensional, has no rows or columns, or not those of `fit`.
+        ValueError: X is not two-dimensional, has no rows or columns, or its columns are not those of `fit`.
     """
     if is_array(X):
         array = check_array(X, dtype=None, ensure_all_finite="allow-nan", ensure_min_samples=2 if reset else 1)
@@ -31,12 +31,12 @@ def read_features(estimator: BaseEstimator, X: Any, *, reset: bool) -> pa.Table:
 
 
 def read_private_features(estimator: BaseEstimator, X: Any, *, reset: bool, aside: str | None) -> pa.Table:
-    """Return a private X as `read_features` does, but row by row: none is an error, however few there are.
+    """Return a private X as `read_features` does, but row by row; no row and no number of rows is an error.
 
-    A column that stands `aside` is no feature: it is kept where X is remembered, else left out.
+    The column `aside` is not a feature: it is part of the result if `reset`, and dropped otherwise.
 
     Raises:
-        ValueError: X is no table of the columns of `fit`.
+        ValueError: X is not a table with the columns of `fit`.
     """
     table = rowwise.read(X)
     if is_array(X):
@@ -48,14 +48,14 @@ def read_private_features(estimator: BaseEstimator, X: Any, *, reset: bool, asid
 
 
 def _names_of_columns(estimator: BaseEstimator, array: np.ndarray, *, reset: bool) -> np.ndarray | None:
-    """The names that the columns of an array have in `fit`; None: it had none."""
+    """The column names of `fit`, for an array; None if `fit` had none."""
     _check_feature_names(estimator, array, reset=reset)
     _check_n_features(estimator, array, reset=reset)
     return None if reset else getattr(estimator, "feature_names_in_", None)
 
 
 def _matched(estimator: BaseEstimator, table: pa.Table, *, reset: bool) -> pa.Table:
-    """The columns of a table, as they were in `fit`."""
+    """The columns of a table in the order of `fit`."""
     if reset:
         estimator.n_features_in_ = table.num_columns
         estimator.feature_names_in_ = np.array(table.column_names, dtype=object)
@@ -75,23 +75,21 @@ def select(table: pa.Table, names: list[str]) -> pa.Table:
     """Return the columns `names` of `table`, in that order.
 
     Raises:
-        TableError: One is absent, or there are others.
+        TableError: A column is missing, or there are others.
     """
     absent = [name for name in names if name not in table.column_names]
     unknown = [name for name in table.column_names if name not in names]
     if absent or unknown:
-        facts = [f"lacks {listing(absent)}"] * bool(absent) + [f"has {listing(unknown)} that fit did not see"] * bool(
-            unknown
-        )
+        problems = [f"{listing(absent)} are missing"] * bool(absent) + [f"{listing(unknown)} are new"] * bool(unknown)
         raise TableError(
-            "The feature names should match those that were passed during fit, however, the table "
-            f"{' and '.join(facts)}: add, drop or rename columns"
+            f"The feature names should match those that were passed during fit: {' and '.join(problems)}. "
+            "Add, drop or rename columns."
         )
     return table.select(names)
 
 
 def is_array(X: Any) -> bool:
-    """Whether X is for NumPy to read: an array, a list of rows, a sparse matrix (which is refused there)."""
+    """Whether NumPy converts X: an array, a list of rows, or a sparse matrix (which is not supported)."""
     table = isinstance(X, (pd.DataFrame, pa.dataset.Dataset, str))
     return not table and not hasattr(X, "__arrow_c_stream__") and not hasattr(X, "__fspath__")
 

@@ -1,4 +1,4 @@
-"""CSV and Parquet files as tables."""
+"""Read CSV and Parquet files."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _PARQUET_SUFFIXES = (".parquet", ".pq")
 
 
 def read(path: Path, encoding: str) -> pa.Table:
-    """Return the rows of a CSV or Parquet file, or of a folder of either; see `tables.read`."""
+    """Read a CSV or Parquet file, or a folder of such files; see `convert.read`."""
     files = csv_files(path)
     with reading(path):
         if files is None:
@@ -33,10 +33,10 @@ def read(path: Path, encoding: str) -> pa.Table:
 
 
 def csv_files(path: Path) -> list[Path] | None:
-    """Return the CSV files of a path; None where Parquet files lie.
+    """Return the CSV files of a path; None if it is a Parquet file, or a folder with one.
 
     Raises:
-        TableError: Neither lies there, or it may not be looked at.
+        TableError: There is no file of either format, or it must not be read.
         FileNotFoundError: There is no such path.
     """
     with reading(path):
@@ -44,7 +44,7 @@ def csv_files(path: Path) -> list[Path] | None:
             return _csv_files_within(path)
         if path.exists():
             return _csv_file(path)
-    raise FileNotFoundError(f"no such table: {path}")
+    raise FileNotFoundError(f"No such table: {path}")
 
 
 def _csv_file(path: Path) -> list[Path] | None:
@@ -53,34 +53,32 @@ def _csv_file(path: Path) -> list[Path] | None:
         return None
     if name.endswith(_CSV_SUFFIXES):
         return [path]
-    raise TableError(
-        f"a table file must end in {', '.join((*_CSV_SUFFIXES, *_PARQUET_SUFFIXES))}, however, it is {path.name!r}"
-    )
+    raise TableError(f"A table file must end in {', '.join((*_CSV_SUFFIXES, *_PARQUET_SUFFIXES))}, got {path.name!r}.")
 
 
 @contextlib.contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """Whatever goes wrong while a file is read is a `TableError`."""
+    """Convert every error of reading a file to a `TableError`."""
     try:
         yield
     except TableError:
         raise
     except UnicodeDecodeError as error:
         raise TableError(
-            f"{path} must be text in {error.encoding}, however, byte {error.object[error.start]:#x} is not: "
-            "name its encoding (`--encoding latin-1`) or save it as UTF-8"
+            f"{path} must be text in {error.encoding}, got the byte {error.object[error.start]:#x}. "
+            "Name its encoding (`--encoding latin-1`), or save it as UTF-8."
         ) from error
     except LookupError as error:
-        raise TableError(f"a character encoding must be known, however, {error}: try utf-8 or latin-1") from error
+        raise TableError(f"The character encoding must be known to Python ({error}). Try utf-8 or latin-1.") from error
     except (pa.ArrowException, EOFError, OSError) as error:
         reason = str(error).splitlines()[0][:300]
-        raise TableError(f"{path} cannot be read as a table ({reason}): check the file or write it again") from error
+        raise TableError(f"{path} cannot be read as a table ({reason}). Check the file, or write it again.") from error
 
 
 def whole(table: pa.Table) -> pa.Table:
-    """Return rows of a Parquet file once names and values are found to be such."""
+    """Return a table of a Parquet file after validating its column names and values."""
     check_names(table.column_names)
-    table.validate(full=True)  # texts that are no texts would be found much later
+    table.validate(full=True)  # else invalid UTF-8 raises an error much later
     return table
 
 
@@ -90,36 +88,36 @@ def _csv_files_within(path: Path) -> list[Path] | None:
         return None
     csv = sorted(f for f in path.iterdir() if f.name.lower().endswith(_CSV_SUFFIXES))
     if not csv:
-        raise TableError(f"a folder must hold Parquet or CSV files, however, {path} holds none")
+        raise TableError(f"A folder must contain Parquet or CSV files, got none in {path}.")
     return csv
 
 
 def _read_csv(path: Path, encoding: str) -> pa.Table:
-    """Read as pandas does, but only an empty field is missing: "NA" or "None" may be a category."""
+    """Read a CSV as pandas does, except that only empty fields are missing, since "NA" or "None" may be a category."""
     untrusted.refuse_large_csv(path)
     return _read_typed(path, encoding, *csv_options(path, encoding))
 
 
 def csv_options(path: Path, encoding: str) -> tuple[dict[str, Any], pa.csv.ConvertOptions]:
-    """Return how a CSV file is read and parsed, and how its fields are converted."""
+    """Return Arrow's options for reading and parsing a CSV file, and for converting its fields."""
     parse = pa.csv.ParseOptions(delimiter=_delimiter_of(path, encoding), newlines_in_values=True)
     options = {"read_options": pa.csv.ReadOptions(encoding=encoding), "parse_options": parse}
     return options, pa.csv.ConvertOptions(null_values=[""], strings_can_be_null=True)
 
 
 def _delimiter_of(path: Path, encoding: str) -> str:
-    """The mark between the fields of a CSV file."""
+    """The delimiter of the fields of a CSV file."""
     with pa.input_stream(str(path), compression="detect") as stream:
         head = stream.read(1 << 16)
     if not head.strip():
-        raise TableError(f"{path} must hold a header and rows, however, it is empty")
+        raise TableError(f"{path} must contain a header and rows, got an empty file.")
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) and "16" not in encoding:
-        raise TableError(f"{path} must be text in {encoding}, however, it is UTF-16: name it (`--encoding utf-16`)")
+        raise TableError(f"{path} must be text in {encoding}, got UTF-16. Name its encoding (`--encoding utf-16`).")
     return delimiter(head.decode(encoding, errors="replace"), path)
 
 
 def _read_typed(path: Path, encoding: str, options: Mapping[str, Any], convert: Any) -> pa.Table:
-    """Values of the types that all fields of a column have."""
+    """Read a CSV with one type for all fields of a column."""
     table = pa.csv.read_csv(path, **options, convert_options=convert)
     check_names(table.column_names)
     types = {field.name: _csv_type(table.column(field.name)) for field in table.schema}
@@ -131,7 +129,7 @@ def _read_typed(path: Path, encoding: str, options: Mapping[str, Any], convert: 
 
 
 def _csv_type(values: pa.ChunkedArray) -> pa.DataType:
-    """The type that `pandas.read_csv` gives: dates stay text, a gap makes whole numbers floating."""
+    """The type that `pandas.read_csv` infers: dates are text, whole numbers with missing values are floats."""
     if pa.types.is_temporal(values.type):
         return pa.string()
     if pa.types.is_null(values.type) or (pa.types.is_integer(values.type) and values.null_count):
@@ -142,14 +140,14 @@ def _csv_type(values: pa.ChunkedArray) -> pa.DataType:
 def _check_decoded(table: pa.Table, encoding: str) -> None:
     for field in table.schema:
         field.name.encode(encoding)
-        if pa.types.is_binary(field.type):  # what Arrow makes of bytes that are not UTF-8
+        if pa.types.is_binary(field.type):  # how Arrow reads bytes that are not UTF-8
             for value in table.column(field.name).drop_null():
                 value.as_py().decode(encoding)
 
 
 def delimiter(head: str, path: Path) -> str:
-    """The mark that stands most often between the names of a file; what is quoted does not count."""
+    """Return the most frequent delimiter in the header of a file, outside of quotes."""
     if ".tsv" in path.suffixes:
         return "\t"
     bare = re.sub(r'"[^"]*"', "", head).split("\n", 1)[0]
-    return max(",;\t|", key=lambda mark: (bare.count(mark), -",;\t|".index(mark)))
+    return max(",;\t|", key=lambda character: (bare.count(character), -",;\t|".index(character)))

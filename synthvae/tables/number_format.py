@@ -1,15 +1,15 @@
-"""How numbers are written in text columns, so that they are written again in the same way."""
+"""Formats of numbers in text columns, so that generated numbers have the same format."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable
 
-STYLES = ("repr", "short")  # beside fixed digits after the point: "0", "1", ...
+STYLES = ("repr", "short")  # besides a fixed number of decimals: "0", "1", ...
 
 
 def is_number(text: str) -> bool:
-    """Whether a text is a finite decimal number without ornaments."""
+    """Whether a text is a finite decimal number without spaces or underscores."""
     try:
         return math.isfinite(float(text)) and text.strip() == text and "_" not in text
     except ValueError:
@@ -17,7 +17,7 @@ def is_number(text: str) -> bool:
 
 
 def write(value: float, style: str) -> str:
-    """Write a number: with so many digits after the point, or as short as can be, with ("repr") or without a ".0"."""
+    """Format a number with fixed decimals, or as short as possible with ("repr") or without ("short") a ".0"."""
     if style == "repr":
         return repr(value)
     if style == "short":
@@ -26,7 +26,7 @@ def write(value: float, style: str) -> str:
 
 
 def find_style(texts: Iterable[str]) -> str | None:
-    """The one style in which all numbers in `texts` are written; None if there is none."""
+    """Return the format of all numbers in `texts`; None if they have more than one."""
     known = list(texts)
     places = {len(text.partition(".")[2]) for text in known}
     fixed = [str(digits) for digits in places] if len(places) == 1 else []

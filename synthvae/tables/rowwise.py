@@ -1,7 +1,7 @@
-"""Read a private table, so that no row has a say in how another one is read, and none can be an error.
+"""Read a private table row by row: no row influences how another one is read, and no row causes an error.
 
-An error, a type that is guessed, or a quote that swallows the lines after it would tell of one row, or let it act on
-others, before any noise is added. Here the names of the columns are read as everywhere, and everything else row by row.
+An error, an inferred type, or an unclosed quote that extends over following lines would reveal a row, or let it change
+others, before noise is added. Only the column names, which are public, are read together.
 """
 
 from __future__ import annotations
@@ -28,37 +28,36 @@ from synthvae.errors import TableError
 from synthvae.tables import convert, files, untrusted
 from synthvae.tables.convert import TableLike
 
-BLOCK = 1 << 20  # bytes of lines that are parsed together, at least
+BLOCK_BYTES = 1 << 20  # of lines that are parsed together, at least
 NUMERIC = "biuf"  # kinds of NumPy types that are numbers
-PLAIN = NUMERIC + "Mm"  # kinds of NumPy types of a DataFrame whose values Arrow takes without looking at them
+PLAIN = NUMERIC + "Mm"  # kinds of NumPy types that Arrow converts independently of their values
 PLAIN_TEXT = 'a,"\n'
-LONGEST_WHOLE = 10**309  # beyond all doubles; a decimal's exponent may make digits without end
-WRITTEN_OUT = "synthvae.rowwise.written_out"  # the name of a handler of what cannot be decoded or encoded
+MAX_WHOLE = 10**309  # beyond all doubles; the exponent of a larger decimal may give it any number of digits
+HEX_ERRORS = "synthvae.rowwise.hex_errors"  # name of the error handler of codecs below
 
 
 def read(source: TableLike, *, encoding: str = "utf-8") -> pa.Table:
-    """Return a private table.
+    """Read a private table.
 
-    Fields of a CSV stay text. Each line of it is a row, found and decoded by itself: a quote that is not closed in its
-    line is closed at its end, bytes that are not in its encoding become their digits, and a line with more or fewer
-    fields than there are names counts as not there. Values that Python objects hold become text, each by itself; of a
-    list of rows those that are not as long as most count as not there. Types that a table has are public, so those of
-    Parquet, Arrow and of NumPy's numbers stay.
+    The fields of a CSV file are text. Each of its lines is a row, decoded by itself: a quote that is not closed in its
+    line ends with it, invalid bytes are replaced by their hexadecimal digits, and a line with another number of fields
+    is dropped. Python objects are converted to text one by one; of a list of rows, those that are not as long as most
+    are dropped. The types of Parquet, Arrow and of NumPy's numbers are public, so they are kept.
 
     Args:
-        source: What `tables.read` takes, or an array of rows (N, columns), whose columns are named x0, x1, ...
+        source: What `convert.read` takes, or an array of rows (N, columns), whose columns are named x0, x1, ...
         encoding: Character encoding of CSV files.
 
     Raises:
-        TableError: A name is empty or twice there, or a file is none that can be read, whatever its rows: a dataset
-            of CSV or JSON, an encoding whose lines cannot be told apart.
-        TableTypeError: `source` is no table.
+        TableError: A column name is empty or a duplicate, or the file cannot be read whatever its rows are: a dataset
+            of CSV or JSON files, an encoding without single-byte line breaks.
+        TableTypeError: `source` is not a table.
         FileNotFoundError: There is no such path.
     """
     if isinstance(source, (str, Path)):
         return convert.as_read(_without_dictionaries(_of_path(Path(source), encoding)))
     if isinstance(source, pa.dataset.Dataset):
-        _refuse_texts(source)
+        _refuse_text_files(source)
         return convert.as_read(_without_dictionaries(source.to_table()))
     if isinstance(source, pd.DataFrame):
         return convert.read(_of_frame(source))
@@ -66,27 +65,27 @@ def read(source: TableLike, *, encoding: str = "utf-8") -> pa.Table:
         return convert.read(_without_dictionaries(pa.table(source)))
     if isinstance(source, (list, tuple)) or hasattr(source, "__array__"):
         return convert.read(_of_frame(_frame(source)))
-    return convert.read(source)  # which refuses it
+    return convert.read(source)  # which raises the error
 
 
-def _refuse_texts(source: pa.dataset.Dataset) -> None:
-    """Refuse datasets of files whose types follow from their rows.
+def _refuse_text_files(source: pa.dataset.Dataset) -> None:
+    """Raise an error for datasets of files whose types are inferred from their rows.
 
     Raises:
-        TableError: They are CSV or JSON.
+        TableError: The files are CSV or JSON.
     """
     for child in getattr(source, "children", []):
-        _refuse_texts(child)
+        _refuse_text_files(child)
     kind = getattr(getattr(source, "format", None), "default_extname", "")
     if kind in {"csv", "json"}:
         raise TableError(
-            f"under a privacy budget types must be public, however, those of a dataset of {kind} files follow from "
-            "its rows: pass the path of a folder of CSV files, or a dataset of Parquet"
+            f"Types must be public under a privacy budget, got a dataset of {kind} files, whose types are inferred "
+            "from its rows. Pass the path of a folder of CSV files, or a dataset of Parquet files."
         )
 
 
 def _without_dictionaries(table: pa.Table) -> pa.Table:
-    """The table without dictionaries, whose indices may be too few once all values are together."""
+    """The table with decoded dictionaries, whose index type may be too small once chunks are combined."""
     for place, field in enumerate(table.schema):
         if pa.types.is_dictionary(field.type):
             table = table.set_column(place, field.name, table.column(place).cast(field.type.value_type))
@@ -103,7 +102,7 @@ def _of_path(path: Path, encoding: str) -> pa.Table:
 
 
 def _folders(path: Path) -> Any:
-    """How folders NAME=VALUE are read: values as text, since their types would follow from all of them."""
+    """The partitioning of folders NAME=VALUE; values are text, since types would be inferred from all of them."""
     folders = (folder.name for folder in sorted(path.rglob("*=*")) if folder.is_dir())
     names = dict.fromkeys(name.partition("=")[0] for name in folders)
     return pa.dataset.partitioning(pa.schema([(name, pa.string()) for name in names]), flavor="hive") if names else None
@@ -114,38 +113,39 @@ def _of_csv(path: Path, encoding: str) -> pa.Table:
     _refuse_encoding(encoding)
     with pa.input_stream(str(path), compression="detect") as stream:
         lines = _split(stream)
-        head = next(lines, b"").decode(encoding).removeprefix("\ufeff")  # names are public: what is no text is an error
+        # Names are public, so invalid text in them is an error.
+        head = next(lines, b"").decode(encoding).removeprefix("\ufeff")
         if not head.strip():
-            raise TableError(f"{path} must hold a header and rows, however, its first line is empty")
-        mark = files.delimiter(head, path)
-        names = next(csv.reader([head], delimiter=mark))
-        return _parsed(_whole_lines((_decoded(line, encoding) for line in lines), mark), names, mark)
+            raise TableError(f"{path} must contain a header and rows, got an empty first line.")
+        delimiter = files.delimiter(head, path)
+        names = next(csv.reader([head], delimiter=delimiter))
+        return _parsed(_closed_lines((_decoded(line, encoding) for line in lines), delimiter), names, delimiter)
 
 
 def _refuse_encoding(encoding: str) -> None:
-    """Refuse encodings whose lines cannot be found without reading those before.
+    """Raise an error for encodings whose lines cannot be decoded one by one.
 
     Raises:
-        TableError: A line break is not one byte, as in UTF-16.
+        TableError: A line break is not a single byte, as in UTF-16.
         LookupError: There is no such encoding.
     """
     codecs.lookup(encoding)
     try:
-        plain = PLAIN_TEXT.encode(encoding).endswith(PLAIN_TEXT.encode("ascii"))  # behind a mark of the order of bytes
+        plain = PLAIN_TEXT.encode(encoding).endswith(PLAIN_TEXT.encode("ascii"))  # after a byte order mark
     except UnicodeError:
         plain = False
     if not plain:
         raise TableError(
-            f"under a privacy budget each line of a CSV is read by itself, however, lines of {encoding} cannot be: "
-            "write the table in UTF-8, or as Parquet"
+            f"A CSV file must have an encoding with single-byte line breaks under a privacy budget, got {encoding}. "
+            "Save the table in UTF-8, or as Parquet."
         )
 
 
 def _split(stream: Any) -> Iterator[bytes]:
-    """The lines of a file, without what ends them."""
+    """The lines of a file, without line breaks."""
     rest = b""
-    while block := stream.read(BLOCK):
-        # A carriage return may be followed by the line feed of the same line break.
+    while block := stream.read(BLOCK_BYTES):
+        # A carriage return at the end may be followed by the line feed of the same line break.
         held = b"\r" if block.endswith(b"\r") else b""
         *whole, rest = (rest + block.removesuffix(held)).replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
         rest += held
@@ -154,16 +154,16 @@ def _split(stream: Any) -> Iterator[bytes]:
 
 
 def _decoded(line: bytes, encoding: str) -> str | None:
-    """A line as text, bytes that are not in the encoding as what `_written_out` makes of them; None if it has none."""
+    """A line as text, with invalid bytes as `_as_hex` writes them; None if it cannot be one row."""
     try:
-        text = line.decode(encoding, errors=WRITTEN_OUT)
+        text = line.decode(encoding, errors=HEX_ERRORS)
     except (UnicodeError, ValueError):
         return None
     return None if "\n" in text or "\r" in text else text
 
 
-def _written_out(error: UnicodeError) -> tuple[str | bytes, int]:
-    """Bytes that are no text as their hexadecimal digits behind a mark: two persons whose names differ stay two."""
+def _as_hex(error: UnicodeError) -> tuple[str | bytes, int]:
+    """Replace invalid bytes by U+FFFD and their hexadecimal digits, so that different values remain different."""
     if isinstance(error, UnicodeDecodeError):
         return "\ufffd" + error.object[error.start : error.end].hex(), error.end
     if isinstance(error, UnicodeEncodeError):
@@ -172,27 +172,27 @@ def _written_out(error: UnicodeError) -> tuple[str | bytes, int]:
     raise error
 
 
-codecs.register_error(WRITTEN_OUT, _written_out)
+codecs.register_error(HEX_ERRORS, _as_hex)
 
 
-def _whole_lines(lines: Iterable[str | None], mark: str) -> Iterator[bytes]:
-    """Lines of which each is a row by itself: all quotes that it has are closed."""
+def _closed_lines(lines: Iterable[str | None], delimiter: str) -> Iterator[bytes]:
+    """The lines with all quotes closed, so that each is one row."""
     for line in lines:
         if line is None:
             continue
         if '"' not in line:
-            yield line.encode(errors=WRITTEN_OUT) + b"\n"
+            yield line.encode(errors=HEX_ERRORS) + b"\n"
             continue
         try:
-            (fields,) = csv.reader([line], delimiter=mark)
+            (fields,) = csv.reader([line], delimiter=delimiter)
         except (csv.Error, ValueError):  # a field is too long
             continue
         quoted = ('"' + field.replace('"', '""') + '"' if field else "" for field in fields)
-        yield mark.join(quoted).encode(errors=WRITTEN_OUT) + b"\n"
+        yield delimiter.join(quoted).encode(errors=HEX_ERRORS) + b"\n"
 
 
-def _parsed(lines: Iterable[bytes], names: list[str], mark: str) -> pa.Table:
-    """The rows of lines, as text; lines that have not a field for each name are left out."""
+def _parsed(lines: Iterable[bytes], names: list[str], delimiter: str) -> pa.Table:
+    """Parse lines as rows of text; lines that do not have one field per name are dropped."""
     texts = {name: pa.string() for name in names}
     whole = b"".join(lines)
     if not whole.strip():
@@ -200,44 +200,42 @@ def _parsed(lines: Iterable[bytes], names: list[str], mark: str) -> pa.Table:
     longest = max(map(len, whole.split(b"\n")))
     return pa.csv.read_csv(
         pa.BufferReader(whole),
-        pa.csv.ReadOptions(column_names=names, block_size=max(BLOCK, longest + 2)),
-        pa.csv.ParseOptions(delimiter=mark, invalid_row_handler=lambda _: "skip"),
+        pa.csv.ReadOptions(column_names=names, block_size=max(BLOCK_BYTES, longest + 2)),
+        pa.csv.ParseOptions(delimiter=delimiter, invalid_row_handler=lambda _: "skip"),
         pa.csv.ConvertOptions(column_types=texts, null_values=[""], strings_can_be_null=True),
     )
 
 
 def _frame(rows: Any) -> pd.DataFrame:
-    """An array, or a list of rows, as a table whose columns are named x0, x1, ..."""
+    """An array, or a list of rows, as a DataFrame with the columns x0, x1, ..."""
     array: npt.NDArray[Any] = _listed(rows) if isinstance(rows, (list, tuple)) else np.asarray(rows)
-    if array.ndim == 1 and array.dtype == object:  # of rows that are not alike
+    if array.ndim == 1 and array.dtype == object:  # rows of different lengths
         array = _listed(array)
     if array.ndim != 2 or not array.shape[1]:
-        raise TableError(
-            "an array must have rows and columns, however, its shape is none of such: reshape it, one row for each row"
-        )
-    if array.dtype.kind == "M":  # of which pandas holds fewer
+        raise TableError("An array must have rows and columns, got another shape. Reshape it to (rows, columns).")
+    if array.dtype.kind == "M":  # pandas has a smaller range of datetimes
         missing, array = np.isnat(array), array.astype(str).astype(object)
         array[missing] = None
-    elif array.dtype.kind not in NUMERIC:  # pandas would look for a type of all values
+    elif array.dtype.kind not in NUMERIC:  # else pandas infers a type from all values
         array = array.astype(object)
     return pd.DataFrame(array, columns=[f"x{i}" for i in range(array.shape[1])], dtype=array.dtype)
 
 
 def _listed(rows: Iterable[Any]) -> npt.NDArray[np.object_]:
-    """Rows as an array; those that have not as many cells as most have count as not there."""
+    """Rows as an array; those that do not have the most frequent length are dropped."""
     found = [row for row in rows if isinstance(row, (list, tuple)) or (isinstance(row, np.ndarray) and row.ndim)]
     widths = collections.Counter(map(len, found))
     width = min(widths, key=lambda size: (-widths[size], size), default=0)
     whole = [row for row in found if len(row) == width]
     array = np.empty((len(whole), width), object)
     for place, row in enumerate(whole):
-        for column, cell in enumerate(row):  # one by one: a cell may be a sequence
+        for column, cell in enumerate(row):  # one by one, since a cell may be a sequence
             array[place, column] = cell
     return array
 
 
 def _of_frame(frame: pd.DataFrame) -> pd.DataFrame:
-    """The table, columns of Python objects and of categories as text."""
+    """The table with columns of Python objects and of categories as text."""
     columns = [_column(frame.iloc[:, place]) for place in range(frame.shape[1])]
     read = pd.DataFrame(dict(enumerate(columns)), index=range(len(frame)))
     read.columns = frame.columns
@@ -257,22 +255,22 @@ TEXT = pd.ArrowDtype(pa.large_string())
 
 
 def _text(value: Any) -> str | None:
-    """A value as text; None where it is missing, or says nothing. Equal whole numbers have one text."""
+    """A value as text, the same for equal whole numbers; None if it is missing or cannot be converted."""
     try:
-        if value is None or value is pd.NA or value is pd.NaT or value != value:  # noqa: PLR0124 (not-a-number)
+        if value is None or value is pd.NA or value is pd.NaT or value != value:  # noqa: PLR0124 (NaN)
             return None
         if isinstance(value, bytes):
-            return value.decode(errors=WRITTEN_OUT)
+            return value.decode(errors=HEX_ERRORS)
         if isinstance(value, (numbers.Real, decimal.Decimal)) and not isinstance(value, (bool, np.bool_)):
             return _number(value)
-        return str(value).encode(errors=WRITTEN_OUT).decode()
-    except Exception:  # noqa: BLE001 (an object may say itself in any way)
+        return str(value).encode(errors=HEX_ERRORS).decode()
+    except Exception:  # noqa: BLE001 (`str` of an object may raise anything)
         return None
 
 
 def _number(value: Any) -> str:
-    """A number as text: 7, 7.0 and Decimal("7.00") are one."""
+    """A number as text, the same for 7, 7.0 and Decimal("7.00")."""
     exact = value.item() if isinstance(value, np.generic) else value
-    if abs(exact) < LONGEST_WHOLE and exact == int(exact):
+    if abs(exact) < MAX_WHOLE and exact == int(exact):
         return str(int(exact))
     return str(value.normalize() if isinstance(value, decimal.Decimal) else value)

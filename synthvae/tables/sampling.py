@@ -1,4 +1,4 @@
-"""One pass over a table that does not fit into memory: what must be known of it before its rows can be coded."""
+"""Sample a table that does not fit into memory in one pass, before its encoding is fitted."""
 
 from __future__ import annotations
 
@@ -14,23 +14,24 @@ import pyarrow.compute as pc
 from synthvae.errors import TableError
 from synthvae.tables.arrow import is_text
 
-SAMPLE_ROWS = 500_000  # a quantile of so many is off by less than .2 % of the rows (Dvoretzky-Kiefer-Wolfowitz, 95 %)
-MOST_TEXTS = 200_000  # distinct ones of a column; with more they are no categories
-MOST_NUMBERS = 1_000  # distinct whole ones; with more they are points of a density
+# A quantile of so many rows is off by less than 0.2 % of the rows (Dvoretzky-Kiefer-Wolfowitz inequality, 95 %).
+SAMPLE_ROWS = 500_000
+MAX_TEXTS = 200_000  # distinct texts of a column; with more they are not categories
+MAX_NUMBERS = 1_000  # distinct whole numbers; with more they are modelled by a density
 
-Places = npt.NDArray[np.int64]
+Rows = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Survey:
-    """What one pass found.
+    """The result of one pass over a table.
 
     Args:
-        sample: Rows drawn at random, and under them witnesses: of each column its smallest, largest and longest value,
-            a missing one, and one of each category. What is learned from it (kinds, categories, bounds, quantiles)
-            holds for the table. All rows, if there are few.
-        rows: How many rows there are.
-        missing: How many values of each column are missing.
+        sample: Random rows, or all if there are few, and below them rows that contain, for each column, its smallest,
+            largest and longest value, a missing one, and one value of each category. Kinds, categories, bounds and
+            quantiles inferred from the sample are valid for the table.
+        rows: Number of rows of the table.
+        missing: Number of missing values of each column.
     """
 
     sample: pa.Table
@@ -38,33 +39,38 @@ class Survey:
     missing: dict[str, int]
 
     @classmethod
-    def of(cls, batches: Iterable[pa.Table], seed: int, most: int = SAMPLE_ROWS) -> Survey:
-        """Look at each batch once.
+    def from_batches(cls, batches: Iterable[pa.Table], seed: int, most: int = SAMPLE_ROWS) -> Survey:
+        """Read each batch once.
+
+        Args:
+            batches: The table.
+            seed: Seed of the random rows.
+            most: Maximum number of random rows.
 
         Raises:
             TableError: There are fewer than 2 rows.
         """
-        drawn, witnesses = _Drawn(most, np.random.default_rng([seed, 60])), _Witnesses()
+        drawn, extremes = _RandomRows(most, np.random.default_rng([seed, 60])), _ExtremeRows()
         rows, missing = 0, dict[str, int]()
         for table in batches:
             drawn.add(table, rows)
-            witnesses.add(table, rows)
+            extremes.add(table, rows)
             rows += table.num_rows
             for name in table.column_names:
                 missing[name] = missing.get(name, 0) + table.column(name).null_count
         if rows < 2:
-            raise TableError(f"a table must have at least 2 rows, however, it has {rows}: add rows")
+            raise TableError(f"A table must have at least 2 rows, got {rows}. Add rows.")
         places, sample = drawn.result()
-        others, found = witnesses.result()
+        others, found = extremes.result()
         new = ~np.isin(others, places)
         joined = pa.concat_tables([sample, *([found.filter(new)] if found is not None and new.any() else [])])
         return cls(joined.unify_dictionaries().combine_chunks(), rows, missing)
 
     @property
     def sequences(self) -> list[str]:
-        """Columns of whole numbers that count the rows: as many as there are from the smallest to the largest.
+        """Columns of whole numbers that enumerate the rows: their range equals the number of rows.
 
-        That each occurs once is known of the sample only; of numbers drawn at random some would be twice in it.
+        That all numbers are distinct is checked in the sample only; random numbers would have duplicates there.
         """
         return [name for name in self.sample.column_names if self._is_sequence(name)]
 
@@ -76,12 +82,12 @@ class Survey:
         return bool(span["max"] - span["min"] == self.rows - 1 and pc.count_distinct(values).as_py() == len(values))
 
 
-class _Drawn:
-    """Rows drawn at random, as many of them as asked: each row gets a number, and those with the smallest stay."""
+class _RandomRows:
+    """A random sample of at most `most` rows: those with the smallest of random numbers, one per row."""
 
     def __init__(self, most: int, rng: np.random.Generator) -> None:
         self.most, self.rng, self.limit = most, rng, 1.0
-        self.kept: list[tuple[npt.NDArray[np.float64], Places, pa.Table]] = []
+        self.kept: list[tuple[npt.NDArray[np.float64], Rows, pa.Table]] = []
 
     def add(self, table: pa.Table, first: int) -> None:
         numbers = self.rng.random(table.num_rows)
@@ -99,25 +105,25 @@ class _Drawn:
             self.limit = float(numbers.max())
         self.kept = [(numbers, places, table.combine_chunks())]
 
-    def result(self) -> tuple[Places, pa.Table]:
+    def result(self) -> tuple[Rows, pa.Table]:
         if not self.kept:
             return np.empty(0, np.int64), pa.table({})
         self._thin()
         return self.kept[0][1], self.kept[0][2]
 
 
-class _Witnesses:
-    """Rows that show what a sample may miss."""
+class _ExtremeRows:
+    """Rows with values that a random sample may not contain."""
 
     def __init__(self) -> None:
         self.columns: dict[str, _Column] = {}
-        self.kept: list[tuple[Places, pa.Table]] = []
+        self.kept: list[tuple[Rows, pa.Table]] = []
 
     def add(self, table: pa.Table, first: int) -> None:
-        here: list[Places] = []
+        here: list[Rows] = []
         for name in table.column_names:
             column = self.columns.setdefault(name, _Column())
-            found, labels = column.look(table.column(name).combine_chunks())
+            found, labels = column.update(table.column(name).combine_chunks())
             column.places += [first + place for place in found]
             column.labels += [first + place for place in labels]
             here.append(np.array(found + labels, np.int64))
@@ -125,42 +131,42 @@ class _Witnesses:
         if len(places):
             self.kept.append((first + places, table.take(places)))
 
-    def result(self) -> tuple[Places, pa.Table | None]:
+    def result(self) -> tuple[Rows, pa.Table | None]:
         if not self.kept:
             return np.empty(0, np.int64), None
         places, table = np.concatenate([p for p, _ in self.kept]), pa.concat_tables([t for _, t in self.kept])
-        # Of a column with too many values to be categories, what was kept of them is not needed.
+        # The rows of a column with too many values to be categories are not needed.
         needed = np.isin(places, [place for c in self.columns.values() for place in c.places + c.labels])
         return places[needed], table.filter(needed)
 
 
 @dataclass
 class _Column:
-    """What was seen of a column, and the rows that showed it first."""
+    """Values of a column that have occurred, and the first rows with them."""
 
     places: list[int] = field(default_factory=list)
     labels: list[int] = field(default_factory=list)
-    gap: bool = False
+    has_missing: bool = False
     span: dict[str, Any] = field(default_factory=dict)
     longest: int = -1
     known: pa.Array | None = None
     many: bool = False
 
-    def look(self, values: pa.Array) -> tuple[list[int], list[int]]:
-        """The rows of a batch that show something new, and those that show a new category."""
+    def update(self, values: pa.Array) -> tuple[list[int], list[int]]:
+        """Return the rows of a batch with a new extreme or a first missing value, and those with a new category."""
         if pa.types.is_dictionary(values.type):
             values = values.dictionary_decode()
-        found = self._gap(values) + self._span(values)
+        found = self._first_missing(values) + self._span(values)
         if is_text(values.type):
-            return found + self._longest(values), self._distinct(values, MOST_TEXTS)
+            return found + self._longest(values), self._distinct(values, MAX_TEXTS)
         if pa.types.is_integer(values.type) or pa.types.is_boolean(values.type):
-            return found, self._distinct(values, MOST_NUMBERS)
+            return found, self._distinct(values, MAX_NUMBERS)
         return found, []
 
-    def _gap(self, values: pa.Array) -> list[int]:
-        if self.gap or not values.null_count:
+    def _first_missing(self, values: pa.Array) -> list[int]:
+        if self.has_missing or not values.null_count:
             return []
-        self.gap = True
+        self.has_missing = True
         return [pc.index(values.is_null(), value=True).as_py()]
 
     def _span(self, values: pa.Array) -> list[int]:
@@ -177,7 +183,7 @@ class _Column:
         return found
 
     def _longest(self, values: pa.Array) -> list[int]:
-        """The last one of the longest texts: the largest, if they are numbers behind a prefix."""
+        """The longest text that is last in order: the largest number, if the texts are numbers after a prefix."""
         lengths = pc.utf8_length(values)
         longest = pc.max(lengths).as_py()
         if longest is None or longest < self.longest:

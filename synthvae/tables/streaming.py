@@ -1,4 +1,4 @@
-"""Tables on disk, read batch by batch: for those that do not fit into memory."""
+"""Read tables that do not fit into memory in batches."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ import pyarrow.dataset as ds
 from synthvae.tables import convert as tables
 from synthvae.tables import files as readers
 
-LARGE = 256 << 20  # bytes of a table in memory, about, from which on it is read in batches: a fit takes many times that
+LARGE = 256 << 20  # approximate bytes from which on a table is read in batches; a fit takes a multiple of them
 VALUE_BYTES = 8
 BATCH_ROWS = 1 << 16
 BLOCK_BYTES = 8 << 20  # of a CSV file
-DEFLATED = 6  # how much smaller a compressed CSV file is, about
-TAIL_BYTES = 1 << 16  # of each file, by which it is known again; a Parquet file has its statistics there
+COMPRESSION = 6  # typical ratio of a compressed CSV file
+TAIL_BYTES = 1 << 16  # of each file, to identify it; a Parquet file has its statistics there
 
 
 @dataclass(frozen=True)
 class Stream:
-    """A table that is read in batches, and again from the start whenever that is needed.
+    """A table on disk that can be read repeatedly in batches.
 
     Args:
-        files: Where it lies.
-        size: How many bytes it would take in memory, about.
-        open: Returns its batches, from the start.
+        files: Its files.
+        size: Approximate bytes that it takes in memory.
+        open: Returns its batches from the start.
     """
 
     files: tuple[Path, ...]
@@ -40,11 +40,11 @@ class Stream:
     open: Callable[[], Iterator[pa.RecordBatch]]
 
     @classmethod
-    def of(cls, source: str | Path | ds.Dataset, encoding: str = "utf-8") -> Stream:
+    def from_source(cls, source: str | Path | ds.Dataset, encoding: str = "utf-8") -> Stream:
         """Return the stream of a CSV or Parquet file, a folder of either, or a dataset of Parquet files.
 
         Raises:
-            TableError: It is damaged, or no table.
+            TableError: It is damaged, or not a table.
             FileNotFoundError: There is no such path.
         """
         if isinstance(source, ds.Dataset):
@@ -56,14 +56,14 @@ class Stream:
 
     @property
     def is_large(self) -> bool:
-        """Whether it is better not to have all of it in memory."""
+        """Whether the table should be read in batches."""
         return self.size >= LARGE
 
     def batches(self) -> Iterator[pa.Table]:
-        """Return its rows as `tables.read` returns them, so many at a time, each column in one chunk.
+        """Return the rows in batches, as `convert.read` returns tables, each column in one chunk.
 
         Raises:
-            TableError: A file is damaged, or a name is empty or twice there.
+            TableError: A file is damaged, or a column name is empty or a duplicate.
         """
         with readers.reading(self.files[0].parent if len(self.files) > 1 else self.files[0]):
             for batch in self.open():
@@ -72,7 +72,7 @@ class Stream:
 
     @cached_property
     def identity(self) -> str:
-        """A hash of names, sizes and ends of its files: by it a table is known again."""
+        """A hash of the names, sizes and ends of the files, which identifies the table."""
         digest = hashlib.sha256()
         for file in self.files:
             size = file.stat().st_size
@@ -83,12 +83,12 @@ class Stream:
 
 
 def large(source: Any, encoding: str = "utf-8") -> Stream | None:
-    """Return the stream of a table on disk that is too large to be read at once; None for all else."""
+    """Return the stream of a table on disk that is too large to be read at once; None for any other source."""
     if isinstance(source, Stream):
         return source
     if not isinstance(source, (str, Path, ds.FileSystemDataset)):
         return None
-    stream = Stream.of(source, encoding)
+    stream = Stream.from_source(source, encoding)
     return stream if stream.is_large else None
 
 
@@ -98,13 +98,13 @@ def _dataset(path: Path) -> ds.Dataset:
 
 def _parquet(dataset: ds.Dataset) -> Stream:
     def batches() -> Iterator[pa.RecordBatch]:
-        # One fragment, and one batch ahead: what is read beforehand is in memory, too.
+        # At most one fragment and one batch ahead, since what is read ahead is in memory, too.
         how = ds.ParquetFragmentScanOptions(use_buffered_stream=True, pre_buffer=False)
         options = {"batch_size": BATCH_ROWS, "batch_readahead": 1, "fragment_readahead": 1}
         return iter(dataset.scanner(fragment_scan_options=how, use_threads=False, **options).to_batches())
 
     files = tuple(Path(file) for file in sorted(dataset.files))
-    # What is written once and referred to takes much less in the file.
+    # Dictionary-encoded values take much less space in the file.
     return Stream(files, dataset.count_rows() * len(dataset.schema) * VALUE_BYTES, batches)
 
 
@@ -120,7 +120,7 @@ def _csv(files: Sequence[Path], encoding: str) -> Stream:
             found.update(_csv_types(files, encoding))
         return found
 
-    size = sum(f.stat().st_size * (1 if f.suffix in (".csv", ".tsv", ".txt") else DEFLATED) for f in files)
+    size = sum(f.stat().st_size * (1 if f.suffix in (".csv", ".tsv", ".txt") else COMPRESSION) for f in files)
     return Stream(tuple(files), size, batches)
 
 
@@ -135,24 +135,24 @@ def _opened(file: Path, encoding: str, types: dict[str, pa.DataType] | None) -> 
 
 
 def _csv_types(files: Sequence[Path], encoding: str) -> dict[str, pa.DataType]:
-    """The types that `tables.read` gives the columns: the narrowest that all of their fields can be read as."""
+    """The types that `convert.read` gives the columns: the narrowest to which all their fields can be converted."""
     narrowest: dict[str, int] = {}
-    gaps: set[str] = set()
+    missing: set[str] = set()
     for file in files:
         for batch in _opened(file, encoding, None):
             for name, texts in zip(batch.schema.names, batch.columns, strict=True):
                 narrowest[name] = _narrowest(texts, narrowest.get(name, 0))
-                gaps |= {name} if texts.null_count else set()
+                missing |= {name} if texts.null_count else set()
     types = {name: _TYPES[place] for name, place in narrowest.items()}
-    # A gap makes whole numbers floating, as for pandas; a column without a value is floating, too.
-    return {n: pa.float64() if kind in (pa.null(), pa.int64()) and n in gaps else kind for n, kind in types.items()}
+    # Whole numbers with missing values are floats, as in pandas, and so are columns without any value.
+    return {n: pa.float64() if kind in (pa.null(), pa.int64()) and n in missing else kind for n, kind in types.items()}
 
 
 _TYPES = (pa.null(), pa.int64(), pa.float64(), pa.bool_(), pa.string())
 
 
 def _narrowest(texts: pa.Array, place: int) -> int:
-    """The first of the types, from a place on, that all texts can be read as."""
+    """The position of the first type, from `place` on, to which all texts can be converted."""
     trimmed = pc.utf8_trim_whitespace(texts)
     while place < len(_TYPES) - 1 and not _can_be(trimmed, _TYPES[place]):
         place += 1

@@ -83,7 +83,9 @@ def _column(values: pd.Series, table: Table) -> Column:
     if name not in {*table.categorical, table.target} and is_numeric(values, is_target=False):
         marks = _marks(values)
         if len(marks) <= MOST_MARKS:
-            return Column(name=name, nullable=nullable, marks=marks, **_number(numbers_of(values).dropna().to_numpy()))
+            return Column(
+                name=name, nullable=nullable, sentinels=marks, **_number(numbers_of(values).dropna().to_numpy())
+            )
     categories = sorted(values.dropna().unique().tolist(), key=str)
     return Column(name=name, kind="categorical", categories=categories, nullable=nullable)
 

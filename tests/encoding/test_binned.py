@@ -131,7 +131,7 @@ def test_decoded_numbers_obey_the_schema(column: Column, seed: int) -> None:
 @law
 @given(numbers())
 def test_every_decoded_number_can_be_written(column: Column) -> None:
-    bare = column.model_copy(update={"marks": (), "nullable": False})
+    bare = column.model_copy(update={"sentinels": (), "nullable": False})
     decoded = _decoded(bare, np.repeat(np.arange(BinnedEncoding.declare(bare).bins), 3)).to_pylist()
     decimals = 0 if bare.kind == "integer" else bare.decimals
     assert all(_can_be_written(value, decimals) for value in decoded if abs(value) * 10.0 ** (decimals or 0) < 1e15)
@@ -178,7 +178,7 @@ def test_bounds_that_cannot_be_written_are_drawn_in() -> None:
 
 
 def test_marks_and_missing_have_the_last_states() -> None:
-    column = _whole(0, 3, marks=["N", -9])
+    column = _whole(0, 3, sentinels=["N", -9])
     encoding = BinnedEncoding.declare(column)
     assert (encoding.bins, encoding.singles, encoding.levels) == (4, 3, 7)
     assert _decoded(column, [0, 3, 4, 5, 6]).to_pylist() == ["0", "3", "N", "-9", None]
@@ -187,13 +187,13 @@ def test_marks_and_missing_have_the_last_states() -> None:
 
 
 def test_numeric_marks_leave_a_column_of_numbers() -> None:
-    column = _whole(0, 3, marks=[-9, True])
+    column = _whole(0, 3, sentinels=[-9, True])
     assert _decoded(column, [0, 3, 4, 6]).type == pa.int64()
     assert _decoded(column, [0, 3, 4, 6]).to_pylist() == [0, 3, -9, None]
 
 
 def test_there_is_no_minus_zero() -> None:
-    column = Column(name="x", kind="continuous", bounds=(-0.4, 0.4), decimals=0, nullable=False, marks=["N"])
+    column = Column(name="x", kind="continuous", bounds=(-0.4, 0.4), decimals=0, nullable=False, sentinels=["N"])
     assert set(_decoded(column, [0] * 20).to_pylist()) == {"0"}
 
 
@@ -231,7 +231,7 @@ def test_an_encoding_survives_json(column: Column) -> None:
     ],
 )
 def test_bins_that_hold_no_number_or_are_none_are_refused(facts: dict[str, Any]) -> None:
-    with pytest.raises(SchemaError, match=r"column 'odd': `bins` must ascend inside the `bounds`.*, however, they are"):
+    with pytest.raises(SchemaError, match=r"Column 'odd': `bins` must ascend inside the `bounds`.*, got"):
         Column(name="odd", **facts)
 
 

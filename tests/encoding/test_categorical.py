@@ -107,7 +107,7 @@ def test_texts_that_look_missing_are_categories() -> None:
 
 
 def test_unknown_categories_belong_to_the_declared_other() -> None:
-    column = Column(name="x", kind="categorical", categories=["a", "b", "rest"], other="rest")
+    column = Column(name="x", kind="categorical", categories=["a", "b", "rest"], other_category="rest")
     table, encoding = learn_column(["a", "b", "c", "d", None] * 4, column)
     assert encoding.decode(encoding.encode(table), np.random.default_rng(0)).column("x").to_pylist() == (
         ["a", "b", "rest", "rest", None] * 4
@@ -115,7 +115,7 @@ def test_unknown_categories_belong_to_the_declared_other() -> None:
 
 
 def test_other_without_categories_joins_those_that_occur() -> None:
-    column = Column(name="x", kind="categorical", other="rest")
+    column = Column(name="x", kind="categorical", other_category="rest")
     _, encoding = learn_column(["a", "b"] * 4, column)
     later = pa.table({"x": ["b", "never seen"]})
     assert encoding.decode(encoding.encode(later), np.random.default_rng(0)).column("x").to_pylist() == ["b", "rest"]
@@ -124,10 +124,10 @@ def test_other_without_categories_joins_those_that_occur() -> None:
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"kind": "integer", "other": 3},
-        {"kind": "categorical", "categories": ["a"], "other": "b"},
+        {"kind": "integer", "other_category": 3},
+        {"kind": "categorical", "categories": ["a"], "other_category": "b"},
     ],
 )
 def test_an_other_that_means_nothing_is_refused(wrong: dict[str, Any]) -> None:
-    with pytest.raises(SchemaError, match="`other`"):
+    with pytest.raises(SchemaError, match="`other_category`"):
         Column(name="x", **wrong)

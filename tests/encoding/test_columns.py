@@ -156,7 +156,7 @@ def test_a_column_declared_integer_must_hold_whole_numbers() -> None:
 
 
 def _marked(*marks: Any, kind: Any = "integer") -> Column:
-    return Column(name="x", kind=kind, marks=marks)
+    return Column(name="x", kind=kind, sentinels=marks)
 
 
 @law
@@ -168,7 +168,7 @@ def test_marks_in_text_come_back_as_written(texts: list[str | None]) -> None:
 @pytest.mark.parametrize("dtype", ["int8", "int64", "float64", "float32", "Int64", "int64[pyarrow]", "Float64"])
 def test_marks_among_numbers_come_back(dtype: str) -> None:
     numbers = [*range(100), -9, -9, -8] * 2
-    column = Column(name="x", kind="integer", marks=[-9, -8], bounds=(0, 99))
+    column = Column(name="x", kind="integer", sentinels=[-9, -8], bounds=(0, 99))
     assert there_and_back(pd.Series(numbers, dtype=dtype), column) == numbers
 
 
@@ -181,7 +181,7 @@ def test_marks_are_kept_apart_from_many_numbers() -> None:
 def test_marks_are_inferred_from_text() -> None:
     texts = [*[f"{i / 4:.2f}" for i in range(300)], *["N"] * 5, *["unknown"] * 5, None]
     column = Schema.infer(pd.DataFrame({"x": texts}))["x"]
-    assert (column.kind, set(column.marks), column.nullable) == ("continuous", {"N", "unknown"}, True)
+    assert (column.kind, set(column.sentinels), column.nullable) == ("continuous", {"N", "unknown"}, True)
     back = there_and_back(texts)
     assert back[300:] == texts[300:]
     assert all(re.fullmatch(r"\d+\.\d\d", text) for text in back[:300])
@@ -203,7 +203,7 @@ def test_a_mark_that_does_not_occur_does_no_harm(dtype: str, mark: Any) -> None:
 
 
 def test_a_mark_never_declared_is_refused_by_name() -> None:
-    with pytest.raises(TableError, match=r"(?i)column 'x'.*must be.*numbers.*'\?'.*`marks`"):
+    with pytest.raises(TableError, match=r"(?i)column 'x'.*must be.*numbers.*'\?'.*`sentinels`"):
         learn_column(["1", "N", "?"], _marked("N"))
 
 

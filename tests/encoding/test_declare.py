@@ -41,7 +41,7 @@ def _has_labels_only(column: Column) -> bool:
     if column.kind not in NUMERIC:
         return True
     whole = all(float(bound).is_integer() for bound in column.bounds or ())  # type: ignore[arg-type]
-    return whole and not column.nullable and not column.marks
+    return whole and not column.nullable and not column.sentinels
 
 
 def _decoded(encoding: TableEncoding, codes: Codes, seed: int = 0) -> pa.Table:
@@ -128,7 +128,7 @@ def test_a_declared_encoding_survives_json(kind: str, data: st.DataObject) -> No
 
 
 COLUMNS = [
-    Column(name="age", kind="integer", bounds=(0, 120), marks=["N"]),
+    Column(name="age", kind="integer", bounds=(0, 120), sentinels=["N"]),
     Column(name="dose", kind="continuous", bounds=(0, 10), decimals=1, bins=(0.5, 2.5)),
     Column(name="stage", kind="categorical", categories=["I", "II"], nullable=False),
     Column(name="alive", kind="boolean"),
@@ -154,7 +154,7 @@ def test_a_continuous_target_has_its_bins_as_conditions_and_comes_first() -> Non
 
 
 def test_a_target_of_few_whole_numbers_is_classes() -> None:
-    schema = SCHEMA.declare("age", bounds=(0, 3), marks=())
+    schema = SCHEMA.declare("age", bounds=(0, 3), sentinels=())
     assert TableEncoding.declare(schema, "age").target.labels == [0, 1, 2, 3]  # type: ignore[union-attr]
 
 
@@ -168,7 +168,7 @@ def test_whole_numbers_in_declared_bins_are_no_classes() -> None:
 
 @pytest.mark.parametrize("values", [["1", "N", "3", None, "x", "9"], [1, 3, 3, None]])
 def test_labels_among_marks_are_encoded(values: list[Any]) -> None:
-    schema = Schema(columns=[Column(name="age", kind="integer", bounds=(0, 3), marks=["N"])])
+    schema = Schema(columns=[Column(name="age", kind="integer", bounds=(0, 3), sentinels=["N"])])
     rows = conform(labelled(pa.table({"age": values}), schema, "age"), schema)
     assert TableEncoding.declare(schema, "age").encode(rows).labels.tolist() == [1, 3, 3]
 

@@ -100,7 +100,7 @@ def test_any_table_is_taken(tmp_path: Any) -> None:
 
 
 def test_marks_beside_numbers_are_no_numbers() -> None:
-    schema = Schema(columns=[Column(name="n", kind="integer", marks=[-9])])
+    schema = Schema(columns=[Column(name="n", kind="integer", sentinels=[-9])])
     found = Comparison.of(pd.DataFrame({"n": [1, -9, 3]}), pd.DataFrame({"n": [-9, -9, 3]}), schema=schema)
     assert found.real["n"].isna().tolist() == [False, True, False]
     assert not found.notes

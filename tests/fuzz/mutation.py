@@ -81,11 +81,11 @@ CHUNKS = [
     b"categories: ",
     b"bins: [0]\n",
     b"decimals: 99\n",
-    b"marks: [1]\n",
+    b"sentinels: [1]\n",
     b"- {name: a, kind: integer, bounds: [",
     b"ordered: true\n",
     b"nullable: no\n",
-    b"other: 1\n",
+    b"other_category: 1\n",
 ]
 CELLS = [
     "",
@@ -168,7 +168,7 @@ def harmed(random: Random, page: Any) -> Any:
         if chance < 0.1:
             del container[key]
         elif chance < 0.2 and isinstance(container, dict):
-            container[random.choice(["x", "kind", "name", "other", "log_dir", "journal"])] = copy.deepcopy(
+            container[random.choice(["x", "kind", "name", "other_category", "log_dir", "journal"])] = copy.deepcopy(
                 random.choice(ODD)
             )
         else:
@@ -329,7 +329,7 @@ def _schemas() -> list[bytes]:
     declared = Schema.infer(targets.table()).declare(
         "dose", kind="continuous", bounds=(-9, 9), decimals=2, bins=[0.0, 1.0]
     )
-    named = declared.declare("site", kind="categorical", categories=["a", "b"], other="a")
+    named = declared.declare("site", kind="categorical", categories=["a", "b"], other_category="a")
     return [named.to_yaml().encode(), Schema.infer(targets.table()).to_yaml().encode()]
 
 

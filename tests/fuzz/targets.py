@@ -53,7 +53,7 @@ def table() -> pd.DataFrame:
 def model() -> dict[str, bytes]:
     """The files of a small model."""
     parameters: dict[str, Any] = {"max_steps": 4, "width": 8, "latent_dim": 2, "device": "cpu", "random_state": 0}
-    schema = Schema.infer(table()).declare("id", kind="id").declare("lab", kind="integer", marks=["N"])
+    schema = Schema.infer(table()).declare("id", kind="id").declare("lab", kind="integer", sentinels=["N"])
     with room() as folder:
         Synthesizer(target="site", schema=schema, **parameters).fit(table()).save(folder / "model")
         return {path.name: path.read_bytes() for path in (folder / "model").iterdir()}

@@ -64,7 +64,7 @@ def test_aliases_of_a_schema_are_refused_and_so_is_a_key_that_is_there_twice() -
     bomb = "a: &a [1, 1]\n" + "".join(f"{x}: &{x} [*{y}, *{y}]\n" for y, x in zip("abcdefgh", "bcdefghi", strict=True))
     with pytest.raises(SchemaError, match="alias"):
         Schema.from_yaml(bomb)
-    with pytest.raises(SchemaError, match="'kind' is there twice"):
+    with pytest.raises(SchemaError, match="duplicate of 'kind'"):
         Schema.from_yaml("columns:\n- {name: a, kind: id, kind: integer}\n")
 
 

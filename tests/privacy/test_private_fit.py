@@ -281,13 +281,13 @@ def test_no_value_of_a_row_is_an_error() -> None:
     ("changes", "reason"),
     [
         ({"schema": None}, "there is none: draft one with `synthvae schema TABLE --declare"),
-        ({"schema": Schema(columns=SCHEMA.columns, inferred=True)}, "it was inferred: draft one"),
+        ({"schema": Schema(columns=SCHEMA.columns, inferred=True)}, "got an inferred one. Draft one"),
         ({"schema": Schema(columns=[Column(name="ill", kind="categorical")])}, "'ill': `categories` must be declared"),
         (
             {"schema": Schema(columns=[Column(name="age", kind="integer")]), "target": None},
             "'age': `bounds` must be declared",
         ),
-        ({"schema": Schema(columns=SCHEMA.columns[1:])}, "has \\['sex'\\], too: declare or drop"),
+        ({"schema": Schema(columns=SCHEMA.columns[1:])}, "\\['sex'\\] are undeclared. Declare or drop"),
         ({"privacy": 1.0}, "must be a PrivacyBudget, however, it is 1.0"),
         ({"privacy": {"epsilon": 1.0}}, "delta"),
         ({"privacy": PrivacyBudget(epsilon=1, delta=1e-5, unit="patient")}, "'patient' is not among"),

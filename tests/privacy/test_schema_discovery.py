@@ -115,7 +115,7 @@ def test_rare_values_are_others() -> None:
     values = ["a"] * 9000 + ["b"] * 9000 + [f"rare {i}" for i in range(3000)]
     column = bought(pd.DataFrame({"x": values}))["x"]
     assert column.categories == ("a", "b", "(other)")
-    assert column.other == "(other)"
+    assert column.other_category == "(other)"
 
 
 @pytest.mark.usefixtures("quiet")

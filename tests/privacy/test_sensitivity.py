@@ -93,9 +93,9 @@ CAP = 2
 COLUMNS = Schema(
     columns=[
         Column(name="who", kind="id"),
-        Column(name="sex", kind="categorical", categories=["F", "M"], other="M"),
+        Column(name="sex", kind="categorical", categories=["F", "M"], other_category="M"),
         Column(name="dose", kind="continuous", bounds=(0.0, 99.0), decimals=1),
-        Column(name="age", kind="integer", bounds=(0, 120), marks=["N"]),
+        Column(name="age", kind="integer", bounds=(0, 120), sentinels=["N"]),
         Column(name="seen", kind="date", bounds=("2020-01-01", "2020-12-31")),
         Column(name="ill", kind="boolean", nullable=False),
     ]

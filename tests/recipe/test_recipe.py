@@ -104,7 +104,7 @@ def refusals() -> list[tuple[str, str]]:
         ("input: [\n", "must be YAML"),
         ("input: !!python/name:os.system\n", "must be YAML"),
         ("input: 2020-99-99\n", "must be YAML"),
-        (rows + "input: other.csv\n", "'input' is there twice"),
+        (rows + "input: other.csv\n", "duplicate of 'input'"),
         ("a: &x [1]\nb: *x\n", "alias"),
         ("[" * 60 + "]" * 60, "levels deep"),
         ("#" * (1 << 20) + "\n" + rows, "at most 1,048,576 bytes"),

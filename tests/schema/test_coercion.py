@@ -29,10 +29,10 @@ NAN, INF = float("nan"), float("inf")
 
 AGE = Column(name="x", kind="integer", bounds=(0, 120))
 DOSE = Column(name="x", kind="continuous", bounds=(0, 10), decimals=1)
-CODED = Column(name="x", kind="integer", bounds=(0, 120), marks=["N", -9])
+CODED = Column(name="x", kind="integer", bounds=(0, 120), sentinels=["N", -9])
 SEX = Column(name="x", kind="categorical", categories=["F", "M"])
 STAGE = Column(name="x", kind="categorical", categories=[1, 2, 3])
-SITE = Column(name="x", kind="categorical", categories=["a", "b"], other="b")
+SITE = Column(name="x", kind="categorical", categories=["a", "b"], other_category="b")
 SMOKER = Column(name="x", kind="boolean")
 DAY = Column(name="x", kind="date", bounds=YEAR)
 SEEN = Column(name="x", kind="datetime", bounds=YEAR)
@@ -130,8 +130,8 @@ def test_chunks_and_dictionaries_do_not_matter(data: st.DataObject) -> None:
         (DOSE.model_copy(update={"bounds": (0.05, 0.95)}), [0.0, 1.0], [0.1, 0.9]),
         (CODED, ["N", "-9", "-9.0", "5", "n", None], ["N", "-9", "-9", "5", None, None]),
         (CODED, [5, -9, -8], ["5", "-9", "0"]),
-        (CODED.model_copy(update={"marks": (-9,)}), [5, -9, -8], [5, -9, 0]),
-        (CODED.model_copy(update={"marks": (0.5,)}), [5, 0.5, 0.4], [5.0, 0.5, 0.0]),
+        (CODED.model_copy(update={"sentinels": (-9,)}), [5, -9, -8], [5, -9, 0]),
+        (CODED.model_copy(update={"sentinels": (0.5,)}), [5, 0.5, 0.4], [5.0, 0.5, 0.0]),
         (SEX, ["F", "x", "f", None], ["F", None, None, None]),
         (SEX.model_copy(update={"nullable": False}), ["M", "x", None], ["M", "F", "F"]),
         (SITE, ["a", "x", None], ["a", "b", None]),
@@ -203,7 +203,7 @@ def test_what_lies_between_whole_seconds_does_not_leave_the_bounds() -> None:
 WRITINGS: list[tuple[Column, Any, list[Any]]] = [
     (AGE, [7, None, 200], [pa.int64(), pa.uint8(), pa.float64(), pa.decimal128(30, 2), pa.string()]),
     (CODED, [7, None, -9], [pa.int64(), pa.float32(), pa.decimal128(30, 2), pa.string()]),
-    (CODED.model_copy(update={"marks": ("-9",)}), [7, None, -9], [pa.int64(), pa.float64(), pa.string()]),
+    (CODED.model_copy(update={"sentinels": ("-9",)}), [7, None, -9], [pa.int64(), pa.float64(), pa.string()]),
     (DOSE, [1.5, None, 20.25], [pa.float64(), pa.float16(), pa.decimal128(30, 2), pa.string()]),
     (STAGE, [1, None, 4], [pa.int8(), pa.float64(), pa.decimal128(30, 2), pa.string()]),
     (STAGE.model_copy(update={"categories": ("01", "02")}), [1, None, 4], [pa.int64(), pa.float64(), pa.string()]),
@@ -263,7 +263,9 @@ def test_views_of_texts_are_labels() -> None:
     assert labelled(table, Schema(columns=[SEX]), "x").column("x").to_pylist() == ["F", "M"]
 
 
-@pytest.mark.parametrize("facts", [{"nullable": False}, {"other": "b"}, {"nullable": False, "other": "a"}])
+@pytest.mark.parametrize(
+    "facts", [{"nullable": False}, {"other_category": "b"}, {"nullable": False, "other_category": "a"}]
+)
 def test_a_label_has_no_other(facts: dict[str, Any]) -> None:
     schema = Schema(columns=[Column(name="x", kind="categorical", categories=["a", "b"], **facts)])
     assert labelled(pa.table({"x": LABELS}), schema, "x").column("x").to_pylist() == ["a", "b", "a"]
@@ -286,13 +288,11 @@ def test_labelled_keeps_a_row_whatever_others_are(data: st.DataObject) -> None:
 
 
 @pytest.mark.parametrize(
-    ("names", "fact"),
-    [(["y"], r"lacks \['x'\]"), ([], r"lacks \['x'\]"), (["x", "y"], r"has \['y'\], too")],
+    ("names", "problem"),
+    [(["y"], r"\['x'\] are missing"), ([], r"\['x'\] are missing"), (["x", "y"], r"\['y'\] are undeclared")],
 )
-def test_other_columns_are_refused_by_name(names: list[str], fact: str) -> None:
-    with pytest.raises(
-        PrivacyError, match=rf"must have the columns of its schema, however, it {fact}: declare or drop"
-    ):
+def test_other_columns_are_refused_by_name(names: list[str], problem: str) -> None:
+    with pytest.raises(PrivacyError, match=rf"must have the columns of its schema; {problem}. Declare or drop"):
         refuse_other_columns(names, Schema(columns=[AGE]))
 
 
@@ -313,7 +313,7 @@ LARGE = 2**63 + 5
         (DOSE, [10.0, 10.0, 7.0, None]),
         (STAGE.model_copy(update={"categories": (7, LARGE)}), [LARGE, None, 7, None]),
         (STAGE.model_copy(update={"categories": ("7", str(LARGE))}), [str(LARGE), None, "7", None]),
-        (AGE.model_copy(update={"marks": (LARGE,)}), [float(LARGE), 120.0, 7.0, None]),
+        (AGE.model_copy(update={"sentinels": (LARGE,)}), [float(LARGE), 120.0, 7.0, None]),
         (SMOKER, [None] * 4),
         (DAY, [None] * 4),
         (SEEN, [None] * 4),
@@ -323,7 +323,7 @@ def test_whole_numbers_of_64_bits_without_a_sign_conform_like_any_other(column: 
     assert conformed(column, pa.array([LARGE, 2**64 - 1, 7, None], pa.uint64())) == expected
 
 
-MARKED = {"kind": "integer", "bounds": (0, 9), "marks": [LARGE]}  # beside numbers, which are doubles
+MARKED = {"kind": "integer", "bounds": (0, 9), "sentinels": [LARGE]}  # beside numbers, which are doubles
 
 
 @pytest.mark.parametrize("column", [{"categories": [7, LARGE]}, MARKED], ids=["category", "mark"])

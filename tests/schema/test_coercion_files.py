@@ -27,10 +27,10 @@ FILE = """age,dose,stage,code,smoker,alive,day
 """
 OF_FILE = Schema(
     columns=[
-        Column(name="age", kind="integer", bounds=(0, 120), marks=["N"]),
+        Column(name="age", kind="integer", bounds=(0, 120), sentinels=["N"]),
         Column(name="dose", kind="continuous", bounds=(0, 10), decimals=1),
         Column(name="stage", kind="categorical", categories=[1, 2, 3]),
-        Column(name="code", kind="categorical", categories=["7", "007", "02"], other="02"),
+        Column(name="code", kind="categorical", categories=["7", "007", "02"], other_category="02"),
         Column(name="smoker", kind="categorical", categories=["true", "false"]),
         Column(name="alive", kind="boolean"),
         Column(name="day", kind="date", bounds=YEAR),
@@ -83,11 +83,11 @@ FIELDS: list[tuple[Column, str]] = [
     (CODED, "N -9 5 "),
     (CODED, "-9 5 -8"),
     (CODED, "-9.0 5 "),
-    (CODED.model_copy(update={"marks": (-9, 0.5)}), "-9 0.5 5 "),
+    (CODED.model_copy(update={"sentinels": (-9, 0.5)}), "-9 0.5 5 "),
     (STAGE, "1 2 01 3 4"),
     (STAGE, "1.0 2.0 1.5 "),
     (STAGE, "1 x 02 nan"),
-    (STAGE.model_copy(update={"other": 3}), "1.0 nan  4"),
+    (STAGE.model_copy(update={"other_category": 3}), "1.0 nan  4"),
     (STAGE.model_copy(update={"categories": ("01", "02")}), "01 02 1 3"),
     (STAGE.model_copy(update={"categories": (0.5, 1.5)}), "0.5 0.50 1.5 2 "),
     (SEX, "F M x "),

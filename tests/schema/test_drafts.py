@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from synthvae import Column, Schema, Synthesizer
 from synthvae.cli.main import app
 from synthvae.errors import PrivacyError
-from synthvae.schema.drafts import LEAST, Draft, drafted
+from synthvae.schema.drafts import MIN_ROWS, Draft, drafted
 from synthvae.tables import convert
 
 law = settings(deadline=None, max_examples=60)
@@ -52,8 +52,11 @@ def test_what_one_person_has_is_not_written_down() -> None:
     text = found.to_yaml()
     assert all(said not in text for said in ("kuru", "103", "98765", "refused", "2021-03"))
     schema = found.schema
-    assert (schema["diagnosis"].categories, schema["diagnosis"].other) == (("cold", "flu", "(other)"), "(other)")
-    assert schema["code"].marks == ("N",)
+    assert (schema["diagnosis"].categories, schema["diagnosis"].other_category) == (
+        ("cold", "flu", "(other)"),
+        "(other)",
+    )
+    assert schema["code"].sentinels == ("N",)
     assert schema["code"].nullable
     assert schema["age"].bounds == (20, 110)
     assert schema["income"].bounds is not None
@@ -65,22 +68,22 @@ def test_what_one_person_has_is_not_written_down() -> None:
 def test_what_was_taken_from_the_data_has_a_comment() -> None:
     lines = draft(people()).to_yaml().splitlines()
     assert lines[0].startswith("# Drafted from the data.")
-    assert "# categories: values of the data that at least 10 rows have; 1 that fewer have are left out" in lines
-    assert lines[lines.index("- name: age") - 1] == "# bounds: of the data, rounded outwards"
+    assert "# categories: values that at least 10 rows of the data have; 1 rarer ones are left out" in lines
+    assert lines[lines.index("- name: age") - 1] == "# bounds: those of the data, rounded outwards"
     assert "origin: drafted from data" in lines
     assert "inferred: true" in lines
 
 
 @law
-@given(counts=st.dictionaries(st.text(min_size=1, max_size=3), st.integers(1, 2 * LEAST), min_size=1, max_size=6))
+@given(counts=st.dictionaries(st.text(min_size=1, max_size=3), st.integers(1, 2 * MIN_ROWS), min_size=1, max_size=6))
 def test_categories_have_enough_rows_and_the_others_are_counted(counts: dict[str, int]) -> None:
     values = pd.Series([value for value, count in counts.items() for _ in range(count)], dtype="category")
     found = draft(pd.DataFrame({"x": values}))
     column = found.schema["x"]
-    kept = [value for value in column.categories or () if value != column.other]
-    assert set(kept) == {value for value, count in counts.items() if count >= LEAST}
+    kept = [value for value in column.categories or () if value != column.other_category]
+    assert set(kept) == {value for value, count in counts.items() if count >= MIN_ROWS}
     assert found.left_out.get("x", 0) == len(counts) - len(kept)
-    assert bool(found.left_out) == (column.other is not None)
+    assert bool(found.left_out) == (column.other_category is not None)
 
 
 NUMBER = st.floats(-1e12, 1e12).map(lambda number: round(number, 3)) | st.integers(-(10**9), 10**9).map(float)
@@ -101,7 +104,7 @@ def test_bounds_hold_all_numbers_and_have_two_digits(numbers: list[float]) -> No
 def test_a_reviewed_draft_is_one_for_ever_and_says_so_loudly(tmp_path: Path) -> None:
     frame = people().drop(columns=["seen", "code"])
     text = draft(frame).to_yaml()
-    with pytest.raises(PrivacyError, match="it was inferred"):
+    with pytest.raises(PrivacyError, match="got an inferred one"):
         Synthesizer(schema=Schema.from_yaml(text), privacy=BUDGET).fit(frame)
     path = tmp_path / "schema.yaml"
     path.write_text(text.replace("inferred: true\n", ""))

@@ -8,6 +8,7 @@ import os
 import pickle
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from synthvae import Synthesizer, filesystem
+from synthvae import Column, Schema, Synthesizer, filesystem
 from synthvae.errors import ArtifactError
 from synthvae.model import CVAE
 from synthvae.synthesizer import artifact
@@ -214,6 +215,33 @@ def test_a_page_that_describes_no_model_is_refused(copy: Path, key: str) -> None
     rewritten(copy, lambda page: page.pop(key))
     with pytest.raises(ArtifactError):
         Synthesizer.load(copy)
+
+
+def former_names(page: dict[str, Any]) -> None:
+    """Give the fields of columns the names that they had in the first release."""
+    former = {"sentinels": "marks", "other_category": "other"}
+    columns = page["schema"]["columns"]
+    page["schema"]["columns"] = [{former.get(name, name): value for name, value in c.items()} for c in columns]
+
+
+def test_a_model_with_former_names_of_fields_is_loaded_without_a_warning(tmp_path: Path) -> None:
+    schema = Schema(
+        columns=[
+            Column(name="dose", kind="integer", bounds=(0, 99), sentinels=["N"]),
+            Column(name="site", kind="categorical", categories=["a", "b"], other_category="b"),
+        ]
+    )
+    frame = pd.DataFrame({"dose": ["N", "1", "2", "99"] * 10, "site": ["a", "b", "c", "a"] * 10})
+    Synthesizer(schema=schema, max_steps=1, random_state=0).fit(frame).save(tmp_path)
+    before = json.loads((tmp_path / PAGE).read_bytes())["schema"]
+    rewritten(tmp_path, former_names)
+    assert json.loads((tmp_path / PAGE).read_bytes())["schema"] != before
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        loaded = Synthesizer.load(tmp_path)
+    assert loaded.schema_ == schema
+    loaded.save(tmp_path)
+    assert json.loads((tmp_path / PAGE).read_bytes())["schema"] == before
 
 
 def test_weights_of_another_shape_are_refused_in_one_line(copy: Path) -> None:

@@ -77,7 +77,7 @@ KINDS = ["parquet", "csv", "csv.gz", "parquet folder", "csv folder"]
 @pytest.mark.parametrize("kind", KINDS)
 def test_batches_are_the_rows_that_are_read_at_once(mixed: pd.DataFrame, tmp_path: Path, kind: str) -> None:
     path = written(mixed, tmp_path, kind)
-    batches = list(Stream.of(path).batches())
+    batches = list(Stream.from_source(path).batches())
     assert len(batches) > 2
     assert all(column.num_chunks == 1 for batch in batches for column in batch.columns)
     assert pa.concat_tables(batches).equals(convert.read(path))
@@ -94,16 +94,16 @@ def test_batches_are_the_rows_that_are_read_at_once(mixed: pd.DataFrame, tmp_pat
 def test_types_of_a_csv_file_are_those_of_reading_it_at_once(tmp_path: Path, fields: list[str]) -> None:
     path = tmp_path / "t.csv"
     path.write_text("a,b\n" + "".join(f"{field},1\n" for field in fields), encoding="utf-8")
-    found = [batch.schema.field("a").type for batch in Stream.of(path).batches()]
+    found = [batch.schema.field("a").type for batch in Stream.from_source(path).batches()]
     whole = convert.read(path)
     mixes = {"true", "False"} & set(fields) and {"1", "0"} & set(fields)
     assert mixes or found[0] == whole.schema.field("a").type
-    assert sum(batch.num_rows for batch in Stream.of(path).batches()) == whole.num_rows
+    assert sum(batch.num_rows for batch in Stream.from_source(path).batches()) == whole.num_rows
 
 
 def surveyed(table: pd.DataFrame, most: int, batch: int = 50) -> Survey:
     read = convert.read(table)
-    return Survey.of((read.slice(start, batch) for start in range(0, read.num_rows, batch)), 0, most)
+    return Survey.from_batches((read.slice(start, batch) for start in range(0, read.num_rows, batch)), 0, most)
 
 
 columns = [
@@ -145,7 +145,7 @@ def test_witnesses_of_too_many_texts_are_dropped() -> None:
     before = surveyed(table, 20)
     assert before.sample.num_rows == 500
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("synthvae.tables.sampling.MOST_TEXTS", 100)
+        patch.setattr("synthvae.tables.sampling.MAX_TEXTS", 100)
         after = surveyed(table, 20).sample
     assert after.num_rows < 60
     assert 99 in after.column("x").to_pylist()
@@ -161,7 +161,7 @@ def test_a_count_of_the_rows_is_an_id() -> None:
 @pytest.mark.usefixtures("large")
 def test_codes_on_disk_are_those_in_memory(mixed: pd.DataFrame, tmp_path: Path) -> None:
     path = written(mixed, tmp_path, "parquet")
-    source = OnDisk.open(Stream.of(path), tmp_path / "codes", 0)
+    source = OnDisk.open(Stream.from_source(path), tmp_path / "codes", 0)
     schema = source.drafted(Schema.infer(source.sample))
     assert schema["row"].kind == "id"
     encoding = TableEncoding.learn(source.sample, schema, "ill", 1)
@@ -174,7 +174,7 @@ def test_codes_on_disk_are_those_in_memory(mixed: pd.DataFrame, tmp_path: Path) 
     assert sorted(map(tuple, found)) == sorted(map(tuple, whole.digits))
     labels = [parts[place].labels for place in range(4)]
     assert np.bincount(np.concatenate(labels)).tolist() == np.bincount(whole.labels).tolist()
-    again = OnDisk.open(Stream.of(path), tmp_path / "codes", 0)
+    again = OnDisk.open(Stream.from_source(path), tmp_path / "codes", 0)
     assert again.sample.equals(source.sample)
     assert Shards.open(tmp_path / "codes") == parts
     (tmp_path / "codes" / "shard-001.bin").write_bytes(b"torn")

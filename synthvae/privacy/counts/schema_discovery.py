@@ -190,7 +190,7 @@ def _with_categories(column: Column, told: dict[Value, int], counts: Counts, sur
     if is_target or others <= sure or not all(isinstance(value, str) for value in categories):
         return column.model_copy(update={"categories": categories})
     other = next(name for name in (OTHER, *(f"{OTHER} {i}" for i in range(len(categories)))) if name not in categories)
-    return column.model_copy(update={"categories": (*categories, other), "other": other})
+    return column.model_copy(update={"categories": (*categories, other), "other_category": other})
 
 
 def _is_short(column: Column) -> bool:
