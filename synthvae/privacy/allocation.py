@@ -7,11 +7,8 @@ it is not declared, it is released first, for a small epsilon of its own that is
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
-
-import numpy as np
 
 from synthvae.errors import PrivacyError
 from synthvae.privacy.accounting import calibrated
@@ -24,7 +21,6 @@ from synthvae.privacy.ledger import Ledger, RecordedEvent
 from synthvae.privacy.plan import Plan
 
 ROWS_SHARE = 0.02  # of epsilon, for the number of rows
-MARGIN = 3.0  # scales of its noise that are added: it is too small with a chance of exp(-3) / 2, one in forty
 CLASS_SHARE = 0.01  # of the squared budget, for the counts of the classes
 SINGLES_SHARE, SCORES_SHARE = 0.6, 0.05  # of the squared budget, for tables of one column and for choosing edges
 MOST_PAIRS = 20_000  # of more none is scored: to count them would take too long
@@ -72,15 +68,15 @@ class Allocation:
     gradients: RecordedEvent | None = None
 
     @classmethod
-    def record(cls, curator: Curator, scope: Scope, plan: Plan, rows: int | Callable[[], int]) -> Allocation:
+    def record(cls, curator: Curator, scope: Scope, plan: Plan, count_rows: Callable[[], int]) -> Allocation:
         """Record all that a fit releases.
 
         Args:
-            curator: Who records it.
+            curator: Who records it: one that releases, or a `DryRun`.
             scope: What is public of the table.
             plan: What the budget is for.
-            rows: Unless the budget says how many rows there are: what counts them, to be released with noise, or about
-                how many are planned for, of which nothing is released.
+            count_rows: Counts the rows. It is called only if the budget declares no number of rows, and by a curator
+                that releases: the number leaves with noise.
 
         Raises:
             PrivacyError: The budget does not suffice, or delta is too large for so many rows.
@@ -90,7 +86,7 @@ class Allocation:
         looks = Looks.record(curator, scope.discovered) if scope.discovered else None
         cut = curator.record(binning.halvings(curator.ledger, scope.halvings)) if scope.halvings else None
         classes = curator.record(_classes(curator.ledger, scope.modelled))
-        known = _known_rows(curator, counted, rows)
+        known = curator.row_bound(counted, count_rows) if counted else budget.rows or 1
         refuse_delta(budget.delta, known)
         if not scope.modelled:
             return cls(known, looks, cut, classes)
@@ -110,17 +106,6 @@ def _rows(budget: PrivacyBudget) -> Event:
         sensitivity=float(budget.rows_of_one),
         bought="how the rest is spent",
     )
-
-
-def _known_rows(curator: Curator, recorded: RecordedEvent | None, rows: int | Callable[[], int]) -> int:
-    """As many rows as the budget says, as are planned for, or as are released: an upper bound, by a margin."""
-    if recorded is None:
-        return curator.ledger.budget.rows or 1
-    if isinstance(rows, int):
-        return rows
-    count = rows()
-    (noisy,) = curator.counts(recorded, lambda: np.array([count], np.int64))
-    return max(int(noisy) + math.ceil(MARGIN * recorded.event.scale), 1)
 
 
 def refuse_delta(delta: float, rows: int) -> None:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from synthvae.errors import SynthvaeError
+from synthvae.errors import PrivacyError, SynthvaeError
 from synthvae.privacy import mechanisms
 from synthvae.privacy.events import Event
 from synthvae.privacy.journal import Journal
@@ -21,11 +22,11 @@ from synthvae.schema.values import at_most
 Counts = npt.NDArray[np.int64]
 Variables = tuple[int, ...]  # which ones a table is of
 
+MARGIN = 3.0  # noise scales added to the number of rows: the bound then fails with probability exp(-3) / 2, 1 in 40
+
 
 class Curator:
     """Records events in a ledger, and releases counts by recorded events.
-
-    One that is asked to record only, and for no release, is how a plan is made: a plan and a fit go the same way.
 
     Args:
         ledger: Where events are recorded.
@@ -59,6 +60,11 @@ class Curator:
 
         (released,) = self._kept(recorded, times, lambda: self.journal.keep(draw))
         return np.asarray(released.numpy(), np.int64)
+
+    def row_bound(self, recorded: RecordedEvent, exact: Callable[[], int]) -> int:
+        """Return an upper bound on the number of rows: one noisy count plus `MARGIN` scales of its noise."""
+        (noisy,) = self.counts(recorded, lambda: np.array([exact()], np.int64))
+        return max(int(noisy) + math.ceil(MARGIN * recorded.event.scale), 1)
 
     def frequent(self, recorded: RecordedEvent, exact: Callable[[], dict[Any, int]], least: int) -> dict[Any, int]:
         """Return the values, and their noisy counts, that have at least so many; one release of an event.
@@ -106,6 +112,32 @@ class Curator:
             if self.drawn:
                 _say(error, self.spent)
             raise
+
+
+class DryRun(Curator):
+    """A curator that records events and releases nothing: a plan is the allocation of a fit, made by a dry run.
+
+    Args:
+        ledger: Where events are recorded.
+        rows: The number of rows assumed where a fit would release a noisy one.
+    """
+
+    def __init__(self, ledger: Ledger, rows: int) -> None:
+        super().__init__(ledger)
+        self.rows = rows
+
+    def row_bound(self, recorded: RecordedEvent, exact: Callable[[], int]) -> int:
+        """Return the number of rows that is assumed; nothing is counted."""
+        del recorded, exact
+        return self.rows
+
+    def lend(self, recorded: RecordedEvent) -> NoReturn:
+        """Refuse: every release passes here.
+
+        Raises:
+            PrivacyError: Always.
+        """
+        raise PrivacyError(f"A dry run releases nothing, got a request for {recorded.event.name!r}.")
 
 
 def _say(error: BaseException, ledger: Ledger) -> None:

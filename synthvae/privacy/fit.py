@@ -26,7 +26,7 @@ from synthvae.privacy.allocation import Allocation, Scope
 from synthvae.privacy.budget import PrivacyBudget
 from synthvae.privacy.counts import binning, schema_discovery
 from synthvae.privacy.counts.binning import Ruler
-from synthvae.privacy.curator import Curator
+from synthvae.privacy.curator import Curator, DryRun
 from synthvae.privacy.dpsgd.poisson import some_of_each
 from synthvae.privacy.journal import Journal
 from synthvae.privacy.ledger import Ledger
@@ -141,7 +141,7 @@ def _silent(progress: Progress | None) -> Progress | None:
     return progress and (lambda step, steps, _: progress(step, steps, math.nan))
 
 
-def foresee(
+def dry_run(
     schema: Schema | Sequence[str],
     target: str | None,
     budget: PrivacyBudget,
@@ -150,41 +150,44 @@ def foresee(
     rows: int,
     order: Order = "auto",
 ) -> Ledger:
-    """Return how the budget would be spent on about so many rows; none is looked at.
+    """Return the ledger of a fit to about `rows` rows, by the code that allocates the budget of a fit; no row is read.
 
     Args:
-        schema: The schema, or the names of the columns for which one is to be bought.
+        schema: The schema, or the names of the columns for which one is to be measured.
         target: The column to condition on.
         budget: What may be spent.
-        plan: What it buys.
-        rows: How many there are, about, unless the budget says it.
-        order: In which columns are modelled.
+        plan: How the budget is spent.
+        rows: The number of rows, roughly, unless the budget declares it.
+        order: The order in which columns are modelled.
 
     Raises:
         PrivacyError: The budget does not suffice.
     """
-    curator = Curator(Ledger(budget=budget))
-    names = schema if isinstance(schema, Schema) else [name for name in schema if name != budget.unit]
-    scope = _scope(names, target, order)
-    Allocation.record(curator, scope, plan, rows)
+    curator = DryRun(Ledger(budget=budget), rows)
+    Allocation.record(curator, _scope(schema, target, budget.unit, order), plan, lambda: rows)
     return curator.ledger
 
 
-def _scope(schema: Schema | Sequence[str], target: str | None, order: Order) -> Scope:
-    """What a schema, or names of columns for which one is to be measured, settle of what a fit releases.
+def _scope(schema: Schema | Sequence[str], target: str | None, unit: str | None, order: Order) -> Scope:
+    """The number of releases that a schema, or the names of columns for which one is to be measured, settles.
 
     Raises:
         SchemaError: The columns cannot be modelled.
     """
     from synthvae.privacy import measure
 
-    assumed = schema if isinstance(schema, Schema) else schema_discovery.pretended(schema, target)
-    encoding = TableEncoding.declare(assumed, target, order)
-    halvings = sum(ruler.depth for ruler in _rulers(assumed, target).values())
     if isinstance(schema, Schema):
-        return Scope(0, halvings, len(measure.modelled(encoding)))
+        encoding = TableEncoding.declare(schema, target, order)
+        return Scope(0, _depth(schema, target), len(measure.modelled(encoding)))
+    names = [name for name in schema if name != unit]
+    assumed = schema_discovery.pretended(names, target)
+    TableEncoding.declare(assumed, target, order)
     # Whether a measured target has classes is not public: as numbers it is modelled like any other column.
-    return Scope(len(schema), halvings, len(schema))
+    return Scope(len(names), _depth(assumed, target), len(names))
+
+
+def _depth(schema: Schema, target: str | None) -> int:
+    return sum(ruler.depth for ruler in _rulers(schema, target).values())
 
 
 def open_journal(
@@ -246,7 +249,8 @@ def _prepared(  # noqa: PLR0917 (what a fit is given)
     budget = curator.ledger.budget
     table = _owned(table, budget)
     features = [name for name in table.column_names if name != budget.unit]
-    scope = _scope(features if schema is None else schema, target, order)  # what cannot be modelled costs nothing
+    # What cannot be modelled is refused before anything is released.
+    scope = _scope(table.column_names if schema is None else schema, target, budget.unit, order)
     if schema is not None:
         refuse_other_columns([name for name in table.column_names if name in {*schema.names, *features}], schema)
         table = labelled(table, schema, target)

@@ -214,7 +214,7 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         if schema is None:
             raise PrivacyError("a plan to buy a schema needs names of columns, however, there are none: pass `columns`")
         target = parameters.target_among(self, schema.names if isinstance(schema, Schema) else schema)
-        return private_fit.foresee(
+        return private_fit.dry_run(
             schema, target, budget, plan=parameters.spending_plan(self), rows=rows, order=self.order
         )
 

@@ -68,7 +68,7 @@ def test_without_noise_a_tree_is_the_table(monkeypatch: pytest.MonkeyPatch) -> N
     labels, a, c = (rng.integers(0, k, 4000) for k in (2, 5, 4))
     states = np.stack([labels, a, a, c], 1)
     curator = Curator(Ledger(budget=PrivacyBudget(epsilon=1.0, delta=1e-5, rows=4000)))
-    allocation = Allocation.record(curator, Scope(0, 0, 3), Plan(strategy="tables"), 4000)
+    allocation = Allocation.record(curator, Scope(0, 0, 3), Plan(strategy="tables"), lambda: 4000)
     tables = Tables(curator, states, [2, 5, 5, 4])
     tree = marginals.grow(tables, ["a", "same", "c"], np.bincount(labels).astype(float), allocation)
     assert [event.left for event in (allocation.singles, allocation.scores, allocation.pairs) if event] == [0, 0, 0]
