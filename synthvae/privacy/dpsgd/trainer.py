@@ -18,7 +18,6 @@ from synthvae.errors import PrivacyError
 from synthvae.model import CVAE, Rows
 from synthvae.model.pixels import PixelDecoder
 from synthvae.privacy import mechanisms
-from synthvae.privacy.dpsgd import per_sample
 from synthvae.privacy.dpsgd.ghost_clipping import Ghost
 from synthvae.privacy.dpsgd.poisson import PrivateRows
 from synthvae.privacy.events import Event
@@ -29,8 +28,6 @@ from synthvae.training.history import History
 from synthvae.training.loop import Descent, Progress, load
 
 MICRO_BATCH = 512  # rows of which gradients are found together: their tensors stay in a core's cache
-
-per_sample.register()
 
 
 class NoisyOptimizer(DPOptimizerFastGradientClipping):
