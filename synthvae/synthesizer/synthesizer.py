@@ -387,7 +387,7 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         check_is_fitted(self)
         if self.ledger_ is None:
             return self.learned_.encode(select(read_features(self, table, reset=False), list(self.encoding_.names)))
-        unit = self.ledger_.budget.unit_beside(self.schema_)
+        unit = self.ledger_.budget.unit_outside(self.schema_)
         return self.learned_.encode(read_private_features(self, table, reset=False, aside=unit))
 
     @property

@@ -155,6 +155,6 @@ class Tan(Control):
         allocation = Allocation.record(curator, scope, plan, lambda: len(codes))
         tables = Tables(curator, states, [self.conditions, *self.levels.values()])
         self.shares = np.maximum(tables.release(allocation.classes, [(0,)])[0], 1.0)
-        tree = marginals.grow(tables, list(self.levels), self.shares, allocation)
+        tree = marginals.release_tree(tables, list(self.levels), self.shares, allocation)
         self.notes.append(f"{len(tree.given)} edges")
         return tree

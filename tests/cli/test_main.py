@@ -231,7 +231,7 @@ def test_a_schema_is_bought_where_none_is_declared(home: Path) -> None:
              "--config", home / "quick.yaml"]  # fmt: skip
     plan = synthvae(*words, "--epsilon", 2, "--plan", 50_000, "-o", home / "planned")
     assert plan.exit_code == 0, plan.stderr
-    assert "what columns hold x 14" in plan.stdout
+    assert "value types of columns x 14" in plan.stdout
     done = synthvae(*words, "--epsilon", 40, "-o", home / "bought", "--json")
     assert done.exit_code == 0, done.stderr
     told = json.loads(done.stdout)

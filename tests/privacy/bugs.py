@@ -15,9 +15,9 @@ from torch import Tensor
 from synthvae.model import Rows
 from synthvae.privacy import Event, Ledger, PrivacyBudget, mechanisms
 from synthvae.privacy.counts.binning import HALVES
-from synthvae.privacy.counts.schema_discovery import Looks, looks_at
+from synthvae.privacy.counts.schema_discovery import SchemaEvents, schema_events
 from synthvae.privacy.curator import Curator, Tables
-from synthvae.privacy.dpsgd.ghost_clipping import Ghost
+from synthvae.privacy.dpsgd.ghost_clipping import GhostClipping
 from synthvae.privacy.dpsgd.poisson import PrivateRows
 from synthvae.privacy.ledger import RecordedEvent
 
@@ -108,34 +108,38 @@ def counts_again(patch: pytest.MonkeyPatch) -> None:
 
 def gradients_again(patch: pytest.MonkeyPatch) -> None:
     """Each sample's gradients are summed twice before the noise."""
-    right = Ghost.clipped_sums
+    right = GhostClipping.clipped_sums
 
-    def twice(self: Ghost, losses: Losses, rows: Rows, labels: Tensor, clip: float) -> tuple[list[Tensor], Tensor]:
+    def twice(
+        self: GhostClipping, losses: Losses, rows: Rows, labels: Tensor, clip: float
+    ) -> tuple[list[Tensor], Tensor]:
         sums, lengths = right(self, losses, rows, labels, clip)
         return [2 * total for total in sums], lengths
 
-    patch.setattr(Ghost, "clipped_sums", twice)
+    patch.setattr(GhostClipping, "clipped_sums", twice)
 
 
 def not_clipped(patch: pytest.MonkeyPatch) -> None:
-    right = Ghost.clipped_sums
+    right = GhostClipping.clipped_sums
 
-    def sums(self: Ghost, losses: Losses, rows: Rows, labels: Tensor, _: float) -> tuple[list[Tensor], Tensor]:
+    def sums(self: GhostClipping, losses: Losses, rows: Rows, labels: Tensor, _: float) -> tuple[list[Tensor], Tensor]:
         return right(self, losses, rows, labels, math.inf)
 
-    patch.setattr(Ghost, "clipped_sums", sums)
+    patch.setattr(GhostClipping, "clipped_sums", sums)
 
 
 def clipped_late(patch: pytest.MonkeyPatch) -> None:
     """The mean of the gradients is clipped, not each row's."""
-    right = Ghost.clipped_sums
+    right = GhostClipping.clipped_sums
 
-    def late(self: Ghost, losses: Losses, rows: Rows, labels: Tensor, clip: float) -> tuple[list[Tensor], Tensor]:
+    def late(
+        self: GhostClipping, losses: Losses, rows: Rows, labels: Tensor, clip: float
+    ) -> tuple[list[Tensor], Tensor]:
         sums, lengths = right(self, losses, rows, labels, math.inf)
         mean = torch.cat([total.flatten() for total in sums]).norm() / max(len(labels), 1)
         return [total * (clip / mean).clamp_max(1.0) for total in sums], lengths
 
-    patch.setattr(Ghost, "clipped_sums", late)
+    patch.setattr(GhostClipping, "clipped_sums", late)
 
 
 def fixed_batches(patch: pytest.MonkeyPatch) -> None:
@@ -150,26 +154,26 @@ def fixed_batches(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(PrivateRows, "samples", samples)
 
 
-LOOKED = looks_at(ledger(unit="patient", rows=3), 2, 1.0, 1e-6)
+LOOKED = schema_events(ledger(unit="patient", rows=3), 2, 1.0, 1e-6)
 DISCOVERED = ledger(*LOOKED, unit="patient", rows=3)
 HALVED = ledger(Event.of_counts(HALVES, 1, 1.5, times=4))
 
 
 def told_at_once(patch: pytest.MonkeyPatch) -> None:
     """Values are told that a unit alone has."""
-    patch.setattr(Looks, "least", property(lambda _: 1))
+    patch.setattr(SchemaEvents, "least", property(lambda _: 1))
 
 
 def told_with_less_noise(patch: pytest.MonkeyPatch) -> None:
     """Counts of values are as noisy as if a unit had one row."""
-    right = Curator.frequent
+    right = Curator.frequent_values
 
     def frequent(self: Curator, given: RecordedEvent, exact: Callable[[], Any], least: int) -> Any:
         less = given.event.model_copy(update={"noise_multiplier": given.event.noise_multiplier / 3})
         given.take()
         return right(self, RecordedEvent(less, given.ledger.model_copy(update={"events": (less,)})), exact, least)
 
-    patch.setattr(Curator, "frequent", frequent)
+    patch.setattr(Curator, "frequent_values", frequent)
 
 
 def same_noise_in_every_step(patch: pytest.MonkeyPatch) -> None:

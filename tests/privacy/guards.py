@@ -59,7 +59,7 @@ def remembering(exact: Callable[[], Any], found: list[Any]) -> Callable[[], Any]
 def watched(kept: list[Draw] | None = None) -> Iterator[list[Draw]]:
     """Every draw of the fits within; with those of another fit, what that released is released again."""
     draws: list[Draw] = []
-    counts, frequent, noisy = Curator.counts, Curator.frequent, NoisyOptimizer._noisy
+    counts, frequent, noisy = Curator.counts, Curator.frequent_values, NoisyOptimizer._noisy
 
     def seen(draw: Draw) -> Floats:
         if kept is not None:
@@ -88,7 +88,7 @@ def watched(kept: list[Draw] | None = None) -> Iterator[list[Draw]]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Curator, "counts", watched_counts)
-        patch.setattr(Curator, "frequent", watched_frequent)
+        patch.setattr(Curator, "frequent_values", watched_frequent)
         patch.setattr(NoisyOptimizer, "_noisy", watched_sums)
         yield draws
 

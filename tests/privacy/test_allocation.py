@@ -87,7 +87,7 @@ def test_a_dry_run_refuses_to_release() -> None:
     recorded = dry.record(Event.of_counts("counts", 1, 20.0))
     for release in (
         lambda: dry.counts(recorded, counted),
-        lambda: dry.frequent(recorded, counted, 5),
+        lambda: dry.frequent_values(recorded, counted, 5),
         lambda: dry.lend(recorded),
     ):
         with pytest.raises(PrivacyError, match="A dry run releases nothing, got a request for 'counts'"):

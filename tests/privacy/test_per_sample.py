@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from synthvae.codes import Slots, Value
 from synthvae.model import CVAE, ModelConfig, Rows
 from synthvae.model.config import DecoderName
-from synthvae.privacy.dpsgd.ghost_clipping import RULES, Ghost
+from synthvae.privacy.dpsgd.ghost_clipping import RULES, GhostClipping
 
 opacus_samplers.register()
 
@@ -76,7 +76,7 @@ def test_values_have_gradients_too(decoder: DecoderName, reduction: str) -> None
 @decoders
 def test_clipped_sums_are_those_of_the_gradients_that_opacus_finds(decoder: DecoderName) -> None:
     model, (rows, labels) = build(decoder), data()
-    ghost = Ghost(model.decoder)
+    ghost = GhostClipping(model.decoder)
     sums, lengths = ghost.clipped_sums(lambda *some: losses(model.decoder, *some), rows, labels, CLIP)
     by_opacus(model.decoder, rows, labels, "sum")
     gradients = samples_of(ghost.parameters)

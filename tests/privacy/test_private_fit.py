@@ -80,9 +80,9 @@ def test_what_was_spent_stays_within_the_budget_and_is_told(fitted: Synthesizer)
     assert ledger.delta == BUDGET.delta
     assert [event.name for event in ledger.events] == [
         "number of rows",
-        "halves of bins",
+        "interval bisections",
         "rows of each class",
-        "one column within classes",
+        "marginals within classes",
         "gradients",
     ]
     assert [event.times for event in ledger.events[2:]] == [1, 5, 20]
@@ -173,7 +173,12 @@ def test_tables_alone_say_what_hangs_together() -> None:
     synthesizer = quick(strategy="tables", target=None).fit(table(4000))
     assert synthesizer.ledger_ is not None
     names = [event.name for event in synthesizer.ledger_.events]
-    assert names[2:] == ["rows of each class", "one column within classes", "pairs that are off", "two columns"]
+    assert names[2:] == [
+        "rows of each class",
+        "marginals within classes",
+        "distances of column pairs from independence",
+        "pairwise marginals within classes",
+    ]
     assert synthesizer.ledger_.epsilon == pytest.approx(BUDGET.epsilon, rel=0.01)
     plan = quick(strategy="tables", target=None).plan(rows=4000)
     assert [event.name for event in plan.events] == names
@@ -288,11 +293,14 @@ def test_no_value_of_a_row_is_an_error() -> None:
             "'age': `bounds` must be declared",
         ),
         ({"schema": Schema(columns=SCHEMA.columns[1:])}, "has \\['sex'\\], too: declare or drop"),
-        ({"privacy": 1.0}, "must be a PrivacyBudget, however, it is 1.0"),
+        ({"privacy": 1.0}, "must be a PrivacyBudget, got 1.0"),
         ({"privacy": {"epsilon": 1.0}}, "delta"),
         ({"privacy": PrivacyBudget(epsilon=1, delta=1e-5, unit="patient")}, "'patient' is not among"),
         ({"privacy": PrivacyBudget(epsilon=1, delta=0.1)}, "delta must be less than one over the number of rows"),
-        ({"privacy": PrivacyBudget(epsilon=1e-6, delta=1e-9)}, "a budget must buy something"),
+        (
+            {"privacy": PrivacyBudget(epsilon=1e-6, delta=1e-9)},
+            "The noise multiplier must be at most 10000, got a budget",
+        ),
     ],
 )
 def test_what_cannot_be_promised_is_refused(changes: dict[str, Any], reason: str) -> None:

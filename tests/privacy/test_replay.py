@@ -193,5 +193,5 @@ def test_a_release_that_was_lost_or_harmed_is_not_bought_again(tmp_path: Path, h
     first = _keep(tmp_path / "journal", 3)
     assert _keep(tmp_path / "journal", 4)[:3] == first
     harm(tmp_path / "journal" / "000001.safetensors")
-    with pytest.raises(PrivacyError, match="is not bought twice"):
+    with pytest.raises(PrivacyError, match="A release is not drawn twice"):
         _keep(tmp_path / "journal", 4)

@@ -185,6 +185,6 @@ def test_a_release_is_not_bought_over_that_of_another_process(tmp_path: Path) ->
         second.keep(lambda: [torch.zeros(1)])
         return [torch.ones(1)]
 
-    with pytest.raises(PrivacyError, match="kept by another process"):
+    with pytest.raises(PrivacyError, match="stored by another process"):
         first.keep(overtaken)
     assert float(Journal(tmp_path, 0).keep(list)[0]) == 0
