@@ -43,6 +43,7 @@ from synthvae.training.loop import Progress
 
 if TYPE_CHECKING:
     from synthvae.privacy.dpsgd.trainer import Descender
+    from synthvae.privacy.measure import Measurement
 
 
 Units = npt.NDArray[np.int64] | None
@@ -141,16 +142,22 @@ def learn(
             progress=setup.progress,
         )
         encoding = encoding.counted(measurement.totals)
-        drawn = _synthetic(measurement.source, encoding, int(np.clip(measurement.totals.sum(), *DRAWN_ROWS)), seed)
-        # What the decoder draws is smooth, so that half the steps suffice.
-        steps = setup.training.max_steps or setup.training.steps(len(drawn)) // 2
-        shown = None if measurement.history else _without_loss(setup.progress)
-        trained = train(network, drawn, setup.training.model_copy(update={"max_steps": steps}), seed, shown)
+        trained = _train(network, encoding, measurement, setup)
         match(network, encoding, measurement, seed)
     history = measurement.history or History(best_step=trained.best_step)
     if history.stopped == "finished" and trained.stopped != "early":
         history.stopped = trained.stopped
     return PrivateFit(full, encoding, network, history, curator.ledger)
+
+
+def _train(network: CVAE, encoding: TableEncoding, measurement: Measurement, setup: Setup) -> History:
+    """Train a network on rows that are drawn from the source of a measurement."""
+    seed = setup.journal.seed
+    drawn = _synthetic(measurement.source, encoding, int(np.clip(measurement.totals.sum(), *DRAWN_ROWS)), seed)
+    # What the source draws is smooth, so that half the steps suffice.
+    steps = setup.training.max_steps or setup.training.steps(len(drawn)) // 2
+    shown = None if measurement.history else _without_loss(setup.progress)
+    return train(network, drawn, setup.training.model_copy(update={"max_steps": steps}), seed, shown)
 
 
 def _without_loss(progress: Progress | None) -> Progress | None:

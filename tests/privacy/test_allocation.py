@@ -106,9 +106,9 @@ def test_a_released_number_of_rows_is_nearly_always_an_upper_bound() -> None:
     assert np.mean(found) == pytest.approx(500 + MARGIN * scale, abs=6 * scale / 7)
 
 
-def test_what_a_table_of_rows_bears_is_known_before_it_is_looked_at() -> None:
+def test_a_delta_too_large_for_the_declared_rows_is_refused_before_any_row_is_read() -> None:
     def counted() -> int:
-        raise AssertionError("nobody looks")
+        raise AssertionError("rows are read")
 
     curator = Curator(Ledger(budget=PrivacyBudget(epsilon=1.0, delta=0.01, rows=1000)))
     with pytest.raises(PrivacyError, match="delta must be less than one over the number of rows"):

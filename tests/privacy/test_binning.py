@@ -1,4 +1,4 @@
-"""Bins that are bought cut where rows are, keep piles apart, and cost what the ledger says."""
+"""Measured bins follow the density of rows, separate frequent values, and cost what the ledger states."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from synthvae.schema.domain import limits
 
 @pytest.fixture
 def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No noise, so that what is bought is exact."""
+    """No noise, so that what is released is exact."""
     monkeypatch.setattr(mechanisms, "_discrete_gaussian", lambda *asked: np.zeros(asked[1], np.int64))
 
 

@@ -100,7 +100,7 @@ def bins_recorded_for_the_first_halving_only(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(binning, "halvings", lambda ledger, _: right(ledger, 1))
 
 
-def told_values_whose_noise_forgets_rows_per_unit(patch: pytest.MonkeyPatch) -> None:
+def released_values_whose_noise_forgets_rows_per_unit(patch: pytest.MonkeyPatch) -> None:
     right = Curator.frequent_values
 
     def frequent(self: Curator, given: RecordedEvent, exact: Callable[[], Any], least: int) -> Any:
@@ -166,7 +166,7 @@ def values_that_become_one_key_overwrite(patch: pytest.MonkeyPatch) -> None:
 
 MUTANTS: list[tuple[Callable[[pytest.MonkeyPatch], None], str, str]] = [
     (bins_recorded_for_the_first_halving_only, "tables", "recorded for 1 releases"),
-    (told_values_whose_noise_forgets_rows_per_unit, "discovery", r"in no ledger|of the noise recorded"),
+    (released_values_whose_noise_forgets_rows_per_unit, "discovery", r"in no ledger|of the noise recorded"),
     (where_values_lie_is_not_recorded, "discovery", r"recorded for \d+ releases"),
     (the_same_noise_in_every_step, "gradients", "releases have one noise"),
     (one_noise_for_two_neighbouring_cells, "discovery", "neighbouring cells have"),
@@ -373,8 +373,8 @@ def test_interrupted_and_failing_fits_say_what_they_spent(
     assert failed.value.__notes__ == ["epsilon 20 of 20 was spent"]
 
 
-def test_looks_are_as_noisy_as_recorded() -> None:
+def test_schema_events_are_as_noisy_as_recorded() -> None:
     budget = PrivacyBudget(**PATIENTS)
-    looked = SchemaEvents.record(Curator(Ledger(budget=budget)), 5)
-    assert {event.event.sensitivity for event in (looked.types, looked.values, looked.ranges)} == {3.0}
-    assert recorded(looked.types.event, "patient", 3).left == 5
+    events = SchemaEvents.record(Curator(Ledger(budget=budget)), 5)
+    assert {event.event.sensitivity for event in (events.types, events.values, events.ranges)} == {3.0}
+    assert recorded(events.types.event, "patient", 3).left == 5

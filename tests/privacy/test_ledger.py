@@ -74,7 +74,7 @@ def test_sums_of_discrete_normal_numbers_are_such_numbers(scale: float, times: i
 
 @pytest.mark.parametrize(("noise", "times"), [(3.5, 3), (8.0, 40), (200.0, 26), (2000.0, 900)])
 def test_counts_together_cost_no_less_than_normal_noise_and_hardly_more(noise: float, times: int) -> None:
-    """On either side of where counts are reckoned as normal numbers."""
+    """On either side of where counts are accounted as Gaussian."""
     ours = spent([counted(noise, times=times)], DELTA, 0.1)
     assert analytic(noise / times**0.5) * 0.99 <= ours <= analytic(noise / times**0.5) * 1.02 + 1e-3
 

@@ -1,4 +1,4 @@
-"""A private fit from end to end: what it promises, what it makes, what it refuses."""
+"""A private fit from end to end: its guarantees, its results and its refusals."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ BUDGET = PrivacyBudget(epsilon=20.0, delta=1e-5)
 
 
 def table(rows: int = ROWS, seed: int = 0) -> pd.DataFrame:
-    """Patients whose weight depends on their sex, with gaps."""
+    """Patients whose weight depends on their sex, with missing values."""
     rng = np.random.default_rng(seed)
     sex = rng.choice(["F", "M"], rows)
     weight = np.round(rng.normal(60, 8, rows) + 15 * (sex == "M"), 1)
@@ -73,7 +73,7 @@ def fitted() -> Synthesizer:
         return quick().fit(table())
 
 
-def test_what_was_spent_stays_within_the_budget_and_is_told(fitted: Synthesizer) -> None:
+def test_the_ledger_stays_within_the_budget_and_names_its_events(fitted: Synthesizer) -> None:
     ledger = fitted.ledger_
     assert ledger is not None
     assert 0.95 * BUDGET.epsilon < ledger.epsilon <= BUDGET.epsilon
@@ -168,7 +168,7 @@ def test_every_kind_of_target_can_be_private(target: str, strategy: str) -> None
 
 
 @pytest.mark.slow
-def test_tables_alone_say_what_hangs_together() -> None:
+def test_tables_alone_find_the_dependent_columns() -> None:
     """Men weigh more: one edge of the tree."""
     synthesizer = quick(strategy="tables", target=None).fit(table(4000))
     assert synthesizer.ledger_ is not None
@@ -259,7 +259,7 @@ def test_a_unit_that_is_declared_is_a_feature(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_rows_that_are_nobodys_or_of_no_class_count_as_not_there() -> None:
+def test_rows_without_a_unit_or_a_class_are_dropped() -> None:
     frame = table().assign(patient=np.arange(ROWS).astype(float))
     frame.loc[:199, "patient"] = np.nan
     frame.loc[200:249, "ill"] = None
@@ -313,7 +313,7 @@ def test_a_target_that_is_not_declared_is_refused() -> None:
         quick(target="dead").fit(table())
 
 
-def test_progress_tells_no_loss() -> None:
+def test_progress_shows_no_loss() -> None:
     seen: list[float] = []
     quick_table = convert.read(table())
     synthesizer = quick()
@@ -322,7 +322,7 @@ def test_progress_tells_no_loss() -> None:
         SCHEMA,
         "ill",
         BUDGET,
-        fit.Setup(plan=spending_plan(synthesizer), **_configs(), progress=lambda *told: seen.append(told[2])),
+        fit.Setup(plan=spending_plan(synthesizer), **_configs(), progress=lambda *given: seen.append(given[2])),
     )
     assert len(seen) == 20
     assert np.isnan(seen).all()

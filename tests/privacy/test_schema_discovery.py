@@ -1,4 +1,4 @@
-"""A schema that is bought: what it says, what it never tells, what it costs."""
+"""A measured schema: its columns, what it never reveals, and what it costs."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def recorded_in(budget: PrivacyBudget, event: Event) -> RecordedEvent:
 
 @pytest.fixture
 def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No noise; what it would be still counts for what is told."""
+    """No noise; thresholds still follow the noise that is claimed."""
     monkeypatch.setattr(mechanisms, "_discrete_gaussian", lambda *asked: np.zeros(asked[1], np.int64))
 
 
@@ -47,10 +47,10 @@ def discovered(
 ) -> tuple[Schema, SchemaEvents]:
     """A schema, and what it cost."""
     curator = Curator(Ledger(budget=budget))
-    looked = SchemaEvents.record(curator, given.num_columns)
-    schema = schema_discovery.discover(given, target, curator, looked)
+    events = SchemaEvents.record(curator, given.num_columns)
+    schema = schema_discovery.discover(given, target, curator, events)
     assert 0 < curator.ledger.epsilon < budget.epsilon / 2
-    return schema, looked
+    return schema, events
 
 
 def measured(frame: Any, target: str | None = None) -> Schema:
@@ -127,7 +127,7 @@ def test_whole_numbers_that_a_schema_cannot_hold_stay_as_they_are_written() -> N
 
 
 @pytest.mark.slow
-def test_what_one_unit_alone_has_is_not_told() -> None:
+def test_what_one_unit_alone_has_is_not_released() -> None:
     """Of 20,000 such values none, though with noise some counts are far above 1."""
     frame = pd.DataFrame({"x": [f"n{i}" for i in range(20_000)]})
     for _ in range(3):
@@ -136,22 +136,22 @@ def test_what_one_unit_alone_has_is_not_told() -> None:
 
 @pytest.mark.parametrize("rows", [1, 3])
 @pytest.mark.parametrize("scale", [2.0, 40.0])
-def test_the_least_count_told_is_as_small_as_delta_allows(scale: float, rows: int) -> None:
+def test_the_threshold_is_as_small_as_delta_allows(scale: float, rows: int) -> None:
     budget = PrivacyBudget(epsilon=1e3, delta=1e-6, unit="patient", rows_per_unit=rows)
-    looked = SchemaEvents(
+    events = SchemaEvents(
         *(recorded_in(budget, event) for event in schema_events(Ledger(budget=budget), 1, scale / rows, 1e-7))
     )
     x = np.arange(-60 * round(scale), 60 * round(scale) + 1)
     chances = np.exp(-(x**2) / (2 * scale**2))
     chances /= chances.sum()
 
-    def told(least: int) -> float:
+    def revealed(least: int) -> float:
         return float(rows * chances[x >= least - rows].sum())
 
-    assert told(looked.threshold) <= 1e-7 < told(looked.threshold - 1)
+    assert revealed(events.threshold) <= 1e-7 < revealed(events.threshold - 1)
 
 
-def test_the_chance_to_tell_is_taken_off_delta() -> None:
+def test_the_probability_to_reveal_a_value_is_taken_off_delta() -> None:
     ledger = Ledger(budget=BUDGET)
     once = schema_events(ledger, 4, 40.0, 1e-8)[1]
     plainly = once.model_copy(update={"delta": 0.0})
@@ -163,7 +163,7 @@ def test_the_chance_to_tell_is_taken_off_delta() -> None:
 
 @settings(deadline=None, max_examples=60)
 @given(st.data())
-def test_whatever_a_table_holds_what_is_bought_is_a_schema(data: st.DataObject) -> None:
+def test_whatever_a_table_holds_the_result_is_a_schema(data: st.DataObject) -> None:
     values = st.one_of(
         st.lists(st.none() | st.text(max_size=4), max_size=8),
         st.lists(st.none() | st.floats(width=32), max_size=8),
@@ -175,9 +175,9 @@ def test_whatever_a_table_holds_what_is_bought_is_a_schema(data: st.DataObject) 
     column = data.draw(values)
     repeated = pa.array(column * data.draw(st.sampled_from([1, 2000])))
     for array in (repeated, repeated.dictionary_encode()):
-        schema, looked = discovered(pa.table({"x": array}))
+        schema, events = discovered(pa.table({"x": array}))
         assert refuse_undeclared(schema) == schema
-        assert (looked.types.left, looked.values.left) == (0, 0)
+        assert (events.types.left, events.values.left) == (0, 0)
 
 
 @pytest.mark.parametrize(
@@ -194,7 +194,7 @@ def test_texts_are_sorted_by_what_they_say(value: str | None, sort: int) -> None
 
 
 @pytest.mark.slow
-def test_a_model_is_learned_with_the_schema_bought(tmp_path: Path) -> None:
+def test_a_model_is_learned_with_a_measured_schema(tmp_path: Path) -> None:
     frame = table(6000)
     synthesizer = quick(schema="private", privacy={"epsilon": 8.0, "delta": 1e-6}).fit(frame)
     assert synthesizer.ledger_ is not None
@@ -209,7 +209,7 @@ def test_a_model_is_learned_with_the_schema_bought(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_schema_can_be_bought_for_patients() -> None:
+def test_a_schema_can_be_measured_for_patients() -> None:
     frame = table(6000).assign(patient=np.arange(6000) // 2)
     budget = {"epsilon": 20.0, "delta": 1e-6, "unit": "patient", "rows_per_unit": 2}
     synthesizer = quick(schema="private", privacy=budget).fit(frame)
@@ -218,7 +218,7 @@ def test_a_schema_can_be_bought_for_patients() -> None:
     assert {event.sensitivity for event in synthesizer.ledger_.events} == {2.0, 1.0}  # counts; clipped gradients
 
 
-def test_a_plan_foresees_the_schema() -> None:
+def test_a_plan_includes_the_schema() -> None:
     wine = load_wine(as_frame=True).frame
     synthesizer = Synthesizer(target="target", schema="private", privacy={"epsilon": 1.0, "delta": 1e-6})
     plan = synthesizer.plan(100_000, list(wine))
@@ -228,7 +228,7 @@ def test_a_plan_foresees_the_schema() -> None:
         synthesizer.plan(100_000)
 
 
-def test_what_cannot_be_bought_is_refused() -> None:
+def test_what_cannot_be_measured_is_refused() -> None:
     with pytest.raises(PrivacyError, match="is bought with a budget, however, `privacy` is None"):
         Synthesizer(schema="private").fit(table())
     lonely = pd.DataFrame({"x": [0, 1] * 500, "y": [f"n{i}" for i in range(1000)]})

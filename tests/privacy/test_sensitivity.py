@@ -124,7 +124,7 @@ def people(rows: int) -> list[list[Any]]:
 
 @pytest.fixture
 def cheap(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing costs anything, so that noise need not be looked for, and nothing is learned from what is drawn."""
+    """Nothing costs anything, so that noise is not calibrated, and no model is trained on drawn rows."""
     for module in (allocation, schema_discovery, binning):
         monkeypatch.setattr(module, "calibrated", lambda *_: 0.5)
     monkeypatch.setattr(ledger, "spent", lambda *_: 0.0)
