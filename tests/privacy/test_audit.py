@@ -245,5 +245,5 @@ def test_the_report_says_what_was_found() -> None:
     ids=["nothing", "few", "sure"],
 )
 def test_an_audit_of_nothing_is_refused(spent: Ledger, options: dict[str, Any]) -> None:
-    with pytest.raises(PrivacyError, match="an audit needs"):
+    with pytest.raises(PrivacyError, match="An audit needs"):
         audit(spent, **options)

@@ -295,7 +295,7 @@ def test_no_value_of_a_row_is_an_error() -> None:
         ({"schema": Schema(columns=SCHEMA.columns[1:])}, "has \\['sex'\\], too: declare or drop"),
         ({"privacy": 1.0}, "must be a PrivacyBudget, got 1.0"),
         ({"privacy": {"epsilon": 1.0}}, "delta"),
-        ({"privacy": PrivacyBudget(epsilon=1, delta=1e-5, unit="patient")}, "'patient' is not among"),
+        ({"privacy": PrivacyBudget(epsilon=1, delta=1e-5, unit="patient")}, "got 'patient', which is not among"),
         ({"privacy": PrivacyBudget(epsilon=1, delta=0.1)}, "delta must be less than one over the number of rows"),
         (
             {"privacy": PrivacyBudget(epsilon=1e-6, delta=1e-9)},

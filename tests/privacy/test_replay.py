@@ -178,7 +178,7 @@ def test_a_repeated_fit_reuses_the_releases_of_an_interrupted_one(
 )
 def test_a_journal_of_another_fit_is_refused(changes: dict[str, Any], tmp_path: Path) -> None:
     quick(journal=tmp_path / "journal").fit(table())
-    with pytest.raises(PrivacyError, match="is of one with another budget, schema, target, seed or plan"):
+    with pytest.raises(PrivacyError, match="is of a fit with another budget, schema, target, seed or plan"):
         quick(journal=tmp_path / "journal", **changes).fit(table())
 
 
