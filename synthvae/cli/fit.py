@@ -200,7 +200,7 @@ def audit(
     if ledger is None:
         raise PrivacyError(f"{model} was fitted without a privacy budget, so there is no ledger to audit.")
     found = attack(ledger, canaries=canaries)
-    typer.echo(json.dumps(found.as_dict()) if as_json else str(found))
+    typer.echo(json.dumps(found.to_dict()) if as_json else str(found))
     if found.refuted:
         raise typer.Exit(1)
 

@@ -1,7 +1,7 @@
-"""Differential privacy: a budget, what is bought with it, and the ledger of both.
+"""Differential privacy: the budget, the releases that it is spent on, and the ledger of both.
 
-Nothing that depends on private rows leaves this room without noise and an entry in the ledger; what is made of it
-afterwards costs nothing more.
+Nothing that depends on private rows leaves this package without noise and an entry in the ledger; what is computed from
+a release afterwards is post-processing, which costs nothing.
 """
 
 from synthvae.privacy.budget import PrivacyBudget

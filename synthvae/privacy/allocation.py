@@ -1,45 +1,48 @@
-"""How a budget is divided: every event is recorded by public numbers alone, before any of them is drawn.
+"""The allocation of a budget: all events of a fit are recorded, by public numbers alone, before any is drawn.
 
-Were the noise, the rate of sampling or the strategy chosen by noisy answers, the events would not compose as those of a
-ledger that was fixed beforehand do. The one number that settles them and need not be public is that of the rows: where
+If the noise, the sampling rate or the strategy followed from noisy releases, the events would not compose like those of
+a ledger that is fixed beforehand. The one number that determines them and need not be public is that of the rows: where
 it is not declared, it is released first, for a small epsilon of its own that is added to all others (`accounting`).
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
-
-import numpy as np
 
 from synthvae.errors import PrivacyError
 from synthvae.privacy.accounting import calibrated
 from synthvae.privacy.budget import PrivacyBudget
 from synthvae.privacy.counts import binning
-from synthvae.privacy.counts.schema_discovery import Looks
+from synthvae.privacy.counts.schema_discovery import SchemaEvents
 from synthvae.privacy.curator import Curator
 from synthvae.privacy.events import Event
 from synthvae.privacy.ledger import Ledger, RecordedEvent
 from synthvae.privacy.plan import Plan
 
 ROWS_SHARE = 0.02  # of epsilon, for the number of rows
-MARGIN = 3.0  # scales of its noise that are added: it is too small with a chance of exp(-3) / 2, one in forty
 CLASS_SHARE = 0.01  # of the squared budget, for the counts of the classes
 SINGLES_SHARE, SCORES_SHARE = 0.6, 0.05  # of the squared budget, for tables of one column and for choosing edges
-MOST_PAIRS = 20_000  # of more none is scored: to count them would take too long
-DOUBT = 2.0  # standard deviations by which an edge must be known to say something
-SINGLES = "one column within classes"
+MAX_PAIRS = 20_000  # with more pairs none is scored, since counting them would take too long
+DOUBT = 2.0  # standard deviations by which the score of an edge must exceed its noise
+
+# The names of events, as ledgers, cards and `synthvae info` show them.
+ROWS = "number of rows"
+CLASSES = "rows of each class"
+SINGLES = "marginals within classes"
+SCORES = "distances of column pairs from independence"
+PAIRS = "pairwise marginals within classes"
+GRADIENTS = "gradients"
 
 
 @dataclass(frozen=True)
 class Scope:
-    """What is public of a table, and settles how often something is released at most.
+    """The public properties of a table that determine the number of releases.
 
     Args:
-        discovered: Columns whose schema is measured; 0: it is declared.
-        halvings: How often the bounds of columns can be halved, all together.
-        modelled: Columns with more than one state, but for a target that is declared to have classes.
+        discovered: Number of columns whose schema is measured; 0 if the schema is declared.
+        halvings: Number of halvings of the bounds of columns, all together.
+        modelled: Number of columns with more than one state, without a target that is declared to have classes.
     """
 
     discovered: int
@@ -49,21 +52,21 @@ class Scope:
 
 @dataclass(frozen=True)
 class Allocation:
-    """The recorded events of a fit; None: there is nothing of the kind to release.
+    """The recorded events of a fit; None: nothing of the kind is released.
 
     Args:
-        rows: How many rows there are, as far as is public.
-        looks: For the schema.
-        halvings: For bins of numbers.
+        rows: The number of rows, as far as it is public.
+        schema: For the schema.
+        halvings: For bins of numeric columns.
         classes: For the number of rows of each class.
         singles: For a table of each column within classes.
-        scores: For how far each pair of columns is from independent.
+        scores: For the distance of each pair of columns from independence.
         pairs: For a table of each edge of a tree of columns.
         gradients: For the steps of a decoder.
     """
 
     rows: int
-    looks: Looks | None
+    schema: SchemaEvents | None
     halvings: RecordedEvent | None
     classes: RecordedEvent
     singles: RecordedEvent | None = None
@@ -72,107 +75,99 @@ class Allocation:
     gradients: RecordedEvent | None = None
 
     @classmethod
-    def record(cls, curator: Curator, scope: Scope, plan: Plan, rows: int | Callable[[], int]) -> Allocation:
-        """Record all that a fit releases.
+    def record(cls, curator: Curator, scope: Scope, plan: Plan, count_rows: Callable[[], int]) -> Allocation:
+        """Record all events of a fit.
 
         Args:
-            curator: Who records it.
-            scope: What is public of the table.
-            plan: What the budget is for.
-            rows: Unless the budget says how many rows there are: what counts them, to be released with noise, or about
-                how many are planned for, of which nothing is released.
+            curator: The curator that records them: one that releases, or a `DryRun`.
+            scope: The public properties of the table.
+            plan: How the budget is spent.
+            count_rows: Counts the rows. It is called only if the budget declares no number of rows, and by a curator
+                that releases: the number leaves with noise.
 
         Raises:
-            PrivacyError: The budget does not suffice, or delta is too large for so many rows.
+            PrivacyError: The budget does not suffice, or delta is too large for the number of rows.
         """
         budget = curator.ledger.budget
         counted = curator.record(_rows(budget)) if budget.rows is None else None
-        looks = Looks.record(curator, scope.discovered) if scope.discovered else None
-        cut = curator.record(binning.halvings(curator.ledger, scope.halvings)) if scope.halvings else None
+        schema = SchemaEvents.record(curator, scope.discovered) if scope.discovered else None
+        halvings = curator.record(binning.halvings(curator.ledger, scope.halvings)) if scope.halvings else None
         classes = curator.record(_classes(curator.ledger, scope.modelled))
-        known = _known_rows(curator, counted, rows)
+        known = curator.row_bound(counted, count_rows) if counted else budget.rows or 1
         refuse_delta(budget.delta, known)
         if not scope.modelled:
-            return cls(known, looks, cut, classes)
+            return cls(known, schema, halvings, classes)
         if plan.strategy_for(budget, known, scope.modelled) == "tables":
             tables = _tables(curator.ledger, scope.modelled, known)
-            return cls(known, looks, cut, classes, **{name: curator.record(event) for name, event in tables.items()})
+            return cls(known, schema, halvings, classes, **{kind: curator.record(e) for kind, e in tables.items()})
         singles = curator.record(_starting_tables(curator.ledger, scope.modelled, plan))
         gradients = curator.record(_gradients(curator.ledger, plan, known))
-        return cls(known, looks, cut, classes, singles, gradients=gradients)
+        return cls(known, schema, halvings, classes, singles, gradients=gradients)
 
 
 def _rows(budget: PrivacyBudget) -> Event:
     return Event(
-        name="number of rows",
+        name=ROWS,
         mechanism="discrete Laplace",
         noise_multiplier=1 / (ROWS_SHARE * budget.epsilon),
-        sensitivity=float(budget.rows_of_one),
-        bought="how the rest is spent",
+        sensitivity=float(budget.max_rows_of_unit),
+        purpose="noise and sampling rate of the other events",
     )
 
 
-def _known_rows(curator: Curator, recorded: RecordedEvent | None, rows: int | Callable[[], int]) -> int:
-    """As many rows as the budget says, as are planned for, or as are released: an upper bound, by a margin."""
-    if recorded is None:
-        return curator.ledger.budget.rows or 1
-    if isinstance(rows, int):
-        return rows
-    count = rows()
-    (noisy,) = curator.counts(recorded, lambda: np.array([count], np.int64))
-    return max(int(noisy) + math.ceil(MARGIN * recorded.event.scale), 1)
-
-
 def refuse_delta(delta: float, rows: int) -> None:
-    """Refuse a delta at which a whole row may be told.
+    """Refuse a delta that permits to publish a whole row.
 
     Raises:
-        PrivacyError: It is not less than one over the rows.
+        PrivacyError: It is not less than one over the number of rows.
     """
     if delta >= 1 / rows:
         raise PrivacyError(
-            f"delta must be less than one over the number of rows (at most about {rows:,}), however, it is {delta:g}: "
-            "promise a smaller one"
+            f"delta must be less than one over the number of rows (at most about {rows:,}), got {delta:g}. "
+            "Promise a smaller one."
         )
 
 
 def _classes(ledger: Ledger, columns: int) -> Event:
-    """A share of the squared budget, all of it where there is nothing else to learn."""
+    """A share of the squared budget, all of it where there is nothing else to release."""
     share = CLASS_SHARE if columns else 1.0
-    whole = _rest(ledger, lambda noise: [_counts(ledger, "rows of each class", noise, "shares of the classes")])
-    return _counts(ledger, "rows of each class", whole / share**0.5, "shares of the classes")
+
+    def event(noise: float) -> Event:
+        return _counts(ledger, CLASSES, noise, "class frequencies")
+
+    return event(_rest(ledger, lambda noise: [event(noise)]) / share**0.5)
 
 
 def _starting_tables(ledger: Ledger, columns: int, plan: Plan) -> Event:
-    """With the classes, the plan's share of epsilon."""
+    """Together with the classes, the plan's share of epsilon."""
 
     def event(noise: float) -> Event:
-        return _counts(ledger, SINGLES, noise, "where the model starts, and the marginals it is matched to", columns)
+        return _counts(ledger, SINGLES, noise, "initial weights and final marginals of the model", columns)
 
     share = plan.tables_share * ledger.budget.epsilon
     return event(calibrated(lambda noise: [ledger.events[-1], event(noise)], share, ledger.budget.delta))
 
 
 def _gradients(ledger: Ledger, plan: Plan, rows: int) -> Event:
-    """All that is left."""
+    """The rest of the budget."""
     settings = plan.descent
 
     def event(noise: float) -> Event:
         return Event(
-            name="gradients",
+            name=GRADIENTS,
             mechanism="Poisson-sampled Gaussian",
             noise_multiplier=noise,
             sensitivity=settings.clip,
             sampling_rate=min(settings.batch / rows, 1.0),
             times=settings.steps,
-            bought="how columns depend on each other",
+            purpose="dependence between columns",
         )
 
     return event(_rest(ledger, lambda noise: [event(noise)]))
 
 
 def _tables(ledger: Ledger, columns: int, rows: int) -> dict[str, Event]:
-    """All that is left, for tables of one column and, where they can say anything, of pairs."""
+    """The rest of the budget, for tables of one column and, where they can be informative, of pairs."""
     pairs = columns * (columns - 1) // 2
 
     def singles(noise: float) -> Event:
@@ -183,21 +178,21 @@ def _tables(ledger: Ledger, columns: int, rows: int) -> dict[str, Event]:
         tables = noise * ((columns - 1) / (1 - SINGLES_SHARE - SCORES_SHARE)) ** 0.5
         return {
             "singles": singles(noise * (columns / SINGLES_SHARE) ** 0.5),
-            "scores": _counts(ledger, "pairs that are off", scores, "edges of a tree", pairs),
-            "pairs": _counts(ledger, "two columns", tables, "how columns depend on each other", columns - 1),
+            "scores": _counts(ledger, SCORES, scores, "edges of a tree of columns", pairs),
+            "pairs": _counts(ledger, PAIRS, tables, "dependence between columns", columns - 1),
         }
 
-    if 0 < pairs <= MOST_PAIRS:
+    if 0 < pairs <= MAX_PAIRS:
         events = divided(_rest(ledger, lambda noise: list(divided(noise).values())))
-        if DOUBT * events["scores"].scale < 2 * rows:  # no pair is off by more
+        if DOUBT * events["scores"].scale < 2 * rows:  # no distance is larger
             return events
     return {"singles": singles(_rest(ledger, lambda noise: [singles(noise)]))}
 
 
-def _counts(ledger: Ledger, name: str, noise: float, bought: str, times: int = 1) -> Event:
-    return Event.of_counts(name, ledger.budget.rows_of_one, noise, times=times, bought=bought)
+def _counts(ledger: Ledger, name: str, noise: float, purpose: str, times: int = 1) -> Event:
+    return Event.of_counts(name, ledger.budget.max_rows_of_unit, noise, times=times, purpose=purpose)
 
 
 def _rest(ledger: Ledger, events: Callable[[float], list[Event]]) -> float:
-    """The noise multiplier with which events cost all that is left."""
+    """Return the noise multiplier with which events cost the rest of the budget."""
     return calibrated(lambda noise: [*ledger.events, *events(noise)], ledger.budget.epsilon, ledger.budget.delta)

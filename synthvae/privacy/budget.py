@@ -1,4 +1,4 @@
-"""How much privacy may be spent, and whose."""
+"""The privacy budget: the promise of a fit, and the unit whose rows it protects."""
 
 from __future__ import annotations
 
@@ -15,20 +15,25 @@ from synthvae.schema.schema import Schema
 class PrivacyBudget(BaseModel):
     """A promise of (epsilon, delta)-differential privacy for everything that a fit reveals.
 
-    Tables are neighbours if one has one unit, with all of its rows, more than the other.
+    Two tables are neighbours if one has the rows of one more unit than the other.
 
     Args:
         epsilon: Largest epsilon.
         delta: Largest delta; less than one over the number of units.
-        unit: The column that says whose row it is; None: each row is a unit of its own.
-        rows_per_unit: Rows of a unit that are used, chosen at random; the others are dropped before anything.
-        rows: About how many rows there are, if that is public: it settles how the budget is spent, and is best an upper
-            bound. None: it is released first, for a fiftieth of epsilon.
+        unit: The column that identifies the unit (a person, say) of each row; None: each row is a unit of its own.
+        rows_per_unit: Rows of a unit that are used, chosen at random; further rows are dropped before any release.
+        rows: Number of rows, roughly, if that is public; best an upper bound. It determines how the budget is spent.
+            None: it is released first, for a fiftieth of epsilon.
 
     Raises:
         PrivacyError: A number is outside its domain.
 
     Source: Dwork, Roth 2014, The algorithmic foundations of differential privacy, definition 2.4.
+
+    Example:
+        >>> budget = PrivacyBudget(epsilon=2.0, delta=1e-6, unit="patient", rows_per_unit=3)
+        >>> budget.max_rows_of_unit
+        3
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -41,40 +46,42 @@ class PrivacyBudget(BaseModel):
 
     @classmethod
     def of(cls, given: PrivacyBudget | Mapping[str, Any] | None) -> PrivacyBudget | None:
-        """The budget that is given, or whose fields are; None if nothing is promised.
+        """Return a budget from a budget or a mapping of its fields; None stays None (no promise).
 
         Raises:
-            PrivacyError: It is neither, or a number is outside its domain.
+            PrivacyError: `given` is neither, or a number is outside its domain.
         """
         if given is None or isinstance(given, PrivacyBudget):
             return given
         if not isinstance(given, Mapping):
-            raise PrivacyError(f"`privacy` must be a PrivacyBudget, however, it is {given!r}: state epsilon and delta")
+            raise PrivacyError(f"`privacy` must be a PrivacyBudget, got {given!r}. State epsilon and delta.")
         return PrivacyBudget(**given)
 
     @property
-    def rows_of_one(self) -> int:
-        """How many rows one unit has at most: public."""
+    def max_rows_of_unit(self) -> int:
+        """The largest number of rows of one unit, which is public: the sensitivity of a count."""
         return 1 if self.unit is None else self.rows_per_unit
 
-    def unit_beside(self, schema: Schema | None) -> str | None:
-        """The column that says whose row it is, unless the schema models it like any other."""
+    def unit_outside(self, schema: Schema | None) -> str | None:
+        """The unit's column, unless the schema models it like any other column."""
         return None if schema and self.unit in schema.names else self.unit
 
     def __init__(self, **data: object) -> None:
         try:
             super().__init__(**data)
         except ValidationError as error:
-            raise PrivacyError(f"a privacy budget: {explain(error, data)}") from error
+            raise PrivacyError(f"Invalid privacy budget: {explain(error, data)}") from error
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
         if not 0 < self.epsilon < math.inf:
-            raise ValueError(f"`epsilon` must be a finite number above 0, however, it is {self.epsilon}")
+            raise ValueError(f"`epsilon` must be a finite number above 0, got {self.epsilon}.")
         if not 0 < self.delta < 1:
-            raise ValueError(f"`delta` must lie between 0 and 1, below one over the rows, however, it is {self.delta}")
+            raise ValueError(
+                f"`delta` must be between 0 and 1, and below one over the number of rows, got {self.delta}."
+            )
         if self.rows_per_unit < 1:
-            raise ValueError(f"`rows_per_unit` must be at least 1, however, it is {self.rows_per_unit}")
+            raise ValueError(f"`rows_per_unit` must be at least 1, got {self.rows_per_unit}.")
         if self.rows is not None and self.rows < 1:
-            raise ValueError(f"`rows` must be at least 1, however, it is {self.rows}")
+            raise ValueError(f"`rows` must be at least 1, got {self.rows}.")
         return self

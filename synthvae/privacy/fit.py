@@ -1,4 +1,4 @@
-"""A table learned under a privacy budget: the way from private rows to a model that may be shown."""
+"""Fitting under a privacy budget: from private rows to a model that may be published."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from synthvae.model.build import build
 from synthvae.privacy.allocation import Allocation, Scope
 from synthvae.privacy.budget import PrivacyBudget
 from synthvae.privacy.counts import binning, schema_discovery
-from synthvae.privacy.counts.binning import Ruler
-from synthvae.privacy.curator import Curator
-from synthvae.privacy.dpsgd.poisson import some_of_each
+from synthvae.privacy.counts.binning import Bisection
+from synthvae.privacy.curator import Curator, DryRun
+from synthvae.privacy.dpsgd.poisson import PrivateRows, some_of_each
 from synthvae.privacy.journal import Journal
 from synthvae.privacy.ledger import Ledger
 from synthvae.privacy.plan import Plan
@@ -43,26 +43,27 @@ from synthvae.training.loop import Progress
 
 if TYPE_CHECKING:
     from synthvae.privacy.dpsgd.trainer import Descender
+    from synthvae.privacy.measure import Measurement
 
 
 Units = npt.NDArray[np.int64] | None
 
-SURE = 4.0  # standard deviations above which a count is no noise
-DRAWN_ROWS = 30_000, 100_000  # fewest and most that a private decoder draws to be learned from
+SURE = 4.0  # standard deviations above which a count is more than noise
+DRAWN_ROWS = 30_000, 100_000  # the fewest and the most synthetic rows on which the saved model is trained
 
 
 @dataclass(frozen=True)
 class Setup:
-    """How a private fit is done; nothing of it depends on a row.
+    """The configuration of a private fit; nothing in it depends on a row.
 
     Args:
         plan: How the budget is spent.
-        model: The model that is kept.
-        training: How that one is trained, on rows that a private decoder draws.
-        journal: Where noisy answers are kept, so that none is paid for twice.
-        descender: What follows the gradients, here or elsewhere.
-        progress: Called with step, last step and no loss after each step.
-        order: In which order columns are modelled.
+        model: The configuration of the model that is saved.
+        training: How that model is trained, on rows that a private decoder draws.
+        journal: Where releases are stored, so that none is charged twice.
+        descender: What runs DP-SGD, in this process or elsewhere.
+        progress: Called with step, last step and NaN in place of a loss after each step.
+        order: The order in which columns are modelled.
     """
 
     plan: Plan
@@ -75,13 +76,13 @@ class Setup:
 
 
 class PrivateFit(NamedTuple):
-    """What a private fit found.
+    """The result of a private fit.
 
     Args:
         schema: The schema, declared or measured.
-        encoding: How columns are coded.
+        encoding: The encoding of the columns.
         network: The fitted network.
-        history: How training went, without losses.
+        history: The history of training, without losses.
         ledger: What was spent.
     """
 
@@ -92,56 +93,79 @@ class PrivateFit(NamedTuple):
     ledger: Ledger
 
 
+@dataclass(frozen=True)
+class _Prepared:
+    """Private rows before they are encoded.
+
+    Args:
+        table: The rows, which obey the schema.
+        units: The unit of each row (rows,); None: each row is a unit of its own.
+        schema: The schema, declared or measured.
+        allocation: The recorded events of the fit.
+    """
+
+    table: pa.Table
+    units: Units
+    schema: Schema
+    allocation: Allocation
+
+
 def learn(
     table: pa.Table, schema: Schema | None, target: str | None, budget: PrivacyBudget, setup: Setup
 ) -> PrivateFit:
-    """Fit a model to a table of which nothing is known afterwards but what the budget paid for.
+    """Fit a model to a table, of which it reveals nothing but what the budget was spent on.
 
-    The rows are seen by this package alone, which trains a private decoder. The model is fitted to rows that this
-    decoder draws, so that z and the encoder cost nothing. Without a schema one is measured, too.
+    Only this package reads the rows, and trains a private decoder on them. The model is fitted to rows that this
+    decoder draws, so that its encoder and z cost nothing. Without a schema, one is measured as well.
 
     Raises:
-        PrivacyError: The table has not the columns of the schema, or the budget does not suffice. If something was
-            spent before, the error says so and carries the `ledger`.
+        PrivacyError: The table does not have the columns of the schema, or the budget does not suffice. If something
+            was spent before, the error says so and carries the `ledger`.
     """
-    from synthvae.privacy import measure
+    from synthvae.privacy.measure import match, measure
 
-    seed, declared, order = setup.journal.seed, schema is not None, setup.order
+    seed = setup.journal.seed
     curator = Curator(Ledger(budget=budget), setup.journal)
-    with curator.accountable():
-        rows, units, schema, allocation = _prepared(table, schema, target, curator, setup.plan, order)
-        schema = _with_bins(rows, schema, target, curator, allocation, trim=not declared)
-        encoding = TableEncoding.declare(schema, target, order)
+    with curator.reporting_failures():
+        prepared = _prepared(table, schema, target, curator, setup)
+        full = _with_bins(prepared, target, curator, trim=schema is None)
+        encoding = TableEncoding.declare(full, target, setup.order)
         network = build(encoding.layout.slots, encoding.conditions, setup.model, seed)
-        bought = measure.learn(
+        codes = encoding.encode(prepared.table)
+        measurement = measure(
             encoding,
-            encoding.encode(rows),
-            units,
+            PrivateRows.of(codes.digits, codes.labels, prepared.units, budget.max_rows_of_unit),
             curator,
-            allocation,
+            prepared.allocation,
             plan=setup.plan,
-            progress=setup.progress,
             descender=setup.descender,
+            progress=setup.progress,
         )
-        encoding = encoding.counted(bought.totals)
-        drawn = _synthetic(bought.source, encoding, int(np.clip(bought.totals.sum(), *DRAWN_ROWS)), seed)
-        # What is to be learned is smooth, and half the steps will do.
-        steps = setup.training.max_steps or setup.training.steps(len(drawn)) // 2
-        shown = None if bought.history else _silent(setup.progress)
-        learned = train(network, drawn, setup.training.model_copy(update={"max_steps": steps}), seed, shown)
-        measure.match(network, encoding, bought, seed)
-    history = bought.history or History(best_step=learned.best_step)
-    if history.stopped == "finished" and learned.stopped != "early":
-        history.stopped = learned.stopped
-    return PrivateFit(schema, encoding, network, history, curator.ledger)
+        encoding = encoding.counted(measurement.totals)
+        trained = _train(network, encoding, measurement, setup)
+        match(network, encoding, measurement, seed)
+    history = measurement.history or History(best_step=trained.best_step)
+    if history.stopped == "finished" and trained.stopped != "early":
+        history.stopped = trained.stopped
+    return PrivateFit(full, encoding, network, history, curator.ledger)
 
 
-def _silent(progress: Progress | None) -> Progress | None:
-    """Progress that tells no loss: it is none of the rows'."""
+def _train(network: CVAE, encoding: TableEncoding, measurement: Measurement, setup: Setup) -> History:
+    """Train a network on rows that are drawn from the source of a measurement."""
+    seed = setup.journal.seed
+    drawn = _synthetic(measurement.source, encoding, int(np.clip(measurement.totals.sum(), *DRAWN_ROWS)), seed)
+    # What the source draws is smooth, so that half the steps suffice.
+    steps = setup.training.max_steps or setup.training.steps(len(drawn)) // 2
+    shown = None if measurement.history else _without_loss(setup.progress)
+    return train(network, drawn, setup.training.model_copy(update={"max_steps": steps}), seed, shown)
+
+
+def _without_loss(progress: Progress | None) -> Progress | None:
+    """Progress with NaN in place of a loss on synthetic rows, which would be mistaken for one on the private rows."""
     return progress and (lambda step, steps, _: progress(step, steps, math.nan))
 
 
-def foresee(
+def dry_run(
     schema: Schema | Sequence[str],
     target: str | None,
     budget: PrivacyBudget,
@@ -150,41 +174,43 @@ def foresee(
     rows: int,
     order: Order = "auto",
 ) -> Ledger:
-    """Return how the budget would be spent on about so many rows; none is looked at.
+    """Return the ledger of a fit to about `rows` rows, by the code that allocates the budget of a fit; no row is read.
 
     Args:
-        schema: The schema, or the names of the columns for which one is to be bought.
+        schema: The schema, or the names of the columns for which one is to be measured.
         target: The column to condition on.
         budget: What may be spent.
-        plan: What it buys.
-        rows: How many there are, about, unless the budget says it.
-        order: In which columns are modelled.
+        plan: How the budget is spent.
+        rows: The number of rows, roughly, unless the budget declares it.
+        order: The order in which columns are modelled.
 
     Raises:
         PrivacyError: The budget does not suffice.
     """
-    curator = Curator(Ledger(budget=budget))
-    names = schema if isinstance(schema, Schema) else [name for name in schema if name != budget.unit]
-    scope = _scope(names, target, order)
-    Allocation.record(curator, scope, plan, rows)
+    curator = DryRun(Ledger(budget=budget), rows)
+    Allocation.record(curator, _scope(schema, target, budget.unit, order), plan, lambda: rows)
     return curator.ledger
 
 
-def _scope(schema: Schema | Sequence[str], target: str | None, order: Order) -> Scope:
-    """What a schema, or names of columns for which one is to be measured, settle of what a fit releases.
+def _scope(schema: Schema | Sequence[str], target: str | None, unit: str | None, order: Order) -> Scope:
+    """The scope of a table with a schema, or with columns for which one is to be measured.
 
     Raises:
         SchemaError: The columns cannot be modelled.
     """
-    from synthvae.privacy import measure
+    from synthvae.privacy.measure import modelled
 
-    assumed = schema if isinstance(schema, Schema) else schema_discovery.pretended(schema, target)
-    encoding = TableEncoding.declare(assumed, target, order)
-    halvings = sum(ruler.depth for ruler in _rulers(assumed, target).values())
     if isinstance(schema, Schema):
-        return Scope(0, halvings, len(measure.modelled(encoding)))
-    # Whether a measured target has classes is not public: as numbers it is modelled like any other column.
-    return Scope(len(schema), halvings, len(schema))
+        return Scope(0, _depth(schema, target), len(modelled(TableEncoding.declare(schema, target, order))))
+    names = [name for name in schema if name != unit]
+    assumed = schema_discovery.assumed_schema(names, target)
+    TableEncoding.declare(assumed, target, order)
+    # Whether a measured target has classes is not public: the events suffice for a numeric one, which is modelled.
+    return Scope(len(names), _depth(assumed, target), len(names))
+
+
+def _depth(schema: Schema, target: str | None) -> int:
+    return sum(bisection.depth for bisection in _bisections(schema, target).values())
 
 
 def open_journal(
@@ -192,7 +218,7 @@ def open_journal(
     schema: Schema | None,
     budget: PrivacyBudget,
     seed: int | None,
-    **facts: Any,
+    **metadata: Any,
 ) -> Journal:
     """Return the journal of a fit, a new one if `folder` holds none; `seed` is None if none was given.
 
@@ -200,92 +226,93 @@ def open_journal(
         PrivacyError: It is of another fit, or cannot be written.
     """
     declared = None if schema is None else schema.model_dump(mode="json")
-    pages = {"schema": declared, "budget": budget.model_dump(mode="json"), "synthvae": __version__, **facts}
-    return Journal.open(folder, pages, seed, as_seed(None))
+    fit = {"schema": declared, "budget": budget.model_dump(mode="json"), "synthvae": __version__, **metadata}
+    return Journal.open(folder, fit, seed, as_seed(None))
 
 
-def _rulers(schema: Schema, target: str | None) -> dict[str, Ruler]:
-    """For the numbers whose bins have to be bought, the bounds in which they lie."""
+def _bisections(schema: Schema, target: str | None) -> dict[str, Bisection]:
+    """The bisections of the bounds of all numeric columns without declared bins."""
     unknown = [c for c in schema.columns if c.kind in NUMERIC and c.bins is None and c.name != target]
-    found = {column.name: Ruler.over(*limits(column), decimals_of(column)) for column in unknown}
-    return {name: ruler for name, ruler in found.items() if ruler.last >= EACH}
+    found = {column.name: Bisection.between(*limits(column), decimals_of(column)) for column in unknown}
+    return {name: bisection for name, bisection in found.items() if bisection.last >= EACH}
 
 
-def _with_bins(
-    table: pa.Table, schema: Schema, target: str | None, curator: Curator, allocation: Allocation, *, trim: bool
-) -> Schema:
-    """The schema with bins for all numbers, in bounds that are `trim`med if they were measured."""
-    rulers = _rulers(schema, target)
-    if not rulers or allocation.halvings is None:
+def _with_bins(prepared: _Prepared, target: str | None, curator: Curator, *, trim: bool) -> Schema:
+    """The schema with bins for all numeric columns, in bounds that are `trim`med if they were measured."""
+    schema, recorded = prepared.schema, prepared.allocation.halvings
+    bisections = _bisections(schema, target)
+    if not bisections or recorded is None:
         return schema
-    numbers = {name: split_sentinels(table.column(name), schema[name].sentinels)[0].to_numpy() for name in rulers}
-    binning.grow(rulers, numbers, curator, allocation.halvings)
-    sure = SURE * allocation.halvings.event.scale if trim else None
-    columns = [_binned(c, rulers[c.name], sure) if c.name in rulers else c for c in schema.columns]
+    numbers = {
+        name: split_sentinels(prepared.table.column(name), schema[name].sentinels)[0].to_numpy() for name in bisections
+    }
+    binning.bisect(bisections, numbers, curator, recorded)
+    sure = SURE * recorded.event.scale if trim else None
+    columns = [_binned(c, bisections[c.name], sure) if c.name in bisections else c for c in schema.columns]
     return schema.model_copy(update={"columns": tuple(columns)})
 
 
-def _binned(column: Column, ruler: Ruler, sure: float | None) -> Column:
-    """The column with the bins bought, within the bounds where at least `sure` rows are, if that is given."""
+def _binned(column: Column, bisection: Bisection, sure: float | None) -> Column:
+    """The column with measured bins, within the bounds where intervals hold more than `sure` rows, if given."""
     decimals = decimals_of(column)
-    cuts = ruler.cuts(decimals)
+    cuts = bisection.cuts(decimals)
     if sure is None:
         return column.model_copy(update={"bins": cuts})
-    low, high = ruler.trimmed(sure, decimals)
+    low, high = bisection.trimmed(sure, decimals)
     bounds = (int(low), int(high)) if column.kind == "integer" else (low, high)
     return column.model_copy(update={"bounds": bounds, "bins": tuple(cut for cut in cuts if low < cut <= high)})
 
 
-def _prepared(  # noqa: PLR0917 (what a fit is given)
-    table: pa.Table, schema: Schema | None, target: str | None, curator: Curator, plan: Plan, order: Order
-) -> tuple[pa.Table, Units, Schema, Allocation]:
-    """The rows that obey a schema, declared or measured, whose each is, that schema, and all that is recorded.
+def _prepared(table: pa.Table, schema: Schema | None, target: str | None, curator: Curator, setup: Setup) -> _Prepared:
+    """Record all events, measure the schema if none is declared, and make the rows obey it.
 
-    Rows that are nobody's, or of no class, are left out, those of one unit beyond its cap before anything is released.
+    Rows without a unit or without an allowed class are left out, and rows of a unit beyond its cap are dropped before
+    anything is released.
     """
     budget = curator.ledger.budget
     table = _owned(table, budget)
+    # Columns that cannot be modelled are refused before anything is released.
+    scope = _scope(table.column_names if schema is None else schema, target, budget.unit, setup.order)
     features = [name for name in table.column_names if name != budget.unit]
-    scope = _scope(features if schema is None else schema, target, order)  # what cannot be modelled costs nothing
     if schema is not None:
         refuse_other_columns([name for name in table.column_names if name in {*schema.names, *features}], schema)
         table = labelled(table, schema, target)
     table = _some_of_each(table, budget)
-    allocation = Allocation.record(curator, scope, plan, lambda: table.num_rows)
+    allocation = Allocation.record(curator, scope, setup.plan, lambda: table.num_rows)
     if schema is None:
-        assert allocation.looks is not None, "there are columns whose schema is measured"
-        schema = schema_discovery.discover(table.select(features), target, curator, allocation.looks)
-        TableEncoding.declare(schema, target, order)
+        assert allocation.schema is not None, "there are columns whose schema is measured"
+        schema = schema_discovery.discover(table.select(features), target, curator, allocation.schema)
+        TableEncoding.declare(schema, target, setup.order)
         table = labelled(table, schema, target)
-    return conform(table, schema), _units(table, budget), schema, allocation
+    return _Prepared(conform(table, schema), _units(table, budget), schema, allocation)
 
 
 def _owned(table: pa.Table, budget: PrivacyBudget) -> pa.Table:
-    """The rows that are somebody's."""
+    """The rows whose unit is not missing."""
     if budget.unit is None:
         return table
     if budget.unit not in table.column_names:
         raise PrivacyError(
-            f"the unit must be a column of the table, however, {budget.unit!r} is not among "
-            f"{listing(table.column_names)}: name the column that says whose row it is"
+            f"The unit must be a column of the table, got {budget.unit!r}, which is not among "
+            f"{listing(table.column_names)}. Name the column that identifies the unit of each row."
         )
     return table.take(np.flatnonzero(unit_numbers(table.column(budget.unit)) >= 0))
 
 
 def _units(table: pa.Table, budget: PrivacyBudget) -> Units:
-    """Whose row each is (rows,); None: each is a unit of its own."""
+    """The unit of each row (rows,) as a number; None: each row is a unit of its own."""
     if budget.unit is None:
         return None
     return unit_numbers(table.column(budget.unit))
 
 
 def _some_of_each(table: pa.Table, budget: PrivacyBudget) -> pa.Table:
-    """The table without what units have beyond their cap."""
+    """The table without the rows of units beyond their cap."""
     units = _units(table, budget)
     return table if units is None else table.take(some_of_each(units, budget.rows_per_unit))
 
 
 def _synthetic(source: RowSampler, encoding: TableEncoding, rows: int, seed: int) -> Codes:
-    """Rows of what was bought, the classes in their shares."""
+    """Rows drawn from a source, with the class frequencies of the encoding."""
     counts = Request.from_total(rows, encoding.frequencies, seed).counts
     return drawing.draw_codes(source, counts, encoding.layout.slots, torch.Generator().manual_seed(seed))

@@ -1,7 +1,7 @@
-"""What noise made of the rows is kept before it is used, so that a fit that is broken off does not spend it twice.
+"""The journal: releases are stored before they are used, so that an interrupted fit does not spend the budget twice.
 
-A release that was lost is spent all the same: to draw it again would cost its price again. With a journal, a fit that
-is repeated takes up the noisy numbers that there are, and draws only those that there are not.
+A release that is lost is spent all the same: drawing it again would cost as much again. With a journal, a fit that is
+repeated reuses the stored releases and draws only those that are missing.
 """
 
 from __future__ import annotations
@@ -28,56 +28,58 @@ if TYPE_CHECKING:
     from synthvae.privacy.ledger import Ledger
 
 
-PAGE, LEDGER = "journal.json", "ledger.json"
+METADATA, LEDGER = "journal.json", "ledger.json"
 
 
 class Journal:
-    """The noisy numbers of one fit, in order.
+    """The releases of one fit, in order.
 
     Args:
-        folder: Where they are kept; None keeps nothing.
-        seed: Of the fit: what is not private follows it.
+        folder: The folder in which they are stored; None: nothing is stored.
+        seed: The seed of the fit, for everything that is not private.
 
     Attributes:
-        passed: How many releases were taken from it.
+        passed: The number of releases that the fit has taken so far.
     """
 
     def __init__(self, folder: Path | None, seed: int) -> None:
         self.folder, self.seed = folder, seed
         self.passed = 0
         self._noted: Ledger | None = None
-        self._bought = max((int(file.stem) + 1 for file in self._files("[0-9]" * 6)), default=0)
+        self._stored = max((int(file.stem) + 1 for file in self._files("[0-9]" * 6)), default=0)
 
     @classmethod
-    def open(cls, folder: str | os.PathLike[str] | None, facts: Mapping[str, Any], seed: int | None, new: int) -> Self:
-        """The journal of a fit: that which lies in `folder`, if it is of a fit with the same facts.
+    def open(
+        cls, folder: str | os.PathLike[str] | None, metadata: Mapping[str, Any], seed: int | None, new: int
+    ) -> Self:
+        """Return the journal in `folder`, which must be of a fit with the same metadata, or a new one.
 
         Args:
-            folder: Where it is kept; None keeps nothing.
-            facts: What the fit depends on, but for the rows.
-            seed: Of the fit, if it was given.
-            new: A seed for a new journal of a fit for which none was given.
+            folder: The folder; None: nothing is stored.
+            metadata: Everything that the fit depends on, without the rows.
+            seed: The seed of the fit, if one was given.
+            new: The seed of a new journal for a fit without a given seed.
 
         Raises:
-            PrivacyError: It is of another fit, or cannot be written.
+            PrivacyError: The journal is of another fit, or cannot be written.
         """
         if folder is None:
             return cls(None, new if seed is None else seed)
         place = Path(folder)
         try:
-            found = claim(place / PAGE, facts, seed, new)
+            found = claim(place / METADATA, metadata, seed, new)
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise PrivacyError(f"releases must be kept, however, {place} cannot be used ({error})") from error
+            raise PrivacyError(f"The journal must be a folder that can be written, got {place} ({error}).") from error
         if found is None:
             raise PrivacyError(
-                f"a journal is of one fit, however, {place} is of one with another budget, schema, target, seed or "
-                "plan: repeat that one, or remove the folder (what was spent stays spent)"
+                f"The journal in {place} is of a fit with another budget, schema, target, seed or plan. Repeat that "
+                "fit, or remove the folder (what was spent stays spent)."
             )
         return cls(place, found)
 
     @property
     def kept(self) -> int:
-        """How many releases there are, or states of a fit that buys none."""
+        """The number of stored releases, or of checkpoints of a fit without a budget."""
         return len(self._files("*"))
 
     def _files(self, names: str) -> list[Path]:
@@ -85,8 +87,8 @@ class Journal:
 
     @property
     def has_next(self) -> bool:
-        """Whether the next release was bought already."""
-        return self.passed < self._bought
+        """Whether the next release is stored already."""
+        return self.passed < self._stored
 
     @property
     def _entry(self) -> Path:
@@ -94,10 +96,10 @@ class Journal:
         return self.folder / f"{self.passed:06}.safetensors"
 
     def keep(self, draw: Callable[[], list[Tensor]]) -> list[Tensor]:
-        """Return the next release: the one that is there, or what `draw` draws, once it is kept.
+        """Return the next release: the stored one, or else what `draw` draws, after storing it.
 
         Raises:
-            PrivacyError: It is lost or damaged, or cannot be kept.
+            PrivacyError: It is lost or damaged, or cannot be stored.
         """
         if self.folder is None:
             return draw()
@@ -111,16 +113,16 @@ class Journal:
             return [found[f"{i:06}"] for i in range(len(found))]
         except (OSError, LookupError, ValueError, safetensors.SafetensorError) as error:
             raise PrivacyError(
-                f"what was bought is not bought twice, however, {self._entry} cannot be read ({error}): restore it, or "
-                f"remove {self.folder} (what was spent stays spent)"
+                f"A release is not drawn twice, and {self._entry} cannot be read ({error}). Restore it, or remove "
+                f"{self.folder} (what was spent stays spent)."
             ) from error
 
     def _write(self, release: list[Tensor]) -> list[Tensor]:
         named = {f"{i:06}": tensor.detach().contiguous() for i, tensor in enumerate(release)}
         if self._entry.exists():
             raise PrivacyError(
-                f"a release is bought once, however, {self._entry} was kept by another process: let that one end, and "
-                "repeat the fit"
+                f"A release is not drawn twice, and {self._entry} was stored by another process. Let that process end, "
+                "and repeat the fit."
             )
         with self._written(self._entry):
             filesystem.write(self._entry, safetensors.torch.save(named))
@@ -133,24 +135,24 @@ class Journal:
             yield
         except OSError as error:
             raise PrivacyError(
-                f"releases must be kept, however, {path} cannot be written ({error.strerror}): make room there, "
-                "and go on with the same fit"
+                f"A release must be stored before it is used, and {path} cannot be written ({error.strerror}). Free "
+                "space there, and repeat the same fit."
             ) from error
 
-    def keep_page(self, draw: Callable[[], Any]) -> Any:
-        """The same for a release that is no tensor, but what JSON can say."""
+    def keep_json(self, draw: Callable[[], Any]) -> Any:
+        """Return the next release like `keep`, for a release that is JSON and no tensor."""
 
         def as_tensors() -> list[Tensor]:
             return [torch.frombuffer(bytearray(json.dumps(draw()).encode()), dtype=torch.uint8)]
 
-        (page,) = self.keep(as_tensors)
-        return json.loads(page.numpy().tobytes())
+        (encoded,) = self.keep(as_tensors)
+        return json.loads(encoded.numpy().tobytes())
 
     def note(self, ledger: Ledger) -> None:
-        """Keep what the ledger says before anything is released by it, in `ledger.json`: a refused fit has spent it.
+        """Store the statement of a ledger as `ledger.json` before anything is released: a refused fit has spent it.
 
         Raises:
-            PrivacyError: It cannot be kept.
+            PrivacyError: It cannot be stored.
         """
         if self.folder is None or ledger is self._noted:
             return
@@ -161,7 +163,7 @@ class Journal:
     @classmethod
     @contextmanager
     def until_saved(cls, folder: Path) -> Iterator[Self]:
-        """A journal that is removed once the model is saved, or if the fit was refused before anything was bought."""
+        """A journal that is removed when the model is saved, or if the fit is refused before any release."""
         journal = cls(folder, 0)
         try:
             yield journal
@@ -172,28 +174,28 @@ class Journal:
         journal.remove()
 
     def remove(self) -> None:
-        """Remove what is kept."""
+        """Remove the folder."""
         if self.folder is not None:
             shutil.rmtree(self.folder, ignore_errors=True)
 
 
 class SharedJournal(Journal):
-    """The journal of processes of torch's default group that learn together; all see its folder.
+    """The journal of all processes of torch's default group; its folder is visible to each of them.
 
-    The first process keeps releases, and all take the same: those that were there when they began, and new ones.
+    The process of rank 0 stores releases, and all processes use the same ones: stored and new.
 
     Args:
-        folder: Where they are kept.
-        seed: Of the fit.
-        passed: How many releases were taken from it before.
+        folder: The folder in which they are stored.
+        seed: The seed of the fit.
+        passed: The number of releases that were taken from it before.
     """
 
     def __init__(self, folder: Path, seed: int, passed: int) -> None:
         super().__init__(folder, seed)
         self.passed, self.rank = passed, dist.get_rank()
-        bought = torch.tensor(self._bought)
-        dist.broadcast(bought, 0)  # by its own count, one might find what another has just kept
-        self._bought = int(bought)
+        stored = torch.tensor(self._stored)
+        dist.broadcast(stored, 0)  # by its own count, a process might find a release that rank 0 has just stored
+        self._stored = int(stored)
 
     def _write(self, release: list[Tensor]) -> list[Tensor]:
         if self.rank == 0:

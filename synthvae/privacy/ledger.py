@@ -1,4 +1,4 @@
-"""What was promised, and what was recorded of it. Nothing is drawn but by a recorded event."""
+"""The ledger: a budget and the events recorded against it. Noise is drawn by a recorded event only."""
 
 from __future__ import annotations
 
@@ -18,11 +18,17 @@ ADJACENCY = "add or remove one unit"
 
 
 class Ledger(BaseModel):
-    """A budget and all that was spent of it.
+    """A budget and all events that were recorded against it.
 
     Args:
         budget: The promise.
-        events: What was done, in order.
+        events: The events, in order.
+
+    Example:
+        >>> ledger = Ledger(budget=PrivacyBudget(epsilon=1.0, delta=1e-6))
+        >>> ledger = ledger.record(Event.of_counts("rows of each class", rows=1, noise=20.0))
+        >>> 0 < ledger.epsilon < 1
+        True
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -34,8 +40,8 @@ class Ledger(BaseModel):
     def epsilon(self) -> float:
         """The epsilon of all events together, at the budget's delta.
 
-        Where the noise of events follows a number of rows that was itself released, the bound holds for the whole
-        budget, for whatever that number is, and is stated as such.
+        Where the noise of events follows from a number of rows that was itself released, the bound is the whole budget,
+        which holds for any such number.
         """
         if len(self.events) > 1 and any(event.mechanism == "discrete Laplace" for event in self.events):
             return self.budget.epsilon
@@ -47,7 +53,7 @@ class Ledger(BaseModel):
         return self.budget.delta
 
     def record(self, event: Event) -> Self:
-        """Return the ledger with one event more.
+        """Return the ledger with one more event.
 
         Raises:
             PrivacyError: The budget does not suffice.
@@ -56,20 +62,20 @@ class Ledger(BaseModel):
         cost = spent(ledger.events, self.budget.delta, self.budget.epsilon)
         if cost > self.budget.epsilon:
             raise PrivacyError(
-                f"what is spent must stay within epsilon {at_most(self.budget.epsilon)}, however, {event.name!r} would "
-                f"make it {at_most(cost)}: grant a larger budget"
+                f"The events of a fit must cost at most epsilon {at_most(self.budget.epsilon)}, got {at_most(cost)} "
+                f"with {event.name!r}. Grant a larger budget."
             )
         return ledger
 
     def statement(self) -> dict[str, Any]:
-        """What is promised and what was spent, in words and numbers, for people; epsilon is rounded up."""
+        """Return the promise and its events in words and numbers, for people; epsilon is rounded up."""
         unit = "one row" if self.budget.unit is None else f"the rows of one {self.budget.unit}"
-        kept = "" if self.budget.unit is None else f", at most {self.budget.rows_per_unit} used"
+        used = "" if self.budget.unit is None else f", at most {self.budget.rows_per_unit} used"
         return {
             "epsilon": rounded_up(self.epsilon),
             "delta": self.delta,
             "budget": self.budget.epsilon,
-            "unit": unit + kept,
+            "unit": unit + used,
             "adjacency": ADJACENCY,
             "accountant": ACCOUNTANT,
             "events": [str(event) for event in self.events],
@@ -78,14 +84,14 @@ class Ledger(BaseModel):
 
 @dataclass
 class RecordedEvent:
-    """An event that stands in a ledger: what a release needs, and can be drawn by as often as was recorded.
+    """An event that is in a ledger, with the number of releases that are left: the permission to draw its noise.
 
     Args:
         event: The event.
-        ledger: Where it stands.
+        ledger: The ledger that contains it.
 
     Raises:
-        PrivacyError: It does not stand there.
+        PrivacyError: The ledger does not contain it.
     """
 
     event: Event
@@ -94,18 +100,20 @@ class RecordedEvent:
 
     def __post_init__(self) -> None:
         if self.event not in self.ledger.events:
-            raise PrivacyError(f"noise is drawn by a recorded event, however, {self.event.name!r} is in no ledger")
+            raise PrivacyError(
+                f"Noise must be drawn by a recorded event, got {self.event.name!r}, which is in no ledger."
+            )
         self.left = self.event.times
 
     def take(self, times: int = 1) -> None:
-        """Use some of its releases.
+        """Use some of the releases that are left.
 
         Raises:
-            PrivacyError: There are not so many left.
+            PrivacyError: Fewer are left.
         """
         if times > self.left:
             raise PrivacyError(
-                f"{self.event.name!r} was recorded for {self.event.times} releases, however, there would be "
-                f"{times - self.left} more: record them"
+                f"{self.event.name!r} was recorded for {self.event.times} releases, got a request for "
+                f"{times - self.left} more. Record them first."
             )
         self.left -= times

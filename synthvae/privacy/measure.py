@@ -1,4 +1,4 @@
-"""Learning a table under a budget: what is bought, in which order, and what is made of it."""
+"""Measurement of coded private rows: tables and gradients are released, and a source of synthetic rows is built."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from synthvae.encoding import Codes, TableEncoding
+from synthvae.encoding import TableEncoding
 from synthvae.model import CVAE, ModelConfig
 from synthvae.privacy.allocation import Allocation
 from synthvae.privacy.counts import marginals, postprocessing
@@ -24,14 +24,14 @@ Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Bought:
-    """What is known of the rows, all of it noisy.
+class Measurement:
+    """What was released of the rows, all of it noisy.
 
     Args:
-        source: What draws rows like them: a decoder whose z means nothing, or a tree.
+        source: Draws similar rows: a decoder that ignores z, or a tree.
         totals: Rows of each class (C,), at least 1.
         states: For each column, the frequencies (C, levels) of its states within classes.
-        history: How training of a decoder went; None: there was none.
+        history: The history of a decoder's training; None: no decoder was trained.
     """
 
     source: CVAE | CodedTree
@@ -40,49 +40,43 @@ class Bought:
     history: History | None
 
 
-def learn(
+def measure(
     encoding: TableEncoding,
-    codes: Codes,
-    units: Counts | None,
+    rows: PrivateRows,
     curator: Curator,
     allocation: Allocation,
     *,
     plan: Plan,
     descender: Descender,
     progress: Progress | None = None,
-) -> Bought:
-    """Return what a budget buys of private rows.
+) -> Measurement:
+    """Release what the budget was allocated to.
 
-    By the strategy "gradients" part of it buys tables of each column within each class, from which a decoder starts and
-    to which its marginals are matched in the end, and the rest buys gradients, which a `descender` follows, here or
-    elsewhere; by "tables" all of it buys tables.
-
-    Raises:
-        PrivacyError: A unit has more rows than the budget says.
+    With the strategy "gradients", tables of each column within each class give a decoder its initial weights and its
+    final marginals, and a `descender` trains it by DP-SGD, in this process or elsewhere. With "tables", tables of
+    columns and of pairs of columns make a tree.
     """
     names = modelled(encoding)
-    states, levels = _states(encoding, codes, names)
+    states, levels = _states(encoding, rows, names)
     tables = Tables(curator, states, levels)
     (counts,) = tables.release(allocation.classes, [(0,)])
     totals = np.maximum(counts, 1).astype(float)
     if allocation.gradients is None:
-        tree = marginals.grow(tables, names, totals, allocation)
-        return Bought(CodedTree(tree, encoding.layout), totals, tree.singles, None)
-    frequencies = _start(tables, names, totals, allocation)
+        tree = marginals.release_tree(tables, names, totals, allocation)
+        return Measurement(CodedTree(tree, encoding.layout), totals, tree.singles, None)
+    frequencies = _frequencies(tables, names, totals, allocation)
     seed = curator.journal.seed
     model = _decoder(encoding, plan, seed)
     if names:
         model.decoder.start_from(postprocessing.start(encoding.layout, frequencies, totals))
-    cap = curator.ledger.budget.rows_of_one
-    rows = PrivateRows.of(codes.digits, codes.labels, units, cap)
-    spending = Spending(curator.lend(allocation.gradients), plan.descent, allocation.rows, cap)
+    spending = Spending(curator.lend(allocation.gradients), plan.descent, allocation.rows, rows.rows_per_unit)
     history = descender(model, rows, spending, curator.journal, progress)
-    bought = Bought(model, totals, frequencies, history)
-    match(model, encoding, bought, seed)
-    return bought
+    measurement = Measurement(model, totals, frequencies, history)
+    match(model, encoding, measurement, seed)
+    return measurement
 
 
-def _start(tables: Tables, names: list[str], totals: Floats, allocation: Allocation) -> dict[str, Floats]:
+def _frequencies(tables: Tables, names: list[str], totals: Floats, allocation: Allocation) -> dict[str, Floats]:
     """The frequencies of each column within classes."""
     if allocation.singles is None:
         return {}
@@ -91,7 +85,7 @@ def _start(tables: Tables, names: list[str], totals: Floats, allocation: Allocat
 
 
 def _decoder(encoding: TableEncoding, plan: Plan, seed: int) -> CVAE:
-    """A small model to which z means nothing."""
+    """A small model that ignores z."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         config = ModelConfig(width=plan.width, hidden=0, value_hidden=0, latent_dim=1)
@@ -101,27 +95,27 @@ def _decoder(encoding: TableEncoding, plan: Plan, seed: int) -> CVAE:
     return model
 
 
-def _states(encoding: TableEncoding, codes: Codes, names: list[str]) -> tuple[Counts, list[int]]:
-    """The class and the states (rows, 1 + columns) of the rows, and how many levels each has."""
+def _states(encoding: TableEncoding, rows: PrivateRows, names: list[str]) -> tuple[Counts, list[int]]:
+    """The class and the states (rows, 1 + columns) of the rows, and the number of levels of each."""
     layout = encoding.layout
-    states = dict(zip(layout.names, layout.join(codes.digits), strict=True))
+    states = dict(zip(layout.names, layout.join(rows.digits), strict=True))
     levels = dict(zip(layout.names, layout.levels, strict=True))
-    columns = [codes.labels, *(states[name] for name in names)]
+    columns = [rows.labels, *(states[name] for name in names)]
     return np.stack(columns, 1).astype(np.int64), [encoding.conditions, *(levels[name] for name in names)]
 
 
 def modelled(encoding: TableEncoding) -> list[str]:
-    """The columns that have more than one state."""
+    """Return the columns that have more than one state."""
     layout = encoding.layout
     return [name for name, digits in zip(layout.names, layout.digits, strict=True) if digits]
 
 
-def match(model: CVAE, encoding: TableEncoding, bought: Bought, seed: int) -> None:
-    """Move the model's marginals to those bought."""
-    if not bought.states:
+def match(model: CVAE, encoding: TableEncoding, measurement: Measurement, seed: int) -> None:
+    """Adjust the model's marginals to the measured ones; this is post-processing."""
+    if not measurement.states:
         return
-    if model.network_conditions < model.conditions:  # such a decoder is conditional on z alone
+    if model.network_conditions < model.conditions:  # the decoder depends on the class through z only
         return
-    frequencies = torch.from_numpy(postprocessing.of_digits(encoding.layout, bought.states)).float()
-    labels = torch.from_numpy(np.repeat(np.arange(len(bought.totals)), bought.totals.astype(np.int64)))
+    frequencies = torch.from_numpy(postprocessing.of_digits(encoding.layout, measurement.states)).float()
+    labels = torch.from_numpy(np.repeat(np.arange(len(measurement.totals)), measurement.totals.astype(np.int64)))
     model.match_marginals(frequencies, labels, torch.Generator().manual_seed(seed))

@@ -1,6 +1,6 @@
-"""Randomness that privacy rests on: from the operating system's entropy, never from a seed.
+"""Random numbers that privacy rests on: drawn from the operating system's entropy, never from a seed.
 
-Noise is drawn by a recorded event alone, which says how much of it there is and how often.
+Noise is drawn by a recorded event only, which says how much noise there is and how often it is drawn.
 """
 
 from __future__ import annotations
@@ -18,25 +18,25 @@ from torch import Tensor
 from synthvae.errors import PrivacyError
 
 if TYPE_CHECKING:
-    from synthvae.privacy.events import Mechanism
+    from synthvae.privacy.events import Event, Mechanism
     from synthvae.privacy.ledger import RecordedEvent
 
 
 Counts = npt.NDArray[np.int64]
 
-NORMALS = 4  # added for each normal number
+NORMALS = 4  # normal numbers that are summed to one
 
 
 def noisy_counts(recorded: RecordedEvent, counts: Counts, times: int = 1) -> Counts:
-    """Return counts (cells,) with independent noise in each cell, as so many releases of an event.
+    """Return counts (cells,) with independent noise in each cell, as one or several releases of an event.
 
     Args:
         recorded: The event, whose mechanism is "discrete Gaussian" or "discrete Laplace".
-        counts: Exact counts, which one unit moves by the event's sensitivity at most in each of the releases.
-        times: How many releases they are.
+        counts: Exact counts, which one unit changes by the event's sensitivity at most in each of the releases.
+        times: The number of releases.
 
     Raises:
-        PrivacyError: The event is of another mechanism, or of fewer releases.
+        PrivacyError: The event has another mechanism, or fewer releases are left.
     """
     sampler = {"discrete Gaussian": _discrete_gaussian, "discrete Laplace": _discrete_laplace}
     event = _taken(recorded, times, *sampler)
@@ -48,25 +48,28 @@ def noisy_sums(recorded: RecordedEvent, sums: Sequence[Tensor]) -> list[Tensor]:
 
     Args:
         recorded: The event, whose mechanism is "Poisson-sampled Gaussian"; this is one release of it.
-        sums: Tensors of any shapes; one unit moves all of them together by the event's sensitivity, in L2.
+        sums: Tensors of any shapes; one unit changes all of them together by the event's sensitivity in L2 norm.
 
     Raises:
-        PrivacyError: The event is of another mechanism, or none of its releases is left.
+        PrivacyError: The event has another mechanism, or no release is left.
     """
     scale = _taken(recorded, 1, "Poisson-sampled Gaussian").scale
     noise = [_normal(total.numel()).view_as(total) for total in sums]
     return [(total.double() + scale * one).float() for total, one in zip(sums, noise, strict=True)]
 
 
-def _taken(recorded: RecordedEvent, times: int, *mechanisms: Mechanism | str) -> Any:
-    if recorded.event.mechanism not in mechanisms:
-        raise PrivacyError(f"{recorded.event.name!r} gets {' or '.join(mechanisms)} noise, however, it is of another")
+def _taken(recorded: RecordedEvent, times: int, *mechanisms: Mechanism | str) -> Event:
+    event = recorded.event
+    if event.mechanism not in mechanisms:
+        raise PrivacyError(
+            f"The mechanism of {event.name!r} must be {' or '.join(mechanisms)} here, got {event.mechanism}."
+        )
     recorded.take(times)
-    return recorded.event
+    return event
 
 
 def _discrete_gaussian(scale: float, count: int) -> Counts:
-    """Return `count` draws of the discrete normal distribution with parameter `scale`, sampled exactly.
+    """Return `count` exact draws from the discrete Gaussian distribution with parameter `scale`.
 
     Source: Canonne, Kamath, Steinke 2020, The discrete Gaussian for differential privacy,
     https://arxiv.org/abs/2004.00010, as OpenDP implements it.
@@ -77,7 +80,7 @@ def _discrete_gaussian(scale: float, count: int) -> Counts:
 
 
 def _discrete_laplace(scale: float, count: int) -> Counts:
-    """Return `count` draws with chances proportional to exp(-|x| / scale), sampled exactly.
+    """Return `count` exact draws with probabilities proportional to exp(-|x| / scale).
 
     Source: Canonne, Kamath, Steinke 2020, algorithm 2, as OpenDP implements it.
     """
@@ -101,11 +104,11 @@ def uniform(count: int) -> npt.NDArray[np.float64]:
 
 
 def _normal(count: int) -> Tensor:
-    """Return `count` standard normal numbers (count,), each made of several.
+    """Return `count` standard normal numbers (count,), each the scaled sum of `NORMALS` such numbers.
 
-    One normal number in floating point shows by its last digits what it was added to; of a sum of `NORMALS`, each with
-    53 random bits, that cannot be reckoned back. Source: Holohan, Braghin 2021, Secure random sampling in differential
-    privacy, section 5.1, https://arxiv.org/abs/2107.10138.
+    The last digits of a sum with one floating-point normal number reveal the other summand. With a sum of several
+    normal numbers of 53 random bits each, that cannot be computed. Source: Holohan, Braghin 2021, Secure random
+    sampling in differential privacy, section 5.1, https://arxiv.org/abs/2107.10138.
     """
     shares = uniform(NORMALS * count).reshape(NORMALS, count)
     numbers = ndtri(np.maximum(shares, 2.0**-54)).sum(0) / np.sqrt(NORMALS)

@@ -1,4 +1,4 @@
-"""How a budget is to be spent: public, decided before any row is seen."""
+"""The plan: how a budget is to be spent. It is public, and fixed before any row is read."""
 
 from __future__ import annotations
 
@@ -8,19 +8,20 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from synthvae.privacy.budget import PrivacyBudget
 
-ENOUGH = 800  # epsilon times rows, for each column, from which on gradients say more than tables
+# Epsilon times rows, for each column, from which on gradients give better synthetic rows than tables.
+ENOUGH = 800
 
 
 class Descending(BaseModel):
-    """How gradients are followed.
+    """Settings of DP-SGD.
 
     Args:
         batch: Expected rows of a step.
-        steps: Steps, none more and none less.
-        clip: Length to which a unit's gradient is clipped.
-        learning_rate: Of Adam, constant at first, falling to a twentieth over the last part.
+        steps: Number of steps, which is fixed beforehand.
+        clip: The norm to which a unit's gradient is clipped.
+        learning_rate: Learning rate of Adam: constant at first, falling to a twentieth over the last steps.
         falling: The share of the steps in which it falls.
-        decay: Of the moving average of the weights.
+        decay: Decay of the moving average of the weights.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -33,7 +34,7 @@ class Descending(BaseModel):
     decay: float = Field(default=0.98, ge=0, lt=1)
 
     def rate(self, step: int) -> float:
-        """The learning rate of a step from 1."""
+        """Return the learning rate of a step, counted from 1."""
         fallen = max((step - 1) / self.steps - (1 - self.falling), 0) / self.falling
         return self.learning_rate * (1 - 0.95 * fallen)
 
@@ -42,14 +43,19 @@ Strategy = Literal["auto", "gradients", "tables"]
 
 
 class Plan(BaseModel):
-    """What a budget buys.
+    """How a budget is spent.
 
     Args:
-        strategy: Whether "gradients" of a decoder are followed, beside tables of each column, or "tables" are all;
-            "auto" picks by epsilon, rows and columns.
+        strategy: "gradients": DP-SGD of a decoder, beside a table of each column; "tables": tables of columns and of
+            pairs of columns only; "auto": one of the two, by epsilon, rows and columns.
         tables_share: The share of epsilon for counts and tables; the rest is for gradients.
-        width: Units of the decoder that noisy gradients train: few parameters take little noise.
-        descent: How gradients are followed.
+        width: Width of the decoder that noisy gradients train: noise harms a model with few parameters less.
+        descent: Settings of DP-SGD.
+
+    Example:
+        >>> budget = PrivacyBudget(epsilon=1.0, delta=1e-6)
+        >>> Plan().strategy_for(budget, rows=1000, columns=10), Plan().strategy_for(budget, rows=100_000, columns=10)
+        ('tables', 'gradients')
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -60,7 +66,7 @@ class Plan(BaseModel):
     descent: Descending = Field(default_factory=Descending)
 
     def strategy_for(self, budget: PrivacyBudget, rows: float, columns: int) -> Strategy:
-        """The strategy on about so many rows."""
+        """Return the strategy for a table of about `rows` rows."""
         if self.strategy != "auto":
             return self.strategy
         return "gradients" if budget.epsilon * rows >= ENOUGH * columns else "tables"

@@ -101,7 +101,7 @@ def fit(estimator: Estimator, table: Any, backend: Backend) -> FittedModel:
     if budget is None:
         return _fit_openly(estimator, table, backend)
     schema = declared_schema(estimator)
-    read = read_private_features(estimator, table, reset=True, aside=budget.unit_beside(schema))
+    read = read_private_features(estimator, table, reset=True, aside=budget.unit_outside(schema))
     with TemporaryDirectory(prefix="synthvae-") as folder:
         return _fit_privately(estimator, read, schema, budget, backend, Path(estimator.journal or folder))
 

@@ -214,7 +214,7 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         if schema is None:
             raise PrivacyError("a plan to buy a schema needs names of columns, however, there are none: pass `columns`")
         target = parameters.target_among(self, schema.names if isinstance(schema, Schema) else schema)
-        return private_fit.foresee(
+        return private_fit.dry_run(
             schema, target, budget, plan=parameters.spending_plan(self), rows=rows, order=self.order
         )
 
@@ -394,7 +394,7 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         check_is_fitted(self)
         if self.ledger_ is None:
             return self.learned_.encode(select(read_features(self, table, reset=False), list(self.encoding_.names)))
-        unit = self.ledger_.budget.unit_beside(self.schema_)
+        unit = self.ledger_.budget.unit_outside(self.schema_)
         return self.learned_.encode(read_private_features(self, table, reset=False, aside=unit))
 
     @property

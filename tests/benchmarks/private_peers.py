@@ -151,9 +151,10 @@ class Tan(Control):
     def _grown(self, codes: pd.DataFrame) -> Tree:
         states = codes[[self.target, *self.levels]].to_numpy(np.int64)
         curator = self.purse.curator
-        allocation = Allocation.record(curator, Scope(0, 0, len(self.levels)), Plan(strategy="tables"), len(codes))
+        scope, plan = Scope(0, 0, len(self.levels)), Plan(strategy="tables")
+        allocation = Allocation.record(curator, scope, plan, lambda: len(codes))
         tables = Tables(curator, states, [self.conditions, *self.levels.values()])
         self.shares = np.maximum(tables.release(allocation.classes, [(0,)])[0], 1.0)
-        tree = marginals.grow(tables, list(self.levels), self.shares, allocation)
+        tree = marginals.release_tree(tables, list(self.levels), self.shares, allocation)
         self.notes.append(f"{len(tree.given)} edges")
         return tree

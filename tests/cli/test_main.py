@@ -231,7 +231,7 @@ def test_a_schema_is_bought_where_none_is_declared(home: Path) -> None:
              "--config", home / "quick.yaml"]  # fmt: skip
     plan = synthvae(*words, "--epsilon", 2, "--plan", 50_000, "-o", home / "planned")
     assert plan.exit_code == 0, plan.stderr
-    assert "what columns hold x 14" in plan.stdout
+    assert "value types of columns x 14" in plan.stdout
     done = synthvae(*words, "--epsilon", 40, "-o", home / "bought", "--json")
     assert done.exit_code == 0, done.stderr
     told = json.loads(done.stdout)
@@ -254,7 +254,7 @@ def test_an_audit_of_a_private_model_refutes_nothing(home: Path, private: Path) 
         (["--epsilon", 0, "--delta", 1e-5], "`epsilon` must be a finite number above 0"),
         (["--epsilon", 1], "delta"),
         (["--epsilon", 1, "--delta", 0.1], "delta must be less than one over the number of rows"),
-        (["--epsilon", 1, "--delta", 1e-5, "--unit", "patient"], "the unit must be a column of the table"),
+        (["--epsilon", 1, "--delta", 1e-5, "--unit", "patient"], "The unit must be a column of the table"),
     ],
 )
 def test_a_budget_that_cannot_be_kept_is_refused(
@@ -303,9 +303,9 @@ def test_a_private_fit_that_is_killed_and_repeated_buys_nothing_twice(home: Path
     assert code == -signal.SIGKILL, stderr
     bought = {path: path.stat().st_mtime_ns for path in releases.glob("*.safetensors")}
     assert len(bought) == 50
-    assert "is of one with another budget" in refused(*words, "--seed", 1)
+    assert "is of a fit with another budget" in refused(*words, "--seed", 1)
     slow.write_text(CONFIG)
-    assert "is of one with another budget" in refused(*words)
+    assert "is of a fit with another budget" in refused(*words)
     assert {path: path.stat().st_mtime_ns for path in releases.glob("*.safetensors")} == bought
     slow.write_text(CONFIG.replace("max_steps: 20", "max_steps: 400"))
     done = synthvae(*words)

@@ -1,4 +1,4 @@
-"""Classic bugs of differential privacy, each with a ledger that it makes untrue."""
+"""Classic bugs of differential privacy, each with a ledger that it falsifies."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from torch import Tensor
 from synthvae.model import Rows
 from synthvae.privacy import Event, Ledger, PrivacyBudget, mechanisms
 from synthvae.privacy.counts.binning import HALVES
-from synthvae.privacy.counts.schema_discovery import Looks, looks_at
+from synthvae.privacy.counts.schema_discovery import SchemaEvents, schema_events
 from synthvae.privacy.curator import Curator, Tables
-from synthvae.privacy.dpsgd.ghost_clipping import Ghost
+from synthvae.privacy.dpsgd.ghost_clipping import GhostClipping
 from synthvae.privacy.dpsgd.poisson import PrivateRows
 from synthvae.privacy.ledger import RecordedEvent
 
@@ -51,7 +51,7 @@ def ledger(*events: Event, unit: str | None = None, rows: int = 1) -> Ledger:
 
 
 def recorded(event: Event, unit: str | None = None, rows: int = 1) -> RecordedEvent:
-    """What draws by an event, whatever it costs."""
+    """The event as recorded, whatever it costs."""
     return RecordedEvent(event, ledger(event, unit=unit, rows=rows))
 
 
@@ -62,7 +62,7 @@ EPOCHS = ledger(descended(2.1, 0.1, 400))
 
 
 class NoiseBug(NamedTuple):
-    """A bug that shows in the noise itself, and by which check."""
+    """A bug that shows in the noise itself, and the check that detects it."""
 
     name: str
     put_in: Callable[[pytest.MonkeyPatch], None]
@@ -71,9 +71,9 @@ class NoiseBug(NamedTuple):
 
 
 class Bug(NamedTuple):
-    """A bug, how to put it into the code, and what is audited with how many canaries to find it.
+    """A bug, a patch that introduces it, and the ledger and number of canaries of the audit that detects it.
 
-    Right guesses, which prove less than rare errors, find it only where `guessed`.
+    Right guesses, which give weaker bounds than rare errors, detect it only if `guessed`.
     """
 
     name: str
@@ -96,7 +96,7 @@ def quiet_gradients(factor: float) -> Callable[[pytest.MonkeyPatch], None]:
 
 
 def counts_again(patch: pytest.MonkeyPatch) -> None:
-    """Counts are drawn twice, of which the ledger knows once."""
+    """Counts are drawn twice and recorded once."""
     right = Tables.release
 
     def twice(self: Tables, recorded: RecordedEvent, tables: list[Any]) -> list[Any]:
@@ -108,68 +108,72 @@ def counts_again(patch: pytest.MonkeyPatch) -> None:
 
 def gradients_again(patch: pytest.MonkeyPatch) -> None:
     """Each sample's gradients are summed twice before the noise."""
-    right = Ghost.clipped_sums
+    right = GhostClipping.clipped_sums
 
-    def twice(self: Ghost, losses: Losses, rows: Rows, labels: Tensor, clip: float) -> tuple[list[Tensor], Tensor]:
+    def twice(
+        self: GhostClipping, losses: Losses, rows: Rows, labels: Tensor, clip: float
+    ) -> tuple[list[Tensor], Tensor]:
         sums, lengths = right(self, losses, rows, labels, clip)
         return [2 * total for total in sums], lengths
 
-    patch.setattr(Ghost, "clipped_sums", twice)
+    patch.setattr(GhostClipping, "clipped_sums", twice)
 
 
 def not_clipped(patch: pytest.MonkeyPatch) -> None:
-    right = Ghost.clipped_sums
+    right = GhostClipping.clipped_sums
 
-    def sums(self: Ghost, losses: Losses, rows: Rows, labels: Tensor, _: float) -> tuple[list[Tensor], Tensor]:
+    def sums(self: GhostClipping, losses: Losses, rows: Rows, labels: Tensor, _: float) -> tuple[list[Tensor], Tensor]:
         return right(self, losses, rows, labels, math.inf)
 
-    patch.setattr(Ghost, "clipped_sums", sums)
+    patch.setattr(GhostClipping, "clipped_sums", sums)
 
 
 def clipped_late(patch: pytest.MonkeyPatch) -> None:
-    """The mean of the gradients is clipped, not each row's."""
-    right = Ghost.clipped_sums
+    """The mean gradient is clipped, not the gradient of each row."""
+    right = GhostClipping.clipped_sums
 
-    def late(self: Ghost, losses: Losses, rows: Rows, labels: Tensor, clip: float) -> tuple[list[Tensor], Tensor]:
+    def late(
+        self: GhostClipping, losses: Losses, rows: Rows, labels: Tensor, clip: float
+    ) -> tuple[list[Tensor], Tensor]:
         sums, lengths = right(self, losses, rows, labels, math.inf)
         mean = torch.cat([total.flatten() for total in sums]).norm() / max(len(labels), 1)
         return [total * (clip / mean).clamp_max(1.0) for total in sums], lengths
 
-    patch.setattr(Ghost, "clipped_sums", late)
+    patch.setattr(GhostClipping, "clipped_sums", late)
 
 
 def fixed_batches(patch: pytest.MonkeyPatch) -> None:
-    """Rows are shuffled once and dealt into batches; the ledger calls them Poisson samples."""
+    """Rows are shuffled once and split into batches; the ledger claims Poisson samples."""
 
     def samples(self: PrivateRows, rate: float, times: int, micro: int) -> Batches:
-        dealt = np.array_split(np.random.default_rng(0).permutation(len(self.labels)), round(1 / rate))
+        split = np.array_split(np.random.default_rng(0).permutation(len(self.labels)), round(1 / rate))
         for step in range(times):
-            places = dealt[step % len(dealt)]
+            places = split[step % len(split)]
             yield iter([self.take(places[start : start + micro]) for start in range(0, len(places), micro)])
 
     patch.setattr(PrivateRows, "samples", samples)
 
 
-LOOKED = looks_at(ledger(unit="patient", rows=3), 2, 1.0, 1e-6)
-DISCOVERED = ledger(*LOOKED, unit="patient", rows=3)
+SCHEMA = schema_events(ledger(unit="patient", rows=3), 2, 1.0, 1e-6)
+DISCOVERED = ledger(*SCHEMA, unit="patient", rows=3)
 HALVED = ledger(Event.of_counts(HALVES, 1, 1.5, times=4))
 
 
-def told_at_once(patch: pytest.MonkeyPatch) -> None:
-    """Values are told that a unit alone has."""
-    patch.setattr(Looks, "least", property(lambda _: 1))
+def released_at_once(patch: pytest.MonkeyPatch) -> None:
+    """Values of a single unit are released."""
+    patch.setattr(SchemaEvents, "least", property(lambda _: 1))
 
 
-def told_with_less_noise(patch: pytest.MonkeyPatch) -> None:
-    """Counts of values are as noisy as if a unit had one row."""
-    right = Curator.frequent
+def released_with_less_noise(patch: pytest.MonkeyPatch) -> None:
+    """Counts of values have the noise for units of one row."""
+    right = Curator.frequent_values
 
     def frequent(self: Curator, given: RecordedEvent, exact: Callable[[], Any], least: int) -> Any:
         less = given.event.model_copy(update={"noise_multiplier": given.event.noise_multiplier / 3})
         given.take()
         return right(self, RecordedEvent(less, given.ledger.model_copy(update={"events": (less,)})), exact, least)
 
-    patch.setattr(Curator, "frequent", frequent)
+    patch.setattr(Curator, "frequent_values", frequent)
 
 
 def same_noise_in_every_step(patch: pytest.MonkeyPatch) -> None:
@@ -191,12 +195,12 @@ BUGS = (
     Bug("gradients not clipped", not_clipped, DESCENT, guessed=True),
     Bug("clipping after averaging", clipped_late, DESCENT, guessed=True),
     Bug("fixed batches counted as Poisson", fixed_batches, EPOCHS, 1500),
-    Bug("values told that a unit alone has", told_at_once, DISCOVERED, 1000),
+    Bug("values of a single unit released", released_at_once, DISCOVERED, 1000),
     Bug("half the noise on halves", quiet_counts(0.5), HALVED, 1500),
 )
 
 NOISE_BUGS = (
-    NoiseBug("noise that forgets rows per unit", told_with_less_noise, DISCOVERED, "scale"),
+    NoiseBug("noise that forgets rows per unit", released_with_less_noise, DISCOVERED, "scale"),
     NoiseBug("four fifths of the noise at a rate of a fifth", quiet_gradients(0.8), OFTEN, "scale"),
     NoiseBug("the same noise in every step", same_noise_in_every_step, OFTEN, "from release to release"),
     NoiseBug("one noise for two neighbours", one_noise_for_two, OFTEN, "from cell to cell"),

@@ -1,4 +1,4 @@
-"""What a private fit releases, as its ledger has it: every draw with what it would be without noise."""
+"""The draws of a private fit, with their exact values, and their comparison with the ledger."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ class Draw:
     """One draw: so many releases of an event.
 
     Args:
-        event: What it was recorded as.
-        exact: What it would be without noise (cells,).
-        released: What left (cells,).
-        times: How many releases it was.
+        event: The recorded event.
+        exact: The exact values (cells,).
+        released: The released values (cells,).
+        times: The number of releases.
     """
 
     event: Event
@@ -46,7 +46,7 @@ class Draw:
 
 
 def remembering(exact: Callable[[], Any], found: list[Any]) -> Callable[[], Any]:
-    """What counts, and remembers what it found."""
+    """The function, which also appends its results to a list."""
 
     def count() -> Any:
         found.append(exact())
@@ -57,9 +57,9 @@ def remembering(exact: Callable[[], Any], found: list[Any]) -> Callable[[], Any]
 
 @contextmanager
 def watched(kept: list[Draw] | None = None) -> Iterator[list[Draw]]:
-    """Every draw of the fits within; with those of another fit, what that released is released again."""
+    """Record every draw of fits; with the draws of another fit, its releases are replayed."""
     draws: list[Draw] = []
-    counts, frequent, noisy = Curator.counts, Curator.frequent, NoisyOptimizer._noisy
+    counts, frequent, noisy = Curator.counts, Curator.frequent_values, NoisyOptimizer._noisy
 
     def seen(draw: Draw) -> Floats:
         if kept is not None:
@@ -75,8 +75,8 @@ def watched(kept: list[Draw] | None = None) -> Iterator[list[Draw]]:
 
     def watched_frequent(self: Curator, recorded: RecordedEvent, exact: Callable[[], Any], least: int) -> Any:
         found: list[dict[Any, int]] = []
-        told = frequent(self, recorded, remembering(exact, found), least)
-        seen(Draw(recorded.event, found[0], told))  # type: ignore[arg-type]
+        values = frequent(self, recorded, remembering(exact, found), least)
+        seen(Draw(recorded.event, found[0], values))  # type: ignore[arg-type]
         return draws[-1].released
 
     def watched_sums(self: NoisyOptimizer) -> list[Tensor]:
@@ -88,7 +88,7 @@ def watched(kept: list[Draw] | None = None) -> Iterator[list[Draw]]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Curator, "counts", watched_counts)
-        patch.setattr(Curator, "frequent", watched_frequent)
+        patch.setattr(Curator, "frequent_values", watched_frequent)
         patch.setattr(NoisyOptimizer, "_noisy", watched_sums)
         yield draws
 
@@ -107,8 +107,8 @@ def refuse_what_is_not_in_the_ledger(ledger: Ledger, draws: list[Draw]) -> None:
     for event in ledger.events:
         mine = [draw for draw in draws if draw.event == event]
         assert sum(draw.times for draw in mine) <= event.times, f"{event.name}: drawn more often than recorded"
-        for told in (False, True):  # values that are told, and counts in cells that are fixed beforehand
-            refuse_other_noise(event, [noise_of(draw) for draw in mine if isinstance(draw.exact, dict) == told])
+        for by_value in (False, True):  # counts in fixed cells, and counts of values above a threshold
+            refuse_other_noise(event, [noise_of(draw) for draw in mine if isinstance(draw.exact, dict) == by_value])
 
 
 def refuse_other_noise(event: Event, residuals: list[Floats]) -> None:
@@ -151,14 +151,14 @@ def scale_of(event: Event) -> float:
 
 
 def noise_of(draw: Draw) -> Floats:
-    """The noise of a draw; of values that are told, of those that are told though nearly all would be."""
+    """The noise of a draw; for counts of values, of those that are released almost certainly."""
     if isinstance(draw.exact, dict):
-        told: dict[Any, int] = draw.released
-        sure = [value for value in told if draw.exact[value] > 10 * scale_of(draw.event) + told_from(draw.event)]
-        return np.array([told[value] - draw.exact[value] for value in sure], float)
+        values: dict[Any, int] = draw.released
+        sure = [value for value in values if draw.exact[value] > 10 * scale_of(draw.event) + above(draw.event)]
+        return np.array([values[value] - draw.exact[value] for value in sure], float)
     return draw.noise
 
 
-def told_from(event: Event) -> float:
-    """More than any count from which on values are told, as far as the noise goes."""
+def above(event: Event) -> float:
+    """More than any threshold of released values, up to the noise."""
     return event.sensitivity + 8 * scale_of(event)

@@ -13,8 +13,8 @@ from scipy.stats import laplace
 from synthvae.errors import PrivacyError
 from synthvae.privacy import Descending, Event, Ledger, Plan, PrivacyBudget
 from synthvae.privacy.accounting import loss_distribution, spent
-from synthvae.privacy.allocation import MARGIN, ROWS_SHARE, Allocation, Scope
-from synthvae.privacy.curator import Curator
+from synthvae.privacy.allocation import ROWS_SHARE, Allocation, Scope
+from synthvae.privacy.curator import MARGIN, Curator, DryRun
 
 DELTA = 1e-4
 SCOPE = Scope(0, 0, 4)
@@ -22,8 +22,8 @@ FEW = Plan(strategy="gradients", descent=Descending(batch=100, steps=30))
 
 
 def recorded(about: int, plan: Plan = FEW, **budget: Any) -> tuple[Event, ...]:
-    curator = Curator(Ledger(budget=PrivacyBudget(**{"epsilon": 1.0, "delta": DELTA, **budget})))
-    Allocation.record(curator, SCOPE, plan, about)
+    curator = DryRun(Ledger(budget=PrivacyBudget(**{"epsilon": 1.0, "delta": DELTA, **budget})), about)
+    Allocation.record(curator, SCOPE, plan, lambda: about)
     return curator.ledger.events
 
 
@@ -63,6 +63,38 @@ def test_a_number_of_rows_that_is_declared_is_not_released() -> None:
     assert events[-1].sampling_rate == 100 / 3000
 
 
+@pytest.mark.parametrize("strategy", ["gradients", "tables"])
+@pytest.mark.parametrize("rows", [None, 900])
+@pytest.mark.parametrize("scope", [Scope(0, 0, 0), Scope(0, 7, 4), Scope(4, 40, 4)])
+def test_a_dry_run_records_what_a_fit_records(strategy: Any, rows: int | None, scope: Scope) -> None:
+    """For the number of rows that the fit released."""
+    ledger = Ledger(budget=PrivacyBudget(epsilon=3.0, delta=1e-6, rows=rows))
+    plan = Plan(strategy=strategy, descent=FEW.descent)
+    fit = Curator(ledger)
+    found = Allocation.record(fit, scope, plan, lambda: 1000)
+    dry = DryRun(ledger, found.rows)
+    assert Allocation.record(dry, scope, plan, lambda: 1000).rows == found.rows
+    assert dry.ledger == fit.ledger
+    assert fit.drawn == ({"number of rows"} if rows is None else set())
+    assert dry.drawn == set()
+
+
+def test_a_dry_run_refuses_to_release() -> None:
+    def counted() -> Any:
+        raise AssertionError("rows are read")
+
+    dry = DryRun(Ledger(budget=PrivacyBudget(epsilon=3.0, delta=1e-6)), 1000)
+    recorded = dry.record(Event.of_counts("counts", 1, 20.0))
+    for release in (
+        lambda: dry.counts(recorded, counted),
+        lambda: dry.frequent_values(recorded, counted, 5),
+        lambda: dry.lend(recorded),
+    ):
+        with pytest.raises(PrivacyError, match="A dry run releases nothing, got a request for 'counts'"):
+            release()
+    assert recorded.left == 1
+
+
 def test_a_released_number_of_rows_is_nearly_always_an_upper_bound() -> None:
     def released() -> int:
         curator = Curator(Ledger(budget=PrivacyBudget(epsilon=5.0, delta=1e-6)))
@@ -74,9 +106,9 @@ def test_a_released_number_of_rows_is_nearly_always_an_upper_bound() -> None:
     assert np.mean(found) == pytest.approx(500 + MARGIN * scale, abs=6 * scale / 7)
 
 
-def test_what_a_table_of_rows_bears_is_known_before_it_is_looked_at() -> None:
+def test_a_delta_too_large_for_the_declared_rows_is_refused_before_any_row_is_read() -> None:
     def counted() -> int:
-        raise AssertionError("nobody looks")
+        raise AssertionError("rows are read")
 
     curator = Curator(Ledger(budget=PrivacyBudget(epsilon=1.0, delta=0.01, rows=1000)))
     with pytest.raises(PrivacyError, match="delta must be less than one over the number of rows"):

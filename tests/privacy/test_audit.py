@@ -43,7 +43,7 @@ from synthvae.model.pixels import PixelDecoder
 from synthvae.privacy import Ledger, mechanisms
 from synthvae.privacy.audit.audit import audit
 from synthvae.privacy.audit.bounds import from_errors, from_guesses, p_value, trade_off
-from synthvae.privacy.dpsgd.ghost_clipping import Ghost
+from synthvae.privacy.dpsgd.ghost_clipping import GhostClipping
 from synthvae.privacy.dpsgd.trainer import PrivateDescent, Spending
 from synthvae.privacy.plan import Descending
 
@@ -130,7 +130,7 @@ def data(count: int, seed: int = 0) -> tuple[Rows, Tensor]:
 def test_a_row_whose_gradient_is_no_number_moves_no_other(broken: list[bool], number: float, clip: float) -> None:
     decoder = model().decoder
     assert not isinstance(decoder, PixelDecoder)
-    ghost = Ghost(decoder, (decoder.start, decoder.tables))
+    ghost = GhostClipping(decoder, (decoder.start, decoder.tables))
     rows, labels = data(len(broken))
     bad = torch.tensor(broken)
     marked = Rows(
@@ -170,7 +170,7 @@ def test_what_a_row_adds_to_the_noisy_sum_is_as_long_as_the_clipping_norm(monkey
 
 def test_dropout_is_refused() -> None:
     """It follows the seed: a row's place would settle what those after it are clipped from."""
-    with pytest.raises(PrivacyError, match="no dropout"):
+    with pytest.raises(PrivacyError, match="`dropout` must be 0"):
         PrivateDescent(model(0.5), iter(()), Spending(recorded(descended(1.0, 1.0, 1)), Descending(steps=1), 1, 1))
 
 
@@ -231,12 +231,12 @@ def test_guesses_at_random_prove_nothing() -> None:
 
 def test_the_report_says_what_was_found() -> None:
     report = audit(ledger(counted(3.0)), canaries=400)
-    found = report.as_dict()
+    found = report.to_dict()
     assert found["lower"] == max(finding["lower"] for finding in found["findings"])
     assert (found["canaries"], found["delta"], found["refuted"]) == (400, DELTA, report.refuted)
     assert f"and {report.upper:.3f} (ledger), delta 1e-05" in str(report)
     assert len(str(report).splitlines()) == 1 + len(report.findings) + len({c.check for c in report.noise}) + 1
-    assert str(report).splitlines()[-1].startswith("not seen: how rows are read")
+    assert str(report).splitlines()[-1].startswith("not audited: how rows are read")
 
 
 @pytest.mark.parametrize(
@@ -245,5 +245,5 @@ def test_the_report_says_what_was_found() -> None:
     ids=["nothing", "few", "sure"],
 )
 def test_an_audit_of_nothing_is_refused(spent: Ledger, options: dict[str, Any]) -> None:
-    with pytest.raises(PrivacyError, match="an audit needs"):
+    with pytest.raises(PrivacyError, match="An audit needs"):
         audit(spent, **options)

@@ -1,4 +1,4 @@
-"""Bins that are bought cut where rows are, keep piles apart, and cost what the ledger says."""
+"""Measured bins follow the density of rows, separate frequent values, and cost what the ledger states."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from synthvae import Column
 from synthvae.privacy import Ledger, PrivacyBudget, mechanisms
 from synthvae.privacy.counts import binning
-from synthvae.privacy.counts.binning import Ruler
+from synthvae.privacy.counts.binning import Bisection
 from synthvae.privacy.curator import Curator
 from synthvae.privacy.ledger import RecordedEvent
 from synthvae.schema.domain import limits
@@ -20,22 +20,24 @@ from synthvae.schema.domain import limits
 
 @pytest.fixture
 def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No noise, so that what is bought is exact."""
+    """No noise, so that what is released is exact."""
     monkeypatch.setattr(mechanisms, "_discrete_gaussian", lambda *asked: np.zeros(asked[1], np.int64))
 
 
-def grown(rulers: dict[str, Ruler], numbers: dict[str, np.ndarray]) -> RecordedEvent:
-    """Let rulers grow, and return what is left of what that costs at most."""
+def grown(bisections: dict[str, Bisection], numbers: dict[str, np.ndarray]) -> RecordedEvent:
+    """Let bisections grow, and return what is left of what that costs at most."""
     curator = Curator(Ledger(budget=PrivacyBudget(epsilon=1.0, delta=1e-6)))
-    recorded = curator.record(binning.halvings(curator.ledger, max(sum(ruler.depth for ruler in rulers.values()), 1)))
-    binning.grow(rulers, numbers, curator, recorded)
+    recorded = curator.record(
+        binning.halvings(curator.ledger, max(sum(bisection.depth for bisection in bisections.values()), 1))
+    )
+    binning.bisect(bisections, numbers, curator, recorded)
     return recorded
 
 
 def bins(numbers: np.ndarray, low: float, high: float, decimals: int | None) -> tuple[float, ...]:
-    rulers = {"x": Ruler.over(low, high, decimals)}
-    grown(rulers, {"x": numbers})
-    return rulers["x"].cuts(decimals)
+    bisections = {"x": Bisection.between(low, high, decimals)}
+    grown(bisections, {"x": numbers})
+    return bisections["x"].cuts(decimals)
 
 
 @pytest.mark.usefixtures("quiet")
@@ -73,9 +75,9 @@ def test_cuts_lie_inside_the_bounds_whatever_the_noise() -> None:
 
 
 def test_halvings_take_no_more_than_was_recorded() -> None:
-    rulers = {"x": Ruler.over(0, 1e6, 0), "y": Ruler.over(0, 1, None)}
+    bisections = {"x": Bisection.between(0, 1e6, 0), "y": Bisection.between(0, 1, None)}
     numbers = {"x": np.arange(1e4), "y": np.linspace(0, 1, 10_000)}
-    recorded = grown(rulers, numbers)
+    recorded = grown(bisections, numbers)
     assert recorded.event.times == 40
     assert 0 < recorded.left < 40
     assert 0.95 * binning.SHARE < recorded.ledger.epsilon <= binning.SHARE
@@ -89,12 +91,13 @@ def test_rulers_of_any_bounds_give_bins_that_a_schema_takes(data: st.DataObject)
     column = Column(name="x", kind="continuous", bounds=sorted(data.draw(st.tuples(number, number))), decimals=decimals)
     low, high = limits(column)
     assume(low <= high)
-    ruler = Ruler.over(low, high, decimals)
+    bisection = Bisection.between(low, high, decimals)
     numbers = np.array(data.draw(st.lists(st.floats(low, high), max_size=50)))
-    assert ((ruler.pieces(numbers) >= 0) & (ruler.pieces(numbers) <= ruler.last)).all()
-    for level in range(1, min(ruler.depth, 6) + 1):
-        ruler.grow(
-            level, np.array(data.draw(st.lists(st.integers(-5, 99), min_size=2, max_size=2))).repeat(len(ruler.nodes))
+    assert ((bisection.pieces(numbers) >= 0) & (bisection.pieces(numbers) <= bisection.last)).all()
+    for level in range(1, min(bisection.depth, 6) + 1):
+        bisection.split(
+            level,
+            np.array(data.draw(st.lists(st.integers(-5, 99), min_size=2, max_size=2))).repeat(len(bisection.nodes)),
         )
-    cuts = ruler.cuts(decimals)
+    cuts = bisection.cuts(decimals)
     assert column.model_validate({**column.model_dump(), "bins": cuts}).bins == cuts

@@ -12,7 +12,7 @@ from synthvae.codes import Slots
 from synthvae.model import CVAE, ModelConfig, Rows
 from synthvae.model.config import DecoderName
 from synthvae.model.pixels import PixelDecoder
-from synthvae.privacy.dpsgd.ghost_clipping import Ghost
+from synthvae.privacy.dpsgd.ghost_clipping import GhostClipping
 
 SLOTS = Slots((3, 5, 2, 7, 6, 4), (), (None, 0, None, None, 3, None))
 CONDITIONS, ROWS, CLIP = 3, 9, 0.7
@@ -49,7 +49,7 @@ def bound(model: CVAE) -> Losses:
     return losses
 
 
-def by_loop(ghost: Ghost, losses: Losses, rows: Rows, labels: Tensor) -> tuple[list[Tensor], Tensor]:
+def by_loop(ghost: GhostClipping, losses: Losses, rows: Rows, labels: Tensor) -> tuple[list[Tensor], Tensor]:
     """The same, one row after the other."""
     totals, lengths = [torch.zeros_like(p) for p in ghost.parameters], []
     for i in range(len(labels)):
@@ -71,7 +71,7 @@ def close(first: list[Tensor], second: list[Tensor]) -> None:
 @hidden
 def test_sums_and_lengths_are_those_of_a_loop(decoder: DecoderName, hidden: int) -> None:
     model, (rows, labels) = build(decoder, hidden), data()
-    ghost = Ghost(model)
+    ghost = GhostClipping(model)
     sums, lengths = ghost.clipped_sums(bound(model), rows, labels, CLIP)
     totals, expected = by_loop(ghost, bound(model), rows, labels)
     torch.testing.assert_close(lengths, expected, rtol=1e-9, atol=1e-12)
@@ -83,16 +83,16 @@ def test_sums_and_lengths_are_those_of_a_loop(decoder: DecoderName, hidden: int)
 def test_every_parameter_is_trained_but_the_frozen_ones(decoder: DecoderName) -> None:
     model = build(decoder)
     assert not isinstance(model.decoder, PixelDecoder)
-    frozen = Ghost(model, (model.decoder.tables,))
+    frozen = GhostClipping(model, (model.decoder.tables,))
     everything = {id(p) for p in model.parameters() if p.numel()}
-    assert {id(p) for p in Ghost(model).parameters} == everything
+    assert {id(p) for p in GhostClipping(model).parameters} == everything
     assert everything - {id(p) for p in frozen.parameters} == {id(model.decoder.tables.weight)}
 
 
 @decoders
 def test_an_empty_sample_has_sums_of_zero(decoder: DecoderName) -> None:
     model, (rows, labels) = build(decoder), data()
-    sums, lengths = Ghost(model).clipped_sums(bound(model), rows.take(slice(0, 0)), labels[:0], CLIP)
+    sums, lengths = GhostClipping(model).clipped_sums(bound(model), rows.take(slice(0, 0)), labels[:0], CLIP)
     assert len(lengths) == 0
     assert all(float(total.abs().sum()) == 0 for total in sums)
 
@@ -100,7 +100,7 @@ def test_an_empty_sample_has_sums_of_zero(decoder: DecoderName) -> None:
 @decoders
 def test_parts_sum_to_the_whole(decoder: DecoderName) -> None:
     model, (rows, labels) = build(decoder), data(20)
-    ghost = Ghost(model)
+    ghost = GhostClipping(model)
     whole, _ = ghost.clipped_sums(bound(model), rows, labels, CLIP)
     halves = [ghost.clipped_sums(bound(model), rows.take(s), labels[s], CLIP)[0] for s in (slice(7), slice(7, 20))]
     close(whole, [a + b for a, b in zip(*halves, strict=True)])
@@ -116,14 +116,14 @@ def test_a_row_whose_gradient_is_no_number_moves_no_other(decoder: DecoderName) 
         return bound(model)(some, of) * (1 + broken[: len(of)] if len(of) == ROWS else 1)
 
     others = torch.arange(ROWS) != 4
-    sums, _ = Ghost(model).clipped_sums(poisoned, rows, labels, CLIP)
-    expected, _ = Ghost(model).clipped_sums(bound(model), rows.take(others), labels[others], CLIP)
+    sums, _ = GhostClipping(model).clipped_sums(poisoned, rows, labels, CLIP)
+    expected, _ = GhostClipping(model).clipped_sums(bound(model), rows.take(others), labels[others], CLIP)
     close(sums, expected)
 
 
 def test_no_row_moves_a_sum_by_more_than_the_clip() -> None:
     model, (rows, labels) = build("autoregressive"), data()
-    ghost = Ghost(model)
+    ghost = GhostClipping(model)
     whole, _ = ghost.clipped_sums(bound(model), rows, labels, CLIP)
     for i in range(ROWS):
         others = torch.arange(ROWS) != i
@@ -134,7 +134,7 @@ def test_no_row_moves_a_sum_by_more_than_the_clip() -> None:
 
 def test_a_layer_without_a_rule_is_refused() -> None:
     with pytest.raises(TypeError, match="GRUCell"):
-        Ghost(nn.Sequential(nn.GRUCell(2, 2)))
+        GhostClipping(nn.Sequential(nn.GRUCell(2, 2)))
 
 
 def test_a_layer_that_is_used_twice_is_refused() -> None:
@@ -145,11 +145,11 @@ def test_a_layer_that_is_used_twice_is_refused() -> None:
         return torch.as_tensor(layer(layer(rows.digits.float())).sum(1))
 
     rows, labels = data()
-    with pytest.raises(RuntimeError, match="used again"):
-        Ghost(layer).clipped_sums(losses, rows, labels, CLIP)
+    with pytest.raises(RuntimeError, match="second call of Linear"):
+        GhostClipping(layer).clipped_sums(losses, rows, labels, CLIP)
 
 
 def test_parameters_take_gradients_again_afterwards() -> None:
     model, (rows, labels) = build("autoregressive"), data()
-    Ghost(model).clipped_sums(bound(model), rows, labels, CLIP)
+    GhostClipping(model).clipped_sums(bound(model), rows, labels, CLIP)
     assert all(parameter.requires_grad for parameter in model.parameters())

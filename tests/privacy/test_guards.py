@@ -24,10 +24,10 @@ import synthvae
 from synthvae import Synthesizer
 from synthvae.errors import PrivacyError
 from synthvae.privacy import Event, Ledger, PrivacyBudget, mechanisms
-from synthvae.privacy.allocation import SINGLES
+from synthvae.privacy.allocation import PAIRS, SCORES, SINGLES
 from synthvae.privacy.counts import binning, histograms, schema_discovery
 from synthvae.privacy.counts.binning import HALVES
-from synthvae.privacy.counts.schema_discovery import HELD, VALUED, Looks
+from synthvae.privacy.counts.schema_discovery import FREQUENT_VALUES, SHORT_RANGES, VALUE_TYPES, SchemaEvents
 from synthvae.privacy.curator import Curator
 from synthvae.privacy.dpsgd.poisson import PrivateRows
 from synthvae.privacy.ledger import RecordedEvent
@@ -66,9 +66,9 @@ def test_every_draw_is_in_the_ledger_as_it_is(way: str) -> None:
     ledger, draws = fitted(way)
     refuse_what_is_not_in_the_ledger(ledger, draws)
     often = {e.name: sum(draw.times for draw in draws if draw.event == e) for e in ledger.events}
-    at_most = {HALVES, "ends of short ranges"}  # where what is asked may be less than what was recorded
+    at_most = {HALVES, SHORT_RANGES}  # where what is asked may be less than what was recorded
     if way == "discovery":  # the target might have been a number like any other
-        at_most |= {SINGLES, "pairs that are off", "two columns"}
+        at_most |= {SINGLES, SCORES, PAIRS}
     assert all(often[event.name] == event.times for event in ledger.events if event.name not in at_most)
     assert often[HALVES] > 0
 
@@ -80,8 +80,8 @@ def test_cells_are_those_of_the_schema() -> None:
     cells = {draw.event.name: [len(draw.exact)] for draw in draws if draw.event.name != HALVES}
     assert cells["number of rows"] == [1]
     assert cells["rows of each class"] == [2]
-    assert cells["pairs that are off"] == [10]
-    assert sum(cells["one column within classes"]) > 2 * (2 + 10 + 6 + 2 + 10)
+    assert cells[SCORES] == [10]
+    assert sum(cells[SINGLES]) > 2 * (2 + 10 + 6 + 2 + 10)
 
 
 # Mutants: what a programmer may do by mistake, and every guard but one did not see.
@@ -100,23 +100,23 @@ def bins_recorded_for_the_first_halving_only(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(binning, "halvings", lambda ledger, _: right(ledger, 1))
 
 
-def told_values_whose_noise_forgets_rows_per_unit(patch: pytest.MonkeyPatch) -> None:
-    right = Curator.frequent
+def released_values_whose_noise_forgets_rows_per_unit(patch: pytest.MonkeyPatch) -> None:
+    right = Curator.frequent_values
 
     def frequent(self: Curator, given: RecordedEvent, exact: Callable[[], Any], least: int) -> Any:
         return right(self, quieter(given, 1 / self.ledger.budget.rows_per_unit), exact, least)
 
-    patch.setattr(Curator, "frequent", frequent)
+    patch.setattr(Curator, "frequent_values", frequent)
 
 
 def where_values_lie_is_not_recorded(patch: pytest.MonkeyPatch) -> None:
-    right = schema_discovery.looks_at
+    right = schema_discovery.schema_events
 
-    def looks_at(*given: Any) -> tuple[Event, ...]:
+    def schema_events(*given: Any) -> tuple[Event, ...]:
         held, valued, ended = right(*given)
         return held, valued.model_copy(update={"times": valued.times - 4}), ended
 
-    patch.setattr(schema_discovery, "looks_at", looks_at)
+    patch.setattr(schema_discovery, "schema_events", schema_events)
 
 
 def the_same_noise_in_every_step(patch: pytest.MonkeyPatch) -> None:
@@ -166,7 +166,7 @@ def values_that_become_one_key_overwrite(patch: pytest.MonkeyPatch) -> None:
 
 MUTANTS: list[tuple[Callable[[pytest.MonkeyPatch], None], str, str]] = [
     (bins_recorded_for_the_first_halving_only, "tables", "recorded for 1 releases"),
-    (told_values_whose_noise_forgets_rows_per_unit, "discovery", r"in no ledger|of the noise recorded"),
+    (released_values_whose_noise_forgets_rows_per_unit, "discovery", r"in no ledger|of the noise recorded"),
     (where_values_lie_is_not_recorded, "discovery", r"recorded for \d+ releases"),
     (the_same_noise_in_every_step, "gradients", "releases have one noise"),
     (one_noise_for_two_neighbouring_cells, "discovery", "neighbouring cells have"),
@@ -239,9 +239,9 @@ def test_what_was_not_recorded_is_not_drawn() -> None:
         RecordedEvent(event, ledger)
     known = RecordedEvent(event, ledger.record(event))
     mechanisms.noisy_counts(known, np.zeros(3, np.int64), 2)
-    with pytest.raises(PrivacyError, match="recorded for 2 releases, however, there would be 1 more"):
+    with pytest.raises(PrivacyError, match="recorded for 2 releases, got a request for 1 more"):
         mechanisms.noisy_counts(known, np.zeros(3, np.int64))
-    with pytest.raises(PrivacyError, match="however, it is of another"):
+    with pytest.raises(PrivacyError, match="must be Poisson-sampled Gaussian here, got discrete Gaussian"):
         mechanisms.noisy_sums(RecordedEvent(event, ledger.record(event)), [torch.zeros(3)])
 
 
@@ -278,9 +278,9 @@ def test_more_rows_of_a_unit_than_the_noise_hides_are_refused() -> None:
     digits, labels = np.zeros((5, 1), np.int8), np.zeros(5, np.int64)
     units = np.array([4, 4, 7, 7, 9])
     assert len(PrivateRows.of(digits, labels, units, 2).units) == 5
-    with pytest.raises(PrivacyError, match="hides at most 1 rows of a unit"):
+    with pytest.raises(PrivacyError, match="A unit must have at most 1 rows"):
         PrivateRows.of(digits, labels, units, 1)
-    with pytest.raises(PrivacyError, match="hides at most 2"):
+    with pytest.raises(PrivacyError, match="A unit must have at most 2 rows"):
         PrivateRows.of(digits, labels, np.array([4, 4, 4, 7, 9]), 2)
 
 
@@ -308,7 +308,7 @@ def test_samples_take_units_whole_and_each_step_anew() -> None:
 
 def test_a_fit_that_forgets_the_cap_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(synthvae.privacy.fit, "_some_of_each", lambda given, _: given)
-    with pytest.raises(PrivacyError, match="hides at most 3 rows"):
+    with pytest.raises(PrivacyError, match="A unit must have at most 3 rows"):
         quick(privacy=PATIENTS, strategy="gradients").fit(table().assign(patient=np.arange(400) // 4))
 
 
@@ -335,12 +335,14 @@ def test_a_refused_fit_says_what_it_spent(tmp_path: Path) -> None:
     synthesizer = Synthesizer(
         target="y", schema="private", privacy={"epsilon": 2.0, "delta": 1e-6}, journal=tmp_path / "journal"
     )
-    with pytest.raises(PrivacyError, match=r"none that could be told.*\(epsilon 2 of 2 was spent\)") as refused:
+    with pytest.raises(
+        PrivacyError, match=r"without a value above the threshold.*\(epsilon 2 of 2 was spent\)"
+    ) as refused:
         synthesizer.fit(lonely)
-    assert [event.name for event in refused.value.ledger.events][:2] == ["number of rows", HELD]
+    assert [event.name for event in refused.value.ledger.events][:2] == ["number of rows", VALUE_TYPES]
     kept = (tmp_path / "journal" / "ledger.json").read_text()
     assert '"epsilon": 2.0' in kept
-    assert VALUED in kept
+    assert FREQUENT_VALUES in kept
 
 
 def test_a_refusal_after_the_number_of_rows_spent_that_alone() -> None:
@@ -371,8 +373,8 @@ def test_interrupted_and_failing_fits_say_what_they_spent(
     assert failed.value.__notes__ == ["epsilon 20 of 20 was spent"]
 
 
-def test_looks_are_as_noisy_as_recorded() -> None:
+def test_schema_events_are_as_noisy_as_recorded() -> None:
     budget = PrivacyBudget(**PATIENTS)
-    looked = Looks.record(Curator(Ledger(budget=budget)), 5)
-    assert {event.event.sensitivity for event in (looked.held, looked.valued, looked.ended)} == {3.0}
-    assert recorded(looked.held.event, "patient", 3).left == 5
+    events = SchemaEvents.record(Curator(Ledger(budget=budget)), 5)
+    assert {event.event.sensitivity for event in (events.types, events.values, events.ranges)} == {3.0}
+    assert recorded(events.types.event, "patient", 3).left == 5

@@ -74,7 +74,7 @@ def test_sums_of_discrete_normal_numbers_are_such_numbers(scale: float, times: i
 
 @pytest.mark.parametrize(("noise", "times"), [(3.5, 3), (8.0, 40), (200.0, 26), (2000.0, 900)])
 def test_counts_together_cost_no_less_than_normal_noise_and_hardly_more(noise: float, times: int) -> None:
-    """On either side of where counts are reckoned as normal numbers."""
+    """On either side of where counts are accounted as Gaussian."""
     ours = spent([counted(noise, times=times)], DELTA, 0.1)
     assert analytic(noise / times**0.5) * 0.99 <= ours <= analytic(noise / times**0.5) * 1.02 + 1e-3
 
@@ -153,12 +153,12 @@ def test_nothing_costs_nothing() -> None:
 def test_more_events_cost_more_and_too_many_are_refused() -> None:
     ledger = Ledger(budget=PrivacyBudget(epsilon=1.0, delta=DELTA)).record(counted(10.0))
     assert 0 < ledger.epsilon < ledger.record(counted(10.0)).epsilon < 1
-    with pytest.raises(PrivacyError, match=r"'counts' would make it .* grant a larger budget"):
+    with pytest.raises(PrivacyError, match=r"must cost at most epsilon 1, got .* with 'counts'. Grant a larger budget"):
         ledger.record(counted(1.0))
 
 
 def test_a_budget_that_buys_nothing_is_refused() -> None:
-    with pytest.raises(PrivacyError, match="a budget must buy something"):
+    with pytest.raises(PrivacyError, match="The noise multiplier must be at most 10000, got a budget"):
         calibrated(lambda noise: [counted(noise)], 1e-9, 1e-15)
 
 

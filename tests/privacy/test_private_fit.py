@@ -1,4 +1,4 @@
-"""A private fit from end to end: what it promises, what it makes, what it refuses."""
+"""A private fit from end to end: its guarantees, its results and its refusals."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ BUDGET = PrivacyBudget(epsilon=20.0, delta=1e-5)
 
 
 def table(rows: int = ROWS, seed: int = 0) -> pd.DataFrame:
-    """Patients whose weight depends on their sex, with gaps."""
+    """Patients whose weight depends on their sex, with missing values."""
     rng = np.random.default_rng(seed)
     sex = rng.choice(["F", "M"], rows)
     weight = np.round(rng.normal(60, 8, rows) + 15 * (sex == "M"), 1)
@@ -73,16 +73,16 @@ def fitted() -> Synthesizer:
         return quick().fit(table())
 
 
-def test_what_was_spent_stays_within_the_budget_and_is_told(fitted: Synthesizer) -> None:
+def test_the_ledger_stays_within_the_budget_and_names_its_events(fitted: Synthesizer) -> None:
     ledger = fitted.ledger_
     assert ledger is not None
     assert 0.95 * BUDGET.epsilon < ledger.epsilon <= BUDGET.epsilon
     assert ledger.delta == BUDGET.delta
     assert [event.name for event in ledger.events] == [
         "number of rows",
-        "halves of bins",
+        "interval bisections",
         "rows of each class",
-        "one column within classes",
+        "marginals within classes",
         "gradients",
     ]
     assert [event.times for event in ledger.events[2:]] == [1, 5, 20]
@@ -168,12 +168,17 @@ def test_every_kind_of_target_can_be_private(target: str, strategy: str) -> None
 
 
 @pytest.mark.slow
-def test_tables_alone_say_what_hangs_together() -> None:
+def test_tables_alone_find_the_dependent_columns() -> None:
     """Men weigh more: one edge of the tree."""
     synthesizer = quick(strategy="tables", target=None).fit(table(4000))
     assert synthesizer.ledger_ is not None
     names = [event.name for event in synthesizer.ledger_.events]
-    assert names[2:] == ["rows of each class", "one column within classes", "pairs that are off", "two columns"]
+    assert names[2:] == [
+        "rows of each class",
+        "marginals within classes",
+        "distances of column pairs from independence",
+        "pairwise marginals within classes",
+    ]
     assert synthesizer.ledger_.epsilon == pytest.approx(BUDGET.epsilon, rel=0.01)
     plan = quick(strategy="tables", target=None).plan(rows=4000)
     assert [event.name for event in plan.events] == names
@@ -254,7 +259,7 @@ def test_a_unit_that_is_declared_is_a_feature(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_rows_that_are_nobodys_or_of_no_class_count_as_not_there() -> None:
+def test_rows_without_a_unit_or_a_class_are_dropped() -> None:
     frame = table().assign(patient=np.arange(ROWS).astype(float))
     frame.loc[:199, "patient"] = np.nan
     frame.loc[200:249, "ill"] = None
@@ -288,11 +293,14 @@ def test_no_value_of_a_row_is_an_error() -> None:
             "'age': `bounds` must be declared",
         ),
         ({"schema": Schema(columns=SCHEMA.columns[1:])}, "\\['sex'\\] are undeclared. Declare or drop"),
-        ({"privacy": 1.0}, "must be a PrivacyBudget, however, it is 1.0"),
+        ({"privacy": 1.0}, "must be a PrivacyBudget, got 1.0"),
         ({"privacy": {"epsilon": 1.0}}, "delta"),
-        ({"privacy": PrivacyBudget(epsilon=1, delta=1e-5, unit="patient")}, "'patient' is not among"),
+        ({"privacy": PrivacyBudget(epsilon=1, delta=1e-5, unit="patient")}, "got 'patient', which is not among"),
         ({"privacy": PrivacyBudget(epsilon=1, delta=0.1)}, "delta must be less than one over the number of rows"),
-        ({"privacy": PrivacyBudget(epsilon=1e-6, delta=1e-9)}, "a budget must buy something"),
+        (
+            {"privacy": PrivacyBudget(epsilon=1e-6, delta=1e-9)},
+            "The noise multiplier must be at most 10000, got a budget",
+        ),
     ],
 )
 def test_what_cannot_be_promised_is_refused(changes: dict[str, Any], reason: str) -> None:
@@ -305,7 +313,7 @@ def test_a_target_that_is_not_declared_is_refused() -> None:
         quick(target="dead").fit(table())
 
 
-def test_progress_tells_no_loss() -> None:
+def test_progress_shows_no_loss() -> None:
     seen: list[float] = []
     quick_table = convert.read(table())
     synthesizer = quick()
@@ -314,7 +322,7 @@ def test_progress_tells_no_loss() -> None:
         SCHEMA,
         "ill",
         BUDGET,
-        fit.Setup(plan=spending_plan(synthesizer), **_configs(), progress=lambda *told: seen.append(told[2])),
+        fit.Setup(plan=spending_plan(synthesizer), **_configs(), progress=lambda *given: seen.append(given[2])),
     )
     assert len(seen) == 20
     assert np.isnan(seen).all()

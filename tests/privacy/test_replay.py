@@ -1,7 +1,7 @@
 """Of neighbouring tables, a fit tells apart no more than its noisy outputs: with those replayed, all else is the same.
 
 A journal keeps every release and every noisy gradient of a fit to one table. Then the table with one row more is fitted
-with that journal, so that its noisy outputs are the same. Whatever differs now, by a single byte, was told past the
+with that journal, so that its noisy outputs are the same. Any difference, of a single byte, was revealed past the
 ledger.
 """
 
@@ -144,18 +144,18 @@ class CrashError(Exception):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("after", [0, 1, 9, 25])
-def test_what_a_fit_bought_before_it_was_broken_off_is_not_bought_again(
+def test_a_repeated_fit_reuses_the_releases_of_an_interrupted_one(
     after: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     journal = tmp_path / "journal"
-    bought: list[int] = []
+    drawn_before: list[int] = []
     keep = Journal.keep
 
     def broken(self: Journal, draw: Any) -> Any:
         def draw_once() -> Any:
-            if len(bought) == after:
+            if len(drawn_before) == after:
                 raise CrashError
-            bought.append(1)
+            drawn_before.append(1)
             return draw()
 
         return keep(self, draw_once)
@@ -178,7 +178,7 @@ def test_what_a_fit_bought_before_it_was_broken_off_is_not_bought_again(
 )
 def test_a_journal_of_another_fit_is_refused(changes: dict[str, Any], tmp_path: Path) -> None:
     quick(journal=tmp_path / "journal").fit(table())
-    with pytest.raises(PrivacyError, match="is of one with another budget, schema, target, seed or plan"):
+    with pytest.raises(PrivacyError, match="is of a fit with another budget, schema, target, seed or plan"):
         quick(journal=tmp_path / "journal", **changes).fit(table())
 
 
@@ -189,9 +189,9 @@ def _keep(folder: Path, releases: int) -> list[float]:
 
 
 @pytest.mark.parametrize("harm", [Path.unlink, lambda file: file.write_bytes(file.read_bytes()[:-1])])
-def test_a_release_that_was_lost_or_harmed_is_not_bought_again(tmp_path: Path, harm: Callable[[Path], Any]) -> None:
+def test_a_release_that_was_lost_or_damaged_is_not_drawn_again(tmp_path: Path, harm: Callable[[Path], Any]) -> None:
     first = _keep(tmp_path / "journal", 3)
     assert _keep(tmp_path / "journal", 4)[:3] == first
     harm(tmp_path / "journal" / "000001.safetensors")
-    with pytest.raises(PrivacyError, match="is not bought twice"):
+    with pytest.raises(PrivacyError, match="A release is not drawn twice"):
         _keep(tmp_path / "journal", 4)

@@ -1,4 +1,4 @@
-"""A schema that is bought: what it says, what it never tells, what it costs."""
+"""A measured schema: its columns, what it never reveals, and what it costs."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from synthvae import PrivacyBudget, Schema, Synthesizer
 from synthvae.errors import PrivacyError
 from synthvae.privacy import Event, Ledger, mechanisms
 from synthvae.privacy.counts import histograms, schema_discovery
-from synthvae.privacy.counts.histograms import DATE, ELSE, FINER, MISSING, MOMENT, WHOLE, sorts
-from synthvae.privacy.counts.schema_discovery import HELD, VALUED, Looks, looks_at, noise_of
+from synthvae.privacy.counts.histograms import DATE, ELSE, FINER, MISSING, TIMESTAMP, WHOLE, value_types
+from synthvae.privacy.counts.schema_discovery import FREQUENT_VALUES, VALUE_TYPES, SchemaEvents, noise_of, schema_events
 from synthvae.privacy.curator import Curator
 from synthvae.privacy.ledger import RecordedEvent
 from synthvae.schema.domain import refuse_undeclared
@@ -38,20 +38,22 @@ def recorded_in(budget: PrivacyBudget, event: Event) -> RecordedEvent:
 
 @pytest.fixture
 def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No noise; what it would be still counts for what is told."""
+    """No noise; thresholds still follow the noise that is claimed."""
     monkeypatch.setattr(mechanisms, "_discrete_gaussian", lambda *asked: np.zeros(asked[1], np.int64))
 
 
-def discovered(given: pa.Table, target: str | None = None, budget: PrivacyBudget = BUDGET) -> tuple[Schema, Looks]:
+def discovered(
+    given: pa.Table, target: str | None = None, budget: PrivacyBudget = BUDGET
+) -> tuple[Schema, SchemaEvents]:
     """A schema, and what it cost."""
     curator = Curator(Ledger(budget=budget))
-    looked = Looks.record(curator, given.num_columns)
-    schema = schema_discovery.discover(given, target, curator, looked)
+    events = SchemaEvents.record(curator, given.num_columns)
+    schema = schema_discovery.discover(given, target, curator, events)
     assert 0 < curator.ledger.epsilon < budget.epsilon / 2
-    return schema, looked
+    return schema, events
 
 
-def bought(frame: Any, target: str | None = None) -> Schema:
+def measured(frame: Any, target: str | None = None) -> Schema:
     return discovered(convert.read(frame), target)[0]
 
 
@@ -77,7 +79,7 @@ def people(rows: int) -> pd.DataFrame:
 @pytest.mark.slow
 @pytest.mark.usefixtures("quiet")
 def test_of_many_rows_a_schema_says_what_people_would() -> None:
-    schema = bought(people(60_000), "stage")
+    schema = measured(people(60_000), "stage")
     kinds = {column.name: column.kind for column in schema.columns}
     assert kinds == {
         "sex": "categorical",
@@ -107,13 +109,13 @@ def test_a_csv_file_says_the_same_as_the_table(tmp_path: Path) -> None:
     frame = people(60_000).drop(columns="day")
     frame.to_csv(tmp_path / "people.csv", index=False)
     schema, _ = discovered(rowwise.read(tmp_path / "people.csv"), "stage")
-    assert schema == bought(frame, "stage")
+    assert schema == measured(frame, "stage")
 
 
 @pytest.mark.usefixtures("quiet")
 def test_rare_values_are_others() -> None:
     values = ["a"] * 9000 + ["b"] * 9000 + [f"rare {i}" for i in range(3000)]
-    column = bought(pd.DataFrame({"x": values}))["x"]
+    column = measured(pd.DataFrame({"x": values}))["x"]
     assert column.categories == ("a", "b", "(other)")
     assert column.other_category == "(other)"
 
@@ -125,41 +127,43 @@ def test_whole_numbers_that_a_schema_cannot_hold_stay_as_they_are_written() -> N
 
 
 @pytest.mark.slow
-def test_what_one_unit_alone_has_is_not_told() -> None:
+def test_what_one_unit_alone_has_is_not_released() -> None:
     """Of 20,000 such values none, though with noise some counts are far above 1."""
     frame = pd.DataFrame({"x": [f"n{i}" for i in range(20_000)]})
     for _ in range(3):
-        assert bought(frame)["x"].kind == "id"
+        assert measured(frame)["x"].kind == "id"
 
 
 @pytest.mark.parametrize("rows", [1, 3])
 @pytest.mark.parametrize("scale", [2.0, 40.0])
-def test_the_least_count_told_is_as_small_as_delta_allows(scale: float, rows: int) -> None:
+def test_the_threshold_is_as_small_as_delta_allows(scale: float, rows: int) -> None:
     budget = PrivacyBudget(epsilon=1e3, delta=1e-6, unit="patient", rows_per_unit=rows)
-    looked = Looks(*(recorded_in(budget, event) for event in looks_at(Ledger(budget=budget), 1, scale / rows, 1e-7)))
+    events = SchemaEvents(
+        *(recorded_in(budget, event) for event in schema_events(Ledger(budget=budget), 1, scale / rows, 1e-7))
+    )
     x = np.arange(-60 * round(scale), 60 * round(scale) + 1)
     chances = np.exp(-(x**2) / (2 * scale**2))
     chances /= chances.sum()
 
-    def told(least: int) -> float:
+    def revealed(least: int) -> float:
         return float(rows * chances[x >= least - rows].sum())
 
-    assert told(looked.least) <= 1e-7 < told(looked.least - 1)
+    assert revealed(events.threshold) <= 1e-7 < revealed(events.threshold - 1)
 
 
-def test_the_chance_to_tell_is_taken_off_delta() -> None:
+def test_the_probability_to_reveal_a_value_is_taken_off_delta() -> None:
     ledger = Ledger(budget=BUDGET)
-    once = looks_at(ledger, 4, 40.0, 1e-8)[1]
+    once = schema_events(ledger, 4, 40.0, 1e-8)[1]
     plainly = once.model_copy(update={"delta": 0.0})
     assert ledger.record(once).epsilon > ledger.record(plainly).epsilon
     all_of_it = once.model_copy(update={"delta": BUDGET.delta})
-    with pytest.raises(PrivacyError, match="would make it inf"):
+    with pytest.raises(PrivacyError, match="got inf with"):
         ledger.record(all_of_it)
 
 
 @settings(deadline=None, max_examples=60)
 @given(st.data())
-def test_whatever_a_table_holds_what_is_bought_is_a_schema(data: st.DataObject) -> None:
+def test_whatever_a_table_holds_the_result_is_a_schema(data: st.DataObject) -> None:
     values = st.one_of(
         st.lists(st.none() | st.text(max_size=4), max_size=8),
         st.lists(st.none() | st.floats(width=32), max_size=8),
@@ -171,9 +175,9 @@ def test_whatever_a_table_holds_what_is_bought_is_a_schema(data: st.DataObject) 
     column = data.draw(values)
     repeated = pa.array(column * data.draw(st.sampled_from([1, 2000])))
     for array in (repeated, repeated.dictionary_encode()):
-        schema, looked = discovered(pa.table({"x": array}))
+        schema, events = discovered(pa.table({"x": array}))
         assert refuse_undeclared(schema) == schema
-        assert (looked.held.left, looked.valued.left) == (0, 0)
+        assert (events.types.left, events.values.left) == (0, 0)
 
 
 @pytest.mark.parametrize(
@@ -181,21 +185,21 @@ def test_whatever_a_table_holds_what_is_bought_is_a_schema(data: st.DataObject) 
     [
         (None, MISSING), (" ", MISSING), ("nan", ELSE), ("7", WHOLE), ("-7.0", WHOLE), ("007", ELSE),
         ("7.5", WHOLE + 1),
-        (".25", WHOLE + 2), ("1e-9", FINER), ("2020-12-31", DATE), ("2020-12-31T10:00", MOMENT), ("true", ELSE),
+        (".25", WHOLE + 2), ("1e-9", FINER), ("2020-12-31", DATE), ("2020-12-31T10:00", TIMESTAMP), ("true", ELSE),
         ("x", ELSE), ("99999999999999999999", ELSE), ("inf", ELSE),
     ],
 )  # fmt: skip
 def test_texts_are_sorted_by_what_they_say(value: str | None, sort: int) -> None:
-    assert sorts(pa.chunked_array([pa.array([value], pa.string())])).tolist() == [sort]
+    assert value_types(pa.chunked_array([pa.array([value], pa.string())])).tolist() == [sort]
 
 
 @pytest.mark.slow
-def test_a_model_is_learned_with_the_schema_bought(tmp_path: Path) -> None:
+def test_a_model_is_learned_with_a_measured_schema(tmp_path: Path) -> None:
     frame = table(6000)
     synthesizer = quick(schema="private", privacy={"epsilon": 8.0, "delta": 1e-6}).fit(frame)
     assert synthesizer.ledger_ is not None
     assert synthesizer.ledger_.epsilon <= 8.0
-    assert {HELD, VALUED} <= {event.name for event in synthesizer.ledger_.events}
+    assert {VALUE_TYPES, FREQUENT_VALUES} <= {event.name for event in synthesizer.ledger_.events}
     rows = synthesizer.sample({"no": 20, "yes": 30})
     assert list(rows) == list(frame)
     assert set(rows["sex"]) <= {"F", "M"}
@@ -205,7 +209,7 @@ def test_a_model_is_learned_with_the_schema_bought(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_schema_can_be_bought_for_patients() -> None:
+def test_a_schema_can_be_measured_for_patients() -> None:
     frame = table(6000).assign(patient=np.arange(6000) // 2)
     budget = {"epsilon": 20.0, "delta": 1e-6, "unit": "patient", "rows_per_unit": 2}
     synthesizer = quick(schema="private", privacy=budget).fit(frame)
@@ -214,7 +218,7 @@ def test_a_schema_can_be_bought_for_patients() -> None:
     assert {event.sensitivity for event in synthesizer.ledger_.events} == {2.0, 1.0}  # counts; clipped gradients
 
 
-def test_a_plan_foresees_the_schema() -> None:
+def test_a_plan_includes_the_schema() -> None:
     wine = load_wine(as_frame=True).frame
     synthesizer = Synthesizer(target="target", schema="private", privacy={"epsilon": 1.0, "delta": 1e-6})
     plan = synthesizer.plan(100_000, list(wine))
@@ -224,11 +228,11 @@ def test_a_plan_foresees_the_schema() -> None:
         synthesizer.plan(100_000)
 
 
-def test_what_cannot_be_bought_is_refused() -> None:
+def test_what_cannot_be_measured_is_refused() -> None:
     with pytest.raises(PrivacyError, match="is bought with a budget, however, `privacy` is None"):
         Synthesizer(schema="private").fit(table())
     lonely = pd.DataFrame({"x": [0, 1] * 500, "y": [f"n{i}" for i in range(1000)]})
-    with pytest.raises(PrivacyError, match="'y' has none that could be told"):
+    with pytest.raises(PrivacyError, match="got 'y' without a value above the threshold"):
         Synthesizer(target="y", schema="private", privacy=BUDGET).fit(lonely)
 
 

@@ -47,12 +47,12 @@ KINDS: dict[str, tuple[st.SearchStrategy[Any], Callable[[list[Any]], pa.Array]]]
     "truths": (st.booleans(), lambda values: pa.array(values, pa.bool_())),
 }
 COUNTS: dict[str, Callable[[pa.ChunkedArray], Any]] = {
-    "sorts": lambda values: histograms.sorts_of(pa.table({"x": values})),
+    "sorts": lambda values: histograms.type_counts(pa.table({"x": values})),
     "by value": histograms.by_value,
     "by whole number": histograms.by_whole_number,
     "magnitudes": histograms.magnitudes,
     "years": histograms.years,
-    "each": lambda values: histograms.each(values, -3, 9),
+    "each": lambda values: histograms.integers(values, -3, 9),
 }
 
 
@@ -124,7 +124,7 @@ def people(rows: int) -> list[list[Any]]:
 
 @pytest.fixture
 def cheap(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing costs anything, so that noise need not be looked for, and nothing is learned from what is drawn."""
+    """Nothing costs anything, so that noise is not calibrated, and no model is trained on drawn rows."""
     for module in (allocation, schema_discovery, binning):
         monkeypatch.setattr(module, "calibrated", lambda *_: 0.5)
     monkeypatch.setattr(ledger, "spent", lambda *_: 0.0)

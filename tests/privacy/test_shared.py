@@ -134,7 +134,7 @@ def test_the_noise_of_two_is_that_of_one(place: Path) -> None:
     assert float(noise.std()) == pytest.approx(CLIP, rel=0.1)
 
 
-def test_what_was_bought_is_not_bought_again(place: Path) -> None:
+def test_stored_releases_are_not_drawn_again(place: Path) -> None:
     first, again = kept(place / "releases"), kept(place / "half")
     assert [a == b for a, b in zip(first, again, strict=True)] == [step < STEPS // 2 for step in range(STEPS)]
     assert len(ended(place, "again")) == SIZE
@@ -155,7 +155,7 @@ def test_shares_have_each_unit_once_with_all_its_rows(tmp_path: Path) -> None:
 def test_rows_lie_where_nobody_else_sees_them_and_only_while_they_are_learned(
     journal: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """There is a place to keep what is bought, whether or not there is a journal."""
+    """Releases are stored, whether or not there is a journal."""
     seen: list[str] = []
 
     def learn(_: Any, __: CVAE, folder: Path, job: Any, workers: int) -> History:
@@ -178,13 +178,13 @@ def test_rows_that_a_killed_cluster_left_are_removed_by_whoever_goes_on(tmp_path
     assert not list(tmp_path.iterdir())
 
 
-def test_a_release_is_not_bought_over_that_of_another_process(tmp_path: Path) -> None:
+def test_a_release_does_not_overwrite_that_of_another_process(tmp_path: Path) -> None:
     first, second = Journal(tmp_path, 0), Journal(tmp_path, 0)
 
     def overtaken() -> list[torch.Tensor]:
         second.keep(lambda: [torch.zeros(1)])
         return [torch.ones(1)]
 
-    with pytest.raises(PrivacyError, match="kept by another process"):
+    with pytest.raises(PrivacyError, match="stored by another process"):
         first.keep(overtaken)
     assert float(Journal(tmp_path, 0).keep(list)[0]) == 0

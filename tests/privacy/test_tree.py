@@ -14,7 +14,7 @@ from synthvae.encoding import Layout
 from synthvae.privacy import Event, Ledger, Plan, PrivacyBudget, mechanisms
 from synthvae.privacy.allocation import Allocation, Scope
 from synthvae.privacy.counts import marginals
-from synthvae.privacy.counts.tree import CodedTree, Tree, forest, matched, rooted
+from synthvae.privacy.counts.tree import CodedTree, Tree, matched, rooted, spanning_forest
 from synthvae.privacy.curator import Curator, Tables
 
 law = settings(deadline=None, max_examples=60)
@@ -26,7 +26,7 @@ def test_a_forest_has_no_circle_and_weighs_most(columns: int, random: object) ->
     rng = np.random.default_rng(random.getrandbits(32))  # type: ignore[attr-defined]
     names = [f"c{i}" for i in range(columns)]
     scores = {pair: float(rng.normal()) for pair in combinations(names, 2)}
-    edges = forest(scores)
+    edges = spanning_forest(scores)
     assert len(edges) < columns
     assert all(scores[edge] > 0 for edge in edges)
     left_out = [pair for pair in scores if scores[pair] > 0 and pair not in edges]
@@ -68,9 +68,9 @@ def test_without_noise_a_tree_is_the_table(monkeypatch: pytest.MonkeyPatch) -> N
     labels, a, c = (rng.integers(0, k, 4000) for k in (2, 5, 4))
     states = np.stack([labels, a, a, c], 1)
     curator = Curator(Ledger(budget=PrivacyBudget(epsilon=1.0, delta=1e-5, rows=4000)))
-    allocation = Allocation.record(curator, Scope(0, 0, 3), Plan(strategy="tables"), 4000)
+    allocation = Allocation.record(curator, Scope(0, 0, 3), Plan(strategy="tables"), lambda: 4000)
     tables = Tables(curator, states, [2, 5, 5, 4])
-    tree = marginals.grow(tables, ["a", "same", "c"], np.bincount(labels).astype(float), allocation)
+    tree = marginals.release_tree(tables, ["a", "same", "c"], np.bincount(labels).astype(float), allocation)
     assert [event.left for event in (allocation.singles, allocation.scores, allocation.pairs) if event] == [0, 0, 0]
     assert list(tree.given) == ["same"]
     drawn = tree.draw(labels, np.random.default_rng(2))

@@ -1,4 +1,4 @@
-"""Attacks on private fits of made-up rows: a lower bound of epsilon, beside the upper bound of the ledger."""
+"""Privacy auditing: attacks on private fits of canaries bound epsilon from below, the ledger bounds it from above."""
 
 from synthvae.privacy.audit.audit import audit
 

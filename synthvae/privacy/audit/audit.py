@@ -1,10 +1,10 @@
-"""Lower bounds on epsilon, found by attack: to be read beside the ledger's upper bound.
+"""The audit: lower bounds on epsilon by attack, to be compared with the ledger's upper bound.
 
-What a ledger says was done is done again, by the code that did it, to a table of canaries; each is in the table or
-not, as a coin falls, and an attacker who sees every noisy number guesses which are. No row of anybody's is needed.
+The events of a ledger are repeated, by the code of a fit, on a table of canaries. Each canary is present with
+probability one half, and an attacker who has every noisy number guesses which are. No real row is needed.
 
-An upper bound is proved of a description, a lower bound measured on the code: where the lower one is above, the code
-does not do what the ledger says. A lower bound far below proves nothing.
+The upper bound is proved for a description, the lower bound is measured on the code: if the lower bound is above, the
+code does not do what the ledger states. A lower bound far below proves nothing.
 
 Shapes: N canaries, S steps.
 """
@@ -24,14 +24,14 @@ from synthvae.privacy.accounting import spent
 from synthvae.privacy.audit.attacks import Attack, Bools, of_counts, of_discovery, of_halvings
 from synthvae.privacy.audit.bounds import from_errors, from_guesses
 from synthvae.privacy.audit.gradient_attacks import of_gradients
-from synthvae.privacy.audit.noise import NoiseCheck, checked
+from synthvae.privacy.audit.noise import NoiseCheck, check_noise
 from synthvae.privacy.counts.binning import HALVES
-from synthvae.privacy.counts.schema_discovery import ENDED, HELD, VALUED
+from synthvae.privacy.counts.schema_discovery import FREQUENT_VALUES, SHORT_RANGES, VALUE_TYPES
 from synthvae.privacy.ledger import Ledger
 from synthvae.schema.values import at_most, rounded_down
 
-FEWEST = 100  # canaries with which anything can be found
-UNSEEN = (
+FEWEST = 100  # canaries; with fewer nothing is found
+NOT_AUDITED = (
     "how rows are read, split, capped for each unit and made to obey the schema before anything is counted; the number "
     "of rows; whether noise repeats in another process; a thousandth less noise than recorded"
 )
@@ -39,14 +39,14 @@ UNSEEN = (
 
 @dataclass(frozen=True)
 class Finding:
-    """What one attack found.
+    """The bounds of one attack.
 
     Args:
-        audited: What was attacked.
-        attack: What the attacker looked for.
-        method: Whether rare "errors" or right "guesses" make the bound.
-        lower: Epsilon is at least this.
-        upper: What it is at most, by the ledger.
+        audited: The code that was attacked.
+        attack: The statistic of the attack.
+        method: Whether the bound rests on rare "errors" or right "guesses".
+        lower: The lower bound on epsilon, by the attack.
+        upper: The upper bound on epsilon, by the ledger.
     """
 
     audited: str
@@ -57,7 +57,7 @@ class Finding:
 
     @property
     def refuted(self) -> bool:
-        """Whether the ledger's bound cannot be true."""
+        """Whether the lower bound is above the ledger's bound."""
         return self.lower > self.upper
 
     def __str__(self) -> str:
@@ -70,15 +70,15 @@ class Finding:
 
 @dataclass(frozen=True)
 class Audit:
-    """What all attacks found; their lower bounds hold together with the confidence.
+    """The result of an audit; all lower bounds hold together with the confidence.
 
     Args:
-        findings: Of each attack.
-        noise: What checks of the noise found.
-        upper: Epsilon of all that was done is at most this, by the ledger.
+        findings: The bounds of each attack.
+        noise: The checks of the noise.
+        upper: The upper bound on epsilon of all events together, by the ledger.
         delta: The delta of all bounds.
-        confidence: That no lower bound is too high; upper bounds need none.
-        canaries: How many there were, half of them in the table.
+        confidence: The probability that no lower bound is too high; upper bounds are certain.
+        canaries: The number of canaries, of which about half are present.
     """
 
     findings: tuple[Finding, ...]
@@ -90,16 +90,16 @@ class Audit:
 
     @property
     def lower(self) -> float:
-        """Epsilon of all that was done is at least this."""
+        """The largest lower bound on epsilon."""
         return max((finding.lower for finding in self.findings), default=0.0)
 
     @property
     def refuted(self) -> bool:
-        """Whether the code does not do what the ledger says."""
+        """Whether the code does not do what the ledger states."""
         return any(finding.refuted for finding in self.findings) or any(check.refuted for check in self.noise)
 
-    def as_dict(self) -> dict[str, Any]:
-        """The report in plain numbers and words."""
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as a dict of numbers and strings."""
         return {**asdict(self), "lower": self.lower, "refuted": self.refuted}
 
     def __str__(self) -> str:
@@ -108,11 +108,11 @@ class Audit:
             f"confidence {self.confidence:g}) and {at_most(self.upper)} (ledger), delta {at_most(self.delta)}"
         )
         shown = [*self.findings, *worst(self.noise)]
-        return "\n".join([head, *(f"  {found}" for found in shown), f"not seen: {UNSEEN}"])
+        return "\n".join([head, *(f"  {found}" for found in shown), f"not audited: {NOT_AUDITED}"])
 
 
 def worst(checks: Iterable[NoiseCheck]) -> list[NoiseCheck]:
-    """The check of each kind, of each event, whose p-value is the least."""
+    """Return the check with the least p-value of each kind and each event."""
     found: dict[tuple[str, str], NoiseCheck] = {}
     for check in sorted(checks, key=lambda check: check.p_value, reverse=True):
         found[check.event, check.check] = check
@@ -120,20 +120,27 @@ def worst(checks: Iterable[NoiseCheck]) -> list[NoiseCheck]:
 
 
 def audit(ledger: Ledger, *, canaries: int = 10_000, confidence: float = 0.95) -> Audit:
-    """Do again what `ledger` says, to canaries, and see how well an attacker tells which of them there are.
+    """Repeat the events of a ledger on canaries, and bound epsilon by how well an attacker tells which are present.
 
     Args:
-        ledger: Of a private model.
-        canaries: N; with more, bounds are tighter and take longer.
-        confidence: That no lower bound is above what the code spends.
+        ledger: The ledger of a private model.
+        canaries: The number N of canaries; with more, bounds are tighter and take longer.
+        confidence: The probability that no lower bound is above the epsilon that the code spends.
 
     Raises:
-        PrivacyError: Nothing was spent, there are too few canaries to find anything, or the confidence is no chance.
+        PrivacyError: The ledger has no event, there are too few canaries, or the confidence is not between 0 and 1.
+
+    Example:
+        >>> from synthvae.privacy import Event, Ledger, PrivacyBudget
+        >>> ledger = Ledger(budget=PrivacyBudget(epsilon=1.0, delta=1e-6))
+        >>> ledger = ledger.record(Event.of_counts("rows of each class", rows=1, noise=20.0))
+        >>> audit(ledger, canaries=200).refuted
+        False
     """
     if not ledger.events or canaries < FEWEST or not 0 < confidence < 1:
         raise PrivacyError(
-            f"an audit needs something that was spent, at least {FEWEST} canaries and a confidence between 0 and 1, "
-            f"however, there are {len(ledger.events)} events, {canaries=} and {confidence=}"
+            f"An audit needs a ledger with events, at least {FEWEST} canaries and a confidence between 0 and 1, got "
+            f"{len(ledger.events)} events, {canaries=} and {confidence=}."
         )
     present = mechanisms.uniform(canaries) < 0.5
     with one_thread():
@@ -148,12 +155,12 @@ def audit(ledger: Ledger, *, canaries: int = 10_000, confidence: float = 0.95) -
         by_guesses = from_guesses(scores, present, ledger.delta, significance)
         found.append(Finding(attack.audited, attack.attack, "errors", by_errors, upper))
         found.append(Finding(attack.audited, attack.attack, "guesses", by_guesses, upper))
-    checks = [check for event, numbers in noise for check in checked(event, numbers, significance)]
+    checks = [check for event, numbers in noise for check in check_noise(event, numbers, significance)]
     return Audit(tuple(found), tuple(checks), ledger.epsilon, ledger.delta, confidence, canaries)
 
 
 def _attacks(ledger: Ledger, present: Bools) -> list[Attack]:
-    """Attacks on the code of every event, and on all together."""
+    """The attacks on the code of each event, and on all events together."""
     names = {event.name for event in ledger.events}
     tables = [event for event in ledger.events if event.mechanism == "discrete Gaussian"]
     found = [of_counts(tables, ledger, present)] if tables else []
@@ -164,7 +171,7 @@ def _attacks(ledger: Ledger, present: Bools) -> list[Attack]:
     if len(once) > 1:
         events = [event for attack in once for event in attack.events]
         found.append(Attack("all together", "likelihood ratio", events, np.sum([a.scores for a in once], axis=0)))
-    if {HELD, VALUED, ENDED} <= names:
+    if {VALUE_TYPES, FREQUENT_VALUES, SHORT_RANGES} <= names:
         found += of_discovery(ledger, present)
     if HALVES in names:
         found.append(of_halvings(ledger, present))

@@ -1,4 +1,4 @@
-"""How private a mechanism can be at most, from how well an attacker told apart what it hides: lower bounds on epsilon.
+"""Lower bounds on epsilon, from how well an attacker tells present canaries from absent ones.
 
 Shapes: N canaries, T thresholds, A rates of false alarms.
 """
@@ -21,16 +21,16 @@ Floats = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
-CHOOSING = 4  # each fourth canary helps to choose the threshold, and nothing else
-TRIED = expit(np.linspace(-4, 4, 17))  # quantiles of the scores: few, so that chance does not choose
-HALF = 0.5  # the threshold is the one that best tells what is claimed from a mechanism with twice the noise
-LEAST, MOST, TOLERANCE = 1 / 16, 4.0, 1.03  # how much less noise than claimed is thought of, and how finely
+CHOOSING = 4  # each fourth canary is used to choose the threshold, and for nothing else
+TRIED = expit(np.linspace(-4, 4, 17))  # quantiles of the scores; few, to avoid overfitting
+HALF = 0.5  # the threshold is the one that best rejects a mechanism with twice the noise that is claimed
+LEAST, MOST, TOLERANCE = 1 / 16, 4.0, 1.03  # factors of less noise than claimed that are tested, and their precision
 RATES = np.concatenate([[0.0], expit(np.linspace(-18, 18, 800)), [1.0]])  # of false alarms (A,)
 GRID = 1e-3  # of privacy losses: coarser than the ledger's, and rounded up as well
 SLOPES = 60  # lines under a trade-off function
-TAIL = 1e-9  # a delta beyond which it is not followed
-GUESSED = (1 / 2, 1 / 4, 1 / 8, 1 / 32)  # shares of the canaries of which membership is guessed
-LARGEST = 50.0  # epsilon that is looked for
+TAIL = 1e-9  # a delta beyond which it is not computed
+GUESSED = (1 / 2, 1 / 4, 1 / 8, 1 / 32)  # shares of the canaries whose presence is guessed
+LARGEST = 50.0  # the largest lower bound on epsilon
 
 
 def from_errors(
@@ -38,22 +38,23 @@ def from_errors(
 ) -> float:
     """Return a lower bound on epsilon from how often a threshold raises false alarms and misses.
 
-    A quarter of the canaries choose the threshold. The others are put to it, and the bound is the epsilon of `events`
-    with so little noise that errors as rare as these are still too unlikely, whatever point of the trade-off function
-    the threshold is. So what is refuted is the whole curve that the ledger claims, of which (epsilon, delta) is but one
-    line, and code that does what the ledger says has a bound above it with a chance of `significance` at most. It
-    rests on the scores being independent, as they are where the noise is.
+    A quarter of the canaries are used to choose the threshold, the others to test it. The bound is the epsilon of
+    `events` with the most noise, as a fraction of the noise claimed, at which errors as rare as the observed ones are
+    too unlikely for every point of the trade-off function. So the test refutes the whole trade-off function that the
+    ledger claims, of which (epsilon, delta) is one supporting line; for code that does what the ledger states, the
+    bound is too high with probability `significance` at most. Scores are assumed independent, which they are if the
+    noise is.
 
     Source: Nasr et al. 2023, Tight auditing of differentially private machine learning, section 4,
-    https://arxiv.org/abs/2302.07956, with the accountant's curve in the place of one fitted to it.
+    https://arxiv.org/abs/2302.07956, with the accountant's curve in place of a fitted one.
 
     Args:
-        scores: Scores (N,), high where a canary seems there.
-        present: Whether it is (N,).
-        events: What is claimed to have been done.
+        scores: The scores (N,), high where a canary seems present.
+        present: Whether each canary is present (N,).
+        events: The events that are claimed.
         delta: The delta at which epsilon is stated.
-        significance: The chance that the bound is too high.
-        about: Where `ledger.spent` is to be fine.
+        significance: The probability that the bound is too high.
+        about: The epsilon near which the accountant is most precise.
     """
     chooses = np.arange(len(scores)) % CHOOSING == 0
     tried = np.unique(np.quantile(scores[chooses], TRIED))
@@ -74,18 +75,18 @@ def _less_noise(events: Sequence[Event], less: float) -> tuple[Event, ...]:
 
 
 def _errors(scores: Floats, present: Bools, thresholds: Floats) -> tuple[Counts, int, Counts, int]:
-    """False alarms (T,) and of how many; misses (T,) and of how many."""
+    """False alarms (T,) and the absent canaries; misses (T,) and the present canaries."""
     absent, there = np.sort(scores[~present]), np.sort(scores[present])
     alarms = len(absent) - np.searchsorted(absent, thresholds)
     return alarms, len(absent), np.searchsorted(there, thresholds).astype(np.int64), len(there)
 
 
 def _likelihood(errors: tuple[Counts, int, Counts, int], events: tuple[Event, ...]) -> Floats:
-    """Bounds (T,) on the product of two chances: of no more false alarms, and of no more misses, if `events` were done.
+    """Bounds (T,) on the product of the probabilities, given `events`, of no more false alarms and of no more misses.
 
-    Such a product of two independent p-values is at most x with a chance of x (1 - log x) (Fisher 1932). It is largest
-    for some rate of false alarms, of which only a grid is tried: one chance falls in it and the other grows, so the
-    first at one end of a step and the second at the other bound what lies between.
+    The product of two independent p-values is at most x with probability x (1 - log x) (Fisher 1932). Its maximum over
+    the rate of false alarms is bounded on a grid: one probability falls with the rate and the other grows, so that the
+    first at one end of a step and the second at the other bound the product in between.
     """
     alarms, absent, misses, there = errors
     few_alarms = bdtr(alarms[:, None], absent, RATES[:-1])
@@ -99,7 +100,7 @@ def _curve(events: tuple[Event, ...]) -> Floats:
 
 
 def trade_off(events: tuple[Event, ...], alarms: Floats) -> Floats:
-    """Return the least rates of misses (A,) that rates of false `alarms` (A,) leave possible.
+    """Return the least rates of misses (A,) that are possible at rates of false `alarms` (A,).
 
     Source: Dong, Roth, Su 2022, Gaussian differential privacy, propositions 3 and 6, https://arxiv.org/abs/1905.02383.
     """
@@ -113,12 +114,12 @@ def _lines(events: tuple[Event, ...]) -> tuple[Floats, Floats]:
     """Pairs of epsilons and deltas that `events` satisfy, by the ledger's accountant on a coarser grid."""
     losses = functools.reduce(lambda a, b: a.compose(b), [loss_distribution(event, GRID) for event in events])
     epsilons = np.linspace(0, losses.get_epsilon_for_delta(TAIL), SLOPES)
-    told = sum(event.times * event.delta for event in events)
-    return epsilons, np.minimum(np.asarray(losses.get_delta_for_epsilon(epsilons)) + told, 1.0)
+    revealed = sum(event.times * event.delta for event in events)
+    return epsilons, np.minimum(np.asarray(losses.get_delta_for_epsilon(epsilons)) + revealed, 1.0)
 
 
 def _most_refuted(refuted: Callable[[float], bool]) -> float | None:
-    """The largest number, up to a tolerance, from `LEAST` to `MOST` that is refuted; None: none is."""
+    """The largest number from `LEAST` to `MOST`, up to a tolerance, that is refuted; None if none is."""
     low, high = (1.0, MOST) if refuted(1.0) else (LEAST, 1.0)
     if high == MOST and refuted(MOST):
         return MOST
@@ -131,17 +132,17 @@ def _most_refuted(refuted: Callable[[float], bool]) -> float | None:
 
 
 def from_guesses(scores: Floats, present: Bools, delta: float, significance: float) -> float:
-    """Return a lower bound on epsilon from how many guesses are right: the highest scores in, the lowest out.
+    """Return a lower bound on epsilon from the number of right guesses: highest scores present, lowest scores absent.
 
-    It holds however the scores hang together. How many to guess is tried in some ways, each at its part of the
-    significance. Source: Steinke, Nasr, Jagielski 2023, Privacy auditing with one (1) training run, theorem 5.2,
+    It holds for dependent scores as well. Several numbers of guesses are tried, each at a part of the significance.
+    Source: Steinke, Nasr, Jagielski 2023, Privacy auditing with one (1) training run, theorem 5.2,
     https://arxiv.org/abs/2305.08846.
 
     Args:
-        scores: Scores (N,), high where a canary seems there.
-        present: Whether it is (N,), by fair coins.
+        scores: The scores (N,), high where a canary seems present.
+        present: Whether each canary is present (N,), independently with probability one half.
         delta: The delta at which epsilon is stated.
-        significance: The chance that the bound is too high.
+        significance: The probability that the bound is too high.
     """
     ordered = present[np.argsort(scores)]
     bounds = []
@@ -164,7 +165,7 @@ def _least_epsilon(canaries: int, guesses: int, right: int, delta: float, signif
 
 
 def p_value(canaries: int, guesses: int, right: int, epsilon: float, delta: float) -> float:
-    """Return how likely it is at most that so many guesses are right where (epsilon, delta) holds.
+    """Return an upper bound on the probability of at least `right` right guesses under (epsilon, delta)-privacy.
 
     With B binomial of `guesses` trials at 1 / (1 + exp(-epsilon)), it is P[B >= right] + 2 canaries delta times the
     largest of P[right > B >= right - i] / i, i from 1 to `right`. Source: Steinke, Nasr, Jagielski 2023, theorem 5.2

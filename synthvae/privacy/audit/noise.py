@@ -1,4 +1,4 @@
-"""Whether noise is what a ledger says: as large, and in no cell or release the same as in another."""
+"""Checks of noise against a ledger: its scale, and its correlation between cells and between releases."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from synthvae.privacy.events import Event
 
 Floats = npt.NDArray[np.float64]
 
-FEWEST = 50  # numbers of which something is said
-FAR = 12  # standard deviations beyond which a discrete distribution is not summed
+FEWEST = 50  # numbers; fewer are not checked
+FAR = 12  # standard deviations up to which a discrete distribution is summed
 
 
 @dataclass(frozen=True)
@@ -22,11 +22,11 @@ class NoiseCheck:
     """One check of the noise of an event.
 
     Args:
-        event: The event's name.
-        check: What was checked: "scale", "from release to release" or "from cell to cell".
-        found: The standard deviation over that recorded, or a correlation.
-        p_value: How likely it is that noise as recorded is that small, or that much correlated.
-        significance: Below which noise is taken for another than was recorded.
+        event: The name of the event.
+        check: The kind of check: "scale", "from release to release" or "from cell to cell".
+        found: The standard deviation over the recorded one, or a correlation.
+        p_value: The probability that noise as recorded is that small, or that much correlated.
+        significance: The p-value below which the check is refuted.
     """
 
     event: str
@@ -37,7 +37,7 @@ class NoiseCheck:
 
     @property
     def refuted(self) -> bool:
-        """Whether the noise is not what was recorded."""
+        """Whether the noise differs from what was recorded."""
         return self.p_value < self.significance
 
     def __str__(self) -> str:
@@ -46,15 +46,15 @@ class NoiseCheck:
         return f"noise of {self.event} ({self.check}): {number}: {verdict}"
 
 
-def checked(event: Event, noise: Floats, significance: float) -> Iterable[NoiseCheck]:
+def check_noise(event: Event, noise: Floats, significance: float) -> Iterable[NoiseCheck]:
     """Check the noise (releases, cells) of an event: its scale, and its correlation between neighbours.
 
-    Sums of many independent numbers are taken for normal. Noise that is too large is no fault of privacy.
+    The sums of many independent numbers are taken as normal. Too much noise is not refuted, since it is private.
 
     Args:
-        event: What was recorded.
-        noise: What was released, less what it is without noise.
-        significance: The chance of each check to refute noise that is right.
+        event: The event.
+        noise: The released numbers minus the exact ones.
+        significance: The probability of each check to refute correct noise.
     """
     variance, fourth = moments(event)
     if noise.size < FEWEST:
@@ -73,7 +73,7 @@ def checked(event: Event, noise: Floats, significance: float) -> Iterable[NoiseC
 
 
 def moments(event: Event) -> tuple[float, float]:
-    """The second and the fourth moment of one number of an event's noise."""
+    """Return the second and the fourth moment of one number of an event's noise."""
     scale = event.scale
     if event.mechanism == "Poisson-sampled Gaussian":
         return scale**2, 3 * scale**4

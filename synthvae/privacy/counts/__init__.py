@@ -1,1 +1,1 @@
-"""Noisy counts: a schema, bins, marginals, and what follows from them without the data."""
+"""Noisy counts: a measured schema, bins and marginals, and what is derived from them without the data."""

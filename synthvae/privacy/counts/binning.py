@@ -1,4 +1,4 @@
-"""Bins of numbers of which only bounds are declared: bounds are halved again and again, where many rows lie."""
+"""Bins of numeric columns with declared bounds: intervals are halved again and again where many rows lie."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from synthvae.privacy.events import Event
 from synthvae.privacy.ledger import Ledger, RecordedEvent
 
 SHARE = 0.1  # of epsilon, for all columns together
-HALVES = "halves of bins"
+HALVES = "interval bisections"
 DEPTH = 20  # halvings at most
-BINS = 20  # about so many are aimed at
-FULL = 1.25  # times an equal share, at which a bin is closed
+BINS = 20  # bins aimed at
+FULL = 1.25  # a bin is closed at this multiple of an equal share
 
 Numbers = npt.NDArray[np.float64]
 
 
 @dataclass
-class Ruler:
-    """The bounds of a column, in 2**depth pieces of one width.
+class Bisection:
+    """The bounds of a column as 2**depth pieces of one width, and a binary tree of intervals of these pieces.
 
     Args:
-        low: Where the first piece starts.
-        width: The width of each.
-        depth: How often the whole can be halved.
+        low: The start of the first piece.
+        width: The width of each piece.
+        depth: The number of times that the bounds can be halved.
         last: The last piece that is not past the bounds.
-        leaves: Nodes that are not split: first piece, number of pieces, noisy count.
-        nodes: Nodes of this level that may be split.
-        rows: About how many rows have a number.
+        leaves: Intervals that are not split: first piece, number of pieces, noisy count.
+        nodes: Intervals of the current level that may be split.
+        rows: The noisy number of rows with a number.
     """
 
     low: float
@@ -46,12 +46,12 @@ class Ruler:
     rows: int = 0
 
     @classmethod
-    def over(cls, low: float, high: float, decimals: int | None) -> Ruler:
-        """The ruler of bounds; no piece is narrower than the step between numbers."""
+    def between(cls, low: float, high: float, decimals: int | None) -> Bisection:
+        """Return the bisection of bounds; no piece is narrower than the step between numbers."""
         most = 2**DEPTH
         steps = most if decimals is None else (high / 2 - low / 2) * 2 * 10.0**decimals + 1  # no difference overflows
         width = high / most - low / most
-        if low == high or (width == 0 and decimals is None):  # nothing lies between
+        if low == high or (width == 0 and decimals is None):  # no number lies between them
             return cls(low, 1.0, 0, 0)
         if not steps < most:
             return cls(low, width, DEPTH, most - 1)
@@ -59,7 +59,7 @@ class Ruler:
         return cls(low, 10.0 ** -(decimals or 0), depth, round(steps) - 1)
 
     def pieces(self, numbers: Numbers) -> Counts:
-        """In which piece each number (rows,) lies, those that are missing left out."""
+        """Return the piece in which each number (rows,) lies; missing numbers are left out."""
         present = numbers[~np.isnan(numbers)]
         place = np.floor(np.round(present / self.width - self.low / self.width, 6))
         return np.clip(place, 0, self.last).astype(np.int64)
@@ -69,8 +69,8 @@ class Ruler:
         """The halves of all nodes."""
         return np.stack([2 * self.nodes, 2 * self.nodes + 1], 1).ravel()
 
-    def grow(self, level: int, counts: Counts) -> None:
-        """Take the noisy `counts` of the children of all nodes: split on where they are large."""
+    def split(self, level: int, counts: Counts) -> None:
+        """Use the noisy `counts` of the halves of all nodes: halves with a large count are split further."""
         children = self.children
         if level == 1:
             self.rows = max(int(counts.sum()), 1)
@@ -81,7 +81,7 @@ class Ruler:
         self.nodes = children[split]
 
     def cuts(self, decimals: int | None) -> tuple[float, ...]:
-        """The cuts between bins of neighbouring leaves that together hold an equal share of the rows."""
+        """Return the cuts between bins, which are neighbouring leaves that together hold an equal share of the rows."""
         found, filled = [], 0.0
         for first, _, count in sorted(self.leaves):
             if first > self.last:
@@ -94,7 +94,7 @@ class Ruler:
         return tuple(found)
 
     def trimmed(self, sure: float, decimals: int | None) -> tuple[float, float]:
-        """The smallest and the largest number of the leaves that have more than `sure` rows; of all if none has."""
+        """Return the bounds of the leaves that have more than `sure` rows, or of all leaves if none has."""
         full = [leaf for leaf in self.leaves if leaf[2] > sure] or [(0, self.last + 1, 0)]
         first, past = min(leaf[0] for leaf in full), max(leaf[0] + leaf[1] for leaf in full)
         step = 0.0 if decimals is None else 10.0**-decimals
@@ -103,27 +103,30 @@ class Ruler:
 
 
 def halvings(ledger: Ledger, times: int) -> Event:
-    """What so many halvings cost, one of one column each."""
+    """Return the event of `times` halvings, each of one column."""
     budget = ledger.budget
 
     def event(noise: float) -> Event:
-        return Event.of_counts(HALVES, budget.rows_of_one, noise, times=times, bought="bins of numbers")
+        return Event.of_counts(HALVES, budget.max_rows_of_unit, noise, times=times, purpose="bins of numeric columns")
 
     return event(calibrated(lambda noise: [event(noise)], SHARE * budget.epsilon, budget.delta))
 
 
-def grow(rulers: dict[str, Ruler], numbers: dict[str, Numbers], curator: Curator, recorded: RecordedEvent) -> None:
-    """Let rulers grow over private `numbers` (rows,) of columns, each halving one release of an event.
+def bisect(
+    bisections: dict[str, Bisection], numbers: dict[str, Numbers], curator: Curator, recorded: RecordedEvent
+) -> None:
+    """Split intervals by private `numbers` (rows,) of columns; each halving of a column is one release of an event.
 
-    Only nodes that are split are asked for more: where nothing is, nothing is asked.
+    Only halves of nodes that are split are counted: nothing is released of intervals with few rows.
     """
-    for name, ruler in rulers.items():
-        pieces = ruler.pieces(numbers[name])
-        for level in range(1, ruler.depth + 1):
-            if not len(ruler.nodes):
+    for name, bisection in bisections.items():
+        pieces = bisection.pieces(numbers[name])
+        for level in range(1, bisection.depth + 1):
+            if not len(bisection.nodes):
                 break
-            halves = pieces >> (ruler.depth - level)
-            ruler.grow(level, curator.counts(recorded, functools.partial(_counted, halves, ruler.children)))
+            halves = pieces >> (bisection.depth - level)
+            exact = functools.partial(_counted, halves, bisection.children)
+            bisection.split(level, curator.counts(recorded, exact))
 
 
 def _counted(halves: Counts, children: Counts) -> Counts:

@@ -1,4 +1,4 @@
-"""The strategy "tables": all the budget buys counts, which make a tree of columns; no gradient is followed."""
+"""The strategy "tables": the whole budget is spent on contingency tables, from which a tree of columns is built."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ import numpy as np
 
 from synthvae.privacy.allocation import DOUBT, Allocation
 from synthvae.privacy.counts import postprocessing
-from synthvae.privacy.counts.tree import Floats, Pair, Tree, expected, forest, matched, rooted
+from synthvae.privacy.counts.tree import Floats, Pair, Tree, expected, matched, rooted, spanning_forest
 from synthvae.privacy.curator import Tables, Variables
 from synthvae.privacy.ledger import RecordedEvent
 
-CHANCE = 0.25  # an edge must say more than this share of what the noise of its table will
-LEAST = 0.01  # rows that each cell of two columns is given, so that none is empty
+CHANCE = 0.25  # the distance of an edge must exceed this share of the distance that the noise of its table adds
+LEAST = 0.01  # rows added to each cell of two columns, so that none is empty
 
 
 def measured(
     tables: Tables, recorded: RecordedEvent, wanted: Sequence[Variables]
 ) -> dict[Variables, tuple[Floats, int]]:
-    """Return the means of noisy tables, and of how many releases each is: all that are left of an event are made.
+    """Return the mean of the releases of each table, and their number; all releases left of an event are made.
 
-    Where there are more releases than tables, tables are released again, in turn: what was recorded is spent.
+    With more releases than tables, tables are released again, in turn: what is recorded is spent in any case.
     """
     asked = list(islice(cycle(wanted), recorded.left)) if wanted else []
     often = Counter(asked)
@@ -33,14 +33,14 @@ def measured(
     return {table: (total / often[table], often[table]) for table, total in sums.items()}
 
 
-def grow(tables: Tables, names: list[str], totals: Floats, allocation: Allocation) -> Tree:
-    """Release what makes a tree.
+def release_tree(tables: Tables, names: list[str], totals: Floats, allocation: Allocation) -> Tree:
+    """Release tables of columns and of pairs of columns, and build a tree of columns from them.
 
     Args:
-        tables: Whose first variable is the class, the others the columns.
-        names: Of these.
+        tables: The private rows; the first variable is the class, the others are the columns.
+        names: The names of the columns.
         totals: The noisy number (C,) of rows of each class.
-        allocation: What it costs.
+        allocation: The recorded events.
     """
     if not names or allocation.singles is None:
         return Tree({})
@@ -51,9 +51,9 @@ def grow(tables: Tables, names: list[str], totals: Floats, allocation: Allocatio
     if allocation.scores is None or allocation.pairs is None:
         return Tree(singles)
     scores = _scores(tables, singles, totals, allocation.scores, allocation.pairs)
-    edges = [(0, places[parent], places[child]) for parent, child in rooted(forest(scores))]
-    if not edges:  # columns are told better instead
-        return Tree({**singles, **_better(tables, marginals, places, totals, allocation)})
+    edges = [(0, places[parent], places[child]) for parent, child in rooted(spanning_forest(scores))]
+    if not edges:  # the releases of pairs make single columns more precise instead
+        return Tree({**singles, **_refined(tables, marginals, places, totals, allocation)})
     given = {}
     for (_, parent, child), (table, _) in measured(tables, allocation.pairs, edges).items():
         joint = postprocessing.frequencies(table.reshape(len(totals), -1), totals).reshape(table.shape)
@@ -62,18 +62,18 @@ def grow(tables: Tables, names: list[str], totals: Floats, allocation: Allocatio
     return Tree(singles, given)
 
 
-def _better(
+def _refined(
     tables: Tables,
     marginals: dict[str, tuple[Floats, int]],
     places: dict[str, int],
     totals: Floats,
     allocation: Allocation,
 ) -> dict[str, Floats]:
-    """Frequencies of columns with the releases that no pair needs, weighed by how little noise each mean has."""
+    """Frequencies of columns, with the releases that no pair needs; means are weighted by inverse noise variance."""
     assert allocation.singles is not None
     assert allocation.pairs is not None
     again = measured(tables, allocation.pairs, [(0, place) for place in places.values()])
-    told = {}
+    refined = {}
     for name, place in places.items():
         if (0, place) in again:
             first, second = (
@@ -81,17 +81,17 @@ def _better(
                 for event, (_, often) in ((allocation.singles, marginals[name]), (allocation.pairs, again[0, place]))
             )
             mean = (first * marginals[name][0] + second * again[0, place][0]) / (first + second)
-            told[name] = postprocessing.frequencies(mean, totals)
-    return told
+            refined[name] = postprocessing.frequencies(mean, totals)
+    return refined
 
 
 def _scores(
     tables: Tables, singles: dict[str, Floats], totals: Floats, scores: RecordedEvent, pairs: RecordedEvent
 ) -> dict[Pair, float]:
-    """How many rows each pair is off if its columns are taken for independent, beyond chance and noise.
+    """The distance in rows of each pair of columns from independence, beyond that of chance and of noise.
 
-    What chance and the noise of a table would do is known without the rows. Source: McKenna et al. 2022, AIM,
-    https://arxiv.org/abs/2201.12677, equation 1.
+    The distances due to chance and to the noise of a table are computed without the rows. Source: McKenna et al. 2022,
+    AIM, https://arxiv.org/abs/2201.12677, equation 1.
     """
     wanted = list(combinations(singles, 2))
     places = {name: place for place, name in enumerate(singles, start=1)}
@@ -103,13 +103,13 @@ def _scores(
     off = tables.distances(scores, [(0, places[a], places[b]) for a, b in wanted], guessed)
     doubt = DOUBT * scores.event.scale
     chance = [by_chance(guessed(place), pairs.event.scale) for place in range(len(wanted))]
-    return {pair: rows - luck - doubt for pair, rows, luck in zip(wanted, off.tolist(), chance, strict=True)}
+    return {pair: rows - random - doubt for pair, rows, random in zip(wanted, off.tolist(), chance, strict=True)}
 
 
 def by_chance(rows: Floats, noise: float) -> float:
-    """How many rows a table is off although its columns are independent, with a share of what noise would add.
+    """Return the expected distance in rows of a table of independent columns, plus a share of that due to noise.
 
-    Of a count around `rows` this is the mean distance of a normal number, of a small one the count itself.
+    For a count around `rows` it is the mean absolute value of a normal number, and at most the count itself.
     """
-    luck = np.minimum(rows, (2 / np.pi * rows) ** 0.5).sum()
-    return float(luck + CHANCE * (2 / np.pi) ** 0.5 * noise * rows.size)
+    random = np.minimum(rows, (2 / np.pi * rows) ** 0.5).sum()
+    return float(random + CHANCE * (2 / np.pi) ** 0.5 * noise * rows.size)

@@ -1,4 +1,4 @@
-"""From noisy counts to frequencies: post-processing, which costs nothing."""
+"""From noisy counts to frequencies: post-processing, which costs no budget."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ Floats = npt.NDArray[np.float64]
 
 
 def frequencies(counts: Floats, totals: Floats) -> Floats:
-    """Return frequencies (C, K) within classes nearest to noisy `counts` (C, K), whose sums `totals` (C,) are known."""
+    """Return the frequencies (C, K) within classes nearest to noisy `counts` (C, K) with known sums `totals` (C,)."""
     return np.stack([_onto_simplex(row / total) for row, total in zip(counts, totals, strict=True)])
 
 
 def _onto_simplex(values: Floats) -> Floats:
-    """The nearest vector without negative numbers whose sum is 1.
+    """The nearest vector of the probability simplex.
 
     Source: Duchi et al. 2008, Efficient projections onto the l1-ball, https://doi.org/10.1145/1390156.1390191.
     """
@@ -30,7 +30,7 @@ def _onto_simplex(values: Floats) -> Floats:
 
 
 def of_digits(layout: Layout, states: dict[str, Floats]) -> Floats:
-    """Return the frequencies (J, C, K) of digits that follow from those (C, levels) of states."""
+    """Return the frequencies (J, C, K) of digits that follow from frequencies (C, levels) of states."""
     conditions = len(next(iter(states.values())))
     digits = np.zeros((layout.width, conditions, max(layout.sizes, default=1)))
     for name, table in states.items():
@@ -48,7 +48,7 @@ def _digits(layout: Layout, name: str) -> npt.NDArray[np.int64]:
 
 
 def start(layout: Layout, states: dict[str, Floats], totals: Floats) -> Frequencies:
-    """What a decoder starts from: log frequencies of digits, and what coarse digits say on fine ones."""
+    """Return the initial weights of a decoder: log frequencies of digits, and ratios of fine given coarse ones."""
     slots = layout.slots
     counts = torch.from_numpy(of_digits(layout, states) * totals[:, None]).float()
     logs, ratios = torch.zeros_like(counts), torch.zeros(len(slots.pairs), counts.shape[2], counts.shape[2])
@@ -60,7 +60,7 @@ def start(layout: Layout, states: dict[str, Floats], totals: Floats) -> Frequenc
 
 
 def _joint(layout: Layout, states: dict[str, Floats], totals: Floats, fine: int, coarse: int) -> torch.Tensor:
-    """How often (K, K_fine) two digits of a column take each pair of levels."""
+    """The counts (K, K_fine) of each pair of levels of two digits of a column."""
     name = next(name for name, span in layout.spans.items() if span.start <= fine < span.stop)
     digits, first = _digits(layout, name), layout.spans[name].start
     counts = np.zeros((max(layout.sizes), layout.sizes[fine]))

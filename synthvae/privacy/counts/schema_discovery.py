@@ -1,10 +1,10 @@
-"""A schema bought with a part of the budget: what columns hold, which values many share, where numbers lie.
+"""A schema measured with a part of the budget: value types of columns, frequent values, and value ranges.
 
-Names of columns, and types where a table has any, count as public. Each column's values are counted in cells that are
-fixed beforehand, then by value; of the latter only those are told that hardly would be if one unit alone had them.
+Names of columns, and their types where a table has any, are taken as public. The values of each column are counted in
+fixed cells, then by value; of the latter only those are released whose noisy count is above a threshold that a value of
+a single unit hardly reaches.
 
-What is asked of a column follows from what was answered before; how often something is asked at most, and with which
-noise, does not.
+The queries on a column may depend on earlier releases; the largest number of releases and their noise do not.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from synthvae.encoding.binned import EACH
 from synthvae.errors import PrivacyError
 from synthvae.privacy.accounting import calibrated
 from synthvae.privacy.counts import histograms
-from synthvae.privacy.counts.histograms import DATE, DECIMALS, EDGES, ELSE, MISSING, SORTS, WHOLE, YEARS, Counts
+from synthvae.privacy.counts.histograms import DATE, DECIMALS, EDGES, ELSE, MISSING, TYPES, WHOLE, YEARS, Counts
 from synthvae.privacy.curator import Curator
 from synthvae.privacy.events import Event
 from synthvae.privacy.ledger import Ledger, RecordedEvent
@@ -32,54 +32,56 @@ from synthvae.schema.domain import limits
 from synthvae.schema.schema import Schema
 from synthvae.tables.arrow import LARGEST_EXACT
 
-LOOKS = 3  # at each column, at most
+RELEASES = 3  # of each column, at most
 SHARE = 0.1  # of the squared budget, for the schema
-DELTA_SHARE = 0.1  # of delta, for values that are told
-SURE = 4.5  # standard deviations above which a count is no noise
-MOSTLY = 0.95  # of the values that are there must be numbers, or moments, for a column of such
+DELTA_SHARE = 0.1  # of delta, for values that are released
+SURE = 4.5  # standard deviations above which a count is more than noise
+MOSTLY = 0.95  # the share of present values that must be numbers, or timestamps, for a column of that kind
 OTHER = "(other)"
-LARGEST = 2**63 - 1  # whole number of a schema
-HELD, VALUED, ENDED = "what columns hold", "values that many share, or where values lie", "ends of short ranges"
+LARGEST = 2**63 - 1  # largest whole number in a schema
+VALUE_TYPES = "value types of columns"
+FREQUENT_VALUES = "frequent values or value ranges"
+SHORT_RANGES = "bounds of short integer ranges"
 
 
 @dataclass(frozen=True)
-class Looks:
+class SchemaEvents:
     """The recorded events of a schema, each with one release for every column.
 
     Args:
-        held: What columns hold.
-        valued: Values that many share, or else where values lie.
-        ended: Ends of short ranges.
+        types: The types of values.
+        values: Frequent values, or else the range of values.
+        ranges: The bounds of short integer ranges.
     """
 
-    held: RecordedEvent
-    valued: RecordedEvent
-    ended: RecordedEvent
+    types: RecordedEvent
+    values: RecordedEvent
+    ranges: RecordedEvent
 
     @classmethod
-    def record(cls, curator: Curator, columns: int) -> Looks:
-        """Record what a schema of so many columns may cost.
+    def record(cls, curator: Curator, columns: int) -> SchemaEvents:
+        """Record the events of a schema of `columns` columns.
 
         Raises:
             PrivacyError: The budget does not suffice.
         """
         budget = curator.ledger.budget
-        events = looks_at(curator.ledger, columns, noise_of(curator.ledger, columns), DELTA_SHARE * budget.delta)
+        events = schema_events(curator.ledger, columns, noise_of(curator.ledger, columns), DELTA_SHARE * budget.delta)
         return cls(*map(curator.record, events))
 
     @property
     def sure(self) -> float:
-        """The count above which there is something."""
-        return float(SURE * self.held.event.scale)
+        """The count above which a cell is not empty."""
+        return float(SURE * self.types.event.scale)
 
     @property
-    def least(self) -> int:
-        """The least noisy count at which a value is told: one unit reaches it alone with a chance of delta at most.
+    def threshold(self) -> int:
+        """The least noisy count of a value that is released: one unit reaches it with probability delta at most.
 
-        Its rows may each have another value. Source: Korolova et al. 2009, Releasing search queries and clicks
+        Each row of the unit may have another value. Source: Korolova et al. 2009, Releasing search queries and clicks
         privately, https://doi.org/10.1145/1526709.1526733, with other noise.
         """
-        event = self.valued.event
+        event = self.values.event
         rows = int(event.sensitivity)
         excess = np.arange(math.ceil(40 * event.scale) + 2, dtype=float)
         chances = np.exp(-(excess**2) / (2 * event.scale**2))
@@ -88,70 +90,71 @@ class Looks:
 
 
 def noise_of(ledger: Ledger, columns: int) -> float:
-    """The noise multiplier of each look at so many columns, all of them at their share of the budget."""
+    """Return the noise multiplier of each release for a schema of `columns` columns, at their share of the budget."""
 
-    def whole(noise: float) -> list[Event]:
-        return [*ledger.events, Event.of_counts("the schema", ledger.budget.rows_of_one, noise)]
+    def together(noise: float) -> list[Event]:
+        return [*ledger.events, Event.of_counts("the schema", ledger.budget.max_rows_of_unit, noise)]
 
-    noise = calibrated(whole, ledger.budget.epsilon, ledger.budget.delta)
-    return float(noise * (LOOKS * columns / SHARE) ** 0.5)
+    noise = calibrated(together, ledger.budget.epsilon, ledger.budget.delta)
+    return float(noise * (RELEASES * columns / SHARE) ** 0.5)
 
 
-def looks_at(ledger: Ledger, columns: int, noise: float, delta: float) -> tuple[Event, Event, Event]:
-    """What looks at so many columns cost, `delta` being the chance to tell what one unit alone has in any of them."""
-    rows, facts = ledger.budget.rows_of_one, {"times": columns, "bought": "the schema"}
+def schema_events(ledger: Ledger, columns: int, noise: float, delta: float) -> tuple[Event, Event, Event]:
+    """Return the events of a schema; `delta` is the probability that a value of a single unit is revealed anywhere."""
+    rows, fields = ledger.budget.max_rows_of_unit, {"times": columns, "purpose": "the schema"}
     return (
-        Event.of_counts(HELD, rows, noise, **facts),
-        Event.of_counts(VALUED, rows, noise, delta=delta / columns, **facts),
-        Event.of_counts(ENDED, rows, noise, **facts),
+        Event.of_counts(VALUE_TYPES, rows, noise, **fields),
+        Event.of_counts(FREQUENT_VALUES, rows, noise, delta=delta / columns, **fields),
+        Event.of_counts(SHORT_RANGES, rows, noise, **fields),
     )
 
 
-def pretended(names: Sequence[str], target: str | None) -> Schema:
-    """A schema in whose place another one will be bought: what learning costs hardly depends on it."""
+def assumed_schema(names: Sequence[str], target: str | None) -> Schema:
+    """Return a schema in place of one that will be measured, to plan releases: numeric columns need most of them."""
     classes: dict[str, Any] = {"kind": "categorical", "categories": (0, 1), "nullable": False}
     number: dict[str, Any] = {"kind": "continuous", "bounds": (0.0, 1.0)}
     return Schema(columns=[Column(name=name, **(classes if name == target else number)) for name in names])
 
 
-def discover(table: pa.Table, target: str | None, curator: Curator, looked: Looks) -> Schema:
+def discover(table: pa.Table, target: str | None, curator: Curator, events: SchemaEvents) -> Schema:
     """Return a schema of private rows.
 
     Args:
         table: The rows, with no more of one unit than the budget says.
         target: The column to condition on.
-        curator: Who releases counts.
-        looked: What they cost.
+        curator: The curator that releases counts.
+        events: The recorded events.
 
     Raises:
-        PrivacyError: The target has no value that many share.
+        PrivacyError: The target has no frequent value.
     """
     names = table.column_names
-    flat = curator.counts(looked.held, lambda: histograms.sorts_of(table), len(names))
-    held = dict(zip(names, flat.reshape(-1, SORTS), strict=True))
-    columns = {name: _declared(name, counts, looked.sure, is_target=name == target) for name, counts in held.items()}
+    flat = curator.counts(events.types, lambda: histograms.type_counts(table), len(names))
+    types = dict(zip(names, flat.reshape(-1, TYPES), strict=True))
+    columns = {name: _declared(name, counts, events.sure, is_target=name == target) for name, counts in types.items()}
     for name in names:
         values = table.column(name)
         if columns[name].kind == "categorical":
-            counted = histograms.by_whole_number if _is_whole(held[name], looked.sure) else histograms.by_value
-            told = curator.frequent(looked.valued, functools.partial(counted, values), looked.least)
-            columns[name] = _with_categories(columns[name], told, held[name], looked.sure, is_target=name == target)
+            counted = histograms.by_whole_number if _is_whole(types[name], events.sure) else histograms.by_value
+            frequent = curator.frequent_values(events.values, functools.partial(counted, values), events.threshold)
+            is_target = name == target
+            columns[name] = _with_categories(columns[name], frequent, types[name], events.sure, is_target=is_target)
         else:
             cells = histograms.years if columns[name].kind in TEMPORAL else histograms.magnitudes
-            counts = curator.counts(looked.valued, functools.partial(cells, values))
-            columns[name] = _with_bounds(columns[name], counts, looked.sure)
+            counts = curator.counts(events.values, functools.partial(cells, values))
+            columns[name] = _with_bounds(columns[name], counts, events.sure)
     for name in filter(lambda name: _is_short(columns[name]), names):
         low, high = map(int, limits(columns[name]))
-        counts = curator.counts(looked.ended, functools.partial(histograms.each, table.column(name), low, high))
-        first, last = _filled(counts, looked.sure)
+        exact = functools.partial(histograms.integers, table.column(name), low, high)
+        first, last = _filled(curator.counts(events.ranges, exact), events.sure)
         columns[name] = columns[name].model_copy(update={"bounds": (low + first, low + last)})
     return Schema(columns=list(columns.values()), origin="measured privately")
 
 
 def _declared(name: str, counts: Counts, sure: float, *, is_target: bool) -> Column:
-    """What a column seems to be, by the noisy number of values (SORTS,) of each sort."""
+    """A column of the kind that the noisy number of values (TYPES,) of each type suggests."""
     there = np.where(counts > sure, counts, 0)
-    present, numbers, moments = there[WHOLE:].sum(), there[WHOLE:DATE], there[DATE:ELSE]
+    present, numbers, timestamps = there[WHOLE:].sum(), there[WHOLE:DATE], there[DATE:ELSE]
     nullable = bool(there[MISSING]) and not is_target
     if present and numbers.sum() >= MOSTLY * present and not (is_target and _is_whole(counts, sure)):
         finest = int(np.flatnonzero(numbers)[-1])
@@ -159,28 +162,30 @@ def _declared(name: str, counts: Counts, sure: float, *, is_target: bool) -> Col
         if not finest:
             return Column(name=name, kind="integer", nullable=nullable)
         return Column(name=name, kind="continuous", decimals=finest if finest <= DECIMALS else None, nullable=nullable)
-    if present and moments.sum() >= MOSTLY * present:
-        return Column(name=name, kind="datetime" if moments[1] else "date", nullable=nullable)
+    if present and timestamps.sum() >= MOSTLY * present:
+        return Column(name=name, kind="datetime" if timestamps[1] else "date", nullable=nullable)
     return Column(name=name, kind="categorical", nullable=nullable)
 
 
 def _is_whole(counts: Counts, sure: float) -> bool:
-    """Whether the values of a column seem to be whole numbers."""
+    """Whether the values of a column are whole numbers, by the noisy number of values of each type."""
     there = np.where(counts > sure, counts, 0)
     return bool(there[WHOLE] > 0 and there[WHOLE] == there[WHOLE:DATE].sum() >= MOSTLY * there[WHOLE:].sum())
 
 
-def _with_categories(column: Column, told: dict[Value, int], counts: Counts, sure: float, *, is_target: bool) -> Column:
-    """The column with the categories that were told, and one for many others; a column without any is ids."""
-    # Whole numbers that a schema cannot hold stay what is written there.
-    storable = all(-LARGEST <= value <= LARGEST for value in told if isinstance(value, int))
-    categories = tuple(told) if storable else tuple(map(str, told))
+def _with_categories(
+    column: Column, frequent: dict[Value, int], counts: Counts, sure: float, *, is_target: bool
+) -> Column:
+    """The column with frequent values as categories, and one for many others; without any it becomes an identifier."""
+    # Whole numbers that a schema cannot hold become text.
+    storable = all(-LARGEST <= value <= LARGEST for value in frequent if isinstance(value, int))
+    categories = tuple(frequent) if storable else tuple(map(str, frequent))
     if is_target and not categories:
         raise PrivacyError(
-            f"a target must have values that many rows share, however, {column.name!r} has none that could be told: "
-            "declare the schema, or grant a larger budget"
+            f"The target must have values that many rows share, got {column.name!r} without a value above the "
+            "threshold. Declare the schema, or grant a larger budget."
         )
-    others = counts[WHOLE:].sum() - sum(told.values())
+    others = counts[WHOLE:].sum() - sum(frequent.values())
     if not categories:
         if others > sure:
             return Column(name=column.name, kind="id", nullable=column.nullable)
@@ -194,7 +199,7 @@ def _with_categories(column: Column, told: dict[Value, int], counts: Counts, sur
 
 
 def _is_short(column: Column) -> bool:
-    """Whether each of its numbers will have a bin."""
+    """Whether each integer of the column will have a bin of its own."""
     if column.kind != "integer" or column.bounds is None:
         return False
     low, high = limits(column)

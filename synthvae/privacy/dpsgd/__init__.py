@@ -1,1 +1,1 @@
-"""Training with differentially private SGD."""
+"""Differentially private SGD (DP-SGD)."""

@@ -1,7 +1,7 @@
-"""Clipped sums of per-sample gradients without per-sample gradients.
+"""Ghost clipping: clipped sums of per-sample gradients, without materialising per-sample gradients.
 
-The squared norm of one sample's gradient of a layer follows from what went into the layer and the gradient of what came
-out; so do sums of gradients that are scaled sample by sample. One pass forward and one backward are enough.
+The squared norm of one sample's gradient of a layer follows from the layer's inputs and the gradient of its outputs; so
+do sums of gradients that are scaled sample by sample. One forward and one backward pass are enough.
 
 Source: Goodfellow 2015, Efficient per-example gradient computations, https://arxiv.org/abs/1510.01799; Bu et al. 2023,
 Differentially private optimization on large model at small cost, https://arxiv.org/abs/2210.00038 ("book-keeping").
@@ -22,19 +22,19 @@ from synthvae.model.embeddings import DigitEmbedding, FineTables
 from synthvae.model.layers import SlotGate, SlotLinear, SlotSum
 from synthvae.model.rows import Rows
 
-TINY = 1e-12  # a length that is not divided by
+TINY = 1e-12  # smallest norm that is divided by
 
 Gradients = list[tuple[Tensor, Tensor]]
 
 
 class Call(NamedTuple):
-    """One use of a layer.
+    """One call of a layer.
 
     Args:
-        inputs: What went in.
-        output: What came out.
-        gradient: The gradient of each row's loss with respect to its part of the output.
-            It may be that of another layer, too.
+        inputs: The inputs.
+        output: The output.
+        gradient: The gradient of each row's loss with respect to its part of the output; another layer's call may share
+            the tensor.
     """
 
     inputs: tuple[Any, ...]
@@ -42,14 +42,14 @@ class Call(NamedTuple):
     gradient: Tensor
 
 
-# Of a layer and its use: the squared lengths (B,) of the rows' gradients, all parameters of the layer together; and
-# what returns, for factors (B,), the sums of the rows' gradients times these.
+# From a layer and its call: the squared norms (B,) of the rows' gradients over all parameters of the layer, and a
+# function from factors (B,) to the sums of the rows' gradients times these factors.
 Sums = Callable[[Tensor], Gradients]
 Rule = Callable[[Any, Call], tuple[Tensor, Sums]]
 
 
 def _squares(values: Tensor) -> Tensor:
-    """Squared lengths (..., B) of vectors (..., B, K)."""
+    """Squared norms (..., B) of vectors (..., B, K)."""
     return torch.as_tensor(torch.linalg.vector_norm(values, dim=-1).square_())
 
 
@@ -74,7 +74,7 @@ def _embedding(layer: nn.Embedding, call: Call) -> tuple[Tensor, Sums]:
 
 def _digits(layer: DigitEmbedding, call: Call) -> tuple[Tensor, Sums]:
     (digits,), gradient = call.inputs, call.gradient
-    places = layer.places(digits)  # (J, B); the one after the last stands for the unknown
+    places = layer.places(digits)  # (J, B); the index after the last one stands for unknown digits
 
     def sums(factors: Tensor) -> Gradients:
         table = layer.weight.new_zeros(len(layer.weight) + 1, layer.weight.shape[1])
@@ -135,7 +135,7 @@ def _slot_sum(layer: SlotSum, call: Call) -> tuple[Tensor, Sums]:
 
 
 def _member(labels: Tensor, conditions: int, factors: Tensor) -> Tensor:
-    """Which rows belong to which condition (C, B), times `factors` (B,)."""
+    """One-hot conditions (C, B) of the rows, times `factors` (B,)."""
     return nn.functional.one_hot(labels, conditions).T * factors
 
 
@@ -150,14 +150,15 @@ RULES: dict[type[nn.Module], Rule] = {
 }
 
 
-class Ghost:
+class GhostClipping:
     """Clipped sums of per-sample gradients of a module.
 
-    While it is entered, the module's parameters take no gradients of their own.
-
     Args:
-        module: What is trained. Each of its layers with parameters has a rule and is used once a pass.
-        frozen: Layers that are not.
+        module: The module that is trained. Each of its layers with parameters has a rule and is called once a pass.
+        frozen: Layers that are not trained.
+
+    Raises:
+        TypeError: A layer has no rule.
     """
 
     def __init__(self, module: nn.Module, frozen: tuple[nn.Module, ...] = ()) -> None:
@@ -168,58 +169,57 @@ class Ghost:
         ]
         unknown = {type(layer).__name__ for layer in self.layers if type(layer) not in RULES}
         if unknown:
-            raise TypeError(f"each layer must have a rule for norms, however, {sorted(unknown)} have none")
+            raise TypeError(f"Each layer must have a rule for ghost clipping, got {sorted(unknown)} without one.")
         self.parameters = [p for layer in self.layers for p in layer.parameters(recurse=False)]
-        self._used: dict[nn.Module, tuple[tuple[Any, ...], Tensor]] = {}
+        self._calls: dict[nn.Module, tuple[tuple[Any, ...], Tensor]] = {}
 
     @contextmanager
     def recording(self) -> Iterator[None]:
-        """Record what passes the layers."""
+        """Record the inputs and outputs of the layers; meanwhile their parameters take no gradients."""
         hooks = [layer.register_forward_hook(self._record) for layer in self.layers]
         for parameter in self.parameters:
             parameter.requires_grad = False
         try:
             yield
         finally:
-            self._used.clear()
+            self._calls.clear()
             for hook in hooks:
                 hook.remove()
             for parameter in self.parameters:
                 parameter.requires_grad = True
 
     def _record(self, layer: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> Tensor:
-        if layer in self._used:
-            raise RuntimeError(f"a layer must be used once a pass, however, {type(layer).__name__} is used again")
+        if layer in self._calls:
+            raise RuntimeError(f"A layer must be called once a pass, got a second call of {type(layer).__name__}.")
         output = output if output.requires_grad else output.requires_grad_()
-        self._used[layer] = (tuple(v.detach() if isinstance(v, Tensor) else v for v in inputs), output)
+        self._calls[layer] = (tuple(v.detach() if isinstance(v, Tensor) else v for v in inputs), output)
         return output
 
     def clipped_sums(
         self, losses: Callable[[Rows, Tensor], Tensor], rows: Rows, labels: Tensor, clip: float
     ) -> tuple[list[Tensor], Tensor]:
-        """Return, for each parameter, the sum of the rows' gradients, each clipped to length `clip`.
+        """Return, for each parameter, the sum of the rows' gradients clipped to norm `clip`, and the norms (B,) before.
 
-        The second thing returned are the lengths (B,) before clipping. A row whose gradient is no number counts as zero
-        and moves no other.
+        A row whose gradient is not finite counts as zero and changes no other row.
 
         Args:
-            losses: Of rows (B) and labels (B,), their losses (B,).
+            losses: A function from rows (B) and labels (B,) to their losses (B,).
             rows: The rows.
-            labels: Their conditions (B,).
-            clip: The largest length.
+            labels: The conditions (B,).
+            clip: The largest norm.
         """
         with self.recording():
             loss = losses(rows, labels)
-            used = list(self._used.items())
-            gradients = torch.autograd.grad(loss.sum(), [output for _, (_, output) in used])
+            calls = list(self._calls.items())
+            gradients = torch.autograd.grad(loss.sum(), [output for _, (_, output) in calls])
         known = [
             RULES[type(layer)](layer, Call(inputs, output.detach(), gradient))
-            for (layer, (inputs, output)), gradient in zip(used, gradients, strict=True)
+            for (layer, (inputs, output)), gradient in zip(calls, gradients, strict=True)
         ]
-        lengths = torch.stack([squares for squares, _ in known]).sum(0).sqrt()
-        good = lengths.isfinite()
+        norms = torch.stack([squares for squares, _ in known]).sum(0).sqrt()
+        good = norms.isfinite()
         if not good.all():
-            return self.clipped_sums(losses, rows.take(good), labels[good], clip)[0], lengths
-        factors = (clip / lengths.clamp_min(TINY)).clamp_max(1.0)
+            return self.clipped_sums(losses, rows.take(good), labels[good], clip)[0], norms
+        factors = (clip / norms.clamp_min(TINY)).clamp_max(1.0)
         found = {parameter: total for _, sums in known for parameter, total in sums(factors)}
-        return [found[parameter] for parameter in self.parameters], lengths
+        return [found[parameter] for parameter in self.parameters], norms

@@ -1,4 +1,4 @@
-"""The coded rows of a private fit, of which each step takes a Poisson sample."""
+"""Poisson sampling: the coded rows of a private fit, of which each step of DP-SGD takes a sample."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ Counts = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class PrivateRows:
-    """Coded rows, and whose each is.
+    """Coded rows and their units.
 
     Args:
         digits: The digits (rows, J) of the rows.
         labels: Their conditions (rows,).
-        units: Whose row each is (rows,), numbers from 0 on.
-        rows_per_unit: How many rows of one unit there may be: what noise is reckoned for.
+        units: The unit (rows,) of each row, numbered from 0.
+        rows_per_unit: The largest number of rows of one unit, for which the noise is calibrated.
 
     Raises:
         PrivacyError: A unit has more rows.
@@ -41,21 +41,21 @@ class PrivateRows:
     rows_per_unit: int = 1
 
     def __post_init__(self) -> None:
-        # How many is not said: who capped the rows as is promised is never refused, whatever they are.
+        # The message does not say how many, which is private. Rows that were capped are never refused.
         if np.bincount(self.units, minlength=1).max() > self.rows_per_unit:
             raise PrivacyError(
-                f"noise hides at most {self.rows_per_unit} rows of a unit, however, one has more: drop those beyond it "
-                "before anything is learned"
+                f"A unit must have at most {self.rows_per_unit} rows, for which noise is calibrated, got a unit with "
+                "more. Drop rows beyond the cap before the fit."
             )
 
     @classmethod
     def of(cls, digits: npt.NDArray[np.int8], labels: Counts, units: Counts | None, rows_per_unit: int = 1) -> Self:
-        """Take units by any whole numbers; None: each row is a unit."""
+        """Return rows whose units are any whole numbers; None: each row is a unit."""
         numbers = np.arange(len(labels)) if units is None else np.unique(units, return_inverse=True)[1]
         return cls(digits, labels, numbers, rows_per_unit)
 
     def samples(self, rate: float, times: int, micro: int) -> Iterator[Iterator[tuple[Rows, Tensor]]]:
-        """Return Poisson samples of the units, with all their rows, each in parts of at most `micro` rows."""
+        """Return `times` Poisson samples of units with all their rows, each in batches of at most `micro` rows."""
         return (self._sample(rate, micro) for _ in range(times))
 
     def _sample(self, rate: float, micro: int) -> Iterator[tuple[Rows, Tensor]]:
@@ -69,7 +69,7 @@ class PrivateRows:
         return rows, torch.from_numpy(self.labels[places])
 
     def share(self, rank: int, size: int) -> PrivateRows:
-        """The rows of every n-th unit: samples of all shares, put together, are a sample of all rows."""
+        """Return the rows of every `size`-th unit: the samples of all shares together are a sample of all rows."""
         mine = self.units % size == rank
         return PrivateRows.of(self.digits[mine], self.labels[mine], self.units[mine], self.rows_per_unit)
 
@@ -81,13 +81,13 @@ class PrivateRows:
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Read what `save` wrote."""
+        """Load rows that `save` wrote."""
         fields = safetensors.numpy.load_file(path)
         return cls(fields["digits"], fields["labels"], fields["units"], int(fields["rows_per_unit"][0]))
 
 
 def some_of_each(units: Counts, limit: int) -> Counts:
-    """Choose rows: `limit` of each unit at random, all where there are no more; sorted."""
+    """Return the sorted positions of up to `limit` rows of each unit, chosen at random."""
     order = np.lexsort((mechanisms.uniform(len(units)), units))
     first = np.searchsorted(units[order], units[order])
     return np.sort(order[np.arange(len(units)) - first < limit])

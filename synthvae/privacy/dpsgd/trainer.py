@@ -1,4 +1,4 @@
-"""Differentially private stochastic gradient descent: another optimiser and another loader, the same loop.
+"""Differentially private SGD: the training loop with another optimiser and another loader.
 
 Source: Abadi et al. 2016, Deep learning with differential privacy, https://arxiv.org/abs/1607.00133.
 """
@@ -18,8 +18,7 @@ from synthvae.errors import PrivacyError
 from synthvae.model import CVAE, Rows
 from synthvae.model.pixels import PixelDecoder
 from synthvae.privacy import mechanisms
-from synthvae.privacy.dpsgd import per_sample
-from synthvae.privacy.dpsgd.ghost_clipping import Ghost
+from synthvae.privacy.dpsgd.ghost_clipping import GhostClipping
 from synthvae.privacy.dpsgd.poisson import PrivateRows
 from synthvae.privacy.events import Event
 from synthvae.privacy.journal import Journal
@@ -28,9 +27,7 @@ from synthvae.privacy.plan import Descending
 from synthvae.training.history import History
 from synthvae.training.loop import Descent, Progress
 
-MICRO_BATCH = 512  # rows of which gradients are found together: their tensors stay in a core's cache
-
-per_sample.register()
+MICRO_BATCH = 512  # rows of one forward and backward pass: their tensors fit a core's cache
 
 
 class NoisyOptimizer(DPOptimizerFastGradientClipping):
@@ -40,7 +37,7 @@ class NoisyOptimizer(DPOptimizerFastGradientClipping):
     recorded: RecordedEvent
 
     def add_noise(self) -> None:
-        """Add normal noise to each sum, unless that was done before."""
+        """Add normal noise to each sum, or take the noisy sums from the journal."""
         for parameter, noisy in zip(self.params, self.journal.keep(self._noisy), strict=True):
             parameter.grad = noisy.to(parameter)
 
@@ -49,11 +46,11 @@ class NoisyOptimizer(DPOptimizerFastGradientClipping):
 
 
 class SharedOptimizer(NoisyOptimizer, DistributedDPOptimizerFastGradientClipping):
-    """opacus' optimizer for several processes of torch's default group, each with clipped gradients of its own rows.
+    """The optimiser for several processes of torch's default group, each with clipped gradients of its own rows.
 
-    opacus has the first process add noise to its own sum, and then adds those of the others, in single precision, where
-    the last digits of what comes out may tell of what was added after the noise. Here the sums are added first: the
-    noise is that of one process, and so is what it hides.
+    In opacus, the process of rank 0 adds noise to its own sum, and the sums of the others are added afterwards in
+    single precision, where the last digits of the result may reveal what was added after the noise. Here the sums are
+    added first; noise and guarantee are those of one process.
     """
 
     def _noisy(self) -> list[Tensor]:
@@ -63,18 +60,18 @@ class SharedOptimizer(NoisyOptimizer, DistributedDPOptimizerFastGradientClipping
         return super()._noisy() if self.rank == 0 else [torch.empty_like(total) for total in sums]
 
     def reduce_gradients(self) -> None:
-        """Nothing is left to be added."""
+        """Do nothing: the sums are reduced before noise is added."""
 
 
 @dataclass(frozen=True)
 class Spending:
-    """What gradients cost, and how they are followed.
+    """The event that is spent on gradients, and the settings of DP-SGD.
 
     Args:
-        recorded: What they cost.
-        settings: How to train.
-        rows: About how many rows there are: public.
-        rows_per_unit: How many of them one unit may have.
+        recorded: The recorded event.
+        settings: The settings.
+        rows: The public, approximate number of rows.
+        rows_per_unit: The largest number of rows of one unit.
     """
 
     recorded: RecordedEvent
@@ -84,21 +81,24 @@ class Spending:
 
     @property
     def event(self) -> Event:
-        """The event that was recorded."""
+        """The event."""
         return self.recorded.event
 
 
 class PrivateDescent(Descent):
-    """Training a decoder on rows that only noisy sums of clipped gradients leave, z being 0.
+    """Training a decoder, with z fixed at 0, by noisy sums of clipped gradients of private rows.
 
-    No loss is known, and no row held out.
+    No loss is computed, and no row is held out.
 
     Args:
         model: The model whose decoder is trained.
         batches: Poisson samples of the rows, one for each step, in parts.
-        spending: What they cost, and how to train.
-        journal: Where noisy gradients are kept.
-        optimizer: What adds noise: `SharedOptimizer` where several processes learn together, each its own rows.
+        spending: The recorded event and the settings.
+        journal: Where noisy gradients are stored.
+        optimizer: The optimiser that adds noise: `SharedOptimizer` for several processes with rows of their own.
+
+    Raises:
+        PrivacyError: The model has dropout.
     """
 
     def __init__(
@@ -113,10 +113,10 @@ class PrivateDescent(Descent):
         event, settings = spending.event, spending.settings
         if model.config.dropout:
             raise PrivacyError(
-                f"a private fit has no dropout, which would follow a public seed, however, it is {model.config.dropout}"
+                f"`dropout` must be 0 in a private fit, as it would follow a public seed, got {model.config.dropout}."
             )
-        assert not isinstance(model.decoder, PixelDecoder), "pixels are refused before"
-        self.ghost = Ghost(model.decoder, (model.decoder.start, model.decoder.tables))
+        assert not isinstance(model.decoder, PixelDecoder), "pixels are refused earlier"
+        self.ghost = GhostClipping(model.decoder, (model.decoder.start, model.decoder.tables))
         self.batches, self.settings = batches, settings
         self.row_clip = settings.clip / spending.rows_per_unit
         parameters = self.ghost.parameters
@@ -133,7 +133,7 @@ class PrivateDescent(Descent):
         self.optimizer.recorded = spending.recorded
 
     def rate(self, step: int) -> float:
-        """The learning rate of a step."""
+        """Return the learning rate of a step."""
         return self.settings.rate(step)
 
     def backward(self, step: int) -> None:
@@ -144,21 +144,21 @@ class PrivateDescent(Descent):
             sums, _ = self.ghost.clipped_sums(self._losses, rows, labels, self.row_clip)
             torch._foreach_add_(totals, sums)
         for parameter, total in zip(self.parameters, totals, strict=True):
-            parameter.grad = total  # which the optimiser takes up, once
+            parameter.grad = total  # the optimiser uses it once
 
     def _losses(self, rows: Rows, labels: Tensor) -> Tensor:
         z = torch.zeros(len(labels), self.model.config.latent_dim)
         return -self.model.decoder.log_prob(rows, z, labels).sum(0)
 
     def validate(self, step: int, last: int) -> bool:
-        """Continue without validation, as its result would not be private."""
+        """Skip validation: it would reveal a loss of private rows."""
         del step, last
         self.state.loss = math.nan
         return True
 
 
 Descender = Callable[[CVAE, PrivateRows, Spending, Journal, Progress | None], History]
-"""What trains a model as `descend` does, here or elsewhere."""
+"""A function that trains a model like `descend`, in this process or elsewhere."""
 
 
 def descend(
@@ -170,15 +170,15 @@ def descend(
     *,
     optimizer: type[NoisyOptimizer] = NoisyOptimizer,
 ) -> History:
-    """Train a model's decoder along noisy gradients, in place; it ends with the averaged weights, in evaluation mode.
+    """Train a model's decoder by DP-SGD, in place; it ends with the averaged weights, in evaluation mode.
 
     Args:
         model: The model.
-        rows: What it learns.
-        spending: What that costs, which is in the ledger.
-        journal: Where noisy gradients are kept.
-        progress: Called with step, last step and no number after each step.
-        optimizer: What adds noise.
+        rows: The private rows.
+        spending: The recorded event and the settings.
+        journal: Where noisy gradients are stored.
+        progress: Called with step, last step and NaN in place of a loss after each step.
+        optimizer: The optimiser that adds noise.
     """
     event = spending.event
     batches = rows.samples(event.sampling_rate, event.times, MICRO_BATCH)

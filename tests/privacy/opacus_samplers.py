@@ -1,6 +1,7 @@
-"""The gradients of each row, of our layers, for opacus, which knows those of linear maps and embeddings.
+"""Per-sample gradients of synthvae's layers for opacus: the oracle to which ghost clipping is compared.
 
-Learning itself does without (`ghost`): they take as much memory as the model, for each row.
+Private training does without them (`synthvae.privacy.dpsgd.ghost_clipping`), since they take as much memory as the
+model for each row.
 
 Shapes: B rows, J slots, W width, N inputs, K outputs of a layer, C conditions.
 """
@@ -17,15 +18,15 @@ from torch import Tensor, nn
 from synthvae.model.embeddings import DigitEmbedding, FineTables, ValueEmbedding
 from synthvae.model.layers import SlotGate, SlotLinear, SlotSum
 
-# Of a layer, what went in, and the gradient of what came out: the gradients (B, ...) of its parameters (...).
+# From a layer, its inputs and the gradient of its output: the per-sample gradients (B, ...) of its parameters (...).
 Samples = dict[nn.Parameter, Tensor]
 Sampler = Callable[[Any, list[Tensor], Tensor], Samples]
 
 
 def register() -> None:
-    """Tell opacus of our layers, so that `opacus.GradSampleModule(model.decoder, strict=False)` finds their gradients.
+    """Register the layers with opacus, globally, so that `GradSampleModule(model.decoder, strict=False)` works.
 
-    It cannot be strict: some layers hold constants, which opacus takes for statistics of the rows.
+    `strict=False` is needed: some layers hold constant buffers, which opacus takes for batch statistics.
     """
     for layer, sampler in SAMPLERS.items():
         register_grad_sampler(layer)(sampler)
@@ -53,7 +54,7 @@ def _slot_sum(layer: SlotSum, inputs: list[Tensor], gradient: Tensor) -> Samples
 
 
 def _digits(layer: DigitEmbedding, inputs: list[Tensor], gradient: Tensor) -> Samples:
-    member = _member(layer.places(inputs[0]), len(layer.weight), gradient)  # the unknown is none of them
+    member = _member(layer.places(inputs[0]), len(layer.weight), gradient)  # an unknown digit is none of them
     return {layer.weight: torch.einsum("jbt,jbw->btw", member, gradient)}
 
 
@@ -65,12 +66,12 @@ def _tables(layer: FineTables, inputs: list[Tensor], gradient: Tensor) -> Sample
     known, places = layer.places(inputs[1])  # (F, B)
     shape = layer.weight.shape[:2]
     member = _member(places, shape.numel(), gradient) * known[..., None]
-    said = torch.einsum("fbt,fbk->btk", member, gradient.index_select(0, layer.fine))
-    return {layer.weight: said.unflatten(1, shape)}
+    summed = torch.einsum("fbt,fbk->btk", member, gradient.index_select(0, layer.fine))
+    return {layer.weight: summed.reshape(len(summed), *shape, -1)}
 
 
 def _member(places: Tensor, size: int, like: Tensor) -> Tensor:
-    """Which of `size` things are at some places (...), as numbers (..., size)."""
+    """One-hot vectors (..., size) of the indices `places` (...)."""
     return (places[..., None] == torch.arange(size, device=places.device)).to(like.dtype)
 
 
