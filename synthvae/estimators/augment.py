@@ -12,7 +12,7 @@ from synthvae.encoding import TargetEncoding
 from synthvae.errors import PrivacyError, RequestError
 from synthvae.estimators.strategy import Strategy, rows_to_make
 from synthvae.random_state import Seed, as_seed
-from synthvae.synthesizer.parameters import schema_of, target_in
+from synthvae.synthesizer.configuration import schema_of, target_in
 from synthvae.synthesizer.synthesizer import Synthesizer
 from synthvae.tables import convert
 

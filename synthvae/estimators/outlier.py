@@ -18,6 +18,7 @@ from synthvae.estimators.cells import Cells, read_cells
 from synthvae.estimators.density import Margin
 from synthvae.random_state import Seed
 from synthvae.synthesizer.fitting import fit_features
+from synthvae.synthesizer.parameters import documented
 from synthvae.synthesizer.synthesizer import Synthesizer
 from synthvae.tables.features import read_features
 
@@ -28,41 +29,34 @@ MOST_SCORED = 10_000  # rows of training whose scores set the offset; of more, e
 FENCE = 1.5  # distances between quartiles below the lower one
 
 
+@documented(
+    contamination="Share of outliers among the training rows, up to 0.5, by which `predict` sets its threshold. "
+    '"auto": rows whose scores are more than 1.5 interquartile ranges below the lower quartile (Tukey 1977, '
+    "Exploratory data analysis).",
+    draws="Draws of z for the importance-weighted bound (Burda et al. 2016, https://arxiv.org/abs/1509.00519); one "
+    "draw gives the ELBO.",
+    decoder='"autoregressive" (each column given the columns before it) or "factorized" (columns independent given z).',
+    beta="Weight of the KL term.",
+    learning_rate="Peak learning rate.",
+)
 class VAEOutlierDetector(OutlierMixin, BaseEstimator):
-    """Rows that a VAE of the table finds improbable.
+    """Detector of rows that are improbable under a VAE of the table.
 
-    A row's score is a bound on log p(x) in nats: the importance-weighted bound of the VAE, each cell being as strange
-    as it is given z and the columns before it, or by itself, whichever is more. Categories count by their probability,
-    numbers by their density in their own units, which falls on beyond the outermost. Numbers, strings, categories,
-    dates and missing values are taken as they come; what training never saw (a category, a gap where there was none)
-    is as rare as half a row.
+    The score of a row is a bound on log p(x) in nats: the importance-weighted bound of the VAE, in which each cell
+    contributes the smaller of its log probability given z and the columns before it, and its marginal log probability.
+    Categories contribute probabilities, numbers densities in units of their spread, which decrease beyond the outermost
+    numbers. X may have numbers, strings, categories, timestamps and missing values. A value that did not occur in
+    training (a category, a missing value in a complete column) has the probability of half a row.
 
     Args:
-        contamination: Share of outliers among the rows of training, up to 0.5, which `predict` tells apart; "auto":
-            those whose scores lie further than 1.5 distances between quartiles below the lower one (Tukey 1977,
-            Exploratory data analysis).
-        draws: Draws of z for the importance-weighted bound (Burda et al. 2016, https://arxiv.org/abs/1509.00519); one
-            gives the ELBO.
-        latent_dim: Dimensions of z.
-        decoder: "autoregressive" (each column given those before it) or "factorized" (independent given z).
-        beta: Weight of the KL term.
-        free_bits: Nats of information for each latent dimension, all together, that the KL term leaves free.
-        width: Units of encoder and decoder.
-        dropout: Dropout in training; None: 0.1 below 2048 rows, otherwise 0; of pixels 0.
-        max_steps: Largest number of optimiser steps; None follows the rows: 1000 for 30,000, at most 1600 for fewer.
-        batch_size: Rows of a step; None: 512, or 64 below 2048 rows.
-        learning_rate: Peak learning rate.
-        validation_fraction: Share of the rows held out for early stopping; None: a tenth; of less than 2048 rows a
-            fifth, which is learned, too, in the end.
-        device: "auto", "cpu", "cuda", ...
-        precision: In which the networks are computed while gradients are found: "float32" or "bfloat16".
-        verbose: Whether to show progress on stderr.
-        random_state: Seed of everything that is drawn.
+        {contamination, draws, latent_dim, max_steps, device, verbose, random_state}
+        {batch_size, learning_rate, validation_fraction, precision}
+        {width, dropout, decoder, beta, free_bits}
 
     Attributes:
-        synthesizer_: The fitted `Synthesizer` behind it.
+        synthesizer_: The fitted `Synthesizer`.
         offset_: The score below which a row is an outlier.
-        surprise_: Mean of -log p (columns,) in nats of each column in training, from which `explain` counts.
+        surprise_: Mean of -log p (columns,) in nats of each column in training, which `explain` subtracts.
         n_features_in_, feature_names_in_: Number and, for a table, names of the columns.
 
     Example:
@@ -79,36 +73,26 @@ class VAEOutlierDetector(OutlierMixin, BaseEstimator):
         contamination: float | str = "auto",
         draws: int = 8,
         latent_dim: int = 8,
-        decoder: str = "autoregressive",
-        beta: float = 1.0,
-        free_bits: float = 0.2,
-        width: int = 128,
-        dropout: float | None = None,
         max_steps: int | None = None,
+        device: str = "auto",
+        verbose: bool = False,
+        random_state: Seed = None,
         batch_size: int | None = None,
         learning_rate: float = 3e-3,
         validation_fraction: float | None = None,
-        device: str = "auto",
         precision: str = "float32",
-        verbose: bool = False,
-        random_state: Seed = None,
+        width: int = 128,
+        dropout: float | None = None,
+        decoder: str = "autoregressive",
+        beta: float = 1.0,
+        free_bits: float = 0.2,
     ) -> None:
-        self.contamination = contamination
-        self.draws = draws
-        self.latent_dim = latent_dim
-        self.decoder = decoder
-        self.beta = beta
-        self.free_bits = free_bits
-        self.width = width
-        self.dropout = dropout
-        self.max_steps = max_steps
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.validation_fraction = validation_fraction
-        self.device = device
-        self.precision = precision
-        self.verbose = verbose
-        self.random_state = random_state
+        self.contamination, self.draws, self.latent_dim = contamination, draws, latent_dim
+        self.max_steps, self.device, self.verbose, self.random_state = max_steps, device, verbose, random_state
+        self.batch_size, self.learning_rate = batch_size, learning_rate
+        self.validation_fraction, self.precision = validation_fraction, precision
+        self.width, self.dropout, self.decoder = width, dropout, decoder
+        self.beta, self.free_bits = beta, free_bits
 
     def fit(self, X: Any, y: Any = None) -> Self:
         """Learn X (rows, columns), an array or a table.
@@ -175,7 +159,7 @@ class VAEOutlierDetector(OutlierMixin, BaseEstimator):
 
     def _assess(self, cells: Cells) -> tuple[Floats, Floats]:
         """The scores (rows,), and the parts (rows, columns) that columns have in them, as the encoding orders them."""
-        bound, given = self.synthesizer_.learned_.by_column(cells.codes, self.draws)
+        bound, given = self.synthesizer_.learned_.log_likelihood_by_column(cells.codes, self.draws)
         absent = np.full(len(bound), np.nan)
         valued = self.synthesizer_.encoding_.layout.valued_names
         scores = dict(zip(valued, cells.codes.values.T.astype(np.float64), strict=True))

@@ -1,4 +1,4 @@
-"""A VAE as a scikit-learn transformer: rows to latent means and back."""
+"""A VAE as a scikit-learn transformer: from rows to latent means and back."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from synthvae.estimators.containers import classes, free_name
 from synthvae.generation import drawing
 from synthvae.random_state import Seed, as_seed
 from synthvae.synthesizer.fitting import fit_features
+from synthvae.synthesizer.parameters import documented
 from synthvae.synthesizer.reconstruction import reconstruct
 from synthvae.synthesizer.synthesizer import Synthesizer
 from synthvae.tables import convert
@@ -26,49 +27,33 @@ IMAGES = 3  # dimensions of an array of images
 DRAWS = 64  # of each row, of which a mean is taken
 
 
+@documented(
+    decoder='"factorized" (all that columns share must pass through z), "autoregressive" (each column given the '
+    'columns before it) or, with likelihood="gaussian" or "bernoulli", "linear" (no hidden layer: factor analysis).',
+    prior='"auto" ("class_normal" with a y, "mixture" for pixels or an autoencoder, "standard_normal" without a y), '
+    '"standard_normal" (which ignores y), "class_normal" (one normal per class), "mixture" (of normals) or "vamp" (a '
+    "mixture of the posteriors of trained pseudo-inputs). Each class has its own weights of the components of a "
+    "mixture.",
+    image_shape="Height and width (h, w) of images: the networks are convolutional, and X may have the shape "
+    "(rows, h, w). None: no images.",
+    learning_rate="Peak learning rate.",
+)
 class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """Latent means of a VAE as features.
 
-    With a y, the prior of z is learned for each class (each tenth of a continuous y), so that classes part in z; the
-    encoder is never told y, so `transform` needs none and cannot leak it. Numbers, strings, categories, dates and
-    missing values are taken as they come.
+    With a y, the prior of z has parameters per class (per decile of a continuous y), so that classes separate in z. The
+    encoder is not conditional on y, so that `transform` neither needs nor leaks it. X may have numbers, strings,
+    categories, timestamps and missing values. Most users need the first parameters only.
 
     Args:
-        latent_dim: Dimensions of z.
-        decoder: "factorized" (all that columns share must pass through z), "autoregressive" or, of
-            likelihood="gaussian" or "bernoulli", "linear" (no hidden layer: factor analysis).
-        prior: "auto" ("class_normal" with a y, "mixture" for pixels or an autoencoder, "standard_normal" without),
-            "standard_normal" (which makes no use of y), "class_normal" (a normal for each class), "mixture" (of
-            normals) or "vamp" (a mixture of the posteriors of learned pseudo-inputs); each class weighs the components
-            of a mixture in its own way.
-        components: Of a mixture; None: 16, or 100 for pixels.
-        posterior: "normal", or "point": an autoencoder, without KL; `sample` draws codes from a mixture of normals that
-            is fitted to them after training.
-        likelihood: Of the columns: "auto" (classes, and mixtures of normals, as their kinds ask for), "bernoulli"
-            (numbers in [0, 1]: black and white pixels are drawn as such, of grey ones the mean) or "gaussian" (numbers
-            around a mean). The last two are for pixels and the like: all columns are numbers without gaps, independent
-            given z, even if `decoder` says "autoregressive".
-        variance: Of a "gaussian" number; a fixed one means least squares. None: one for each column, learned.
-        image_shape: Height and width (h, w) of images: convolutions; X may be (rows, h, w), too. None: no images.
-        beta: Weight of the KL term; None: 1, or 0.05 for grey pixels under a Bernoulli.
-        free_bits: Nats of information for each latent dimension, all together, that the KL term leaves free.
-        warm_up: Share of the steps over which the weight of the KL term rises from 0.
-        corruption: Share of the cells that the encoder is not shown in training, others in each step, while whole rows
-            are reconstructed: a denoising autoencoder.
-        width: Units of encoder and decoder.
-        dropout: Dropout in training; None: 0.1 below 2048 rows, otherwise 0; of pixels 0.
-        max_steps: Largest number of optimiser steps; None follows the rows: 1000 for 30,000, at most 1600 for fewer.
-        batch_size: Rows of a step; None: 512, or 64 below 2048 rows.
-        learning_rate: Peak learning rate.
-        validation_fraction: Share of the rows held out for early stopping; None: a tenth; of less than 2048 rows a
-            fifth, which is learned, too, in the end.
-        device: "auto", "cpu", "cuda", ...
-        precision: In which the networks are computed while gradients are found: "float32" or "bfloat16".
-        verbose: Whether to show progress on stderr.
-        random_state: Seed of everything that is drawn.
+        {latent_dim, max_steps, device, verbose, random_state}
+        {batch_size, learning_rate, validation_fraction, precision}
+        {width, dropout, decoder}
+        {prior, components, posterior, likelihood, variance, image_shape}
+        {beta, free_bits, warm_up, corruption}
 
     Attributes:
-        synthesizer_: The fitted `Synthesizer` behind it.
+        synthesizer_: The fitted `Synthesizer`.
         n_features_in_, feature_names_in_: Number and, for a table, names of the columns.
 
     Example:
@@ -82,6 +67,16 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         self,
         latent_dim: int = 8,
         *,
+        max_steps: int | None = None,
+        device: str = "auto",
+        verbose: bool = False,
+        random_state: Seed = None,
+        batch_size: int | None = None,
+        learning_rate: float = 3e-3,
+        validation_fraction: float | None = None,
+        precision: str = "float32",
+        width: int = 128,
+        dropout: float | None = None,
         decoder: str = "factorized",
         prior: str = "auto",
         components: int | None = None,
@@ -93,39 +88,15 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         free_bits: float = 0.2,
         warm_up: float = 0.1,
         corruption: float = 0.0,
-        width: int = 128,
-        dropout: float | None = None,
-        max_steps: int | None = None,
-        batch_size: int | None = None,
-        learning_rate: float = 3e-3,
-        validation_fraction: float | None = None,
-        device: str = "auto",
-        precision: str = "float32",
-        verbose: bool = False,
-        random_state: Seed = None,
     ) -> None:
         self.latent_dim = latent_dim
-        self.decoder = decoder
-        self.prior = prior
-        self.components = components
-        self.posterior = posterior
-        self.likelihood = likelihood
-        self.variance = variance
-        self.image_shape = image_shape
-        self.beta = beta
-        self.free_bits = free_bits
-        self.warm_up = warm_up
-        self.corruption = corruption
-        self.width = width
-        self.dropout = dropout
-        self.max_steps = max_steps
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.validation_fraction = validation_fraction
-        self.device = device
-        self.precision = precision
-        self.verbose = verbose
-        self.random_state = random_state
+        self.max_steps, self.device, self.verbose, self.random_state = max_steps, device, verbose, random_state
+        self.batch_size, self.learning_rate = batch_size, learning_rate
+        self.validation_fraction, self.precision = validation_fraction, precision
+        self.width, self.dropout, self.decoder = width, dropout, decoder
+        self.prior, self.components, self.posterior = prior, components, posterior
+        self.likelihood, self.variance, self.image_shape = likelihood, variance, image_shape
+        self.beta, self.free_bits, self.warm_up, self.corruption = beta, free_bits, warm_up, corruption
 
     def fit(self, X: Any, y: Any = None) -> Self:
         """Learn X (rows, columns), an array or a table, and the classes of y (rows,) if given.
@@ -235,7 +206,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             RequestError: n or the temperature is negative.
         """
         codes = self._codes(X)
-        drawn = self.synthesizer_.learned_.like(codes, n, temperature, as_seed(self._own(random_state)))
+        drawn = self.synthesizer_.learned_.sample_like(codes, n, temperature, as_seed(self._own(random_state)))
         return self._like_input(convert.to_pandas(drawn))
 
     def _like_input(self, frame: pd.DataFrame) -> Any:

@@ -38,7 +38,7 @@ ENDS = {
 GUARDED = "Of a private fit nothing was measured on the way: no loss, no held-out rows. How many rows were learned and "
 
 
-def write(
+def render(
     facts: Mapping[str, Any],
     versions: Mapping[str, str],
     history: History,

@@ -101,7 +101,7 @@ def test_cells_and_z_make_the_score(detector: VAEOutlierDetector, table: pd.Data
     cells = (explained + detector.surprise_).sum(axis=1)
     learned = detector.synthesizer_.learned_
     codes = learned.encode(read_features(detector, table, reset=False))
-    bound, parts = learned.by_column(codes, detector.draws)
+    bound, parts = learned.log_likelihood_by_column(codes, detector.draws)
     assert np.allclose(detector.score_samples(table), bound - parts.sum(1) - cells)
 
 
@@ -182,7 +182,7 @@ def test_tumours_are_outliers_among_benign() -> None:
 def test_more_draws_bound_more_tightly(detector: VAEOutlierDetector, table: pd.DataFrame) -> None:
     learned = detector.synthesizer_.learned_
     codes = read_cells(learned.encoding, read_features(detector, table, reset=False)).codes
-    bounds = [learned.by_column(codes, draws)[0].mean() for draws in (1, 8, 64)]
+    bounds = [learned.log_likelihood_by_column(codes, draws)[0].mean() for draws in (1, 8, 64)]
     assert bounds == sorted(bounds)
     assert learned.log_likelihood(codes).mean() == pytest.approx(bounds[0], abs=0.5)
 

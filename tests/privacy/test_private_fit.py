@@ -16,7 +16,7 @@ from synthvae.errors import ConfigurationError, PrivacyError, SchemaError, Table
 from synthvae.privacy import fit
 from synthvae.privacy.accounting import spent
 from synthvae.schema.domain import arrow_schema
-from synthvae.synthesizer.parameters import spending_plan
+from synthvae.synthesizer.configuration import spending_plan
 from synthvae.tables import convert
 
 ROWS = 400

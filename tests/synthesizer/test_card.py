@@ -72,7 +72,7 @@ def headings(text: str) -> list[str]:
 def written(names: list[str], **facts: Any) -> str:
     columns = dict.fromkeys(names, "categorical")
     told = {"columns": columns, "target": names[0], "classes": dict.fromkeys(names, 3), "parameters": 12, **facts}
-    return card.write(told, {"synthvae": "0"}, History(best_step=3), None)
+    return card.render(told, {"synthvae": "0"}, History(best_step=3), None)
 
 
 @given(st.lists(st.text(min_size=1) | st.sampled_from(HOSTILE), min_size=1, max_size=6, unique=True))
