@@ -26,7 +26,6 @@ from synthvae.random_state import as_seed
 from synthvae.schema import drafts
 from synthvae.schema.column import DRAFTS
 from synthvae.schema.schema import Schema
-from synthvae.synthesizer.backend import Backend
 from synthvae.synthesizer.configuration import (
     LATENT_TRAINING,
     MODEL,
@@ -46,6 +45,7 @@ from synthvae.synthesizer.configuration import (
     warn_missing_labels,
 )
 from synthvae.synthesizer.fitted_model import FittedModel
+from synthvae.synthesizer.local_backend import Backend
 from synthvae.synthesizer.provenance import Provenance
 from synthvae.synthesizer.sources import InMemory, OnDisk, TableSource
 from synthvae.tables import streaming

@@ -28,8 +28,8 @@ from synthvae.random_state import Seed, as_seed
 from synthvae.schema.schema import Schema
 from synthvae.synthesizer import card as cards
 from synthvae.synthesizer import configuration, fitting, persistence
-from synthvae.synthesizer.backend import Backend, Local
 from synthvae.synthesizer.fitted_model import FittedModel, wanted_rows
+from synthvae.synthesizer.local_backend import Backend, Local
 from synthvae.synthesizer.parameters import documented
 from synthvae.synthesizer.reconstruction import Reconstruction, reconstruct
 from synthvae.tables import convert
@@ -414,6 +414,6 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         tags = super().__sklearn_tags__()
         mixed = self.likelihood == "auto"
         tags.input_tags.allow_nan = mixed
-        tags.input_tags.string = True  # of numbers, too
+        tags.input_tags.string = True  # columns of numbers may be strings
         tags.input_tags.categorical = mixed
         return tags

@@ -13,6 +13,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.special import logsumexp
 from sklearn.datasets import load_digits, load_wine
 
 from synthvae import Synthesizer
@@ -229,10 +230,22 @@ def fitted(wine: pd.DataFrame) -> Synthesizer:
 def test_bounds_of_a_table_grow_with_draws(fitted: Synthesizer, wine: pd.DataFrame) -> None:
     bounds = [fitted.log_likelihood(wine, k=k).mean() for k in (1, 4, 16, 128)]
     assert bounds == sorted(bounds)
-    assert np.array_equal(fitted.score_samples(wine, k=4), fitted.log_likelihood(wine, k=4))
     assert np.allclose(fitted.log_likelihood(wine, k=4)[3:5], fitted.log_likelihood(wine.iloc[3:5], k=4))
     naive = fitted.log_likelihood(wine, k=500, proposal="prior").mean()
     assert naive == pytest.approx(bounds[-1], abs=1.0)
+
+
+@pytest.mark.parametrize("proposal", ["posterior", "prior"])
+def test_score_samples_marginalises_the_target(fitted: Synthesizer, wine: pd.DataFrame, proposal: str) -> None:
+    """log p(x) = log sum_y p(y) p(x | y), whatever class a row has."""
+    k = 64 if proposal == "posterior" else 2000
+    rows, shares = wine[::20], fitted.encoding_.frequencies
+    given_class = [fitted.log_likelihood(rows.assign(target=label), k=k, proposal=proposal) for label in range(3)]
+    scores = fitted.score_samples(rows, k=k, proposal=proposal)
+    assert scores == pytest.approx(logsumexp(given_class, axis=0, b=shares[:, None]), abs=0.5)
+    assert np.array_equal(scores, fitted.score_samples(rows.assign(target=0), k=k, proposal=proposal))
+    alone = Synthesizer(**QUICK).fit(wine)
+    assert np.array_equal(alone.score_samples(rows), alone.log_likelihood(rows))
 
 
 def test_evidence_bounds_grow_with_draws(wine: pd.DataFrame) -> None:

@@ -1,4 +1,4 @@
-"""Parts of a dataset as tasks of a Ray cluster."""
+"""Generation of the parts of a dataset by tasks of a Ray cluster."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from synthvae.generation.parts import Part
 
 
 def on(address: str = LOCAL) -> Each:
-    """Return what has the parts of a dataset written by tasks of a Ray cluster: Ray Data schedules and repeats them.
+    """Return an executor that writes the parts of a dataset by tasks of a Ray cluster, which Ray Data schedules.
 
-    The parts are those of one process, byte for byte, if all nodes have processors of one kind. Pass it to
-    `Synthesizer.generate(..., each=on(address))`. The dataset must lie in a folder that all nodes see, by an absolute
-    path, or in an object store.
+    Pass it to `Synthesizer.generate(..., each=on(address))`. The parts are the same bytes as those of one process if
+    all nodes have the same type of processor. The dataset must be in a shared folder with an absolute path, or in an
+    object store.
 
     Args:
-        address: Of the head node, or "local".
+        address: The address of the head node, or "local".
     """
 
     def each(work: Work, numbers: int, workers: int, begin: Callable[[], None], done: Done) -> list[list[Part]]:
-        del begin  # this process holds the folder, and Ray ends the tasks of one that is gone
+        del begin  # this process holds the lock of the folder, and Ray ends its tasks if it ends
         found: dict[int, list[Part]] = {}
         with connected(address, workers) as ray:
             for number, files in _written(ray, work, numbers, workers):
@@ -36,7 +36,7 @@ def on(address: str = LOCAL) -> Each:
 
 
 def _written(ray: Any, work: Work, numbers: int, workers: int) -> Iterator[tuple[int, list[Part]]]:
-    """The files of each part, as they are written."""
+    """Yield the number and the files of each part when it is written."""
     shared = ray.put(work)
 
     def write(row: dict[str, Any]) -> dict[str, Any]:
