@@ -27,7 +27,7 @@ ENDS = {
 
 
 def render(
-    facts: Mapping[str, Any],
+    summary: Mapping[str, Any],
     versions: Mapping[str, str],
     history: History,
     statement: Mapping[str, Any] | None,
@@ -36,7 +36,7 @@ def render(
     """Return a model card in Markdown.
 
     Args:
-        facts: The summary of the model, see `FittedModel.describe`.
+        summary: The summary of the model, see `FittedModel.describe`.
         versions: The versions of the libraries with which it was fitted.
         history: The training history.
         statement: The privacy that was promised and spent, see `Ledger.statement`; None without differential privacy.
@@ -49,23 +49,23 @@ def render(
 
     measured = None if evaluation is None else Measured.read(evaluation)
     if measured is not None:
-        measured.refuse_other(facts["columns"], statement)
-    private, missing = statement is not None, facts.get("missing")
+        measured.refuse_other(summary["columns"], statement)
+    private, missing = statement is not None, summary.get("missing")
     environment = Environment(  # noqa: S701 (Markdown, which `code` and `prose` escape)
         trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True, undefined=StrictUndefined
     )
     environment.filters |= {"at_most": at_most, "code": _code, "number": _number, "prose": _prose}
     return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
-        facts=facts,
-        columns=facts["columns"],
-        kinds=Counter(facts["columns"].values()).most_common(),
+        summary=summary,
+        columns=summary["columns"],
+        kinds=Counter(summary["columns"].values()).most_common(),
         missing=None if private or missing is None else defaultdict(float, missing),
         versions=versions,
         history=history,
         ends=ENDS,
         evaluation=measured,
         statement=statement,
-        drafted=facts.get("schema") in DRAFTS,
+        drafted=summary.get("schema") in DRAFTS,
         not_private=NOT_PRIVATE,
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import torch
+from scipy.special import logsumexp
 from torch import Tensor
 
 from synthvae import filesystem
@@ -18,7 +20,7 @@ from synthvae._version import __version__
 from synthvae.devices import one_thread
 from synthvae.encoding import Codes, TableEncoding
 from synthvae.errors import RequestError
-from synthvae.generation import drawing
+from synthvae.generation import drawing, partitions
 from synthvae.generation.request import Request
 from synthvae.model import CVAE, Rows, likelihood
 from synthvae.privacy import Ledger
@@ -57,11 +59,6 @@ class FittedModel:
         """
         table = table.select(self.encoding.names)
         return self.encoding.encode(table if self.ledger is None else conform(table, self.schema))
-
-    @property
-    def has_classes(self) -> bool:
-        """Whether the model is conditional on classes."""
-        return self.encoding.target is not None and self.encoding.target.classes is not None
 
     def request(self, rows: int | Mapping[Any, int], seed: int) -> Request:
         """Return a request for a number of rows, or for a number of rows of each class.
@@ -144,9 +141,16 @@ class FittedModel:
         return _joined(likelihood.given_class(self._double_precision(), self._batches(codes), k, proposal))
 
     def log_evidence(self, codes: Codes, k: int = 1, proposal: str = "posterior") -> npt.NDArray[np.float64]:
-        """Return a lower bound (rows,) on log p(x) in nats, with y marginalised; parameters as in `log_likelihood`."""
-        shares = np.maximum(self.encoding.frequencies, np.finfo(float).tiny)
-        log_shares = torch.from_numpy(np.log(shares)).to(self.device)
+        """Return a lower bound (rows,) on log p(x) in nats, with y marginalised; parameters as in `log_likelihood`.
+
+        If encoder and decoder are conditional on y, it is the log of sum_y p(y) exp(bound on log p(x | y)).
+        """
+        shares = np.log(np.maximum(self.encoding.frequencies, np.finfo(float).tiny))
+        if self.model.told > 1 and proposal != "prior":
+            labels = [np.full(len(codes), label) for label in range(len(shares))]
+            bounds = [self.log_likelihood(dataclasses.replace(codes, labels=each), k, proposal) for each in labels]
+            return np.asarray(logsumexp(np.stack(bounds, 1) + shares, 1))
+        log_shares = torch.from_numpy(shares).to(self.device)
         return _joined(likelihood.of_any_class(self._double_precision(), self._batches(codes), log_shares, k, proposal))
 
     def log_likelihood_by_column(
@@ -232,6 +236,20 @@ def wanted_rows(
     if rows_per_class is not None:
         return fitted.each_class(rows_per_class)
     return rows if classes is None else classes  # type: ignore[return-value]
+
+
+def partition_column(fitted: FittedModel) -> str:
+    """Return the target, by whose classes a dataset can be partitioned.
+
+    Raises:
+        RequestError: The target is continuous, or there is none.
+        DatasetError: A class cannot be the name of a folder.
+    """
+    target = fitted.encoding.target
+    if target is None or target.classes is None:
+        raise RequestError("`partition` needs a target of classes, and the model has none. Pass partition=False.")
+    partitions.check_labels(target.name, target.labels)
+    return target.name
 
 
 def _count(rows: Any) -> int:

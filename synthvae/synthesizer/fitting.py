@@ -138,8 +138,8 @@ def _fit_privately(  # noqa: PLR0917 (the inputs of a fit)
     if schema is not None and schema.origin in DRAFTS:
         warn_user(DRAFTED)
     plan = spending_plan(parameters)
-    facts = {"plan": plan.model_dump(mode="json"), "target": parameters.target, "order": parameters.order}
-    facts["columns"] = table.column_names
+    inputs = {"plan": plan.model_dump(mode="json"), "target": parameters.target, "order": parameters.order}
+    inputs["columns"] = table.column_names
     seed = None if parameters.random_state is None else as_seed(parameters.random_state)
     model = {**values(parameters, MODEL), "dropout": parameters.dropout or 0.0}
     with (
@@ -150,7 +150,7 @@ def _fit_privately(  # noqa: PLR0917 (the inputs of a fit)
             plan,
             configure(ModelConfig, model),
             configure(TrainingConfig, values(parameters, LATENT_TRAINING)),
-            private_fit.open_journal(parameters.journal, schema, budget, seed, **facts),
+            private_fit.open_journal(parameters.journal, schema, budget, seed, **inputs),
             backend.descender(folder / ".private-rows"),
             unseen(callback, report),
             parameters.order,
@@ -184,11 +184,11 @@ def _surveyed(estimator: BaseEstimator, stream: Stream, folder: Path, seed: int)
 
 def _checkpoint(parameters: Parameters, table: InMemory | Stream) -> Checkpoint:
     """The journal of a fit that is not private."""
-    facts = {name: value for name, value in parameters.get_params(deep=False).items() if name not in NOT_LEARNED_WITH}
+    inputs = {name: value for name, value in parameters.get_params(deep=False).items() if name not in NOT_LEARNED_WITH}
     schema = given_schema(parameters)
-    facts |= {"table": table.identity, "schema": None if schema is None else schema.model_dump(mode="json")}
+    inputs |= {"table": table.identity, "schema": None if schema is None else schema.model_dump(mode="json")}
     seed = None if parameters.random_state is None else as_seed(parameters.random_state)
-    return Checkpoint.open(parameters.journal or "", facts, seed, as_seed(None))
+    return Checkpoint.open(parameters.journal or "", inputs, seed, as_seed(None))
 
 
 def _train(parameters: Parameters, source: TableSource, task: TrainingTask) -> FittedModel:

@@ -17,7 +17,7 @@ from synthvae import progress
 from synthvae.codes import Codes
 from synthvae.encoding import TableEncoding
 from synthvae.errors import PrivacyError, RequestError
-from synthvae.generation import dataset, partitions
+from synthvae.generation import dataset
 from synthvae.generation import workers as pool
 from synthvae.generation.dataset import Each
 from synthvae.generation.drawing import Drawing, useful_workers
@@ -28,7 +28,7 @@ from synthvae.random_state import Seed, as_seed
 from synthvae.schema.schema import Schema
 from synthvae.synthesizer import card as cards
 from synthvae.synthesizer import configuration, fitting, persistence
-from synthvae.synthesizer.fitted_model import FittedModel, wanted_rows
+from synthvae.synthesizer.fitted_model import FittedModel, partition_column, wanted_rows
 from synthvae.synthesizer.local_backend import Backend, Local
 from synthvae.synthesizer.parameters import documented
 from synthvae.synthesizer.reconstruction import Reconstruction, reconstruct
@@ -243,20 +243,16 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         wanted = wanted_rows(self.learned_, rows, rows_per_class, classes)
         begun = dataset.seed_begun(out) if resume and random_state is None and self.random_state is None else None
         request = self.learned_.request(wanted, self._own_seed(random_state if begun is None else begun))
-        if partition and not self.learned_.has_classes:
-            raise RequestError("`partition` needs a target of classes, and the model has none. Pass partition=False.")
-        if partition and self.encoding_.target is not None:
-            partitions.check_labels(self.encoding_.target.name, self.encoding_.target.labels)
+        partition_by = partition_column(self.learned_) if partition else None
         if workers < 1:
             raise RequestError(f"`workers` must be at least 1, got {workers}.")
-        target = self.encoding_.target.name if self.encoding_.target else None
         with progress.generating(request.rows, show=self.verbose) as report:
             return dataset.write(
                 out,
                 Drawing(self.model_, self.encoding_, request),
                 request.parts,
                 self.learned_.manifest(request),
-                partition_by=target if partition else None,
+                partition_by=partition_by,
                 resume=resume,
                 overwrite=overwrite,
                 workers=useful_workers(workers, request.parts),
