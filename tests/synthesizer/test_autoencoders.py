@@ -160,7 +160,7 @@ def test_activity_is_that_of_the_encoder() -> None:
 
 def test_a_fit_warns_of_collapse_and_names_the_way_out(wine: pd.DataFrame) -> None:
     options: dict[str, Any] = {"decoder": "factorized", "max_steps": 80, "width": 32, "random_state": 0}
-    with pytest.warns(UserWarning, match=r"the posterior collapsed.*0 active units of 8: raise `free_bits`"):
+    with pytest.warns(UserWarning, match=r"the posterior collapsed.*0 active units of 8\. Raise `free_bits`"):
         Synthesizer(target="target", beta=100.0, free_bits=0.0, **options).fit(wine)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -282,7 +282,7 @@ def test_an_autoencoder_refuses_a_bound(wine: pd.DataFrame) -> None:
 
 
 @pytest.mark.parametrize(("options", "message"), [
-    ({"prior": "class_normal"}, 'prior="class_normal" needs classes, however, there is no target'),
+    ({"prior": "class_normal"}, 'prior="class_normal" needs a target, got target=None'),
     ({"posterior": "point", "prior": "vamp"}, '"standard_normal" or "mixture"'),
     ({"prior": "flow"}, "prior"),
     ({"components": 0}, "components"),
