@@ -1,7 +1,7 @@
-"""The same two jobs on Ray: training of several processes together, and parts of a dataset as tasks."""
+"""Training and generation on a Ray cluster: data-parallel training, and the parts of a dataset as tasks."""
 
 from synthvae.cluster.backend import RayBackend, fit
 from synthvae.cluster.connection import LOCAL, connected
-from synthvae.cluster.dataset import on
+from synthvae.cluster.executor import on
 
 __all__ = ["LOCAL", "RayBackend", "connected", "fit", "on"]

@@ -1,4 +1,4 @@
-"""The same two jobs on Ray: training of several processes together, and parts of a dataset as tasks."""
+"""Data-parallel training of a synthesizer on a Ray cluster."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from synthvae.cluster.connection import LOCAL, connected
-from synthvae.cluster.dataset import on
-from synthvae.cluster.private import PrivatelyTogether
-from synthvae.cluster.training import Together
+from synthvae.cluster.data_parallel import DataParallelTrainer
+from synthvae.cluster.executor import on
+from synthvae.cluster.private import PrivateDataParallelTrainer
 from synthvae.errors import ConfigurationError
 from synthvae.generation.workers import Each
 from synthvae.synthesizer.synthesizer import Synthesizer
@@ -27,18 +27,22 @@ class RayBackend:
         workers: The number of processes that train; `Synthesizer.generate` has a parameter of its own.
         address: The address of the head node of the cluster that generates, or "local", if this process is not
             connected to one.
+
+    Example:
+        >>> RayBackend(workers=2)  # for `Synthesizer.fit(table, backend=...)` within `connected(address, 2)`
+        RayBackend(workers=2, address='local')
     """
 
     workers: int = 2
     address: str = LOCAL
 
     def trainer(self, folder: Path) -> Trainer:
-        """What trains on rows that nobody hides, with a folder to work in."""
-        return Together(self.workers, folder)
+        """Return the function that trains without differential privacy, with a folder to work in."""
+        return DataParallelTrainer(self.workers, folder)
 
     def descender(self, folder: Path) -> Descender:
-        """What trains on private rows."""
-        return PrivatelyTogether(self.workers, folder)
+        """Return the function that trains with differential privacy, with a folder to work in."""
+        return PrivateDataParallelTrainer(self.workers, folder)
 
     @property
     def map_parts(self) -> Each:
@@ -47,25 +51,28 @@ class RayBackend:
 
 
 def fit(synthesizer: Synthesizer, table: Any, *, address: str = LOCAL, workers: int = 2) -> Synthesizer:
-    """Fit a synthesizer to a table by several workers of a Ray cluster together: synchronous data-parallel SGD.
+    """Fit a synthesizer to a table on a Ray cluster: synchronous data-parallel SGD.
 
-    Each worker learns its share of the rows; batches, together, are as large as those of one process, and so is the
-    number of steps. Codes of the rows and states of training lie in the synthesizer's `journal`, which must be a folder
-    that all nodes see if there is more than one. A worker that fails is replaced, and all go on from the last state. A
-    private fit costs what it costs one process; counts are taken by this one, which needs all rows in memory. Where all
-    of a budget buys counts (`strategy="tables"`), the workers have nothing to do.
+    Each worker trains on its share of the rows. The batches of all workers together are as large as those of one
+    process, and the number of steps is the same. The codes of the rows and the checkpoints are stored in the
+    synthesizer's `journal`, which must be a shared folder if there are several nodes. A worker that fails is replaced,
+    and all continue from the last checkpoint. A private fit spends as much budget as in one process. Counts are
+    measured in this process, which needs all rows in memory; the workers are idle with strategy="tables".
 
     Args:
-        synthesizer: What is fitted, in place.
-        table: As `Synthesizer.fit` takes it.
-        address: Of the head node, or "local".
-        workers: How many.
+        synthesizer: The synthesizer, fitted in place.
+        table: Any table that `Synthesizer.fit` accepts.
+        address: The address of the head node, or "local".
+        workers: The number of workers.
+
+    Returns:
+        The synthesizer.
 
     Raises:
-        ConfigurationError: There is less than one worker, or other errors of `Synthesizer.fit`.
-        ClusterError: Ray is not installed, there is no cluster, or workers failed again and again.
+        ConfigurationError: `workers` is less than 1, or as of `Synthesizer.fit`.
+        ClusterError: Ray is not installed, there is no cluster, or workers failed repeatedly.
     """
     if workers < 1:
-        raise ConfigurationError(f"`workers` must be at least 1, however, {workers=}")
-    with connected(address, workers):  # before anything is read, written or bought
+        raise ConfigurationError(f"`workers` must be at least 1, got {workers}.")
+    with connected(address, workers):  # before anything is read, written or spent
         return synthesizer.fit(table, backend=RayBackend(workers))

@@ -1,4 +1,4 @@
-"""The way to a Ray cluster."""
+"""The connection to a Ray cluster."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from typing import Any
 
 from synthvae.errors import ClusterError
 
-LOCAL = "local"  # in an address' place: a cluster on this machine, for as long as the job takes
-PATIENCE = 10.0  # seconds in which the head node must answer
+LOCAL = "local"  # instead of an address: a cluster on this machine that ends with the job
+TIMEOUT = 10.0  # seconds in which the head node must answer
 
 
 @contextmanager
 def connected(address: str, cpus: int) -> Iterator[Any]:
-    """Connect to a cluster, unless this process is connected to one already.
+    """Connect to a cluster, unless this process is connected to one already, and yield the module `ray`.
 
     Args:
-        address: That of the head node, or "local": a cluster of so many CPUs on this machine.
-        cpus: How many.
+        address: The address of the head node, or "local" for a cluster on this machine.
+        cpus: The number of CPUs of a local cluster.
 
     Raises:
         ClusterError: Ray is not installed, or there is no cluster.
@@ -30,18 +30,18 @@ def connected(address: str, cpus: int) -> Iterator[Any]:
     try:
         import ray
     except ImportError as error:
-        raise ClusterError("a cluster needs Ray, however, it is absent: `pip install 'synthvae[ray]'`") from error
+        raise ClusterError("A cluster needs Ray, which is not installed. Run `pip install 'synthvae[ray]'`.") from error
     if ray.is_initialized():
         yield ray
         return
     _reach(address)
     where: dict[str, Any] = {"num_cpus": cpus, "include_dashboard": False} if address == LOCAL else {}
     try:
-        with _own_handler():
+        with _retained_handler():
             ray.init(address=address, log_to_driver=False, **where)
     except (ConnectionError, ValueError, RuntimeError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ClusterError(f"there must be a cluster at the address, however, {address!r}: {reason}") from error
+        raise ClusterError(f"There is no cluster at {address!r}: {reason}") from error
     try:
         yield ray
     finally:
@@ -49,8 +49,8 @@ def connected(address: str, cpus: int) -> Iterator[Any]:
 
 
 @contextmanager
-def _own_handler() -> Iterator[None]:
-    """Ray puts a handler of SIGTERM of its own in the place of the caller's, which ends this process at once."""
+def _retained_handler() -> Iterator[None]:
+    """Restore the handler of SIGTERM, which Ray replaces by one that ends this process at once."""
     before = signal.getsignal(signal.SIGTERM)
     try:
         yield
@@ -60,11 +60,11 @@ def _own_handler() -> Iterator[None]:
 
 
 def _reach(address: str) -> None:
-    """Refuse an address at which nobody listens, for which Ray waits ten minutes before it ends the process."""
+    """Refuse an address that does not answer: Ray would wait ten minutes and then end this process."""
     named = re.fullmatch(r"(?:ray://)?([^:/]+):(\d+)", address)
     if named is None:  # "local", "auto"
         return
     try:
-        socket.create_connection((named[1], int(named[2])), PATIENCE).close()
+        socket.create_connection((named[1], int(named[2])), TIMEOUT).close()
     except (OSError, OverflowError) as error:
-        raise ClusterError(f"there must be a cluster at the address, however, {address!r}: {error}") from error
+        raise ClusterError(f"There is no cluster at {address!r}: {error}") from error

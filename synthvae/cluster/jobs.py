@@ -1,4 +1,4 @@
-"""What several processes of a cluster do together to one model: how it goes there and comes back."""
+"""Training jobs on a Ray cluster: how a model is sent to its processes and comes back."""
 
 from __future__ import annotations
 
@@ -21,35 +21,35 @@ from synthvae.errors import ClusterError, SynthvaeError
 from synthvae.model import CVAE, ModelConfig
 from synthvae.training.history import History, Record
 
-MOST_FAILURES = 3  # of a job, of which each is taken up from what was kept
-START, LEARNED, REFUSED = "start.safetensors", "learned.safetensors", "refused.json"
+MOST_FAILURES = 3  # of a job, which continues from its last checkpoint after each
+START, RESULT, ERROR = "start.safetensors", "result.safetensors", "error.json"
 
 Job = dict[str, Any]
-Act = Callable[[CVAE, Path, Job], History]
-"""What each process does to the model: it gets the folder that all see, and what else the job says."""
+Work = Callable[[CVAE, Path, Job], History]
+"""Trains the model in one process, given the shared folder and the description of the job."""
 
 
-def train_there(act: Act, model: CVAE, folder: Path, job: Job, workers: int) -> History:
-    """Have processes of the cluster train a model; it ends with the weights of the first one, in evaluation mode.
+def train_on_cluster(work: Work, model: CVAE, folder: Path, job: Job, workers: int) -> History:
+    """Train a model in processes of the cluster; it gets the weights of the first process, in evaluation mode.
 
     Args:
-        act: What each of them does, in a process group of torch.
-        model: The model, as all of them start.
-        folder: One that all nodes see.
-        job: What JSON can say of what is to be done.
-        workers: How many processes.
+        work: Runs in each process, which is a member of torch's default process group.
+        model: The model with its initial weights.
+        folder: A folder that all nodes share.
+        job: The description of the job, as JSON.
+        workers: The number of processes.
 
     Raises:
-        ClusterError: Processes failed again and again.
-        SynthvaeError: What one of them refused.
+        ClusterError: Processes failed repeatedly.
+        SynthvaeError: An error of this kind in one of the processes.
     """
-    whole = {"folder": str(folder.resolve()), "model": _facts(model), "job": job}
+    whole = {"folder": str(folder.resolve()), "model": _describe(model), "job": job}
     folder.mkdir(parents=True, exist_ok=True)
-    for left in (LEARNED, REFUSED):
-        (folder / left).unlink(missing_ok=True)
-    filesystem.write(folder / START, _saved(model))
-    _run(lambda told: _act(act, told), whole, folder / "ray", workers)
-    return _taken(model, folder / LEARNED)
+    for old in (RESULT, ERROR):
+        (folder / old).unlink(missing_ok=True)
+    filesystem.write(folder / START, _serialise(model))
+    _run(lambda config: _work(work, config), whole, folder / "ray", workers)
+    return _load_result(model, folder / RESULT)
 
 
 def _run(each: Callable[[Job], None], job: Job, place: Path, workers: int) -> None:
@@ -60,19 +60,19 @@ def _run(each: Callable[[Job], None], job: Job, place: Path, workers: int) -> No
     run = RunConfig(name="fit", storage_path=str(place.resolve()), failure_config=failures)
     scaling = ScalingConfig(num_workers=workers, use_gpu=False)
     try:
-        with _own_interrupts():
+        with _retained_interrupts():
             TorchTrainer(each, train_loop_config=job, scaling_config=scaling, run_config=run).fit()
     except Exception as error:
-        _raise_refusal(place.parent)
+        _raise_error_of_worker(place.parent)
         reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
         raise ClusterError(
-            f"training on a cluster failed ({reason}): repeat the fit, with `--resume` in the shell"
+            f"Training on the cluster failed ({reason}). Repeat the fit; on the command line, with `--resume`."
         ) from error
 
 
 @contextmanager
-def _own_interrupts() -> Iterator[None]:
-    """Ray Train leaves a handler of Ctrl-C behind, which ends this process as if all were well."""
+def _retained_interrupts() -> Iterator[None]:
+    """Restore the handler of Ctrl-C, which Ray Train replaces by one that ends this process without an error."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -85,55 +85,55 @@ def _own_interrupts() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def _raise_refusal(folder: Path) -> None:
-    """Raise what a process refused, as it would have been raised here."""
-    if (folder / REFUSED).exists():
-        told = json.loads((folder / REFUSED).read_text(encoding="utf-8"))
-        raise getattr(errors, told["error"])(told["message"])
+def _raise_error_of_worker(folder: Path) -> None:
+    """Raise the error of synthvae that a process reported, if any."""
+    if (folder / ERROR).exists():
+        reported = json.loads((folder / ERROR).read_text(encoding="utf-8"))
+        raise getattr(errors, reported["error"])(reported["message"])
 
 
-def _act(act: Act, whole: Job) -> None:
-    """What each process does."""
+def _work(work: Work, whole: Job) -> None:
+    """Run the work of one process, and report its result or error through the shared folder."""
     import ray.train
 
     folder = Path(whole["folder"])
     if not folder.exists():
-        raise ClusterError(f"all nodes must see one folder, however, {folder} is not on {os.uname().nodename}")
-    model = _rebuilt(whole["model"], folder / START)
+        raise ClusterError(f"All nodes must share a folder, and {folder} is not on {os.uname().nodename}.")
+    model = _restore(whole["model"], folder / START)
     try:
-        history = act(model, folder, whole["job"])
+        history = work(model, folder, whole["job"])
     except SynthvaeError as error:
-        told = {"error": type(error).__name__, "message": str(error)}
-        filesystem.write(folder / REFUSED, json.dumps(told).encode())
+        report = {"error": type(error).__name__, "message": str(error)}
+        filesystem.write(folder / ERROR, json.dumps(report).encode())
         raise
     if ray.train.get_context().get_world_rank() == 0:
-        filesystem.write(folder / LEARNED, _saved(model, history=json.dumps(asdict(history))))
+        filesystem.write(folder / RESULT, _serialise(model, history=json.dumps(asdict(history))))
     ray.train.report({})
 
 
-def _facts(model: CVAE) -> Job:
+def _describe(model: CVAE) -> Job:
     config = model.config.model_dump(mode="json")
     return {"slots": asdict(model.decoder.slots), "conditions": model.conditions, "config": config}
 
 
-def _rebuilt(facts: Job, weights: Path) -> CVAE:
-    slots = facts["slots"]
+def _restore(description: Job, weights: Path) -> CVAE:
+    slots = description["slots"]
     values = tuple(Value(*value) for value in slots["values"])
     shape = Slots(tuple(slots["sizes"]), values, tuple(slots["coarser"]))
-    model = CVAE(shape, facts["conditions"], ModelConfig(**facts["config"]))
+    model = CVAE(shape, description["conditions"], ModelConfig(**description["config"]))
     model.load_state_dict(safetensors.torch.load_file(weights))
     return model
 
 
-def _saved(model: CVAE, **told: str) -> bytes:
+def _serialise(model: CVAE, **metadata: str) -> bytes:
     weights = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
-    return safetensors.torch.save(weights, metadata=told)
+    return safetensors.torch.save(weights, metadata=metadata)
 
 
-def _taken(model: CVAE, path: Path) -> History:
-    """Load what was learned into a model."""
+def _load_result(model: CVAE, path: Path) -> History:
+    """Load the trained weights into a model."""
     with safetensors.safe_open(path, "pt") as file:
-        told = json.loads(file.metadata()["history"])
+        history = json.loads(file.metadata()["history"])
         model.load_state_dict({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118 (no mapping)
     model.eval()
-    return History(**{**told, "records": [Record(**record) for record in told["records"]]})
+    return History(**{**history, "records": [Record(**record) for record in history["records"]]})

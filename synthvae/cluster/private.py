@@ -1,4 +1,4 @@
-"""Differentially private training by several processes of a cluster together."""
+"""Data-parallel training on a Ray cluster, with differential privacy."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from synthvae.cluster.jobs import Job, train_there
+from synthvae.cluster.jobs import Job, train_on_cluster
 from synthvae.model import CVAE
 from synthvae.training.history import History
 from synthvae.training.loop import Progress
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class PrivatelyTogether:
-    """Private descent by several workers of the cluster, as `privacy.dpsgd.descend` does it alone.
+class PrivateDataParallelTrainer:
+    """Differentially private training by several processes, with the interface of `privacy.dpsgd.trainer.descend`.
 
-    Each has the rows of every n-th unit and takes a Poisson sample of them, so that all together take one of all rows;
-    the sum of all clipped gradients gets the noise of one process. What it costs is the same.
+    Each process has the rows of every n-th unit and draws a Poisson sample of them, so that all samples together are
+    one of all rows. The sum of all clipped gradients gets the noise of one process, and costs as much budget.
 
     Args:
-        workers: How many learn together.
-        folder: Where their rows are, as long as they learn: a folder that all nodes see.
+        workers: The number of processes.
+        folder: A folder that all nodes share, for the rows during training.
     """
 
     workers: int
@@ -36,31 +36,31 @@ class PrivatelyTogether:
     def __call__(
         self, model: CVAE, rows: PrivateRows, spending: Spending, journal: Journal, progress: Progress | None = None
     ) -> History:
-        """Train the model's decoder in place; see `privacy.dpsgd.descend`. Nobody sees the steps before the end.
+        """Train the model's decoder in place; see `descend`. Progress is reported after training.
 
         Raises:
-            ClusterError: Workers failed again and again.
+            ClusterError: Processes failed repeatedly.
         """
-        kept = journal.folder or self.folder / "releases"  # workers that fail take up what they bought
+        releases = journal.folder or self.folder / "releases"  # of which a process that was replaced makes use
         job = {
             "event": spending.event.model_dump(mode="json"),
             "ledger": spending.recorded.ledger.model_dump(mode="json"),
             "settings": spending.settings.model_dump(mode="json"),
             "rows": spending.rows,
             "rows_per_unit": spending.rows_per_unit,
-            "journal": str(kept.resolve()),
+            "journal": str(releases.resolve()),
             "seed": journal.seed,
             "passed": journal.passed if journal.folder else 0,
         }
         shutil.rmtree(self.folder, ignore_errors=True)
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # what it holds is nobody else's business
-        kept.mkdir(parents=True, exist_ok=True)
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # private rows: for this user alone
+        releases.mkdir(parents=True, exist_ok=True)
         try:
             for rank in range(self.workers):
                 rows.share(rank, self.workers).save(self.folder / _name(rank))
-            history = train_there(_learn, model, self.folder, job, self.workers)
+            history = train_on_cluster(_train_process, model, self.folder, job, self.workers)
         finally:
-            shutil.rmtree(self.folder, ignore_errors=True)  # of private rows nothing is left lying about
+            shutil.rmtree(self.folder, ignore_errors=True)  # no private rows stay on disk
         journal.passed += spending.event.times
         for step in range(1, spending.event.times + 1) if progress else ():
             progress(step, spending.event.times, float("nan"))  # type: ignore[misc]
@@ -71,7 +71,7 @@ def _name(rank: int) -> str:
     return f"rows-{rank}.safetensors"
 
 
-def _learn(model: CVAE, folder: Path, job: Job) -> History:
+def _train_process(model: CVAE, folder: Path, job: Job) -> History:
     import torch.distributed as dist
 
     from synthvae.privacy import Descending, Event, Ledger

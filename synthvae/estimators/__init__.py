@@ -1,4 +1,4 @@
-"""The model behind scikit-learn's faces."""
+"""Estimators for scikit-learn: a transformer, an outlier detector, over-sampling and augmented estimators."""
 
 from synthvae.estimators.augmented import AugmentedClassifier, AugmentedRegressor
 from synthvae.estimators.outlier import VAEOutlierDetector

@@ -1,4 +1,4 @@
-"""A table and synthetic rows under it, which a column tells apart."""
+"""Extend a table by synthetic rows of its small classes, with a column that distinguishes them."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import pyarrow as pa
 
 from synthvae.encoding import TargetEncoding
 from synthvae.errors import PrivacyError, RequestError
-from synthvae.estimators.strategy import Strategy, rows_to_make
+from synthvae.estimators.sampling_strategy import Strategy, rows_to_make
 from synthvae.random_state import Seed, as_seed
-from synthvae.synthesizer.parameters import schema_of, target_in
+from synthvae.synthesizer.configuration import schema_of, target_in
 from synthvae.synthesizer.synthesizer import Synthesizer
 from synthvae.tables import convert
 
@@ -28,61 +28,65 @@ def augment(
     synthetic_only: bool = False,
     random_state: Seed = None,
 ) -> pa.Table:
-    """Learn a table and return it with synthetic rows of its scarce classes under it.
+    """Fit a synthesizer to a table and return the table followed by synthetic rows of its small classes.
 
     Args:
-        table: A DataFrame, a `pyarrow.Table`, a path, ...
-        synthesizer: What learns it; its `target` is the column of the classes.
-        strategy: Which classes get rows, as of `VAEOverSampler`; classes may be named by their text.
-        mark: The name of the boolean column that says whether a row is synthetic.
-        synthetic_only: Whether the real rows are left out.
-        random_state: Seed of the draws; None uses the synthesizer's own.
+        table: Any table that `Synthesizer.fit` accepts.
+        synthesizer: The synthesizer, which is fitted in place; its `target` is the column of the classes.
+        strategy: The classes that get synthetic rows, as for `VAEOverSampler`. Classes may be named by their text.
+        mark: The name of the boolean column that is true for synthetic rows.
+        synthetic_only: Whether to leave out the real rows.
+        random_state: Seed of the draws. None: that of the synthesizer.
 
     Raises:
-        RequestError: There is no target of classes, no such rows can be asked for, or a column has the name `mark`.
-        TableError: The table cannot be learned.
-        PrivacyError: The synthesizer has a privacy budget: how many rows each class lacks is counted exactly.
+        RequestError: There is no target of classes, the strategy is invalid, or a column has the name `mark`.
+        TableError: A model cannot be fitted to the table.
+        PrivacyError: The synthesizer has a privacy budget: the number of rows of each class is not private.
+
+    Example:
+        >>> from sklearn.datasets import load_wine
+        >>> wine = load_wine(as_frame=True).frame
+        >>> augment(wine, Synthesizer(target="target", max_steps=50, random_state=0), {0: 100}).num_rows
+        219
     """
-    read = convert.read(table)
-    if mark in read.column_names:
-        raise RequestError(f"the mark must be a new column, however, there is one named {mark!r}: name another")
-    target = _classes(synthesizer, read)
-    labels = np.asarray(read.column(target.name).drop_null().to_pylist(), dtype=object)
-    asked = rows_to_make(_named(strategy, target), labels)
-    learned = synthesizer.fit(read).learned_
+    real = convert.read(table)
+    if mark in real.column_names:
+        raise RequestError(f"`mark` must be the name of a new column, and the table has one named {mark!r}.")
+    target = _target(synthesizer, real)
+    labels = np.asarray(real.column(target.name).drop_null().to_pylist(), dtype=object)
+    rows = rows_to_make(_with_classes(strategy, target), labels)
+    fitted = synthesizer.fit(real).learned_
     seed = as_seed(synthesizer.random_state if random_state is None else random_state)
-    made = learned.sample(learned.request(asked, seed)).select(read.column_names)
-    parts = [_marked(made, mark, synthetic=True)]
-    if not synthetic_only:
-        parts.insert(0, _marked(read.cast(made.schema), mark, synthetic=False))
-    return pa.concat_tables(parts)
+    synthetic = fitted.sample(fitted.request(rows, seed)).select(real.column_names)
+    parts = [(synthetic, True)] if synthetic_only else [(real.cast(synthetic.schema), False), (synthetic, True)]
+    return pa.concat_tables(
+        [part.append_column(mark, pa.array(np.full(part.num_rows, is_synthetic))) for part, is_synthetic in parts]
+    )
 
 
-def _classes(synthesizer: Synthesizer, table: pa.Table) -> TargetEncoding:
-    """The classes of the target, found before anything is learned."""
+def _target(synthesizer: Synthesizer, table: pa.Table) -> TargetEncoding:
+    """The classes of the target, before anything is fitted.
+
+    Raises:
+        PrivacyError, RequestError, TableError: See `augment`.
+    """
     if synthesizer.privacy is not None:
         raise PrivacyError(
-            "real rows and exact counts of them are written, which no budget covers, however, there is one: fit with "
-            "it, then generate"
+            "A privacy budget does not cover augmentation, which returns real rows and counts them exactly, and the "
+            "synthesizer has one. Fit it, then generate."
         )
     name = target_in(synthesizer, table)
     if name is None:
-        raise RequestError("rows of scarce classes need a target, however, the synthesizer has none: name one")
+        raise RequestError("Augmentation needs a target of classes, and the synthesizer has target=None. Name one.")
     schema = schema_of(synthesizer, table)
     found = TargetEncoding.learn(schema[name], table.column(name), min_class_rows=2)
     if found.classes is None:
-        raise RequestError(
-            f"rows of scarce classes need classes, however, {name!r} is continuous: choose another target"
-        )
+        raise RequestError(f"Augmentation needs a target of classes, and {name!r} is continuous. Name another column.")
     return found
 
 
-def _named(strategy: Strategy, target: TargetEncoding) -> Strategy:
-    """A strategy that names the classes as the table does, though a shell gave them as text."""
+def _with_classes(strategy: Strategy, target: TargetEncoding) -> Strategy:
+    """A strategy with the classes of the table in the place of their text, which the command line passes."""
     if not isinstance(strategy, Mapping):
         return strategy
     return {target.labels[target.index(label)]: count for label, count in strategy.items()}
-
-
-def _marked(table: pa.Table, mark: str, *, synthetic: bool) -> pa.Table:
-    return table.append_column(mark, pa.array(np.full(table.num_rows, synthetic)))

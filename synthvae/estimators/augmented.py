@@ -1,4 +1,4 @@
-"""Estimators that learn from synthetic rows beside the real ones, as scikit-learn's meta-estimators."""
+"""A classifier and a regressor that are fitted to synthetic rows together with the real ones."""
 
 from __future__ import annotations
 
@@ -9,57 +9,66 @@ import numpy.typing as npt
 import pandas as pd
 from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
-from sklearn.utils import _safe_indexing
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, column_or_1d, has_fit_parameter
 
 from synthvae.errors import ConfigurationError, TableError
 from synthvae.estimators import containers, pseudo_labels
-from synthvae.estimators.amounts import Amount
+from synthvae.estimators._sklearn_compat import take_rows
 from synthvae.estimators.containers import Labels
-from synthvae.estimators.filters import filtered
-from synthvae.estimators.generator import Maker
-from synthvae.estimators.meta import Augmented, Sample, Training, has
+from synthvae.estimators.filters import FILTER, fit_filter
+from synthvae.estimators.generator import GENERATOR, JointGenerator
+from synthvae.estimators.meta_estimator import (
+    CV,
+    Augmentation,
+    AugmentedEstimator,
+    RealRows,
+    TrainingSet,
+    Weights,
+    has,
+)
+from synthvae.estimators.sampling_strategy import NO_ROWS, Amount, class_amounts, rows_in_total, rows_per_class
 from synthvae.random_state import Seed
+from synthvae.synthesizer.parameters import documented
 from synthvae.synthesizer.synthesizer import Synthesizer
 
 
-class AugmentedClassifier(ClassifierMixin, Augmented):
-    """A classifier that learns from synthetic rows beside the real ones.
+@documented(generator=GENERATOR, filter=FILTER, cv=CV)
+class AugmentedClassifier(ClassifierMixin, AugmentedEstimator):
+    """A classifier that is fitted to synthetic rows together with the real ones.
 
-    The generator learns the rows that `fit` is given, and no others, so that cross-validation stays honest. Whether
-    rows that were made help is a matter of table and classifier; "auto" tries it, and takes none where they do not.
+    The generator is fitted to the rows that `fit` is given and to no others, so that cross-validation remains valid.
+    Whether synthetic rows help depends on table and classifier; "auto" tries it, and adds none where they do not.
 
     Args:
-        estimator: The classifier; None: histogram gradient boosting.
-        amount: How many rows are made: "auto" (chosen by cross-validation among none, "balance" and 1.0), "balance" (as
-            many as bring each class to the largest), a number (so many for each real row) or a mapping from class to
-            number of rows.
-        generator: The `Synthesizer` whose settings are used; None: the usual ones, of at most 200 steps, or 500
-            from 2048 rows.
-        filter: Which rows made are kept, see `VAEOverSampler`.
-        calibration: "prior": probabilities and predictions are corrected for the classes' shares, which rows made have
-            changed; None: they are those of the estimator. Either way, `CalibratedClassifierCV` can be put around it.
-        unlabeled: The value of y that says that a row has no label, as do None and NaN. Such rows are learned by the
-            generator, and by the classifier as every class at once, weighed by what generator and classifier say of
-            them (one that takes no `sample_weight` is given a label drawn so); all rows with a label weigh as much as
-            all without, and the amounts above are meant for both. "auto": -1, as scikit-learn has it, where the other
-            labels are two or more numbers from 0; None: there is no such value.
-        cv: Folds of "auto": a number, or a splitter of scikit-learn.
-        scoring: What "auto" maximises, as scikit-learn names it; None: ROC AUC, of one class against the rest each, or
-            balanced accuracy where there are no scores.
-        random_state: Seed of everything that is drawn.
+        estimator: The classifier. None: histogram gradient boosting.
+        amount: The number of synthetic rows: "auto" (chosen by cross-validation among none, "balance" and 1.0),
+            "balance" (as many as bring each class to the largest one), a number (so many per real row) or a mapping
+            from class to number of rows.
+        {generator, filter}
+        calibration: "prior": probabilities and predictions are corrected for the class shares that synthetic rows have
+            changed. None: they are those of the estimator. In both cases `CalibratedClassifierCV` can wrap it.
+        unlabeled: The value of y that marks a row without a label, in addition to None and NaN. The generator is fitted
+            to such rows; the classifier is fitted to each of them once per class, weighted by the probabilities of
+            generator and classifier (or, if it has no `sample_weight`, with a label drawn from them). All rows with a
+            label together weigh as much as all without, and `amount` refers to both. "auto": -1, as in scikit-learn,
+            if the other labels are at least two numbers of at least 0. None: there is no such value.
+        {cv}
+        scoring: The score that "auto" maximises, by scikit-learn's name. None: ROC AUC (one class against the rest if
+            there are several), or balanced accuracy if the estimator has no scores.
+        {random_state}
 
     Attributes:
         estimator_: The fitted classifier.
-        generator_: The fitted `Synthesizer`; None if no row was made.
-        amount_: The amount of rows made.
-        choice_: What cross-validation said of amounts, if it was asked: `amounts` and their `scores`.
+        generator_: The fitted `Synthesizer`; None if there are no synthetic rows.
+        amount_: The amount of synthetic rows.
+        choice_: The cross-validation of "auto": `amounts` and their `scores`; None if `amount` was given.
         classes_: The classes.
         n_features_in_, feature_names_in_: Number and, for a table, names of the columns.
 
     Example:
         >>> from sklearn.datasets import load_wine
+        >>> from synthvae import Synthesizer
         >>> X, y = load_wine(return_X_y=True)
         >>> generator = Synthesizer(max_steps=50)
         >>> AugmentedClassifier(amount="balance", generator=generator, random_state=0).fit(X, y).score(X, y)
@@ -69,90 +78,94 @@ class AugmentedClassifier(ClassifierMixin, Augmented):
     probabilities, equation 2.4, https://doi.org/10.1162/089976602753284446.
     """
 
-    _classes = True
-
     def __init__(
         self,
         estimator: Any = None,
         *,
         amount: Amount = "auto",
         generator: Synthesizer | None = None,
-        filter: str | None = None,  # noqa: A002 (the field's name for it)
+        filter: str | None = None,  # noqa: A002 (the term of the field)
         calibration: str | None = None,
         unlabeled: Any = "auto",
         cv: Any = 3,
         scoring: Any = None,
         random_state: Seed = None,
     ) -> None:
-        self.estimator = estimator
-        self.amount = amount
-        self.generator = generator
-        self.filter = filter
-        self.calibration = calibration
-        self.unlabeled = unlabeled
-        self.cv = cv
-        self.scoring = scoring
-        self.random_state = random_state
+        self.estimator, self.amount, self.generator, self.filter = estimator, amount, generator, filter
+        self.calibration, self.unlabeled = calibration, unlabeled
+        self.cv, self.scoring, self.random_state = cv, scoring, random_state
 
     def _unfitted(self) -> Any:
         return HistGradientBoostingClassifier(random_state=0) if self.estimator is None else self.estimator
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None, **params: Any) -> Self:
-        """Learn X (rows, columns) and the classes y (rows,).
+        """Fit to X (rows, columns) and the classes y (rows,).
 
         Args:
             X: The rows.
-            y: Their classes; rows without one are learned, too.
-            sample_weight: Weights (rows,) for the classifier; rows made weigh what those of their class do on average,
-                and the generator learns all rows that weigh anything alike.
-            **params: What the classifier's own `fit` takes.
+            y: Their classes; rows without one are used, too.
+            sample_weight: Weights (rows,) for the classifier. A synthetic row has the mean weight of its class; the
+                generator gives all rows with a positive weight the same weight.
+            **params: Parameters of the classifier's `fit`.
 
         Raises:
-            ValueError: X or y cannot be learned.
+            ValueError: X or y is invalid.
         """
         if self.calibration not in (None, "prior"):
-            raise ConfigurationError(f'`calibration` must be None or "prior", however, it is {self.calibration!r}')
+            raise ConfigurationError(f'`calibration` must be None or "prior", got {self.calibration!r}.')
         if y is None:
-            raise TableError("AugmentedClassifier requires y to be passed, but the target y is None: pass the labels")
-        known = ~containers.unlabelled(y, self.unlabeled)
-        if not known.any():
-            raise TableError("y: some rows must have a label, however, none has: label some")
-        labels = containers.class_labels(y if known.all() else _safe_indexing(y, np.flatnonzero(known)), warn=True)
-        sample, training = self._fit(X, labels, sample_weight, params, known)
+            raise TableError("AugmentedClassifier requires y to be passed, but the target y is None.")
+        labelled = ~containers.unlabelled(y, self.unlabeled)
+        if not labelled.any():
+            raise TableError("y must have a label in at least one row, got none.")
+        labels = containers.class_labels(y if labelled.all() else take_rows(y, np.flatnonzero(labelled)), warn=True)
+        real, training_set = self._fit(X, labels, sample_weight, params, labelled)
         self.classes_ = self.estimator_.classes_
-        real = Training(sample.X, sample.y, sample.weights)
-        self._ratios = real.shares(self.classes_) / training.shares(self.classes_)
+        self._ratios = real.training_set.shares(self.classes_) / training_set.shares(self.classes_)
         return self
 
-    def _guessed(self, sample: Sample, maker: Maker, fixed: dict[str, Any], seed: int) -> Training:
-        """Each row as every class, weighed; of an estimator that takes no weights, with a label drawn."""
-        classes = np.unique(sample.y)
-        alone = self._fitted(Training(sample.X, sample.y, sample.weights), fixed)
-        opinions = [
-            maker.log_posterior(sample.others, sample.y),
-            pseudo_labels.opinion(alone, sample.others_rows, classes),
-        ]
-        chances = pseudo_labels.pooled([opinion for opinion in opinions if opinion is not None])
-        if not has_fit_parameter(self._unfitted(), "sample_weight"):
-            return Training(
-                sample.others_rows, pseudo_labels.drawn(chances, classes, np.random.default_rng(seed)), None
-            )
-        places, labels, weights = pseudo_labels.spread(chances, classes)
-        usual = 1.0 if sample.weights is None else sample.weights.mean()
-        return Training(_safe_indexing(sample.others_rows, places), labels, usual * weights)
+    def _candidates(self, y: Labels) -> list[Amount]:
+        return class_amounts(y)
 
-    def _learned(self, y: Labels) -> pd.Series:
+    def _synthetic_rows(self, amount: Amount, real: RealRows) -> dict[Any, int]:
+        return rows_per_class(amount, real.y, real.expansion)
+
+    def _pseudo_labelled(
+        self, real: RealRows, generator: JointGenerator, fit_params: dict[str, Any], seed: int
+    ) -> TrainingSet:
+        """Each row once per class, with weights; for an estimator without weights, with a label that is drawn."""
+        classes = np.unique(real.y)
+        classifier = self._fit_estimator(real.training_set, fit_params)
+        logs = [
+            generator.log_posterior(real.unlabelled, real.y),
+            pseudo_labels.log_probabilities_of(classifier, real.unlabelled_rows, classes),
+        ]
+        probabilities = pseudo_labels.pooled([each for each in logs if each is not None])
+        if not has_fit_parameter(self._unfitted(), "sample_weight"):
+            labels = pseudo_labels.drawn(probabilities, classes, np.random.default_rng(seed))
+            return TrainingSet(real.unlabelled_rows, labels, None)
+        indices, labels, weights = pseudo_labels.spread(probabilities, classes)
+        mean = 1.0 if real.weights is None else real.weights.mean()
+        return TrainingSet(take_rows(real.unlabelled_rows, indices), labels, mean * weights)
+
+    def _generator_target(self, y: Labels) -> pd.Series:
         return pd.Series(y).astype("category")
 
-    def _made(self, sample: Sample, maker: Maker, asked: Any, seed: int) -> tuple[pd.DataFrame, Labels]:
-        keep = filtered(self.filter, maker, sample.features, sample.y, seed)
-        return maker.make_exactly(asked, seed, keep)
+    def _draw(self, augmentation: Augmentation, rows: Any, seed: int) -> tuple[pd.DataFrame, Labels, Weights | None]:
+        real, generator = augmentation.real, augmentation.generator
+        assert generator is not None
+        accept = fit_filter(self.filter, generator, real.features, real.y, seed)
+        drawn, labels = generator.sample_filtered(rows, seed, accept)
+        if real.weights is None:
+            return drawn, labels, None
+        means = {label: real.weights[real.y == label].mean() for label in np.unique(real.y)}
+        return drawn, labels, np.array([means[label] for label in labels], np.float64)
 
-    def _folds(self, sample: Sample) -> Any:
-        _, counts = np.unique(sample.y, return_counts=True)
+    def _folds(self, real: RealRows) -> Any:
+        _, counts = np.unique(real.y, return_counts=True)
         if isinstance(self.cv, int) and counts.min() < self.cv:
             return []
-        return super()._folds(sample)
+        return super()._folds(real)
 
     def _scoring(self, y: Labels) -> Any:
         if self.scoring is not None:
@@ -163,13 +176,13 @@ class AugmentedClassifier(ClassifierMixin, Augmented):
 
     @available_if(has("predict_proba"))  # type: ignore[untyped-decorator]
     def predict_proba(self, X: Any, **params: Any) -> npt.NDArray[np.float64]:
-        """Return the probabilities (rows, classes) of X (rows, columns)."""
+        """Return the class probabilities (rows, classes) of X (rows, columns)."""
         check_is_fitted(self)
-        found = np.asarray(self.estimator_.predict_proba(X, **self._passed("predict_proba", params)))
+        found = np.asarray(self.estimator_.predict_proba(X, **self._params_of("predict_proba", params)))
         if self.calibration is None:
             return found
-        weighed = found * self._ratios
-        return np.asarray(weighed / weighed.sum(1, keepdims=True))
+        weighted = found * self._ratios
+        return np.asarray(weighted / weighted.sum(1, keepdims=True))
 
     @available_if(has("predict_proba"))  # type: ignore[untyped-decorator]
     def predict_log_proba(self, X: Any, **params: Any) -> npt.NDArray[np.float64]:
@@ -180,7 +193,7 @@ class AugmentedClassifier(ClassifierMixin, Augmented):
     def decision_function(self, X: Any, **params: Any) -> Any:
         """Return the scores of the estimator for X (rows, columns)."""
         check_is_fitted(self)
-        return self.estimator_.decision_function(X, **self._passed("decision_function", params))
+        return self.estimator_.decision_function(X, **self._params_of("decision_function", params))
 
     def predict(self, X: Any, **params: Any) -> Any:
         """Return the classes (rows,) of X (rows, columns)."""
@@ -190,22 +203,29 @@ class AugmentedClassifier(ClassifierMixin, Augmented):
         return self.classes_[self.predict_proba(X, **params).argmax(1)]
 
 
-class AugmentedRegressor(RegressorMixin, Augmented):
-    """A regressor that learns from synthetic rows beside the real ones; see `AugmentedClassifier`.
+@documented(generator=GENERATOR, cv=CV)
+class AugmentedRegressor(RegressorMixin, AugmentedEstimator):
+    """A regressor that is fitted to synthetic rows together with the real ones; see `AugmentedClassifier`.
 
     Args:
-        estimator: The regressor; None: histogram gradient boosting.
-        amount: How many rows are made: "auto" (chosen by cross-validation between none and 1.0) or a number (so many
-            for each real row).
-        generator: The `Synthesizer` whose settings are used; None: the usual ones, of at most 200 steps, or 500
-            from 2048 rows.
-        cv: Folds of "auto": a number, or a splitter of scikit-learn.
-        scoring: What "auto" maximises, as scikit-learn names it; None: the coefficient of determination.
-        random_state: Seed of everything that is drawn.
+        estimator: The regressor. None: histogram gradient boosting.
+        amount: The number of synthetic rows: "auto" (chosen by cross-validation between none and 1.0) or a number (so
+            many per real row).
+        {generator, cv}
+        scoring: The score that "auto" maximises, by scikit-learn's name. None: the coefficient of determination.
+        {random_state}
 
     Attributes:
         estimator_: The fitted regressor.
         generator_, amount_, choice_, n_features_in_, feature_names_in_: As of `AugmentedClassifier`.
+
+    Example:
+        >>> from sklearn.datasets import load_diabetes
+        >>> from synthvae import Synthesizer
+        >>> X, y = load_diabetes(return_X_y=True)
+        >>> model = AugmentedRegressor(amount=0.5, generator=Synthesizer(max_steps=50), random_state=0)
+        >>> model.fit(X, y).predict(X[:3]).shape
+        (3,)
     """
 
     def __init__(
@@ -218,22 +238,37 @@ class AugmentedRegressor(RegressorMixin, Augmented):
         scoring: Any = None,
         random_state: Seed = None,
     ) -> None:
-        self.estimator = estimator
-        self.amount = amount
-        self.generator = generator
-        self.cv = cv
-        self.scoring = scoring
-        self.random_state = random_state
+        self.estimator, self.amount, self.generator = estimator, amount, generator
+        self.cv, self.scoring, self.random_state = cv, scoring, random_state
 
     def _unfitted(self) -> Any:
         return HistGradientBoostingRegressor(random_state=0) if self.estimator is None else self.estimator
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None, **params: Any) -> Self:
-        """Learn X (rows, columns) and the numbers y (rows,); `sample_weight` and `params` as `AugmentedClassifier`.
+        """Fit to X (rows, columns) and the numbers y (rows,).
+
+        Args:
+            X: The rows.
+            y: Their targets.
+            sample_weight: Weights (rows,) for the regressor; synthetic rows have their mean.
+            **params: Parameters of the regressor's `fit`.
 
         Raises:
-            ValueError: X or y cannot be learned.
+            ValueError: X or y is invalid.
         """
         numbers = np.asarray(column_or_1d(y, warn=True), np.float64)
         self._fit(X, numbers, sample_weight, params, np.ones(len(numbers), bool))
         return self
+
+    def _candidates(self, y: Labels) -> list[Amount]:
+        del y
+        return [NO_ROWS, 1.0]
+
+    def _synthetic_rows(self, amount: Amount, real: RealRows) -> int:
+        return rows_in_total(amount, real.y)
+
+    def _draw(self, augmentation: Augmentation, rows: Any, seed: int) -> tuple[pd.DataFrame, Labels, Weights | None]:
+        assert augmentation.generator is not None
+        drawn, y = augmentation.generator.sample(rows, seed)
+        weights = augmentation.real.weights
+        return drawn, y, None if weights is None else np.full(len(y), weights.mean())

@@ -1,4 +1,4 @@
-"""A table as an outlier detector sees it: what was never seen is strange, and no error."""
+"""Codes of a table for outlier detection, in which unobserved values are improbable and not an error."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ class Cells(NamedTuple):
     """A table in codes.
 
     Args:
-        codes: Its codes; what was never seen says nothing to the model.
-        states: The states (rows, columns), columns standing as in the encoding; -1 where a cell was never seen: a
-            category, a text beside numbers, a number where there are few, a gap where there was none.
-        numbers: The numbers (rows,) that are points of a density, by column; NaN elsewhere.
+        codes: Its codes; unobserved values are masked.
+        states: The states (rows, columns) in the order of the encoding; -1 for values that did not occur in training: a
+            category, a non-numeric value in a column of numbers, one of few numbers, a missing value.
+        numbers: The numbers (rows,) by column that have a density; NaN elsewhere.
     """
 
     codes: Codes
@@ -33,29 +33,29 @@ class Cells(NamedTuple):
 
 
 def read_cells(encoding: TableEncoding, table: pa.Table) -> Cells:
-    """Return a table that has the columns learned.
+    """Return the cells of a table that has the columns of the encoding.
 
     Raises:
-        TableError: A column is of another type than that learned, or has an infinite number.
+        TableError: A column has another type than in training, or an infinite number.
     """
     states = np.zeros((table.num_rows, len(encoding.columns)), np.int64)
     for place, (name, column) in enumerate(encoding.columns.items()):
         values = table.column(name)
-        unseen = column.unseen(name, values)
-        if unseen.any():
-            values = pc.if_else(pa.array(~unseen), values, pa.scalar(None, values.type))
+        unobserved = column.unseen(name, values)
+        if unobserved.any():
+            values = pc.if_else(pa.array(~unobserved), values, pa.scalar(None, values.type))
             table = table.set_column(table.column_names.index(name), name, values)
-        states[:, place] = np.where(unseen, -1, column.encode(name, values))
-    codes = _blanked(encoding, encoding.encode(table), states < 0)
+        states[:, place] = np.where(unobserved, -1, column.encode(name, values))
+    codes = _masked(encoding, encoding.encode(table), states < 0)
     return Cells(codes, states, _numbers(encoding, table, states))
 
 
-def _blanked(encoding: TableEncoding, codes: Codes, unseen: Mask) -> Codes:
-    """The codes, unknown where a cell was never seen."""
+def _masked(encoding: TableEncoding, codes: Codes, unobserved: Mask) -> Codes:
+    """The codes, masked where a cell is unobserved."""
     owners = np.array(encoding.layout.owners, int)
     width = encoding.layout.width
-    digits = np.where(unseen[:, owners[:width]], np.int8(-1), codes.digits)
-    values = np.where(unseen[:, owners[width:]], np.float32(np.nan), codes.values)
+    digits = np.where(unobserved[:, owners[:width]], np.int8(-1), codes.digits)
+    values = np.where(unobserved[:, owners[width:]], np.float32(np.nan), codes.values)
     return Codes(digits, values, codes.labels)
 
 

@@ -1,8 +1,7 @@
-"""Rows and labels in the containers that users pass: made ones are put under real ones, which stay as they are."""
+"""Rows and labels in the containers that users pass: synthetic ones are appended to real ones, which do not change."""
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from sklearn.preprocessing import label_binarize
 from sklearn.utils import InputTags, check_array, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 
-from synthvae.errors import RequestError, TableError
+from synthvae.errors import RequestError, TableError, warn_user
 from synthvae.tables import convert
 from synthvae.tables.arrow import MAX_NUMBER_CLASSES
 from synthvae.tables.features import is_array
@@ -23,7 +22,7 @@ Mask = npt.NDArray[np.bool_]
 
 
 def dense(X: Any) -> Any:
-    """Return X with all its zeros written out."""
+    """Return X in a dense container."""
     if sparse.issparse(X):
         return X.toarray()
     if isinstance(X, pd.DataFrame) and any(isinstance(kind, pd.SparseDtype) for kind in X.dtypes):
@@ -32,10 +31,10 @@ def dense(X: Any) -> Any:
 
 
 def indexable(X: Any, tags: InputTags) -> Any:
-    """Return X as a DataFrame, array or CSR matrix, if an estimator with such tags can learn it.
+    """Return X as a DataFrame, array or CSR matrix, validated by the tags of an estimator.
 
     Raises:
-        ValueError: The estimator takes no strings, gaps or sparse matrices, however, X has them.
+        ValueError: X has strings, missing values or is sparse, and the estimator does not support that.
     """
     if isinstance(X, pd.DataFrame):
         return X
@@ -46,24 +45,23 @@ def indexable(X: Any, tags: InputTags) -> Any:
     return check_array(X, accept_sparse=["csr"] if tags.sparse else False, dtype=kind, ensure_all_finite=finite)
 
 
-def stack(X: Any, made: Any) -> Any:
-    """Return the rows of X and under them those `made` (rows, columns of X), in the container and dtype of X.
+def stack(X: Any, synthetic: Any) -> Any:
+    """Return the rows of X followed by synthetic rows, in the container and dtype of X.
 
     Args:
-        X: Real rows.
-        made: A table, or a container as X.
+        X: Real rows (rows, columns).
+        synthetic: Rows (more rows, columns), in a DataFrame or in the container of X.
     """
     if isinstance(X, pd.DataFrame):
-        return pd.concat([X, made.set_axis(X.columns, axis=1).astype(X.dtypes)], ignore_index=True)
+        return pd.concat([X, synthetic.set_axis(X.columns, axis=1).astype(X.dtypes)], ignore_index=True)
     if sparse.issparse(X):
-        more = made if sparse.issparse(made) else sparse.csr_array(made.to_numpy(X.dtype))
+        more = synthetic if sparse.issparse(synthetic) else sparse.csr_array(synthetic.to_numpy(X.dtype))
         return sparse.vstack([X, more], format=X.format, dtype=X.dtype)
     if isinstance(X, list):
-        return X + made.to_numpy().tolist()
+        return X + synthetic.to_numpy().tolist()
     if isinstance(X, np.ndarray):
-        return np.concatenate([X, made if isinstance(made, np.ndarray) else made.to_numpy(X.dtype)])
-    whole = convert.to_pandas(convert.read(X))
-    return stack(whole, made)
+        return np.concatenate([X, synthetic if isinstance(synthetic, np.ndarray) else synthetic.to_numpy(X.dtype)])
+    return stack(convert.to_pandas(convert.read(X)), synthetic)
 
 
 def class_labels(y: Any, *, warn: bool = False) -> Labels:
@@ -71,11 +69,11 @@ def class_labels(y: Any, *, warn: bool = False) -> Labels:
 
     Args:
         y: The classes.
-        warn: Whether a column where a row is usual is worth a warning.
+        warn: Whether to warn of a y with two dimensions and one column, as scikit-learn does.
 
     Raises:
         RequestError: y has more than one label in a row.
-        ValueError: y is not of classes.
+        ValueError: y is not categorical.
     """
     check_classification_targets(y)
     if type_of_target(y).startswith("multilabel") or type_of_target(y) == "multiclass-multioutput":
@@ -86,53 +84,53 @@ def class_labels(y: Any, *, warn: bool = False) -> Labels:
     return np.asarray(column_or_1d(y, warn=warn))
 
 
-def unlabelled(y: Any, mark: Any) -> Mask:
+def unlabelled(y: Any, sentinel: Any) -> Mask:
     """Return which rows (rows,) of y have no label.
 
     Args:
-        y: The labels; missing ones, None or NaN, are none.
-        mark: The value that says so, too; None: there is none; "auto": -1, as scikit-learn's semi-supervised estimators
-            have it, where all other labels are numbers from 0, and there are two of them at least.
+        y: The labels; None and NaN are missing.
+        sentinel: The value that means a missing label, too. None: there is none. "auto": -1, as for scikit-learn's
+            semi-supervised estimators, if all other labels are numbers of at least 0, and there are at least two.
     """
     array = np.asarray(y)
     flat = pd.Series(array.ravel() if array.ndim < 2 or array.shape[1] == 1 else np.zeros(len(array)))
     missing = np.asarray(flat.isna())
-    if mark is None:
+    if sentinel is None:
         return missing
-    if not (isinstance(mark, str) and mark == "auto"):
-        return np.asarray(missing | (flat == mark))
-    marked = np.asarray(flat == -1)
-    others = flat[~missing & ~marked]
-    if not pd.api.types.is_numeric_dtype(flat) or others.nunique() < 2 or (others < 0).any() or not marked.any():
+    if not (isinstance(sentinel, str) and sentinel == "auto"):
+        return np.asarray(missing | (flat == sentinel))
+    negative = np.asarray(flat == -1)
+    others = flat[~missing & ~negative]
+    if not pd.api.types.is_numeric_dtype(flat) or others.nunique() < 2 or (others < 0).any() or not negative.any():
         return missing
-    warnings.warn(
-        f"the {int(marked.sum())} rows of class -1 are taken for rows without a label: if it is a class, pass "
-        "`unlabeled=None`",
-        stacklevel=4,
+    warn_user(
+        f"{int(negative.sum())} rows of class -1 are treated as rows without a label. If -1 is a class, pass "
+        "unlabeled=None."
     )
-    return np.asarray(missing | marked)
+    return np.asarray(missing | negative)
 
 
-def stack_labels(y: Any, made: Labels) -> Any:
-    """Return the labels y and under them those `made` (rows,), in the container and dtype of y."""
+def stack_labels(y: Any, synthetic: Labels) -> Any:
+    """Return the labels y followed by synthetic ones (rows,), in the container and dtype of y."""
     if isinstance(y, pd.DataFrame):
-        return stack(y, pd.DataFrame(dict.fromkeys(y, made)))
+        return stack(y, pd.DataFrame(dict.fromkeys(y, synthetic)))
     if isinstance(y, pd.Series):
-        return pd.concat([y, pd.Series(made, name=y.name).astype(y.dtype)], ignore_index=True)
+        return pd.concat([y, pd.Series(synthetic, name=y.name).astype(y.dtype)], ignore_index=True)
     if isinstance(y, list):
-        return y + made.tolist()
+        return y + synthetic.tolist()
     labels = np.asarray(y)
     if labels.ndim == 2 and labels.shape[1] > 1:
-        return np.concatenate([labels, label_binarize(made, classes=np.arange(labels.shape[1])).astype(labels.dtype)])
-    return np.concatenate([labels.ravel(), made.astype(labels.dtype)])
+        indicators = label_binarize(synthetic, classes=np.arange(labels.shape[1]))
+        return np.concatenate([labels, indicators.astype(labels.dtype)])
+    return np.concatenate([labels.ravel(), synthetic.astype(labels.dtype)])
 
 
 CONDITION = "y"
-QUANTILES = 10  # classes made of a continuous y
+QUANTILES = 10  # classes of a continuous y
 
 
 def free_name(names: list[str]) -> str:
-    """A name for y that no column has."""
+    """A name for y that is not among the names of columns."""
     name = CONDITION
     while name in names:
         name += "_"
@@ -140,15 +138,16 @@ def free_name(names: list[str]) -> str:
 
 
 def classes(y: Any) -> pd.Series:
-    """The labels (rows,) of y; of a continuous one, its tenths.
+    """Return the labels (rows,) of y; of a continuous y its deciles.
 
     Raises:
-        TableError: A label is missing, or y has several columns.
+        TableError: A label is missing.
+        ValueError: y has several columns.
     """
     labels = pd.Series(column_or_1d(y, warn=True))
     if labels.isna().any():
         raise TableError(
-            f"y must have a label in every row, however, {int(labels.isna().sum())} are missing: drop them"
+            f"y must have a label in every row, and {int(labels.isna().sum())} are missing. Drop these rows."
         )
     few = labels.nunique() <= MAX_NUMBER_CLASSES or not pd.api.types.is_numeric_dtype(labels)
     if few and type_of_target(labels.to_numpy(), input_name="y") in ("binary", "multiclass"):

@@ -1,4 +1,4 @@
-"""Which of the rows made are kept: a filter is fitted to the real rows that the generator learned, to no others."""
+"""Filters of synthetic rows, fitted to the real rows to which the generator was fitted, and to no others."""
 
 from __future__ import annotations
 
@@ -14,43 +14,50 @@ from sklearn.preprocessing import OrdinalEncoder
 
 from synthvae.errors import ConfigurationError
 from synthvae.estimators.containers import Labels, Mask
-from synthvae.estimators.generator import Maker
+from synthvae.estimators.generator import JointGenerator
 from synthvae.tables import convert
 
-LEAST_LIKELY = 0.05  # of the real rows: what is less likely than they is not kept
+QUANTILE = 0.05  # of the likelihoods of real rows, below which synthetic rows are rejected
 FILTERS = ("agreement", "likelihood")
 
+FILTER = (
+    'Which synthetic rows are used: None (all), "agreement" (those that a classifier of the real rows assigns to their '
+    'class) or "likelihood" (those with a likelihood above the 5 % quantile of the real rows). A filter makes classes '
+    "more distinct than they are: read the guide in examples/augmentation.py first."
+)
+"""Description of the parameter `filter` of estimators."""
+
 Filter = Callable[[pd.DataFrame, Labels], Mask]
-"""From rows made (rows, columns) and their labels (rows,) to whether each is kept (rows,)."""
+"""From synthetic rows (rows, columns) and their labels (rows,) to whether each is accepted (rows,)."""
 
 
-def filtered(name: str | None, maker: Maker, features: pa.Table, labels: Labels, seed: int) -> Filter | None:
-    """Return the filter `name`, fitted to real features (rows, columns) and their labels (rows,); None keeps all.
+def fit_filter(name: str | None, generator: JointGenerator, features: pa.Table, y: Labels, seed: int) -> Filter | None:
+    """Return a filter that is fitted to real features (rows, columns) and labels (rows,); None accepts all rows.
 
     Raises:
-        ConfigurationError: There is no such filter.
+        ConfigurationError: There is no filter of that name.
     """
     if name is None:
         return None
     if name not in FILTERS:
-        raise ConfigurationError(f"`filter` must be one of {FILTERS} or None, however, it is {name!r}")
+        raise ConfigurationError(f"`filter` must be one of {FILTERS} or None, got {name!r}.")
     frame = convert.to_pandas(features)
-    return _agreeing(frame, labels, seed) if name == "agreement" else _likely(maker, frame, labels)
+    return _by_agreement(frame, y, seed) if name == "agreement" else _by_likelihood(generator, frame, y)
 
 
-def _agreeing(frame: pd.DataFrame, labels: Labels, seed: int) -> Filter:
-    """Those that boosting, which learned the real rows, takes for their class."""
+def _by_agreement(frame: pd.DataFrame, y: Labels, seed: int) -> Filter:
+    """Accepts rows that gradient boosting, fitted to the real rows, assigns to their class."""
     codes = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=np.nan)
     numbers = make_column_selector(dtype_include="number")
-    judge = make_pipeline(
+    classifier = make_pipeline(
         make_column_transformer(("passthrough", numbers), remainder=codes),
         HistGradientBoostingClassifier(random_state=seed % 2**32, class_weight="balanced"),
-    ).fit(frame, labels)
-    return lambda made, their: np.asarray(judge.predict(made) == their)
+    ).fit(frame, y)
+    return lambda rows, labels: np.asarray(classifier.predict(rows) == labels)
 
 
-def _likely(maker: Maker, frame: pd.DataFrame, labels: Labels) -> Filter:
-    """Those whose bound on log p(x | y) is not below that of all but a few real rows of their class."""
-    real = maker.log_likelihood(frame, labels)
-    least = {label: np.quantile(real[labels == label], LEAST_LIKELY) for label in np.unique(labels)}
-    return lambda made, their: maker.log_likelihood(made, their) >= np.array([least[label] for label in their])
+def _by_likelihood(generator: JointGenerator, frame: pd.DataFrame, y: Labels) -> Filter:
+    """Accepts rows whose bound on log p(x | y) is at least a low quantile of that of the real rows of their class."""
+    real = generator.log_likelihood(frame, y)
+    least = {label: np.quantile(real[y == label], QUANTILE) for label in np.unique(y)}
+    return lambda rows, labels: generator.log_likelihood(rows, labels) >= np.array([least[label] for label in labels])

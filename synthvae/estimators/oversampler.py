@@ -1,4 +1,4 @@
-"""Over-sampling with a VAE, for imbalanced-learn's pipelines and on its own."""
+"""Over-sampling with a VAE, on its own or in imbalanced-learn's pipelines."""
 
 from __future__ import annotations
 
@@ -13,40 +13,38 @@ from sklearn.utils import InputTags, Tags, TargetTags
 from sklearn.utils.validation import check_consistent_length
 
 from synthvae.estimators import containers
-from synthvae.estimators.filters import Filter, filtered
-from synthvae.estimators.generator import Maker
-from synthvae.estimators.strategy import Strategy, rows_to_make
+from synthvae.estimators.filters import FILTER, fit_filter
+from synthvae.estimators.generator import GENERATOR, JointGenerator
+from synthvae.estimators.sampling_strategy import Strategy, rows_to_make
 from synthvae.random_state import Seed, as_seed
+from synthvae.synthesizer.parameters import documented
 from synthvae.synthesizer.synthesizer import Synthesizer
 from synthvae.tables.features import read_features
 
 
+@documented(generator=GENERATOR, filter=FILTER)
 class VAEOverSampler(OneToOneFeatureMixin, BaseEstimator):
-    """Makes rows of scarce classes with a conditional VAE that learns all classes together.
+    """Over-sampling of small classes with a conditional VAE that is fitted to all classes together.
 
-    It has imbalanced-learn's interface, stands in its pipelines, and needs it not. Numbers, strings, categories, dates
-    and missing values are taken as they come. The real rows come first and stay as they are.
+    It has imbalanced-learn's interface and works in its pipelines, but does not need it. X may have numbers, strings,
+    categories, timestamps and missing values. The real rows come first and do not change.
 
     Args:
-        sampling_strategy: Which classes get rows, as imbalanced-learn has it: "auto" and "not majority" (all but the
-            largest, up to its number of rows), "minority", "not minority", "all", or a list of classes; of two
-            classes, a number in (0, 1]: the share of the larger that the smaller is brought to; a mapping from class
-            to the number of rows it is to have; or a function that returns one for y.
-        generator: The `Synthesizer` whose settings are used; None: the usual ones, of at most 200 steps, or 500
-            from 2048 rows.
-        filter: Which rows made are kept: None (all), "agreement" (those that a classifier of the real rows takes for
-            their class) or "likelihood" (those that are no less likely than 95 % of the real rows). A filter makes
-            classes sharper than they are: see the guide in examples/augmentation.py before you take one.
-        random_state: Seed of everything that is drawn.
+        sampling_strategy: The classes that get synthetic rows, as in imbalanced-learn: "auto" or "not majority" (all
+            but the largest, up to its number of rows), "minority", "not minority", "all", or a list of classes; for two
+            classes a number in (0, 1], the ratio of the smaller to the larger one in the result; a mapping from class
+            to its number of rows in the result; or a function that returns one for y.
+        {generator, filter, random_state}
 
     Attributes:
-        sampling_strategy_: How many rows were made of which class.
-        sample_indices_: Which rows (rows,) of X the first rows of the result are: all of them, in their order.
+        sampling_strategy_: The number of synthetic rows of each class.
+        sample_indices_: The indices (rows,) in X of the first rows of the result: all rows, in their order.
         generator_: The fitted `Synthesizer`.
         n_features_in_, feature_names_in_: Number and, for a table, names of the columns.
 
     Example:
         >>> from sklearn.datasets import load_wine
+        >>> from synthvae import Synthesizer
         >>> X, y = load_wine(return_X_y=True)
         >>> sampler = VAEOverSampler(sampling_strategy={0: 100}, generator=Synthesizer(max_steps=50), random_state=0)
         >>> sampler.fit_resample(X, y)[0].shape
@@ -58,7 +56,7 @@ class VAEOverSampler(OneToOneFeatureMixin, BaseEstimator):
         *,
         sampling_strategy: Strategy = "auto",
         generator: Synthesizer | None = None,
-        filter: str | None = None,  # noqa: A002 (the field's name for it)
+        filter: str | None = None,  # noqa: A002 (the term of the field)
         random_state: Seed = None,
     ) -> None:
         self.sampling_strategy = sampling_strategy
@@ -67,26 +65,30 @@ class VAEOverSampler(OneToOneFeatureMixin, BaseEstimator):
         self.random_state = random_state
 
     def fit(self, X: Any, y: Any) -> Self:
-        """Check X (rows, columns) and y (rows,), and find how many rows of each class are to be made."""
-        self._checked(X, y)
+        """Validate X (rows, columns) and y (rows,), and compute the number of synthetic rows of each class."""
+        self._validated(X, y)
         return self
 
     def fit_resample(self, X: Any, y: Any) -> tuple[Any, Any]:
-        """Return X (rows, columns) and y (rows,) with rows made under them, in their containers and dtypes.
+        """Return X (rows, columns) and y (rows,) followed by synthetic rows, in their containers and dtypes.
+
+        Args:
+            X: The rows.
+            y: Their classes.
 
         Raises:
-            ValueError: X or y cannot be learned, or no such rows can be asked for.
+            ValueError: X or y is invalid, or the sampling strategy is.
         """
         seed = as_seed(self.random_state)
-        features, labels = self._checked(X, y)
-        maker = Maker.learn(self.generator, features, pd.Series(labels).astype("category"), seed)
-        self.generator_ = maker.synthesizer
-        keep: Filter | None = filtered(self.filter, maker, features, labels, seed)
-        made, their = maker.make_exactly(self.sampling_strategy_, seed, keep)
+        features, labels = self._validated(X, y)
+        generator = JointGenerator.fit(self.generator, features, pd.Series(labels).astype("category"), seed)
+        self.generator_ = generator.synthesizer
+        accept = fit_filter(self.filter, generator, features, labels, seed)
+        drawn, drawn_labels = generator.sample_filtered(self.sampling_strategy_, seed, accept)
         self.sample_indices_ = np.arange(len(labels))
-        return containers.stack(X, made), containers.stack_labels(y, their)
+        return containers.stack(X, drawn), containers.stack_labels(y, drawn_labels)
 
-    def _checked(self, X: Any, y: Any) -> tuple[Any, npt.NDArray[Any]]:
+    def _validated(self, X: Any, y: Any) -> tuple[Any, npt.NDArray[Any]]:
         labels = containers.class_labels(y)
         features = read_features(self, containers.dense(X), reset=True)
         check_consistent_length(labels, features.column(0))
@@ -98,27 +100,27 @@ class VAEOverSampler(OneToOneFeatureMixin, BaseEstimator):
 
     def __sklearn_tags__(self) -> Tags:
         inputs = _SamplerInputTags(sparse=True, allow_nan=True, string=True, categorical=True)
-        return _TagsOfSampler(
+        return _TagsWithSampler(
             estimator_type="sampler", target_tags=TargetTags(required=True), input_tags=inputs, transformer_tags=None
         )
 
 
 @dataclass(slots=True)
 class _SamplerInputTags(InputTags):
-    """What imbalanced-learn asks of the inputs beside what scikit-learn does."""
+    """scikit-learn's tags of inputs, and the one that imbalanced-learn adds."""
 
     dataframe: bool = True
 
 
 @dataclass(slots=True)
 class _SamplerTags:
-    """What imbalanced-learn asks of a sampler."""
+    """imbalanced-learn's tags of a sampler."""
 
     sample_indices: bool = True
 
 
 @dataclass(slots=True)
-class _TagsOfSampler(Tags):
-    """scikit-learn's tags, and those that imbalanced-learn asks for."""
+class _TagsWithSampler(Tags):
+    """scikit-learn's tags, and those that imbalanced-learn adds."""
 
     sampler_tags: _SamplerTags = field(default_factory=_SamplerTags)

@@ -1,4 +1,4 @@
-"""Rows without a label, which what learned them and a classifier label together: each is every class, weighed."""
+"""Probabilistic labels for rows without one, from the generator and a classifier together."""
 
 from __future__ import annotations
 
@@ -10,38 +10,38 @@ from scipy.special import softmax
 
 from synthvae.estimators.containers import Labels
 
-LEAST = 1e-4  # of a probability: none is so sure that the other has no say
+LEAST = 1e-4  # smallest probability before pooling: certainty of one model would override the other
 
 Matrix = npt.NDArray[np.float64]
 
 
-def pooled(opinions: list[Matrix]) -> Matrix:
-    """Return the probabilities (rows, classes) that the logarithmic pool of some, equally weighed, has.
+def pooled(log_probabilities: list[Matrix]) -> Matrix:
+    """Return the probabilities (rows, classes) of the logarithmic pool with equal weights.
 
     Args:
-        opinions: Log probabilities (rows, classes), each up to a constant a row.
+        log_probabilities: Log probabilities (rows, classes) of each model, up to a constant per row.
 
     Source: Genest, Zidek 1986, Combining probability distributions: a critique and an annotated bibliography,
     section 3.3, https://doi.org/10.1214/ss/1177013825.
     """
-    sure = [np.log(np.maximum(softmax(opinion, 1), LEAST)) for opinion in opinions]
-    return np.asarray(softmax(np.mean(sure, 0), 1))
+    bounded = [np.log(np.maximum(softmax(logs, 1), LEAST)) for logs in log_probabilities]
+    return np.asarray(softmax(np.mean(bounded, 0), 1))
 
 
-def spread(chances: Matrix, classes: Labels) -> tuple[npt.NDArray[np.intp], Labels, Matrix]:
-    """Return each row once for every class: places of rows, labels and weights, (rows x classes,) each."""
-    rows, kinds = chances.shape
-    return np.tile(np.arange(rows), kinds), np.repeat(classes, rows), chances.T.ravel()
+def spread(probabilities: Matrix, classes: Labels) -> tuple[npt.NDArray[np.intp], Labels, Matrix]:
+    """Return each row once per class: indices of rows, labels and weights, each of shape (rows x classes,)."""
+    rows, kinds = probabilities.shape
+    return np.tile(np.arange(rows), kinds), np.repeat(classes, rows), probabilities.T.ravel()
 
 
-def drawn(chances: Matrix, classes: Labels, rng: np.random.Generator) -> Labels:
-    """Return a label (rows,) for each row, drawn by its chances."""
-    reached = chances.cumsum(1) > rng.random((len(chances), 1)) * chances.sum(1, keepdims=True)
+def drawn(probabilities: Matrix, classes: Labels, rng: np.random.Generator) -> Labels:
+    """Return a label (rows,) per row, drawn with its probabilities (rows, classes)."""
+    reached = probabilities.cumsum(1) > rng.random((len(probabilities), 1)) * probabilities.sum(1, keepdims=True)
     return np.asarray(np.asarray(classes)[reached.argmax(1)])
 
 
-def opinion(classifier: Any, X: Any, classes: Labels) -> Matrix | None:
-    """Return the log probabilities (rows, classes) of a fitted classifier; None where it has none."""
+def log_probabilities_of(classifier: Any, X: Any, classes: Labels) -> Matrix | None:
+    """Return the log probabilities (rows, classes) of a fitted classifier; None if it has none."""
     if not hasattr(classifier, "predict_proba") or len(classifier.classes_) != len(classes):
         return None
     with np.errstate(divide="ignore"):

@@ -1,4 +1,4 @@
-"""A VAE as a scikit-learn transformer: rows to latent means and back."""
+"""A VAE as a scikit-learn transformer: from rows to latent means and back."""
 
 from __future__ import annotations
 
@@ -17,58 +17,43 @@ from synthvae.estimators.containers import classes, free_name
 from synthvae.generation import drawing
 from synthvae.random_state import Seed, as_seed
 from synthvae.synthesizer.fitting import fit_features
+from synthvae.synthesizer.parameters import documented
 from synthvae.synthesizer.reconstruction import reconstruct
 from synthvae.synthesizer.synthesizer import Synthesizer
 from synthvae.tables import convert
 from synthvae.tables.features import is_array, read_features
 
 IMAGES = 3  # dimensions of an array of images
-DRAWS = 64  # of each row, of which a mean is taken
+DRAWS = 64  # per row, of which `reconstruct` takes the mean
 
 
+@documented(
+    decoder='"factorized" (all that columns share must pass through z), "autoregressive" (each column given the '
+    'columns before it) or, with likelihood="gaussian" or "bernoulli", "linear" (no hidden layer: factor analysis).',
+    prior='"auto" ("class_normal" with a y, "mixture" for pixels or an autoencoder, "standard_normal" without a y), '
+    '"standard_normal" (which ignores y), "class_normal" (one normal per class), "mixture" (of normals) or "vamp" (a '
+    "mixture of the posteriors of trained pseudo-inputs). Each class has its own weights of the components of a "
+    "mixture.",
+    image_shape="Height and width (h, w) of images: the networks are convolutional, and X may have the shape "
+    "(rows, h, w). None: no images.",
+    learning_rate="Peak learning rate.",
+)
 class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """Latent means of a VAE as features.
 
-    With a y, the prior of z is learned for each class (each tenth of a continuous y), so that classes part in z; the
-    encoder is never told y, so `transform` needs none and cannot leak it. Numbers, strings, categories, dates and
-    missing values are taken as they come.
+    With a y, the prior of z has parameters per class (per decile of a continuous y), so that classes separate in z. The
+    encoder is not conditional on y, so that `transform` neither needs nor leaks it. X may have numbers, strings,
+    categories, timestamps and missing values. Most users need the first parameters only.
 
     Args:
-        latent_dim: Dimensions of z.
-        decoder: "factorized" (all that columns share must pass through z), "autoregressive" or, of
-            likelihood="gaussian" or "bernoulli", "linear" (no hidden layer: factor analysis).
-        prior: "auto" ("class_normal" with a y, "mixture" for pixels or an autoencoder, "standard_normal" without),
-            "standard_normal" (which makes no use of y), "class_normal" (a normal for each class), "mixture" (of
-            normals) or "vamp" (a mixture of the posteriors of learned pseudo-inputs); each class weighs the components
-            of a mixture in its own way.
-        components: Of a mixture; None: 16, or 100 for pixels.
-        posterior: "normal", or "point": an autoencoder, without KL; `sample` draws codes from a mixture of normals that
-            is fitted to them after training.
-        likelihood: Of the columns: "auto" (classes, and mixtures of normals, as their kinds ask for), "bernoulli"
-            (numbers in [0, 1]: black and white pixels are drawn as such, of grey ones the mean) or "gaussian" (numbers
-            around a mean). The last two are for pixels and the like: all columns are numbers without gaps, independent
-            given z, even if `decoder` says "autoregressive".
-        variance: Of a "gaussian" number; a fixed one means least squares. None: one for each column, learned.
-        image_shape: Height and width (h, w) of images: convolutions; X may be (rows, h, w), too. None: no images.
-        beta: Weight of the KL term; None: 1, or 0.05 for grey pixels under a Bernoulli.
-        free_bits: Nats of information for each latent dimension, all together, that the KL term leaves free.
-        warm_up: Share of the steps over which the weight of the KL term rises from 0.
-        corruption: Share of the cells that the encoder is not shown in training, others in each step, while whole rows
-            are reconstructed: a denoising autoencoder.
-        width: Units of encoder and decoder.
-        dropout: Dropout in training; None: 0.1 below 2048 rows, otherwise 0; of pixels 0.
-        max_steps: Largest number of optimiser steps; None follows the rows: 1000 for 30,000, at most 1600 for fewer.
-        batch_size: Rows of a step; None: 512, or 64 below 2048 rows.
-        learning_rate: Peak learning rate.
-        validation_fraction: Share of the rows held out for early stopping; None: a tenth; of less than 2048 rows a
-            fifth, which is learned, too, in the end.
-        device: "auto", "cpu", "cuda", ...
-        precision: In which the networks are computed while gradients are found: "float32" or "bfloat16".
-        verbose: Whether to show progress on stderr.
-        random_state: Seed of everything that is drawn.
+        {latent_dim, max_steps, device, verbose, random_state}
+        {batch_size, learning_rate, validation_fraction, precision}
+        {width, dropout, decoder}
+        {prior, components, posterior, likelihood, variance, image_shape}
+        {beta, free_bits, warm_up, corruption}
 
     Attributes:
-        synthesizer_: The fitted `Synthesizer` behind it.
+        synthesizer_: The fitted `Synthesizer`.
         n_features_in_, feature_names_in_: Number and, for a table, names of the columns.
 
     Example:
@@ -82,6 +67,16 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         self,
         latent_dim: int = 8,
         *,
+        max_steps: int | None = None,
+        device: str = "auto",
+        verbose: bool = False,
+        random_state: Seed = None,
+        batch_size: int | None = None,
+        learning_rate: float = 3e-3,
+        validation_fraction: float | None = None,
+        precision: str = "float32",
+        width: int = 128,
+        dropout: float | None = None,
         decoder: str = "factorized",
         prior: str = "auto",
         components: int | None = None,
@@ -93,45 +88,25 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         free_bits: float = 0.2,
         warm_up: float = 0.1,
         corruption: float = 0.0,
-        width: int = 128,
-        dropout: float | None = None,
-        max_steps: int | None = None,
-        batch_size: int | None = None,
-        learning_rate: float = 3e-3,
-        validation_fraction: float | None = None,
-        device: str = "auto",
-        precision: str = "float32",
-        verbose: bool = False,
-        random_state: Seed = None,
     ) -> None:
         self.latent_dim = latent_dim
-        self.decoder = decoder
-        self.prior = prior
-        self.components = components
-        self.posterior = posterior
-        self.likelihood = likelihood
-        self.variance = variance
-        self.image_shape = image_shape
-        self.beta = beta
-        self.free_bits = free_bits
-        self.warm_up = warm_up
-        self.corruption = corruption
-        self.width = width
-        self.dropout = dropout
-        self.max_steps = max_steps
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.validation_fraction = validation_fraction
-        self.device = device
-        self.precision = precision
-        self.verbose = verbose
-        self.random_state = random_state
+        self.max_steps, self.device, self.verbose, self.random_state = max_steps, device, verbose, random_state
+        self.batch_size, self.learning_rate = batch_size, learning_rate
+        self.validation_fraction, self.precision = validation_fraction, precision
+        self.width, self.dropout, self.decoder = width, dropout, decoder
+        self.prior, self.components, self.posterior = prior, components, posterior
+        self.likelihood, self.variance, self.image_shape = likelihood, variance, image_shape
+        self.beta, self.free_bits, self.warm_up, self.corruption = beta, free_bits, warm_up, corruption
 
     def fit(self, X: Any, y: Any = None) -> Self:
-        """Learn X (rows, columns), an array or a table, and the classes of y (rows,) if given.
+        """Fit to X (rows, columns), an array or a table, and y (rows,).
+
+        Args:
+            X: The rows.
+            y: Classes, or a continuous target; None: the prior does not depend on it.
 
         Raises:
-            ValueError: X or y cannot be learned; the message names the column.
+            ValueError: X or y is invalid; the message names the column.
         """
         table = read_features(self, self._flat(X), reset=True)
         target, prior = None, self._prior(y)
@@ -156,12 +131,13 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
     def transform(self, X: Any) -> npt.NDArray[np.floating]:
         """Return the posterior means (rows, latent_dim) of q(z | x).
 
+        Args:
+            X: The rows; the columns of a table may be in any order.
+
         Raises:
-            TableError: A column is absent or unknown, or a category was not seen in training. Columns of a table may
-                stand in any order.
+            TableError: A column is absent or unknown, or a category did not occur in training.
         """
-        codes = self._codes(X)
-        means = self.synthesizer_.learned_.posterior_mean(codes)
+        means = self.synthesizer_.learned_.posterior_mean(self._codes(X))
         return means.astype(np.float32) if getattr(X, "dtype", None) == np.float32 else means
 
     def _codes(self, X: Any) -> Codes:
@@ -174,20 +150,19 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             return X
         if tuple(X.shape[1:]) != tuple(self.image_shape):
             raise TableError(
-                f"images must have the shape {tuple(self.image_shape)} of `image_shape`, however, they have "
-                f"{tuple(X.shape[1:])}: turn or scale them"
+                f"Images must have the shape {tuple(self.image_shape)} of `image_shape`, got {tuple(X.shape[1:])}."
             )
         return np.asarray(X).reshape(len(X), -1)
 
     def inverse_transform(self, X: Any, random_state: Seed = None, *, temperature: float = 1.0) -> Any:
-        """Return rows drawn from p(x | z) for latents X (rows, latent_dim), an array or DataFrame like that of `fit`.
+        """Return rows drawn from p(x | z) for given z, in an array or DataFrame as in `fit`.
 
-        Grey pixels of likelihood="bernoulli" are their means.
+        With likelihood="bernoulli", grey pixels are means.
 
         Args:
-            X: The latents.
-            random_state: Seed of the draws; None uses the estimator's own.
-            temperature: 1 draws what is likely, 0 takes the likeliest values.
+            X: The latents z (rows, latent_dim).
+            random_state: Seed of the draws. None: that of the estimator.
+            temperature: Randomness of x: 1 draws from p(x | z), 0 takes the most probable values.
 
         Raises:
             ValueError: X does not have `latent_dim` columns, or the temperature is negative.
@@ -195,47 +170,47 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         check_is_fitted(self)
         z = check_array(X, dtype=np.float32)
         if z.shape[1] != self._n_features_out:
-            raise RequestError(f"latents must have {self._n_features_out} columns, however, they have {z.shape[1]}")
+            raise RequestError(f"Latents must have {self._n_features_out} columns, got {z.shape[1]} columns.")
         seed = as_seed(self._own(random_state))
         fitted = self.synthesizer_.learned_
         table = drawing.decode(fitted.model, fitted.encoding, z, seed, temperature=temperature)
         return self._like_input(convert.to_pandas(table))
 
     def reconstruct(self, X: Any, random_state: Seed = None) -> Any:
-        """Return what the model makes of rows that it sees, an array or DataFrame like that of `fit`.
+        """Return reconstructed rows, in an array or DataFrame as in `fit`.
 
-        Of likelihood="bernoulli" or "gaussian" it is E[x | z] at the latent means: the least squared error that z
-        allows, no draw. Otherwise it is the mean of the numbers, and the likeliest of other values, over 64 draws from
-        the posterior; `synthesizer_.reconstruct` has standard deviations and probabilities, too.
+        With likelihood="bernoulli" or "gaussian" these are E[x | z] at the latent means, without random draws.
+        Otherwise they are the means of numbers and the most probable other values over 64 draws from the posterior;
+        `synthesizer_.reconstruct` also returns standard deviations and probabilities.
 
         Args:
-            X: Rows like those of `fit`.
-            random_state: Seed of the draws; None uses the estimator's own.
+            X: Rows with the columns of `fit`.
+            random_state: Seed of the draws. None: that of the estimator.
 
         Raises:
-            TableError: X cannot be read, see `transform`.
+            TableError: X is invalid, see `transform`.
         """
-        codes, learned = self._codes(X), self.synthesizer_.learned_
-        if not learned.model.config.pixels:
-            return self._like_input(reconstruct(learned, codes, DRAWS, as_seed(self._own(random_state))).mean)
-        means = learned.reconstruct(codes)
+        codes, fitted = self._codes(X), self.synthesizer_.learned_
+        if not fitted.model.config.pixels:
+            return self._like_input(reconstruct(fitted, codes, DRAWS, as_seed(self._own(random_state))).mean)
+        means = fitted.reconstruct(codes)
         return self._shaped(means) if self._array_in else pd.DataFrame(means, columns=list(self.feature_names_in_))
 
     def sample_like(self, X: Any, n: int = 1, temperature: float = 1.0, random_state: Seed = None) -> Any:
-        """Return n rows like each of X, those like the first row first, an array or DataFrame like that of `fit`.
+        """Return n synthetic rows for each row of X, in the order of X, in an array or DataFrame as in `fit`.
 
         Args:
-            X: Rows like those of `fit`.
-            n: How many like each.
-            temperature: How far from it: 1 draws z from the posterior and x given z as is likely, 0 takes the posterior
-                mean and the likeliest values; between and beyond, z has so many times its standard deviation.
-            random_state: Seed of the draws; None uses the estimator's own.
+            X: Rows with the columns of `fit`.
+            n: The number of synthetic rows per row.
+            temperature: Scale of the standard deviation of z and of the randomness of x: 1 draws z from q(z | x) and x
+                from p(x | z); 0 takes the posterior mean and the most probable values.
+            random_state: Seed of the draws. None: that of the estimator.
 
         Raises:
             RequestError: n or the temperature is negative.
         """
         codes = self._codes(X)
-        drawn = self.synthesizer_.learned_.like(codes, n, temperature, as_seed(self._own(random_state)))
+        drawn = self.synthesizer_.learned_.sample_like(codes, n, temperature, as_seed(self._own(random_state)))
         return self._like_input(convert.to_pandas(drawn))
 
     def _like_input(self, frame: pd.DataFrame) -> Any:
@@ -244,42 +219,42 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         return self._shaped(frame.to_numpy()) if self._array_in else frame
 
     def _shaped(self, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Rows (rows, h w) as images (rows, h, w), if `fit` saw such."""
+        """Rows (rows, h w) as images (rows, h, w) if `fit` was given images."""
         return array.reshape(len(array), *self.image_shape) if self._images_in and self.image_shape else array
 
     def _own(self, random_state: Seed) -> Seed:
         return self.random_state if random_state is None else random_state
 
     def sample(self, n: int, y: Any = None, random_state: Seed = None) -> Any:
-        """Return n rows drawn from the model, as an array or DataFrame like that of `fit`.
+        """Return n synthetic rows, in an array or DataFrame as in `fit`.
 
         Args:
             n: The number of rows.
-            y: The class to draw from; None draws classes in the shares of training.
-            random_state: Seed of the draws; None uses the estimator's own.
+            y: Their class. None: classes have the shares of the training rows.
+            random_state: Seed of the draws. None: that of the estimator.
 
         Raises:
-            RequestError: The class is unknown, or the transformer was fitted without a y, or made no use of it.
+            RequestError: The class is unknown, or the prior does not depend on a y.
         """
         check_is_fitted(self)
         return self._like_input(self.synthesizer_.sample(n if y is None else {y: n}, self._own(random_state)))
 
     def score_samples(self, X: Any, *, k: int = 1, proposal: str = "posterior") -> npt.NDArray[np.float64]:
-        """Return a lower bound (rows,) on log p(x) in nats, the class marginalised.
+        """Return a lower bound (rows,) on log p(x) in nats, with the class marginalised.
 
-        Categories count by their probability, continuous numbers by the density of their normal scores, pixels by that
-        of the numbers themselves.
+        Categories contribute their probability, continuous numbers the density of their normal scores, pixels the
+        density of the numbers themselves.
 
         Args:
             X: The rows.
             k: 1 for the evidence lower bound, more for the importance-weighted bound of k draws of z.
-            proposal: Where z is drawn from: "posterior", or "prior" for the naive estimate.
+            proposal: Distribution of the draws of z: "posterior", or "prior" for the naive estimate.
 
         Raises:
-            RequestError: k is less than 1, there is no such proposal, or an autoencoder is asked for a bound.
+            RequestError: k is less than 1, there is no such proposal, or the model is an autoencoder and the proposal
+                is "posterior".
         """
-        codes = self._codes(X)
-        return self.synthesizer_.learned_.log_evidence(codes, k, proposal)
+        return self.synthesizer_.learned_.log_evidence(self._codes(X), k, proposal)
 
     def score(self, X: Any, y: Any = None) -> float:
         """Return the mean of `score_samples`, which `GridSearchCV` maximises."""
@@ -297,7 +272,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         tags = super().__sklearn_tags__()
         mixed = self.likelihood == "auto"
         tags.input_tags.allow_nan = mixed
-        tags.input_tags.string = True  # of numbers, too
+        tags.input_tags.string = True  # columns of numbers may be strings
         tags.input_tags.categorical = mixed
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags

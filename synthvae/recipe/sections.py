@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Self, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
 
 from synthvae.privacy import PrivacyBudget
+from synthvae.synthesizer.parameters import PARAMETERS
 from synthvae.synthesizer.synthesizer import Synthesizer
 
 ELSEWHERE = ("target", "schema", "privacy")  # parameters of `Synthesizer` that have sections or keys of their own
@@ -152,18 +152,17 @@ class Report(Section):
         return self
 
 
-def _parameters() -> Iterator[tuple[str, tuple[Any, Any]]]:
-    """Yield the types and defaults of the keys of `model`."""
+def _parameters() -> dict[str, tuple[Any, Any]]:
+    """Return types, defaults and descriptions of the keys of `model`."""
     hints = get_type_hints(Synthesizer.__init__)
-    for name, parameter in inspect.signature(Synthesizer.__init__).parameters.items():
-        if name == "random_state":
-            yield name, (WHOLE, 0)
-        elif name == "image_shape":
-            yield name, (Annotated[tuple[int, int], Field(strict=False)] | None, None)
-        elif name == "log_dir":
-            yield name, (str | None, None)
-        elif name not in ("self", *ELSEWHERE, *OURS):
-            yield name, (hints[name], parameter.default)
+    signature = inspect.signature(Synthesizer.__init__).parameters
+    fields = {name: (hints[name], signature[name].default) for name in PARAMETERS if name not in ELSEWHERE + OURS}
+    fields |= {
+        "random_state": (WHOLE, 0),
+        "image_shape": (Annotated[tuple[int, int], Field(strict=False)] | None, None),
+        "log_dir": (str | None, None),
+    }
+    return {name: (kind, Field(default, description=PARAMETERS[name])) for name, (kind, default) in fields.items()}
 
 
 if TYPE_CHECKING:
@@ -175,7 +174,7 @@ if TYPE_CHECKING:
         """The fields of `PrivacyBudget`."""
 
 else:
-    Model = create_model("Model", __base__=Section, __doc__=Synthesizer.__doc__, **dict(_parameters()))
+    Model = create_model("Model", __base__=Section, __doc__="The parameters of `Synthesizer`.", **_parameters())
     Privacy = create_model(
         "Privacy",
         __base__=Section,

@@ -1,4 +1,4 @@
-"""A fitted model on disk: weights as safetensors, everything else as JSON. No row of training, no pickle."""
+"""The directory of a fitted model: weights as safetensors, everything else as JSON. No training rows, no pickle."""
 
 from __future__ import annotations
 
@@ -22,22 +22,24 @@ from synthvae import filesystem
 from synthvae.errors import ArtifactError
 
 FORMAT = 1
-PAGE = "synthvae.json"
+DOCUMENT = "synthvae.json"
 WEIGHTS = "model.safetensors"
 CARD = "README.md"
-FILES = {PAGE, WEIGHTS, CARD}
+FILES = {DOCUMENT, WEIGHTS, CARD}
 SAVING = ".saving-"
-LARGEST = {PAGE: 1 << 26, WEIGHTS: 1 << 32}  # bytes: a page of many categories; a billion weights
+LARGEST = {DOCUMENT: 1 << 26, WEIGHTS: 1 << 32}  # bytes: a document with many categories; a billion weights
 
 
-def save(path: str | os.PathLike[str], page: Mapping[str, Any], weights: Mapping[str, Tensor], card: str = "") -> None:
-    """Write a model directory, whole or not at all; a model that is there already is replaced.
+def save(
+    path: str | os.PathLike[str], document: Mapping[str, Any], weights: Mapping[str, Tensor], card: str = ""
+) -> None:
+    """Write a model directory atomically; a model that it holds is replaced.
 
     Args:
         path: The directory.
-        page: What stands in `synthvae.json`, apart from format version and checksums.
-        weights: The tensors, by name.
-        card: What stands in `README.md`, for people.
+        document: The content of `synthvae.json`, without format version and checksums.
+        weights: The tensors by name.
+        card: The content of `README.md`.
 
     Raises:
         ArtifactError: The directory holds something that is not a model, or cannot be written.
@@ -45,19 +47,19 @@ def save(path: str | os.PathLike[str], page: Mapping[str, Any], weights: Mapping
     folder = Path(path)
     check_place(folder)
     blob = safetensors.torch.save({name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()})
-    document = {"format": FORMAT, **page, "weights_sha256": hashlib.sha256(blob).hexdigest()}
-    document["sha256"] = _checksum(document)
+    whole = {"format": FORMAT, **document, "weights_sha256": hashlib.sha256(blob).hexdigest()}
+    whole["sha256"] = _checksum(whole)
     try:
-        content = {WEIGHTS: blob, PAGE: json.dumps(document, indent=1, allow_nan=False).encode()}
+        content = {WEIGHTS: blob, DOCUMENT: json.dumps(whole, indent=1, allow_nan=False).encode()}
         for name, data in content.items():
             _refuse_larger(folder / name, len(data))
         _replace(folder, {**content, CARD: card.encode()})
     except OSError as error:
-        raise ArtifactError(f"{folder} cannot be written ({error}): nothing was changed there") from error
+        raise ArtifactError(f"{folder} cannot be written ({error}). Nothing was changed there.") from error
 
 
 def check_place(path: str | os.PathLike[str]) -> None:
-    """Refuse a directory that a model cannot take: better before an hour of training than after.
+    """Refuse a directory to which a model cannot be saved; called before training, which may take an hour.
 
     Raises:
         ArtifactError: It holds something that is not a model, or cannot be written.
@@ -66,24 +68,24 @@ def check_place(path: str | os.PathLike[str]) -> None:
     try:
         filesystem.probe(folder)
         if folder.is_dir():
-            filesystem.probe(folder / PAGE)
-        names, is_model = _names(folder), (folder / PAGE).exists()
+            filesystem.probe(folder / DOCUMENT)
+        names, is_model = _names(folder), (folder / DOCUMENT).exists()
     except OSError as error:
-        raise ArtifactError(f"{folder} cannot be written ({error.strerror}): choose another") from error
+        raise ArtifactError(f"{folder} cannot be written ({error.strerror}). Choose another directory.") from error
     if names - FILES or (names and not is_model):
         other = min(names - FILES, default=WEIGHTS)
-        raise ArtifactError(f"a model needs a directory of its own, however, {folder} holds {other!r}: choose another")
+        raise ArtifactError(f"A model needs a directory of its own, and {folder} holds {other!r}. Choose another one.")
 
 
 def _names(folder: Path) -> set[str]:
-    """What a directory holds; of a file its own name."""
+    """The names in a directory; the name of a file itself."""
     if folder.is_dir():
         return {entry.name for entry in folder.iterdir()}
     return {folder.name} if folder.exists() else set()
 
 
 def _replace(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Write the files beside `folder`, then let them take its place."""
+    """Write the files to a new directory beside `folder`, then rename it to `folder`."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     _recover(folder)
     beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}{SAVING}", dir=folder.parent))
@@ -97,7 +99,7 @@ def _replace(folder: Path, files: Mapping[str, bytes]) -> None:
         fresh.rename(folder)
     except BaseException:
         if old.exists() and not folder.exists():
-            os.replace(old, folder)  # noqa: PTH105 (the way back must not share the way that failed)
+            os.replace(old, folder)  # noqa: PTH105 (restoring must not use the call that failed)
         raise
     finally:
         shutil.rmtree(beside, ignore_errors=True)
@@ -105,7 +107,7 @@ def _replace(folder: Path, files: Mapping[str, bytes]) -> None:
 
 
 def _recover(folder: Path) -> None:
-    """Take away what a save that was killed left; an old model that it had put aside is put back."""
+    """Remove the files of a save that was killed, and restore an old model that it had renamed."""
     for beside in folder.parent.glob(f".{glob.escape(folder.name)}{SAVING}*"):
         if filesystem.is_locked(beside):
             continue
@@ -115,66 +117,66 @@ def _recover(folder: Path) -> None:
 
 
 def load(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Return the page and the weights of a model directory. Loading never runs code.
+    """Return the document and the weights of a model directory. Loading never executes code.
 
     Raises:
         ArtifactError: It is absent, damaged, or of a newer format.
     """
     folder = Path(path)
-    with contextlib.suppress(OSError):  # what may not be put back is told when it is read
+    with contextlib.suppress(OSError):  # if the old model cannot be restored, reading it fails below
         if not folder.exists():
             _recover(folder)
-    page = _load_page(folder)
+    document = _load_document(folder)
     weights = _read(folder, WEIGHTS)
-    if hashlib.sha256(weights).hexdigest() != page.get("weights_sha256"):
-        raise ArtifactError(f"{folder / WEIGHTS} is damaged (its checksum differs): restore it or fit again")
+    if hashlib.sha256(weights).hexdigest() != document.get("weights_sha256"):
+        raise ArtifactError(f"{folder / WEIGHTS} is damaged (its checksum differs). Restore it or fit again.")
     try:
-        return page, safetensors.torch.load(weights)
+        return document, safetensors.torch.load(weights)
     except (safetensors.SafetensorError, ValueError, LookupError, TypeError, AttributeError, RuntimeError) as error:
         reason = str(error).split("\n", 1)[0]
-        raise ArtifactError(f"{folder / WEIGHTS} cannot be read ({reason}): restore it or fit again") from error
+        raise ArtifactError(f"{folder / WEIGHTS} cannot be read ({reason}). Restore it or fit again.") from error
 
 
-def _load_page(folder: Path) -> dict[str, Any]:
-    content = _read(folder, PAGE)
+def _load_document(folder: Path) -> dict[str, Any]:
+    place, content = folder / DOCUMENT, _read(folder, DOCUMENT)
     try:
-        page = json.loads(content)
+        document = json.loads(content)
     except (ValueError, RecursionError) as error:
-        raise ArtifactError(f"{folder / PAGE} is damaged ({type(error).__name__}): restore it or fit again") from error
-    if not isinstance(page, dict) or not isinstance(page.get("format"), int):
-        raise ArtifactError(f"{folder / PAGE} is not the page of a model: choose another directory")
-    if page["format"] > FORMAT:
+        raise ArtifactError(f"{place} is damaged ({type(error).__name__}). Restore it or fit again.") from error
+    if not isinstance(document, dict) or not isinstance(document.get("format"), int):
+        raise ArtifactError(f"{place} does not describe a model. Choose another directory.")
+    if document["format"] > FORMAT:
         raise ArtifactError(
-            f"this release reads model format {FORMAT}, however, {folder} is of format {page['format']}: "
-            "install a newer synthvae"
+            f"This release reads model format {FORMAT}, and {folder} has format {document['format']}. Install a newer "
+            "synthvae."
         )
-    if _checksum(page) != page.get("sha256"):
-        raise ArtifactError(f"{folder / PAGE} is damaged (its checksum differs): restore it or fit again")
-    return cast("dict[str, Any]", page)
+    if _checksum(document) != document.get("sha256"):
+        raise ArtifactError(f"{place} is damaged (its checksum differs). Restore it or fit again.")
+    return cast("dict[str, Any]", document)
 
 
 def _read(folder: Path, name: str) -> bytes:
     try:
-        if not (folder / name).is_file():  # a pipe would be waited for, a device has no end
-            raise FileNotFoundError(errno.ENOENT, "it is no file")
+        if not (folder / name).is_file():  # reading a pipe would block, and a device has no end
+            raise FileNotFoundError(errno.ENOENT, "not a file")
         with (folder / name).open("rb") as stream:
             _refuse_larger(folder / name, os.fstat(stream.fileno()).st_size)
             return stream.read()
     except OSError as error:
         raise ArtifactError(
-            f"a model directory must hold {PAGE} and {WEIGHTS}, however, {folder / name} cannot be read "
-            f"({error.strerror}): check the path"
+            f"A model directory must hold {DOCUMENT} and {WEIGHTS}, and {folder / name} cannot be read "
+            f"({error.strerror}). Check the path."
         ) from error
 
 
 def _refuse_larger(path: Path, size: int) -> None:
     if size > LARGEST[path.name]:
         raise ArtifactError(
-            f"{path.name} must have at most {LARGEST[path.name]:,} bytes, however, that of {path.parent} has {size:,}: "
-            "learn a table of fewer columns or categories"
+            f"{path.name} must have at most {LARGEST[path.name]:,} bytes, got {size:,} in {path.parent}. Fit to a "
+            "table with fewer columns or categories."
         )
 
 
-def _checksum(page: Mapping[str, Any]) -> str:
-    rest = {key: value for key, value in page.items() if key != "sha256"}
+def _checksum(document: Mapping[str, Any]) -> str:
+    rest = {key: value for key, value in document.items() if key != "sha256"}
     return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()

@@ -1,8 +1,9 @@
-"""A fitted model: a schema, an encoding and a network, with what can be computed from them."""
+"""A fitted model: a schema, the encoding of its columns and a network, and what is computed from them."""
 
 from __future__ import annotations
 
 import copy
+import dataclasses
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import torch
+from scipy.special import logsumexp
 from torch import Tensor
 
 from synthvae import filesystem
@@ -18,7 +20,7 @@ from synthvae._version import __version__
 from synthvae.devices import one_thread
 from synthvae.encoding import Codes, TableEncoding
 from synthvae.errors import RequestError
-from synthvae.generation import drawing
+from synthvae.generation import drawing, partitions
 from synthvae.generation.request import Request
 from synthvae.model import CVAE, Rows, likelihood
 from synthvae.privacy import Ledger
@@ -32,15 +34,15 @@ BATCH_ROWS = 4096
 
 @dataclass(frozen=True)
 class FittedModel:
-    """A schema, the encoding of its columns, and the model of their codes.
+    """A schema, the encoding of its columns, and the network that models their codes.
 
     Args:
         schema: The schema of the table.
-        encoding: How its columns are coded.
-        model: The fitted model, in evaluation mode.
-        history: How training went.
-        ledger: What privacy was spent; None: the rows were not private.
-        provenance: What it was learned from and with.
+        encoding: The encodings of the columns.
+        model: The fitted network, in evaluation mode.
+        history: The training history.
+        ledger: The privacy that was spent; None without differential privacy.
+        provenance: The training rows and the versions of libraries.
     """
 
     schema: Schema
@@ -51,17 +53,15 @@ class FittedModel:
     provenance: Provenance = field(default_factory=Provenance)
 
     def encode(self, table: pa.Table) -> Codes:
-        """Return the codes of a table with the columns learned; that of a private model is made to obey its schema."""
+        """Return the codes of a table that has the columns of the training table.
+
+        With differential privacy, values outside the schema are coerced into it.
+        """
         table = table.select(self.encoding.names)
         return self.encoding.encode(table if self.ledger is None else conform(table, self.schema))
 
-    @property
-    def has_classes(self) -> bool:
-        """Whether there is a target, of classes."""
-        return self.encoding.target is not None and self.encoding.target.classes is not None
-
     def request(self, rows: int | Mapping[Any, int], seed: int) -> Request:
-        """Ask for a number of rows, or for a number of rows of each class named.
+        """Return a request for a number of rows, or for a number of rows of each class.
 
         Raises:
             RequestError: A class is unknown, or a number is negative.
@@ -69,14 +69,14 @@ class FittedModel:
         if not isinstance(rows, Mapping):
             return Request.from_total(_count(rows), self.encoding.frequencies, seed)
         if self.encoding.target is None:
-            raise RequestError("classes can be asked for when there is a target, however, the model has none")
+            raise RequestError("Rows per class need a model with a target, and this one has none. Pass `rows`.")
         counts = [0] * self.encoding.conditions
         for label, count in rows.items():
             counts[self.encoding.target.index(label)] += _count(count)
         return Request(tuple(counts), seed)
 
     def each_class(self, rows: int) -> dict[Any, int]:
-        """The mapping that asks for `rows` of each class.
+        """Return a mapping from each class to `rows`.
 
         Raises:
             RequestError: The target is continuous, or there is none.
@@ -84,7 +84,7 @@ class FittedModel:
         target = self.encoding.target
         if target is None or target.classes is None:
             what = "there is no target" if target is None else f"{target.name!r} is continuous"
-            raise RequestError(f"`rows_per_class` needs a target of classes, however, {what}: ask for `rows`")
+            raise RequestError(f"`rows_per_class` needs a target of classes, and {what}. Pass `rows`.")
         return dict.fromkeys(target.labels, rows)
 
     def draw(self, request: Request, part: int) -> pa.Table:
@@ -96,10 +96,10 @@ class FittedModel:
         with one_thread():
             return pa.concat_tables([self.draw(request, part) for part in range(request.parts)])
 
-    def like(self, codes: Codes, n: int, temperature: float, seed: int) -> pa.Table:
-        """Draw n rows like each of some rows: x from p(x | z, y), z from q(z | x*, y), both at a temperature.
+    def sample_like(self, codes: Codes, n: int, temperature: float, seed: int) -> pa.Table:
+        """Draw n rows for each of some rows x*, in their order: z from q(z | x*, y) and x from p(x | z, y).
 
-        Those like the first row come first. At temperature 0 they are the likeliest values at the posterior mean.
+        At temperature 0 the rows have the most probable values at the posterior mean.
 
         Raises:
             RequestError: n or the temperature is negative.
@@ -111,20 +111,20 @@ class FittedModel:
         return drawing.decode(self.model, self.encoding, z, seed, labels=many.labels, temperature=temperature)
 
     def _posterior(self, codes: Codes, normal: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """Draws (rows, L) of q(z | x, y) by standard normal numbers (rows, L)."""
-        model, numbers = self._double(), torch.from_numpy(normal).to(self.device).split(BATCH_ROWS)
+        """Draws (rows, L) from q(z | x, y), given standard normal numbers (rows, L)."""
+        model, numbers = self._double_precision(), torch.from_numpy(normal).to(self.device).split(BATCH_ROWS)
         batches = zip(self._batches(codes), numbers, strict=True)
         return _joined([model.posterior_draw(*batch, part) for batch, part in batches])
 
     def reconstruct(self, codes: Codes) -> npt.NDArray[np.float64]:
-        """Return E[x | z] (rows, columns) of pixels at the mean z of q(z | x), in the order of the table."""
-        model = self._double()
+        """Return E[x | z] (rows, columns) of pixels, z being the mean of q(z | x), in the order of the table."""
+        model = self._double_precision()
         means = [model.mean(*batch) for batch in self._batches(codes)]
         return self.encoding.numbers(_joined(means))
 
     def posterior_mean(self, codes: Codes) -> npt.NDArray[np.float64]:
         """Return the means (rows, L) of q(z | x, y)."""
-        model = self._double()
+        model = self._double_precision()
         return _joined([model.posterior_mean(*batch) for batch in self._batches(codes)])
 
     def log_likelihood(self, codes: Codes, k: int = 1, proposal: str = "posterior") -> npt.NDArray[np.float64]:
@@ -132,33 +132,42 @@ class FittedModel:
 
         Args:
             codes: The rows.
-            k: Draws of z for a bound: 1 for the evidence lower bound, more for the importance-weighted one.
-            proposal: Where z is drawn from: "posterior", or "prior" for the naive estimate.
+            k: Draws of z per bound: 1 for the evidence lower bound, more for the importance-weighted bound.
+            proposal: Distribution of the draws of z: "posterior", or "prior" for the naive estimate.
 
         Raises:
             RequestError: k is less than 1, there is no such proposal, or the posterior is a point.
         """
-        return _joined(likelihood.given_class(self._double(), self._batches(codes), k, proposal))
+        return _joined(likelihood.given_class(self._double_precision(), self._batches(codes), k, proposal))
 
     def log_evidence(self, codes: Codes, k: int = 1, proposal: str = "posterior") -> npt.NDArray[np.float64]:
-        """Return a lower bound (rows,) on log p(x) in nats, the condition marginalised; else as `log_likelihood`."""
-        shares = np.maximum(self.encoding.frequencies, np.finfo(float).tiny)
-        log_shares = torch.from_numpy(np.log(shares)).to(self.device)
-        return _joined(likelihood.of_any_class(self._double(), self._batches(codes), log_shares, k, proposal))
+        """Return a lower bound (rows,) on log p(x) in nats, with y marginalised; parameters as in `log_likelihood`.
 
-    def by_column(self, codes: Codes, draws: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """Return the importance-weighted bound (rows,) on log p(x | y) in nats, and the part (rows, columns) of each.
+        If encoder and decoder are conditional on y, it is the log of sum_y p(y) exp(bound on log p(x | y)).
+        """
+        shares = np.log(np.maximum(self.encoding.frequencies, np.finfo(float).tiny))
+        if self.model.network_conditions > 1 and proposal != "prior":
+            labels = [np.full(len(codes), label) for label in range(len(shares))]
+            bounds = [self.log_likelihood(dataclasses.replace(codes, labels=each), k, proposal) for each in labels]
+            return np.asarray(logsumexp(np.stack(bounds, 1) + shares, 1))
+        log_shares = torch.from_numpy(shares).to(self.device)
+        return _joined(likelihood.of_any_class(self._double_precision(), self._batches(codes), log_shares, k, proposal))
 
-        Columns are those of `encoding.columns`, in that order; what the bound has beside them is the part of z.
+    def log_likelihood_by_column(
+        self, codes: Codes, draws: int
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Return the importance-weighted bound (rows,) on log p(x | y) in nats, and its terms (rows, columns).
+
+        Columns are in the order of `encoding.columns`. The rest of the bound is the term of z.
         """
         layout = self.encoding.layout
-        bounds, slots = likelihood.by_slot(self._double(), self._batches(codes), draws)
+        bounds, slots = likelihood.by_slot(self._double_precision(), self._batches(codes), draws)
         owners = torch.tensor(layout.owners, dtype=torch.long, device=self.device)
         parts = [part.new_zeros(len(layout.names), part.shape[1]).index_add_(0, owners, part).T for part in slots]
         return _joined(bounds), _joined(parts)
 
-    def _double(self) -> CVAE:
-        """The model in double precision, in which a row's numbers do not hang on the rows beside it."""
+    def _double_precision(self) -> CVAE:
+        """A copy of the network in double precision, so that the results of a row do not depend on its batch."""
         return copy.deepcopy(self.model).double()
 
     def _batches(self, codes: Codes) -> Iterator[tuple[Rows, Tensor]]:
@@ -170,17 +179,17 @@ class FittedModel:
 
     @property
     def device(self) -> torch.device:
-        """Where the model is."""
+        """The device of the network."""
         return next(self.model.parameters()).device
 
     @property
     def fingerprint(self) -> str:
-        """One hash of all that the rows depend on."""
+        """A hash of everything that synthetic rows depend on."""
         encoding = {**self.encoding.model_dump(mode="json"), "order": list(self.encoding.columns)}
         return filesystem.content_hash(encoding, self.model.state_dict())
 
     def manifest(self, request: Request) -> dict[str, Any]:
-        """What the manifest of a dataset says of a request."""
+        """Return what the manifest of a dataset states about its model and request."""
         target = self.encoding.target
         classes = None
         if target is not None and target.classes is not None:
@@ -198,24 +207,24 @@ class FittedModel:
         }
 
     def describe(self) -> dict[str, Any]:
-        """What it is, in a few words and numbers, for people."""
+        """Return a summary of the model for people."""
         target = self.encoding.target
-        facts: dict[str, Any] = {
-            **self.provenance.facts,
+        summary: dict[str, Any] = {
+            **self.provenance.table,
             "columns": {column.name: column.kind for column in self.schema.columns},
             "schema": self.schema.origin,
             "target": target.name if target else None,
         }
         if target:
             counts = dict(zip(map(str, target.labels), target.counts, strict=True))
-            facts["classes" if target.classes else "quantile_bins"] = counts
-        return {**facts, "parameters": sum(parameter.numel() for parameter in self.model.parameters())}
+            summary["classes" if target.classes else "quantile_bins"] = counts
+        return {**summary, "parameters": sum(parameter.numel() for parameter in self.model.parameters())}
 
 
 def wanted_rows(
     fitted: FittedModel, rows: int | None, rows_per_class: int | None, classes: Mapping[Any, int] | None
 ) -> int | Mapping[Any, int]:
-    """Return the one of three ways to ask for rows that is given, as a number or as numbers of classes.
+    """Return the number of rows, or the number of rows of each class, from the one of three parameters that is given.
 
     Raises:
         RequestError: Not exactly one is given.
@@ -223,15 +232,29 @@ def wanted_rows(
     given = {"rows": rows, "rows_per_class": rows_per_class, "classes": classes}
     named = sorted(name for name, value in given.items() if value is not None)
     if len(named) != 1:
-        raise RequestError(f"exactly one of {', '.join(given)} must be given, however, {named} are")
+        raise RequestError(f"Exactly one of {', '.join(given)} must be given, got {', '.join(named) or 'none'}.")
     if rows_per_class is not None:
         return fitted.each_class(rows_per_class)
     return rows if classes is None else classes  # type: ignore[return-value]
 
 
+def partition_column(fitted: FittedModel) -> str:
+    """Return the target, by whose classes a dataset can be partitioned.
+
+    Raises:
+        RequestError: The target is continuous, or there is none.
+        DatasetError: A class cannot be the name of a folder.
+    """
+    target = fitted.encoding.target
+    if target is None or target.classes is None:
+        raise RequestError("`partition` needs a target of classes, and the model has none. Pass partition=False.")
+    partitions.check_labels(target.name, target.labels)
+    return target.name
+
+
 def _count(rows: Any) -> int:
     if isinstance(rows, bool) or not isinstance(rows, (int, np.integer)) or rows < 0:
-        raise RequestError(f"a number of rows must be a whole number from 0, however, it is {rows!r}")
+        raise RequestError(f"A number of rows must be an integer of at least 0, got {rows!r}.")
     return int(rows)
 
 

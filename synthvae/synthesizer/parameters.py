@@ -1,181 +1,119 @@
-"""The parameters of a synthesizer, checked, and what they mean for a table."""
+"""The parameters of a synthesizer, documented once: docstrings of estimators and the JSON schema of recipes follow."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any, Protocol, TypeVar
+import re
+import textwrap
+from collections.abc import Callable, Mapping
+from typing import TypeVar
 
-import pyarrow as pa
-from pydantic import ValidationError
+MEASURED = "private"  # value of `schema`: it is measured with a part of the privacy budget
 
-from synthvae.encoding import Order
-from synthvae.errors import ConfigurationError, PrivacyError, SchemaError, TableError, explain, listing, warn_user
-from synthvae.model import ModelConfig
-from synthvae.privacy import Descending, Plan, PrivacyBudget
-from synthvae.random_state import Seed
-from synthvae.schema import drafts
-from synthvae.schema.domain import refuse_undeclared
-from synthvae.schema.schema import Schema
-from synthvae.training import TrainingConfig
-from synthvae.training.callbacks import Callbacks
+GROUPS: dict[str, dict[str, str]] = {
+    "essentials": {
+        "target": "Column to condition on: its classes, or the quantile bins of a continuous column. None: the model "
+        "is unconditional.",
+        "schema": "A `Schema`, the path of one in YAML, None to infer it from the table, or "
+        f'"{MEASURED}" to measure it with a part of the privacy budget.',
+        "privacy": "A `PrivacyBudget`, or a mapping of its fields: the differential privacy of everything that `fit` "
+        'reveals. It needs a declared schema, or schema="private". None: training without differential privacy.',
+        "max_steps": "Largest number of optimiser steps. None: chosen by the number of rows, 1000 for 30,000 rows and "
+        "at most 1600 for fewer. Under a privacy budget the exact number of steps, by default 300.",
+        "device": '"auto" (a GPU if there is one), "cpu", "cuda", "cuda:1", ...',
+        "verbose": "Whether to show progress on stderr.",
+        "random_state": "Seed of all random draws. Noise for differential privacy never depends on it.",
+    },
+    "privacy": {
+        "strategy": 'How a privacy budget is spent: "gradients" (noisy marginals of single columns, and noisy '
+        'gradients of a decoder), "tables" (noisy marginals of single columns and pairs, no gradients), or "auto", '
+        "which chooses by epsilon, rows and columns.",
+        "journal": "Folder in which a fit stores what it needs to resume: the codes of a table that is too large for "
+        "memory, and a training checkpoint once a minute. An interrupted fit that is repeated with the same table, "
+        "parameters and seed continues there and gives the same model. A private fit stores its measurements, so that "
+        "the budget is not spent twice. Remove the folder once the model is saved. None: nothing is stored.",
+    },
+    "training": {
+        "batch_size": "Rows per step. None: 512, or 64 below 2048 rows. Under a privacy budget the expected number of "
+        "rows, by default 4096.",
+        "learning_rate": "Peak learning rate. None: 0.003, or 0.03 under a privacy budget.",
+        "validation_fraction": "Share of the rows that is held out for early stopping. None: 0.1; below 2048 rows 0.2, "
+        "and the model is then trained on all rows for as many steps.",
+        "precision": "Floating-point type of the networks while gradients are computed: "
+        '"float32", or "bfloat16" (torch\'s autocast) for processors that multiply such numbers faster. Everything '
+        'else is "float32". A private fit accepts "float32" only.',
+    },
+    "callbacks": {
+        "callbacks": "A function, or several, called at each validation step with its "
+        "`synthvae.training.history.Record` (step, loss, reconstruction, KL and held-out ELBO in nats per row; "
+        "`metrics` as a mapping). `history_` holds the same records. Training stops early if a callback returns True. "
+        "An exception in a callback ends the fit; KeyboardInterrupt stops training and retains the best weights so "
+        "far. A private fit reports the step alone, every 25 steps, without a loss, and ignores what callbacks return. "
+        "Callbacks are neither copied nor saved.",
+        "log_dir": "Folder that gets `history.csv`, a line per validation step, while training runs, and events for "
+        "TensorBoard if the extra `synthvae[tensorboard]` is installed. Each fit needs a folder of its own.",
+    },
+    "model": {
+        "latent_dim": "Dimensions of the latent z.",
+        "width": "Hidden units of encoder and decoder.",
+        "dropout": "Dropout probability in training. None: 0.1 below 2048 rows, otherwise 0; 0 for pixels.",
+        "decoder": '"autoregressive" (each column given the columns before it), "factorized" (columns independent '
+        'given z) or, with likelihood="gaussian" or "bernoulli", "linear" (no hidden layer: factor analysis).',
+        "order": 'Order of the columns in the decoder: "information" (each column after one that carries much '
+        'information on it), "table", "auto" ("information" if most columns are continuous), or a sequence of all '
+        "column names, without a target of classes.",
+        "prior": '"standard_normal" (encoder and decoder are conditional on the class), "class_normal" (only the prior '
+        'is: one normal per class), "mixture" (of normals, trained with the model) or "vamp" (a mixture of the '
+        "posteriors of trained pseudo-inputs). Each class has its own weights of the components of a mixture.",
+        "components": "Components of a mixture prior. None: 16, or 100 for pixels.",
+        "posterior": '"normal", or "point": an autoencoder, whose code is a point. It has no KL term and no prior; '
+        "`sample` draws from a mixture of normals that is fitted to the codes after training.",
+        "likelihood": 'Likelihood of the columns: "auto" (categorical, or a mixture of normals, by column kind), '
+        '"bernoulli" (numbers in [0, 1]: black and white pixels are drawn, grey pixels are means) or "gaussian" '
+        "(numbers around a mean). The last two are for pixels and similar data: all columns except a target of classes "
+        "must be numbers without missing values, and are independent given z and the class, even with "
+        'decoder="autoregressive".',
+        "variance": 'Variance of a "gaussian" likelihood; a fixed variance means least squares. None: one per column, '
+        "trained with the model.",
+        "image_shape": "Height and width of the image that the columns form, row by row: the networks are "
+        "convolutional. None: no image.",
+        "beta": "Weight of the KL term. None: 1, or 0.05 for grey pixels with a Bernoulli likelihood.",
+        "free_bits": "Nats of information per latent dimension, summed over dimensions, that the KL term does not "
+        "penalise, so that z stays informative.",
+        "warm_up": "Share of the steps over which the weight of the KL term rises from 0.",
+        "corruption": "Share of the cells that is masked in the input of the encoder in training, drawn anew in each "
+        "step, while whole rows are reconstructed: a denoising autoencoder.",
+    },
+}
+"""Descriptions of the constructor's parameters by group, in the order of the constructor."""
 
-MEASURED = "private"  # in a schema's place: it is measured with a part of the privacy budget
-LATENT_TRAINING = ("max_steps", "beta", "free_bits", "validation_fraction", "warm_up", "corruption")
-TRAINING = (*LATENT_TRAINING, "batch_size", "learning_rate", "precision")
-MODEL = ("decoder", "prior", "latent_dim", "width", "components", "posterior", "likelihood", "variance", "image_shape")
+PARAMETERS: dict[str, str] = {name: text for group in GROUPS.values() for name, text in group.items()}
 
-Config = TypeVar("Config", TrainingConfig, ModelConfig, Descending, Plan)
+_PLACE = re.compile(r"^( +)\{([a-z_, \n]+)\}$", re.MULTILINE)
+_LINE = 120
+
+Documented = TypeVar("Documented", bound=type)
 
 
-def configure(kind: type[Config], parameters: Mapping[str, Any]) -> Config:
-    """Return a configuration of checked parameters.
+def documented(**texts: str) -> Callable[[Documented], Documented]:
+    """Return a class decorator that fills in the parameters which a docstring names as `{first, second}`.
 
-    Raises:
-        ConfigurationError: A parameter is outside its domain.
+    Args:
+        **texts: Descriptions of parameters that `PARAMETERS` does not have, or has otherwise.
     """
-    try:
-        return kind(**parameters)
-    except ValidationError as error:
-        raise ConfigurationError(explain(error, parameters)) from error
+    known = {**PARAMETERS, **texts}
+
+    def fill(kind: Documented) -> Documented:
+        if kind.__doc__:  # absent under `python -OO`
+            kind.__doc__ = _PLACE.sub(lambda place: _entries(place, known), kind.__doc__)
+        return kind
+
+    return fill
 
 
-class Parameters(Protocol):
-    """The parameters of a `Synthesizer` that a fit reads: it says what each means."""
-
-    target: str | None
-    schema: Schema | str | os.PathLike[str] | None
-    privacy: PrivacyBudget | Mapping[str, Any] | None
-    strategy: str
-    journal: str | os.PathLike[str] | None
-    prior: str
-    order: Order
-    likelihood: str
-    latent_dim: int
-    dropout: float | None
-    learning_rate: float | None
-    device: str
-    precision: str
-    verbose: bool
-    callbacks: Callbacks
-    log_dir: str | os.PathLike[str] | None
-    random_state: Seed
-
-    def get_params(self, deep: bool = True) -> dict[str, Any]:  # noqa: FBT001, FBT002 (scikit-learn's)
-        """Return all parameters by name."""
-
-
-def declared_schema(parameters: Parameters) -> Schema | None:
-    """The schema of a private fit; None: it is measured.
-
-    Raises:
-        PrivacyError: It leaves something to the data.
-    """
-    return None if parameters.schema == MEASURED else refuse_undeclared(given_schema(parameters))
-
-
-def given_schema(parameters: Parameters) -> Schema | None:
-    """The schema, read from its file if it is a path; None: it is to be inferred."""
-    if parameters.schema is None or isinstance(parameters.schema, Schema):
-        return parameters.schema
-    return Schema.from_yaml(Path(parameters.schema))
-
-
-def schema_of(parameters: Parameters, table: pa.Table) -> Schema:
-    """The schema of a table that is not private, inferred if none is given.
-
-    Raises:
-        TableError: The target is not in the table, or a column looks like names or ids.
-        SchemaError: The target is not in the schema.
-    """
-    target = target_in(parameters, table)
-    if parameters.schema == MEASURED:
-        raise PrivacyError(f"schema={MEASURED!r} is bought with a budget, however, `privacy` is None: grant one")
-    schema = given_schema(parameters) or Schema.infer(table)
-    if schema.inferred:
-        drafts.refuse_identifying(schema, table, target)
-    target_among(parameters, schema.names)
-    return schema
-
-
-def target_among(parameters: Parameters, names: Sequence[str]) -> str | None:
-    """The target as a column of a schema; None: there is none.
-
-    Raises:
-        SchemaError: The schema has no such column.
-    """
-    target = parameters.target
-    if target is not None and str(target) not in names:
-        raise SchemaError(f"the target must be a column of the schema, however, {target!r} is not: declare it")
-    return None if target is None else str(target)
-
-
-def target_in(parameters: Parameters, table: pa.Table) -> str | None:
-    """The target as a column of a table; None: there is none.
-
-    Raises:
-        TableError: The table has no such column.
-    """
-    if parameters.target is None:
-        return None
-    if str(parameters.target) not in table.column_names:
-        raise TableError(
-            f"the target must be a column of the table, however, {parameters.target!r} is not among "
-            f"{listing(table.column_names)}"
-        )
-    return str(parameters.target)
-
-
-def refuse_class_prior_without_classes(parameters: Parameters) -> None:
-    """Refuse a normal for each class where there is none."""
-    if parameters.prior == "class_normal" and parameters.target is None:
-        raise ConfigurationError(
-            'prior="class_normal" needs classes, however, there is no target: name one, or take "mixture"'
-        )
-
-
-def refuse_what_is_not_private(parameters: Parameters) -> None:
-    """Refuse parameters that a private fit cannot heed."""
-    if parameters.likelihood != "auto":
-        raise PrivacyError(
-            f"a private fit learns bins, not pixels, however, likelihood={parameters.likelihood!r}: choose 'auto', or "
-            "no `privacy`"
-        )
-    if parameters.precision != "float32":
-        raise ConfigurationError(
-            f"a private fit clips and adds noise in single precision, however, precision={parameters.precision!r}: "
-            'take "float32", or no `privacy`'
-        )
-
-
-def values(parameters: Parameters, names: tuple[str, ...]) -> dict[str, Any]:
-    """Parameters by name, but for a learning rate that is left to how the model is trained."""
-    left = {"learning_rate"} if parameters.learning_rate is None else set()
-    return {name: getattr(parameters, name) for name in names if name not in left}
-
-
-def spending_plan(parameters: Parameters) -> Plan:
-    """How the privacy budget is to be spent."""
-    names = {"steps": "max_steps", "batch": "batch_size", "learning_rate": "learning_rate"}
-    given = {field: getattr(parameters, name) for field, name in names.items()}
-    stated = {field: value for field, value in given.items() if value is not None}
-    return configure(Plan, {"strategy": parameters.strategy, "descent": configure(Descending, stated)})
-
-
-def warn_of_gaps(target: str | None, missing: Mapping[str, int], rows: int) -> None:
-    """Tell of rows without a label, which may be a mistake."""
-    if target is not None and 0 < missing[target] < rows:
-        warn_user(
-            f"target {target!r}: {missing[target]} of {rows} rows have no label: they are learned, their class being "
-            "marginalised; drop them if that is not meant"
-        )
-
-
-def warn_empty(missing: Mapping[str, int], rows: int) -> None:
-    """Tell of columns that have no value."""
-    for name, count in missing.items():
-        if count == rows:
-            warn_user(
-                f"column {name!r}: every value is missing, so every synthetic value will be: drop it if that is no use"
-            )
+def _entries(place: re.Match[str], texts: Mapping[str, str]) -> str:
+    """The entries of an `Args:` section in the place of names."""
+    indent = place[1]
+    wrapper = textwrap.TextWrapper(_LINE, initial_indent=indent, subsequent_indent=f"{indent}    ")
+    wrapper.break_long_words = wrapper.break_on_hyphens = False
+    names = [name.strip() for name in place[2].split(",")]
+    return "\n".join(wrapper.fill(f"{name}: {texts[name]}") for name in names)

@@ -1,4 +1,4 @@
-"""What a model was learned from and with: how many rows, how many of them with gaps, which versions."""
+"""The provenance of a model: numbers of training rows and missing values, and versions of libraries."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from synthvae._version import __version__
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of what a model hangs on."""
+    """Return the versions of the libraries on which a fitted model depends."""
     return {"synthvae": __version__, **{name: metadata.version(name) for name in ("torch", "pyarrow")}}
 
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where a model comes from.
+    """The training rows of a model, and the libraries with which it was fitted.
 
     Args:
-        rows: How many rows were learned; None: nobody may know.
-        missing: The share of missing values of each column that has any; None: nobody may know.
-        versions: What it was learned with.
+        rows: The number of training rows; None if it is private.
+        missing: The share of missing values of each column that has any; None if it is private.
+        versions: The versions of the libraries.
     """
 
     rows: int | None = None
@@ -31,28 +31,28 @@ class Provenance:
 
     @classmethod
     def of(cls, rows: int, missing: Mapping[str, int]) -> Self:
-        """Return that of a table whose rows are not private: how many there are, and how many values are missing."""
+        """Return that of a table that is not private, from its numbers of rows and of missing values per column."""
         return cls(rows, {name: count / rows for name, count in missing.items() if count})
 
     @property
-    def facts(self) -> dict[str, Any]:
-        """What may be told of the rows, for people."""
-        told = {"rows": self.rows, "missing": self.missing}
-        return {name: value for name, value in told.items() if value is not None}
+    def table(self) -> dict[str, Any]:
+        """What is public about the training rows."""
+        fields = {"rows": self.rows, "missing": self.missing}
+        return {name: value for name, value in fields.items() if value is not None}
 
-    def page(self) -> dict[str, Any]:
-        """What a model's page says of it."""
-        return {"versions": self.versions, "table": self.facts}
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON."""
+        return {"versions": self.versions, "table": self.table}
 
     @classmethod
-    def from_page(cls, page: Mapping[str, Any]) -> Self:
-        """The inverse of `page`; models of early releases say nothing of their table.
+    def from_dict(cls, document: Mapping[str, Any]) -> Self:
+        """The inverse of `to_dict`. Models of early releases have neither key.
 
         Raises:
-            TypeError, ValueError, OverflowError: The page does not say such things.
+            TypeError, ValueError, OverflowError: A value has the wrong type.
         """
-        told = dict(page.get("table") or {})
-        rows, missing = told.get("rows"), told.get("missing")
+        table = dict(document.get("table") or {})
+        rows, missing = table.get("rows"), table.get("missing")
         shares = None if missing is None else {str(name): float(share) for name, share in dict(missing).items()}
-        known = {str(name): str(version) for name, version in dict(page.get("versions") or {}).items()}
+        known = {str(name): str(version) for name, version in dict(document.get("versions") or {}).items()}
         return cls(None if rows is None else int(rows), shares, known)

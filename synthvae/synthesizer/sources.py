@@ -1,4 +1,4 @@
-"""Where the rows of a fit come from: a table in memory, or one on disk that is read in batches."""
+"""The training table of a fit: in memory, or on disk and read in batches."""
 
 from __future__ import annotations
 
@@ -26,50 +26,50 @@ from synthvae.training.shards import Shards
 SAMPLE = "survey.arrow"
 
 
-class Source(Protocol):
-    """The rows of a fit."""
+class TableSource(Protocol):
+    """The training table of a fit."""
 
     @property
     def sample(self) -> pa.Table:
-        """Rows from which it is learned how columns are coded: all, or some."""
+        """The rows, or some of them, to which the encoding of the columns is fitted."""
 
     @property
     def rows(self) -> int:
-        """How many rows there are."""
+        """The number of rows."""
 
     @property
     def missing(self) -> Mapping[str, int]:
-        """How many values of each column are missing."""
+        """The number of missing values of each column."""
 
     @property
     def identity(self) -> str:
-        """A hash by which the table is known again."""
+        """A hash that identifies the table."""
 
     def drafted(self, schema: Schema) -> Schema:
-        """Return a schema that was inferred from the sample, as the whole table has it."""
+        """Return a schema that was inferred from the sample, corrected by the whole table."""
 
     def coded(self, encoding: TableEncoding, schema: Schema, seed: int) -> Codes | Parts:
-        """Return the codes of all rows; the condition of one without a label is -1.
+        """Return the codes of all rows; the condition of a row without a label is -1.
 
         Raises:
-            TableError: A row breaks the schema.
+            TableError: A row violates the schema.
         """
 
 
 @dataclass(frozen=True)
 class InMemory:
-    """A table that is there."""
+    """A table in memory."""
 
     sample: pa.Table
 
     @property
     def rows(self) -> int:
-        """How many rows there are."""
+        """The number of rows."""
         return int(self.sample.num_rows)
 
     @property
     def missing(self) -> Mapping[str, int]:
-        """How many values of each column are missing."""
+        """The number of missing values of each column."""
         return {name: self.sample.column(name).null_count for name in self.sample.column_names}
 
     @property
@@ -85,19 +85,19 @@ class InMemory:
         return schema
 
     def coded(self, encoding: TableEncoding, schema: Schema, seed: int) -> Codes:
-        """Return the codes of all rows, which obey the schema."""
+        """Return the codes of all rows, which were checked against the schema before."""
         del schema
         return encoding.encode(self.sample, np.random.default_rng(seed), partial=True)
 
 
 @dataclass(frozen=True)
 class OnDisk:
-    """A table that is read twice: to survey it, and to write its codes, which are much smaller, to a folder.
+    """A table that is read twice: once to sample it, once to write its codes, which are much smaller, to a folder.
 
     Args:
         stream: The table.
-        survey: What the first pass found.
-        folder: Where the codes are kept, as long as the fit lasts; whole ones that are there already are used.
+        survey: The sample and the counts of the first pass.
+        folder: Where the codes are stored for the fit. Complete codes that it already holds are used.
     """
 
     stream: Stream
@@ -106,27 +106,27 @@ class OnDisk:
 
     @classmethod
     def open(cls, stream: Stream, folder: Path, seed: int) -> OnDisk:
-        """Survey a table, unless the folder has what an earlier pass found."""
-        survey = _kept_survey(folder / SAMPLE)
+        """Survey a table, unless the folder has the survey of an earlier pass."""
+        survey = _load_survey(folder / SAMPLE)
         if survey is None:
             survey = Survey.from_batches(stream.batches(), seed)
-            with _keeping(folder):
-                _keep_survey(folder / SAMPLE, survey)
+            with _storing(folder):
+                _save_survey(folder / SAMPLE, survey)
         return cls(stream, survey, folder)
 
     @property
     def sample(self) -> pa.Table:
-        """Some rows, and witnesses of all that occurs."""
+        """Sampled rows, among them one with each category that occurs."""
         return self.survey.sample
 
     @property
     def rows(self) -> int:
-        """How many rows there are."""
+        """The number of rows."""
         return self.survey.rows
 
     @property
     def missing(self) -> Mapping[str, int]:
-        """How many values of each column are missing."""
+        """The number of missing values of each column."""
         return self.survey.missing
 
     @property
@@ -135,17 +135,17 @@ class OnDisk:
         return self.stream.identity
 
     def drafted(self, schema: Schema) -> Schema:
-        """Return the schema with those columns as ids that count the rows, which a sample of them does not show."""
+        """Return the schema with columns that count the rows as ids, which a sample does not show."""
         for name in self.survey.sequences:
             if schema[name].kind == "integer" and name not in schema.declared:
                 schema = schema.declare(name, kind="id")
         return schema
 
     def coded(self, encoding: TableEncoding, schema: Schema, seed: int) -> Parts:
-        """Write the codes of all rows, unless they are there."""
-        kept = Shards.open(self.folder)
-        if kept is not None:
-            return kept
+        """Return the codes of all rows, written to the folder unless it holds them."""
+        stored = Shards.open(self.folder)
+        if stored is not None:
+            return stored
         rng = np.random.default_rng(seed)
 
         def batches() -> Iterator[Codes]:
@@ -153,26 +153,26 @@ class OnDisk:
                 checked = schema.check(table).select(table.column_names)
                 yield encoding.encode(checked, rng, partial=True)
 
-        with _keeping(self.folder):
+        with _storing(self.folder):
             return Shards.write(self.folder, batches(), self.rows, np.random.default_rng([seed, 61]))
 
 
 @contextmanager
-def _keeping(folder: Path) -> Iterator[None]:
+def _storing(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
         raise ConfigurationError(
-            f"the codes of a large table must be kept, however, {folder} cannot be written ({error.strerror}): make "
-            "room, or name another folder (`journal`, or TMPDIR)"
+            f"The codes of a large table are stored on disk, and {folder} cannot be written ({error.strerror}). Make "
+            "room, or name another folder (`journal`, or TMPDIR)."
         ) from error
 
 
 def surveyed(path: Path, encoding: str) -> InMemory | OnDisk:
-    """Return a table, of which a large one is looked at once and not coded.
+    """Return the table in a file, of which a large one is surveyed but not loaded.
 
     Raises:
-        TableError: The file is damaged, or no table.
+        TableError: The file is damaged, or not a table.
     """
     stream = streaming.large(path, encoding)
     if stream is None:
@@ -180,9 +180,9 @@ def surveyed(path: Path, encoding: str) -> InMemory | OnDisk:
     return OnDisk(stream, Survey.from_batches(stream.batches(), 0), path.parent)
 
 
-def _keep_survey(path: Path, survey: Survey) -> None:
-    facts = json.dumps({"rows": survey.rows, "missing": survey.missing}).encode()
-    metadata = {**(survey.sample.schema.metadata or {}), b"survey": facts}
+def _save_survey(path: Path, survey: Survey) -> None:
+    counts = json.dumps({"rows": survey.rows, "missing": survey.missing}).encode()
+    metadata = {**(survey.sample.schema.metadata or {}), b"survey": counts}
     sink = pa.BufferOutputStream()
     table = survey.sample.replace_schema_metadata(metadata)
     with pa.ipc.new_file(sink, table.schema) as writer:
@@ -191,11 +191,11 @@ def _keep_survey(path: Path, survey: Survey) -> None:
     filesystem.write(path, sink.getvalue())
 
 
-def _kept_survey(path: Path) -> Survey | None:
+def _load_survey(path: Path) -> Survey | None:
     try:
         table = pa.ipc.open_file(path).read_all()
         metadata = dict(table.schema.metadata)
-        facts = json.loads(metadata.pop(b"survey"))
-        return Survey(table.replace_schema_metadata(metadata), facts["rows"], facts["missing"])
+        counts = json.loads(metadata.pop(b"survey"))
+        return Survey(table.replace_schema_metadata(metadata), counts["rows"], counts["missing"])
     except (OSError, pa.ArrowException, ValueError, KeyError, TypeError):
         return None

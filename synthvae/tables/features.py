@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.dataset
 from sklearn.base import BaseEstimator
-from sklearn.utils.validation import _check_feature_names, _check_n_features, check_array
+from sklearn.utils.validation import check_array, validate_data
 
 from synthvae.errors import TableError, listing
 from synthvae.tables import convert, rowwise
@@ -48,9 +48,8 @@ def read_private_features(estimator: BaseEstimator, X: Any, *, reset: bool, asid
 
 
 def _names_of_columns(estimator: BaseEstimator, array: np.ndarray, *, reset: bool) -> np.ndarray | None:
-    """The column names of `fit`, for an array; None if `fit` had none."""
-    _check_feature_names(estimator, array, reset=reset)
-    _check_n_features(estimator, array, reset=reset)
+    """The names that the columns of an array have in `fit`; None: it had none."""
+    validate_data(estimator, array, reset=reset, skip_check_array=True)
     return None if reset else getattr(estimator, "feature_names_in_", None)
 
 

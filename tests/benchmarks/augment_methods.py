@@ -23,7 +23,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
 from synthvae.estimators import AugmentedClassifier, VAEOverSampler
-from synthvae.estimators.generator import Maker
+from synthvae.estimators.generator import JointGenerator
 
 LABEL = "label"
 NUMBERS = make_column_selector(dtype_include="number")
@@ -170,4 +170,4 @@ def _of_tvae(X: pd.DataFrame, y: pd.Series, seed: int) -> tuple[pd.DataFrame, pd
     return more, pd.concat([y, made[LABEL].map({"no": 0, "yes": 1})], ignore_index=True)
 
 
-Maker.learn = _once(Maker.learn)  # type: ignore[method-assign]
+JointGenerator.fit = _once(JointGenerator.fit)  # type: ignore[method-assign]

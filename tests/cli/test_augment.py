@@ -106,7 +106,7 @@ def test_a_budget_is_refused(table: Path) -> None:
     (table.parent / "config.yaml").write_text("privacy: {epsilon: 1.0, delta: 0.00001}")
     result = run(table)
     assert result.exit_code == 1
-    assert "which no budget covers" in result.stderr
+    assert "A privacy budget does not cover augmentation" in result.stderr
 
 
 FORMULAS = ["=1+1", "+cmd|' /C calc'!A0", "-2+3", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "\uff1d1+1", "'=1", "''@x"]

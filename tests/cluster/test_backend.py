@@ -19,7 +19,7 @@ import pytest
 from sklearn.datasets import load_breast_cancer
 
 from synthvae import Column, PrivacyBudget, Schema, Synthesizer, cluster
-from synthvae.cluster import jobs, private, training
+from synthvae.cluster import data_parallel, jobs, private
 from synthvae.cluster.jobs import Job
 from synthvae.errors import ClusterError, ConfigurationError, PrivacyError
 from synthvae.generation import request
@@ -89,7 +89,7 @@ def alone(table: pd.DataFrame) -> Synthesizer:
 def test_no_cluster_at_an_address_is_told() -> None:
     if ray.is_initialized():
         pytest.skip("this process is connected to a cluster")
-    with pytest.raises(ClusterError, match="there must be a cluster"), cluster.connected("127.0.0.1:1", 1):
+    with pytest.raises(ClusterError, match="There is no cluster"), cluster.connected("127.0.0.1:1", 1):
         pass
 
 
@@ -111,7 +111,7 @@ def learning_until(step: int, place: Path) -> Callable[[CVAE, Path, Job], Histor
                 kill(os.getpid())
 
         with patch.object(checkpoint.Checkpoint, "save", saved):
-            return training._learn(model, folder, job)
+            return data_parallel._train_process(model, folder, job)
 
     return learn
 
@@ -128,7 +128,7 @@ def test_workers_together_learn_what_one_does_though_one_is_killed(
     undisturbed = Synthesizer.load(tmp_path / "m")
     assert undisturbed.score(table) > alone.score(table) - 0.5
     monkeypatch.setattr(checkpoint, "EVERY", 0.0)
-    monkeypatch.setattr(training, "_learn", learning_until(6, tmp_path / "killed"))
+    monkeypatch.setattr(data_parallel, "_train_process", learning_until(6, tmp_path / "killed"))
     disturbed = cluster.fit(Synthesizer(**FEW, journal=tmp_path / "kept"), tmp_path / "t.parquet", workers=2)
     assert (tmp_path / "killed").exists()
     assert disturbed.learned_.fingerprint == undisturbed.learned_.fingerprint
@@ -151,7 +151,7 @@ def buying_until(step: int, place: Path) -> Callable[[CVAE, Path, Job], History]
             return kept
 
         with patch.object(Journal, "_write", written):
-            return private._learn(model, folder, job)
+            return private._train_process(model, folder, job)
 
     return learn
 
@@ -171,7 +171,7 @@ def test_private_rows_cost_several_workers_what_they_cost_one_though_one_is_kill
     releases = sorted((tmp_path / "kept").glob("*.safetensors"))
     for gradient in releases[-STEPS:]:
         gradient.unlink()
-    monkeypatch.setattr(private, "_learn", buying_until(4, tmp_path / "killed"))
+    monkeypatch.setattr(private, "_train_process", buying_until(4, tmp_path / "killed"))
     together = cluster.fit(Synthesizer(**options, journal=tmp_path / "kept"), rows, workers=2)
     before, after = (
         {file.name: file.read_bytes() for file in (tmp_path / name).glob("*.safetensors")}
@@ -194,16 +194,16 @@ def test_a_cluster_of_nobody_is_refused(table: pd.DataFrame) -> None:
 
 
 def test_a_refusal_of_a_worker_is_raised_as_its_own_class(tmp_path: Path) -> None:
-    jobs._raise_refusal(tmp_path)
+    jobs._raise_error_of_worker(tmp_path)
     told = {"error": "PrivacyError", "message": "releases must be kept"}
-    (tmp_path / jobs.REFUSED).write_text(json.dumps(told), encoding="utf-8")
+    (tmp_path / jobs.ERROR).write_text(json.dumps(told), encoding="utf-8")
     with pytest.raises(PrivacyError, match=r"^releases must be kept$"):
-        jobs._raise_refusal(tmp_path)
+        jobs._raise_error_of_worker(tmp_path)
 
 
 def test_who_interrupts_the_keyboard_is_heard_as_before() -> None:
     def trained() -> None:
-        with jobs._own_interrupts():
+        with jobs._retained_interrupts():
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # as Ray Train leaves a handler of its own
             sys.exit(0)
 

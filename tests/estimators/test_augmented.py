@@ -31,9 +31,8 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from synthvae import PrivacyBudget, Schema, Synthesizer
 from synthvae.errors import PrivacyError
 from synthvae.estimators import AugmentedClassifier, AugmentedRegressor, VAEOverSampler
-from synthvae.estimators.amounts import Choice
-from synthvae.estimators.generator import Maker
-from synthvae.estimators.strategy import rows_to_make
+from synthvae.estimators.generator import JointGenerator
+from synthvae.estimators.sampling_strategy import AmountSelection, rows_to_make
 
 TINY = Synthesizer(max_steps=2, width=4, latent_dim=2)
 QUICK = Synthesizer(max_steps=60, width=32, latent_dim=2)
@@ -214,7 +213,7 @@ def test_auto_takes_none_where_rows_made_do_not_help() -> None:
 @given(arrays(np.float64, (3, 4), elements=st.floats(-1, 1)), st.floats(0.1, 0.5))
 def test_a_choice_is_the_corrected_t_test(scores: np.ndarray, ratio: float) -> None:
     """The interval of scipy's own t-test, widened from 1 / folds to 1 / folds + ratio, and two candidates asked."""
-    choice = Choice([0.0, "balance", 1.0], scores, ratio)
+    choice = AmountSelection([0.0, "balance", 1.0], scores, ratio)
     place = int((scores - scores[0]).mean(1).argmax())
     gains = scores[place] - scores[0]
     assume(place and gains.std() > 1e-9)
@@ -283,7 +282,7 @@ def test_mixed_types_in_cross_validation(mixed: Mixed) -> None:
     ({"amount": "much"}, "`amount` must be"), ({"amount": -1.0}, "`amount` must be"),
     ({"amount": {7: 1}}, "not present"), ({"calibration": "some"}, "`calibration`"), ({"filter": "some"}, "`filter`"),
     ({"generator": LinearRegression()}, "must be a Synth"),
-    ({"generator": Synthesizer(target="y")}, "leave `target` None"),
+    ({"generator": Synthesizer(target="y")}, "target=None"),
 ])  # fmt: skip
 def test_options_that_cannot_be_are_refused(options: dict[str, Any], message: str) -> None:
     X, y = load_wine(return_X_y=True)
@@ -323,7 +322,7 @@ def test_a_schema_of_the_columns_is_enough(mixed: Mixed) -> None:
 def test_a_generator_with_a_budget_is_refused(mixed: Mixed) -> None:
     """Its promise would not hold: real rows are learned beside those made."""
     generator = Synthesizer(max_steps=2, privacy=PrivacyBudget(epsilon=1.0, delta=1e-5))
-    with pytest.raises(PrivacyError, match="leave it None"):
+    with pytest.raises(PrivacyError, match="privacy=None"):
         VAEOverSampler(generator=generator).fit_resample(*mixed)
 
 
@@ -331,7 +330,7 @@ def test_a_filter_that_refuses_all_says_so() -> None:
     X, y = load_wine(return_X_y=True)
     sampler = VAEOverSampler(generator=TINY, random_state=0)
     sampler.fit_resample(X, y)
-    maker = Maker(sampler.generator_, "y")
-    with pytest.warns(UserWarning, match="refuses too much: 5 rows"):
-        _, labels = maker.make_exactly({0: 3, 1: 2}, 0, lambda made, _: np.zeros(len(made), bool))
+    generator = JointGenerator(sampler.generator_, "y")
+    with pytest.warns(UserWarning, match="rejects too many synthetic rows: 5 rows"):
+        _, labels = generator.sample_filtered({0: 3, 1: 2}, 0, lambda made, _: np.zeros(len(made), bool))
     assert Counter(labels.tolist()) == {0: 3, 1: 2}

@@ -21,7 +21,7 @@ from sklearn.metrics import roc_auc_score
 from synthvae.errors import ConfigurationError, TableError
 from synthvae.estimators import VAEOutlierDetector
 from synthvae.estimators.cells import read_cells
-from synthvae.estimators.density import Density, Margin
+from synthvae.estimators.marginal_density import Density, Marginal
 from synthvae.model import bound_by_slot
 from synthvae.model.likelihood import _antithetic
 from synthvae.tables.features import read_features
@@ -101,7 +101,7 @@ def test_cells_and_z_make_the_score(detector: VAEOutlierDetector, table: pd.Data
     cells = (explained + detector.surprise_).sum(axis=1)
     learned = detector.synthesizer_.learned_
     codes = learned.encode(read_features(detector, table, reset=False))
-    bound, parts = learned.by_column(codes, detector.draws)
+    bound, parts = learned.log_likelihood_by_column(codes, detector.draws)
     assert np.allclose(detector.score_samples(table), bound - parts.sum(1) - cells)
 
 
@@ -182,16 +182,16 @@ def test_tumours_are_outliers_among_benign() -> None:
 def test_more_draws_bound_more_tightly(detector: VAEOutlierDetector, table: pd.DataFrame) -> None:
     learned = detector.synthesizer_.learned_
     codes = read_cells(learned.encoding, read_features(detector, table, reset=False)).codes
-    bounds = [learned.by_column(codes, draws)[0].mean() for draws in (1, 8, 64)]
+    bounds = [learned.log_likelihood_by_column(codes, draws)[0].mean() for draws in (1, 8, 64)]
     assert bounds == sorted(bounds)
     assert learned.log_likelihood(codes).mean() == pytest.approx(bounds[0], abs=0.5)
 
 
 def test_one_draw_is_the_elbo(detector: VAEOutlierDetector, table: pd.DataFrame) -> None:
     learned = detector.synthesizer_.learned_
-    model = learned._double()
+    model = learned._double_precision()
     rows, labels = next(learned._batches(learned.encode(read_features(detector, table, reset=False))))
-    noise = _antithetic(learned._double(), 1)
+    noise = _antithetic(learned._double_precision(), 1)
     bound, slots = bound_by_slot(model, rows, labels, noise)
     terms = model.elbo(rows, labels, noise)
     entropy = 0.5 * (terms.log_variance + noise[0].square() + math.log(2 * math.pi)).sum(1)
@@ -206,9 +206,9 @@ numbers = st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=60).map(np.array)
 @settings(deadline=None, max_examples=60)
 @given(numbers, numbers)
 def test_density_is_by_the_kth_nearest(seen: Any, asked: Any) -> None:
-    density = Density.learn(seen)
+    density = Density.fit(seen)
     ordered = np.sort(np.abs(asked[:, None] - density.numbers), axis=1)[:, density.k - 1]
-    assert np.allclose(density._reach(asked), ordered)
+    assert np.allclose(density._distance(asked), ordered)
     assert np.isfinite(density.log_density(asked)).all()
 
 
@@ -217,11 +217,11 @@ def test_density_of_normal_numbers() -> None:
     at = np.array([-1.0, 1.0, 3.0, 5.0, np.nan])
     expected = -0.5 * (((at - 3) / 2) ** 2 + math.log(2 * math.pi))
     expected[-1] = 0
-    assert np.allclose(Density.learn(drawn).log_density(at), expected, atol=0.35)
+    assert np.allclose(Density.fit(drawn).log_density(at), expected, atol=0.35)
 
 
 def test_shares_of_states() -> None:
-    margin = Margin.learn(np.array([0, 0, 0, 1]), 3, None)
+    marginal = Marginal.fit(np.array([0, 0, 0, 1]), 3, None)
     nothing = np.full(4, np.nan)
-    said = margin.cells(np.array([0.0, -9, 0, 0]), np.array([0, 0, 2, -1]), nothing, nothing)
-    assert np.allclose(np.exp(said), [0.75, math.exp(-9), 0.125, 0.125])
+    found = marginal.log_probability(np.array([0.0, -9, 0, 0]), np.array([0, 0, 2, -1]), nothing, nothing)
+    assert np.allclose(np.exp(found), [0.75, math.exp(-9), 0.125, 0.125])

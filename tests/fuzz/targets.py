@@ -172,12 +172,12 @@ def load_and_use(files: dict[str, bytes]) -> None:
 def model_page(data: bytes) -> None:
     """`synthvae.json`."""
     weights = model()[artifact.WEIGHTS]
-    load_and_use({artifact.WEIGHTS: weights, artifact.PAGE: signed(data, weights)})
+    load_and_use({artifact.WEIGHTS: weights, artifact.DOCUMENT: signed(data, weights)})
 
 
 def model_weights(data: bytes) -> None:
     """`model.safetensors`."""
-    load_and_use({artifact.WEIGHTS: data, artifact.PAGE: signed(model()[artifact.PAGE], data)})
+    load_and_use({artifact.WEIGHTS: data, artifact.DOCUMENT: signed(model()[artifact.DOCUMENT], data)})
 
 
 def dataset_folder(data: bytes) -> None:

@@ -119,11 +119,11 @@ HOSTILE: dict[str, tuple[str, Any]] = {
 
 @pytest.mark.parametrize("change", HOSTILE.values(), ids=HOSTILE)
 def test_a_page_that_is_signed_and_hostile_is_refused_before_memory_is_taken(change: tuple[str, Any]) -> None:
-    page = changed(json.loads(targets.model()[artifact.PAGE]), *change)
+    page = changed(json.loads(targets.model()[artifact.DOCUMENT]), *change)
     weights = targets.model()[artifact.WEIGHTS]
     signed = targets.signed(json.dumps(page).encode(), weights)
     with targets.room() as folder, pytest.raises(ArtifactError) as caught:
-        Synthesizer.load(targets.place(folder, {artifact.WEIGHTS: weights, artifact.PAGE: signed}), device="cpu")
+        Synthesizer.load(targets.place(folder, {artifact.WEIGHTS: weights, artifact.DOCUMENT: signed}), device="cpu")
     assert "allocat" not in str(caught.value)
 
 
@@ -131,7 +131,7 @@ def with_arrow(kind: pa.DataType) -> bytes:
     """The page of the small model, one of whose columns has another type."""
     import base64
 
-    page = json.loads(targets.model()[artifact.PAGE])
+    page = json.loads(targets.model()[artifact.DOCUMENT])
     schema = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(page["encoding"]["arrow"])))
     schema = schema.set(schema.get_field_index("sex"), pa.field("sex", kind))
     page["encoding"]["arrow"] = base64.b64encode(schema.serialize().to_pybytes()).decode()
@@ -141,7 +141,7 @@ def with_arrow(kind: pa.DataType) -> bytes:
 @pytest.mark.parametrize("kind", [pa.binary(2**27), pa.list_(pa.int8(), 2**31 - 1)], ids=str)
 def test_a_type_whose_gaps_take_gigabytes_is_refused(kind: pa.DataType) -> None:
     weights = targets.model()[artifact.WEIGHTS]
-    files = {artifact.WEIGHTS: weights, artifact.PAGE: targets.signed(with_arrow(kind), weights)}
+    files = {artifact.WEIGHTS: weights, artifact.DOCUMENT: targets.signed(with_arrow(kind), weights)}
     with targets.room() as folder, pytest.raises(ArtifactError, match="'sex'"):
         Synthesizer.load(targets.place(folder, files), device="cpu")
 
@@ -151,25 +151,25 @@ def test_weights_that_are_no_numbers_are_refused(number: float) -> None:
     weights = safetensors.torch.load(targets.model()[artifact.WEIGHTS])
     weights["encoder.mean.weight" if "encoder.mean.weight" in weights else max(weights)].fill_(number)
     data = safetensors.torch.save(weights)
-    files = {artifact.WEIGHTS: data, artifact.PAGE: targets.signed(targets.model()[artifact.PAGE], data)}
+    files = {artifact.WEIGHTS: data, artifact.DOCUMENT: targets.signed(targets.model()[artifact.DOCUMENT], data)}
     with targets.room() as folder, pytest.raises(ArtifactError, match="no number"):
         Synthesizer.load(targets.place(folder, files), device="cpu")
 
 
 def test_a_model_names_no_place_on_the_disk_of_whoever_loads_it() -> None:
-    page = json.loads(targets.model()[artifact.PAGE])
+    page = json.loads(targets.model()[artifact.DOCUMENT])
     page["parameters"] |= {"log_dir": "/tmp/elsewhere", "journal": "/tmp/elsewhere"}
     weights = targets.model()[artifact.WEIGHTS]
     signed = targets.signed(json.dumps(page).encode(), weights)
     with targets.room() as folder:
         loaded = Synthesizer.load(
-            targets.place(folder, {artifact.WEIGHTS: weights, artifact.PAGE: signed}), device="cpu"
+            targets.place(folder, {artifact.WEIGHTS: weights, artifact.DOCUMENT: signed}), device="cpu"
         )
     assert loaded.log_dir is None
     assert loaded.journal is None
 
 
-@pytest.mark.parametrize("name", [artifact.PAGE, artifact.WEIGHTS])
+@pytest.mark.parametrize("name", [artifact.DOCUMENT, artifact.WEIGHTS])
 @pytest.mark.parametrize("what", ["pipe", "device", "huge", "folder"])
 def test_what_is_no_file_of_a_model_is_not_read(name: str, what: str) -> None:
     with targets.room() as folder:
@@ -189,7 +189,7 @@ def test_what_is_no_file_of_a_model_is_not_read(name: str, what: str) -> None:
 
 
 def test_a_model_that_could_not_be_loaded_is_not_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(artifact.LARGEST, artifact.PAGE, 100)
+    monkeypatch.setitem(artifact.LARGEST, artifact.DOCUMENT, 100)
     with pytest.raises(ArtifactError, match="at most 100 bytes"):
         artifact.save(tmp_path / "model", {"x": "x" * 100}, {"a": torch.zeros(1)})
     assert not list(tmp_path.iterdir())
@@ -282,7 +282,7 @@ def test_weights_of_an_impossible_size_are_refused_in_one_line(tmp_path: Path) -
         Synthesizer.load(
             targets.place(
                 tmp_path / "m",
-                {artifact.WEIGHTS: data, artifact.PAGE: targets.signed(targets.model()[artifact.PAGE], data)},
+                {artifact.WEIGHTS: data, artifact.DOCUMENT: targets.signed(targets.model()[artifact.DOCUMENT], data)},
             )
         )
     assert "\n" not in str(refused.value)

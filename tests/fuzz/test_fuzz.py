@@ -40,7 +40,7 @@ def test_a_good_model_is_taken() -> None:
     """Else nothing behind the first check would ever be reached."""
     weights = model()[artifact.WEIGHTS]
     with room() as folder:
-        place(folder, {artifact.WEIGHTS: weights, artifact.PAGE: signed(model()[artifact.PAGE], weights)})
+        place(folder, {artifact.WEIGHTS: weights, artifact.DOCUMENT: signed(model()[artifact.DOCUMENT], weights)})
         assert len(Synthesizer.load(folder, device="cpu").sample(5)) == 5
 
 

@@ -16,7 +16,7 @@ from synthvae.errors import ConfigurationError, PrivacyError, SchemaError, Table
 from synthvae.privacy import fit
 from synthvae.privacy.accounting import spent
 from synthvae.schema.domain import arrow_schema
-from synthvae.synthesizer.parameters import spending_plan
+from synthvae.synthesizer.configuration import spending_plan
 from synthvae.tables import convert
 
 ROWS = 400
@@ -213,7 +213,7 @@ def test_a_plan_says_beforehand_what_a_fit_spends(fitted: Synthesizer) -> None:
     assert plan.events[-1].name == fitted.ledger_.events[-1].name == "gradients"
     declared = {**BUDGET.model_dump(), "rows": 500}
     assert quick(privacy=declared).plan(rows=7) == quick(privacy=declared).fit(table()).ledger_
-    with pytest.raises(PrivacyError, match="a plan needs a budget"):
+    with pytest.raises(PrivacyError, match="`privacy` must be a privacy budget for a plan"):
         quick(privacy=None).plan(rows=ROWS)
 
 

@@ -224,12 +224,12 @@ def test_a_plan_includes_the_schema() -> None:
     plan = synthesizer.plan(100_000, list(wine))
     assert plan.epsilon <= 1.0
     assert [event.times for event in plan.events[:2]] == [1, wine.shape[1]]
-    with pytest.raises(PrivacyError, match="needs names of columns"):
+    with pytest.raises(PrivacyError, match="`columns` must name the columns"):
         synthesizer.plan(100_000)
 
 
 def test_what_cannot_be_measured_is_refused() -> None:
-    with pytest.raises(PrivacyError, match="is bought with a budget, however, `privacy` is None"):
+    with pytest.raises(PrivacyError, match="needs a privacy budget, and `privacy` is None"):
         Synthesizer(schema="private").fit(table())
     lonely = pd.DataFrame({"x": [0, 1] * 500, "y": [f"n{i}" for i in range(1000)]})
     with pytest.raises(PrivacyError, match="got 'y' without a value above the threshold"):

@@ -21,7 +21,7 @@ from synthvae.privacy.dpsgd.poisson import PrivateRows
 from synthvae.privacy.dpsgd.trainer import SharedOptimizer, Spending, descend
 from synthvae.privacy.journal import SharedJournal
 from synthvae.privacy.ledger import RecordedEvent
-from synthvae.synthesizer.backend import Local
+from synthvae.synthesizer.local_backend import Local
 from synthvae.training.history import History
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("shared")]
@@ -164,9 +164,9 @@ def test_rows_lie_where_nobody_else_sees_them_and_only_while_they_are_learned(
         assert workers == 3
         return History()
 
-    monkeypatch.setattr(private, "train_there", learn)
+    monkeypatch.setattr(private, "train_on_cluster", learn)
     kept = Journal(tmp_path / journal if journal else None, 0)
-    together = private.PrivatelyTogether(3, tmp_path / "rows")
+    together = private.PrivateDataParallelTrainer(3, tmp_path / "rows")
     together(model(), rows(), spending(), kept)
     assert sorted(seen) == [f"rows-{rank}.safetensors" for rank in range(3)]
     assert (kept.passed, together.folder.exists()) == (STEPS, False)

@@ -13,6 +13,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.special import logsumexp
 from sklearn.datasets import load_digits, load_wine
 
 from synthvae import Synthesizer
@@ -159,7 +160,7 @@ def test_activity_is_that_of_the_encoder() -> None:
 
 def test_a_fit_warns_of_collapse_and_names_the_way_out(wine: pd.DataFrame) -> None:
     options: dict[str, Any] = {"decoder": "factorized", "max_steps": 80, "width": 32, "random_state": 0}
-    with pytest.warns(UserWarning, match=r"the posterior collapsed.*0 active units of 8: raise `free_bits`"):
+    with pytest.warns(UserWarning, match=r"the posterior collapsed.*0 active units of 8\. Raise `free_bits`"):
         Synthesizer(target="target", beta=100.0, free_bits=0.0, **options).fit(wine)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -229,10 +230,28 @@ def fitted(wine: pd.DataFrame) -> Synthesizer:
 def test_bounds_of_a_table_grow_with_draws(fitted: Synthesizer, wine: pd.DataFrame) -> None:
     bounds = [fitted.log_likelihood(wine, k=k).mean() for k in (1, 4, 16, 128)]
     assert bounds == sorted(bounds)
-    assert np.array_equal(fitted.score_samples(wine, k=4), fitted.log_likelihood(wine, k=4))
     assert np.allclose(fitted.log_likelihood(wine, k=4)[3:5], fitted.log_likelihood(wine.iloc[3:5], k=4))
     naive = fitted.log_likelihood(wine, k=500, proposal="prior").mean()
     assert naive == pytest.approx(bounds[-1], abs=1.0)
+
+
+@pytest.mark.parametrize(
+    ("proposal", "k", "error"), [("posterior", 1, 1e-9), ("posterior", 8, 1e-9), ("prior", 2000, 0.5)]
+)
+def test_score_samples_marginalises_the_target(
+    fitted: Synthesizer, wine: pd.DataFrame, proposal: str, k: int, error: float
+) -> None:
+    """log p(x) = log sum_y p(y) p(x | y), whatever class a row has."""
+    rows, shares = wine[::20], fitted.encoding_.frequencies
+    given_class = [fitted.log_likelihood(rows.assign(target=label), k=k, proposal=proposal) for label in range(3)]
+    scores = fitted.score_samples(rows, k=k, proposal=proposal)
+    assert scores == pytest.approx(logsumexp(given_class, axis=0, b=shares[:, None]), abs=error)
+    assert np.array_equal(scores, fitted.score_samples(rows.assign(target=0), k=k, proposal=proposal))
+
+
+def test_score_samples_without_a_target_is_the_likelihood(wine: pd.DataFrame) -> None:
+    synthesizer = Synthesizer(**QUICK).fit(wine)
+    np.testing.assert_allclose(synthesizer.score_samples(wine, k=4), synthesizer.log_likelihood(wine, k=4))
 
 
 def test_evidence_bounds_grow_with_draws(wine: pd.DataFrame) -> None:
@@ -263,7 +282,7 @@ def test_an_autoencoder_refuses_a_bound(wine: pd.DataFrame) -> None:
 
 
 @pytest.mark.parametrize(("options", "message"), [
-    ({"prior": "class_normal"}, 'prior="class_normal" needs classes, however, there is no target'),
+    ({"prior": "class_normal"}, 'prior="class_normal" needs a target, got target=None'),
     ({"posterior": "point", "prior": "vamp"}, '"standard_normal" or "mixture"'),
     ({"prior": "flow"}, "prior"),
     ({"components": 0}, "components"),

@@ -72,7 +72,7 @@ def headings(text: str) -> list[str]:
 def written(names: list[str], **facts: Any) -> str:
     columns = dict.fromkeys(names, "categorical")
     told = {"columns": columns, "target": names[0], "classes": dict.fromkeys(names, 3), "parameters": 12, **facts}
-    return card.write(told, {"synthvae": "0"}, History(best_step=3), None)
+    return card.render(told, {"synthvae": "0"}, History(best_step=3), None)
 
 
 @given(st.lists(st.text(min_size=1) | st.sampled_from(HOSTILE), min_size=1, max_size=6, unique=True))
@@ -115,7 +115,7 @@ def test_the_shell_prints_the_card_beside_the_model(model: Path) -> None:
 def test_the_card_says_how_training_went(model: Path) -> None:
     synthesizer = Synthesizer.load(model)
     text, history = synthesizer.card(), synthesizer.history_
-    assert f"The weights of step {history.best_step} were kept" in text
+    assert f"The model has the weights of step {history.best_step}; " in text
     assert history.held_out_elbo is not None
     assert f"Held-out ELBO: {history.held_out_elbo:.3f} nats per row." in text
     assert f"Active latent units: {history.active_units} of 2" in text

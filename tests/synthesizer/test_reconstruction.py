@@ -87,7 +87,7 @@ def test_no_rows_are_no_error(fitted: Synthesizer, wine: pd.DataFrame) -> None:
 def test_what_cannot_be_drawn_is_refused(fitted: Synthesizer, wine: pd.DataFrame, n: float, temperature: float) -> None:
     with pytest.raises(RequestError, match="must be a"):
         fitted.sample_like(wine, n, temperature)  # type: ignore[arg-type]
-    with pytest.raises(RequestError, match="at least 2 draws"):
+    with pytest.raises(RequestError, match="`draws` must be at least 2, got 1"):
         fitted.reconstruct(wine, draws=1)
 
 

@@ -244,5 +244,5 @@ def test_a_full_disk_is_told(mixed: pd.DataFrame, tmp_path: Path, step: str, mon
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(*{"survey": (filesystem, "write"), "codes": (Shards, "write")}[step], full)
-    with pytest.raises(ConfigurationError, match=r"cannot be written \(No space left on device\): make room"):
+    with pytest.raises(ConfigurationError, match=r"cannot be written \(No space left on device\)\. Make room"):
         Synthesizer(max_steps=2).fit(written(mixed, tmp_path, "parquet"))

@@ -14,26 +14,26 @@ if TYPE_CHECKING:
 
 
 class Backend(PartsBackend, Protocol):
-    """Where models are trained, given a folder for temporary files, and where datasets are generated."""
+    """Supplies the functions that train a model, given a folder to work in, and those that generate datasets."""
 
     def trainer(self, folder: Path) -> Trainer:
-        """What trains without differential privacy."""
+        """Return the function that trains without differential privacy."""
 
     def descender(self, folder: Path) -> Descender:
-        """What trains on private rows."""
+        """Return the function that trains with differential privacy."""
 
 
 class Local(LocalProcesses):
     """Training in this process, and generation in processes that it starts."""
 
     def trainer(self, folder: Path) -> Trainer:
-        """What trains without differential privacy."""
+        """Return the function that trains without differential privacy."""
         del folder
         return train
 
     def descender(self, folder: Path) -> Descender:
-        """What trains on private rows."""
+        """Return the function that trains with differential privacy."""
         from synthvae.privacy.dpsgd.trainer import descend
 
-        shutil.rmtree(folder, ignore_errors=True)  # rows that others were given, if they were broken off
+        shutil.rmtree(folder, ignore_errors=True)  # private rows that an interrupted fit on a cluster left there
         return descend

@@ -1,4 +1,4 @@
-"""Parts of a dataset as tasks of a Ray cluster."""
+"""Generation of the parts of a dataset by tasks of a Ray cluster."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from synthvae.generation.workers import Each
 
 
 def on(address: str = LOCAL) -> Each:
-    """Return what has the parts of a dataset written by tasks of a Ray cluster: Ray Data schedules and repeats them.
+    """Return an executor that writes the parts of a dataset by tasks of a Ray cluster, which Ray Data schedules.
 
-    The parts are those of one process, byte for byte, if all nodes have processors of one kind. Pass it to
-    `RayBackend.map_parts`. The dataset must lie in a folder that all nodes see, by an absolute
-    path, or in an object store.
+    It is the executor of `RayBackend.map_parts`. The parts are the same bytes as those of one process if all
+    nodes have the same type of processor. The dataset must be in a shared folder with an absolute path, or in an object
+    store.
 
     Args:
-        address: Of the head node, or "local".
+        address: The address of the head node, or "local".
     """
 
     def each(
@@ -29,7 +29,7 @@ def on(address: str = LOCAL) -> Each:
         begin: Callable[[], None],
         done: Callable[[Any], None],
     ) -> list[Any]:
-        del begin  # this process holds the folder, and Ray ends the tasks of one that is gone
+        del begin  # this process holds the lock of the folder, and Ray ends its tasks if it ends
         found: dict[int, Any] = {}
         with connected(address, workers) as ray:
             for number, files in _written(ray, work, numbers, workers):
@@ -41,7 +41,7 @@ def on(address: str = LOCAL) -> Each:
 
 
 def _written(ray: Any, work: Callable[[int], Any], numbers: int, workers: int) -> Iterator[tuple[int, Any]]:
-    """The files of each part, as they are written."""
+    """Yield the number and the files of each part when it is written."""
     shared = ray.put(work)
 
     def write(row: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Training by several processes of a cluster together, on rows that nobody hides."""
+"""Data-parallel training on a Ray cluster, without differential privacy."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from synthvae.cluster.jobs import Job, train_there
+from synthvae.cluster.jobs import Job, train_on_cluster
 from synthvae.encoding import Codes
 from synthvae.model import CVAE
 from synthvae.training import Parts, TrainingConfig, train_in_group
@@ -20,8 +20,8 @@ from synthvae.training.shards import Shards
 
 
 @dataclass(frozen=True)
-class Share:
-    """Every n-th shard: what one of n processes learns."""
+class ShardSubset:
+    """Every n-th shard: the training rows of one of n processes."""
 
     shards: Shards
     rank: int
@@ -29,21 +29,21 @@ class Share:
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        """How many rows each has."""
+        """The number of rows of each shard."""
         return self.shards.sizes[self.rank :: self.size]
 
     def __getitem__(self, part: int, /) -> Codes:
-        """Read one of them."""
+        """Read one shard."""
         return self.shards[self.rank + part * self.size]
 
 
 @dataclass(frozen=True)
-class Together:
-    """Training by several workers of the cluster, as `training.train` does it alone.
+class DataParallelTrainer:
+    """Training by several processes of the cluster with the interface of `training.train`.
 
     Args:
-        workers: How many learn together.
-        folder: Where the codes, the states in between and the result are: a folder that all nodes see.
+        workers: The number of processes.
+        folder: A folder that all nodes share, for the codes, the checkpoints and the result.
     """
 
     workers: int
@@ -60,26 +60,26 @@ class Together:
         callback: Callback | None = None,
         checkpoint: Checkpoint | None = None,
     ) -> History:
-        """Fit the model in place; see `training.train`. Nobody sees the looks before the end.
+        """Train the model in place; see `training.train`. Callbacks are called after training.
 
         Raises:
-            ClusterError: Workers failed again and again.
+            ClusterError: Processes failed repeatedly.
         """
         del progress, checkpoint
         shards = self._shards(codes, seed)
         job = {
-            "shards": {"folder": str(shards.folder.resolve()), **_facts(shards)},
+            "shards": {"folder": str(shards.folder.resolve()), **_describe(shards)},
             "training": config.model_dump(mode="json"),
             "seed": seed,
             "every": checkpoints.EVERY,
         }
-        history = train_there(_learn, model, self.folder, job, self.workers)
+        history = train_on_cluster(_train_process, model, self.folder, job, self.workers)
         for record in history.records if callback else ():
             callback(record)  # type: ignore[misc]
         return history
 
     def _shards(self, codes: Codes | Parts, seed: int) -> Shards:
-        """The rows in at least as many shards as there are workers."""
+        """The rows in at least as many shards as there are processes."""
         if isinstance(codes, Shards) and len(codes.sizes) >= self.workers:
             return codes
         parts = [codes] if isinstance(codes, Codes) else (codes[part] for part in range(len(codes.sizes)))
@@ -87,15 +87,15 @@ class Together:
         return Shards.write(self.folder / "shares", parts, rows, np.random.default_rng([seed, 62]), self.workers)
 
 
-def _facts(shards: Shards) -> dict[str, Any]:
+def _describe(shards: Shards) -> dict[str, Any]:
     return {"sizes": shards.sizes, "width": shards.width, "values": shards.values}
 
 
-def _learn(model: CVAE, folder: Path, job: Job) -> History:
+def _train_process(model: CVAE, folder: Path, job: Job) -> History:
     from synthvae.training.distributed import TorchProcessGroup
 
     group, found = TorchProcessGroup(), job["shards"]
     shards = Shards(Path(found["folder"]), tuple(found["sizes"]), found["width"], found["values"])
     checkpoint = Checkpoint(folder, job["seed"], group.rank, job["every"])
-    share, config = Share(shards, group.rank, group.size), TrainingConfig(**job["training"])
-    return train_in_group(model, share, config, checkpoint, group)
+    subset, config = ShardSubset(shards, group.rank, group.size), TrainingConfig(**job["training"])
+    return train_in_group(model, subset, config, checkpoint, group)

@@ -1,0 +1,191 @@
+"""From the parameters of a synthesizer to checked configurations, a schema and a target."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import pyarrow as pa
+from pydantic import ValidationError
+
+from synthvae.encoding import Order
+from synthvae.errors import ConfigurationError, PrivacyError, SchemaError, TableError, explain, listing, warn_user
+from synthvae.model import ModelConfig
+from synthvae.privacy import Descending, Plan, PrivacyBudget
+from synthvae.random_state import Seed
+from synthvae.schema import drafts
+from synthvae.schema.domain import refuse_undeclared
+from synthvae.schema.schema import Schema
+from synthvae.synthesizer.parameters import MEASURED
+from synthvae.training import TrainingConfig
+from synthvae.training.callbacks import Callbacks
+
+# Parameters that are fields of a configuration of the same name.
+LATENT_TRAINING = ("max_steps", "beta", "free_bits", "validation_fraction", "warm_up", "corruption")
+TRAINING = (*LATENT_TRAINING, "batch_size", "learning_rate", "precision")
+MODEL = ("decoder", "prior", "latent_dim", "width", "components", "posterior", "likelihood", "variance", "image_shape")
+
+Config = TypeVar("Config", TrainingConfig, ModelConfig, Descending, Plan)
+
+
+def configure(kind: type[Config], parameters: Mapping[str, Any]) -> Config:
+    """Return a validated configuration.
+
+    Raises:
+        ConfigurationError: A parameter is outside its domain.
+    """
+    try:
+        return kind(**parameters)
+    except ValidationError as error:
+        raise ConfigurationError(explain(error, parameters)) from error
+
+
+class Parameters(Protocol):
+    """The parameters of a `Synthesizer` that a fit uses; `synthvae.synthesizer.parameters` documents them."""
+
+    target: str | None
+    schema: Schema | str | os.PathLike[str] | None
+    privacy: PrivacyBudget | Mapping[str, Any] | None
+    strategy: str
+    journal: str | os.PathLike[str] | None
+    prior: str
+    order: Order
+    likelihood: str
+    latent_dim: int
+    dropout: float | None
+    learning_rate: float | None
+    device: str
+    precision: str
+    verbose: bool
+    callbacks: Callbacks
+    log_dir: str | os.PathLike[str] | None
+    random_state: Seed
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:  # noqa: FBT001, FBT002 (scikit-learn's)
+        """Return all parameters by name."""
+
+
+def declared_schema(parameters: Parameters) -> Schema | None:
+    """The declared schema of a private fit; None if it is to be measured.
+
+    Raises:
+        PrivacyError: The schema is not fully declared.
+    """
+    return None if parameters.schema == MEASURED else refuse_undeclared(given_schema(parameters))
+
+
+def given_schema(parameters: Parameters) -> Schema | None:
+    """The schema that was passed, loaded if it is a path; None if it is to be inferred."""
+    if parameters.schema is None or isinstance(parameters.schema, Schema):
+        return parameters.schema
+    return Schema.from_yaml(Path(parameters.schema))
+
+
+def schema_of(parameters: Parameters, table: pa.Table) -> Schema:
+    """The schema of a table that is not private, inferred if none was passed.
+
+    Raises:
+        TableError: The target is not in the table, or a column appears to hold names or ids.
+        SchemaError: The target is not in the schema.
+        PrivacyError: The schema is to be measured, and there is no privacy budget.
+    """
+    target = target_in(parameters, table)
+    if parameters.schema == MEASURED:
+        raise PrivacyError(f"schema={MEASURED!r} needs a privacy budget, and `privacy` is None. Pass a PrivacyBudget.")
+    schema = given_schema(parameters) or Schema.infer(table)
+    if schema.inferred:
+        drafts.refuse_identifying(schema, table, target)
+    target_among(parameters, schema.names)
+    return schema
+
+
+def target_among(parameters: Parameters, names: Sequence[str]) -> str | None:
+    """The name of the target among those of a schema; None if there is no target.
+
+    Raises:
+        SchemaError: The schema has no such column.
+    """
+    target = parameters.target
+    if target is not None and str(target) not in names:
+        raise SchemaError(f"The target {target!r} is not a column of the schema. Declare it.")
+    return None if target is None else str(target)
+
+
+def target_in(parameters: Parameters, table: pa.Table) -> str | None:
+    """The name of the target among those of a table; None if there is no target.
+
+    Raises:
+        TableError: The table has no such column.
+    """
+    if parameters.target is None:
+        return None
+    if str(parameters.target) not in table.column_names:
+        raise TableError(
+            f"The target {parameters.target!r} is not a column of the table, which has {listing(table.column_names)}."
+        )
+    return str(parameters.target)
+
+
+def refuse_class_prior_without_classes(parameters: Parameters) -> None:
+    """Refuse prior="class_normal" without a target.
+
+    Raises:
+        ConfigurationError: That is the case.
+    """
+    if parameters.prior == "class_normal" and parameters.target is None:
+        raise ConfigurationError(
+            'prior="class_normal" needs a target, got target=None. Name the target, or choose prior="mixture".'
+        )
+
+
+def refuse_unsupported_in_private_fit(parameters: Parameters) -> None:
+    """Refuse parameters that a private fit does not support.
+
+    Raises:
+        ConfigurationError, PrivacyError: There is one.
+    """
+    if parameters.likelihood != "auto":
+        raise PrivacyError(
+            f'`likelihood` must be "auto" for a private fit, which models bins and not pixels, got '
+            f"{parameters.likelihood!r}."
+        )
+    if parameters.precision != "float32":
+        raise ConfigurationError(
+            f'`precision` must be "float32" for a private fit, which clips and adds noise in it, got '
+            f"{parameters.precision!r}."
+        )
+
+
+def values(parameters: Parameters, names: tuple[str, ...]) -> dict[str, Any]:
+    """Parameters by name, without a learning rate of None: its default depends on the kind of training."""
+    omitted = {"learning_rate"} if parameters.learning_rate is None else set()
+    return {name: getattr(parameters, name) for name in names if name not in omitted}
+
+
+def spending_plan(parameters: Parameters) -> Plan:
+    """How the privacy budget is to be spent."""
+    names = {"steps": "max_steps", "batch": "batch_size", "learning_rate": "learning_rate"}
+    given = {field: getattr(parameters, name) for field, name in names.items()}
+    stated = {field: value for field, value in given.items() if value is not None}
+    return configure(Plan, {"strategy": parameters.strategy, "descent": configure(Descending, stated)})
+
+
+def warn_missing_labels(target: str | None, missing: Mapping[str, int], rows: int) -> None:
+    """Warn of rows without a label, which may be a mistake."""
+    if target is not None and 0 < missing[target] < rows:
+        warn_user(
+            f"target {target!r}: {missing[target]} of {rows} rows have no label. They are used in training, with their "
+            "class marginalised; drop them if that is not intended."
+        )
+
+
+def warn_empty(missing: Mapping[str, int], rows: int) -> None:
+    """Warn of columns without any value."""
+    for name, count in missing.items():
+        if count == rows:
+            warn_user(
+                f"column {name!r}: every value is missing, so every synthetic value will be missing. Drop the column "
+                "if that is not intended."
+            )
