@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from synthvae.evaluation.saved import Measured, Reached, Said
+from synthvae.evaluation.saved import SavedAnswer, SavedEvaluation, SavedFigure
 from synthvae.schema.column import DRAFTS
 from synthvae.schema.values import at_most
 from synthvae.training.history import History
@@ -52,14 +52,14 @@ def write(
         versions: What it was learned with.
         history: How training went.
         statement: What privacy was promised and spent, see `Ledger.statement`; None: nothing was.
-        evaluation: What `Evaluation.as_dict` says of rows that it made; None: they were not measured.
+        evaluation: What `Evaluation.to_dict` says of rows that it made; None: they were not measured.
 
     Raises:
         ConfigurationError: The evaluation is none, or is not of this model.
     """
-    read = None if evaluation is None else Measured.read(evaluation)
+    read = None if evaluation is None else SavedEvaluation.from_dict(evaluation)
     if read is not None:
-        read.refuse_other(facts["columns"], statement)
+        read.check_model(facts["columns"], statement)
     private = statement is not None
     parts = [_model(facts, versions), _data(facts, private=private), _training(history, private=private), _use()]
     if read is not None:
@@ -139,7 +139,7 @@ def _use() -> Iterator[str]:
     yield from (f"- {limit}" for limit in LIMITS)
 
 
-def _evaluation(measured: Measured, *, private: bool) -> Iterator[str]:
+def _evaluation(measured: SavedEvaluation, *, private: bool) -> Iterator[str]:
     """The figures of an evaluation."""
     yield "## Evaluation"
     yield ""
@@ -161,14 +161,14 @@ def _evaluation(measured: Measured, *, private: bool) -> Iterator[str]:
         yield from (f"\n{_prose(note)}" for note in section.notes)
 
 
-def _answer(said: Said) -> Iterator[str]:
+def _answer(said: SavedAnswer) -> Iterator[str]:
     yield f"**{_prose(said.question)}** {_prose(said.answer)}"
     if said.reasons:
         yield ""
         yield from (f"- {_prose(reason)}" for reason in said.reasons)
 
 
-def _figure(name: str, figure: Reached) -> str:
+def _figure(name: str, figure: SavedFigure) -> str:
     interval = "" if figure.interval is None else " to ".join(_number(end) for end in figure.interval)
     cells = [_number(figure.value), interval, _number(figure.real), _number(figure.independent)]
     better = "near 0.5" if figure.better == "half" else figure.better

@@ -29,7 +29,7 @@ class FewFigures:
         self.figures = {"trend": evaluation.Figure(metric, 0.8123456)}
 
     def to_json(self, path: Path) -> None:
-        figures = {name: figure.as_dict() for name, figure in self.figures.items()}
+        figures = {name: figure.to_dict() for name, figure in self.figures.items()}
         path.write_text(json.dumps({"rows": self.rows, "sections": {"fidelity": {"figures": figures}}}))
 
     def to_html(self, path: Path) -> None:

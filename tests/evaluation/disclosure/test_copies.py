@@ -39,7 +39,7 @@ def thirds(seed: int, rows: int = 3_000) -> list[pd.DataFrame]:
 
 
 def measured(real: pd.DataFrame, made: pd.DataFrame, holdout: pd.DataFrame | None = None, seed: int = 0) -> Section:
-    return disclosure(Comparison.of(real, made.reset_index(drop=True), holdout=holdout), seed)
+    return disclosure(Comparison.from_tables(real, made.reset_index(drop=True), holdout=holdout), seed)
 
 
 def flagged(section: Section) -> list[str]:
@@ -120,7 +120,7 @@ def test_zero_is_zero_whatever_its_sign() -> None:
 def test_shares_are_those_of_all_distances() -> None:
     wine: pd.DataFrame = load_wine(as_frame=True).frame.sample(frac=1, random_state=0).reset_index(drop=True)
     real, holdout, made = wine[:60], wine[60:120].reset_index(drop=True), wine[120:].reset_index(drop=True)
-    comparison = Comparison.of(real, made, holdout=holdout)
+    comparison = Comparison.from_tables(real, made, holdout=holdout)
     assert comparison.holdout is not None
     a, b, s = as_points([comparison.real, comparison.holdout, comparison.synthetic])
     to_learned, to_others = (np.sort(cdist(s, points), axis=1)[:, :2] for points in (a, b))
@@ -147,12 +147,12 @@ def test_ties_count_one_half() -> None:
 def test_the_same_seed_says_the_same_and_details_are_as_promised() -> None:
     real, holdout, fresh = thirds(3)
     one, two = (measured(real, fresh, holdout, 7) for _ in range(2))
-    assert one.as_dict() == two.as_dict()
+    assert one.to_dict() == two.to_dict()
     assert list(one.details["nearest"]) == ["rows", "quantile", "distance"]
     assert set(one.details["nearest"]["rows"]) == {"synthetic", "fresh real"}
     assert list(one.details["drawn_distances"]) == ["rows", "distance"]
     assert one.details["drawn_distances"]["rows"].value_counts().max() <= 1_000
-    assert "drawn_distances" not in one.as_dict()["details"]
+    assert "drawn_distances" not in one.to_dict()["details"]
 
 
 TINY: list[tuple[pd.DataFrame, pd.DataFrame | None]] = [
@@ -248,7 +248,7 @@ def test_clusters_widen_as_if_there_were_fewer_guesses() -> None:
 
 def test_what_a_report_reads_is_there() -> None:
     real, holdout, fresh = thirds(4)
-    found: dict[str, Any] = measured(real, fresh, holdout).as_dict()
+    found: dict[str, Any] = measured(real, fresh, holdout).to_dict()
     assert list(found["figures"]) == NAMES
     for figure in found["figures"].values():
         low, high = figure["interval"]
@@ -261,7 +261,7 @@ def test_rows_of_the_middle_are_near_to_everybody_and_give_nobody_away() -> None
     rng = np.random.default_rng(0)
     real, holdout = (pd.DataFrame(rng.normal(size=(1500, 3)), columns=list("abc")) for _ in range(2))
     middle = pd.DataFrame(rng.normal(scale=0.2, size=(1500, 3)), columns=list("abc"))
-    found = disclosure(Comparison.of(real, middle, holdout=holdout), 0)["nearness"]
+    found = disclosure(Comparison.from_tables(real, middle, holdout=holdout), 0)["nearness"]
     assert not found.flagged
     planted = pd.concat([middle[:1485], real[:15]], ignore_index=True)
-    assert disclosure(Comparison.of(real, planted, holdout=holdout), 0)["nearness"].flagged
+    assert disclosure(Comparison.from_tables(real, planted, holdout=holdout), 0)["nearness"].flagged

@@ -15,8 +15,8 @@ import pytest
 from sklearn.datasets import load_breast_cancer, load_wine
 
 from synthvae.evaluation import Comparison
-from synthvae.evaluation.fidelity.columns import fidelity
-from synthvae.evaluation.fidelity.marginals import kind_of
+from synthvae.evaluation.fidelity.column_shapes import kind_of
+from synthvae.evaluation.fidelity.section import fidelity
 from synthvae.evaluation.results import Section
 
 ORACLE = Path(__file__).parents[3] / ".venv-oracle" / "bin" / "python"
@@ -137,7 +137,7 @@ def judged(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Judged]:
     """What either says of each table."""
     root, comparisons = tmp_path_factory.mktemp("tables"), {}
     for name, (real, synthetic) in tables().items():
-        comparisons[name] = comparison = Comparison.of(real, synthetic)
+        comparisons[name] = comparison = Comparison.from_tables(real, synthetic)
         (root / name).mkdir()
         real.to_csv(root / name / "real.csv", index=False)
         synthetic.to_csv(root / name / "synthetic.csv", index=False)

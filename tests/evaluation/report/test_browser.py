@@ -13,10 +13,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from reported import HOSTILE, evaluated, fidelity
+from reported import HOSTILE, evaluated, fidelity, html_of
 
 from synthvae.evaluation import Evaluation
-from synthvae.evaluation.report.html import page
 
 pytest.importorskip("jinja2", reason="jinja2 is not installed")
 pytest.importorskip("plotly", reason="plotly is not installed")
@@ -73,7 +72,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def written(evaluation: Evaluation, folder: Path) -> Path:
-    (folder / "report.html").write_text(page(evaluation), encoding="utf-8")
+    (folder / "report.html").write_text(html_of(evaluation), encoding="utf-8")
     return folder / "report.html"
 
 

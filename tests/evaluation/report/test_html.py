@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from reported import HOSTILE, LEDGER, evaluated, fidelity, figure
+from reported import HOSTILE, LEDGER, evaluated, fidelity, figure, html_of
 from sklearn.datasets import load_wine
 
 from synthvae.errors import ConfigurationError
 from synthvae.evaluation import Comparison, Section
-from synthvae.evaluation.report.charts import DRAWN, galleries
-from synthvae.evaluation.report.html import cell, number, page, strip
+from synthvae.evaluation.report.charts import CHARTS, galleries
+from synthvae.evaluation.report.html import cell, number, strip
 
 pytest.importorskip("jinja2")
 pytest.importorskip("plotly")
@@ -27,7 +27,7 @@ pytest.importorskip("plotly")
 
 @pytest.fixture(scope="module")
 def html() -> str:
-    return page(evaluated(names={"real": HOSTILE[0]}))
+    return html_of(evaluated(names={"real": HOSTILE[0]}))
 
 
 class Tree(HTMLParser):
@@ -74,11 +74,11 @@ def charts_of(html: str) -> list[dict[str, Any]]:
 
 
 def test_the_first_screen_answers_and_says_what_is_not_covered(tree: Tree) -> None:
-    start = tree.text[: tree.text.index("Fidelity: are the rows")]
-    spoken = ("For a first look, yes.", "12 rows are exact copies.", "epsilon 0.9871 at delta 1e-05")
+    start = tree.text[: tree.text.index("Fidelity: are the synthetic")]
+    spoken = ("With caution.", "12 rows are exact copies.", "epsilon 0.9871 at delta 1e-05")
     for said in (*spoken, "No privacy guarantee covers it", "569", "target", HOSTILE[0]):
         assert said in start
-    assert "There is no privacy ledger" in page(evaluated((), ledger=None))
+    assert "There is no privacy ledger" in html_of(evaluated((), ledger=None))
 
 
 def test_every_figure_and_note_stands_in_the_page(tree: Tree) -> None:
@@ -165,7 +165,7 @@ def test_plots_hold_the_shares_that_they_were_given() -> None:
     assert chart.data[1]["x"] == sorted(chart.data[1]["x"])
     assert chart.rows[-1] == ["missing", 0.1, 0.2]
     total = (one["real"] - one["synthetic"]).abs().sum() / 2
-    assert f"differ by {total:.3g} in all" in charts["mean radius"].sentence
+    assert f"total variation distance {total:.3g}" in charts["mean radius"].sentence
 
 
 def test_the_difference_of_associations_is_centred() -> None:
@@ -180,12 +180,12 @@ def test_the_difference_of_associations_is_centred() -> None:
 def test_sections_without_rows_or_figures_draw_nothing(name: str) -> None:
     full = {detail: table for section in evaluated().sections for detail, table in section.details.items()}
     empty = {detail: table.iloc[:0] for detail, table in full.items()}
-    written = page(evaluated((Section(name), replace(Section(name, details=empty), name="empty")), ledger=None))
+    written = html_of(evaluated((Section(name), replace(Section(name, details=empty), name="empty")), ledger=None))
     assert "data-chart" not in written.split("<script>", maxsplit=1)[0]
     assert f'<section id="{name}"' in written
 
 
-@pytest.mark.parametrize("name", sorted(DRAWN))
+@pytest.mark.parametrize("name", sorted(CHARTS))
 def test_gaps_in_numbers_are_drawn_as_gaps(name: str) -> None:
     sections = evaluated().sections
     table = next(section.details[name] for section in sections if name in section.details)
@@ -193,13 +193,13 @@ def test_gaps_in_numbers_are_drawn_as_gaps(name: str) -> None:
     for column in bare.select_dtypes("number"):
         bare[column] = np.nan
     for frame in (bare, table.iloc[:1], pd.concat([table, bare])):
-        written = page(evaluated((Section("fidelity", details={name: frame}),)))
+        written = html_of(evaluated((Section("fidelity", details={name: frame}),)))
         assert "data-chart" not in written.split("<script>")[0] or "NaN" not in json.dumps(charts_of(written))
 
 
 def test_another_table_is_written_as_it_is() -> None:
     table = pd.DataFrame({"site": [HOSTILE[2]], "some_count": [12345], "known": [True], "share": [np.nan]})
-    text = Tree(page(evaluated((Section("new_things", details={"by_site": table}),)))).text
+    text = Tree(html_of(evaluated((Section("new_things", details={"by_site": table}),)))).text
     assert all(said in text for said in ("New things", "By site.", HOSTILE[2], "some count", "12,345", "yes", "—"))
 
 
@@ -207,7 +207,7 @@ def test_another_table_is_written_as_it_is() -> None:
 def test_five_hundred_columns_stay_small() -> None:
     rng = np.random.default_rng(0)
     wide = pd.DataFrame(rng.normal(size=(200, 500)), columns=[f"column {k}" for k in range(500)])
-    written = page(evaluated((fidelity(wide),)))
+    written = html_of(evaluated((fidelity(wide),)))
     assert len(written.encode()) < 15e6
     assert len(charts_of(written)) == 500 + 3 + 3 + 1
 
@@ -234,16 +234,16 @@ def test_without_its_extra_the_report_says_what_to_install(package: str, monkeyp
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(ConfigurationError, match=rf'needs {package}.*pip install "synthvae\[report\]"'):
-        page(evaluated())
+        html_of(evaluated())
 
 
 def test_the_same_evaluation_writes_the_same_bytes(html: str) -> None:
-    assert page(evaluated(names={"real": HOSTILE[0]})) == html
+    assert html_of(evaluated(names={"real": HOSTILE[0]})) == html
 
 
 def test_a_table_without_target_holdout_or_notes() -> None:
     wine = load_wine(as_frame=True).frame
-    plain = replace(evaluated(()), comparison=Comparison.of(wine, wine.iloc[::2]))
-    text = Tree(page(plain)).text
+    plain = replace(evaluated(()), comparison=Comparison.from_tables(wine, wine.iloc[::2]))
+    text = Tree(html_of(plain)).text
     assert "holdout" not in text.split("Methods")[0].split("seed")[0]
     assert "none" in text

@@ -14,9 +14,9 @@ from sklearn.datasets import load_breast_cancer, load_wine, make_classification
 
 from synthvae.evaluation.comparison import Comparison
 from synthvae.evaluation.disclosure import attribute_inference, linkability, singling_out
-from synthvae.evaluation.disclosure.attacks import COLUMNS, attacks
 from synthvae.evaluation.disclosure.points import as_points
-from synthvae.evaluation.disclosure.risk import Guesses, Outcome
+from synthvae.evaluation.disclosure.risk import AttackResult, Guesses
+from synthvae.evaluation.disclosure.simulated_attacks import COLUMNS, attacks
 from synthvae.evaluation.results import Section
 
 NAMES = ["singling_out", "linkability", "inference", "membership"]
@@ -35,7 +35,7 @@ def people(rows: int, seed: int) -> list[pd.DataFrame]:
 
 
 def attacked(real: pd.DataFrame, made: pd.DataFrame, holdout: pd.DataFrame | None, seed: int = 0) -> Section:
-    return attacks(Comparison.of(real, made.reset_index(drop=True), holdout=holdout), seed)
+    return attacks(Comparison.from_tables(real, made.reset_index(drop=True), holdout=holdout), seed)
 
 
 def flagged(section: Section) -> list[str]:
@@ -66,7 +66,7 @@ def test_the_interval_of_a_risk_leaves_out_nothing_of_fresh_rows_more_often_than
     above = []
     for seed in range(20):
         real, holdout, fresh = people(200, seed)
-        comparison = Comparison.of(real, fresh, holdout=holdout)
+        comparison = Comparison.from_tables(real, fresh, holdout=holdout)
         assert comparison.holdout is not None
         above += [
             attribute_inference.inference(comparison, comparison.holdout, np.random.default_rng(seed))[0].risk[1][0]
@@ -107,7 +107,7 @@ def test_what_everybody_shares_is_no_risk() -> None:
 def test_details_are_as_promised_and_repeatable() -> None:
     real, holdout, fresh = people(300, 3)
     one, two = (attacked(real, fresh, holdout, 5) for _ in range(2))
-    assert one.as_dict() == two.as_dict()
+    assert one.to_dict() == two.to_dict()
     table = one.details["attacks"]
     assert list(table) == COLUMNS
     assert table["attack"].unique().tolist() == NAMES[:3]
@@ -146,7 +146,7 @@ def test_narrow_and_constant_tables_degrade(table: pd.DataFrame, absent: int) ->
 @given(st.integers(0, 2**32))
 def test_predicates_hold_for_one_synthetic_row(seed: int) -> None:
     frame = people(60, 5)[0][["x0", "x4", "ward"]]
-    comparison = Comparison.of(frame, frame)
+    comparison = Comparison.from_tables(frame, frame)
     rows = singling_out._filled(comparison.synthetic)
     numeric = np.array([name in comparison.numeric for name in comparison.real])
     rng = np.random.default_rng(seed)
@@ -162,7 +162,7 @@ def test_predicates_hold_for_one_synthetic_row(seed: int) -> None:
 
 def test_the_nearest_row_without_the_secret_is_that_of_plain_distances() -> None:
     real, holdout, made = people(120, 6)
-    comparison = Comparison.of(real, made, holdout=holdout)
+    comparison = Comparison.from_tables(real, made, holdout=holdout)
     secrets = ["x0", "ward", "x4"]
     places = attribute_inference._nearest(comparison.synthetic, comparison.real, secrets)
     for column, name in enumerate(secrets):
@@ -204,6 +204,6 @@ def test_wine_leaks_as_much_as_was_planted() -> None:
 
 def test_outcomes_know_their_direction() -> None:
     right, wrong = (Guesses(np.full(50, value), np.arange(50)) for value in (1.0, 0.0))
-    risks = [Outcome("a", learned, control, wrong).risk for learned, control in ((right, wrong), (wrong, right))]
+    risks = [AttackResult("a", learned, control, wrong).risk for learned, control in ((right, wrong), (wrong, right))]
     assert risks[0][0] > 0.8
     assert risks[1] == (0.0, (0.0, risks[1][1][1]))

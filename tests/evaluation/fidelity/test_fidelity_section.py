@@ -18,13 +18,13 @@ from scipy.spatial.distance import cdist
 from sklearn.datasets import load_breast_cancer, load_wine
 
 from synthvae.evaluation import Comparison
-from synthvae.evaluation.comparison import independent
-from synthvae.evaluation.fidelity import columns as section
-from synthvae.evaluation.fidelity import pairs
-from synthvae.evaluation.fidelity.columns import METRICS, fidelity
-from synthvae.evaluation.fidelity.detection import told_apart
-from synthvae.evaluation.fidelity.marginals import adherence, drawn, similarities, wasserstein
+from synthvae.evaluation.comparison import shuffle_columns
+from synthvae.evaluation.fidelity import pairs, section
+from synthvae.evaluation.fidelity.column_shapes import adherence, histograms, similarities, wasserstein
+from synthvae.evaluation.fidelity.detection import detection_auc
+from synthvae.evaluation.fidelity.section import fidelity
 from synthvae.evaluation.fidelity.support import of_points
+from synthvae.evaluation.metrics import SECTIONS
 from synthvae.schema.column import Column
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -183,17 +183,19 @@ def cancer() -> Comparison:
     frame = load_breast_cancer(as_frame=True).frame.iloc[:, [0, 1, 2, 4, 6, 30]]
     frame["target"] = frame["target"].map({0: "malignant", 1: "benign"})
     real, held = halves(frame)
-    return Comparison.of(real, independent(real, 300, np.random.default_rng(0)), holdout=held, target="target")
+    return Comparison.from_tables(
+        real, shuffle_columns(real, 300, np.random.default_rng(0)), holdout=held, target="target"
+    )
 
 
 def test_halves_cannot_be_told_apart_and_others_can(cancer: Comparison) -> None:
     assert cancer.holdout is not None
-    assert told_apart(cancer.real, cancer.holdout, 0) == pytest.approx(0.5, abs=0.1)
-    assert told_apart(cancer.real, cancer.synthetic, 0) > 0.9
-    assert told_apart(cancer.real, cancer.real.assign(**{"mean radius": np.nan}), 0) == pytest.approx(1)
+    assert detection_auc(cancer.real, cancer.holdout, 0) == pytest.approx(0.5, abs=0.1)
+    assert detection_auc(cancer.real, cancer.synthetic, 0) > 0.9
+    assert detection_auc(cancer.real, cancer.real.assign(**{"mean radius": np.nan}), 0) == pytest.approx(1)
     empty = pd.DataFrame({"empty": [np.nan] * 40})
-    assert told_apart(empty, empty, 0) == 0.5
-    assert np.isnan(told_apart(cancer.real[:20], cancer.real, 0))
+    assert detection_auc(empty, empty, 0) == 0.5
+    assert np.isnan(detection_auc(cancer.real[:20], cancer.real, 0))
 
 
 @pytest.fixture(scope="module")
@@ -202,7 +204,7 @@ def found(cancer: Comparison) -> Any:
 
 
 def test_shuffled_columns_have_the_shape_but_not_the_trend(found: Any) -> None:
-    assert [figure.metric for figure in found.figures] == list(METRICS)
+    assert [figure.metric for figure in found.figures] == list(SECTIONS["fidelity"])
     assert found.notes == ()
     for figure in found.figures:
         assert None not in {figure.real, figure.independent}
@@ -226,7 +228,7 @@ def test_details_are_those_of_the_figures(found: Any) -> None:
     assert plane.size().to_dict() == {"real": 285, "synthetic": 300}
     assert plane.mean().loc["real"].to_numpy() == pytest.approx(0, abs=1e-6)
     assert len(found.details["drawn_associations"]) == 15
-    assert json.loads(json.dumps(found.as_dict(), allow_nan=False))["details"].keys() == {"columns", "pairs"}
+    assert json.loads(json.dumps(found.to_dict(), allow_nan=False))["details"].keys() == {"columns", "pairs"}
 
 
 @pytest.mark.slow
@@ -249,7 +251,7 @@ def test_shares_that_are_drawn_are_of_all_rows() -> None:
             "constant": 3.5,
         }
     ).mask(rng.random((400, 6)) < [0.1, 0, 0, 0, 0.1, 0])
-    shown = drawn(Comparison.of(*halves(frame)))
+    shown = histograms(Comparison.from_tables(*halves(frame)))
     assert shown.groupby("column")[["real", "synthetic"]].sum().to_numpy() == pytest.approx(1)
     bins = shown[shown["label"] != "missing"].groupby("column").size()
     assert bins.max() <= 30
@@ -284,19 +286,19 @@ def test_what_cannot_be_measured_is_left_out_with_a_sentence(
         warnings.simplefilter("error")
         found = fidelity(Comparison(real.astype(np.float64), synthetic.astype(np.float64), None, kinds), 0)
     names = {figure.metric.name for figure in found.figures}
-    assert names == {metric.name for metric in METRICS} - absent - {"c2st_holdout"}
+    assert names == {metric.name for metric in SECTIONS["fidelity"]} - absent - {"c2st_holdout"}
     for part in ["There is no holdout", *notes]:
         assert any(part in note and note.endswith(".") for note in found.notes), found.notes
     assert found.details["pairs"]["score"].notna().all()
-    json.dumps(found.as_dict(), allow_nan=False)
+    json.dumps(found.to_dict(), allow_nan=False)
 
 
 def test_a_large_table_is_compared_by_rows_drawn_from_it(monkeypatch: pytest.MonkeyPatch) -> None:
     frame = load_wine(as_frame=True).frame.iloc[:, :4]
-    whole = fidelity(Comparison.of(*halves(frame)), 0)
-    monkeypatch.setattr(section, "LEAST_DRAWN", 60)
+    whole = fidelity(Comparison.from_tables(*halves(frame)), 0)
+    monkeypatch.setattr(section, "LEAST_ROWS", 60)
     monkeypatch.setattr(section, "MOST_CELLS", 100)
-    found = fidelity(Comparison.of(*halves(frame)), 0)
+    found = fidelity(Comparison.from_tables(*halves(frame)), 0)
     assert any("compared by 60 rows" in note for note in found.notes)
     assert found["adherence"].value == whole["adherence"].value
     assert found["shape"].value == pytest.approx(whole["shape"].value, abs=0.1)
