@@ -252,12 +252,12 @@ NEARNESS = Metric(
     "nearness",
     "Near copies",
     "lower",
-    "Share of synthetic rows that lie unusually close to a training row: within half the distance that 99.5 % of "
+    "Share of synthetic rows that lie unusually close to a training row: within half the distance that 99.5% of "
     "unseen real rows exceed, minus the share that lies equally close to holdout rows.",
     "Lower tail of the distance to the closest record: Platzer and Reutterer 2021, https://arxiv.org/abs/2104.00635",
     "Detects near copies only as far as the distance does: one strongly changed number hides a copy. " + NO_PROOF,
     risk=True,
-    formula="Share of synthetic rows with d <= q / 2, d being the distance to the closest training row and q the 0.5 % "
+    formula="Share of synthetic rows with d <= q / 2, d being the distance to the closest training row and q the 0.5% "
     "quantile of d over unseen real rows.",
     range="0 (none) to 1.",
 )

@@ -12,7 +12,7 @@ import pandas as pd
 
 from synthvae.evaluation.metrics import Better, Metric
 
-STRICTER = 1.5  # A flag takes a distance of so many half widths of the 95 % interval, about three standard errors.
+STRICTER = 1.5  # A flag takes a distance of so many half widths of the 95% interval, about three standard errors.
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Figure:
     Args:
         metric: The metric.
         value: Value for the synthetic rows.
-        interval: 95 % confidence interval of the value.
+        interval: 95% confidence interval of the value.
         real: Value for real rows in place of the synthetic rows: what a perfect generator reaches.
         independent: Value for the training rows with each column shuffled independently: what a generator reaches that
             learned no relationship between columns.

@@ -23,10 +23,10 @@ WEAK, LOOSE = 10.0, 1e-3  # Epsilon and delta from which a guarantee is practica
 
 USE_QUESTION, SHARE_QUESTION = "Can these synthetic rows be used?", "Can these synthetic rows be shared?"
 USES: dict[Grade, str] = {
-    "good": "Yes. They can replace the training rows for development, testing, teaching and first analyses. Confirm "
-    "important findings on real data.",
-    "fair": "With caution. They reproduce much, but not all, of the structure of the training rows. Check below which "
-    "columns and pairs of columns differ before you rely on them.",
+    "good": "Yes. The rows can replace the training rows for development, testing, teaching and first analyses. "
+    "Confirm important findings on real data.",
+    "fair": "With caution. The rows reproduce much, but not all, of the structure of the training rows. Check below "
+    "which columns and pairs of columns differ before you rely on them.",
     "poor": "No, not for analysis. Relationships between columns of the training rows are lost. Use these rows at most "
     "to test software.",
     "unknown": "This cannot be determined. The tables have too few rows, or too few columns in common.",
@@ -47,13 +47,28 @@ SHARES = {
 }
 ATTACKS = ("singling_out", "linkability", "inference", "membership")
 USE_REASONS = {
-    "shape": "Distributions of single columns agree by {value}",
-    "trend": "Relationships between pairs of columns agree by {value}",
+    "shape": "Distributions of single columns agree to {value}",
+    "trend": "Relationships between pairs of columns agree to {value}",
     "c2st_holdout": "A classifier separates synthetic rows from real rows withheld from training with an AUC of "
     "{value}, where 0.5 is guessing and 1 is perfect",
     "c2st_real": "A classifier separates synthetic rows from training rows with an AUC of {value}, where 0.5 is "
     "guessing and 1 is perfect",
-    "tstr": "Predictive models trained on synthetic rows score {value} on real rows",
+    "tstr": "Predictive models trained on synthetic rows score {value} on real rows, where 1 is perfect",
+}
+# Reasons for flagged risks.
+SHARE_REASONS = {
+    "copies": "{value:.1%} of the synthetic rows are exact copies of training rows",
+    "nearness": "{value:.1%} of the synthetic rows are near copies of training rows",
+    "dcr_share": "{value:.1%} of the synthetic rows are closer to training rows than to other real rows",
+    "nndr_share": "{value:.1%} of the synthetic rows are closer to one single training row than to one other real row",
+    "singling_out": "Values from the synthetic rows identify single people in the training rows: risk {value:.3f} on a "
+    "scale from 0 to 1",
+    "linkability": "Two parts of a person's record can be linked through the synthetic rows: risk {value:.3f} on a "
+    "scale from 0 to 1",
+    "inference": "Unknown values of people in the training rows can be inferred from the synthetic rows: risk "
+    "{value:.3f} on a scale from 0 to 1",
+    "membership": "An attacker can recognise who is in the training rows with an AUC of {value:.3f}, where 0.5 is "
+    "guessing and 1 is perfect",
 }
 
 
@@ -145,9 +160,9 @@ def _use_reasons(figures: Mapping[str, Figure]) -> Iterator[str]:
 
 def _references(figure: Figure, shown: str) -> str:
     """Format the values of real rows and of shuffled columns, in parentheses."""
-    ends = [("real rows", figure.real), ("shuffled columns", figure.independent)]
+    ends = [("two samples of real rows", figure.real), ("columns shuffled at random", figure.independent)]
     if figure.metric.name == "tstr":
-        ends = [("trained on real rows", figure.real), ("trained on shuffled columns", figure.independent)]
+        ends = [("trained on real rows", figure.real), ("on columns shuffled at random", figure.independent)]
     known = [f"{name}: {shown.format(value)}" for name, value in ends if value is not None]
     return f" ({'; '.join(known)})" if known else ""
 
@@ -181,11 +196,11 @@ def _guarantee(ledger: Mapping[str, Any] | None) -> Iterator[str]:
 
 def _risk_found(figure: Figure) -> str:
     assert figure.interval is not None
-    low, high = figure.interval
-    return (
-        f"{figure.metric.title}: {figure.value:.3f} (95 % confidence interval {low:.3f} to {high:.3f}). Without "
-        f"disclosure, about {figure.expected:.3f} is expected."
-    )
+    reason = SHARE_REASONS.get(figure.metric.name, figure.metric.title + ": {value:.3f}")
+    shown = "{:.1%}" if "{value:.1%}" in reason else "{:.3f}"
+    low, high, expected = (shown.format(x) for x in (*figure.interval, figure.expected))
+    sentence = reason.format(value=figure.value)
+    return f"{sentence} (95% interval: {low} to {high}; expected without disclosure: {expected})."
 
 
 def _no_risk_found(figures: Mapping[str, Figure], flagged: list[Figure], *, compared: bool) -> Iterator[str]:

@@ -26,7 +26,7 @@ Distances = npt.NDArray[np.float32]
 def inference(comparison: Comparison, holdout: pd.DataFrame, rng: np.random.Generator) -> list[AttackResult]:
     """Guess the value of each secret column as that of the synthetic row that is nearest in all other columns.
 
-    A guess of a category is right if it is equal; of a number if it is within 5 % of it (dates: within 5 % of the
+    A guess of a category is right if it is equal; of a number if it is within 5% of it (dates: within 5% of the
     column's range); of a missing value if it is missing. The random guess is the value of a random synthetic row. Of
     more than 20 columns, 20 are drawn. Source: Giomi et al. 2023 (arXiv 2211.10459), "inference", with the Euclidean
     distance between the points of `as_points`, scaled by the synthetic rows, in place of Gower's distance.

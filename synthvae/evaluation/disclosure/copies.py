@@ -100,8 +100,8 @@ def _nearness(
 ) -> tuple[Figure, dict[str, pd.DataFrame]]:
     """Measure synthetic rows within half the lower quantile of the distances of unseen real rows.
 
-    In d dimensions, the share of unseen rows within a small distance r grows as r^d. Half of the 0.5 % quantile leaves
-    0.5 % / 2^d of them, so that ten near copies among a thousand rows are detectable. A generator that always returns
+    In d dimensions, the share of unseen rows within a small distance r grows as r^d. Half of the 0.5% quantile leaves
+    0.5% / 2^d of them, so that ten near copies among a thousand rows are detectable. A generator that always returns
     the centre of the table is close to training rows and holdout rows alike, so the share that is as close to holdout
     rows is subtracted.
     """

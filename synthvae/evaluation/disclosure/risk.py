@@ -1,6 +1,6 @@
 """Risk of attacks: success rates on training and on holdout rows, with confidence intervals.
 
-Intervals have a level of 95 %; see `Figure.flagged` for flags.
+Intervals have a level of 95%; see `Figure.flagged` for flags.
 """
 
 from __future__ import annotations

@@ -66,11 +66,11 @@ def _importances(frame: pd.DataFrame) -> Iterator[Chart]:
     labels = best["column"].astype(str).tolist()
     data = [bars(who, labels, best[who]) for who in ("real", "synthetic")]
     firsts = [best.iloc[int(best[who].fillna(0.0).to_numpy().argmax())] for who in ("real", "synthetic")]
-    real, made = (
+    real, synthetic = (
         f"{in_sentence(first['column'])} ({formatted(first[who])})"
         for first, who in zip(firsts, ("real", "synthetic"), strict=True)
     )
-    sentence = f"Most important column: {real} when trained on real rows, {made} when trained on synthetic rows."
+    sentence = f"Most important column: {real} when trained on real rows, {synthetic} when trained on synthetic rows."
     layout = {"xaxis": axis("", labels), "yaxis": axis("permutation importance")}
     rows = records(best[["column", "real", "synthetic"]])
     head = ("column", "trained on real rows", "trained on synthetic rows")
@@ -96,9 +96,11 @@ def _area(x: pd.Series[float], y: pd.Series[float]) -> str:
 
 def _calibration(frame: pd.DataFrame) -> Iterator[Chart]:
     chart = _curves("Calibration", frame, "trained_on", "predicted", "observed")
-    gaps = (frame["predicted"] - frame["observed"]).abs().groupby(frame["trained_on"].astype(str), sort=False).max()
-    gap_texts = " and ".join(f"{formatted(gap)} when trained on {_training_rows(who)}" for who, gap in gaps.items())
-    sentence = f"Largest difference between predicted probabilities and observed frequencies: {gap_texts}."
+    differences = (
+        (frame["predicted"] - frame["observed"]).abs().groupby(frame["trained_on"].astype(str), sort=False).max()
+    )
+    texts = [f"{formatted(most)} when trained on {_training_rows(who)}" for who, most in differences.items()]
+    sentence = f"Largest difference between predicted probabilities and observed frequencies: {', '.join(texts)}."
     for trace in chart.data:
         trace["mode"] = "lines+markers"
     yield Chart(chart.title, sentence, [*chart.data, diagonal()], chart.layout, chart.head, chart.rows, "square")
@@ -181,7 +183,7 @@ def _attacks(frame: pd.DataFrame) -> Iterator[Chart]:
     down = axis("", labels, autorange="reversed", range=[len(labels) - 0.5, -0.5])
     layout = {"xaxis": axis("risk"), "yaxis": down, "shapes": [no_risk], "height": 110 + 30 * len(labels)}
     sentence = (
-        f"Largest risk: {in_sentence(labels[0])}, {formatted(risk[0])} (95 % interval {formatted(low[0])} to "
+        f"Largest risk: {in_sentence(labels[0])}, {formatted(risk[0])} (95% interval {formatted(low[0])} to "
         f"{formatted(high[0])}). A risk of 0 means that training rows are attacked no better than holdout rows."
     )
     rows = [[label, *numbers(row)] for label, row in zip(labels, np.column_stack([risk, low, high]), strict=True)]
@@ -259,6 +261,6 @@ CHARTS: dict[str, tuple[str, str, Callable[[pd.DataFrame], Iterator[Chart]]]] = 
         "Synthetic rows that are closer to training rows than other real rows are may be memorised.",
         _distances,
     ),
-    "attacks": ("Risk of each attack", "The diamond is the risk, the line its 95 % confidence interval.", _attacks),
+    "attacks": ("Risk of each attack", "The diamond is the risk, the line its 95% confidence interval.", _attacks),
     "groups": ("Groups of people", "Fidelity and utility of the synthetic rows for each group.", _groups),
 }

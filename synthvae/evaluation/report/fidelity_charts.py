@@ -47,19 +47,19 @@ def every_column(frame: pd.DataFrame) -> Iterator[Chart]:
 def _histogram(name: str, lines: pd.DataFrame, *, dated: bool) -> Chart:
     """Draw steps over the bins and, separate from them on the right, a step for missing values."""
     known = lines["low"].notna()
-    bins, gaps = lines[known], lines[~known]
+    bins, missing = lines[known], lines[~known]
     last, width = bins["high"].iloc[-1], (bins["high"] - bins["low"]).median()
-    beyond = [last + 2 * width, last + 4 * width] if len(gaps) else []
+    beyond = [last + 2 * width, last + 4 * width] if len(missing) else []
     along = [*bins["low"], last, *beyond]
     ticks: list[Any] = dates(along) if dated else numbers(along)
-    data = [line(who, ticks, _steps(bins[who], gaps[who].sum() if len(gaps) else None), "hv") for who in WHO]
+    data = [line(who, ticks, _steps(bins[who], missing[who].sum() if len(missing) else None), "hv") for who in WHO]
     data[0] |= {"fill": "tozeroy", "fillcolor": SHADE}
-    labels = [f"{a} to {b}" for a, b in pairwise(ticks[: len(bins) + 1])] + ["missing"] * len(gaps)
+    labels = [f"{a} to {b}" for a, b in pairwise(ticks[: len(bins) + 1])] + ["missing"] * len(missing)
     layout: dict[str, Any] = {"xaxis": axis(type="date" if dated else "linear")}
-    if len(gaps):
+    if len(missing):
         layout["annotations"] = [{**MISSING, "x": ticks[-2]}]
     layout["yaxis"] = axis(rangemode="tozero")
-    return _beside(name, labels, pd.concat([bins, gaps]), data, layout)
+    return _comparison_chart(name, labels, pd.concat([bins, missing]), data, layout)
 
 
 def _steps(shares: pd.Series[float], missing: float | None) -> list[float]:
@@ -70,15 +70,17 @@ def _steps(shares: pd.Series[float], missing: float | None) -> list[float]:
 def _shares(name: str, bins: pd.DataFrame) -> Chart:
     labels = ["missing" if pd.isna(label) else str(label) for label in bins["label"]]
     data = [bars(who, labels, bins[who]) for who in WHO]
-    return _beside(name, labels, bins, data, {"xaxis": axis("", labels, LABEL), "yaxis": axis()})
+    return _comparison_chart(name, labels, bins, data, {"xaxis": axis("", labels, LABEL), "yaxis": axis()})
 
 
-def _beside(name: str, labels: list[str], bins: pd.DataFrame, data: list[Trace], layout: dict[str, Any]) -> Chart:
-    gaps = (bins["real"] - bins["synthetic"]).abs().fillna(0.0)
-    most = int(gaps.to_numpy().argmax())
+def _comparison_chart(
+    name: str, labels: list[str], bins: pd.DataFrame, data: list[Trace], layout: dict[str, Any]
+) -> Chart:
+    differences = (bins["real"] - bins["synthetic"]).abs().fillna(0.0)
+    most = int(differences.to_numpy().argmax())
     sentence = (
-        f"{in_sentence(name)}: total variation distance {formatted(gaps.sum() / 2)} between training and synthetic "
-        f"rows; the largest difference is at {in_sentence(labels[most])}, with a share of "
+        f"{in_sentence(name)}: total variation distance {formatted(differences.sum() / 2)} between training and "
+        f"synthetic rows; the largest difference is at {in_sentence(labels[most])}, with a share of "
         f"{formatted(bins['real'].iloc[most])} of the training rows and {formatted(bins['synthetic'].iloc[most])} of "
         "the synthetic rows."
     )
@@ -88,15 +90,15 @@ def _beside(name: str, labels: list[str], bins: pd.DataFrame, data: list[Trace],
 
 def associations(frame: pd.DataFrame) -> Iterator[Chart]:
     """Yield heat maps of training and synthetic associations and of their difference, where it is largest."""
-    gaps = frame.assign(gap=(frame["synthetic"] - frame["real"]).abs().fillna(0.0)).melt(["gap"], ["first", "second"])
-    worst = gaps.groupby("value", sort=False)["gap"].max()
+    size = (frame["synthetic"] - frame["real"]).abs().fillna(0.0)
+    worst = frame.assign(size=size).melt(["size"], ["first", "second"]).groupby("value", sort=False)["size"].max()
     names = [str(name) for name in worst.index[worst.rank(method="first", ascending=False) <= MOST_COLUMNS]]
-    real, made = (_square(frame, names, who) for who in WHO)
-    low = -1.0 if min(np.nanmin(real), np.nanmin(made)) < 0 else 0.0
+    real, synthetic = (_square(frame, names, who) for who in WHO)
+    low = -1.0 if min(np.nanmin(real), np.nanmin(synthetic)) < 0 else 0.0
     yield _heat("Training rows", names, real, low, 1.0)
-    yield _heat("Synthetic rows", names, made, low, 1.0)
-    far = float(np.nanmax(np.abs(made - real))) or 1.0
-    yield _heat("Difference: synthetic minus training rows", names, made - real, -far, far)
+    yield _heat("Synthetic rows", names, synthetic, low, 1.0)
+    far = float(np.nanmax(np.abs(synthetic - real))) or 1.0
+    yield _heat("Difference: synthetic minus training rows", names, synthetic - real, -far, far)
 
 
 def _square(frame: pd.DataFrame, names: list[str], who: str) -> Floats:

@@ -29,6 +29,6 @@ def _figure(figure: Figure) -> str:
     references = {"real rows": figure.real, "shuffled columns": figure.independent}
     known = [f"{name} {value:.4f}" for name, value in references.items() if value is not None]
     if figure.interval is not None:
-        known.insert(0, f"95 % interval {figure.interval[0]:.4f} to {figure.interval[1]:.4f}")
+        known.insert(0, f"95% interval {figure.interval[0]:.4f} to {figure.interval[1]:.4f}")
     flag = " FLAGGED" if figure.flagged else ""
     return f"{figure.metric.name}: {figure.value:.4f}" + (f" ({', '.join(known)})" if known else "") + flag

@@ -45,7 +45,7 @@ Mask = npt.NDArray[np.bool_]
 
 
 def interval(value: float, deviation: float, low: float = 0.0, high: float = 1.0) -> tuple[float, float]:
-    """Return the normal 95 % confidence interval, clipped to the range of the metric."""
+    """Return the normal 95% confidence interval, clipped to the range of the metric."""
     return max(value - Z * deviation, low), min(value + Z * deviation, high)
 
 

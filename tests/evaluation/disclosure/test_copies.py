@@ -81,7 +81,7 @@ def test_ten_planted_rows_among_a_thousand_are_found(kept: bool) -> None:  # noq
 def test_a_holdout_much_smaller_than_what_was_learned_is_told() -> None:
     real, holdout, made = thirds(3, 900)
     assert not measured(real, made, holdout).notes
-    assert "The holdout has 100 rows, those learned are 300" in measured(real, made, holdout[:100]).notes[0]
+    assert "The holdout has 100 rows and training has 300" in measured(real, made, holdout[:100]).notes[0]
 
 
 def test_ten_planted_digits_are_found_among_few_real_rows() -> None:

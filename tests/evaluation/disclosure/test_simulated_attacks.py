@@ -136,7 +136,7 @@ def test_without_a_control_group_nothing_is_tried() -> None:
 ])  # fmt: skip
 def test_narrow_and_constant_tables_degrade(table: pd.DataFrame, absent: int) -> None:
     section = attacked(table, table, table)
-    assert sum("was not tried" in note for note in section.notes) == absent
+    assert sum("was not run" in note for note in section.notes) == absent
     assert len(section.figures) == 4 - absent
     assert flagged(section) == []
     assert attacked(table, table[:2], table).figures

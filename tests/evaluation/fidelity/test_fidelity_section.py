@@ -299,6 +299,6 @@ def test_a_large_table_is_compared_by_rows_drawn_from_it(monkeypatch: pytest.Mon
     monkeypatch.setattr(section, "LEAST_ROWS", 60)
     monkeypatch.setattr(section, "MOST_CELLS", 100)
     found = fidelity(Comparison.from_tables(*halves(frame)), 0)
-    assert any("compared by 60 rows" in note for note in found.notes)
+    assert any("random sample of 60 rows" in note for note in found.notes)
     assert found["adherence"].value == whole["adherence"].value
     assert found["shape"].value == pytest.approx(whole["shape"].value, abs=0.1)

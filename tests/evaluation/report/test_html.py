@@ -76,7 +76,7 @@ def charts_of(html: str) -> list[dict[str, Any]]:
 def test_the_first_screen_answers_and_says_what_is_not_covered(tree: Tree) -> None:
     start = tree.text[: tree.text.index("Fidelity: are the synthetic")]
     spoken = ("With caution.", "12 rows are exact copies.", "epsilon 0.9871 at delta 1e-05")
-    for said in (*spoken, "No privacy guarantee covers it", "569", "target", HOSTILE[0]):
+    for said in (*spoken, "No privacy guarantee covers the report", "569", "target", HOSTILE[0]):
         assert said in start
     assert "There is no privacy ledger" in html_of(evaluated((), ledger=None))
 

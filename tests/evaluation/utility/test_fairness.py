@@ -1,4 +1,4 @@
-"""Groups are told apart: what is lost of one alone is seen, and what is too small is said."""
+"""Fairness: a loss in one group is measured, and groups that are too small are reported."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_shares_are_counted() -> None:
     assert value == pytest.approx((before - after).abs().max())
     assert ends is not None
     assert 0 < ends[0] < value < ends[1]
-    assert "no target beside the group" in section.notes[0]
+    assert "no target besides the group" in section.notes[0]
     assert section.details["groups"][["tstr", "trtr"]].isna().all(axis=None)
 
 
@@ -102,7 +102,7 @@ def test_small_missing_and_many_groups_are_said() -> None:
     section = measured(Comparison.from_tables(frame, frame))
     assert section.details["groups"]["group"].tolist() == list(frame["site"].value_counts().index[:3])
     assert "['rare']" in section.notes[0]
-    assert "5 real rows" in section.notes[1]
+    assert "5 training rows" in section.notes[1]
     ward = pd.DataFrame(
         {"ward": np.repeat([f"w{k}" for k in range(15)], LEAST_ROWS), "x": np.arange(15.0 * LEAST_ROWS)}
     )
@@ -115,7 +115,7 @@ def test_small_missing_and_many_groups_are_said() -> None:
 
 def test_what_cannot_be_measured_is_said() -> None:
     frame = cancer()
-    for column, group, said in (("one", "other", "no column"), ("site", "site", "less than two groups")):
+    for column, group, said in (("one", "other", "not a column"), ("site", "site", "less than two groups")):
         section = measured(
             Comparison.from_tables(frame.assign(**{column: "one"}), frame.assign(**{column: "one"})), group
         )
@@ -125,5 +125,5 @@ def test_what_cannot_be_measured_is_said() -> None:
     assert [figure.metric.name for figure in section.figures] == ["group_share", "group_fidelity"]
     one = frame[(frame["site"] != "c") | (frame["target"] == 1)]
     section = measured(Comparison.from_tables(one, one, target="target"))
-    assert any("of one class, have no utility: ['c']" in note for note in section.notes)
+    assert any("one class only: ['c']" in note for note in section.notes)
     assert section.details["groups"].set_index("group")["tstr"].isna().to_dict() == {"a": False, "b": False, "c": True}
