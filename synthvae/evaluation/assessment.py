@@ -41,6 +41,14 @@ class Evaluation:
         seed: The random seed.
         ledger: `Ledger.statement()` of the model; None: no differential privacy guarantee.
         names: Names of the tables in the report, by role ("real", "synthetic", "holdout").
+
+    Example:
+        >>> import pandas as pd
+        >>> from synthvae.evaluation import METRICS
+        >>> rows = pd.DataFrame({"age": [30, 41, 58]})
+        >>> section = Section("fidelity", (Figure(METRICS["shape"], 0.97),))
+        >>> Evaluation(Comparison.from_tables(rows, rows), (section,), seed=0).figures["shape"].value
+        0.97
     """
 
     comparison: Comparison

@@ -26,6 +26,10 @@ class Metric:
         risk: Whether the metric measures disclosure of training rows, so that a bad figure is flagged.
         formula: The formula.
         range: Range of values, and what its ends mean.
+
+    Example:
+        >>> METRICS["copies"].better, METRICS["copies"].risk
+        ('lower', True)
     """
 
     name: str

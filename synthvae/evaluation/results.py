@@ -26,6 +26,11 @@ class Figure:
         real: Value for real rows in place of the synthetic rows: what a perfect generator reaches.
         independent: Value for the training rows with each column shuffled independently: what a generator reaches that
             learned no relationship between columns.
+
+    Example:
+        >>> from synthvae.evaluation import METRICS
+        >>> Figure(METRICS["copies"], 0.1, interval=(0.08, 0.12), real=0.0).flagged
+        True
     """
 
     metric: Metric
@@ -81,6 +86,11 @@ class Section:
         figures: The figures, most important first.
         details: Tables behind the figures, by name. Those named "drawn_..." are for plots only.
         notes: What could not be measured, and why; one sentence each.
+
+    Example:
+        >>> from synthvae.evaluation import METRICS
+        >>> Section("fidelity", (Figure(METRICS["shape"], 0.97),))["shape"].value
+        0.97
     """
 
     name: str

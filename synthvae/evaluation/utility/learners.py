@@ -267,7 +267,7 @@ class TrainTestData:
         few = [name for name, rows in sizes.items() if len(rows) < LEAST_ROWS]
         named = f"the target {self.task.target!r}"
         if few:
-            return f"Utility was not measured: less than {LEAST_ROWS} {' and '.join(few)} rows have {named}."
+            return f"Utility was not measured: less than {LEAST_ROWS} {' and '.join(few)} rows have a value of {named}."
         if not self.task.columns:
             return f"Utility was not measured: there is no column besides {named}."
         flat = [name for name in ("real", "test") if not self.task.can_score(sizes[name])]

@@ -271,12 +271,12 @@ def wide(n: int, columns: int) -> pd.DataFrame:
 
 @pytest.mark.parametrize(("real", "synthetic", "absent", "notes"), [
     (wide(2, 2), wide(2, 2), {"c2st_real"}, ["at least 30 rows"]),
-    (wide(60, 1), wide(50, 1), {"trend"}, ["one column only"]),
+    (wide(60, 1), wide(50, 1), {"trend"}, ["only one column"]),
     (wide(60, 2).assign(**{"1": 7.5}), wide(60, 2), {"trend"}, ["constant in the real table", "no pair of columns"]),
-    (wide(60, 3).assign(**{"1": None}), wide(60, 3), set(), ["Columns without a value"]),
-    (wide(60, 3), wide(60, 3).assign(**{"1": None}), set(), ["Columns without a value"]),
+    (wide(60, 3).assign(**{"1": None}), wide(60, 3), set(), ["Columns without any value"]),
+    (wide(60, 3), wide(60, 3).assign(**{"1": None}), set(), ["Columns without any value"]),
     (wide(60, 2) * np.nan, wide(60, 2), {"shape", "trend", "adherence"}, ["no real column has a value"]),
-    (wide(40, 101), wide(40, 101), set(), ["Of 5050 pairs of columns 5000 were compared"]),
+    (wide(40, 101), wide(40, 101), set(), ["Of 5050 pairs of columns, a random sample of 5000 was compared"]),
 ], ids=["two rows", "one column", "constant", "empty", "empty synthetic", "all empty", "wide"])  # fmt: skip
 def test_what_cannot_be_measured_is_left_out_with_a_sentence(
     real: pd.DataFrame, synthetic: pd.DataFrame, absent: set[str], notes: list[str]

@@ -165,9 +165,9 @@ def test_a_class_that_is_not_made_scores_as_chance() -> None:
 def test_what_cannot_be_predicted_is_said() -> None:
     frame = cancer().astype({"target": str})
     cases = {
-        "10 rows": (frame.assign(target=None), frame), "the synthetic rows": (frame, frame.assign(target=None)),
+        "less than 10": (frame.assign(target=None), frame), "10 synthetic rows": (frame, frame.assign(target=None)),
         "same value": (frame.assign(target="1"), frame), "no column": (frame[["target"]], frame[["target"]]),
-        "the real and the test": (frame[:5], frame),
+        "10 real and test rows": (frame[:5], frame),
     }  # fmt: skip
     for said, (real, synthetic) in cases.items():
         comparison = Comparison.from_tables(real, synthetic, target="target")

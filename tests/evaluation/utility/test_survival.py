@@ -54,7 +54,7 @@ def test_both_columns_or_neither() -> None:
     assert Survival.from_columns(None, None) is None
     assert Survival.from_columns("time", "event") == TIMES
     for duration, event in (("time", None), (None, "event"), ("time", "time")):
-        with pytest.raises(ConfigurationError, match="must be (given together|different columns)"):
+        with pytest.raises(ConfigurationError, match=r"must be (given together|different columns)"):
             Survival.from_columns(duration, event)
 
 
