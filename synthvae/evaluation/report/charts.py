@@ -39,6 +39,7 @@ MOST_BARS = 15
 FEW = 4  # bars that fit a narrow chart
 MOST_CURVES = 12
 MOST_GUESSES = 30
+ATTACK = 34  # characters of the label of an attack
 CURVE_POINTS = 200
 
 
@@ -79,7 +80,7 @@ def _importances(frame: pd.DataFrame) -> Iterator[Chart]:
 
 def _roc(frame: pd.DataFrame) -> Iterator[Chart]:
     for name, rows in list(frame.groupby("label", sort=False, observed=True))[:MOST_CURVES]:
-        title = str(name).capitalize() if str(name).startswith("mean") else str(name)
+        title = f"{str(name)[:1].upper()}{str(name)[1:]}"
         x, y = "false_positive_rate", "true_positive_rate"
         chart = _curves(title, rows, "trained_on", x, y)
         areas = ", ".join(
@@ -163,7 +164,7 @@ def _distances(frame: pd.DataFrame) -> Iterator[Chart]:
 def _attacks(frame: pd.DataFrame) -> Iterator[Chart]:
     most = frame.nlargest(MOST_GUESSES, "risk")
     labels = [
-        _attack_title(name, column) for name, column in most[["attack", "column"]].itertuples(index=False, name=None)
+        _attack_label(name, column) for name, column in most[["attack", "column"]].itertuples(index=False, name=None)
     ]
     risk, low, high = (most[name].to_numpy(np.float64) for name in ("risk", "low", "high"))
     marker = {"color": style("synthetic")["color"], "size": 9, "symbol": "diamond"}
@@ -180,7 +181,7 @@ def _attacks(frame: pd.DataFrame) -> Iterator[Chart]:
         "yref": "paper",
         "line": {"color": OTHER, "dash": "dot"},
     }
-    down = axis("", labels, autorange="reversed", range=[len(labels) - 0.5, -0.5])
+    down = axis("", labels, ATTACK, autorange="reversed", range=[len(labels) - 0.5, -0.5])
     layout = {"xaxis": axis("risk"), "yaxis": down, "shapes": [no_risk], "height": 110 + 30 * len(labels)}
     sentence = (
         f"Largest risk: {in_sentence(labels[0])}, {formatted(risk[0])} (95% interval {formatted(low[0])} to "
@@ -190,9 +191,15 @@ def _attacks(frame: pd.DataFrame) -> Iterator[Chart]:
     yield Chart("Risk of each attack", sentence, [trace], layout, ("attack", "risk", "low", "high"), rows, "wide")
 
 
-def _attack_title(name: object, column: Any) -> str:
-    title = METRICS[str(name)].title if str(name) in METRICS else str(name)
-    return title if pd.isna(column) or column == "" else f"{title}: {column}"
+def attack_title(name: object) -> str:
+    """Return the title of an attack."""
+    return METRICS[str(name)].title if str(name) in METRICS else str(name)
+
+
+def _attack_label(name: object, column: Any) -> str:
+    if pd.isna(column) or column == "":
+        return attack_title(name)
+    return f"{str(name).capitalize()}: {column}"
 
 
 def _groups(frame: pd.DataFrame) -> Iterator[Chart]:
@@ -202,7 +209,7 @@ def _groups(frame: pd.DataFrame) -> Iterator[Chart]:
     yield _grouped("Fidelity by group", "column shapes", [shape], labels)
     models = [bars("real", labels, largest["trtr"]), bars("synthetic", labels, largest["tstr"])]
     if largest[["trtr", "tstr"]].notna().any(axis=None):
-        yield _grouped("Utility by group, trained on real and on synthetic rows", "score", models, labels)
+        yield _grouped("Utility by group", "score", models, labels)
 
 
 def _grouped(title: str, what: str, data: list[Trace], labels: list[str]) -> Chart:
@@ -231,7 +238,7 @@ CHARTS: dict[str, tuple[str, str, Callable[[pd.DataFrame], Iterator[Chart]]]] = 
     ),
     "drawn_associations": (
         "Associations between columns",
-        "Pearson correlation of numbers, Cramér's V of categories, correlation ratio of a number and a category.",
+        "Pearson correlation, Cramér's V of categories, or correlation ratio. Point at a cell to see its columns.",
         associations,
     ),
     "drawn_plane": (
@@ -258,7 +265,7 @@ CHARTS: dict[str, tuple[str, str, Callable[[pd.DataFrame], Iterator[Chart]]]] = 
     "drawn_survival": ("Survival curves", "Share of people without the event, by time.", _survival),
     "drawn_distances": (
         "Distance to the closest training row",
-        "Synthetic rows that are closer to training rows than other real rows are may be memorised.",
+        "Synthetic rows that are closer to a training row than most other real rows may be memorised.",
         _distances,
     ),
     "attacks": ("Risk of each attack", "The diamond is the risk, the line its 95% confidence interval.", _attacks),

@@ -33,7 +33,7 @@ MISSING = {"text": "missing", "y": 1, "yref": "paper", "xanchor": "right", "show
 MOST_PAIRS = 15
 LABEL = 12  # characters of a category in a small chart
 MOST_COLUMNS = 60  # of a heat map
-MOST_LABELLED = 40  # columns of a heat map with legible names
+MOST_LABELLED = 20  # columns of a heat map with legible names
 
 
 def every_column(frame: pd.DataFrame) -> Iterator[Chart]:

@@ -12,7 +12,7 @@ import pandas as pd
 
 from synthvae._version import __version__
 from synthvae.errors import ConfigurationError
-from synthvae.evaluation.report.charts import Gallery, galleries
+from synthvae.evaluation.report.charts import Gallery, attack_title, galleries
 from synthvae.evaluation.report.traces import label
 from synthvae.evaluation.results import Figure, Section
 from synthvae.evaluation.verdict import Verdict
@@ -42,6 +42,8 @@ CAPTIONS = {
     "groups": "Groups of people.",
 }
 HEADINGS = {
+    "first": "first column",
+    "second": "second column",
     "kind": "type",
     "score": "similarity",
     "missing_real": "missing, training rows",
@@ -67,7 +69,7 @@ HEADINGS_OF = {
     "importances": {"real": "trained on real rows", "synthetic": "trained on synthetic rows"},
     "models": {"score": "score"},
 }  # of tables in which a heading has another meaning
-ROW_KINDS = {"rows", "trained_on"}  # columns whose values are kinds of rows
+LABELS = {"rows": label, "trained_on": label, "attack": attack_title}  # of the values of these columns
 BETTER = {"higher": "higher", "lower": "lower", "half": "near 0.5"}
 GRADES = {"good": "Good", "fair": "Fair", "poor": "Poor", "unknown": "Not determined"}
 ROLES = {"real": "training rows", "synthetic": "synthetic rows", "holdout": "holdout rows (real)"}
@@ -219,7 +221,7 @@ def _listing(name: str, table: pd.DataFrame) -> Listing:
     if len(shown) < len(table) and name != "pairs":
         caption += f" The first {len(shown):,} of {len(table):,} rows."
     head = tuple(_heading(str(column), name) for column in shown)
-    shown = shown.assign(**{column: shown[column].map(label) for column in ROW_KINDS & set(shown)})
+    shown = shown.assign(**{column: shown[column].map(LABELS[column]) for column in LABELS if column in shown})
     return Listing(name, caption, head, list(shown.itertuples(index=False, name=None)))
 
 
