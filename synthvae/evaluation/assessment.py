@@ -153,8 +153,7 @@ def evaluate(
     """Compare synthetic rows with the real rows that the generator was trained on.
 
     Args:
-        real: The training rows: a DataFrame, a `pyarrow.Table`, a polars DataFrame, or the path of a CSV or Parquet
-            file or folder.
+        real: The training rows: a pandas, polars or Arrow table, or the path of a CSV or Parquet file or folder.
         synthetic: The synthetic rows.
         holdout: Real rows that were not used for training. Without them, memorised rows cannot be detected.
         target: The column that users want to predict; None: utility is not measured.

@@ -12,6 +12,7 @@ import pandas as pd
 import pyarrow as pa
 
 from synthvae.errors import SynthvaeError, TableError, listing
+from synthvae.evaluation.results import warn_deprecated
 from synthvae.schema.column import TEMPORAL, Column
 from synthvae.schema.schema import Schema
 from synthvae.tables import convert
@@ -102,6 +103,12 @@ class Comparison:
             target if target in kinds else None,
             tuple(notes),
         )
+
+    @classmethod
+    def of(cls, *tables: Any, **options: Any) -> Comparison:
+        """Return `from_tables(...)`. Deprecated: to be removed in the next release."""
+        warn_deprecated("of", "from_tables")
+        return cls.from_tables(*tables, **options)
 
     @property
     def numeric(self) -> list[str]:

@@ -1,4 +1,4 @@
-"""Tables side by side: what is compared, what is left out, and what is said of it."""
+"""Comparison of tables: what is compared, what is left out, and its notes."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_one_and_one_point_zero_and_its_text_are_one_category() -> None:
         assert found.synthetic["code"].isna().tolist() == [False, False, True, False]
 
 
-def test_what_cannot_be_compared_is_said() -> None:
+def test_what_cannot_be_compared_has_a_note() -> None:
     real = mixed().assign(note=[f"a long text number {k} {k**3}" for k in range(ROWS)])
     synthetic = mixed(1).drop(columns="dose").assign(age="old", extra=1, note="x")
     found = Comparison.from_tables(real, synthetic, target="dose")
@@ -90,7 +90,7 @@ def test_tables_that_cannot_be_compared_are_refused(real: Any, synthetic: Any, m
         Comparison.from_tables(real, synthetic)
 
 
-def test_any_table_is_taken(tmp_path: Any) -> None:
+def test_any_table_is_accepted(tmp_path: Any) -> None:
     mixed(1).to_parquet(tmp_path / "made.parquet")
     mixed().to_csv(tmp_path / "real.csv", index=False)
     found = Comparison.from_tables(

@@ -61,7 +61,7 @@ def assert_equal(read: BaseModel, document: dict[str, Any]) -> None:
 
 
 @given(st.data())
-def test_thresholds_hold_alike_for_measured_and_for_saved_figures(data: st.DataObject) -> None:
+def test_thresholds_apply_equally_to_measured_and_saved_figures(data: st.DataObject) -> None:
     found = evaluation((data.draw(figure("m")),))
     saved = SavedEvaluation.from_dict(found.to_dict())
     bound = data.draw(st.floats(-1e6, 1e6))
@@ -99,8 +99,10 @@ def test_files_that_are_not_json_are_refused(tmp_path: Path) -> None:
             load(tmp_path / name)
 
 
-def test_as_dict_is_a_deprecated_alias() -> None:
+def test_former_names_are_deprecated_aliases() -> None:
     found = evaluation(())
     for part in (found, found.sections[0], Figure(Metric("m", "M", "higher", "", ""), 0.5)):
         with pytest.warns(DeprecationWarning, match="Use `to_dict`"):
             assert part.as_dict() == part.to_dict()
+    with pytest.warns(DeprecationWarning, match="Use `from_tables`"):
+        pd.testing.assert_frame_equal(Comparison.of(ROWS, ROWS).real, Comparison.from_tables(ROWS, ROWS).real)

@@ -1,4 +1,4 @@
-"""Figures that must be reached: each metric is held on the side on which it is worse."""
+"""Thresholds: each metric has one on the side on which it is worse."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_a_figure_fails_exactly_if_it_is_on_the_worse_side(value: float, bound: 
     assert bool(failures(figures(m=("half", value)), {}, {"m": bound})) == (value > bound)
 
 
-def test_each_failure_is_one_sentence_with_the_figure_and_they_keep_their_order() -> None:
+def test_each_failure_is_one_sentence_in_the_order_of_the_thresholds() -> None:
     said = failures(FOUND, {"unknown": 0.1, "trend": 0.9}, {"c2st": 0.55, "copies": 0.02})
     assert said == [
         "`unknown` must be at least 0.1, got an unknown value.",
@@ -45,6 +45,6 @@ def test_each_failure_is_one_sentence_with_the_figure_and_they_keep_their_order(
     ({"copies": 0.1}, {}, "fail-over"), ({"c2st": 0.5}, {}, "near 0.5.*fail-over"),
     ({}, {"trend": 0.5}, "fail-under"), ({"trend": math.nan}, {}, "finite"), ({}, {"copies": math.inf}, "finite"),
 ])  # fmt: skip
-def test_what_cannot_be_asked_is_refused(under: dict[str, float], over: dict[str, float], message: str) -> None:
+def test_invalid_thresholds_are_refused(under: dict[str, float], over: dict[str, float], message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
         failures(FOUND, under, over)

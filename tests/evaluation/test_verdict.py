@@ -1,4 +1,4 @@
-"""What the first screen says follows from the figures."""
+"""The verdict follows from the figures."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_closeness_is_one_for_real_rows_and_zero_for_shuffled_columns() -> None:
         ((0.0, 0.002), None, False, "unknown"),
     ],
 )  # fmt: skip
-def test_sharing_needs_a_promise_or_rows_held_out(copies: Any, ledger: Any, held: Any, grade: str) -> None:
+def test_sharing_needs_a_guarantee_or_a_holdout(copies: Any, ledger: Any, held: Any, grade: str) -> None:
     figures = {"copies": figure("copies", sum(copies) / 2, "lower", interval=copies, real=0.001)}
     if held:
         figures["dcr_share"] = figure("dcr_share", 0.501, "half", interval=(0.48, 0.52))
@@ -70,7 +70,7 @@ def test_sharing_needs_a_promise_or_rows_held_out(copies: Any, ledger: Any, held
     assert any("holdout" in reason for reason in found.reasons) is not held
 
 
-def test_what_was_not_tried_and_what_is_too_weak_is_said() -> None:
+def test_missing_attacks_and_weak_guarantees_are_reported() -> None:
     figures = {"dcr_share": figure("dcr_share", 0.5, "half", interval=(0.48, 0.52))}
     found = verdict(figures, {**LEDGER, "epsilon": 50.0}).share
     assert "too weak to rely on" in found.answer
@@ -81,7 +81,7 @@ def test_what_was_not_tried_and_what_is_too_weak_is_said() -> None:
     assert "Simulated attacks were not run." not in with_attacks.reasons
 
 
-def test_a_classifier_that_is_worse_than_chance_is_no_fault_and_few_rows_say_nothing() -> None:
+def test_auc_below_chance_is_good_and_few_rows_are_unknown() -> None:
     figures = fidelity(0.988, 0.3, 0.91)
     assert verdict(figures, None).use.grade == "good"
     del figures["c2st_real"]

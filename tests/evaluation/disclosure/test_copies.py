@@ -1,4 +1,4 @@
-"""Disclosure: copies and near copies are found, fresh rows are left in peace."""
+"""Disclosure: copies and near copies are flagged, unseen rows are not."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_a_copy_is_flagged_by_every_figure() -> None:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_fresh_rows_are_not_flagged(seed: int) -> None:
+def test_unseen_rows_are_not_flagged(seed: int) -> None:
     real, holdout, fresh = thirds(seed)
     assert flagged(measured(real, fresh, holdout, seed)) == []
     assert flagged(measured(real, fresh, seed=seed)) == []
@@ -78,7 +78,7 @@ def test_ten_planted_rows_among_a_thousand_are_found(kept: bool) -> None:  # noq
     assert section["copies"].value == 0
 
 
-def test_a_holdout_much_smaller_than_what_was_learned_is_told() -> None:
+def test_a_small_holdout_has_a_note() -> None:
     real, holdout, made = thirds(3, 900)
     assert not measured(real, made, holdout).notes
     assert "The holdout has 100 rows and training has 300" in measured(real, made, holdout[:100]).notes[0]
@@ -144,7 +144,7 @@ def test_ties_count_one_half() -> None:
     assert measured(twice, real, both)["nndr_share"].value == 0.5
 
 
-def test_the_same_seed_says_the_same_and_details_are_as_promised() -> None:
+def test_the_same_seed_gives_the_same_section_and_details() -> None:
     real, holdout, fresh = thirds(3)
     one, two = (measured(real, fresh, holdout, 7) for _ in range(2))
     assert one.to_dict() == two.to_dict()
@@ -204,14 +204,14 @@ def test_the_interval_of_a_share_holds_the_exact_one(hits: int, trials: int, rea
     assert 0 <= low <= ends.low <= ends.high <= high <= 1
 
 
-def test_one_natural_duplicate_raises_no_alarm_and_ten_do() -> None:
+def test_one_natural_duplicate_is_not_flagged_and_ten_are() -> None:
     assert not alarms(1, 1_000, 0.0, 1_000)
     assert not alarms(12, 10_000, 0.0, 100)
     assert alarms(10, 1_000, 0.0, 300)
 
 
 @pytest.mark.slow
-def test_honest_rows_are_rarely_above_the_real_share() -> None:
+def test_unseen_rows_rarely_exceed_the_real_share() -> None:
     rng = np.random.default_rng(0)
     for share in (0.002, 0.01, 0.1, 0.6):
         made, real = rng.binomial(1_000, share, 200), rng.binomial(1_000, share, 200) / 1_000
@@ -246,7 +246,7 @@ def test_clusters_widen_as_if_there_were_fewer_guesses() -> None:
     assert Guesses(np.ones(9), np.arange(9)).design_effect == 1
 
 
-def test_what_a_report_reads_is_there() -> None:
+def test_the_section_has_all_keys_of_the_report() -> None:
     real, holdout, fresh = thirds(4)
     found: dict[str, Any] = measured(real, fresh, holdout).to_dict()
     assert list(found["figures"]) == NAMES
@@ -256,7 +256,7 @@ def test_what_a_report_reads_is_there() -> None:
         assert None not in (figure["real"], figure["independent"])
 
 
-def test_rows_of_the_middle_are_near_to_everybody_and_give_nobody_away() -> None:
+def test_central_rows_are_near_everybody_without_disclosure() -> None:
     """A generator that knows a narrow middle alone is near to learned rows, and as near to fresh ones."""
     rng = np.random.default_rng(0)
     real, holdout = (pd.DataFrame(rng.normal(size=(1500, 3)), columns=list("abc")) for _ in range(2))

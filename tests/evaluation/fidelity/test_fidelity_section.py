@@ -85,7 +85,7 @@ def test_disjoint_tables_share_nothing() -> None:
     assert trends(compared(real, other)).query("kind != 'numbers'")["score"].max() < 0.05  # missing beside missing
 
 
-def test_a_shift_is_seen_as_far_as_it_goes() -> None:
+def test_similarity_decreases_with_the_shift() -> None:
     """Wasserstein: the shift in standard deviations; KS of uniform values: the share of the range."""
     number = pd.Series(np.arange(1024) / 1024)
     real, moved = (pd.DataFrame({"number": n}) for n in (number, number + 0.25))
@@ -157,7 +157,7 @@ def test_support_is_that_of_the_plain_formulas(n: int) -> None:
     assert astuple(of_points(real, made)) == pytest.approx(_plain_support(real, made, min(5, n - 1)))
 
 
-def test_support_tells_fresh_rows_crowds_and_strangers() -> None:
+def test_support_distinguishes_unseen_crowded_and_distant_rows() -> None:
     rng = np.random.default_rng(1)
     real, new = rng.normal(size=(2, 3000, 4))
     fresh, copied = of_points(real, new), of_points(real, real)
@@ -188,7 +188,7 @@ def cancer() -> Comparison:
     )
 
 
-def test_halves_cannot_be_told_apart_and_others_can(cancer: Comparison) -> None:
+def test_classifier_separates_other_rows_but_not_halves(cancer: Comparison) -> None:
     assert cancer.holdout is not None
     assert detection_auc(cancer.real, cancer.holdout, 0) == pytest.approx(0.5, abs=0.1)
     assert detection_auc(cancer.real, cancer.synthetic, 0) > 0.9
@@ -232,14 +232,14 @@ def test_details_are_those_of_the_figures(found: Any) -> None:
 
 
 @pytest.mark.slow
-def test_the_same_seed_says_the_same(cancer: Comparison, found: Any) -> None:
+def test_the_same_seed_gives_the_same_section(cancer: Comparison, found: Any) -> None:
     again = fidelity(cancer, 0)
     assert again.figures == found.figures
     for name, table in again.details.items():
         pd.testing.assert_frame_equal(table, found.details[name])
 
 
-def test_shares_that_are_drawn_are_of_all_rows() -> None:
+def test_histograms_are_shares_of_all_rows() -> None:
     rng = np.random.default_rng(0)
     frame = pd.DataFrame(
         {
@@ -278,7 +278,7 @@ def wide(n: int, columns: int) -> pd.DataFrame:
     (wide(60, 2) * np.nan, wide(60, 2), {"shape", "trend", "adherence"}, ["no real column has a value"]),
     (wide(40, 101), wide(40, 101), set(), ["Of 5050 pairs of columns, a random sample of 5000 was compared"]),
 ], ids=["two rows", "one column", "constant", "empty", "empty synthetic", "all empty", "wide"])  # fmt: skip
-def test_what_cannot_be_measured_is_left_out_with_a_sentence(
+def test_absent_figures_have_a_note(
     real: pd.DataFrame, synthetic: pd.DataFrame, absent: set[str], notes: list[str]
 ) -> None:
     kinds = {name: Column(name=name, kind="continuous") for name in real.columns.tolist()}
@@ -293,7 +293,7 @@ def test_what_cannot_be_measured_is_left_out_with_a_sentence(
     json.dumps(found.to_dict(), allow_nan=False)
 
 
-def test_a_large_table_is_compared_by_rows_drawn_from_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_tables_are_sampled(monkeypatch: pytest.MonkeyPatch) -> None:
     frame = load_wine(as_frame=True).frame.iloc[:, :4]
     whole = fidelity(Comparison.from_tables(*halves(frame)), 0)
     monkeypatch.setattr(section, "LEAST_ROWS", 60)

@@ -1,4 +1,4 @@
-"""The report: one file, everything in it, nothing that runs or escapes which a table wrote."""
+"""The report: one complete file, in which table contents never become code."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_the_first_screen_answers_and_says_what_is_not_covered(tree: Tree) -> No
     assert "There is no privacy ledger" in html_of(evaluated((), ledger=None))
 
 
-def test_every_figure_and_note_stands_in_the_page(tree: Tree) -> None:
+def test_every_figure_and_note_is_in_the_report(tree: Tree) -> None:
     for section in evaluated().sections:
         assert ("section", section.name) in [(tag, attributes.get("id")) for tag, attributes in tree.tags]
         for found in section.figures:
@@ -94,7 +94,7 @@ def test_every_figure_and_note_stands_in_the_page(tree: Tree) -> None:
     assert all(str(value) in tree.text for name, value in LEDGER.items() if name != "events")
 
 
-def test_nothing_that_a_table_wrote_is_code(html: str, tree: Tree) -> None:
+def test_table_contents_are_never_code(html: str, tree: Tree) -> None:
     assert not [tag for tag, _ in tree.tags if tag in {"img", "b"}]
     assert not [name for _, attributes in tree.tags for name in attributes if name.startswith("on")]
     assert len(tree.scripts) == 3 == sum(tag == "script" for tag, _ in tree.tags)
@@ -113,7 +113,7 @@ def marks(chart: dict[str, Any]) -> list[Any]:
     return ticks + [text for trace in chart["data"] for text in (trace.get("name", ""), *trace.get("hovertext", []))]
 
 
-def test_nothing_is_asked_of_the_network(tree: Tree) -> None:
+def test_no_network_requests(tree: Tree) -> None:
     policy = next(a["content"] for tag, a in tree.tags if tag == "meta" and a.get("http-equiv"))
     assert policy is not None
     assert policy.startswith("default-src 'none'")
@@ -122,7 +122,7 @@ def test_nothing_is_asked_of_the_network(tree: Tree) -> None:
     assert all(value is not None and value.startswith(("#", "data:")) for value in linked)
 
 
-def test_headings_tables_and_plots_can_be_heard(tree: Tree) -> None:
+def test_headings_tables_and_charts_are_accessible(tree: Tree) -> None:
     levels = [int(tag[1]) for tag, _ in tree.tags if re.fullmatch(r"h[1-6]", tag)]
     assert levels[0] == 1
     assert levels.count(1) == 1
@@ -138,7 +138,7 @@ def test_headings_tables_and_plots_can_be_heard(tree: Tree) -> None:
     assert targets <= set(ids)
 
 
-def test_plotly_takes_every_plot(html: str, tree: Tree) -> None:
+def test_plotly_accepts_every_chart(html: str, tree: Tree) -> None:
     graphs = pytest.importorskip("plotly.graph_objects")
     charts = charts_of(html)
     assert len(charts) == sum("data-chart" in attributes for _, attributes in tree.tags)
@@ -147,7 +147,7 @@ def test_plotly_takes_every_plot(html: str, tree: Tree) -> None:
         assert all(len(row) == len(chart["head"]) for row in chart["rows"])
 
 
-def test_plots_hold_the_shares_that_they_were_given() -> None:
+def test_charts_contain_the_given_shares() -> None:
     section = evaluated().sections[0]
     table = section.details["drawn_columns"]
     charts = {chart.title: chart for chart in galleries(section)[0].charts}
@@ -186,7 +186,7 @@ def test_sections_without_rows_or_figures_draw_nothing(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(CHARTS))
-def test_gaps_in_numbers_are_drawn_as_gaps(name: str) -> None:
+def test_missing_numbers_are_drawn_as_gaps(name: str) -> None:
     sections = evaluated().sections
     table = next(section.details[name] for section in sections if name in section.details)
     bare = table.copy()
@@ -197,7 +197,7 @@ def test_gaps_in_numbers_are_drawn_as_gaps(name: str) -> None:
         assert "data-chart" not in written.split("<script>")[0] or "NaN" not in json.dumps(charts_of(written))
 
 
-def test_another_table_is_written_as_it_is() -> None:
+def test_unknown_tables_are_listed() -> None:
     table = pd.DataFrame({"site": [HOSTILE[2]], "some_count": [12345], "known": [True], "share": [np.nan]})
     text = Tree(html_of(evaluated((Section("new_things", details={"by_site": table}),)))).text
     assert all(said in text for said in ("New things", "By site.", HOSTILE[2], "some count", "12,345", "yes", "—"))
@@ -216,12 +216,12 @@ def test_five_hundred_columns_stay_small() -> None:
     (0.5, "0.500"), (0.00042, "0.00042"), (0.0, "0.000"), (-0.25, "-0.250"), (None, "—"), (float("inf"), "—"),
     (1234567.0, "1.23457e+06"), (2.5, "2.500"),
 ])  # fmt: skip
-def test_numbers_are_read_with_ease(value: float | None, text: str) -> None:
+def test_numbers_are_formatted(value: float | None, text: str) -> None:
     assert number(value) == text
     assert cell(value) == text
 
 
-def test_a_line_from_nought_to_one_holds_only_what_lies_on_it() -> None:
+def test_strip_is_limited_to_zero_and_one() -> None:
     assert strip(figure(interval=(0.9, 0.92), real=0.98)) == {"value": 0.91, "low": 0.9, "high": 0.92, "real": 0.98}
     assert strip(figure(value=1.5)) is None
     assert strip(figure(value=float("nan"))) is None
@@ -229,7 +229,7 @@ def test_a_line_from_nought_to_one_holds_only_what_lies_on_it() -> None:
 
 
 @pytest.mark.parametrize("package", ["jinja2", "plotly"])
-def test_without_its_extra_the_report_says_what_to_install(package: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_extra_names_the_package_to_install(package: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in sys.modules if name.split(".")[0] == package]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, package, None)

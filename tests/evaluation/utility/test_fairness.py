@@ -48,7 +48,7 @@ def test_a_copy_is_fair() -> None:
     ).to_dict() == (section.to_dict())
 
 
-def test_a_group_whose_relation_is_lost_is_seen() -> None:
+def test_a_lost_relationship_in_one_group_is_measured() -> None:
     frame = cancer()
     real, spoiled = frame[:400], frame[:400].copy()
     hit = (spoiled["site"] == "b").to_numpy()
@@ -88,14 +88,14 @@ def test_each_row_with_a_number_is_in_one_quarter(values: list[int | None]) -> N
     assert len(grouping.labels) <= 4
 
 
-def test_a_group_of_numbers_is_cut_at_the_real_quartiles() -> None:
+def test_numeric_groups_are_real_quartiles() -> None:
     frame = cancer()
     section = measured(Comparison.from_tables(frame, frame[:300], target="target"), "mean radius")
     assert section.details["groups"]["rows_real"].between(140, 145).all()
     assert section.details["groups"]["group"].iloc[0].startswith("up to 11.7")
 
 
-def test_small_missing_and_many_groups_are_said() -> None:
+def test_small_missing_and_many_groups_have_notes() -> None:
     frame = cancer()
     frame.loc[:4, "site"] = "rare"
     frame.loc[5:9, "site"] = None
@@ -113,7 +113,7 @@ def test_small_missing_and_many_groups_are_said() -> None:
     assert "Only the 12 largest" in section.notes[0]
 
 
-def test_what_cannot_be_measured_is_said() -> None:
+def test_what_cannot_be_measured_has_a_note() -> None:
     frame = cancer()
     for column, group, said in (("one", "other", "not a column"), ("site", "site", "less than two groups")):
         section = measured(

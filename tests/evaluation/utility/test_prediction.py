@@ -1,4 +1,4 @@
-"""What models that learned synthetic rows predict of real ones: scores that are right, and tables that are not."""
+"""Utility: scores equal their oracles, and unusual tables are handled."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_calibration_error_by_hand() -> None:
 
 
 @pytest.mark.slow
-def test_a_copy_keeps_all_and_independent_columns_keep_nothing() -> None:
+def test_a_copy_has_full_utility_and_shuffled_columns_none() -> None:
     frame = cancer()
     real, holdout = frame[:380], frame[380:]
     copy = measured(Comparison.from_tables(real, real, holdout=holdout, target="target"))
@@ -91,7 +91,7 @@ def test_a_copy_keeps_all_and_independent_columns_keep_nothing() -> None:
     assert poor["importance"].value < 0.9
 
 
-def test_details_are_what_the_report_draws() -> None:
+def test_details_for_the_report() -> None:
     frame = cancer()
     section = measured(Comparison.from_tables(frame[:380], frame[:380], holdout=frame[380:], target="target"))
     models, roc, calibration = (section.details[k] for k in ("models", "drawn_roc", "drawn_calibration"))
@@ -147,7 +147,7 @@ def test_no_target_is_no_section() -> None:
 
 
 @pytest.mark.slow
-def test_a_class_that_is_not_made_scores_as_chance() -> None:
+def test_an_absent_class_scores_as_chance() -> None:
     frame = cancer()
     real, holdout, one = frame[:380], frame[380:], frame[frame["target"] == 1]
     section = measured(Comparison.from_tables(real, one, holdout=holdout, target="target"))
@@ -162,7 +162,7 @@ def test_a_class_that_is_not_made_scores_as_chance() -> None:
     assert 0.8 < section["tstr"].value < (section["tstr"].real or 0) - 0.1, "a third of the mean is one half"
 
 
-def test_what_cannot_be_predicted_is_said() -> None:
+def test_what_cannot_be_predicted_has_a_note() -> None:
     frame = cancer().astype({"target": str})
     cases = {
         "less than 10": (frame.assign(target=None), frame), "10 synthetic rows": (frame, frame.assign(target=None)),
@@ -178,7 +178,7 @@ def test_what_cannot_be_predicted_is_said() -> None:
         assert said in section.notes[-1]
 
 
-def test_gaps_constants_and_strange_values_are_borne() -> None:
+def test_missing_constant_and_extreme_values() -> None:
     frame = cancer()
     rng = np.random.default_rng(0)
     frame["constant"], frame["word"] = 1.5, np.where(frame["target"] == 1, "a", "b")
@@ -193,7 +193,7 @@ def test_gaps_constants_and_strange_values_are_borne() -> None:
 
 
 @pytest.mark.parametrize("holdout", [True, False])
-def test_models_are_never_tested_with_rows_that_they_learned(*, holdout: bool) -> None:
+def test_models_are_never_tested_on_training_rows(*, holdout: bool) -> None:
     frame = cancer()
     comparison = Comparison.from_tables(
         frame[:300], frame[:300], holdout=frame[300:] if holdout else None, target="target"
@@ -207,7 +207,7 @@ def test_models_are_never_tested_with_rows_that_they_learned(*, holdout: bool) -
 
 
 @given(st.integers(0, 2**63 - 1))
-def test_any_seed_makes_models(seed: int) -> None:
+def test_any_seed_is_valid(seed: int) -> None:
     task = PredictionTask("y", ("a", "b"), ("x",), (False,))
     for maker in (boosting, forest):
         assert maker(task, seed).random_state == seed % 2**32

@@ -155,13 +155,13 @@ def test_cox_of_two_groups_in_closed_form() -> None:
     assert cox_weights(rows, found, 0.0)[0] == pytest.approx(math.log(2) / 2, abs=1e-4)
 
 
-def test_the_weights_that_made_the_times_are_found() -> None:
+def test_cox_recovers_the_true_weights() -> None:
     frame = patients(4000, 0)
     rows = np.column_stack([frame["dose"], frame["arm"] == "drug"]).astype(float)
     assert cox_weights(rows, observed(frame["time"], frame["event"])) == pytest.approx([1, -1], abs=0.1)
 
 
-def test_hazards_stay_finite_where_a_column_tells_all_events() -> None:
+def test_hazards_stay_finite_where_a_column_separates_all_events() -> None:
     rows = np.linspace(-1000, 1000, 20)[:, None]
     with np.errstate(all="raise", under="ignore"):
         assert np.isfinite(cox_weights(rows, observed(np.arange(20)[::-1], np.ones(20)))).all()
@@ -187,7 +187,7 @@ def test_good_rows_are_near_and_shuffled_ones_are_not() -> None:
     assert (drawn.groupby("rows")["survival"].diff().dropna() <= 0).all()
 
 
-def test_a_copy_without_a_holdout_says_that_the_test_was_seen() -> None:
+def test_a_copy_without_a_holdout_has_a_note() -> None:
     real = patients(300, 1)
     section = measured(Comparison.from_tables(real, real))
     assert section["kaplan_meier"].value == 0
@@ -199,7 +199,7 @@ def test_a_copy_without_a_holdout_says_that_the_test_was_seen() -> None:
 
 @pytest.mark.parametrize("words", [(True, False), ("yes", "no"), ("TRUE", "FALSE"), ("1", "0"), ("yes", "censored"),
                                    ("dead", "no"), (1.0, 0.0)])  # fmt: skip
-def test_events_are_read_however_they_are_written(words: tuple[object, object]) -> None:
+def test_events_have_several_spellings(words: tuple[object, object]) -> None:
     frame = patients(300, 1)
     told = measured(Comparison.from_tables(frame, frame[::-1]))
     frame["event"] = frame["event"].map({1: words[0], 0: words[1]})
@@ -209,7 +209,7 @@ def test_events_are_read_however_they_are_written(words: tuple[object, object]) 
 
 
 @pytest.mark.parametrize("words", [(2, 1), ("dead", "alive"), ("1", "2")])
-def test_events_that_could_be_read_either_way_are_refused(words: tuple[object, object]) -> None:
+def test_ambiguous_events_are_refused(words: tuple[object, object]) -> None:
     frame = patients(100, 1)
     frame["event"] = frame["event"].map({1: words[0], 0: words[1]})
     section = measured(Comparison.from_tables(frame, frame))
@@ -217,7 +217,7 @@ def test_events_that_could_be_read_either_way_are_refused(words: tuple[object, o
     assert "two values" in section.notes[0]
 
 
-def test_what_cannot_be_measured_is_said() -> None:
+def test_what_cannot_be_measured_has_a_note() -> None:
     frame = patients(100, 1)
     cases = {
         "no column that can be compared": (frame.drop(columns="time"), frame),
@@ -232,7 +232,7 @@ def test_what_cannot_be_measured_is_said() -> None:
         assert any(said in note for note in section.notes), said
 
 
-def test_rows_that_cannot_be_read_are_counted_and_left_out() -> None:
+def test_invalid_rows_are_counted_and_left_out() -> None:
     frame = patients(300, 1)
     broken = pd.concat([frame, frame[:30].assign(time=-1.0), frame[:12].assign(time=np.nan)], ignore_index=True)
     section = measured(Comparison.from_tables(frame, broken))
