@@ -83,7 +83,7 @@ def test_shares_are_counted() -> None:
 def test_each_row_with_a_number_is_in_one_quarter(values: list[int | None]) -> None:
     rows = pd.DataFrame({"age": pd.Series(values, dtype="float64")})
     grouping = Grouping.from_values(rows["age"])
-    found = [place for part in grouping.parts(rows).values() for place in part.index]
+    found = [place for part in grouping.split(rows).values() for place in part.index]
     assert sorted(found) == np.flatnonzero(rows["age"].notna()).tolist()
     assert len(grouping.labels) <= 4
 

@@ -102,7 +102,7 @@ def test_details_for_the_report() -> None:
     assert list(section.details["importances"]) == ["column", "real", "synthetic"]
     assert sorted(section.details["importances"]["column"]) == sorted(frame.columns.drop("target"))
     assert list(roc) == ["trained_on", "label", "false_positive_rate", "true_positive_rate"]
-    assert set(roc["label"]) == {"0"}, "the rarer class"
+    assert set(roc["label"]) == {"class 0"}, "the rarer class"
     boosted = models[models["model"] == "gradient boosting"].set_index("trained_on")["score"]
     for kind, curve in roc.groupby("trained_on"):
         assert np.trapezoid(curve["true_positive_rate"], curve["false_positive_rate"]) == pytest.approx(

@@ -220,8 +220,8 @@ def test_ambiguous_events_are_refused(words: tuple[object, object]) -> None:
 def test_what_cannot_be_measured_has_a_note() -> None:
     frame = patients(100, 1)
     cases = {
-        "no column that can be compared": (frame.drop(columns="time"), frame),
-        "not a column of numbers": (frame.assign(time=np.where(frame["time"] > 1, "late", "early")), frame),
+        "not a column that can be compared": (frame.drop(columns="time"), frame),
+        "not a numeric column": (frame.assign(time=np.where(frame["time"] > 1, "late", "early")), frame),
         "two values": (frame.assign(event=np.arange(100) % 3), frame),
         "real and the synthetic": (frame.assign(event=0), frame.assign(event=0)),
         "The synthetic rows": (frame, frame.assign(time=-1.0)),
