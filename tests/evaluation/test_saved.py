@@ -15,6 +15,7 @@ from pydantic import BaseModel
 
 from synthvae.errors import ConfigurationError
 from synthvae.evaluation import Comparison, Evaluation, Figure, Metric, Section
+from synthvae.evaluation.metrics import Better
 from synthvae.evaluation.saved import SavedEvaluation, load
 from synthvae.evaluation.thresholds import failures
 
@@ -30,7 +31,7 @@ def evaluation(figures: tuple[Figure, ...], ledger: dict[str, Any] | None = LEDG
 
 @st.composite
 def figure(draw: st.DrawFn, name: str) -> Figure:
-    better = draw(st.sampled_from(["higher", "lower", "half"]))
+    better: Better = draw(st.sampled_from(["higher", "lower", "half"]))
     interval = draw(st.none() | st.tuples(st.floats(), st.floats()))
     metric = Metric(name, name, better, "", "", risk=draw(st.booleans()))
     return Figure(metric, draw(st.floats()), interval, draw(FINITE_OR_NOT), draw(FINITE_OR_NOT))

@@ -14,9 +14,10 @@ from scipy.spatial.distance import cdist
 from sklearn.datasets import load_digits, load_wine, make_classification
 
 from synthvae.evaluation.comparison import Comparison
-from synthvae.evaluation.disclosure.copies import COPIES, disclosure
+from synthvae.evaluation.disclosure.copies import disclosure
 from synthvae.evaluation.disclosure.points import as_points
 from synthvae.evaluation.disclosure.risk import Guesses, auc, excess, share_interval, wilson
+from synthvae.evaluation.metrics import COPIES
 from synthvae.evaluation.results import Figure, Section
 
 NAMES = ["copies", "nearness", "dcr_share", "nndr_share"]

@@ -171,7 +171,7 @@ def test_the_keyboard_reaches_the_report_first_and_opens_and_sorts_tables(deskto
     seen.page.keyboard.press("Enter")
     details.locator("tbody tr").first.wait_for()
     assert details.locator("tbody tr").count() == 20
-    assert "differ by" in details.inner_text()
+    assert "total variation distance" in details.inner_text()
     # A column is pressed, and the rows stand in its order.
     table = seen.page.locator("#attacks table.sortable")
     button = table.get_by_role("button", name="risk")
