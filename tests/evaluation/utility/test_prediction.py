@@ -123,7 +123,7 @@ def test_more_classes_and_a_seed() -> None:
     assert one.to_dict() == again.to_dict()
     for name, table in one.details.items():
         pd.testing.assert_frame_equal(table, again.details[name])
-    assert set(one.details["drawn_roc"]["label"]) == {"mean of the classes"}
+    assert set(one.details["drawn_roc"]["label"]) == {"mean over the classes"}
     assert "no holdout" in one.notes[0]
     assert one["tstr"].value > 0.9
 
