@@ -68,7 +68,7 @@ def evaluate(
             ledger=ledger, names={role: str(paths[role]) for role in read}, random_state=seed,
             watch=watch,
         )  # fmt: skip
-    _show(found)
+    typer.echo(str(found))
     if json_file is not None:
         found.to_json(json_file)
     if out is not None:
@@ -129,27 +129,3 @@ def _statement(ledger: Any, place: Path) -> dict[str, Any] | None:
             f"The ledger of {place} must have epsilon, delta and unit, got {ledger!r}. Correct the manifest."
         )
     return dict(ledger)
-
-
-def _show(found: Any) -> None:
-    for note in found.comparison.notes:
-        typer.echo(f"note: {note}")
-    for answer in (found.verdict.use, found.verdict.share):
-        typer.echo(f"{answer.question} [{answer.grade}] {answer.answer}")
-        for reason in answer.reasons:
-            typer.echo(f"  - {reason}")
-    typer.echo("")
-    for section in found.sections:
-        for figure in section.figures:
-            typer.echo(_line(section.name, figure))
-        for note in section.notes:
-            typer.echo(f"{section.name}: {note}")
-
-
-def _line(section: str, figure: Any) -> str:
-    beside = {"fresh real": figure.real, "independent": figure.independent}
-    known = [f"{name} {value:.4f}" for name, value in beside.items() if value is not None]
-    if figure.interval is not None:
-        known.insert(0, f"95 % {figure.interval[0]:.4f} to {figure.interval[1]:.4f}")
-    flag = " FLAGGED" if figure.flagged else ""
-    return f"{section} {figure.metric.name}: {figure.value:.4f}" + (f" ({', '.join(known)})" if known else "") + flag

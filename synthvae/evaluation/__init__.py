@@ -1,11 +1,12 @@
-"""What a synthetic table is worth: fidelity, utility, disclosure and fairness, beside the real rows.
+"""Evaluation of synthetic tables: fidelity, utility, disclosure and fairness, each compared with real rows.
 
-Sees tables and schema, never the model. What it says of privacy are measurements, which prove none: a guarantee is what
-a ledger says.
+Uses tables and schemas only, never the model. Measurements of privacy prove nothing: a guarantee is what the privacy
+ledger states.
 """
 
 from synthvae.evaluation.assessment import Evaluation, evaluate
 from synthvae.evaluation.comparison import Comparison
-from synthvae.evaluation.results import Figure, Metric, Section
+from synthvae.evaluation.metrics import METRICS, Metric
+from synthvae.evaluation.results import Figure, Section
 
-__all__ = ["Comparison", "Evaluation", "Figure", "Metric", "Section", "evaluate"]
+__all__ = ["METRICS", "Comparison", "Evaluation", "Figure", "Metric", "Section", "evaluate"]

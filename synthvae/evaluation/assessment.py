@@ -1,4 +1,4 @@
-"""The whole evaluation: every section that the tables allow, in one call."""
+"""The whole evaluation in one call: every section that the given tables allow."""
 
 from __future__ import annotations
 
@@ -9,13 +9,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from synthvae import filesystem
 from synthvae._version import __version__
 from synthvae.evaluation.comparison import Comparison
-from synthvae.evaluation.disclosure.attacks import attacks as run_attacks
 from synthvae.evaluation.disclosure.copies import disclosure
-from synthvae.evaluation.fidelity.columns import fidelity
-from synthvae.evaluation.results import Figure, Section
+from synthvae.evaluation.disclosure.simulated_attacks import attacks as run_attacks
+from synthvae.evaluation.fidelity.section import fidelity
+from synthvae.evaluation.report.html import ReportMetadata, render
+from synthvae.evaluation.report.text import render_text
+from synthvae.evaluation.results import Figure, Section, warn_deprecated
 from synthvae.evaluation.utility.fairness import fairness
 from synthvae.evaluation.utility.prediction import utility
 from synthvae.evaluation.utility.survival import Survival, survival
@@ -24,19 +28,27 @@ from synthvae.random_state import Seed, as_seed
 from synthvae.schema.schema import Schema
 
 Watch = Callable[[str], None]
-"""What is called with the name of each section before it is measured."""
+"""Callback that receives the name of each section before it is measured."""
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What was found of a synthetic table.
+    """Result of `evaluate`. `str()` gives the verdict and all figures as text.
 
     Args:
-        comparison: The tables, side by side.
-        sections: What was measured, in the order of the report.
-        seed: Of everything that was drawn.
-        ledger: What privacy was promised and spent, as `Ledger.statement` says it; None: nothing was.
-        names: What the tables are called, by role.
+        comparison: The compared tables.
+        sections: The measured sections, in the order of the report.
+        seed: The random seed.
+        ledger: `Ledger.statement()` of the model; None: no differential privacy guarantee.
+        names: Names of the tables in the report, by role ("real", "synthetic", "holdout").
+
+    Example:
+        >>> import pandas as pd
+        >>> from synthvae.evaluation import METRICS
+        >>> rows = pd.DataFrame({"age": [30, 41, 58]})
+        >>> section = Section("fidelity", (Figure(METRICS["shape"], 0.97),))
+        >>> Evaluation(Comparison.from_tables(rows, rows), (section,), seed=0).figures["shape"].value
+        0.97
     """
 
     comparison: Comparison
@@ -59,41 +71,67 @@ class Evaluation:
     def __contains__(self, name: object) -> bool:
         return any(section.name == name for section in self.sections)
 
+    def __str__(self) -> str:
+        return render_text(self.sections, self.verdict, self.comparison.notes)
+
     @property
     def verdict(self) -> Verdict:
         """Whether the rows can be used, and shared, in plain words."""
         return verdict(self.figures, self.ledger)
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return all of it as JSON has it."""
-        rows = {name: len(frame) for name, frame in self._tables()}
+    def to_dict(self) -> dict[str, Any]:
+        """Return the evaluation as JSON data; `synthvae.evaluation.saved.SavedEvaluation` reads it."""
         return {
             "synthvae": __version__,
-            "rows": rows,
+            "rows": {role: len(frame) for role, frame in self._tables()},
             "columns": len(self.comparison.kinds),
             "target": self.comparison.target,
             "seed": self.seed,
-            "verdict": self.verdict.as_dict(),
+            "verdict": self.verdict.to_dict(),
             "notes": list(self.comparison.notes),
-            "sections": {section.name: section.as_dict() for section in self.sections},
+            "sections": {section.name: section.to_dict() for section in self.sections},
             "ledger": None if self.ledger is None else dict(self.ledger),
         }
 
-    def _tables(self) -> Iterator[tuple[str, Any]]:
+    def as_dict(self) -> dict[str, Any]:
+        """Return `to_dict()`. Deprecated: to be removed in the next release."""
+        warn_deprecated("as_dict", "to_dict")
+        return self.to_dict()
+
+    def _tables(self) -> Iterator[tuple[str, pd.DataFrame]]:
         yield "real", self.comparison.real
         yield "synthetic", self.comparison.synthetic
         if self.comparison.holdout is not None:
             yield "holdout", self.comparison.holdout
 
     def to_json(self, path: str | os.PathLike[str]) -> None:
-        """Write `as_dict` to a file; a `DatasetError` says that it cannot be written."""
-        filesystem.export(Path(path), json.dumps(self.as_dict(), indent=1, allow_nan=False).encode())
+        """Write `to_dict()` to a file.
+
+        Raises:
+            DatasetError: The file cannot be written.
+        """
+        filesystem.export(Path(path), json.dumps(self.to_dict(), indent=1, allow_nan=False).encode())
 
     def to_html(self, path: str | os.PathLike[str]) -> None:
-        """Write the report: one file that needs nothing beside it. Needs the extra `synthvae[report]`."""
-        from synthvae.evaluation.report.html import page
+        """Write the report: one HTML file without external resources.
 
-        filesystem.export(Path(path), page(self).encode())
+        Raises:
+            ConfigurationError: The extra `synthvae[report]` is not installed.
+            DatasetError: The file cannot be written.
+        """
+        filesystem.export(Path(path), self._html().encode())
+
+    def _html(self) -> str:
+        metadata = ReportMetadata(
+            rows={role: len(frame) for role, frame in self._tables()},
+            columns=len(self.comparison.kinds),
+            target=self.comparison.target,
+            seed=self.seed,
+            notes=self.comparison.notes,
+            ledger=self.ledger,
+            names=self.names,
+        )
+        return render(self.sections, self.verdict, metadata)
 
 
 def evaluate(
@@ -112,32 +150,42 @@ def evaluate(
     random_state: Seed = 0,
     watch: Watch | None = None,
 ) -> Evaluation:
-    """Compare synthetic rows with the real ones they were made from.
+    """Compare synthetic rows with the real rows that the generator was trained on.
 
     Args:
-        real: The rows that the generator learned: a DataFrame, a `pyarrow.Table`, polars, or the path of a CSV or
-            Parquet file or folder.
-        synthetic: The rows that it made.
-        holdout: Real rows that it did not learn. Without them it cannot be said what is learned by heart.
+        real: The training rows: a pandas, polars or Arrow table, or the path of a CSV or Parquet file or folder.
+        synthetic: The synthetic rows.
+        holdout: Real rows that were not used for training. Without them, memorised rows cannot be detected.
         target: The column that users want to predict; None: utility is not measured.
-        schema: The schema of the real rows, or the path of one; None: it is inferred.
-        group: A column of groups of people, for each of which fidelity and utility are told apart.
-        duration: Column of the time to an event or to the end of the observation, for survival.
-        event: Column that says whether the event was seen (1, true) or not.
-        attacks: Whether rows are attacked as by an adversary, which takes longest.
-        ledger: What privacy was promised and spent, see `Ledger.statement`, for the report.
-        names: What the tables are called in the report, by role ("real", "synthetic", "holdout").
-        random_state: Seed of everything that is drawn.
-        watch: Called with the name of each section before it is measured.
+        schema: The schema of the real rows, or its path; None: it is inferred.
+        group: A column of groups of people, for which fidelity and utility are compared.
+        duration: For survival: the column of the time to the event, or to the end of the observation.
+        event: For survival: the column that tells whether the event was observed (1, true) or not.
+        attacks: Whether to simulate attacks, which takes longest.
+        ledger: The privacy guarantee, as `Ledger.statement()` returns it.
+        names: Names of the tables in the report, by role ("real", "synthetic", "holdout").
+        random_state: Random seed.
+        watch: Callback that receives the name of each section before it is measured.
+
+    Returns:
+        The figures, the verdict, and methods that write them as JSON and HTML.
 
     Raises:
-        TableError: The tables cannot be read, have less than two rows, or no column in common.
+        TableError: A table cannot be read or has less than two rows, or the tables have no column in common.
+        ConfigurationError: Only one of `duration` and `event` is given.
+
+    Example:
+        >>> from sklearn.datasets import load_wine
+        >>> rows = load_wine(as_frame=True).frame.sample(frac=1, random_state=0)
+        >>> found = evaluate(rows[:90], rows[90:], attacks=False)  # real rows in place of synthetic rows
+        >>> found.verdict.use.grade, found.figures["copies"].value
+        ('good', 0.0)
     """
-    read = schema if isinstance(schema, Schema) or schema is None else Schema.from_yaml(Path(schema))
-    comparison = Comparison.of(real, synthetic, holdout=holdout, target=target, schema=read)
+    schema = schema if isinstance(schema, Schema) or schema is None else Schema.from_yaml(Path(schema))
+    comparison = Comparison.from_tables(real, synthetic, holdout=holdout, target=target, schema=schema)
     seed = as_seed(random_state)
-    times = Survival.of(duration, event)
-    measures: dict[str, Callable[[], Section | None]] = {
+    times = Survival.from_columns(duration, event)
+    measurements: dict[str, Callable[[], Section | None]] = {
         "fidelity": lambda: fidelity(comparison, seed),
         "utility": lambda: utility(comparison, seed),
         "survival": lambda: survival(comparison, times, seed) if times else None,
@@ -145,10 +193,13 @@ def evaluate(
         "attacks": lambda: run_attacks(comparison, seed) if attacks else None,
         "fairness": lambda: fairness(comparison, group, seed) if group else None,
     }
-    sections = []
-    for name, measure in measures.items():
+    return Evaluation(comparison, tuple(_sections(measurements, watch)), seed, ledger, names or {})
+
+
+def _sections(measurements: Mapping[str, Callable[[], Section | None]], watch: Watch | None) -> Iterator[Section]:
+    for name, measure in measurements.items():
         if watch is not None:
             watch(name)
-        sections.append(measure())
-    found = tuple(section for section in sections if section is not None)
-    return Evaluation(comparison, found, seed, ledger, names or {})
+        section = measure()
+        if section is not None:
+            yield section

@@ -1,4 +1,4 @@
-"""Real and synthetic rows side by side, as every metric sees them: a column is numbers, or it is categories."""
+"""Tables prepared for comparison: the same columns in the same order, each numeric or categorical."""
 
 from __future__ import annotations
 
@@ -12,30 +12,31 @@ import pandas as pd
 import pyarrow as pa
 
 from synthvae.errors import SynthvaeError, TableError, listing
+from synthvae.evaluation.results import warn_deprecated
 from synthvae.schema.column import TEMPORAL, Column
 from synthvae.schema.schema import Schema
 from synthvae.tables import convert
 from synthvae.tables.arrow import are_classes, split_sentinels
 
 LEAST_ROWS = 2
-NUMBERS = ("integer", "continuous", *TEMPORAL)
+NUMERIC_KINDS = ("integer", "continuous", *TEMPORAL)
 
 Matrix = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """The tables that are compared, with the same columns in the same order.
+    """Tables with the same columns in the same order.
 
-    A column of numbers (dates: days since 1970) is float64, NaN where it is missing or a mark; a column of categories
-    is categorical, of the same categories in each table, missing where it is missing.
+    Numeric columns are float64 (dates: days since 1970), NaN for missing and sentinel values. Categorical columns have
+    the same categories in every table.
 
     Args:
-        real: The rows that the generator learned (N, C).
-        synthetic: The rows that it made (M, C).
-        holdout: Real rows that it did not learn (H, C), if there are any.
-        kinds: The schema's column behind each.
-        target: The column that is to be predicted.
+        real: Training rows (N, C).
+        synthetic: Synthetic rows (M, C).
+        holdout: Real rows that were not used for training (H, C); None: there are none.
+        kinds: Schema column by name.
+        target: The column to be predicted.
         notes: What of the tables could not be compared, and why.
     """
 
@@ -47,7 +48,7 @@ class Comparison:
     notes: tuple[str, ...] = ()
 
     @classmethod
-    def of(
+    def from_tables(
         cls,
         real: Any,
         synthetic: Any,
@@ -56,12 +57,25 @@ class Comparison:
         target: str | None = None,
         schema: Schema | None = None,
     ) -> Comparison:
-        """Read tables (whatever `synthvae.tables.convert.read` takes) and bring them side by side.
+        """Read and prepare tables.
 
-        Columns that only one of them has, ids and free text are left out, with a note.
+        Columns that are missing from a table, identifiers and free text are left out, with a note.
+
+        Args:
+            real: Training rows: anything that `synthvae.tables.convert.read` accepts.
+            synthetic: Synthetic rows.
+            holdout: Real rows that were not used for training.
+            target: The column to be predicted.
+            schema: Schema of the training rows; None: it is inferred.
 
         Raises:
-            TableError: A table has less than two rows, or they have no column in common.
+            TableError: A table has less than two rows, or the tables have no column in common.
+
+        Example:
+            >>> import pandas as pd
+            >>> rows = pd.DataFrame({"age": [30, 41, 58], "sex": ["f", "m", "f"]})
+            >>> Comparison.from_tables(rows, rows).numeric
+            ['age']
         """
         read = {"real": convert.read(real), "synthetic": convert.read(synthetic)}
         if holdout is not None:
@@ -74,12 +88,12 @@ class Comparison:
         kinds = _with_classes(kinds, target, read["real"])
         extra = [name for name in read["synthetic"].column_names if name not in given.names]
         if extra:
-            notes.append(f"Columns that only the synthetic table has were not looked at: {listing(extra)}.")
+            notes.append(f"Columns that only the synthetic table has were not compared: {listing(extra)}.")
         if not kinds:
-            raise TableError("tables must have a column in common, however, there is none: " + " ".join(notes))
+            raise TableError("The tables must have a column in common. " + " ".join(notes))
         frames = _aligned(list(read.values()), kinds, notes)
         if target is not None and target not in kinds:
-            notes.append(f"The target {target!r} is no column that can be compared: nothing was predicted.")
+            notes.append(f"The target {target!r} is not a column that can be compared: utility was not measured.")
         found = dict(zip(read, frames, strict=True))
         return cls(
             found["real"],
@@ -90,55 +104,61 @@ class Comparison:
             tuple(notes),
         )
 
+    @classmethod
+    def of(cls, *tables: Any, **options: Any) -> Comparison:
+        """Return `from_tables(...)`. Deprecated: to be removed in the next release."""
+        warn_deprecated("of", "from_tables")
+        return cls.from_tables(*tables, **options)
+
     @property
     def numeric(self) -> list[str]:
-        """The columns of numbers."""
-        return [name for name, column in self.kinds.items() if column.kind in NUMBERS]
+        """Names of the numeric columns."""
+        return [name for name, column in self.kinds.items() if column.kind in NUMERIC_KINDS]
 
     @property
     def categorical(self) -> list[str]:
-        """The columns of categories."""
-        return [name for name, column in self.kinds.items() if column.kind not in NUMBERS]
+        """Names of the categorical columns."""
+        return [name for name, column in self.kinds.items() if column.kind not in NUMERIC_KINDS]
 
     @property
     def has_classes(self) -> bool:
-        """Whether there is a target, and it is one of classes."""
+        """Whether the target is categorical."""
         return self.target in self.categorical
 
     def against(self, other: pd.DataFrame, real: pd.DataFrame | None = None) -> Comparison:
-        """Return the comparison with `other` rows in the place of the synthetic ones (and of the real ones)."""
+        """Return a comparison with `other` in place of the synthetic rows, and `real` in place of the training rows."""
         return replace(self, synthetic=other, real=self.real if real is None else real)
 
 
-def independent(rows: pd.DataFrame, n: int, rng: np.random.Generator) -> pd.DataFrame:
-    """Return `n` rows whose columns are drawn from those of `rows`, each by itself."""
+def shuffle_columns(rows: pd.DataFrame, n: int, rng: np.random.Generator) -> pd.DataFrame:
+    """Return `n` rows whose values are drawn from each column of `rows` independently."""
     drawn = {name: rows[name].iloc[rng.integers(len(rows), size=n)].reset_index(drop=True) for name in rows}
     return pd.DataFrame(drawn)
 
 
-def some(rows: pd.DataFrame, most: int, rng: np.random.Generator) -> pd.DataFrame:
-    """Return at most so many of some rows, drawn without replacement; all of them in their order if there are fewer."""
+def subsample(rows: pd.DataFrame, most: int, rng: np.random.Generator) -> pd.DataFrame:
+    """Return `most` rows drawn without replacement, or all rows in their order if there are fewer."""
     if len(rows) <= most:
         return rows
     return rows.iloc[rng.choice(len(rows), most, replace=False)].reset_index(drop=True)
 
 
-def fresh(comparison: Comparison, rng: np.random.Generator) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return real rows and fresh ones to compare with them: the holdout, or one half against the other."""
+def real_reference(comparison: Comparison, rng: np.random.Generator) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return two samples of real rows: training rows and holdout, or the halves of the training rows."""
     if comparison.holdout is not None:
         return comparison.real, comparison.holdout
-    return parts(comparison.real, 1 / 2, rng)
+    return split_rows(comparison.real, 1 / 2, rng)
 
 
-def parts(rows: pd.DataFrame, share: float, rng: np.random.Generator) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return a share of rows, drawn at random, and the others."""
+def split_rows(rows: pd.DataFrame, share: float, rng: np.random.Generator) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Split rows at random: a share of them, and the rest."""
     order = rng.permutation(len(rows))
     first = round(len(rows) * share)
     return rows.iloc[order[:first]].reset_index(drop=True), rows.iloc[order[first:]].reset_index(drop=True)
 
 
 def codes(rows: pd.DataFrame) -> Matrix:
-    """Return rows as numbers (rows, columns): categories by their place, NaN where a value is missing."""
+    """Return rows as numbers (N, C): the codes of categories, NaN for missing values."""
     columns = [_codes(rows[name]) for name in rows]
     return np.column_stack(columns) if columns else np.empty((len(rows), 0))
 
@@ -154,8 +174,7 @@ def _check_rows(read: dict[str, pa.Table]) -> None:
     for name, table in read.items():
         if table.num_rows < LEAST_ROWS:
             raise TableError(
-                f"an evaluation needs at least {LEAST_ROWS} rows of each table, however, the {name} one has "
-                f"{table.num_rows}: give more"
+                f"The {name} table must have at least {LEAST_ROWS} rows, got {table.num_rows}. Evaluate more rows."
             )
 
 
@@ -165,12 +184,12 @@ def _check_holdout(read: dict[str, pa.Table], names: list[str]) -> None:
     absent = [name for name in names if name in real.column_names and name not in known]
     if absent:
         raise TableError(
-            f"a holdout must have the real table's columns, however, it lacks {listing(absent)}: hold out whole rows"
+            f"The holdout must have the columns of the real table; it lacks {listing(absent)}. Withhold whole rows."
         )
 
 
 def _inferred(real: pa.Table) -> Schema:
-    """The schema of the columns of which one can be guessed."""
+    """Infer a schema; columns of which none can be inferred become identifiers."""
     columns: list[Column] = []
     for name in real.column_names:
         try:
@@ -183,14 +202,14 @@ def _inferred(real: pa.Table) -> Schema:
 def _is_comparable(column: Column, read: dict[str, pa.Table], notes: list[str]) -> bool:
     absent = [name for name, table in read.items() if column.name not in table.column_names]
     if absent:
-        notes.append(f"Column {column.name!r} is not in the {' and the '.join(absent)} table: it was left out.")
+        notes.append(f"Column {column.name!r} is not in the {' and the '.join(absent)} table: it was not compared.")
     elif column.kind == "id":
-        notes.append(f"Column {column.name!r} holds ids or free text, which are not compared: it was left out.")
+        notes.append(f"Column {column.name!r} holds identifiers or free text: it was not compared.")
     return not absent and column.kind != "id"
 
 
 def _with_classes(kinds: dict[str, Column], target: str | None, real: pa.Table) -> dict[str, Column]:
-    """A target of few distinct integers is classes."""
+    """Make a target of few distinct integers categorical."""
     column = kinds.get(target or "")
     if column is None or column.kind != "integer" or not are_classes(real.column(column.name)):
         return kinds
@@ -201,8 +220,8 @@ def _aligned(read: list[pa.Table], kinds: dict[str, Column], notes: list[str]) -
     columns: dict[str, list[pd.Series[Any]]] = {}
     for name, column in kinds.items():
         values = [table.column(name) for table in read]
-        if column.kind in NUMBERS:
-            known = [_unmarked(v, column) for v in values]
+        if column.kind in NUMERIC_KINDS:
+            known = [_without_sentinels(v, column) for v in values]
             columns[name] = [_numbers(v, column) for v in known]
             _note_retyped(name, len(known[1]) - known[1].null_count, columns[name][1], notes)
         else:
@@ -210,15 +229,15 @@ def _aligned(read: list[pa.Table], kinds: dict[str, Column], notes: list[str]) -
     return [pd.DataFrame({name: parts[place] for name, parts in columns.items()}) for place in range(len(read))]
 
 
-def _unmarked(values: pa.ChunkedArray, column: Column) -> pa.ChunkedArray:
-    """Values without the marks among them; numbers as such where all of them are."""
+def _without_sentinels(values: pa.ChunkedArray, column: Column) -> pa.ChunkedArray:
+    """Return values without sentinel values, as numbers where all others are."""
     return values if column.kind in TEMPORAL else split_sentinels(values, column.sentinels)[0]
 
 
 def _numbers(values: pa.ChunkedArray, column: Column) -> pd.Series[float]:
     if column.kind in TEMPORAL:
-        moments = pd.to_datetime(values.to_pandas(), errors="coerce", utc=True)
-        days: pd.Series[float] = (moments - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(days=1)
+        timestamps = pd.to_datetime(values.to_pandas(), errors="coerce", utc=True)
+        days: pd.Series[float] = (timestamps - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(days=1)
         return days
     found: pd.Series[float] = pd.to_numeric(values.to_pandas().astype(object), errors="coerce").astype(np.float64)
     return found.where(np.isfinite(found))
@@ -228,13 +247,13 @@ def _note_retyped(name: str, before: int, after: pd.Series[float], notes: list[s
     lost = before - int(after.notna().sum())
     if lost:
         notes.append(
-            f"Column {name!r} of the synthetic table has {lost} values that are no finite numbers or dates, as those "
-            "of the real one are: they count as missing."
+            f"Column {name!r} of the synthetic table has {lost} values that are not finite numbers or dates as in the "
+            "real table: they are treated as missing."
         )
 
 
 def _texts(values: pd.Series[Any]) -> pd.Series[Any]:
-    """Values as text: 1, 1.0 and "1" are one category."""
+    """Convert values to text, such that 1, 1.0 and "1" are the same category."""
     found = values.astype(object)
     kinds = {value: _text(value) for value in found.dropna().unique()}
     return found.map(kinds, na_action="ignore")
@@ -248,7 +267,7 @@ def _text(value: Any) -> str:
 
 
 def _categories(columns: list[pd.Series[Any]]) -> list[pd.Series[Any]]:
-    """Texts as categories of one list: those of the first by how often they occur, then those of the others."""
+    """Convert texts to shared categories: those of the first column by frequency, then those of the others."""
     known: Iterable[str] = columns[0].value_counts().index
     others = pd.concat(columns[1:]).dropna().unique()
     kinds = pd.CategoricalDtype(list(dict.fromkeys([*known, *others])))

@@ -1,53 +1,36 @@
-"""What an evaluation says: metrics, the figures that they reach, and the sections that they stand in."""
+"""Results of an evaluation: figures of metrics, and the sections that group them."""
 
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import pandas as pd
 
-Better = Literal["higher", "lower", "half"]
-"""Which way a metric is better; "half": at 0.5, where two kinds of rows cannot be told apart."""
+from synthvae.evaluation.metrics import Better, Metric
 
-STRICTER = 1.5  # times as far from a figure as the end of its interval is what may be called chance
-
-
-@dataclass(frozen=True)
-class Metric:
-    """What is measured.
-
-    Args:
-        name: As JSON and `--fail-under` name it.
-        title: As people read it.
-        better: Which way is better.
-        meaning: One sentence: what the figure says, and in which unit.
-        source: Where its formula is from.
-        limits: What it does not prove.
-        risk: Whether it measures what can be read off of real rows, so that a bad figure is to be flagged.
-    """
-
-    name: str
-    title: str
-    better: Better
-    meaning: str
-    source: str
-    limits: str = ""
-    risk: bool = False
+STRICTER = 1.5  # A flag takes a distance of so many half widths of the 95% interval, about three standard errors.
 
 
 @dataclass(frozen=True)
 class Figure:
-    """What was found of a metric.
+    """Value of a metric.
 
     Args:
         metric: The metric.
-        value: Of the synthetic rows.
-        interval: Its 95 % confidence interval.
-        real: Of fresh real rows in the place of the synthetic ones: what a perfect generator would reach.
-        independent: Of the real columns, each shuffled by itself: what a generator reaches that learned no relation.
+        value: Value for the synthetic rows.
+        interval: 95% confidence interval of the value.
+        real: Value for real rows in place of the synthetic rows: what a perfect generator reaches.
+        independent: Value for the training rows with each column shuffled independently: what a generator reaches that
+            learned no relationship between columns.
+
+    Example:
+        >>> from synthvae.evaluation import METRICS
+        >>> Figure(METRICS["copies"], 0.1, interval=(0.08, 0.12), real=0.0).flagged
+        True
     """
 
     metric: Metric
@@ -57,39 +40,57 @@ class Figure:
     independent: float | None = None
 
     @property
-    def flagged(self) -> bool:
-        """Whether a risk is greater than of fresh real rows, by more than three standard errors or so.
+    def better(self) -> Better:
+        """Which values are better, see `Metric.better`."""
+        return self.metric.better
 
-        At "half" more than one half is greater; one that is better "lower" is measured against `real`, or nothing. Two
-        standard errors would flag one report in six by chance, since eight risks are measured.
+    @property
+    def expected(self) -> float:
+        """Value expected without disclosure: one half where that is best, otherwise that of real rows, or zero."""
+        return 0.5 if self.better == "half" else self.real or 0.0
+
+    @property
+    def flagged(self) -> bool:
+        """Whether a risk exceeds `expected` by more than about three standard errors.
+
+        With two standard errors one report in six would be flagged by chance, since there are eight risks.
         """
         if self.interval is None or not self.metric.risk:
             return False
-        usual = 0.5 if self.metric.better == "half" else self.real or 0.0
-        return bool(self.value - STRICTER * (self.value - self.interval[0]) > usual)
+        return bool(self.value - STRICTER * (self.value - self.interval[0]) > self.expected)
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return the figure as JSON has it; what is not finite is None."""
+    def to_dict(self) -> dict[str, Any]:
+        """Return the figure as JSON data; values that are not finite become None."""
         low_high = None if self.interval is None else [_finite(end) for end in self.interval]
         return {
             "value": _finite(self.value),
             "interval": low_high,
             "real": _finite(self.real),
             "independent": _finite(self.independent),
-            "better": self.metric.better,
+            "better": self.better,
             "flagged": self.flagged,
         }
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return `to_dict()`. Deprecated: to be removed in the next release."""
+        warn_deprecated("as_dict", "to_dict")
+        return self.to_dict()
 
 
 @dataclass(frozen=True)
 class Section:
-    """Figures that belong together, and what is behind them.
+    """Figures of one aspect, with the tables behind them.
 
     Args:
         name: "fidelity", "utility", "survival", "disclosure", "attacks" or "fairness".
         figures: The figures, most important first.
-        details: Tables behind the figures, by name.
+        details: Tables behind the figures, by name. Those named "drawn_..." are for plots only.
         notes: What could not be measured, and why; one sentence each.
+
+    Example:
+        >>> from synthvae.evaluation import METRICS
+        >>> Section("fidelity", (Figure(METRICS["shape"], 0.97),))["shape"].value
+        0.97
     """
 
     name: str
@@ -103,13 +104,23 @@ class Section:
                 return figure
         raise KeyError(name)
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return the section as JSON has it, without the tables that are there to be drawn only."""
+    def to_dict(self) -> dict[str, Any]:
+        """Return the section as JSON data, without the tables for plots."""
         return {
-            "figures": {figure.metric.name: figure.as_dict() for figure in self.figures},
+            "figures": {figure.metric.name: figure.to_dict() for figure in self.figures},
             "details": {name: _records(table) for name, table in self.details.items() if not name.startswith("drawn_")},
             "notes": list(self.notes),
         }
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return `to_dict()`. Deprecated: to be removed in the next release."""
+        warn_deprecated("as_dict", "to_dict")
+        return self.to_dict()
+
+
+def warn_deprecated(old: str, new: str) -> None:
+    """Warn the caller's caller that a name is deprecated."""
+    warnings.warn(f"`{old}` is deprecated. Use `{new}` instead.", DeprecationWarning, stacklevel=3)
 
 
 def _finite(value: float | None) -> float | None:
@@ -122,5 +133,5 @@ def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _plain(value: Any) -> Any:
-    """NumPy scalars become Python's."""
+    """Convert a NumPy scalar to a Python scalar."""
     return value.item() if hasattr(value, "item") else value

@@ -1,79 +1,89 @@
-"""Figures that must be reached: what a build that makes synthetic rows fails by."""
+"""Thresholds for figures, by which a build that generates synthetic rows passes or fails."""
 
 from __future__ import annotations
 
 import difflib
 import math
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Literal, Protocol
 
 from synthvae.errors import ConfigurationError, listing
-from synthvae.evaluation.results import Figure, Metric
+from synthvae.evaluation.metrics import Better
+
+Side = Literal["least", "most"]
 
 
-def failures(figures: Mapping[str, Figure], under: Mapping[str, float], over: Mapping[str, float]) -> list[str]:
-    """Return one sentence for each figure that is not reached, in the order in which they are asked for.
+class Measured(Protocol):
+    """A `Figure` or a `SavedFigure`."""
 
-    A figure that is not a number is not reached.
+    @property
+    def value(self) -> float | None:
+        """The value; None and NaN: unknown."""
+
+    @property
+    def better(self) -> Better:
+        """Which values are better."""
+
+
+def failures(figures: Mapping[str, Measured], under: Mapping[str, float], over: Mapping[str, float]) -> list[str]:
+    """Return one sentence for each figure that misses its threshold, in the order of the thresholds.
+
+    An unknown figure misses every threshold.
 
     Args:
-        figures: What was measured, by the name of its metric.
-        under: The least that metrics which are better high may be.
-        over: The most that metrics which are better low, or at one half, may be.
+        figures: Figures by the name of their metric.
+        under: Minimum of metrics for which higher is better, by name.
+        over: Maximum of metrics for which lower, or one half, is better, by name.
 
     Raises:
-        ConfigurationError: A metric is unknown or better the other way, or what is asked of it is no finite number.
+        ConfigurationError: A metric is unknown or better in the other direction, or a threshold is not finite.
+
+    Example:
+        >>> from synthvae.evaluation import Figure
+        >>> from synthvae.evaluation.metrics import TREND
+        >>> failures({"trend": Figure(TREND, 0.8)}, under={"trend": 0.9}, over={})
+        ['`trend` must be at least 0.9, got 0.8.']
     """
-    for gates, high in ((under, True), (over, False)):
-        for name, bound in gates.items():
-            _check(figures, name, bound, high=high)
+    for name, bound in under.items():
+        _check(figures, name, bound, "least")
+    for name, bound in over.items():
+        _check(figures, name, bound, "most")
     return [*_below(figures, under), *_above(figures, over)]
 
 
-def recorded(page: Mapping[str, Any]) -> dict[str, Figure]:
-    """Return the figures that `Evaluation.as_dict` wrote, by name; what is not finite is NaN again."""
-    found: dict[str, Figure] = {}
-    for section in page["sections"].values():
-        for name, facts in section["figures"].items():
-            value = math.nan if facts["value"] is None else float(facts["value"])
-            found[name] = Figure(Metric(name, name, facts["better"], "", ""), value)
-    return found
-
-
-def _check(figures: Mapping[str, Figure], name: str, bound: float, *, high: bool) -> None:
+def _check(figures: Mapping[str, Measured], name: str, bound: float, side: Side) -> None:
     if name not in figures:
         near = difflib.get_close_matches(name, figures, 3) or list(figures)
-        raise ConfigurationError(
-            f"a figure that must be reached must be one that was measured, however, {name!r} was not: try "
-            f"{listing(near, len(near))}"
-        )
+        raise ConfigurationError(f"No figure {name!r} was measured. Choose from {listing(near, len(near))}.")
     if not math.isfinite(bound):
-        raise ConfigurationError(f"a figure that must be reached must be finite, however, of {name!r} it is {bound}")
-    better = figures[name].metric.better
-    if high != (better == "higher"):
-        side, other = ("least", "most") if high else ("most", "least")
-        option = "fail-over" if high else "fail-under"
-        way = "at one half" if better == "half" else better
+        raise ConfigurationError(f"The threshold of {name!r} must be finite, got {bound}.")
+    better = figures[name].better
+    if side != ("least" if better == "higher" else "most"):
+        option = "fail-under" if better == "higher" else "fail-over"
+        best = "near 0.5" if better == "half" else better
         raise ConfigurationError(
-            f"a figure is held on the side on which it is worse, however, {name!r} is better {way} and was given a "
-            f"{side}: give it a {other} ({option})"
+            f"{name!r} cannot have a threshold of at {side} {bound:g}, since it is better {best}. Set {option} instead."
         )
 
 
-def _below(figures: Mapping[str, Figure], under: Mapping[str, float]) -> Iterator[str]:
+def _below(figures: Mapping[str, Measured], under: Mapping[str, float]) -> Iterator[str]:
     for name, least in under.items():
-        value = figures[name].value
+        value = _value(figures[name])
         if not value >= least:
-            yield f"{name} must be at least {least:g}, however, it is {_said(value)}"
+            yield f"`{name}` must be at least {least:g}, got {_formatted(value)}."
 
 
-def _above(figures: Mapping[str, Figure], over: Mapping[str, float]) -> Iterator[str]:
+def _above(figures: Mapping[str, Measured], over: Mapping[str, float]) -> Iterator[str]:
     for name, most in over.items():
-        value = figures[name].value
+        value = _value(figures[name])
         if not value <= most:
-            yield f"{name} must be at most {most:g}, however, it is {_said(value)}"
+            yield f"`{name}` must be at most {most:g}, got {_formatted(value)}."
 
 
-def _said(value: float) -> str:
-    """A figure with the digits that tell it from its bound."""
-    return "not known" if math.isnan(value) else f"{value:.6g}"
+def _value(figure: Measured) -> float:
+    return math.nan if figure.value is None else figure.value
+
+
+def _formatted(value: float) -> str:
+    """Format a figure with enough digits to distinguish it from its threshold."""
+    return "an unknown value" if math.isnan(value) else f"{value:.6g}"

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -188,7 +187,8 @@ def _failures(recipe: Recipe, out: Path) -> tuple[str, ...]:
     """Return the thresholds of the report that are not met."""
     if recipe.report is None or not (recipe.report.fail_under or recipe.report.fail_over):
         return ()
-    from synthvae.evaluation import thresholds
+    from synthvae.evaluation.saved import SavedEvaluation, load
+    from synthvae.evaluation.thresholds import failures
 
-    figures: Mapping[str, Any] = json.loads((out / FIGURES).read_text(encoding="utf-8"))
-    return tuple(thresholds.failures(thresholds.recorded(figures), recipe.report.fail_under, recipe.report.fail_over))
+    figures = SavedEvaluation.from_dict(load(out / FIGURES)).figures
+    return tuple(failures(figures, recipe.report.fail_under, recipe.report.fail_over))

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from synthvae.evaluation.saved import Measured
+from synthvae.evaluation.saved import SavedEvaluation
 from synthvae.schema.column import DRAFTS
 from synthvae.schema.values import at_most
 from synthvae.training.history import History
@@ -40,16 +40,16 @@ def render(
         versions: The versions of the libraries with which it was fitted.
         history: The training history.
         statement: The privacy that was promised and spent, see `Ledger.statement`; None without differential privacy.
-        evaluation: An evaluation of its synthetic rows, see `Evaluation.as_dict`; None: they were not evaluated.
+        evaluation: An evaluation of its synthetic rows, see `Evaluation.to_dict`; None: they were not evaluated.
 
     Raises:
         ConfigurationError: `evaluation` is not an evaluation, or not one of this model.
     """
     from jinja2 import Environment, StrictUndefined  # imported here: most fits render no card
 
-    measured = None if evaluation is None else Measured.read(evaluation)
+    measured = None if evaluation is None else SavedEvaluation.from_dict(evaluation)
     if measured is not None:
-        measured.refuse_other(summary["columns"], statement)
+        measured.check_model(summary["columns"], statement)
     private, missing = statement is not None, summary.get("missing")
     environment = Environment(  # noqa: S701 (Markdown, which `code` and `prose` escape)
         trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True, undefined=StrictUndefined

@@ -14,7 +14,7 @@ from typer.testing import CliRunner, Result
 
 from synthvae.cli.main import app
 from synthvae.evaluation import Evaluation, evaluate
-from synthvae.evaluation.comparison import independent
+from synthvae.evaluation.comparison import shuffle_columns
 
 NAMES = ["mean radius", "mean texture", "mean area", "worst concavity"]
 
@@ -31,7 +31,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("evaluate")
     rows = cancer().sample(frac=1, random_state=0).reset_index(drop=True)
     parts = {"real": rows[:200], "made": rows[200:380], "holdout": rows[380:], "copy": rows[:200]}
-    parts["shuffled"] = independent(rows[:200], 200, np.random.default_rng(0))
+    parts["shuffled"] = shuffle_columns(rows[:200], 200, np.random.default_rng(0))
     for name, part in parts.items():
         part.to_csv(place / f"{name}.csv", index=False)
     return place
@@ -47,8 +47,8 @@ def test_first_lines_answer_and_figures_follow(folder: Path) -> None:
     done = run(folder, "made", "--holdout", str(folder / "holdout.csv"), "--target", "kind", "--json", str(out))
     assert done.exit_code == 0, done.stderr
     lines = done.stdout.splitlines()
-    assert lines[0].startswith("Can I use it? [good]")
-    assert any(line.startswith("Can I share it? [fair]") for line in lines)
+    assert lines[0].startswith("Can these synthetic rows be used? [good]")
+    assert any(line.startswith("Can these synthetic rows be shared? [fair]") for line in lines)
     page = json.loads(out.read_text(encoding="utf-8"))
     assert page["rows"] == {"real": 200, "synthetic": 180, "holdout": 189}
     assert page["verdict"]["use"]["grade"] == "good"
@@ -59,12 +59,12 @@ def test_first_lines_answer_and_figures_follow(folder: Path) -> None:
 
 def test_a_poor_generator_is_called_poor_on_the_first_line(folder: Path) -> None:
     done = run(folder, "shuffled", "--target", "kind")
-    assert done.stdout.startswith("Can I use it? [poor]")
+    assert done.stdout.startswith("Can these synthetic rows be used? [poor]")
 
 
 def test_a_copy_is_flagged(folder: Path) -> None:
     done = run(folder, "copy", "--holdout", str(folder / "holdout.csv"))
-    assert "Can I share it? [poor]" in done.stdout
+    assert "Can these synthetic rows be shared? [poor]" in done.stdout
     assert "disclosure copies: 1.0000" in done.stdout
 
 
@@ -108,8 +108,8 @@ def test_bad_requests_are_refused_in_one_line(
 
 def test_a_holdout_that_was_learned_is_none(folder: Path) -> None:
     done = run(folder, "copy", "--holdout", str(folder / "real.csv"))
-    assert "Can I share it? [poor]" in done.stdout
-    assert "it was not held out" in done.stdout
+    assert "Can these synthetic rows be shared? [poor]" in done.stdout
+    assert "the holdout was not withheld" in done.stdout
     assert "dcr_share" not in done.stdout
 
 
@@ -135,16 +135,10 @@ def test_a_ledger_that_is_none_is_refused(folder: Path, ledger: str) -> None:
 
 def everything(real: Any, synthetic: Any, **more: Any) -> Evaluation:
     found = evaluate(real, synthetic, **more)
-    json.dumps(found.as_dict(), allow_nan=False)
+    json.dumps(found.to_dict(), allow_nan=False)
     assert found.verdict.use.answer
-    assert "<html" in _page(found)
+    assert "<html" in found._html()
     return found
-
-
-def _page(found: Evaluation) -> str:
-    from synthvae.evaluation.report.html import page
-
-    return page(found)
 
 
 AWKWARD = {
@@ -180,4 +174,4 @@ def test_awkward_real_rows_degrade_to_sentences(how: str) -> None:
 def test_the_same_seed_finds_the_same() -> None:
     rows = cancer().sample(frac=1, random_state=0).reset_index(drop=True)
     first, second = (evaluate(rows[:100], rows[100:200], holdout=rows[200:300], target="kind") for _ in range(2))
-    assert first.as_dict() == second.as_dict()
+    assert first.to_dict() == second.to_dict()

@@ -1,4 +1,4 @@
-"""Tables side by side: what is compared, what is left out, and what is said of it."""
+"""Comparison of tables: what is compared, what is left out, and its notes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sklearn.datasets import load_wine
 
 from synthvae import Column, Schema
 from synthvae.errors import TableError
-from synthvae.evaluation.comparison import Comparison, codes, independent, some
+from synthvae.evaluation.comparison import Comparison, codes, shuffle_columns, subsample
 from synthvae.evaluation.disclosure.points import as_points
 
 ROWS = 60
@@ -37,7 +37,7 @@ def mixed(seed: int = 0, rows: int = ROWS) -> pd.DataFrame:
 
 def test_numbers_are_floats_dates_are_days_and_categories_are_shared() -> None:
     synthetic = mixed(1).assign(sex="X")
-    found = Comparison.of(mixed(), synthetic, holdout=mixed(2), target="sex")
+    found = Comparison.from_tables(mixed(), synthetic, holdout=mixed(2), target="sex")
     assert found.numeric == ["age", "dose", "seen"]
     assert found.categorical == ["sex", "alive"]
     assert found.has_classes
@@ -55,22 +55,22 @@ def test_one_and_one_point_zero_and_its_text_are_one_category() -> None:
     real = pd.DataFrame({"code": [1, 2, 1, 2], "n": range(4)})
     others: list[Any] = [[1.0, 2.0, np.nan, 2.0], ["1", "2", None, "2"], pd.array([1, 2, None, 2], "Int64")]
     for other in others:
-        found = Comparison.of(real, real.assign(code=other), schema=schema)
+        found = Comparison.from_tables(real, real.assign(code=other), schema=schema)
         assert found.synthetic["code"].cat.categories.tolist() == ["1", "2"]
         assert found.synthetic["code"].isna().tolist() == [False, False, True, False]
 
 
-def test_what_cannot_be_compared_is_said() -> None:
+def test_what_cannot_be_compared_has_a_note() -> None:
     real = mixed().assign(note=[f"a long text number {k} {k**3}" for k in range(ROWS)])
     synthetic = mixed(1).drop(columns="dose").assign(age="old", extra=1, note="x")
-    found = Comparison.of(real, synthetic, target="dose")
+    found = Comparison.from_tables(real, synthetic, target="dose")
     said = " ".join(found.notes)
     assert list(found.kinds) == ["age", "sex", "seen", "alive"]
     for word in (
         "'dose' is not in the synthetic",
-        "'note' holds ids or free text",
+        "'note' holds identifiers or free text",
         "['extra']",
-        "no finite numbers",
+        "not finite numbers",
         "'dose' is",
     ):
         assert word in said
@@ -81,27 +81,29 @@ def test_what_cannot_be_compared_is_said() -> None:
 @pytest.mark.parametrize(
     ("real", "synthetic", "message"),
     [
-        (mixed(), mixed().head(1), "at least 2 rows"), (mixed().head(1), mixed(), "the real one has 1"),
+        (mixed(), mixed().head(1), "at least 2 rows"), (mixed().head(1), mixed(), "real table must .* got 1"),
         (mixed(), mixed().add_prefix("x "), "a column in common"), (mixed(), "nowhere.csv", "nowhere.csv"),
     ],
 )  # fmt: skip
 def test_tables_that_cannot_be_compared_are_refused(real: Any, synthetic: Any, message: str) -> None:
     with pytest.raises((TableError, FileNotFoundError), match=message):
-        Comparison.of(real, synthetic)
+        Comparison.from_tables(real, synthetic)
 
 
-def test_any_table_is_taken(tmp_path: Any) -> None:
+def test_any_table_is_accepted(tmp_path: Any) -> None:
     mixed(1).to_parquet(tmp_path / "made.parquet")
     mixed().to_csv(tmp_path / "real.csv", index=False)
-    found = Comparison.of(tmp_path / "real.csv", tmp_path / "made.parquet", holdout=pa.Table.from_pandas(mixed(2)))
-    plain = Comparison.of(mixed(), mixed(1), holdout=mixed(2))
+    found = Comparison.from_tables(
+        tmp_path / "real.csv", tmp_path / "made.parquet", holdout=pa.Table.from_pandas(mixed(2))
+    )
+    plain = Comparison.from_tables(mixed(), mixed(1), holdout=mixed(2))
     pd.testing.assert_frame_equal(found.synthetic, plain.synthetic)
     pd.testing.assert_frame_equal(found.real, plain.real)
 
 
-def test_marks_beside_numbers_are_no_numbers() -> None:
+def test_sentinels_are_not_numbers() -> None:
     schema = Schema(columns=[Column(name="n", kind="integer", sentinels=[-9])])
-    found = Comparison.of(pd.DataFrame({"n": [1, -9, 3]}), pd.DataFrame({"n": [-9, -9, 3]}), schema=schema)
+    found = Comparison.from_tables(pd.DataFrame({"n": [1, -9, 3]}), pd.DataFrame({"n": [-9, -9, 3]}), schema=schema)
     assert found.real["n"].isna().tolist() == [False, True, False]
     assert not found.notes
 
@@ -109,19 +111,19 @@ def test_marks_beside_numbers_are_no_numbers() -> None:
 @pytest.mark.slow
 @given(st.integers(2, 200), st.integers(0, 2**32 - 1))
 def test_shuffled_columns_have_the_values_of_the_real_ones(rows: int, seed: int) -> None:
-    real = Comparison.of(mixed(), mixed()).real
-    made = independent(real, rows, np.random.default_rng(seed))
+    real = Comparison.from_tables(mixed(), mixed()).real
+    made = shuffle_columns(real, rows, np.random.default_rng(seed))
     assert len(made) == rows
     for name in real:
         assert made[name].dtype == real[name].dtype
         assert set(made[name].dropna()) <= set(real[name].dropna())
-    assert len(some(made, 50, np.random.default_rng(seed))) == min(rows, 50)
+    assert len(subsample(made, 50, np.random.default_rng(seed))) == min(rows, 50)
 
 
 def test_ends_of_a_range_are_as_far_apart_as_two_categories() -> None:
     wine = load_wine(as_frame=True).frame.astype({"target": str})
     wine["target"] = "kind " + wine["target"]
-    found = Comparison.of(wine, wine)
+    found = Comparison.from_tables(wine, wine)
     base = found.real.iloc[[0, 0]].copy()
     points = as_points([found.real, base])
     assert np.allclose(points[0].max(0)[:13], 1)

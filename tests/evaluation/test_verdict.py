@@ -1,4 +1,4 @@
-"""What the first screen says follows from the figures."""
+"""The verdict follows from the figures."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from synthvae.evaluation.results import Better, Figure, Metric
+from synthvae.evaluation.metrics import Better, Metric
+from synthvae.evaluation.results import Figure
 from synthvae.evaluation.verdict import closeness, verdict
 
 LEDGER = {"epsilon": 1.0, "delta": 1e-5, "unit": "row"}
@@ -37,7 +38,7 @@ def test_use_is_graded_by_the_worst_figure(figures: dict[str, Figure], grade: st
     found = verdict(figures, None).use
     assert found.grade == grade
     assert len(found.reasons) == max(len(figures) - 1, 0)  # the classifier is told of once
-    assert all("fresh real" in reason or "trained on real" in reason for reason in found.reasons)
+    assert all("real rows:" in reason for reason in found.reasons)
 
 
 def test_closeness_is_one_for_real_rows_and_zero_for_shuffled_columns() -> None:
@@ -59,28 +60,28 @@ def test_closeness_is_one_for_real_rows_and_zero_for_shuffled_columns() -> None:
         ((0.0, 0.002), None, False, "unknown"),
     ],
 )  # fmt: skip
-def test_sharing_needs_a_promise_or_rows_held_out(copies: Any, ledger: Any, held: Any, grade: str) -> None:
+def test_sharing_needs_a_guarantee_or_a_holdout(copies: Any, ledger: Any, held: Any, grade: str) -> None:
     figures = {"copies": figure("copies", sum(copies) / 2, "lower", interval=copies, real=0.001)}
     if held:
         figures["dcr_share"] = figure("dcr_share", 0.501, "half", interval=(0.48, 0.52))
     found = verdict(figures, ledger).share
     assert found.grade == grade
     assert ("epsilon" in found.reasons[0]) == (ledger is not None)
-    assert any("held out" in reason for reason in found.reasons) is not held
+    assert any("holdout" in reason for reason in found.reasons) is not held
 
 
-def test_what_was_not_tried_and_what_is_too_weak_is_said() -> None:
+def test_missing_attacks_and_weak_guarantees_are_reported() -> None:
     figures = {"dcr_share": figure("dcr_share", 0.5, "half", interval=(0.48, 0.52))}
     found = verdict(figures, {**LEDGER, "epsilon": 50.0}).share
-    assert "nothing is promised" not in found.answer
-    assert "Attacks were not tried." in found.reasons
+    assert "too weak to rely on" in found.answer
+    assert "Simulated attacks were not run." in found.reasons
     with_attacks = verdict(
         {**figures, "membership": figure("membership", 0.5, "half", interval=(0.4, 0.6))}, None
     ).share
-    assert "Attacks were not tried." not in with_attacks.reasons
+    assert "Simulated attacks were not run." not in with_attacks.reasons
 
 
-def test_a_classifier_that_is_worse_than_chance_is_no_fault_and_few_rows_say_nothing() -> None:
+def test_auc_below_chance_is_good_and_few_rows_are_unknown() -> None:
     figures = fidelity(0.988, 0.3, 0.91)
     assert verdict(figures, None).use.grade == "good"
     del figures["c2st_real"]

@@ -29,8 +29,9 @@ class FewFigures:
         self.figures = {"trend": evaluation.Figure(metric, 0.8123456)}
 
     def to_json(self, path: Path) -> None:
-        figures = {name: figure.as_dict() for name, figure in self.figures.items()}
-        path.write_text(json.dumps({"rows": self.rows, "sections": {"fidelity": {"figures": figures}}}))
+        figures = {name: figure.to_dict() for name, figure in self.figures.items()}
+        rows = {name: count for name, count in self.rows.items() if count is not None}
+        path.write_text(json.dumps({"rows": rows, "seed": 0, "sections": {"fidelity": {"figures": figures}}}))
 
     def to_html(self, path: Path) -> None:
         path.write_text(f"<html>{self.rows}</html>")

@@ -133,7 +133,7 @@ def test_the_shell_says_one_line_a_stage_and_figures_that_are_not_reached(tmp_pa
     first = command(tmp_path, page)
     assert first.exit_code == 1
     assert [line.split()[:2] for line in first.stdout.splitlines()] == [[name, "ran"] for name in ALL]
-    assert first.stderr.splitlines()[-1] == "error: trend must be at least 0.9, however, it is 0.812346"
+    assert first.stderr.splitlines()[-1] == "error: `trend` must be at least 0.9, got 0.812346."
     again = command(tmp_path, page, "--json", "--quiet")
     assert again.exit_code == 1  # what was kept is held to the page, too
     found = json.loads(again.stdout)
@@ -142,7 +142,7 @@ def test_the_shell_says_one_line_a_stage_and_figures_that_are_not_reached(tmp_pa
     page["report"]["fail_under"] = {"trend": 0.8}
     assert command(tmp_path, page).exit_code == 0
     page["report"]["fail_under"] = {"trends": 0.8}
-    assert "try ['trend']" in command(tmp_path, page, "--quiet").stderr
+    assert "Choose from ['trend']" in command(tmp_path, page, "--quiet").stderr
 
 
 def test_a_run_ends_where_it_is_told(tmp_path: Path, page: Page) -> None:

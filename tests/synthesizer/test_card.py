@@ -18,7 +18,8 @@ from typer.testing import CliRunner, Result
 from synthvae import Column, PrivacyBudget, Schema, Synthesizer
 from synthvae.cli.main import app
 from synthvae.errors import ConfigurationError
-from synthvae.evaluation.results import Figure, Metric, Section
+from synthvae.evaluation.metrics import Metric
+from synthvae.evaluation.results import Figure, Section
 from synthvae.synthesizer import card, persistence
 from synthvae.training.history import History
 
@@ -166,7 +167,7 @@ def page(**changes: Any) -> dict[str, Any]:
         "target": "kind",
         "seed": 0,
         "verdict": {"use": {"question": "Can I use it?", "answer": "Yes, *mostly*.", **ANSWER}},
-        "sections": {section.name: section.as_dict()},
+        "sections": {section.name: section.to_dict()},
         "ledger": None,
     }
     return json.loads(json.dumps({**told, **changes}))  # type: ignore[no-any-return]
@@ -191,11 +192,11 @@ def test_the_figures_of_an_evaluation_are_shown(model: Path, tmp_path: Path) -> 
     ("content", "message"),
     [
         ("{", "cannot be read"),
-        ("[]", "'page' is not as there"),
-        ("{}", "'rows' is not as there"),
-        (json.dumps(page(target="income")), "'income' is no column"),
-        (json.dumps(page(ledger={"epsilon": 1.0})), "its privacy ledger is another"),
-        (json.dumps(page(sections={"x": {"figures": {"a": 3}}})), "'sections.x.figures.a' is not"),
+        ("[]", "valid dictionary"),
+        ("{}", "rows: Field required"),
+        (json.dumps(page(target="income")), "the target 'income', which is not a column"),
+        (json.dumps(page(ledger={"epsilon": 1.0})), "different privacy ledger"),
+        (json.dumps(page(sections={"x": {"figures": {"a": 3}}})), "sections.x.figures.a: "),
     ],
 )
 def test_what_is_no_evaluation_of_this_model_is_refused_in_one_line(
@@ -211,7 +212,7 @@ def test_what_is_no_evaluation_of_this_model_is_refused_in_one_line(
 def test_an_absent_evaluation_is_refused(model: Path, tmp_path: Path) -> None:
     done = info(model, "--card", "--evaluation", tmp_path / "nothing.json")
     assert done.exit_code == 1
-    assert "write one by `synthvae evaluate --json`" in done.stderr
+    assert "Write one with `synthvae evaluate --json`" in done.stderr
 
 
 def test_wrong_usage_exits_2(model: Path, tmp_path: Path) -> None:
@@ -220,5 +221,5 @@ def test_wrong_usage_exits_2(model: Path, tmp_path: Path) -> None:
 
 
 def test_a_card_is_refused_what_is_no_evaluation(model: Path) -> None:
-    with pytest.raises(ConfigurationError, match="evaluate again"):
+    with pytest.raises(ConfigurationError, match="Evaluate the rows again"):
         Synthesizer.load(model).card({"rows": 3})

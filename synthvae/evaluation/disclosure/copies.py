@@ -1,148 +1,128 @@
-"""Whether synthetic rows repeat real ones, or lie nearer to them than fresh real rows do."""
+"""Section "disclosure": copies of training rows, and synthetic rows that are too close to training rows."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from synthvae.evaluation.comparison import Comparison, independent, some
+from synthvae.evaluation.comparison import Comparison, shuffle_columns, subsample
 from synthvae.evaluation.disclosure.points import Neighbours, Points, as_points, nearest
 from synthvae.evaluation.disclosure.risk import (
     Guesses,
     Shares,
     control_rows,
     half_interval,
-    keys,
+    row_hashes,
     share_interval,
-    small_holdout,
+    small_holdout_notes,
 )
-from synthvae.evaluation.results import Figure, Metric, Section
+from synthvae.evaluation.metrics import COPIES, DCR, NEARNESS, NNDR, Metric
+from synthvae.evaluation.results import Figure, Section
 
-QUERIES = 8_000  # rows whose nearest real row is looked for
-REFERENCE = 16_000  # rows of train, and as many of the holdout, among which it is looked for
-NUMBERS = 4_000_000  # of a larger reference, which is used for the nearest row of all as far as it has no more
-TAIL = 0.005
-CLOSE = 0.5
-DRAWN = 1_000
+QUERIES = 8_000  # synthetic rows whose nearest real rows are searched
+REFERENCE = 16_000  # training rows, and as many holdout rows, among which they are searched
+MOST_NUMBERS = 4_000_000  # in a larger reference, used for the single nearest row
+TAIL = 0.005  # level of the lower quantile of distances between real rows
+CLOSE = 0.5  # share of that quantile below which a distance is a near copy
+DRAWN = 1_000  # distances in a chart
 QUANTILES = (0.0, TAIL, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 
 Mask = npt.NDArray[np.bool_]
 
-NO_PROOF = "Rows that repeat nobody can still tell something about somebody: this is no proof of privacy."
-COPIES = Metric(
-    "copies",
-    "Exact copies",
-    "lower",
-    "The share of synthetic rows that equal a real row in every column that is compared.",
-    "Counted over all rows; interval: Clopper and Pearson 1934, widened as `share_interval` says.",
-    "A row that differs from a real one in a single digit is no exact copy. " + NO_PROOF,
-    risk=True,
-)
-NEARNESS = Metric(
-    "nearness",
-    "Rows nearer than fresh ones",
-    "lower",
-    "The share of synthetic rows within half the distance to a real row that all but 0.5 % of fresh real rows keep, "
-    "beyond the share that is as near to real rows which were not learned.",
-    "The lower tail of the distance to the closest record (Platzer and Reutterer 2021, arXiv 2104.00635).",
-    "A near copy is found as far as the distance sees it: one number that was changed much hides it. " + NO_PROOF,
-    risk=True,
-)
-DCR = Metric(
-    "dcr_share",
-    "Nearer to the learned rows",
-    "half",
-    "The share of synthetic rows nearer to the real rows that were learned than to as many that were not; ties count "
-    "one half.",
-    "Distance to the closest record: Platzer and Reutterer 2021, arXiv 2104.00635.",
-    "It is a mean over all rows, in which a few copies are lost. " + NO_PROOF,
-    risk=True,
-)
-NNDR = Metric(
-    "nndr_share",
-    "More exactly like one learned row",
-    "half",
-    "The share of synthetic rows whose nearest-neighbour distance ratio (nearest over second nearest) is smaller among "
-    "the rows that were learned than among as many that were not; ties count one half.",
-    "Nearest-neighbour distance ratio: Zhao et al. 2021, CTAB-GAN (arXiv 2102.08369).",
-    "It is a mean over all rows, in which a few copies are lost. " + NO_PROOF,
-    risk=True,
-)
-
 
 def disclosure(comparison: Comparison, seed: int) -> Section:
-    """Measure copies of real rows, and nearness to them.
+    """Measure copies of training rows, and distances to them.
 
-    Without a holdout the real rows are held against each other, each against all but itself; the two shares that
-    compare learned rows with others then fall away. Distances are Euclidean, of `as_points` points.
+    Distances are Euclidean between the points of `as_points`. Without a holdout, the reference is each training row
+    against all others, and the two shares that need holdout rows are left out.
 
     Args:
         comparison: The tables.
-        seed: Of the rows that are drawn, where there are too many to look at all, and of the independent columns.
+        seed: Random seed.
+
+    Returns:
+        Figures "copies" and "nearness" and, with a holdout, "dcr_share" and "nndr_share", see
+        `synthvae.evaluation.METRICS`; details "nearest" and "drawn_distances".
     """
     holdout, lack = control_rows(comparison)
-    shuffled = independent(comparison.real, min(len(comparison.synthetic), QUERIES), np.random.default_rng([seed, 40]))
+    shuffled = shuffle_columns(
+        comparison.real, min(len(comparison.synthetic), QUERIES), np.random.default_rng([seed, 40])
+    )
     nearness, details = _nearness(comparison, holdout, shuffled, np.random.default_rng([seed, 41]))
     figures = [_copies(comparison, holdout, shuffled), nearness]
     if holdout is None:
-        note = f"Whether rows are nearer to those that were learned than to others was not measured: {lack}."
+        note = f"Whether synthetic rows are closer to training than to holdout rows was not measured: {lack}."
         return Section("disclosure", tuple(figures), details, (note,))
     figures += _shares(comparison, holdout, shuffled, np.random.default_rng([seed, 42]))
-    return Section("disclosure", tuple(figures), details, small_holdout(comparison))
+    return Section("disclosure", tuple(figures), details, small_holdout_notes(comparison))
+
+
+@dataclass(frozen=True)
+class _Hits:
+    """Which rows are copies, or near copies, of training rows.
+
+    Args:
+        synthetic: Whether each synthetic row is.
+        real: Whether each real row in their place is.
+        shuffled: Whether each row of shuffled columns is.
+        trials: Number of independent real rows: half of them where they are compared with each other, since two rows
+            that are close to each other are one event.
+    """
+
+    synthetic: Mask
+    real: Mask
+    shuffled: Mask
+    trials: float
 
 
 def _copies(comparison: Comparison, holdout: pd.DataFrame | None, shuffled: pd.DataFrame) -> Figure:
-    learned = keys(comparison.real)
-    found, mixed = (keys(rows).isin(learned) for rows in (comparison.synthetic, shuffled))
-    fresh = learned.duplicated(keep=False) if holdout is None else keys(holdout).isin(learned)
-    return _share_figure(COPIES, found, fresh, mixed, in_pairs=holdout is None)
+    training = row_hashes(comparison.real)
+    copied, mixed = (row_hashes(rows).isin(training) for rows in (comparison.synthetic, shuffled))
+    if holdout is None:
+        return _share_figure(COPIES, _Hits(copied, training.duplicated(keep=False), mixed, len(training) / 2))
+    return _share_figure(COPIES, _Hits(copied, row_hashes(holdout).isin(training), mixed, len(holdout)))
 
 
-def _share_figure(
-    metric: Metric, found: Mask, fresh: Mask, shuffled: Mask, *, in_pairs: bool, anyway: float = 0.0
-) -> Figure:
-    """The shares of three kinds of rows, that of synthetic ones beyond what it would be `anyway`.
-
-    Two real rows that are near each other are one event, not two.
-    """
-    trials = len(fresh) / 2 if in_pairs else len(fresh)
-    share = float(fresh.mean())
-    hits = max(float(found.sum()) - anyway * len(found), 0.0)
-    interval = share_interval(round(hits), len(found), min(share + anyway, 1.0), trials)
-    return Figure(metric, hits / len(found), interval, share, float(shuffled.mean()))
+def _share_figure(metric: Metric, hits: _Hits, baseline: float = 0.0) -> Figure:
+    """Return the share of hits among synthetic rows, minus a baseline that is no disclosure."""
+    share, rows = float(hits.real.mean()), len(hits.synthetic)
+    count = max(float(hits.synthetic.sum()) - baseline * rows, 0.0)
+    interval = share_interval(round(count), rows, min(share + baseline, 1.0), hits.trials)
+    return Figure(metric, count / rows, interval, share, float(hits.shuffled.mean()))
 
 
 def _nearness(
     comparison: Comparison, holdout: pd.DataFrame | None, shuffled: pd.DataFrame, rng: np.random.Generator
 ) -> tuple[Figure, dict[str, pd.DataFrame]]:
-    """Rows below half of the low quantile of the fresh rows' distances, beyond those as near to fresh rows.
+    """Measure synthetic rows within half the lower quantile of the distances of unseen real rows.
 
-    Where rows spread over d dimensions, the share of fresh rows below a small distance r grows as r^d; half of the
-    0.5 % quantile leaves 0.5 % / 2^d of them, so few that ten near copies among a thousand rows stand out. Rows of a
-    generator that knows the middle of the table alone lie near to real rows everywhere: near to fresh ones, too.
+    In d dimensions, the share of unseen rows within a small distance r grows as r^d. Half of the 0.5% quantile leaves
+    0.5% / 2^d of them, so that ten near copies among a thousand rows are detectable. A generator that always returns
+    the centre of the table is close to training rows and holdout rows alike, so the share that is as close to holdout
+    rows is subtracted.
     """
-    most = max(REFERENCE, NUMBERS // _width(comparison.real))
-    reference = some(comparison.real, most, rng)
-    fresh = some(reference if holdout is None else holdout, QUERIES, rng)
-    asked = [some(comparison.synthetic, QUERIES, rng), shuffled, fresh]
-    others = asked[0].iloc[:0] if holdout is None else some(holdout, most, rng)
+    most = max(REFERENCE, MOST_NUMBERS // _width(comparison.real))
+    reference = subsample(comparison.real, most, rng)
+    unseen = subsample(reference if holdout is None else holdout, QUERIES, rng)
+    asked = [subsample(comparison.synthetic, QUERIES, rng), shuffled, unseen]
+    others = asked[0].iloc[:0] if holdout is None else subsample(holdout, most, rng)
     points, *queries, control = as_points([reference, *asked, others])
-    made, mixed = (nearest(points, rows, 1).distances[:, 0] for rows in queries[:2])
-    # A real row is always nearest to itself.
+    synthetic, mixed = (nearest(points, rows, 1).distances[:, 0] for rows in queries[:2])
+    # The nearest training row of a training row is itself.
     usual = nearest(points, queries[2], 2 if holdout is None else 1).distances[:, -1]
     close = CLOSE * np.quantile(usual, TAIL, method="lower")
-    anyway = _share_near(control, queries[0], close, len(points))
-    figure = _share_figure(
-        NEARNESS, made <= close, usual <= close, mixed <= close, in_pairs=holdout is None, anyway=anyway
-    )
-    return figure, _distances({"synthetic": made, "fresh real": usual}, rng)
+    baseline = _share_near(control, queries[0], close, len(points))
+    trials = len(usual) / 2 if holdout is None else len(usual)
+    hits = _Hits(synthetic <= close, usual <= close, mixed <= close, trials)
+    return _share_figure(NEARNESS, hits, baseline), _distances({"synthetic": synthetic, "fresh real": usual}, rng)
 
 
 def _share_near(points: Points, queries: Points, close: float, rows: int) -> float:
-    """The share of queries that are near to one of so many `rows`, of which there are these points, if any."""
+    """Estimate the share of queries close to one of `rows` rows, of which `points` are a sample."""
     if not len(points):
         return 0.0
     near = nearest(points, queries, 1).distances[:, 0] <= close
@@ -150,12 +130,12 @@ def _share_near(points: Points, queries: Points, close: float, rows: int) -> flo
 
 
 def _width(rows: pd.DataFrame) -> int:
-    """How many numbers stand for a row as a point."""
+    """Return the number of dimensions of `as_points`."""
     return int(as_points([rows.iloc[:1]])[0].shape[1])
 
 
 def _distances(found: dict[str, Shares], rng: np.random.Generator) -> dict[str, pd.DataFrame]:
-    """Quantiles of the distances, and some of them to be drawn."""
+    """Return the quantiles of distances, and a sample for the chart."""
     quantiles = [
         pd.DataFrame({"rows": name, "quantile": QUANTILES, "distance": np.quantile(distances, QUANTILES)})
         for name, distances in found.items()
@@ -173,24 +153,24 @@ def _distances(found: dict[str, Shares], rng: np.random.Generator) -> dict[str, 
 def _shares(
     comparison: Comparison, holdout: pd.DataFrame, shuffled: pd.DataFrame, rng: np.random.Generator
 ) -> list[Figure]:
-    """Both shares: of the synthetic rows, and of the rows of independent columns."""
+    """Measure both shares for synthetic rows and for shuffled columns."""
     n = min(REFERENCE, len(comparison.real), len(holdout))
-    asked = [some(comparison.synthetic, QUERIES, rng), shuffled]
-    learned, others, *queries = as_points([some(comparison.real, n, rng), some(holdout, n, rng), *asked])
-    found, mixed = (list(_nearer(nearest(learned, rows, 2), nearest(others, rows, 2))) for rows in queries)
+    asked = [subsample(comparison.synthetic, QUERIES, rng), shuffled]
+    training, others, *queries = as_points([subsample(comparison.real, n, rng), subsample(holdout, n, rng), *asked])
+    found, mixed = (list(_nearer(nearest(training, rows, 2), nearest(others, rows, 2))) for rows in queries)
     return [
-        # Learned rows and others change places without a trace where the rows are fresh: one half, exactly.
+        # For unseen real rows, training and holdout rows are exchangeable: exactly one half.
         Figure(metric, guesses.rate, half_interval(guesses), 0.5, baseline.rate)
         for metric, guesses, baseline in zip((DCR, NNDR), found, mixed, strict=True)
     ]
 
 
-def _nearer(learned: Neighbours, others: Neighbours) -> Iterator[Guesses]:
-    """Whether learned rows are nearer than others, by distance and by ratio.
+def _nearer(training: Neighbours, others: Neighbours) -> Iterator[Guesses]:
+    """Yield whether training rows are nearer than holdout rows, by distance and by ratio.
 
-    In many dimensions a few real rows are nearest to very many: all that share their nearest row stand together.
+    In many dimensions a few real rows are the nearest of very many: queries with the same nearest row are a cluster.
     """
-    first, second = learned.distances[:, 0], others.distances[:, 0]
-    hub = np.where(first <= second, 2 * learned.rows[:, 0], 2 * others.rows[:, 0] + 1)
-    for mine, theirs in ((first, second), (learned.ratio, others.ratio)):
+    first, second = training.distances[:, 0], others.distances[:, 0]
+    hub = np.where(first <= second, 2 * training.rows[:, 0], 2 * others.rows[:, 0] + 1)
+    for mine, theirs in ((first, second), (training.ratio, others.ratio)):
         yield Guesses((mine < theirs) + 0.5 * (mine == theirs), hub)

@@ -1,4 +1,4 @@
-"""Rows as points, between which distances have a meaning, and the points that are nearest to others."""
+"""Rows as points in a Euclidean space, and nearest neighbours among them."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ Places = npt.NDArray[np.int64]
 
 
 def as_points(frames: Sequence[pd.DataFrame]) -> list[Points]:
-    """Return rows as points (rows, dimensions), between which distances have a meaning.
+    """Return the rows of each frame as points (N, D) of a Euclidean space.
 
-    A number is scaled to the range of the first frame (missing: its median, and a one beside it where any is missing),
-    a category is one of as many ones as there are categories, weighed so that two rows of different categories are as
-    far apart as the ends of a number's range.
+    Numbers are scaled to the range of the first frame; missing values become its median, with an indicator column.
+    Categories are one-hot encoded and scaled so that two different categories are as far apart as the ends of a
+    number's range.
     """
     parts = [_points([frame[name] for frame in frames]) for name in frames[0]]
     return [np.hstack([part[place] for part in parts]) for place in range(len(frames))]
@@ -37,20 +37,20 @@ def _points(columns: Sequence[pd.Series[Any]]) -> list[Points]:
         ]
     first = columns[0].dropna()
     low, high, middle = (first.min(), first.max(), first.median()) if len(first) else (0.0, 1.0, 0.0)
-    gaps = any(c.isna().any() for c in columns)
+    any_missing = any(c.isna().any() for c in columns)
     scaled = [((c.fillna(middle) - low) / ((high - low) or 1)).to_numpy(np.float32)[:, None] for c in columns]
-    if not gaps:
+    if not any_missing:
         return scaled
     return [np.hstack([s, c.isna().to_numpy(np.float32)[:, None]]) for s, c in zip(scaled, columns, strict=True)]
 
 
 @dataclass(frozen=True)
 class Neighbours:
-    """The nearest rows of each query.
+    """Nearest rows of each query.
 
     Args:
-        distances: To them (queries, k), nearest first.
-        rows: Their places (queries, k).
+        distances: Their distances (queries, k), nearest first.
+        rows: Their indices (queries, k).
     """
 
     distances: Matrix
@@ -58,15 +58,15 @@ class Neighbours:
 
     @property
     def ratio(self) -> Matrix:
-        """Distance of the nearest over that of the second nearest (queries,); one where both are zero."""
+        """Distance to the nearest row divided by that to the second nearest (queries,); 1 where both are 0."""
         first, second = self.distances[:, 0], self.distances[:, -1]
         return np.divide(first, second, out=np.ones_like(first), where=second > 0)
 
 
 def nearest(points: Points, queries: Points, k: int) -> Neighbours:
-    """Return the k nearest points (rows, D) of each query (queries, D), by Euclidean distance; all of fewer ones."""
+    """Return the k nearest points (N, D) of each query (Q, D) by Euclidean distance, or all if there are fewer."""
     search = NearestNeighbors(n_neighbors=min(k, len(points)), algorithm="brute").fit(points)
     distances, rows = search.kneighbors(queries)
-    # Rounding makes equal what differs by the order of a sum alone.
+    # Rounding makes distances equal that differ only by the order of summation.
     exact = np.asarray(distances, np.float64)
     return Neighbours(np.round(exact, 6), rows)

@@ -1,6 +1,6 @@
-"""How often attacks succeed, by how much more on rows that were learned, and how sure that is.
+"""Risk of attacks: success rates on training and on holdout rows, with confidence intervals.
 
-Intervals hold at 95 %; what is flagged is farther off, see `Figure.flagged`.
+Intervals have a level of 95%; see `Figure.flagged` for flags.
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ import pandas as pd
 from scipy import stats
 
 from synthvae.evaluation.comparison import Comparison
-from synthvae.evaluation.results import Figure, Metric
+from synthvae.evaluation.metrics import Metric
+from synthvae.evaluation.results import Figure
 
 CONFIDENCE = 0.95
 Z = float(stats.norm.ppf((1 + CONFIDENCE) / 2))
 
-SHARED = 0.2  # of a holdout: more rows that were learned, beyond those that occur twice there, are a mistake
-LEAST = 20  # rows of a holdout below which nothing is measured against it
+SHARED = 0.2  # A holdout with a larger share of training rows, beyond natural duplicates, was not withheld.
+LEAST = 20  # least number of holdout rows
 
 Interval = tuple[float, float]
 Shares = npt.NDArray[np.float64]
@@ -29,33 +30,33 @@ Places = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Guesses:
-    """What came of guesses.
+    """Results of guesses.
 
     Args:
-        success: Whether each was right (n,): 0, 1, or 0.5 where it is a tie.
-        cluster: Guesses of the same number (n,) stand and fall together, as those that point at the same row do.
+        success: Whether each guess is right (n,): 0, 1, or 0.5 for a tie.
+        cluster: Cluster of each guess (n,). Guesses of a cluster are correlated, such as those about the same row.
     """
 
     success: Shares
     cluster: Places
 
     @classmethod
-    def each(cls, success: npt.ArrayLike) -> Guesses:
-        """Return guesses of which each stands alone; those of one row of a matrix (rows, guesses) stand together."""
+    def from_success(cls, success: npt.ArrayLike) -> Guesses:
+        """Return guesses of independent rows (n,), or of a matrix (rows, guesses) whose rows are the clusters."""
         found = np.asarray(success, np.float64)
         width = found[0].size if len(found) else 1
         return cls(found.ravel(), np.repeat(np.arange(len(found)), width))
 
     @property
     def rate(self) -> float:
-        """The share that was right."""
+        """Share of right guesses."""
         return float(self.success.mean())
 
     @property
     def design_effect(self) -> float:
-        """By how much clusters widen the variance of the rate, at least 1.
+        """Factor by which clusters increase the variance of the rate, at least 1.
 
-        The cluster-robust variance over that of independent guesses: Kish, Survey Sampling (1965), section 8.2.
+        Ratio of the cluster-robust variance to that of independent guesses: Kish, Survey Sampling (1965), section 8.2.
         """
         residuals = self.success - self.rate
         alone = float((residuals**2).sum())
@@ -64,15 +65,15 @@ class Guesses:
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What an attack reached.
+class AttackResult:
+    """Result of an attack.
 
     Args:
-        attack: Its name.
-        train: Guesses about rows that were learned.
-        control: As many about rows of the holdout.
-        naive: As many that do not look at what is known of the row.
-        column: The column whose values were guessed, if the attack is about one.
+        attack: Name of the attack.
+        train: Guesses about training rows.
+        control: The same number of guesses about holdout rows.
+        naive: The same number of random guesses.
+        column: The column whose values were guessed; empty: all columns.
     """
 
     attack: str
@@ -83,7 +84,7 @@ class Outcome:
 
     @property
     def risk(self) -> tuple[float, Interval]:
-        """The risk of the rows that were learned, see `excess`."""
+        """Risk of the training rows and its interval, see `excess`."""
         effect = max(self.train.design_effect, self.control.design_effect)
         trials = len(self.train.success) / effect
         return excess(wilson(self.train.rate * trials, trials), wilson(self.control.rate * trials, trials))
@@ -94,7 +95,7 @@ class Outcome:
         return Figure(metric, value, interval)
 
     def row(self) -> dict[str, str | int | float]:
-        """Return it as a row of the section's table; all but the number of guesses are fractions."""
+        """Return a row of the table "attacks"; all numbers but the count of guesses are fractions."""
         value, (low, high) = self.risk
         return {
             "attack": self.attack,
@@ -110,23 +111,22 @@ class Outcome:
 
 
 def wilson(successes: float, trials: float, z: float = Z) -> tuple[float, float]:
-    """Return the centre of Wilson's score interval of a rate, and half its width.
+    """Return the centre of Wilson's score interval of a rate, and half of its width.
 
-    Source: Wilson, Probable inference, JASA 22 (1927); as Giomi et al. 2023 (arXiv 2211.10459) use it.
+    Source: Wilson, Probable inference, JASA 22 (1927), as used by Giomi et al. 2023 (arXiv 2211.10459).
     """
     spread = successes * (trials - successes) / trials + z**2 / 4
     return (successes + z**2 / 2) / (trials + z**2), z * math.sqrt(max(spread, 0.0)) / (trials + z**2)
 
 
 def excess(train: tuple[float, float], control: tuple[float, float]) -> tuple[float, Interval]:
-    """Return the risk and its interval, inside [0, 1]: the success on train beyond control, of what control leaves.
+    """Return the risk (train - control) / (1 - control) and its interval, clipped to [0, 1].
 
-    risk = (train - control) / (1 - control), its error by propagation of both errors: Giomi et al. 2023, "privacy risk"
-    (arXiv 2211.10459).
+    The interval propagates both errors. Source: Giomi et al. 2023, "privacy risk" (arXiv 2211.10459).
 
     Args:
-        train: Rate of success and its error, see `wilson`.
-        control: The same on rows that were not learned.
+        train: Success rate on training rows and its error, see `wilson`.
+        control: Success rate on holdout rows and its error.
     """
     (hit, error), (usual, usual_error) = train, control
     value = (hit - usual) / (1 - usual)
@@ -135,18 +135,18 @@ def excess(train: tuple[float, float], control: tuple[float, float]) -> tuple[fl
 
 
 def share_interval(hits: int, trials: int, real: float, real_trials: float) -> Interval:
-    """Return the interval of a share of synthetic rows, to be held against the same share of fresh real rows.
+    """Return the interval of a share of synthetic rows that is compared with the same share of real rows.
 
-    Clopper and Pearson's exact interval (Biometrika 26, 1934), whose ends are moved out by how unsure the share of the
-    real rows is: its error, and what one further row among them would be. Otherwise one natural duplicate among many
-    synthetic rows would count against none among few real ones. Both distances are squared and added, as Newcombe
-    (Statistics in Medicine 17, 1998, method 10) does for a difference of shares.
+    Clopper and Pearson's exact interval (Biometrika 26, 1934), widened by the uncertainty of the share of real rows:
+    its error, and one additional row. Otherwise one natural duplicate among many synthetic rows would count as more
+    than none among few real rows. The two distances are combined as a root of squares, as by Newcombe (Statistics in
+    Medicine 17, 1998, method 10) for a difference of shares.
 
     Args:
-        hits: Synthetic rows of that kind.
-        trials: Synthetic rows.
-        real: The share of fresh real rows.
-        real_trials: Of how many.
+        hits: Number of synthetic rows that count.
+        trials: Number of synthetic rows.
+        real: Share of real rows that count.
+        real_trials: Number of real rows.
     """
     value = hits / trials
     ends = stats.binomtest(hits, trials).proportion_ci(CONFIDENCE, method="exact")
@@ -158,21 +158,21 @@ def share_interval(hits: int, trials: int, real: float, real_trials: float) -> I
 
 
 def half_interval(guesses: Guesses) -> Interval:
-    """Return Wilson's interval of a share that is one half by chance, widened by the clusters of its guesses."""
+    """Return Wilson's interval of a share, widened by the design effect of its clusters."""
     trials = len(guesses.success) / guesses.design_effect
     centre, error = wilson(guesses.rate * trials, trials)
     return _fraction(centre - error), _fraction(centre + error)
 
 
 def auc(members: Shares, others: Shares) -> tuple[float, Interval]:
-    """Return the area under the ROC curve of scores that shall be higher of members, and its interval.
+    """Return the area under the ROC curve of scores that are higher for members, and its interval.
 
-    DeLong, DeLong and Clarke-Pearson (Biometrics 44, 1988) by ranks; the variance is never taken below that of scores
-    that say nothing (Mann and Whitney 1947), as DeLong's is too small for few rows.
+    Variance by DeLong, DeLong and Clarke-Pearson (Biometrics 44, 1988), computed from ranks, and at least that of
+    uninformative scores (Mann and Whitney 1947), since DeLong's is too small for few rows.
 
     Args:
-        members: Scores (m,).
-        others: Scores (n,).
+        members: Scores of members (m,).
+        others: Scores of non-members (n,).
     """
     m, n = len(members), len(others)
     ranks = stats.rankdata(np.concatenate([members, others]))
@@ -185,38 +185,38 @@ def auc(members: Shares, others: Shares) -> tuple[float, Interval]:
 
 
 def control_rows(comparison: Comparison) -> tuple[pd.DataFrame | None, str]:
-    """Return the holdout, or None and why nothing can be measured against it."""
+    """Return the holdout, or None and the reason why it cannot serve as a control group."""
     holdout = comparison.holdout
     if holdout is None:
         return None, "there is no holdout"
     if len(holdout) < LEAST:
-        return None, f"the holdout has {len(holdout)} rows, and less than {LEAST} tell nothing"
-    learned = keys(comparison.real)
-    shared, usual = keys(holdout).isin(learned).mean(), learned.duplicated(keep=False).mean()
+        return None, f"the holdout has {len(holdout)} rows, which is less than {LEAST}"
+    training = row_hashes(comparison.real)
+    shared, usual = row_hashes(holdout).isin(training).mean(), training.duplicated(keep=False).mean()
     if shared > usual + SHARED:
         return None, (
-            f"{shared:.0%} of the holdout are rows that were learned ({usual:.0%} of which occur twice), so it was not "
-            "held out"
+            f"{shared:.0%} of the holdout rows are training rows, of which only {usual:.0%} are natural duplicates, so "
+            "the holdout was not withheld from training"
         )
     return holdout, ""
 
 
-def small_holdout(comparison: Comparison) -> tuple[str, ...]:
-    """Return a note where the holdout has less than half as many rows as were learned, none otherwise."""
+def small_holdout_notes(comparison: Comparison) -> tuple[str, ...]:
+    """Return a note if the holdout has less than half as many rows as the training rows."""
     assert comparison.holdout is not None
-    held, learned = len(comparison.holdout), len(comparison.real)
-    if held * 2 >= learned:
+    held, training = len(comparison.holdout), len(comparison.real)
+    if held * 2 >= training:
         return ()
     note = (
-        f"The holdout has {held} rows, those learned are {learned}: figures that set the two against each other use as "
-        "many of either, and see less than they would with a larger holdout."
+        f"The holdout has {held} rows and training has {training}: figures that compare the two use the same number of "
+        "rows of each, and are less sensitive than with a larger holdout."
     )
     return (note,)
 
 
-def keys(rows: pd.DataFrame) -> pd.Index[int]:
-    """Return a hash of each row: 64 bits, of which two agree by chance once in 10^7 tables of a million rows."""
-    # 0.0 and -0.0 are equal, their bits, which pandas 2 hashes, are not.
+def row_hashes(rows: pd.DataFrame) -> pd.Index[int]:
+    """Return a 64-bit hash of each row; in a table of a million rows two collide with a probability of 10^-7."""
+    # pandas 2 hashes bits: 0.0 and -0.0 are equal, but their bits are not.
     plain = {name: rows[name] + 0.0 if rows[name].dtype == np.float64 else rows[name] for name in rows}
     return pd.Index(pd.util.hash_pandas_object(pd.DataFrame(plain), index=False))
 

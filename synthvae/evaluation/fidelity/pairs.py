@@ -1,4 +1,4 @@
-"""Two columns at a time: whether they go together in one table as they do in the other."""
+"""Measures of pairs of columns: similarity of their relationship in two tables, and associations."""
 
 from __future__ import annotations
 
@@ -12,47 +12,47 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.stats.contingency import association
 
-from synthvae.evaluation.comparison import Comparison, Matrix, some
+from synthvae.evaluation.comparison import Comparison, Matrix, subsample
 
 MOST_PAIRS = 5_000
-MOST_ROWS = 50_000  # that are counted, as SDMetrics' report has it
-MOST_PRODUCTS = 2e9  # of two numbers of a row, added up for all correlations of a table
+MOST_ROWS = 50_000  # for joint distributions, as in SDMetrics' report
+MOST_PRODUCTS = 2e9  # multiplications for all correlations of a table
 BINS = 10
-MOST_JOINT = 1_000_000  # cells of a joint table that are counted without sorting
+MOST_JOINT = 1_000_000  # cells of a joint distribution that are counted without sorting
 
 Pair = tuple[str, str]
 Codes = npt.NDArray[np.int64]
 
 
-def pairs_of(names: Sequence[str], rng: np.random.Generator, most: int = MOST_PAIRS) -> list[Pair]:
-    """Return all pairs of names, in their order; so many drawn at random if there are more."""
+def column_pairs(names: Sequence[str], rng: np.random.Generator, most: int = MOST_PAIRS) -> list[Pair]:
+    """Return all pairs of names in order, or `most` pairs drawn at random if there are more."""
     first, second = np.triu_indices(len(names), 1)
     if len(first) > most:
-        kept = np.sort(rng.choice(len(first), most, replace=False))
-        first, second = first[kept], second[kept]
+        chosen = np.sort(rng.choice(len(first), most, replace=False))
+        first, second = first[chosen], second[chosen]
     return [(names[int(a)], names[int(b)]) for a, b in zip(first, second, strict=True)]
 
 
 def similarities(comparison: Comparison, pairs: Sequence[Pair], rng: np.random.Generator) -> pd.DataFrame:
-    """Return how alike two tables are in each pair of columns (P, 6).
+    """Return the similarity of the relationship of each pair of columns in two tables (P, 6).
 
-    The columns are first, second, kind ("numbers", "categories" or "mixed"), score (1: the pair goes together just as
-    it does in the real rows), correlation_real and correlation_synthetic (Pearson's; NaN unless both are numbers).
+    The columns are first, second, kind ("numbers", "categories" or "mixed"), score (1: the same relationship),
+    correlation_real and correlation_synthetic (Pearson; NaN unless both columns are numeric).
 
-    Two numbers: 1 - |r - r'| / 2, SDMetrics' CorrelationSimilarity; others: 1 - the total variation distance of the
-    joint tables, a number being cut into ten bins of one width between the ends of the real column, SDMetrics'
+    Two numeric columns: 1 - |r - r'| / 2, SDMetrics' CorrelationSimilarity. Other pairs: 1 - total variation distance
+    of the joint distributions, with numbers in ten bins of equal width over the range of the real column, SDMetrics'
     ContingencySimilarity (https://docs.sdv.dev/sdmetrics/data-metrics/quality/correlationsimilarity and
-    .../contingencysimilarity). A missing value is left out of a correlation, and is a category of its own in a joint
-    table. Where only the synthetic rows have no correlation, since one of the columns is constant or empty, it counts
-    as 0: SDMetrics leaves the pair out, and a generator that writes constants would go unpunished. The score is NaN
-    where the real rows have no correlation.
+    .../contingencysimilarity). Missing values are left out of correlations and are a category of joint distributions.
+    Where only the synthetic rows have no correlation, since a column is constant or empty, it counts as 0: SDMetrics
+    leaves the pair out, which would reward a generator that writes constants. The score is NaN where the real rows have
+    no correlation.
 
-    Their mean is SDMetrics' "Column Pair Trends" of numbers and of categories alone, with the report's two thresholds
-    at 0 (its default leaves out pairs that hardly go together). For mixed pairs that property, unlike its own metric,
-    cuts each table between its own ends: a column that is shifted as a whole would look alike. It is not followed.
+    The mean score equals SDMetrics' "Column Pair Trends" of numeric and of categorical columns with both thresholds of
+    its report at 0 (by default it leaves out weakly related pairs). For mixed pairs, that property, unlike its own
+    metric, bins each table over its own range, so that a shifted column would seem similar; this is not followed.
     """
     real, other = _correlations_of(comparison, rng)
-    numbers, digits = _places(comparison.numeric), _Digits.of(comparison, rng)
+    numbers, binned = _places(comparison.numeric), _Binned.from_comparison(comparison, rng)
     lines = []
     for first, second in pairs:
         if first in numbers and second in numbers:
@@ -61,7 +61,7 @@ def similarities(comparison: Comparison, pairs: Sequence[Pair], rng: np.random.G
             lines.append((first, second, "numbers", 1 - abs(here - there) / 2, here, there))
         else:
             kind = "mixed" if first in numbers or second in numbers else "categories"
-            lines.append((first, second, kind, digits.overlap(first, second), np.nan, np.nan))
+            lines.append((first, second, kind, binned.overlap(first, second), np.nan, np.nan))
     names = ["first", "second", "kind", "score", "correlation_real", "correlation_synthetic"]
     return pd.DataFrame(lines, columns=names)
 
@@ -69,7 +69,7 @@ def similarities(comparison: Comparison, pairs: Sequence[Pair], rng: np.random.G
 def _correlations_of(comparison: Comparison, rng: np.random.Generator) -> list[Matrix]:
     names = comparison.numeric
     most = max(int(MOST_PRODUCTS / max(len(names), 1) ** 2), 2)
-    return [correlations(some(frame[names], most, rng)) for frame in (comparison.real, comparison.synthetic)]
+    return [correlations(subsample(frame[names], most, rng)) for frame in (comparison.real, comparison.synthetic)]
 
 
 def _places(names: Sequence[str]) -> dict[str, int]:
@@ -77,10 +77,10 @@ def _places(names: Sequence[str]) -> dict[str, int]:
 
 
 def correlations(rows: pd.DataFrame) -> Matrix:
-    """Return Pearson's correlation of each two columns of numbers (C, C), over the rows that have both.
+    """Return the Pearson correlations (C, C) of numeric columns, over the rows in which both are present.
 
-    As `pandas.DataFrame.corr`, but in a few matrix products, whose cost does not grow with the pairs one by one. NaN
-    where a column is constant over those rows.
+    Equal to `pandas.DataFrame.corr`, but computed by a few matrix products instead of pair by pair. NaN where a column
+    is constant over those rows.
     """
     with np.errstate(all="ignore"):
         values = _standardised(rows.to_numpy(np.float64))
@@ -92,7 +92,7 @@ def correlations(rows: pd.DataFrame) -> Matrix:
 
 
 def _standardised(values: Matrix) -> Matrix:
-    """Columns of mean 0 and variance 1, without which sums of squares lose their digits; NaN what is constant."""
+    """Standardise columns, without which sums of squares lose digits; constant columns become NaN."""
     frame = pd.DataFrame(values)
     deviations = frame.std(ddof=0).mask(frame.max() == frame.min()).mask(lambda d: d == 0)
     return np.asarray((frame - frame.mean()) / deviations, np.float64)
@@ -100,32 +100,32 @@ def _standardised(values: Matrix) -> Matrix:
 
 def _pairwise(values: Matrix, known: Matrix) -> Matrix:
     counts = known.T @ known
-    means = values.T @ known / counts  # of a column (row of the matrix) where another one is known
+    means = values.T @ known / counts  # of a column (row of the matrix) where another is present
     squares = values.T**2 @ known / counts
     variances = squares - means**2
-    # A column that is constant where the other one is known leaves nothing but rounding.
+    # A column that is constant where the other one is present has a variance of rounding errors.
     variances[variances <= 1e-12 * np.maximum(squares, 1)] = np.nan
     covariances = values.T @ values / counts - means * means.T
     return np.asarray(covariances / np.sqrt(variances * variances.T), np.float64)
 
 
 @dataclass(frozen=True)
-class _Digits:
-    """Columns of two tables as whole numbers from 0, and how many there are of each; a missing value is one of them."""
+class _Binned:
+    """Columns of two tables as codes from 0, missing values among them, and the number of codes of each column."""
 
     real: dict[str, Codes]
     other: dict[str, Codes]
     sizes: dict[str, int]
 
     @classmethod
-    def of(cls, comparison: Comparison, rng: np.random.Generator) -> _Digits:
-        frames = [some(frame, MOST_ROWS, rng) for frame in (comparison.real, comparison.synthetic)]
+    def from_comparison(cls, comparison: Comparison, rng: np.random.Generator) -> _Binned:
+        frames = [subsample(frame, MOST_ROWS, rng) for frame in (comparison.real, comparison.synthetic)]
         edges = {name: _inner_edges(comparison.real[name]) for name in comparison.numeric}
-        real, other = ({name: _digits(f[name], edges.get(name)) for name in comparison.kinds} for f in frames)
+        real, other = ({name: _bin_codes(f[name], edges.get(name)) for name in comparison.kinds} for f in frames)
         return cls(real, other, {name: int(max(real[name].max(), other[name].max())) + 1 for name in real})
 
     def overlap(self, first: str, second: str) -> float:
-        """1 - the total variation distance of the joint tables of two columns."""
+        """Return 1 - total variation distance of the joint distributions of two columns."""
         size = self.sizes[second]
         here = self.real[first] * size + self.real[second]
         there = self.other[first] * size + self.other[second]
@@ -142,7 +142,7 @@ def _inner_edges(values: pd.Series[Any]) -> Matrix:
     return np.asarray(np.histogram_bin_edges(known, BINS)[1:-1] if len(known) else [], np.float64)
 
 
-def _digits(values: pd.Series[Any], edges: Matrix | None) -> Codes:
+def _bin_codes(values: pd.Series[Any], edges: Matrix | None) -> Codes:
     if edges is None:
         codes = values.cat.codes.to_numpy(np.int64)
         return np.where(codes < 0, len(values.cat.categories), codes)
@@ -151,13 +151,14 @@ def _digits(values: pd.Series[Any], edges: Matrix | None) -> Codes:
 
 
 def associations(comparison: Comparison, names: Sequence[str], rng: np.random.Generator) -> pd.DataFrame:
-    """Return how strongly each two of some columns go together in either table: first, second, real, synthetic.
+    """Return the association of each pair of columns in either table: first, second, real, synthetic.
 
-    Pearson's correlation of two numbers (-1 to 1), Cramér's V of two categories (0 to 1; Cramér 1946, Mathematical
-    Methods of Statistics, section 21.9), the correlation ratio of a number given a category (0 to 1; Fisher 1925,
-    Statistical Methods for Research Workers, section 45), over the rows that have both. NaN where it is undefined.
+    Pearson correlation of two numbers (-1 to 1), Cramér's V of two categories (0 to 1; Cramér 1946, Mathematical
+    Methods of Statistics, section 21.9), correlation ratio of a number given a category (0 to 1; Fisher 1925,
+    Statistical Methods for Research Workers, section 45), over the rows in which both are present. NaN where it is
+    undefined.
     """
-    frames = [some(frame[list(names)], MOST_ROWS, rng) for frame in (comparison.real, comparison.synthetic)]
+    frames = [subsample(frame[list(names)], MOST_ROWS, rng) for frame in (comparison.real, comparison.synthetic)]
     numbers = _places([name for name in names if name in comparison.numeric])
     matrices = [correlations(frame[list(numbers)]) for frame in frames]
     lines = []
@@ -190,7 +191,10 @@ def cramers_v(first: npt.NDArray[Any], second: npt.NDArray[Any]) -> float:
 
 
 def correlation_ratio(groups: npt.NDArray[Any], values: npt.NDArray[Any]) -> float:
-    """Return the root of the share of the variance of values (N,) between groups (N,); NaN if either is constant."""
+    """Return the correlation ratio of values (N,) given groups (N,); NaN if either is constant.
+
+    The square root of the variance between groups divided by the total variance.
+    """
     places = np.unique(groups, return_inverse=True)[1]
     if not len(places) or not places.max() or values.max() == values.min():
         return float("nan")

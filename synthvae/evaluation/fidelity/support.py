@@ -1,4 +1,4 @@
-"""Whether rows lie where the others lie, and everywhere they lie: precision and recall of a distribution.
+"""Support of distributions: precision, recall, density and coverage.
 
 Shapes: n rows of each kind, D dimensions.
 """
@@ -13,15 +13,14 @@ import pandas as pd
 from sklearn.metrics import pairwise_distances_chunked
 from sklearn.neighbors import NearestNeighbors
 
-from synthvae.evaluation.comparison import Matrix, some
+from synthvae.evaluation.comparison import Matrix, subsample
 from synthvae.evaluation.disclosure.points import as_points
 
 MOST_ROWS = 8_000
-MOST_PRODUCTS = 1e10  # of two coordinates: of points of many dimensions fewer are taken
+MOST_PRODUCTS = 1e10  # multiplications for all distances, so fewer points of many dimensions
 NEIGHBOURS = 5
 LEVELS = np.linspace(0, 1, 30)
-# Distances are differences of large sums: equal ones differ in their last digits.
-SAME = 1e-6
+SAME = 1e-6  # Equal distances differ in their last digits, since they are differences of large sums.
 MEMORY = 128  # MiB of distances at once
 
 Places = npt.NDArray[np.intp]
@@ -29,16 +28,16 @@ Places = npt.NDArray[np.intp]
 
 @dataclass(frozen=True)
 class Support:
-    """What was found, each of (about) 0 to 1.
+    """Precision and recall of a distribution, see `synthvae.evaluation.METRICS`.
 
     Args:
-        alpha_precision: How typical the synthetic rows are of the real ones, integrated over quantiles of the distance
-            from the real centre.
-        beta_recall: How much of the real rows has a synthetic one as near as the nearest other real one, integrated
-            over quantiles of the distance from the synthetic centre; about one half for fresh real rows.
-        density: How many real neighbourhoods a synthetic row lies in, over how many are to be expected: about 1 for
-            fresh real rows, and more if synthetic rows crowd where the real ones do.
-        coverage: The share of real neighbourhoods with a synthetic row in them.
+        alpha_precision: How typical the synthetic rows are, integrated over quantiles of the distance from the centre
+            of the training rows.
+        beta_recall: Share of training rows with a synthetic row as near as the nearest other training row, integrated
+            over quantiles of the distance from the centre of the synthetic rows.
+        density: Number of neighbourhoods of training rows that contain a synthetic row, relative to the expected
+            number.
+        coverage: Share of neighbourhoods of training rows with a synthetic row in them.
     """
 
     alpha_precision: float
@@ -50,22 +49,25 @@ class Support:
 def support(
     real: pd.DataFrame, synthetic: pd.DataFrame, rng: np.random.Generator, most: int = MOST_ROWS
 ) -> Support | None:
-    """Return precision and recall of as many rows of each table, at most `most`; None if there are less than two.
+    """Return precision and recall of a sample of the same number of rows of each table.
 
     Alpha-precision and beta-recall: Alaa et al. 2022, sections 3 and 4 (https://arxiv.org/abs/2102.08921), on the
-    points themselves (no embedding is learned) and 30 quantiles, as synthcity has them; density and coverage of k = 5
-    neighbours: Naeem et al. 2020, equations 4 and 5 (https://arxiv.org/abs/2002.09797).
+    points themselves instead of a trained embedding, with 30 quantiles, as in synthcity. Density and coverage with
+    k = 5 neighbours: Naeem et al. 2020, equations 4 and 5 (https://arxiv.org/abs/2002.09797).
 
     Args:
-        real: Rows (N, C), as `Comparison` has them.
+        real: Rows (N, C), as in `Comparison`.
         synthetic: Rows (M, C) of the same columns.
-        rng: What rows are drawn with.
-        most: The most rows of each; fewer are taken of points of many dimensions.
+        rng: Draws the sample.
+        most: Maximum number of rows of each table; fewer are used in many dimensions.
+
+    Returns:
+        The figures; None if there are less than two rows.
     """
     rows = min(len(real), len(synthetic), most, max(int(np.sqrt(MOST_PRODUCTS / _dimensions(real))), 2))
     if rows < 2:
         return None
-    points = as_points([some(frame, rows, rng) for frame in (real, synthetic)])
+    points = as_points([subsample(frame, rows, rng) for frame in (real, synthetic)])
     return of_points(*(part.astype(np.float64) for part in points))
 
 
@@ -75,7 +77,7 @@ def _dimensions(rows: pd.DataFrame) -> int:
 
 
 def of_points(real: Matrix, synthetic: Matrix) -> Support:
-    """Return precision and recall of points (n, D) and (n, D), n being at least two; see `support`."""
+    """Return precision and recall of two sets of points (n, D), n being at least two; see `support`."""
     k = min(NEIGHBOURS, len(real) - 1)
     own = NearestNeighbors(n_neighbors=k, algorithm="brute").fit(real).kneighbors()[0]
     nearest, place, inside = _across(real, synthetic, own[:, -1] + SAME)
@@ -88,7 +90,7 @@ def of_points(real: Matrix, synthetic: Matrix) -> Support:
 
 
 def _across(real: Matrix, synthetic: Matrix, radii: Matrix) -> tuple[Matrix, Places, float]:
-    """How far the nearest synthetic point of each real one is, which it is, and how many lie within the radii."""
+    """Return the distance and index of the nearest synthetic point of each real point, and the count within radii."""
     nearest, places, inside, start = [], [], 0.0, 0
     for part in pairwise_distances_chunked(real, synthetic, working_memory=MEMORY):
         stop = start + len(part)
@@ -107,12 +109,12 @@ def _alpha_precision(real: Matrix, synthetic: Matrix) -> float:
 
 
 def _beta_recall(reached: npt.NDArray[np.bool_], synthetic: Matrix, place: Places) -> float:
-    """Integrate over how central the synthetic point is that is nearest to each real one."""
+    """Integrate over the distance from the centre of the synthetic point nearest to each real point."""
     distances = np.linalg.norm(synthetic[place] - synthetic.mean(axis=0), axis=1)
     radii = np.quantile(distances, LEVELS)
     return _integrated(np.array([np.mean(reached & (distances <= radius + SAME)) for radius in radii]))
 
 
 def _integrated(shares: Matrix) -> float:
-    """One less the area between shares and levels, relative to the largest there can be under the levels."""
+    """Return 1 - the area between shares and levels, relative to the area under the levels."""
     return float(1 - np.abs(LEVELS - shares).sum() / LEVELS.sum())

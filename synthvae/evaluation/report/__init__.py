@@ -1,1 +1,1 @@
-"""The report: charts, and one HTML file that holds them."""
+"""The report: HTML with charts, and text."""

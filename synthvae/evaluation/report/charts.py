@@ -1,4 +1,4 @@
-"""What the report draws of each section: plots, and for each a sentence and a table that say the same."""
+"""Charts of every section."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from synthvae.evaluation.metrics import METRICS
 from synthvae.evaluation.report.fidelity_charts import associations, every_column, plane
 from synthvae.evaluation.report.traces import (
     HOVER,
@@ -20,29 +21,31 @@ from synthvae.evaluation.report.traces import (
     bars,
     diagonal,
     dots,
+    formatted,
+    in_sentence,
+    label,
     line,
     numbers,
     parts_of,
     records,
-    said,
     shown,
-    spoken,
     style,
     thinned,
 )
 from synthvae.evaluation.results import Section
 
-BINS = 40  # of the distances
+BINS = 40  # of distances
 MOST_BARS = 15
-FEW = 4  # bars that stand in a narrow plot
+FEW = 4  # bars that fit a narrow chart
 MOST_CURVES = 12
 MOST_GUESSES = 30
-CURVE = 200  # points of a curve
+ATTACK = 34  # characters of the label of an attack
+CURVE_POINTS = 200
 
 
 @dataclass(frozen=True)
 class Gallery:
-    """Plots under one heading."""
+    """Charts under one heading."""
 
     title: str
     lead: str
@@ -50,10 +53,10 @@ class Gallery:
 
 
 def galleries(section: Section) -> list[Gallery]:
-    """Return the plots of a section, for those of its details that are there and hold rows."""
+    """Return the charts of a section, for those of its details that have rows."""
     found = (
         Gallery(title, lead, tuple(draw(section.details[name])))
-        for name, (title, lead, draw) in DRAWN.items()
+        for name, (title, lead, draw) in CHARTS.items()
         if name in section.details and len(section.details[name])
     )
     return [gallery for gallery in found if gallery.charts]
@@ -64,44 +67,53 @@ def _importances(frame: pd.DataFrame) -> Iterator[Chart]:
     labels = best["column"].astype(str).tolist()
     data = [bars(who, labels, best[who]) for who in ("real", "synthetic")]
     firsts = [best.iloc[int(best[who].fillna(0.0).to_numpy().argmax())] for who in ("real", "synthetic")]
-    real, made = (
-        f"{spoken(first['column'])} ({said(first[who])})"
+    real, synthetic = (
+        f"{in_sentence(first['column'])} ({formatted(first[who])})"
         for first, who in zip(firsts, ("real", "synthetic"), strict=True)
     )
-    sentence = f"A model leans most on {real} when it learned real rows, and on {made} when it learned synthetic ones."
-    layout = {"xaxis": axis("", labels), "yaxis": axis("importance")}
+    sentence = f"Most important column: {real} when trained on real rows, {synthetic} when trained on synthetic rows."
+    layout = {"xaxis": axis("", labels), "yaxis": axis("permutation importance")}
     rows = records(best[["column", "real", "synthetic"]])
-    yield Chart("What a model leans on", sentence, data, layout, ("column", "real", "synthetic"), rows, _form(labels))
+    head = ("column", "trained on real rows", "trained on synthetic rows")
+    yield Chart("Feature importance", sentence, data, layout, head, rows, _form(labels))
 
 
 def _roc(frame: pd.DataFrame) -> Iterator[Chart]:
-    for label, rows in list(frame.groupby("label", sort=False, observed=True))[:MOST_CURVES]:
-        title = f"Class {label}"
+    for name, rows in list(frame.groupby("label", sort=False, observed=True))[:MOST_CURVES]:
+        title = f"{str(name)[:1].upper()}{str(name)[1:]}"
         x, y = "false_positive_rate", "true_positive_rate"
         chart = _curves(title, rows, "trained_on", x, y)
         areas = ", ".join(
-            f"{_area(part[x], part[y])} when trained on {who} rows" for who, part in parts_of(rows, "trained_on")
+            f"{_area(part[x], part[y])} when trained on {_training_rows(who)}"
+            for who, part in parts_of(rows, "trained_on")
         )
-        sentence = f"Receiver operating characteristic of class {spoken(label)}: the area under it is {areas}."
+        sentence = f"ROC curves of {in_sentence(name)}; areas under the curves: {areas}."
         yield Chart(title, sentence, [*chart.data, diagonal()], chart.layout, chart.head, chart.rows, "square")
 
 
 def _area(x: pd.Series[float], y: pd.Series[float]) -> str:
-    return said(float(np.trapezoid(y, x)))
+    return formatted(float(np.trapezoid(y, x)))
 
 
 def _calibration(frame: pd.DataFrame) -> Iterator[Chart]:
     chart = _curves("Calibration", frame, "trained_on", "predicted", "observed")
-    gaps = (frame["predicted"] - frame["observed"]).abs().groupby(frame["trained_on"].astype(str), sort=False).max()
-    said_gaps = " and ".join(f"{said(gap)} when trained on {who} rows" for who, gap in gaps.items())
-    sentence = f"Predicted chances beside observed shares: they differ by at most {said_gaps}."
+    differences = (
+        (frame["predicted"] - frame["observed"]).abs().groupby(frame["trained_on"].astype(str), sort=False).max()
+    )
+    texts = [f"{formatted(most)} when trained on {_training_rows(who)}" for who, most in differences.items()]
+    sentence = f"Largest difference between predicted probabilities and observed frequencies: {', '.join(texts)}."
     for trace in chart.data:
         trace["mode"] = "lines+markers"
     yield Chart(chart.title, sentence, [*chart.data, diagonal()], chart.layout, chart.head, chart.rows, "square")
 
 
+def _training_rows(kind: object) -> str:
+    """Return what a model was trained on: "real", "synthetic" or "independent" rows."""
+    return "shuffled columns" if kind == "independent" else f"{kind} rows"
+
+
 def _curves(title: str, frame: pd.DataFrame, by: str, x: str, y: str, *, shape: str = "linear") -> Chart:
-    parts = [(name, thinned(rows, CURVE)) for name, rows in parts_of(frame, by)]
+    parts = [(name, thinned(rows, CURVE_POINTS)) for name, rows in parts_of(frame, by)]
     data = [line(name, numbers(rows[x]), rows[y], shape) for name, rows in parts]
     table = pd.concat([thinned(rows, MOST_GUESSES) for _, rows in parts])[[by, x, y]]
     head = tuple(str(name).replace("_", " ") for name in table)
@@ -113,21 +125,23 @@ def _predictions(frame: pd.DataFrame) -> Iterator[Chart]:
     for who, rows in parts_of(frame, "trained_on"):
         few = thinned(rows)
         error = float((rows["predicted"] - rows["actual"]).abs().mean())
-        sentence = f"Predictions of a model that learned {who} rows: {said(error)} from the actual value on average."
-        layout = {"xaxis": axis("actual"), "yaxis": axis("predicted")}
+        sentence = f"Mean absolute error when trained on {_training_rows(who)}: {formatted(error)}."
+        layout = {"xaxis": axis("actual value"), "yaxis": axis("predicted value")}
         table = records(thinned(rows, MOST_GUESSES)[["actual", "predicted"]])
         data = [dots(who, few["actual"], few["predicted"]), diagonal(*ends)]
-        yield Chart(f"Trained on {who} rows", sentence, data, layout, ("actual", "predicted"), table, "square")
+        yield Chart(
+            f"Trained on {_training_rows(who)}", sentence, data, layout, ("actual", "predicted"), table, "square"
+        )
 
 
 def _survival(frame: pd.DataFrame) -> Iterator[Chart]:
     chart = _curves("Survival", frame, "rows", "time", "survival", shape="hv")
     last = "; ".join(
-        f"{name} {said(rows['survival'].iloc[-1])} at {said(rows['time'].iloc[-1])}"
+        f"{label(name)} rows {formatted(rows['survival'].iloc[-1])} at time {formatted(rows['time'].iloc[-1])}"
         for name, rows in parts_of(frame, "rows")
     )
-    sentence = f"Kaplan-Meier curves: the share that is still without the event at the end is {last}."
-    layout = {**chart.layout, "yaxis": axis("share without the event", range=[0, 1.02])}
+    sentence = f"Kaplan-Meier curves; share without the event at the end of the observation: {last}."
+    layout = {**chart.layout, "yaxis": axis("share without event", range=[0, 1.02])}
     yield Chart("Survival", sentence, chart.data, layout, chart.head, chart.rows, "wide")
 
 
@@ -139,24 +153,26 @@ def _distances(frame: pd.DataFrame) -> Iterator[Chart]:
     parts = [(name, rows["distance"]) for name, rows in parts_of(known, "rows")]
     shares = [np.histogram(values, edges)[0] / len(values) for _, values in parts]
     data = [line(name, numbers(edges), [*s, s[-1]], "hv") for (name, _), s in zip(parts, shares, strict=True)]
-    medians = ", ".join(f"{name} {said(values.median())}" for name, values in parts)
-    sentence = f"Distances to the nearest row that the generator learned; their medians are: {medians}."
-    layout = {"xaxis": axis("distance"), "yaxis": axis("share of rows", rangemode="tozero")}
+    medians = ", ".join(f"{label(name)} rows {formatted(values.median())}" for name, values in parts)
+    sentence = f"Distance to the closest training row; medians: {medians}."
+    layout = {"xaxis": axis("distance to the closest training row"), "yaxis": axis("share of rows", rangemode="tozero")}
     rows = [[*numbers(edges[k : k + 2]), *numbers([s[k] for s in shares])] for k in range(BINS)]
-    head = ("from", "to", *(name for name, _ in parts))
-    yield Chart("Distances to the nearest real row", sentence, data, layout, head, rows, "wide")
+    head = ("from", "to", *(f"{label(name)} rows" for name, _ in parts))
+    yield Chart("Distance to the closest training row", sentence, data, layout, head, rows, "wide")
 
 
 def _attacks(frame: pd.DataFrame) -> Iterator[Chart]:
     most = frame.nlargest(MOST_GUESSES, "risk")
-    labels = [_attack(name, column) for name, column in most[["attack", "column"]].itertuples(index=False, name=None)]
+    labels = [
+        _attack_label(name, column) for name, column in most[["attack", "column"]].itertuples(index=False, name=None)
+    ]
     risk, low, high = (most[name].to_numpy(np.float64) for name in ("risk", "low", "high"))
     marker = {"color": style("synthetic")["color"], "size": 9, "symbol": "diamond"}
     away = {"type": "data", "symmetric": False, "array": numbers(high - risk), "arrayminus": numbers(risk - low)}
     trace: Trace = {"type": "scatter", "mode": "markers", "marker": marker, "x": numbers(risk), "showlegend": False}
     trace |= {"y": list(range(len(labels))), "error_x": {**away, "color": marker["color"]}}
     trace |= {"hovertext": [shown(k, HOVER) for k in labels], "hovertemplate": "%{hovertext}: %{x}<extra></extra>"}
-    nothing = {
+    no_risk = {
         "type": "line",
         "x0": 0,
         "x1": 0,
@@ -165,37 +181,44 @@ def _attacks(frame: pd.DataFrame) -> Iterator[Chart]:
         "yref": "paper",
         "line": {"color": OTHER, "dash": "dot"},
     }
-    down = axis("", labels, autorange="reversed", range=[len(labels) - 0.5, -0.5])
-    layout = {"xaxis": axis("risk"), "yaxis": down, "shapes": [nothing], "height": 110 + 30 * len(labels)}
+    down = axis("", labels, ATTACK, autorange="reversed", range=[len(labels) - 0.5, -0.5])
+    layout = {"xaxis": axis("risk"), "yaxis": down, "shapes": [no_risk], "height": 110 + 30 * len(labels)}
     sentence = (
-        f"The attack that gains most is {spoken(labels[0])}: its risk is {said(risk[0])}, 95 % interval "
-        f"{said(low[0])} to {said(high[0])}, where 0 is what guesses on unknown people gain."
+        f"Largest risk: {in_sentence(labels[0])}, {formatted(risk[0])} (95% interval {formatted(low[0])} to "
+        f"{formatted(high[0])}). A risk of 0 means that training rows are attacked no better than holdout rows."
     )
     rows = [[label, *numbers(row)] for label, row in zip(labels, np.column_stack([risk, low, high]), strict=True)]
     yield Chart("Risk of each attack", sentence, [trace], layout, ("attack", "risk", "low", "high"), rows, "wide")
 
 
-def _attack(name: object, column: Any) -> str:
-    return str(name) if pd.isna(column) or column == "" else f"{name}: {column}"
+def attack_title(name: object) -> str:
+    """Return the title of an attack."""
+    return METRICS[str(name)].title if str(name) in METRICS else str(name)
+
+
+def _attack_label(name: object, column: Any) -> str:
+    if pd.isna(column) or column == "":
+        return attack_title(name)
+    return f"{str(name).capitalize()}: {column}"
 
 
 def _groups(frame: pd.DataFrame) -> Iterator[Chart]:
     largest = frame.nlargest(MOST_BARS, "rows_real")
     labels = largest["group"].astype(str).tolist()
     shape = bars("synthetic", labels, largest["shape"])
-    yield _grouped("Fidelity of each group", "shape of the columns", [shape], labels)
+    yield _grouped("Fidelity by group", "column shapes", [shape], labels)
     models = [bars("real", labels, largest["trtr"]), bars("synthetic", labels, largest["tstr"])]
     if largest[["trtr", "tstr"]].notna().any(axis=None):
-        yield _grouped("Utility for each group, trained on real and on synthetic rows", "score", models, labels)
+        yield _grouped("Utility by group", "score", models, labels)
 
 
 def _grouped(title: str, what: str, data: list[Trace], labels: list[str]) -> Chart:
     heights = pd.Series(data[-1]["y"], labels, dtype=np.float64)
-    sentence = f"{title}: of synthetic rows"
+    sentence = f"{title}: with synthetic rows"
     if heights.notna().any():
         least, most = float(heights.min()), float(heights.max())
-        sentence += f" least for {spoken(heights.idxmin())} ({said(least)}), most for {spoken(heights.idxmax())}"
-        sentence += f" ({said(most)})"
+        sentence += f" lowest for {in_sentence(heights.idxmin())} ({formatted(least)}), highest for "
+        sentence += f"{in_sentence(heights.idxmax())} ({formatted(most)})"
     layout = {"xaxis": axis("", labels), "yaxis": axis(what)}
     rows = [list(row) for row in zip(labels, *(trace["y"] for trace in data), strict=True)]
     head = ("group", *(str(trace["name"]) for trace in data))
@@ -203,40 +226,48 @@ def _grouped(title: str, what: str, data: list[Trace], labels: list[str]) -> Cha
 
 
 def _form(labels: list[str]) -> Form:
-    """Few bars need no wide plot."""
+    """Return a narrow form for few bars."""
     return "wide" if len(labels) > FEW else "square"
 
 
-DRAWN: dict[str, tuple[str, str, Callable[[pd.DataFrame], Iterator[Chart]]]] = {
+CHARTS: dict[str, tuple[str, str, Callable[[pd.DataFrame], Iterator[Chart]]]] = {
     "drawn_columns": (
-        "Every column, real beside synthetic",
-        "The share of rows at each value. Where the two lie on each other, the column alone is like the real one.",
+        "Distribution of every column",
+        "Share of rows at each value. Where both lines coincide, the column has the same distribution in both tables.",
         every_column,
     ),
     "drawn_associations": (
-        "How columns go together",
-        "The association of each pair of columns; of many columns, those where it differs most.",
+        "Associations between columns",
+        "Pearson correlation, Cramér's V of categories, or correlation ratio. Point at a cell to see its columns.",
         associations,
     ),
     "drawn_plane": (
-        "Rows on a plane",
-        "Each dot is a row, seen from where the real rows vary most. Clouds that lie on each other are a good sign.",
+        "Principal components",
+        "Each dot is a row, on the two directions in which the training rows vary most. The clouds should overlap.",
         plane,
     ),
-    "importances": ("What a model leans on", "The columns whose values matter most to a model.", _importances),
+    "importances": (
+        "Feature importance",
+        "How much the score drops when the values of a column are shuffled.",
+        _importances,
+    ),
     "drawn_roc": (
-        "Receiver operating characteristic",
-        "Predictions for real rows that no model learned, by models that learned real or synthetic ones.",
+        "ROC curves",
+        "Predictions for real test rows, by the rows that gradient boosting was trained on.",
         _roc,
     ),
-    "drawn_calibration": ("Calibration", "On the dotted line, predicted chances come true.", _calibration),
-    "drawn_predictions": ("Predictions", "On the dotted line, predictions are exact.", _predictions),
-    "drawn_survival": ("Survival", "The share of people without the event, by time.", _survival),
+    "drawn_calibration": (
+        "Calibration",
+        "On the dotted diagonal, predicted probabilities equal observed frequencies.",
+        _calibration,
+    ),
+    "drawn_predictions": ("Predictions", "On the dotted diagonal, predictions are exact.", _predictions),
+    "drawn_survival": ("Survival curves", "Share of people without the event, by time.", _survival),
     "drawn_distances": (
-        "Distances to the nearest real row",
-        "Synthetic rows that lie closer to the rows learned than fresh real rows do were learned by heart.",
+        "Distance to the closest training row",
+        "Synthetic rows that are closer to a training row than most other real rows may be memorised.",
         _distances,
     ),
-    "attacks": ("Risk of each attack", "The diamond is the risk, the line its 95 % interval.", _attacks),
-    "groups": ("Groups of people", "Whether the synthetic rows serve each group as well.", _groups),
+    "attacks": ("Risk of each attack", "The diamond is the risk, the line its 95% confidence interval.", _attacks),
+    "groups": ("Groups of people", "Fidelity and utility of the synthetic rows for each group.", _groups),
 }

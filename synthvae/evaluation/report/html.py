@@ -1,96 +1,126 @@
-"""The report: one HTML file that needs nothing beside it, for people who decide whether rows are used and shared."""
+"""The report as one HTML file without external resources, for readers who decide on the use of synthetic rows."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from numbers import Integral, Real
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from synthvae._version import __version__
 from synthvae.errors import ConfigurationError
-from synthvae.evaluation.comparison import Comparison
-from synthvae.evaluation.report.charts import Gallery, galleries
+from synthvae.evaluation.report.charts import Gallery, attack_title, galleries
+from synthvae.evaluation.report.traces import label
 from synthvae.evaluation.results import Figure, Section
 from synthvae.evaluation.verdict import Verdict
+from synthvae.schema.values import at_most
 
 if TYPE_CHECKING:
     import jinja2
 
 
-MOST_ROWS = 1000  # of a table that is neither of columns nor of pairs
+MOST_ROWS = 1000  # of a table other than that of columns
 MOST_PAIRS = 20
 TITLES = {
-    "fidelity": "Fidelity: are the rows like the real ones?",
-    "utility": "Utility: do models learn the same from them?",
-    "survival": "Survival: are times and events as in the real rows?",
-    "disclosure": "Disclosure: are real rows copied?",
-    "attacks": "Attacks: what does an adversary gain?",
-    "fairness": "Fairness: are groups served alike?",
+    "fidelity": "Fidelity: are the synthetic rows similar to the training rows?",
+    "utility": "Utility: do predictive models learn the same from them?",
+    "survival": "Survival: are times to an event preserved?",
+    "disclosure": "Disclosure: are training rows copied?",
+    "attacks": "Attacks: what can an attacker learn about training rows?",
+    "fairness": "Fairness: are groups of people represented equally well?",
 }
 CAPTIONS = {
-    "columns": "Each column, the least alike first.",
-    "pairs": f"The {MOST_PAIRS} pairs of columns whose relation is the least alike.",
-    "models": "Models that learned real or synthetic rows, on real rows that none of them learned.",
-    "importances": "How much a model leans on each column.",
-    "nearest": "Distances to the nearest real row.",
-    "attacks": "Each attack: how often its guesses are right, and how often they are by chance.",
-    "groups": "Each group of people.",
+    "columns": "All columns, least similar first.",
+    "pairs": f"The {MOST_PAIRS} pairs of columns whose relationship is least similar.",
+    "models": "Predictive models by the rows they were trained on, tested on real rows.",
+    "importances": "Importance of each column for gradient boosting, by the rows it was trained on.",
+    "nearest": "Quantiles of the distance to the closest training row.",
+    "attacks": "Success rates of each attack: on training rows, on holdout rows, and of random guesses.",
+    "groups": "Groups of people.",
 }
 HEADINGS = {
-    "missing_real": "missing, real",
-    "missing_synthetic": "missing, synthetic",
-    "correlation_real": "correlation, real",
-    "correlation_synthetic": "correlation, synthetic",
-    "rows_real": "rows, real",
-    "rows_synthetic": "rows, synthetic",
-    "real": "fresh real rows",
-    "wasserstein": "Wasserstein distance",
+    "first": "first column",
+    "second": "second column",
+    "kind": "type",
+    "score": "similarity",
+    "missing_real": "missing, training rows",
+    "missing_synthetic": "missing, synthetic rows",
+    "adherence": "within bounds",
+    "correlation_real": "correlation, training rows",
+    "correlation_synthetic": "correlation, synthetic rows",
+    "rows_real": "training rows",
+    "rows_synthetic": "synthetic rows",
+    "real": "similarity of real rows",
+    "wasserstein": "Wasserstein distance (standard deviations)",
+    "log_loss": "log loss",
     "brier": "Brier score",
-    "tstr": "trained on synthetic",
-    "trtr": "trained on real",
+    "calibration": "calibration error",
+    "shape": "column shapes",
+    "tstr": "score, trained on synthetic",
+    "trtr": "score, trained on real",
+    "success": "success on training rows",
+    "naive": "success of random guesses",
+    "control": "success on holdout rows",
 }
-OWN_REAL = {"importances"}  # tables whose "real" is of the real rows themselves
-BETTER = {"higher": "higher", "lower": "lower", "half": "0.5"}
-GRADES = {"good": "Good", "fair": "Fair", "poor": "Poor", "unknown": "Not known"}
-ROLES = {"real": "real rows", "synthetic": "synthetic rows", "holdout": "fresh real rows (holdout)"}
-PROMISES = ("epsilon", "delta", "budget", "unit", "adjacency", "accountant")
+HEADINGS_OF = {
+    "importances": {"real": "trained on real rows", "synthetic": "trained on synthetic rows"},
+    "models": {"score": "score"},
+}  # of tables in which a heading has another meaning
+LABELS = {"rows": label, "trained_on": label, "attack": attack_title}  # of the values of these columns
+BETTER = {"higher": "higher", "lower": "lower", "half": "near 0.5"}
+GRADES = {"good": "Good", "fair": "Fair", "poor": "Poor", "unknown": "Not determined"}
+ROLES = {"real": "training rows", "synthetic": "synthetic rows", "holdout": "holdout rows (real)"}
+TERMS = {"budget": "epsilon budget", "unit": "protected unit", "adjacency": "neighbouring tables"}
+GUARANTEE = ("epsilon", "delta", "budget", "unit", "adjacency", "accountant")  # in this order, then the rest
 
 
-class Evaluated(Protocol):
-    """What a report is made from: an `Evaluation`."""
+@dataclass(frozen=True)
+class ReportMetadata:
+    """What the report states besides figures and verdict.
 
-    @property
-    def comparison(self) -> Comparison:
-        """The tables, side by side."""
+    Args:
+        rows: Numbers of rows, by role ("real", "synthetic", "holdout").
+        columns: Number of compared columns.
+        target: The column to be predicted.
+        seed: The random seed.
+        notes: What of the tables could not be compared, and why.
+        ledger: `Ledger.statement()` of the model; None: no differential privacy guarantee.
+        names: Names of the tables, by role.
+    """
 
-    @property
-    def sections(self) -> tuple[Section, ...]:
-        """What was measured."""
+    rows: Mapping[str, int]
+    columns: int
+    target: str | None
+    seed: int
+    notes: tuple[str, ...] = ()
+    ledger: Mapping[str, Any] | None = None
+    names: Mapping[str, str] = field(default_factory=dict)
 
-    @property
-    def verdict(self) -> Verdict:
-        """Whether the rows can be used, and shared."""
+    def facts(self) -> Iterator[tuple[str, str]]:
+        """Yield terms and values for the first screen."""
+        for role, count in self.rows.items():
+            name = self.names.get(role)
+            yield ROLES[role], f"{count:,}" if name is None else f"{count:,} ({name})"
+        yield "compared columns", f"{self.columns:,}"
+        yield "target column", self.target or "none"
+        yield "random seed", str(self.seed)
+        yield "software", f"synthvae {__version__}"
 
-    @property
-    def seed(self) -> int:
-        """Of everything that was drawn."""
-
-    @property
-    def ledger(self) -> Mapping[str, Any] | None:
-        """What privacy was promised and spent."""
-
-    @property
-    def names(self) -> Mapping[str, str]:
-        """What the tables are called, by role."""
+    def guarantee(self) -> Iterator[tuple[str, Any]]:
+        """Yield terms and values of the ledger, without its events."""
+        ledger = self.ledger or {}
+        others = [name for name in ledger if name not in {*GUARANTEE, "events"}]
+        for name in (*GUARANTEE, *others):
+            if name in ledger:
+                yield TERMS.get(name, name), ledger[name]
 
 
 @dataclass(frozen=True)
 class Listing:
-    """A table of the page: a detail of a section, ready to be written."""
+    """A table of the report."""
 
     name: str
     caption: str
@@ -99,8 +129,8 @@ class Listing:
 
 
 @dataclass(frozen=True)
-class Part:
-    """A section of the page."""
+class ReportSection:
+    """A section of the report: figures and notes, charts and tables."""
 
     name: str
     title: str
@@ -109,31 +139,34 @@ class Part:
     galleries: list[Gallery]
 
     @classmethod
-    def of(cls, section: Section) -> Part:
-        """Prepare a section for the page."""
+    def from_section(cls, section: Section) -> ReportSection:
+        """Prepare a section for the template."""
         tables = [_listing(name, table) for name, table in section.details.items() if _is_listed(name, table)]
         return cls(section.name, _title(section.name), section, tables, galleries(section))
 
 
-def page(evaluation: Evaluated) -> str:
-    """Return an evaluation as one HTML document with all of its scripts and styles inside.
+def render(sections: Sequence[Section], verdict: Verdict, metadata: ReportMetadata) -> str:
+    """Return the report as one HTML document that contains all of its scripts and styles.
 
-    It asks the network for nothing: its content security policy forbids every request.
+    Its content security policy forbids every network request.
+
+    Args:
+        sections: The measured sections, in the order of the report.
+        verdict: The answers on the first screen.
+        metadata: What was compared.
 
     Raises:
         ConfigurationError: plotly or jinja2 is not installed.
     """
     template = _environment().get_template("report.html.j2")
-    parts = [Part.of(section) for section in evaluation.sections]
-    charts = [chart.as_dict() for part in parts for gallery in part.galleries for chart in gallery.charts]
+    parts = [ReportSection.from_section(section) for section in sections]
+    charts = [chart.to_dict() for part in parts for gallery in part.galleries for chart in gallery.charts]
     return template.render(
-        evaluation=evaluation,
-        verdict=evaluation.verdict,
+        verdict=verdict,
+        metadata=metadata,
         parts=parts,
         charts=charts,
         plotly=_plotly() if charts else "",
-        facts=_facts(evaluation),
-        promises=_promises(evaluation.ledger),
         version=__version__,
         better=BETTER,
         grades=GRADES,
@@ -144,56 +177,35 @@ def _environment() -> jinja2.Environment:
     try:
         from jinja2 import Environment, PackageLoader, StrictUndefined
     except ImportError:
-        raise _absent("jinja2") from None
+        raise _not_installed("jinja2") from None
     loader = PackageLoader("synthvae.evaluation.report")
     environment = Environment(
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters.update(number=number, cell=cell, strip=strip)
+    environment.filters.update(number=number, cell=cell, strip=strip, at_most=at_most)
     environment.tests["number"] = _is_number
     return environment
 
 
 def _plotly() -> str:
-    """The source of plotly.js, which plotly's package carries."""
+    """Return the source of plotly.js, which the plotly package contains."""
     try:
         from plotly.offline import get_plotlyjs
     except ImportError:
-        raise _absent("plotly") from None
-    # Wherever it stands, this text would end the script element.
+        raise _not_installed("plotly") from None
+    # This text would end the script element, wherever it stands.
     return str(get_plotlyjs()).replace("</script", "<\\/script")
 
 
-def _absent(package: str) -> ConfigurationError:
+def _not_installed(package: str) -> ConfigurationError:
     return ConfigurationError(
-        f'a report needs {package}, however, it is not installed: pip install "synthvae[report]", or write JSON instead'
+        f'The HTML report needs {package}, which is not installed. Run `pip install "synthvae[report]"`, or write JSON '
+        "instead."
     )
 
 
 def _title(name: str) -> str:
     return TITLES.get(name, name.replace("_", " ").capitalize())
-
-
-def _facts(evaluation: Evaluated) -> list[tuple[str, str]]:
-    """What was compared."""
-    compared = evaluation.comparison
-    frames = {"real": compared.real, "synthetic": compared.synthetic, "holdout": compared.holdout}
-    counted = [(role, frame) for role, frame in frames.items() if frame is not None]
-    facts = [(ROLES[role], _rows(len(frame), evaluation.names.get(role))) for role, frame in counted]
-    facts += [("columns compared", f"{len(compared.kinds):,}"), ("target", compared.target or "none")]
-    return [*facts, ("seed", str(evaluation.seed)), ("made with", f"synthvae {__version__}")]
-
-
-def _rows(count: int, name: str | None) -> str:
-    return f"{count:,}" if name is None else f"{count:,} ({name})"
-
-
-def _promises(ledger: Mapping[str, Any] | None) -> list[tuple[str, Any]]:
-    """What a ledger says, but for its events, in the order in which it is read."""
-    if ledger is None:
-        return []
-    others = [name for name in ledger if name not in {*PROMISES, "events"}]
-    return [(name, ledger[name]) for name in (*PROMISES, *others) if name in ledger]
 
 
 def _is_listed(name: str, table: pd.DataFrame) -> bool:
@@ -209,17 +221,17 @@ def _listing(name: str, table: pd.DataFrame) -> Listing:
     if len(shown) < len(table) and name != "pairs":
         caption += f" The first {len(shown):,} of {len(table):,} rows."
     head = tuple(_heading(str(column), name) for column in shown)
+    shown = shown.assign(**{column: shown[column].map(LABELS[column]) for column in LABELS if column in shown})
     return Listing(name, caption, head, list(shown.itertuples(index=False, name=None)))
 
 
 def _heading(column: str, table: str) -> str:
-    if column == "real" and table in OWN_REAL:
-        return "real"
-    return HEADINGS.get(column, column.replace("_", " "))
+    headings = {**HEADINGS, **HEADINGS_OF.get(table, {})}
+    return headings.get(column, column.replace("_", " "))
 
 
 def number(value: float | None) -> str:
-    """Return a figure as people read it; a dash where it was not measured."""
+    """Format a figure; a dash where it was not measured."""
     if value is None or not math.isfinite(value):
         return "—"
     if value != 0 and abs(value) < 0.001:
@@ -228,7 +240,7 @@ def number(value: float | None) -> str:
 
 
 def cell(value: Any) -> str:
-    """Return what a cell of a table holds as people read it."""
+    """Format a cell of a table."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, Integral):
@@ -243,9 +255,9 @@ def _is_number(value: Any) -> bool:
 
 
 def strip(figure: Figure) -> dict[str, float] | None:
-    """Return where a figure and its baselines stand on a line from 0 to 1; None where one lies beyond it."""
+    """Return the positions of a figure and its references between 0 and 1; None where one lies outside."""
     low, high = figure.interval or (figure.value, figure.value)
-    stands = {"value": figure.value, "low": low, "high": high, "real": figure.real, "independent": figure.independent}
-    found = {name: round(float(x), 4) for name, x in stands.items() if x is not None and math.isfinite(x)}
+    values = {"value": figure.value, "low": low, "high": high, "real": figure.real, "independent": figure.independent}
+    found = {name: round(float(x), 4) for name, x in values.items() if x is not None and math.isfinite(x)}
     fits = "value" in found and "low" in found and "high" in found
     return found if fits and all(0 <= x <= 1 for x in found.values()) else None

@@ -1,7 +1,7 @@
-"""The marks that plots are made of, in plotly's JSON: lines, dots, bars and axes, and what belongs to each plot.
+"""Building blocks of charts in plotly's JSON: lines, dots, bars, axes, and the chart that contains them.
 
-They are plain dictionaries, since plotly's classes check every attribute of every trace, which takes minutes for
-hundreds of columns. Colours are those of paper; the page's script replaces them in the dark.
+They are plain dictionaries, since plotly's classes validate every attribute of every trace, which takes minutes for
+hundreds of columns. Colours are those of the light theme; the script of the report replaces them in the dark theme.
 """
 
 from __future__ import annotations
@@ -18,13 +18,14 @@ import pandas as pd
 REAL = "#0072b2"
 SYNTHETIC = "#d55e00"
 OTHER = "#767676"
-SHADE = "rgba(0,114,178,0.22)"  # of the real rows, under their line
-DIGITS = 5  # significant ones of what is drawn
-MOST_POINTS = 1500  # of one colour in a scatter plot
-NAME = 28  # characters of a name along an axis
-SPOKEN = 60  # characters of a name in a sentence
-HOVER = 160  # characters of a name in the box beside the pointer
-NEAR = 40  # days, within which dates are told with their time of day
+SHADE = "rgba(0,114,178,0.22)"  # area under the line of real rows
+DIGITS = 5  # significant digits of plotted numbers
+MOST_POINTS = 1500  # per colour in a scatter plot
+NAME = 28  # characters of a name at an axis
+IN_SENTENCE = 60  # characters of a name in a sentence
+HOVER = 160  # characters of a name in a hover label
+NEAR = 40  # days; timestamps within so many days are shown with their time of day
+ROWS = {"fresh real": "real (reference)", "independent": "shuffled columns"}  # labels of kinds of rows
 
 Form = Literal["small", "wide", "square"]
 Trace = dict[str, Any]
@@ -33,16 +34,16 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Chart:
-    """A plot.
+    """A chart, with a sentence and a table that give the same information as text.
 
     Args:
-        title: What stands above it.
-        sentence: What is to be seen in it, with numbers.
-        data: Its traces, as plotly takes them.
-        layout: Its layout, as plotly takes it.
-        head: The names of the columns of the table that says the same.
-        rows: The rows of that table.
-        form: How large it stands on the page.
+        title: Heading above the chart.
+        sentence: Main content of the chart in one sentence, with numbers.
+        data: Traces in plotly's JSON.
+        layout: Layout in plotly's JSON.
+        head: Column names of the table.
+        rows: Rows of the table.
+        form: Size in the report.
     """
 
     title: str
@@ -53,34 +54,34 @@ class Chart:
     rows: list[list[Any]]
     form: Form = "small"
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return what the script of the page draws."""
+    def to_dict(self) -> dict[str, Any]:
+        """Return the data for the script of the report."""
         return {"data": self.data, "layout": self.layout, "head": self.head, "rows": self.rows}
 
 
 def shortened(text: object, most: int) -> str:
-    """Return a text of at most so many characters."""
+    """Return a text of at most `most` characters."""
     whole = str(text)
     return whole if len(whole) <= most else whole[: most - 1] + "…"
 
 
 def shown(text: object, most: int = NAME) -> str:
-    """Return a text so that plotly, which reads tags and entities, shows it as it is."""
+    """Escape a text for plotly, which interprets tags and entities."""
     return escape(shortened(text, most), quote=False)
 
 
-def said(value: float) -> str:
-    """Return a number as sentences have it."""
+def formatted(value: float) -> str:
+    """Format a number for a sentence."""
     return f"{value:.3g}" if np.isfinite(value) else "unknown"
 
 
 def numbers(values: Any) -> list[float | None]:
-    """Return numbers of few digits as JSON has them: None where one is not finite."""
+    """Return rounded numbers for JSON, None where one is not finite."""
     return [float(f"{v:.{DIGITS}g}") if np.isfinite(v) else None for v in np.asarray(values, np.float64)]
 
 
 def records(frame: pd.DataFrame) -> list[list[Any]]:
-    """Return the rows of a table as JSON has them."""
+    """Return the rows of a table for JSON."""
     return [[_plain(value) for value in row] for row in frame.itertuples(index=False, name=None)]
 
 
@@ -93,7 +94,7 @@ def _plain(value: Any) -> Any:
 
 
 def dates(days: Any) -> list[str | None]:
-    """Return days since 1970 as dates, with the time of day where all lie close together."""
+    """Format days since 1970 as dates, with the time of day where all are close together."""
     values = np.asarray(days, np.float64)
     known = np.isfinite(values)
     unit: Literal["D", "m"] = "D" if known.any() and np.ptp(values[known]) > NEAR else "m"
@@ -103,43 +104,61 @@ def dates(days: Any) -> list[str | None]:
 
 
 def thinned(frame: pd.DataFrame, most: int = MOST_POINTS) -> pd.DataFrame:
-    """Return at most so many rows, evenly spread, with the first and the last."""
+    """Return at most `most` rows, evenly spaced, including the first and the last."""
     if len(frame) <= most:
         return frame
     return frame.iloc[np.linspace(0, len(frame) - 1, most).round().astype(int)]
 
 
 def style(rows: object) -> dict[str, str]:
-    """Return the line of some rows: solid or dashed, so that they can be told apart in black and white."""
+    """Return the line style of a kind of rows, distinguishable in black and white."""
     kinds = {"real": (REAL, "solid"), "fresh": (REAL, "solid"), "synthetic": (SYNTHETIC, "dash")}
     colour, dash = kinds.get(str(rows).split(" ", 1)[0].lower(), (OTHER, "dot"))
     return {"color": colour, "dash": dash}
 
 
+def label(rows: object) -> str:
+    """Return the label of a kind of rows, for legends and tables."""
+    return ROWS.get(str(rows), str(rows))
+
+
 def line(rows: object, x: Any, y: Any, shape: str = "linear") -> Trace:
-    """Return a line through points; shape "hv" is a step at each."""
+    """Return a line through points, or steps for shape "hv"."""
     drawn = {**style(rows), "width": 2, "shape": shape}
-    return {"type": "scatter", "mode": "lines", "name": shown(rows), "x": list(x), "y": numbers(y), "line": drawn}
+    return {
+        "type": "scatter",
+        "mode": "lines",
+        "name": shown(label(rows)),
+        "x": list(x),
+        "y": numbers(y),
+        "line": drawn,
+    }
 
 
 def dots(rows: object, x: Any, y: Any) -> Trace:
     """Return a dot at each point."""
     symbol = "diamond" if rows == "synthetic" else "circle"
     marker = {"color": style(rows)["color"], "size": 5, "opacity": 0.5, "symbol": symbol}
-    trace = {"type": "scatter", "mode": "markers", "name": shown(rows), "marker": marker}
+    trace = {"type": "scatter", "mode": "markers", "name": shown(label(rows)), "marker": marker}
     return {**trace, "x": numbers(x), "y": numbers(y)}
 
 
 def bars(rows: object, labels: Sequence[object], y: Any) -> Trace:
-    """Return bars at 0, 1, ..., so that labels which begin alike stay apart."""
+    """Return bars at 0, 1, ..., since labels that are shortened to the same text must not share a bar."""
     marker = {"color": style(rows)["color"], "pattern": {"shape": "/" if rows == "synthetic" else ""}}
-    hover = [shown(label, HOVER) for label in labels]
-    trace = {"type": "bar", "name": shown(rows), "x": list(range(len(labels))), "y": numbers(y), "marker": marker}
+    hover = [shown(name, HOVER) for name in labels]
+    trace = {
+        "type": "bar",
+        "name": shown(label(rows)),
+        "x": list(range(len(labels))),
+        "y": numbers(y),
+        "marker": marker,
+    }
     return {**trace, "hovertext": hover, "hovertemplate": "%{hovertext}: %{y}"}
 
 
 def diagonal(low: float = 0.0, high: float = 1.0) -> Trace:
-    """Return the line on which both axes agree."""
+    """Return the diagonal, on which both axes are equal."""
     ends = numbers([low, high])
     drawn = {"color": OTHER, "width": 1, "dash": "dot"}
     hidden = {"hoverinfo": "skip", "showlegend": False}
@@ -147,19 +166,19 @@ def diagonal(low: float = 0.0, high: float = 1.0) -> Trace:
 
 
 def axis(title: str = "", labels: Sequence[object] | None = None, most: int = NAME, **more: Any) -> dict[str, Any]:
-    """Return an axis; `labels` stand at 0, 1, ..."""
+    """Return an axis, with labels at 0, 1, ... if there are any."""
     ticks: dict[str, Any] = {}
     if labels is not None:
-        ticks = {"tickvals": list(range(len(labels))), "ticktext": [shown(label, most) for label in labels]}
+        ticks = {"tickvals": list(range(len(labels))), "ticktext": [shown(name, most) for name in labels]}
     return {"title": {"text": title}, **ticks, **more}
 
 
-def spoken(name: object) -> str:
-    """Return a name as sentences have it."""
-    return shortened(name, SPOKEN)
+def in_sentence(name: object) -> str:
+    """Shorten a name for a sentence."""
+    return shortened(name, IN_SENTENCE)
 
 
 def parts_of(frame: pd.DataFrame, by: str) -> list[tuple[str, pd.DataFrame]]:
-    """Return the rows of each kind: synthetic ones last, since they are seen upon the others."""
+    """Return the rows of each kind, synthetic rows last, so that they are drawn on top."""
     found = [(str(name), rows) for name, rows in frame.groupby(by, sort=False, observed=True)]
     return sorted(found, key=lambda part: part[0].startswith("synthetic"))

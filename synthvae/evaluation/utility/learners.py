@@ -1,4 +1,4 @@
-"""What is learned from rows to tell what they are worth: a task, models of it, and how well they predict.
+"""Prediction tasks, predictive models, and scores with standard errors.
 
 Shapes: N rows, C features, K classes.
 """
@@ -29,35 +29,35 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from synthvae.errors import listing
-from synthvae.evaluation.comparison import Comparison, Matrix, codes, independent, parts, some
+from synthvae.evaluation.comparison import Comparison, Matrix, codes, shuffle_columns, split_rows, subsample
 from synthvae.evaluation.disclosure.risk import Z
 
-MOST_ROWS = 20_000  # that a model learns; a forest half as many
+MOST_ROWS = 20_000  # to train a model; a forest uses half as many
 MOST_TESTED = 10_000
-MOST_CELLS = 600_000  # of a table that a model learns: of a wide one fewer rows
+MOST_CELLS = 600_000  # to train a model, so fewer rows of wide tables
 MOST_CLASSES = 30
-MOST_CATEGORIES = 255  # of a column, which boosting takes; the rarest become one
-WIDE = 100  # columns; of more, each split of boosting looks at so many
-LEAST_ROWS = 10  # with which a model is learned or tested
+MOST_CATEGORIES = 255  # of a column, the limit of gradient boosting; the rarest are combined
+WIDE = 100  # columns; of wider tables, each split of boosting considers so many columns
+LEAST_ROWS = 10  # to train or test a model
 
 Vector = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
 
 def interval(value: float, deviation: float, low: float = 0.0, high: float = 1.0) -> tuple[float, float]:
-    """Return the normal 95 % confidence interval, inside the range of the metric."""
+    """Return the normal 95% confidence interval, clipped to the range of the metric."""
     return max(value - Z * deviation, low), min(value + Z * deviation, high)
 
 
 @dataclass(frozen=True)
 class Score:
-    """A mean over test rows, or what behaves as one, with what each row adds to it.
+    """A score with the influence of each test row.
 
     Args:
         value: The score.
-        influence: Of each test row (N,), of mean zero; the score's variance is their mean square over N (the
-            infinitesimal jackknife: Efron 1982, The Jackknife, the Bootstrap and Other Resampling Plans, chapter 6,
-            https://doi.org/10.1137/1.9781611970319).
+        influence: Influence of each test row (N,), with mean zero. The variance of the score is their mean square
+            divided by N (infinitesimal jackknife: Efron 1982, The Jackknife, the Bootstrap and Other Resampling Plans,
+            chapter 6, https://doi.org/10.1137/1.9781611970319).
     """
 
     value: float
@@ -65,7 +65,7 @@ class Score:
 
     @property
     def deviation(self) -> float:
-        """The standard error."""
+        """Standard error."""
         return float(np.sqrt(np.sum(self.influence**2)) / max(len(self.influence), 1))
 
     @classmethod
@@ -78,16 +78,16 @@ class Score:
         return Score(self.value - other.value, self.influence - other.influence)
 
     def over(self, other: Score) -> Score:
-        """Return the ratio of two scores on the same rows (by the delta method)."""
+        """Return the ratio of two scores on the same rows, by the delta method."""
         ratio = self.value / other.value
         return Score(ratio, (self.influence - ratio * other.influence) / other.value)
 
 
 def roc_auc(positive: Mask, predicted: Vector) -> Score:
-    """Return the area under the ROC curve of predictions (N,) of which rows (N,) are positive; ties count half.
+    """Return the area under the ROC curve of predictions (N,) for positive rows (N,); ties count one half.
 
-    Source: DeLong, DeLong & Clarke-Pearson 1988, https://doi.org/10.2307/2531595; by ranks as in Sun & Xu
-    2014, https://doi.org/10.1109/LSP.2014.2337313.
+    Source: DeLong, DeLong and Clarke-Pearson 1988, https://doi.org/10.2307/2531595; by ranks as in Sun and Xu 2014,
+    https://doi.org/10.1109/LSP.2014.2337313.
     """
     places = np.empty(len(predicted))
     ranks = rankdata(predicted)
@@ -100,21 +100,21 @@ def roc_auc(positive: Mask, predicted: Vector) -> Score:
 
 
 def r_squared(actual: Vector, predicted: Vector) -> Score:
-    """Return the share of the variance of numbers (N,) that predictions (N,) explain; below 0: worse than the mean."""
+    """Return R2: the share of the variance of numbers (N,) that predictions (N,) explain."""
     errors, spread = (actual - predicted) ** 2, (actual - actual.mean()) ** 2
     left = errors.mean() / spread.mean()
     return Score(float(1 - left), (left * spread - errors) / spread.mean())
 
 
 @dataclass(frozen=True)
-class Task:
-    """A target that is predicted from the other columns.
+class PredictionTask:
+    """Prediction of a target from the other columns.
 
     Args:
-        target: Its name.
-        labels: Its classes, the most frequent of the real rows first; none: it is a number.
-        columns: The features.
-        categorical: Which of them are categories.
+        target: Name of the target.
+        labels: Classes of the target, most frequent first; empty for a number.
+        columns: Names of the features.
+        categorical: Whether each feature is categorical.
     """
 
     target: str
@@ -123,8 +123,8 @@ class Task:
     categorical: tuple[bool, ...]
 
     @classmethod
-    def of(cls, comparison: Comparison) -> Task:
-        """Return the task of the comparison's target."""
+    def from_comparison(cls, comparison: Comparison) -> PredictionTask:
+        """Return the prediction task of the comparison's target."""
         target = comparison.target
         assert target is not None
         columns = tuple(name for name in comparison.kinds if name != target)
@@ -141,66 +141,66 @@ class Task:
         return rows[values.isin(self.labels) if classes else np.isfinite(values)].reset_index(drop=True)
 
     def features(self, rows: pd.DataFrame) -> Matrix:
-        """Return the features (N, C) of rows: categories by their place, NaN where a value is missing."""
+        """Return the features (N, C) of rows: codes of categories, NaN for missing values."""
         values = codes(rows[list(self.columns)])
         values[~np.isfinite(values)] = np.nan
         return np.where(self.categorical, np.minimum(values, MOST_CATEGORIES - 1), values)
 
     def answers(self, rows: pd.DataFrame) -> Vector:
-        """Return the target (N,) of labelled rows: the places of the classes, or numbers."""
+        """Return the target (N,) of labelled rows: codes of classes, or numbers."""
         values = rows[self.target]
         return np.asarray(values.cat.set_categories(self.labels).cat.codes if self.labels else values, np.float64)
 
     def fit(self, model: Any, rows: pd.DataFrame) -> Any:
-        """Fit a model to labelled rows; of one class only it predicts that class."""
+        """Fit a model to labelled rows; if there is only one class, it predicts that class."""
         features, answers = self.features(rows), self.answers(rows)
-        features[:, np.isnan(features).all(axis=0)] = 0  # boosting finds no bins where there is no value
+        features[:, np.isnan(features).all(axis=0)] = 0  # boosting cannot bin a column without a value
         if self.labels and len(np.unique(answers)) < 2:
             model = DummyClassifier()
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # close is enough: models are compared, not kept
+            warnings.simplefilter("ignore", ConvergenceWarning)  # an approximate optimum suffices to compare models
             return model.fit(features, answers)
 
     def predict(self, model: Any, features: Matrix) -> Matrix:
-        """Return the probability of each class (N, K), zero of one that was not learned; or numbers (N,)."""
+        """Return class probabilities (N, K), zero for classes that are not in training; or numbers (N,)."""
         if not self.labels:
             return np.asarray(model.predict(features), np.float64)
-        chances = np.zeros((len(features), len(self.labels)))
-        chances[:, model.classes_.astype(int)] = model.predict_proba(features)
-        return chances
+        probabilities = np.zeros((len(features), len(self.labels)))
+        probabilities[:, model.classes_.astype(int)] = model.predict_proba(features)
+        return probabilities
 
     def score(self, answers: Vector, predicted: Matrix) -> Score:
-        """Return the mean area under the ROC curve of each class against the others, or R2; higher is better.
+        """Return the mean one-vs-rest ROC AUC over the classes, or R2; higher is better.
 
-        Only classes among the answers (N,) count; the area of one that a model never predicts is one half.
+        Only classes among the answers (N,) count; a class that is never predicted has an area of one half.
         """
         if not self.labels:
             return r_squared(answers, predicted)
         return Score.mean([roc_auc(answers == k, predicted[:, int(k)]) for k in np.unique(answers)])
 
     def can_score(self, rows: pd.DataFrame) -> bool:
-        """Whether the rows hold two different values of the target."""
+        """Return whether the rows have at least two different values of the target."""
         return len(np.unique(self.answers(rows))) > 1
 
 
-def boosting(task: Task, seed: int) -> Any:
-    """Return gradient boosting of histograms, with splits of categories."""
+def boosting(task: PredictionTask, seed: int) -> Any:
+    """Return histogram gradient boosting with native categorical splits."""
     kind = HistGradientBoostingClassifier if task.labels else HistGradientBoostingRegressor
-    # Each prediction looks the categories up anew, which of many columns takes longer than the trees.
+    # Each prediction encodes the categories again, which takes longer than the trees if there are many columns.
     categories = list(task.categorical) if len(task.columns) <= WIDE else None
-    rounds = int(np.clip(200 // max(len(task.labels), 1), 10, 100))  # each grows a tree a class
-    # A part kept aside to stop early must hold each class twice, which rare ones do not.
+    rounds = int(np.clip(200 // max(len(task.labels), 1), 10, 100))  # one tree per class in each
+    # Early stopping needs a validation split with each class twice, which rare classes do not have.
     steps = {"max_iter": rounds, "early_stopping": False, "max_features": min(1.0, WIDE / max(len(task.columns), 1))}
     return kind(categorical_features=categories, random_state=seed % 2**32, **steps)
 
 
-def linear(task: Task, seed: int) -> Any:
+def linear(task: PredictionTask, seed: int) -> Any:
     """Return logistic or ridge regression."""
     model = LogisticRegression(max_iter=200, tol=1e-3) if task.labels else Ridge(random_state=seed % 2**32)
     return make_pipeline(design(task.categorical), model)
 
 
-def forest(task: Task, seed: int) -> Any:
+def forest(task: PredictionTask, seed: int) -> Any:
     """Return a random forest of a hundred trees."""
     kind = RandomForestClassifier if task.labels else RandomForestRegressor
     features = "sqrt" if task.labels else 1 / 3
@@ -208,7 +208,7 @@ def forest(task: Task, seed: int) -> Any:
 
 
 def design(categorical: Sequence[bool]) -> ColumnTransformer:
-    """Return what makes features (N, C) a design matrix: ones for categories; numbers imputed, scaled, gaps marked."""
+    """Return an encoder of features (N, C): one-hot categories; numbers imputed, scaled, with missing indicators."""
     places = np.arange(len(categorical))
     kinds = np.asarray(categorical, bool)
     ones = OneHotEncoder(handle_unknown="infrequent_if_exist", max_categories=50)
@@ -219,70 +219,75 @@ def design(categorical: Sequence[bool]) -> ColumnTransformer:
 
 
 def split(comparison: Comparison, rng: np.random.Generator) -> tuple[pd.DataFrame, pd.DataFrame, tuple[str, ...]]:
-    """Return real rows to learn from, real rows to test with, and a note if the generator has seen the latter."""
+    """Return real rows to train on, real rows to test on, and a note if the generator was trained on the latter."""
     if comparison.holdout is not None:
         return comparison.real, comparison.holdout, ()
-    tested, learned = parts(comparison.real, 1 / 3, rng)
-    note = "There is no holdout: models were tested with a third of the real rows, which the generator has seen."
-    return learned, tested, (note,)
+    test, training = split_rows(comparison.real, 1 / 3, rng)
+    note = "There is no holdout: models were tested on a third of the real rows, which the generator was trained on."
+    return training, test, (note,)
 
 
 @dataclass(frozen=True)
-class Trial:
-    """A task, the rows to learn it from, and those to test it with.
+class TrainTestData:
+    """A prediction task with training and test rows.
 
     Args:
         task: The task.
-        test: Real rows, labelled.
-        training: Labelled rows to learn from: "real", "synthetic", and "independent" (the columns of the real ones,
-            each shuffled by itself).
-        notes: What of the rows could not be used.
+        test: Labelled real rows.
+        training: Labelled rows to train on: "real", "synthetic" and "independent" (shuffled columns).
+        notes: Limitations of the rows.
     """
 
-    task: Task
+    task: PredictionTask
     test: pd.DataFrame
     training: Mapping[str, pd.DataFrame]
     notes: tuple[str, ...]
 
     @classmethod
-    def of(cls, comparison: Comparison, seed: int, most: int = MOST_ROWS) -> Trial:
-        """Return the trial of a comparison's target; models learn at most so many rows."""
+    def from_comparison(cls, comparison: Comparison, seed: int, most: int = MOST_ROWS) -> TrainTestData:
+        """Return the data for a comparison's target, with at most `most` rows to train on."""
         rng = np.random.default_rng([seed, 11])
-        task = Task.of(comparison)
+        task = PredictionTask.from_comparison(comparison)
         real, test, notes = split(comparison, rng)
         real, synthetic = task.labelled(real), task.labelled(comparison.synthetic)
         most = max(min(most, MOST_CELLS // max(len(task.columns), 1)), LEAST_ROWS)
-        shuffled = independent(real, min(len(synthetic), most) if len(real) else 0, rng)
-        training = {"real": some(real, most, rng), "synthetic": some(synthetic, most, rng), "independent": shuffled}
-        test = some(task.labelled(test), MOST_TESTED, rng)
+        shuffled = shuffle_columns(real, min(len(synthetic), most) if len(real) else 0, rng)
+        training = {
+            "real": subsample(real, most, rng),
+            "synthetic": subsample(synthetic, most, rng),
+            "independent": shuffled,
+        }
+        test = subsample(task.labelled(test), MOST_TESTED, rng)
         return cls(task, test, training, (*notes, *_class_notes(task, comparison)))
 
     @property
     def obstacle(self) -> str | None:
-        """Why nothing can be learned or tested, in one sentence; None: all can."""
+        """Reason why no model can be trained or tested, in one sentence; None: there is none."""
         sizes = {"real": self.training["real"], "synthetic": self.training["synthetic"], "test": self.test}
         few = [name for name, rows in sizes.items() if len(rows) < LEAST_ROWS]
         named = f"the target {self.task.target!r}"
         if few:
-            return f"Models need {LEAST_ROWS} rows with {named}, which the {' and the '.join(few)} rows do not have."
+            return f"Utility was not measured: less than {LEAST_ROWS} {' and '.join(few)} rows have a value of {named}."
         if not self.task.columns:
-            return f"There is no column beside {named}, from which it could be predicted."
+            return f"Utility was not measured: there is no column besides {named}."
         flat = [name for name in ("real", "test") if not self.task.can_score(sizes[name])]
         if flat:
-            return f"All {' and all '.join(flat)} rows have the same value of {named}: nothing was predicted."
+            return f"Utility was not measured: all {' and all '.join(flat)} rows have the same value of {named}."
         return None
 
 
-def _class_notes(task: Task, comparison: Comparison) -> tuple[str, ...]:
-    """What is to be said of classes that only some of the tables have."""
+def _class_notes(task: PredictionTask, comparison: Comparison) -> tuple[str, ...]:
+    """Return notes on classes that are not in all of the tables."""
     if not task.labels:
         return ()
     notes = []
     found = set(comparison.synthetic[task.target].dropna())
     absent = [label for label in task.labels if label not in found]
     if found and absent:
-        notes.append(f"The synthetic rows have none of the classes {listing(absent)}, which scores as chance.")
+        notes.append(f"The synthetic rows have none of the classes {listing(absent)}, which are scored as chance.")
     rest = comparison.real[task.target].nunique() - len(task.labels)
     if rest:
-        notes.append(f"Only the {MOST_CLASSES} most frequent classes were predicted; {rest} rarer ones were left out.")
+        notes.append(
+            f"Only the {MOST_CLASSES} most frequent classes were predicted; {rest} rarer classes were left out."
+        )
     return tuple(notes)

@@ -1,4 +1,4 @@
-"""Survival: curves of the time to an event, and who is at risk, of synthetic rows beside real ones (N rows)."""
+"""Section "survival": Kaplan-Meier curves and Cox models of synthetic and real rows (N rows)."""
 
 from __future__ import annotations
 
@@ -11,55 +11,44 @@ import pandas as pd
 from scipy.optimize import minimize
 
 from synthvae.errors import ConfigurationError, listing
-from synthvae.evaluation.comparison import Comparison, Matrix, fresh, independent, some
-from synthvae.evaluation.results import Figure, Metric, Section
-from synthvae.evaluation.utility.learners import LEAST_ROWS, Mask, Score, Task, Vector, design, interval, split
+from synthvae.evaluation.comparison import Comparison, Matrix, real_reference, shuffle_columns, subsample
+from synthvae.evaluation.metrics import CONCORDANCE, KAPLAN_MEIER
+from synthvae.evaluation.results import Figure, Section
+from synthvae.evaluation.utility.learners import (
+    LEAST_ROWS,
+    Mask,
+    PredictionTask,
+    Score,
+    Vector,
+    design,
+    interval,
+    split,
+)
 
-SEEN = ("1", "true", "yes")
+OBSERVED = ("1", "true", "yes")
 CENSORED = ("0", "false", "no")
-DRAWS = 100  # of a bootstrap
-MOST_ROWS = 10_000  # that a Cox model learns
-MOST_CURVED = 100_000  # of which a curve is made
-MOST_TESTED = 3000  # each is compared with each
-STEPS = 200  # of a curve that is drawn
-RIDGE = 1e-3  # of the mean log partial likelihood: keeps hazards finite where a column tells all events apart
-
-KAPLAN_MEIER = Metric(
-    "kaplan_meier",
-    "Distance of the survival curves",
-    "lower",
-    "The mean distance between the real and the synthetic Kaplan-Meier curve over the time that the real rows were "
-    "observed, as a fraction of all patients; 0: the same curve.",
-    "Kaplan & Meier 1958, https://doi.org/10.1080/01621459.1958.10501452; distance: Norcliffe et al. 2023, "
-    "https://arxiv.org/abs/2302.12749; interval: bootstrap of the synthetic rows, normal",
-    "It is about all rows together: curves of groups may differ.",
-)
-CONCORDANCE = Metric(
-    "concordance",
-    "Concordance of a Cox model",
-    "higher",
-    "Of two real patients, how often the one for whom a Cox model that learned synthetic rows says the higher risk has "
-    "the event first (Harrell's C; 0.5 is chance).",
-    "Harrell et al. 1982, https://doi.org/10.1001/jama.1982.03320430047030; Cox 1972, "
-    "https://doi.org/10.1111/j.2517-6161.1972.tb00899.x, ties as Breslow 1974, https://doi.org/10.2307/2529620",
-    "Ranks alone count: hazard ratios may differ.",
-)
+DRAWS = 100  # bootstrap samples
+MOST_ROWS = 10_000  # to train a Cox model
+MOST_CURVED = 100_000  # synthetic rows of a curve
+MOST_TESTED = 3000  # test rows, all pairs of which are compared
+STEPS = 200  # of a plotted curve
+RIDGE = 1e-3  # on the mean log partial likelihood; keeps hazards finite if a column separates all events
 
 
 @dataclass(frozen=True)
 class Survival:
-    """The columns that tell a time to an event.
+    """Columns of a time to an event.
 
     Args:
-        duration: The time to the event, or to the end of the observation.
-        event: Whether the event was seen (1, true, yes) or not (0, false, no).
+        duration: Column of the time to the event, or to the end of the observation.
+        event: Column that tells whether the event was observed (1, true, yes) or censored (0, false, no).
     """
 
     duration: str
     event: str
 
     @classmethod
-    def of(cls, duration: str | None, event: str | None) -> Survival | None:
+    def from_columns(cls, duration: str | None, event: str | None) -> Survival | None:
         """Return the columns; None if neither is given.
 
         Raises:
@@ -69,35 +58,35 @@ class Survival:
             return None
         if duration is None or event is None:
             raise ConfigurationError(
-                "`duration` and `event` must be given together, however, only one is: `duration` is "
-                f"{duration!r}, `event` is {event!r}: name both columns or neither"
+                f"`duration` and `event` must be given together, got {duration!r} and {event!r}. Name both columns or "
+                "neither."
             )
         if duration == event:
             raise ConfigurationError(
-                f"`duration` and `event` must be two columns, however, both are {event!r}: name the column of the "
-                "time and that of whether the event was seen"
+                f"`duration` and `event` must be different columns, got {event!r} for both. Name the column of the "
+                "time and the column that tells whether the event was observed."
             )
         return cls(duration, event)
 
 
 @dataclass(frozen=True)
-class Observed:
-    """Times (N,), and whether the event was seen then (N,)."""
+class CensoredTimes:
+    """Times (N,), and whether the event was observed at that time (N,)."""
 
     time: Vector
-    seen: Mask
+    observed: Mask
 
 
 def survival(comparison: Comparison, times: Survival, seed: int) -> Section:
-    """Compare Kaplan-Meier curves, and test a Cox model that learned synthetic rows on real ones.
+    """Compare Kaplan-Meier curves, and test a Cox model trained on synthetic rows on real rows.
 
     Args:
         comparison: The tables.
         times: The columns of the time and the event.
-        seed: Of everything that is drawn.
+        seed: Random seed.
 
     Returns:
-        Figures "kaplan_meier" and "concordance", detail "drawn_survival".
+        Figures "kaplan_meier" and "concordance", see `synthvae.evaluation.METRICS`; detail "drawn_survival".
     """
     notes: list[str] = []
     readable = _readable(comparison, times, notes)
@@ -110,26 +99,26 @@ def survival(comparison: Comparison, times: Survival, seed: int) -> Section:
 
 
 def _readable(comparison: Comparison, times: Survival, notes: list[str]) -> Comparison | None:
-    """The comparison of the rows whose time and event can be read: events 1 or 0."""
+    """Return the comparison of the rows with a valid time and event, events being 1 or 0."""
     absent = [name for name in (times.duration, times.event) if name not in comparison.kinds]
     if absent:
-        notes.append(f"Survival was not measured: {listing(absent)} is no column that can be compared.")
+        notes.append(f"Survival was not measured: {listing(absent)} is not a column that can be compared.")
         return None
     if times.duration not in comparison.numeric:
-        notes.append(f"Survival was not measured: the duration {times.duration!r} is not a column of numbers.")
+        notes.append(f"Survival was not measured: the duration {times.duration!r} is not a numeric column.")
         return None
     meaning = _meaning(comparison.real[times.event])
     if meaning is None:
         notes.append(
-            f"Survival was not measured: the event {times.event!r} must have two values, of which one is 1, true or "
-            "yes, or 0, false or no."
+            f"Survival was not measured: the event {times.event!r} must have two values, one of them 1, true or yes, "
+            "or 0, false or no."
         )
         return None
     tables = {"real": comparison.real, "synthetic": comparison.synthetic, "holdout": comparison.holdout}
     found = {name: _read(rows, times, meaning, name, notes) for name, rows in tables.items() if rows is not None}
     few = [name for name, rows in found.items() if len(rows) < LEAST_ROWS or not rows[times.event].any()]
     if few:
-        notes.append(f"The {' and the '.join(few)} rows have too few times and events to compare their survival.")
+        notes.append(f"The {' and the '.join(few)} rows have too few times and events to compare survival.")
     if "real" in few or "synthetic" in few:
         return None
     holdout = None if "holdout" in few else found.get("holdout")
@@ -137,61 +126,61 @@ def _readable(comparison: Comparison, times: Survival, notes: list[str]) -> Comp
 
 
 def _meaning(values: pd.Series[Any]) -> dict[str, float] | None:
-    """From an event's text to whether it was seen; None if it cannot be told."""
-    known = dict.fromkeys(SEEN, 1.0) | dict.fromkeys(CENSORED, 0.0)
+    """Map the texts of events to 1 (observed) or 0 (censored); None if they are ambiguous."""
+    known = dict.fromkeys(OBSERVED, 1.0) | dict.fromkeys(CENSORED, 0.0)
     found = set(_words(values).dropna())
     unknown = found - set(known)
     if not unknown:
         return known
-    told = [known[word] for word in found & set(known)]
-    # A lone number beside 1 or 0 says nothing: of 1 and 2 the event is 1 to some, 2 to others.
-    if len(unknown) > 1 or len(told) != 1 or next(iter(unknown)).lstrip("-").replace(".", "").isdigit():
+    values_known = [known[word] for word in found & set(known)]
+    # Another number besides 1 or 0 is ambiguous: of 1 and 2, some code the event as 1, others as 2.
+    if len(unknown) > 1 or len(values_known) != 1 or next(iter(unknown)).lstrip("-").replace(".", "").isdigit():
         return None
-    return known | dict.fromkeys(unknown, 1 - told[0])
+    return known | dict.fromkeys(unknown, 1 - values_known[0])
 
 
 def _words(values: pd.Series[Any]) -> pd.Series[Any]:
-    """Values as text, in small letters: 1.0 is "1"."""
+    """Convert values to lower-case text, 1.0 to "1"."""
     return values.astype(object).map(lambda v: f"{v:g}" if isinstance(v, float) else str(v).lower(), na_action="ignore")
 
 
 def _read(
     rows: pd.DataFrame, times: Survival, meaning: Mapping[str, float], name: str, notes: list[str]
 ) -> pd.DataFrame:
-    seen = _words(rows[times.event]).map(meaning).astype(float)
-    whole = (rows[times.duration] >= 0) & np.isfinite(rows[times.duration]) & seen.notna()
+    observed = _words(rows[times.event]).map(meaning).astype(float)
+    whole = (rows[times.duration] >= 0) & np.isfinite(rows[times.duration]) & observed.notna()
     if not whole.all():
         lost = int((~whole).sum())
         notes.append(
             f"{lost} of {len(rows)} {name} rows were left out: their time is missing or negative, or their "
-            "event cannot be read."
+            "event is unknown."
         )
-    kept: pd.DataFrame = rows.assign(**{times.event: seen})[whole]
-    return kept.reset_index(drop=True)
+    valid: pd.DataFrame = rows.assign(**{times.event: observed})[whole]
+    return valid.reset_index(drop=True)
 
 
-def _observed(rows: pd.DataFrame, times: Survival) -> Observed:
-    return Observed(rows[times.duration].to_numpy(float), rows[times.event].to_numpy(float) == 1)
+def _observed(rows: pd.DataFrame, times: Survival) -> CensoredTimes:
+    return CensoredTimes(rows[times.duration].to_numpy(float), rows[times.event].to_numpy(float) == 1)
 
 
-def kaplan_meier(observed: Observed, weights: Vector | None = None) -> tuple[Vector, Vector]:
-    """Return the distinct times, in order, and the share that survives each, by the product-limit estimate.
+def kaplan_meier(censored: CensoredTimes, weights: Vector | None = None) -> tuple[Vector, Vector]:
+    """Return the product-limit estimate of the survival function: distinct times in order, and shares.
 
     Args:
-        observed: Times and events (N,).
-        weights: How often each row counts (N,); None: once.
+        censored: Times and events (N,).
+        weights: Weight of each row (N,); None: one.
 
     Source: Kaplan & Meier 1958, eq. 2b, https://doi.org/10.1080/01621459.1958.10501452.
     """
-    times, places = np.unique(observed.time, return_inverse=True)
+    times, places = np.unique(censored.time, return_inverse=True)
     ones = np.ones(len(places)) if weights is None else weights
-    events = np.bincount(places, ones * observed.seen, len(times))
+    events = np.bincount(places, ones * censored.observed, len(times))
     at_risk = np.bincount(places, ones, len(times))[::-1].cumsum()[::-1]
     return times, np.cumprod(1 - events / np.maximum(at_risk, 1))
 
 
 def curve_distance(one: tuple[Vector, Vector], other: tuple[Vector, Vector], end: float) -> float:
-    """Return the mean distance of two curves from time 0 to `end`; after its last time a curve stays where it is."""
+    """Return the mean distance of two curves from time 0 to `end`; a curve is constant after its last time."""
     edges = np.unique(np.concatenate([[0.0, end], one[0], other[0]]))
     edges = edges[edges <= end]
     heights = [np.r_[1.0, share][np.searchsorted(times, edges[:-1], side="right")] for times, share in (one, other)]
@@ -199,17 +188,17 @@ def curve_distance(one: tuple[Vector, Vector], other: tuple[Vector, Vector], end
 
 
 def _kaplan_meier(comparison: Comparison, times: Survival, rng: np.random.Generator) -> Figure:
-    """The distance of the curves, with the deviation of that of synthetic rows drawn with replacement."""
+    """Measure the distance of the curves, with a bootstrap interval over the synthetic rows."""
     real = kaplan_meier(_observed(comparison.real, times))
     end = float(real[0][-1])
-    made = _observed(some(comparison.synthetic, MOST_CURVED, rng), times)
-    n = len(made.time)
-    drawn = [kaplan_meier(made, rng.multinomial(n, np.full(n, 1 / n)).astype(float)) for _ in range(DRAWS)]
+    synthetic = _observed(subsample(comparison.synthetic, MOST_CURVED, rng), times)
+    n = len(synthetic.time)
+    drawn = [kaplan_meier(synthetic, rng.multinomial(n, np.full(n, 1 / n)).astype(float)) for _ in range(DRAWS)]
     deviation = float(np.std([curve_distance(real, curve, end) for curve in drawn]))
-    value = curve_distance(real, kaplan_meier(made), end)
-    known, unknown = (kaplan_meier(_observed(rows, times)) for rows in fresh(comparison, rng))
-    shuffled = kaplan_meier(_observed(independent(comparison.real, n, rng), times))
-    floor = curve_distance(known, unknown, end), curve_distance(real, shuffled, end)
+    value = curve_distance(real, kaplan_meier(synthetic), end)
+    half, other_half = (kaplan_meier(_observed(rows, times)) for rows in real_reference(comparison, rng))
+    shuffled = kaplan_meier(_observed(shuffle_columns(comparison.real, n, rng), times))
+    floor = curve_distance(half, other_half, end), curve_distance(real, shuffled, end)
     return Figure(KAPLAN_MEIER, value, interval(value, deviation), *floor)
 
 
@@ -219,41 +208,41 @@ def _drawn(comparison: Comparison, times: Survival) -> pd.DataFrame:
     return pd.concat(curves, names=["rows"]).reset_index("rows").reset_index(drop=True)
 
 
-def _steps(observed: Observed) -> pd.DataFrame:
-    times, share = kaplan_meier(observed)
+def _steps(censored: CensoredTimes) -> pd.DataFrame:
+    times, share = kaplan_meier(censored)
     shown = np.unique(np.linspace(0, len(times) - 1, STEPS).round().astype(int))
     return pd.DataFrame({"time": np.r_[0.0, times[shown]], "survival": np.r_[1.0, share[shown]]})
 
 
-def cox_weights(rows: Matrix, observed: Observed, ridge: float = RIDGE) -> Vector:
-    """Return the log hazard ratios (D,) at the penalised maximum of the partial likelihood of rows (N, D).
+def cox_weights(rows: Matrix, censored: CensoredTimes, ridge: float = RIDGE) -> Vector:
+    """Return the log hazard ratios (D,) that maximise the penalised partial likelihood of rows (N, D).
 
-    Source: Cox 1972, https://doi.org/10.1111/j.2517-6161.1972.tb00899.x, with the ties of Breslow 1974,
+    Source: Cox 1972, https://doi.org/10.1111/j.2517-6161.1972.tb00899.x, with ties as by Breslow 1974,
     https://doi.org/10.2307/2529620.
     """
-    order = np.argsort(-observed.time, kind="stable")
-    rows, times, seen = rows[order], observed.time[order], observed.seen[order]
+    order = np.argsort(-censored.time, kind="stable")
+    rows, times, observed = rows[order], censored.time[order], censored.observed[order]
     first, past = (np.searchsorted(-times, -times, side=side) for side in ("left", "right"))
 
     def loss(weights: Vector) -> tuple[float, Vector]:
         risk = rows @ weights
         at_risk = np.logaddexp.accumulate(risk)[past - 1]
-        hazard = np.logaddexp.accumulate(np.where(seen, -at_risk, -np.inf)[::-1])[::-1][first]
-        likelihood = np.sum((risk - at_risk)[seen]) / seen.sum()
-        slope = (seen - np.exp(risk + hazard)) @ rows / seen.sum()
+        hazard = np.logaddexp.accumulate(np.where(observed, -at_risk, -np.inf)[::-1])[::-1][first]
+        likelihood = np.sum((risk - at_risk)[observed]) / observed.sum()
+        slope = (observed - np.exp(risk + hazard)) @ rows / observed.sum()
         return ridge / 2 * weights @ weights - likelihood, ridge * weights - slope
 
     return np.asarray(minimize(loss, np.zeros(rows.shape[1]), jac=True, method="L-BFGS-B").x)
 
 
-def harrell(observed: Observed, risk: Vector) -> Score | None:
-    """Return Harrell's C of risks (N,): of pairs whose order of events is known, those of that order; ties count half.
+def harrell(censored: CensoredTimes, risk: Vector) -> Score | None:
+    """Return Harrell's C of risks (N,): the share of comparable pairs in the right order; ties count one half.
 
-    None if of no pair it is known. Source: Harrell et al. 1982, https://doi.org/10.1001/jama.1982.03320430047030.
+    None if there are no comparable pairs. Source: Harrell et al. 1982, https://doi.org/10.1001/jama.1982.03320430047030.
     """
-    time, seen = observed.time, observed.seen
-    later = (time[:, None] < time) | ((time[:, None] == time) & ~seen)
-    comparable = later & seen[:, None]
+    time, observed = censored.time, censored.observed
+    later = (time[:, None] < time) | ((time[:, None] == time) & ~observed)
+    comparable = later & observed[:, None]
     pairs = comparable.sum()
     if not pairs:
         return None
@@ -267,27 +256,27 @@ def _concordance(comparison: Comparison, times: Survival, rng: np.random.Generat
     columns = tuple(name for name in comparison.kinds if name not in {times.duration, times.event})
     real, test, more = split(comparison, rng)
     if not columns or not real[times.event].any():
-        notes.append("No Cox model was learned: it needs a column beside the time and the event, and an event.")
+        notes.append("Concordance was not measured: a Cox model needs an event, and a column besides time and event.")
         return []
     notes.extend(more)
-    test = some(test, MOST_TESTED, rng)
+    test = subsample(test, MOST_TESTED, rng)
     training = {"real": real, "synthetic": comparison.synthetic}
-    training["independent"] = independent(real, len(comparison.synthetic), rng)
-    task = Task(times.duration, (), columns, tuple(name in comparison.categorical for name in columns))
+    training["independent"] = shuffle_columns(real, len(comparison.synthetic), rng)
+    task = PredictionTask(times.duration, (), columns, tuple(name in comparison.categorical for name in columns))
     scores = [
-        harrell(_observed(test, times), _risk(task, some(rows, MOST_ROWS, rng), test, times))
+        harrell(_observed(test, times), _risk(task, subsample(rows, MOST_ROWS, rng), test, times))
         for rows in training.values()
     ]
     found = [score for score in scores if score is not None]
     if not found:
-        notes.append("Concordance was not measured: of no two test rows it is known which had the event first.")
+        notes.append("Concordance was not measured: the order of events is unknown for every pair of test rows.")
         return []
     own = found[1]
     return [Figure(CONCORDANCE, own.value, interval(own.value, own.deviation), found[0].value, found[2].value)]
 
 
-def _risk(task: Task, learned: pd.DataFrame, test: pd.DataFrame, times: Survival) -> Vector:
-    """The log hazard ratios (N,) of test rows by a Cox model of others."""
-    made = design(task.categorical).set_params(sparse_threshold=0)
-    weights = cox_weights(made.fit_transform(task.features(learned)), _observed(learned, times))
-    return np.asarray(made.transform(task.features(test)) @ weights)
+def _risk(task: PredictionTask, training: pd.DataFrame, test: pd.DataFrame, times: Survival) -> Vector:
+    """Return the log hazard (N,) of test rows by a Cox model trained on other rows."""
+    encoder = design(task.categorical).set_params(sparse_threshold=0)
+    weights = cox_weights(encoder.fit_transform(task.features(training)), _observed(training, times))
+    return np.asarray(encoder.transform(task.features(test)) @ weights)

@@ -1,4 +1,4 @@
-"""Disclosure: copies and near copies are found, fresh rows are left in peace."""
+"""Disclosure: copies and near copies are flagged, unseen rows are not."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from scipy.spatial.distance import cdist
 from sklearn.datasets import load_digits, load_wine, make_classification
 
 from synthvae.evaluation.comparison import Comparison
-from synthvae.evaluation.disclosure.copies import COPIES, disclosure
+from synthvae.evaluation.disclosure.copies import disclosure
 from synthvae.evaluation.disclosure.points import as_points
 from synthvae.evaluation.disclosure.risk import Guesses, auc, excess, share_interval, wilson
+from synthvae.evaluation.metrics import COPIES
 from synthvae.evaluation.results import Figure, Section
 
 NAMES = ["copies", "nearness", "dcr_share", "nndr_share"]
@@ -39,7 +40,7 @@ def thirds(seed: int, rows: int = 3_000) -> list[pd.DataFrame]:
 
 
 def measured(real: pd.DataFrame, made: pd.DataFrame, holdout: pd.DataFrame | None = None, seed: int = 0) -> Section:
-    return disclosure(Comparison.of(real, made.reset_index(drop=True), holdout=holdout), seed)
+    return disclosure(Comparison.from_tables(real, made.reset_index(drop=True), holdout=holdout), seed)
 
 
 def flagged(section: Section) -> list[str]:
@@ -59,7 +60,7 @@ def test_a_copy_is_flagged_by_every_figure() -> None:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_fresh_rows_are_not_flagged(seed: int) -> None:
+def test_unseen_rows_are_not_flagged(seed: int) -> None:
     real, holdout, fresh = thirds(seed)
     assert flagged(measured(real, fresh, holdout, seed)) == []
     assert flagged(measured(real, fresh, seed=seed)) == []
@@ -78,10 +79,10 @@ def test_ten_planted_rows_among_a_thousand_are_found(kept: bool) -> None:  # noq
     assert section["copies"].value == 0
 
 
-def test_a_holdout_much_smaller_than_what_was_learned_is_told() -> None:
+def test_a_small_holdout_has_a_note() -> None:
     real, holdout, made = thirds(3, 900)
     assert not measured(real, made, holdout).notes
-    assert "The holdout has 100 rows, those learned are 300" in measured(real, made, holdout[:100]).notes[0]
+    assert "The holdout has 100 rows and training has 300" in measured(real, made, holdout[:100]).notes[0]
 
 
 def test_ten_planted_digits_are_found_among_few_real_rows() -> None:
@@ -120,7 +121,7 @@ def test_zero_is_zero_whatever_its_sign() -> None:
 def test_shares_are_those_of_all_distances() -> None:
     wine: pd.DataFrame = load_wine(as_frame=True).frame.sample(frac=1, random_state=0).reset_index(drop=True)
     real, holdout, made = wine[:60], wine[60:120].reset_index(drop=True), wine[120:].reset_index(drop=True)
-    comparison = Comparison.of(real, made, holdout=holdout)
+    comparison = Comparison.from_tables(real, made, holdout=holdout)
     assert comparison.holdout is not None
     a, b, s = as_points([comparison.real, comparison.holdout, comparison.synthetic])
     to_learned, to_others = (np.sort(cdist(s, points), axis=1)[:, :2] for points in (a, b))
@@ -144,15 +145,15 @@ def test_ties_count_one_half() -> None:
     assert measured(twice, real, both)["nndr_share"].value == 0.5
 
 
-def test_the_same_seed_says_the_same_and_details_are_as_promised() -> None:
+def test_the_same_seed_gives_the_same_section_and_details() -> None:
     real, holdout, fresh = thirds(3)
     one, two = (measured(real, fresh, holdout, 7) for _ in range(2))
-    assert one.as_dict() == two.as_dict()
+    assert one.to_dict() == two.to_dict()
     assert list(one.details["nearest"]) == ["rows", "quantile", "distance"]
     assert set(one.details["nearest"]["rows"]) == {"synthetic", "fresh real"}
     assert list(one.details["drawn_distances"]) == ["rows", "distance"]
     assert one.details["drawn_distances"]["rows"].value_counts().max() <= 1_000
-    assert "drawn_distances" not in one.as_dict()["details"]
+    assert "drawn_distances" not in one.to_dict()["details"]
 
 
 TINY: list[tuple[pd.DataFrame, pd.DataFrame | None]] = [
@@ -204,14 +205,14 @@ def test_the_interval_of_a_share_holds_the_exact_one(hits: int, trials: int, rea
     assert 0 <= low <= ends.low <= ends.high <= high <= 1
 
 
-def test_one_natural_duplicate_raises_no_alarm_and_ten_do() -> None:
+def test_one_natural_duplicate_is_not_flagged_and_ten_are() -> None:
     assert not alarms(1, 1_000, 0.0, 1_000)
     assert not alarms(12, 10_000, 0.0, 100)
     assert alarms(10, 1_000, 0.0, 300)
 
 
 @pytest.mark.slow
-def test_honest_rows_are_rarely_above_the_real_share() -> None:
+def test_unseen_rows_rarely_exceed_the_real_share() -> None:
     rng = np.random.default_rng(0)
     for share in (0.002, 0.01, 0.1, 0.6):
         made, real = rng.binomial(1_000, share, 200), rng.binomial(1_000, share, 200) / 1_000
@@ -246,9 +247,9 @@ def test_clusters_widen_as_if_there_were_fewer_guesses() -> None:
     assert Guesses(np.ones(9), np.arange(9)).design_effect == 1
 
 
-def test_what_a_report_reads_is_there() -> None:
+def test_the_section_has_all_keys_of_the_report() -> None:
     real, holdout, fresh = thirds(4)
-    found: dict[str, Any] = measured(real, fresh, holdout).as_dict()
+    found: dict[str, Any] = measured(real, fresh, holdout).to_dict()
     assert list(found["figures"]) == NAMES
     for figure in found["figures"].values():
         low, high = figure["interval"]
@@ -256,12 +257,12 @@ def test_what_a_report_reads_is_there() -> None:
         assert None not in (figure["real"], figure["independent"])
 
 
-def test_rows_of_the_middle_are_near_to_everybody_and_give_nobody_away() -> None:
+def test_central_rows_are_near_everybody_without_disclosure() -> None:
     """A generator that knows a narrow middle alone is near to learned rows, and as near to fresh ones."""
     rng = np.random.default_rng(0)
     real, holdout = (pd.DataFrame(rng.normal(size=(1500, 3)), columns=list("abc")) for _ in range(2))
     middle = pd.DataFrame(rng.normal(scale=0.2, size=(1500, 3)), columns=list("abc"))
-    found = disclosure(Comparison.of(real, middle, holdout=holdout), 0)["nearness"]
+    found = disclosure(Comparison.from_tables(real, middle, holdout=holdout), 0)["nearness"]
     assert not found.flagged
     planted = pd.concat([middle[:1485], real[:15]], ignore_index=True)
-    assert disclosure(Comparison.of(real, planted, holdout=holdout), 0)["nearness"].flagged
+    assert disclosure(Comparison.from_tables(real, planted, holdout=holdout), 0)["nearness"].flagged

@@ -1,4 +1,4 @@
-"""SDMetrics, in an environment of its own, says the same of columns and pairs."""
+"""SDMetrics, in a separate environment, gives the same scores of columns and pairs."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ import pytest
 from sklearn.datasets import load_breast_cancer, load_wine
 
 from synthvae.evaluation import Comparison
-from synthvae.evaluation.fidelity.columns import fidelity
-from synthvae.evaluation.fidelity.marginals import kind_of
+from synthvae.evaluation.fidelity.column_shapes import kind_of
+from synthvae.evaluation.fidelity.section import fidelity
 from synthvae.evaluation.results import Section
 
 ORACLE = Path(__file__).parents[3] / ".venv-oracle" / "bin" / "python"
@@ -137,7 +137,7 @@ def judged(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Judged]:
     """What either says of each table."""
     root, comparisons = tmp_path_factory.mktemp("tables"), {}
     for name, (real, synthetic) in tables().items():
-        comparisons[name] = comparison = Comparison.of(real, synthetic)
+        comparisons[name] = comparison = Comparison.from_tables(real, synthetic)
         (root / name).mkdir()
         real.to_csv(root / name / "real.csv", index=False)
         synthetic.to_csv(root / name / "synthetic.csv", index=False)
@@ -161,14 +161,14 @@ def test_the_tables_hold_every_kind_of_column_and_pair(judged: dict[str, Judged]
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_columns_are_scored_alike(judged: dict[str, Judged], name: str) -> None:
+def test_column_scores_equal_those_of_sdmetrics(judged: dict[str, Judged], name: str) -> None:
     ours = judged[name].ours.details["columns"].set_index("column")["score"]
     assert ours.to_dict() == pytest.approx(judged[name].theirs["columns"], abs=SAME)
     assert ours.between(0.01, 0.999).any()
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_pairs_are_scored_alike(judged: dict[str, Judged], name: str) -> None:
+def test_pair_scores_equal_those_of_sdmetrics(judged: dict[str, Judged], name: str) -> None:
     ours = judged[name].ours.details["pairs"].set_index(["first", "second"])["score"].to_dict()
     assert ours == pytest.approx({(a, b): score for a, b, score in judged[name].theirs["pairs"]}, abs=SAME)
 
@@ -183,7 +183,7 @@ def test_trend_is_the_reports_column_pair_trends(judged: dict[str, Judged], name
     assert judged[name].ours["trend"].value == pytest.approx(judged[name].theirs["trend"], abs=SAME)
 
 
-def test_a_mixed_pair_is_cut_by_the_real_column_alone(judged: dict[str, Judged]) -> None:
+def test_mixed_pairs_are_binned_by_the_real_column(judged: dict[str, Judged]) -> None:
     """SDMetrics' report cuts either table between its own ends, and so does not see a column that is shifted."""
     case = judged["shifted"]
     assert case.theirs["trend"] == pytest.approx(1)
@@ -191,7 +191,7 @@ def test_a_mixed_pair_is_cut_by_the_real_column_alone(judged: dict[str, Judged])
     assert case.ours["trend"].value < 0.2
 
 
-def test_a_generator_that_writes_nothing_or_constants_is_not_spared(judged: dict[str, Judged]) -> None:
+def test_empty_and_constant_synthetic_columns_score_zero(judged: dict[str, Judged]) -> None:
     """Where SDMetrics leaves columns and pairs out."""
     ours, theirs = judged["broken"].ours.details, judged["broken"].theirs
     assert theirs["columns"]["ward"] is None

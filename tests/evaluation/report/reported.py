@@ -1,4 +1,4 @@
-"""An evaluation made by hand, with every table that a report draws, and names that would do harm where they ran."""
+"""An evaluation with every table that the report draws, and hostile column names."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ LEDGER = {
 
 @dataclass(frozen=True)
 class Judged(Evaluation):
-    """An evaluation whose answers are given, not found."""
+    """An evaluation with a given verdict."""
 
     given: Verdict | None = None
 
@@ -43,8 +43,18 @@ class Judged(Evaluation):
 
 
 VERDICT = Verdict(
-    Answer("Can I use it?", "fair", "For a first look, yes.", ("A classifier tells 0.71 of the rows apart.",)),
-    Answer("Can I share it?", "poor", "Not before the copies are gone.", ("12 rows are exact copies.", "No ledger.")),
+    Answer(
+        "Can these synthetic rows be used?",
+        "fair",
+        "With caution.",
+        ("A classifier separates 0.71 of the rows.",),
+    ),
+    Answer(
+        "Can these synthetic rows be shared?",
+        "poor",
+        "No: rows are copies.",
+        ("12 rows are exact copies.", "No ledger."),
+    ),
 )
 
 
@@ -53,6 +63,10 @@ def figure(
 ) -> Figure:
     metric = Metric(name, f"Title of {name}", better, f"What {name} means.", "A paper, section 2.", "No more.", risk)
     return Figure(metric, value, **more)
+
+
+def html_of(evaluation: Evaluation) -> str:
+    return evaluation._html()
 
 
 def histograms(frame: pd.DataFrame, seed: int = 0, bins: int = 20) -> pd.DataFrame:
@@ -159,6 +173,6 @@ def others() -> list[Section]:
 def evaluated(sections: tuple[Section, ...] | None = None, **more: Any) -> Judged:
     frame = load_breast_cancer(as_frame=True).frame.iloc[:, [0, 1, 2, 3, 4, 30]]
     made = frame.sample(len(frame), replace=True, random_state=0)
-    compared = Comparison.of(frame, made, holdout=frame.iloc[::3], target="target")
+    compared = Comparison.from_tables(frame, made, holdout=frame.iloc[::3], target="target")
     found = (fidelity(frame), utility(), *others()) if sections is None else sections
     return Judged(compared, found, 0, **{"given": VERDICT, "ledger": LEDGER, **more})

@@ -1,4 +1,4 @@
-"""The report as people meet it: in a browser, on a phone, in the dark, by keyboard, and on paper."""
+"""The report in a browser: desktop, phone, dark theme, keyboard and print."""
 
 from __future__ import annotations
 
@@ -13,10 +13,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from reported import HOSTILE, evaluated, fidelity
+from reported import HOSTILE, evaluated, fidelity, html_of
 
 from synthvae.evaluation import Evaluation
-from synthvae.evaluation.report.html import page
 
 pytest.importorskip("jinja2", reason="jinja2 is not installed")
 pytest.importorskip("plotly", reason="plotly is not installed")
@@ -73,7 +72,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def written(evaluation: Evaluation, folder: Path) -> Path:
-    (folder / "report.html").write_text(page(evaluation), encoding="utf-8")
+    (folder / "report.html").write_text(html_of(evaluation), encoding="utf-8")
     return folder / "report.html"
 
 
@@ -100,7 +99,7 @@ def desktop(browser: Any, report: Path) -> Iterator[Seen]:
         yield seen
 
 
-def test_sections_are_there_and_plots_are_drawn_when_they_are_near_and_run_no_code(desktop: Seen) -> None:
+def test_sections_are_visible_and_charts_are_drawn_near_the_viewport(desktop: Seen) -> None:
     seen = desktop
     names = [section.name for section in evaluated().sections]
     for name in (*names, "answers", "ledger", "methods"):
@@ -116,7 +115,7 @@ def test_sections_are_there_and_plots_are_drawn_when_they_are_near_and_run_no_co
     assert seen.page.locator("figcaption", has_text=HOSTILE[0]).count() == 1
 
 
-def test_the_pointer_is_told_what_lies_under_it(desktop: Seen) -> None:
+def test_hover_labels_show_values(desktop: Seen) -> None:
     seen = desktop
     for selector in ("#fidelity .small", "#fidelity .square", "#survival .wide", "#attacks .wide, #attacks .square"):
         plot = seen.near(f":is({selector}) [data-chart]")
@@ -125,7 +124,7 @@ def test_the_pointer_is_told_what_lies_under_it(desktop: Seen) -> None:
         assert re.search(r"\d", plot.locator(".hoverlayer").text_content())
 
 
-def test_a_phone_that_is_turned_shows_all_without_scrolling_sideways(browser: Any, report: Path) -> None:
+def test_a_rotated_phone_does_not_scroll_sideways(browser: Any, report: Path) -> None:
     with opening(browser, report, width=740, height=360, has_touch=True) as seen:
         turned = seen.near("#survival [data-chart]")
         seen.page.set_viewport_size({"width": 360, "height": 740})
@@ -138,7 +137,7 @@ def test_a_phone_that_is_turned_shows_all_without_scrolling_sideways(browser: An
         assert seen.page.evaluate(WIDER) == 0
 
 
-def test_the_dark_turns_text_and_plots_light(browser: Any, report: Path) -> None:
+def test_dark_theme_has_light_text_and_charts(browser: Any, report: Path) -> None:
     with opening(browser, report, color_scheme="dark") as seen:
         colours = "[getComputedStyle(document.body).backgroundColor, getComputedStyle(document.body).color]"
         ground, ink = (luminance(colour) for colour in seen.page.evaluate(colours))
@@ -172,7 +171,7 @@ def test_the_keyboard_reaches_the_report_first_and_opens_and_sorts_tables(deskto
     seen.page.keyboard.press("Enter")
     details.locator("tbody tr").first.wait_for()
     assert details.locator("tbody tr").count() == 20
-    assert "differ by" in details.inner_text()
+    assert "total variation distance" in details.inner_text()
     # A column is pressed, and the rows stand in its order.
     table = seen.page.locator("#attacks table.sortable")
     button = table.get_by_role("button", name="risk")
@@ -183,7 +182,7 @@ def test_the_keyboard_reaches_the_report_first_and_opens_and_sorts_tables(deskto
         assert table.locator("tbody td:nth-child(7)").all_inner_texts() == risks
 
 
-def test_paper_has_every_plot_in_its_light_colours(browser: Any, report: Path, tmp_path: Path) -> None:
+def test_print_has_every_chart_in_light_colours(browser: Any, report: Path, tmp_path: Path) -> None:
     with opening(browser, report, color_scheme="dark") as seen:
         watch = "addEventListener('afterprint', () => document.documentElement.dataset.printed = '')"
         line = "document.querySelector('#survival .js-line').style.stroke"
@@ -202,7 +201,7 @@ def test_paper_has_every_plot_in_its_light_colours(browser: Any, report: Path, t
         seen.page.locator("html[data-printed]:not(.paper)").wait_for(state="attached")
 
 
-def test_hundreds_of_columns_are_drawn_only_where_they_are_seen(browser: Any, tmp_path: Path) -> None:
+def test_charts_are_drawn_only_when_visible(browser: Any, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     wide = pd.DataFrame(rng.normal(size=(50, 120)), columns=[f"column {k}" for k in range(120)])
     with opening(browser, written(evaluated((fidelity(wide),)), tmp_path)) as seen:

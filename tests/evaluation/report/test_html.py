@@ -1,4 +1,4 @@
-"""The report: one file, everything in it, nothing that runs or escapes which a table wrote."""
+"""The report: one complete file, in which table contents never become code."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from reported import HOSTILE, LEDGER, evaluated, fidelity, figure
+from reported import HOSTILE, LEDGER, evaluated, fidelity, figure, html_of
 from sklearn.datasets import load_wine
 
 from synthvae.errors import ConfigurationError
 from synthvae.evaluation import Comparison, Section
-from synthvae.evaluation.report.charts import DRAWN, galleries
-from synthvae.evaluation.report.html import cell, number, page, strip
+from synthvae.evaluation.report.charts import CHARTS, galleries
+from synthvae.evaluation.report.html import cell, number, strip
 
 pytest.importorskip("jinja2")
 pytest.importorskip("plotly")
@@ -27,7 +27,7 @@ pytest.importorskip("plotly")
 
 @pytest.fixture(scope="module")
 def html() -> str:
-    return page(evaluated(names={"real": HOSTILE[0]}))
+    return html_of(evaluated(names={"real": HOSTILE[0]}))
 
 
 class Tree(HTMLParser):
@@ -74,14 +74,14 @@ def charts_of(html: str) -> list[dict[str, Any]]:
 
 
 def test_the_first_screen_answers_and_says_what_is_not_covered(tree: Tree) -> None:
-    start = tree.text[: tree.text.index("Fidelity: are the rows")]
-    spoken = ("For a first look, yes.", "12 rows are exact copies.", "epsilon 0.9871 at delta 1e-05")
-    for said in (*spoken, "No privacy guarantee covers it", "569", "target", HOSTILE[0]):
+    start = tree.text[: tree.text.index("Fidelity: are the synthetic")]
+    spoken = ("With caution.", "12 rows are exact copies.", "epsilon 0.9871 at delta 1e-05")
+    for said in (*spoken, "No privacy guarantee covers the report", "569", "target", HOSTILE[0]):
         assert said in start
-    assert "There is no privacy ledger" in page(evaluated((), ledger=None))
+    assert "There is no privacy ledger" in html_of(evaluated((), ledger=None))
 
 
-def test_every_figure_and_note_stands_in_the_page(tree: Tree) -> None:
+def test_every_figure_and_note_is_in_the_report(tree: Tree) -> None:
     for section in evaluated().sections:
         assert ("section", section.name) in [(tag, attributes.get("id")) for tag, attributes in tree.tags]
         for found in section.figures:
@@ -94,7 +94,7 @@ def test_every_figure_and_note_stands_in_the_page(tree: Tree) -> None:
     assert all(str(value) in tree.text for name, value in LEDGER.items() if name != "events")
 
 
-def test_nothing_that_a_table_wrote_is_code(html: str, tree: Tree) -> None:
+def test_table_contents_are_never_code(html: str, tree: Tree) -> None:
     assert not [tag for tag, _ in tree.tags if tag in {"img", "b"}]
     assert not [name for _, attributes in tree.tags for name in attributes if name.startswith("on")]
     assert len(tree.scripts) == 3 == sum(tag == "script" for tag, _ in tree.tags)
@@ -113,7 +113,7 @@ def marks(chart: dict[str, Any]) -> list[Any]:
     return ticks + [text for trace in chart["data"] for text in (trace.get("name", ""), *trace.get("hovertext", []))]
 
 
-def test_nothing_is_asked_of_the_network(tree: Tree) -> None:
+def test_no_network_requests(tree: Tree) -> None:
     policy = next(a["content"] for tag, a in tree.tags if tag == "meta" and a.get("http-equiv"))
     assert policy is not None
     assert policy.startswith("default-src 'none'")
@@ -122,7 +122,7 @@ def test_nothing_is_asked_of_the_network(tree: Tree) -> None:
     assert all(value is not None and value.startswith(("#", "data:")) for value in linked)
 
 
-def test_headings_tables_and_plots_can_be_heard(tree: Tree) -> None:
+def test_headings_tables_and_charts_are_accessible(tree: Tree) -> None:
     levels = [int(tag[1]) for tag, _ in tree.tags if re.fullmatch(r"h[1-6]", tag)]
     assert levels[0] == 1
     assert levels.count(1) == 1
@@ -138,7 +138,7 @@ def test_headings_tables_and_plots_can_be_heard(tree: Tree) -> None:
     assert targets <= set(ids)
 
 
-def test_plotly_takes_every_plot(html: str, tree: Tree) -> None:
+def test_plotly_accepts_every_chart(html: str, tree: Tree) -> None:
     graphs = pytest.importorskip("plotly.graph_objects")
     charts = charts_of(html)
     assert len(charts) == sum("data-chart" in attributes for _, attributes in tree.tags)
@@ -147,7 +147,7 @@ def test_plotly_takes_every_plot(html: str, tree: Tree) -> None:
         assert all(len(row) == len(chart["head"]) for row in chart["rows"])
 
 
-def test_plots_hold_the_shares_that_they_were_given() -> None:
+def test_charts_contain_the_given_shares() -> None:
     section = evaluated().sections[0]
     table = section.details["drawn_columns"]
     charts = {chart.title: chart for chart in galleries(section)[0].charts}
@@ -165,7 +165,7 @@ def test_plots_hold_the_shares_that_they_were_given() -> None:
     assert chart.data[1]["x"] == sorted(chart.data[1]["x"])
     assert chart.rows[-1] == ["missing", 0.1, 0.2]
     total = (one["real"] - one["synthetic"]).abs().sum() / 2
-    assert f"differ by {total:.3g} in all" in charts["mean radius"].sentence
+    assert f"total variation distance {total:.3g}" in charts["mean radius"].sentence
 
 
 def test_the_difference_of_associations_is_centred() -> None:
@@ -180,26 +180,26 @@ def test_the_difference_of_associations_is_centred() -> None:
 def test_sections_without_rows_or_figures_draw_nothing(name: str) -> None:
     full = {detail: table for section in evaluated().sections for detail, table in section.details.items()}
     empty = {detail: table.iloc[:0] for detail, table in full.items()}
-    written = page(evaluated((Section(name), replace(Section(name, details=empty), name="empty")), ledger=None))
+    written = html_of(evaluated((Section(name), replace(Section(name, details=empty), name="empty")), ledger=None))
     assert "data-chart" not in written.split("<script>", maxsplit=1)[0]
     assert f'<section id="{name}"' in written
 
 
-@pytest.mark.parametrize("name", sorted(DRAWN))
-def test_gaps_in_numbers_are_drawn_as_gaps(name: str) -> None:
+@pytest.mark.parametrize("name", sorted(CHARTS))
+def test_missing_numbers_are_drawn_as_gaps(name: str) -> None:
     sections = evaluated().sections
     table = next(section.details[name] for section in sections if name in section.details)
     bare = table.copy()
     for column in bare.select_dtypes("number"):
         bare[column] = np.nan
     for frame in (bare, table.iloc[:1], pd.concat([table, bare])):
-        written = page(evaluated((Section("fidelity", details={name: frame}),)))
+        written = html_of(evaluated((Section("fidelity", details={name: frame}),)))
         assert "data-chart" not in written.split("<script>")[0] or "NaN" not in json.dumps(charts_of(written))
 
 
-def test_another_table_is_written_as_it_is() -> None:
+def test_unknown_tables_are_listed() -> None:
     table = pd.DataFrame({"site": [HOSTILE[2]], "some_count": [12345], "known": [True], "share": [np.nan]})
-    text = Tree(page(evaluated((Section("new_things", details={"by_site": table}),)))).text
+    text = Tree(html_of(evaluated((Section("new_things", details={"by_site": table}),)))).text
     assert all(said in text for said in ("New things", "By site.", HOSTILE[2], "some count", "12,345", "yes", "—"))
 
 
@@ -207,7 +207,7 @@ def test_another_table_is_written_as_it_is() -> None:
 def test_five_hundred_columns_stay_small() -> None:
     rng = np.random.default_rng(0)
     wide = pd.DataFrame(rng.normal(size=(200, 500)), columns=[f"column {k}" for k in range(500)])
-    written = page(evaluated((fidelity(wide),)))
+    written = html_of(evaluated((fidelity(wide),)))
     assert len(written.encode()) < 15e6
     assert len(charts_of(written)) == 500 + 3 + 3 + 1
 
@@ -216,12 +216,12 @@ def test_five_hundred_columns_stay_small() -> None:
     (0.5, "0.500"), (0.00042, "0.00042"), (0.0, "0.000"), (-0.25, "-0.250"), (None, "—"), (float("inf"), "—"),
     (1234567.0, "1.23457e+06"), (2.5, "2.500"),
 ])  # fmt: skip
-def test_numbers_are_read_with_ease(value: float | None, text: str) -> None:
+def test_numbers_are_formatted(value: float | None, text: str) -> None:
     assert number(value) == text
     assert cell(value) == text
 
 
-def test_a_line_from_nought_to_one_holds_only_what_lies_on_it() -> None:
+def test_strip_is_limited_to_zero_and_one() -> None:
     assert strip(figure(interval=(0.9, 0.92), real=0.98)) == {"value": 0.91, "low": 0.9, "high": 0.92, "real": 0.98}
     assert strip(figure(value=1.5)) is None
     assert strip(figure(value=float("nan"))) is None
@@ -229,21 +229,21 @@ def test_a_line_from_nought_to_one_holds_only_what_lies_on_it() -> None:
 
 
 @pytest.mark.parametrize("package", ["jinja2", "plotly"])
-def test_without_its_extra_the_report_says_what_to_install(package: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_extra_names_the_package_to_install(package: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in sys.modules if name.split(".")[0] == package]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(ConfigurationError, match=rf'needs {package}.*pip install "synthvae\[report\]"'):
-        page(evaluated())
+        html_of(evaluated())
 
 
 def test_the_same_evaluation_writes_the_same_bytes(html: str) -> None:
-    assert page(evaluated(names={"real": HOSTILE[0]})) == html
+    assert html_of(evaluated(names={"real": HOSTILE[0]})) == html
 
 
 def test_a_table_without_target_holdout_or_notes() -> None:
     wine = load_wine(as_frame=True).frame
-    plain = replace(evaluated(()), comparison=Comparison.of(wine, wine.iloc[::2]))
-    text = Tree(page(plain)).text
+    plain = replace(evaluated(()), comparison=Comparison.from_tables(wine, wine.iloc[::2]))
+    text = Tree(html_of(plain)).text
     assert "holdout" not in text.split("Methods")[0].split("seed")[0]
     assert "none" in text

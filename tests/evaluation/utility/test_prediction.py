@@ -1,4 +1,4 @@
-"""What models that learned synthetic rows predict of real ones: scores that are right, and tables that are not."""
+"""Utility: scores equal their oracles, and unusual tables are handled."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_wine
 from sklearn.metrics import r2_score, roc_auc_score
 
-from synthvae.evaluation.comparison import Comparison, independent
+from synthvae.evaluation.comparison import Comparison, shuffle_columns
 from synthvae.evaluation.results import Section
-from synthvae.evaluation.utility.learners import Score, Task, boosting, forest, r_squared, roc_auc, split
+from synthvae.evaluation.utility.learners import PredictionTask, Score, boosting, forest, r_squared, roc_auc, split
 from synthvae.evaluation.utility.prediction import expected_calibration_error, utility
 
 
@@ -27,7 +27,7 @@ def cancer() -> pd.DataFrame:
 def measured(comparison: Comparison, seed: int = 0) -> Section:
     section = utility(comparison, seed)
     assert section is not None
-    json.dumps(section.as_dict(), allow_nan=False)
+    json.dumps(section.to_dict(), allow_nan=False)
     return section
 
 
@@ -72,17 +72,17 @@ def test_calibration_error_by_hand() -> None:
 
 
 @pytest.mark.slow
-def test_a_copy_keeps_all_and_independent_columns_keep_nothing() -> None:
+def test_a_copy_has_full_utility_and_shuffled_columns_none() -> None:
     frame = cancer()
     real, holdout = frame[:380], frame[380:]
-    copy = measured(Comparison.of(real, real, holdout=holdout, target="target"))
+    copy = measured(Comparison.from_tables(real, real, holdout=holdout, target="target"))
     assert copy["tstr"].value == copy["tstr"].real
     assert copy["utility"].value == copy["utility"].real == 1
     assert copy["importance"].value == pytest.approx(1)
     assert copy["tstr"].value > 0.95
     assert copy.notes == ()
-    shuffled = independent(real, 380, np.random.default_rng(0))
-    poor = measured(Comparison.of(real, shuffled, holdout=holdout, target="target"))
+    shuffled = shuffle_columns(real, 380, np.random.default_rng(0))
+    poor = measured(Comparison.from_tables(real, shuffled, holdout=holdout, target="target"))
     assert poor["tstr"].value < 0.8 < copy["tstr"].value
     assert poor["tstr"].interval is not None
     assert poor["tstr"].interval[1] < copy["tstr"].value
@@ -91,9 +91,9 @@ def test_a_copy_keeps_all_and_independent_columns_keep_nothing() -> None:
     assert poor["importance"].value < 0.9
 
 
-def test_details_are_what_the_report_draws() -> None:
+def test_details_for_the_report() -> None:
     frame = cancer()
-    section = measured(Comparison.of(frame[:380], frame[:380], holdout=frame[380:], target="target"))
+    section = measured(Comparison.from_tables(frame[:380], frame[:380], holdout=frame[380:], target="target"))
     models, roc, calibration = (section.details[k] for k in ("models", "drawn_roc", "drawn_calibration"))
     kinds = {"real", "synthetic", "independent"}
     assert list(models) == ["model", "trained_on", "score", "log_loss", "brier", "calibration"]
@@ -102,7 +102,7 @@ def test_details_are_what_the_report_draws() -> None:
     assert list(section.details["importances"]) == ["column", "real", "synthetic"]
     assert sorted(section.details["importances"]["column"]) == sorted(frame.columns.drop("target"))
     assert list(roc) == ["trained_on", "label", "false_positive_rate", "true_positive_rate"]
-    assert set(roc["label"]) == {"0"}, "the rarer class"
+    assert set(roc["label"]) == {"class 0"}, "the rarer class"
     boosted = models[models["model"] == "gradient boosting"].set_index("trained_on")["score"]
     for kind, curve in roc.groupby("trained_on"):
         assert np.trapezoid(curve["true_positive_rate"], curve["false_positive_rate"]) == pytest.approx(
@@ -112,26 +112,26 @@ def test_details_are_what_the_report_draws() -> None:
     assert set(roc["trained_on"]) == set(calibration["trained_on"]) == kinds
     assert (calibration.groupby("trained_on")["rows"].sum() == len(frame) - 380).all()
     assert calibration["predicted"].between(0, 1).all()
-    assert not set(section.as_dict()["details"]) & {"drawn_roc", "drawn_calibration"}
+    assert not set(section.to_dict()["details"]) & {"drawn_roc", "drawn_calibration"}
 
 
 @pytest.mark.slow
 def test_more_classes_and_a_seed() -> None:
     wine = load_wine(as_frame=True).frame.iloc[:, [0, 1, 6, 9, 12, 13]]
-    comparison = Comparison.of(wine, wine, target="target")
+    comparison = Comparison.from_tables(wine, wine, target="target")
     one, again = measured(comparison, 3), measured(comparison, 3)
-    assert one.as_dict() == again.as_dict()
+    assert one.to_dict() == again.to_dict()
     for name, table in one.details.items():
         pd.testing.assert_frame_equal(table, again.details[name])
-    assert set(one.details["drawn_roc"]["label"]) == {"mean of the classes"}
+    assert set(one.details["drawn_roc"]["label"]) == {"mean over the classes"}
     assert "no holdout" in one.notes[0]
     assert one["tstr"].value > 0.9
 
 
 def test_a_number_is_predicted() -> None:
     frame = load_diabetes(as_frame=True, scaled=False).frame.sample(frac=1, random_state=0)
-    shuffled = independent(frame, 300, np.random.default_rng(0))
-    section = measured(Comparison.of(frame[:300], shuffled, holdout=frame[300:], target="target"))
+    shuffled = shuffle_columns(frame, 300, np.random.default_rng(0))
+    section = measured(Comparison.from_tables(frame[:300], shuffled, holdout=frame[300:], target="target"))
     assert section["tstr"].value < 0.1
     assert (section["tstr"].real or 0) > 0.3
     assert list(section.details["models"]) == ["model", "trained_on", "score", "mean_absolute_error"]
@@ -143,32 +143,34 @@ def test_a_number_is_predicted() -> None:
 
 
 def test_no_target_is_no_section() -> None:
-    assert utility(Comparison.of(cancer(), cancer()), 0) is None
+    assert utility(Comparison.from_tables(cancer(), cancer()), 0) is None
 
 
 @pytest.mark.slow
-def test_a_class_that_is_not_made_scores_as_chance() -> None:
+def test_an_absent_class_scores_as_chance() -> None:
     frame = cancer()
     real, holdout, one = frame[:380], frame[380:], frame[frame["target"] == 1]
-    section = measured(Comparison.of(real, one, holdout=holdout, target="target"))
+    section = measured(Comparison.from_tables(real, one, holdout=holdout, target="target"))
     assert section["tstr"].value == 0.5
     assert "none of the classes ['0']" in section.notes[0]
     wine = load_wine(as_frame=True).frame.sample(frac=1, random_state=0)
-    section = measured(Comparison.of(wine[:120], wine[wine["target"] > 0], holdout=wine[120:], target="target"))
-    own = Task.of(Comparison.of(wine, wine, target="target"))
+    section = measured(
+        Comparison.from_tables(wine[:120], wine[wine["target"] > 0], holdout=wine[120:], target="target")
+    )
+    own = PredictionTask.from_comparison(Comparison.from_tables(wine, wine, target="target"))
     assert len(own.labels) == 3
     assert 0.8 < section["tstr"].value < (section["tstr"].real or 0) - 0.1, "a third of the mean is one half"
 
 
-def test_what_cannot_be_predicted_is_said() -> None:
+def test_what_cannot_be_predicted_has_a_note() -> None:
     frame = cancer().astype({"target": str})
     cases = {
-        "10 rows": (frame.assign(target=None), frame), "the synthetic rows": (frame, frame.assign(target=None)),
+        "less than 10": (frame.assign(target=None), frame), "10 synthetic rows": (frame, frame.assign(target=None)),
         "same value": (frame.assign(target="1"), frame), "no column": (frame[["target"]], frame[["target"]]),
-        "the real and the test": (frame[:5], frame),
+        "10 real and test rows": (frame[:5], frame),
     }  # fmt: skip
     for said, (real, synthetic) in cases.items():
-        comparison = Comparison.of(real, synthetic, target="target")
+        comparison = Comparison.from_tables(real, synthetic, target="target")
         if comparison.target is None:
             continue  # a column without values may be none that can be compared, which the comparison says
         section = measured(comparison)
@@ -176,7 +178,7 @@ def test_what_cannot_be_predicted_is_said() -> None:
         assert said in section.notes[-1]
 
 
-def test_gaps_constants_and_strange_values_are_borne() -> None:
+def test_missing_constant_and_extreme_values() -> None:
     frame = cancer()
     rng = np.random.default_rng(0)
     frame["constant"], frame["word"] = 1.5, np.where(frame["target"] == 1, "a", "b")
@@ -186,14 +188,16 @@ def test_gaps_constants_and_strange_values_are_borne() -> None:
     synthetic.loc[0, "mean radius"] = np.inf
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        section = measured(Comparison.of(frame, synthetic, target="target"))
+        section = measured(Comparison.from_tables(frame, synthetic, target="target"))
     assert section["tstr"].value > 0.8
 
 
 @pytest.mark.parametrize("holdout", [True, False])
-def test_models_are_never_tested_with_rows_that_they_learned(*, holdout: bool) -> None:
+def test_models_are_never_tested_on_training_rows(*, holdout: bool) -> None:
     frame = cancer()
-    comparison = Comparison.of(frame[:300], frame[:300], holdout=frame[300:] if holdout else None, target="target")
+    comparison = Comparison.from_tables(
+        frame[:300], frame[:300], holdout=frame[300:] if holdout else None, target="target"
+    )
     learned, tested, notes = split(comparison, np.random.default_rng(0))
     names = list(frame.columns.drop("target"))
     assert not frame[names].duplicated().any()
@@ -203,7 +207,7 @@ def test_models_are_never_tested_with_rows_that_they_learned(*, holdout: bool) -
 
 
 @given(st.integers(0, 2**63 - 1))
-def test_any_seed_makes_models(seed: int) -> None:
-    task = Task("y", ("a", "b"), ("x",), (False,))
+def test_any_seed_is_valid(seed: int) -> None:
+    task = PredictionTask("y", ("a", "b"), ("x",), (False,))
     for maker in (boosting, forest):
         assert maker(task, seed).random_state == seed % 2**32

@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from synthvae.errors import ConfigurationError
-from synthvae.evaluation.comparison import Comparison, independent
+from synthvae.evaluation.comparison import Comparison, shuffle_columns
 from synthvae.evaluation.results import Section
 from synthvae.evaluation.utility.survival import (
-    Observed,
+    CensoredTimes,
     Survival,
     cox_weights,
     curve_distance,
@@ -30,8 +30,8 @@ OBSERVED = st.lists(st.tuples(st.integers(0, 6), st.booleans(), st.integers(0, 4
 RIDGE = 1e-3
 
 
-def observed(times: npt.ArrayLike, seen: npt.ArrayLike) -> Observed:
-    return Observed(np.asarray(times, float), np.asarray(seen, bool))
+def observed(times: npt.ArrayLike, seen: npt.ArrayLike) -> CensoredTimes:
+    return CensoredTimes(np.asarray(times, float), np.asarray(seen, bool))
 
 
 def patients(n: int, seed: int) -> pd.DataFrame:
@@ -46,16 +46,16 @@ def patients(n: int, seed: int) -> pd.DataFrame:
 
 def measured(comparison: Comparison, times: Survival = TIMES) -> Section:
     section = survival(comparison, times, 0)
-    json.dumps(section.as_dict(), allow_nan=False)
+    json.dumps(section.to_dict(), allow_nan=False)
     return section
 
 
 def test_both_columns_or_neither() -> None:
-    assert Survival.of(None, None) is None
-    assert Survival.of("time", "event") == TIMES
+    assert Survival.from_columns(None, None) is None
+    assert Survival.from_columns("time", "event") == TIMES
     for duration, event in (("time", None), (None, "event"), ("time", "time")):
-        with pytest.raises(ConfigurationError, match="however"):
-            Survival.of(duration, event)
+        with pytest.raises(ConfigurationError, match=r"must be (given together|different columns)"):
+            Survival.from_columns(duration, event)
 
 
 def test_kaplan_meier_by_hand() -> None:
@@ -78,7 +78,7 @@ def test_without_censoring_the_curve_is_the_share_that_is_left(rows: list[tuple[
 def test_weights_count_rows_as_often(rows: list[tuple[int, bool, int]], times_each: int) -> None:
     first = observed([t for t, _, _ in rows], [e for _, e, _ in rows])
     weights = np.array([1 + weight % times_each for _, _, weight in rows])
-    repeated = Observed(np.repeat(first.time, weights), np.repeat(first.seen, weights))
+    repeated = CensoredTimes(np.repeat(first.time, weights), np.repeat(first.observed, weights))
     assert kaplan_meier(first, weights.astype(float))[1] == pytest.approx(kaplan_meier(repeated)[1])
 
 
@@ -120,21 +120,21 @@ def test_the_interval_of_concordance_is_as_wide_as_it_varies() -> None:
     assert told == pytest.approx(np.std([score.value for score in found]), rel=0.15)
 
 
-def breslow(weights: npt.NDArray[np.float64], rows: npt.NDArray[np.float64], found: Observed) -> float:
+def breslow(weights: npt.NDArray[np.float64], rows: npt.NDArray[np.float64], found: CensoredTimes) -> float:
     """The penalised mean log partial likelihood, as its definition reads."""
     total = 0.0
-    for row, time, seen in zip(rows, found.time, found.seen, strict=True):
+    for row, time, seen in zip(rows, found.time, found.observed, strict=True):
         if seen:
             at_risk = rows[found.time >= time]
             total += row @ weights - math.log(sum(math.exp(other @ weights) for other in at_risk))
-    return float(total / found.seen.sum() - RIDGE / 2 * weights @ weights)
+    return float(total / found.observed.sum() - RIDGE / 2 * weights @ weights)
 
 
 @given(st.integers(0, 10_000), st.integers(8, 30), st.integers(1, 3))
 def test_cox_weights_are_where_the_plain_likelihood_is_flat(seed: int, n: int, columns: int) -> None:
     rng = np.random.default_rng(seed)
     rows, found = rng.normal(size=(n, columns)), observed(rng.integers(0, 9, n), rng.random(n) < 0.7)
-    found.seen[0] = True
+    found.observed[0] = True
     weights = cox_weights(rows, found, RIDGE)
     best = breslow(weights, rows, found)
     for axis in np.eye(columns):
@@ -155,13 +155,13 @@ def test_cox_of_two_groups_in_closed_form() -> None:
     assert cox_weights(rows, found, 0.0)[0] == pytest.approx(math.log(2) / 2, abs=1e-4)
 
 
-def test_the_weights_that_made_the_times_are_found() -> None:
+def test_cox_recovers_the_true_weights() -> None:
     frame = patients(4000, 0)
     rows = np.column_stack([frame["dose"], frame["arm"] == "drug"]).astype(float)
     assert cox_weights(rows, observed(frame["time"], frame["event"])) == pytest.approx([1, -1], abs=0.1)
 
 
-def test_hazards_stay_finite_where_a_column_tells_all_events() -> None:
+def test_hazards_stay_finite_where_a_column_separates_all_events() -> None:
     rows = np.linspace(-1000, 1000, 20)[:, None]
     with np.errstate(all="raise", under="ignore"):
         assert np.isfinite(cox_weights(rows, observed(np.arange(20)[::-1], np.ones(20)))).all()
@@ -169,14 +169,14 @@ def test_hazards_stay_finite_where_a_column_tells_all_events() -> None:
 
 def test_good_rows_are_near_and_shuffled_ones_are_not() -> None:
     real, fresh, holdout = patients(600, 1), patients(600, 2), patients(600, 3)
-    good = measured(Comparison.of(real, fresh, holdout=holdout))
+    good = measured(Comparison.from_tables(real, fresh, holdout=holdout))
     assert good.notes == ()
     assert good["kaplan_meier"].value < 0.04
     assert good["concordance"].value == pytest.approx(good["concordance"].real, abs=0.02)
     assert good["concordance"].value > 0.7
-    poor = measured(Comparison.of(real, independent(real, 600, np.random.default_rng(0)), holdout=holdout))
+    poor = measured(Comparison.from_tables(real, shuffle_columns(real, 600, np.random.default_rng(0)), holdout=holdout))
     assert poor["concordance"].value < 0.6
-    late = measured(Comparison.of(real, fresh.assign(time=fresh["time"] * 3), holdout=holdout))
+    late = measured(Comparison.from_tables(real, fresh.assign(time=fresh["time"] * 3), holdout=holdout))
     interval = late["kaplan_meier"].interval
     assert interval is not None
     assert interval[0] > good["kaplan_meier"].value
@@ -187,57 +187,57 @@ def test_good_rows_are_near_and_shuffled_ones_are_not() -> None:
     assert (drawn.groupby("rows")["survival"].diff().dropna() <= 0).all()
 
 
-def test_a_copy_without_a_holdout_says_that_the_test_was_seen() -> None:
+def test_a_copy_without_a_holdout_has_a_note() -> None:
     real = patients(300, 1)
-    section = measured(Comparison.of(real, real))
+    section = measured(Comparison.from_tables(real, real))
     assert section["kaplan_meier"].value == 0
     assert (section["kaplan_meier"].real or 0) > 0
     assert "no holdout" in section.notes[-1]
     assert set(section.details["drawn_survival"]["rows"]) == {"real", "synthetic"}
-    assert measured(Comparison.of(real, real)).as_dict() == section.as_dict()
+    assert measured(Comparison.from_tables(real, real)).to_dict() == section.to_dict()
 
 
 @pytest.mark.parametrize("words", [(True, False), ("yes", "no"), ("TRUE", "FALSE"), ("1", "0"), ("yes", "censored"),
                                    ("dead", "no"), (1.0, 0.0)])  # fmt: skip
-def test_events_are_read_however_they_are_written(words: tuple[object, object]) -> None:
+def test_events_have_several_spellings(words: tuple[object, object]) -> None:
     frame = patients(300, 1)
-    told = measured(Comparison.of(frame, frame[::-1]))
+    told = measured(Comparison.from_tables(frame, frame[::-1]))
     frame["event"] = frame["event"].map({1: words[0], 0: words[1]})
-    found = measured(Comparison.of(frame, frame[::-1]))
+    found = measured(Comparison.from_tables(frame, frame[::-1]))
     assert found["kaplan_meier"].value == told["kaplan_meier"].value
     assert found["concordance"].value == pytest.approx(told["concordance"].value, abs=1e-6)
 
 
 @pytest.mark.parametrize("words", [(2, 1), ("dead", "alive"), ("1", "2")])
-def test_events_that_could_be_read_either_way_are_refused(words: tuple[object, object]) -> None:
+def test_ambiguous_events_are_refused(words: tuple[object, object]) -> None:
     frame = patients(100, 1)
     frame["event"] = frame["event"].map({1: words[0], 0: words[1]})
-    section = measured(Comparison.of(frame, frame))
+    section = measured(Comparison.from_tables(frame, frame))
     assert section.figures == ()
     assert "two values" in section.notes[0]
 
 
-def test_what_cannot_be_measured_is_said() -> None:
+def test_what_cannot_be_measured_has_a_note() -> None:
     frame = patients(100, 1)
     cases = {
-        "no column that can be compared": (frame.drop(columns="time"), frame),
-        "not a column of numbers": (frame.assign(time=np.where(frame["time"] > 1, "late", "early")), frame),
+        "not a column that can be compared": (frame.drop(columns="time"), frame),
+        "not a numeric column": (frame.assign(time=np.where(frame["time"] > 1, "late", "early")), frame),
         "two values": (frame.assign(event=np.arange(100) % 3), frame),
         "real and the synthetic": (frame.assign(event=0), frame.assign(event=0)),
         "The synthetic rows": (frame, frame.assign(time=-1.0)),
     }
     for said, (real, synthetic) in cases.items():
-        section = measured(Comparison.of(real, synthetic))
+        section = measured(Comparison.from_tables(real, synthetic))
         assert section.figures == ()
         assert any(said in note for note in section.notes), said
 
 
-def test_rows_that_cannot_be_read_are_counted_and_left_out() -> None:
+def test_invalid_rows_are_counted_and_left_out() -> None:
     frame = patients(300, 1)
     broken = pd.concat([frame, frame[:30].assign(time=-1.0), frame[:12].assign(time=np.nan)], ignore_index=True)
-    section = measured(Comparison.of(frame, broken))
+    section = measured(Comparison.from_tables(frame, broken))
     assert section["kaplan_meier"].value == 0
     assert section.notes[0].startswith("42 of 342 synthetic rows")
-    alone = measured(Comparison.of(frame[["time", "event"]], frame[["time", "event"]]))
+    alone = measured(Comparison.from_tables(frame[["time", "event"]], frame[["time", "event"]]))
     assert [figure.metric.name for figure in alone.figures] == ["kaplan_meier"]
-    assert "No Cox model" in alone.notes[-1]
+    assert "a Cox model needs" in alone.notes[-1]

@@ -10,7 +10,7 @@
   const colour = (name) => getComputedStyle(root).getPropertyValue(`--${name}`).trim();
   const swapped = (value) => (value in roles ? colour(roles[value]) : value);
 
-  // Figures carry the colours of paper: what is drawn in the dark has others.
+  // Charts have the colours of the light theme, which are replaced in the dark theme.
   function recoloured(trace) {
     const copy = { ...trace };
     for (const part of ["line", "marker", "error_x"]) {
@@ -51,9 +51,9 @@
     box.dataset.drawn = "";
   }
 
-  // What is far off is not drawn until it is near: hundreds of plots would take many seconds at once.
-  const near = new IntersectionObserver((seen) => {
-    for (const entry of seen) {
+  // Charts are drawn when they are scrolled near: hundreds of charts at once would take many seconds.
+  const near = new IntersectionObserver((entries) => {
+    for (const entry of entries) {
       if (entry.isIntersecting && !("drawn" in entry.target.dataset)) draw(entry.target);
     }
   }, { rootMargin: "400px" });
@@ -97,7 +97,7 @@
     return line;
   }
 
-  function tell(details) {
+  function fillTable(details) {
     const box = details.parentElement.querySelector("[data-chart]");
     const { head, rows } = chartOf.get(box);
     const table = document.createElement("table");
@@ -107,7 +107,7 @@
     details.append(table);
   }
   for (const details of document.querySelectorAll("details.table")) {
-    details.addEventListener("toggle", () => tell(details), { once: true });
+    details.addEventListener("toggle", () => fillTable(details), { once: true });
   }
 
   function sort(header) {
@@ -133,8 +133,8 @@
   }
 
   const links = new Map([...document.querySelectorAll("nav a")].map((link) => [link.hash.slice(1), link]));
-  const passed = new IntersectionObserver((seen) => {
-    for (const entry of seen.filter((each) => each.isIntersecting)) {
+  const passed = new IntersectionObserver((entries) => {
+    for (const entry of entries.filter((each) => each.isIntersecting)) {
       for (const [name, link] of links) link.toggleAttribute("aria-current", name === entry.target.id);
     }
   }, { rootMargin: "-20% 0px -70% 0px" });

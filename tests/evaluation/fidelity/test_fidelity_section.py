@@ -18,13 +18,13 @@ from scipy.spatial.distance import cdist
 from sklearn.datasets import load_breast_cancer, load_wine
 
 from synthvae.evaluation import Comparison
-from synthvae.evaluation.comparison import independent
-from synthvae.evaluation.fidelity import columns as section
-from synthvae.evaluation.fidelity import pairs
-from synthvae.evaluation.fidelity.columns import METRICS, fidelity
-from synthvae.evaluation.fidelity.detection import told_apart
-from synthvae.evaluation.fidelity.marginals import adherence, drawn, similarities, wasserstein
+from synthvae.evaluation.comparison import shuffle_columns
+from synthvae.evaluation.fidelity import pairs, section
+from synthvae.evaluation.fidelity.column_shapes import adherence, histograms, similarities, wasserstein
+from synthvae.evaluation.fidelity.detection import detection_auc
+from synthvae.evaluation.fidelity.section import fidelity
 from synthvae.evaluation.fidelity.support import of_points
+from synthvae.evaluation.metrics import SECTIONS
 from synthvae.schema.column import Column
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -85,7 +85,7 @@ def test_disjoint_tables_share_nothing() -> None:
     assert trends(compared(real, other)).query("kind != 'numbers'")["score"].max() < 0.05  # missing beside missing
 
 
-def test_a_shift_is_seen_as_far_as_it_goes() -> None:
+def test_similarity_decreases_with_the_shift() -> None:
     """Wasserstein: the shift in standard deviations; KS of uniform values: the share of the range."""
     number = pd.Series(np.arange(1024) / 1024)
     real, moved = (pd.DataFrame({"number": n}) for n in (number, number + 0.25))
@@ -157,7 +157,7 @@ def test_support_is_that_of_the_plain_formulas(n: int) -> None:
     assert astuple(of_points(real, made)) == pytest.approx(_plain_support(real, made, min(5, n - 1)))
 
 
-def test_support_tells_fresh_rows_crowds_and_strangers() -> None:
+def test_support_distinguishes_unseen_crowded_and_distant_rows() -> None:
     rng = np.random.default_rng(1)
     real, new = rng.normal(size=(2, 3000, 4))
     fresh, copied = of_points(real, new), of_points(real, real)
@@ -183,17 +183,19 @@ def cancer() -> Comparison:
     frame = load_breast_cancer(as_frame=True).frame.iloc[:, [0, 1, 2, 4, 6, 30]]
     frame["target"] = frame["target"].map({0: "malignant", 1: "benign"})
     real, held = halves(frame)
-    return Comparison.of(real, independent(real, 300, np.random.default_rng(0)), holdout=held, target="target")
+    return Comparison.from_tables(
+        real, shuffle_columns(real, 300, np.random.default_rng(0)), holdout=held, target="target"
+    )
 
 
-def test_halves_cannot_be_told_apart_and_others_can(cancer: Comparison) -> None:
+def test_classifier_separates_other_rows_but_not_halves(cancer: Comparison) -> None:
     assert cancer.holdout is not None
-    assert told_apart(cancer.real, cancer.holdout, 0) == pytest.approx(0.5, abs=0.1)
-    assert told_apart(cancer.real, cancer.synthetic, 0) > 0.9
-    assert told_apart(cancer.real, cancer.real.assign(**{"mean radius": np.nan}), 0) == pytest.approx(1)
+    assert detection_auc(cancer.real, cancer.holdout, 0) == pytest.approx(0.5, abs=0.1)
+    assert detection_auc(cancer.real, cancer.synthetic, 0) > 0.9
+    assert detection_auc(cancer.real, cancer.real.assign(**{"mean radius": np.nan}), 0) == pytest.approx(1)
     empty = pd.DataFrame({"empty": [np.nan] * 40})
-    assert told_apart(empty, empty, 0) == 0.5
-    assert np.isnan(told_apart(cancer.real[:20], cancer.real, 0))
+    assert detection_auc(empty, empty, 0) == 0.5
+    assert np.isnan(detection_auc(cancer.real[:20], cancer.real, 0))
 
 
 @pytest.fixture(scope="module")
@@ -202,7 +204,7 @@ def found(cancer: Comparison) -> Any:
 
 
 def test_shuffled_columns_have_the_shape_but_not_the_trend(found: Any) -> None:
-    assert [figure.metric for figure in found.figures] == list(METRICS)
+    assert [figure.metric for figure in found.figures] == list(SECTIONS["fidelity"])
     assert found.notes == ()
     for figure in found.figures:
         assert None not in {figure.real, figure.independent}
@@ -226,18 +228,18 @@ def test_details_are_those_of_the_figures(found: Any) -> None:
     assert plane.size().to_dict() == {"real": 285, "synthetic": 300}
     assert plane.mean().loc["real"].to_numpy() == pytest.approx(0, abs=1e-6)
     assert len(found.details["drawn_associations"]) == 15
-    assert json.loads(json.dumps(found.as_dict(), allow_nan=False))["details"].keys() == {"columns", "pairs"}
+    assert json.loads(json.dumps(found.to_dict(), allow_nan=False))["details"].keys() == {"columns", "pairs"}
 
 
 @pytest.mark.slow
-def test_the_same_seed_says_the_same(cancer: Comparison, found: Any) -> None:
+def test_the_same_seed_gives_the_same_section(cancer: Comparison, found: Any) -> None:
     again = fidelity(cancer, 0)
     assert again.figures == found.figures
     for name, table in again.details.items():
         pd.testing.assert_frame_equal(table, found.details[name])
 
 
-def test_shares_that_are_drawn_are_of_all_rows() -> None:
+def test_histograms_are_shares_of_all_rows() -> None:
     rng = np.random.default_rng(0)
     frame = pd.DataFrame(
         {
@@ -249,7 +251,7 @@ def test_shares_that_are_drawn_are_of_all_rows() -> None:
             "constant": 3.5,
         }
     ).mask(rng.random((400, 6)) < [0.1, 0, 0, 0, 0.1, 0])
-    shown = drawn(Comparison.of(*halves(frame)))
+    shown = histograms(Comparison.from_tables(*halves(frame)))
     assert shown.groupby("column")[["real", "synthetic"]].sum().to_numpy() == pytest.approx(1)
     bins = shown[shown["label"] != "missing"].groupby("column").size()
     assert bins.max() <= 30
@@ -269,14 +271,14 @@ def wide(n: int, columns: int) -> pd.DataFrame:
 
 @pytest.mark.parametrize(("real", "synthetic", "absent", "notes"), [
     (wide(2, 2), wide(2, 2), {"c2st_real"}, ["at least 30 rows"]),
-    (wide(60, 1), wide(50, 1), {"trend"}, ["one column only"]),
+    (wide(60, 1), wide(50, 1), {"trend"}, ["only one column"]),
     (wide(60, 2).assign(**{"1": 7.5}), wide(60, 2), {"trend"}, ["constant in the real table", "no pair of columns"]),
-    (wide(60, 3).assign(**{"1": None}), wide(60, 3), set(), ["Columns without a value"]),
-    (wide(60, 3), wide(60, 3).assign(**{"1": None}), set(), ["Columns without a value"]),
+    (wide(60, 3).assign(**{"1": None}), wide(60, 3), set(), ["Columns without any value"]),
+    (wide(60, 3), wide(60, 3).assign(**{"1": None}), set(), ["Columns without any value"]),
     (wide(60, 2) * np.nan, wide(60, 2), {"shape", "trend", "adherence"}, ["no real column has a value"]),
-    (wide(40, 101), wide(40, 101), set(), ["Of 5050 pairs of columns 5000 were compared"]),
+    (wide(40, 101), wide(40, 101), set(), ["Of 5050 pairs of columns, a random sample of 5000 was compared"]),
 ], ids=["two rows", "one column", "constant", "empty", "empty synthetic", "all empty", "wide"])  # fmt: skip
-def test_what_cannot_be_measured_is_left_out_with_a_sentence(
+def test_absent_figures_have_a_note(
     real: pd.DataFrame, synthetic: pd.DataFrame, absent: set[str], notes: list[str]
 ) -> None:
     kinds = {name: Column(name=name, kind="continuous") for name in real.columns.tolist()}
@@ -284,19 +286,19 @@ def test_what_cannot_be_measured_is_left_out_with_a_sentence(
         warnings.simplefilter("error")
         found = fidelity(Comparison(real.astype(np.float64), synthetic.astype(np.float64), None, kinds), 0)
     names = {figure.metric.name for figure in found.figures}
-    assert names == {metric.name for metric in METRICS} - absent - {"c2st_holdout"}
+    assert names == {metric.name for metric in SECTIONS["fidelity"]} - absent - {"c2st_holdout"}
     for part in ["There is no holdout", *notes]:
         assert any(part in note and note.endswith(".") for note in found.notes), found.notes
     assert found.details["pairs"]["score"].notna().all()
-    json.dumps(found.as_dict(), allow_nan=False)
+    json.dumps(found.to_dict(), allow_nan=False)
 
 
-def test_a_large_table_is_compared_by_rows_drawn_from_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_tables_are_sampled(monkeypatch: pytest.MonkeyPatch) -> None:
     frame = load_wine(as_frame=True).frame.iloc[:, :4]
-    whole = fidelity(Comparison.of(*halves(frame)), 0)
-    monkeypatch.setattr(section, "LEAST_DRAWN", 60)
+    whole = fidelity(Comparison.from_tables(*halves(frame)), 0)
+    monkeypatch.setattr(section, "LEAST_ROWS", 60)
     monkeypatch.setattr(section, "MOST_CELLS", 100)
-    found = fidelity(Comparison.of(*halves(frame)), 0)
-    assert any("compared by 60 rows" in note for note in found.notes)
+    found = fidelity(Comparison.from_tables(*halves(frame)), 0)
+    assert any("random sample of 60 rows" in note for note in found.notes)
     assert found["adherence"].value == whole["adherence"].value
     assert found["shape"].value == pytest.approx(whole["shape"].value, abs=0.1)

@@ -1,4 +1,4 @@
-"""Attacks: what was learned by heart is given away, what was learned honestly is not."""
+"""Attacks: memorised rows are flagged, unseen rows are not."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from sklearn.datasets import load_breast_cancer, load_wine, make_classification
 
 from synthvae.evaluation.comparison import Comparison
 from synthvae.evaluation.disclosure import attribute_inference, linkability, singling_out
-from synthvae.evaluation.disclosure.attacks import COLUMNS, attacks
 from synthvae.evaluation.disclosure.points import as_points
-from synthvae.evaluation.disclosure.risk import Guesses, Outcome
+from synthvae.evaluation.disclosure.risk import AttackResult, Guesses
+from synthvae.evaluation.disclosure.simulated_attacks import COLUMNS, attacks
 from synthvae.evaluation.results import Section
 
 NAMES = ["singling_out", "linkability", "inference", "membership"]
@@ -35,7 +35,7 @@ def people(rows: int, seed: int) -> list[pd.DataFrame]:
 
 
 def attacked(real: pd.DataFrame, made: pd.DataFrame, holdout: pd.DataFrame | None, seed: int = 0) -> Section:
-    return attacks(Comparison.of(real, made.reset_index(drop=True), holdout=holdout), seed)
+    return attacks(Comparison.from_tables(real, made.reset_index(drop=True), holdout=holdout), seed)
 
 
 def flagged(section: Section) -> list[str]:
@@ -56,17 +56,17 @@ def test_a_copy_is_flagged_by_every_attack() -> None:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_fresh_rows_are_not_flagged(seed: int) -> None:
+def test_unseen_rows_are_not_flagged(seed: int) -> None:
     real, holdout, fresh = people(1_000, seed)
     assert flagged(attacked(real, fresh, holdout, seed)) == []
 
 
 @pytest.mark.slow
-def test_the_interval_of_a_risk_leaves_out_nothing_of_fresh_rows_more_often_than_it_says() -> None:
+def test_the_interval_of_a_risk_has_its_level() -> None:
     above = []
     for seed in range(20):
         real, holdout, fresh = people(200, seed)
-        comparison = Comparison.of(real, fresh, holdout=holdout)
+        comparison = Comparison.from_tables(real, fresh, holdout=holdout)
         assert comparison.holdout is not None
         above += [
             attribute_inference.inference(comparison, comparison.holdout, np.random.default_rng(seed))[0].risk[1][0]
@@ -74,7 +74,7 @@ def test_the_interval_of_a_risk_leaves_out_nothing_of_fresh_rows_more_often_than
     assert np.mean(np.array(above) > 0) <= 0.1
 
 
-def test_breast_cancer_copied_and_fresh() -> None:
+def test_breast_cancer_copied_and_unseen() -> None:
     table = load_breast_cancer(as_frame=True).frame.sample(frac=1, random_state=0).reset_index(drop=True)
     real, holdout, fresh = (table[part::3].reset_index(drop=True) for part in range(3))
     assert flagged(attacked(real, real, holdout)) == NAMES
@@ -83,7 +83,7 @@ def test_breast_cancer_copied_and_fresh() -> None:
     assert len(section.details["attacks"]) == 2 + 1 + attribute_inference.SECRETS
 
 
-def test_rows_that_keep_most_of_a_real_one_give_away_the_rest() -> None:
+def test_partial_copies_disclose_the_other_values() -> None:
     """Each synthetic row is a real one, of which one value in five is another's."""
     real, holdout, _ = people(800, 1)
     rng = np.random.default_rng(0)
@@ -93,7 +93,7 @@ def test_rows_that_keep_most_of_a_real_one_give_away_the_rest() -> None:
     assert {"inference", "membership"} <= set(flagged(attacked(real, made, holdout)))
 
 
-def test_what_everybody_shares_is_no_risk() -> None:
+def test_common_knowledge_is_no_risk() -> None:
     """A column that follows from the others is guessed of everybody, learned or not."""
     tables = [table.assign(twin=table["ward"]) for table in people(800, 2)]
     section = attacked(tables[0], tables[2], tables[1])
@@ -104,10 +104,10 @@ def test_what_everybody_shares_is_no_risk() -> None:
     assert found["low"] == 0
 
 
-def test_details_are_as_promised_and_repeatable() -> None:
+def test_details_are_complete_and_reproducible() -> None:
     real, holdout, fresh = people(300, 3)
     one, two = (attacked(real, fresh, holdout, 5) for _ in range(2))
-    assert one.as_dict() == two.as_dict()
+    assert one.to_dict() == two.to_dict()
     table = one.details["attacks"]
     assert list(table) == COLUMNS
     assert table["attack"].unique().tolist() == NAMES[:3]
@@ -119,7 +119,7 @@ def test_details_are_as_promised_and_repeatable() -> None:
             assert figure.value == outcome(one, figure.metric.name)["risk"]
 
 
-def test_without_a_control_group_nothing_is_tried() -> None:
+def test_without_a_control_group_no_attack_runs() -> None:
     real, holdout, fresh = people(100, 4)
     for few in (None, holdout[:19]):
         section = attacked(real, fresh, few)
@@ -136,7 +136,7 @@ def test_without_a_control_group_nothing_is_tried() -> None:
 ])  # fmt: skip
 def test_narrow_and_constant_tables_degrade(table: pd.DataFrame, absent: int) -> None:
     section = attacked(table, table, table)
-    assert sum("was not tried" in note for note in section.notes) == absent
+    assert sum("was not run" in note for note in section.notes) == absent
     assert len(section.figures) == 4 - absent
     assert flagged(section) == []
     assert attacked(table, table[:2], table).figures
@@ -146,7 +146,7 @@ def test_narrow_and_constant_tables_degrade(table: pd.DataFrame, absent: int) ->
 @given(st.integers(0, 2**32))
 def test_predicates_hold_for_one_synthetic_row(seed: int) -> None:
     frame = people(60, 5)[0][["x0", "x4", "ward"]]
-    comparison = Comparison.of(frame, frame)
+    comparison = Comparison.from_tables(frame, frame)
     rows = singling_out._filled(comparison.synthetic)
     numeric = np.array([name in comparison.numeric for name in comparison.real])
     rng = np.random.default_rng(seed)
@@ -162,7 +162,7 @@ def test_predicates_hold_for_one_synthetic_row(seed: int) -> None:
 
 def test_the_nearest_row_without_the_secret_is_that_of_plain_distances() -> None:
     real, holdout, made = people(120, 6)
-    comparison = Comparison.of(real, made, holdout=holdout)
+    comparison = Comparison.from_tables(real, made, holdout=holdout)
     secrets = ["x0", "ward", "x4"]
     places = attribute_inference._nearest(comparison.synthetic, comparison.real, secrets)
     for column, name in enumerate(secrets):
@@ -186,13 +186,13 @@ def test_halves_are_linked_by_a_row_near_to_both() -> None:
     assert linkability._linked(first, second).tolist() == [[False, True, True], [False] * 3, [True] * 3]
 
 
-def test_chance_links_as_often_as_chance_does() -> None:
+def test_random_links_have_the_rate_of_chance() -> None:
     rng = np.random.default_rng(0)
     hits = linkability._at_random(1_000, 20_000, rng)
     assert hits.mean(axis=0) == pytest.approx([1 - (1 - 1 / 1_000) ** (k * k) for k in range(1, 11)], abs=0.01)
 
 
-def test_wine_leaks_as_much_as_was_planted() -> None:
+def test_wine_discloses_as_much_as_was_planted() -> None:
     """A table of copies is at higher risk than one of which half are, by each attack."""
     wine = load_wine(as_frame=True).frame.sample(frac=1, random_state=1).reset_index(drop=True)
     real, holdout, fresh = (wine[part::3].reset_index(drop=True) for part in range(3))
@@ -202,8 +202,8 @@ def test_wine_leaks_as_much_as_was_planted() -> None:
         assert sections[0][name].value < sections[1][name].value
 
 
-def test_outcomes_know_their_direction() -> None:
+def test_risk_has_a_direction() -> None:
     right, wrong = (Guesses(np.full(50, value), np.arange(50)) for value in (1.0, 0.0))
-    risks = [Outcome("a", learned, control, wrong).risk for learned, control in ((right, wrong), (wrong, right))]
+    risks = [AttackResult("a", learned, control, wrong).risk for learned, control in ((right, wrong), (wrong, right))]
     assert risks[0][0] > 0.8
     assert risks[1] == (0.0, (0.0, risks[1][1][1]))

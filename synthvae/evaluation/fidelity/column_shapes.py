@@ -1,4 +1,4 @@
-"""One column at a time: how alike its values are in two tables, and the histograms that show it."""
+"""Measures of single columns: similarity of distributions, bounds, missing values, and histograms."""
 
 from __future__ import annotations
 
@@ -15,39 +15,39 @@ from synthvae.schema.column import TEMPORAL, Column
 
 MOST_BINS = 30
 MOST_CATEGORIES = 20
-CLIPPED = 0.005  # of a table's values at either end: they are drawn into the outermost bins
+CLIPPED = 0.005  # share of values at either end that fall into the outermost bins
 SECONDS_A_DAY = 86_400
 
 Kind = Literal["number", "date", "category"]
 
 
 def kind_of(column: Column) -> Kind:
-    """Return what a column is compared as."""
+    """Return how a column is compared."""
     if column.kind in TEMPORAL:
         return "date"
     return "number" if column.kind in {"integer", "continuous"} else "category"
 
 
 def similarities(comparison: Comparison) -> pd.Series[float]:
-    """Return how alike the distribution of each column is (C,): 1 if it is the same, 0 if nothing is shared.
+    """Return the similarity of the distribution of each column (C,): 1 if it is the same, 0 if nothing overlaps.
 
-    1 - D of Kolmogorov and Smirnov for numbers and dates, 1 - the total variation distance for categories, without the
-    missing values. These are SDMetrics' KSComplement and TVComplement
-    (https://docs.sdv.dev/sdmetrics/data-metrics/quality/kscomplement and .../tvcomplement) but for two cases. Where
-    the synthetic column alone has no value at all, it is 0: SDMetrics leaves the column out, and a generator that
-    writes nothing would go unpunished. Numbers are not rounded to 14 decimals first, since a column of tiny units
-    would become a constant. Without a real value it is NaN.
+    1 - Kolmogorov-Smirnov statistic for numbers and dates, 1 - total variation distance for categories, without missing
+    values: SDMetrics' KSComplement and TVComplement
+    (https://docs.sdv.dev/sdmetrics/data-metrics/quality/kscomplement and .../tvcomplement), with two differences. Where
+    only the synthetic column has no value, the similarity is 0: SDMetrics leaves the column out, which would reward a
+    generator that writes nothing. Numbers are not rounded to 14 decimals, since a column of tiny units would become
+    constant. It is NaN where the real column has no value.
     """
     return column_scores(comparison.real, comparison.synthetic)
 
 
 def column_scores(real: pd.DataFrame, synthetic: pd.DataFrame) -> pd.Series[float]:
-    """Return how alike each column of two tables is (C,), see `similarities`."""
+    """Return the similarity of each column of two tables (C,), see `similarities`."""
     return pd.Series({name: similarity(real[name], synthetic[name]) for name in real}, dtype=np.float64)
 
 
 def similarity(real: pd.Series[Any], synthetic: pd.Series[Any]) -> float:
-    """Return how alike two columns are, see `similarities`."""
+    """Return the similarity of two columns, see `similarities`."""
     first, second = real.dropna(), synthetic.dropna()
     if not len(first):
         return float("nan")
@@ -55,7 +55,7 @@ def similarity(real: pd.Series[Any], synthetic: pd.Series[Any]) -> float:
         return 0.0
     if isinstance(first.dtype, pd.CategoricalDtype):
         return float(np.minimum(_frequencies(first), _frequencies(second)).sum())
-    with warnings.catch_warnings():  # of the p-value, which is not used
+    with warnings.catch_warnings():  # about the p-value, which is not used
         warnings.simplefilter("ignore", RuntimeWarning)
         return float(1 - ks_2samp(first, second, method="asymp").statistic)
 
@@ -66,9 +66,9 @@ def _frequencies(values: pd.Series[Any]) -> Matrix:
 
 
 def wasserstein(comparison: Comparison) -> pd.Series[float]:
-    """Return the first Wasserstein distance of each column (C,) in standard deviations of the real one.
+    """Return the first Wasserstein distance of each column (C,) in standard deviations of the real column.
 
-    NaN for categories, for what has no value, and for what is constant in the real rows. Source: Villani 2009, Optimal
+    NaN for categories, for columns without a value, and for constant real columns. Source: Villani 2009, Optimal
     Transport, definition 6.1 (https://doi.org/10.1007/978-3-540-71050-9).
     """
     return _each(comparison, _wasserstein)
@@ -84,7 +84,7 @@ def _wasserstein(real: pd.Series[Any], synthetic: pd.Series[Any]) -> float:
 def adherence(comparison: Comparison) -> pd.Series[float]:
     """Return the share of each synthetic column's values (C,) inside the real range, or among the real categories.
 
-    Missing values do not count; NaN where either table has no value. Source: SDMetrics' BoundaryAdherence and
+    Missing values are ignored. NaN where either table has no value. Source: SDMetrics' BoundaryAdherence and
     CategoryAdherence (https://docs.sdv.dev/sdmetrics/data-metrics/diagnostic/boundaryadherence).
     """
     return _each(comparison, _adherence)
@@ -104,11 +104,11 @@ def _each(comparison: Comparison, measure: Any) -> pd.Series[float]:
     return pd.Series({name: measure(real[name], synthetic[name]) for name in comparison.kinds}, dtype=np.float64)
 
 
-def drawn(comparison: Comparison) -> pd.DataFrame:
-    """Return the shares that a plot of each column shows: one line a bin, category, or "missing".
+def histograms(comparison: Comparison) -> pd.DataFrame:
+    """Return the histogram of each column: one row per bin or category, and one for missing values.
 
-    The columns are column, kind, label, low, high (the bin's edges: of dates in days since 1970; NaN for categories and
-    "missing"), real and synthetic (shares of all rows of either table, so that those of a column add up to one).
+    The columns are column, kind, label, low, high (edges of the bin, for dates in days since 1970; NaN for categories
+    and missing values), real and synthetic (shares of all rows of either table, which add up to one for each column).
     """
     lines = [line for name, column in comparison.kinds.items() for line in _lines(name, column, comparison)]
     return pd.DataFrame(lines, columns=["column", "kind", "label", "low", "high", "real", "synthetic"])
@@ -120,16 +120,16 @@ def _lines(name: str, column: Column, comparison: Comparison) -> Iterator[tuple[
     shown = _categories(real, synthetic) if kind == "category" else _bins(real, synthetic, column)
     for label, low, high, first, second in shown:
         yield name, kind, label, low, high, first / len(real), second / len(synthetic)
-    gaps = real.isna().mean(), synthetic.isna().mean()
-    if any(gaps):
-        yield name, kind, "missing", np.nan, np.nan, *gaps
+    missing = real.isna().mean(), synthetic.isna().mean()
+    if any(missing):
+        yield name, kind, "missing", np.nan, np.nan, *missing
 
 
 Line = tuple[str, float, float, float, float]
 
 
 def _categories(real: pd.Series[Any], synthetic: pd.Series[Any]) -> Iterator[Line]:
-    """Categories by how often they are real; those that come after the last which is shown are one."""
+    """Yield categories by their frequency in the real column; the least frequent ones are combined."""
     counts = [frame.value_counts().reindex(real.cat.categories).to_numpy() for frame in (real, synthetic)]
     order = np.argsort(-counts[0], kind="stable")
     for place in order[:MOST_CATEGORIES]:
@@ -150,11 +150,11 @@ def _bins(real: pd.Series[Any], synthetic: pd.Series[Any], column: Column) -> It
 
 
 def _edges(values: list[Matrix], *, whole: bool) -> Matrix:
-    """Edges of bins of one width, between quantiles so that an outlier does not squash all others into one bin."""
+    """Return edges of bins of equal width, between quantiles, so that outliers do not determine the width."""
     ends = np.array([np.quantile(v, [CLIPPED, 1 - CLIPPED]) for v in values if len(v)])
     low, high = ends[:, 0].min(), ends[:, 1].max()
     if whole:
-        # Bins that hold as many whole numbers each: others would show a comb.
+        # Bins of equally many whole numbers, since others would show artificial peaks.
         first = np.floor(low)
         width = np.ceil((np.ceil(high) - first + 1) / MOST_BINS)
         bins = int(np.ceil((np.ceil(high) - first + 1) / width))
@@ -166,20 +166,15 @@ def _label(low: float, high: float, column: Column) -> str:
     if column.kind == "integer":
         ends = [f"{low + 0.5:.0f}", f"{high - 0.5:.0f}"]
     elif column.kind == "date":
-        ends = [str(_moment(low + 0.5, "D")), str(_moment(high - 0.5, "D"))]
+        ends = [str(_timestamp(low + 0.5, "D")), str(_timestamp(high - 0.5, "D"))]
     elif column.kind == "datetime":
         unit: Literal["D", "s"] = "D" if high - low >= 1 else "s"
-        ends = [str(_moment(low, unit)), str(_moment(high, unit))]
+        ends = [str(_timestamp(low, unit)), str(_timestamp(high, unit))]
     else:
         ends = [f"{low:.4g}", f"{high:.4g}"]
     return " to ".join(dict.fromkeys(ends))
 
 
-def _moment(days: float, unit: Literal["D", "s"]) -> np.datetime64:
-    """A moment of any year, which a nanosecond clock would not hold."""
+def _timestamp(days: float, unit: Literal["D", "s"]) -> np.datetime64:
+    """Return a timestamp of any year, beyond the range of nanoseconds."""
     return np.datetime64(round(days * (1 if unit == "D" else SECONDS_A_DAY)), unit)
-
-
-def missing(rows: pd.DataFrame) -> pd.Series[float]:
-    """Return the share of values of each column that are missing (C,)."""
-    return rows.isna().mean()

@@ -1,0 +1,34 @@
+"""The report as text: the verdict, all figures and all notes, as the command line prints them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from synthvae.evaluation.results import Figure, Section
+from synthvae.evaluation.verdict import Verdict
+
+
+def render_text(sections: Sequence[Section], verdict: Verdict, notes: Sequence[str] = ()) -> str:
+    """Return the verdict, all figures and all notes, one line each."""
+    return "\n".join([*(f"note: {note}" for note in notes), *_verdict(verdict), "", *_sections(sections)])
+
+
+def _verdict(verdict: Verdict) -> Iterator[str]:
+    for answer in (verdict.use, verdict.share):
+        yield f"{answer.question} [{answer.grade}] {answer.answer}"
+        yield from (f"  - {reason}" for reason in answer.reasons)
+
+
+def _sections(sections: Sequence[Section]) -> Iterator[str]:
+    for section in sections:
+        yield from (f"{section.name} {_figure(figure)}" for figure in section.figures)
+        yield from (f"{section.name}: {note}" for note in section.notes)
+
+
+def _figure(figure: Figure) -> str:
+    references = {"real rows": figure.real, "shuffled columns": figure.independent}
+    known = [f"{name} {value:.4f}" for name, value in references.items() if value is not None]
+    if figure.interval is not None:
+        known.insert(0, f"95% interval {figure.interval[0]:.4f} to {figure.interval[1]:.4f}")
+    flag = " FLAGGED" if figure.flagged else ""
+    return f"{figure.metric.name}: {figure.value:.4f}" + (f" ({', '.join(known)})" if known else "") + flag
