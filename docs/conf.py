@@ -66,6 +66,7 @@ html_copy_source = False
 html_theme_options = {
     "logo": {"text": "synthvae"},
     "header_links_before_dropdown": 6,
+    "navbar_align": "left",
     "navigation_with_keys": False,
     "show_toc_level": 2,
     "footer_start": ["copyright"],

@@ -13,6 +13,7 @@ TENSORS = {"model", "training"}
 MEETING = {"generation", "privacy", "synthesizer"}
 LEFT_OUT = {"__init__", "__main__", "_version"}
 WIDTH, ROW, BOX, GAP, LEFT, TOP = 760, 46, 112, 12, 70, 40
+FONT = 'font-family="system-ui, sans-serif" font-size="14"'
 FILLS = {"tables": "#cfe3f2", "tensors": "#f9dcc4", "meeting": "#e5d5ef", "other": "#e6e6e6"}
 LEGEND = {
     "tables": "tables (pandas, Arrow)",
@@ -47,8 +48,7 @@ def draw() -> str:
     height = TOP + ROW * len(levels) + 60
     return "\n".join(
         [
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img" '
-            'font-family="system-ui, sans-serif" font-size="14">',
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img" {FONT}>',
             "<title>The packages of synthvae and their floors</title>",
             f'<rect width="{WIDTH}" height="{height}" rx="8" fill="#ffffff"/>',
             f'<text x="{LEFT}" y="26" fill="#333">an import leads to a lower floor</text>',
