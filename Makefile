@@ -1,14 +1,3 @@
-# make demo    fit and generate on bundled real data
-# make test    lint, types, and all tests but the slow ones
-# make test-slow      the slow tests: kills, browsers, clusters, oracles
-# make test-processors   tests of the model, of training and of generation as other processors compute
-# make test-pandas2   tests of tables again, with pandas 2.2
-# make test-newest    all tests with the newest release of everything but torch; may fail without anybody's fault
-# make pin     write into the constraints what the environments hold now
-# make bench DATA=DIR   synthvae beside other generators, on real tables (ARGS="--tables adult --seeds 0")
-# make figures   the pictures of README, into examples/pictures
-# make wheel   build the wheel into dist/
-# make audit   compare what is installed in .venv with known vulnerabilities (needs PyPI)
 PYTHON ?= python3
 BIN := .venv/bin
 PINS := tests/constraints
@@ -31,35 +20,41 @@ TABLELESS := model cluster/test_backend.py generation/test_faults.py generation/
 	privacy/test_audit.py privacy/test_shared.py evaluation/report/test_browser.py synthesizer/test_linear.py \
 	synthesizer/test_resuming.py cli/test_permissions.py test_wheel.py test_imports.py test_constraints.py
 
-.PHONY: demo test lint types test-slow test-processors test-pandas2 test-newest pin bench figures wheel audit clean
+.PHONY: help demo test lint types test-all test-slow test-processors test-pandas2 test-newest docs pin bench figures wheel \
+	audit clean
 
-demo: .venv/.installed
+help: ## list the targets
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 18
+
+demo: .venv/.installed ## fit and generate on bundled real data
 	$(BIN)/synthvae demo -o synthvae-demo
 
-test: lint types .venv/.dev
+test: lint types .venv/.dev ## lint, types, and all tests except the slow ones
 	$(call PYTEST,.venv) -m "not slow"
 
-lint: .venv/.dev
+lint: .venv/.dev ## check style
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-types: .venv/.dev
+types: .venv/.dev ## check types
 	$(BIN)/mypy
 
-test-slow: .venv/.dev .venv-oracle/.dev
+test-all: test-slow test-processors test-pandas2 docs ## what takes long: test-slow, test-processors, test-pandas2, docs
+
+test-slow: .venv/.dev .venv-oracle/.dev ## the slow tests: kills, browsers, clusters, oracles, code in the documentation
 	$(call PYTEST,.venv) -m slow
 
 # Kernels of PyTorch, MKL and oneDNN for less than this processor can do. What is equal bit by bit on one of them must be
 # so on each.
-test-processors: .venv/.dev
+test-processors: .venv/.dev ## tests of model, training and generation with the kernels of other processors
 	ATEN_CPU_CAPABILITY=default $(call PYTEST,.venv) -m "not slow" $(NUMERIC:%=tests/%)
 	ATEN_CPU_CAPABILITY=avx2 $(call PYTEST,.venv) -m "not slow" $(NUMERIC:%=tests/%)
 	MKL_ENABLE_INSTRUCTIONS=AVX2 ONEDNN_MAX_CPU_ISA=AVX2 $(call PYTEST,.venv) -m "not slow" $(NUMERIC:%=tests/%)
 
-test-pandas2: .venv-pandas2/.dev
+test-pandas2: .venv-pandas2/.dev ## tests of tables with pandas 2.2
 	$(call PYTEST,.venv-pandas2) -m "not slow" $(TABLELESS:%=--ignore=tests/%)
 
-test-newest:
+test-newest: ## all tests with the newest release of everything but torch; may fail through no fault of ours
 	rm -rf .venv-newest
 	$(PYTHON) -m venv .venv-newest
 	.venv-newest/bin/python -m pip install --quiet --upgrade pip
@@ -67,25 +62,31 @@ test-newest:
 	.venv-newest/bin/python -m pip install --quiet "$(TORCH)" --upgrade --upgrade-strategy eager --group test -e ".[$(EXTRAS)]"
 	$(call PYTEST,.venv-newest) -m "not slow"
 
-pin:
-	$(BIN)/python $(PINS)/pins.py write constraints.txt
-	for name in pandas2 oracle peers; do .venv-$$name/bin/python $(PINS)/pins.py write $(PINS)/$$name.txt; done
+docs: .venv-docs/.dev ## build the documentation into docs/_build/html, warnings being errors
+	OMP_NUM_THREADS=1 .venv-docs/bin/python -m sphinx -W --keep-going -j $(WORKERS) -q -b html docs docs/_build/html
+	.venv-docs/bin/python docs/offline.py docs/_build/html
 
-bench: .venv/.dev .venv-peers/.dev
+pin: ## write what the environments contain into the constraints
+	$(BIN)/python $(PINS)/pins.py write constraints.txt
+	for name in pandas2 oracle peers docs; do .venv-$$name/bin/python $(PINS)/pins.py write $(PINS)/$$name.txt; done
+
+bench: .venv/.dev .venv-peers/.dev ## compare with other generators on real tables: DATA=DIR (ARGS="--tables adult --seeds 0")
 	$(BIN)/python tests/benchmarks/bench.py --data $(DATA) --peers-python .venv-peers/bin/python $(ARGS)
 
-figures: .venv/.dev
+figures: .venv/.dev ## draw the pictures of the documentation
 	cd examples && OMP_NUM_THREADS=1 ../$(BIN)/python gallery.py
+	OMP_NUM_THREADS=1 $(BIN)/python docs/screenshot.py
 
-wheel: .venv/.dev
+wheel: .venv/.dev ## build the wheel into dist/
 	$(BIN)/python -m build --wheel --no-isolation
 
-audit: .venv/.installed .venv-audit/.dev
+audit: .venv/.installed .venv-audit/.dev ## compare what is installed in .venv with known vulnerabilities (needs PyPI)
 	@$(BIN)/python tests/benchmarks/dependencies.py .venv-audit/bin/pip-audit \
 		"$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
 
-clean:
-	rm -rf .venv .venv-pandas2 .venv-newest .venv-peers .venv-oracle .venv-audit dist synthvae-demo
+clean: ## remove the environments and what was built
+	rm -rf .venv .venv-pandas2 .venv-newest .venv-peers .venv-oracle .venv-audit .venv-docs dist synthvae-demo \
+		docs/_build docs/examples docs/reference/generated docs/reference/python/generated
 
 .venv/.installed: pyproject.toml constraints.txt
 	$(call VENV,.venv,constraints.txt)
@@ -110,6 +111,14 @@ clean:
 	$(call VENV,.venv-oracle,$(PINS)/oracle.txt)
 	$(call PIP,.venv-oracle,$(PINS)/oracle.txt) --group oracles
 	$(call PINNED,.venv-oracle,$(PINS)/oracle.txt)
+	touch $@
+
+# What the site shows runs there: examples, and docstrings of every package.
+.venv-docs/.dev: pyproject.toml $(PINS)/docs.txt
+	$(call VENV,.venv-docs,$(PINS)/docs.txt)
+	$(call BASE,.venv-docs,$(PINS)/docs.txt)
+	$(call PIP,.venv-docs,$(PINS)/docs.txt) --no-build-isolation -e ".[docs]"
+	$(call PINNED,.venv-docs,$(PINS)/docs.txt)
 	touch $@
 
 # The engine's tabular model needs neither torchvision nor torchaudio, and those of PyPI do not load beside a torch

@@ -19,12 +19,16 @@ def pinned(file: Path) -> dict[str, str]:
     return PINS["pinned"](file.read_text(encoding="utf-8"))  # type: ignore[no-any-return]
 
 
-def wanted() -> set[str]:
-    """The packages that the project names, and extras and groups of packages."""
-    project: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    groups = project["dependency-groups"]
-    named = [*project["project"]["dependencies"], *groups["dev"], *groups["test"], *groups["build"]]
-    named += [name for names in project["project"]["optional-dependencies"].values() for name in names]
+def project() -> dict[str, Any]:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+
+
+def wanted(environment: str) -> set[str]:
+    """The packages that the project names for an environment: "docs", or the one of all other extras and groups."""
+    extras, groups = project()["project"]["optional-dependencies"], project()["dependency-groups"]
+    chosen = [names for extra, names in extras.items() if (extra == "docs") == (environment == "docs")]
+    chosen += [groups["build"]] if environment == "docs" else [groups[name] for name in ("dev", "test", "build")]
+    named = [*project()["project"]["dependencies"], *(name for names in chosen for name in names)]
     texts = (re.split(r"[\[<>=~ ]", text)[0] for text in named if isinstance(text, str))
     return {PINS["canonical"](text) for text in texts}
 
@@ -37,7 +41,8 @@ def test_constraints_are_names_and_versions_alone(file: Path) -> None:
 
 
 def test_all_that_the_project_names_is_pinned() -> None:
-    assert not wanted() - pinned(ROOT / "constraints.txt").keys()
+    assert not wanted("all") - pinned(ROOT / "constraints.txt").keys()
+    assert not wanted("docs") - pinned(ROOT / "tests" / "constraints" / "docs.txt").keys()
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
