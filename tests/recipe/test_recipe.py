@@ -106,7 +106,7 @@ def refusals() -> list[tuple[str, str]]:
         ("input: 2020-99-99\n", "must be YAML"),
         (rows + "input: other.csv\n", "duplicate of 'input'"),
         ("a: &x [1]\nb: *x\n", "alias"),
-        ("[" * 60 + "]" * 60, "levels deep"),
+        ("[" * 60 + "]" * 60, "nested levels"),
         ("#" * (1 << 20) + "\n" + rows, "at most 1,048,576 bytes"),
         (rows.replace("wine", "absent"), "`input`: "),
         (rows + "schema: absent.yaml\n", "`schema`: "),
