@@ -67,7 +67,7 @@ def _tables(layer: FineTables, inputs: list[Tensor], gradient: Tensor) -> Sample
     shape = layer.weight.shape[:2]
     member = _member(places, shape.numel(), gradient) * known[..., None]
     summed = torch.einsum("fbt,fbk->btk", member, gradient.index_select(0, layer.fine))
-    return {layer.weight: summed.reshape(len(summed), *shape, -1)}
+    return {layer.weight: summed.reshape(len(summed), *shape, summed.shape[-1])}
 
 
 def _member(places: Tensor, size: int, like: Tensor) -> Tensor:

@@ -185,5 +185,6 @@ def test_a_unit_of_many_rows_moves_the_number_of_rows_by_its_cap(way: str) -> No
     assert first[0].event.name == "number of rows"
     assert [one.event for one in first] == [other.event for other in second]
     for one, other in zip(first, second, strict=True):
-        if one.event.sampling_rate == 1:  # what a sample is of is not watched
-            assert moved(one.exact, other.exact) <= one.event.sensitivity * one.times, one.event.name
+        if one.event.sampling_rate == 1:  # the samples themselves are not recorded
+            allowed = one.event.sensitivity * one.times * (1 + 1e-5)  # sums of gradients are in single precision
+            assert moved(one.exact, other.exact) <= allowed, one.event.name
