@@ -35,7 +35,18 @@ class Transformer(Protocol):
 
 
 def training(history: History) -> Figure:
-    """Plot the parts of the ELBO and the ELBO of the validation rows over the steps, in nats per row."""
+    """Plot the parts of the ELBO and the ELBO of the validation rows over the steps, in nats per row.
+
+    Args:
+        history: The training history, such as `Synthesizer.history_`.
+
+    Example:
+        >>> from sklearn.datasets import load_wine
+        >>> from synthvae import Synthesizer
+        >>> synthesizer = Synthesizer(max_steps=30, random_state=0).fit(load_wine(as_frame=True).data)
+        >>> len(training(synthesizer.history_).axes)
+        2
+    """
     figure, (left, right) = _panels(2)
     table = history.table()
     for name, label in (("elbo", "ELBO"), ("reconstruction", "reconstruction"), ("held_out", "held-out ELBO")):
@@ -49,7 +60,17 @@ def training(history: History) -> Figure:
 
 
 def scatter(z: Floats, labels: Any = None) -> Figure:
-    """Plot latents (N, L) in their two principal components, coloured by labels (N,)."""
+    """Plot latents in their two principal components.
+
+    Args:
+        z: Latents (N, L).
+        labels: Labels (N,), shown by colours; None: one colour.
+
+    Example:
+        >>> figure = scatter(np.random.default_rng(0).normal(size=(20, 3)), [0, 1] * 10)
+        >>> figure.axes[0].get_xlabel()
+        'first'
+    """
     centred = np.asarray(z, np.float64) - np.mean(z, 0)
     plane = centred if centred.shape[1] <= 2 else centred @ np.linalg.svd(centred, full_matrices=False)[2][:2].T
     plane = np.column_stack([plane, np.zeros(len(plane))]) if plane.shape[1] == 1 else plane
@@ -66,7 +87,20 @@ def scatter(z: Floats, labels: Any = None) -> Figure:
 
 
 def images(pixels: Any, shape: tuple[int, int], columns: int = 10) -> Figure:
-    """Plot images (N, h * w) or (N, h, w) as a grid."""
+    """Plot images as a grid.
+
+    Args:
+        pixels: Images (N, h * w) or (N, h, w).
+        shape: Their height and width (h, w).
+        columns: Images in a line.
+
+    Raises:
+        RequestError: The images do not have h * w pixels.
+
+    Example:
+        >>> len(images(np.zeros((12, 64)), (8, 8)).axes)
+        1
+    """
     figure, (axes,) = _panels(1)
     _tile(axes, _as_images(pixels, shape), columns)
     return figure
@@ -75,8 +109,22 @@ def images(pixels: Any, shape: tuple[int, int], columns: int = 10) -> Figure:
 def manifold(coder: Transformer, rows: Any, shape: tuple[int, int], side: int = 15) -> Figure:
     """Plot the decoded images of a grid in two-dimensional latent space, over the range of the latents of `rows`.
 
+    Args:
+        coder: A fitted transformer, such as `VAETransformer`.
+        rows: Rows (N, h * w).
+        shape: Height and width of an image (h, w).
+        side: Images in a line, and in a column.
+
     Raises:
         RequestError: The latent space does not have two dimensions.
+
+    Example:
+        >>> from sklearn.datasets import load_digits
+        >>> from synthvae.estimators import VAETransformer
+        >>> pixels = load_digits().data[:200] / 16
+        >>> coder = VAETransformer(latent_dim=2, likelihood="bernoulli", max_steps=20, random_state=0).fit(pixels)
+        >>> len(manifold(coder, pixels, (8, 8), side=5).axes)
+        1
     """
     z = coder.transform(rows)
     if z.shape[1] != 2:
@@ -89,7 +137,23 @@ def manifold(coder: Transformer, rows: Any, shape: tuple[int, int], side: int = 
 
 
 def traversal(coder: Transformer, rows: Any, shape: tuple[int, int], row: int = 0, steps: int = 9) -> Figure:
-    """Plot one of `rows` while each latent dimension in turn varies over the range of the latents of `rows`."""
+    """Plot one of `rows` while each latent dimension in turn varies over the range of the latents of `rows`.
+
+    Args:
+        coder: A fitted transformer, such as `VAETransformer`.
+        rows: Rows (N, h * w).
+        shape: Height and width of an image (h, w).
+        row: The number of the row that is varied.
+        steps: Images of each latent dimension.
+
+    Example:
+        >>> from sklearn.datasets import load_digits
+        >>> from synthvae.estimators import VAETransformer
+        >>> pixels = load_digits().data[:200] / 16
+        >>> coder = VAETransformer(latent_dim=2, likelihood="bernoulli", max_steps=20, random_state=0).fit(pixels)
+        >>> len(traversal(coder, pixels, (8, 8), steps=3).axes)
+        1
+    """
     z = coder.transform(rows)
     moved = [
         _moved(z[row], dimension, value)
@@ -102,7 +166,23 @@ def traversal(coder: Transformer, rows: Any, shape: tuple[int, int], row: int = 
 
 
 def interpolation(coder: Transformer, first: Any, second: Any, shape: tuple[int, int], steps: int = 9) -> Figure:
-    """Plot the linear interpolation in latent space from each row of `first` to that of `second`, both (N, h * w)."""
+    """Plot the linear interpolation in latent space from each row of `first` to that of `second`.
+
+    Args:
+        coder: A fitted transformer, such as `VAETransformer`.
+        first: Rows (N, h * w).
+        second: As many rows (N, h * w).
+        shape: Height and width of an image (h, w).
+        steps: Images of each interpolation.
+
+    Example:
+        >>> from sklearn.datasets import load_digits
+        >>> from synthvae.estimators import VAETransformer
+        >>> pixels = load_digits().data[:200] / 16
+        >>> coder = VAETransformer(latent_dim=2, likelihood="bernoulli", max_steps=20, random_state=0).fit(pixels)
+        >>> len(interpolation(coder, pixels[:2], pixels[2:4], (8, 8), steps=3).axes)
+        1
+    """
     start, end = coder.transform(first), coder.transform(second)
     shares = np.linspace(0, 1, steps)[:, None]
     paths = [(1 - shares) * a + shares * b for a, b in zip(start, end, strict=True)]

@@ -71,6 +71,11 @@ def fit(synthesizer: Synthesizer, table: Any, *, address: str = LOCAL, workers: 
     Raises:
         ConfigurationError: `workers` is less than 1, or as of `Synthesizer.fit`.
         ClusterError: Ray is not installed, there is no cluster, or workers failed repeatedly.
+
+    Example:
+        >>> from sklearn.datasets import load_wine
+        >>> table = load_wine(as_frame=True).frame
+        >>> fit(Synthesizer(target="target"), table, workers=2)  # doctest: +SKIP
     """
     if workers < 1:
         raise ConfigurationError(f"`workers` must be at least 1, got {workers}.")

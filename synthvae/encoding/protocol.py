@@ -115,7 +115,7 @@ class LinkableEncoding(ColumnEncoding, Protocol):
         """Set, in place, the states of rows whose number (`own`) repeats that of a linked column."""
 
     def draw_numbers(self, column: CodedColumn, before: Mapping[str, Floats]) -> Floats:
-        """Return the numbers (rows,) of codes, given those of the columns before; NaN where a state is no number."""
+        """Return the numbers (rows,) of codes, given those of the columns before; NaN where a state is not a number."""
 
 
 class DiscreteColumn:

@@ -240,7 +240,7 @@ CONCORDANCE = Metric(
 
 # Disclosure: copies of training rows, and rows that are too close to them.
 
-NO_PROOF = "Rows that copy nobody can still reveal information about somebody: this is no proof of privacy."
+NO_PROOF = "Rows that are no copies can still reveal information about people: this is no proof of privacy."
 COPIES = Metric(
     "copies",
     "Exact copies",

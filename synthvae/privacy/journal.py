@@ -40,6 +40,10 @@ class Journal:
 
     Attributes:
         passed: The number of releases that the fit has taken so far.
+
+    Example:
+        >>> Journal(None, seed=0).passed
+        0
     """
 
     def __init__(self, folder: Path | None, seed: int) -> None:

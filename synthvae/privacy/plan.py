@@ -22,6 +22,10 @@ class Descending(BaseModel):
         learning_rate: Learning rate of Adam: constant at first, falling to a twentieth over the last steps.
         falling: The share of the steps in which it falls.
         decay: Decay of the moving average of the weights.
+
+    Example:
+        >>> Descending(steps=200).batch
+        4096
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

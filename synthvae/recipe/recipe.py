@@ -31,6 +31,10 @@ class Recipe(Section):
         evaluation: What is measured. None: nothing.
         report: Which reports are written, and which thresholds must be met.
         out: The output folder, relative to the working directory. None: the name of this file followed by -run.
+
+    Example:
+        >>> Recipe(input="table.csv", target="y", generation={"rows": 100}).columns
+        ['y']
     """
 
     input: str
@@ -139,6 +143,11 @@ class Recipe(Section):
 
 
 def json_schema() -> dict[str, Any]:
-    """Return the JSON schema of recipes, for editors that complete and check keys."""
+    """Return the JSON schema of recipes, for editors that complete and check keys.
+
+    Example:
+        >>> json_schema()["title"]
+        'A synthvae recipe'
+    """
     schema = Recipe.model_json_schema()
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "A synthvae recipe"}

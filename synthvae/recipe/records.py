@@ -101,9 +101,9 @@ def _open_privately(path: str, flags: int) -> int:
     return os.open(path, flags, mode=0o600)
 
 
-def digest(facts: Any, key: bytes | None = None) -> str:
+def digest(content: Any, key: bytes | None = None) -> str:
     """Return a hash of anything that JSON can represent: sha256, or with a key HMAC-SHA256."""
-    plain = hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
+    plain = hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
     return plain if key is None else hmac.new(key, plain.encode(), hashlib.sha256).hexdigest()
 
 

@@ -44,6 +44,10 @@ class Outcome:
         out: The output folder.
         steps: Its stages, in their order.
         failures: The thresholds that were not met, one sentence each.
+
+    Example:
+        >>> Outcome(Path("study"), ()).as_dict()
+        {'out': 'study', 'steps': (), 'failures': ()}
     """
 
     out: Path
@@ -84,6 +88,14 @@ def run(
             no such stage, or no such metric.
         DatasetError: The output folder has other content, or cannot be written.
         SynthvaeError: A stage failed.
+
+    Example:
+        >>> from sklearn.datasets import load_wine
+        >>> load_wine(as_frame=True).frame.to_csv("wine.csv", index=False)
+        >>> lines = ["input: wine.csv", "model: {max_steps: 20}", "generation: {rows: 50}"]
+        >>> count = Path("wine.yaml").write_text(chr(10).join(lines))
+        >>> [step.stage for step in run(Path("wine.yaml")).steps]
+        ['fit', 'generate']
     """
     recipe = Recipe.read(path)
     place = out or Path(recipe.out or f"{path.stem}-run")
@@ -131,8 +143,8 @@ def _made(study: Study, stage: Stage, inputs: str) -> StageRecord:
     try:
         study.out.mkdir(parents=True, exist_ok=True)
         again = begin(study.out, stage.name, inputs)
-        facts = stage.do(inputs, again)
-        record = StageRecord(inputs, digests(study.out, stage.makes, study.key), facts)
+        summary = stage.do(inputs, again)
+        record = StageRecord(inputs, digests(study.out, stage.makes, study.key), summary)
         record.write(study.out, stage.name)
     except SynthvaeError:
         raise

@@ -74,8 +74,8 @@ def check_sources(study: Study, path: Path) -> None:
 def _split(study: Study) -> Stage:
     recipe = study.recipe
     assert recipe.split is not None
-    facts = {"private": recipe.privacy is not None, "unit": study.unit, "target": recipe.target}
-    reads = {"split": recipe.split.model_dump(), "encoding": recipe.encoding, **facts}
+    common = {"private": recipe.privacy is not None, "unit": study.unit, "target": recipe.target}
+    reads = {"split": recipe.split.model_dump(), "encoding": recipe.encoding, **common}
     return Stage("split", reads, study.files("input"), (), (TRAIN, HOLDOUT), lambda *_: study.split())
 
 
@@ -101,8 +101,8 @@ def _evaluate(study: Study) -> list[Stage]:
     """Return the stage that measures and, if reports are asked for, the one that writes them."""
     recipe = study.recipe
     assert recipe.evaluation is not None
-    facts = {"target": recipe.target, "encoding": recipe.encoding, "schema": recipe.schema_}
-    reads = {"evaluation": recipe.evaluation.model_dump(exclude={"synthetic", "holdout"}), **facts}
+    common = {"target": recipe.target, "encoding": recipe.encoding, "schema": recipe.schema_}
+    reads = {"evaluation": recipe.evaluation.model_dump(exclude={"synthetic", "holdout"}), **common}
     sources = {**_rows(study), **study.files("evaluation.synthetic", "evaluation.holdout")}
     makers = ("fit", "generate") if recipe.generation else ("augment",) if recipe.augment else ()
     after = (*_before(study), *makers)
