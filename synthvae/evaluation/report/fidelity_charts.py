@@ -123,7 +123,8 @@ def _heat(title: str, names: list[str], matrix: Floats, low: float, high: float)
         sentence += f"{in_sentence(names[b])}: {formatted(float(matrix[a, b]))}"
     rows = [[names[a], names[b], *numbers([matrix[a, b]])] for a, b in furthest]
     size = {"size": 10 if len(names) <= MOST_PAIRS else 7}
-    ticks: dict[str, Any] = {"showticklabels": len(names) <= MOST_LABELLED, "tickfont": size}
+    legible = len(names) <= MOST_LABELLED
+    ticks: dict[str, Any] = {"showticklabels": legible, "ticks": "outside" if legible else "", "tickfont": size}
     trace: Trace = {"type": "heatmap", "z": [numbers(row) for row in np.round(matrix, 3)], "coloraxis": "coloraxis"}
     trace["hovertemplate"] = "%{y}, %{x}: %{z}<extra></extra>"
     across, down = axis("", names, **ticks), axis("", names, **ticks, autorange="reversed")
