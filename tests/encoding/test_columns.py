@@ -86,7 +86,7 @@ def test_many_large_integers_stay_in_bounds_or_are_refused(dtype: str) -> None:
         drawn = draw(pd.Series(numbers, dtype=dtype), INTEGER)
     except TableError as error:
         refusal = str(error)
-    assert "column 'x'" in refusal or (numbers.min() <= min(drawn) and max(drawn) <= numbers.max())
+    assert "column 'x'" in refusal.lower() or (numbers.min() <= min(drawn) and max(drawn) <= numbers.max())
 
 
 def test_the_widest_doubles_are_drawn_without_overflow() -> None:
@@ -150,7 +150,7 @@ def test_categoricals_of_numbers_declared_numbers_are_kept_or_refused(column: Co
 
 
 def test_a_column_declared_integer_must_hold_whole_numbers() -> None:
-    with pytest.raises(TableError, match=r"column 'x'.*whole"):
+    with pytest.raises(TableError, match=r"(?i)column 'x'.*whole"):
         learn_column([1.5, 2.25], INTEGER)
 
 
@@ -202,7 +202,7 @@ def test_a_mark_that_does_not_occur_does_no_harm(dtype: str, mark: Any) -> None:
 
 
 def test_a_mark_never_declared_is_refused_by_name() -> None:
-    with pytest.raises(TableError, match=r"column 'x': values must be numbers.*'\?'.*`sentinels`"):
+    with pytest.raises(TableError, match=r"(?i)column 'x': values must be numbers.*'\?'.*`sentinels`"):
         learn_column(["1", "N", "?"], _marked("N"))
 
 

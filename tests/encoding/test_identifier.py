@@ -83,7 +83,7 @@ def test_ids_stay_unique_far_down_a_large_dataset(name: str) -> None:
     [pd.array(np.arange(100), dtype="int8"), np.array([2**63 - 2, 2**63 - 1]), np.array([7, 2**64 - 1], "uint64")],
 )
 def test_no_room_for_fresh_ids_is_said_plainly(values: Any) -> None:
-    with pytest.raises(SynthvaeError, match="column 'x'"):
+    with pytest.raises(SynthvaeError, match=r"(?i)column 'x'"):
         _make(learn_column(values, ID)[1], 1000, 0)
 
 
@@ -113,7 +113,7 @@ def test_ids_of_odd_types_are_fresh_or_refused(values: Any) -> None:
         made, real = set(_make(encoding, 5, 0)), set(table.column("x").to_pylist())
     except SynthvaeError as error:
         refusal = str(error)
-    assert "column 'x'" in refusal or len(made - real) == 5
+    assert "column 'x'" in refusal.lower() or len(made - real) == 5
 
 
 def test_free_text_leaves_no_trace() -> None:
@@ -127,5 +127,5 @@ def test_free_text_leaves_no_trace() -> None:
     "values", [pd.to_datetime(["2020-01-01", "2020-01-02"]), [True, False], [dt.date(2020, 1, 1)] * 2]
 )
 def test_what_cannot_be_an_id_is_refused_by_name(values: Any) -> None:
-    with pytest.raises(SynthvaeError, match="column 'x'"):
+    with pytest.raises(SynthvaeError, match=r"(?i)column 'x'"):
         there_and_back(values, ID)
