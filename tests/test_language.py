@@ -23,13 +23,13 @@ BANNED = {
     r"\b(bought|buys?)\b": "measured, budget spent on",
     r"\btold\b": "conditional on, given, reported",
     r"\bgaps\b": "missing values",
-    r"\bmarks\b": "sentinel values",
+    r"\b(beside|among|between) marks\b|\bmarks (beside|among)\b": "sentinel values",
     r"\bis no number\b": "NaN",
     r"\blooks?\b": "validation",
     r"\bnobody\b": "say which rows or units",
-    r"\bfacts?\b": "metadata, fields",
+    r"\bfacts?\b(?!:)": "metadata, fields",
 }
-KEYS = re.compile(r"[`'\"](marks|facts|told)[`'\"]|self\.marks")  # of saved files, which keep them
+KEYS = re.compile(r"[`'\"](facts|told)[`'\"]")  # of saved files, which keep them
 HOMES = ["synthvae", *(f"synthvae.{name}" for name in ("cluster", "estimators", "evaluation", "plots", "privacy"))]
 HOMES += ["synthvae.recipe", "synthvae.schema", "synthvae.synthesizer"]
 REMOTE = {"RayBackend", "connected", "on"}  # their examples would start a cluster

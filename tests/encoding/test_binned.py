@@ -237,7 +237,7 @@ def test_bins_that_hold_no_number_or_are_none_are_refused(facts: dict[str, Any])
 
 @pytest.mark.parametrize("bins", [("1",), (True,), "12", (None,)])
 def test_bins_must_be_numbers(bins: Any) -> None:
-    with pytest.raises(SchemaError, match="column 'odd': bins"):
+    with pytest.raises(SchemaError, match=r"(?i)column 'odd': .bins"):
         Column(name="odd", kind="integer", bounds=(0, 10), bins=bins)
 
 

@@ -311,9 +311,9 @@ def test_values_are_drawn_from_their_intervals_only_when_asked() -> None:
 @pytest.mark.parametrize("dtype", ["float64", "float32", "Float64", "double[pyarrow]"])
 def test_an_infinity_is_refused_by_name(dtype: str) -> None:
     frame = pd.DataFrame({"rate": pd.Series([0.5, np.inf], dtype=dtype)})
-    with pytest.raises(TableError, match="column 'rate': values must be finite"):
+    with pytest.raises(TableError, match=r"(?i)column 'rate': values must be finite"):
         _learn(frame)
-    with pytest.raises(TableError, match="column 'rate': values must be finite"):
+    with pytest.raises(TableError, match=r"(?i)column 'rate': values must be finite"):
         _learn(frame, Schema(columns=[Column(name="rate", kind="continuous")]))
 
 

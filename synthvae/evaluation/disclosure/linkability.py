@@ -21,8 +21,8 @@ def linkability(comparison: Comparison, holdout: pd.DataFrame, rng: np.random.Ge
 
     The columns are divided at random into two halves; a guess is right if the same synthetic row is among the k nearest
     of both. Each row is attacked with three divisions and every k from 1 to 10, and all of these are guesses: a single
-    k is not informative, since in small tables of related columns ten rows link everybody, and among equal rows the
-    first one links nobody. The random guess draws k rows for each half. Source: Giomi et al. 2023 (arXiv 2211.10459),
+    k is not informative, since in small tables of related columns ten rows link all rows, and among equal rows the
+    first one links none. The random guess draws k rows for each half. Source: Giomi et al. 2023 (arXiv 2211.10459),
     "linkability", with the Euclidean distance between the points of `as_points`, which are scaled by the synthetic rows
     as an attacker can do, in place of Gower's distance.
 
