@@ -137,7 +137,8 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         Raises:
             TableError: A column is absent or unknown, or a category did not occur in training.
         """
-        means = self.synthesizer_.learned_.posterior_mean(self._codes(X))
+        codes = self._codes(X)
+        means = self.synthesizer_.learned_.posterior_mean(codes)
         return means.astype(np.float32) if getattr(X, "dtype", None) == np.float32 else means
 
     def _codes(self, X: Any) -> Codes:
@@ -254,7 +255,8 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             RequestError: k is less than 1, there is no such proposal, or the model is an autoencoder and the proposal
                 is "posterior".
         """
-        return self.synthesizer_.learned_.log_evidence(self._codes(X), k, proposal)
+        codes = self._codes(X)
+        return self.synthesizer_.learned_.log_evidence(codes, k, proposal)
 
     def score(self, X: Any, y: Any = None) -> float:
         """Return the mean of `score_samples`, which `GridSearchCV` maximises."""

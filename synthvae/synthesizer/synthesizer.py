@@ -275,7 +275,8 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         Raises:
             TableError: A column is absent or unknown, or a category did not occur in the training rows.
         """
-        return self.learned_.posterior_mean(self._encode(table))
+        codes = self._encode(table)
+        return self.learned_.posterior_mean(codes)
 
     def sample_like(self, table: Any, n: int = 1, temperature: float = 1.0, random_state: Seed = None) -> pd.DataFrame:
         """Return n synthetic rows for each row of a table, drawn from its posterior, in the order of the table.
@@ -306,7 +307,8 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         Raises:
             RequestError: There are fewer than 2 draws.
         """
-        return reconstruct(self.learned_, self._encode(table), draws, self._own_seed(random_state))
+        codes = self._encode(table)
+        return reconstruct(self.learned_, codes, draws, self._own_seed(random_state))
 
     def log_likelihood(self, table: Any, *, k: int = 1, proposal: str = "posterior") -> npt.NDArray[np.float64]:
         """Return a lower bound (rows,) on log p(x | y) in nats, where x are the columns other than the target y.
@@ -326,7 +328,8 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             RequestError: k is less than 1, there is no such proposal, or the model is an autoencoder and the proposal
                 is "posterior".
         """
-        return self.learned_.log_likelihood(self._encode(table), k, proposal)
+        codes = self._encode(table)
+        return self.learned_.log_likelihood(codes, k, proposal)
 
     def score_samples(self, table: Any, *, k: int = 1, proposal: str = "posterior") -> npt.NDArray[np.float64]:
         """Return a lower bound (rows,) on log p(x) in nats, with the target y marginalised: log sum_y p(y) p(x | y).
@@ -334,7 +337,8 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         That is what scikit-learn's density estimators return under this name. Without a target it equals
         `log_likelihood`, whose parameters and errors it has.
         """
-        return self.learned_.log_evidence(self._encode(table), k, proposal)
+        codes = self._encode(table)
+        return self.learned_.log_evidence(codes, k, proposal)
 
     def score(self, table: Any, y: Any = None) -> float:
         """Return the mean of `log_likelihood`, the objective of training, for model selection."""
