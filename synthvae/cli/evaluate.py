@@ -73,7 +73,10 @@ def evaluate(
         found.to_json(json_file)
     if out is not None:
         found.to_html(out)
-    missed = failures(found.figures, *thresholds)
+    _exit_if_missed(failures(found.figures, *thresholds))
+
+
+def _exit_if_missed(missed: list[str]) -> None:
     for line in missed:
         typer.echo(f"error: {line}", err=True)
     if missed:

@@ -102,34 +102,52 @@ def fit(
     """Fit a synthesizer to a table and save it. Tables above 256 MiB are read in batches, unless the fit is private."""
     del debug
     from synthvae.synthesizer import artifact
-    from synthvae.synthesizer.parameters import MEASURED
-    from synthvae.tables import convert, rowwise, streaming
 
     artifact.check_place(out)
     _check_log(log_dir, out)
-    budget = {"epsilon": epsilon, "delta": delta, "unit": unit, "rows_per_unit": rows_per_unit}
-    privacy = {name: value for name, value in budget.items() if value is not None} or None
+    privacy = _stated({"epsilon": epsilon, "delta": delta, "unit": unit, "rows_per_unit": rows_per_unit})
     given = {"target": target, "schema": schema_file, "privacy": privacy, "log_dir": log_dir, "random_state": seed}
     synthesizer = configured(config, given, verbose=not quiet)
     if plan is not None:
-        # Nothing of the table is used but its column names, and these only if its schema is to be measured.
-        names = rowwise.read(table, encoding=encoding).column_names if synthesizer.schema == MEASURED else None
-        show(synthesizer.plan(plan, names).statement(), as_json=as_json)
+        show(synthesizer.plan(plan, _names(table, encoding, synthesizer)).statement(), as_json=as_json)
         return
-    stream = streaming.large(table, encoding) if synthesizer.privacy is None else None
-    read = convert.read if synthesizer.privacy is None else rowwise.read
-    source = stream or read(table, encoding=encoding)
     with _journal_until_saved(synthesizer, out, resume=resume):
-        if ray is None:
-            synthesizer.fit(source)
-        else:
-            from synthvae import cluster
-
-            cluster.fit(synthesizer, source, address=ray, workers=num_workers)
+        _fit(synthesizer, _source(table, encoding, synthesizer), ray, num_workers)
         synthesizer.save(out)
         show({"model": str(out), **_describe(synthesizer)}, as_json=as_json)
         if synthesizer.history_.stopped == "interrupted":
             raise typer.Exit(130)
+
+
+def _stated(budget: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the fields of a privacy budget that are given; None if there are none."""
+    return {name: value for name, value in budget.items() if value is not None} or None
+
+
+def _names(table: Path, encoding: str, synthesizer: Any) -> list[str] | None:
+    """Return the column names of a table whose schema is to be measured: all that a plan uses of it."""
+    from synthvae.synthesizer.parameters import MEASURED
+    from synthvae.tables import rowwise
+
+    return list(rowwise.read(table, encoding=encoding).column_names) if synthesizer.schema == MEASURED else None
+
+
+def _source(table: Path, encoding: str, synthesizer: Any) -> Any:
+    """Return a table, read row by row if it is private, or a stream if it is large."""
+    from synthvae.tables import convert, rowwise, streaming
+
+    if synthesizer.privacy is not None:
+        return rowwise.read(table, encoding=encoding)
+    return streaming.large(table, encoding) or convert.read(table, encoding=encoding)
+
+
+def _fit(synthesizer: Any, source: Any, ray: str | None, workers: int) -> None:
+    if ray is None:
+        synthesizer.fit(source)
+        return
+    from synthvae import cluster
+
+    cluster.fit(synthesizer, source, address=ray, workers=workers)
 
 
 def _check_log(log_dir: Path | None, out: Path) -> None:

@@ -128,7 +128,13 @@ def draw_part(model: CVAE, encoding: TableEncoding, request: Request, part: int)
 
 
 def useful_workers(workers: int, parts: int) -> int:
-    """Return how many of `workers` save time: starting one takes about as long as drawing a part."""
+    """Return how many of `workers` save time: starting one takes about as long as drawing a part.
+
+    Raises:
+        RequestError: `workers` is less than 1.
+    """
+    if workers < 1:
+        raise RequestError(f"`workers` must be at least 1, got {workers}.")
     return max(min(workers, parts // PARTS_TO_START), 1)
 
 

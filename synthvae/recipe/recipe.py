@@ -10,11 +10,11 @@ from pydantic import Field, ValidationError, model_validator
 
 from synthvae.privacy import PrivacyBudget
 from synthvae.recipe.reading import invalid, read_mapping
-from synthvae.recipe.sections import Augmenting, Evaluating, Generation, Model, Privacy, Report, Section, Split
+from synthvae.recipe.sections import Augmenting, Evaluating, Generation, Model, Privacy, RecipeSection, Report, Split
 from synthvae.synthesizer.parameters import MEASURED
 
 
-class Recipe(Section):
+class Recipe(RecipeSection):
     """A study: from a table to the report on its synthetic rows.
 
     Args:

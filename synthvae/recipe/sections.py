@@ -32,7 +32,7 @@ def _describe(schema: dict[str, Any], model: type[BaseModel]) -> None:
     schema["description"] = document.partition("\n")[0]
 
 
-class Section(BaseModel):
+class RecipeSection(BaseModel):
     """A section of a recipe: unknown keys and values of another type are refused."""
 
     model_config = ConfigDict(
@@ -44,7 +44,7 @@ class Section(BaseModel):
         return {name: getattr(self, name) for name in type(self).model_fields if name in self.model_fields_set}
 
 
-class Split(Section):
+class Split(RecipeSection):
     """Which real rows are held out, so that memorised rows can be detected.
 
     Args:
@@ -58,7 +58,7 @@ class Split(Section):
     random_state: WHOLE = 0
 
 
-class Generation(Section):
+class Generation(RecipeSection):
     """How many synthetic rows are generated: the parameters of `Synthesizer.generate`.
 
     Args:
@@ -87,7 +87,7 @@ class Generation(Section):
         return self
 
 
-class Augmenting(Section):
+class Augmenting(RecipeSection):
     """Which classes get more rows: the parameters of `synthvae.estimators.augment.augment`.
 
     Args:
@@ -104,7 +104,7 @@ class Augmenting(Section):
     random_state: WHOLE = 0
 
 
-class Evaluating(Section):
+class Evaluating(RecipeSection):
     """What is measured: the parameters of `synthvae.evaluation.evaluate`.
 
     Args:
@@ -126,7 +126,7 @@ class Evaluating(Section):
     random_state: WHOLE = 0
 
 
-class Report(Section):
+class Report(RecipeSection):
     """Which reports are written, and which thresholds must be met.
 
     Args:
@@ -167,17 +167,17 @@ def _parameters() -> dict[str, tuple[Any, Any]]:
 
 if TYPE_CHECKING:
 
-    class Model(Section):
+    class Model(RecipeSection):
         """The parameters of `Synthesizer`."""
 
-    class Privacy(Section):
+    class Privacy(RecipeSection):
         """The fields of `PrivacyBudget`."""
 
 else:
-    Model = create_model("Model", __base__=Section, __doc__="The parameters of `Synthesizer`.", **_parameters())
+    Model = create_model("Model", __base__=RecipeSection, __doc__="The parameters of `Synthesizer`.", **_parameters())
     Privacy = create_model(
         "Privacy",
-        __base__=Section,
+        __base__=RecipeSection,
         __doc__=PrivacyBudget.__doc__,
         **{name: (field.annotation, field) for name, field in PrivacyBudget.model_fields.items()},
     )

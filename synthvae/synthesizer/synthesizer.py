@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 from synthvae import progress
 from synthvae.codes import Codes
 from synthvae.encoding import TableEncoding
-from synthvae.errors import PrivacyError, RequestError
+from synthvae.errors import PrivacyError
 from synthvae.generation import dataset
 from synthvae.generation.drawing import Drawing, useful_workers
 from synthvae.generation.request import DatasetRequest
@@ -245,16 +245,12 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         wanted = wanted_rows(self.learned_, rows, rows_per_class, classes)
         begun = dataset.seed_begun(out) if resume and random_state is None and self.random_state is None else None
         request = self.learned_.request(wanted, self._own_seed(random_state if begun is None else begun))
-        partition_by = partition_column(self.learned_) if partition else None
-        if workers < 1:
-            raise RequestError(f"`workers` must be at least 1, got {workers}.")
         content = DatasetRequest(
             Drawing(self.model_, self.encoding_, request),
             request.parts,
             self.learned_.manifest(request),
-            partition_by=partition_by,
+            partition_by=partition_column(self.learned_) if partition else None,
         )
-        chosen = choose_backend(backend, each)
         with progress.generating(request.rows, show=self.verbose) as report:
             return dataset.write(
                 out,
@@ -262,7 +258,7 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
                 resume=resume,
                 overwrite=overwrite,
                 workers=useful_workers(workers, request.parts),
-                backend=chosen,
+                backend=choose_backend(backend, each),
                 progress=report,
             )
 

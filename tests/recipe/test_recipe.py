@@ -20,7 +20,7 @@ from synthvae.cli.main import app
 from synthvae.errors import ConfigurationError
 from synthvae.estimators import augment
 from synthvae.recipe.recipe import Recipe
-from synthvae.recipe.sections import Augmenting, Evaluating, Generation, Model, Privacy, Section
+from synthvae.recipe.sections import Augmenting, Evaluating, Generation, Model, Privacy, RecipeSection
 
 
 def write(folder: Path, text: str) -> Path:
@@ -36,7 +36,7 @@ def write(folder: Path, text: str) -> Path:
     (Evaluating, evaluation.evaluate, {"real", "target", "schema", "ledger", "names", "watch"}),
 ])  # fmt: skip
 def test_keys_are_the_parameters_of_the_calls(
-    section: type[Section], call: Callable[..., Any], elsewhere: set[str]
+    section: type[RecipeSection], call: Callable[..., Any], elsewhere: set[str]
 ) -> None:
     parameters = inspect.signature(call).parameters
     assert set(section.model_fields) == set(parameters) - elsewhere
