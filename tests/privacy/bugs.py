@@ -161,7 +161,7 @@ HALVED = ledger(Event.of_counts(HALVES, 1, 1.5, times=4))
 
 def released_at_once(patch: pytest.MonkeyPatch) -> None:
     """Values of a single unit are released."""
-    patch.setattr(SchemaEvents, "least", property(lambda _: 1))
+    patch.setattr(SchemaEvents, "threshold", property(lambda _: 1))
 
 
 def released_with_less_noise(patch: pytest.MonkeyPatch) -> None:
