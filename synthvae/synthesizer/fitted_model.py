@@ -69,7 +69,7 @@ class FittedModel:
         if not isinstance(rows, Mapping):
             return Request.from_total(_count(rows), self.encoding.frequencies, seed)
         if self.encoding.target is None:
-            raise RequestError("Rows per class need a model with a target, and this one has none. Pass `rows`.")
+            raise RequestError("Rows per class need a target, and the model has none. Pass `rows`.")
         counts = [0] * self.encoding.conditions
         for label, count in rows.items():
             counts[self.encoding.target.index(label)] += _count(count)

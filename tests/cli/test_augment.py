@@ -66,7 +66,7 @@ def test_the_same_seed_writes_the_same_bytes(table: Path) -> None:
 @pytest.mark.parametrize(("arguments", "out", "message"), [
     (["--strategy", "unknown=400"], "a.csv", "'unknown'"), (["--strategy", "benign=1"], "a.csv", "greater or equal"),
     (["--strategy", "some"], "a.csv", "needs to be one of"), ([], "a.txt", ".parquet or .csv"),
-    ([], "absent/a.csv", "make it"), (["--column", "target"], "a.csv", "name another"),
+    ([], "absent/a.csv", "make it"), (["--column", "target"], "a.csv", "of a new column"),
     ([], "table.csv", "--overwrite"),
 ])  # fmt: skip
 def test_bad_requests_are_refused_in_one_line(table: Path, arguments: list[str], out: str, message: str) -> None:
@@ -79,7 +79,9 @@ def test_bad_requests_are_refused_in_one_line(table: Path, arguments: list[str],
     assert not (table.parent / out).exists() or out == "table.csv"
 
 
-@pytest.mark.parametrize(("target", "message"), [("mean radius", "is continuous"), ("absent", "not among")])
+@pytest.mark.parametrize(
+    ("target", "message"), [("mean radius", "is continuous"), ("absent", "is not a column of the table")]
+)
 def test_a_target_without_classes_is_refused_before_anything_is_learned(
     table: Path, target: str, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -157,8 +157,8 @@ def test_refusals_say_rule_fact_and_way_out(home: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     assert "'..', 'a=b', 'c/d'" in refused("generate", home / "model", "-o", out, "--class", "other=3")
     assert "cannot be read" in refused("generate", tmp_path / "absent", "-o", out, "--rows", 1)
-    assert "No such table" in refused("fit", tmp_path / "absent.csv", "-o", out)
-    assert "'colour' is not among" in refused("fit", home / "wine.csv", "--target", "colour", "-o", out)
+    assert "no such table" in refused("fit", tmp_path / "absent.csv", "-o", out).lower()
+    assert "'colour' is not a column of the table" in refused("fit", home / "wine.csv", "--target", "colour", "-o", out)
     (tmp_path / "wrong.yaml").write_text("latentdim: 3\n")
     assert "'latent_dim'" in refused("fit", home / "wine.csv", "--config", tmp_path / "wrong.yaml", "-o", out)
     (tmp_path / "wrong.yaml").write_text("latent_dim: 0\n")

@@ -222,7 +222,7 @@ def test_classes_may_be_named_as_a_shell_names_them(fitted: Synthesizer) -> None
 
 @pytest.mark.parametrize("rows", [-1, 2.5, "3", None, True, {0: -1}, {0: 1.5}, {0: "1"}])
 def test_a_number_of_rows_is_a_whole_number_from_zero(fitted: Synthesizer, rows: Any) -> None:
-    with pytest.raises(RequestError, match="whole number"):
+    with pytest.raises(RequestError, match="must be an integer"):
         fitted.sample(rows)
 
 
@@ -237,9 +237,9 @@ def test_a_refused_request_leaves_no_folder(fitted: Synthesizer, tmp_path: Path,
     "asked", [{}, {"rows": 1, "rows_per_class": 1}, {"rows": 1, "classes": {0: 1}}, {"rows": 0, "rows_per_class": 0}]
 )
 def test_exactly_one_of_three_must_be_asked_for(fitted: Synthesizer, tmp_path: Path, asked: dict[str, Any]) -> None:
-    with pytest.raises(RequestError, match="exactly one") as caught:
+    with pytest.raises(RequestError, match="Exactly one") as caught:
         fitted.generate(tmp_path / "out", **asked)
-    assert str(sorted(asked)) in str(caught.value)
+    assert (", ".join(sorted(asked)) or "none") in str(caught.value)
 
 
 def test_workers_are_at_least_one(fitted: Synthesizer, tmp_path: Path) -> None:

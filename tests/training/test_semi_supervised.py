@@ -115,7 +115,7 @@ def test_the_same_seed_learns_the_same(wine: tuple[pd.DataFrame, pd.DataFrame]) 
 
 def test_a_column_without_any_label_is_refused(wine: tuple[pd.DataFrame, pd.DataFrame]) -> None:
     nothing = wine[0].assign(target=pd.Series(pd.NA, index=wine[0].index, dtype="string"))
-    with pytest.raises(TableError, match="must have a label in some rows"):
+    with pytest.raises(TableError, match="must have a label in (some|at least one) row"):
         Synthesizer(target="target", max_steps=2).fit(nothing)
 
 
@@ -167,5 +167,5 @@ def test_minus_one_is_a_class_where_it_is_one_of_two_or_said_to_be() -> None:
 
 def test_no_label_at_all_is_refused() -> None:
     X, _ = load_wine(return_X_y=True)
-    with pytest.raises(TableError, match="some rows must have a label"):
+    with pytest.raises(TableError, match="must have a label in at least one row"):
         AugmentedClassifier(generator=TINY).fit(X, np.full(len(X), np.nan))
