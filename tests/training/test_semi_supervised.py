@@ -115,7 +115,7 @@ def test_the_same_seed_learns_the_same(wine: tuple[pd.DataFrame, pd.DataFrame]) 
 
 def test_a_column_without_any_label_is_refused(wine: tuple[pd.DataFrame, pd.DataFrame]) -> None:
     nothing = wine[0].assign(target=pd.Series(pd.NA, index=wine[0].index, dtype="string"))
-    with pytest.raises(TableError, match="must have a label in (some|at least one) row"):
+    with pytest.raises(TableError, match="must have a label in"):
         Synthesizer(target="target", max_steps=2).fit(nothing)
 
 
