@@ -69,7 +69,7 @@ class SavedEvaluation(_SavedModel):
             return cls.model_validate(document)
         except ValidationError as error:
             raise ConfigurationError(
-                f"An evaluation must be a document written by `synthvae evaluate --json`, got {explain(error)}. "
+                f"An evaluation must be a document written by `synthvae evaluate --json`. {explain(error, document)} "
                 "Evaluate the rows again."
             ) from error
 

@@ -196,10 +196,10 @@ def _guarantee(ledger: Mapping[str, Any] | None) -> Iterator[str]:
 
 def _risk_found(figure: Figure) -> str:
     assert figure.interval is not None
-    reason = SHARE_REASONS.get(figure.metric.name, figure.metric.title + ": {value:.3f}")
-    shown = "{:.1%}" if "{value:.1%}" in reason else "{:.3f}"
+    reason = SHARE_REASONS.get(figure.metric.name)
+    shown = "{:.1%}" if reason and "{value:.1%}" in reason else "{:.3f}"
     low, high, expected = (shown.format(x) for x in (*figure.interval, figure.expected))
-    sentence = reason.format(value=figure.value)
+    sentence = reason.format(value=figure.value) if reason else f"{figure.metric.title}: {figure.value:.3f}"
     return f"{sentence} (95% interval: {low} to {high}; expected without disclosure: {expected})."
 
 

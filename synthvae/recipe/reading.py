@@ -11,7 +11,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from synthvae import safe_yaml
-from synthvae.errors import ConfigurationError, listing
+from synthvae.errors import ConfigurationError, explain, keys_within, listing
 
 MAX_BYTES = 1 << 20  # a longer recipe cannot be reviewed
 MAX_VALUES = 50_000
@@ -55,28 +55,11 @@ def invalid(error: ValidationError, given: Mapping[Any, Any], recipe: type[BaseM
     """Return the first error that pydantic found, unknown keys before all others."""
     first = min(error.errors(), key=lambda one: one["type"] not in UNKNOWN)
     if first["type"] in UNKNOWN:
-        sections, name = _trail(first["loc"][:-1], given), first["loc"][-1]
+        sections, name = keys_within(first["loc"][:-1], given), first["loc"][-1]
         section = _section(recipe, sections)
         known = [field.alias or key for key, field in section.model_fields.items()]
         return unknown_key(name, known, ": ".join([path, *map(str, sections)]))
-    if first["type"] == "value_error":
-        return ConfigurationError(f"{path}: {first['msg'].removeprefix('Value error, ')}")
-    if first["type"] == "missing":
-        key = ".".join(map(str, first["loc"]))
-        return ConfigurationError(f"{path}: `{key}` is missing. Add it.")
-    key, rule = ".".join(map(str, _trail(first["loc"], given))), first["msg"][0].lower() + first["msg"][1:]
-    return ConfigurationError(f"{path}: `{key}`: {rule}, got {first['input']!r:.60}.")
-
-
-def _trail(place: tuple[int | str, ...], given: Any) -> list[Any]:
-    """Return the keys of the file down to an error, without pydantic's names for members of a union."""
-    trail = []
-    for part in place:
-        items = dict(enumerate(given)) if isinstance(given, list) else given
-        if isinstance(items, Mapping) and part in items:
-            given = items[part]
-            trail.append(part)
-    return trail
+    return ConfigurationError(f"{path}: {explain(error, given)}")
 
 
 def _section(model: type[BaseModel], keys: list[Any]) -> type[BaseModel]:
