@@ -6,11 +6,11 @@ the differences: a day where all values are midnights.
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from synthvae.encoding.arrays import Floats, Mask, Scores, States
 from synthvae.encoding.binned import BinnedEncoding
@@ -19,8 +19,14 @@ from synthvae.encoding.protocol import CodedColumn
 from synthvae.errors import TableError
 from synthvae.schema.column import Column
 from synthvae.schema.domain import timestamp_limits
+from synthvae.schema.renamed import rename_fields
 from synthvae.tables.arrow import is_text, temporal_type
 from synthvae.tables.timestamps import SECOND
+
+
+def _current(column: Any) -> Any:
+    """Return the saved fields of a column under their current names; users have no use for a warning of these."""
+    return rename_fields(column)[0] if isinstance(column, dict) else column
 
 
 class TemporalEncoding(BaseModel):
@@ -39,7 +45,7 @@ class TemporalEncoding(BaseModel):
     linkable: ClassVar[None] = None
 
     kind: Literal["temporal"] = "temporal"
-    column: Column
+    column: Annotated[Column, BeforeValidator(_current)]
     origin: int
     last: int
     step: int
