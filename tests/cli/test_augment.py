@@ -66,7 +66,7 @@ def test_the_same_seed_writes_the_same_bytes(table: Path) -> None:
 @pytest.mark.parametrize(("arguments", "out", "message"), [
     (["--strategy", "unknown=400"], "a.csv", "'unknown'"), (["--strategy", "benign=1"], "a.csv", "greater or equal"),
     (["--strategy", "some"], "a.csv", "needs to be one of"), ([], "a.txt", ".parquet or .csv"),
-    ([], "absent/a.csv", "make it"), (["--column", "target"], "a.csv", "of a new column"),
+    ([], "absent/a.csv", "Create it"), (["--column", "target"], "a.csv", "of a new column"),
     ([], "table.csv", "--overwrite"),
 ])  # fmt: skip
 def test_bad_requests_are_refused_in_one_line(table: Path, arguments: list[str], out: str, message: str) -> None:

@@ -196,7 +196,7 @@ def private(home: Path) -> Path:
     """A private model of the same table."""
     draft = home / "declared.yaml"
     assert synthvae("schema", home / "wine.csv", "--declare", "-o", draft).exit_code == 0
-    assert "draft one with `synthvae schema" in refused(
+    assert "Draft one with `synthvae schema" in refused(
         "fit", home / "wine.csv", "--schema", draft, "--epsilon", 20, "--delta", 1e-5, "-o", home / "not"
     )
     draft.write_text(draft.read_text().replace("inferred: true\n", ""))

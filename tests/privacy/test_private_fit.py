@@ -285,7 +285,7 @@ def test_no_value_of_a_row_is_an_error() -> None:
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"schema": None}, "there is none: draft one with `synthvae schema TABLE --declare"),
+        ({"schema": None}, "got none. Draft one with `synthvae schema TABLE --declare"),
         ({"schema": Schema(columns=SCHEMA.columns, inferred=True)}, "got an inferred one. Draft one"),
         ({"schema": Schema(columns=[Column(name="ill", kind="categorical")])}, "'ill': `categories` must be declared"),
         (

@@ -193,10 +193,10 @@ def test_the_figures_of_an_evaluation_are_shown(model: Path, tmp_path: Path) -> 
     [
         ("{", "cannot be read"),
         ("[]", "valid dictionary"),
-        ("{}", "rows: Field required"),
+        ("{}", "`rows` is missing"),
         (json.dumps(page(target="income")), "the target 'income', which is not a column"),
         (json.dumps(page(ledger={"epsilon": 1.0})), "different privacy ledger"),
-        (json.dumps(page(sections={"x": {"figures": {"a": 3}}})), "sections.x.figures.a: "),
+        (json.dumps(page(sections={"x": {"figures": {"a": 3}}})), "`sections.x.figures.a`: "),
     ],
 )
 def test_what_is_no_evaluation_of_this_model_is_refused_in_one_line(

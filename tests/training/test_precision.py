@@ -90,8 +90,8 @@ def test_a_fit_that_was_killed_is_taken_up(wine: pd.DataFrame, tmp_path: Path, m
 
 
 def test_what_cannot_be_done_is_refused(wine: pd.DataFrame) -> None:
-    with pytest.raises(ConfigurationError, match=r"precision: .*'bfloat16'"):
+    with pytest.raises(ConfigurationError, match=r"`precision`: .*'bfloat16'"):
         Synthesizer(**SMALL, precision="float16").fit(wine)
     budget = PrivacyBudget(epsilon=1.0, delta=1e-5)
-    with pytest.raises(ConfigurationError, match=r"private fit .* precision='bfloat16'"):
+    with pytest.raises(ConfigurationError, match=r"for a private fit.*'bfloat16'"):
         Synthesizer(**SMALL, precision="bfloat16", privacy=budget, schema="private").fit(wine)
