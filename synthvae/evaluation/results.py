@@ -84,7 +84,7 @@ class Section:
     Args:
         name: "fidelity", "utility", "survival", "disclosure", "attacks" or "fairness".
         figures: The figures, most important first.
-        details: Tables behind the figures, by name. Those named "drawn_..." are for plots only.
+        details: Tables behind the figures, by name. Those whose name begins with `drawn` are for plots only.
         notes: What could not be measured, and why; one sentence each.
 
     Example:
