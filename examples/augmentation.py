@@ -1,18 +1,17 @@
-"""When rows made for a scarce class help, and when they do not: a guide that measures.
+"""When synthetic rows of a scarce class help a classifier, and when they do not: a guide that measures.
 
-Few of these patients' cells are malignant: one in twelve. A classifier may be told of that in ways that are free,
-weights of classes and a tuned threshold, or be given rows that a generator makes. Which is better depends on classifier
-and figure:
+One in twelve of these tumours is malignant. A classifier can account for that without more rows, by class weights or a tuned
+threshold, or be trained with synthetic rows. Which is better depends on the classifier and on the metric:
 
-- ROC AUC and PR-AUC are about the order of rows. Weights and thresholds leave it about as it is; rows made can change
-  it, most where the classifier is flexible and data are few (boosting, neighbours), least where it is a line.
-- Balanced accuracy is about one threshold, and tuning it is free: make no rows for its sake alone.
-- Log-loss and Brier score are about probabilities. Balanced rows overstate the scarce class: correct for it by
-  `calibration="prior"`, or keep the classes' shares (`amount=1.0`).
-- A filter ("agreement", "likelihood") makes classes sharper than they are. That may help a classifier, and would
-  mislead whoever takes the rows for data.
+- ROC AUC and PR-AUC depend on the order of rows. Weights and thresholds hardly change it; synthetic rows can, most for
+  flexible classifiers on few rows (boosting, neighbours), least for linear ones.
+- Balanced accuracy depends on one threshold, which can be tuned without more rows.
+- Log-loss and Brier score depend on probabilities. Balanced rows overstate the scarce class: correct for it by
+  `calibration="prior"`, or keep the class shares (`amount=1.0`).
+- A filter ("agreement", "likelihood") makes classes more distinct than they are. That may help a classifier, but such
+  rows must not be used as data.
 
-`AugmentedClassifier(amount="auto")` asks cross-validation, and takes none where a gain is not sure.
+`AugmentedClassifier(amount="auto")` decides by cross-validation, and adds no rows unless the gain is significant.
 """
 
 from typing import Any
@@ -46,7 +45,7 @@ def scarce() -> tuple[np.ndarray, np.ndarray]:
 
 
 def ways(model: Any) -> dict[str, Any]:
-    """The same classifier, told of its scarce class in several ways."""
+    """The same classifier with several ways to account for its scarce class."""
     found = {
         "as it is": model,
         "threshold": TunedThresholdClassifierCV(model, scoring="balanced_accuracy", cv=3),

@@ -1,4 +1,4 @@
-"""Rows made to order: exactly so many of each class, in a table in which one class is scarce."""
+"""An exact number of rows of each class, from a table in which one class is scarce."""
 
 from sklearn.datasets import load_breast_cancer
 
@@ -16,10 +16,10 @@ def main() -> None:
     learned = real.loc[benign.index.union(scarce.index)]
 
     synthesizer = Synthesizer(target="target", max_steps=300, random_state=0).fit(learned[[*SHOWN, "target"]])
-    made = synthesizer.sample(ASKED)  # no row is drawn in vain: the class is given, not waited for
+    made = synthesizer.sample(ASKED)  # the class is a condition: no rows are drawn and rejected
     print("learned", learned["target"].value_counts().to_dict(), "made", made["target"].value_counts().to_dict())
 
-    # Malignant tumours that the model never saw, beside those made.
+    # Malignant tumours that were not used for training, and synthetic ones.
     unseen = malignant.drop(scarce.index)
     for name, rows in {"unseen": unseen, "made": made[made["target"] == "malignant"]}.items():
         print(f"malignant, {name}:\n{rows[SHOWN].describe().loc[['mean', 'std', 'min', 'max']].round(2)}")

@@ -1,4 +1,4 @@
-"""A denoising autoencoder fills in what it is not shown: handwritten digits with half of their pixels missing."""
+"""A denoising autoencoder restores hidden pixels: handwritten digits with half of their pixels missing."""
 
 import sys
 

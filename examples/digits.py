@@ -1,4 +1,4 @@
-"""Images: learn scikit-learn's digits, make some of each class, and draw them beside real ones."""
+"""Images: fit scikit-learn's digits, generate some of each class, and plot them beside real ones."""
 
 import sys
 

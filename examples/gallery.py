@@ -1,4 +1,4 @@
-"""The pictures of README: a table's columns and classes, the latent plane of digits, digits made to order, ways."""
+"""The pictures of the documentation: columns and classes, the latent plane of digits, generated digits, interpolations."""
 
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ CLASSES = {0: "malignant", 1: "benign"}
 
 
 def draw_columns(real: pd.DataFrame, made: pd.DataFrame) -> Figure:
-    """Every column real beside synthetic, as many rows of each."""
+    """Every column, real beside synthetic, with equally many rows."""
     figure = Figure(figsize=(11, 2.6), layout="constrained")
     for axes, name in zip(figure.subplots(1, len(COLUMNS)), COLUMNS, strict=True):
         bins = np.histogram_bin_edges(real[name], 24)
@@ -32,7 +32,7 @@ def draw_columns(real: pd.DataFrame, made: pd.DataFrame) -> Figure:
 
 
 def draw_classes(real: pd.DataFrame, made: pd.DataFrame) -> Figure:
-    """What was learned, and what was asked for: as many rows of each class."""
+    """The classes of the training rows, and those requested: equally many rows of each."""
     figure = Figure(figsize=(9, 3.8), layout="constrained")
     for axes, (name, rows) in zip(
         figure.subplots(1, 2, sharex=True, sharey=True), {"real": real, "synthetic": made}.items(), strict=True

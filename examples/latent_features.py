@@ -1,4 +1,4 @@
-"""Strings, gaps and numbers to a few latent features, inside a scikit-learn pipeline, searched by cross-validation."""
+"""Strings, missing values and numbers as a few latent features in a scikit-learn pipeline with a grid search."""
 
 import numpy as np
 import pandas as pd

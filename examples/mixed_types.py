@@ -1,4 +1,4 @@
-"""A table as tables are: dates, categories, booleans, gaps, ids, numbers beside marks. All come back as they came."""
+"""Mixed types: dates, categories, booleans, missing values, ids, numbers beside sentinel values; all types are preserved."""
 
 import numpy as np
 import pandas as pd
@@ -25,7 +25,7 @@ def make_visits(rows: int) -> pd.DataFrame:
 
 def main() -> None:
     real = make_visits(3000)
-    # "visit" differs from row to row: nobody can learn it, so it is declared, and fresh ids are made.
+    # "visit" differs from row to row and cannot be modelled: it is declared as an id, and new ids are generated.
     schema = Schema.infer(real).declare("visit", kind="id")
     synthetic = Synthesizer(target="died", schema=schema, max_steps=300, random_state=0).fit(real).sample(5)
     print(synthetic.to_string())

@@ -1,4 +1,4 @@
-"""Synthetic rows inside a scikit-learn pipeline: made from the training rows of each fold, judged by real rows."""
+"""Synthetic rows in a scikit-learn pipeline: generated from the training rows of each fold, evaluated on real rows."""
 
 from sklearn.datasets import load_breast_cancer
 from sklearn.model_selection import GridSearchCV, StratifiedKFold

@@ -1,4 +1,4 @@
-"""Codes of handwritten digits in two dimensions, under three priors; a picture of each prior's density beside them."""
+"""Two-dimensional codes of handwritten digits with three priors, and the density of each prior."""
 
 import sys
 from typing import Any
@@ -11,7 +11,7 @@ from sklearn.datasets import load_digits
 from synthvae.estimators import VAETransformer
 
 PRIORS = {"standard_normal": "standard normal", "mixture": "mixture of normals", "vamp": "VampPrior"}
-SIDE = 4.5  # of the plane that is drawn, from its centre
+SIDE = 4.5  # half the width of the plotted plane
 TRAINING: dict[str, Any] = {"learning_rate": 0.01, "max_steps": 300, "validation_fraction": 0, "random_state": 0}
 
 

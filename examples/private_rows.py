@@ -1,11 +1,11 @@
-"""A table under differential privacy: declare what is public, plan what the budget buys, fit, read the ledger."""
+"""Differential privacy: declare what is public, plan how the budget is spent, fit, read the ledger."""
 
 import numpy as np
 import pandas as pd
 
 from synthvae import Column, PrivacyBudget, Schema, Synthesizer
 
-# Public: from what is known of such tables, never from these rows.
+# Public: from general knowledge of such tables, never from these rows.
 SCHEMA = Schema(
     columns=[
         Column(name="age", kind="integer", bounds=(18, 100), nullable=False),

@@ -1,4 +1,4 @@
-"""Learn a real table, ask for rows of each class, look at them beside the real ones."""
+"""Fit a real table, draw rows of each class, compare them with the real ones."""
 
 from sklearn.datasets import load_breast_cancer
 

@@ -1,4 +1,4 @@
-"""Strange rows and the cells that make them so: a model of benign tumours meets malignant ones.
+"""Outliers and the cells that cause them: malignant tumours scored by a model of benign ones.
 
 python examples/strange_rows.py [PICTURE]
 """
@@ -14,7 +14,7 @@ from synthvae.estimators import VAEOutlierDetector
 
 
 def draw(scores: pd.Series, benign: pd.Series, cells: pd.Series, path: str) -> None:
-    """Draw how scores are distributed, and what makes the strangest row strange (matplotlib: the extra `plots`)."""
+    """Plot the distribution of scores, and the contributions of the cells of the worst row (extra `plots`)."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(11, 4.5), layout="constrained")
@@ -22,11 +22,11 @@ def draw(scores: pd.Series, benign: pd.Series, cells: pd.Series, path: str) -> N
     bins = np.linspace(float(scores.quantile(0.01)), float(scores.max()), 40)
     for label, chosen in (("benign", benign), ("malignant", ~benign)):
         left.hist(scores[chosen].clip(lower=float(bins[0])), bins, alpha=0.6, label=label)
-    left.set(xlabel="score: bound on log p(x), nats", ylabel="rows that the model never saw")
+    left.set(xlabel="score: bound on log p(x), nats", ylabel="rows that were not used for training")
     left.legend()
     right.barh(cells.index, cells)
     right.invert_yaxis()
-    right.set(xlabel="stranger than usual by, nats", title=f"row {scores.idxmin()}, the strangest")
+    right.set(xlabel="contribution to the score, nats", title=f"row {scores.idxmin()}, the lowest score")
     figure.savefig(path, dpi=120)
 
 

@@ -1,7 +1,7 @@
-"""Looking while it trains: a function, a folder for TensorBoard, MLflow and Weights & Biases where they are installed.
+"""Track training: a callback, a folder for TensorBoard, MLflow and Weights & Biases where they are installed.
 
-A callback is any function of a `Record`; its `metrics` are what trackers take: numbers by name, in nats per row. Two
-lines make one for a tracker:
+A callback is any function of a `Record`. Its `metrics` are numbers by name, in nats per row, as trackers accept them. Two
+lines connect a tracker:
 
     mlflow.set_experiment("wine")
     Synthesizer(callbacks=lambda record: mlflow.log_metrics(record.metrics, step=record.step))
@@ -29,7 +29,7 @@ def show(record: Record) -> None:
 
 
 def memorises(record: Record) -> bool:
-    """Whether to stop: rows that are learned are far likelier than those held out. The best weights are kept."""
+    """Return whether to stop: training rows are far more likely than held-out rows. The best weights are retained."""
     return record.metrics["elbo"] - record.metrics["held_out"] > MEMORISED
 
 
@@ -42,7 +42,7 @@ def main() -> None:
     synthesizer = Synthesizer(
         target="target", max_steps=200, callbacks=callbacks, log_dir="runs/first", random_state=0
     ).fit(wine)
-    print(f"kept: the weights of step {synthesizer.history_.best_step}")
+    print(f"weights of step {synthesizer.history_.best_step}")
     print(pd.read_csv("runs/first/history.csv").tail(3).round(2).to_string(index=False))
 
 
