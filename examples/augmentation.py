@@ -1,7 +1,7 @@
 """When synthetic rows of a scarce class help a classifier, and when they do not: a guide that measures.
 
-One in twelve of these tumours is malignant. A classifier can account for that without more rows, by class weights or a tuned
-threshold, or be trained with synthetic rows. Which is better depends on the classifier and on the metric:
+One in twelve of these tumours is malignant. A classifier can account for that without more rows, by class weights or a
+tuned threshold, or be trained with synthetic rows. Which is better depends on the classifier and on the metric:
 
 - ROC AUC and PR-AUC depend on the order of rows. Weights and thresholds hardly change it; synthetic rows can, most for
   flexible classifiers on few rows (boosting, neighbours), least for linear ones.

@@ -1,4 +1,4 @@
-"""The pictures of the documentation: columns and classes, the latent plane of digits, generated digits, interpolations."""
+"""The pictures of the documentation: columns and classes, a latent plane, generated digits, interpolations."""
 
 from pathlib import Path
 from typing import Any

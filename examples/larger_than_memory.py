@@ -1,7 +1,7 @@
 """More rows than fit into memory: fit a folder of Parquet files, generate in parts, read in batches.
 
-Tables above 256 MiB are read in batches, and datasets are written in parts, so that memory does not grow with the number of
-rows. docs/tutorials/larger_than_memory.md says more.
+Tables above 256 MiB are read in batches, and datasets are written in parts, so that memory does not grow with the
+number of rows. docs/tutorials/larger_than_memory.md says more.
 """
 
 import sys
@@ -28,9 +28,7 @@ def write_parts(folder: Path, parts: int) -> None:
 def main(rows: int = ROWS) -> None:
     write_parts(Path("wine"), parts=4)
     synthesizer = Synthesizer(target="target", max_steps=200, random_state=0).fit("wine")
-    manifest = synthesizer.generate(
-        "many", rows=rows, overwrite=True, workers=2
-    )  # `resume=True` completes an interrupted one
+    manifest = synthesizer.generate("many", rows=rows, overwrite=True, workers=2)  # `resume=True`: complete it
     print(f"{manifest['rows']:,} rows in {len(manifest['parts'])} files")
 
     made = ds.dataset("many", format="parquet")  # any engine reads it: DuckDB, Spark, polars, ...
@@ -42,9 +40,7 @@ def main(rows: int = ROWS) -> None:
         largest = max(largest, batch.nbytes)
     print(f"mean alcohol by class {(sums / counts).round(2)}, never more than {largest / 1e3:.0f} kB at a time")
 
-    strong = made.count_rows(
-        filter=pc.field("alcohol") > 14
-    )  # row groups that the files' statistics exclude are not read
+    strong = made.count_rows(filter=pc.field("alcohol") > 14)  # row groups without such values are not read
     print(f"{strong / counts.sum():.1%} of the wines have more than 14 % of alcohol")
 
 

@@ -1,7 +1,7 @@
 """Track training: a callback, a folder for TensorBoard, MLflow and Weights & Biases where they are installed.
 
-A callback is any function of a `Record`. Its `metrics` are numbers by name, in nats per row, as trackers accept them. Two
-lines connect a tracker:
+A callback is any function of a `Record`. Its `metrics` are numbers by name, in nats per row, as trackers accept them.
+Two lines connect a tracker:
 
     mlflow.set_experiment("wine")
     Synthesizer(callbacks=lambda record: mlflow.log_metrics(record.metrics, step=record.step))
