@@ -1,4 +1,4 @@
-"""Mixed types: dates, categories, booleans, missing values, ids, numbers beside sentinel values. Types are preserved."""
+"""Mixed types: dates, categories, booleans, missing values, ids, numbers beside sentinel values. Types are kept."""
 
 import numpy as np
 import pandas as pd
