@@ -179,8 +179,8 @@ def argmax(patch: pytest.MonkeyPatch) -> None:
         component = outputs[:, :COMPONENTS].argmax(1, keepdim=True)
         return outputs[:, COMPONENTS : 2 * COMPONENTS].gather(1, component)[:, 0]
 
-    patch.setattr("synthvae.model.draws.draw", lambda logits, _, **_kind: logits.argmax(1))
-    patch.setattr("synthvae.model.values.draw_value", mean)
+    patch.setattr("synthvae.model.decoders.draw", lambda logits, _, **_kind: logits.argmax(1))
+    patch.setattr("synthvae.model.decoders.draw_value", mean)
 
 
 def by_column(layout: Layout) -> list[Any]:
