@@ -72,12 +72,9 @@ def test_recipe_obeys_the_schema_that_editors_read(path: Path) -> None:
     assert "$schema=schema.json" in path.read_text(encoding="utf-8").splitlines()[0]
 
 
-def test_editors_know_the_keys_that_the_page_has() -> None:
+def test_editors_read_the_schema_of_today() -> None:
     shipped = json.loads((PIPELINES / "schema.json").read_text(encoding="utf-8"))
-    now = recipe.json_schema()
-    assert shipped["properties"].keys() == now["properties"].keys()
-    for name, section in now["$defs"].items():
-        assert shipped["$defs"][name]["properties"].keys() == section["properties"].keys(), "synthvae run --json-schema"
+    assert shipped == json.loads(json.dumps(recipe.json_schema())), "synthvae run --json-schema > pipelines/schema.json"
 
 
 @pytest.mark.parametrize("page", [{"input": "a.csv", "modle": {}}, {"target": "a"}, {"input": 1}, []])
