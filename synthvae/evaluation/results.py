@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
 
+from synthvae.errors import warn_user
 from synthvae.evaluation.metrics import Better, Metric
 
 STRICTER = 1.5  # A flag takes a distance of so many half widths of the 95% interval, about three standard errors.
@@ -119,8 +119,8 @@ class Section:
 
 
 def warn_deprecated(old: str, new: str) -> None:
-    """Warn the caller's caller that a name is deprecated."""
-    warnings.warn(f"`{old}` is deprecated. Use `{new}` instead.", DeprecationWarning, stacklevel=3)
+    """Warn the user that a name is deprecated."""
+    warn_user(f"`{old}` is deprecated. Use `{new}` instead.", DeprecationWarning)
 
 
 def _finite(value: float | None) -> float | None:

@@ -14,13 +14,14 @@ import pickle
 import subprocess
 import sys
 import threading
-import warnings
 from collections.abc import Callable
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, Protocol, TypeVar
+
+from synthvae.errors import warn_user
 
 WORKER = Path(__file__).with_name("worker_process.py")
 
@@ -101,8 +102,7 @@ def choose_backend(backend: PartsBackend | None, each: Each | None) -> PartsBack
     """Return the backend of `Synthesizer.generate`, one of whose parameters is deprecated."""
     if each is None:
         return backend or LOCAL
-    message = "`each` is deprecated and will be removed in the next release. Pass `backend`."
-    warnings.warn(message, DeprecationWarning, stacklevel=3)
+    warn_user("`each` is deprecated and will be removed in the next release. Pass `backend`.", DeprecationWarning)
     return FunctionBackend(each)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,7 @@ import pyarrow.dataset
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_array, validate_data
 
-from synthvae.errors import TableError, listing
+from synthvae.errors import TableError, listing, warn_user
 from synthvae.tables import convert, rowwise
 
 
@@ -66,7 +65,7 @@ def _matched(estimator: BaseEstimator, table: pa.Table, *, reset: bool) -> pa.Ta
             f"X has {table.num_columns} features, but {type(estimator).__name__} is expecting "
             f"{estimator.n_features_in_} features as input"
         )
-    warnings.warn(f"X has feature names, but {type(estimator).__name__} was fitted without feature names", stacklevel=4)
+    warn_user(f"X has feature names, but {type(estimator).__name__} was fitted without feature names")
     return table.rename_columns([f"x{i}" for i in range(table.num_columns)])
 
 

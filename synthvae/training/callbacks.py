@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from synthvae.errors import ConfigurationError
+from synthvae.errors import ConfigurationError, warn_user
 from synthvae.training.history import COLUMNS, Callback, Record
 from synthvae.training.loop import Progress
 
@@ -124,10 +123,9 @@ def _writer(folder: Path) -> Any:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
-        warnings.warn(
+        warn_user(
             "Events for TensorBoard need the extra `synthvae[tensorboard]`, which is not installed. Only "
-            f"{folder / HISTORY} is written.",
-            stacklevel=2,
+            f"{folder / HISTORY} is written."
         )
         return None
     return SummaryWriter(str(folder), purge_step=0)  # hides the events of an earlier fit in the folder
@@ -144,6 +142,6 @@ def _until_failure(add: Callable[[Record], None], path: Path) -> Callback:
             add(record)
         except OSError as error:
             failed.append(error)
-            warnings.warn(f"{path} cannot be written ({error.strerror}). Training continues without it.", stacklevel=2)
+            warn_user(f"{path} cannot be written ({error.strerror}). Training continues without it.")
 
     return add_or_warn

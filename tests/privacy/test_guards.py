@@ -17,7 +17,7 @@ import pytest
 import torch
 from bugs import recorded
 from guards import FAR, Draw, moved, refuse_what_is_not_in_the_ledger, watched
-from test_private_fit import SCHEMA, few_drawn_rows, quick, table
+from test_fit import SCHEMA, few_drawn_rows, quick, table
 from test_sensitivity import texts
 
 import synthvae

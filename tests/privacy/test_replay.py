@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from test_private_fit import SCHEMA, few_drawn_rows, quick, table
+from test_fit import SCHEMA, few_drawn_rows, quick, table
 
 from synthvae.errors import PrivacyError
 from synthvae.privacy import Journal, fit

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.datasets import load_wine
-from test_private_fit import few_drawn_rows, quick, table
+from test_fit import few_drawn_rows, quick, table
 
 from synthvae import PrivacyBudget, Schema, Synthesizer
 from synthvae.errors import PrivacyError
