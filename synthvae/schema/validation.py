@@ -11,7 +11,8 @@ import pyarrow.compute as pc
 
 from synthvae.errors import TableError, listing
 from synthvae.schema.column import NUMERIC, TEMPORAL, Column
-from synthvae.tables.arrow import exact_as_double, is_text, parses, split_sentinels, temporal_type
+from synthvae.tables import convert
+from synthvae.tables.arrow import exact_as_double, is_text, parses, split_sentinels, temporal_type, whole_as_text
 from synthvae.tables.number_format import find_style
 
 
@@ -27,9 +28,23 @@ def check_table(columns: Sequence[Column], table: pa.Table) -> pa.Table:
     if unknown:
         raise TableError(f"The table must have only columns of its schema, got {listing(unknown)}. Drop them.")
     table = table.select(names)
+    if convert.is_file(table):
+        table = _with_declared_text(columns, table)
     for column in columns:
         for problem in _violations(column, table.column(column.name)):
             raise TableError(f"Column {column.name!r}: {problem}")
+    return table
+
+
+def _with_declared_text(columns: Sequence[Column], table: pa.Table) -> pa.Table:
+    """The table of a file with numbers as text in columns whose declared categories are texts.
+
+    A field of a CSV file has no type. Numbers that are not written as whole numbers are read as text already.
+    """
+    for place, column in enumerate(columns):
+        if any(isinstance(value, str) for value in column.categories or ()):
+            values = whole_as_text(table.column(place))
+            table = table.set_column(place, table.schema.field(place).with_type(values.type), values)
     return table
 
 

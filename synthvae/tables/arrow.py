@@ -97,6 +97,16 @@ def to_double(values: pa.ChunkedArray) -> pa.ChunkedArray | None:
     return pc.cast(values, pa.float64(), safe=False)
 
 
+def whole_as_text(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return whole numbers as text; values that are not whole numbers as they are."""
+    if pa.types.is_floating(values.type):  # how whole numbers with missing values are read
+        try:
+            values = values.cast(pa.int64())
+        except pa.ArrowInvalid:
+            return values
+    return values.cast(pa.string()) if pa.types.is_integer(values.type) else values
+
+
 def parses(text: str) -> bool:
     """Whether Arrow can parse a text as a number."""
     try:

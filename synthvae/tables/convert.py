@@ -63,6 +63,11 @@ def as_read(table: pa.Table) -> pa.Table:
     return _prepared(_tag(table, {"container": "file"}))
 
 
+def is_file(table: pa.Table) -> bool:
+    """Whether a table was read from a file, whose columns may have no types."""
+    return bool(_origin(table.schema)["container"] == "file")
+
+
 def _prepared(table: pa.Table) -> pa.Table:
     check_names(table.column_names)
     return untrusted.without_nan(table).combine_chunks()
