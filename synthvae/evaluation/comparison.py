@@ -17,6 +17,7 @@ from synthvae.schema.column import TEMPORAL, Column
 from synthvae.schema.schema import Schema
 from synthvae.tables import convert
 from synthvae.tables.arrow import are_classes, split_sentinels
+from synthvae.tables.time_format import to_timestamps
 
 LEAST_ROWS = 2
 NUMERIC_KINDS = ("integer", "continuous", *TEMPORAL)
@@ -236,7 +237,8 @@ def _without_sentinels(values: pa.ChunkedArray, column: Column) -> pa.ChunkedArr
 
 def _numbers(values: pa.ChunkedArray, column: Column) -> pd.Series[float]:
     if column.kind in TEMPORAL:
-        timestamps = pd.to_datetime(values.to_pandas(), errors="coerce", utc=True)
+        known = values if column.format is None else to_timestamps(values, column.format)
+        timestamps = pd.to_datetime(known.to_pandas(), errors="coerce", utc=True)
         days: pd.Series[float] = (timestamps - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(days=1)
         return days
     found: pd.Series[float] = pd.to_numeric(values.to_pandas().astype(object), errors="coerce").astype(np.float64)

@@ -150,6 +150,7 @@ def refuse_identifying(schema: Schema, table: pa.Table, target: str | None) -> N
         distinct = len(table.column(column.name).unique())
         raise TableError(
             f"Column {column.name!r} must have text that repeats, got {distinct} distinct values in {table.num_rows} "
-            "rows. Drop it, or declare it as `kind: id` (new ids are generated) or `kind: categorical` in a reviewed "
-            "schema, without `inferred: true` (see `synthvae schema`)."
+            "rows. Drop it, or declare it in a reviewed schema, without `inferred: true` (see `synthvae schema`): as "
+            "`kind: id` (new ids are generated), `kind: categorical`, or, if it has dates or times, `kind: date` or "
+            "`kind: datetime` with their `format`."
         )

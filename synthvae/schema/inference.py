@@ -10,13 +10,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from synthvae.errors import TableError
-from synthvae.schema.column import Column
+from synthvae.schema.column import Column, Kind
+from synthvae.tables import time_format
 from synthvae.tables.arrow import count_decimals, exact_as_double, finite_numbers, is_text, to_double
 from synthvae.tables.number_format import find_style, is_number
 
 MAX_SENTINELS = 10  # distinct texts among the numbers of a column
 CODE_SHARE = 0.02  # distinct texts per row, up to which numeric texts are codes
 MIN_UNIQUE = 10  # with fewer rows, distinct values may be a coincidence
+MIN_WEAK = 3  # distinct texts of digits, or with years of two digits, that are dates and no codes
+MIN_DATES = 8  # distinct whole numbers; of random ones that look like dates, one in 28 is one
 MAX_NAMES = 20  # distinct texts that are categories whatever the number of rows
 
 
@@ -79,6 +82,10 @@ def _infer_number(name: str, values: pa.ChunkedArray, numbers: pa.ChunkedArray) 
     if not exact_as_double(values):
         return _infer_large(name, values)
     whole = bool(np.all(finite == np.rint(finite))) and (len(finite) > 0 or not pa.types.is_floating(values.type))
+    if whole and (pa.types.is_integer(values.type) or pa.types.is_floating(values.type)):
+        column = _infer_date_number(name, values, finite)
+        if column is not None:
+            return column
     if whole and not nullable and pa.types.is_integer(values.type) and _is_sequence(finite):
         return Column(name=name, kind="id", nullable=False)
     bounds = (_number(finite.min(), whole=whole), _number(finite.max(), whole=whole)) if len(finite) else None
@@ -128,7 +135,10 @@ def _infer_text(name: str, values: pa.ChunkedArray) -> Column:
 
 
 def _infer_temporal_text(name: str, values: pa.ChunkedArray, texts: list[str]) -> Column | None:
-    """Infer a date or datetime from ISO text, if formatting the values gives the same text again."""
+    """Infer a date or datetime from text, if formatting the values gives the same text again.
+
+    Where few texts can be read in several ways they are categories, where many can the column needs a decision.
+    """
     for kind, arrow in (("date", pa.date32()), ("datetime", pa.timestamp("s"))):
         try:
             again = pa.array(texts).cast(arrow).cast(pa.string()).to_pylist()
@@ -137,6 +147,31 @@ def _infer_temporal_text(name: str, values: pa.ChunkedArray, texts: list[str]) -
         if again == texts:
             bounds = _span(values.cast(arrow))
             return Column(name=name, kind=kind, bounds=bounds, nullable=bool(values.null_count))
+    formats = time_format.recognise(pa.array(texts, pa.string()))
+    weak = any(texts[0].isdecimal() or "%y" in known for known in formats)
+    if not formats or (weak and len(texts) < MIN_WEAK) or (len(formats) > 1 and len(texts) <= MAX_NAMES):
+        return None
+    return _of_format(name, values, time_format.OR.join(formats))
+
+
+def _of_format(name: str, values: pa.ChunkedArray, format: str) -> Column:  # noqa: A002
+    """A column of dates or times that have a format; with bounds if a sample shows them, as its texts sort by time."""
+    kind: Kind = "datetime" if any(part in format for part in ("%H", "%I", time_format.TIMEDELTA)) else "date"
+    bounds = None
+    if format.startswith("%Y") and time_format.OR not in format:
+        timestamps = time_format.to_timestamps(values, format)
+        bounds = _span(timestamps.cast(pa.date32()) if kind == "date" else timestamps)
+    return Column(name=name, kind=kind, format=format, bounds=bounds, nullable=bool(values.null_count))
+
+
+def _infer_date_number(name: str, values: pa.ChunkedArray, numbers: npt.NDArray[np.float64]) -> Column | None:
+    """Infer a date from whole numbers such as 20201231 or 202012, if every one is a date."""
+    for format, low, high in (("%Y%m%d", 19000101, 21001231), ("%Y%m", 190001, 210012)):  # noqa: A001
+        if len(numbers) and numbers.min() >= low and numbers.max() <= high:
+            known = np.unique(numbers)
+            texts = pa.array(known.astype(np.int64)).cast(pa.string())
+            if len(known) >= MIN_DATES and time_format.TimeForm(format=format).writes(texts):
+                return _of_format(name, values, format)
     return None
 
 

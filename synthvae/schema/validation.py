@@ -14,6 +14,7 @@ from synthvae.schema.column import NUMERIC, TEMPORAL, Column
 from synthvae.tables import convert
 from synthvae.tables.arrow import exact_as_double, is_text, parses, split_sentinels, temporal_type, whole_as_text
 from synthvae.tables.number_format import find_style
+from synthvae.tables.time_format import OR, readings, to_timestamps
 
 
 def check_table(columns: Sequence[Column], table: pa.Table) -> pa.Table:
@@ -28,6 +29,7 @@ def check_table(columns: Sequence[Column], table: pa.Table) -> pa.Table:
     if unknown:
         raise TableError(f"The table must have only columns of its schema, got {listing(unknown)}. Drop them.")
     table = table.select(names)
+    _refuse_open_formats(columns)
     if convert.is_file(table):
         table = _with_declared_text(columns, table)
     for column in columns:
@@ -142,18 +144,15 @@ def _id_violations(values: pa.ChunkedArray) -> Iterator[str]:
 
 
 def _temporal_violations(column: Column, values: pa.ChunkedArray) -> Iterator[str]:
+    numbers = column.format is not None and (pa.types.is_integer(values.type) or pa.types.is_floating(values.type))
     if pa.types.is_time(values.type) or not (
-        pa.types.is_temporal(values.type) or is_text(values.type) or pa.types.is_null(values.type)
+        pa.types.is_temporal(values.type) or is_text(values.type) or pa.types.is_null(values.type) or numbers
     ):
-        yield f"values must be dates or ISO text, got {values.type}. Convert them."
+        yield f"values must be dates or ISO text, got {values.type}. Convert them, or declare their `format`."
         return
-    try:
-        timestamps = values.cast(temporal_type(values.type, date=column.kind == "date"))
-    except pa.ArrowInvalid as error:
-        yield f"text must be ISO dates (2020-12-31) or datetimes ({str(error).splitlines()[0]}). Convert it."
-        return
-    if is_text(values.type) and not pc.all(pc.equal(timestamps.cast(values.type), values)).as_py():
-        yield "text must be dates (2020-12-31) or datetimes (2020-12-31 23:59:59) in this format. Convert or drop it."
+    timestamps, problem = _timestamps(column, values)
+    if timestamps is None:
+        yield problem
         return
     if column.bounds is not None:
         span = pc.min_max(timestamps).as_py()
@@ -161,6 +160,40 @@ def _temporal_violations(column: Column, values: pa.ChunkedArray) -> Iterator[st
         high = _comparable(column.bounds[1], span["min"], dt.time.max)  # a day ends at midnight
         if span["min"] is not None and (span["min"] < low or span["max"] > high):
             yield f"values must be in its bounds [{low}, {high}], got [{span['min']}, {span['max']}]."
+
+
+def _timestamps(column: Column, values: pa.ChunkedArray) -> tuple[pa.ChunkedArray | None, str]:
+    """The timestamps of a column, or None and what is wrong with a value."""
+    if column.format is not None and not pa.types.is_temporal(values.type):
+        timestamps = to_timestamps(values, column.format)
+        wrong = values.filter(pc.and_(values.is_valid(), timestamps.is_null()))
+        if len(wrong):
+            return None, f"values must have the format {column.format}, got {wrong[0].as_py()!r}. Convert or drop it."
+        return timestamps.cast(pa.date32()) if column.kind == "date" else timestamps, ""
+    try:
+        timestamps = values.cast(temporal_type(values.type, date=column.kind == "date"))
+    except pa.ArrowInvalid as error:
+        return None, (
+            f"text must be ISO dates (2020-12-31) or datetimes ({str(error).splitlines()[0]}). "
+            "Declare its `format` (%d/%m/%Y), or convert it."
+        )
+    if is_text(values.type) and not pc.all(pc.equal(timestamps.cast(values.type), values)).as_py():
+        return None, (
+            "text must be dates (2020-12-31) or datetimes (2020-12-31 23:59:59) in this format. "
+            "Declare its `format` (%d/%m/%Y), convert or drop it."
+        )
+    return timestamps, ""
+
+
+def _refuse_open_formats(columns: Iterable[Column]) -> None:
+    """Refuse, in one message, the columns whose dates can be read in several ways."""
+    questions = [(c.name, readings(c.format)) for c in columns if c.format is not None and OR in c.format]
+    if questions:
+        ways = "; ".join(f"{name!r}: {' or '.join(map(repr, formats))}" for name, formats in questions)
+        raise TableError(
+            f"Dates must have one reading, got several in {listing([name for name, _ in questions])} ({ways}). "
+            "Declare the `format` of each column in the schema."
+        )
 
 
 def _comparable(bound: Any, like: Any, time: dt.time) -> Any:
