@@ -1,4 +1,4 @@
-"""Datetimes, dates, durations and times of day to states and back.
+"""Datetimes, dates, durations, times of day, and whole numbers beyond 2**53, to states and back.
 
 A column is the number of steps since its first timestamp, encoded as a number. A step is the greatest common divisor of
 the differences: a day where all values are midnights.
@@ -24,6 +24,8 @@ from synthvae.schema.renamed import rename_fields
 from synthvae.tables.arrow import is_text, temporal_type, whole_as_text
 from synthvae.tables.time_format import TimeForm, parse_column, readings
 from synthvae.tables.timestamps import SECOND
+
+HALF = np.uint64(1 << 63)
 
 
 def _current(column: Any) -> Any:
@@ -67,7 +69,7 @@ class TemporalEncoding(BaseModel):
         present = ticks.drop_null().to_numpy()
         origin = int(present.min()) if len(present) else 0
         if len(present) and int(present.max()) - origin >= 1 << 63:
-            raise TableError(f"Column {column.name!r} must span less than 2**63 ticks. Drop the outermost values.")
+            raise TableError(f"Column {column.name!r} must span less than 2**63 ticks. Drop the outermost values, or declare `kind: id`.")
         step = int(np.gcd.reduce(present - origin)) if len(present) else 0
         self = cls(
             column=column,
@@ -145,12 +147,15 @@ class TemporalEncoding(BaseModel):
         """Return the timestamps of states and scores as an Arrow array of type `kind`."""
         counts = self.steps.decode(column, pa.int64())
         missing = counts.is_null().to_numpy(zero_copy_only=False)
-        timestamps = pa.int64() if self.form else temporal_type(kind, date=self.column.kind == "date")
+        plain = self.form is not None or pa.types.is_uint64(kind)
+        timestamps = pa.int64() if plain else temporal_type(kind, date=self.column.kind == "date")
         width = _width(timestamps)
         last = min(self.last, np.iinfo(width.to_pandas_dtype()).max)
         most = max((last - self.origin) // self.step, 0) if self.step else 0  # so that the product cannot overflow
         ticks = np.clip(counts.fill_null(0).to_numpy(), 0, most) * self.step + self.origin
         array = pa.array(ticks, mask=missing).cast(width).cast(timestamps)
+        if pa.types.is_uint64(kind) and self.form is None:
+            return _unsigned(array)
         if self.form is not None:
             texts = self.form.write(array)
             return texts.cast(kind if is_text(kind) else pa.int64()).cast(kind)
@@ -169,10 +174,24 @@ def _ticks(column: Column, values: pa.ChunkedArray, form: TimeForm | None) -> pa
     """The values of a column as integers."""
     if form is not None and not pa.types.is_null(values.type):
         return parse_column(values, form)
+    if pa.types.is_uint64(values.type):
+        return pa.chunked_array([_signed(chunk) for chunk in values.chunks], pa.int64())
     timestamps = values.cast(temporal_type(values.type, date=column.kind == "date"))
     if pa.types.is_null(timestamps.type):
         return timestamps.cast(pa.int64())
     return timestamps.cast(_width(timestamps.type)).cast(pa.int64())
+
+
+def _signed(values: pa.Array) -> pa.Array:
+    """Unsigned integers as signed ones in the same order, from -2**63 on."""
+    numbers = values.fill_null(0).to_numpy(zero_copy_only=False) ^ HALF
+    return pa.array(numbers.view(np.int64), mask=values.is_null().to_numpy(zero_copy_only=False))
+
+
+def _unsigned(values: pa.Array) -> pa.Array:
+    """The inverse of `_signed`."""
+    numbers = values.fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64).view(np.uint64) ^ HALF
+    return pa.array(numbers, mask=values.is_null().to_numpy(zero_copy_only=False))
 
 
 def _width(kind: pa.DataType) -> pa.DataType:

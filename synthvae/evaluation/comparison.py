@@ -232,7 +232,7 @@ def _aligned(read: list[pa.Table], kinds: dict[str, Column], notes: list[str]) -
 
 def _without_sentinels(values: pa.ChunkedArray, column: Column) -> pa.ChunkedArray:
     """Return values without sentinel values, as numbers where all others are."""
-    return values if column.kind in TEMPORAL else split_sentinels(values, column.sentinels)[0]
+    return values if column.kind in TEMPORAL else split_sentinels(values, column.sentinels, column.format)[0]
 
 
 def _numbers(values: pa.ChunkedArray, column: Column) -> pd.Series[float]:

@@ -117,7 +117,7 @@ def _outwards(column: Column) -> tuple[Any, Any]:
     if column.kind in TEMPORAL:
         return _year(low, 1, 1, dt.time.min), _year(high, 12, 31, dt.time(23, 59, 59))
     bounds = shortened(low, LEADING_DIGITS, ROUND_FLOOR), shortened(high, LEADING_DIGITS, ROUND_CEILING)
-    return (int(bounds[0]), int(bounds[1])) if column.kind == "integer" else bounds
+    return (max(int(bounds[0]), -(1 << 63)), min(int(bounds[1]), (1 << 64) - 1)) if column.kind == "integer" else bounds
 
 
 def _year(timestamp: Any, month: int, day: int, time: dt.time) -> Any:

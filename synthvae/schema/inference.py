@@ -10,16 +10,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from synthvae.errors import TableError
+from synthvae.schema.column import MAX_SENTINELS as MOST_SENTINELS
 from synthvae.schema.column import Column, Kind
-from synthvae.tables import time_format
+from synthvae.tables import number_format, time_format
 from synthvae.tables.arrow import count_decimals, exact_as_double, finite_numbers, is_text, to_double
-from synthvae.tables.number_format import find_style, is_number
+from synthvae.tables.number_format import NumberForm, find_style, is_number
 
 MAX_SENTINELS = 10  # distinct texts among the numbers of a column
 CODE_SHARE = 0.02  # distinct texts per row, up to which numeric texts are codes
 MIN_UNIQUE = 10  # with fewer rows, distinct values may be a coincidence
 MIN_WEAK = 3  # distinct texts of digits, or with years of two digits, that are dates and no codes
 MIN_DATES = 8  # distinct whole numbers; of random ones that look like dates, one in 28 is one
+LIMITS = "<>≤≥"  # of detection, as in "<0.5"
 MAX_NAMES = 20  # distinct texts that are categories whatever the number of rows
 
 
@@ -101,10 +103,18 @@ def _infer_number(name: str, values: pa.ChunkedArray, numbers: pa.ChunkedArray) 
 
 
 def _infer_large(name: str, values: pa.ChunkedArray) -> Column:
-    """Infer whole numbers that doubles cannot represent: ids if they are distinct, else categories."""
-    distinct = len(pc.unique(values.drop_null()))
-    unique = distinct == len(values) - values.null_count and distinct >= MIN_UNIQUE
-    return Column(name=name, kind="id" if unique else "categorical", nullable=bool(values.null_count))
+    """Infer whole numbers that doubles do not distinguish: ids, numbers, or categories if most of them repeat."""
+    known = pc.unique(values.drop_null())
+    rows, nullable = len(values) - values.null_count, bool(values.null_count)
+    unique = len(known) == rows and rows >= MIN_UNIQUE
+    if not pa.types.is_integer(values.type):
+        return Column(name=name, kind="id" if unique else "categorical", nullable=nullable)
+    low, high = pc.min_max(known).as_py().values()
+    if unique and (high - low == rows - 1 or high - low >= 1 << 63):  # a sequence, or spread over all numbers
+        return Column(name=name, kind="id", nullable=nullable)
+    if unique or (len(known) > MAX_NAMES and 2 * len(known) > rows):
+        return Column(name=name, kind="integer", bounds=(low, high), nullable=nullable)
+    return Column(name=name, kind="categorical", nullable=nullable)
 
 
 def _number(value: np.float64, *, whole: bool) -> int | float:
@@ -176,17 +186,41 @@ def _infer_date_number(name: str, values: pa.ChunkedArray, numbers: npt.NDArray[
 
 
 def _infer_numeric_text(name: str, texts: list[str], *, nullable: bool) -> Column | None:
-    """Infer a number from text with many distinct numbers and a few sentinel values such as "N"."""
-    numbers = [text for text in texts if is_number(text)]
-    sentinels = [text for text in texts if not is_number(text)]
-    if len(numbers) <= MAX_NAMES or len(sentinels) > MAX_SENTINELS or find_style(numbers) is None:
+    """Infer a number from text with many distinct numbers and a few sentinel values such as "N" or "<0.5"."""
+    found = _plain_numbers(texts)
+    if found is None:
         return None
+    format, numbers, sentinels = found  # noqa: A001
     values = np.array([float(text) for text in numbers])
     whole = bool(np.all(values == np.rint(values)))
-    bounds = (_number(values.min(), whole=whole), _number(values.max(), whole=whole))
+    fields: dict[str, Any] = {"sentinels": sentinels, "nullable": nullable, "format": format}
+    if format is None or time_format.OR not in format:
+        fields["bounds"] = (_number(values.min(), whole=whole), _number(values.max(), whole=whole))
     if whole:
-        return Column(name=name, kind="integer", bounds=bounds, sentinels=sentinels, nullable=nullable)
-    decimals = count_decimals(values)
-    return Column(
-        name=name, kind="continuous", bounds=bounds, decimals=decimals, sentinels=sentinels, nullable=nullable
-    )
+        return Column(name=name, kind="integer", **_given(fields))
+    return Column(name=name, kind="continuous", decimals=count_decimals(values), **_given(fields))
+
+
+def _given(fields: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if name != "format" or value is not None}
+
+
+def _plain_numbers(texts: list[str]) -> tuple[str | None, list[str], list[str]] | None:
+    """The format of distinct texts, the numbers among them, written plainly, and the others."""
+    numbers = [text for text in texts if is_number(text)]
+    sentinels = [text for text in texts if not is_number(text)]
+    if len(numbers) > MAX_NAMES and _are_few(sentinels) and find_style(numbers) is not None:
+        return None, numbers, sentinels
+    formats = number_format.recognise(texts)
+    if not formats:
+        return None
+    plain = NumberForm.of(formats[0]).plain(pa.array(texts, pa.string())).to_pylist()
+    numbers = [text for text in plain if text is not None]
+    others = [text for text, known in zip(texts, plain, strict=True) if known is None]
+    return (time_format.OR.join(formats), numbers, others) if len(numbers) > MAX_NAMES else None
+
+
+def _are_few(sentinels: list[str]) -> bool:
+    """Whether texts are few enough to be sentinels; limits of detection ("<0.5") may be more."""
+    limits = [text for text in sentinels if text[0] in LIMITS and is_number(text.lstrip("<>≤≥= "))]
+    return len(sentinels) - len(limits) <= MAX_SENTINELS and len(sentinels) <= MOST_SENTINELS

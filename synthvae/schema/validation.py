@@ -13,8 +13,8 @@ from synthvae.errors import TableError, listing
 from synthvae.schema.column import NUMERIC, TEMPORAL, Column
 from synthvae.tables import convert
 from synthvae.tables.arrow import exact_as_double, is_text, parses, split_sentinels, temporal_type, whole_as_text
-from synthvae.tables.number_format import find_style
-from synthvae.tables.time_format import OR, readings, to_timestamps
+from synthvae.tables.number_format import NumberForm, find_style
+from synthvae.tables.time_format import OR, readings, several_offsets, to_timestamps
 
 
 def check_table(columns: Sequence[Column], table: pa.Table) -> pa.Table:
@@ -101,7 +101,7 @@ def _numeric_violations(  # noqa: PLR0911 (the first violation ends the list)
     if not is_text(values.type) and any(isinstance(value, str) and parses(value) for value in column.sentinels):
         yield f"`sentinels` of a numeric column must not be numbers written as text, got {list(column.sentinels)}."
         return
-    numbers, others = split_sentinels(values, column.sentinels)
+    numbers, others = split_sentinels(values, column.sentinels, column.format)
     if others:
         yield (
             f"values must be numbers, got {others[0]!r}. "
@@ -111,20 +111,21 @@ def _numeric_violations(  # noqa: PLR0911 (the first violation ends the list)
     if pc.any(pc.is_inf(numbers)).as_py():
         yield "values must be finite, got an infinite one. Make it missing, or clip it."
         return
-    if is_text(values.type) and find_style(_texts(values, column.sentinels)) is None:
+    if is_text(values.type) and find_style(_texts(values, column)) is None:
         yield "numbers written as text must have one format, got several. Declare `kind: categorical`."
         return
     if column.kind == "integer" and pc.any(pc.not_equal(numbers, pc.round(numbers))).as_py():
         yield "values must be whole numbers, got fractions. Declare `kind: continuous`."
         return
-    if not exact_as_double(values):
+    exact = exact_as_double(values)
+    if not exact and (column.kind != "integer" or column.sentinels or not pa.types.is_integer(values.type)):
         yield (
-            "whole numbers must be within ±2**53, and decimal ones have at most 15 digits, since doubles represent no "
-            "more, got longer ones. Declare `kind: categorical` or `kind: id`, or round them."
+            "whole numbers beyond ±2**53 must have the kind integer and no `sentinels`, and decimal ones at most 15 "
+            "digits, since doubles represent no more. Declare `kind: categorical` or `kind: id`, or round them."
         )
         return
     if column.bounds is not None:
-        span = pc.min_max(numbers).as_py()
+        span = pc.min_max(numbers if exact else values).as_py()
         low, high = column.bounds
         if span["min"] is not None and (span["min"] < low or span["max"] > high):
             yield (
@@ -133,8 +134,10 @@ def _numeric_violations(  # noqa: PLR0911 (the first violation ends the list)
             )
 
 
-def _texts(values: pa.ChunkedArray, sentinels: Iterable[Any]) -> set[str]:
-    return set(pc.unique(values.drop_null()).to_pylist()) - {str(value) for value in sentinels}
+def _texts(values: pa.ChunkedArray, column: Column) -> set[str]:
+    """The distinct numbers of a text column, written plainly."""
+    texts = set(pc.unique(values.drop_null()).to_pylist()) - {str(value) for value in column.sentinels}
+    return texts if column.format is None else set(NumberForm.of(column.format).plain(pa.array(list(texts))).to_pylist())
 
 
 def _id_violations(values: pa.ChunkedArray) -> Iterator[str]:
@@ -165,6 +168,11 @@ def _temporal_violations(column: Column, values: pa.ChunkedArray) -> Iterator[st
 def _timestamps(column: Column, values: pa.ChunkedArray) -> tuple[pa.ChunkedArray | None, str]:
     """The timestamps of a column, or None and what is wrong with a value."""
     if column.format is not None and not pa.types.is_temporal(values.type):
+        if offsets := several_offsets(values, column.format):
+            return None, (
+                f"times must have one UTC offset, got {listing(offsets)}. Convert them to UTC "
+                "(`pd.to_datetime(..., utc=True)`), and keep the offset in a column of its own."
+            )
         timestamps = to_timestamps(values, column.format)
         wrong = values.filter(pc.and_(values.is_valid(), timestamps.is_null()))
         if len(wrong):
@@ -186,12 +194,12 @@ def _timestamps(column: Column, values: pa.ChunkedArray) -> tuple[pa.ChunkedArra
 
 
 def _refuse_open_formats(columns: Iterable[Column]) -> None:
-    """Refuse, in one message, the columns whose dates can be read in several ways."""
+    """Refuse, in one message, the columns whose dates or numbers can be read in several ways."""
     questions = [(c.name, readings(c.format)) for c in columns if c.format is not None and OR in c.format]
     if questions:
         ways = "; ".join(f"{name!r}: {' or '.join(map(repr, formats))}" for name, formats in questions)
         raise TableError(
-            f"Dates must have one reading, got several in {listing([name for name, _ in questions])} ({ways}). "
+            f"Dates and numbers must have one reading, got several in {listing([name for name, _ in questions])} ({ways}). "
             "Declare the `format` of each column in the schema."
         )
 

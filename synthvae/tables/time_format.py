@@ -177,6 +177,14 @@ def to_timestamps(values: pa.ChunkedArray, format: str) -> pa.ChunkedArray:  # n
     return parse_column(values, form).cast(pa.timestamp("us"))
 
 
+def several_offsets(values: pa.ChunkedArray, format: str) -> list[str]:  # noqa: A002
+    """Return the UTC offsets of texts, if a format has one and the texts have several, which no model keeps."""
+    if "%z" not in format or not is_text(values.type):
+        return []
+    found = sorted({offset for offset in _offsets(pc.unique(values)) if offset is not None})
+    return found if len(found) > 1 else []
+
+
 def recognise(texts: pa.Array) -> list[str]:
     """Return the formats with which all of some distinct texts are read and written again.
 
