@@ -68,7 +68,9 @@ def count_sentinels(values: pa.ChunkedArray, sentinels: Values) -> dict[Value, i
 
 
 def style_of(
-    values: pa.ChunkedArray, sentinels: Values, format: str | None = None  # noqa: A002 (the field of a column)
+    values: pa.ChunkedArray,
+    sentinels: Values,
+    format: str | None = None,  # noqa: A002 (the field of a column)
 ) -> str:
     """Return the style in which a text column writes its numbers; "repr" for other columns."""
     if not is_text(values.type):

@@ -69,7 +69,10 @@ class TemporalEncoding(BaseModel):
         present = ticks.drop_null().to_numpy()
         origin = int(present.min()) if len(present) else 0
         if len(present) and int(present.max()) - origin >= 1 << 63:
-            raise TableError(f"Column {column.name!r} must span less than 2**63 ticks. Drop the outermost values, or declare `kind: id`.")
+            raise TableError(
+                f"Column {column.name!r} must span less than 2**63 ticks. Drop the outermost values, or declare "
+                "`kind: id`."
+            )
         step = int(np.gcd.reduce(present - origin)) if len(present) else 0
         self = cls(
             column=column,

@@ -137,7 +137,9 @@ def _numeric_violations(  # noqa: PLR0911 (the first violation ends the list)
 def _texts(values: pa.ChunkedArray, column: Column) -> set[str]:
     """The distinct numbers of a text column, written plainly."""
     texts = set(pc.unique(values.drop_null()).to_pylist()) - {str(value) for value in column.sentinels}
-    return texts if column.format is None else set(NumberForm.of(column.format).plain(pa.array(list(texts))).to_pylist())
+    return (
+        texts if column.format is None else set(NumberForm.of(column.format).plain(pa.array(list(texts))).to_pylist())
+    )
 
 
 def _id_violations(values: pa.ChunkedArray) -> Iterator[str]:
@@ -199,7 +201,8 @@ def _refuse_open_formats(columns: Iterable[Column]) -> None:
     if questions:
         ways = "; ".join(f"{name!r}: {' or '.join(map(repr, formats))}" for name, formats in questions)
         raise TableError(
-            f"Dates and numbers must have one reading, got several in {listing([name for name, _ in questions])} ({ways}). "
+            "Dates and numbers must have one reading, got several in "
+            f"{listing([name for name, _ in questions])} ({ways}). "
             "Declare the `format` of each column in the schema."
         )
 

@@ -35,7 +35,9 @@ def check_names(names: list[str]) -> None:
 
 
 def split_sentinels(
-    values: pa.ChunkedArray, sentinels: Iterable[Any], format: str | None = None  # noqa: A002 (the field of a column)
+    values: pa.ChunkedArray,
+    sentinels: Iterable[Any],
+    format: str | None = None,  # noqa: A002 (the field of a column)
 ) -> tuple[pa.ChunkedArray, list[Any]]:
     """Return the numbers of a column as doubles, missing at sentinel values, and the other non-numeric values.
 

@@ -91,7 +91,9 @@ def to_pandas(table: pa.Table) -> pd.DataFrame:
         kind = table.schema.field(name).type
         frame.insert(table.column_names.index(name), name, pd.array(table.column(name), dtype=pd.ArrowDtype(kind)))
     for name, form in origin.get("text", {}).items():
-        frame[name] = pd.Series(objects.restored(frame[name].where(frame[name].notna(), None).tolist(), form), dtype=object)
+        frame[name] = pd.Series(
+            objects.restored(frame[name].where(frame[name].notna(), None).tolist(), form), dtype=object
+        )
     for name, fill in origin.get("sparse", {}).items():
         frame[name] = frame[name].astype(pd.SparseDtype(frame[name].dtype, np.nan if fill is None else fill))
     frame = _with_large(table, frame)
@@ -104,7 +106,9 @@ def _with_large(table: pa.Table, frame: pd.DataFrame) -> pd.DataFrame:
     for field in table.schema:
         values = table.column(field.name)
         if pa.types.is_integer(field.type) and values.null_count and not exact_as_double(values):
-            frame[field.name] = pd.array(values.to_pylist(), dtype="UInt64" if pa.types.is_uint64(field.type) else "Int64")
+            frame[field.name] = pd.array(
+                values.to_pylist(), dtype="UInt64" if pa.types.is_uint64(field.type) else "Int64"
+            )
     return frame
 
 

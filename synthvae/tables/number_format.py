@@ -54,6 +54,7 @@ def find_style(texts: Iterable[str]) -> str | None:
 EXAMPLE = re.compile(r"(?P<prefix>\D*?)1(?P<thousands>[.,' _\u00a0\u202f\u2019]?)234(?P<decimal>[.,])5(?P<suffix>\D*)")
 CURRENCY = r"[$€£¥₹%‰]|EUR|USD|CHF|GBP|JPY|SEK|NOK|DKK|PLN|INR"
 SEPARATORS = (("", "."), ("", ","), (",", "."), (".", ","), ("'", "."), ("\u2019", "."), (" ", ","), ("\u00a0", ","))
+MAX_TRIED = 1_000  # texts that show what stands around the numbers
 MAX_OTHERS = 10  # distinct texts among formatted numbers that are no numbers
 
 
@@ -91,13 +92,18 @@ class NumberForm(NamedTuple):
         whole, _, fraction = digits.partition(".")
         if self.thousands and whole.isdigit():
             whole = f"{int(whole):,}".replace(",", self.thousands)
-        return f"{sign}{self.prefix}{whole}{self.decimal + fraction if fraction else ''}{self.suffix}"
+        if "-" in self.prefix:  # the place of the sign
+            sign, before = "", self.prefix.replace("-", sign)
+        else:
+            before = self.prefix
+        return f"{sign}{before}{whole}{self.decimal + fraction if fraction else ''}{self.suffix}"
 
     def plain(self, texts: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
         """Return texts (rows,) as plain numbers; missing where one does not have this form."""
         grouped = rf"[0-9]{{1,3}}(?:{re.escape(self.thousands)}[0-9]{{3}})+|" if self.thousands else ""
         number = rf"({grouped}[0-9]+)(?:{re.escape(self.decimal)}([0-9]+))?"
-        around = rf"^(-?){re.escape(self.prefix)}(-?){number}{re.escape(self.suffix)}$"
+        before, _, after = self.prefix.partition("-")
+        around = rf"^(-?){re.escape(before)}(-?){re.escape(after)}{number}{re.escape(self.suffix)}$"
         texts = texts.cast(pa.string())
         known = pc.if_else(pc.match_substring_regex(texts, around), texts, pa.scalar(None, pa.string()))
         whole = pc.replace_substring_regex(known, around, r"\1\2\3")
@@ -109,7 +115,7 @@ class NumberForm(NamedTuple):
 
 
 def recognise(texts: list[str]) -> list[str]:
-    """Return the formats in which distinct texts, but for a few that are no numbers, are written; several if it is open.
+    """Return the formats in which distinct texts, but for a few that are no numbers, are written; several if open.
 
     >>> recognise(["1.200,50", "3,25"]), recognise(["12,5 %", "n/a", "3,0 %"]), recognise(["1,250", "3,500"])
     (['1.234,5'], ['1234,5 %'], ['1234,5', '1,234.5'])
@@ -125,18 +131,28 @@ def recognise(texts: list[str]) -> list[str]:
             for text, original in zip(plain, texts, strict=True)
         ):
             continue
-        if any(original[:1].isdigit() for text, original in zip(plain, texts, strict=True) if text is None):
+        if any(_shape(original) for text, original in zip(plain, texts, strict=True) if text is None):
             continue  # a number in another form
         found.setdefault(tuple(None if text is None else float(text) for text in plain), form.format)
     return list(found.values())
 
 
+NUMBER = r"[0-9](?:[0-9.,' \u00a0\u2019]*[0-9])?"
+SHAPE = re.compile(rf"-?(?P<prefix>(?:{CURRENCY})?[ \u00a0]?)(?P<sign>-?){NUMBER}(?P<suffix>[ \u00a0]?(?:{CURRENCY})?)")
+
+
+def _shape(text: str) -> re.Match[str] | None:
+    """A text that looks like a number, whatever its separators, with a currency or per cent."""
+    return SHAPE.fullmatch(text)
+
+
 def _candidates(texts: list[str]) -> Iterator[NumberForm]:
-    number = r"(?P<number>[0-9](?:[0-9.,' \u00a0\u2019]*[0-9])?)"
-    shape = re.compile(rf"-?(?P<prefix>(?:{CURRENCY})?[ \u00a0]?)-?{number}(?P<suffix>[ \u00a0]?(?:{CURRENCY})?)")
-    first = next((match for text in texts[: MAX_OTHERS + 1] if (match := shape.fullmatch(text))), None)
-    for thousands, decimal in SEPARATORS if first is not None else ():
-        assert first is not None
-        form = NumberForm(first["prefix"], thousands, decimal, first["suffix"])
+    shapes = [found for text in texts[:MAX_TRIED] if (found := _shape(text))]
+    if not shapes:
+        return
+    first = shapes[0]
+    signed = "-" * any(found["prefix"] and found["sign"] for found in shapes)
+    for thousands, decimal in SEPARATORS:
+        form = NumberForm(first["prefix"] + signed, thousands, decimal, first["suffix"])
         if form.format != "1234.5":
             yield form

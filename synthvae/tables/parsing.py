@@ -77,7 +77,8 @@ def number_of(text: str | None) -> float:
 
 
 def microseconds(
-    values: pa.ChunkedArray, format: str | None = None  # noqa: A002 (the word of strptime)
+    values: pa.ChunkedArray,
+    format: str | None = None,  # noqa: A002 (the word of strptime)
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
     """Return microseconds since 1970 (rows,), and whether a value is a timestamp (rows,).
 

@@ -70,7 +70,9 @@ class TimeForm(BaseModel):
         offset = offsets.pop() if len(offsets) == 1 else None
         named = any(name in format for name in ("%b", "%B", "%p"))
         cases: tuple[Case, ...] = ("", "upper", "lower") if named else ("",)
-        for known in dict.fromkeys((format, _unpadded(format, "dm"), _unpadded(format, "HI"), _unpadded(format, "dmHI"))):
+        for known in dict.fromkeys(
+            (format, _unpadded(format, "dm"), _unpadded(format, "HI"), _unpadded(format, "dmHI"))
+        ):
             for case in cases:
                 yield cls(format=known, digits=digits or MICRO, offset=offset, case=case)
 
@@ -104,10 +106,8 @@ class TimeForm(BaseModel):
         if "%z" in self.format:
             found = pc.extract_regex(clock, OFFSET)
             clock, offset = pc.struct_field(found, "clock"), pc.struct_field(found, "offset")
-            if self.offset is None:
-                offset = _seconds(offset)
-            else:
-                offset = pc.if_else(pc.equal(offset, self.offset), 0, None)
+            known = self.offset is not None
+            offset = pc.if_else(pc.equal(offset, self.offset), 0, None) if known else _seconds(offset)
         if "%f" in self.format:
             found = pc.extract_regex(clock, FRACTION)
             clock = pc.binary_join_element_wise(pc.struct_field(found, "head"), pc.struct_field(found, "tail"), "")
@@ -131,7 +131,9 @@ class TimeForm(BaseModel):
             return pa.array([self.offset or "Z"] * len(clock), pa.string())
         if piece == "%f":
             width = NANO if self.digits > MICRO else MICRO
-            return pc.utf8_slice_codeunits(pc.utf8_lpad(pa.array(fraction).cast(pa.string()), width, "0"), 0, self.digits)
+            return pc.utf8_slice_codeunits(
+                pc.utf8_lpad(pa.array(fraction).cast(pa.string()), width, "0"), 0, self.digits
+            )
         if UNPADDED.fullmatch(piece):
             number = pc.strftime(clock, format=piece.replace("-", ""), locale="C")
             return number.cast(pa.int64()).cast(pa.string())

@@ -63,7 +63,9 @@ def test_other_numbers_are_no_dates(numbers: Any) -> None:
     assert Schema.infer(pd.DataFrame({"x": list(numbers)})).columns[0].kind not in ("date", "datetime")
 
 
-@pytest.mark.parametrize("texts", [["a1", "b2"], ["12", "13"], ["1:2", "3:4"], ["25:61"], ["10.20.30.40"], ["99/99/2020"]])
+@pytest.mark.parametrize(
+    "texts", [["a1", "b2"], ["12", "13"], ["1:2", "3:4"], ["25:61"], ["10.20.30.40"], ["99/99/2020"]]
+)
 def test_other_texts_are_no_dates(texts: list[str]) -> None:
     assert recognise(pa.array(texts)) == []
 
