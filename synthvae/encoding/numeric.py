@@ -125,8 +125,9 @@ class NumericEncoding(BaseModel):
         numbers, others = split_sentinels(values, self.marks, self.format)
         if others:
             allowed = f"numbers or the sentinel values {listing(self.marks)}" if self.marks else "numbers"
+            allowed += f" written as {self.format}" if self.format else ""
             raise TableError(
-                f"Column {name!r} must hold {allowed}{f' written as {self.format}' if self.format else ''}, got {others[0]!r}. Make such values missing, or declare them in "
+                f"Column {name!r} must hold {allowed}, got {others[0]!r}. Make such values missing, or declare them in "
                 "`marks` before fitting."
             )
         array = numbers.to_numpy().astype(np.float64)

@@ -82,11 +82,15 @@ def _as_written(frame: pd.DataFrame, fields: pa.Table) -> pd.DataFrame:
 
 def _csv(frames: list[pd.DataFrame], *, quoted: bool) -> str:
     """Tables as one CSV; all text is quoted if `quoted`, or if it contains carriage returns, which would end a row."""
-    how = csv.QUOTE_NONNUMERIC if quoted else csv.QUOTE_MINIMAL
-    text = frames[0].to_csv(index=False, quoting=how)
+    text = _one_csv(frames[0], quoted=quoted)
     for frame in frames[1:]:
-        text += frame.set_axis(range(frame.shape[1]), axis=1).to_csv(index=False, quoting=how).split("\n", 1)[1]
+        text += _one_csv(frame.set_axis(range(frame.shape[1]), axis=1), quoted=quoted).split("\n", 1)[1]
     return text if quoted or "\r" not in text else _csv(frames, quoted=True)
+
+
+def _one_csv(frame: pd.DataFrame, *, quoted: bool) -> str:
+    text: str = frame.to_csv(index=False, quoting=csv.QUOTE_NONNUMERIC if quoted else csv.QUOTE_MINIMAL)
+    return text
 
 
 def _escaped(cell: Any) -> Any:
