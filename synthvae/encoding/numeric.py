@@ -209,8 +209,15 @@ class NumericEncoding(BaseModel):
     def decode(self, column: CodedColumn, kind: pa.DataType) -> pa.Array:
         """Return the numbers of states and scores as an Arrow array of type `kind`."""
         numbers = self.draw_numbers(column, {}) if column.numbers is None else column.numbers
-        form = {"sentinels": self.marks, "style": self.style, "format": self.format}
-        return to_arrow(numbers, column.states, kind, first=self._numbers, **form)
+        return to_arrow(
+            numbers,
+            column.states,
+            kind,
+            first=self._numbers,
+            sentinels=self.marks,
+            style=self.style,
+            format=self.format,
+        )
 
     def draw_numbers(self, column: CodedColumn, before: Mapping[str, Floats]) -> Floats:
         """Return the numbers (rows,) of states and scores; NaN where a state is not a number.

@@ -152,7 +152,7 @@ def _refuse_extensions(frame: pd.DataFrame) -> None:
     for name, dtype in frame.dtypes.items():
         kind = dtype.categories.dtype if isinstance(dtype, pd.CategoricalDtype) else dtype
         if isinstance(kind, (pd.IntervalDtype, pd.PeriodDtype)):
-            problems.append((name, kind, "astype(str)"))
+            problems.append((name, str(kind), "astype(str)"))
         elif kind is not dtype and is_object_dtype(kind):
             found = sorted({type(value).__name__ for value in dtype.categories} - {"str", "int", "float", "bool"})
             if found:

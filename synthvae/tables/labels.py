@@ -33,8 +33,10 @@ def from_json(names: Sequence[str], origin: Mapping[str, Any]) -> pd.Index[Any]:
     """
     known = {name: _label(label) for name, label in origin.get("labels", {}).items()}
     found = [known.get(name, name) for name in names]
-    index = pd.Index(found, dtype=object) if any(label is None for label in found) else pd.Index(found)
-    return index if "columns_name" not in origin else index.rename(_label(origin["columns_name"]))
+    index: pd.Index[Any] = pd.Index(found, dtype=object) if any(label is None for label in found) else pd.Index(found)
+    if "columns_name" in origin:
+        index.name = _label(origin["columns_name"])
+    return index
 
 
 def _label(label: Any) -> Any:
