@@ -145,14 +145,16 @@ def augment(
     del debug
     asked = _parse_strategy(strategy or ["auto"])
     from synthvae.estimators import augment as augmentation
-    from synthvae.tables import convert, export
+    from synthvae.tables import convert, export, files
 
     export.check_place(out, overwrite=overwrite, escape_formulas=escape_formulas)
     given = {"target": target, "schema": schema_file, "random_state": seed}
     synthesizer = configured(config, given, verbose=not quiet)
     read = convert.read(table, encoding=encoding)
     augmented = augmentation.augment(read, synthesizer, asked, mark=mark, synthetic_only=synthetic_only)
-    export.write(augmented, out, escape_formulas=escape_formulas)
+    written = out.suffix == ".csv" and not synthetic_only
+    fields = files.read_fields(table, encoding) if written else None  # real cells stay as they are written
+    export.write(augmented, out, escape_formulas=escape_formulas, fields=fields)
     new = augmented.num_rows - (0 if synthetic_only else read.num_rows)
     show({"table": str(out), "real": augmented.num_rows - new, "synthetic": new, "column": mark}, as_json=as_json)
 

@@ -14,7 +14,7 @@ from synthvae.encoding.protocol import CodedColumn, DiscreteColumn
 from synthvae.errors import TableError
 from synthvae.schema.column import Column, Value, Values
 from synthvae.schema.domain import categories
-from synthvae.tables.arrow import as_array
+from synthvae.tables.arrow import as_array, whole_as_text
 
 MAX_CATEGORIES = 200_000
 
@@ -105,6 +105,8 @@ class CategoricalEncoding(DiscreteColumn, BaseModel):
         if not self.values:
             return dense, pa.chunked_array([pa.nulls(len(dense), pa.int32())])
         dense = _like(dense, as_array(self.values).type)
+        if isinstance(self.values[0], str):  # a file may have codes of which none needs to be text
+            dense = whole_as_text(dense)
         return dense, pc.index_in(dense, value_set=self._as(dense.type, name))
 
     def _as(self, kind: pa.DataType, name: str) -> pa.Array:

@@ -15,6 +15,7 @@ from synthvae.encoding.numeric import NumericEncoding
 from synthvae.encoding.raw import PlainEncoding
 from synthvae.encoding.temporal import TemporalEncoding
 from synthvae.schema.column import Column, Kind
+from synthvae.tables.arrow import exact_as_double
 
 StoredEncoding = Annotated[
     CategoricalEncoding | NumericEncoding | BinnedEncoding | TemporalEncoding | IdEncoding | PlainEncoding,
@@ -45,10 +46,13 @@ DECLARED: Mapping[Kind, type[CategoricalEncoding | BinnedEncoding | TemporalEnco
 def learn(column: Column, values: pa.ChunkedArray) -> StoredEncoding:
     """Find the encoding of a column from its values; durations and times of day are temporal whatever their kind.
 
+    So are whole numbers beyond 2**53: doubles distinguish their distances from the smallest one.
+
     Raises:
         TableError: The values cannot be encoded.
     """
-    if pa.types.is_duration(values.type) or pa.types.is_time(values.type):
+    large = column.kind == "integer" and pa.types.is_integer(values.type) and not exact_as_double(values)
+    if large or pa.types.is_duration(values.type) or pa.types.is_time(values.type):
         return TemporalEncoding.learn(column, values)
     return LEARNED[column.kind].learn(column, values)
 

@@ -39,6 +39,7 @@ class NumericEncoding(BaseModel):
         high: The largest number observed; decoded numbers are clipped to it.
         decimals: Digits after the point of a decoded number; None writes it in full.
         style: How a number is written in a text column.
+        format: How the number 1234.5 is written in a text column; None: in this way.
         marks: The sentinel values.
         missing: Whether "missing" has a state.
     """
@@ -54,6 +55,7 @@ class NumericEncoding(BaseModel):
     high: float = 0.0
     decimals: int | None
     style: Style = "repr"
+    format: str | None = None
     marks: Values = ()
     missing: bool
 
@@ -64,7 +66,7 @@ class NumericEncoding(BaseModel):
         Raises:
             TableError: A number is infinite.
         """
-        numbers, _ = split_sentinels(values, column.sentinels)
+        numbers, _ = split_sentinels(values, column.sentinels, column.format)
         finite = finite_numbers(column.name, numbers)
         decimals = decimals_of(column)
         if column.kind == "continuous" and decimals is None:
@@ -77,7 +79,8 @@ class NumericEncoding(BaseModel):
             low=float(finite.min()) if len(finite) else 0.0,
             high=float(finite.max()) if len(finite) else 0.0,
             decimals=decimals,
-            style=style_of(values, column.sentinels),
+            style=style_of(values, column.sentinels, column.format),
+            format=column.format if is_text(values.type) else None,
             marks=tuple(mark for mark in column.sentinels if mark in present),
             missing=len(finite) + sum(present.values()) < len(values),
         )
@@ -119,9 +122,10 @@ class NumericEncoding(BaseModel):
         Raises:
             TableError: A value is neither a finite number nor a sentinel value.
         """
-        numbers, others = split_sentinels(values, self.marks)
+        numbers, others = split_sentinels(values, self.marks, self.format)
         if others:
             allowed = f"numbers or the sentinel values {listing(self.marks)}" if self.marks else "numbers"
+            allowed += f" written as {self.format}" if self.format else ""
             raise TableError(
                 f"Column {name!r} must hold {allowed}, got {others[0]!r}. Make such values missing, or declare them in "
                 "`marks` before fitting."
@@ -146,7 +150,7 @@ class NumericEncoding(BaseModel):
     def unseen(self, name: str, values: pa.ChunkedArray) -> Mask:
         """Return which values (rows,) are text that `encode` rejects or, in a column of atoms, other numbers."""
         del name
-        others = split_sentinels(values, self.marks)[1] if is_text(values.type) else []
+        others = split_sentinels(values, self.marks, self.format)[1] if is_text(values.type) else []
         if others:
             rejected = pc.is_in(values, value_set=pa.array(others, values.type))
             values = pc.if_else(rejected, pa.scalar(None, values.type), values)
@@ -163,7 +167,7 @@ class NumericEncoding(BaseModel):
 
     def numbers_of(self, values: pa.ChunkedArray) -> Floats:
         """Return the numbers (rows,) of a column; NaN where a value is missing or a sentinel."""
-        return np.asarray(split_sentinels(values, self.marks)[0].to_numpy().astype(np.float64))
+        return np.asarray(split_sentinels(values, self.marks, self.format)[0].to_numpy().astype(np.float64))
 
     def find_links(self, name: str, values: pa.ChunkedArray, before: Mapping[str, Floats]) -> Self:
         """Return the same encoding with links to those of the columns `before` whose numbers it often repeats.
@@ -205,7 +209,15 @@ class NumericEncoding(BaseModel):
     def decode(self, column: CodedColumn, kind: pa.DataType) -> pa.Array:
         """Return the numbers of states and scores as an Arrow array of type `kind`."""
         numbers = self.draw_numbers(column, {}) if column.numbers is None else column.numbers
-        return to_arrow(numbers, column.states, kind, first=self._numbers, sentinels=self.marks, style=self.style)
+        return to_arrow(
+            numbers,
+            column.states,
+            kind,
+            first=self._numbers,
+            sentinels=self.marks,
+            style=self.style,
+            format=self.format,
+        )
 
     def draw_numbers(self, column: CodedColumn, before: Mapping[str, Floats]) -> Floats:
         """Return the numbers (rows,) of states and scores; NaN where a state is not a number.

@@ -12,13 +12,20 @@ from pydantic import Field
 from synthvae.encoding.arrays import Floats, Mask, States
 from synthvae.schema.column import Value, Values
 from synthvae.tables.arrow import as_array, is_text, to_double
-from synthvae.tables.number_format import find_style, is_number, write
+from synthvae.tables.number_format import NumberForm, find_style, is_number, write
 
 Style = Annotated[str, Field(pattern=r"^(repr|short|\d{1,3})$")]  # see `synthvae.tables.number_format`
 
 
 def to_arrow(
-    numbers: Floats, states: States, kind: pa.DataType, *, first: int, sentinels: Values, style: str
+    numbers: Floats,
+    states: States,
+    kind: pa.DataType,
+    *,
+    first: int,
+    sentinels: Values,
+    style: str,
+    format: str | None = None,  # noqa: A002 (the field of a column)
 ) -> pa.Array:
     """Return numbers, and sentinel values where the states say so, as an Arrow array of type `kind`.
 
@@ -29,8 +36,9 @@ def to_arrow(
         first: The first state that is not a number.
         sentinels: The sentinel values.
         style: How a number is written in a text column.
+        format: What stands around it there, and its separators.
     """
-    array = _store(np.nan_to_num(numbers), states >= first, kind, style)
+    array = _store(np.nan_to_num(numbers), states >= first, kind, (style, format))
     for offset, sentinel in enumerate(sentinels):
         hit = pa.array(states == first + offset)
         array = pc.if_else(hit, _scalar(sentinel, array.type), array)
@@ -59,19 +67,25 @@ def count_sentinels(values: pa.ChunkedArray, sentinels: Values) -> dict[Value, i
     return {sentinel: count for sentinel, count in counts.items() if count}
 
 
-def style_of(values: pa.ChunkedArray, sentinels: Values) -> str:
+def style_of(
+    values: pa.ChunkedArray,
+    sentinels: Values,
+    format: str | None = None,  # noqa: A002 (the field of a column)
+) -> str:
     """Return the style in which a text column writes its numbers; "repr" for other columns."""
     if not is_text(values.type):
         return "repr"
     texts = set(pc.unique(values.drop_null()).to_pylist()) - {str(sentinel) for sentinel in sentinels}
+    if format is not None:
+        texts = set(NumberForm.of(format).plain(pa.array(list(texts), pa.string())).to_pylist()) - {None}
     return find_style(text for text in texts if is_number(text)) or "repr"
 
 
-def _store(numbers: Floats, missing: Mask, kind: pa.DataType, style: str) -> pa.Array:
+def _store(numbers: Floats, missing: Mask, kind: pa.DataType, form: tuple[str, str | None]) -> pa.Array:
     """Numbers as an Arrow array of type `kind`."""
     if is_text(kind):
         distinct, inverse = np.unique(numbers, return_inverse=True)
-        texts = [write(value, style) for value in distinct.tolist()]
+        texts = [write(value, *form) for value in distinct.tolist()]
         return pa.array(texts, kind).take(pa.array(inverse, mask=missing))
     if pa.types.is_floating(kind):
         return pa.array(numbers, mask=missing).cast(kind, safe=False)

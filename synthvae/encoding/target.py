@@ -29,6 +29,7 @@ class TargetEncoding(BaseModel):
         classes: Its classes; None if it is continuous.
         categories: All declared categories of a categorical column, in their order, whether or not they occur.
         edges: The inner edges of the quantile bins of a continuous target.
+        format: How its text writes the number 1234.5; None: in this way.
         counts: The number of training rows of each condition.
 
     Example:
@@ -46,6 +47,7 @@ class TargetEncoding(BaseModel):
     classes: CategoricalEncoding | None = None
     categories: Values | None = None
     edges: tuple[float, ...] = ()
+    format: str | None = None
     counts: tuple[int, ...] = ()
 
     @classmethod
@@ -133,11 +135,11 @@ class TargetEncoding(BaseModel):
 
     @classmethod
     def _learn_bins(cls, column: Column, values: pa.ChunkedArray) -> Self:
-        numbers, _ = split_sentinels(values, ())
+        numbers, _ = split_sentinels(values, (), column.format)
         finite = finite_numbers(column.name, numbers)
         bins = int(np.clip(len(finite) // ROWS_PER_BIN, 1, BINS))
         inner = np.quantile(finite, np.linspace(0, 1, bins + 1)[1:-1], method="higher")
-        return cls(name=column.name, edges=tuple(np.unique(inner[inner > finite.min()]).tolist()))
+        return cls(name=column.name, edges=tuple(np.unique(inner[inner > finite.min()]).tolist()), format=column.format)
 
     @property
     def levels(self) -> int:
@@ -165,7 +167,7 @@ class TargetEncoding(BaseModel):
             )
         if self.classes:
             return self.classes.encode(self.name, values)
-        numbers, _ = split_sentinels(values, ())
+        numbers, _ = split_sentinels(values, (), self.format)
         return np.asarray(np.searchsorted(np.array(self.edges), numbers.to_numpy(), side="right"))
 
     def decode(self, labels: States, kind: pa.DataType) -> pa.Array:

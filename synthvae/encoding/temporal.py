@@ -1,4 +1,4 @@
-"""Datetimes, dates, durations and times of day to states and back.
+"""Datetimes, dates, durations, times of day, and whole numbers beyond 2**53, to states and back.
 
 A column is the number of steps since its first timestamp, encoded as a number. A step is the greatest common divisor of
 the differences: a day where all values are midnights.
@@ -10,6 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from synthvae.encoding.arrays import Floats, Mask, Scores, States
@@ -20,8 +21,11 @@ from synthvae.errors import TableError
 from synthvae.schema.column import Column
 from synthvae.schema.domain import timestamp_limits
 from synthvae.schema.renamed import rename_fields
-from synthvae.tables.arrow import is_text, temporal_type
+from synthvae.tables.arrow import is_text, temporal_type, whole_as_text
+from synthvae.tables.time_format import TimeForm, parse_column, readings
 from synthvae.tables.timestamps import SECOND
+
+HALF = np.uint64(1 << 63)
 
 
 def _current(column: Any) -> Any:
@@ -38,6 +42,7 @@ class TemporalEncoding(BaseModel):
         last: The last timestamp, in ticks; decoded timestamps are clipped to it.
         step: Ticks in a step.
         steps: The encoding of the number of steps.
+        form: How text or whole numbers are written; None: as ISO text, or the type is one of time.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -50,6 +55,7 @@ class TemporalEncoding(BaseModel):
     last: int
     step: int
     steps: NumericEncoding | BinnedEncoding = Field(discriminator="kind")
+    form: TimeForm | None = None
 
     @classmethod
     def learn(cls, column: Column, values: pa.ChunkedArray) -> Self:
@@ -58,17 +64,22 @@ class TemporalEncoding(BaseModel):
         Raises:
             TableError: The values span 2**63 ticks or more.
         """
-        ticks = _ticks(column, values)
+        form = _form_of(column, values)
+        ticks = _ticks(column, values, form)
         present = ticks.drop_null().to_numpy()
         origin = int(present.min()) if len(present) else 0
         if len(present) and int(present.max()) - origin >= 1 << 63:
-            raise TableError(f"Column {column.name!r} must span less than 2**63 ticks. Drop the outermost values.")
+            raise TableError(
+                f"Column {column.name!r} must span less than 2**63 ticks. Drop the outermost values, or declare "
+                "`kind: id`."
+            )
         step = int(np.gcd.reduce(present - origin)) if len(present) else 0
         self = cls(
             column=column,
             origin=origin,
             last=int(present.max()) if len(present) else 0,
             step=step or 1,
+            form=form,
             steps=NumericEncoding(atoms=(), decimals=0, missing=True),
         )
         number = Column(name=column.name, kind="integer", nullable=True)
@@ -106,40 +117,84 @@ class TemporalEncoding(BaseModel):
 
     def numbers_of(self, values: pa.ChunkedArray) -> Floats:
         """Return the numbers of steps (rows,) from the first timestamp; NaN where a value is missing."""
-        return np.asarray(self._count(_ticks(self.column, values)).to_numpy().astype(np.float64))
+        return np.asarray(self._count(_ticks(self.column, values, self.form)).to_numpy().astype(np.float64))
 
     def encode(self, name: str, values: pa.ChunkedArray) -> States:
-        """Return the states (rows,); -1 where a value is missing though none was in training."""
-        return self.steps.encode(name, self._count(_ticks(self.column, values)))
+        """Return the states (rows,); -1 where a value is missing though none was in training.
+
+        Raises:
+            TableError: A value does not have the form of the column.
+        """
+        unreadable = self.unseen(name, values)
+        if unreadable.any():
+            assert self.form is not None
+            raise TableError(
+                f"Column {name!r} must be written as {self.form.format}, as in `fit`, "
+                f"got {values[int(np.argmax(unreadable))].as_py()!r}. Convert such values, or make them missing."
+            )
+        return self.steps.encode(name, self._count(_ticks(self.column, values, self.form)))
 
     def unseen(self, name: str, values: pa.ChunkedArray) -> Mask:
-        """Return False (rows,): any timestamp has a state."""
+        """Return which values (rows,) are not written as those of the column; any timestamp has a state."""
         del name
-        return np.zeros(len(values), bool)
+        if self.form is None:
+            return np.zeros(len(values), bool)
+        ticks = _ticks(self.column, values, self.form)
+        return np.asarray(values.is_valid().to_numpy() & ticks.is_null().to_numpy())
 
     def scores(self, values: pa.ChunkedArray, states: States, rng: np.random.Generator | None) -> Scores:
         """Return the normal scores (rows,) of the numbers of steps; NaN where the state has none."""
-        return self.steps.scores(self._count(_ticks(self.column, values)), states, rng)
+        return self.steps.scores(self._count(_ticks(self.column, values, self.form)), states, rng)
 
     def decode(self, column: CodedColumn, kind: pa.DataType) -> pa.Array:
         """Return the timestamps of states and scores as an Arrow array of type `kind`."""
         counts = self.steps.decode(column, pa.int64())
         missing = counts.is_null().to_numpy(zero_copy_only=False)
-        timestamps = temporal_type(kind, date=self.column.kind == "date")
+        plain = self.form is not None or pa.types.is_uint64(kind)
+        timestamps = pa.int64() if plain else temporal_type(kind, date=self.column.kind == "date")
         width = _width(timestamps)
         last = min(self.last, np.iinfo(width.to_pandas_dtype()).max)
         most = max((last - self.origin) // self.step, 0) if self.step else 0  # so that the product cannot overflow
         ticks = np.clip(counts.fill_null(0).to_numpy(), 0, most) * self.step + self.origin
         array = pa.array(ticks, mask=missing).cast(width).cast(timestamps)
+        if pa.types.is_uint64(kind) and self.form is None:
+            return _unsigned(array)
+        if self.form is not None:
+            texts = self.form.write(array)
+            return texts.cast(kind if is_text(kind) else pa.int64()).cast(kind)
         return array.cast(kind) if is_text(kind) else array
 
 
-def _ticks(column: Column, values: pa.ChunkedArray) -> pa.ChunkedArray:
+def _form_of(column: Column, values: pa.ChunkedArray) -> TimeForm | None:
+    """The form of a column of text or whole numbers with a declared or recognised format."""
+    if column.format is None or pa.types.is_temporal(values.type):
+        return None
+    texts = pc.unique((values if is_text(values.type) else whole_as_text(values)).drop_null())
+    return TimeForm.learn(readings(column.format)[0], texts)
+
+
+def _ticks(column: Column, values: pa.ChunkedArray, form: TimeForm | None) -> pa.ChunkedArray:
     """The values of a column as integers."""
+    if form is not None and not pa.types.is_null(values.type):
+        return parse_column(values, form)
+    if pa.types.is_uint64(values.type):
+        return pa.chunked_array([_signed(chunk) for chunk in values.chunks], pa.int64())
     timestamps = values.cast(temporal_type(values.type, date=column.kind == "date"))
     if pa.types.is_null(timestamps.type):
         return timestamps.cast(pa.int64())
     return timestamps.cast(_width(timestamps.type)).cast(pa.int64())
+
+
+def _signed(values: pa.Array) -> pa.Array:
+    """Unsigned integers as signed ones in the same order, from -2**63 on."""
+    numbers = values.fill_null(0).to_numpy(zero_copy_only=False) ^ HALF
+    return pa.array(numbers.view(np.int64), mask=values.is_null().to_numpy(zero_copy_only=False))
+
+
+def _unsigned(values: pa.Array) -> pa.Array:
+    """The inverse of `_signed`."""
+    numbers = values.fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64).view(np.uint64) ^ HALF
+    return pa.array(numbers, mask=values.is_null().to_numpy(zero_copy_only=False))
 
 
 def _width(kind: pa.DataType) -> pa.DataType:

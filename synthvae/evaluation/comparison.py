@@ -17,6 +17,7 @@ from synthvae.schema.column import TEMPORAL, Column
 from synthvae.schema.schema import Schema
 from synthvae.tables import convert
 from synthvae.tables.arrow import are_classes, split_sentinels
+from synthvae.tables.time_format import to_timestamps
 
 LEAST_ROWS = 2
 NUMERIC_KINDS = ("integer", "continuous", *TEMPORAL)
@@ -231,12 +232,13 @@ def _aligned(read: list[pa.Table], kinds: dict[str, Column], notes: list[str]) -
 
 def _without_sentinels(values: pa.ChunkedArray, column: Column) -> pa.ChunkedArray:
     """Return values without sentinel values, as numbers where all others are."""
-    return values if column.kind in TEMPORAL else split_sentinels(values, column.sentinels)[0]
+    return values if column.kind in TEMPORAL else split_sentinels(values, column.sentinels, column.format)[0]
 
 
 def _numbers(values: pa.ChunkedArray, column: Column) -> pd.Series[float]:
     if column.kind in TEMPORAL:
-        timestamps = pd.to_datetime(values.to_pandas(), errors="coerce", utc=True)
+        known = values if column.format is None else to_timestamps(values, column.format)
+        timestamps = pd.to_datetime(known.to_pandas(), errors="coerce", utc=True)
         days: pd.Series[float] = (timestamps - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(days=1)
         return days
     found: pd.Series[float] = pd.to_numeric(values.to_pandas().astype(object), errors="coerce").astype(np.float64)

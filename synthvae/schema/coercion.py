@@ -151,7 +151,7 @@ def _as_decimal(value: Any) -> Decimal | None:
 
 def _timestamps(column: Column, values: pa.ChunkedArray) -> pa.Array:
     low, high = timestamp_limits(column)
-    ticks, known = microseconds(values)
+    ticks, known = microseconds(values, column.format)
     step = DAY if column.kind == "date" else SECOND
     steps = np.where(known, np.clip(ticks // step, low, high), low)
     missing = ~known & column.nullable

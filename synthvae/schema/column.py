@@ -23,6 +23,8 @@ from pydantic import (
 from synthvae.errors import SchemaError, explain, listing
 from synthvae.schema.renamed import MAX_NAME, rename_fields, warn_of_former
 from synthvae.schema.values import parse_timestamps, plain_items, storable
+from synthvae.tables.number_format import NumberForm
+from synthvae.tables.time_format import problem_of, readings
 
 Origin = Literal["declared", "drafted from data", "reviewed draft", "measured privately"]
 DRAFTS: tuple[Origin, Origin] = ("drafted from data", "reviewed draft")
@@ -54,6 +56,10 @@ class Column(BaseModel):
         bins: Inner edges of the bins of a number, inside its bounds; a value equal to an edge belongs to the bin above.
             A private model learns the bins alone, and draws numbers uniformly from each. None: they follow from the
             bounds.
+        format: How a date or datetime is written as text or as a whole number, in the directives of `strptime`
+            ("%d/%m/%Y", "%Y%m%d", "%H:%M:%S" for a time of day), or "timedelta" for durations as pandas writes them.
+            None: ISO dates (2020-12-31) and datetimes (2020-12-31 23:59:59). Of a number in text: how the column writes
+            1234.5 ("1.234,5", "$1,234.5", "1234.5 %").
         decimals: Digits after the decimal point of a continuous value; None: as many as in the training table.
         nullable: Whether values may be missing.
         sentinels: Non-numeric values among the numbers, such as "N" or -9. They are modelled as categories of their own
@@ -76,6 +82,7 @@ class Column(BaseModel):
     ordered: bool = False
     bounds: Bounds | None = None
     bins: Cuts | None = None
+    format: StrictStr | None = None
     decimals: int | None = None
     nullable: bool = True
     sentinels: Values = ()
@@ -118,6 +125,17 @@ class Column(BaseModel):
             yield f"`sentinels` require a numeric kind, got {self.kind}."
         yield from self._category_contradictions()
         yield from self._number_contradictions()
+        yield from self._format_contradictions()
+
+    def _format_contradictions(self) -> Iterator[str]:
+        if self.format is None:
+            return
+        if self.kind not in (*NUMERIC, *TEMPORAL):
+            yield f"`format` requires a kind of numbers, datetimes or dates, got {self.kind}."
+            return
+        for known in readings(self.format):
+            if problem := problem_of(known) if self.kind in TEMPORAL else _number_problem(known):
+                yield f"`format` {problem}, got {known!r}."
 
     def _category_contradictions(self) -> Iterator[str]:
         if self.categories is not None and self.kind not in ("categorical", "boolean"):
@@ -172,6 +190,14 @@ class Column(BaseModel):
     def _bounds_fit(self) -> bool:
         expected = dt.date if self.kind in TEMPORAL else (int, float)
         return self.kind not in (*NUMERIC, *TEMPORAL) or all(isinstance(b, expected) for b in self.bounds or ())
+
+
+def _number_problem(format: str) -> str | None:  # noqa: A002
+    try:
+        NumberForm.of(format)
+    except ValueError as error:
+        return str(error)
+    return None
 
 
 def _family(value: Value) -> type:

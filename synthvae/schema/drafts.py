@@ -117,7 +117,7 @@ def _outwards(column: Column) -> tuple[Any, Any]:
     if column.kind in TEMPORAL:
         return _year(low, 1, 1, dt.time.min), _year(high, 12, 31, dt.time(23, 59, 59))
     bounds = shortened(low, LEADING_DIGITS, ROUND_FLOOR), shortened(high, LEADING_DIGITS, ROUND_CEILING)
-    return (int(bounds[0]), int(bounds[1])) if column.kind == "integer" else bounds
+    return (max(int(bounds[0]), -(1 << 63)), min(int(bounds[1]), (1 << 64) - 1)) if column.kind == "integer" else bounds
 
 
 def _year(timestamp: Any, month: int, day: int, time: dt.time) -> Any:
@@ -150,6 +150,7 @@ def refuse_identifying(schema: Schema, table: pa.Table, target: str | None) -> N
         distinct = len(table.column(column.name).unique())
         raise TableError(
             f"Column {column.name!r} must have text that repeats, got {distinct} distinct values in {table.num_rows} "
-            "rows. Drop it, or declare it as `kind: id` (new ids are generated) or `kind: categorical` in a reviewed "
-            "schema, without `inferred: true` (see `synthvae schema`)."
+            "rows. Drop it, or declare it in a reviewed schema, without `inferred: true` (see `synthvae schema`): as "
+            "`kind: id` (new ids are generated), `kind: categorical`, or, if it has dates or times, `kind: date` or "
+            "`kind: datetime` with their `format`."
         )

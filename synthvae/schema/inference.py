@@ -10,13 +10,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from synthvae.errors import TableError
-from synthvae.schema.column import Column
+from synthvae.schema.column import MAX_SENTINELS as MOST_SENTINELS
+from synthvae.schema.column import Column, Kind
+from synthvae.tables import number_format, time_format
 from synthvae.tables.arrow import count_decimals, exact_as_double, finite_numbers, is_text, to_double
-from synthvae.tables.number_format import find_style, is_number
+from synthvae.tables.number_format import NumberForm, find_style, is_number
 
 MAX_SENTINELS = 10  # distinct texts among the numbers of a column
 CODE_SHARE = 0.02  # distinct texts per row, up to which numeric texts are codes
 MIN_UNIQUE = 10  # with fewer rows, distinct values may be a coincidence
+MIN_WEAK = 3  # distinct texts of digits, or with years of two digits, that are dates and no codes
+MIN_DATES = 8  # distinct whole numbers; of random ones that look like dates, one in 28 is one
+LIMITS = "<>≤≥"  # of detection, as in "<0.5"
 MAX_NAMES = 20  # distinct texts that are categories whatever the number of rows
 
 
@@ -79,6 +84,10 @@ def _infer_number(name: str, values: pa.ChunkedArray, numbers: pa.ChunkedArray) 
     if not exact_as_double(values):
         return _infer_large(name, values)
     whole = bool(np.all(finite == np.rint(finite))) and (len(finite) > 0 or not pa.types.is_floating(values.type))
+    if whole and (pa.types.is_integer(values.type) or pa.types.is_floating(values.type)):
+        column = _infer_date_number(name, values, finite)
+        if column is not None:
+            return column
     if whole and not nullable and pa.types.is_integer(values.type) and _is_sequence(finite):
         return Column(name=name, kind="id", nullable=False)
     bounds = (_number(finite.min(), whole=whole), _number(finite.max(), whole=whole)) if len(finite) else None
@@ -94,10 +103,18 @@ def _infer_number(name: str, values: pa.ChunkedArray, numbers: pa.ChunkedArray) 
 
 
 def _infer_large(name: str, values: pa.ChunkedArray) -> Column:
-    """Infer whole numbers that doubles cannot represent: ids if they are distinct, else categories."""
-    distinct = len(pc.unique(values.drop_null()))
-    unique = distinct == len(values) - values.null_count and distinct >= MIN_UNIQUE
-    return Column(name=name, kind="id" if unique else "categorical", nullable=bool(values.null_count))
+    """Infer whole numbers that doubles do not distinguish: ids, numbers, or categories if most of them repeat."""
+    known = pc.unique(values.drop_null())
+    rows, nullable = len(values) - values.null_count, bool(values.null_count)
+    unique = len(known) == rows and rows >= MIN_UNIQUE
+    if not pa.types.is_integer(values.type):
+        return Column(name=name, kind="id" if unique else "categorical", nullable=nullable)
+    low, high = pc.min_max(known).as_py().values()
+    if unique and (high - low == rows - 1 or high - low >= 1 << 63):  # a sequence, or spread over all numbers
+        return Column(name=name, kind="id", nullable=nullable)
+    if unique or (len(known) > MAX_NAMES and 2 * len(known) > rows):
+        return Column(name=name, kind="integer", bounds=(low, high), nullable=nullable)
+    return Column(name=name, kind="categorical", nullable=nullable)
 
 
 def _number(value: np.float64, *, whole: bool) -> int | float:
@@ -128,7 +145,10 @@ def _infer_text(name: str, values: pa.ChunkedArray) -> Column:
 
 
 def _infer_temporal_text(name: str, values: pa.ChunkedArray, texts: list[str]) -> Column | None:
-    """Infer a date or datetime from ISO text, if formatting the values gives the same text again."""
+    """Infer a date or datetime from text, if formatting the values gives the same text again.
+
+    Where few texts can be read in several ways they are categories, where many can the column needs a decision.
+    """
     for kind, arrow in (("date", pa.date32()), ("datetime", pa.timestamp("s"))):
         try:
             again = pa.array(texts).cast(arrow).cast(pa.string()).to_pylist()
@@ -137,21 +157,70 @@ def _infer_temporal_text(name: str, values: pa.ChunkedArray, texts: list[str]) -
         if again == texts:
             bounds = _span(values.cast(arrow))
             return Column(name=name, kind=kind, bounds=bounds, nullable=bool(values.null_count))
+    formats = time_format.recognise(pa.array(texts, pa.string()))
+    weak = any(texts[0].isdecimal() or "%y" in known for known in formats)
+    if not formats or (weak and len(texts) < MIN_WEAK) or (len(formats) > 1 and len(texts) <= MAX_NAMES):
+        return None
+    return _of_format(name, values, time_format.OR.join(formats))
+
+
+def _of_format(name: str, values: pa.ChunkedArray, format: str) -> Column:  # noqa: A002
+    """A column of dates or times that have a format; with bounds if a sample shows them, as its texts sort by time."""
+    kind: Kind = "datetime" if any(part in format for part in ("%H", "%I", time_format.TIMEDELTA)) else "date"
+    bounds = None
+    if format.startswith("%Y") and time_format.OR not in format:
+        timestamps = time_format.to_timestamps(values, format)
+        bounds = _span(timestamps.cast(pa.date32()) if kind == "date" else timestamps)
+    return Column(name=name, kind=kind, format=format, bounds=bounds, nullable=bool(values.null_count))
+
+
+def _infer_date_number(name: str, values: pa.ChunkedArray, numbers: npt.NDArray[np.float64]) -> Column | None:
+    """Infer a date from whole numbers such as 20201231 or 202012, if every one is a date."""
+    for format, low, high in (("%Y%m%d", 19000101, 21001231), ("%Y%m", 190001, 210012)):  # noqa: A001
+        if len(numbers) and numbers.min() >= low and numbers.max() <= high:
+            known = np.unique(numbers)
+            texts = pa.array(known.astype(np.int64)).cast(pa.string())
+            if len(known) >= MIN_DATES and time_format.TimeForm(format=format).writes(texts):
+                return _of_format(name, values, format)
     return None
 
 
 def _infer_numeric_text(name: str, texts: list[str], *, nullable: bool) -> Column | None:
-    """Infer a number from text with many distinct numbers and a few sentinel values such as "N"."""
-    numbers = [text for text in texts if is_number(text)]
-    sentinels = [text for text in texts if not is_number(text)]
-    if len(numbers) <= MAX_NAMES or len(sentinels) > MAX_SENTINELS or find_style(numbers) is None:
+    """Infer a number from text with many distinct numbers and a few sentinel values such as "N" or "<0.5"."""
+    found = _plain_numbers(texts)
+    if found is None:
         return None
+    format, numbers, sentinels = found  # noqa: A001
     values = np.array([float(text) for text in numbers])
     whole = bool(np.all(values == np.rint(values)))
-    bounds = (_number(values.min(), whole=whole), _number(values.max(), whole=whole))
+    fields: dict[str, Any] = {"sentinels": sentinels, "nullable": nullable, "format": format}
+    if format is None or time_format.OR not in format:
+        fields["bounds"] = (_number(values.min(), whole=whole), _number(values.max(), whole=whole))
     if whole:
-        return Column(name=name, kind="integer", bounds=bounds, sentinels=sentinels, nullable=nullable)
-    decimals = count_decimals(values)
-    return Column(
-        name=name, kind="continuous", bounds=bounds, decimals=decimals, sentinels=sentinels, nullable=nullable
-    )
+        return Column(name=name, kind="integer", **_given(fields))
+    return Column(name=name, kind="continuous", decimals=count_decimals(values), **_given(fields))
+
+
+def _given(fields: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if name != "format" or value is not None}
+
+
+def _plain_numbers(texts: list[str]) -> tuple[str | None, list[str], list[str]] | None:
+    """The format of distinct texts, the numbers among them, written plainly, and the others."""
+    numbers = [text for text in texts if is_number(text)]
+    sentinels = [text for text in texts if not is_number(text)]
+    if len(numbers) > MAX_NAMES and _are_few(sentinels) and find_style(numbers) is not None:
+        return None, numbers, sentinels
+    formats = number_format.recognise(texts)
+    if not formats:
+        return None
+    plain = NumberForm.of(formats[0]).plain(pa.array(texts, pa.string())).to_pylist()
+    numbers = [text for text in plain if text is not None]
+    others = [text for text, known in zip(texts, plain, strict=True) if known is None]
+    return (time_format.OR.join(formats), numbers, others) if len(numbers) > MAX_NAMES else None
+
+
+def _are_few(sentinels: list[str]) -> bool:
+    """Whether texts are few enough to be sentinels; limits of detection ("<0.5") may be more."""
+    limits = [text for text in sentinels if text[0] in LIMITS and is_number(text.lstrip("<>≤≥= "))]
+    return len(sentinels) - len(limits) <= MAX_SENTINELS and len(sentinels) <= MOST_SENTINELS

@@ -11,8 +11,10 @@ import pyarrow.compute as pc
 
 from synthvae.errors import TableError, listing
 from synthvae.schema.column import NUMERIC, TEMPORAL, Column
-from synthvae.tables.arrow import exact_as_double, is_text, parses, split_sentinels, temporal_type
-from synthvae.tables.number_format import find_style
+from synthvae.tables import convert
+from synthvae.tables.arrow import exact_as_double, is_text, parses, split_sentinels, temporal_type, whole_as_text
+from synthvae.tables.number_format import NumberForm, find_style
+from synthvae.tables.time_format import OR, readings, several_offsets, to_timestamps
 
 
 def check_table(columns: Sequence[Column], table: pa.Table) -> pa.Table:
@@ -27,9 +29,24 @@ def check_table(columns: Sequence[Column], table: pa.Table) -> pa.Table:
     if unknown:
         raise TableError(f"The table must have only columns of its schema, got {listing(unknown)}. Drop them.")
     table = table.select(names)
+    _refuse_open_formats(columns)
+    if convert.is_file(table):
+        table = _with_declared_text(columns, table)
     for column in columns:
         for problem in _violations(column, table.column(column.name)):
             raise TableError(f"Column {column.name!r}: {problem}")
+    return table
+
+
+def _with_declared_text(columns: Sequence[Column], table: pa.Table) -> pa.Table:
+    """The table of a file with numbers as text in columns whose declared categories are texts.
+
+    A field of a CSV file has no type. Numbers that are not written as whole numbers are read as text already.
+    """
+    for place, column in enumerate(columns):
+        if any(isinstance(value, str) for value in column.categories or ()):
+            values = whole_as_text(table.column(place))
+            table = table.set_column(place, table.schema.field(place).with_type(values.type), values)
     return table
 
 
@@ -84,7 +101,7 @@ def _numeric_violations(  # noqa: PLR0911 (the first violation ends the list)
     if not is_text(values.type) and any(isinstance(value, str) and parses(value) for value in column.sentinels):
         yield f"`sentinels` of a numeric column must not be numbers written as text, got {list(column.sentinels)}."
         return
-    numbers, others = split_sentinels(values, column.sentinels)
+    numbers, others = split_sentinels(values, column.sentinels, column.format)
     if others:
         yield (
             f"values must be numbers, got {others[0]!r}. "
@@ -94,20 +111,21 @@ def _numeric_violations(  # noqa: PLR0911 (the first violation ends the list)
     if pc.any(pc.is_inf(numbers)).as_py():
         yield "values must be finite, got an infinite one. Make it missing, or clip it."
         return
-    if is_text(values.type) and find_style(_texts(values, column.sentinels)) is None:
+    if is_text(values.type) and find_style(_texts(values, column)) is None:
         yield "numbers written as text must have one format, got several. Declare `kind: categorical`."
         return
     if column.kind == "integer" and pc.any(pc.not_equal(numbers, pc.round(numbers))).as_py():
         yield "values must be whole numbers, got fractions. Declare `kind: continuous`."
         return
-    if not exact_as_double(values):
+    exact = exact_as_double(values)
+    if not exact and (column.kind != "integer" or column.sentinels or not pa.types.is_integer(values.type)):
         yield (
-            "whole numbers must be within ±2**53, and decimal ones have at most 15 digits, since doubles represent no "
-            "more, got longer ones. Declare `kind: categorical` or `kind: id`, or round them."
+            "whole numbers beyond ±2**53 must have the kind integer and no `sentinels`, and decimal ones at most 15 "
+            "digits, since doubles represent no more. Declare `kind: categorical` or `kind: id`, or round them."
         )
         return
     if column.bounds is not None:
-        span = pc.min_max(numbers).as_py()
+        span = pc.min_max(numbers if exact else values).as_py()
         low, high = column.bounds
         if span["min"] is not None and (span["min"] < low or span["max"] > high):
             yield (
@@ -116,8 +134,12 @@ def _numeric_violations(  # noqa: PLR0911 (the first violation ends the list)
             )
 
 
-def _texts(values: pa.ChunkedArray, sentinels: Iterable[Any]) -> set[str]:
-    return set(pc.unique(values.drop_null()).to_pylist()) - {str(value) for value in sentinels}
+def _texts(values: pa.ChunkedArray, column: Column) -> set[str]:
+    """The distinct numbers of a text column, written plainly."""
+    texts = set(pc.unique(values.drop_null()).to_pylist()) - {str(value) for value in column.sentinels}
+    return (
+        texts if column.format is None else set(NumberForm.of(column.format).plain(pa.array(list(texts))).to_pylist())
+    )
 
 
 def _id_violations(values: pa.ChunkedArray) -> Iterator[str]:
@@ -127,18 +149,15 @@ def _id_violations(values: pa.ChunkedArray) -> Iterator[str]:
 
 
 def _temporal_violations(column: Column, values: pa.ChunkedArray) -> Iterator[str]:
+    numbers = column.format is not None and (pa.types.is_integer(values.type) or pa.types.is_floating(values.type))
     if pa.types.is_time(values.type) or not (
-        pa.types.is_temporal(values.type) or is_text(values.type) or pa.types.is_null(values.type)
+        pa.types.is_temporal(values.type) or is_text(values.type) or pa.types.is_null(values.type) or numbers
     ):
-        yield f"values must be dates or ISO text, got {values.type}. Convert them."
+        yield f"values must be dates or ISO text, got {values.type}. Convert them, or declare their `format`."
         return
-    try:
-        timestamps = values.cast(temporal_type(values.type, date=column.kind == "date"))
-    except pa.ArrowInvalid as error:
-        yield f"text must be ISO dates (2020-12-31) or datetimes ({str(error).splitlines()[0]}). Convert it."
-        return
-    if is_text(values.type) and not pc.all(pc.equal(timestamps.cast(values.type), values)).as_py():
-        yield "text must be dates (2020-12-31) or datetimes (2020-12-31 23:59:59) in this format. Convert or drop it."
+    timestamps, problem = _timestamps(column, values)
+    if timestamps is None:
+        yield problem
         return
     if column.bounds is not None:
         span = pc.min_max(timestamps).as_py()
@@ -146,6 +165,46 @@ def _temporal_violations(column: Column, values: pa.ChunkedArray) -> Iterator[st
         high = _comparable(column.bounds[1], span["min"], dt.time.max)  # a day ends at midnight
         if span["min"] is not None and (span["min"] < low or span["max"] > high):
             yield f"values must be in its bounds [{low}, {high}], got [{span['min']}, {span['max']}]."
+
+
+def _timestamps(column: Column, values: pa.ChunkedArray) -> tuple[pa.ChunkedArray | None, str]:
+    """The timestamps of a column, or None and what is wrong with a value."""
+    if column.format is not None and not pa.types.is_temporal(values.type):
+        if offsets := several_offsets(values, column.format):
+            return None, (
+                f"times must have one UTC offset, got {listing(offsets)}. Convert them to UTC "
+                "(`pd.to_datetime(..., utc=True)`), and keep the offset in a column of its own."
+            )
+        timestamps = to_timestamps(values, column.format)
+        wrong = values.filter(pc.and_(values.is_valid(), timestamps.is_null()))
+        if len(wrong):
+            return None, f"values must have the format {column.format}, got {wrong[0].as_py()!r}. Convert or drop it."
+        return timestamps.cast(pa.date32()) if column.kind == "date" else timestamps, ""
+    try:
+        timestamps = values.cast(temporal_type(values.type, date=column.kind == "date"))
+    except pa.ArrowInvalid as error:
+        return None, (
+            f"text must be ISO dates (2020-12-31) or datetimes ({str(error).splitlines()[0]}). "
+            "Declare its `format` (%d/%m/%Y), or convert it."
+        )
+    if is_text(values.type) and not pc.all(pc.equal(timestamps.cast(values.type), values)).as_py():
+        return None, (
+            "text must be dates (2020-12-31) or datetimes (2020-12-31 23:59:59) in this format. "
+            "Declare its `format` (%d/%m/%Y), convert or drop it."
+        )
+    return timestamps, ""
+
+
+def _refuse_open_formats(columns: Iterable[Column]) -> None:
+    """Refuse, in one message, the columns whose dates or numbers can be read in several ways."""
+    questions = [(c.name, readings(c.format)) for c in columns if c.format is not None and OR in c.format]
+    if questions:
+        ways = "; ".join(f"{name!r}: {' or '.join(map(repr, formats))}" for name, formats in questions)
+        raise TableError(
+            "Dates and numbers must have one reading, got several in "
+            f"{listing([name for name, _ in questions])} ({ways}). "
+            "Declare the `format` of each column in the schema."
+        )
 
 
 def _comparable(bound: Any, like: Any, time: dt.time) -> Any:

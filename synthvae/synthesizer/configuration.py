@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+import pandas as pd
 import pyarrow as pa
+from pandas.api.types import is_integer_dtype
 from pydantic import ValidationError
 
 from synthvae.encoding import Order
@@ -189,3 +191,28 @@ def warn_empty(missing: Mapping[str, int], rows: int) -> None:
                 f"column {name!r}: every value is missing, so every synthetic value will be missing. Drop the column "
                 "if that is not intended."
             )
+
+
+def refuse_separate_target(y: Any) -> None:
+    """Refuse labels beside the table, which a synthesizer would not learn.
+
+    Raises:
+        ConfigurationError: There are some.
+    """
+    if y is not None:
+        raise ConfigurationError(
+            f"`y` must be None, since the target is a column of the table, got a {type(y).__name__}. Join them "
+            '(`table.assign(y=y)`), and name the column (`target="y"`).'
+        )
+
+
+def warn_of_index(table: Any) -> None:
+    """Warn of an index that is data, which synthetic rows do not have."""
+    if not isinstance(table, pd.DataFrame):
+        return
+    names = [name for name in table.index.names if name is not None]
+    if names or not is_integer_dtype(table.index.dtype):
+        warn_user(
+            f"the index {' '.join(map(repr, names)) or f'of type {table.index.dtype}'} is not learned: synthetic rows "
+            "are numbered from 0. Make it a column with `reset_index()`, or drop it with `reset_index(drop=True)`"
+        )

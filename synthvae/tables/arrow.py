@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from synthvae.errors import TableError
+from synthvae.tables.number_format import NumberForm
 
 MAX_DIGITS = 15  # significant decimal digits that a double represents exactly
 MAX_DECIMALS = 12
@@ -33,11 +34,25 @@ def check_names(names: list[str]) -> None:
         raise TableError(f"Column names must be distinct, got duplicates of {twice}. Rename or drop them.")
 
 
-def split_sentinels(values: pa.ChunkedArray, sentinels: Iterable[Any]) -> tuple[pa.ChunkedArray, list[Any]]:
-    """Return the numbers of a column as doubles, missing at sentinel values, and the other non-numeric values."""
+def split_sentinels(
+    values: pa.ChunkedArray,
+    sentinels: Iterable[Any],
+    format: str | None = None,  # noqa: A002 (the field of a column)
+) -> tuple[pa.ChunkedArray, list[Any]]:
+    """Return the numbers of a column as doubles, missing at sentinel values, and the other non-numeric values.
+
+    Args:
+        values: The column.
+        sentinels: The sentinel values.
+        format: How its text writes the number 1234.5; None: in this way.
+    """
     if is_text(values.type):
         known = pc.is_in(values, value_set=pa.array([str(value) for value in sentinels], values.type))
         values = pc.if_else(known, pa.scalar(None, values.type), values)
+        if format is not None:
+            plain = NumberForm.of(format).plain(values)
+            others = pc.unique(values.filter(pc.and_(values.is_valid(), plain.is_null()))).to_pylist()
+            return (values, others) if others else (pc.cast(plain, pa.float64()), [])
         try:
             return pc.cast(values, pa.float64()), []
         except pa.ArrowInvalid:
@@ -95,6 +110,16 @@ def to_double(values: pa.ChunkedArray) -> pa.ChunkedArray | None:
     elif not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)):
         return None
     return pc.cast(values, pa.float64(), safe=False)
+
+
+def whole_as_text(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return whole numbers as text; values that are not whole numbers as they are."""
+    if pa.types.is_floating(values.type):  # how whole numbers with missing values are read
+        try:
+            values = values.cast(pa.int64())
+        except pa.ArrowInvalid:
+            return values
+    return values.cast(pa.string()) if pa.types.is_integer(values.type) else values
 
 
 def parses(text: str) -> bool:

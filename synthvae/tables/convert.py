@@ -11,14 +11,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.dataset
 from pandas.api.types import is_object_dtype
 
 from synthvae.errors import TableError, TableTypeError
-from synthvae.tables import files, untrusted
-from synthvae.tables.arrow import check_names
+from synthvae.tables import files, labels, objects, untrusted
+from synthvae.tables.arrow import check_names, exact_as_double
 
 if TYPE_CHECKING:
     from typing import TypeAlias
@@ -63,6 +64,11 @@ def as_read(table: pa.Table) -> pa.Table:
     return _prepared(_tag(table, {"container": "file"}))
 
 
+def is_file(table: pa.Table) -> bool:
+    """Whether a table was read from a file, whose columns may have no types."""
+    return bool(_origin(table.schema)["container"] == "file")
+
+
 def _prepared(table: pa.Table) -> pa.Table:
     check_names(table.column_names)
     return untrusted.without_nan(table).combine_chunks()
@@ -73,10 +79,10 @@ def to_pandas(table: pa.Table) -> pd.DataFrame:
     origin = _origin(table.schema)
     if origin["container"] == "arrow":
         return cast("pd.DataFrame", table.to_pandas(types_mapper=pd.ArrowDtype))
-    arrow, objects = origin.get("arrow", ()), origin.get("object", ())
+    arrow, python = origin.get("arrow", ()), origin.get("object", ())
     frame: pd.DataFrame = table.select([name for name in table.column_names if name not in arrow]).to_pandas()
     frame.columns = pd.Index([name for name in table.column_names if name not in arrow], dtype=object)
-    for name in objects:
+    for name in python:
         if not is_object_dtype(frame[name].dtype):
             frame[name] = pd.Series(table.column(name).to_pylist(), dtype=object)
     strings = {name: pd.StringDtype(storage) for name, storage in origin.get("string", {}).items()}
@@ -84,8 +90,25 @@ def to_pandas(table: pa.Table) -> pd.DataFrame:
     for name in arrow:
         kind = table.schema.field(name).type
         frame.insert(table.column_names.index(name), name, pd.array(table.column(name), dtype=pd.ArrowDtype(kind)))
-    labels = origin.get("labels", {})
-    frame.columns = pd.Index([labels.get(name, name) for name in table.column_names])
+    for name, form in origin.get("text", {}).items():
+        frame[name] = pd.Series(
+            objects.restored(frame[name].where(frame[name].notna(), None).tolist(), form), dtype=object
+        )
+    for name, fill in origin.get("sparse", {}).items():
+        frame[name] = frame[name].astype(pd.SparseDtype(frame[name].dtype, np.nan if fill is None else fill))
+    frame = _with_large(table, frame)
+    frame.columns = labels.from_json(table.column_names, origin)
+    return frame
+
+
+def _with_large(table: pa.Table, frame: pd.DataFrame) -> pd.DataFrame:
+    """The table with whole numbers that doubles would round, beside missing values, as nullable integers."""
+    for field in table.schema:
+        values = table.column(field.name)
+        if pa.types.is_integer(field.type) and values.null_count and not exact_as_double(values):
+            frame[field.name] = pd.array(
+                values.to_pylist(), dtype="UInt64" if pa.types.is_uint64(field.type) else "Int64"
+            )
     return frame
 
 
@@ -95,19 +118,48 @@ def _from_pandas(frame: pd.DataFrame) -> pa.Table:
         raise TableError("Column names must have one level, got a MultiIndex. Join the levels first.")
     check_names(names)
     dtypes = dict(zip(names, frame.dtypes, strict=True))
-    labels = {str(label): label for label in frame.columns if isinstance(label, int)}
+    _refuse_extensions(frame)
+    frame, objects_as_text = objects.as_text(frame)
+    sparse = {name: dtype for name, dtype in frame.dtypes.items() if isinstance(dtype, pd.SparseDtype)}
     origin = {
         "container": "pandas",
         "object": [name for name, dtype in dtypes.items() if is_object_dtype(dtype)],
         "arrow": [name for name, dtype in dtypes.items() if isinstance(dtype, pd.ArrowDtype)],
-        "labels": labels,
+        "labels": labels.to_json(frame.columns),
         "string": {name: dtype.storage for name, dtype in dtypes.items() if _is_nullable_string(dtype)},
     }
-    sparse = {name: dtype.subtype for name, dtype in frame.dtypes.items() if isinstance(dtype, pd.SparseDtype)}
+    if objects_as_text:
+        origin["text"] = objects_as_text
+    if sparse:
+        origin["sparse"] = {str(name): _plain(dtype.fill_value) for name, dtype in sparse.items()}
+    if frame.columns.name is not None:
+        origin["columns_name"] = labels.label_to_json(frame.columns.name)
+    dense = frame.astype({name: dtype.subtype for name, dtype in sparse.items()})
     try:
-        return _tag(_viewless(pa.Table.from_pandas(frame.astype(sparse), preserve_index=False)), origin)
+        return _tag(_viewless(pa.Table.from_pandas(dense, preserve_index=False)), origin)
     except (pa.ArrowException, TypeError, ValueError, OverflowError, NotImplementedError) as error:
         raise TableError(_conversion_message(frame, error)) from error
+
+
+def _plain(value: Any) -> Any:
+    """A fill value for JSON; None for a missing one."""
+    return None if pd.isna(value) else value.item() if hasattr(value, "item") else value
+
+
+def _refuse_extensions(frame: pd.DataFrame) -> None:
+    """Refuse, in one message, columns of intervals, periods and categories that are neither texts nor numbers."""
+    problems = []
+    for name, dtype in frame.dtypes.items():
+        kind = dtype.categories.dtype if isinstance(dtype, pd.CategoricalDtype) else dtype
+        if isinstance(kind, (pd.IntervalDtype, pd.PeriodDtype)):
+            problems.append((name, str(kind), "astype(str)"))
+        elif kind is not dtype and is_object_dtype(kind):
+            found = sorted({type(value).__name__ for value in dtype.categories} - {"str", "int", "float", "bool"})
+            if found:
+                problems.append((name, f"categories of type {', '.join(found)}", "astype(object)"))
+    if problems:
+        shown = "; ".join(f"{str(name)!r}: {kind}, use `frame[{name!r}].{way}`" for name, kind, way in problems)
+        raise TableError(f"Columns must have types that Parquet holds, got others ({shown}). Convert them first.")
 
 
 def _is_nullable_string(dtype: Any) -> bool:

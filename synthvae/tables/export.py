@@ -44,7 +44,7 @@ def check_place(path: Path, *, overwrite: bool, escape_formulas: bool = False) -
         raise RequestError(f"The folder {path.parent} does not exist. Create it.")
 
 
-def write(table: pa.Table, path: Path, *, escape_formulas: bool = False) -> None:
+def write(table: pa.Table, path: Path, *, escape_formulas: bool = False, fields: pa.Table | None = None) -> None:
     """Write a table atomically as CSV or Parquet, according to the suffix of the file.
 
     Args:
@@ -53,14 +53,20 @@ def write(table: pa.Table, path: Path, *, escape_formulas: bool = False) -> None
         escape_formulas: Whether text in a CSV file, including column names, that a spreadsheet would interpret as a
             formula is prefixed with a ', and all text is quoted; numbers are unchanged. Source: OWASP, CSV injection,
             https://owasp.org/www-community/attacks/CSV_Injection.
+        fields: The first rows of the table as a CSV file has them, in text, which a CSV file repeats; only the columns
+            that it has.
 
     Raises:
         DatasetError: The file cannot be written.
     """
     if path.suffix == ".csv":
-        frame = convert.to_pandas(table)
-        frame = frame.map(_escaped).rename(columns=_escaped) if escape_formulas else frame
-        content = _csv(frame, quoted=escape_formulas).encode()
+        first = 0 if fields is None else fields.num_rows
+        frames = [convert.to_pandas(table.slice(first))]
+        if fields is not None:
+            frames.insert(0, _as_written(convert.to_pandas(table.slice(0, first)), fields))
+        if escape_formulas:
+            frames = [frame.map(_escaped).rename(columns=_escaped) for frame in frames]
+        content = _csv(frames, quoted=escape_formulas).encode()
     else:
         buffer = io.BytesIO()
         pq.write_table(table, buffer)
@@ -68,10 +74,23 @@ def write(table: pa.Table, path: Path, *, escape_formulas: bool = False) -> None
     filesystem.export(path, content)
 
 
-def _csv(frame: pd.DataFrame, *, quoted: bool) -> str:
-    """A table as CSV; all text is quoted if `quoted`, or if it contains carriage returns, which would end a row."""
+def _as_written(frame: pd.DataFrame, fields: pa.Table) -> pd.DataFrame:
+    """A table with its columns as a CSV file has them; an empty field stays empty."""
+    written = {name: fields.column(name).to_pandas() for name in fields.column_names if name in frame.columns}
+    return frame.assign(**written)
+
+
+def _csv(frames: list[pd.DataFrame], *, quoted: bool) -> str:
+    """Tables as one CSV; all text is quoted if `quoted`, or if it contains carriage returns, which would end a row."""
+    text = _one_csv(frames[0], quoted=quoted)
+    for frame in frames[1:]:
+        text += _one_csv(frame.set_axis(range(frame.shape[1]), axis=1), quoted=quoted).split("\n", 1)[1]
+    return text if quoted or "\r" not in text else _csv(frames, quoted=True)
+
+
+def _one_csv(frame: pd.DataFrame, *, quoted: bool) -> str:
     text: str = frame.to_csv(index=False, quoting=csv.QUOTE_NONNUMERIC if quoted else csv.QUOTE_MINIMAL)
-    return text if quoted or "\r" not in text else _csv(frame, quoted=True)
+    return text
 
 
 def _escaped(cell: Any) -> Any:

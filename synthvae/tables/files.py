@@ -14,7 +14,7 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from synthvae.errors import TableError
-from synthvae.tables import untrusted
+from synthvae.tables import text_codes, untrusted
 from synthvae.tables.arrow import check_names
 
 _CSV_SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".txt", ".csv.bz2", ".csv.zst")
@@ -98,6 +98,22 @@ def _read_csv(path: Path, encoding: str) -> pa.Table:
     return _read_typed(path, encoding, *csv_options(path, encoding))
 
 
+def read_fields(path: Path, encoding: str) -> pa.Table | None:
+    """Return the fields of a CSV file, or of a folder of such files, as they are written; None for other files."""
+    files = csv_files(path)
+    if files is None:
+        return None
+    with reading(path):
+        read = []
+        for file in files:
+            options, convert = csv_options(file, encoding)
+            with pa.csv.open_csv(file, **options) as head:
+                convert.column_types = dict.fromkeys(head.schema.names, pa.string())
+            convert.null_values, convert.strings_can_be_null = [], False
+            read.append(pa.csv.read_csv(file, **options, convert_options=convert))
+        return pa.concat_tables(read)
+
+
 def csv_options(path: Path, encoding: str) -> tuple[dict[str, Any], pa.csv.ConvertOptions]:
     """Return Arrow's options for reading and parsing a CSV file, and for converting its fields."""
     parse = pa.csv.ParseOptions(delimiter=_delimiter_of(path, encoding), newlines_in_values=True)
@@ -120,9 +136,10 @@ def _read_typed(path: Path, encoding: str, options: Mapping[str, Any], convert: 
     """Read a CSV with one type for all fields of a column."""
     table = pa.csv.read_csv(path, **options, convert_options=convert)
     check_names(table.column_names)
-    types = {field.name: _csv_type(table.column(field.name)) for field in table.schema}
-    if any(types[field.name] == pa.string() != field.type for field in table.schema):
-        convert.column_types = {name: kind for name, kind in types.items() if kind == pa.string()}
+    exact = text_codes.exact_types(path, table, encoding, options)
+    types = {field.name: _csv_type(table.column(field.name)) for field in table.schema} | exact
+    if exact or any(types[field.name] == pa.string() != field.type for field in table.schema):
+        convert.column_types = {name: kind for name, kind in types.items() if kind == pa.string()} | exact
         table = pa.csv.read_csv(path, **options, convert_options=convert)
     _check_decoded(table, encoding)
     return table.cast(pa.schema([(name, types[name]) for name in table.column_names]))

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
+from functools import cache
+from typing import NamedTuple, Self
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 STYLES = ("repr", "short")  # besides a fixed number of decimals: "0", "1", ...
 
@@ -16,8 +22,17 @@ def is_number(text: str) -> bool:
         return False
 
 
-def write(value: float, style: str) -> str:
-    """Format a number with fixed decimals, or as short as possible with ("repr") or without ("short") a ".0"."""
+def write(value: float, style: str, format: str | None = None) -> str:  # noqa: A002 (the field of a column)
+    """Format a number with fixed decimals, or as short as possible with ("repr") or without ("short") a ".0".
+
+    >>> write(-1234.5, "2"), write(-1234.5, "2", "1.234,5 €")
+    ('-1234.50', '-1.234,50 €')
+    """
+    text = _plain(value, style)
+    return text if format is None else NumberForm.of(format).localised(text)
+
+
+def _plain(value: float, style: str) -> str:
     if style == "repr":
         return repr(value)
     if style == "short":
@@ -31,6 +46,113 @@ def find_style(texts: Iterable[str]) -> str | None:
     places = {len(text.partition(".")[2]) for text in known}
     fixed = [str(digits) for digits in places] if len(places) == 1 else []
     for style in (*fixed, *STYLES):
-        if all(write(float(text), style) == text for text in known):
+        if all(_plain(float(text), style) == text for text in known):
             return style
     return None
+
+
+EXAMPLE = re.compile(r"(?P<prefix>\D*?)1(?P<thousands>[.,' _\u00a0\u202f\u2019]?)234(?P<decimal>[.,])5(?P<suffix>\D*)")
+CURRENCY = r"[$€£¥₹%‰]|EUR|USD|CHF|GBP|JPY|SEK|NOK|DKK|PLN|INR"
+SEPARATORS = (("", "."), ("", ","), (",", "."), (".", ","), ("'", "."), ("\u2019", "."), (" ", ","), ("\u00a0", ","))
+MAX_TRIED = 1_000  # texts that show what stands around the numbers
+MAX_OTHERS = 10  # distinct texts among formatted numbers that are no numbers
+
+
+class NumberForm(NamedTuple):
+    """How a column writes its numbers: what stands around them, and their separators.
+
+    Example:
+        >>> form = NumberForm.of("$1,234.5")
+        >>> form.localised("-1234567.80"), form.plain(pa.array(["$1,200", "1200"])).to_pylist()
+        ('-$1,234,567.80', ['1200', None])
+    """
+
+    prefix: str
+    thousands: str
+    decimal: str
+    suffix: str
+
+    @classmethod
+    @cache
+    def of(cls, format: str) -> Self:  # noqa: A002
+        """Return the form of a format: the number 1234.5 as the column would write it."""
+        found = EXAMPLE.fullmatch(format)
+        if found is None or found["thousands"] == found["decimal"]:
+            raise ValueError("must be the number 1234.5 as the column writes it (1.234,5 or $1,234.5 or 1234.5%)")
+        return cls(found["prefix"], found["thousands"], found["decimal"], found["suffix"])
+
+    @property
+    def format(self) -> str:
+        """The number 1234.5 in this form."""
+        return f"{self.prefix}1{self.thousands}234{self.decimal}5{self.suffix}"
+
+    def localised(self, text: str) -> str:
+        """Return a number that is written plainly in this form."""
+        sign, digits = ("-", text[1:]) if text.startswith("-") else ("", text)
+        whole, _, fraction = digits.partition(".")
+        if self.thousands and whole.isdigit():
+            whole = f"{int(whole):,}".replace(",", self.thousands)
+        if "-" in self.prefix:  # the place of the sign
+            sign, before = "", self.prefix.replace("-", sign)
+        else:
+            before = self.prefix
+        return f"{sign}{before}{whole}{self.decimal + fraction if fraction else ''}{self.suffix}"
+
+    def plain(self, texts: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
+        """Return texts (rows,) as plain numbers; missing where one does not have this form."""
+        grouped = rf"[0-9]{{1,3}}(?:{re.escape(self.thousands)}[0-9]{{3}})+|" if self.thousands else ""
+        number = rf"({grouped}[0-9]+)(?:{re.escape(self.decimal)}([0-9]+))?"
+        before, _, after = self.prefix.partition("-")
+        around = rf"^(-?){re.escape(before)}(-?){re.escape(after)}{number}{re.escape(self.suffix)}$"
+        texts = texts.cast(pa.string())
+        known = pc.if_else(pc.match_substring_regex(texts, around), texts, pa.scalar(None, pa.string()))
+        whole = pc.replace_substring_regex(known, around, r"\1\2\3")
+        if self.thousands:
+            whole = pc.replace_substring(whole, self.thousands, "")
+        fraction = pc.replace_substring_regex(known, around, r"\4")
+        point = pc.if_else(pc.equal(pc.binary_length(fraction), 0), "", ".")
+        return pc.binary_join_element_wise(whole, point, fraction, "")
+
+
+def recognise(texts: list[str]) -> list[str]:
+    """Return the formats in which distinct texts, but for a few that are no numbers, are written; several if open.
+
+    >>> recognise(["1.200,50", "3,25"]), recognise(["12,5 %", "n/a", "3,0 %"]), recognise(["1,250", "3,500"])
+    (['1.234,5'], ['1234,5 %'], ['1234,5', '1,234.5'])
+    """
+    found: dict[tuple[float | None, ...], str] = {}
+    array = pa.array(texts, pa.string())
+    for form in _candidates(texts):
+        plain = form.plain(array).to_pylist()
+        numbers = [text for text in plain if text is not None]
+        style = find_style(numbers) if numbers and len(texts) - len(numbers) <= MAX_OTHERS else None
+        if style is None or not all(
+            text is None or write(float(text), style, form.format) == original
+            for text, original in zip(plain, texts, strict=True)
+        ):
+            continue
+        if any(_shape(original) for text, original in zip(plain, texts, strict=True) if text is None):
+            continue  # a number in another form
+        found.setdefault(tuple(None if text is None else float(text) for text in plain), form.format)
+    return list(found.values())
+
+
+NUMBER = r"[0-9](?:[0-9.,' \u00a0\u2019]*[0-9])?"
+SHAPE = re.compile(rf"-?(?P<prefix>(?:{CURRENCY})?[ \u00a0]?)(?P<sign>-?){NUMBER}(?P<suffix>[ \u00a0]?(?:{CURRENCY})?)")
+
+
+def _shape(text: str) -> re.Match[str] | None:
+    """A text that looks like a number, whatever its separators, with a currency or per cent."""
+    return SHAPE.fullmatch(text)
+
+
+def _candidates(texts: list[str]) -> Iterator[NumberForm]:
+    shapes = [found for text in texts[:MAX_TRIED] if (found := _shape(text))]
+    if not shapes:
+        return
+    first = shapes[0]
+    signed = "-" * any(found["prefix"] and found["sign"] for found in shapes)
+    for thousands, decimal in SEPARATORS:
+        form = NumberForm(first["prefix"] + signed, thousands, decimal, first["suffix"])
+        if form.format != "1234.5":
+            yield form

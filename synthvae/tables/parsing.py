@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from synthvae.tables.arrow import is_text, to_double
+from synthvae.tables.time_format import TimeForm
 from synthvae.tables.timestamps import DAY, naive, steps_since_epoch
 
 Floats = npt.NDArray[np.float64]
@@ -75,8 +76,16 @@ def number_of(text: str | None) -> float:
         return math.nan
 
 
-def microseconds(values: pa.ChunkedArray) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
-    """Return microseconds since 1970 (rows,), and whether a value is a timestamp (rows,)."""
+def microseconds(
+    values: pa.ChunkedArray,
+    format: str | None = None,  # noqa: A002 (the word of strptime)
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+    """Return microseconds since 1970 (rows,), and whether a value is a timestamp (rows,).
+
+    Args:
+        values: The column.
+        format: How text is written; None: in ISO format.
+    """
     kind = values.type
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
         unit = {"date32[day]": "D", "date64[ms]": "ms"}.get(str(kind)) or kind.unit
@@ -88,9 +97,15 @@ def microseconds(values: pa.ChunkedArray) -> tuple[npt.NDArray[np.int64], npt.ND
     if pa.types.is_temporal(kind):
         return np.zeros(len(values), np.int64), np.zeros(len(values), bool)
     known, places = distinct(values)
-    found = [timestamp_of(value) for value in known]
+    found = [timestamp_of(value) for value in known] if format is None else _formatted(known, format)
     array = np.array([0 if timestamp is None else timestamp for timestamp in found], np.int64)
     return array[places], np.array([timestamp is not None for timestamp in found], bool)[places]
+
+
+def _formatted(values: list[Any], format: str) -> list[int | None]:  # noqa: A002
+    """Parse texts or whole numbers that have a format, each by itself, to microseconds since 1970."""
+    texts = [None if value is None else str(value).strip().removesuffix(".0") for value in values]
+    return list(TimeForm(format=format).parse(pa.array(texts, pa.string())).to_pylist())
 
 
 def timestamp_of(value: Any) -> int | None:

@@ -16,6 +16,7 @@ import pyarrow.dataset as ds
 
 from synthvae.tables import convert as tables
 from synthvae.tables import files as readers
+from synthvae.tables import text_codes
 
 LARGE = 256 << 20  # approximate bytes from which on a table is read in batches; a fit takes a multiple of them
 VALUE_BYTES = 8
@@ -148,7 +149,8 @@ def _csv_types(files: Sequence[Path], encoding: str) -> dict[str, pa.DataType]:
     return {n: pa.float64() if kind in (pa.null(), pa.int64()) and n in missing else kind for n, kind in types.items()}
 
 
-_TYPES = (pa.null(), pa.int64(), pa.float64(), pa.bool_(), pa.string())
+NUMBERS = (pa.int64(), pa.float64())
+_TYPES = (pa.null(), *NUMBERS, pa.bool_(), pa.string())
 
 
 def _narrowest(texts: pa.Array, place: int) -> int:
@@ -156,6 +158,8 @@ def _narrowest(texts: pa.Array, place: int) -> int:
     trimmed = pc.utf8_trim_whitespace(texts)
     while place < len(_TYPES) - 1 and not _can_be(trimmed, _TYPES[place]):
         place += 1
+    if _TYPES[place] in NUMBERS and text_codes.hold_codes(trimmed):
+        return len(_TYPES) - 1
     return place
 
 

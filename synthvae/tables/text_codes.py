@@ -1,0 +1,137 @@
+"""Fields of CSV files that only look like numbers: codes with leading zeros, and numbers that doubles would round.
+
+`0123` read as a number comes back as `123`. A column with such a field is read as text, so that every field stays as
+it was written. Whole numbers beyond 2**53 stay whole numbers.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+
+from synthvae.tables.arrow import LARGEST_EXACT
+
+BLOCK_BYTES = 16 << 20
+OVERLAP_BYTES = 64  # of two blocks, so that a field at their border is seen
+PLUS, MINUS, ZERO, NINE = b"+-09"
+WHOLE = "^(0|-?[1-9][0-9]*)$"
+
+
+def hold_codes(texts: pa.Array | pa.ChunkedArray) -> bool:
+    """Whether one of the texts starts with a superfluous zero or a plus sign, as codes and phone numbers do.
+
+    >>> hold_codes(pa.array(["0", "0.5", "-0.5", "10"])), hold_codes(pa.array(["501", "02116"]))
+    (False, True)
+    """
+    chunks = texts.chunks if isinstance(texts, pa.ChunkedArray) else [texts]
+    return any(_holds_code(chunk) for chunk in chunks)
+
+
+def _holds_code(texts: pa.Array) -> bool:
+    _, offsets, data = texts.buffers()
+    width = np.int64 if pa.types.is_large_string(texts.type) else np.int32
+    if data is None or not len(texts):
+        return False
+    ends = np.frombuffer(offsets, width)[texts.offset : texts.offset + len(texts) + 1]
+    size, letters = np.diff(ends), np.frombuffer(data, np.uint8)
+    if not letters.size or not size.any():
+        return False
+
+    def letter(place: Any) -> Any:
+        return np.where(place < ends[1:], letters[np.minimum(place, letters.size - 1)], 0)
+
+    first = letter(ends[:-1])
+    if ((first == PLUS) & (size > 1)).any():
+        return True
+    start = ends[:-1] + (first == MINUS)
+    zeros = np.flatnonzero(letter(start) == ZERO)
+    if not zeros.size:
+        return False
+    second = np.where(start + 1 < ends[1:], letters[np.minimum(start + 1, letters.size - 1)], 0)[zeros]
+    return bool(((second >= ZERO) & (second <= NINE)).any())
+
+
+def exact_types(path: Path, table: pa.Table, encoding: str, options: Mapping[str, Any]) -> dict[str, pa.DataType]:
+    """Return the types of those columns of a CSV file, read as `table`, that would not keep their fields.
+
+    Args:
+        path: The file.
+        table: Its rows, of the types that Arrow infers.
+        encoding: Its character encoding.
+        options: Arrow's options for reading and parsing it.
+    """
+    numeric = [f.name for f in table.schema if pa.types.is_integer(f.type) or pa.types.is_floating(f.type)]
+    coded = numeric if numeric and _may_hold_codes(path, encoding, options["parse_options"].delimiter) else []
+    large = [name for name in numeric if _is_rounded(table.column(name))]
+    names = [name for name in numeric if name in coded or name in large]
+    if not names:
+        return {}
+    text = pa.csv.ConvertOptions(
+        include_columns=names,
+        column_types=dict.fromkeys(names, pa.string()),
+        null_values=[""],
+        strings_can_be_null=True,
+    )
+    fields = pa.csv.read_csv(path, **options, convert_options=text)
+    kinds = {name: _exact_type(fields.column(name), table.column(name)) for name in names}
+    return {name: kind for name, kind in kinds.items() if kind is not None}
+
+
+def _exact_type(texts: pa.ChunkedArray, numbers: pa.ChunkedArray) -> pa.DataType | None:
+    """The type that keeps all texts; None if they are kept as numbers, too."""
+    if not pa.types.is_string(texts.type):  # invalid UTF-8 is read as binary, and refused later
+        return None
+    trimmed = pc.utf8_trim_whitespace(texts)
+    if hold_codes(trimmed):
+        return pa.string()
+    if not _is_rounded(numbers) or not pc.all(pc.match_substring_regex(trimmed, WHOLE)).as_py():
+        return None
+    return whole_type(trimmed) or pa.string()
+
+
+def whole_type(texts: pa.ChunkedArray) -> pa.DataType | None:
+    """Return the integer type that holds all texts; None if there is none."""
+    for kind in (pa.int64(), pa.uint64()):
+        try:
+            texts.cast(kind)
+        except pa.ArrowInvalid:
+            continue
+        return kind
+    return None
+
+
+def _is_rounded(numbers: pa.ChunkedArray) -> bool:
+    """Whether a column may hold whole numbers that doubles do not distinguish, and is read as doubles."""
+    if not pa.types.is_floating(numbers.type) and not numbers.null_count:
+        return False
+    span = pc.min_max(numbers).as_py()
+    return span["min"] is not None and max(abs(span["min"]), abs(span["max"])) > LARGEST_EXACT
+
+
+def _may_hold_codes(path: Path, encoding: str, delimiter: str) -> bool:
+    """Whether a field of the file begins like a code; a search of bytes, much faster than reading all fields as text.
+
+    It may be wrong where it says yes.
+    """
+    mark = f'{delimiter}"\n\r0+-'
+    if mark.encode(encoding, errors="replace") != mark.encode("ascii"):
+        return True  # bytes are not characters in this encoding
+    code = rf'(^|["\n\r{re.escape(delimiter)}])[ ]*(\+[0-9.]|-?0[0-9])'
+    return any(
+        pc.match_substring_regex(pa.array([block], pa.large_binary()), code)[0].as_py() for block in _blocks(path)
+    )
+
+
+def _blocks(path: Path) -> Iterator[bytes]:
+    last = b""
+    with pa.input_stream(str(path), compression="detect") as stream:
+        while block := stream.read(BLOCK_BYTES):
+            yield last + block
+            last = block[-OVERLAP_BYTES:]

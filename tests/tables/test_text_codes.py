@@ -1,0 +1,104 @@
+"""Fields of CSV files stay as they are written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+from typer.testing import CliRunner
+
+from synthvae import Column, Schema, Synthesizer
+from synthvae.tables import convert, files, streaming, text_codes
+
+TEXT = [
+    ["02116", "00501"],
+    ["501", "02116"],
+    ["+49151", "+49152"],
+    ["-007", "12"],
+    ["00.5", "1.5"],
+    ["0123", ""],
+    ["123456789012345678901234567890", "1"],
+]
+NUMBERS = [["0", "10"], ["0.5", "-0.5"], ["-1", "0"], ["1e5", "2"], ["10", ""], ["7", " 12"]]
+
+
+def _csv(folder: Path, cells: list[str], name: str = "t.csv") -> Path:
+    path = folder / name
+    path.write_text("code,n\n" + "".join(f"{cell},{i}\n" for i, cell in enumerate(cells * 20)))
+    return path
+
+
+@pytest.mark.parametrize("cells", TEXT)
+def test_codes_are_text(tmp_path: Path, cells: list[str]) -> None:
+    path = _csv(tmp_path, cells)
+    table = convert.read(path)
+    assert table.column("code").to_pylist() == [cell or None for cell in cells] * 20
+    assert table.schema.field("n").type == pa.int64()
+
+
+@pytest.mark.parametrize("cells", TEXT[:-1])
+def test_codes_of_a_stream_are_text(tmp_path: Path, cells: list[str]) -> None:
+    batches = list(streaming.Stream.from_source(_csv(tmp_path, cells)).batches())
+    assert [c for batch in batches for c in batch.column("code").to_pylist()] == [c or None for c in cells] * 20
+
+
+@pytest.mark.parametrize("cells", NUMBERS)
+def test_numbers_are_numbers(tmp_path: Path, cells: list[str]) -> None:
+    kind = convert.read(_csv(tmp_path, cells)).schema.field("code").type
+    assert pa.types.is_integer(kind) or pa.types.is_floating(kind)
+
+
+@pytest.mark.parametrize(("name", "encoding"), [("t.csv", "utf-16"), ("t.csv.gz", "utf-8"), ("t.tsv", "utf-8")])
+def test_codes_of_any_file(tmp_path: Path, name: str, encoding: str) -> None:
+    frame = pd.DataFrame({"n": [1, 2], "zip": ["02116", "12345"]})
+    frame.to_csv(tmp_path / name, index=False, encoding=encoding, sep="\t" if "tsv" in name else ",")
+    assert convert.read(tmp_path / name, encoding=encoding).column("zip").to_pylist() == ["02116", "12345"]
+
+
+@pytest.mark.parametrize(
+    ("cells", "kind"),
+    [([2**63 - 1, -(2**63)], pa.int64()), ([2**64 - 1, 1], pa.uint64()), ([2**63 - 1, None], pa.int64())],
+)
+def test_whole_numbers_are_not_rounded(tmp_path: Path, cells: list[int | None], kind: pa.DataType) -> None:
+    values = convert.read(_csv(tmp_path, ["" if cell is None else str(cell) for cell in cells])).column("code")
+    assert values.type == kind
+    assert values.to_pylist() == cells * 20
+
+
+def test_a_code_at_the_border_of_two_blocks_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = _csv(tmp_path, ["12", "0777"])
+    for size in range(64, 96):
+        monkeypatch.setattr(text_codes, "BLOCK_BYTES", size)
+        assert convert.read(path).schema.field("code").type == pa.string()
+
+
+def test_declared_text_categories_are_text(tmp_path: Path) -> None:
+    path = _csv(tmp_path, ["10", "20"])
+    codes = Column(name="code", kind="categorical", categories=["10", "20"])
+    schema = Schema(columns=[codes, Column(name="n", kind="integer")])
+    fitted = Synthesizer(schema=schema, max_steps=2, random_state=0).fit(path)
+    assert set(fitted.sample(20)["code"]) <= {"10", "20"}
+    assert len(fitted.transform(path)) == 40
+
+
+def test_a_file_of_codes_without_zeros_is_encoded_as_the_training_table(tmp_path: Path) -> None:
+    fitted = Synthesizer(max_steps=2, random_state=0).fit(_csv(tmp_path, ["02116", "12345"]))
+    assert len(fitted.transform(_csv(tmp_path, ["12345"], "other.csv"))) == 20
+
+
+def test_augment_copies_real_cells(tmp_path: Path) -> None:
+    from synthvae.cli.main import app
+
+    path, out = tmp_path / "t.csv", tmp_path / "more.csv"
+    rows = "".join(f"007,{i % 9}.50,{'TRUE' if i % 3 else 'false'},,{'ab'[i > 30]},1e{i % 3}\n" for i in range(40))
+    path.write_text("dept,x,flag,none,y,e\n" + rows)
+    config = tmp_path / "c.yaml"
+    config.write_text("max_steps: 2\n")
+    result = CliRunner().invoke(app, ["augment", str(path), "--target", "y", "-o", str(out), "--config", str(config)])
+    assert result.exit_code == 0, result.output
+    fields = files.read_fields(out, "utf-8")
+    assert fields is not None
+    assert fields.slice(0, 40).drop_columns(["synthetic"]).equals(files.read_fields(path, "utf-8"))
+    assert fields.num_rows > 40

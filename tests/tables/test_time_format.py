@@ -1,0 +1,123 @@
+"""Dates and times come back as they are written."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from roundtrip import draw, there_and_back
+
+from synthvae import Column, Schema, Synthesizer
+from synthvae.errors import SchemaError, TableError
+from synthvae.tables.time_format import TimeForm, recognise
+
+WHEN = pd.date_range("2019-01-05 13:05:07", periods=300, freq="31h")
+FORMS = [
+    "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M:%S+02:00", "%Y-%m-%d %H:%M:%S-0500", "%Y-%m-%dT%H:%M",
+    "%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M:%S.%f", "%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%d-%m-%Y %H:%M", "%m/%d/%y %I:%M %p",
+    "%Y/%m/%d", "%Y%m%d", "%d%m%Y", "%Y-%m", "%m/%Y", "%d %b %Y", "%d-%b-%y", "%b %d, %Y", "%d %B %Y", "%H:%M:%S",
+    "%H:%M", "%I:%M%p",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_written_form_is_recognised_and_comes_back(form: str) -> None:
+    texts = WHEN.strftime(form).tolist()
+    column = Schema.infer(pd.DataFrame({"x": texts})).columns[0]
+    assert column.kind in ("date", "datetime")
+    assert there_and_back(texts) == texts
+    drawn = pd.to_datetime(pd.Series(draw(texts)), format=form, errors="coerce")
+    assert drawn.notna().all()
+
+
+@pytest.mark.parametrize(
+    ("write", "first"),
+    [
+        (lambda t: f"{t.day}/{t.month}/{t.year}", "5/1/2019"),
+        (lambda t: f"{t.day}.{t.month}.{t.year} {t.hour}:{t.minute:02d}", "5.1.2019 13:05"),
+        (lambda t: t.strftime("%d%b%Y").upper(), "05JAN2019"),
+        (lambda t: t.isoformat(timespec="milliseconds"), "2019-01-05T13:05:07.000"),
+        (lambda t: str(t - pd.Timestamp("2018-01-01")), "369 days 13:05:07"),
+    ],
+)
+def test_forms_that_strftime_does_not_write(write: Any, first: str) -> None:
+    texts = [write(when) for when in WHEN]
+    assert texts[0] == first
+    assert there_and_back(texts) == texts
+
+
+@pytest.mark.parametrize(("form", "dtype"), [("%Y%m%d", "int64"), ("%Y%m", "int32"), ("%Y%m%d", "float64")])
+def test_whole_numbers_that_are_dates(form: str, dtype: str) -> None:
+    numbers = pd.Series(WHEN.strftime(form).astype(int), dtype=dtype)
+    column = Schema.infer(pd.DataFrame({"x": numbers})).columns[0]
+    assert (column.kind, column.format) == ("date", form)
+    assert there_and_back(numbers) == numbers.tolist()
+    assert pd.to_datetime(pd.Series(draw(numbers)).astype(int).astype(str), format=form, errors="coerce").notna().all()
+
+
+@pytest.mark.parametrize("numbers", [range(20190101, 20190401), [2019] * 30, [20190101, 20190102], [1, 20190101] * 9])
+def test_other_numbers_are_no_dates(numbers: Any) -> None:
+    assert Schema.infer(pd.DataFrame({"x": list(numbers)})).columns[0].kind not in ("date", "datetime")
+
+
+@pytest.mark.parametrize(
+    "texts", [["a1", "b2"], ["12", "13"], ["1:2", "3:4"], ["25:61"], ["10.20.30.40"], ["99/99/2020"]]
+)
+def test_other_texts_are_no_dates(texts: list[str]) -> None:
+    assert recognise(pa.array(texts)) == []
+
+
+def test_two_readings_are_asked_for_in_one_message() -> None:
+    days = [f"{d:02d}/{m:02d}/2020" for d in range(1, 13) for m in range(1, 13)]
+    table = pd.DataFrame({"seen": days, "left": days[::-1], "x": range(144)})
+    assert Schema.infer(table)["seen"].format == "%d/%m/%Y or %m/%d/%Y"
+    with pytest.raises(TableError, match=r"one reading, got several in 'seen', 'left'.*'%d/%m/%Y' or '%m/%d/%Y'"):
+        Synthesizer(max_steps=1).fit(table)
+
+
+def test_few_texts_with_two_readings_are_categories() -> None:
+    assert there_and_back(["01/02/2020", "03/04/2020"] * 30) == ["01/02/2020", "03/04/2020"] * 30
+
+
+def test_several_offsets_are_refused() -> None:
+    texts = [f"2020-01-{i % 28 + 1:02d}T10:00:00+0{i % 3}:00" for i in range(90)]
+    column = Column(name="t", kind="datetime", format="%Y-%m-%dT%H:%M:%S%z")
+    with pytest.raises(TableError, match=r"one UTC offset, got '\+00:00', '\+01:00'"):
+        Schema(columns=[column]).check(pa.table({"t": texts}))
+
+
+@pytest.mark.parametrize("cell", ["31/02/2020", "2020-01-01", "", "1/1/20"])
+def test_a_declared_format_is_checked(cell: str) -> None:
+    column = Column(name="d", kind="date", format="%d/%m/%Y")
+    with pytest.raises(TableError, match="must have the format %d/%m/%Y, got"):
+        Schema(columns=[column]).check(pa.table({"d": ["01/02/2020", cell]}))
+
+
+@pytest.mark.parametrize("form", ["dd/mm/yyyy", "%Q", "%z %Y", "%S%f"])
+def test_a_wrong_format_is_refused(form: str) -> None:
+    with pytest.raises(SchemaError, match="`format` must have"):
+        Column(name="d", kind="date", format=form)
+
+
+def test_missing_and_extreme_years() -> None:
+    form = TimeForm(format="%d.%m.%Y")
+    texts = pa.array(["01.01.1000", None, "31.12.9999"])
+    assert form.write(form.parse(texts)).equals(texts)
+
+
+def test_dates_are_compared_as_dates() -> None:
+    from synthvae.evaluation.comparison import Comparison
+
+    frame = pd.DataFrame({"d": WHEN.strftime("%d/%m/%Y"), "x": np.arange(300.0)})
+    compared = Comparison.from_tables(frame, frame[::-1])
+    assert compared.real["d"].is_monotonic_increasing
+
+
+def test_new_rows_in_another_form_are_refused() -> None:
+    frame = pd.DataFrame({"d": WHEN.strftime("%d/%m/%Y"), "x": np.arange(300.0)})
+    fitted = Synthesizer(max_steps=2, random_state=0).fit(frame)
+    with pytest.raises(TableError, match="'d' must be written as %d/%m/%Y, as in `fit`, got '2020-01-01'"):
+        fitted.transform(pd.DataFrame({"d": ["2020-01-01"], "x": [1.0]}))
