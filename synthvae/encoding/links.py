@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 
 import numpy as np
@@ -14,6 +15,7 @@ CHANCE = 3  # the smallest ratio of that count to the count after one column is 
 FIRM_SHARE = 0.5  # from this share of the rows with both numbers a link takes precedence over atoms
 MAX_LINKS = 3
 SAMPLE_ROWS = 50_000  # rows from which links are found
+BLOCK = 1 << 18  # numbers that are compared at once
 
 
 class Link(BaseModel):
@@ -40,7 +42,7 @@ def find_links(numbers: Floats, free: Mask, others: Mapping[str, Floats]) -> tup
     """
     step = max(len(numbers) // SAMPLE_ROWS, 1)
     numbers, free = numbers[::step], free[::step]
-    sampled = {name: other[::step] for name, other in others.items()}
+    sampled = _frequent(numbers, {name: other[::step] for name, other in others.items()})
     firm = {name for name, other in sampled.items() if _is_firm(numbers, other)}
     hits = {name: (numbers == other) & (free | (name in firm)) for name, other in sampled.items()}
     links: list[Link] = []
@@ -52,6 +54,16 @@ def find_links(numbers: Floats, free: Mask, others: Mapping[str, Floats]) -> tup
         links.append(Link(to=name, firm=name in firm))
         hits = {other: rows & ~repeated for other, rows in hits.items()}
     return tuple(links)
+
+
+def _frequent(numbers: Floats, others: Mapping[str, Floats]) -> Mapping[str, Floats]:
+    """Those of the columns that have the same number in enough rows for a link; many columns are compared at once."""
+    names, rows = list(others), max(len(numbers), 1)
+    width = max(BLOCK // rows, 1)
+    blocks = (names[start : start + width] for start in range(0, len(names), width))
+    counts = (np.count_nonzero(np.array([others[n] for n in block]) == numbers, axis=1) for block in blocks)
+    equal = itertools.chain.from_iterable(counts)
+    return {n: others[n] for n, count in zip(names, equal, strict=True) if count >= LINK_SHARE * len(numbers)}
 
 
 def _is_firm(numbers: Floats, other: Floats) -> bool:

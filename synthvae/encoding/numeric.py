@@ -1,8 +1,8 @@
 """Numbers to states and back.
 
-A column with few distinct numbers has a state for each, an *atom*. Other columns have atoms where values pile up, and
-one more state, refined by a continuous value: the normal score of the number, that is, the normal deviate of its
-quantile.
+A column with few distinct numbers that repeat has a state for each, an *atom*. Other columns have atoms where values
+pile up, and one more state, refined by a continuous value: the normal score of the number, that is, the normal deviate
+of its quantile.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class NumericEncoding(BaseModel):
         if column.kind == "continuous" and decimals is None:
             decimals = count_decimals(finite, single=pa.types.is_float32(values.type))
         present = count_sentinels(values, column.sentinels)
-        atoms, others = find_atoms(finite)
+        atoms, others = find_atoms(finite, decimals)
         return cls(
             atoms=atoms,
             curve=QuantileCurve.learn(*others, decimals) if len(others.values) else None,
