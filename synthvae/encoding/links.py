@@ -32,17 +32,31 @@ class Link(BaseModel):
     firm: bool
 
 
+def find_candidates(numbers: Floats, others: Mapping[str, Floats]) -> Mapping[str, Floats]:
+    """Return those of the columns that have the same number as `numbers` (rows,) in enough rows for a link.
+
+    Many columns are compared at once; few pass, and only these are looked at one by one.
+    """
+    step = max(len(numbers) // SAMPLE_ROWS, 1)
+    sampled, names = numbers[::step], list(others)
+    width = max(BLOCK // max(len(sampled), 1), 1)
+    blocks = (names[start : start + width] for start in range(0, len(names), width))
+    counts = (np.count_nonzero(np.array([others[n][::step] for n in b]) == sampled, axis=1) for b in blocks)
+    equal = itertools.chain.from_iterable(counts)
+    return {n: others[n] for n, count in zip(names, equal, strict=True) if count >= LINK_SHARE * len(sampled)}
+
+
 def find_links(numbers: Floats, free: Mask, others: Mapping[str, Floats]) -> tuple[Link, ...]:
     """Find the columns whose numbers `numbers` (rows,) repeats, the most often repeated first.
 
     Args:
         numbers: The numbers of a column; NaN where it has none.
         free: Which of them (rows,) are not atoms.
-        others: The numbers (rows,) of the columns before it.
+        others: The numbers (rows,) of the columns before it, at least those that `find_candidates` returns.
     """
     step = max(len(numbers) // SAMPLE_ROWS, 1)
     numbers, free = numbers[::step], free[::step]
-    sampled = _frequent(numbers, {name: other[::step] for name, other in others.items()})
+    sampled = {name: other[::step] for name, other in others.items()}
     firm = {name for name, other in sampled.items() if _is_firm(numbers, other)}
     hits = {name: (numbers == other) & (free | (name in firm)) for name, other in sampled.items()}
     links: list[Link] = []
@@ -54,16 +68,6 @@ def find_links(numbers: Floats, free: Mask, others: Mapping[str, Floats]) -> tup
         links.append(Link(to=name, firm=name in firm))
         hits = {other: rows & ~repeated for other, rows in hits.items()}
     return tuple(links)
-
-
-def _frequent(numbers: Floats, others: Mapping[str, Floats]) -> Mapping[str, Floats]:
-    """Those of the columns that have the same number in enough rows for a link; many columns are compared at once."""
-    names, rows = list(others), max(len(numbers), 1)
-    width = max(BLOCK // rows, 1)
-    blocks = (names[start : start + width] for start in range(0, len(names), width))
-    counts = (np.count_nonzero(np.array([others[n] for n in block]) == numbers, axis=1) for block in blocks)
-    equal = itertools.chain.from_iterable(counts)
-    return {n: others[n] for n, count in zip(names, equal, strict=True) if count >= LINK_SHARE * len(numbers)}
 
 
 def _is_firm(numbers: Floats, other: Floats) -> bool:

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict
 
 from synthvae.encoding.arrays import Floats, Mask, Scores, States
 from synthvae.encoding.atoms import FEW_ATOMS, find_atoms
-from synthvae.encoding.links import Link, find_links
+from synthvae.encoding.links import Link, find_candidates, find_links
 from synthvae.encoding.protocol import CodedColumn
 from synthvae.encoding.quantiles import Numbers, QuantileCurve
 from synthvae.encoding.sentinels import Style, count_sentinels, is_sentinel, style_of, to_arrow
@@ -172,8 +172,12 @@ class NumericEncoding(BaseModel):
         """
         if not self.valued and len(self.atoms) <= FEW_ATOMS:
             return self
+        numbers = self.numbers_of(values)
+        candidates = find_candidates(numbers, before)
+        if not candidates:
+            return self
         free = self.is_free(self.encode(name, values))
-        return self.model_copy(update={"links": find_links(self.numbers_of(values), free, before)})
+        return self.model_copy(update={"links": find_links(numbers, free, candidates)})
 
     def mark_links(self, states: States, numbers: Mapping[str, Floats], own: Floats) -> None:
         """Set, in place, the states of rows whose number (`own`) repeats that of a linked column."""
