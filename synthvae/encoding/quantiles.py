@@ -85,14 +85,12 @@ class QuantileCurve(BaseModel):
 def _steps(values: Floats, counts: Counts, half: float) -> tuple[Floats, Floats]:
     """Shares and knots of a distribution with a step at each value that repeats, linear between steps.
 
-    A value that occurs once is a knot without a step, so that numbers near it are drawn in its stead. The share of
-    distances between steps is that of unseen values by absolute discounting (Ney, Essen and Kneser 1994,
-    https://doi.org/10.1006/csla.1994.1001): of each repeated value, n1 / (n1 + 2 n2) rows, where n1 values occur once
-    and n2 twice. Without values that occur once, only values of the table are drawn.
+    A value that occurs once is a knot without a step, so that numbers near it are drawn in its stead. A value that
+    repeats is drawn as often as it occurs, less a share of a row, which is that of the values that occur once: the more
+    there are, the likelier it repeats by chance. Without any, only values of the table are drawn.
     """
     once = (counts == 1) & (len(values) > 1)
-    single, double = int(once.sum()), int((counts == 2).sum())
-    between = np.where(once, 1.0, single / max(single + 2 * double, 1)) / 2
+    between = np.where(once, 1.0, once.mean()) / 2  # rows on either side of a value that are drawn between values
     last = np.cumsum(counts)
     shares = np.stack([last - counts + between, last - between], 1) / last[-1]
     within = half * (1 - 1e-6)  # so that each end of an interval rounds to its value
