@@ -86,7 +86,7 @@ def plain_information(first: npt.NDArray[np.int64], second: npt.NDArray[np.int64
     """The formula for one pair, after Miller 1955."""
     states = [len(np.unique(x)) for x in (first, second)]
     joint = len(np.unique(np.stack([first, second]), axis=1).T)
-    return max(mutual_info_score(first, second) - (joint - sum(states) + 1) / (2 * len(first)), 0.0)
+    return max(float(mutual_info_score(first, second)) - (joint - sum(states) + 1) / (2 * len(first)), 0.0)
 
 
 @settings(deadline=None, max_examples=30)
