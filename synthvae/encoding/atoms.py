@@ -8,7 +8,8 @@ import numpy as np
 
 from synthvae.encoding.arrays import Counts, Floats, Mask
 
-FEW_ATOMS = 24  # a column with at most so many distinct numbers has atoms alone
+FEW_ATOMS = 24  # a column with at most so many distinct numbers has atoms alone, if they repeat
+SINGLE_SHARE = 0.25  # numbers repeat if a smaller share of the rows than this has a number that occurs once
 MAX_ATOMS = 1000  # so has one with at most so many, if each has enough rows to estimate its probability:
 ROWS_PER_ATOM = 300  # the mean number of rows of a value from which that is so; with fewer, a density is more precise
 ROWS_PER_ROUGH_ATOM = 50  # the same where counts are rough; the mean is over rows, not over values
@@ -27,13 +28,39 @@ class Counted(NamedTuple):
     counts: Counts
 
 
-def find_atoms(numbers: Floats) -> tuple[tuple[float, ...], Counted]:
-    """Divide the distinct values of `numbers` (rows,) into atoms and the others, which a density describes."""
+def find_atoms(numbers: Floats, decimals: int | None = None) -> tuple[tuple[float, ...], Counted]:
+    """Divide the distinct values of `numbers` (rows,) into atoms and the others, which a density describes.
+
+    A value that occurs once may identify a row, and a density does not return it. It is an atom only if nearly all
+    others repeat, or if the column has few possible values, such as small counts.
+
+    Args:
+        numbers: The numbers of a column.
+        decimals: Digits after the point of its numbers; None if they have no grid.
+    """
     values, counts = np.unique(numbers, return_counts=True)
     atom = _piles(counts)
-    if len(values) <= FEW_ATOMS or (len(values) <= MAX_ATOMS and _are_exact(counts[~atom])):
+    rest = counts[~atom]
+    if len(values) <= FEW_ATOMS:
+        exact = _repeat(rest) or _places(values, decimals) <= FEW_ATOMS
+    else:
+        exact = len(values) <= MAX_ATOMS and _repeat(rest) and _are_exact(rest)
+    if exact:
         atom[:] = True
     return tuple(values[atom].tolist()), Counted(values[~atom], counts[~atom])
+
+
+def _repeat(counts: Counts) -> bool:
+    """Whether values with these counts repeat; nothing can be interpolated between fewer than two."""
+    return bool(len(counts) < 2 or (counts == 1).sum() < SINGLE_SHARE * counts.sum())
+
+
+def _places(values: Floats, decimals: int | None) -> float:
+    """The number of values with so many decimals from the smallest to the largest of `values`; infinite without."""
+    if decimals is None or len(values) < 2:
+        return np.inf
+    with np.errstate(over="ignore"):
+        return float(values[-1] * 10.0**decimals - values[0] * 10.0**decimals) + 1
 
 
 def _piles(counts: Counts) -> Mask:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 
 import numpy as np
@@ -14,6 +15,7 @@ CHANCE = 3  # the smallest ratio of that count to the count after one column is 
 FIRM_SHARE = 0.5  # from this share of the rows with both numbers a link takes precedence over atoms
 MAX_LINKS = 3
 SAMPLE_ROWS = 50_000  # rows from which links are found
+BLOCK = 1 << 18  # numbers that are compared at once
 
 
 class Link(BaseModel):
@@ -30,13 +32,27 @@ class Link(BaseModel):
     firm: bool
 
 
+def find_candidates(numbers: Floats, others: Mapping[str, Floats]) -> Mapping[str, Floats]:
+    """Return those of the columns that have the same number as `numbers` (rows,) in enough rows for a link.
+
+    Many columns are compared at once; few pass, and only these are looked at one by one.
+    """
+    step = max(len(numbers) // SAMPLE_ROWS, 1)
+    sampled, names = numbers[::step], list(others)
+    width = max(BLOCK // max(len(sampled), 1), 1)
+    blocks = (names[start : start + width] for start in range(0, len(names), width))
+    counts = (np.count_nonzero(np.array([others[n][::step] for n in b]) == sampled, axis=1) for b in blocks)
+    equal = itertools.chain.from_iterable(counts)
+    return {n: others[n] for n, count in zip(names, equal, strict=True) if count >= LINK_SHARE * len(sampled)}
+
+
 def find_links(numbers: Floats, free: Mask, others: Mapping[str, Floats]) -> tuple[Link, ...]:
     """Find the columns whose numbers `numbers` (rows,) repeats, the most often repeated first.
 
     Args:
         numbers: The numbers of a column; NaN where it has none.
         free: Which of them (rows,) are not atoms.
-        others: The numbers (rows,) of the columns before it.
+        others: The numbers (rows,) of the columns before it, at least those that `find_candidates` returns.
     """
     step = max(len(numbers) // SAMPLE_ROWS, 1)
     numbers, free = numbers[::step], free[::step]

@@ -1,8 +1,8 @@
 """Numbers to states and back.
 
-A column with few distinct numbers has a state for each, an *atom*. Other columns have atoms where values pile up, and
-one more state, refined by a continuous value: the normal score of the number, that is, the normal deviate of its
-quantile.
+A column with few distinct numbers that repeat has a state for each, an *atom*. Other columns have atoms where values
+pile up, and one more state, refined by a continuous value: the normal score of the number, that is, the normal deviate
+of its quantile.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict
 
 from synthvae.encoding.arrays import Floats, Mask, Scores, States
 from synthvae.encoding.atoms import FEW_ATOMS, find_atoms
-from synthvae.encoding.links import Link, find_links
+from synthvae.encoding.links import Link, find_candidates, find_links
 from synthvae.encoding.protocol import CodedColumn
 from synthvae.encoding.quantiles import Numbers, QuantileCurve
 from synthvae.encoding.sentinels import Style, count_sentinels, is_sentinel, style_of, to_arrow
@@ -72,7 +72,7 @@ class NumericEncoding(BaseModel):
         if column.kind == "continuous" and decimals is None:
             decimals = count_decimals(finite, single=pa.types.is_float32(values.type))
         present = count_sentinels(values, column.sentinels)
-        atoms, others = find_atoms(finite)
+        atoms, others = find_atoms(finite, decimals)
         return cls(
             atoms=atoms,
             curve=QuantileCurve.learn(*others, decimals) if len(others.values) else None,
@@ -176,8 +176,12 @@ class NumericEncoding(BaseModel):
         """
         if not self.valued and len(self.atoms) <= FEW_ATOMS:
             return self
+        numbers = self.numbers_of(values)
+        candidates = find_candidates(numbers, before)
+        if not candidates:
+            return self
         free = self.is_free(self.encode(name, values))
-        return self.model_copy(update={"links": find_links(self.numbers_of(values), free, before)})
+        return self.model_copy(update={"links": find_links(numbers, free, candidates)})
 
     def mark_links(self, states: States, numbers: Mapping[str, Floats], own: Floats) -> None:
         """Set, in place, the states of rows whose number (`own`) repeats that of a linked column."""

@@ -14,7 +14,7 @@ from synthvae.encoding.arrays import Counts, Floats
 
 Numbers = Annotated[tuple[float, ...], BeforeValidator(tuple)]
 
-MAX_STEPS = 512  # the distribution of at most so many distinct values has a step at each
+MAX_STEPS = 512  # the distribution of at most so many distinct values has a step at each that repeats
 QUANTILES = 513  # that of more values is interpolated between so many quantiles, and additional ones in the tails
 
 
@@ -55,12 +55,7 @@ class QuantileCurve(BaseModel):
             values, counts = _merged(np.round(values, decimals), counts)
         rows = int(counts.sum())
         if len(values) <= MAX_STEPS:
-            edges = np.concatenate([[0.0], np.cumsum(counts) / rows])
-            shares = np.repeat(edges, 2)[1:-1]
-            within = half * (1 - 1e-6)  # so that each end of an interval rounds to its value
-            low = np.minimum(np.maximum(values - within, np.nextafter(values - half, np.inf)), values)
-            high = np.maximum(np.minimum(values + within, np.nextafter(values + half, -np.inf)), values)
-            knots = np.maximum.accumulate(np.stack([low, high], 1).ravel())
+            shares, knots = _steps(values, counts, half)
         else:
             levels = _levels(rows)
             shares = (levels * (rows - 1) + 0.5) / rows
@@ -85,6 +80,25 @@ class QuantileCurve(BaseModel):
         """Return the numbers (rows,) that have these scores, not rounded."""
         shares, knots = self._table
         return _interpolate(ndtr(scores.astype(np.float64)), shares, knots)
+
+
+def _steps(values: Floats, counts: Counts, half: float) -> tuple[Floats, Floats]:
+    """Shares and knots of a distribution with a step at each value that repeats, linear between steps.
+
+    A value that occurs once is a knot without a step, so that numbers near it are drawn in its stead. A value that
+    repeats is drawn as often as it occurs, less a share of a row, which is that of the values that occur once: the more
+    there are, the likelier it repeats by chance. Without any, only values of the table are drawn.
+    """
+    once = (counts == 1) & (len(values) > 1)
+    between = np.where(once, 1.0, once.mean()) / 2  # rows on either side of a value that are drawn between values
+    last = np.cumsum(counts)
+    shares = np.stack([last - counts + between, last - between], 1) / last[-1]
+    within = half * (1 - 1e-6)  # so that each end of an interval rounds to its value
+    low = np.minimum(np.maximum(values - within, np.nextafter(values - half, np.inf)), values)
+    high = np.maximum(np.minimum(values + within, np.nextafter(values + half, -np.inf)), values)
+    ends = np.where(once[:, None], values[:, None], np.stack([low, high], 1))
+    knots = np.stack([np.ones_like(once), ~once], 1).ravel()
+    return shares.ravel()[knots], np.maximum.accumulate(ends.ravel()[knots])
 
 
 def _merged(values: Floats, counts: Counts) -> tuple[Floats, Counts]:

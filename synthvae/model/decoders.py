@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from synthvae.codes import Slots, Value
 from synthvae.model.draws import Uniforms, draw, log_prob, match_marginal, padding, tempered
-from synthvae.model.embeddings import FineTables, RunningSum, SlotEmbedding
+from synthvae.model.embeddings import FineTables, RunningSum, SlotEmbedding, SlotOrder
 from synthvae.model.heads import Heads
 from synthvae.model.layers import SlotLinear
 from synthvae.model.rows import Rows
@@ -55,6 +55,11 @@ def where_present(value: Value, digits: Tensor, numbers: Tensor) -> Tensor:
     if value.switch is None:
         return numbers
     return numbers.masked_fill_(digits[value.switch] != value.level, math.nan)
+
+
+def up_to_last_digit(order: SlotOrder) -> SlotOrder:
+    """Return the slots of `order` without the values after the last digit, which no marginal depends on."""
+    return order[: max((place + 1 for place, (is_value, _) in enumerate(order) if not is_value), default=0)]
 
 
 class AutoregressiveDecoder(nn.Module):
@@ -129,7 +134,8 @@ class AutoregressiveDecoder(nn.Module):
         digits = torch.empty(len(self.slots.sizes), len(z), dtype=torch.long, device=z.device)
         values = torch.empty(len(self.slots.values), len(z), device=z.device)
         digit_heads, value_heads = self.digits.packed(label, self.mask), self.values.packed(label)
-        for place, (is_value, i) in enumerate(self.slots.order):
+        order = self.slots.order if marginals is None else up_to_last_digit(self.slots.order)
+        for place, (is_value, i) in enumerate(order):
             if is_value:
                 outputs = value_heads.outputs(i, sums, PARAMETERS)
                 numbers = draw_value(outputs, uniforms.numbers[place], normal[i], uniforms.temperature)

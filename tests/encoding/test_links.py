@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from synthvae.encoding import TableEncoding
-from synthvae.encoding.links import Link, find_links
+from synthvae.encoding import links as links_module
+from synthvae.encoding.links import Link, find_candidates, find_links
 from synthvae.encoding.numeric import NumericEncoding
 from synthvae.schema.schema import Schema
 from synthvae.tables import convert
@@ -49,6 +51,23 @@ def test_numbers_that_are_equal_by_chance_are_no_link() -> None:
     rng = np.random.default_rng(0)
     first, second = rng.integers(0, 40, (2, 2 * ROWS)).astype(float)
     assert find_links(second, np.ones(len(second), bool), {"first": first}) == ()
+
+
+@pytest.mark.parametrize("block", [1, 1000, links_module.BLOCK])
+@pytest.mark.parametrize("seed", range(5))
+def test_candidates_have_all_the_links(seed: int, block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(links_module, "BLOCK", block)
+    rng = np.random.default_rng(seed)
+    numbers = rng.normal(size=400)
+    others = {
+        f"c{i}": np.where(rng.random(400) < rng.choice([0, 0.005, 0.02, 0.7]), numbers, rng.normal(size=400))
+        for i in range(9)
+    }
+    others["c3"][::5] = np.nan
+    free = rng.random(400) < 0.8
+    candidates = find_candidates(numbers, others)
+    assert list(candidates) == [n for n, other in others.items() if (numbers == other).sum() >= 4]
+    assert find_links(numbers, free, candidates) == find_links(numbers, free, others)
 
 
 def test_repeated_numbers_come_back_and_stay_equal() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pytest
 from hypothesis import given, settings
@@ -13,7 +14,8 @@ from sklearn.metrics import mutual_info_score
 
 from synthvae import Synthesizer
 from synthvae.encoding import TableEncoding
-from synthvae.encoding.order import chain, information
+from synthvae.encoding import order as order_module
+from synthvae.encoding.order import chain, informations
 from synthvae.errors import ConfigurationError
 from synthvae.schema.schema import Schema
 from synthvae.tables import convert
@@ -74,6 +76,29 @@ def test_an_order_of_ones_own() -> None:
 def test_an_order_that_means_nothing_is_refused(wrong: str | list[str]) -> None:
     with pytest.raises(ConfigurationError, match="`order` must"):
         Synthesizer(order=wrong, max_steps=2).fit(table(200))
+
+
+def information(first: npt.NDArray[np.int64], second: npt.NDArray[np.int64]) -> float:
+    return float(informations([first, second])[0, 1])
+
+
+def plain_information(first: npt.NDArray[np.int64], second: npt.NDArray[np.int64]) -> float:
+    """The formula for one pair, after Miller 1955."""
+    states = [len(np.unique(x)) for x in (first, second)]
+    joint = len(np.unique(np.stack([first, second]), axis=1).T)
+    return max(float(mutual_info_score(first, second)) - (joint - sum(states) + 1) / (2 * len(first)), 0.0)
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(0, 99), st.integers(1, 12), st.sampled_from([1, 700, order_module.BLOCK]))
+def test_information_of_all_pairs_is_that_of_each_whatever_the_block(seed: int, count: int, block: int) -> None:
+    rng = np.random.default_rng(seed)
+    columns = [rng.integers(0, rng.integers(1, 50), 150) * rng.integers(1, 3) for _ in range(count)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(order_module, "BLOCK", block)
+        found = informations(columns)
+    plain = [[plain_information(x, y) * (i != j) for j, y in enumerate(columns)] for i, x in enumerate(columns)]
+    np.testing.assert_allclose(found, plain, atol=1e-12)
 
 
 @settings(deadline=None, max_examples=30)
