@@ -10,6 +10,7 @@ from pydantic import Field
 
 from synthvae.encoding.binned import BinnedEncoding
 from synthvae.encoding.categorical import CategoricalEncoding
+from synthvae.encoding.fake import FakeEncoding
 from synthvae.encoding.identifier import IdEncoding
 from synthvae.encoding.numeric import NumericEncoding
 from synthvae.encoding.raw import PlainEncoding
@@ -17,12 +18,18 @@ from synthvae.encoding.temporal import TemporalEncoding
 from synthvae.schema.column import Column, Kind
 
 StoredEncoding = Annotated[
-    CategoricalEncoding | NumericEncoding | BinnedEncoding | TemporalEncoding | IdEncoding | PlainEncoding,
+    CategoricalEncoding
+    | NumericEncoding
+    | BinnedEncoding
+    | TemporalEncoding
+    | IdEncoding
+    | FakeEncoding
+    | PlainEncoding,
     Field(discriminator="kind"),
 ]
 """Any encoding of a column; the field `kind` of a saved one identifies its class."""
 
-LEARNED: Mapping[Kind, type[CategoricalEncoding | NumericEncoding | TemporalEncoding | IdEncoding]] = {
+LEARNED: Mapping[Kind, type[CategoricalEncoding | NumericEncoding | TemporalEncoding | IdEncoding | FakeEncoding]] = {
     "categorical": CategoricalEncoding,
     "boolean": CategoricalEncoding,
     "integer": NumericEncoding,
@@ -30,8 +37,9 @@ LEARNED: Mapping[Kind, type[CategoricalEncoding | NumericEncoding | TemporalEnco
     "datetime": TemporalEncoding,
     "date": TemporalEncoding,
     "id": IdEncoding,
+    "fake": FakeEncoding,
 }
-DECLARED: Mapping[Kind, type[CategoricalEncoding | BinnedEncoding | TemporalEncoding | IdEncoding]] = {
+DECLARED: Mapping[Kind, type[CategoricalEncoding | BinnedEncoding | TemporalEncoding | IdEncoding | FakeEncoding]] = {
     "categorical": CategoricalEncoding,
     "boolean": CategoricalEncoding,
     "integer": BinnedEncoding,
@@ -39,6 +47,7 @@ DECLARED: Mapping[Kind, type[CategoricalEncoding | BinnedEncoding | TemporalEnco
     "datetime": TemporalEncoding,
     "date": TemporalEncoding,
     "id": IdEncoding,
+    "fake": FakeEncoding,
 }
 
 

@@ -79,6 +79,8 @@ def arrow_type(column: Column) -> pa.DataType:
         return pa.date32()
     if column.kind == "id":
         return pa.int64()
+    if column.kind == "fake":
+        return pa.string()
     if column.kind in NUMERIC:
         if any(isinstance(value, str) for value in column.sentinels):
             return pa.string()
