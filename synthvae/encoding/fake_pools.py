@@ -144,7 +144,9 @@ def _names(source: Source, sex: str = "") -> Pools:
     second = ("", *(f"{gap}{name}" for name in first))
     if not gap:
         return Pools((last, first))
-    family_first = sum(name.split(gap)[0] in last for name in whole) > sum(name.split(gap)[0] in first for name in whole)
+    family_first = sum(name.split(gap)[0] in last for name in whole) > sum(
+        name.split(gap)[0] in first for name in whole
+    )
     parts = (last, (gap,), first, second) if family_first else (first, second, (gap,), last)
     return Pools(parts, overflow=3 if family_first else 1)
 

@@ -204,9 +204,7 @@ class TableEncoding(BaseModel):
             return np.zeros(table.num_rows, np.int64)
         return self.target.encode(table.column(self.target.name), partial=partial)
 
-    def decode(
-        self, codes: Codes, rng: np.random.Generator, first_row: int = 0, seed: int | None = None
-    ) -> pa.Table:
+    def decode(self, codes: Codes, rng: np.random.Generator, first_row: int = 0, seed: int | None = None) -> pa.Table:
         """Return rows with these codes.
 
         Args:
