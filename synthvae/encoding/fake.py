@@ -151,8 +151,8 @@ class FakeEncoding(DiscreteColumn, BaseModel):
         most = int(numbers[-1]) + 1 if len(numbers) else 0
         if self.strict and most > usual * rounds:
             raise RequestError(
-                f"Values of column {self.name!r} must be unique, and its provider has {usual * rounds:,}, got a request "
-                f"for {most:,} rows. Request fewer, remove `unique: true`, or declare `kind: id`."
+                f"Values of column {self.name!r} must be unique, and its provider has {usual * rounds:,}, got a "
+                f"request for {most:,} rows. Request fewer, remove `unique: true`, or declare `kind: id`."
             )
         choices = self._split(_permuted(numbers % np.uint64(usual), usual, key))
         if self.overflow is not None:

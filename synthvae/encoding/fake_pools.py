@@ -106,8 +106,8 @@ def _generator(locale: str) -> Any:
         from faker.config import AVAILABLE_LOCALES
     except ImportError as error:
         raise ConfigurationError(
-            "A column of kind fake needs Faker, which is not installed. Run `pip install 'synthvae[faker]'`, or declare "
-            "`kind: id`."
+            "A column of kind fake needs Faker, which is not installed. Run `pip install 'synthvae[faker]'`, or "
+            "declare `kind: id`."
         ) from error
     known = locale.replace("-", "_")
     if known not in AVAILABLE_LOCALES:

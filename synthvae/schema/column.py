@@ -141,7 +141,7 @@ class Column(BaseModel):
             yield from (f"`{f}` requires the kind fake, got {self.kind}." for f, v in fields.items() if v is not None)
             return
         if self.provider is None or not re.fullmatch(PROVIDER, self.provider):
-            yield f"`provider` must name a provider of Faker, such as name or email, got {self.provider!r}. Declare one."
+            yield f"`provider` must name a provider of Faker, such as name, got {self.provider!r}. Declare one."
         if self.locale is not None and not re.fullmatch(LOCALE, self.locale):
             yield f"`locale` must be a language and a country, such as de_DE, got {self.locale!r}."
         if self.subject == self.name:

@@ -67,33 +67,36 @@ RECORDS = re.compile(
 
 GIVEN_NAMES = frozenset(
     """
-    aaron abigail adam adrian ahmed aisha alan albert alejandro alessandro alex alexander alexandra alexis alfred ali alice
-    amanda amber amelia amy ana anders andre andrea andreas andrew angela anita anja ann anna anne annette anthony antonio
-    anton ashley astrid audrey barbara beatriz ben benjamin bernd bernard beth betty birgit bob bonnie bradley brandon
-    brenda brian bruce bryan cameron camille carl carla carlos carmen carol caroline carolyn catherine charles charlotte
-    chloe chris christian christina christine christopher claire clara claudia cheryl cynthia daniel daniela danielle
-    david deborah debra denise dennis diana diane diego dieter dirk dmitri donald donna doris dorothy douglas dylan edith
-    eduardo edward eleanor elena elisabeth elizabeth ella ellen emily emma eric erik erika ernest esther ethan eugene eva
-    evelyn fatima felix fernando fiona florian frances francesca francesco francisco francois frank franz fred frederick
-    friedrich gabriel gary george gerald gerhard gertrud giovanni giulia giuseppe gloria grace greg gregory guillermo
-    gunter hannah hans harald harold harry hassan hazel heather heidi heike heinrich heinz helen helena helga helmut henri
-    henry herbert hiroshi holger horst howard hugo ibrahim ian ines ingrid irene isaac isabel isabella ivan jack jacob
-    jacqueline jacques jaime james jan jane janet janice jason javier jean jeffrey jennifer jens jeremy jerry jessica joan
-    joanna joao joe john jonas jonathan jordan jorge jose josef joseph joshua joyce juan juana judith judy julia julian
-    julie jurgen justin karen karin karl karolina katarzyna kate katherine kathleen kathryn katja keith kelly kenneth
-    kenji kevin kimberly klaus kurt kyle larry lars laura lauren laurent lawrence lea leah leo leon leonardo linda lisa
-    logan lorenzo louis louise luca lucas lucia lucy luis luisa lukas magdalena manfred manuel marc marco marcus margaret
-    maria mariana marie marilyn mario marion mark markus marta martha martin martina mary mateo matteo matthew matthias
-    maximilian megan melanie melissa mia michael michel michelle miguel mikhail mohamed mohammed monica monika muhammad
-    nancy natalia natalie natasha nathan nicholas nicola nicolas nicole nina noah nora norma norman olga oliver olivia
-    omar oscar otto pablo pamela paola patricia patrick paul paula pauline pedro peter petra philip philippe phillip
-    pierre piotr rachel rainer ralf ralph raymond rebecca renate ricardo richard robert roberto robin roger roland ronald
-    rosa rosemary roy rudolf russell ruth ryan sabine sally samantha samuel sandra sara sarah scott sean sebastian sergei
-    sergio sharon shirley silvia simon simone sofia sophia sophie stefan stefanie stella stephanie stephen steven susan
-    susanne sven sylvia tamara tatiana teresa theodor theresa thierry thomas thorsten tim timothy tina tobias tom tyler
-    ulrich ulrike ursula uwe valentina vanessa vera veronica victor victoria vincent virginia vladimir walter wayne wei
-    werner wilhelm william willie wolfgang xavier yasmin yolanda yuki yusuf yvonne zachary zoe
-    ada bill billy cyd dan dave dee eve jim jimmy joey mike nick owen pat ray rob sam steve ted tony will
-    """.split()
+    aaron abigail ada adam adrian ahmed aisha alan albert alejandro alessandro alex alexander alexandra alexis
+    alfred ali alice amanda amber amelia amy ana anders andre andrea andreas andrew angela anita anja ann anna
+    anne annette anthony anton antonio ashley astrid audrey barbara beatriz ben benjamin bernard bernd beth
+    betty bill billy birgit bob bonnie bradley brandon brenda brian bruce bryan cameron camille carl carla
+    carlos carmen carol caroline carolyn catherine charles charlotte cheryl chloe chris christian christina
+    christine christopher claire clara claudia cyd cynthia dan daniel daniela danielle dave david deborah debra
+    dee denise dennis diana diane diego dieter dirk dmitri donald donna doris dorothy douglas dylan edith
+    eduardo edward eleanor elena elisabeth elizabeth ella ellen emily emma eric erik erika ernest esther ethan
+    eugene eva eve evelyn fatima felix fernando fiona florian frances francesca francesco francisco francois
+    frank franz fred frederick friedrich gabriel gary george gerald gerhard gertrud giovanni giulia giuseppe
+    gloria greg gregory guillermo gunter hannah hans harald harold harry hassan hazel heather heidi heike
+    heinrich heinz helen helena helga helmut henri henry herbert hiroshi holger horst howard hugo ian ibrahim
+    ines ingrid irene isaac isabel isabella ivan jack jacob jacqueline jacques jaime james jan jane janet janice
+    jason javier jean jeffrey jennifer jens jeremy jerry jessica jim jimmy joan joanna joao joe joey john jonas
+    jonathan jordan jorge jose josef joseph joshua joyce juan juana judith judy julia julian julie jurgen justin
+    karen karin karl karolina katarzyna kate katherine kathleen kathryn katja keith kelly kenji kenneth kevin
+    kimberly klaus kurt kyle larry lars laura lauren laurent lawrence lea leah leo leon leonardo linda lisa
+    logan lorenzo louis louise luca lucas lucia lucy luis luisa lukas magdalena manfred manuel marc marco marcus
+    margaret maria mariana marie marilyn mario marion mark markus marta martha martin martina mary mateo matteo
+    matthew matthias maximilian megan melanie melissa mia michael michel michelle miguel mike mikhail mohamed
+    mohammed monica monika muhammad nancy natalia natalie natasha nathan nicholas nick nicola nicolas nicole
+    nina noah nora norma norman olga oliver olivia omar oscar otto owen pablo pamela paola patricia patrick paul
+    paula pauline pedro peter petra philip philippe phillip pierre piotr rachel rainer ralf ralph raymond
+    rebecca renate ricardo richard robert roberto robin roger roland ronald rosa rosemary roy rudolf russell
+    ruth ryan sabine sally samantha samuel sandra sara sarah scott sean sebastian sergei sergio sharon shirley
+    silvia simon simone sofia sophia sophie stefan stefanie stella stephanie stephen steve steven susan susanne
+    sven sylvia tamara tatiana ted teresa theodor theresa thierry thomas thorsten tim timothy tina tobias tom
+    tony tyler ulrich ulrike ursula uwe valentina vanessa vera veronica victor victoria vincent virginia
+    vladimir walter wayne wei werner wilhelm william willie wolfgang xavier yasmin yolanda yuki yusuf yvonne
+    zachary zoe
+    """.split()  # noqa: SIM905 (a list of 500 literals is longer)
 )
 """Common given names of several countries."""

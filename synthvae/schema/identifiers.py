@@ -46,12 +46,12 @@ DIALLED = re.compile(r"\+?[\d ()./x#-]{6,26}")
 SOCIAL_SECURITY = re.compile(r"\d{3}-\d{2}-\d{4}")
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 IBAN = re.compile(r"[A-Z]{2}\d{2} ?[A-Z0-9]{4}( ?[A-Z0-9]{1,4}){2,7}")
-FULL_NAME = re.compile(r"[^\W\d_][\w.'’-]*,?( [^\W\d_][\w.'’()\"-]*){1,4}")
+FULL_NAME = re.compile(r"[^\W\d_][\w.'\u2019-]*,?( [^\W\d_][\w.'\u2019()\"-]*){1,4}")
 ADDRESS = re.compile(
-    r"\d{1,5}[a-z]?,? ([\w.'-]+ ){1,4}(st|street|ave|avenue|rd|road|ln|lane|dr|drive|blvd|boulevard|ct|court|way|pl|place"
-    r"|sq|square|ter|terrace|close|crescent|parkway|pkwy|hwy|highway)\b.*"
+    r"\d{1,5}[a-z]?,? ([\w.'-]+ ){1,4}(st|street|ave|avenue|rd|road|ln|lane|dr|drive|blvd|boulevard|ct|court|way|pl"
+    r"|place|sq|square|ter|terrace|close|crescent|parkway|pkwy|hwy|highway)\b.*"
     r"|[\w. -]+(stra(ss|ß)e|str\.|weg|platz|allee|gasse|ring|laan|straat|gatan|vej|vägen) ?\d+ ?[a-z]?\b.*"
-    r"|(\d+ ?(bis|ter)?,? )?(rue|avenue|boulevard|chemin|impasse|via|viale|piazza|calle|avenida|rua|plaza|paseo) .*\d.*",
+    r"|(\d+ ?(bis|ter)?,? )?(rue|avenue|boulevard|chemin|impasse|via|viale|piazza|calle|avenida|rua|plaza) .*\d.*",
     re.IGNORECASE,
 )
 
@@ -147,11 +147,11 @@ def _is_iban(text: str) -> bool:
     return int(digits) % 97 == 1
 
 
-def _find_person(compact: str, texts: list[str]) -> Finding | None:
+def _find_person(compact: str, texts: list[str]) -> Finding | None:  # noqa: PLR0911 (a table of rules)
     """Names, users, telephone numbers and addresses, by the name of the column."""
     if NAMES.fullmatch(compact):
         return Finding("names of people", _provider_of_name(compact), "name")
-    full = MIN_DISTINCT <= len(texts) and _share(texts, FULL_NAME.fullmatch) >= MOST
+    full = len(texts) >= MIN_DISTINCT and _share(texts, FULL_NAME.fullmatch) >= MOST
     given = HALF / 2 if VAGUE_NAMES.fullmatch(compact) else HALF
     if full and _share(texts, _has_given_name) >= given:
         return Finding("names of people", "name", "values")
@@ -221,6 +221,6 @@ def _find_key(compact: str, values: pa.ChunkedArray, texts: list[str] | None) ->
     if record:
         return Finding("record or insurance numbers", None, "name")
     least = KEY_SHARE if subject else KEY_SHARE * 2 if row else ROW_KEY_SHARE
-    if distinct < least * rows and not (subject and distinct >= 2 * MIN_DISTINCT and compact not in {"id"}):
+    if distinct < least * rows and not (subject and distinct >= 2 * MIN_DISTINCT and compact != "id"):
         return None
     return Finding("keys of rows" if distinct == rows else "keys of subjects that repeat", None, "name")
