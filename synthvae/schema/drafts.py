@@ -191,8 +191,8 @@ def _refusal(columns: Sequence[Column], table: pa.Table) -> str:
     fake = f"`kind: fake` with a `provider` ({', '.join(fakes)}; values come from Faker), " if fakes else ""
     return (
         f"Columns must have text that repeats and identifies no person, got {', '.join(reasons)}. Drop each, or "
-        f"declare it as {fake}`kind: id` (new ids are generated) or `kind: categorical` (real values come out) in a reviewed "
-        "schema, without `inferred: true` (see `synthvae schema`)."
+        f"declare it as {fake}`kind: id` (new ids are generated) or `kind: categorical` (real values come out) in a "
+        "reviewed schema, without `inferred: true` (see `synthvae schema`)."
     )
 
 
