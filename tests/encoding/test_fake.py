@@ -175,8 +175,7 @@ def test_unique_values_of_a_provider_are_different(provider: str, locale: str) -
 
 
 def people(rows: int = 90) -> pd.DataFrame:
-    names = [f"Zzyx{i} Qqver{i}" for i in range(rows)]
-    names[::3] = [None] * len(names[::3])  # type: ignore[list-item]
+    names = [f"Zzyx{i} Qqver{i}" if i % 3 else None for i in range(rows)]
     mails = [f"zzyx{i}@hospital.example" for i in range(rows)]
     return pd.DataFrame({"who": names, "mail": mails, "patient": np.arange(rows) + 5, "x": np.arange(rows) % 7})
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -21,7 +20,7 @@ LAST = ["Stone", "Rivers", "O'Neill", "Meyer-Lüdke", "Marsh", "van Dyke", "Ross
 PEOPLE = [f"{FIRST[i % 10]} {LAST[i // 10 % 8]}" for i in range(ROWS)]
 STREETS = [f"{i + 3} {LAST[i % 5]} Street" for i in range(ROWS)]
 KEYS = np.repeat(np.arange(ROWS // 3) * 7 + 1001, 3)
-FOUND: dict[str, tuple[str, Sequence[Any], str, str | None]] = {
+FOUND: dict[str, tuple[str, Any, str, str | None]] = {
     "names with repeats": ("patient_name", PEOPLE, "fake", "name"),
     "names in one column of any name": ("v17", PEOPLE, "fake", "name"),
     "names under a word that may mean anything": ("Name", PEOPLE, "fake", "name"),
@@ -67,7 +66,7 @@ FOUND: dict[str, tuple[str, Sequence[Any], str, str | None]] = {
     "keys of rows": ("OrderID", np.arange(ROWS) * 31 + 10_000, "id", None),
     "telephone numbers as numbers": ("phone", np.arange(ROWS) * 7919 + 2_065_550_000, "id", None),
 }
-LEFT_ALONE: dict[str, tuple[str, Sequence[Any]]] = {
+LEFT_ALONE: dict[str, tuple[str, Any]] = {
     "codes": ("admission_type_id", np.arange(ROWS) % 8),
     "few sites": ("site_id", np.arange(ROWS) % 17),
     "names of drugs": (
