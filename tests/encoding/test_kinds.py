@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 from pydantic import TypeAdapter
@@ -21,7 +21,8 @@ def test_an_encoding_is_restored_as_the_class_that_was_saved(kind: Kind) -> None
     dates = ("2020-01-01", "2021-01-01") if kind in ("date", "datetime") else (0, 9)
     if kind == "fake":
         pytest.importorskip("faker")
-    own = {"categorical": {"categories": ("a",)}, "fake": {"provider": "name"}, "boolean": {}, "id": {}}
+    own: dict[str, dict[str, Any]] = {"categorical": {"categories": ("a",)}, "fake": {"provider": "name"}}
+    own |= {"boolean": {}, "id": {}}
     facts = own.get(kind, {"bounds": dates})
     encoding = kinds.declare(Column(name="x", kind=kind, **facts))
     saved = encoding.model_dump(mode="json")
