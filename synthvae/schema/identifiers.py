@@ -110,10 +110,12 @@ def _compact(name: str) -> str:
 
 
 def _sampled(values: pa.ChunkedArray) -> list[str]:
-    """Different texts of a column, from rows at equal distances."""
+    """Different texts of a column, from rows that are drawn with a fixed seed if there are many."""
     present = values if not values.null_count else values.drop_null()
-    step = max(len(present) // SAMPLED, 1)
-    taken = present.take(np.arange(0, len(present), step)) if step > 1 else present
+    places = np.random.default_rng(0).integers(
+        0, max(len(present), 1), SAMPLED
+    )  # equal distances would miss what is periodic
+    taken = present.take(np.sort(places)) if len(present) > SAMPLED else present
     return [text.strip()[:LONGEST] for text in map(str, pc.unique(taken).to_pylist()) if text.strip()]
 
 
