@@ -52,7 +52,8 @@ def draw_pools(provider: str, locale: str | None) -> Pools:
         SchemaError: There is no such provider or locale, or its values are not text.
     """
     source = Source(locale or DEFAULT_LOCALE)
-    return RECIPES.get(provider, lambda from_: _whole(from_, provider))(source)
+    recipe = RECIPES.get(provider)
+    return _whole(source, provider) if recipe is None else recipe(source)
 
 
 class Source:

@@ -132,7 +132,9 @@ def _round_above(largest: int, kind: pa.DataType | None = None) -> int:
 
 
 def _largest_of(kind: pa.DataType | None) -> int | None:
+    """The largest number of an integer type; None if there is none."""
     if kind is None or not pa.types.is_integer(kind):
         return None
     unsigned = pa.types.is_unsigned_integer(kind)
-    return int((1 << (kind.bit_width - (not unsigned))) - 1)
+    width = int(kind.bit_width)
+    return 2 ** (width if unsigned else width - 1) - 1

@@ -108,7 +108,7 @@ def test_what_identifies_people_is_found(case: str) -> None:
 
 @pytest.mark.parametrize("case", [case for case in FOUND if FOUND[case][2] == "fake"])
 @pytest.mark.parametrize("dtype", ["category", "string", "large_string[pyarrow]"])
-def test_the_type_of_text_does_not_matter(case: str, dtype: str) -> None:
+def test_the_type_of_text_does_not_matter(case: str, dtype: Any) -> None:
     name, values, _, provider = FOUND[case]
     assert inferred(name, pd.Series(values).astype(dtype)).provider == provider
 
