@@ -125,7 +125,7 @@ def _round_above(largest: int, kind: pa.DataType | None = None) -> int:
         return 1
     limit = _largest_of(kind)
     for zeros in range(max(len(str(largest)) - 1, 1), 0, -1):
-        above = (largest // 10**zeros + 1) * 10**zeros
+        above: int = (largest // 10**zeros + 1) * int(10**zeros)
         if limit is None or above <= limit:
             return above
     return max(limit or 0, largest + 1)  # room for one id, or none
@@ -137,4 +137,4 @@ def _largest_of(kind: pa.DataType | None) -> int | None:
         return None
     unsigned = pa.types.is_unsigned_integer(kind)
     width = int(kind.bit_width)
-    return 2 ** (width if unsigned else width - 1) - 1
+    return (1 << (width if unsigned else width - 1)) - 1

@@ -181,7 +181,7 @@ def _values_type(table: pa.Table, name: str) -> pa.DataType:
 
 
 def _repeats(values: pa.ChunkedArray) -> bool:
-    return len(pc.unique(values.drop_null())) < len(values) - values.null_count
+    return bool(len(pc.unique(values.drop_null())) < len(values) - values.null_count)
 
 
 def _refusal(columns: Sequence[Column], table: pa.Table) -> str:
