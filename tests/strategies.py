@@ -231,6 +231,7 @@ def _facts(kind: str) -> st.SearchStrategy[dict[str, Any]]:
         "continuous": {"bounds": _bounded(number), "sentinels": marks, "decimals": st.none() | st.integers(0, 9)},
         "datetime": {"bounds": _bounded(moment)},
         "date": {"bounds": _bounded(moment)},
+        "fake": {"provider": st.sampled_from(["name", "email"]), "locale": st.sampled_from([None, "de_DE"])},
     }
     return st.fixed_dictionaries({"nullable": st.booleans(), **declared.get(kind, {})})
 
@@ -238,7 +239,7 @@ def _facts(kind: str) -> st.SearchStrategy[dict[str, Any]]:
 @st.composite
 def schema_columns(draw: Draw) -> Column:
     """Any column that contradicts nothing."""
-    kind = draw(st.sampled_from(["categorical", "integer", "continuous", "boolean", "datetime", "date", "id"]))
+    kind = draw(st.sampled_from(["categorical", "integer", "continuous", "boolean", "datetime", "date", "id", "fake"]))
     return Column(name=draw(TEXT.filter(bool)), kind=kind, **draw(_facts(kind)))
 
 

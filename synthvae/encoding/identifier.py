@@ -20,6 +20,7 @@ from synthvae.tables.arrow import is_text
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _INT64 = 2**63 - 1
 _DIGITS = "0123456789"
+MIN_SHARED = 3  # different ids that a prefix must have to be that of no single one
 MAX_DIGITS = 400  # of a number after a prefix; text with more digits is free text
 
 
@@ -29,8 +30,9 @@ class IdEncoding(DiscreteColumn, BaseModel):
     Args:
         name: The column.
         pattern: "sequence": a number; "uuid": a random UUID; "prefix": a number after a prefix.
-        start: The first number: the largest one observed plus 1, so that no real id is generated.
-        prefix: The text before the number; "upper" for UUIDs in capitals.
+        start: The first number: a round one above the largest one observed, so that no real id is generated, and none
+            is known from it.
+        prefix: The text before the number, which all of at least `MIN_SHARED` ids have; "upper" for UUIDs in capitals.
         digits: The number of digits to which the number is padded with zeros.
         missing: Whether "missing" has a state.
     """
@@ -51,8 +53,8 @@ class IdEncoding(DiscreteColumn, BaseModel):
         missing = 0 < values.null_count < len(values)
         present = pc.unique(values.drop_null())
         if not is_text(present.type):
-            largest = pc.max(present).as_py() if len(present) else 0
-            return cls(name=column.name, pattern="sequence", start=max(int(largest), 0) + 1, missing=missing)
+            largest = int(pc.max(present).as_py()) if len(present) else 0
+            return cls(name=column.name, pattern="sequence", start=_round_above(largest, present.type), missing=missing)
         texts: list[str] = present.to_pylist()
         if texts and all(_UUID.fullmatch(text) for text in texts):
             upper = all(text == text.upper() for text in texts)
@@ -64,12 +66,12 @@ class IdEncoding(DiscreteColumn, BaseModel):
         found = [(prefix := text.rstrip(_DIGITS), text[len(prefix) :]) for text in texts]
         parts = [(prefix, number) for prefix, number in found if 0 < len(number) <= MAX_DIGITS]
         prefixes = {prefix for prefix, _ in parts}
-        if len(parts) < len(texts) or len(prefixes) != 1:  # free text: nothing of it is stored
+        if len(parts) < max(len(texts), MIN_SHARED) or len(prefixes) != 1:  # free text: nothing of it is stored
             taken = [int(number) for prefix, number in parts if prefix == f"{name}-"]
-            start = max(taken, default=0) + 1
+            start = _round_above(max(taken, default=0))
             return cls(name=name, pattern="prefix", prefix=f"{name}-", start=start, digits=6, missing=missing)
         widths = {len(number) for _, number in parts}
-        start = max(int(number) for _, number in parts) + 1
+        start = _round_above(max(int(number) for _, number in parts))
         digits = widths.pop() if len(widths) == 1 else 0
         return cls(name=name, pattern="prefix", prefix=prefixes.pop(), start=start, digits=digits, missing=missing)
 
@@ -115,3 +117,24 @@ class IdEncoding(DiscreteColumn, BaseModel):
                 f"New ids of column {self.name!r} must fit its type {kind}, got numbers up to {numbers[-1]}. "
                 "Request fewer rows, or declare another kind."
             ) from error
+
+
+def _round_above(largest: int, kind: pa.DataType | None = None) -> int:
+    """Return a round number above `largest`: with one digit other than 0, or more if it must fit an integer type."""
+    if largest <= 0:
+        return 1
+    limit = _largest_of(kind)
+    for zeros in range(max(len(str(largest)) - 1, 1), 0, -1):
+        above: int = (largest // 10**zeros + 1) * int(10**zeros)
+        if limit is None or above <= limit:
+            return above
+    return max(limit or 0, largest + 1)  # room for one id, or none
+
+
+def _largest_of(kind: pa.DataType | None) -> int | None:
+    """The largest number of an integer type; None if there is none."""
+    if kind is None or not pa.types.is_integer(kind):
+        return None
+    unsigned = pa.types.is_unsigned_integer(kind)
+    width = int(kind.bit_width)
+    return (1 << (width if unsigned else width - 1)) - 1

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from synthvae.encoding.binned import BinnedEncoding
 from synthvae.encoding.categorical import CategoricalEncoding
+from synthvae.encoding.fake import FakeEncoding
 from synthvae.encoding.identifier import IdEncoding
 from synthvae.encoding.numeric import NumericEncoding
 from synthvae.encoding.raw import PlainEncoding
@@ -18,12 +19,18 @@ from synthvae.schema.column import Column, Kind
 from synthvae.tables.arrow import exact_as_double
 
 StoredEncoding = Annotated[
-    CategoricalEncoding | NumericEncoding | BinnedEncoding | TemporalEncoding | IdEncoding | PlainEncoding,
+    CategoricalEncoding
+    | NumericEncoding
+    | BinnedEncoding
+    | TemporalEncoding
+    | IdEncoding
+    | FakeEncoding
+    | PlainEncoding,
     Field(discriminator="kind"),
 ]
 """Any encoding of a column; the field `kind` of a saved one identifies its class."""
 
-LEARNED: Mapping[Kind, type[CategoricalEncoding | NumericEncoding | TemporalEncoding | IdEncoding]] = {
+LEARNED: Mapping[Kind, type[CategoricalEncoding | NumericEncoding | TemporalEncoding | IdEncoding | FakeEncoding]] = {
     "categorical": CategoricalEncoding,
     "boolean": CategoricalEncoding,
     "integer": NumericEncoding,
@@ -31,8 +38,9 @@ LEARNED: Mapping[Kind, type[CategoricalEncoding | NumericEncoding | TemporalEnco
     "datetime": TemporalEncoding,
     "date": TemporalEncoding,
     "id": IdEncoding,
+    "fake": FakeEncoding,
 }
-DECLARED: Mapping[Kind, type[CategoricalEncoding | BinnedEncoding | TemporalEncoding | IdEncoding]] = {
+DECLARED: Mapping[Kind, type[CategoricalEncoding | BinnedEncoding | TemporalEncoding | IdEncoding | FakeEncoding]] = {
     "categorical": CategoricalEncoding,
     "boolean": CategoricalEncoding,
     "integer": BinnedEncoding,
@@ -40,6 +48,7 @@ DECLARED: Mapping[Kind, type[CategoricalEncoding | BinnedEncoding | TemporalEnco
     "datetime": TemporalEncoding,
     "date": TemporalEncoding,
     "id": IdEncoding,
+    "fake": FakeEncoding,
 }
 
 

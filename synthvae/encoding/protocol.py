@@ -35,6 +35,8 @@ class CodedColumn:
         scores: Continuous values (rows,), NaN where a row has none; None if the column has no continuous value.
         first_row: The number of rows before these in the dataset, so that ids stay unique.
         numbers: The numbers (rows,) that `LinkableEncoding.draw_numbers` has drawn; None for other columns.
+        seed: The seed of the request, the same for all its parts; None: the codes are those of no request.
+        subjects: The values (rows,) of the column that a fake value depends on; None: it depends on none.
     """
 
     states: States
@@ -42,10 +44,16 @@ class CodedColumn:
     scores: Scores | None = None
     first_row: int = 0
     numbers: Floats | None = None
+    seed: int | None = None
+    subjects: pa.Array | None = None
 
     def with_numbers(self, numbers: Floats) -> Self:
         """Return the same codes with the numbers that were drawn."""
         return replace(self, numbers=numbers)
+
+    def with_subjects(self, subjects: pa.Array) -> Self:
+        """Return the same codes with the values of the column that they depend on."""
+        return replace(self, subjects=subjects)
 
 
 class ColumnEncoding(Protocol):

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict
 from synthvae.codes import Codes
 from synthvae.encoding import kinds
 from synthvae.encoding.arrays import Floats, States
+from synthvae.encoding.fake import FakeEncoding
 from synthvae.encoding.kinds import StoredEncoding
 from synthvae.encoding.layout import Layout
 from synthvae.encoding.order import Order, named_order, order_columns
@@ -184,6 +185,12 @@ class TableEncoding(BaseModel):
         linkable = {name: encoding.linkable for name, encoding in self.columns.items()}
         return {name: encoding for name, encoding in linkable.items() if encoding is not None}
 
+    @cached_property
+    def _subjects(self) -> dict[str, str]:
+        """The columns that depend on another one, and that one."""
+        fake = {name: encoding for name, encoding in self.columns.items() if isinstance(encoding, FakeEncoding)}
+        return {name: encoding.subject for name, encoding in fake.items() if encoding.subject is not None}
+
     def _mark_links(self, states: Mapping[str, States], table: pa.Table) -> None:
         """Set the states of numbers that repeat another column's, in place."""
         linked = {name: encoding for name, encoding in self._linkable.items() if encoding.links}
@@ -197,23 +204,28 @@ class TableEncoding(BaseModel):
             return np.zeros(table.num_rows, np.int64)
         return self.target.encode(table.column(self.target.name), partial=partial)
 
-    def decode(self, codes: Codes, rng: np.random.Generator, first_row: int = 0) -> pa.Table:
+    def decode(self, codes: Codes, rng: np.random.Generator, first_row: int = 0, seed: int | None = None) -> pa.Table:
         """Return rows with these codes.
 
         Args:
             codes: Any codes; see `Layout.join` for combinations of digits that no state has.
             rng: Draws what codes leave open: the place in a bin, a score that is NaN, a fresh UUID.
             first_row: The number of rows before these in the dataset, so that ids stay unique.
+            seed: The seed of the request, on which fake values depend; None draws one.
         """
         states = dict(zip(self.layout.names, self.layout.join(codes.digits), strict=True))
         scores = dict(zip(self.layout.valued_names, codes.values.T, strict=True))
-        coded = {name: CodedColumn(states[name], rng, scores.get(name), first_row) for name in self.columns}
+        coded = {n: CodedColumn(states[n], rng, scores.get(n), first_row, seed=seed) for n in self.columns}
         numbers: dict[str, Floats] = {}
         for name, encoding in self._linkable.items():  # a column after those that it may repeat
             numbers[name] = encoding.draw_numbers(coded[name], numbers)
             coded[name] = coded[name].with_numbers(numbers[name])
-        schema = self.arrow_schema
-        arrays = [self._decode_column(name, schema.field(name).type, coded, codes.labels) for name in self.names]
+        schema, decoded = self.arrow_schema, dict[str, pa.Array]()
+        for name in sorted(self.names, key=lambda name: name in self._subjects):  # a column after its subject
+            if name in self._subjects:
+                coded[name] = coded[name].with_subjects(decoded[self._subjects[name]])
+            decoded[name] = self._decode_column(name, schema.field(name).type, coded, codes.labels)
+        arrays = [decoded[name] for name in self.names]
         return pa.Table.from_arrays(arrays, schema=_retyped(schema, arrays))
 
     def _decode_column(

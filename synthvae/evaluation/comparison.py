@@ -206,7 +206,9 @@ def _is_comparable(column: Column, read: dict[str, pa.Table], notes: list[str]) 
         notes.append(f"Column {column.name!r} is not in the {' and the '.join(absent)} table: it was not compared.")
     elif column.kind == "id":
         notes.append(f"Column {column.name!r} holds identifiers or free text: it was not compared.")
-    return not absent and column.kind != "id"
+    elif column.kind == "fake":
+        notes.append(f"Column {column.name!r} holds names or other data of people: it was not compared.")
+    return not absent and column.kind not in {"id", "fake"}
 
 
 def _with_classes(kinds: dict[str, Column], target: str | None, real: pa.Table) -> dict[str, Column]:

@@ -110,7 +110,7 @@ def decode(
             for places in np.split(own, np.cumsum(chunks(len(own), device))[:-1]):
                 drawn = model.decode(latents[torch.from_numpy(places)], label, generator, temperature=temperature)
                 digits[places], values[places] = drawn.digits.cpu().numpy(), drawn.values.cpu().numpy()
-    return encoding.decode(Codes(digits, values, conditions), np.random.default_rng(seed))
+    return encoding.decode(Codes(digits, values, conditions), np.random.default_rng(seed), seed=seed)
 
 
 def draw_part(model: CVAE, encoding: TableEncoding, request: Request, part: int) -> pa.Table:
@@ -124,7 +124,7 @@ def draw_part(model: CVAE, encoding: TableEncoding, request: Request, part: int)
     stratified = request.rows <= STRATIFIED_ROWS
     codes = draw_codes(model, counts, encoding.layout.slots, generator, stratified=stratified)
     shuffled = Codes(codes.digits[order], codes.values[order], codes.labels[order])
-    return encoding.decode(shuffled, rng, first_row=sum(request.counts_before(part)))
+    return encoding.decode(shuffled, rng, first_row=sum(request.counts_before(part)), seed=request.seed)
 
 
 def useful_workers(workers: int, parts: int) -> int:

@@ -83,6 +83,8 @@ def conform(table: pa.Table, schema: Schema) -> pa.Table:
 def _conform(column: Column, values: pa.ChunkedArray) -> pa.Array:
     if column.kind == "id":  # new ids are generated, so the existing ones are not needed
         return pa.nulls(len(values), pa.int64()) if column.nullable else pa.array(np.zeros(len(values), np.int64))
+    if column.kind == "fake":  # the existing values are not needed either
+        return pa.nulls(len(values), pa.string()) if column.nullable else pa.array([""] * len(values))
     if column.kind in NUMERIC:
         return _numbers(column, values)
     if column.kind in TEMPORAL:

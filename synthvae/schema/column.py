@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import itertools
+import re
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal, Self
 
@@ -28,7 +29,7 @@ from synthvae.tables.time_format import problem_of, readings
 
 Origin = Literal["declared", "drafted from data", "reviewed draft", "measured privately"]
 DRAFTS: tuple[Origin, Origin] = ("drafted from data", "reviewed draft")
-Kind = Literal["categorical", "integer", "continuous", "boolean", "datetime", "date", "id"]
+Kind = Literal["categorical", "integer", "continuous", "boolean", "datetime", "date", "id", "fake"]
 
 Int = Annotated[StrictInt, AfterValidator(storable)]
 Value = StrictBool | Int | StrictFloat | StrictStr
@@ -38,6 +39,8 @@ Bound = Int | StrictFloat | dt.datetime | dt.date
 Bounds = Annotated[tuple[Bound, Bound], BeforeValidator(lambda values: parse_timestamps(plain_items(values)))]
 Cuts = Annotated[tuple[Int | StrictFloat, ...], BeforeValidator(plain_items)]
 MAX_SENTINELS = 64
+PROVIDER = r"[a-z][a-z0-9_]{0,60}"
+LOCALE = r"[a-z]{2,3}([_-][A-Za-z]{2,4})?"
 MAX_DECIMALS = 15  # a double has no more significant digits
 NUMERIC: tuple[Kind, ...] = ("integer", "continuous")
 TEMPORAL: tuple[Kind, ...] = ("datetime", "date")
@@ -64,6 +67,14 @@ class Column(BaseModel):
         nullable: Whether values may be missing.
         sentinels: Non-numeric values among the numbers, such as "N" or -9. They are modelled as categories of their own
             and come back as they are written.
+        provider: The provider of Faker (https://faker.readthedocs.io) that makes the values of a fake column, such as
+            "name", "email" or "phone_number". They are drawn independently of the table: none is learned, and one
+            equals a real value by chance alone.
+        locale: The language and country of a fake column, such as "de_DE"; None: "en_US".
+        unique: Whether all values of a fake column are different; None: as in the training table, as far as the
+            provider has enough values.
+        subject: Another column; rows with equal values of it have the same value of this fake column. None: rows are
+            independent.
 
     Raises:
         SchemaError: The properties contradict each other.
@@ -86,6 +97,10 @@ class Column(BaseModel):
     decimals: int | None = None
     nullable: bool = True
     sentinels: Values = ()
+    provider: StrictStr | None = None
+    locale: StrictStr | None = None
+    unique: StrictBool | None = None
+    subject: StrictStr | None = None
 
     def __init__(self, **data: Any) -> None:
         data, former = rename_fields(data)
@@ -136,6 +151,21 @@ class Column(BaseModel):
         for known in readings(self.format):
             if problem := problem_of(known) if self.kind in TEMPORAL else _number_problem(known):
                 yield f"`format` {problem}, got {known!r}."
+        yield from self._fake_contradictions()
+
+    def _fake_contradictions(self) -> Iterator[str]:
+        if self.kind != "fake":
+            fields = {"provider": self.provider, "locale": self.locale, "unique": self.unique, "subject": self.subject}
+            yield from (f"`{f}` requires the kind fake, got {self.kind}." for f, v in fields.items() if v is not None)
+            return
+        if self.provider is None or not re.fullmatch(PROVIDER, self.provider):
+            yield f"`provider` must name a provider of Faker, such as name, got {self.provider!r}. Declare one."
+        if self.locale is not None and not re.fullmatch(LOCALE, self.locale):
+            yield f"`locale` must be a language and a country, such as de_DE, got {self.locale!r}."
+        if self.subject == self.name:
+            yield f"`subject` must be another column, got {self.subject!r}."
+        if self.subject is not None and self.unique:
+            yield "`unique` must not be true for values that the rows of a `subject` share. Remove one of them."
 
     def _category_contradictions(self) -> Iterator[str]:
         if self.categories is not None and self.kind not in ("categorical", "boolean"):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from decimal import ROUND_CEILING, ROUND_FLOOR
 from typing import Any, cast
 
@@ -12,8 +12,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from synthvae import safe_yaml
-from synthvae.errors import TableError
+from synthvae.errors import TableError, listing, warn_user
 from synthvae.schema.column import NUMERIC, TEMPORAL, Column
+from synthvae.schema.identifiers import Finding, find_identifier
 from synthvae.schema.schema import Schema
 from synthvae.schema.values import shortened
 from synthvae.tables.arrow import is_text
@@ -34,10 +35,12 @@ class Draft:
     Args:
         schema: The schema.
         left_out: Number of values of each column that are left out because too few rows have them.
+        found: What identifies people in which column.
     """
 
     schema: Schema
     left_out: Mapping[str, int]
+    found: Mapping[str, Finding] = field(default_factory=dict)
 
     def to_yaml(self) -> str:
         """Return the schema as YAML, with comments on what was taken from the data."""
@@ -53,6 +56,9 @@ class Draft:
         left = self.left_out.get(column.name, 0)
         rest = f"; {left:,} rarer ones are left out" if left else ""
         comments = []
+        if column.name in self.found:
+            made = "new ids are generated" if column.kind == "id" else "values come from Faker (extra `faker`)"
+            comments.append(f"{self.found[column.name]}: none is learned, {made}")
         if column.categories is not None:
             comments.append(f"categories: values that at least {MIN_ROWS} rows of the data have{rest}")
         if column.sentinels or (left and column.kind in NUMERIC):
@@ -71,14 +77,17 @@ def drafted(schema: Schema, table: pa.Table) -> Draft:
         schema: The schema inferred from the table.
         table: The table.
     """
-    columns, left_out = [], {}
+    columns, left_out, found = [], {}, {}
     for column in schema.columns:
         changes = _changes(column, table.column(column.name))
         left_out[column.name] = changes.pop("left_out", 0)
+        if column.kind in {"id", "fake"}:
+            found[column.name] = find_identifier(column.name, table.column(column.name))
         if column.bounds is not None:
             changes["bounds"] = _outwards(column)
         columns.append(Column(**{**column.model_dump(exclude_unset=True), **changes}))
-    return Draft(Schema(columns=columns, inferred=True), {name: left for name, left in left_out.items() if left})
+    few = {name: left for name, left in left_out.items() if left}
+    return Draft(Schema(columns=columns, inferred=True), few, {name: why for name, why in found.items() if why})
 
 
 def _changes(column: Column, values: pa.ChunkedArray) -> dict[str, Any]:
@@ -135,22 +144,59 @@ def without_ids(schema: Schema) -> Schema:
 
 
 def refuse_identifying(schema: Schema, table: pa.Table, target: str | None) -> None:
-    """Raise an error for text columns that were inferred as ids, unless they are the target.
+    """Raise an error for inferred columns of text that identify people or differ from row to row, but for the target.
 
     Raises:
-        TableError: There is one.
+        TableError: There are such columns.
     """
-    for column in schema.columns:
-        if column.kind != "id" or column.name not in table.column_names:
-            continue
-        if not is_text(table.schema.field(column.name).type):
-            continue
-        if column.name == target or column.name in schema.declared:
-            continue
-        distinct = len(table.column(column.name).unique())
-        raise TableError(
-            f"Column {column.name!r} must have text that repeats, got {distinct} distinct values in {table.num_rows} "
-            "rows. Drop it, or declare it in a reviewed schema, without `inferred: true` (see `synthvae schema`): as "
-            "`kind: id` (new ids are generated), `kind: categorical`, or, if it has dates or times, `kind: date` or "
-            "`kind: datetime` with their `format`."
+    undecided = _undecided(schema, table, target)
+    refused = [c for c in undecided if c.kind == "fake" or is_text(_values_type(table, c.name))]
+    if refused:
+        raise TableError(_refusal(refused, table))
+
+
+def warn_of_repeated_keys(schema: Schema, table: pa.Table, target: str | None) -> None:
+    """Warn of numbers that were inferred as keys and repeat: each synthetic row will get a new one."""
+    repeated = [c.name for c in _undecided(schema, table, target) if _repeats(table.column(c.name))]
+    if repeated:
+        warn_user(
+            f"columns {listing(repeated)} hold keys of subjects that have several rows: keys are not learned, and each "
+            "synthetic row gets a new one. Declare `kind: id` to confirm, or `kind: integer` to learn them as numbers."
         )
+
+
+def _undecided(schema: Schema, table: pa.Table, target: str | None) -> list[Column]:
+    """The columns that were inferred as ids or fake, but for the target."""
+    known = set(schema.names if not schema.inferred else schema.declared) | {target}
+    return [
+        column
+        for column in schema.columns
+        if column.kind in {"id", "fake"} and column.name in table.column_names and column.name not in known
+    ]
+
+
+def _values_type(table: pa.Table, name: str) -> pa.DataType:
+    kind = table.schema.field(name).type
+    return kind.value_type if pa.types.is_dictionary(kind) else kind
+
+
+def _repeats(values: pa.ChunkedArray) -> bool:
+    return bool(len(pc.unique(values.drop_null())) < len(values) - values.null_count)
+
+
+def _refusal(columns: Sequence[Column], table: pa.Table) -> str:
+    """The message that names all columns that need a decision, with the reason and the way out of each."""
+    reasons = [f"{column.name!r} ({_reason(column, table.column(column.name))})" for column in columns]
+    fakes = [f"{column.name!r}: {column.provider}" for column in columns if column.provider is not None]
+    fake = f"`kind: fake` with a `provider` ({', '.join(fakes)}; values come from Faker), " if fakes else ""
+    return (
+        f"Columns must have text that repeats and identifies no person, got {', '.join(reasons)}. Drop each, or "
+        f"declare it as {fake}`kind: id` (new ids are generated) or `kind: categorical` (real values come out) in a "
+        "reviewed schema, without `inferred: true` (see `synthvae schema`)."
+    )
+
+
+def _reason(column: Column, values: pa.ChunkedArray) -> str:
+    finding = find_identifier(column.name, values)
+    distinct = f"{len(pc.unique(values)):,} distinct values in {len(values):,} rows"
+    return distinct if finding is None else f"{finding}: {distinct}"

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from synthvae.errors import TableError
 from synthvae.schema.column import MAX_SENTINELS as MOST_SENTINELS
 from synthvae.schema.column import Column, Kind
+from synthvae.schema.identifiers import identified
 from synthvae.tables import number_format, time_format
 from synthvae.tables.arrow import count_decimals, exact_as_double, finite_numbers, is_text, to_double
 from synthvae.tables.number_format import NumberForm, find_style, is_number
@@ -26,14 +27,15 @@ MAX_NAMES = 20  # distinct texts that are categories whatever the number of rows
 
 
 def infer_columns(table: pa.Table) -> tuple[Column, ...]:
-    """Infer a `Column` for each column of `table`.
+    """Infer a `Column` for each column of `table`; those that identify people are ids or fake.
 
     Raises:
         TableError: There is no column, or one has values of a type without a kind, such as nested or binary ones.
     """
     if table.num_columns == 0:
         raise TableError("A table must have at least one column, got none.")
-    return tuple(_infer_column(name, table.column(name)) for name in table.column_names)
+    columns = (_infer_column(name, table.column(name)) for name in table.column_names)
+    return tuple(identified(column, table.column(column.name)) for column in columns)
 
 
 def _infer_column(name: str, values: pa.ChunkedArray) -> Column:  # noqa: PLR0911 (a table of types)

@@ -73,7 +73,17 @@ class Schema(BaseModel):
             raise ValueError("A schema must have at least one column, got none.")
         if twice := sorted(name for name, count in Counter(names).items() if count > 1):
             raise ValueError(f"Column names must be distinct, got duplicates of {twice}.")
+        for column in self.columns:
+            if column.subject is not None:
+                self._check_subject(column.name, column.subject)
         return self
+
+    def _check_subject(self, name: str, subject: str) -> None:
+        """Refuse a subject that is no column, or that depends on a subject itself."""
+        if subject not in self.names:
+            raise ValueError(f"Column {name!r}: `subject` must be a column of the schema, got {subject!r}.")
+        if self[subject].subject is not None:
+            raise ValueError(f"Column {name!r}: `subject` must not depend on a subject itself, got {subject!r}.")
 
     def __init__(self, **data: Any) -> None:
         try:

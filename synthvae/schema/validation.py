@@ -62,6 +62,8 @@ def _violations(column: Column, values: pa.ChunkedArray) -> Iterator[str]:
         yield from _temporal_violations(column, values)
     elif column.kind == "id":
         yield from _id_violations(values)
+    elif column.kind == "fake":
+        yield from _fake_violations(values)
     elif column.kind == "boolean" and column.categories is None and not pa.types.is_boolean(values.type):
         yield f"values must be boolean, got {values.type}. Declare `categories` or `kind: categorical`."
     elif not _has_categories(values.type):
@@ -146,6 +148,12 @@ def _id_violations(values: pa.ChunkedArray) -> Iterator[str]:
     kind = values.type
     if not (is_text(kind) or pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_null(kind)):
         yield f"ids must be texts or whole numbers, got {kind}. Declare another kind, or drop it."
+
+
+def _fake_violations(values: pa.ChunkedArray) -> Iterator[str]:
+    kind = values.type.value_type if pa.types.is_dictionary(values.type) else values.type
+    if not (is_text(kind) or pa.types.is_null(kind)):
+        yield f"fake values are text, got {kind}. Convert the column to text, or declare `kind: id`."
 
 
 def _temporal_violations(column: Column, values: pa.ChunkedArray) -> Iterator[str]:

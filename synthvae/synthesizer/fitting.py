@@ -172,6 +172,7 @@ def _fit_openly(estimator: Estimator, table: Any, backend: Backend) -> FittedMod
         place = Path(folder) if checkpoint is None else checkpoint.folder
         source = found if isinstance(found, InMemory) else _surveyed(estimator, found, place, seed)
         schema, target = source.drafted(schema_of(estimator, source.sample)), target_in(estimator, source.sample)
+        drafts.warn_of_repeated_keys(schema, source.sample, target)
         warn_missing_labels(target, source.missing, source.rows)
         return _train(estimator, source, TrainingTask(schema, target, 2, seed, backend.trainer(place), checkpoint))
 
