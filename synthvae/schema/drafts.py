@@ -1,10 +1,11 @@
-"""Draft a schema that a private fit can use after review. It contains no value that few rows have."""
+"""Draft a schema for review, with comments. That of a private fit contains no value that few rows have."""
 
 from __future__ import annotations
 
 import datetime as dt
+import textwrap
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import ROUND_CEILING, ROUND_FLOOR
 from typing import Any, cast
 
@@ -12,8 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from synthvae import safe_yaml
-from synthvae.errors import TableError
 from synthvae.schema.column import NUMERIC, TEMPORAL, Column
+from synthvae.schema.reasons import reasons
 from synthvae.schema.schema import Schema
 from synthvae.schema.values import shortened
 from synthvae.tables.arrow import is_text
@@ -21,9 +22,14 @@ from synthvae.tables.arrow import is_text
 MIN_ROWS = 10  # rows that a value must have to be in a draft
 LEADING_DIGITS = 2  # of bounds
 OTHER = "(other)"
+WIDTH = 110  # characters of a line of comments
 HEADER = (
-    "Drafted from the data. The categories and bounds reveal something about the rows, and no budget covers that:",
-    "replace them by what is known of such tables in general, then delete `inferred: true`.",
+    "Inferred from {rows}. Correct what is wrong; columns that are removed here are inferred again, and those that are",
+    "listed under `drop` are left out. Delete `inferred: true` after the review.",
+)
+PRIVATE_HEADER = (
+    "Drafted from the data. The categories, bounds and counts reveal something about the rows, and no budget covers",
+    "that: replace them by what is known of such tables in general, then delete `inferred: true` and the comments.",
 )
 
 
@@ -34,25 +40,32 @@ class Draft:
     Args:
         schema: The schema.
         left_out: Number of values of each column that are left out because too few rows have them.
+        reasons: Why each column has its kind.
+        header: Comment lines at the beginning.
     """
 
     schema: Schema
-    left_out: Mapping[str, int]
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    reasons: Mapping[str, str] = field(default_factory=dict)
+    header: tuple[str, ...] = PRIVATE_HEADER
 
     def to_yaml(self) -> str:
-        """Return the schema as YAML, with comments on what was taken from the data."""
+        """Return the schema as YAML, with comments on the kinds and on what was taken from the data."""
         document = self.schema.to_dict()
         columns = document.pop("columns")
-        lines = [f"# {line}\n" for line in HEADER] + ["columns:\n"]
+        lines = [f"# {line}\n" for line in self.header] + ["columns:\n"]
         for column, fields in zip(self.schema.columns, columns, strict=True):
-            lines += [f"# {comment}\n" for comment in self._comments(column)]
+            lines += [f"# {line}\n" for comment in self._comments(column) for line in textwrap.wrap(comment, WIDTH)]
             lines.append(safe_yaml.dump([fields]))
         return "".join(lines) + safe_yaml.dump(document)
 
     def _comments(self, column: Column) -> list[str]:
+        reason = self.reasons.get(column.name)
+        comments = [] if reason is None else [reason]
+        if self.header is not PRIVATE_HEADER:
+            return comments
         left = self.left_out.get(column.name, 0)
         rest = f"; {left:,} rarer ones are left out" if left else ""
-        comments = []
         if column.categories is not None:
             comments.append(f"categories: values that at least {MIN_ROWS} rows of the data have{rest}")
         if column.sentinels or (left and column.kind in NUMERIC):
@@ -60,6 +73,25 @@ class Draft:
         if column.bounds is not None:
             comments.append("bounds: those of the data, rounded outwards")
         return comments
+
+
+def explained(schema: Schema, table: pa.Table, rows: int) -> Draft:
+    """Return a schema for review, with the reason for the kind of each column that was not declared.
+
+    Args:
+        schema: The schema of the table; columns among its `declared` were stated by a person.
+        table: The table, or a sample of it.
+        rows: The number of rows of the whole table.
+    """
+    count = f"{rows:,} rows" if rows == table.num_rows else f"a sample of {table.num_rows:,} of {rows:,} rows"
+    header = (HEADER[0].format(rows=count), *HEADER[1:])
+    return Draft(schema, reasons=_reasons(schema, table), header=header)
+
+
+def _reasons(schema: Schema, table: pa.Table) -> dict[str, str]:
+    stated = {name: f"{schema[name].kind}: as declared." for name in schema.declared}
+    inferred = tuple(column for column in schema.columns if column.name not in stated)
+    return {**reasons(inferred, table), **stated}
 
 
 def drafted(schema: Schema, table: pa.Table) -> Draft:
@@ -78,7 +110,9 @@ def drafted(schema: Schema, table: pa.Table) -> Draft:
         if column.bounds is not None:
             changes["bounds"] = _outwards(column)
         columns.append(Column(**{**column.model_dump(exclude_unset=True), **changes}))
-    return Draft(Schema(columns=columns, inferred=True), {name: left for name, left in left_out.items() if left})
+    left = {name: count for name, count in left_out.items() if count}
+    full = Schema(columns=columns, inferred=True, declared=schema.declared, drop=schema.drop)
+    return Draft(full, left, _reasons(schema, table))
 
 
 def _changes(column: Column, values: pa.ChunkedArray) -> dict[str, Any]:
@@ -132,24 +166,3 @@ def without_ids(schema: Schema) -> Schema:
         if schema.inferred and column.kind == "id" and column.name not in schema.declared:
             schema = schema.declare(column.name, kind="integer")
     return schema
-
-
-def refuse_identifying(schema: Schema, table: pa.Table, target: str | None) -> None:
-    """Raise an error for text columns that were inferred as ids, unless they are the target.
-
-    Raises:
-        TableError: There is one.
-    """
-    for column in schema.columns:
-        if column.kind != "id" or column.name not in table.column_names:
-            continue
-        if not is_text(table.schema.field(column.name).type):
-            continue
-        if column.name == target or column.name in schema.declared:
-            continue
-        distinct = len(table.column(column.name).unique())
-        raise TableError(
-            f"Column {column.name!r} must have text that repeats, got {distinct} distinct values in {table.num_rows} "
-            "rows. Drop it, or declare it as `kind: id` (new ids are generated) or `kind: categorical` in a reviewed "
-            "schema, without `inferred: true` (see `synthvae schema`)."
-        )

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import pyarrow as pa
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     StrictStr,
     ValidationError,
@@ -24,6 +25,7 @@ from synthvae import filesystem, safe_yaml
 from synthvae.errors import SchemaError, explain, listing
 from synthvae.schema.column import DRAFTS, Column, Origin
 from synthvae.schema.renamed import rename_document, rename_fields, warn_of_former
+from synthvae.schema.values import plain_items
 
 MAX_BYTES = 1 << 26  # of a YAML file
 MAX_VALUES = 1_000_000  # in it
@@ -33,24 +35,29 @@ class Schema(BaseModel):
     """The columns of a table, in order. Operations return new schemas.
 
     Args:
-        columns: The columns.
+        columns: The columns. The schema of a table that is not private may be partial: the columns of the table that it
+            neither names nor drops are inferred.
+        drop: Names of columns of the table that are left out.
         inferred: Whether the schema was inferred from a table and not reviewed.
         declared: Names of those columns of an inferred schema that were declared afterwards.
         origin: "declared" by a person; "drafted from data"; a "reviewed draft", which was drafted and is no longer
             `inferred`; or "measured privately", with a part of a privacy budget. Writing and reading a schema keeps it.
 
     Raises:
-        SchemaError: There is no column, or two have the same name.
+        SchemaError: There is no column, or two have the same name, or one is dropped.
 
     Example:
         >>> schema = Schema(columns=[Column(name="age", kind="integer", bounds=(0, 120))])
         >>> schema.names
         ['age']
+        >>> Schema(columns=[Column(name="case", kind="id")], drop=["note"]).names  # all other columns are inferred
+        ['case']
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     columns: tuple[Column, ...]
+    drop: Annotated[tuple[StrictStr, ...], BeforeValidator(plain_items)] = ()
     inferred: bool = False
     declared: tuple[StrictStr, ...] = ()
     origin: Origin = "declared"
@@ -61,6 +68,8 @@ class Schema(BaseModel):
         """A draft is a "reviewed draft" once a person has removed `inferred: true`."""
         if not isinstance(document, dict):
             return document
+        if document.get("drop") and "columns" not in document:
+            document = {**document, "columns": ()}
         if not (document.get("inferred") or document.get("origin", "declared") in DRAFTS):
             return document
         inferred = bool(document.get("inferred")) and document.get("origin") != "reviewed draft"
@@ -69,10 +78,12 @@ class Schema(BaseModel):
     @model_validator(mode="after")
     def _validate(self) -> Self:
         names = self.names
-        if not names:
+        if not names and not self.drop:
             raise ValueError("A schema must have at least one column, got none.")
         if twice := sorted(name for name, count in Counter(names).items() if count > 1):
             raise ValueError(f"Column names must be distinct, got duplicates of {twice}.")
+        if both := [name for name in self.drop if name in names]:
+            raise ValueError(f"Columns in `drop` must not be in `columns`, got {listing(both)}. Remove them from one.")
         return self
 
     def __init__(self, **data: Any) -> None:
@@ -102,12 +113,14 @@ class Schema(BaseModel):
             table: What `synthvae.tables.convert.read` takes: a DataFrame, a pyarrow Table, a path, ...
 
         Raises:
-            TableError: The table cannot be read, or a column has values of an unsupported type.
+            TableError: The table cannot be read, or columns have values of an unsupported type.
         """
-        from synthvae.schema import inference
+        from synthvae.schema import problems
         from synthvae.tables import convert
 
-        return cls(columns=inference.infer_columns(convert.read(table)), inferred=True)
+        columns, found = problems.infer_supported(convert.read(table))
+        problems.refuse(found)
+        return cls(columns=columns, inferred=True)
 
     def declare(self, name: str, **changes: Any) -> Schema:
         """Return the schema with changed properties of one column.
@@ -132,7 +145,7 @@ class Schema(BaseModel):
         new = {**kept, "nullable": old.nullable, **fields}
         columns = [new if column.name == name else column.model_dump() for column in self.columns]
         declared = (*self.declared, name) if self.inferred else ()
-        return Schema(columns=columns, inferred=self.inferred, declared=declared, origin=self.origin)
+        return Schema(**{**dict(self), "columns": columns, "declared": declared})
 
     def check(self, table: pa.Table) -> pa.Table:
         """Return the schema's columns of `table`, in the schema's order, after validating their values.

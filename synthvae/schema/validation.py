@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from synthvae.errors import TableError, listing
 from synthvae.schema.column import NUMERIC, TEMPORAL, Column
+from synthvae.schema.problems import refuse, suggestion
 from synthvae.tables.arrow import exact_as_double, is_text, parses, split_sentinels, temporal_type
 from synthvae.tables.number_format import find_style
 
@@ -19,18 +20,27 @@ def check_table(columns: Sequence[Column], table: pa.Table) -> pa.Table:
     """Return the schema's columns of `table` after validating their values; see `Schema.check`."""
     if table.num_rows == 0:
         raise TableError("A table must have rows, got none. Add rows.")
-    names = [column.name for column in columns]
-    absent = [name for name in names if name not in table.column_names]
-    unknown = [name for name in table.column_names if name not in names]
-    if absent:
-        raise TableError(f"The table must have all columns of its schema, got none named {listing(absent)}. Add them.")
-    if unknown:
-        raise TableError(f"The table must have only columns of its schema, got {listing(unknown)}. Drop them.")
-    table = table.select(names)
-    for column in columns:
-        for problem in _violations(column, table.column(column.name)):
-            raise TableError(f"Column {column.name!r}: {problem}")
+    _refuse_other_columns([column.name for column in columns], table.column_names)
+    table = table.select([column.name for column in columns])
+    found = {column.name: next(_violations(column, table.column(column.name)), "") for column in columns}
+    problems = {name: f"Column {name!r}: {problem}" for name, problem in found.items() if problem}
+    refuse(problems)
     return table
+
+
+def _refuse_other_columns(names: list[str], present: list[str]) -> None:
+    absent = [name for name in names if name not in present]
+    unknown = [name for name in present if name not in names]
+    sentences = []
+    if absent:
+        hint = suggestion(absent, unknown)
+        sentences.append(
+            f"The table must have all columns of its schema, got none named {listing(absent)}.{hint} Add them."
+        )
+    if unknown:
+        sentences.append(f"The table must have only columns of its schema, got {listing(unknown)}. Drop them.")
+    if sentences:
+        raise TableError(" ".join(sentences))
 
 
 def _violations(column: Column, values: pa.ChunkedArray) -> Iterator[str]:
