@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,9 +11,8 @@ import pyarrow as pa
 from synthvae.errors import ConfigurationError, TableError
 from synthvae.schema import inference, problems
 from synthvae.schema.column import TEMPORAL, Column
+from synthvae.schema.interchange import fields_of_datetime
 from synthvae.schema.schema import Schema
-
-TIME_OF_DAY = re.compile(r"%[HIMSfpXcT]")  # directives of `strptime`
 
 
 def complete(given: Schema | None, table: pa.Table, target: str | None = None) -> Schema:
@@ -118,7 +116,7 @@ class Decisions:
         for text in self.dates:
             name, sign, form = (text, "", "") if text in names else text.partition("=")
             if sign:
-                yield name, {"kind": "datetime" if TIME_OF_DAY.search(form) else "date", "format": form}
+                yield name, dict(fields_of_datetime(form))
             else:
                 yield name, _temporal_fields(name, table)
 

@@ -7,7 +7,7 @@ every table that is not private; later code relies on it.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -122,6 +122,67 @@ class Schema(BaseModel):
         problems.refuse(found)
         return cls(columns=columns, inferred=True)
 
+    @classmethod
+    def from_arrow(cls, schema: pa.Schema) -> Self:
+        """Return the schema of an Arrow schema: its types, nullability and dictionary types.
+
+        The kind of text does not follow from its type: such columns are left out, and are inferred from the table.
+
+        Args:
+            schema: The Arrow schema.
+
+        Raises:
+            SchemaError: Columns have types that are not supported, or all columns are text.
+
+        Example:
+            >>> Schema.from_arrow(pa.schema([("age", pa.int64()), ("note", pa.string())])).names
+            ['age']
+        """
+        from synthvae.schema import interchange
+
+        return cls(columns=_plain(interchange.columns_of_arrow(schema)))
+
+    @classmethod
+    def from_pandera(cls, schema: Any) -> Self:
+        """Return the schema of a pandera schema: dtypes, nullability, unique keys, and the checks `isin` and of ranges.
+
+        Rules that are not taken over are warned of; columns whose kind does not follow, such as text, are left out, and
+        are inferred from the table.
+
+        Args:
+            schema: A `DataFrameSchema`, or a `DataFrameModel` class.
+
+        Raises:
+            SchemaError: It is neither, or no kind follows from any column.
+        """
+        from synthvae.schema import interchange
+
+        return cls(columns=_plain(interchange.columns_of_pandera(schema)))
+
+    @classmethod
+    def from_sdv(cls, metadata: Any, table: str | None = None) -> Self:
+        """Return the schema of a table in SDV's metadata.
+
+        Keys and personal data become ids, of which new ones are generated. Columns whose kind does not follow, such as
+        numbers without `computer_representation`, are left out, and are inferred from the table.
+
+        Args:
+            metadata: The JSON document as a mapping, the path of its file, or SDV's object.
+            table: The table, if the metadata has several.
+
+        Raises:
+            SchemaError: It is not such metadata, has no such table, or no kind follows from any column.
+            FileNotFoundError: There is no such file.
+
+        Example:
+            >>> columns = {"case": {"sdtype": "id"}, "ward": {"sdtype": "categorical"}}
+            >>> Schema.from_sdv({"columns": columns, "primary_key": "case"})["case"].kind
+            'id'
+        """
+        from synthvae.schema import interchange
+
+        return cls(columns=_plain(interchange.columns_of_sdv(metadata, table)))
+
     def declare(self, name: str, **changes: Any) -> Schema:
         """Return the schema with changed properties of one column.
 
@@ -207,6 +268,11 @@ class Schema(BaseModel):
         fields, former = _current_document(document)
         warn_of_former(former, source, FutureWarning)  # unlike a DeprecationWarning, users of a program see it
         return cls(**fields)
+
+
+def _plain(columns: Iterable[Column]) -> list[dict[str, Any]]:
+    """The fields of columns, as the constructor of a schema takes them."""
+    return [column.model_dump(exclude_unset=True) for column in columns]
 
 
 def _current_document(document: Any) -> tuple[dict[str, Any], list[str]]:
