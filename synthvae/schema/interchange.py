@@ -117,7 +117,10 @@ def _fields_of_pandera(column: Any, checks: Mapping[str, Mapping[str, Any]]) -> 
     kind = next((kind for pattern, kind in KINDS_OF_PANDERA if re.match(pattern, dtype)), None)
     if "isin" in checks:
         allowed = [value for value in checks["isin"]["allowed_values"] if value is not None]
-        return {"kind": "categorical", "categories": sorted(allowed, key=repr) if kind is None else allowed}, {"isin"}
+        ordered = (
+            sorted(allowed, key=repr) if isinstance(checks["isin"]["allowed_values"], (set, frozenset)) else allowed
+        )
+        return {"kind": "categorical", "categories": ordered}, {"isin"}
     if kind == "categorical":
         categories = getattr(column.dtype, "categories", None)
         ordered = bool(getattr(column.dtype, "ordered", None))
