@@ -158,11 +158,11 @@ def test_any_page_is_a_recipe_or_refused_by_name(page: Any, tmp_path_factory: py
 
 def test_a_recipe_may_state_the_schema_itself(tmp_path: Path) -> None:
     path = tmp_path / "study.yaml"
-    text = "input: table.csv\ntarget: y\ngeneration: {rows: 5}\nschema:\n  drop: [note]\n  columns: [{name: a, kind: KIND}]\n"
+    text = "input: t.csv\ngeneration: {rows: 5}\nschema:\n  drop: [note]\n  columns: [{name: a, kind: KIND}]\n"
     path.write_text(text.replace("KIND", "id"))
     recipe = Recipe.read(path)
     assert recipe.stated_schema == {"columns": [{"name": "a", "kind": "id"}], "drop": ["note"]}
     assert not Study(recipe, tmp_path, tmp_path).files("schema")
     path.write_text(text.replace("KIND", "number"))
-    with pytest.raises(ConfigurationError, match="'a'.*`kind`"):
+    with pytest.raises(ConfigurationError, match=r"'a'.*`kind`"):
         Recipe.read(path)

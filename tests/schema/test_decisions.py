@@ -156,6 +156,6 @@ def test_the_shell_takes_decisions(tmp_path: Path) -> None:
     assert "# categorical: as declared.\n- name: code" in text
     assert Schema.from_yaml(text).drop == ("free text",)
     assert run("evaluate", table, table, "--no-attacks", *flags, "-q").exit_code == 0
-    measured = ["--schema", "private", "--epsilon", 3, "--delta", 1e-5, "--plan", 60, "-o", tmp_path / "n"]
+    measured = ["--schema", "private", "--epsilon", 20, "--delta", 1e-5, "--plan", 5000, "-o", tmp_path / "n"]
     assert run("fit", table, *measured, "--drop", "free text").exit_code == 0
     assert "must not be given with `--schema private`" in run("fit", table, *measured, "--id", "case").stderr
