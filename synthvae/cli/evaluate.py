@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from synthvae.cli.options import Debug, Encoding, Quiet, SchemaFile, Seed, Table, reporting
+from synthvae.cli.schema_options import Categorical, Dates, Drop, Fakes, Ids, decisions, declared
 from synthvae.errors import RequestError
 
 Threshold = Annotated[
@@ -33,6 +34,11 @@ def evaluate(
         ),
     ] = None,
     schema_file: SchemaFile = None,
+    ids: Ids = None,
+    categorical: Categorical = None,
+    drop: Drop = None,
+    dates: Dates = None,
+    fakes: Fakes = None,
     group: Annotated[
         str | None, typer.Option(help="Column of groups of people, for figures of each group (fairness).")
     ] = None,
@@ -62,9 +68,10 @@ def evaluate(
     paths = {"real": real, "synthetic": synthetic, "holdout": holdout}
     read = {role: convert.read(path, encoding=encoding) for role, path in paths.items() if path is not None}
     ledger = _ledger(model, synthetic)
+    schema = declared(schema_file, decisions(ids, categorical, drop, dates, fakes), read["real"])
     with measuring(show=not quiet) as watch:
         found = measured(
-            **read, target=target, schema=schema_file, group=group, duration=duration, event=event, attacks=attacks,
+            **read, target=target, schema=schema, group=group, duration=duration, event=event, attacks=attacks,
             ledger=ledger, names={role: str(paths[role]) for role in read}, random_state=seed,
             watch=watch,
         )  # fmt: skip

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -25,16 +25,25 @@ from synthvae.cli.options import (
     reporting,
     show,
 )
+from synthvae.cli.schema_options import Categorical, Dates, Drop, Fakes, Ids, decisions, declare
 from synthvae.errors import ConfigurationError, SchemaError
+
+if TYPE_CHECKING:
+    from synthvae.schema.decisions import Decisions
 
 
 @reporting
 def schema(
     table: Table,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Write to this file instead of stdout.")] = None,
-    declare: Annotated[
+    private: Annotated[
         bool, typer.Option("--declare", help="List the categories that ten rows or more have, for a private fit.")
     ] = False,
+    ids: Ids = None,
+    categorical: Categorical = None,
+    drop: Drop = None,
+    dates: Dates = None,
+    fakes: Fakes = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
     encoding: Encoding = "utf-8",
     debug: Debug = False,
@@ -42,15 +51,18 @@ def schema(
     """Draft the schema of a table for review."""
     del debug
     from synthvae import filesystem
+    from synthvae.schema import decisions as decided
     from synthvae.schema import drafts
-    from synthvae.schema.schema import Schema
     from synthvae.synthesizer import sources
+    from synthvae.tables.selection import without
 
     if out is not None and out.exists() and not overwrite:
         raise SchemaError(f"{out} exists and may be a reviewed schema. Pass --overwrite to replace it.")
     found = sources.surveyed(table, encoding)
-    draft = found.drafted(Schema.infer(found.sample))
-    text = drafts.drafted(draft, found.sample).to_yaml() if declare else draft.to_yaml()
+    rows = without(found.sample, drop or ())
+    given = decisions(ids, categorical, drop, dates, fakes).apply(None, found.sample.column_names, found.sample)
+    draft = found.drafted(decided.draft(given, rows))
+    text = (drafts.drafted(draft, rows) if private else drafts.explained(draft, rows, found.rows)).to_yaml()
     if out is None:
         typer.echo(text, nl=False)
     else:
@@ -70,6 +82,11 @@ def fit(
             "--schema", help='A reviewed schema (YAML), or "private" to measure one with a part of the budget.'
         ),
     ] = None,
+    ids: Ids = None,
+    categorical: Categorical = None,
+    drop: Drop = None,
+    dates: Dates = None,
+    fakes: Fakes = None,
     config: Config = None,
     epsilon: Annotated[
         float | None, typer.Option(help="Differential privacy: upper limit of epsilon. Needs --delta and --schema.")
@@ -108,11 +125,13 @@ def fit(
     privacy = _stated({"epsilon": epsilon, "delta": delta, "unit": unit, "rows_per_unit": rows_per_unit})
     given = {"target": target, "schema": schema_file, "privacy": privacy, "log_dir": log_dir, "random_state": seed}
     synthesizer = configured(config, given, verbose=not quiet)
+    made = decisions(ids, categorical, drop, dates, fakes)
     if plan is not None:
-        show(synthesizer.plan(plan, _names(table, encoding, synthesizer)).statement(), as_json=as_json)
+        names = declare(synthesizer, made, _names(table, encoding, synthesizer, made))
+        show(synthesizer.plan(plan, names).statement(), as_json=as_json)
         return
     with _journal_until_saved(synthesizer, out, resume=resume):
-        _fit(synthesizer, _source(table, encoding, synthesizer), ray, num_workers)
+        _fit(synthesizer, declare(synthesizer, made, _source(table, encoding, synthesizer)), ray, num_workers)
         synthesizer.save(out)
         show({"model": str(out), **_describe(synthesizer)}, as_json=as_json)
         if synthesizer.history_.stopped == "interrupted":
@@ -124,12 +143,13 @@ def _stated(budget: dict[str, Any]) -> dict[str, Any] | None:
     return {name: value for name, value in budget.items() if value is not None} or None
 
 
-def _names(table: Path, encoding: str, synthesizer: Any) -> list[str] | None:
-    """Return the column names of a table whose schema is to be measured: all that a plan uses of it."""
+def _names(table: Path, encoding: str, synthesizer: Any, made: Decisions) -> list[str] | None:
+    """Return the column names of a table whose schema is to be measured or changed: all that a plan uses of it."""
     from synthvae.synthesizer.parameters import MEASURED
     from synthvae.tables import rowwise
 
-    return list(rowwise.read(table, encoding=encoding).column_names) if synthesizer.schema == MEASURED else None
+    needed = synthesizer.schema == MEASURED or made
+    return list(rowwise.read(table, encoding=encoding).column_names) if needed else None
 
 
 def _source(table: Path, encoding: str, synthesizer: Any) -> Any:

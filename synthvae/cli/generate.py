@@ -22,6 +22,7 @@ from synthvae.cli.options import (
     reporting,
     show,
 )
+from synthvae.cli.schema_options import Categorical, Dates, Drop, Fakes, Ids, decisions, declare
 
 
 @reporting
@@ -133,6 +134,11 @@ def augment(
         ),
     ] = False,
     schema_file: SchemaFile = None,
+    ids: Ids = None,
+    categorical: Categorical = None,
+    drop: Drop = None,
+    dates: Dates = None,
+    fakes: Fakes = None,
     config: Config = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
     seed: Seed = None,
@@ -151,6 +157,7 @@ def augment(
     given = {"target": target, "schema": schema_file, "random_state": seed}
     synthesizer = configured(config, given, verbose=not quiet)
     read = convert.read(table, encoding=encoding)
+    declare(synthesizer, decisions(ids, categorical, drop, dates, fakes), read)
     augmented = augmentation.augment(read, synthesizer, asked, mark=mark, synthetic_only=synthetic_only)
     written = out.suffix == ".csv" and not synthetic_only
     fields = files.read_fields(table, encoding) if written else None  # real cells stay as they are written

@@ -12,9 +12,10 @@ from synthvae.encoding import TargetEncoding
 from synthvae.errors import PrivacyError, RequestError
 from synthvae.estimators.sampling_strategy import Strategy, rows_to_make
 from synthvae.random_state import Seed, as_seed
-from synthvae.synthesizer.configuration import schema_of, target_in
+from synthvae.synthesizer.configuration import dropped, schema_of, target_in
 from synthvae.synthesizer.synthesizer import Synthesizer
 from synthvae.tables import convert
+from synthvae.tables.selection import without
 
 MARK = "synthetic"
 
@@ -31,7 +32,7 @@ def augment(
     """Fit a synthesizer to a table and return the table followed by synthetic rows of its small classes.
 
     Args:
-        table: Any table that `Synthesizer.fit` accepts.
+        table: Any table that `Synthesizer.fit` accepts. Columns that the schema drops are not in the result.
         synthesizer: The synthesizer, which is fitted in place; its `target` is the column of the classes.
         strategy: The classes that get synthetic rows, as for `VAEOverSampler`. Classes may be named by their text.
         mark: The name of the boolean column that is true for synthetic rows.
@@ -49,7 +50,7 @@ def augment(
         >>> augment(wine, Synthesizer(target="target", max_steps=50, random_state=0), {0: 100}).num_rows
         219
     """
-    real = convert.read(table)
+    real = convert.read(without(table, dropped(synthesizer)))
     if mark in real.column_names:
         raise RequestError(f"`mark` must be the name of a new column, and the table has one named {mark!r}.")
     target = _target(synthesizer, real)

@@ -11,12 +11,14 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from synthvae.errors import SynthvaeError, TableError, listing
+from synthvae.errors import TableError, listing
 from synthvae.evaluation.results import warn_deprecated
 from synthvae.schema.column import TEMPORAL, Column
+from synthvae.schema.problems import infer_supported
 from synthvae.schema.schema import Schema
 from synthvae.tables import convert
 from synthvae.tables.arrow import are_classes, split_sentinels
+from synthvae.tables.selection import without
 from synthvae.tables.time_format import to_timestamps
 
 LEAST_ROWS = 2
@@ -67,7 +69,7 @@ class Comparison:
             synthetic: Synthetic rows.
             holdout: Real rows that were not used for training.
             target: The column to be predicted.
-            schema: Schema of the training rows; None: it is inferred.
+            schema: Schema of the training rows, which may be partial; None: it is inferred.
 
         Raises:
             TableError: A table has less than two rows, or the tables have no column in common.
@@ -82,7 +84,9 @@ class Comparison:
         if holdout is not None:
             read["holdout"] = convert.read(holdout)
         _check_rows(read)
-        given = schema or _inferred(read["real"])
+        if schema is not None:
+            read = {role: without(table, schema.drop) for role, table in read.items()}
+        given = _completed(schema, read["real"])
         _check_holdout(read, given.names)
         notes: list[str] = []
         kinds = {c.name: c for c in given.columns if _is_comparable(c, read, notes)}
@@ -189,15 +193,20 @@ def _check_holdout(read: dict[str, pa.Table], names: list[str]) -> None:
         )
 
 
-def _inferred(real: pa.Table) -> Schema:
-    """Infer a schema; columns of which none can be inferred become identifiers."""
-    columns: list[Column] = []
-    for name in real.column_names:
-        try:
-            columns += Schema.infer(real.select([name])).columns
-        except SynthvaeError:
-            columns.append(Column(name=name, kind="id"))
-    return Schema(columns=columns, inferred=True)
+def _completed(given: Schema | None, real: pa.Table) -> Schema:
+    """Infer the columns that a schema does not name; columns of which none can be inferred become identifiers."""
+    known = [] if given is None else given.names
+    rest = [name for name in real.column_names if name not in known]
+    if given is not None and not rest:
+        return given
+    inferred, problems = infer_supported(real.select(rest))
+    unknown = [Column(name=name, kind="id") for name in problems]
+    columns = {column.name: column for column in (*(given.columns if given else ()), *inferred, *unknown)}
+    order = [
+        *(name for name in real.column_names if name in columns),
+        *(n for n in known if n not in real.column_names),
+    ]
+    return Schema(columns=[columns[name] for name in order], inferred=True)
 
 
 def _is_comparable(column: Column, read: dict[str, pa.Table], notes: list[str]) -> bool:

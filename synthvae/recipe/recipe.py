@@ -11,6 +11,7 @@ from pydantic import Field, ValidationError, model_validator
 from synthvae.privacy import PrivacyBudget
 from synthvae.recipe.reading import invalid, read_mapping
 from synthvae.recipe.sections import Augmenting, Evaluating, Generation, Model, Privacy, RecipeSection, Report, Split
+from synthvae.schema.schema import Schema
 from synthvae.synthesizer.parameters import MEASURED
 
 
@@ -20,8 +21,9 @@ class Recipe(RecipeSection):
     Args:
         input: The real rows: a CSV or Parquet file or a folder of such files, relative to this file.
         encoding: Character encoding of CSV files.
-        schema: The schema of the table: a reviewed file, relative to this one, or "private" to measure it with a part
-            of the privacy budget. None: it is inferred.
+        schema: The schema of the table, which may be partial unless there is a privacy budget: a reviewed file,
+            relative to this one; its `columns` and `drop` themselves; or "private" to measure it with a part of the
+            privacy budget. None: it is inferred.
         target: The column to condition on, and to predict.
         split: Which rows are held out. None: all are used for training.
         model: The parameters of `Synthesizer`.
@@ -39,7 +41,7 @@ class Recipe(RecipeSection):
 
     input: str
     encoding: str = "utf-8"
-    schema_: Annotated[str | None, Field(alias="schema")] = None
+    schema_: Annotated[str | dict[str, Any] | None, Field(alias="schema")] = None
     target: str | None = None
     split: Split | None = None
     model: Model | None = None
@@ -65,6 +67,8 @@ class Recipe(RecipeSection):
             raise ValueError(message)
         if self.privacy is not None:
             PrivacyBudget(**self.privacy.given())
+        if isinstance(self.schema_, dict):
+            Schema.from_dict(self.schema_)
         return self
 
     def _contradictions(self) -> Iterator[str]:
@@ -118,6 +122,11 @@ class Recipe(RecipeSection):
     def only_evaluates(self) -> bool:
         """Whether the synthetic rows exist already."""
         return self.evaluation is not None and self.evaluation.synthetic is not None
+
+    @property
+    def stated_schema(self) -> Any:
+        """The schema as values of JSON, on which stages depend."""
+        return Schema.from_dict(self.schema_).to_dict() if isinstance(self.schema_, dict) else self.schema_
 
     @property
     def columns(self) -> list[str]:

@@ -101,7 +101,7 @@ def _evaluate(study: Study) -> list[Stage]:
     """Return the stage that measures and, if reports are asked for, the one that writes them."""
     recipe = study.recipe
     assert recipe.evaluation is not None
-    common = {"target": recipe.target, "encoding": recipe.encoding, "schema": recipe.schema_}
+    common = {"target": recipe.target, "encoding": recipe.encoding, "schema": recipe.stated_schema}
     reads = {"evaluation": recipe.evaluation.model_dump(exclude={"synthetic", "holdout"}), **common}
     sources = {**_rows(study), **study.files("evaluation.synthetic", "evaluation.holdout")}
     makers = ("fit", "generate") if recipe.generation else ("augment",) if recipe.augment else ()
@@ -119,7 +119,7 @@ def _fitted(study: Study) -> Summary:
     """Return the part of the recipe that a fit depends on."""
     recipe = study.recipe
     model = {} if recipe.model is None else recipe.model.model_dump(exclude_unset=True, exclude={"log_dir"})
-    return {"target": recipe.target, "schema": recipe.schema_, "encoding": recipe.encoding, "model": model}
+    return {"target": recipe.target, "schema": recipe.stated_schema, "encoding": recipe.encoding, "model": model}
 
 
 def _rows(study: Study) -> dict[str, Path]:

@@ -62,7 +62,7 @@ class Study:
         evaluation = self.recipe.evaluation
         named = {
             "input": self.recipe.input,
-            "schema": self.recipe.schema_,
+            "schema": self.recipe.schema_ if isinstance(self.recipe.schema_, str) else None,
             "evaluation.synthetic": evaluation and evaluation.synthetic,
             "evaluation.holdout": evaluation and evaluation.holdout,
         }
@@ -79,9 +79,11 @@ class Study:
         return None if self.recipe.privacy is None else self.recipe.privacy.given().get("unit")
 
     @property
-    def _schema(self) -> Path | None:
-        """The file of the declared schema."""
-        return self.files("schema")["schema"] if self.recipe.schema_ not in {None, MEASURED} else None
+    def _schema(self) -> Path | Schema | None:
+        """The declared schema, or its file."""
+        if isinstance(self.recipe.schema_, dict):
+            return Schema.from_dict(self.recipe.schema_)
+        return None if self.recipe.schema_ in {None, MEASURED} else self.files("schema")["schema"]
 
     def _read(self, key: str) -> pa.Table:
         """Read a table of the user, row by row under a privacy budget."""
@@ -235,10 +237,10 @@ class Study:
             **given,
         )
 
-    def _schema_to_compare(self) -> Schema | None:
+    def _schema_to_compare(self) -> Path | Schema | None:
         if self.recipe.schema_ == MEASURED:
             return Synthesizer.load(self.out / MODEL).schema_
-        return Schema.from_yaml(self._schema) if self._schema else None
+        return self._schema
 
     def _names(self) -> dict[str, str]:
         files = self.files("input", "evaluation.synthetic", "evaluation.holdout")

@@ -1,9 +1,10 @@
-"""Draft a schema that a private fit can use after review. It contains no value that few rows have."""
+"""Draft a schema for review, with comments. That of a private fit contains no value that few rows have."""
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+import textwrap
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import ROUND_CEILING, ROUND_FLOOR
 from typing import Any, cast
@@ -12,19 +13,24 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from synthvae import safe_yaml
-from synthvae.errors import TableError, listing, warn_user
+from synthvae.errors import listing, warn_user
 from synthvae.schema.column import NUMERIC, TEMPORAL, Column
-from synthvae.schema.identifiers import Finding, find_identifier
+from synthvae.schema.reasons import reasons
 from synthvae.schema.schema import Schema
 from synthvae.schema.values import shortened
-from synthvae.tables.arrow import is_text
+from synthvae.tables.arrow import is_text, plain_type
 
 MIN_ROWS = 10  # rows that a value must have to be in a draft
 LEADING_DIGITS = 2  # of bounds
 OTHER = "(other)"
+WIDTH = 110  # characters of a line of comments
 HEADER = (
-    "Drafted from the data. The categories and bounds reveal something about the rows, and no budget covers that:",
-    "replace them by what is known of such tables in general, then delete `inferred: true`.",
+    "Inferred from {rows}. Correct what is wrong; columns that are removed here are inferred again, and those that are",
+    "listed under `drop` are left out. Delete `inferred: true` after the review.",
+)
+PRIVATE_HEADER = (
+    "Drafted from the data. The categories, bounds and counts reveal something about the rows, and no budget covers",
+    "that: replace them by what is known of such tables in general, then delete `inferred: true` and the comments.",
 )
 
 
@@ -35,30 +41,32 @@ class Draft:
     Args:
         schema: The schema.
         left_out: Number of values of each column that are left out because too few rows have them.
-        found: What identifies people in which column.
+        reasons: Why each column has its kind.
+        header: Comment lines at the beginning.
     """
 
     schema: Schema
-    left_out: Mapping[str, int]
-    found: Mapping[str, Finding] = field(default_factory=dict)
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    reasons: Mapping[str, str] = field(default_factory=dict)
+    header: tuple[str, ...] = PRIVATE_HEADER
 
     def to_yaml(self) -> str:
-        """Return the schema as YAML, with comments on what was taken from the data."""
+        """Return the schema as YAML, with comments on the kinds and on what was taken from the data."""
         document = self.schema.to_dict()
         columns = document.pop("columns")
-        lines = [f"# {line}\n" for line in HEADER] + ["columns:\n"]
+        lines = [f"# {line}\n" for line in self.header] + ["columns:\n"]
         for column, fields in zip(self.schema.columns, columns, strict=True):
-            lines += [f"# {comment}\n" for comment in self._comments(column)]
+            lines += [f"# {line}\n" for comment in self._comments(column) for line in textwrap.wrap(comment, WIDTH)]
             lines.append(safe_yaml.dump([fields]))
         return "".join(lines) + safe_yaml.dump(document)
 
     def _comments(self, column: Column) -> list[str]:
+        reason = self.reasons.get(column.name)
+        comments = [] if reason is None else [reason]
+        if self.header is not PRIVATE_HEADER:
+            return comments
         left = self.left_out.get(column.name, 0)
         rest = f"; {left:,} rarer ones are left out" if left else ""
-        comments = []
-        if column.name in self.found:
-            made = "new ids are generated" if column.kind == "id" else "values come from Faker (extra `faker`)"
-            comments.append(f"{self.found[column.name]}: none is learned, {made}")
         if column.categories is not None:
             comments.append(f"categories: values that at least {MIN_ROWS} rows of the data have{rest}")
         if column.sentinels or (left and column.kind in NUMERIC):
@@ -66,6 +74,25 @@ class Draft:
         if column.bounds is not None:
             comments.append("bounds: those of the data, rounded outwards")
         return comments
+
+
+def explained(schema: Schema, table: pa.Table, rows: int) -> Draft:
+    """Return a schema for review, with the reason for the kind of each column that was not declared.
+
+    Args:
+        schema: The schema of the table; columns among its `declared` were stated by a person.
+        table: The table, or a sample of it.
+        rows: The number of rows of the whole table.
+    """
+    count = f"{rows:,} rows" if rows == table.num_rows else f"a sample of {table.num_rows:,} of {rows:,} rows"
+    header = (HEADER[0].format(rows=count), *HEADER[1:])
+    return Draft(schema, reasons=_reasons(schema, table), header=header)
+
+
+def _reasons(schema: Schema, table: pa.Table) -> dict[str, str]:
+    stated = {name: f"{schema[name].kind}: as declared." for name in schema.declared}
+    inferred = tuple(column for column in schema.columns if column.name not in stated)
+    return {**reasons(inferred, table), **stated}
 
 
 def drafted(schema: Schema, table: pa.Table) -> Draft:
@@ -77,17 +104,16 @@ def drafted(schema: Schema, table: pa.Table) -> Draft:
         schema: The schema inferred from the table.
         table: The table.
     """
-    columns, left_out, found = [], {}, {}
+    columns, left_out = [], {}
     for column in schema.columns:
         changes = _changes(column, table.column(column.name))
         left_out[column.name] = changes.pop("left_out", 0)
-        if column.kind in {"id", "fake"}:
-            found[column.name] = find_identifier(column.name, table.column(column.name))
         if column.bounds is not None:
             changes["bounds"] = _outwards(column)
         columns.append(Column(**{**column.model_dump(exclude_unset=True), **changes}))
-    few = {name: left for name, left in left_out.items() if left}
-    return Draft(Schema(columns=columns, inferred=True), few, {name: why for name, why in found.items() if why})
+    left = {name: count for name, count in left_out.items() if count}
+    full = Schema(columns=columns, inferred=True, declared=schema.declared, drop=schema.drop)
+    return Draft(full, left, _reasons(schema, table))
 
 
 def _changes(column: Column, values: pa.ChunkedArray) -> dict[str, Any]:
@@ -99,7 +125,7 @@ def _changes(column: Column, values: pa.ChunkedArray) -> dict[str, Any]:
         return {"sentinels": sentinels, "left_out": left, "nullable": column.nullable or left > 0}
     if column.kind != "categorical":
         return {}
-    dense = values.cast(values.type.value_type) if pa.types.is_dictionary(values.type) else values
+    dense = values.cast(plain_type(values.type))
     found = pc.unique(dense.drop_null())
     frequent = _frequent(dense)
     order = column.categories or found.take(pc.sort_indices(found)).to_pylist()
@@ -143,21 +169,11 @@ def without_ids(schema: Schema) -> Schema:
     return schema
 
 
-def refuse_identifying(schema: Schema, table: pa.Table, target: str | None) -> None:
-    """Raise an error for inferred columns of text that identify people or differ from row to row, but for the target.
-
-    Raises:
-        TableError: There are such columns.
-    """
-    undecided = _undecided(schema, table, target)
-    refused = [c for c in undecided if c.kind == "fake" or is_text(_values_type(table, c.name))]
-    if refused:
-        raise TableError(_refusal(refused, table))
-
-
 def warn_of_repeated_keys(schema: Schema, table: pa.Table, target: str | None) -> None:
     """Warn of numbers that were inferred as keys and repeat: each synthetic row will get a new one."""
-    repeated = [c.name for c in _undecided(schema, table, target) if _repeats(table.column(c.name))]
+    known = set(schema.names if not schema.inferred else schema.declared) | {target}
+    ids = [c.name for c in schema.columns if c.kind == "id" and c.name in table.column_names and c.name not in known]
+    repeated = [name for name in ids if _repeats(table.column(name))]
     if repeated:
         warn_user(
             f"columns {listing(repeated)} hold keys of subjects that have several rows: keys are not learned, and each "
@@ -165,38 +181,5 @@ def warn_of_repeated_keys(schema: Schema, table: pa.Table, target: str | None) -
         )
 
 
-def _undecided(schema: Schema, table: pa.Table, target: str | None) -> list[Column]:
-    """The columns that were inferred as ids or fake, but for the target."""
-    known = set(schema.names if not schema.inferred else schema.declared) | {target}
-    return [
-        column
-        for column in schema.columns
-        if column.kind in {"id", "fake"} and column.name in table.column_names and column.name not in known
-    ]
-
-
-def _values_type(table: pa.Table, name: str) -> pa.DataType:
-    kind = table.schema.field(name).type
-    return kind.value_type if pa.types.is_dictionary(kind) else kind
-
-
 def _repeats(values: pa.ChunkedArray) -> bool:
     return bool(len(pc.unique(values.drop_null())) < len(values) - values.null_count)
-
-
-def _refusal(columns: Sequence[Column], table: pa.Table) -> str:
-    """The message that names all columns that need a decision, with the reason and the way out of each."""
-    reasons = [f"{column.name!r} ({_reason(column, table.column(column.name))})" for column in columns]
-    fakes = [f"{column.name!r}: {column.provider}" for column in columns if column.provider is not None]
-    fake = f"`kind: fake` with a `provider` ({', '.join(fakes)}; values come from Faker), " if fakes else ""
-    return (
-        f"Columns must have text that repeats and identifies no person, got {', '.join(reasons)}. Drop each, or "
-        f"declare it as {fake}`kind: id` (new ids are generated) or `kind: categorical` (real values come out) in a "
-        "reviewed schema, without `inferred: true` (see `synthvae schema`)."
-    )
-
-
-def _reason(column: Column, values: pa.ChunkedArray) -> str:
-    finding = find_identifier(column.name, values)
-    distinct = f"{len(pc.unique(values)):,} distinct values in {len(values):,} rows"
-    return distinct if finding is None else f"{finding}: {distinct}"

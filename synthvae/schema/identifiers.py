@@ -27,7 +27,7 @@ from synthvae.schema.identifier_words import (
     USERS,
     VAGUE_NAMES,
 )
-from synthvae.tables.arrow import is_text
+from synthvae.tables.arrow import is_text, plain_type
 
 SAMPLED = 500  # values that are compared with patterns
 LONGEST = 200  # characters of a value that are compared: more is free text
@@ -83,7 +83,7 @@ def find_identifier(name: str, values: pa.ChunkedArray) -> Finding | None:
     compact = _compact(name)
     if pa.types.is_integer(values.type) or pa.types.is_floating(values.type):
         return _find_number(compact, values)
-    kind = values.type.value_type if pa.types.is_dictionary(values.type) else values.type
+    kind = plain_type(values.type)
     if not is_text(kind):
         return None
     texts = _sampled(values)

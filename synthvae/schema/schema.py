@@ -7,13 +7,14 @@ every table that is not private; later code relies on it.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import pyarrow as pa
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     StrictStr,
     ValidationError,
@@ -24,6 +25,7 @@ from synthvae import filesystem, safe_yaml
 from synthvae.errors import SchemaError, explain, listing
 from synthvae.schema.column import DRAFTS, Column, Origin
 from synthvae.schema.renamed import rename_document, rename_fields, warn_of_former
+from synthvae.schema.values import plain_items
 
 MAX_BYTES = 1 << 26  # of a YAML file
 MAX_VALUES = 1_000_000  # in it
@@ -33,24 +35,29 @@ class Schema(BaseModel):
     """The columns of a table, in order. Operations return new schemas.
 
     Args:
-        columns: The columns.
+        columns: The columns. The schema of a table that is not private may be partial: the columns of the table that it
+            neither names nor drops are inferred.
+        drop: Names of columns of the table that are left out.
         inferred: Whether the schema was inferred from a table and not reviewed.
         declared: Names of those columns of an inferred schema that were declared afterwards.
         origin: "declared" by a person; "drafted from data"; a "reviewed draft", which was drafted and is no longer
             `inferred`; or "measured privately", with a part of a privacy budget. Writing and reading a schema keeps it.
 
     Raises:
-        SchemaError: There is no column, or two have the same name.
+        SchemaError: There is no column, or two have the same name, or one is dropped.
 
     Example:
         >>> schema = Schema(columns=[Column(name="age", kind="integer", bounds=(0, 120))])
         >>> schema.names
         ['age']
+        >>> Schema(columns=[Column(name="case", kind="id")], drop=["note"]).names  # all other columns are inferred
+        ['case']
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     columns: tuple[Column, ...]
+    drop: Annotated[tuple[StrictStr, ...], BeforeValidator(plain_items)] = ()
     inferred: bool = False
     declared: tuple[StrictStr, ...] = ()
     origin: Origin = "declared"
@@ -61,6 +68,8 @@ class Schema(BaseModel):
         """A draft is a "reviewed draft" once a person has removed `inferred: true`."""
         if not isinstance(document, dict):
             return document
+        if document.get("drop") and "columns" not in document:
+            document = {**document, "columns": ()}
         if not (document.get("inferred") or document.get("origin", "declared") in DRAFTS):
             return document
         inferred = bool(document.get("inferred")) and document.get("origin") != "reviewed draft"
@@ -69,10 +78,12 @@ class Schema(BaseModel):
     @model_validator(mode="after")
     def _validate(self) -> Self:
         names = self.names
-        if not names:
+        if not names and not self.drop:
             raise ValueError("A schema must have at least one column, got none.")
         if twice := sorted(name for name, count in Counter(names).items() if count > 1):
             raise ValueError(f"Column names must be distinct, got duplicates of {twice}.")
+        if both := [name for name in self.drop if name in names]:
+            raise ValueError(f"Columns in `drop` must not be in `columns`, got {listing(both)}. Remove them from one.")
         for column in self.columns:
             if column.subject is not None:
                 self._check_subject(column.name, column.subject)
@@ -112,12 +123,75 @@ class Schema(BaseModel):
             table: What `synthvae.tables.convert.read` takes: a DataFrame, a pyarrow Table, a path, ...
 
         Raises:
-            TableError: The table cannot be read, or a column has values of an unsupported type.
+            TableError: The table cannot be read, or columns have values of an unsupported type.
         """
-        from synthvae.schema import inference
+        from synthvae.schema import problems
         from synthvae.tables import convert
 
-        return cls(columns=inference.infer_columns(convert.read(table)), inferred=True)
+        columns, found = problems.infer_supported(convert.read(table))
+        problems.refuse(found)
+        return cls(columns=columns, inferred=True)
+
+    @classmethod
+    def from_arrow(cls, schema: pa.Schema) -> Self:
+        """Return the schema of an Arrow schema: its types, nullability and dictionary types.
+
+        The kind of text does not follow from its type: such columns are left out, and are inferred from the table.
+
+        Args:
+            schema: The Arrow schema.
+
+        Raises:
+            SchemaError: Columns have types that are not supported, or all columns are text.
+
+        Example:
+            >>> Schema.from_arrow(pa.schema([("age", pa.int64()), ("note", pa.string())])).names
+            ['age']
+        """
+        from synthvae.schema import interchange
+
+        return cls(columns=_plain(interchange.columns_of_arrow(schema)))
+
+    @classmethod
+    def from_pandera(cls, schema: Any) -> Self:
+        """Return the schema of a pandera schema: dtypes, nullability, unique keys, and the checks `isin` and of ranges.
+
+        Rules that are not taken over are warned of; columns whose kind does not follow, such as text, are left out, and
+        are inferred from the table.
+
+        Args:
+            schema: A `DataFrameSchema`, or a `DataFrameModel` class.
+
+        Raises:
+            SchemaError: It is neither, or no kind follows from any column.
+        """
+        from synthvae.schema import interchange
+
+        return cls(columns=_plain(interchange.columns_of_pandera(schema)))
+
+    @classmethod
+    def from_sdv(cls, metadata: Any, table: str | None = None) -> Self:
+        """Return the schema of a table in SDV's metadata.
+
+        Keys and personal data become ids, of which new ones are generated. Columns whose kind does not follow, such as
+        numbers without `computer_representation`, are left out, and are inferred from the table.
+
+        Args:
+            metadata: The JSON document as a mapping, the path of its file, or SDV's object.
+            table: The table, if the metadata has several.
+
+        Raises:
+            SchemaError: It is not such metadata, has no such table, or no kind follows from any column.
+            FileNotFoundError: There is no such file.
+
+        Example:
+            >>> columns = {"case": {"sdtype": "id"}, "ward": {"sdtype": "categorical"}}
+            >>> Schema.from_sdv({"columns": columns, "primary_key": "case"})["case"].kind
+            'id'
+        """
+        from synthvae.schema import interchange
+
+        return cls(columns=_plain(interchange.columns_of_sdv(metadata, table)))
 
     def declare(self, name: str, **changes: Any) -> Schema:
         """Return the schema with changed properties of one column.
@@ -142,7 +216,7 @@ class Schema(BaseModel):
         new = {**kept, "nullable": old.nullable, **fields}
         columns = [new if column.name == name else column.model_dump() for column in self.columns]
         declared = (*self.declared, name) if self.inferred else ()
-        return Schema(columns=columns, inferred=self.inferred, declared=declared, origin=self.origin)
+        return Schema(**{**dict(self), "columns": columns, "declared": declared})
 
     def check(self, table: pa.Table) -> pa.Table:
         """Return the schema's columns of `table`, in the schema's order, after validating their values.
@@ -204,6 +278,11 @@ class Schema(BaseModel):
         fields, former = _current_document(document)
         warn_of_former(former, source, FutureWarning)  # unlike a DeprecationWarning, users of a program see it
         return cls(**fields)
+
+
+def _plain(columns: Iterable[Column]) -> list[dict[str, Any]]:
+    """The fields of columns, as the constructor of a schema takes them."""
+    return [column.model_dump(exclude_unset=True) for column in columns]
 
 
 def _current_document(document: Any) -> tuple[dict[str, Any], list[str]]:

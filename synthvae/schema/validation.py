@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -11,30 +11,34 @@ import pyarrow.compute as pc
 
 from synthvae.errors import TableError, listing
 from synthvae.schema.column import NUMERIC, TEMPORAL, Column
+from synthvae.schema.problems import open_formats, refuse, suggestion
 from synthvae.tables import convert
-from synthvae.tables.arrow import exact_as_double, is_text, parses, split_sentinels, temporal_type, whole_as_text
+from synthvae.tables.arrow import (
+    exact_as_double,
+    is_text,
+    parses,
+    plain_type,
+    split_sentinels,
+    temporal_type,
+    whole_as_text,
+)
 from synthvae.tables.number_format import NumberForm, find_style
-from synthvae.tables.time_format import OR, readings, several_offsets, to_timestamps
+from synthvae.tables.time_format import several_offsets, to_timestamps
 
 
 def check_table(columns: Sequence[Column], table: pa.Table) -> pa.Table:
     """Return the schema's columns of `table` after validating their values; see `Schema.check`."""
     if table.num_rows == 0:
         raise TableError("A table must have rows, got none. Add rows.")
-    names = [column.name for column in columns]
-    absent = [name for name in names if name not in table.column_names]
-    unknown = [name for name in table.column_names if name not in names]
-    if absent:
-        raise TableError(f"The table must have all columns of its schema, got none named {listing(absent)}. Add them.")
-    if unknown:
-        raise TableError(f"The table must have only columns of its schema, got {listing(unknown)}. Drop them.")
-    table = table.select(names)
-    _refuse_open_formats(columns)
+    _refuse_other_columns([column.name for column in columns], table.column_names)
+    table = table.select([column.name for column in columns])
     if convert.is_file(table):
         table = _with_declared_text(columns, table)
+    problems = open_formats(columns)
     for column in columns:
-        for problem in _violations(column, table.column(column.name)):
-            raise TableError(f"Column {column.name!r}: {problem}")
+        if column.name not in problems and (problem := next(_violations(column, table.column(column.name)), "")):
+            problems[column.name] = f"Column {column.name!r}: {problem}"
+    refuse(problems)
     return table
 
 
@@ -48,6 +52,21 @@ def _with_declared_text(columns: Sequence[Column], table: pa.Table) -> pa.Table:
             values = whole_as_text(table.column(place))
             table = table.set_column(place, table.schema.field(place).with_type(values.type), values)
     return table
+
+
+def _refuse_other_columns(names: list[str], present: list[str]) -> None:
+    absent = [name for name in names if name not in present]
+    unknown = [name for name in present if name not in names]
+    sentences = []
+    if absent:
+        hint = suggestion(absent, unknown)
+        sentences.append(
+            f"The table must have all columns of its schema, got none named {listing(absent)}.{hint} Add them."
+        )
+    if unknown:
+        sentences.append(f"The table must have only columns of its schema, got {listing(unknown)}. Drop them.")
+    if sentences:
+        raise TableError(" ".join(sentences))
 
 
 def _violations(column: Column, values: pa.ChunkedArray) -> Iterator[str]:
@@ -89,7 +108,7 @@ def _without_python_value(values: pa.ChunkedArray) -> Iterator[str]:
 
 
 def _has_categories(kind: pa.DataType) -> bool:
-    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    kind = plain_type(kind)
     simple = is_text(kind) or pa.types.is_boolean(kind) or pa.types.is_null(kind)
     return bool(simple or pa.types.is_integer(kind) or pa.types.is_floating(kind))
 
@@ -151,7 +170,7 @@ def _id_violations(values: pa.ChunkedArray) -> Iterator[str]:
 
 
 def _fake_violations(values: pa.ChunkedArray) -> Iterator[str]:
-    kind = values.type.value_type if pa.types.is_dictionary(values.type) else values.type
+    kind = plain_type(values.type)
     if not (is_text(kind) or pa.types.is_null(kind)):
         yield f"fake values are text, got {kind}. Convert the column to text, or declare `kind: id`."
 
@@ -203,18 +222,6 @@ def _timestamps(column: Column, values: pa.ChunkedArray) -> tuple[pa.ChunkedArra
     return timestamps, ""
 
 
-def _refuse_open_formats(columns: Iterable[Column]) -> None:
-    """Refuse, in one message, the columns whose dates or numbers can be read in several ways."""
-    questions = [(c.name, readings(c.format)) for c in columns if c.format is not None and OR in c.format]
-    if questions:
-        ways = "; ".join(f"{name!r}: {' or '.join(map(repr, formats))}" for name, formats in questions)
-        raise TableError(
-            "Dates and numbers must have one reading, got several in "
-            f"{listing([name for name, _ in questions])} ({ways}). "
-            "Declare the `format` of each column in the schema."
-        )
-
-
 def _comparable(bound: Any, like: Any, time: dt.time) -> Any:
     """A bound as a date, or as a datetime in the zone of the values; a date gets `time` as its time of day."""
     if isinstance(like, dt.datetime):
@@ -225,7 +232,7 @@ def _comparable(bound: Any, like: Any, time: dt.time) -> Any:
 
 
 def _category_violations(column: Column, values: pa.ChunkedArray) -> Iterator[str]:
-    kind = values.type.value_type if pa.types.is_dictionary(values.type) else values.type
+    kind = plain_type(values.type)
     declared = [column.other_category] if column.categories is None else list(column.categories)
     try:
         pa.array(declared).cast(kind)

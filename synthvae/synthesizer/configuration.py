@@ -17,7 +17,7 @@ from synthvae.errors import ConfigurationError, PrivacyError, SchemaError, Table
 from synthvae.model import ModelConfig
 from synthvae.privacy import Descending, Plan, PrivacyBudget
 from synthvae.random_state import Seed
-from synthvae.schema import drafts
+from synthvae.schema import decisions
 from synthvae.schema.domain import refuse_undeclared
 from synthvae.schema.schema import Schema
 from synthvae.synthesizer.parameters import MEASURED
@@ -79,26 +79,30 @@ def declared_schema(parameters: Parameters) -> Schema | None:
 
 
 def given_schema(parameters: Parameters) -> Schema | None:
-    """The schema that was passed, loaded if it is a path; None if it is to be inferred."""
+    """The schema that was passed, which may be partial, loaded if it is a path; None if it is to be inferred."""
     if parameters.schema is None or isinstance(parameters.schema, Schema):
         return parameters.schema
     return Schema.from_yaml(Path(parameters.schema))
 
 
+def dropped(parameters: Parameters) -> tuple[str, ...]:
+    """The columns of the table that the schema leaves out."""
+    schema = None if parameters.schema == MEASURED else given_schema(parameters)
+    return () if schema is None else schema.drop
+
+
 def schema_of(parameters: Parameters, table: pa.Table) -> Schema:
-    """The schema of a table that is not private, inferred if none was passed.
+    """The schema of a table that is not private; columns that the one that was passed does not name are inferred.
 
     Raises:
-        TableError: The target is not in the table, or a column appears to hold names or ids.
+        TableError: The target is not in the table, or columns that are inferred appear to hold names or ids.
         SchemaError: The target is not in the schema.
         PrivacyError: The schema is to be measured, and there is no privacy budget.
     """
     target = target_in(parameters, table)
     if parameters.schema == MEASURED:
         raise PrivacyError(f"schema={MEASURED!r} needs a privacy budget, and `privacy` is None. Pass a PrivacyBudget.")
-    schema = given_schema(parameters) or Schema.infer(table)
-    if schema.inferred:
-        drafts.refuse_identifying(schema, table, target)
+    schema = decisions.complete(given_schema(parameters), table, target)
     target_among(parameters, schema.names)
     return schema
 

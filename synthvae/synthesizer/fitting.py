@@ -17,7 +17,7 @@ from synthvae import progress
 from synthvae.codes import Codes
 from synthvae.devices import find_device
 from synthvae.encoding import Pixels, TableEncoding
-from synthvae.errors import TableError, warn_user
+from synthvae.errors import ConfigurationError, TableError, listing, warn_user
 from synthvae.model import ModelConfig
 from synthvae.model.build import build
 from synthvae.privacy import PrivacyBudget
@@ -33,6 +33,7 @@ from synthvae.synthesizer.configuration import (
     Parameters,
     configure,
     declared_schema,
+    dropped,
     given_schema,
     refuse_class_prior_without_classes,
     refuse_unsupported_in_private_fit,
@@ -48,7 +49,7 @@ from synthvae.synthesizer.fitted_model import FittedModel
 from synthvae.synthesizer.local_backend import Backend
 from synthvae.synthesizer.provenance import Provenance
 from synthvae.synthesizer.sources import InMemory, OnDisk, TableSource
-from synthvae.tables import streaming
+from synthvae.tables import selection, streaming
 from synthvae.tables.features import read_features, read_private_features
 from synthvae.tables.streaming import Stream
 from synthvae.training import SMALL, Parts, Trainer, TrainingConfig, train
@@ -104,6 +105,7 @@ def fit(estimator: Estimator, table: Any, backend: Backend) -> FittedModel:
     if budget is None:
         return _fit_openly(estimator, table, backend)
     schema = declared_schema(estimator)
+    table = selection.without_privately(table, dropped(estimator))
     read = read_private_features(estimator, table, reset=True, aside=budget.unit_outside(schema))
     with TemporaryDirectory(prefix="synthvae-") as folder:
         return _fit_privately(estimator, read, schema, budget, backend, Path(estimator.journal or folder))
@@ -119,6 +121,10 @@ def fit_features(parameters: Parameters, table: pa.Table, *, conditional_encoder
     """
     refuse_class_prior_without_classes(parameters)
     source = InMemory(table)
+    if lost := [name for name in dropped(parameters) if name in table.column_names]:
+        raise ConfigurationError(
+            f"The schema of an estimator must keep all features, got {listing(lost)} under `drop`. Drop them from X."
+        )
     schema = drafts.without_ids(source.drafted(schema_of(parameters, table)))
     target, seed = target_in(parameters, table), as_seed(parameters.random_state)
     task = TrainingTask(schema, target, min_class_rows=1, seed=seed, network={"told": conditional_encoder})
@@ -165,7 +171,8 @@ def _fit_privately(  # noqa: PLR0917 (the inputs of a fit)
 
 def _fit_openly(estimator: Estimator, table: Any, backend: Backend) -> FittedModel:
     """Fit a model to a table that is not private, in memory or on disk."""
-    found = streaming.large(table) or InMemory(read_features(estimator, table, reset=True))
+    source = selection.without(streaming.large(table) or table, dropped(estimator))
+    found = source if isinstance(source, Stream) else InMemory(read_features(estimator, source, reset=True))
     checkpoint = _checkpoint(estimator, found) if estimator.journal else None
     seed = as_seed(estimator.random_state) if checkpoint is None else checkpoint.seed
     with TemporaryDirectory(prefix="synthvae-") as folder:

@@ -13,7 +13,7 @@ GROUPS: dict[str, dict[str, str]] = {
     "essentials": {
         "target": "Column to condition on: its classes, or the quantile bins of a continuous column. None: the model "
         "is unconditional.",
-        "schema": "A `Schema`, the path of one in YAML, None to infer it from the table, or "
+        "schema": "A `Schema` or the path of one in YAML, which may name some columns only, None to infer all, or "
         f'"{MEASURED}" to measure it with a part of the privacy budget.',
         "privacy": "A `PrivacyBudget`, or a mapping of its fields: the differential privacy of everything that `fit` "
         'reveals. It needs a declared schema, or schema="private". None: training without differential privacy.',

@@ -25,6 +25,7 @@ from synthvae.synthesizer import artifact
 from synthvae.synthesizer.fitted_model import FittedModel
 from synthvae.synthesizer.provenance import Provenance
 from synthvae.tables import convert
+from synthvae.tables.arrow import plain_type
 from synthvae.training.history import History, Record
 
 NOT_SAVED = ("schema", "privacy", "journal", "callbacks", "log_dir")  # saved elsewhere, or of no use after loading
@@ -191,7 +192,7 @@ def try_out(fitted: FittedModel, source: str) -> None:
 def _refuse_types(schema: pa.Schema) -> None:
     """Refuse types that no training table has: some of them take any amount of memory per row."""
     for field in schema:
-        kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
+        kind = plain_type(field.type)
         if pa.types.is_nested(kind) or pa.types.is_fixed_size_binary(kind) or isinstance(kind, pa.BaseExtensionType):
             raise ValueError(f"column {field.name!r} has the unsupported type {kind}")
 

@@ -137,7 +137,7 @@ class OnDisk:
     def drafted(self, schema: Schema) -> Schema:
         """Return the schema with columns that count the rows as ids, which a sample does not show."""
         for name in self.survey.sequences:
-            if schema[name].kind == "integer" and name not in schema.declared:
+            if schema.inferred and schema[name].kind == "integer" and name not in schema.declared:
                 schema = schema.declare(name, kind="id")
         return schema
 

@@ -34,6 +34,7 @@ from synthvae.synthesizer.parameters import documented
 from synthvae.synthesizer.reconstruction import Reconstruction, reconstruct
 from synthvae.tables import convert
 from synthvae.tables.features import read_features, read_private_features, select
+from synthvae.tables.selection import without, without_privately
 from synthvae.training.callbacks import Callbacks
 from synthvae.training.history import History
 
@@ -344,10 +345,14 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
 
     def _encode(self, table: Any) -> Codes:
         check_is_fitted(self)
+        drop = self.schema_.drop
         if self.ledger_ is None:
-            return self.learned_.encode(select(read_features(self, table, reset=False), list(self.encoding_.names)))
+            features = read_features(self, without(table, drop), reset=False)
+            return self.learned_.encode(select(features, list(self.encoding_.names)))
         unit = self.ledger_.budget.unit_outside(self.schema_)
-        return self.learned_.encode(read_private_features(self, table, reset=False, aside=unit))
+        return self.learned_.encode(
+            read_private_features(self, without_privately(table, drop), reset=False, aside=unit)
+        )
 
     @property
     def _n_features_out(self) -> int:

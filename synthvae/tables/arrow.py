@@ -130,6 +130,11 @@ def parses(text: str) -> bool:
         return False
 
 
+def plain_type(kind: pa.DataType) -> pa.DataType:
+    """Return the type of the values of a dictionary type, and any other type as it is."""
+    return kind.value_type if pa.types.is_dictionary(kind) else kind
+
+
 def is_text(kind: pa.DataType) -> bool:
     """Whether an Arrow type is one of the string types."""
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))

@@ -19,7 +19,7 @@ from pandas.api.types import is_object_dtype
 
 from synthvae.errors import TableError, TableTypeError
 from synthvae.tables import files, labels, objects, untrusted
-from synthvae.tables.arrow import check_names, exact_as_double
+from synthvae.tables.arrow import check_names, exact_as_double, plain_type
 
 if TYPE_CHECKING:
     from typing import TypeAlias
@@ -175,7 +175,7 @@ def _viewless(table: pa.Table) -> pa.Table:
 
 
 def _has_view(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_string_view(kind.value_type if pa.types.is_dictionary(kind) else kind))
+    return bool(pa.types.is_string_view(plain_type(kind)))
 
 
 def _without_view(values: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -135,8 +135,7 @@ def test_schema_is_drafted_reviewed_and_used(home: Path, tmp_path: Path) -> None
     assert not (tmp_path / "model").exists()
     assert synthvae("schema", table, "-o", draft).exit_code == 0
     assert "reviewed" in refused("schema", table, "-o", draft)
-    assert "inferred" in refused(*fit, "--schema", draft)
-    draft.write_text(draft.read_text().replace("inferred: true\n", ""))  # as whoever reviews it does
+    assert "# id: 178 distinct texts in 178 values" in draft.read_text()
     assert synthvae(*fit, "--schema", draft).exit_code == 0
     made = tmp_path / "made"
     assert synthvae("generate", tmp_path / "model", "-o", made, "--rows", 30).exit_code == 0

@@ -21,6 +21,7 @@ from synthvae.errors import ConfigurationError
 from synthvae.estimators import augment
 from synthvae.recipe.recipe import Recipe
 from synthvae.recipe.sections import Augmenting, Evaluating, Generation, Model, Privacy, RecipeSection
+from synthvae.recipe.study import Study
 
 
 def write(folder: Path, text: str) -> Path:
@@ -152,4 +153,16 @@ KEYS = st.sampled_from([*Recipe.model_fields, "schema"]) | st.text(max_size=6)
 def test_any_page_is_a_recipe_or_refused_by_name(page: Any, tmp_path_factory: pytest.TempPathFactory) -> None:
     path = write(tmp_path_factory.mktemp("any"), yaml.safe_dump(page))
     with contextlib.suppress(ConfigurationError):
+        Recipe.read(path)
+
+
+def test_a_recipe_may_state_the_schema_itself(tmp_path: Path) -> None:
+    path = tmp_path / "study.yaml"
+    text = "input: t.csv\ngeneration: {rows: 5}\nschema:\n  drop: [note]\n  columns: [{name: a, kind: KIND}]\n"
+    path.write_text(text.replace("KIND", "id"))
+    recipe = Recipe.read(path)
+    assert recipe.stated_schema == {"columns": [{"name": "a", "kind": "id"}], "drop": ["note"]}
+    assert not Study(recipe, tmp_path, tmp_path).files("schema")
+    path.write_text(text.replace("KIND", "number"))
+    with pytest.raises(ConfigurationError, match=r"'a'.*`kind`"):
         Recipe.read(path)

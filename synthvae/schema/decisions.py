@@ -1,0 +1,184 @@
+"""What a person decides about columns; everything else is inferred from a table that is not private."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from synthvae.errors import ConfigurationError, TableError
+from synthvae.schema import inference, problems
+from synthvae.schema.column import TEMPORAL, Column
+from synthvae.schema.identifiers import find_identifier
+from synthvae.schema.interchange import fields_of_datetime
+from synthvae.schema.schema import Schema
+
+
+def complete(given: Schema | None, table: pa.Table, target: str | None = None) -> Schema:
+    """Return a schema of all columns of a table that is not private: those that `given` does not name are inferred.
+
+    Args:
+        given: The schema, which may be partial; it is returned as it is if it names all columns.
+        table: The table, without the columns that the schema drops.
+        target: The target, which may have text that does not repeat.
+
+    Raises:
+        TableError: Columns that are to be inferred have values of an unsupported type, or text that does not repeat.
+            The message names all of them.
+    """
+    schema, found = _completed(given, table)
+    named = set() if given is None else set(given.names)
+    rest = [column for column in schema.columns if column.name not in named] if schema is not None else []
+    found |= problems.identifying(rest, table, target) | problems.open_formats(rest)
+    places = {name: place for place, name in enumerate(table.column_names)}
+    problems.refuse(dict(sorted(found.items(), key=lambda item: places[item[0]])), problems.DECLARE)
+    assert schema is not None
+    return schema
+
+
+def draft(given: Schema | None, table: pa.Table) -> Schema:
+    """Return the schema of all columns of a table for review; text that does not repeat is drafted as an id.
+
+    Raises:
+        TableError: Columns that are to be inferred have values of an unsupported type. The message names all of them.
+    """
+    schema, found = _completed(given, table)
+    problems.refuse(found)
+    assert schema is not None
+    return schema
+
+
+def _completed(given: Schema | None, table: pa.Table) -> tuple[Schema | None, dict[str, str]]:
+    """The completed schema, if it has a column, and the problems of columns that it lacks."""
+    named = [] if given is None else given.names
+    rest = [name for name in table.column_names if name not in named]
+    if given is not None and not rest and named:
+        return given, {}
+    inferred, found = problems.infer_supported(table.select(rest))
+    by_name = {column.name: column for column in (*(given.columns if given else ()), *inferred)}
+    order = [name for name in table.column_names if name in by_name]
+    order += [name for name in named if name not in table.column_names]
+    if not order:
+        return None, found
+    declared = () if given is None else given.declared if given.inferred else tuple(named)
+    drop = () if given is None else given.drop
+    return Schema(columns=[by_name[name] for name in order], inferred=True, declared=declared, drop=drop), found
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """Kinds of single columns, as the options of the command line declare them.
+
+    Args:
+        ids: Columns of ids: new ids are generated.
+        categorical: Columns of categories.
+        drop: Columns that are left out.
+        dates: Columns of dates or datetimes, each as NAME, or NAME=FORMAT with a format of `strptime`.
+        fakes: Columns of fake values, each as NAME=PROVIDER, or NAME where names and values say what they are.
+    """
+
+    ids: Sequence[str] = ()
+    categorical: Sequence[str] = ()
+    drop: Sequence[str] = ()
+    dates: Sequence[str] = ()
+    fakes: Sequence[str] = ()
+
+    def __bool__(self) -> bool:
+        return any((self.ids, self.categorical, self.drop, self.dates, self.fakes))
+
+    def apply(self, given: Schema | None, names: Sequence[str], table: pa.Table | None = None) -> Schema | None:
+        """Return a schema with the decisions, which take precedence over those of `given`.
+
+        Args:
+            given: The schema, which may be partial.
+            names: The columns of the table.
+            table: Some of its rows, unless it is private: a date that is stated without a format may be a datetime.
+
+        Raises:
+            TableError: A column is not in the table.
+            ConfigurationError: A column is named twice.
+        """
+        if not self:
+            return given
+        changes = dict(self._changes(names, table))
+        problems.refuse_unknown([*changes, *self.drop], names)
+        self._refuse_twice(list(changes))
+        schema = given
+        for name, fields in changes.items():
+            if schema is not None and name in schema.names:
+                schema = schema.declare(name, **fields)
+            else:
+                schema = _with_column(schema, Column(name=name, **fields))
+        return _without_columns(schema, self.drop) if self.drop else schema
+
+    def _changes(self, names: Sequence[str], table: pa.Table | None) -> Iterator[tuple[str, dict[str, Any]]]:
+        yield from ((name, {"kind": "id"}) for name in self.ids)
+        yield from ((name, {"kind": "categorical"}) for name in self.categorical)
+        for text in self.dates:
+            name, form = _split(text, names)
+            yield name, dict(fields_of_datetime(form)) if form else _temporal_fields(name, table)
+        for text in self.fakes:
+            name, provider = _split(text, names)
+            yield name, {"kind": "fake", "provider": provider or _provider(name, table)}
+
+    def _refuse_twice(self, names: list[str]) -> None:
+        count = sum(map(len, self._parts()))
+        twice = [name for name in self.drop if name in names]
+        if len(names) < count or twice:
+            repeated = twice or sorted({name for name in names if sum(name in part for part in self._parts()) != 1})
+            raise ConfigurationError(
+                "A column must be named in one of `--id`, `--categorical`, `--date`, `--fake` and `--drop`, got "
+                f"{', '.join(map(repr, repeated)) or 'one'} more than once. Name it once."
+            )
+
+    def _parts(self) -> tuple[Sequence[str], ...]:
+        return self.ids, self.categorical, *([t.partition("=")[0] for t in texts] for texts in (self.dates, self.fakes))
+
+
+def _split(text: str, names: Sequence[str]) -> tuple[str, str]:
+    """A column and what is stated behind its name and an equals sign."""
+    name, _, stated = (text, "", "") if text in names else text.partition("=")
+    return name, stated
+
+
+def _provider(name: str, table: pa.Table | None) -> str:
+    """The provider of Faker that makes values such as those of a column."""
+    found = None
+    if table is not None and name in table.column_names:
+        found = find_identifier(name, table.column(name))
+    if found is None or found.provider is None:
+        raise ConfigurationError(
+            f"`--fake` needs a provider of Faker for the column {name!r}, got none. State one, such as "
+            f"{problems.flag('fake', f'{name}=name')} or `=email`, `=phone_number`, `=address`."
+        )
+    return found.provider
+
+
+def _temporal_fields(name: str, table: pa.Table | None) -> dict[str, Any]:
+    """The kind of a column of dates or datetimes, and its written form if inference recognises it."""
+    if table is not None and name in table.column_names:
+        try:
+            (found,) = inference.infer_columns(table.select([name]))
+        except TableError:
+            return {"kind": "date"}
+        if found.kind in TEMPORAL:
+            return found.model_dump(exclude_defaults=True, exclude={"name", "bounds", "nullable"})
+    return {"kind": "date"}
+
+
+def _with_column(schema: Schema | None, column: Column) -> Schema:
+    if schema is None:
+        return Schema(columns=[column])
+    columns, declared = (*schema.columns, column), (*schema.declared, column.name) if schema.inferred else ()
+    return Schema(**{**dict(schema), "columns": [c.model_dump() for c in columns], "declared": declared})
+
+
+def _without_columns(schema: Schema | None, names: Sequence[str]) -> Schema:
+    if schema is None:
+        return Schema(drop=names)
+    columns = [column.model_dump() for column in schema.columns if column.name not in names]
+    declared = [name for name in schema.declared if name not in names]
+    drop = dict.fromkeys((*schema.drop, *names))
+    return Schema(**{**dict(schema), "columns": columns, "declared": declared, "drop": list(drop)})
