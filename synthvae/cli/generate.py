@@ -13,11 +13,13 @@ from synthvae.cli.options import (
     Encoding,
     Json,
     Model,
+    Protect,
     Quiet,
     Ray,
     SchemaFile,
     Seed,
     Table,
+    Unit,
     configured,
     reporting,
     show,
@@ -134,6 +136,8 @@ def augment(
     ] = False,
     schema_file: SchemaFile = None,
     config: Config = None,
+    unit: Unit = None,
+    protect: Protect = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
     seed: Seed = None,
     encoding: Encoding = "utf-8",
@@ -148,7 +152,7 @@ def augment(
     from synthvae.tables import convert, export
 
     export.check_place(out, overwrite=overwrite, escape_formulas=escape_formulas)
-    given = {"target": target, "schema": schema_file, "random_state": seed}
+    given = {"target": target, "schema": schema_file, "random_state": seed, "unit": unit, "protect": protect}
     synthesizer = configured(config, given, verbose=not quiet)
     read = convert.read(table, encoding=encoding)
     augmented = augmentation.augment(read, synthesizer, asked, mark=mark, synthetic_only=synthetic_only)

@@ -11,7 +11,8 @@ import pyarrow as pa
 
 from synthvae.errors import ConfigurationError, TableError, listing
 from synthvae.privacy.mechanisms import uniform
-from synthvae.tables.arrow import are_classes, unit_numbers
+from synthvae.tables.arrow import are_classes
+from synthvae.tables.subjects import units_of
 
 MIN_TRAINING_ROWS = 2  # rows of a class that a fit needs
 MIN_ROWS = 2  # rows of a table that an evaluation needs
@@ -86,10 +87,7 @@ def _units(table: pa.Table, by: str | None) -> Ints:
         raise TableError(
             f"`split.by` must be a column of the table, got {by!r}. Choose among {listing(table.column_names)}."
         )
-    numbers = unit_numbers(table.column(by))
-    alone = numbers < 0
-    numbers[alone] = numbers.max(initial=-1) + 1 + np.arange(alone.sum())
-    return numbers
+    return units_of(table.column(by))
 
 
 def _strata(table: pa.Table, units: Ints, target: str | None) -> Ints:
