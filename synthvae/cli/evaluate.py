@@ -66,8 +66,8 @@ def evaluate(
     with measuring(show=not quiet) as watch:
         found = measured(
             **read, target=target, schema=schema_file, group=group, unit=unit, duration=duration, event=event,
-            attacks=attacks, ledger=ledger, protection=protection, names={role: str(paths[role]) for role in read}, random_state=seed,
-            watch=watch,
+            attacks=attacks, ledger=ledger, protection=protection, names={role: str(paths[role]) for role in read},
+            random_state=seed, watch=watch,
         )  # fmt: skip
     typer.echo(str(found))
     if json_file is not None:

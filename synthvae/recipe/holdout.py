@@ -85,7 +85,7 @@ def _units(table: pa.Table, by: str | None) -> Ints:
         return np.arange(table.num_rows)
     if by not in table.column_names:
         raise TableError(
-            f"`split.by` must be a column of the table, got {by!r}. Choose among {listing(table.column_names)}."
+            f"`split.unit` must be a column of the table, got {by!r}. Choose among {listing(table.column_names)}."
         )
     return units_of(table.column(by))
 

@@ -204,10 +204,10 @@ def _rules(column: Column, values: pa.Array, subjects: Subjects) -> list[Ends | 
     within = None if subjects.units is None else subjects.units[present]
     found = ends(keys[present], within, subjects.least)
     if found is None:
-        return [*beside, Ends(None, None)] if present.any() else [*beside]
+        return [Ends(None, None), *beside] if present.any() else [*beside]
     rows = np.flatnonzero(present)
     cells = [values[int(rows[np.argmax(keys[present] == end)])] for end in found]
-    return [*beside, Ends(*cells)]
+    return [Ends(*cells), *beside]  # what is drawn for rare ones is inside the ends
 
 
 def _frequent(column: Column, values: pa.Array, subjects: Subjects) -> Frequent | None:

@@ -133,6 +133,8 @@ class ValueCounter:
 
     def _add_units(self, values: pa.Array, units: pa.Array) -> None:
         """Note the units of the values that have too few so far; rows without a unit count each on their own."""
+        if not self.size:
+            return
         places = pc.index_in(values, value_set=self.known).fill_null(-1).to_numpy(zero_copy_only=False)
         open_rows = np.flatnonzero((places >= 0) & (self.counts[places] < self.least))
         labels = units.take(pa.array(open_rows)).to_pylist()
