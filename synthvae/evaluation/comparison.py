@@ -96,7 +96,7 @@ class Comparison:
         if unit is not None and unit in given.names:
             columns = [c if c.name != unit else Column(name=unit, kind="id") for c in given.columns]
             given = given.model_copy(update={"columns": tuple(columns)})
-        notes += [_repeated_note(name) for name in repeated_subjects(given, read["real"], target)]
+        notes += [_repeated_note(n) for n in repeated_subjects(given, read["real"], target) if n != unit]
         kinds = {c.name: c for c in given.columns if _is_comparable(c, read, notes)}
         kinds = _with_classes(kinds, target, read["real"])
         extra = [name for name in read["synthetic"].column_names if name not in given.names]

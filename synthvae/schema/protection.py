@@ -114,6 +114,7 @@ class Protection:
         least: The smallest number of subjects of a value.
         unit: The column of the subjects; None: each row is one.
         rules: The rules of each column that has any.
+        columns: These columns, as the schema of the table before described them.
         changed: The number of cells that `apply` has changed, by column and rule.
     """
 
@@ -121,12 +122,13 @@ class Protection:
     least: int = 0
     unit: str | None = None
     rules: dict[str, list[Ends | Frequent]] = field(default_factory=dict)
+    columns: dict[str, Column] = field(default_factory=dict)
     changed: dict[str, dict[str, int]] = field(default_factory=dict)
 
     def apply(self, table: pa.Table, rng: np.random.Generator) -> pa.Table:
         """Return a table of the columns of the schema, protected; `changed` counts its cells, too."""
         for name, rules in self.rules.items():
-            old, column = table.column(name), self.schema[name]
+            old, column = table.column(name), self.columns[name]
             values = dense(old)
             total = np.zeros(len(values), bool)
             for rule in rules:
@@ -188,7 +190,7 @@ def protect(table: pa.Table, schema: Schema, target: str | None, subjects: Subje
             continue
         rules = _rules(column, values, subjects)
         if rules:
-            found.rules[column.name] = rules
+            found.rules[column.name], found.columns[column.name] = rules, column
     found.schema = _described(schema, found.rules, table)
     _warn_of_losses(found, table, subjects)
     return found
