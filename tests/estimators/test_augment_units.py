@@ -50,10 +50,10 @@ def test_a_class_of_few_rows_is_warned_of_with_its_number() -> None:
 def test_folds_of_the_automatic_amount_share_no_unit(monkeypatch: pytest.MonkeyPatch) -> None:
     real = table()
     features, seen = real[["patient", "x"]], []
-    chosen = AugmentedClassifier._select_amount  # noqa: SLF001
+    chosen = AugmentedClassifier._select_amount
 
     def spy(self: AugmentedClassifier, rows: object, *rest: object) -> object:
-        seen.extend(list(self._folds(rows)))  # type: ignore[arg-type]  # noqa: SLF001
+        seen.extend(list(self._folds(rows)))  # type: ignore[arg-type]
         return chosen(self, rows, *rest)  # type: ignore[arg-type]
 
     monkeypatch.setattr(AugmentedClassifier, "_select_amount", spy)
