@@ -17,10 +17,12 @@ from synthvae.cli.options import (
     Encoding,
     Json,
     Model,
+    Protect,
     Quiet,
     Ray,
     Seed,
     Table,
+    Unit,
     configured,
     reporting,
     show,
@@ -92,12 +94,11 @@ def fit(
         float | None, typer.Option(help="Differential privacy: upper limit of epsilon. Needs --delta and --schema.")
     ] = None,
     delta: Annotated[float | None, typer.Option(help="Upper limit of delta, less than 1 / rows.")] = None,
-    unit: Annotated[
-        str | None, typer.Option(help="Column that identifies the privacy unit, such as a patient; default: each row.")
-    ] = None,
+    unit: Unit = None,
     rows_per_unit: Annotated[
         int | None, typer.Option(help="Largest number of rows of a unit that are used; default: 1.")
     ] = None,
+    protect: Protect = None,
     plan: Annotated[
         int | None,
         typer.Option(metavar="ROWS", help="Print how the budget would be spent on about so many rows, and exit."),
@@ -122,8 +123,10 @@ def fit(
 
     artifact.check_place(out)
     _check_log(log_dir, out)
-    privacy = _stated({"epsilon": epsilon, "delta": delta, "unit": unit, "rows_per_unit": rows_per_unit})
-    given = {"target": target, "schema": schema_file, "privacy": privacy, "log_dir": log_dir, "random_state": seed}
+    privacy = _stated({"epsilon": epsilon, "delta": delta, "rows_per_unit": rows_per_unit}) or None
+    given: dict[str, Any] = {"target": target, "schema": schema_file, "log_dir": log_dir, "random_state": seed}
+    given["protect"] = protect
+    given |= {"unit": unit} if privacy is None else {"privacy": privacy | _stated({"unit": unit})}
     synthesizer = configured(config, given, verbose=not quiet)
     made = decisions(ids, categorical, drop, dates, fakes)
     if plan is not None:
@@ -138,9 +141,9 @@ def fit(
             raise typer.Exit(130)
 
 
-def _stated(budget: dict[str, Any]) -> dict[str, Any] | None:
-    """Return the fields of a privacy budget that are given; None if there are none."""
-    return {name: value for name, value in budget.items() if value is not None} or None
+def _stated(budget: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of a privacy budget that are given."""
+    return {name: value for name, value in budget.items() if value is not None}
 
 
 def _names(table: Path, encoding: str, synthesizer: Any, made: Decisions) -> list[str] | None:
@@ -244,11 +247,15 @@ def audit(
 
 
 def _describe(synthesizer: Any) -> dict[str, Any]:
+    from synthvae.schema.protection import sentences
     from synthvae.synthesizer.card import NOT_PRIVATE
 
     history, ledger = synthesizer.history_, synthesizer.ledger_
+    described = synthesizer.learned_.describe()
+    if "protection" in described:
+        described["protection"] = sentences(described["protection"])
     return {
-        **synthesizer.learned_.describe(),
+        **described,
         "steps": history.best_step,
         "training": history.stopped,
         "held_out_elbo_nats": None if history.held_out_elbo is None else round(history.held_out_elbo, 3),

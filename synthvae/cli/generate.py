@@ -13,11 +13,13 @@ from synthvae.cli.options import (
     Encoding,
     Json,
     Model,
+    Protect,
     Quiet,
     Ray,
     SchemaFile,
     Seed,
     Table,
+    Unit,
     configured,
     reporting,
     show,
@@ -140,6 +142,8 @@ def augment(
     dates: Dates = None,
     fakes: Fakes = None,
     config: Config = None,
+    unit: Unit = None,
+    protect: Protect = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
     seed: Seed = None,
     encoding: Encoding = "utf-8",
@@ -154,7 +158,7 @@ def augment(
     from synthvae.tables import convert, export, files
 
     export.check_place(out, overwrite=overwrite, escape_formulas=escape_formulas)
-    given = {"target": target, "schema": schema_file, "random_state": seed}
+    given = {"target": target, "schema": schema_file, "random_state": seed, "unit": unit, "protect": protect}
     synthesizer = configured(config, given, verbose=not quiet)
     read = convert.read(table, encoding=encoding)
     declare(synthesizer, decisions(ids, categorical, drop, dates, fakes), read)

@@ -31,6 +31,19 @@ Ray = Annotated[
     str | None,
     typer.Option(metavar="ADDRESS", help='Run on the Ray cluster at this address; "local" starts one on this machine.'),
 ]
+Unit = Annotated[
+    str | None,
+    typer.Option(help="Column that identifies subjects, such as patients, who have several rows; default: each row."),
+]
+Protect = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        help="Smallest number of subjects of a category, and at or beyond the ends of numbers and dates; 0: none is "
+        "protected. Default: 5. Without effect under a privacy budget.",
+        show_default=False,
+    ),
+]
 Encoding = Annotated[str, typer.Option(help="Character encoding of a CSV file.")]
 
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from synthvae.encoding import TargetEncoding
 from synthvae.errors import PrivacyError, RequestError
-from synthvae.estimators.sampling_strategy import Strategy, rows_to_make
+from synthvae.estimators.sampling_strategy import Strategy, rows_to_make, warn_of_few_rows
 from synthvae.random_state import Seed, as_seed
 from synthvae.synthesizer.configuration import dropped, schema_of, target_in
 from synthvae.synthesizer.synthesizer import Synthesizer
@@ -30,6 +30,9 @@ def augment(
     random_state: Seed = None,
 ) -> pa.Table:
     """Fit a synthesizer to a table and return the table followed by synthetic rows of its small classes.
+
+    The real rows are returned as they are: what is protected (see `Synthesizer`) is what the model learns. Ids, and the
+    `unit` of the synthesizer, are new ones in synthetic rows.
 
     Args:
         table: Any table that `Synthesizer.fit` accepts. Columns that the schema drops are not in the result.
@@ -56,6 +59,7 @@ def augment(
     target = _target(synthesizer, real)
     labels = np.asarray(real.column(target.name).drop_null().to_pylist(), dtype=object)
     rows = rows_to_make(_with_classes(strategy, target), labels)
+    warn_of_few_rows(rows, labels)
     fitted = synthesizer.fit(real).learned_
     seed = as_seed(synthesizer.random_state if random_state is None else random_state)
     synthetic = fitted.sample(fitted.request(rows, seed)).select(real.column_names)

@@ -42,8 +42,17 @@ class JointGenerator:
         self.synthesizer, self.target = synthesizer, target
 
     @classmethod
-    def fit(cls, generator: Synthesizer | None, features: pa.Table, y: pd.Series, seed: int) -> Self:
+    def fit(
+        cls, generator: Synthesizer | None, features: pa.Table, y: pd.Series, seed: int, *, ids: bool = False
+    ) -> Self:
         """Fit a clone of `generator` to features (rows, columns) and y (rows,).
+
+        Args:
+            generator: The parameters; None: the default ones.
+            features: The rows x.
+            y: Their targets.
+            seed: Seed of all random draws.
+            ids: Whether columns that number the rows are ids, of which new ones are generated, and not integers.
 
         Raises:
             ConfigurationError: The generator has a target of its own, or is not a `Synthesizer`.
@@ -59,7 +68,7 @@ class JointGenerator:
         labels = convert.read(pd.DataFrame({target: y}))
         table = features.append_column(target, labels.column(0))
         own.set_params(target=target, random_state=seed, schema=_with_labels(own.schema, labels))
-        own.learned_ = fit_features(own, table)
+        own.learned_ = fit_features(own, table, ids=ids)
         return cls(own, target)
 
     def sample(self, rows: int | Mapping[Any, int], seed: int) -> tuple[pd.DataFrame, Labels]:

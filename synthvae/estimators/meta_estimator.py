@@ -14,7 +14,7 @@ import pyarrow as pa
 from sklearn import get_config
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone, is_classifier
 from sklearn.metrics import check_scoring
-from sklearn.model_selection import check_cv
+from sklearn.model_selection import GroupKFold, StratifiedGroupKFold, check_cv
 from sklearn.utils import Tags, get_tags
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
@@ -26,13 +26,18 @@ from synthvae.estimators.containers import Labels, Mask
 from synthvae.estimators.generator import JointGenerator
 from synthvae.estimators.sampling_strategy import Amount, AmountSelection
 from synthvae.random_state import Seed, as_seed
+from synthvae.synthesizer.configuration import unit_in
 from synthvae.synthesizer.synthesizer import Synthesizer
 from synthvae.tables.features import read_features
+from synthvae.tables.subjects import units_of
 
 Indices = npt.NDArray[np.intp]
 Weights = npt.NDArray[np.float64]
 
-CV = 'Folds of the cross-validation with amount="auto": a number, or a splitter of scikit-learn.'
+CV = (
+    'Folds of the cross-validation with amount="auto": a number, or a splitter of scikit-learn. Rows of one `unit` of '
+    "the generator are in one fold."
+)
 """Description of the parameter `cv` of estimators."""
 
 
@@ -216,7 +221,13 @@ class AugmentedEstimator(MetaEstimatorMixin, BaseEstimator):
         return AmountSelection(amounts, np.array(scores).reshape(-1, len(amounts)).T, float(np.mean(ratios or 0.5)))
 
     def _folds(self, real: RealRows) -> Any:
-        return check_cv(self.cv, real.y, classifier=is_classifier(self)).split(np.zeros(len(real.y)), real.y)
+        """The folds of the cross-validation; rows of one unit of the generator are in one of them."""
+        unit = None if self.generator is None else unit_in(self.generator, real.features)
+        groups = None if unit is None else units_of(real.features.column(unit))
+        folds = self.cv
+        if groups is not None and isinstance(folds, int):
+            folds = StratifiedGroupKFold(folds) if is_classifier(self) else GroupKFold(folds)
+        return check_cv(folds, real.y, classifier=is_classifier(self)).split(np.zeros(len(real.y)), real.y, groups)
 
     def _scoring(self, y: Labels) -> Any:
         """The score that "auto" maximises."""

@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_consistent_length
 from synthvae.estimators import containers
 from synthvae.estimators.filters import FILTER, fit_filter
 from synthvae.estimators.generator import GENERATOR, JointGenerator
-from synthvae.estimators.sampling_strategy import Strategy, rows_to_make
+from synthvae.estimators.sampling_strategy import Strategy, rows_to_make, warn_of_few_rows
 from synthvae.random_state import Seed, as_seed
 from synthvae.synthesizer.parameters import documented
 from synthvae.synthesizer.synthesizer import Synthesizer
@@ -27,7 +27,8 @@ class VAEOverSampler(OneToOneFeatureMixin, BaseEstimator):
     """Over-sampling of small classes with a conditional VAE that is fitted to all classes together.
 
     It has imbalanced-learn's interface and works in its pipelines, but does not need it. X may have numbers, strings,
-    categories, timestamps and missing values. The real rows come first and do not change.
+    categories, timestamps and missing values. The real rows come first and do not change. A column that numbers the
+    rows goes on in the synthetic ones.
 
     Args:
         sampling_strategy: The classes that get synthetic rows, as in imbalanced-learn: "auto" or "not majority" (all
@@ -81,7 +82,8 @@ class VAEOverSampler(OneToOneFeatureMixin, BaseEstimator):
         """
         seed = as_seed(self.random_state)
         features, labels = self._validated(X, y)
-        generator = JointGenerator.fit(self.generator, features, pd.Series(labels).astype("category"), seed)
+        warn_of_few_rows(self.sampling_strategy_, labels)
+        generator = JointGenerator.fit(self.generator, features, pd.Series(labels).astype("category"), seed, ids=True)
         self.generator_ = generator.synthesizer
         accept = fit_filter(self.filter, generator, features, labels, seed)
         drawn, drawn_labels = generator.sample_filtered(self.sampling_strategy_, seed, accept)

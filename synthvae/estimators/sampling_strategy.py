@@ -11,10 +11,11 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from synthvae.errors import ConfigurationError, RequestError, listing
+from synthvae.errors import ConfigurationError, RequestError, listing, warn_user
 
 NAMED = ("auto", "not majority", "minority", "not minority", "all")
 NO_ROWS = 0.0
+FEW_ROWS = 20  # of a class; with fewer, what is learned of it is little more than these rows
 CONFIDENCE = 0.9  # with which a gain must be positive for synthetic rows to be used
 
 Labels = npt.NDArray[Any]
@@ -41,6 +42,19 @@ def rows_to_make(strategy: Strategy, y: Labels) -> dict[Any, int]:
         raise RequestError(f"The target 'y' needs to have more than 1 class. Got {len(present)} class instead.")
     wanted = _rows_in_result(strategy, present, y)
     return {label: int(wanted[label]) - present[label] for label in present if label in wanted}
+
+
+def warn_of_few_rows(rows: Mapping[Any, int], y: Labels) -> None:
+    """Warn of classes that get synthetic rows and have fewer than `FEW_ROWS` real ones."""
+    labels, counts = np.unique(y, return_counts=True)
+    present = dict(zip(labels.tolist(), counts.tolist(), strict=True))
+    few = {label: present[label] for label, added in rows.items() if added and present[label] < FEW_ROWS}
+    if few:
+        shown = ", ".join(f"{label!r} has {count} row{'s' * (count != 1)}" for label, count in list(few.items())[:10])
+        warn_user(
+            f"classes of fewer than {FEW_ROWS} rows are augmented: {shown}. Their synthetic rows vary little from "
+            "these, and may resemble them. Collect more rows, or judge the result on real rows."
+        )
 
 
 def _rows_in_result(strategy: Strategy, present: dict[Any, int], y: Labels) -> Mapping[Any, int]:

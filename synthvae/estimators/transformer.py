@@ -116,7 +116,9 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         if y is not None and prior != "standard_normal":
             target = free_name(table.column_names)
             table = table.append_column(target, convert.read(pd.DataFrame({target: labels})).column(0))
-        self.synthesizer_ = Synthesizer(**{**self.get_params(deep=False), "target": target, "prior": prior})
+        self.synthesizer_ = Synthesizer(
+            **{**self.get_params(deep=False), "target": target, "prior": prior, "protect": 0}
+        )
         self.synthesizer_.learned_ = fit_features(self.synthesizer_, table, conditional_encoder=False)
         self._array_in, self._images_in = is_array(X), getattr(X, "ndim", 2) == IMAGES
         return self

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from synthvae.evaluation.utility.prediction import utility
 from synthvae.evaluation.utility.survival import Survival, survival
 from synthvae.evaluation.verdict import Verdict, verdict
 from synthvae.random_state import Seed, as_seed
+from synthvae.schema.protection import sentences
 from synthvae.schema.schema import Schema
 
 Watch = Callable[[str], None]
@@ -142,10 +143,12 @@ def evaluate(
     target: str | None = None,
     schema: Schema | str | os.PathLike[str] | None = None,
     group: str | None = None,
+    unit: str | None = None,
     duration: str | None = None,
     event: str | None = None,
     attacks: bool = True,
     ledger: Mapping[str, Any] | None = None,
+    protection: Mapping[str, Any] | None = None,
     names: Mapping[str, str] | None = None,
     random_state: Seed = 0,
     watch: Watch | None = None,
@@ -159,10 +162,13 @@ def evaluate(
         target: The column that users want to predict; None: utility is not measured.
         schema: The schema of the real rows, or its path; None: it is inferred.
         group: A column of groups of people, for which fidelity and utility are compared.
+        unit: The column that identifies units with several rows, such as patients: those of one are on one side of
+            every split. None: each row is a unit.
         duration: For survival: the column of the time to the event, or to the end of the observation.
         event: For survival: the column that tells whether the event was observed (1, true) or not.
         attacks: Whether to simulate attacks, which takes longest.
         ledger: The privacy guarantee, as `Ledger.statement()` returns it.
+        protection: What was protected before training, as the manifest of a dataset states it; the notes repeat it.
         names: Names of the tables in the report, by role ("real", "synthetic", "holdout").
         random_state: Random seed.
         watch: Callback that receives the name of each section before it is measured.
@@ -171,7 +177,8 @@ def evaluate(
         The figures, the verdict, and methods that write them as JSON and HTML.
 
     Raises:
-        TableError: A table cannot be read or has less than two rows, or the tables have no column in common.
+        TableError: A table cannot be read or has less than two rows, the tables have no column in common, or a unit has
+            rows among the real rows and in the holdout.
         ConfigurationError: Only one of `duration` and `event` is given.
 
     Example:
@@ -182,7 +189,9 @@ def evaluate(
         ('good', 0.0)
     """
     schema = schema if isinstance(schema, Schema) or schema is None else Schema.from_yaml(Path(schema))
-    comparison = Comparison.from_tables(real, synthetic, holdout=holdout, target=target, schema=schema)
+    comparison = Comparison.from_tables(real, synthetic, holdout=holdout, target=target, schema=schema, unit=unit)
+    if protection is not None:
+        comparison = replace(comparison, notes=(*comparison.notes, *sentences(protection)))
     seed = as_seed(random_state)
     times = Survival.from_columns(duration, event)
     measurements: dict[str, Callable[[], Section | None]] = {

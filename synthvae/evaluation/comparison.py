@@ -15,10 +15,12 @@ from synthvae.errors import TableError, listing
 from synthvae.evaluation.results import warn_deprecated
 from synthvae.schema.column import TEMPORAL, Column
 from synthvae.schema.problems import infer_supported
+from synthvae.schema.repeated import repeated_subjects
 from synthvae.schema.schema import Schema
 from synthvae.tables import convert
 from synthvae.tables.arrow import are_classes, split_sentinels
 from synthvae.tables.selection import without
+from synthvae.tables.subjects import Units, units_of
 from synthvae.tables.time_format import to_timestamps
 
 LEAST_ROWS = 2
@@ -41,6 +43,8 @@ class Comparison:
         kinds: Schema column by name.
         target: The column to be predicted.
         notes: What of the tables could not be compared, and why.
+        units: The unit (N,) of each training row, such as a patient, whose rows are on one side of every split. None:
+            each row is a unit.
     """
 
     real: pd.DataFrame
@@ -49,6 +53,7 @@ class Comparison:
     kinds: dict[str, Column]
     target: str | None = None
     notes: tuple[str, ...] = ()
+    units: Units | None = None
 
     @classmethod
     def from_tables(
@@ -59,6 +64,7 @@ class Comparison:
         holdout: Any = None,
         target: str | None = None,
         schema: Schema | None = None,
+        unit: str | None = None,
     ) -> Comparison:
         """Read and prepare tables.
 
@@ -70,9 +76,11 @@ class Comparison:
             holdout: Real rows that were not used for training.
             target: The column to be predicted.
             schema: Schema of the training rows, which may be partial; None: it is inferred.
+            unit: The column that identifies units, such as patients. It is not compared. None: each row is a unit.
 
         Raises:
-            TableError: A table has less than two rows, or the tables have no column in common.
+            TableError: A table has less than two rows, the tables have no column in common, or a unit has rows among
+                the training rows and in the holdout.
 
         Example:
             >>> import pandas as pd
@@ -89,6 +97,11 @@ class Comparison:
         given = _completed(schema, read["real"])
         _check_holdout(read, given.names)
         notes: list[str] = []
+        units = None if unit is None else _units(read, unit)
+        if unit is not None and unit in given.names:
+            columns = [c if c.name != unit else Column(name=unit, kind="id") for c in given.columns]
+            given = given.model_copy(update={"columns": tuple(columns)})
+        notes += [_repeated_note(n) for n in repeated_subjects(given, read["real"], target) if n != unit]
         kinds = {c.name: c for c in given.columns if _is_comparable(c, read, notes)}
         kinds = _with_classes(kinds, target, read["real"])
         extra = [name for name in read["synthetic"].column_names if name not in given.names]
@@ -107,6 +120,7 @@ class Comparison:
             kinds,
             target if target in kinds else None,
             tuple(notes),
+            units,
         )
 
     @classmethod
@@ -134,6 +148,10 @@ class Comparison:
         """Return a comparison with `other` in place of the synthetic rows, and `real` in place of the training rows."""
         return replace(self, synthetic=other, real=self.real if real is None else real)
 
+    def split(self, share: float, rng: np.random.Generator) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """Split the training rows at random, about a share of them and the rest; rows of a unit stay together."""
+        return split_rows(self.real, share, rng, self.units)
+
 
 def shuffle_columns(rows: pd.DataFrame, n: int, rng: np.random.Generator) -> pd.DataFrame:
     """Return `n` rows whose values are drawn from each column of `rows` independently."""
@@ -152,11 +170,17 @@ def real_reference(comparison: Comparison, rng: np.random.Generator) -> tuple[pd
     """Return two samples of real rows: training rows and holdout, or the halves of the training rows."""
     if comparison.holdout is not None:
         return comparison.real, comparison.holdout
-    return split_rows(comparison.real, 1 / 2, rng)
+    return comparison.split(1 / 2, rng)
 
 
-def split_rows(rows: pd.DataFrame, share: float, rng: np.random.Generator) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Split rows at random: a share of them, and the rest."""
+def split_rows(
+    rows: pd.DataFrame, share: float, rng: np.random.Generator, units: Units | None = None
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Split rows at random: a share of them, and the rest; rows of a unit (rows,) stay together."""
+    if units is not None:
+        members = rng.permutation(np.unique(units))
+        held = np.isin(units, members[: round(len(members) * share)])
+        return rows[held].reset_index(drop=True), rows[~held].reset_index(drop=True)
     order = rng.permutation(len(rows))
     first = round(len(rows) * share)
     return rows.iloc[order[:first]].reset_index(drop=True), rows.iloc[order[first:]].reset_index(drop=True)
@@ -173,6 +197,35 @@ def _codes(values: pd.Series[Any]) -> Matrix:
         return np.asarray(values, np.float64)
     places = values.cat.codes.to_numpy(np.float64)
     return np.where(places < 0, np.nan, places)
+
+
+def _units(read: dict[str, pa.Table], unit: str) -> Units:
+    """The unit (N,) of each training row.
+
+    Raises:
+        TableError: The training rows have no such column, or the holdout has rows of the same units.
+    """
+    real, holdout = read["real"], read.get("holdout")
+    if unit not in real.column_names:
+        raise TableError(
+            f"`unit` must be a column of the real table, got {unit!r}. Choose among {listing(real.column_names)}."
+        )
+    if holdout is not None and unit in holdout.column_names:
+        seen = set(real.column(unit).unique().to_pylist()) - {None}
+        both = len(seen & set(holdout.column(unit).unique().to_pylist()))
+        if both:
+            raise TableError(
+                f"No unit of {unit!r} may have rows both in the real table and in the holdout, got {both:,} that do: "
+                "what was memorised of them could not be told. Split the table by unit."
+            )
+    return units_of(real.column(unit))
+
+
+def _repeated_note(name: str) -> str:
+    return (
+        f"Column {name!r} looks like the key of subjects with several rows, and rows were taken as independent. "
+        "Name it as `unit` (--unit in the shell), so that the rows of a subject are on one side of every split."
+    )
 
 
 def _check_rows(read: dict[str, pa.Table]) -> None:

@@ -11,7 +11,8 @@ import pyarrow as pa
 
 from synthvae.errors import ConfigurationError, TableError, listing
 from synthvae.privacy.mechanisms import uniform
-from synthvae.tables.arrow import are_classes, unit_numbers
+from synthvae.tables.arrow import are_classes
+from synthvae.tables.subjects import units_of
 
 MIN_TRAINING_ROWS = 2  # rows of a class that a fit needs
 MIN_ROWS = 2  # rows of a table that an evaluation needs
@@ -84,12 +85,9 @@ def _units(table: pa.Table, by: str | None) -> Ints:
         return np.arange(table.num_rows)
     if by not in table.column_names:
         raise TableError(
-            f"`split.by` must be a column of the table, got {by!r}. Choose among {listing(table.column_names)}."
+            f"`split.unit` must be a column of the table, got {by!r}. Choose among {listing(table.column_names)}."
         )
-    numbers = unit_numbers(table.column(by))
-    alone = numbers < 0
-    numbers[alone] = numbers.max(initial=-1) + 1 + np.arange(alone.sum())
-    return numbers
+    return units_of(table.column(by))
 
 
 def _strata(table: pa.Table, units: Ints, target: str | None) -> Ints:

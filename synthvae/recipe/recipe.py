@@ -112,10 +112,11 @@ class Recipe(RecipeSection):
                 "measure it with `schema: private`."
             )
         unit = self.privacy.given().get("unit")
-        if self.split is not None and self.split.by not in {None, unit}:
+        split = self.split and (self.split.unit or self.split.by)
+        if split not in {None, unit}:
+            key = "unit" if self.split and self.split.unit else "by"
             yield (
-                f"`split.by` must be the privacy unit {unit!r}, got {self.split.by!r}: rows of one unit "
-                "must be on one side"
+                f"`split.{key}` must be the privacy unit {unit!r}, got {split!r}: rows of one unit must be on one side"
             )
 
     @property
@@ -129,9 +130,19 @@ class Recipe(RecipeSection):
         return Schema.from_dict(self.schema_).to_dict() if isinstance(self.schema_, dict) else self.schema_
 
     @property
+    def unit(self) -> str | None:
+        """The column of units: of the privacy budget, or the first that `split`, `model` and `evaluation` name."""
+        if self.privacy is not None:
+            return self.privacy.given().get("unit")
+        stated = [self.split.unit or self.split.by] if self.split else []
+        stated += [self.model.given().get("unit")] if self.model else []
+        stated += [self.evaluation.unit] if self.evaluation else []
+        return next((unit for unit in stated if unit), None)
+
+    @property
     def columns(self) -> list[str]:
         """The columns that the recipe names, which the table must have."""
-        named = [self.target, self.split and self.split.by, self.privacy and self.privacy.given().get("unit")]
+        named = [self.target, self.unit]
         evaluation = self.evaluation
         named += [evaluation.group, evaluation.duration, evaluation.event] if evaluation else []
         return list(dict.fromkeys(name for name in named if name))

@@ -49,13 +49,22 @@ class Split(RecipeSection):
 
     Args:
         holdout: Share of the rows to hold out.
-        by: The column that identifies units, such as patients, whose rows stay on one side. None: each row is one.
+        unit: The column that identifies units, such as patients, whose rows stay on one side. None: that of `model`, or
+            each row is one.
+        by: The same as `unit`, its name in earlier releases.
         random_state: Seed of the draw; ignored under a privacy budget.
     """
 
     holdout: Share
+    unit: str | None = None
     by: str | None = None
     random_state: WHOLE = 0
+
+    @model_validator(mode="after")
+    def _one_unit(self) -> Self:
+        if self.by is not None and self.unit not in {None, self.by}:
+            raise ValueError(f"`split.by` is the same as `split.unit`, got {self.by!r} and {self.unit!r}. Drop `by`.")
+        return self
 
 
 class Generation(RecipeSection):
@@ -111,6 +120,7 @@ class Evaluating(RecipeSection):
         synthetic: A table of existing synthetic rows: nothing is fitted, the rows are only evaluated.
         holdout: A table of real rows that were not used for training, without `split`.
         group: Column of groups of people: fidelity and utility are measured for each of them.
+        unit: Column of units with several rows, such as patients. None: that of `split` or `model`.
         duration: Column of the time to an event or to censoring, for survival analysis.
         event: Column of whether the event was observed (1, true) or censored.
         attacks: Run privacy attacks, which take longest.
@@ -120,6 +130,7 @@ class Evaluating(RecipeSection):
     synthetic: str | None = None
     holdout: str | None = None
     group: str | None = None
+    unit: str | None = None
     duration: str | None = None
     event: str | None = None
     attacks: bool = True

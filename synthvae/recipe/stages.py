@@ -74,7 +74,7 @@ def check_sources(study: Study, path: Path) -> None:
 def _split(study: Study) -> Stage:
     recipe = study.recipe
     assert recipe.split is not None
-    common = {"private": recipe.privacy is not None, "unit": study.unit, "target": recipe.target}
+    common = {"private": recipe.privacy is not None, "unit": recipe.unit, "target": recipe.target}
     reads = {"split": recipe.split.model_dump(), "encoding": recipe.encoding, **common}
     return Stage("split", reads, study.files("input"), (), (TRAIN, HOLDOUT), lambda *_: study.split())
 

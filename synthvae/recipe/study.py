@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -74,11 +75,6 @@ class Study:
         return None if self.recipe.privacy is None else users_key()
 
     @property
-    def unit(self) -> str | None:
-        """The column of the privacy unit."""
-        return None if self.recipe.privacy is None else self.recipe.privacy.given().get("unit")
-
-    @property
     def _schema(self) -> Path | Schema | None:
         """The declared schema, or its file."""
         if isinstance(self.recipe.schema_, dict):
@@ -114,11 +110,11 @@ class Study:
         assert split is not None
         table = self._checked(self._read("input"))
         if self.recipe.privacy is not None:
-            parts = hold_out_privately(table, split.holdout, split.random_state, by=self.unit)
+            parts = hold_out_privately(table, split.holdout, split.random_state, by=self.recipe.unit)
             what = "each unit by an independent random draw"  # the numbers of rows are private
         else:
             target = self.recipe.target
-            parts = hold_out(table, split.holdout, split.random_state, by=split.by, target=target)
+            parts = hold_out(table, split.holdout, split.random_state, by=self.recipe.unit, target=target)
             what = f"{parts[0].num_rows} training rows, {parts[1].num_rows} held out"
         (self.out / TRAIN).parent.mkdir(exist_ok=True)
         for name, part in zip((TRAIN, HOLDOUT), parts, strict=True):
@@ -129,6 +125,8 @@ class Study:
         """Return a synthesizer with the parameters of the recipe; its seed is 0 unless stated, so that runs repeat."""
         recipe = self.recipe
         stated = {"random_state": 0, **(recipe.model.given() if recipe.model else {})}
+        if recipe.privacy is None:
+            stated["unit"] = recipe.unit
         if stated.get("log_dir") is not None:
             stated["log_dir"] = self.out / stated["log_dir"]
         schema = MEASURED if recipe.schema_ == MEASURED else self._schema
@@ -225,17 +223,28 @@ class Study:
 
         asked = self.recipe.evaluation
         assert asked is not None
-        given = {name: value for name, value in asked.given().items() if name not in {"synthetic", "holdout"}}
+        given = {name: value for name, value in asked.given().items() if name not in {"synthetic", "holdout", "unit"}}
         fitted = StageRecord.read(self.out, "fit") if self.recipe.privacy else None
         return evaluate(
             **self._compared(),
             target=self.recipe.target,
             schema=self._schema_to_compare(),
             ledger=fitted.facts.get("ledger") if fitted else None,
+            unit=self.recipe.unit,
+            protection=self._protection,
             names=self._names(),
             watch=self.watch,
             **given,
         )
+
+    @property
+    def _protection(self) -> dict[str, Any] | None:
+        """What the manifest of the synthetic rows states was protected."""
+        place = self.out / SYNTHETIC / stores.MANIFEST
+        if self.recipe.generation is None or not place.is_file():
+            return None
+        found: dict[str, Any] | None = json.loads(place.read_text(encoding="utf-8")).get("protection")
+        return found
 
     def _schema_to_compare(self) -> Path | Schema | None:
         if self.recipe.schema_ == MEASURED:

@@ -16,18 +16,21 @@ from synthvae.schema.interchange import fields_of_datetime
 from synthvae.schema.schema import Schema
 
 
-def complete(given: Schema | None, table: pa.Table, target: str | None = None) -> Schema:
+def complete(given: Schema | None, table: pa.Table, target: str | None = None, unit: str | None = None) -> Schema:
     """Return a schema of all columns of a table that is not private: those that `given` does not name are inferred.
 
     Args:
         given: The schema, which may be partial; it is returned as it is if it names all columns.
         table: The table, without the columns that the schema drops.
         target: The target, which may have text that does not repeat.
+        unit: The column of subjects, which is an id unless the schema says otherwise.
 
     Raises:
         TableError: Columns that are to be inferred have values of an unsupported type, or text that does not repeat.
             The message names all of them.
     """
+    if unit is not None and (given is None or given.inferred or unit not in given.names):
+        given = with_kind(given, unit, kind="id")
     schema, found = _completed(given, table)
     named = set() if given is None else set(given.names)
     rest = [column for column in schema.columns if column.name not in named] if schema is not None else []
@@ -107,10 +110,7 @@ class Decisions:
         self._refuse_twice(list(changes))
         schema = given
         for name, fields in changes.items():
-            if schema is not None and name in schema.names:
-                schema = schema.declare(name, **fields)
-            else:
-                schema = _with_column(schema, Column(name=name, **fields))
+            schema = with_kind(schema, name, **fields)
         return _without_columns(schema, self.drop) if self.drop else schema
 
     def _changes(self, names: Sequence[str], table: pa.Table | None) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -168,7 +168,11 @@ def _temporal_fields(name: str, table: pa.Table | None) -> dict[str, Any]:
     return {"kind": "date"}
 
 
-def _with_column(schema: Schema | None, column: Column) -> Schema:
+def with_kind(schema: Schema | None, name: str, **fields: Any) -> Schema:
+    """Return a schema that declares the fields of a column, which it may not have yet."""
+    if schema is not None and name in schema.names:
+        return schema.declare(name, **fields)
+    column = Column(name=name, **fields)
     if schema is None:
         return Schema(columns=[column])
     columns, declared = (*schema.columns, column), (*schema.declared, column.name) if schema.inferred else ()

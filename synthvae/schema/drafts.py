@@ -13,7 +13,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from synthvae import safe_yaml
-from synthvae.errors import listing, warn_user
 from synthvae.schema.column import NUMERIC, TEMPORAL, Column
 from synthvae.schema.reasons import reasons
 from synthvae.schema.schema import Schema
@@ -167,19 +166,3 @@ def without_ids(schema: Schema) -> Schema:
         if schema.inferred and column.kind == "id" and column.name not in schema.declared:
             schema = schema.declare(column.name, kind="integer")
     return schema
-
-
-def warn_of_repeated_keys(schema: Schema, table: pa.Table, target: str | None) -> None:
-    """Warn of numbers that were inferred as keys and repeat: each synthetic row will get a new one."""
-    known = set(schema.names if not schema.inferred else schema.declared) | {target}
-    ids = [c.name for c in schema.columns if c.kind == "id" and c.name in table.column_names and c.name not in known]
-    repeated = [name for name in ids if _repeats(table.column(name))]
-    if repeated:
-        warn_user(
-            f"columns {listing(repeated)} hold keys of subjects that have several rows: keys are not learned, and each "
-            "synthetic row gets a new one. Declare `kind: id` to confirm, or `kind: integer` to learn them as numbers."
-        )
-
-
-def _repeats(values: pa.ChunkedArray) -> bool:
-    return bool(len(pc.unique(values.drop_null())) < len(values) - values.null_count)

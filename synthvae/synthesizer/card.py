@@ -13,6 +13,7 @@ from typing import Any
 
 from synthvae.evaluation.saved import SavedEvaluation
 from synthvae.schema.column import DRAFTS
+from synthvae.schema.protection import sentences
 from synthvae.schema.values import at_most
 from synthvae.training.history import History
 
@@ -67,6 +68,7 @@ def render(
         statement=statement,
         drafted=summary.get("schema") in DRAFTS,
         not_private=NOT_PRIVATE,
+        protected=[] if summary.get("protection") is None else sentences(summary["protection"]),
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 from pandas.api.types import is_integer_dtype
@@ -50,6 +51,8 @@ class Parameters(Protocol):
     target: str | None
     schema: Schema | str | os.PathLike[str] | None
     privacy: PrivacyBudget | Mapping[str, Any] | None
+    unit: str | None
+    protect: int
     strategy: str
     journal: str | os.PathLike[str] | None
     prior: str
@@ -102,7 +105,10 @@ def schema_of(parameters: Parameters, table: pa.Table) -> Schema:
     target = target_in(parameters, table)
     if parameters.schema == MEASURED:
         raise PrivacyError(f"schema={MEASURED!r} needs a privacy budget, and `privacy` is None. Pass a PrivacyBudget.")
-    schema = decisions.complete(given_schema(parameters), table, target)
+    unit = unit_in(parameters, table)
+    if unit is not None and unit == target:
+        raise ConfigurationError(f"`unit` must be another column than the target, got {unit!r}. Choose one.")
+    schema = decisions.complete(given_schema(parameters), table, target, unit)
     target_among(parameters, schema.names)
     return schema
 
@@ -134,6 +140,34 @@ def target_in(parameters: Parameters, table: pa.Table) -> str | None:
     return str(parameters.target)
 
 
+def unit_in(parameters: Parameters, table: pa.Table) -> str | None:
+    """The name of the column of subjects; None if each row is one.
+
+    Raises:
+        TableError: The table has no such column.
+    """
+    if parameters.unit is None:
+        return None
+    if str(parameters.unit) not in table.column_names:
+        raise TableError(
+            f"`unit` must be a column of the table, got {parameters.unit!r}. Choose among "
+            f"{listing(table.column_names)}."
+        )
+    return str(parameters.unit)
+
+
+def least_subjects(parameters: Parameters) -> int:
+    """The smallest number of subjects of a value; 0: none is protected.
+
+    Raises:
+        ConfigurationError: It is not a whole number of at least 0.
+    """
+    least = parameters.protect
+    if isinstance(least, bool) or not isinstance(least, (int, np.integer)) or least < 0:
+        raise ConfigurationError(f"`protect` must be a whole number of at least 0, got {least!r}. 0 turns it off.")
+    return int(least)
+
+
 def refuse_class_prior_without_classes(parameters: Parameters) -> None:
     """Refuse prior="class_normal" without a target.
 
@@ -152,6 +186,12 @@ def refuse_unsupported_in_private_fit(parameters: Parameters) -> None:
     Raises:
         ConfigurationError, PrivacyError: There is one.
     """
+    budget = PrivacyBudget.of(parameters.privacy)
+    if budget is not None and parameters.unit not in (None, budget.unit):
+        raise PrivacyError(
+            f"`unit` must be that of the privacy budget, {budget.unit!r}, got {parameters.unit!r}. State it in "
+            "`privacy` alone."
+        )
     if parameters.likelihood != "auto":
         raise PrivacyError(
             f'`likelihood` must be "auto" for a private fit, which models bins and not pixels, got '

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import torch
 from scipy.special import logsumexp
 from torch import Tensor
@@ -55,10 +56,22 @@ class FittedModel:
     def encode(self, table: pa.Table) -> Codes:
         """Return the codes of a table that has the columns of the training table.
 
-        With differential privacy, values outside the schema are coerced into it.
+        With differential privacy, values outside the schema are coerced into it. Categories that were protected are
+        unknown to the model, and missing in the codes.
         """
-        table = table.select(self.encoding.names)
+        table = self._without_protected(table.select(self.encoding.names))
         return self.encoding.encode(table if self.ledger is None else conform(table, self.schema))
+
+    def _without_protected(self, table: pa.Table) -> pa.Table:
+        """The table without the categories that are unknown because the rare ones of their column were protected."""
+        columns = (self.provenance.protection or {}).get("columns", {})
+        for name in [name for name, counts in columns.items() if "rare_categories" in counts]:
+            values, encoding = table.column(name), self.encoding.columns[name]
+            unknown = pa.array(encoding.unseen(name, values))
+            place = table.column_names.index(name)
+            kept = pc.if_else(unknown, pa.scalar(None, values.type), values)
+            table = table.set_column(place, table.schema.field(name), kept)
+        return table
 
     def request(self, rows: int | Mapping[Any, int], seed: int) -> Request:
         """Return a request for a number of rows, or for a number of rows of each class.
@@ -194,6 +207,7 @@ class FittedModel:
         classes = None
         if target is not None and target.classes is not None:
             classes = dict(zip(map(str, target.labels), request.counts, strict=True))
+        protected = self.provenance.protection
         return {
             "format": 1,
             "synthvae": __version__,
@@ -204,6 +218,7 @@ class FittedModel:
             "columns": {field.name: str(field.type) for field in self.encoding.arrow_schema},
             "model_sha256": self.fingerprint,
             "ledger": None if self.ledger is None else self.ledger.statement(),
+            **({} if protected is None else {"protection": protected}),
         }
 
     def describe(self) -> dict[str, Any]:

@@ -11,7 +11,6 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from sklearn.base import BaseEstimator
 
 from synthvae import progress
 from synthvae.codes import Codes
@@ -25,6 +24,8 @@ from synthvae.privacy import fit as private_fit
 from synthvae.random_state import as_seed
 from synthvae.schema import drafts
 from synthvae.schema.column import DRAFTS
+from synthvae.schema.protection import Protection
+from synthvae.schema.repeated import warn_repeated_subjects
 from synthvae.schema.schema import Schema
 from synthvae.synthesizer.configuration import (
     LATENT_TRAINING,
@@ -35,12 +36,14 @@ from synthvae.synthesizer.configuration import (
     declared_schema,
     dropped,
     given_schema,
+    least_subjects,
     refuse_class_prior_without_classes,
     refuse_unsupported_in_private_fit,
     schema_of,
     spending_plan,
     target_among,
     target_in,
+    unit_in,
     values,
     warn_empty,
     warn_missing_labels,
@@ -78,6 +81,8 @@ class TrainingTask:
         target: The column to condition on.
         min_class_rows: Smallest number of rows that each class must have.
         seed: Seed of all random draws.
+        least: Smallest number of subjects of a value, see `synthvae.schema.protection`; 0: nothing is protected.
+        unit: The column of subjects; None: each row is one.
         trainer: Trains the network: `training.train`, or the same elsewhere.
         checkpoint: Where the state of training is stored and resumed from.
         network: Fields of `ModelConfig` that are not parameters of a synthesizer.
@@ -87,6 +92,8 @@ class TrainingTask:
     target: str | None
     min_class_rows: int
     seed: int
+    least: int = 0
+    unit: str | None = None
     trainer: Trainer = train
     checkpoint: Checkpoint | None = None
     network: Mapping[str, Any] = field(default_factory=dict)
@@ -111,13 +118,16 @@ def fit(estimator: Estimator, table: Any, backend: Backend) -> FittedModel:
         return _fit_privately(estimator, read, schema, budget, backend, Path(estimator.journal or folder))
 
 
-def fit_features(parameters: Parameters, table: pa.Table, *, conditional_encoder: bool = True) -> FittedModel:
-    """Fit a model to the features of a scikit-learn estimator: no column is an id, and a class may have a single row.
+def fit_features(
+    parameters: Parameters, table: pa.Table, *, conditional_encoder: bool = True, ids: bool = False
+) -> FittedModel:
+    """Fit a model to the features of a scikit-learn estimator, of which a class may have a single row.
 
     Args:
         parameters: The parameters; `privacy` is ignored.
         table: The features, and the target if the parameters name one.
         conditional_encoder: Whether encoder and decoder are conditional on the class; otherwise the prior alone is.
+        ids: Whether columns that number the rows are ids, of which new ones are generated, and not integers.
     """
     refuse_class_prior_without_classes(parameters)
     source = InMemory(table)
@@ -125,9 +135,11 @@ def fit_features(parameters: Parameters, table: pa.Table, *, conditional_encoder
         raise ConfigurationError(
             f"The schema of an estimator must keep all features, got {listing(lost)} under `drop`. Drop them from X."
         )
-    schema = drafts.without_ids(source.drafted(schema_of(parameters, table)))
+    schema = source.drafted(schema_of(parameters, table))
+    schema = schema if ids else drafts.without_ids(schema)
     target, seed = target_in(parameters, table), as_seed(parameters.random_state)
-    task = TrainingTask(schema, target, min_class_rows=1, seed=seed, network={"told": conditional_encoder})
+    network = {"told": conditional_encoder}
+    task = TrainingTask(schema, target, 1, seed, **_subjects(parameters, table), network=network)
     return _train(parameters, source, task)
 
 
@@ -179,13 +191,20 @@ def _fit_openly(estimator: Estimator, table: Any, backend: Backend) -> FittedMod
         place = Path(folder) if checkpoint is None else checkpoint.folder
         source = found if isinstance(found, InMemory) else _surveyed(estimator, found, place, seed)
         schema, target = source.drafted(schema_of(estimator, source.sample)), target_in(estimator, source.sample)
-        drafts.warn_of_repeated_keys(schema, source.sample, target)
         warn_missing_labels(target, source.missing, source.rows)
-        return _train(estimator, source, TrainingTask(schema, target, 2, seed, backend.trainer(place), checkpoint))
+        warn_repeated_subjects(schema, source.sample, target)
+        trainer, subjects = backend.trainer(place), _subjects(estimator, source.sample)
+        task = TrainingTask(schema, target, 2, seed, **subjects, trainer=trainer, checkpoint=checkpoint)
+        return _train(estimator, source, task)
 
 
-def _surveyed(estimator: BaseEstimator, stream: Stream, folder: Path, seed: int) -> OnDisk:
-    source = OnDisk.open(stream, folder, seed)
+def _subjects(parameters: Parameters, table: pa.Table) -> dict[str, Any]:
+    """The fields of a `TrainingTask` on the subjects of a table."""
+    return {"least": least_subjects(parameters), "unit": unit_in(parameters, table)}
+
+
+def _surveyed(estimator: Estimator, stream: Stream, folder: Path, seed: int) -> OnDisk:
+    source = OnDisk.open(stream, folder, seed, least_subjects(estimator), estimator.unit)
     read_features(estimator, source.sample, reset=True)
     return source
 
@@ -210,22 +229,22 @@ def _train(parameters: Parameters, source: TableSource, task: TrainingTask) -> F
         progress.fitting(show=parameters.verbose) as report,
         open_callbacks(parameters.callbacks, parameters.log_dir) as callback,
     ):
-        encoding, codes = _encoded(source, task, parameters, config)
+        protection, encoding, codes = _encoded(source, task, parameters, config)
         network = build(encoding.layout.slots, encoding.conditions, config, task.seed)
         network = network.to(find_device(parameters.device))
         history = task.trainer(
             network, codes, training, task.seed, report, callback=callback, checkpoint=task.checkpoint
         )
-    provenance = Provenance.of(source.rows, source.missing)
-    fitted = FittedModel(task.schema, encoding, network, history, provenance=provenance)
+    provenance = Provenance.of(source.rows, source.missing, protection.summary)
+    fitted = FittedModel(protection.schema, encoding, network, history, provenance=provenance)
     _warn_of_training(fitted, parameters)
     return fitted
 
 
 def _encoded(
     source: TableSource, task: TrainingTask, parameters: Parameters, config: ModelConfig
-) -> tuple[TableEncoding, Codes | Parts]:
-    """The encoding of a table, and its codes.
+) -> tuple[Protection, TableEncoding, Codes | Parts]:
+    """What is protected in a table, its encoding, and its codes.
 
     Raises:
         TableError: The table violates the schema, or the model cannot be conditioned on its target.
@@ -237,12 +256,21 @@ def _encoded(
     pixels = None
     if config.likelihood != "auto":
         pixels = Pixels(config.likelihood, image=config.image_shape is not None)
-    encoding = TableEncoding.learn(sample, task.schema, task.target, least, parameters.order, pixels=pixels)
+    protection = source.protection(task.schema, task.target, 0 if pixels else task.least, task.unit)
+    source = source.protected(protection, task.seed)
+    encoding = TableEncoding.learn(
+        source.sample.select(sample.column_names),
+        protection.schema,
+        task.target,
+        least,
+        parameters.order,
+        pixels=pixels,
+    )
     codes = source.coded(encoding, task.schema, task.seed)
     if not isinstance(codes, Codes):
         encoding = encoding.counted(_condition_counts(codes, encoding))
         encoding.refuse_rare(task.min_class_rows)
-    return encoding, codes
+    return protection, encoding, codes
 
 
 def _condition_counts(parts: Parts, encoding: TableEncoding) -> npt.NDArray[np.float64]:

@@ -17,6 +17,13 @@ GROUPS: dict[str, dict[str, str]] = {
         f'"{MEASURED}" to measure it with a part of the privacy budget.',
         "privacy": "A `PrivacyBudget`, or a mapping of its fields: the differential privacy of everything that `fit` "
         'reveals. It needs a declared schema, or schema="private". None: training without differential privacy.',
+        "unit": "Column that identifies subjects, such as patients, who have several rows. Its values are generated "
+        "anew, and `protect` counts subjects instead of rows. None: each row is a subject. Under a privacy budget its "
+        "own `unit` counts.",
+        "protect": "Without a privacy budget: the smallest number of subjects of a value. A category of fewer becomes "
+        "the declared `other_category`, its neighbour if categories are ordered, or that of another row; numbers and "
+        "dates end where so many subjects lie at or beyond. Classes of the target and pixels are exempt. 0: none "
+        "is protected.",
         "max_steps": "Largest number of optimiser steps. None: chosen by the number of rows, 1000 for 30,000 rows and "
         "at most 1600 for fewer. Under a privacy budget the exact number of steps, by default 300.",
         "device": '"auto" (a GPU if there is one), "cpu", "cuda", "cuda:1", ...',

@@ -23,21 +23,24 @@ class Provenance:
         rows: The number of training rows; None if it is private.
         missing: The share of missing values of each column that has any; None if it is private.
         versions: The versions of the libraries.
+        protection: What was protected, see `synthvae.schema.protection.Protection.summary`; None: nothing.
     """
 
     rows: int | None = None
     missing: dict[str, float] | None = None
     versions: dict[str, str] = field(default_factory=versions)
+    protection: dict[str, Any] | None = None
 
     @classmethod
-    def of(cls, rows: int, missing: Mapping[str, int]) -> Self:
+    def of(cls, rows: int, missing: Mapping[str, int], protection: dict[str, Any] | None = None) -> Self:
         """Return that of a table that is not private, from its numbers of rows and of missing values per column."""
-        return cls(rows, {name: count / rows for name, count in missing.items() if count})
+        shares = {name: count / rows for name, count in missing.items() if count}
+        return cls(rows, shares, protection=protection)
 
     @property
     def table(self) -> dict[str, Any]:
         """What is public about the training rows."""
-        fields = {"rows": self.rows, "missing": self.missing}
+        fields = {"rows": self.rows, "missing": self.missing, "protection": self.protection}
         return {name: value for name, value in fields.items() if value is not None}
 
     def to_dict(self) -> dict[str, Any]:
@@ -55,4 +58,17 @@ class Provenance:
         rows, missing = table.get("rows"), table.get("missing")
         shares = None if missing is None else {str(name): float(share) for name, share in dict(missing).items()}
         known = {str(name): str(version) for name, version in dict(document.get("versions") or {}).items()}
-        return cls(None if rows is None else int(rows), shares, known)
+        return cls(None if rows is None else int(rows), shares, known, checked_summary(table.get("protection")))
+
+
+def checked_summary(given: Any) -> dict[str, Any] | None:
+    """Return a summary of protection from JSON.
+
+    Raises:
+        TypeError, ValueError, KeyError: It is none.
+    """
+    if given is None:
+        return None
+    counts = {str(n): {str(key): int(c) for key, c in dict(of).items()} for n, of in dict(given["columns"]).items()}
+    unit = given.get("unit")
+    return {"least": int(given["least"]), "unit": None if unit is None else str(unit), "columns": counts}

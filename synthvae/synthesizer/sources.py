@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -16,14 +16,17 @@ import pyarrow as pa
 from synthvae import filesystem
 from synthvae.encoding import Codes, TableEncoding
 from synthvae.errors import ConfigurationError
+from synthvae.schema.protection import Protection, Subjects, protect
 from synthvae.schema.schema import Schema
 from synthvae.tables import convert, streaming
 from synthvae.tables.sampling import Survey
 from synthvae.tables.streaming import Stream
+from synthvae.tables.subjects import units_of
 from synthvae.training import Parts
 from synthvae.training.shards import Shards
 
-SAMPLE = "survey.arrow"
+SAMPLE, PROTECTED = "survey.arrow", "protected.json"
+REDRAWN = 71  # the stream of random numbers that replace rare categories
 
 
 class TableSource(Protocol):
@@ -47,6 +50,12 @@ class TableSource(Protocol):
 
     def drafted(self, schema: Schema) -> Schema:
         """Return a schema that was inferred from the sample, corrected by the whole table."""
+
+    def protection(self, schema: Schema, target: str | None, least: int, unit: str | None) -> Protection:
+        """Find what is to be protected in the table."""
+
+    def protected(self, protection: Protection, seed: int) -> TableSource:
+        """Return the table with its sample, and later its codes, protected; it obeys its schema."""
 
     def coded(self, encoding: TableEncoding, schema: Schema, seed: int) -> Codes | Parts:
         """Return the codes of all rows; the condition of a row without a label is -1.
@@ -84,6 +93,15 @@ class InMemory:
         """Return the schema."""
         return schema
 
+    def protection(self, schema: Schema, target: str | None, least: int, unit: str | None) -> Protection:
+        """Find what is to be protected in the table."""
+        units = units_of(self.sample.column(unit)) if least and unit is not None else None
+        return protect(self.sample, schema, target, Subjects(least, units), unit)
+
+    def protected(self, protection: Protection, seed: int) -> InMemory:
+        """Return the table, protected."""
+        return InMemory(protection.apply(self.sample, np.random.default_rng([seed, REDRAWN])))
+
     def coded(self, encoding: TableEncoding, schema: Schema, seed: int) -> Codes:
         """Return the codes of all rows, which were checked against the schema before."""
         del schema
@@ -98,18 +116,20 @@ class OnDisk:
         stream: The table.
         survey: The sample and the counts of the first pass.
         folder: Where the codes are stored for the fit. Complete codes that it already holds are used.
+        rules: What is protected when the rows are read.
     """
 
     stream: Stream
     survey: Survey
     folder: Path
+    rules: Protection | None = None
 
     @classmethod
-    def open(cls, stream: Stream, folder: Path, seed: int) -> OnDisk:
+    def open(cls, stream: Stream, folder: Path, seed: int, least: int = 0, unit: str | None = None) -> OnDisk:
         """Survey a table, unless the folder has the survey of an earlier pass."""
         survey = _load_survey(folder / SAMPLE)
         if survey is None:
-            survey = Survey.from_batches(stream.batches(), seed)
+            survey = Survey.from_batches(stream.batches(), seed, least=least, unit=unit)
             with _storing(folder):
                 _save_survey(folder / SAMPLE, survey)
         return cls(stream, survey, folder)
@@ -141,17 +161,34 @@ class OnDisk:
                 schema = schema.declare(name, kind="id")
         return schema
 
+    def protection(self, schema: Schema, target: str | None, least: int, unit: str | None) -> Protection:
+        """Find what is to be protected in the table: categories by their counts, ends by those of the sample.
+
+        So many subjects of the sample at or beyond an end are at least as many of the table.
+        """
+        units = units_of(self.sample.column(unit)) if least and unit is not None else None
+        return protect(self.sample, schema, target, Subjects(least, units, self.survey.rare), unit)
+
+    def protected(self, protection: Protection, seed: int) -> OnDisk:
+        """Return the table with its sample protected; its rows will be when they are read."""
+        sample = protection.apply(self.sample, np.random.default_rng([seed, REDRAWN]))
+        protection.changed.clear()  # the rows are counted, not the sample
+        return replace(self, survey=replace(self.survey, sample=sample), rules=protection)
+
     def coded(self, encoding: TableEncoding, schema: Schema, seed: int) -> Parts:
         """Return the codes of all rows, written to the folder unless it holds them."""
+        protection = self.rules or Protection(schema)
         stored = Shards.open(self.folder)
         if stored is not None:
+            protection.changed |= json.loads((self.folder / PROTECTED).read_text(encoding="utf-8"))
             return stored
-        rng = np.random.default_rng(seed)
+        rng, redrawn = np.random.default_rng(seed), np.random.default_rng([seed, REDRAWN])
 
         def batches() -> Iterator[Codes]:
             for table in self.stream.batches():
                 checked = schema.check(table).select(table.column_names)
-                yield encoding.encode(checked, rng, partial=True)
+                yield encoding.encode(protection.apply(checked, redrawn), rng, partial=True)
+            filesystem.write(self.folder / PROTECTED, json.dumps(protection.changed).encode())
 
         with _storing(self.folder):
             return Shards.write(self.folder, batches(), self.rows, np.random.default_rng([seed, 61]))
@@ -181,7 +218,8 @@ def surveyed(path: Path, encoding: str) -> InMemory | OnDisk:
 
 
 def _save_survey(path: Path, survey: Survey) -> None:
-    counts = json.dumps({"rows": survey.rows, "missing": survey.missing}).encode()
+    rare = {name: values.to_pylist() for name, values in survey.rare.items()}
+    counts = json.dumps({"rows": survey.rows, "missing": survey.missing, "rare": rare}).encode()
     metadata = {**(survey.sample.schema.metadata or {}), b"survey": counts}
     sink = pa.BufferOutputStream()
     table = survey.sample.replace_schema_metadata(metadata)
@@ -191,11 +229,17 @@ def _save_survey(path: Path, survey: Survey) -> None:
     filesystem.write(path, sink.getvalue())
 
 
+def _dense_type(table: pa.Table, name: str) -> pa.DataType:
+    kind = table.schema.field(name).type
+    return kind.value_type if pa.types.is_dictionary(kind) else kind
+
+
 def _load_survey(path: Path) -> Survey | None:
     try:
         table = pa.ipc.open_file(path).read_all()
         metadata = dict(table.schema.metadata)
         counts = json.loads(metadata.pop(b"survey"))
-        return Survey(table.replace_schema_metadata(metadata), counts["rows"], counts["missing"])
+        rare = {name: pa.array(values, _dense_type(table, name)) for name, values in counts["rare"].items()}
+        return Survey(table.replace_schema_metadata(metadata), counts["rows"], counts["missing"], rare)
     except (OSError, pa.ArrowException, ValueError, KeyError, TypeError):
         return None

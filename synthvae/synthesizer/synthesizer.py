@@ -25,6 +25,7 @@ from synthvae.model import CVAE
 from synthvae.privacy import Ledger, PrivacyBudget
 from synthvae.privacy import fit as private_fit
 from synthvae.random_state import Seed, as_seed
+from synthvae.schema.protection import LEAST
 from synthvae.schema.schema import Schema
 from synthvae.synthesizer import card as cards
 from synthvae.synthesizer import configuration, fitting, persistence
@@ -47,7 +48,7 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
     model come last.
 
     Args:
-        {target, schema, privacy, max_steps, device, verbose, random_state}
+        {target, schema, privacy, unit, protect, max_steps, device, verbose, random_state}
         {strategy, journal}
         {batch_size, learning_rate, validation_fraction, precision}
         {callbacks, log_dir}
@@ -78,6 +79,8 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         target: str | None = None,
         schema: Schema | str | os.PathLike[str] | None = None,
         privacy: PrivacyBudget | Mapping[str, Any] | None = None,
+        unit: str | None = None,
+        protect: int = LEAST,
         max_steps: int | None = None,
         device: str = "auto",
         verbose: bool = False,
@@ -107,6 +110,7 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         corruption: float = 0.0,
     ) -> None:
         self.target, self.schema, self.privacy = target, schema, privacy
+        self.unit, self.protect = unit, protect
         self.max_steps, self.device, self.verbose, self.random_state = max_steps, device, verbose, random_state
         self.strategy, self.journal = strategy, journal
         self.batch_size, self.learning_rate = batch_size, learning_rate

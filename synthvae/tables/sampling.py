@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from synthvae.errors import TableError
 from synthvae.tables.arrow import is_text
+from synthvae.tables.subjects import ValueCounter, dense
 
 # A quantile of so many rows is off by less than 0.2 % of the rows (Dvoretzky-Kiefer-Wolfowitz inequality, 95 %).
 SAMPLE_ROWS = 500_000
@@ -32,25 +33,37 @@ class Survey:
             quantiles inferred from the sample are valid for the table.
         rows: Number of rows of the table.
         missing: Number of missing values of each column.
+        rare: Values of fewer subjects than asked for, by column of few distinct texts or whole numbers.
     """
 
     sample: pa.Table
     rows: int
     missing: dict[str, int]
+    rare: dict[str, pa.Array] = field(default_factory=dict)
 
     @classmethod
-    def from_batches(cls, batches: Iterable[pa.Table], seed: int, most: int = SAMPLE_ROWS) -> Survey:
+    def from_batches(
+        cls,
+        batches: Iterable[pa.Table],
+        seed: int,
+        most: int = SAMPLE_ROWS,
+        *,
+        least: int = 0,
+        unit: str | None = None,
+    ) -> Survey:
         """Read each batch once.
 
         Args:
             batches: The table.
             seed: Seed of the random rows.
             most: Maximum number of random rows.
+            least: Values of fewer subjects are rare; 0: none is.
+            unit: The column that identifies subjects; None: each row is one.
 
         Raises:
             TableError: There are fewer than 2 rows.
         """
-        drawn, extremes = _RandomRows(most, np.random.default_rng([seed, 60])), _ExtremeRows()
+        drawn, extremes = _RandomRows(most, np.random.default_rng([seed, 60])), _ExtremeRows(least, unit)
         rows, missing = 0, dict[str, int]()
         for table in batches:
             drawn.add(table, rows)
@@ -64,7 +77,7 @@ class Survey:
         others, found = extremes.result()
         new = ~np.isin(others, places)
         joined = pa.concat_tables([sample, *([found.filter(new)] if found is not None and new.any() else [])])
-        return cls(joined.unify_dictionaries().combine_chunks(), rows, missing)
+        return cls(joined.unify_dictionaries().combine_chunks(), rows, missing, extremes.rare)
 
     @property
     def sequences(self) -> list[str]:
@@ -115,15 +128,22 @@ class _RandomRows:
 class _ExtremeRows:
     """Rows with values that a random sample may not contain."""
 
-    def __init__(self) -> None:
+    def __init__(self, least: int, unit: str | None) -> None:
+        self.least, self.unit = least, unit
         self.columns: dict[str, _Column] = {}
         self.kept: list[tuple[Rows, pa.Table]] = []
 
+    @property
+    def rare(self) -> dict[str, pa.Array]:
+        counted = {name: column.counter for name, column in self.columns.items() if not column.many}
+        return {name: counter.rare for name, counter in counted.items() if self.least and counter.known is not None}
+
     def add(self, table: pa.Table, first: int) -> None:
         here: list[Rows] = []
+        units = dense(table.column(self.unit)) if self.least and self.unit in table.column_names else None
         for name in table.column_names:
-            column = self.columns.setdefault(name, _Column())
-            found, labels = column.update(table.column(name).combine_chunks())
+            column = self.columns.setdefault(name, _Column(ValueCounter(self.least)))
+            found, labels = column.update(table.column(name).combine_chunks(), units)
             column.places += [first + place for place in found]
             column.labels += [first + place for place in labels]
             here.append(np.array(found + labels, np.int64))
@@ -144,23 +164,22 @@ class _ExtremeRows:
 class _Column:
     """Values of a column that have occurred, and the first rows with them."""
 
+    counter: ValueCounter
     places: list[int] = field(default_factory=list)
     labels: list[int] = field(default_factory=list)
     has_missing: bool = False
     span: dict[str, Any] = field(default_factory=dict)
     longest: int = -1
-    known: pa.Array | None = None
     many: bool = False
 
-    def update(self, values: pa.Array) -> tuple[list[int], list[int]]:
+    def update(self, values: pa.Array, units: pa.Array | None) -> tuple[list[int], list[int]]:
         """Return the rows of a batch with a new extreme or a first missing value, and those with a new category."""
-        if pa.types.is_dictionary(values.type):
-            values = values.dictionary_decode()
+        values = dense(values)
         found = self._first_missing(values) + self._span(values)
         if is_text(values.type):
-            return found + self._longest(values), self._distinct(values, MAX_TEXTS)
+            return found + self._longest(values), self._distinct(values, units, MAX_TEXTS)
         if pa.types.is_integer(values.type) or pa.types.is_boolean(values.type):
-            return found, self._distinct(values, MAX_NUMBERS)
+            return found, self._distinct(values, units, MAX_NUMBERS)
         return found, []
 
     def _first_missing(self, values: pa.Array) -> list[int]:
@@ -192,14 +211,13 @@ class _Column:
         largest = pc.max(values.filter(pc.equal(lengths, longest)))
         return [pc.index(values, largest).as_py()]
 
-    def _distinct(self, values: pa.Array, most: int) -> list[int]:
+    def _distinct(self, values: pa.Array, units: pa.Array | None, most: int) -> list[int]:
         if self.many:
             return []
-        here = pc.unique(values.drop_null())
-        new = here if self.known is None else here.filter(pc.invert(pc.is_in(here, value_set=self.known)))
-        self.known = new if self.known is None else pa.concat_arrays([self.known, new])
-        if len(self.known) > most:
-            self.many, self.known = True, None
+        new = self.counter.add(values, units)
+        if self.counter.size > most:
+            self.many = True
+            self.counter = ValueCounter(self.counter.least)
             self.labels.clear()
             return []
         return list(pc.index_in(new, value_set=values).to_pylist())

@@ -27,6 +27,7 @@ from synthvae.evaluation.metrics import (
 from synthvae.evaluation.results import Figure, Section
 
 MOST_CELLS = 20_000_000  # Of larger tables, a sample of rows is compared.
+UNITS = "\0unit"  # the units of a sample, under a name that no column of a file has
 LEAST_ROWS = 50_000  # in that sample, however wide the table
 MOST_ASSOCIATED = 40  # columns whose associations are plotted
 MOST_PROJECTED = 1_000  # rows of either kind
@@ -72,13 +73,15 @@ def fidelity(comparison: Comparison, seed: int) -> Section:
 
 def _sampled(comparison: Comparison, rng: np.random.Generator) -> Comparison:
     most = max(LEAST_ROWS, MOST_CELLS // len(comparison.kinds))
-    held = comparison.holdout
+    held, units = comparison.holdout, comparison.units
+    real = subsample(comparison.real if units is None else comparison.real.assign(**{UNITS: units}), most, rng)
     return Comparison(
-        subsample(comparison.real, most, rng),
+        real if units is None else real.drop(columns=UNITS),
         subsample(comparison.synthetic, most, rng),
         None if held is None else subsample(held, most, rng),
         comparison.kinds,
         comparison.target,
+        units=None if units is None else real[UNITS].to_numpy(),
     )
 
 

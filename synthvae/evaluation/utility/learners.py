@@ -29,7 +29,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from synthvae.errors import listing
-from synthvae.evaluation.comparison import Comparison, Matrix, codes, shuffle_columns, split_rows, subsample
+from synthvae.evaluation.comparison import Comparison, Matrix, codes, shuffle_columns, subsample
 from synthvae.evaluation.disclosure.risk import Z
 
 MOST_ROWS = 20_000  # to train a model; a forest uses half as many
@@ -222,7 +222,7 @@ def split(comparison: Comparison, rng: np.random.Generator) -> tuple[pd.DataFram
     """Return real rows to train on, real rows to test on, and a note if the generator was trained on the latter."""
     if comparison.holdout is not None:
         return comparison.real, comparison.holdout, ()
-    test, training = split_rows(comparison.real, 1 / 3, rng)
+    test, training = comparison.split(1 / 3, rng)
     note = "There is no holdout: models were tested on a third of the real rows, which the generator was trained on."
     return training, test, (note,)
 

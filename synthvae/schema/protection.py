@@ -1,0 +1,394 @@
+"""Protection of subjects without a privacy budget: what few subjects have does not reach the model.
+
+A category of fewer than `least` subjects is replaced by the declared `other_category`, by the nearest category if they
+are ordered, or by a category that is drawn from those of the other rows. Numbers and dates end where `least` subjects
+lie at or beyond. A subject is a row, or all rows of a unit such as a patient. Nothing is promised: see
+`synthvae.privacy`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from synthvae.errors import listing, warn_user
+from synthvae.schema.column import NUMERIC, TEMPORAL, Column
+from synthvae.schema.schema import Schema
+from synthvae.tables.arrow import are_classes, is_text, split_sentinels, temporal_type
+from synthvae.tables.subjects import Units, count_subjects, dense, ends, subjects_by_value
+
+LEAST = 5  # subjects; the smallest count that many statistical offices publish
+MUCH = 0.05  # share of the rows whose categories are replaced, from which a warning names the column
+
+Mask = npt.NDArray[np.bool_]
+Rare = Mapping[str, pa.Array]
+
+
+@dataclass(frozen=True)
+class Subjects:
+    """The subjects of a table, and how many of them a value must have.
+
+    Args:
+        least: The number of subjects; 0: nothing is protected.
+        units: The unit (rows,) of each row of a table in memory; None: each row is a subject.
+        rare: Categories of fewer subjects by column, where the whole table was counted; others are counted here.
+    """
+
+    least: int
+    units: Units | None = None
+    rare: Rare = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Ends:
+    """The smallest and the largest cell of a column of numbers or dates; cells beyond are replaced by them.
+
+    Args:
+        low: The smallest cell. None: too few subjects have a value, so that all become missing.
+        high: The largest cell.
+    """
+
+    low: pa.Scalar | None
+    high: pa.Scalar | None
+
+    def apply(self, column: Column, values: pa.Array, rng: np.random.Generator) -> tuple[pa.Array, Mask]:
+        """Return the protected cells (rows,), and which of them (rows,) were changed."""
+        del rng
+        keys, present = sort_keys(column, values)
+        if self.low is None or self.high is None:
+            return pc.if_else(pa.array(present), pa.scalar(None, values.type), values), present
+        low, high = (sort_keys(column, pa.array([end], values.type))[0][0] for end in (self.low, self.high))
+        below, above = present & (keys < low), present & (keys > high)
+        if below.any():
+            values = pc.if_else(pa.array(below), self.low, values)
+        if above.any():
+            values = pc.if_else(pa.array(above), self.high, values)
+        return values, below | above
+
+
+@dataclass(frozen=True)
+class Frequent:
+    """The categories, or the values beside numbers, that enough subjects have; others are replaced.
+
+    Args:
+        rare: The values that are replaced.
+        instead: What replaces each of them. None: it is drawn from the other rows.
+        frequent: A value that many rows have, where no row can be drawn; None: the cell becomes missing.
+    """
+
+    rare: pa.Array
+    instead: pa.Array | None
+    frequent: pa.Scalar | None
+
+    def apply(self, column: Column, values: pa.Array, rng: np.random.Generator) -> tuple[pa.Array, Mask]:
+        """Return the protected cells (rows,), and which of them (rows,) were changed."""
+        del column
+        places = pc.index_in(values, value_set=self.rare.cast(values.type))
+        hit = places.is_valid().to_numpy(zero_copy_only=False)
+        if not hit.any():
+            return values, hit
+        if self.instead is not None:
+            return pc.if_else(pa.array(hit), self.instead.cast(values.type).take(places), values), hit
+        donors = np.flatnonzero(~hit & values.is_valid().to_numpy(zero_copy_only=False))
+        if self.frequent is None or not len(donors):
+            return pc.if_else(
+                pa.array(hit), pa.scalar(self.frequent and self.frequent.as_py(), values.type), values
+            ), hit
+        rows = np.arange(len(values))
+        rows[hit] = donors[rng.integers(len(donors), size=int(hit.sum()))]
+        return values.take(pa.array(rows)), hit
+
+
+@dataclass
+class Protection:
+    """What is protected in a table, and how many cells that changed.
+
+    Args:
+        schema: The schema of the protected table.
+        least: The smallest number of subjects of a value.
+        unit: The column of the subjects; None: each row is one.
+        rules: The rules of each column that has any.
+        columns: These columns, as the schema of the table before described them.
+        changed: The number of cells that `apply` has changed, by column and rule.
+    """
+
+    schema: Schema
+    least: int = 0
+    unit: str | None = None
+    rules: dict[str, list[Ends | Frequent]] = field(default_factory=dict)
+    columns: dict[str, Column] = field(default_factory=dict)
+    changed: dict[str, dict[str, int]] = field(default_factory=dict)
+
+    def apply(self, table: pa.Table, rng: np.random.Generator) -> pa.Table:
+        """Return a table of the columns of the schema, protected; `changed` counts its cells, too."""
+        for name, rules in self.rules.items():
+            old, column = table.column(name), self.columns[name]
+            values = dense(old)
+            total = np.zeros(len(values), bool)
+            for rule in rules:
+                values, changed = rule.apply(column, values, rng)
+                self._count(name, rule, int(changed.sum()))
+                total |= changed
+            if total.any():
+                place = table.column_names.index(name)
+                table = table.set_column(place, table.schema.field(name), _as(values, old.type))
+        return table
+
+    def _count(self, name: str, rule: Ends | Frequent, cells: int) -> None:
+        if cells:
+            counts = self.changed.setdefault(name, {})
+            key = "cells_at_ends" if isinstance(rule, Ends) else "cells_of_rare_categories"
+            counts[key] = counts.get(key, 0) + cells
+            if isinstance(rule, Frequent):
+                counts["rare_categories"] = len(rule.rare)
+
+    @property
+    def summary(self) -> dict[str, Any] | None:
+        """What was protected, without a value: counts of cells by column. None: nothing can be protected."""
+        if not self.least:
+            return None
+        columns = {name: dict(self.changed[name]) for name in self.schema.names if name in self.changed}
+        return {"least": self.least, "unit": self.unit, "columns": columns}
+
+
+def protect(table: pa.Table, schema: Schema, target: str | None, subjects: Subjects, unit: str | None) -> Protection:
+    """Find what is to be protected in a table that obeys its schema.
+
+    Ids are generated anew, so they are left as they are. The classes of the target are exempt, since they are asked for
+    by name; a warning names those of few subjects.
+
+    Args:
+        table: The rows, or some of a table on disk: then the ends are those of the sample, which are inside those of
+            the table.
+        schema: Its schema.
+        target: The column to condition on; None: there is none.
+        subjects: The subjects, and the smallest number of them.
+        unit: The column of the subjects, which the schema names an id.
+    """
+    found = Protection(schema, subjects.least, unit)
+    many = count_subjects(subjects.units, table.num_rows)
+    if not subjects.least:
+        return found
+    if many < 2 * subjects.least - 1:
+        warn_user(
+            f"the table has {many} subjects, and at least {2 * subjects.least - 1} are needed to protect those with "
+            f"rare values (protect={subjects.least}): treat its synthetic rows like the real ones."
+        )
+        return Protection(schema)
+    for column in schema.columns:
+        values = dense(table.column(column.name))
+        if column.kind == "id" or pa.types.is_null(values.type) or not len(values) - values.null_count:
+            continue
+        if column.name == target and _is_classes(column, values):
+            _warn_of_rare_classes(column, values, subjects)
+            continue
+        rules = _rules(column, values, subjects)
+        if rules:
+            found.rules[column.name], found.columns[column.name] = rules, column
+    found.schema = _described(schema, found.rules, table)
+    _warn_of_losses(found, table, subjects)
+    return found
+
+
+def _rules(column: Column, values: pa.Array, subjects: Subjects) -> list[Ends | Frequent]:
+    """The rules of a column; none where every value has enough subjects."""
+    if column.kind not in (*NUMERIC, *TEMPORAL):
+        frequent = _frequent(column, values, subjects)
+        return [] if frequent is None else [frequent]
+    keys, present = sort_keys(column, values)
+    beside = _beside_numbers(values, present, subjects)
+    within = None if subjects.units is None else subjects.units[present]
+    found = ends(keys[present], within, subjects.least)
+    if found is None:
+        return [Ends(None, None), *beside] if present.any() else [*beside]
+    rows = np.flatnonzero(present)
+    cells = [values[int(rows[np.argmax(keys[present] == end)])] for end in found]
+    return [Ends(*cells), *beside]  # what is drawn for rare ones is inside the ends
+
+
+def _frequent(column: Column, values: pa.Array, subjects: Subjects) -> Frequent | None:
+    """The rule of a column of categories; None if each has enough subjects."""
+    known, counts = subjects_by_value(pa.chunked_array([values]), subjects.units)
+    if column.name in subjects.rare:
+        rare = pc.is_in(known, value_set=subjects.rare[column.name].cast(known.type)).to_numpy(zero_copy_only=False)
+    else:
+        rare = counts < subjects.least
+    other = column.other_category
+    if other is not None:
+        rare &= np.array(known.to_pylist(), object) != other
+    if not rare.any():
+        return None
+    few, enough = known.filter(pa.array(rare)), known.filter(pa.array(~rare))
+    most = known[int(np.argmax(np.where(rare, -1, counts)))] if len(enough) else None
+    if other is not None:
+        return Frequent(few, pa.array([other] * len(few)).cast(known.type), pa.scalar(other).cast(known.type))
+    if column.ordered and column.categories is not None and len(enough):
+        return Frequent(few, _nearest(column.categories, few, enough), most)
+    return Frequent(few, None, most)
+
+
+def _nearest(order: tuple[Any, ...], few: pa.Array, enough: pa.Array) -> pa.Array:
+    """The nearest category with enough subjects of each one with few; of two, the lower one."""
+    places = {value: place for place, value in enumerate(order)}
+    kept = sorted(enough.to_pylist(), key=places.__getitem__)
+    at = np.array([places[value] for value in kept])
+    nearest = [kept[int(np.abs(at - places[value]).argmin())] for value in few.to_pylist()]
+    return pa.array(nearest, few.type)
+
+
+def _beside_numbers(values: pa.Array, present: Mask, subjects: Subjects) -> list[Frequent]:
+    """The rule for sentinel values of few subjects, which are replaced by numbers and sentinels of other rows."""
+    beside = values.filter(pa.array(~present)).drop_null()
+    if not is_text(values.type) or not len(beside):
+        return []
+    units = subjects.units
+    others = pa.chunked_array([pc.if_else(pa.array(present), pa.scalar(None, values.type), values)])
+    known, counts = subjects_by_value(others, units)
+    rare = pa.array(counts < subjects.least)
+    if not pc.any(rare).as_py():
+        return []
+    frequent = values.filter(pa.array(present)).slice(0, 1)
+    return [Frequent(known.filter(rare), None, frequent[0] if len(frequent) else None)]
+
+
+def sort_keys(column: Column, values: pa.Array) -> tuple[npt.NDArray[Any], Mask]:
+    """Return numbers (rows,) in the order of the values of a column, and which rows (rows,) have one.
+
+    Numbers stand for themselves and dates for their ticks; sentinel values have none.
+    """
+    if column.kind in TEMPORAL:
+        stamps = values.cast(temporal_type(values.type, date=column.kind == "date"))
+        narrow = pa.types.is_date32(stamps.type) or pa.types.is_time32(stamps.type)
+        ticks = stamps.cast(pa.int32() if narrow else pa.int64())
+        return ticks.fill_null(0).to_numpy(), stamps.is_valid().to_numpy(zero_copy_only=False)
+    if pa.types.is_integer(values.type):  # exact beyond 2**53
+        marks = [value for value in column.sentinels if isinstance(value, int)]
+        known = values.is_valid().to_numpy(zero_copy_only=False)
+        keys = values.fill_null(0).to_numpy()
+        return keys, known & ~np.isin(keys, marks) if marks else known
+    numbers = split_sentinels(pa.chunked_array([values]), column.sentinels)[0].to_numpy().astype(np.float64)
+    return numbers, ~np.isnan(numbers)
+
+
+def _is_classes(column: Column, values: pa.Array) -> bool:
+    numeric = column.kind in NUMERIC
+    return not numeric or (column.kind == "integer" and are_classes(pa.chunked_array([values])))
+
+
+def _warn_of_rare_classes(column: Column, values: pa.Array, subjects: Subjects) -> None:
+    known, counts = subjects_by_value(pa.chunked_array([values]), subjects.units)
+    few = [value for value, count in zip(known.to_pylist(), counts.tolist(), strict=True) if count < subjects.least]
+    if column.name in subjects.rare:
+        few = subjects.rare[column.name].to_pylist()
+    if few:
+        warn_user(
+            f"target {column.name!r}: its classes are not protected, and {listing(few)} have fewer than "
+            f"{subjects.least} subjects, whose rows synthetic rows of these classes may resemble. Merge or drop such "
+            "classes if that is not intended."
+        )
+
+
+def _warn_of_losses(found: Protection, table: pa.Table, subjects: Subjects) -> None:
+    """Warn once of the columns that lose all values, and once of those that lose many categories."""
+    lost, much = [], []
+    for name, rules in found.rules.items():
+        for rule in rules:
+            if isinstance(rule, Ends):
+                lost += [name] * (rule.low is None)
+            elif rule.frequent is None and found.schema[name].kind not in NUMERIC:
+                lost.append(name)
+            elif rule.instead is None:
+                hits = pc.is_in(dense(table.column(name)), value_set=rule.rare.cast(dense(table.column(name)).type))
+                much += [name] * (pc.sum(hits).as_py() > MUCH * table.num_rows)
+    way_out = "Declare them as `kind: id`, group their values, drop them, or pass a smaller `protect` (0: none)."
+    if lost:
+        warn_user(
+            f"columns {listing(lost)}: no value has {subjects.least} subjects, so every synthetic value will be "
+            f"missing. {way_out}"
+        )
+    if much:
+        warn_user(
+            f"columns {listing(much)}: more than {MUCH:.0%} of the rows have categories of fewer than "
+            f"{subjects.least} subjects, which are drawn anew from the other rows. Declare `other_category`, group "
+            "them, or pass a smaller `protect` (0: none)."
+        )
+
+
+def _described(schema: Schema, rules: Mapping[str, list[Ends | Frequent]], table: pa.Table) -> Schema:
+    """The schema of the protected table: what was inferred from single subjects is left out of it."""
+    columns = []
+    for column in schema.columns:
+        changes: dict[str, Any] = {}
+        for rule in rules.get(column.name, []):
+            describe: Callable[..., dict[str, Any]] = _bounds if isinstance(rule, Ends) else _without
+            if schema.inferred and column.name not in schema.declared:
+                changes |= describe(column, rule, table)
+            if (rule.low if isinstance(rule, Ends) else rule.frequent) is None:
+                changes["nullable"] = True
+        columns.append(column.model_copy(update=changes) if changes else column)
+    return schema.model_copy(update={"columns": tuple(columns)})
+
+
+def _bounds(column: Column, rule: Ends, table: pa.Table) -> dict[str, Any]:
+    if rule.low is None or rule.high is None or column.bounds is None:
+        return {"bounds": None}
+    kind = dense(table.column(column.name)).type
+    pair = [pa.array([end], kind) for end in (rule.low, rule.high)]
+    if column.kind in TEMPORAL:
+        stamps = [end.cast(temporal_type(kind, date=column.kind == "date")) for end in pair]
+        return {"bounds": tuple(end[0].as_py() for end in stamps)}
+    numbers = [sort_keys(column, end)[0][0].item() for end in pair]
+    return {"bounds": tuple(int(n) if column.kind == "integer" else float(n) for n in numbers)}
+
+
+def _without(column: Column, rule: Frequent, table: pa.Table) -> dict[str, Any]:
+    del table
+    rare = set(rule.rare.to_pylist())
+    if column.kind in NUMERIC:
+        return {"sentinels": tuple(value for value in column.sentinels if str(value) not in rare)}
+    if column.categories is None:
+        return {}
+    return {"categories": tuple(value for value in column.categories if value not in rare)}
+
+
+def _as(values: pa.Array, kind: pa.DataType) -> pa.Array:
+    """The cells as `kind`, which may be a dictionary."""
+    return values.cast(kind) if not pa.types.is_dictionary(kind) else _dictionary(values, kind)
+
+
+def _dictionary(values: pa.Array, kind: pa.DataType) -> pa.Array:
+    coded = values.cast(kind.value_type).dictionary_encode()
+    indices = coded.indices.cast(kind.index_type)
+    return pa.DictionaryArray.from_arrays(indices, coded.dictionary, ordered=kind.ordered)
+
+
+def sentences(summary: Mapping[str, Any]) -> list[str]:
+    """Return what was protected, as `Protection.summary` states it, in sentences.
+
+    Example:
+        >>> counts = {"town": {"rare_categories": 1, "cells_of_rare_categories": 2}}
+        >>> sentences({"least": 5, "unit": None, "columns": counts})[1]
+        "Column 'town': 2 cells of 1 rare category."
+    """
+    subject = "rows" if summary["unit"] is None else f"values of {summary['unit']!r}"
+    rule = f"Protected before training: categories of fewer than {summary['least']} {subject} were replaced, and"
+    found = [f"{rule} numbers and dates end where {summary['least']} lie at or beyond."]
+    for name, counts in summary["columns"].items():
+        parts, rare = [], counts.get("rare_categories", 0)
+        if rare:
+            cells = counts.get("cells_of_rare_categories", 0)
+            parts.append(f"{_many(cells, 'cell')} of {_many(rare, 'rare categor', 'y', 'ies')}")
+        if counts.get("cells_at_ends"):
+            parts.append(f"{_many(counts['cells_at_ends'], 'cell')} beyond the ends")
+        found += [f"Column {name!r}: {' and '.join(parts)}."] * bool(parts)
+    return found
+
+
+def _many(number: int, word: str, one: str = "", several: str = "s") -> str:
+    return f"{number:,} {word}{one if number == 1 else several}"

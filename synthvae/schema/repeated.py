@@ -1,0 +1,82 @@
+"""Notice columns that look like the key of repeated subjects, such as patients with several visits."""
+
+from __future__ import annotations
+
+import re
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from synthvae.errors import warn_user
+from synthvae.schema.column import Column
+from synthvae.schema.schema import Schema
+from synthvae.tables.arrow import is_text
+from synthvae.tables.subjects import dense
+
+MIN_SUBJECTS = 20  # distinct values; fewer may be codes
+MIN_SHARE = 0.01  # distinct values per row; fewer are codes, or a site of many subjects
+# Words of which one in the name of a column suggests a key.
+_KEY = re.compile(
+    r"(?:^|[_\W])(?:id|ids|nr|nbr|mrn|key|pid|usubjid|subjid|uuid|guid|patient|subject|person|participant|customer|"
+    r"client|member|user|household)(?:$|[_\W\d])",
+    re.IGNORECASE,
+)
+_CAMEL = re.compile(r"[a-z](?:ID|Id|Nr|Key)$")
+_NUMBERED = re.compile(r"^(.*?\D)(\d{2,})$")  # text such as P0001
+
+
+def repeated_subjects(schema: Schema, table: pa.Table, target: str | None = None) -> list[str]:
+    """Return the columns that look like the key of subjects with several rows.
+
+    They hold whole numbers or texts that are many, that repeat, and whose name or form is that of a key.
+
+    Args:
+        schema: The schema of the table. Declared columns are what they are declared as.
+        table: The rows, or a sample of them.
+        target: The column to condition on, which is none of them.
+
+    Example:
+        >>> table = pa.table({"patient_id": [n // 2 for n in range(100)], "age": [40 + n % 50 for n in range(100)]})
+        >>> repeated_subjects(Schema.infer(table), table)
+        ['patient_id']
+    """
+    columns = schema.columns if schema.inferred else ()
+    open_ = [c for c in columns if c.name in table.column_names and c.name not in (*schema.declared, target)]
+    return [c.name for c in open_ if _looks_like_a_key(c, table.column(c.name))]
+
+
+def _looks_like_a_key(column: Column, values: pa.ChunkedArray) -> bool:
+    present = dense(values).drop_null()
+    whole = pa.types.is_integer(present.type) or _is_whole(present)
+    if not (whole or is_text(present.type)) or not len(present):
+        return False
+    distinct = pc.unique(present)
+    if not max(MIN_SUBJECTS, MIN_SHARE * len(present)) <= len(distinct) < len(present):
+        return False
+    named = bool(_KEY.search(column.name) or _CAMEL.search(column.name))
+    return named or column.kind == "id" or (not whole and _are_numbered(distinct.to_pylist()))
+
+
+def _is_whole(values: pa.Array) -> bool:
+    """Whether floats are whole numbers, as pandas stores them beside missing values."""
+    return bool(pa.types.is_floating(values.type) and pc.all(pc.equal(values, pc.round(values))).as_py())
+
+
+def _are_numbered(texts: list[str]) -> bool:
+    """Whether all texts are one prefix and a number of one width."""
+    found = [_NUMBERED.match(text) for text in texts]
+    forms = {(match[1], len(match[2])) if match else None for match in found}
+    return len(forms) == 1 and None not in forms
+
+
+def warn_repeated_subjects(schema: Schema, table: pa.Table, target: str | None) -> None:
+    """Warn of columns that look like the key of repeated subjects: rows are then not independent."""
+    for name in repeated_subjects(schema, table, target):
+        new = "Each synthetic row gets a new key. " if schema[name].kind == "id" else ""
+        distinct = pc.count_distinct(table.column(name)).as_py()
+        warn_user(
+            f"column {name!r} has keys of subjects with several rows ({distinct:,} values in {table.num_rows:,} rows): "
+            f"rows are not independent. {new}Name it as `unit` (--unit in the shell): its values are then generated "
+            "anew, subjects are protected instead of rows, and splits keep those of a subject together. Otherwise drop "
+            "it, or declare its kind."
+        )
