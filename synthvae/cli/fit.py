@@ -64,6 +64,10 @@ def fit(
     target: Annotated[
         str | None, typer.Option(help="Column to condition on: rows are generated for each of its classes.")
     ] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(help="Column of survey weights: rows are generated as from the weighted table, without it."),
+    ] = None,
     schema_file: Annotated[
         str | None,
         typer.Option(
@@ -106,7 +110,8 @@ def fit(
     artifact.check_place(out)
     _check_log(log_dir, out)
     privacy = _stated({"epsilon": epsilon, "delta": delta, "unit": unit, "rows_per_unit": rows_per_unit})
-    given = {"target": target, "schema": schema_file, "privacy": privacy, "log_dir": log_dir, "random_state": seed}
+    given = {"target": target, "weights": weights, "schema": schema_file, "privacy": privacy}
+    given |= {"log_dir": log_dir, "random_state": seed}
     synthesizer = configured(config, given, verbose=not quiet)
     if plan is not None:
         show(synthesizer.plan(plan, _names(table, encoding, synthesizer)).statement(), as_json=as_json)

@@ -6,7 +6,7 @@ from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
 
 from synthvae.encoding.arrays import States
 from synthvae.encoding.binned import BinnedEncoding
@@ -30,6 +30,7 @@ class TargetEncoding(BaseModel):
         categories: All declared categories of a categorical column, in their order, whether or not they occur.
         edges: The inner edges of the quantile bins of a continuous target.
         counts: The number of training rows of each condition.
+        shares: The weighted share of each condition; () if all training rows weigh the same.
 
     Example:
         >>> import pyarrow as pa
@@ -47,6 +48,13 @@ class TargetEncoding(BaseModel):
     categories: Values | None = None
     edges: tuple[float, ...] = ()
     counts: tuple[int, ...] = ()
+    shares: tuple[float, ...] = ()
+
+    @model_serializer(mode="wrap")
+    def _without_empty_shares(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave `shares` out without weights, so that hashes of models are those of earlier releases."""
+        document: dict[str, Any] = handler(self)
+        return document if self.shares else {name: value for name, value in document.items() if name != "shares"}
 
     @classmethod
     def learn(cls, column: Column, values: pa.ChunkedArray, min_class_rows: int) -> Self:

@@ -104,8 +104,8 @@ class AugmentedClassifier(ClassifierMixin, AugmentedEstimator):
         Args:
             X: The rows.
             y: Their classes; rows without one are used, too.
-            sample_weight: Weights (rows,) for the classifier. A synthetic row has the mean weight of its class; the
-                generator gives all rows with a positive weight the same weight.
+            sample_weight: Weights (rows,) for the classifier and the generator, so that synthetic rows of a class are
+                drawn as from its weighted rows. Each has the mean weight of its class.
             **params: Parameters of the classifier's `fit`.
 
         Raises:
@@ -250,7 +250,7 @@ class AugmentedRegressor(RegressorMixin, AugmentedEstimator):
         Args:
             X: The rows.
             y: Their targets.
-            sample_weight: Weights (rows,) for the regressor; synthetic rows have their mean.
+            sample_weight: Weights (rows,) for the regressor and the generator; each synthetic row has their mean.
             **params: Parameters of the regressor's `fit`.
 
         Raises:

@@ -81,7 +81,7 @@ def plain(y: Any) -> Any:
 
 
 def _columns(y: Any) -> Any:
-    """y as an array, ExtensionArray or DataFrame, none of which changes its values."""
+    """Return y as an array, ExtensionArray or DataFrame, none of which changes its values."""
     if isinstance(y, (pd.Series, pd.Index)):
         return y.array if isinstance(y.array, ExtensionArray) else y.to_numpy()
     if isinstance(y, (pa.Array, pa.ChunkedArray)):
@@ -211,13 +211,12 @@ def stack_labels(y: Any, synthetic: Labels) -> Any:
     return np.concatenate([labels.ravel(), synthetic.astype(labels.dtype)])
 
 
-CONDITION = "y"
+CONDITION, WEIGHT = "y", "weight"
 QUANTILES = 10  # classes of a continuous y
 
 
-def free_name(names: list[str]) -> str:
-    """A name for y that is not among the names of columns."""
-    name = CONDITION
+def free_name(names: list[str], name: str = CONDITION) -> str:
+    """A name for y, or for weights, that is not among the names of columns."""
     while name in names:
         name += "_"
     return name

@@ -120,10 +120,16 @@ class Recipe(RecipeSection):
         return self.evaluation is not None and self.evaluation.synthetic is not None
 
     @property
+    def weights(self) -> str | None:
+        """The column of survey weights."""
+        return None if self.model is None else self.model.given().get("weights")
+
+    @property
     def columns(self) -> list[str]:
         """The columns that the recipe names, which the table must have."""
         named = [self.target, self.split and self.split.by, self.privacy and self.privacy.given().get("unit")]
         evaluation = self.evaluation
+        named.append(self.weights)
         named += [evaluation.group, evaluation.duration, evaluation.event] if evaluation else []
         return list(dict.fromkeys(name for name in named if name))
 

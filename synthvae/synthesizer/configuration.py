@@ -48,6 +48,7 @@ class Parameters(Protocol):
     target: str | None
     schema: Schema | str | os.PathLike[str] | None
     privacy: PrivacyBudget | Mapping[str, Any] | None
+    weights: str | None
     strategy: str
     journal: str | os.PathLike[str] | None
     prior: str

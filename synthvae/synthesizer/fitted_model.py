@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import pyarrow as pa
 import torch
 from scipy.special import logsumexp
@@ -30,6 +31,9 @@ from synthvae.synthesizer.provenance import Provenance
 from synthvae.training.history import History
 
 BATCH_ROWS = 4096
+
+PerClass = Mapping[Any, int] | pd.Series
+"""Numbers of rows by class: a mapping, or a Series as `value_counts` returns it."""
 
 
 @dataclass(frozen=True)
@@ -60,12 +64,14 @@ class FittedModel:
         table = table.select(self.encoding.names)
         return self.encoding.encode(table if self.ledger is None else conform(table, self.schema))
 
-    def request(self, rows: int | Mapping[Any, int], seed: int) -> Request:
+    def request(self, rows: int | PerClass, seed: int) -> Request:
         """Return a request for a number of rows, or for a number of rows of each class.
 
         Raises:
             RequestError: A class is unknown, or a number is negative.
         """
+        if isinstance(rows, pd.Series):
+            rows = _by_class(rows)
         if not isinstance(rows, Mapping):
             return Request.from_total(_count(rows), self.encoding.frequencies, seed)
         if self.encoding.target is None:
@@ -222,8 +228,8 @@ class FittedModel:
 
 
 def wanted_rows(
-    fitted: FittedModel, rows: int | None, rows_per_class: int | None, classes: Mapping[Any, int] | None
-) -> int | Mapping[Any, int]:
+    fitted: FittedModel, rows: int | None, rows_per_class: int | None, classes: PerClass | None
+) -> int | PerClass:
     """Return the number of rows, or the number of rows of each class, from the one of three parameters that is given.
 
     Raises:
@@ -250,6 +256,12 @@ def partition_column(fitted: FittedModel) -> str:
         raise RequestError("`partition` needs a target of classes, and the model has none. Pass partition=False.")
     partitions.check_labels(target.name, target.labels)
     return target.name
+
+
+def _by_class(counts: pd.Series) -> dict[Any, int]:
+    """Numbers of rows by class; those of a DataFrame with one column have tuples of one label as classes."""
+    alone = isinstance(counts.index, pd.MultiIndex) and counts.index.nlevels == 1
+    return {label[0] if alone else label: count for label, count in counts.items()}
 
 
 def _count(rows: Any) -> int:

@@ -17,6 +17,9 @@ GROUPS: dict[str, dict[str, str]] = {
         f'"{MEASURED}" to measure it with a part of the privacy budget.',
         "privacy": "A `PrivacyBudget`, or a mapping of its fields: the differential privacy of everything that `fit` "
         'reveals. It needs a declared schema, or schema="private". None: training without differential privacy.',
+        "weights": "Column of survey weights, numbers of at least 0: synthetic rows are drawn as from the table in "
+        "which each row occurs as often as it weighs. The column is neither modelled nor generated; rows of weight 0 "
+        "are not used. None: all rows weigh the same. Not with a privacy budget.",
         "max_steps": "Largest number of optimiser steps. None: chosen by the number of rows, 1000 for 30,000 rows and "
         "at most 1600 for fewer. Under a privacy budget the exact number of steps, by default 300.",
         "device": '"auto" (a GPU if there is one), "cpu", "cuda", "cuda:1", ...',

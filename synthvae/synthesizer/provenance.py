@@ -23,21 +23,24 @@ class Provenance:
         rows: The number of training rows; None if it is private.
         missing: The share of missing values of each column that has any; None if it is private.
         versions: The versions of the libraries.
+        weighted_by: The column of the weights of the rows; None: all weigh the same.
     """
 
     rows: int | None = None
     missing: dict[str, float] | None = None
     versions: dict[str, str] = field(default_factory=versions)
+    weighted_by: str | None = None
 
     @classmethod
-    def of(cls, rows: int, missing: Mapping[str, int]) -> Self:
+    def of(cls, rows: int, missing: Mapping[str, int], weighted_by: str | None = None) -> Self:
         """Return that of a table that is not private, from its numbers of rows and of missing values per column."""
-        return cls(rows, {name: count / rows for name, count in missing.items() if count})
+        shares = {name: count / rows for name, count in missing.items() if count}
+        return cls(rows, shares, weighted_by=weighted_by)
 
     @property
     def table(self) -> dict[str, Any]:
         """What is public about the training rows."""
-        fields = {"rows": self.rows, "missing": self.missing}
+        fields = {"rows": self.rows, "missing": self.missing, "weighted_by": self.weighted_by}
         return {name: value for name, value in fields.items() if value is not None}
 
     def to_dict(self) -> dict[str, Any]:
@@ -52,7 +55,9 @@ class Provenance:
             TypeError, ValueError, OverflowError: A value has the wrong type.
         """
         table = dict(document.get("table") or {})
-        rows, missing = table.get("rows"), table.get("missing")
+        rows, missing, weighted_by = table.get("rows"), table.get("missing"), table.get("weighted_by")
         shares = None if missing is None else {str(name): float(share) for name, share in dict(missing).items()}
         known = {str(name): str(version) for name, version in dict(document.get("versions") or {}).items()}
-        return cls(None if rows is None else int(rows), shares, known)
+        return cls(
+            None if rows is None else int(rows), shares, known, None if weighted_by is None else str(weighted_by)
+        )

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -17,6 +17,8 @@ from synthvae import filesystem
 from synthvae.encoding import Codes, TableEncoding
 from synthvae.errors import ConfigurationError
 from synthvae.schema.schema import Schema
+from synthvae.synthesizer import weighting
+from synthvae.synthesizer.weighting import Weights
 from synthvae.tables import convert, streaming
 from synthvae.tables.sampling import Survey
 from synthvae.tables.streaming import Stream
@@ -58,9 +60,15 @@ class TableSource(Protocol):
 
 @dataclass(frozen=True)
 class InMemory:
-    """A table in memory."""
+    """A table in memory.
+
+    Args:
+        sample: Its rows.
+        weights: Their weights (rows,); None: all weigh the same.
+    """
 
     sample: pa.Table
+    weights: Weights | None = None
 
     @property
     def rows(self) -> int:
@@ -78,6 +86,8 @@ class InMemory:
         digest = hashlib.sha256(self.sample.schema.serialize())
         for batch in self.sample.to_batches():
             digest.update(batch.serialize())
+        if self.weights is not None:
+            digest.update(self.weights.tobytes())
         return digest.hexdigest()
 
     def drafted(self, schema: Schema) -> Schema:
@@ -87,7 +97,8 @@ class InMemory:
     def coded(self, encoding: TableEncoding, schema: Schema, seed: int) -> Codes:
         """Return the codes of all rows, which were checked against the schema before."""
         del schema
-        return encoding.encode(self.sample, np.random.default_rng(seed), partial=True)
+        codes = encoding.encode(self.sample, np.random.default_rng(seed), partial=True)
+        return replace(codes, weights=self.weights)
 
 
 @dataclass(frozen=True)
@@ -98,26 +109,29 @@ class OnDisk:
         stream: The table.
         survey: The sample and the counts of the first pass.
         folder: Where the codes are stored for the fit. Complete codes that it already holds are used.
+        weighted_by: The column of weights, which is not modelled.
     """
 
     stream: Stream
     survey: Survey
     folder: Path
+    weighted_by: str | None = None
 
     @classmethod
-    def open(cls, stream: Stream, folder: Path, seed: int) -> OnDisk:
+    def open(cls, stream: Stream, folder: Path, seed: int, weighted_by: str | None = None) -> OnDisk:
         """Survey a table, unless the folder has the survey of an earlier pass."""
+        stream = weighting.weighted_stream(stream, weighted_by)
         survey = _load_survey(folder / SAMPLE)
         if survey is None:
             survey = Survey.from_batches(stream.batches(), seed)
             with _storing(folder):
                 _save_survey(folder / SAMPLE, survey)
-        return cls(stream, survey, folder)
+        return cls(stream, survey, folder, weighted_by)
 
     @property
     def sample(self) -> pa.Table:
         """Sampled rows, among them one with each category that occurs."""
-        return self.survey.sample
+        return weighting.split(self.survey.sample, self.weighted_by)[0]
 
     @property
     def rows(self) -> int:
@@ -127,7 +141,7 @@ class OnDisk:
     @property
     def missing(self) -> Mapping[str, int]:
         """The number of missing values of each column."""
-        return self.survey.missing
+        return {name: count for name, count in self.survey.missing.items() if name != self.weighted_by}
 
     @property
     def identity(self) -> str:
@@ -137,6 +151,8 @@ class OnDisk:
     def drafted(self, schema: Schema) -> Schema:
         """Return the schema with columns that count the rows as ids, which a sample does not show."""
         for name in self.survey.sequences:
+            if name == self.weighted_by:
+                continue
             if schema[name].kind == "integer" and name not in schema.declared:
                 schema = schema.declare(name, kind="id")
         return schema
@@ -149,9 +165,10 @@ class OnDisk:
         rng = np.random.default_rng(seed)
 
         def batches() -> Iterator[Codes]:
-            for table in self.stream.batches():
+            for batch in self.stream.batches():
+                table, weights = weighting.split(batch, self.weighted_by)
                 checked = schema.check(table).select(table.column_names)
-                yield encoding.encode(checked, rng, partial=True)
+                yield replace(encoding.encode(checked, rng, partial=True), weights=weights)
 
         with _storing(self.folder):
             return Shards.write(self.folder, batches(), self.rows, np.random.default_rng([seed, 61]))

@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 from synthvae import progress
 from synthvae.codes import Codes
 from synthvae.encoding import TableEncoding
-from synthvae.errors import PrivacyError
+from synthvae.errors import PrivacyError, warn_user
 from synthvae.generation import dataset
 from synthvae.generation.drawing import Drawing, useful_workers
 from synthvae.generation.request import DatasetRequest
@@ -28,7 +28,7 @@ from synthvae.random_state import Seed, as_seed
 from synthvae.schema.schema import Schema
 from synthvae.synthesizer import card as cards
 from synthvae.synthesizer import configuration, fitting, persistence
-from synthvae.synthesizer.fitted_model import FittedModel, partition_column, wanted_rows
+from synthvae.synthesizer.fitted_model import FittedModel, PerClass, partition_column, wanted_rows
 from synthvae.synthesizer.local_backend import Backend, Local
 from synthvae.synthesizer.parameters import documented
 from synthvae.synthesizer.reconstruction import Reconstruction, reconstruct
@@ -46,7 +46,7 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
     model come last.
 
     Args:
-        {target, schema, privacy, max_steps, device, verbose, random_state}
+        {target, schema, privacy, weights, max_steps, device, verbose, random_state}
         {strategy, journal}
         {batch_size, learning_rate, validation_fraction, precision}
         {callbacks, log_dir}
@@ -77,6 +77,7 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         target: str | None = None,
         schema: Schema | str | os.PathLike[str] | None = None,
         privacy: PrivacyBudget | Mapping[str, Any] | None = None,
+        weights: str | None = None,
         max_steps: int | None = None,
         device: str = "auto",
         verbose: bool = False,
@@ -105,7 +106,7 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         warm_up: float = 0.1,
         corruption: float = 0.0,
     ) -> None:
-        self.target, self.schema, self.privacy = target, schema, privacy
+        self.target, self.schema, self.privacy, self.weights = target, schema, privacy, weights
         self.max_steps, self.device, self.verbose, self.random_state = max_steps, device, verbose, random_state
         self.strategy, self.journal = strategy, journal
         self.batch_size, self.learning_rate = batch_size, learning_rate
@@ -126,16 +127,31 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
                 read twice in batches (CSV once more, for its types), and its codes, about one byte per category and
                 five per number, are written to `journal`, or to a temporary folder (set by `TMPDIR`), from which the
                 model is trained. A private fit needs all rows in memory.
-            y: Ignored; exists for compatibility with scikit-learn.
+            y: Not used, with a warning: the target is a column of the table.
             backend: Where the model is trained. None: in this process; `synthvae.cluster.RayBackend`: on a Ray cluster.
 
         Raises:
             TableError: The table violates its schema or a model cannot be fitted to it; the message names the column.
             ConfigurationError: A parameter is outside its domain.
         """
-        del y
+        if y is not None:
+            warn_user(
+                "`y` is not used: a Synthesizer models the columns of its table. To model it, add it to the table as a "
+                "column and name that as `target`."
+            )
         self.learned_ = fitting.fit(self, table, backend or Local())
         return self
+
+    def fit_transform(self, X: Any, y: Any = None, **fit_params: Any) -> npt.NDArray[np.float64]:  # noqa: N803
+        """Fit the model to a table and return its posterior means (rows, latent_dim).
+
+        Args:
+            X: The table, under the name that scikit-learn gives it.
+            y: Ignored: in a pipeline it is the target of the steps that follow.
+            **fit_params: See `fit`.
+        """
+        del y
+        return self.fit(X, **fit_params).transform(X)
 
     def plan(self, rows: int, columns: Sequence[str] | None = None) -> Ledger:
         """Return how a fit to a table of about `rows` rows would spend the privacy budget. No table is needed.
@@ -183,12 +199,12 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         """The privacy that was spent; None without differential privacy."""
         return self.learned_.ledger
 
-    def sample(self, rows: int | Mapping[Any, int], random_state: Seed = None) -> pd.DataFrame:
+    def sample(self, rows: int | PerClass, random_state: Seed = None) -> pd.DataFrame:
         """Return synthetic rows with the columns, their order and the dtypes of the training table.
 
         Args:
             rows: The number of rows, with the class shares of the training rows; or a mapping from class to number of
-                rows.
+                rows, or a Series such as `value_counts()` returns.
             random_state: Seed of the draws. None: that of the estimator.
 
         Raises:
@@ -206,7 +222,7 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         *,
         rows: int | None = None,
         rows_per_class: int | None = None,
-        classes: Mapping[Any, int] | None = None,
+        classes: PerClass | None = None,
         partition: bool = False,
         resume: bool = False,
         overwrite: bool = False,
@@ -225,7 +241,7 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
                 `gs://bucket/prefix`.
             rows: The number of rows, with the class shares of the training rows.
             rows_per_class: The number of rows of each class.
-            classes: A mapping from class to number of rows.
+            classes: A mapping or Series from class to number of rows.
             partition: Write a folder `TARGET=LABEL/` for each class.
             resume: Complete an interrupted run of the same request.
             overwrite: Replace the dataset in the folder.
@@ -344,7 +360,8 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
     def _encode(self, table: Any) -> Codes:
         check_is_fitted(self)
         if self.ledger_ is None:
-            return self.learned_.encode(select(read_features(self, table, reset=False), list(self.encoding_.names)))
+            read = read_features(self, table, reset=False, aside=self.weights)
+            return self.learned_.encode(select(read, list(self.encoding_.names)))
         unit = self.ledger_.budget.unit_outside(self.schema_)
         return self.learned_.encode(read_private_features(self, table, reset=False, aside=unit))
 
