@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from collections.abc import Iterator
@@ -89,6 +90,9 @@ def fit(
         int | None,
         typer.Option(metavar="ROWS", help="Print how the budget would be spent on about so many rows, and exit."),
     ] = None,
+    estimate: Annotated[
+        bool, typer.Option("--estimate", help="Print the time and memory that the fit takes at most, and exit.")
+    ] = False,
     log_dir: Annotated[
         Path | None, typer.Option(help="Folder for history.csv and TensorBoard events, written during training.")
     ] = None,
@@ -116,8 +120,14 @@ def fit(
     if plan is not None:
         show(synthesizer.plan(plan, _names(table, encoding, synthesizer)).statement(), as_json=as_json)
         return
+    source = _source(table, encoding, synthesizer)
+    if estimate:
+        show(dataclasses.asdict(synthesizer.estimate(source)), as_json=as_json)
+        return
     with _journal_until_saved(synthesizer, out, resume=resume):
-        _fit(synthesizer, _source(table, encoding, synthesizer), ray, num_workers)
+        if not quiet and ray is None:
+            _show_estimate(synthesizer, source)
+        _fit(synthesizer, source, ray, num_workers)
         synthesizer.save(out)
         show({"model": str(out), **_describe(synthesizer)}, as_json=as_json)
         if synthesizer.history_.stopped == "interrupted":
@@ -144,6 +154,21 @@ def _source(table: Path, encoding: str, synthesizer: Any) -> Any:
     if synthesizer.privacy is not None:
         return rowwise.read(table, encoding=encoding)
     return streaming.large(table, encoding) or convert.read(table, encoding=encoding)
+
+
+def _show_estimate(synthesizer: Any, source: Any) -> None:
+    """Print what a long fit will take. A private fit prints nothing that depends on the table."""
+    from synthvae.synthesizer.estimate import LONG_CELLS, LONG_COLUMNS
+    from synthvae.tables.streaming import Stream
+
+    if synthesizer.privacy is not None:
+        return
+    if (
+        isinstance(source, Stream)
+        or source.num_columns > LONG_COLUMNS
+        or source.num_rows * source.num_columns > LONG_CELLS
+    ):
+        typer.echo(f"estimate: {synthesizer.estimate(source)}", err=True)
 
 
 def _fit(synthesizer: Any, source: Any, ray: str | None, workers: int) -> None:

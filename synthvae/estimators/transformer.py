@@ -310,6 +310,8 @@ def _weighted(table: pa.Table, sample_weight: Any) -> tuple[pa.Table, str | None
     """A table with a column of weights, and its name; None without weights."""
     if sample_weight is None:
         return table, None
-    weights = check_sample_weight(sample_weight, table.column(0).to_numpy(), ensure_non_negative=True)
+    weights = check_sample_weight(sample_weight, np.zeros((table.num_rows, 1)), ensure_non_negative=True)
+    if not weights.any():
+        raise ConfigurationError("Sample weights must not all be zero.")
     name = free_name([*table.column_names], WEIGHT)
     return table.append_column(name, pa.array(weights)), name

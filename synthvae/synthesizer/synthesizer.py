@@ -28,6 +28,7 @@ from synthvae.random_state import Seed, as_seed
 from synthvae.schema.schema import Schema
 from synthvae.synthesizer import card as cards
 from synthvae.synthesizer import configuration, fitting, persistence
+from synthvae.synthesizer.estimate import Estimate, estimate
 from synthvae.synthesizer.fitted_model import FittedModel, PerClass, partition_column, wanted_rows
 from synthvae.synthesizer.local_backend import Backend, Local
 from synthvae.synthesizer.parameters import documented
@@ -173,6 +174,23 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         return private_fit.dry_run(
             schema, target, budget, plan=configuration.spending_plan(self), rows=rows, order=self.order
         )
+
+    def estimate(self, table: Any, columns: int | None = None) -> Estimate:
+        """Return the time and memory that `fit` takes at most on this machine, from a few steps on a sample.
+
+        Args:
+            table: A table as for `fit`, or a number of rows.
+            columns: The number of columns, with a number of rows: half numbers, half categories.
+
+        Raises:
+            PrivacyError: There is a privacy budget, which would have to cover what the estimate shows of the table.
+            RequestError: A number of rows is given without a number of columns.
+
+        Example:
+            >>> Synthesizer().estimate(100_000, columns=4).steps
+            2283
+        """
+        return estimate(self, table, columns)
 
     @property
     def schema_(self) -> Schema:
