@@ -70,8 +70,8 @@ def test_equal_weights_have_no_effect_on_shares(survey: pd.DataFrame) -> None:
 
 
 @pytest.mark.parametrize(("values", "message"), [
-    ([1.0, -1.0, 1.0], "-1"), ([1.0, None, 1.0], "1 missing"), ([1.0, np.inf, 1.0], "inf"), (["a", "b", "c"], "numbers"),
-    ([0.0, 0.0, 1.0], "at least 2 rows"),
+    ([1.0, -1.0, 1.0], "-1"), ([1.0, None, 1.0], "1 missing"), ([1.0, np.inf, 1.0], "inf"),
+    (["a", "b", "c"], "numbers"), ([0.0, 0.0, 1.0], "at least 2 rows"),
 ])  # fmt: skip
 def test_weights_that_cannot_be_are_refused(values: list[Any], message: str) -> None:
     table = pd.DataFrame({"a": [1.0, 2.0, 3.0], "w": values})
