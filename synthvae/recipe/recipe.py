@@ -90,6 +90,8 @@ class Recipe(RecipeSection):
                 "exactly one of `generation`, `augment` and `evaluation.synthetic` must be given, "
                 f"got {' and '.join(made) or 'none'}"
             )
+        if self.augment is not None and self.weights is not None:
+            yield "`augment` writes real rows with synthetic ones, which have no `model.weights`. Use `generation`."
         if self.augment is not None and self.target is None:
             yield "`augment` needs classes. Name their column as `target`."
 

@@ -243,7 +243,7 @@ class Study:
     def _schema_to_compare(self) -> Schema | None:
         if self.recipe.schema_ == MEASURED:
             return Synthesizer.load(self.out / MODEL).schema_
-        return Schema.from_yaml(self._schema) if self._schema else None
+        return weighting.without(Schema.from_yaml(self._schema), self.recipe.weights) if self._schema else None
 
     def _names(self) -> dict[str, str]:
         files = self.files("input", "evaluation.synthetic", "evaluation.holdout")

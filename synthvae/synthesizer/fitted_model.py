@@ -261,7 +261,8 @@ def partition_column(fitted: FittedModel) -> str:
 def _by_class(counts: pd.Series) -> dict[Any, int]:
     """Numbers of rows by class; those of a DataFrame with one column have tuples of one label as classes."""
     alone = isinstance(counts.index, pd.MultiIndex) and counts.index.nlevels == 1
-    return {label[0] if alone else label: count for label, count in counts.items()}
+    labels = counts.index.get_level_values(0) if alone else counts.index
+    return dict(zip(labels.tolist(), counts.tolist(), strict=True))
 
 
 def _count(rows: Any) -> int:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import io
-import warnings
 import threading
+import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
