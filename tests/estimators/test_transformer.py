@@ -329,7 +329,7 @@ def test_sample_weight_moves_the_model_and_zero_leaves_rows_out() -> None:
     assert abs(drawn.mean() - 0.1) < 0.04
     alone = VAETransformer(**TINY).fit(X, sample_weight=X[:, 0]).sample(50)
     assert (alone == 1).all()
-    with pytest.raises(ValueError, match="all be zero"):
+    with pytest.raises(ValueError, match="zero"):
         VAETransformer(**TINY).fit(X, sample_weight=np.zeros(400))
 
 
