@@ -18,11 +18,13 @@ class Codes:
         digits: Digits (rows, digits), small integers; -1 for a value that did not occur in training.
         values: Continuous values (rows, values); NaN where there is none.
         labels: Index of the condition of each row (rows,); 0 without a target.
+        weights: Positive weights (rows,), of any sum; None: all rows weigh the same.
     """
 
     digits: npt.NDArray[np.int8]
     values: npt.NDArray[np.float32]
     labels: npt.NDArray[np.int64]
+    weights: npt.NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from collections.abc import Iterator
@@ -78,6 +79,10 @@ def fit(
     target: Annotated[
         str | None, typer.Option(help="Column to condition on: rows are generated for each of its classes.")
     ] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(help="Column of survey weights: rows are generated as from the weighted table, without it."),
+    ] = None,
     schema_file: Annotated[
         str | None,
         typer.Option(
@@ -103,6 +108,9 @@ def fit(
         int | None,
         typer.Option(metavar="ROWS", help="Print how the budget would be spent on about so many rows, and exit."),
     ] = None,
+    estimate: Annotated[
+        bool, typer.Option("--estimate", help="Print the time and memory that the fit takes at most, and exit.")
+    ] = False,
     log_dir: Annotated[
         Path | None, typer.Option(help="Folder for history.csv and TensorBoard events, written during training.")
     ] = None,
@@ -124,8 +132,8 @@ def fit(
     artifact.check_place(out)
     _check_log(log_dir, out)
     privacy = _stated({"epsilon": epsilon, "delta": delta, "rows_per_unit": rows_per_unit}) or None
-    given: dict[str, Any] = {"target": target, "schema": schema_file, "log_dir": log_dir, "random_state": seed}
-    given["protect"] = protect
+    given: dict[str, Any] = {"target": target, "weights": weights, "schema": schema_file, "protect": protect}
+    given |= {"log_dir": log_dir, "random_state": seed}
     given |= {"unit": unit} if privacy is None else {"privacy": privacy | _stated({"unit": unit})}
     synthesizer = configured(config, given, verbose=not quiet)
     made = decisions(ids, categorical, drop, dates, fakes)
@@ -133,8 +141,14 @@ def fit(
         names = declare(synthesizer, made, _names(table, encoding, synthesizer, made))
         show(synthesizer.plan(plan, names).statement(), as_json=as_json)
         return
+    source = declare(synthesizer, made, _source(table, encoding, synthesizer))
+    if estimate:
+        show(dataclasses.asdict(synthesizer.estimate(source)), as_json=as_json)
+        return
     with _journal_until_saved(synthesizer, out, resume=resume):
-        _fit(synthesizer, declare(synthesizer, made, _source(table, encoding, synthesizer)), ray, num_workers)
+        if not quiet and ray is None:
+            _show_estimate(synthesizer, source)
+        _fit(synthesizer, source, ray, num_workers)
         synthesizer.save(out)
         show({"model": str(out), **_describe(synthesizer)}, as_json=as_json)
         if synthesizer.history_.stopped == "interrupted":
@@ -162,6 +176,21 @@ def _source(table: Path, encoding: str, synthesizer: Any) -> Any:
     if synthesizer.privacy is not None:
         return rowwise.read(table, encoding=encoding)
     return streaming.large(table, encoding) or convert.read(table, encoding=encoding)
+
+
+def _show_estimate(synthesizer: Any, source: Any) -> None:
+    """Print what a long fit will take. A private fit prints nothing that depends on the table."""
+    from synthvae.synthesizer.estimate import LONG_CELLS, LONG_COLUMNS
+    from synthvae.tables.streaming import Stream
+
+    if synthesizer.privacy is not None:
+        return
+    if (
+        isinstance(source, Stream)
+        or source.num_columns > LONG_COLUMNS
+        or source.num_rows * source.num_columns > LONG_CELLS
+    ):
+        typer.echo(f"estimate: {synthesizer.estimate(source)}", err=True)
 
 
 def _fit(synthesizer: Any, source: Any, ray: str | None, workers: int) -> None:

@@ -95,7 +95,7 @@ def _train_process(model: CVAE, folder: Path, job: Job) -> History:
     from synthvae.training.distributed import TorchProcessGroup
 
     group, found = TorchProcessGroup(), job["shards"]
-    shards = Shards(Path(found["folder"]), tuple(found["sizes"]), found["width"], found["values"])
+    shards = Shards(Path(found["folder"]), tuple(found["sizes"]), found["width"], found["values"], found["weighted"])
     checkpoint = Checkpoint(folder, job["seed"], group.rank, job["every"])
     subset, config = ShardSubset(shards, group.rank, group.size), TrainingConfig(**job["training"])
     return train_in_group(model, subset, config, checkpoint, group)

@@ -126,6 +126,13 @@ class TableEncoding(BaseModel):
         counts = tuple(int(count) for count in rows.tolist())
         return self.model_copy(update={"target": self.target.model_copy(update={"counts": counts})})
 
+    def weighed(self, weights: npt.NDArray[np.float64]) -> Self:
+        """Return the same encoding with these sums (conditions,) of the weights of training rows."""
+        if self.target is None:
+            return self
+        shares = tuple((weights / weights.sum()).tolist())
+        return self.model_copy(update={"target": self.target.model_copy(update={"shares": shares})})
+
     def refuse_rare(self, min_class_rows: int) -> None:
         """Refuse a target with a class of fewer rows than `min_class_rows`.
 
@@ -156,8 +163,8 @@ class TableEncoding(BaseModel):
 
     @property
     def frequencies(self) -> npt.NDArray[np.float64]:
-        """The share (conditions,) of each condition among the training rows."""
-        counts = np.array(self.target.counts if self.target else (1,), float)
+        """The share (conditions,) of each condition among the training rows, weighted if they have weights."""
+        counts = np.array((self.target.shares or self.target.counts) if self.target else (1,), float)
         return np.asarray(counts / counts.sum())
 
     def encode(self, table: pa.Table, rng: np.random.Generator | None = None, *, partial: bool = False) -> Codes:

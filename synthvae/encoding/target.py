@@ -6,7 +6,7 @@ from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
 
 from synthvae.encoding.arrays import States
 from synthvae.encoding.binned import BinnedEncoding
@@ -31,6 +31,7 @@ class TargetEncoding(BaseModel):
         edges: The inner edges of the quantile bins of a continuous target.
         format: How its text writes the number 1234.5; None: in this way.
         counts: The number of training rows of each condition.
+        shares: The weighted share of each condition; () if all training rows weigh the same.
 
     Example:
         >>> import pyarrow as pa
@@ -49,6 +50,13 @@ class TargetEncoding(BaseModel):
     edges: tuple[float, ...] = ()
     format: str | None = None
     counts: tuple[int, ...] = ()
+    shares: tuple[float, ...] = ()
+
+    @model_serializer(mode="wrap")
+    def _without_empty_shares(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave `shares` out without weights, so that hashes of models are those of earlier releases."""
+        document: dict[str, Any] = handler(self)
+        return document if self.shares else {name: value for name, value in document.items() if name != "shares"}
 
     @classmethod
     def learn(cls, column: Column, values: pa.ChunkedArray, min_class_rows: int) -> Self:

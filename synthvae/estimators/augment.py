@@ -80,6 +80,11 @@ def _target(synthesizer: Synthesizer, table: pa.Table) -> TargetEncoding:
             "A privacy budget does not cover augmentation, which returns real rows and counts them exactly, and the "
             "synthesizer has one. Fit it, then generate."
         )
+    if synthesizer.weights is not None:
+        raise RequestError(
+            f"`weights` must be None for augmentation, got {synthesizer.weights!r}: real rows keep their weights, and "
+            "synthetic rows have none. Drop the column, or generate a whole table."
+        )
     name = target_in(synthesizer, table)
     if name is None:
         raise RequestError("Augmentation needs a target of classes, and the synthesizer has target=None. Name one.")

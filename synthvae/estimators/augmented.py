@@ -10,12 +10,12 @@ import pandas as pd
 from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted, column_or_1d, has_fit_parameter
+from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
 from synthvae.errors import ConfigurationError, TableError
 from synthvae.estimators import containers, pseudo_labels
 from synthvae.estimators._sklearn_compat import take_rows
-from synthvae.estimators.containers import Labels
+from synthvae.estimators.containers import Labels, Mask
 from synthvae.estimators.filters import FILTER, fit_filter
 from synthvae.estimators.generator import GENERATOR, JointGenerator
 from synthvae.estimators.meta_estimator import (
@@ -104,8 +104,8 @@ class AugmentedClassifier(ClassifierMixin, AugmentedEstimator):
         Args:
             X: The rows.
             y: Their classes; rows without one are used, too.
-            sample_weight: Weights (rows,) for the classifier. A synthetic row has the mean weight of its class; the
-                generator gives all rows with a positive weight the same weight.
+            sample_weight: Weights (rows,) for the classifier and the generator, so that synthetic rows of a class are
+                drawn as from its weighted rows. Each has the mean weight of its class.
             **params: Parameters of the classifier's `fit`.
 
         Raises:
@@ -118,7 +118,7 @@ class AugmentedClassifier(ClassifierMixin, AugmentedEstimator):
         labelled = ~containers.unlabelled(y, self.unlabeled)
         if not labelled.any():
             raise TableError("y must have a label in at least one row, got none.")
-        labels = containers.class_labels(y if labelled.all() else take_rows(y, np.flatnonzero(labelled)), warn=True)
+        labels = containers.class_labels(y if labelled.all() else _rows_of(y, labelled), warn=True)
         real, training_set = self._fit(X, labels, sample_weight, params, labelled)
         self.classes_ = self.estimator_.classes_
         self._ratios = real.training_set.shares(self.classes_) / training_set.shares(self.classes_)
@@ -250,13 +250,13 @@ class AugmentedRegressor(RegressorMixin, AugmentedEstimator):
         Args:
             X: The rows.
             y: Their targets.
-            sample_weight: Weights (rows,) for the regressor; synthetic rows have their mean.
+            sample_weight: Weights (rows,) for the regressor and the generator; each synthetic row has their mean.
             **params: Parameters of the regressor's `fit`.
 
         Raises:
             ValueError: X or y is invalid.
         """
-        numbers = np.asarray(column_or_1d(y, warn=True), np.float64)
+        numbers = containers.target_numbers(y)
         self._fit(X, numbers, sample_weight, params, np.ones(len(numbers), bool))
         return self
 
@@ -272,3 +272,8 @@ class AugmentedRegressor(RegressorMixin, AugmentedEstimator):
         drawn, y = augmentation.generator.sample(rows, seed)
         weights = augmentation.real.weights
         return drawn, y, None if weights is None else np.full(len(y), weights.mean())
+
+
+def _rows_of(y: Any, labelled: Mask) -> Labels:
+    """The labels of some rows, in the dtype that they have without the missing ones."""
+    return np.asarray(take_rows(containers.plain(y), np.flatnonzero(labelled)))

@@ -50,6 +50,18 @@ def read_cells(encoding: TableEncoding, table: pa.Table) -> Cells:
     return Cells(codes, states, _numbers(encoding, table, states))
 
 
+def without_unknown(encoding: TableEncoding, table: pa.Table, unknown: list[str]) -> Codes:
+    """Return the codes of a table in which the unknown categories of some columns are masked as not observed."""
+    masks = np.zeros((table.num_rows, len(encoding.columns)), bool)
+    for name in unknown:
+        values = table.column(name)
+        mask = encoding.columns[name].unseen(name, values)
+        masks[:, list(encoding.columns).index(name)] = mask
+        known = pc.if_else(pa.array(~mask), values, pa.scalar(None, values.type))
+        table = table.set_column(table.column_names.index(name), name, known)
+    return _masked(encoding, encoding.encode(table), masks)
+
+
 def _masked(encoding: TableEncoding, codes: Codes, unobserved: Mask) -> Codes:
     """The codes, masked where a cell is unobserved."""
     owners = np.array(encoding.layout.owners, int)

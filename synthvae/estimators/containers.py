@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
+from pandas.api.extensions import ExtensionArray
 from scipy import sparse
 from sklearn.preprocessing import label_binarize
 from sklearn.utils import InputTags, check_array, column_or_1d
@@ -64,24 +66,108 @@ def stack(X: Any, synthetic: Any) -> Any:
     return stack(convert.to_pandas(convert.read(X)), synthetic)
 
 
+def plain(y: Any) -> Any:
+    """Return y with the NumPy dtype of its values: lists and object, nullable and Arrow dtypes hide what they hold.
+
+    Args:
+        y: The targets of rows: an array, list, Series or DataFrame. More than one column is returned as it is.
+    """
+    columns = _columns(y)
+    if columns.ndim > 1 and columns.shape[1] != 1:
+        return y
+    values = columns.iloc[:, 0] if isinstance(columns, pd.DataFrame) else pd.Series(columns.ravel())
+    whole = isinstance(values.dtype, np.dtype) and values.dtype != object
+    return (values.to_numpy() if whole else _narrowed(values)).reshape(columns.shape)
+
+
+def _columns(y: Any) -> Any:
+    """Return y as an array, ExtensionArray or DataFrame, none of which changes its values."""
+    if isinstance(y, (pd.Series, pd.Index)):
+        return y.array if isinstance(y.array, ExtensionArray) else y.to_numpy()
+    if isinstance(y, (pa.Array, pa.ChunkedArray)):
+        return _listed(y.to_pylist())
+    if isinstance(y, (list, tuple)):
+        return _listed(y)
+    return y if isinstance(y, (pd.DataFrame, ExtensionArray)) or sparse.issparse(y) else np.asarray(y)
+
+
+def _listed(y: Any) -> npt.NDArray[Any]:
+    """A list as an array; NumPy alone would turn the NaN beside texts into the text "nan"."""
+    if any(isinstance(value, (list, tuple, np.ndarray)) for value in y):
+        return np.asarray(y)
+    array = np.empty(len(y), object)
+    array[:] = y
+    return array
+
+
+def _narrowed(values: pd.Series) -> Labels:
+    """Values (rows,) in NumPy's dtype of those that are not missing; an object array if some are missing."""
+    missing = np.asarray(values.isna())
+    found = values[~missing].infer_objects().to_numpy()
+    if not missing.any():
+        return np.asarray(found)
+    array = np.full(len(values), np.nan, object)
+    array[~missing] = found
+    return array
+
+
 def class_labels(y: Any, *, warn: bool = False) -> Labels:
     """Return the classes (rows,) of y: an array, list, Series, DataFrame of one column, or one-vs-rest indicators.
 
     Args:
-        y: The classes.
+        y: The classes; none is missing.
         warn: Whether to warn of a y with two dimensions and one column, as scikit-learn does.
 
     Raises:
         RequestError: y has more than one label in a row.
+        TableError: A label is missing.
         ValueError: y is not categorical.
     """
+    y = plain(y)
+    _refuse_missing(y)
     check_classification_targets(y)
     if type_of_target(y).startswith("multilabel") or type_of_target(y) == "multiclass-multioutput":
         indicators = np.asarray(y)
         if type_of_target(y) != "multilabel-indicator" or (indicators.sum(1) != 1).any():
-            raise RequestError("Multilabel and multioutput targets are not supported.")
+            raise RequestError(
+                f"y must have one label in each row, got {indicators.shape[1]} columns: multilabel and multioutput "
+                "targets are not supported. Fit one estimator per column, as sklearn.multioutput.MultiOutputClassifier "
+                "does."
+            )
         return np.asarray(indicators.argmax(1))
     return np.asarray(column_or_1d(y, warn=warn))
+
+
+def target_numbers(y: Any) -> npt.NDArray[np.float64]:
+    """Return the numbers (rows,) of a continuous y: an array, list, Series or DataFrame of one column.
+
+    Raises:
+        RequestError: y has more than one column.
+        TableError: A number is missing.
+        ValueError: y holds something else than numbers.
+    """
+    array = plain(y)
+    shape = np.shape(array)
+    if len(shape) > 1 and shape[1] != 1:
+        raise RequestError(
+            f"y must have one number in each row, got {shape[1]} columns. Fit one estimator per column, as "
+            "sklearn.multioutput.MultiOutputRegressor does."
+        )
+    _refuse_missing(array)
+    return np.asarray(column_or_1d(array, warn=True), np.float64)
+
+
+def _refuse_missing(y: Any) -> None:
+    """Refuse a y of one column with missing values.
+
+    Raises:
+        TableError: That is the case.
+    """
+    array = np.asarray(y)
+    if array.ndim == 1 or (array.ndim == 2 and array.shape[1] == 1):
+        count = int(pd.isna(array).sum())
+        if count:
+            raise TableError(f"y must have a label in every row, and {count} are missing (NaN). Drop these rows.")
 
 
 def unlabelled(y: Any, sentinel: Any) -> Mask:
@@ -92,7 +178,7 @@ def unlabelled(y: Any, sentinel: Any) -> Mask:
         sentinel: The value that means a missing label, too. None: there is none. "auto": -1, as for scikit-learn's
             semi-supervised estimators, if all other labels are numbers of at least 0, and there are at least two.
     """
-    array = np.asarray(y)
+    array = np.asarray(plain(y))
     flat = pd.Series(array.ravel() if array.ndim < 2 or array.shape[1] == 1 else np.zeros(len(array)))
     missing = np.asarray(flat.isna())
     if sentinel is None:
@@ -100,8 +186,8 @@ def unlabelled(y: Any, sentinel: Any) -> Mask:
     if not (isinstance(sentinel, str) and sentinel == "auto"):
         return np.asarray(missing | (flat == sentinel))
     negative = np.asarray(flat == -1)
-    others = flat[~missing & ~negative]
-    if not pd.api.types.is_numeric_dtype(flat) or others.nunique() < 2 or (others < 0).any() or not negative.any():
+    others = flat[~missing & ~negative].infer_objects()
+    if not pd.api.types.is_numeric_dtype(others) or others.nunique() < 2 or (others < 0).any() or not negative.any():
         return missing
     warn_user(
         f"{int(negative.sum())} rows of class -1 are treated as rows without a label. If -1 is a class, pass "
@@ -125,13 +211,12 @@ def stack_labels(y: Any, synthetic: Labels) -> Any:
     return np.concatenate([labels.ravel(), synthetic.astype(labels.dtype)])
 
 
-CONDITION = "y"
+CONDITION, WEIGHT = "y", "weight"
 QUANTILES = 10  # classes of a continuous y
 
 
-def free_name(names: list[str]) -> str:
-    """A name for y that is not among the names of columns."""
-    name = CONDITION
+def free_name(names: list[str], name: str = CONDITION) -> str:
+    """A name for y, or for weights, that is not among the names of columns."""
     while name in names:
         name += "_"
     return name
@@ -144,11 +229,9 @@ def classes(y: Any) -> pd.Series:
         TableError: A label is missing.
         ValueError: y has several columns.
     """
-    labels = pd.Series(column_or_1d(y, warn=True))
-    if labels.isna().any():
-        raise TableError(
-            f"y must have a label in every row, and {int(labels.isna().sum())} are missing. Drop these rows."
-        )
+    array = plain(y)
+    _refuse_missing(array)
+    labels = pd.Series(column_or_1d(array, warn=True))
     few = labels.nunique() <= MAX_NUMBER_CLASSES or not pd.api.types.is_numeric_dtype(labels)
     if few and type_of_target(labels.to_numpy(), input_name="y") in ("binary", "multiclass"):
         return labels.astype("category")

@@ -13,7 +13,7 @@ import pyarrow as pa
 from sklearn.base import clone
 
 from synthvae.errors import ConfigurationError, PrivacyError, warn_user
-from synthvae.estimators.containers import Labels, Mask, free_name
+from synthvae.estimators.containers import WEIGHT, Labels, Mask, free_name
 from synthvae.schema.schema import Schema
 from synthvae.synthesizer.fitting import fit_features
 from synthvae.synthesizer.synthesizer import Synthesizer
@@ -43,7 +43,14 @@ class JointGenerator:
 
     @classmethod
     def fit(
-        cls, generator: Synthesizer | None, features: pa.Table, y: pd.Series, seed: int, *, ids: bool = False
+        cls,
+        generator: Synthesizer | None,
+        features: pa.Table,
+        y: pd.Series,
+        seed: int,
+        weights: npt.NDArray[np.float64] | None = None,
+        *,
+        ids: bool = False,
     ) -> Self:
         """Fit a clone of `generator` to features (rows, columns) and y (rows,).
 
@@ -52,6 +59,7 @@ class JointGenerator:
             features: The rows x.
             y: Their targets.
             seed: Seed of all random draws.
+            weights: The weight of each row (rows,); None: all weigh the same.
             ids: Whether columns that number the rows are ids, of which new ones are generated, and not integers.
 
         Raises:
@@ -68,6 +76,10 @@ class JointGenerator:
         labels = convert.read(pd.DataFrame({target: y}))
         table = features.append_column(target, labels.column(0))
         own.set_params(target=target, random_state=seed, schema=_with_labels(own.schema, labels))
+        if weights is not None:
+            name = free_name(table.column_names, WEIGHT)
+            table = table.append_column(name, pa.array(weights))
+            own.set_params(weights=name)
         own.learned_ = fit_features(own, table, ids=ids)
         return cls(own, target)
 
@@ -124,6 +136,11 @@ def _refuse_target_and_budget(generator: Synthesizer) -> None:
         raise ConfigurationError(
             f"The target of a generator is y, and `generator` has target={generator.target!r}. Pass one with "
             "target=None."
+        )
+    if generator.weights is not None:
+        raise ConfigurationError(
+            f"The weights of a generator are `sample_weight`, and `generator` has weights={generator.weights!r}. Pass "
+            "one with weights=None."
         )
     if generator.privacy is not None:
         raise PrivacyError(

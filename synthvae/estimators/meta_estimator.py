@@ -52,6 +52,7 @@ class RealRows:
         weights: Their weights (rows,); None: all are equal.
         unlabelled: The rows without a target as a table (others, columns); only the generator is fitted to them.
         unlabelled_rows: The same in the user's container.
+        unlabelled_weights: The weights (others,) of those; None: all are equal.
     """
 
     X: Any
@@ -60,12 +61,21 @@ class RealRows:
     weights: Weights | None
     unlabelled: pa.Table
     unlabelled_rows: Any
+    unlabelled_weights: Weights | None = None
 
     def take(self, indices: Indices) -> RealRows:
         """Return some of the rows with a target, and all without."""
         weights = None if self.weights is None else self.weights[indices]
         X, features, y = take_rows(self.X, indices), self.features.take(indices), self.y[indices]
         return replace(self, X=X, features=features, y=y, weights=weights)
+
+    @property
+    def generator_weights(self) -> Weights | None:
+        """The weights of all rows for the generator; None if they are equal, as most are."""
+        if self.weights is None or self.unlabelled_weights is None:
+            return None
+        weights = np.concatenate([self.weights, self.unlabelled_weights])
+        return None if (weights == weights[0]).all() else weights
 
     @property
     def expansion(self) -> float:
@@ -167,6 +177,7 @@ class AugmentedEstimator(MetaEstimatorMixin, BaseEstimator):
             weights=None if weights is None else weights[first],
             unlabelled=features.take(others),
             unlabelled_rows=take_rows(X, others),
+            unlabelled_weights=None if weights is None else weights[others],
         )
         fit_params = self._fit_params(weights, params)
         if real.weights is not None:  # rows without weight are excluded, from the generator, too
@@ -243,7 +254,7 @@ class AugmentedEstimator(MetaEstimatorMixin, BaseEstimator):
             return Augmentation(real)
         features = pa.concat_tables([real.features, real.unlabelled])
         y = self._generator_target(real.y).reindex(range(len(features)))
-        generator = JointGenerator.fit(self.generator, features, y, seed)
+        generator = JointGenerator.fit(self.generator, features, y, seed, real.generator_weights)
         return Augmentation(
             real, generator, self._pseudo_labelled(real, generator, fit_params, seed) if unlabelled else None
         )

@@ -7,13 +7,17 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_array, check_consistent_length, check_is_fitted
 
 from synthvae.encoding import Codes
-from synthvae.errors import RequestError, TableError
-from synthvae.estimators.containers import classes, free_name
+from synthvae.encoding.categorical import CategoricalEncoding
+from synthvae.errors import ConfigurationError, RequestError, TableError, listing, warn_user
+from synthvae.estimators._sklearn_compat import check_sample_weight
+from synthvae.estimators.cells import without_unknown
+from synthvae.estimators.containers import WEIGHT, classes, free_name
 from synthvae.generation import drawing
 from synthvae.random_state import Seed, as_seed
 from synthvae.synthesizer.fitting import fit_features
@@ -24,6 +28,7 @@ from synthvae.tables import convert
 from synthvae.tables.features import is_array, read_features
 
 IMAGES = 3  # dimensions of an array of images
+UNKNOWN = ("error", "ignore", "warn")
 DRAWS = 64  # per row, of which `reconstruct` takes the mean
 
 
@@ -37,6 +42,9 @@ DRAWS = 64  # per row, of which `reconstruct` takes the mean
     image_shape="Height and width (h, w) of images: the networks are convolutional, and X may have the shape "
     "(rows, h, w). None: no images.",
     learning_rate="Peak learning rate.",
+    handle_unknown="What `transform` does with categories that did not occur in training, in the words of "
+    '`OneHotEncoder`: "error" (raise), "ignore" (treat the value as not observed: the encoder sees the rest of the '
+    'row) or "warn" ("ignore", with a warning that names the columns). Missing values and numbers are never unknown.',
 )
 class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """Latent means of a VAE as features.
@@ -50,7 +58,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         {batch_size, learning_rate, validation_fraction, precision}
         {width, dropout, decoder}
         {prior, components, posterior, likelihood, variance, image_shape}
-        {beta, free_bits, warm_up, corruption}
+        {beta, free_bits, warm_up, corruption, handle_unknown}
 
     Attributes:
         synthesizer_: The fitted `Synthesizer`.
@@ -88,6 +96,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         free_bits: float = 0.2,
         warm_up: float = 0.1,
         corruption: float = 0.0,
+        handle_unknown: str = "error",
     ) -> None:
         self.latent_dim = latent_dim
         self.max_steps, self.device, self.verbose, self.random_state = max_steps, device, verbose, random_state
@@ -97,17 +106,22 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         self.prior, self.components, self.posterior = prior, components, posterior
         self.likelihood, self.variance, self.image_shape = likelihood, variance, image_shape
         self.beta, self.free_bits, self.warm_up, self.corruption = beta, free_bits, warm_up, corruption
+        self.handle_unknown = handle_unknown
 
-    def fit(self, X: Any, y: Any = None) -> Self:
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Fit to X (rows, columns), an array or a table, and y (rows,).
 
         Args:
             X: The rows.
             y: Classes, or a continuous target; None: the prior does not depend on it.
+            sample_weight: Weights (rows,) of at least 0: the loss is the weighted mean over the rows, and rows of
+                weight 0 are not used. None: all rows weigh the same.
 
         Raises:
             ValueError: X or y is invalid; the message names the column.
         """
+        if self.handle_unknown not in UNKNOWN:
+            raise ConfigurationError(f"`handle_unknown` must be one of {UNKNOWN}, got {self.handle_unknown!r}.")
         table = read_features(self, self._flat(X), reset=True)
         target, prior = None, self._prior(y)
         if y is not None:
@@ -116,9 +130,10 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         if y is not None and prior != "standard_normal":
             target = free_name(table.column_names)
             table = table.append_column(target, convert.read(pd.DataFrame({target: labels})).column(0))
-        self.synthesizer_ = Synthesizer(
-            **{**self.get_params(deep=False), "target": target, "prior": prior, "protect": 0}
-        )
+        table, weights = _weighted(table, sample_weight)
+        parameters = {name: value for name, value in self.get_params(deep=False).items() if name != "handle_unknown"}
+        parameters |= {"target": target, "prior": prior, "weights": weights, "protect": 0}
+        self.synthesizer_ = Synthesizer(**parameters)
         self.synthesizer_.learned_ = fit_features(self.synthesizer_, table, conditional_encoder=False)
         self._array_in, self._images_in = is_array(X), getattr(X, "ndim", 2) == IMAGES
         return self
@@ -137,7 +152,8 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             X: The rows; the columns of a table may be in any order.
 
         Raises:
-            TableError: A column is absent or unknown, or a category did not occur in training.
+            TableError: A column is absent or unknown, or a category did not occur in training and `handle_unknown` is
+                "error".
         """
         codes = self._codes(X)
         means = self.synthesizer_.learned_.posterior_mean(codes)
@@ -145,7 +161,16 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
 
     def _codes(self, X: Any) -> Codes:
         check_is_fitted(self)
-        return self.synthesizer_.encoding_.encode(read_features(self, self._flat(X), reset=False))
+        encoding, table = self.synthesizer_.encoding_, read_features(self, self._flat(X), reset=False)
+        if self.handle_unknown == "error":
+            return encoding.encode(table)
+        unknown = [name for name, column in encoding.columns.items() if column.unseen(name, table.column(name)).any()]
+        unknown = [name for name in unknown if isinstance(encoding.columns[name], CategoricalEncoding)]
+        if not unknown:
+            return encoding.encode(table)
+        if self.handle_unknown == "warn":
+            warn_user(f"Columns {listing(unknown)} hold categories that did not occur in training. They are ignored.")
+        return without_unknown(encoding, table, unknown)
 
     def _flat(self, X: Any) -> Any:
         """Images (rows, h, w) as rows (rows, h w)."""
@@ -280,3 +305,14 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         tags.input_tags.categorical = mixed
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
+
+
+def _weighted(table: pa.Table, sample_weight: Any) -> tuple[pa.Table, str | None]:
+    """A table with a column of weights, and its name; None without weights."""
+    if sample_weight is None:
+        return table, None
+    weights = check_sample_weight(sample_weight, np.zeros((table.num_rows, 1)), ensure_non_negative=True)
+    if not weights.any():
+        raise ConfigurationError("Sample weights must not all be zero.")
+    name = free_name([*table.column_names], WEIGHT)
+    return table.append_column(name, pa.array(weights)), name

@@ -35,15 +35,32 @@ class Sums:
     squares: Tensor
 
     @classmethod
-    def from_rows(cls, digits: Tensor, values: Tensor, labels: Tensor, conditions: int, slots: Slots) -> Self:
-        """Count digits (B, J) and values (B, V) of rows with conditions `labels` (B,)."""
+    def from_rows(
+        cls,
+        digits: Tensor,
+        values: Tensor,
+        labels: Tensor,
+        conditions: int,
+        slots: Slots,
+        weights: Tensor | None = None,
+    ) -> Self:
+        """Count digits (B, J) and values (B, V) of rows with conditions `labels` (B,), each as often as it weighs (B,).
+
+        Weights of None count each row once.
+        """
         widest = max(slots.sizes, default=1)
-        levels = [_joint_counts(labels, digits[:, j], conditions, widest) for j in range(len(slots.sizes))]
-        pairs = [_joint_counts(digits[:, coarse], digits[:, fine], widest, widest) for fine, coarse in slots.pairs]
+
+        def counts(rows: Tensor, columns: Tensor, height: int) -> Tensor:
+            return _joint_counts(rows, columns, (height, widest), weights)
+
+        levels = [counts(labels, digits[:, j], conditions) for j in range(len(slots.sizes))]
+        pairs = [counts(digits[:, coarse], digits[:, fine], widest) for fine, coarse in slots.pairs]
         known, numbers = values.isfinite().double(), values.nan_to_num(nan=0.0).double()
+        weighed = known if weights is None else known * weights.double()[:, None]
         zeros = numbers.new_zeros(conditions, values.shape[1])
-        sums = (zeros.index_add(0, labels, part) for part in (known, numbers, numbers.square()))
-        empty = torch.zeros(0, dtype=torch.long, device=labels.device)
+        sums = (zeros.index_add(0, labels, part * weighed) for part in (known, numbers, numbers.square()))
+        kind = torch.long if weights is None else torch.double
+        empty = torch.zeros(0, dtype=kind, device=labels.device)
         return cls(
             torch.cat([empty.view(0, conditions, widest), *levels]),
             torch.cat([empty.view(0, widest, widest), *pairs]),
@@ -83,11 +100,13 @@ class Sums:
         return mean.T.float(), variance.clamp_min(MIN_VARIANCE).sqrt().T.float()
 
 
-def _joint_counts(rows: Tensor, columns: Tensor, height: int, width: int) -> Tensor:
-    """Count (1, height, width) the pairs of two codes (B,); unknown ones (-1) are left out."""
+def _joint_counts(rows: Tensor, columns: Tensor, shape: tuple[int, int], weights: Tensor | None) -> Tensor:
+    """Count (1, height, width) the pairs of two codes (B,), or add up their weights; unknown ones (-1) are left out."""
+    height, width = shape
     known = (rows >= 0) & (columns >= 0)
     flat = rows[known].long() * width + columns[known].long()
-    return torch.bincount(flat, minlength=height * width).view(1, height, width)
+    weighed = None if weights is None else weights[known].double()
+    return torch.bincount(flat, weighed, minlength=height * width).view(1, height, width)
 
 
 def smoothed(counts: Tensor) -> Tensor:

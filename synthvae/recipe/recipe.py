@@ -94,6 +94,8 @@ class Recipe(RecipeSection):
                 "exactly one of `generation`, `augment` and `evaluation.synthetic` must be given, "
                 f"got {' and '.join(made) or 'none'}"
             )
+        if self.augment is not None and self.weights is not None:
+            yield "`augment` writes real rows with synthetic ones, which have no `model.weights`. Use `generation`."
         if self.augment is not None and self.target is None:
             yield "`augment` needs classes. Name their column as `target`."
 
@@ -140,10 +142,16 @@ class Recipe(RecipeSection):
         return next((unit for unit in stated if unit), None)
 
     @property
+    def weights(self) -> str | None:
+        """The column of survey weights."""
+        return None if self.model is None else self.model.given().get("weights")
+
+    @property
     def columns(self) -> list[str]:
         """The columns that the recipe names, which the table must have."""
         named = [self.target, self.unit]
         evaluation = self.evaluation
+        named.append(self.weights)
         named += [evaluation.group, evaluation.duration, evaluation.event] if evaluation else []
         return list(dict.fromkeys(name for name in named if name))
 

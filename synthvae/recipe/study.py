@@ -24,7 +24,7 @@ from synthvae.recipe.recipe import Recipe
 from synthvae.recipe.records import StageRecord, digests, users_key
 from synthvae.schema.schema import Schema
 from synthvae.schema.values import at_most
-from synthvae.synthesizer import artifact
+from synthvae.synthesizer import artifact, weighting
 from synthvae.synthesizer.parameters import MEASURED
 from synthvae.synthesizer.synthesizer import Synthesizer
 from synthvae.tables import convert, export, rowwise
@@ -203,10 +203,15 @@ class Study:
         found: dict[str, Any] = {"real": self.real, "holdout": None}
         evaluation = self.recipe.evaluation
         assert evaluation is not None
+        weights = self.recipe.weights
+        if weights is not None:  # synthetic rows represent the weighted table, and so must what they are compared with
+            found["real"] = weighting.represented(self.real, weights, evaluation.random_state)
         if self.recipe.split:
             found["holdout"] = convert.read(self.out / HOLDOUT)
         elif evaluation.holdout:
             found["holdout"] = self._read("evaluation.holdout")
+        if weights is not None and found["holdout"] is not None:
+            found["holdout"] = weighting.represented(found["holdout"], weights, evaluation.random_state)
         if evaluation.synthetic:
             return {**found, "synthetic": self._read("evaluation.synthetic")}
         if self.recipe.augment is None:
@@ -249,7 +254,12 @@ class Study:
     def _schema_to_compare(self) -> Path | Schema | None:
         if self.recipe.schema_ == MEASURED:
             return Synthesizer.load(self.out / MODEL).schema_
-        return self._schema
+        schema = self._schema
+        if schema is None or self.recipe.weights is None:
+            return schema
+        return weighting.without(
+            schema if isinstance(schema, Schema) else Schema.from_yaml(schema), self.recipe.weights
+        )
 
     def _names(self) -> dict[str, str]:
         files = self.files("input", "evaluation.synthetic", "evaluation.holdout")

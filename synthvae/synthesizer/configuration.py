@@ -53,6 +53,7 @@ class Parameters(Protocol):
     privacy: PrivacyBudget | Mapping[str, Any] | None
     unit: str | None
     protect: int
+    weights: str | None
     strategy: str
     journal: str | os.PathLike[str] | None
     prior: str

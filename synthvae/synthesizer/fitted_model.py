@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import torch
@@ -31,6 +32,9 @@ from synthvae.synthesizer.provenance import Provenance
 from synthvae.training.history import History
 
 BATCH_ROWS = 4096
+
+PerClass = Mapping[Any, int] | pd.Series
+"""Numbers of rows by class: a mapping, or a Series as `value_counts` returns it."""
 
 
 @dataclass(frozen=True)
@@ -73,12 +77,14 @@ class FittedModel:
             table = table.set_column(place, table.schema.field(name), kept)
         return table
 
-    def request(self, rows: int | Mapping[Any, int], seed: int) -> Request:
+    def request(self, rows: int | PerClass, seed: int) -> Request:
         """Return a request for a number of rows, or for a number of rows of each class.
 
         Raises:
             RequestError: A class is unknown, or a number is negative.
         """
+        if isinstance(rows, pd.Series):
+            rows = _by_class(rows)
         if not isinstance(rows, Mapping):
             return Request.from_total(_count(rows), self.encoding.frequencies, seed)
         if self.encoding.target is None:
@@ -237,8 +243,8 @@ class FittedModel:
 
 
 def wanted_rows(
-    fitted: FittedModel, rows: int | None, rows_per_class: int | None, classes: Mapping[Any, int] | None
-) -> int | Mapping[Any, int]:
+    fitted: FittedModel, rows: int | None, rows_per_class: int | None, classes: PerClass | None
+) -> int | PerClass:
     """Return the number of rows, or the number of rows of each class, from the one of three parameters that is given.
 
     Raises:
@@ -265,6 +271,13 @@ def partition_column(fitted: FittedModel) -> str:
         raise RequestError("`partition` needs a target of classes, and the model has none. Pass partition=False.")
     partitions.check_labels(target.name, target.labels)
     return target.name
+
+
+def _by_class(counts: pd.Series) -> dict[Any, int]:
+    """Numbers of rows by class; those of a DataFrame with one column have tuples of one label as classes."""
+    alone = isinstance(counts.index, pd.MultiIndex) and counts.index.nlevels == 1
+    labels = counts.index.get_level_values(0) if alone else counts.index
+    return dict(zip(labels.tolist(), counts.tolist(), strict=True))
 
 
 def _count(rows: Any) -> int:

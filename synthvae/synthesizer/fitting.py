@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -27,6 +27,7 @@ from synthvae.schema.column import DRAFTS
 from synthvae.schema.protection import Protection
 from synthvae.schema.repeated import warn_repeated_subjects
 from synthvae.schema.schema import Schema
+from synthvae.synthesizer import weighting
 from synthvae.synthesizer.configuration import (
     LATENT_TRAINING,
     MODEL,
@@ -130,7 +131,8 @@ def fit_features(
         ids: Whether columns that number the rows are ids, of which new ones are generated, and not integers.
     """
     refuse_class_prior_without_classes(parameters)
-    source = InMemory(table)
+    source = InMemory(*weighting.split(table, parameters.weights))
+    table = source.sample
     if lost := [name for name in dropped(parameters) if name in table.column_names]:
         raise ConfigurationError(
             f"The schema of an estimator must keep all features, got {listing(lost)} under `drop`. Drop them from X."
@@ -153,6 +155,7 @@ def _fit_privately(  # noqa: PLR0917 (the inputs of a fit)
 ) -> FittedModel:
     """Fit a model under a privacy budget; nothing that it reports on the way depends on the rows."""
     refuse_unsupported_in_private_fit(parameters)
+    weighting.refuse_in_private_fit(parameters.weights)
     if schema is not None and schema.origin in DRAFTS:
         warn_user(DRAFTED)
     plan = spending_plan(parameters)
@@ -184,13 +187,14 @@ def _fit_privately(  # noqa: PLR0917 (the inputs of a fit)
 def _fit_openly(estimator: Estimator, table: Any, backend: Backend) -> FittedModel:
     """Fit a model to a table that is not private, in memory or on disk."""
     source = selection.without(streaming.large(table) or table, dropped(estimator))
-    found = source if isinstance(source, Stream) else InMemory(read_features(estimator, source, reset=True))
+    found = source if isinstance(source, Stream) else _in_memory(estimator, source)
     checkpoint = _checkpoint(estimator, found) if estimator.journal else None
     seed = as_seed(estimator.random_state) if checkpoint is None else checkpoint.seed
     with TemporaryDirectory(prefix="synthvae-") as folder:
         place = Path(folder) if checkpoint is None else checkpoint.folder
         source = found if isinstance(found, InMemory) else _surveyed(estimator, found, place, seed)
-        schema, target = source.drafted(schema_of(estimator, source.sample)), target_in(estimator, source.sample)
+        schema = weighting.without(source.drafted(schema_of(estimator, source.sample)), estimator.weights)
+        target = target_in(estimator, source.sample)
         warn_missing_labels(target, source.missing, source.rows)
         warn_repeated_subjects(schema, source.sample, target)
         trainer, subjects = backend.trainer(place), _subjects(estimator, source.sample)
@@ -203,8 +207,16 @@ def _subjects(parameters: Parameters, table: pa.Table) -> dict[str, Any]:
     return {"least": least_subjects(parameters), "unit": unit_in(parameters, table)}
 
 
+def _in_memory(estimator: Estimator, table: Any) -> InMemory:
+    source = InMemory(*weighting.split(read_features(estimator, table, reset=True), estimator.weights))
+    weighting.drop_feature(estimator, estimator.weights)
+    return source
+
+
 def _surveyed(estimator: Estimator, stream: Stream, folder: Path, seed: int) -> OnDisk:
-    source = OnDisk.open(stream, folder, seed, least_subjects(estimator), estimator.unit)
+    source = OnDisk.open(
+        stream, folder, seed, least=least_subjects(estimator), unit=estimator.unit, weighted_by=estimator.weights
+    )
     read_features(estimator, source.sample, reset=True)
     return source
 
@@ -235,7 +247,7 @@ def _train(parameters: Parameters, source: TableSource, task: TrainingTask) -> F
         history = task.trainer(
             network, codes, training, task.seed, report, callback=callback, checkpoint=task.checkpoint
         )
-    provenance = Provenance.of(source.rows, source.missing, protection.summary)
+    provenance = Provenance.of(source.rows, source.missing, protection.summary, parameters.weights)
     fitted = FittedModel(protection.schema, encoding, network, history, provenance=provenance)
     _warn_of_training(fitted, parameters)
     return fitted
@@ -268,16 +280,22 @@ def _encoded(
     )
     codes = source.coded(encoding, task.schema, task.seed)
     if not isinstance(codes, Codes):
-        encoding = encoding.counted(_condition_counts(codes, encoding))
+        encoding = encoding.counted(_sums((codes[part] for part in range(len(codes.sizes))), encoding.conditions))
         encoding.refuse_rare(task.min_class_rows)
+    if parameters.weights is not None:
+        parts = [codes] if isinstance(codes, Codes) else (codes[part] for part in range(len(codes.sizes)))
+        encoding = encoding.weighed(_sums(parts, encoding.conditions, weighed=True))
     return protection, encoding, codes
 
 
-def _condition_counts(parts: Parts, encoding: TableEncoding) -> npt.NDArray[np.float64]:
-    """The number of rows (conditions,) of each condition."""
-    labels = (parts[part].labels for part in range(len(parts.sizes)))
-    counts = [np.bincount(of[of >= 0], minlength=encoding.conditions) for of in labels]
-    return np.asarray(np.sum(counts, axis=0), np.float64)
+def _sums(parts: Iterable[Codes], conditions: int, *, weighed: bool = False) -> npt.NDArray[np.float64]:
+    """The number of rows (conditions,) of each condition, or the sum of their weights."""
+    sums = np.zeros(conditions)
+    for codes in parts:
+        known = codes.labels >= 0
+        weights = codes.weights[known] if weighed and codes.weights is not None else None
+        sums += np.bincount(codes.labels[known], weights, minlength=conditions)
+    return sums
 
 
 def _warn_of_training(fitted: FittedModel, parameters: Parameters) -> None:

@@ -24,6 +24,9 @@ GROUPS: dict[str, dict[str, str]] = {
         "the declared `other_category`, its neighbour if categories are ordered, or that of another row; numbers and "
         "dates end where so many subjects lie at or beyond. Classes of the target and pixels are exempt. 0: none "
         "is protected.",
+        "weights": "Column of survey weights, numbers of at least 0: synthetic rows are drawn as from the table in "
+        "which each row occurs as often as it weighs. The column is neither modelled nor generated; rows of weight 0 "
+        "are not used. None: all rows weigh the same. Not with a privacy budget.",
         "max_steps": "Largest number of optimiser steps. None: chosen by the number of rows, 1000 for 30,000 rows and "
         "at most 1600 for fewer. Under a privacy budget the exact number of steps, by default 300.",
         "device": '"auto" (a GPU if there is one), "cpu", "cuda", "cuda:1", ...',

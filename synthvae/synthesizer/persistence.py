@@ -178,7 +178,9 @@ def try_out(fitted: FittedModel, source: str) -> None:
         rows = max(sizes, default=1)
         counts = encoding.target.counts if encoding.target else (1,)
         known = len(counts) == encoding.conditions and all(0 <= count < MOST_ROWS for count in counts) and any(counts)
-        if rows > MOST_LEVELS or not known:
+        shares = encoding.target.shares if encoding.target else ()
+        weighed = not shares or (len(shares) == len(counts) and all(0 <= s <= 1 for s in shares) and any(shares))
+        if rows > MOST_LEVELS or not (known and weighed):
             raise ValueError("a number of levels or a count of a class is impossible")
         digits = (np.arange(rows)[:, None] % np.array([sizes], np.int64)).astype(np.int8).reshape(rows, len(sizes))
         values = np.zeros((rows, len(encoding.layout.slots.values)), np.float32)

@@ -24,23 +24,36 @@ class Provenance:
         missing: The share of missing values of each column that has any; None if it is private.
         versions: The versions of the libraries.
         protection: What was protected, see `synthvae.schema.protection.Protection.summary`; None: nothing.
+        weighted_by: The column of the weights of the rows; None: all weigh the same.
     """
 
     rows: int | None = None
     missing: dict[str, float] | None = None
     versions: dict[str, str] = field(default_factory=versions)
     protection: dict[str, Any] | None = None
+    weighted_by: str | None = None
 
     @classmethod
-    def of(cls, rows: int, missing: Mapping[str, int], protection: dict[str, Any] | None = None) -> Self:
+    def of(
+        cls,
+        rows: int,
+        missing: Mapping[str, int],
+        protection: dict[str, Any] | None = None,
+        weighted_by: str | None = None,
+    ) -> Self:
         """Return that of a table that is not private, from its numbers of rows and of missing values per column."""
         shares = {name: count / rows for name, count in missing.items() if count}
-        return cls(rows, shares, protection=protection)
+        return cls(rows, shares, protection=protection, weighted_by=weighted_by)
 
     @property
     def table(self) -> dict[str, Any]:
         """What is public about the training rows."""
-        fields = {"rows": self.rows, "missing": self.missing, "protection": self.protection}
+        fields = {
+            "rows": self.rows,
+            "missing": self.missing,
+            "protection": self.protection,
+            "weighted_by": self.weighted_by,
+        }
         return {name: value for name, value in fields.items() if value is not None}
 
     def to_dict(self) -> dict[str, Any]:
@@ -55,10 +68,16 @@ class Provenance:
             TypeError, ValueError, OverflowError: A value has the wrong type.
         """
         table = dict(document.get("table") or {})
-        rows, missing = table.get("rows"), table.get("missing")
+        rows, missing, weighted_by = table.get("rows"), table.get("missing"), table.get("weighted_by")
         shares = None if missing is None else {str(name): float(share) for name, share in dict(missing).items()}
         known = {str(name): str(version) for name, version in dict(document.get("versions") or {}).items()}
-        return cls(None if rows is None else int(rows), shares, known, checked_summary(table.get("protection")))
+        return cls(
+            None if rows is None else int(rows),
+            shares,
+            known,
+            checked_summary(table.get("protection")),
+            None if weighted_by is None else str(weighted_by),
+        )
 
 
 def checked_summary(given: Any) -> dict[str, Any] | None:

@@ -18,6 +18,8 @@ from synthvae.encoding import Codes, TableEncoding
 from synthvae.errors import ConfigurationError
 from synthvae.schema.protection import Protection, Subjects, protect
 from synthvae.schema.schema import Schema
+from synthvae.synthesizer import weighting
+from synthvae.synthesizer.weighting import Weights
 from synthvae.tables import convert, streaming
 from synthvae.tables.sampling import Survey
 from synthvae.tables.streaming import Stream
@@ -67,9 +69,15 @@ class TableSource(Protocol):
 
 @dataclass(frozen=True)
 class InMemory:
-    """A table in memory."""
+    """A table in memory.
+
+    Args:
+        sample: Its rows.
+        weights: Their weights (rows,); None: all weigh the same.
+    """
 
     sample: pa.Table
+    weights: Weights | None = None
 
     @property
     def rows(self) -> int:
@@ -87,6 +95,8 @@ class InMemory:
         digest = hashlib.sha256(self.sample.schema.serialize())
         for batch in self.sample.to_batches():
             digest.update(batch.serialize())
+        if self.weights is not None:
+            digest.update(self.weights.tobytes())
         return digest.hexdigest()
 
     def drafted(self, schema: Schema) -> Schema:
@@ -105,7 +115,8 @@ class InMemory:
     def coded(self, encoding: TableEncoding, schema: Schema, seed: int) -> Codes:
         """Return the codes of all rows, which were checked against the schema before."""
         del schema
-        return encoding.encode(self.sample, np.random.default_rng(seed), partial=True)
+        codes = encoding.encode(self.sample, np.random.default_rng(seed), partial=True)
+        return replace(codes, weights=self.weights)
 
 
 @dataclass(frozen=True)
@@ -117,27 +128,39 @@ class OnDisk:
         survey: The sample and the counts of the first pass.
         folder: Where the codes are stored for the fit. Complete codes that it already holds are used.
         rules: What is protected when the rows are read.
+        weighted_by: The column of weights, which is not modelled.
     """
 
     stream: Stream
     survey: Survey
     folder: Path
     rules: Protection | None = None
+    weighted_by: str | None = None
 
     @classmethod
-    def open(cls, stream: Stream, folder: Path, seed: int, least: int = 0, unit: str | None = None) -> OnDisk:
+    def open(
+        cls,
+        stream: Stream,
+        folder: Path,
+        seed: int,
+        *,
+        least: int = 0,
+        unit: str | None = None,
+        weighted_by: str | None = None,
+    ) -> OnDisk:
         """Survey a table, unless the folder has the survey of an earlier pass."""
+        stream = weighting.weighted_stream(stream, weighted_by)
         survey = _load_survey(folder / SAMPLE)
         if survey is None:
             survey = Survey.from_batches(stream.batches(), seed, least=least, unit=unit)
             with _storing(folder):
                 _save_survey(folder / SAMPLE, survey)
-        return cls(stream, survey, folder)
+        return cls(stream, survey, folder, weighted_by=weighted_by)
 
     @property
     def sample(self) -> pa.Table:
         """Sampled rows, among them one with each category that occurs."""
-        return self.survey.sample
+        return weighting.split(self.survey.sample, self.weighted_by)[0]
 
     @property
     def rows(self) -> int:
@@ -147,7 +170,7 @@ class OnDisk:
     @property
     def missing(self) -> Mapping[str, int]:
         """The number of missing values of each column."""
-        return self.survey.missing
+        return {name: count for name, count in self.survey.missing.items() if name != self.weighted_by}
 
     @property
     def identity(self) -> str:
@@ -157,6 +180,8 @@ class OnDisk:
     def drafted(self, schema: Schema) -> Schema:
         """Return the schema with columns that count the rows as ids, which a sample does not show."""
         for name in self.survey.sequences:
+            if name == self.weighted_by:
+                continue
             if schema.inferred and schema[name].kind == "integer" and name not in schema.declared:
                 schema = schema.declare(name, kind="id")
         return schema
@@ -185,9 +210,11 @@ class OnDisk:
         rng, redrawn = np.random.default_rng(seed), np.random.default_rng([seed, REDRAWN])
 
         def batches() -> Iterator[Codes]:
-            for table in self.stream.batches():
+            for batch in self.stream.batches():
+                table, weights = weighting.split(batch, self.weighted_by)
                 checked = schema.check(table).select(table.column_names)
-                yield encoding.encode(protection.apply(checked, redrawn), rng, partial=True)
+                codes = encoding.encode(protection.apply(checked, redrawn), rng, partial=True)
+                yield replace(codes, weights=weights)
             filesystem.write(self.folder / PROTECTED, json.dumps(protection.changed).encode())
 
         with _storing(self.folder):

@@ -29,7 +29,8 @@ from synthvae.schema.protection import LEAST
 from synthvae.schema.schema import Schema
 from synthvae.synthesizer import card as cards
 from synthvae.synthesizer import configuration, fitting, persistence
-from synthvae.synthesizer.fitted_model import FittedModel, partition_column, wanted_rows
+from synthvae.synthesizer.estimate import Estimate, estimate
+from synthvae.synthesizer.fitted_model import FittedModel, PerClass, partition_column, wanted_rows
 from synthvae.synthesizer.local_backend import Backend, Local
 from synthvae.synthesizer.parameters import documented
 from synthvae.synthesizer.reconstruction import Reconstruction, reconstruct
@@ -48,7 +49,7 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
     model come last.
 
     Args:
-        {target, schema, privacy, unit, protect, max_steps, device, verbose, random_state}
+        {target, schema, privacy, unit, protect, weights, max_steps, device, verbose, random_state}
         {strategy, journal}
         {batch_size, learning_rate, validation_fraction, precision}
         {callbacks, log_dir}
@@ -81,6 +82,7 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         privacy: PrivacyBudget | Mapping[str, Any] | None = None,
         unit: str | None = None,
         protect: int = LEAST,
+        weights: str | None = None,
         max_steps: int | None = None,
         device: str = "auto",
         verbose: bool = False,
@@ -110,7 +112,7 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         corruption: float = 0.0,
     ) -> None:
         self.target, self.schema, self.privacy = target, schema, privacy
-        self.unit, self.protect = unit, protect
+        self.unit, self.protect, self.weights = unit, protect, weights
         self.max_steps, self.device, self.verbose, self.random_state = max_steps, device, verbose, random_state
         self.strategy, self.journal = strategy, journal
         self.batch_size, self.learning_rate = batch_size, learning_rate
@@ -143,6 +145,17 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         self.learned_ = fitting.fit(self, table, backend or Local())
         return self
 
+    def fit_transform(self, X: Any, y: Any = None, **fit_params: Any) -> npt.NDArray[np.float64]:  # noqa: N803
+        """Fit the model to a table and return its posterior means (rows, latent_dim).
+
+        Args:
+            X: The table, under the name that scikit-learn gives it.
+            y: Ignored: in a pipeline it is the target of the steps that follow.
+            **fit_params: See `fit`.
+        """
+        del y
+        return self.fit(X, **fit_params).transform(X)
+
     def plan(self, rows: int, columns: Sequence[str] | None = None) -> Ledger:
         """Return how a fit to a table of about `rows` rows would spend the privacy budget. No table is needed.
 
@@ -163,6 +176,23 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         return private_fit.dry_run(
             schema, target, budget, plan=configuration.spending_plan(self), rows=rows, order=self.order
         )
+
+    def estimate(self, table: Any, columns: int | None = None) -> Estimate:
+        """Return the time and memory that `fit` takes at most on this machine, from a few steps on a sample.
+
+        Args:
+            table: A table as for `fit`, or a number of rows.
+            columns: The number of columns, with a number of rows: half numbers, half categories.
+
+        Raises:
+            PrivacyError: There is a privacy budget, which would have to cover what the estimate shows of the table.
+            RequestError: A number of rows is given without a number of columns.
+
+        Example:
+            >>> Synthesizer().estimate(100_000, columns=4).steps
+            2283
+        """
+        return estimate(self, table, columns)
 
     @property
     def schema_(self) -> Schema:
@@ -189,12 +219,12 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         """The privacy that was spent; None without differential privacy."""
         return self.learned_.ledger
 
-    def sample(self, rows: int | Mapping[Any, int], random_state: Seed = None) -> pd.DataFrame:
+    def sample(self, rows: int | PerClass, random_state: Seed = None) -> pd.DataFrame:
         """Return synthetic rows with the columns, their order and the dtypes of the training table.
 
         Args:
             rows: The number of rows, with the class shares of the training rows; or a mapping from class to number of
-                rows.
+                rows, or a Series such as `value_counts()` returns.
             random_state: Seed of the draws. None: that of the estimator.
 
         Raises:
@@ -212,7 +242,7 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         *,
         rows: int | None = None,
         rows_per_class: int | None = None,
-        classes: Mapping[Any, int] | None = None,
+        classes: PerClass | None = None,
         partition: bool = False,
         resume: bool = False,
         overwrite: bool = False,
@@ -231,7 +261,7 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
                 `gs://bucket/prefix`.
             rows: The number of rows, with the class shares of the training rows.
             rows_per_class: The number of rows of each class.
-            classes: A mapping from class to number of rows.
+            classes: A mapping or Series from class to number of rows.
             partition: Write a folder `TARGET=LABEL/` for each class.
             resume: Complete an interrupted run of the same request.
             overwrite: Replace the dataset in the folder.
@@ -351,8 +381,8 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         check_is_fitted(self)
         drop = self.schema_.drop
         if self.ledger_ is None:
-            features = read_features(self, without(table, drop), reset=False)
-            return self.learned_.encode(select(features, list(self.encoding_.names)))
+            read = read_features(self, without(table, drop), reset=False, aside=self.weights)
+            return self.learned_.encode(select(read, list(self.encoding_.names)))
         unit = self.ledger_.budget.unit_outside(self.schema_)
         return self.learned_.encode(
             read_private_features(self, without_privately(table, drop), reset=False, aside=unit)

@@ -15,18 +15,21 @@ from synthvae.errors import TableError, listing, warn_user
 from synthvae.tables import convert, rowwise
 
 
-def read_features(estimator: BaseEstimator, X: Any, *, reset: bool) -> pa.Table:
+def read_features(estimator: BaseEstimator, X: Any, *, reset: bool, aside: str | None = None) -> pa.Table:
     """Return X as an Arrow table; store (`reset`) or check the number and names of its columns.
 
-    Columns of arrays are named x0, x1, ...; columns of tables are matched by name, in any order.
+    Columns of arrays are named x0, x1, ...; columns of tables are matched by name, in any order. The column `aside` of
+    a table is dropped.
 
     Raises:
         ValueError: X is not two-dimensional, has no rows or columns, or its columns are not those of `fit`.
     """
     if is_array(X):
         array = check_array(X, dtype=None, ensure_all_finite="allow-nan", ensure_min_samples=2 if reset else 1)
-        return convert.read(_frame(array, _names_of_columns(estimator, array, reset=reset)))
-    return _matched(estimator, convert.read(X), reset=reset)
+        table = convert.read(_frame(array, _names_of_columns(estimator, array, reset=reset)))
+        return table.drop_columns([aside]) if aside in table.column_names else table
+    table = convert.read(X)
+    return _matched(estimator, table.drop_columns([aside]) if aside in table.column_names else table, reset=reset)
 
 
 def read_private_features(estimator: BaseEstimator, X: Any, *, reset: bool, aside: str | None) -> pa.Table:

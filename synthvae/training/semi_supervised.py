@@ -5,6 +5,8 @@ Shapes: B rows of a batch, C conditions.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
@@ -45,7 +47,7 @@ class LabelPosterior:
         known = training.labels != UNKNOWN
         self.is_needed = not bool(known.all())
         self.labelled = training.take(known) if self.is_needed else training
-        counts = torch.bincount(self.labelled.labels, minlength=model.conditions).float() + 1e-3
+        counts = self.labelled.label_counts(model.conditions).float() + 1e-3
         self.weight = WEIGHT * len(self.labelled) / (len(self.labelled) + HALF_WEIGHT_ROWS)
         self.log_frequencies = (counts / counts.sum()).log()
 
@@ -64,12 +66,17 @@ class LabelPosterior:
         for some in torch.split(places, CHUNK_ROWS):
             probabilities = self.log_joint(batch.rows.take(some), self._noise(len(some))).softmax(1)
             labels[some] = torch.multinomial(probabilities, 1, generator=self.generator)[:, 0]
-        return LabelledRows(batch.rows, labels)
+        return replace(batch, labels=labels)
 
     def loss(self) -> Tensor:
         """Return the weighted mean of - log q(y | x), in nats, over some rows that have a label."""
-        labels = self.labelled.labels
-        pick = torch.randint(len(labels), (CLASSIFIED_ROWS,), generator=self.generator, device=labels.device)
+        labels, weights = self.labelled.labels, self.labelled.weights
+        if weights is None:
+            pick = torch.randint(len(labels), (CLASSIFIED_ROWS,), generator=self.generator, device=labels.device)
+        else:
+            ends = weights.double().cumsum(0)
+            uniform = torch.rand(CLASSIFIED_ROWS, generator=self.generator, device=labels.device, dtype=torch.double)
+            pick = torch.searchsorted(ends, uniform * ends[-1]).clamp_max(len(labels) - 1)
         log_joint = self.log_joint(self.labelled.rows.take(pick), self._noise(CLASSIFIED_ROWS))
         return self.weight * cross_entropy(log_joint, labels[pick])
 

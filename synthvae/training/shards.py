@@ -27,19 +27,21 @@ class Shards:
     """Coded rows in files, which are read one at a time.
 
     Rows are assigned to random shards, and each shard is shuffled when it is read, so that all rows are shuffled. A
-    digit takes one byte, a value or a label four.
+    digit takes one byte, a value, a label or a weight four.
 
     Args:
         folder: The folder of the files.
         sizes: The number of rows of each shard.
         width: The number of digits of a row.
         values: The number of values of a row.
+        weighted: Whether rows have weights.
     """
 
     folder: Path
     sizes: tuple[int, ...]
     width: int
     values: int
+    weighted: bool = False
 
     @classmethod
     def write(cls, folder: Path, batches: Iterable[Codes], rows: int, rng: np.random.Generator, least: int = 1) -> Self:
@@ -47,19 +49,19 @@ class Shards:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / INDEX).unlink(missing_ok=True)
         count = min(max(-(-rows // SHARD_ROWS), least), MAX_SHARDS)
-        sizes, shape = np.zeros(count, np.int64), (0, 0)
+        sizes, shape, weighted = np.zeros(count, np.int64), (0, 0), False
         with ExitStack() as stack:
             files = [stack.enter_context((folder / _name(shard)).open("wb")) for shard in range(count)]
             for codes in batches:
-                shape = codes.digits.shape[1], codes.values.shape[1]
+                shape, weighted = (codes.digits.shape[1], codes.values.shape[1]), codes.weights is not None
                 shard_of = rng.permutation(len(codes)) % count  # so that none stays empty
                 records = _records(codes)[np.argsort(shard_of, kind="stable")]
                 here = np.bincount(shard_of, minlength=count)
                 for file, part in zip(files, np.split(records, np.cumsum(here)[:-1]), strict=True):
                     file.write(part.tobytes())
                 sizes += here
-        shards = cls(folder, tuple(sizes.tolist()), *shape)
-        index = {"sizes": shards.sizes, "width": shards.width, "values": shards.values}
+        shards = cls(folder, tuple(sizes.tolist()), *shape, weighted)
+        index = {"sizes": shards.sizes, "width": shards.width, "values": shards.values, "weighted": weighted}
         filesystem.write(folder / INDEX, json.dumps(index).encode())
         return shards
 
@@ -68,7 +70,7 @@ class Shards:
         """Return the shards in a folder; None if they are incomplete."""
         try:
             index: dict[str, Any] = json.loads((folder / INDEX).read_text(encoding="utf-8"))
-            shards = cls(folder, tuple(index["sizes"]), index["width"], index["values"])
+            shards = cls(folder, tuple(index["sizes"]), index["width"], index["values"], bool(index.get("weighted")))
             lengths = [(folder / _name(shard)).stat().st_size for shard in range(len(shards.sizes))]
         except (OSError, ValueError, KeyError, TypeError):
             return None
@@ -77,7 +79,7 @@ class Shards:
 
     @property
     def _dtype(self) -> np.dtype[np.void]:
-        return _dtype(self.width, self.values)
+        return _dtype(self.width, self.values, weighted=self.weighted)
 
     def __getitem__(self, part: int, /) -> Codes:
         """Return the codes of a shard."""
@@ -85,18 +87,23 @@ class Shards:
         digits, values = (
             records[field].copy() for field in ("digits", "values")
         )  # a copy of an empty field has the strides of the record
-        return Codes(digits, values, records["label"].astype(np.int64))
+        weights = records["weight"].copy() if self.weighted else None
+        return Codes(digits, values, records["label"].astype(np.int64), weights)
 
 
 def _name(shard: int) -> str:
     return f"shard-{shard:03d}.bin"
 
 
-def _dtype(width: int, values: int) -> np.dtype[np.void]:
-    return np.dtype([("digits", "i1", (width,)), ("values", "<f4", (values,)), ("label", "<i4")])
+def _dtype(width: int, values: int, *, weighted: bool) -> np.dtype[np.void]:
+    weight = [("weight", "<f4")] if weighted else []
+    return np.dtype([("digits", "i1", (width,)), ("values", "<f4", (values,)), ("label", "<i4"), *weight])
 
 
 def _records(codes: Codes) -> Records:
-    records = np.empty(len(codes), _dtype(codes.digits.shape[1], codes.values.shape[1]))
+    dtype = _dtype(codes.digits.shape[1], codes.values.shape[1], weighted=codes.weights is not None)
+    records = np.empty(len(codes), dtype)
     records["digits"], records["values"], records["label"] = codes.digits, codes.values, codes.labels
+    if codes.weights is not None:
+        records["weight"] = codes.weights
     return records

@@ -85,7 +85,7 @@ class ElboDescent(Descent):
         """Set the biases of the decoder and the prior from the training rows, the same in all processes."""
         labels = self.objective.labels
         parts = [labels.labelled] if labels.is_needed else self.batches.all_parts()
-        model.decoder.start_from(_frequencies(model, parts, self.group))
+        model.decoder.start_from(_frequencies(model, parts, self.group, self.batches.scale))
         model.start_prior(self.split.training.rows, self.generator)
         self.group.broadcast([parameter.detach() for parameter in model.parameters()])
 
@@ -199,7 +199,7 @@ class ElboDescent(Descent):
             return None
         self.model.eval()
         held, device = self.split.held_out, self.generator.device
-        weights = self.batches.weights[held.labels]
+        weights = self.batches.times(held)
         generator = torch.Generator(device=device).manual_seed(0)
         total = 0.0
         for start in range(0, len(held), VALIDATION_ROWS):
@@ -227,10 +227,13 @@ class ElboDescent(Descent):
         self.model.eval()
         first = self.objective.labels.complete(self.split.training + self.split.held_out)
         others = () if self.objective.labels.is_needed or interrupted else self.batches.later_parts()
-        frequencies = _frequencies(self.model, chain([first], others), self.group)
-        self.model.match_prior(first.rows, first.labels, self.generator)
+        frequencies = _frequencies(self.model, chain([first], others), self.group, self.batches.scale)
+        drawn_first = first.repeated(self.generator)
+        self.model.match_prior(drawn_first.rows, drawn_first.labels, self.generator)
         drawn = FEW_MATCHING_ROWS if interrupted else MATCHING_ROWS
-        self.model.match_marginals(frequencies.logs.exp(), first.labels, self.generator, drawn)
+        # Of a model that is conditional, every class is needed, and the weights within one are in the frequencies.
+        labels = first.labels if self.model.network_conditions > 1 else drawn_first.labels
+        self.model.match_marginals(frequencies.logs.exp(), labels, self.generator, drawn)
         self.group.broadcast([parameter.detach() for parameter in self.parameters])
         self.history.held_out_elbo = None if self.model.is_point else self._validation_bound()
 
@@ -243,14 +246,16 @@ class ElboDescent(Descent):
         self.history.active_units = found.units
 
 
-def _frequencies(model: CVAE, parts: Iterable[LabelledRows], group: ProcessGroup) -> Frequencies:
-    """Count the rows of all parts and processes."""
+def _frequencies(
+    model: CVAE, parts: Iterable[LabelledRows], group: ProcessGroup, rows_per_weight: float
+) -> Frequencies:
+    """Count the rows of all parts and processes; a weighted row counts as `rows_per_weight` times its weight."""
     slots = model.decoder.slots
 
     def counted(part: LabelledRows) -> Sums:
-        return Sums.from_rows(
-            part.rows.digits, part.rows.values, model.network_labels(part.labels), model.network_conditions, slots
-        )
+        labels, weights = model.network_labels(part.labels), part.weights
+        scaled = None if weights is None else weights * rows_per_weight
+        return Sums.from_rows(part.rows.digits, part.rows.values, labels, model.network_conditions, slots, scaled)
 
     sums = reduce(operator.add, map(counted, parts)).reduced(group.sum)
     return Frequencies(sums.logs(slots), sums.ratios(slots), sums.moments())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import threading
+import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -30,6 +31,7 @@ from synthvae.estimators import VAEOutlierDetector, VAETransformer
 from synthvae.synthesizer.fitted_model import FittedModel
 
 TINY: dict[str, Any] = {"max_steps": 2, "width": 4, "latent_dim": 2, "random_state": 0}
+WEIGHTS = "batches are drawn at random, so that a row of weight 2 and two rows give models that are alike, not equal"
 REORDERED = "columns of a table are matched by name, so another order is no error"
 
 
@@ -40,7 +42,10 @@ REORDERED = "columns of a table are matched by name, so another order is no erro
         VAETransformer(**TINY, likelihood="gaussian"),
         VAEOutlierDetector(**TINY),
     ],
-    expected_failed_checks=lambda _: {"check_dataframe_column_names_consistency": REORDERED},
+    expected_failed_checks=lambda _: {
+        "check_dataframe_column_names_consistency": REORDERED,
+        "check_sample_weight_equivalence_on_dense_data": WEIGHTS,
+    },
 )
 def test_scikit_learn_checks(estimator: Any, check: Any) -> None:
     check(estimator)
@@ -298,3 +303,49 @@ def test_pixels_that_cannot_be(digits: tuple[np.ndarray, np.ndarray]) -> None:
         VAETransformer(**PIXELS).fit(pd.DataFrame({"a": [0.5, 1.0], "b": ["u", "v"]}))
     with pytest.raises(PrivacyError, match="for a private fit"):
         Synthesizer(likelihood="gaussian", privacy=PrivacyBudget(epsilon=1.0, delta=1e-5), schema="private").fit(X)
+
+
+def test_unknown_categories_are_refused_ignored_or_warned_of(mixed: tuple[pd.DataFrame, pd.Series[Any]]) -> None:
+    X, y = mixed
+    strange, missing = X[:6].assign(strength="overproof"), X[:6].assign(strength=None)
+    fitted = {how: VAETransformer(**TINY, handle_unknown=how).fit(X, y) for how in ("error", "ignore", "warn")}
+    with pytest.raises(TableError, match="'overproof'"):
+        fitted["error"].transform(strange)
+    means = fitted["ignore"].transform(strange)
+    assert np.isfinite(means).all()
+    assert not np.allclose(means, fitted["ignore"].transform(missing))  # not observed is not missing
+    assert np.array_equal(means, fitted["ignore"].transform(strange.assign(strength="another")))
+    assert np.array_equal(fitted["ignore"].transform(X), fitted["error"].transform(X))
+    with pytest.warns(UserWarning, match=r"\['strength'\]"):
+        assert np.array_equal(fitted["warn"].transform(strange), means)
+    with pytest.raises(ConfigurationError, match="`handle_unknown`"):
+        VAETransformer(handle_unknown="infrequent").fit(X, y)
+
+
+def test_sample_weight_moves_the_model_and_zero_leaves_rows_out() -> None:
+    X = np.r_[np.zeros(200), np.ones(200)][:, None]
+    weights = np.where(X[:, 0] == 0, 9.0, 1.0)
+    drawn = VAETransformer(max_steps=60, random_state=0).fit(X, sample_weight=weights).sample(2000)
+    assert abs(drawn.mean() - 0.1) < 0.04
+    alone = VAETransformer(**TINY).fit(X, sample_weight=X[:, 0]).sample(50)
+    assert (alone == 1).all()
+    with pytest.raises(ValueError, match="zero"):
+        VAETransformer(**TINY).fit(X, sample_weight=np.zeros(400))
+
+
+def test_a_y_beside_the_table_is_warned_of_but_not_in_a_pipeline(mixed: tuple[pd.DataFrame, pd.Series[Any]]) -> None:
+    X, y = mixed
+    with pytest.warns(UserWarning, match="`y` is not used"):
+        Synthesizer(**TINY).fit(X, y)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", "`y` is not used")
+        make_pipeline(Synthesizer(**TINY), LogisticRegression()).fit(X, y)
+
+
+def test_counts_may_be_a_series(mixed: tuple[pd.DataFrame, pd.Series[Any]]) -> None:
+    table = mixed[0].assign(y=mixed[1])
+    model = Synthesizer(**TINY, target="y").fit(table)
+    for counts in (table["y"].value_counts(), table[["y"]].value_counts(), table.groupby("y").size()):
+        assert model.sample(counts)["y"].value_counts().sort_index().tolist() == [59, 71, 48]
+    with pytest.raises(RequestError, match="integer"):
+        model.sample(table["y"].value_counts(normalize=True))
