@@ -14,7 +14,6 @@ import typer
 from synthvae.cli.options import (
     Config,
     Debug,
-    Encoding,
     Json,
     Model,
     Quiet,
@@ -25,10 +24,12 @@ from synthvae.cli.options import (
     reporting,
     show,
 )
-from synthvae.errors import ConfigurationError, SchemaError
+from synthvae.cli.reading_flags import reads_tables
+from synthvae.errors import ArtifactError, ConfigurationError, SchemaError
 
 
 @reporting
+@reads_tables
 def schema(
     table: Table,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Write to this file instead of stdout.")] = None,
@@ -36,7 +37,7 @@ def schema(
         bool, typer.Option("--declare", help="List the categories that ten rows or more have, for a private fit.")
     ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
-    encoding: Encoding = "utf-8",
+    reading: Any = None,
     debug: Debug = False,
 ) -> None:
     """Draft the schema of a table for review."""
@@ -48,7 +49,7 @@ def schema(
 
     if out is not None and out.exists() and not overwrite:
         raise SchemaError(f"{out} exists and may be a reviewed schema. Pass --overwrite to replace it.")
-    found = sources.surveyed(table, encoding)
+    found = sources.surveyed(table, reading)
     draft = found.drafted(Schema.infer(found.sample))
     text = drafts.drafted(draft, found.sample).to_yaml() if declare else draft.to_yaml()
     if out is None:
@@ -58,6 +59,7 @@ def schema(
 
 
 @reporting
+@reads_tables
 def fit(
     table: Table,
     out: Annotated[Path, typer.Option("--out", "-o", help="Directory to save the model to.", show_default=False)],
@@ -91,10 +93,11 @@ def fit(
     resume: Annotated[
         bool, typer.Option("--resume", help="Resume an interrupted fit of the same table, options and seed.")
     ] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a model in the directory.")] = False,
     ray: Ray = None,
     num_workers: Annotated[int, typer.Option("--num-workers", min=1, help="Ray workers that train together.")] = 2,
     seed: Seed = None,
-    encoding: Encoding = "utf-8",
+    reading: Any = None,
     as_json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -109,10 +112,12 @@ def fit(
     given = {"target": target, "schema": schema_file, "privacy": privacy, "log_dir": log_dir, "random_state": seed}
     synthesizer = configured(config, given, verbose=not quiet)
     if plan is not None:
-        show(synthesizer.plan(plan, _names(table, encoding, synthesizer)).statement(), as_json=as_json)
+        show(synthesizer.plan(plan, _names(table, reading, synthesizer)).statement(), as_json=as_json)
         return
+    if not overwrite:
+        _refuse_overwriting(out, _journal_of(synthesizer, out), resume=resume or synthesizer.privacy is not None)
     with _journal_until_saved(synthesizer, out, resume=resume):
-        _fit(synthesizer, _source(table, encoding, synthesizer), ray, num_workers)
+        _fit(synthesizer, _source(table, reading, synthesizer), ray, num_workers)
         synthesizer.save(out)
         show({"model": str(out), **_describe(synthesizer)}, as_json=as_json)
         if synthesizer.history_.stopped == "interrupted":
@@ -124,21 +129,21 @@ def _stated(budget: dict[str, Any]) -> dict[str, Any] | None:
     return {name: value for name, value in budget.items() if value is not None} or None
 
 
-def _names(table: Path, encoding: str, synthesizer: Any) -> list[str] | None:
+def _names(table: Any, reading: Any, synthesizer: Any) -> list[str] | None:
     """Return the column names of a table whose schema is to be measured: all that a plan uses of it."""
     from synthvae.synthesizer.parameters import MEASURED
     from synthvae.tables import rowwise
 
-    return list(rowwise.read(table, encoding=encoding).column_names) if synthesizer.schema == MEASURED else None
+    return list(rowwise.read(table, options=reading).column_names) if synthesizer.schema == MEASURED else None
 
 
-def _source(table: Path, encoding: str, synthesizer: Any) -> Any:
+def _source(table: Any, reading: Any, synthesizer: Any) -> Any:
     """Return a table, read row by row if it is private, or a stream if it is large."""
     from synthvae.tables import convert, rowwise, streaming
 
     if synthesizer.privacy is not None:
-        return rowwise.read(table, encoding=encoding)
-    return streaming.large(table, encoding) or convert.read(table, encoding=encoding)
+        return rowwise.read(table, options=reading)
+    return streaming.large(table, options=reading) or convert.read(table, options=reading)
 
 
 def _fit(synthesizer: Any, source: Any, ray: str | None, workers: int) -> None:
@@ -158,13 +163,25 @@ def _check_log(log_dir: Path | None, out: Path) -> None:
         )
 
 
+def _journal_of(synthesizer: Any, out: Path) -> Path:
+    """Return the folder beside a model that holds the journal of its fit until it is saved."""
+    return out.parent / f".{out.name}.{'fit' if synthesizer.privacy is None else 'releases'}"
+
+
+def _refuse_overwriting(out: Path, journal: Path, *, resume: bool) -> None:
+    """Refuse a directory with a model, unless an interrupted fit of it is resumed."""
+    if not out.is_dir() or not any(out.iterdir()) or (resume and journal.exists()):
+        return
+    way = "pass --resume to continue its interrupted fit" if journal.exists() else "choose another directory"
+    raise ArtifactError(f"{out} has a model. Pass --overwrite to replace it, or {way}.")
+
+
 @contextmanager
 def _journal_until_saved(synthesizer: Any, out: Path, *, resume: bool) -> Iterator[None]:
     """Keep a journal beside the model until it is saved; one with private releases is always resumed."""
     from synthvae.privacy import Journal
 
-    private = synthesizer.privacy is not None
-    folder = out.parent / f".{out.name}.{'releases' if private else 'fit'}"
+    private, folder = synthesizer.privacy is not None, _journal_of(synthesizer, out)
     if not (resume or private):
         shutil.rmtree(folder, ignore_errors=True)
     synthesizer.set_params(journal=folder)
