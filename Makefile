@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PINS := tests/constraints
-EXTRAS := report,plots,augment,ray,polars,tensorboard
+EXTRAS := report,plots,augment,ray,polars,tensorboard,files,sql
 WORKERS ?= 2
 DATA ?= data
 ARGS ?=

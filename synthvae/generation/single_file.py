@@ -43,7 +43,7 @@ def write(
 ) -> dict[str, Any]:
     """Write one file if the output is one, else a dataset; return the manifest.
 
-    The rows are those of the dataset of the same request. They are written to a temporary dataset beside the file first,
+    The rows are those of the dataset of the same request. They are written to a temporary dataset beside it first,
     so that memory does not grow with their number, except for an Excel file. The file appears when it is complete.
 
     Args:

@@ -27,7 +27,7 @@ def read(path: Path, options: ReadOptions) -> pa.Table:
     try:
         table = _read(path, None)
         texts = [field.with_type(pa.string()) for field in table.schema if pa.types.is_temporal(field.type)]
-        return _read(path, pa.schema(texts)) if texts else table
+        return _read(path, pa.schema(texts)).select(table.column_names) if texts else table
     except pa.ArrowInvalid as error:
         _refuse_wrong_line(path)
         reason = str(error).splitlines()[0].partition("(/")[2].partition(")")
