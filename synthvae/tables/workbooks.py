@@ -88,7 +88,7 @@ def _filled(rows: list[tuple[Any, ...]]) -> tuple[list[str], list[list[Any]]]:
 
 
 def _table(names: list[str], columns: list[list[Any]]) -> pa.Table:
-    """The columns as a table; of a column with cells of several types, numbers beside texts are text."""
+    """The columns as a table; of a column with text, all cells are text."""
     return pa.table([_array(name, cells) for name, cells in zip(names, columns, strict=True)], names)
 
 
@@ -96,7 +96,7 @@ def _array(name: str, cells: list[Any]) -> pa.Array:
     kinds = {type(cell) for cell in cells if cell is not None}
     if kinds == {dt.datetime} and all(cell is None or cell.time() == dt.time() for cell in cells):
         cells = [None if cell is None else cell.date() for cell in cells]
-    elif str in kinds and kinds <= {str, int, float, bool}:
+    elif str in kinds and len(kinds) > 1:
         cells = [None if cell is None else _text(cell) for cell in cells]
     try:
         return pa.array(cells, from_pandas=True)
@@ -108,6 +108,8 @@ def _array(name: str, cells: list[Any]) -> pa.Array:
 
 
 def _text(cell: Any) -> str:
+    if isinstance(cell, dt.datetime) and cell.time() == dt.time():
+        cell = cell.date()
     return str(cell).upper() if isinstance(cell, bool) else str(cell)
 
 
