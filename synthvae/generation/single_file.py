@@ -59,7 +59,7 @@ def write(
         RequestError: The file exists, or cannot hold the request: parts of a run, folders of classes, too many rows.
         DatasetError: The file cannot be written.
     """
-    given = {"workers": workers, "backend": backend, "progress": progress}
+    given: dict[str, Any] = {"workers": workers, "backend": backend, "progress": progress}
     if not is_single_file(out):
         return dataset.write(out, request, resume=resume, overwrite=overwrite, **given)
     path = Path(out)

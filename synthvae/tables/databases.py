@@ -7,6 +7,7 @@ Whatever a URL contains besides host and name of the database is a secret: it is
 from __future__ import annotations
 
 import contextlib
+import importlib
 import re
 import uuid
 from collections.abc import Iterator
@@ -160,13 +161,9 @@ def _redacted(url: DatabaseUrl) -> Iterator[None]:
 
 def _driver(url: DatabaseUrl) -> ModuleType:
     try:
-        if url.scheme == "sqlite":
-            import adbc_driver_sqlite.dbapi as driver
-        else:
-            import adbc_driver_postgresql.dbapi as driver
+        return importlib.import_module(f"adbc_driver_{url.scheme}.dbapi")
     except ImportError as error:
         raise ConfigurationError("Databases need the drivers of ADBC. Install synthvae[sql].") from error
-    return driver
 
 
 def _collected(url: DatabaseUrl, batches: pa.RecordBatchReader) -> pa.Table:

@@ -7,7 +7,7 @@ import io
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 import pyarrow as pa
@@ -106,8 +106,8 @@ def _csv_texts(tables: Iterable[pa.Table]) -> Iterator[str]:
 
 def _csv(frame: pd.DataFrame, *, quoted: bool, header: bool = True) -> str:
     """A table as CSV; all text is quoted if `quoted`, or if it contains carriage returns, which would end a row."""
-    quoting = csv.QUOTE_NONNUMERIC if quoted else csv.QUOTE_MINIMAL
-    text: str = frame.to_csv(index=False, quoting=quoting, header=header)
+    quoting: Literal[0, 2] = csv.QUOTE_NONNUMERIC if quoted else csv.QUOTE_MINIMAL
+    text: str = frame.to_csv(None, index=False, quoting=quoting, header=header)
     return text if quoted or "\r" not in text else _csv(frame, quoted=True, header=header)
 
 

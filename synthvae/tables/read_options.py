@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
-from typing import Self
+from typing import Any, Self
 
 from synthvae.errors import ConfigurationError, TableError, listing
 
@@ -56,8 +56,8 @@ class ReadOptions:
     sep: str | None = None
     decimal: str = "."
     thousands: str | None = None
-    date_format: str | Iterable[str] | None = ()
-    na_values: str | Iterable[str] | None = ()
+    date_format: str | Iterable[str] = ()
+    na_values: str | Iterable[str] = ()
     sheet: str | int | None = None
     query: str | None = None
 
@@ -125,7 +125,8 @@ class ReadOptions:
     def taken_by(self, kind: str) -> Self:
         """Return the options that the reader of a format uses, with defaults for the others."""
         unused = self.given - TAKEN[kind] - {"encoding"}
-        return replace(self, **{name: _DEFAULTS[name] for name in unused})
+        defaults: dict[str, Any] = {name: _DEFAULTS[name] for name in unused}
+        return replace(self, **defaults)
 
 
-_DEFAULTS = {field.name: field.default for field in fields(ReadOptions)}
+_DEFAULTS: dict[str, Any] = {field.name: field.default for field in fields(ReadOptions)}

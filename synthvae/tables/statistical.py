@@ -13,6 +13,7 @@ from typing import Any
 
 import pandas as pd
 import pyarrow as pa
+from pandas.api.types import is_float_dtype, is_integer_dtype
 
 from synthvae.errors import ConfigurationError, TableError
 from synthvae.tables import untrusted
@@ -26,13 +27,23 @@ def read_stata(path: Path, options: ReadOptions) -> pa.Table:
     del options
     untrusted.refuse_size(path, path.stat().st_size)
     try:
-        with pd.read_stata(path, convert_categoricals=False, iterator=True) as reader:
-            labels = reader.value_labels()
-            frame = reader.read()
-            sets = dict(zip(reader._varlist, reader._lbllist, strict=True))  # noqa: SLF001 (pandas has no other way)
+        codes = pd.read_stata(path, convert_categoricals=False)
+        frame = pd.DataFrame({name: _stata_column(path, str(name), codes[name]) for name in codes.columns})
     except (ValueError, KeyError, struct.error, OverflowError) as error:
         raise _damaged(path, "a Stata file", error) from error
-    return _table(frame, {name: labels[key] for name, key in sets.items() if key in labels})
+    return _table(frame, {})
+
+
+def _stata_column(path: Path, name: str, codes: pd.Series[Any]) -> pd.Series[Any]:
+    """The values of a column; categories if each of its codes has a label of its own."""
+    if not is_integer_dtype(codes.dtype) and not is_float_dtype(codes.dtype):
+        return codes
+    try:
+        labels: pd.Series[Any] = pd.read_stata(path, columns=[name], order_categoricals=False)[name]
+    except ValueError:  # a label twice
+        return codes
+    named = isinstance(labels.dtype, pd.CategoricalDtype) and all(isinstance(v, str) for v in labels.dtype.categories)
+    return labels if named else codes
 
 
 def read_spss(path: Path, options: ReadOptions) -> pa.Table:

@@ -9,7 +9,6 @@ import io
 import zipfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pandas as pd
@@ -45,7 +44,7 @@ def read(path: Path, options: ReadOptions) -> pa.Table:
     return _table(*_filled(rows))
 
 
-def required() -> ModuleType:
+def required() -> Any:
     """Return openpyxl.
 
     Raises:
@@ -144,11 +143,11 @@ def _written(names: list[str], batches: Iterable[pa.RecordBatch]) -> Iterator[It
         yield from zip(*columns, strict=True)
 
 
-def _cell(openpyxl: ModuleType, sheet: Any, value: Any) -> Any:
+def _cell(openpyxl: Any, sheet: Any, value: Any) -> Any:
     """A value as the cell of a sheet; what Excel would change is text."""
     if value is None or isinstance(value, (bool, float, dt.time, dt.timedelta)):
         return None if isinstance(value, float) and value != value else value  # noqa: PLR0124 (NaN)
-    if isinstance(value, (int, decimal.Decimal)) and abs(value) < EXACT:
+    if isinstance(value, (int, decimal.Decimal)) and abs(float(value)) < EXACT:
         return value
     if isinstance(value, dt.date) and getattr(value, "tzinfo", None) is None and value.year >= 1900:
         return value

@@ -59,7 +59,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     word.chmod(0o644)
 
     def run(*words: object) -> None:
-        done = subprocess.run(list(map(str, words)), cwd=folder, capture_output=True, text=True, check=False, **as_owner())
+        done = subprocess.run(
+            list(map(str, words)), cwd=folder, capture_output=True, text=True, check=False, **as_owner()
+        )
         assert done.returncode == 0, done.stderr
 
     data, tools = folder / "data", BINARIES[-1]
@@ -69,7 +71,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         run(tools / "pg_ctl", "-D", data, "-w", "-l", folder / "log", "-o", options, "start")
         yield f"postgresql://ann:{SECRET}@127.0.0.1:{port}/postgres"
     finally:
-        subprocess.run([tools / "pg_ctl", "-D", data, "-m", "immediate", "stop"], capture_output=True, check=False, **as_owner())
+        subprocess.run(
+            [tools / "pg_ctl", "-D", data, "-m", "immediate", "stop"], capture_output=True, check=False, **as_owner()
+        )
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -161,7 +165,9 @@ def test_no_secret_is_in_an_error(server: str, query: str, change: Any) -> None:
     url = change(server)
     with pytest.raises(TableError) as refused:
         read(url, query=query)
-    shown = "".join(traceback.format_exception(refused.value)) + repr(DatabaseUrl.parse(url)) + str(DatabaseUrl.parse(url))
+    shown = (
+        "".join(traceback.format_exception(refused.value)) + repr(DatabaseUrl.parse(url)) + str(DatabaseUrl.parse(url))
+    )
     assert SECRET not in shown
     assert "cannot be read" in str(refused.value)
     for command in (["schema"], ["fit", "-o", "never", "--debug"], ["augment", "-o", "never.csv", "--target", "a"]):
@@ -177,14 +183,29 @@ def test_no_secret_of_an_unknown_url_is_in_an_error(url: str, how: Any) -> None:
     with pytest.raises(TableError) as refused:
         how(url)
     assert SECRET not in str(refused.value)
-    for words in (["fit", url, "-o", "never"], ["evaluate", url, url], ["evaluate", "absent.csv", url, "--holdout", url]):
+    for words in (
+        ["fit", url, "-o", "never"],
+        ["evaluate", url, url],
+        ["evaluate", "absent.csv", url, "--holdout", url],
+    ):
         assert SECRET not in CliRunner().invoke(app, words).stderr
 
 
 def test_a_model_of_a_database_has_no_secret(server: str, tmp_path: Path) -> None:
     (tmp_path / "quick.yaml").write_text("max_steps: 3\nwidth: 8\nlatent_dim: 2\n")
     query = "SELECT i % 7 AS a, (i % 2)::text AS y FROM generate_series(1, 200) AS i"
-    words = ["fit", server, "--query", query, "--target", "y", "--config", tmp_path / "quick.yaml", "-o", tmp_path / "m"]
+    words = [
+        "fit",
+        server,
+        "--query",
+        query,
+        "--target",
+        "y",
+        "--config",
+        tmp_path / "quick.yaml",
+        "-o",
+        tmp_path / "m",
+    ]
     done = CliRunner().invoke(app, [str(word) for word in words])
     assert done.exit_code == 0, done.stderr
     made = b"".join(path.read_bytes() for path in (tmp_path / "m").iterdir())

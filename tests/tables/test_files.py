@@ -33,9 +33,9 @@ def written(folder: Path, suffix: str) -> Path:
     elif suffix == ".dta":
         FRAME.assign(z=FRAME["z"].fillna("")).to_stata(path, write_index=False)
     elif suffix == ".sav":
-        pyreadstat.write_sav(FRAME, path)
+        pyreadstat.write_sav(FRAME.astype({"d": "datetime64[ns]"}), path)
     elif suffix == ".xpt":
-        pyreadstat.write_xport(FRAME, path)
+        pyreadstat.write_xport(FRAME.astype({"d": "datetime64[ns]"}), path)
     elif suffix == ".feather":
         FRAME.to_feather(path)
     elif suffix == ".jsonl":
@@ -141,7 +141,11 @@ def test_keys_of_two_types_are_refused_by_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize("reading", [read, rowwise.read])
 def test_a_pipe_or_a_device_is_refused_at_once(tmp_path: Path, reading: Any) -> None:
     os.mkfifo(tmp_path / "p.csv")
-    for path, what in ((tmp_path / "p.csv", "a named pipe"), (tmp_path, "a named pipe"), (Path("/dev/null"), "a device")):
+    for path, what in (
+        (tmp_path / "p.csv", "a named pipe"),
+        (tmp_path, "a named pipe"),
+        (Path("/dev/null"), "a device"),
+    ):
         with pytest.raises(TableError, match=f"must be a file or a folder, got {what}"):
             reading(path)
     (tmp_path / "link.csv").symlink_to(tmp_path / "p.csv")
@@ -149,7 +153,9 @@ def test_a_pipe_or_a_device_is_refused_at_once(tmp_path: Path, reading: Any) -> 
         reading(tmp_path / "link.csv")
 
 
-@pytest.mark.parametrize(("suffix", "way"), [(".xls", "Save it as .xlsx"), (".json", "one object on each line"), ("", "")])
+@pytest.mark.parametrize(
+    ("suffix", "way"), [(".xls", "Save it as .xlsx"), (".json", "one object on each line"), ("", "")]
+)
 def test_an_unknown_format_names_the_way_out(tmp_path: Path, suffix: str, way: str) -> None:
     (tmp_path / f"t{suffix}").write_bytes(b"x")
     with pytest.raises(TableError, match=rf"must end in \.csv.*{way}"):
