@@ -59,9 +59,7 @@ def test_several_parts_are_one_file(model: Synthesizer, tmp_path: Path) -> None:
     assert pq.read_metadata(tmp_path / "t.parquet").num_rows == rows
 
 
-@pytest.mark.parametrize(
-    ("options", "message"), [({"partition": True}, "--partition"), ({"resume": True}, "--resume")]
-)
+@pytest.mark.parametrize(("options", "message"), [({"partition": True}, "--partition"), ({"resume": True}, "--resume")])
 def test_what_a_file_cannot_be_is_refused(
     model: Synthesizer, tmp_path: Path, options: dict[str, Any], message: str
 ) -> None:

@@ -43,7 +43,7 @@ def as_owner() -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def server() -> Iterator[str]:
     """The URL of a PostgreSQL server that this module starts."""
     if not BINARIES:
         pytest.skip("Debian's package postgresql is not installed")
@@ -122,7 +122,7 @@ SELECT 7::int2 AS small, 2^40::int8 AS large, 0.5::float8 AS f, true AS b, '007'
 def test_types_of_postgresql(server: str) -> None:
     (row,) = read(server, query=QUERY).to_pylist()
     assert (row["small"], row["large"], row["f"], row["b"], row["t"], row["v"]) == (7, 2**40, 0.5, True, "007", "x")
-    assert (row["d"], row["s"]) == (dt.date(2020, 1, 2), dt.datetime(2020, 1, 2, 3, 4, 5))
+    assert (row["d"], row["s"]) == (dt.date(2020, 1, 2), dt.datetime(2020, 1, 2, 3, 4, 5))  # noqa: DTZ001 (it has no zone)
     assert row["z"] == dt.datetime(2020, 1, 2, 3, 4, 5, tzinfo=dt.UTC)
     assert (row["n"], str(row["exact"]), row["m"]) == (12.5, "123456789012345678.25", None)
     assert row["u"] == "00000000-0000-0000-0000-000000000007"
@@ -130,7 +130,7 @@ def test_types_of_postgresql(server: str) -> None:
 
 @pytest.mark.parametrize("value", ["ARRAY[1, 2]", "'1 day'::interval", "'\\x00'::bytea", "'(1,2)'::point"])
 def test_a_type_without_values_of_a_table_is_refused_by_name(server: str, value: str) -> None:
-    with pytest.raises(TableError, match="Column 'odd': values must be .*CAST it AS TEXT"):
+    with pytest.raises(TableError, match=r"Column 'odd': values must be .*CAST it AS TEXT"):
         read(server, query=f"SELECT {value} AS odd")
     assert read(server, query=f"SELECT CAST({value} AS TEXT) AS odd").num_rows == 1
 

@@ -110,7 +110,7 @@ def test_a_sheet_with_a_column_twice_or_without_a_name_is_refused(tmp_path: Path
         for cells in (row, [1, 2]):
             book.active.append(cells)
         book.save(tmp_path / "t.xlsx")
-        with pytest.raises(TableError, match="distinct|must have a name"):
+        with pytest.raises(TableError, match=r"distinct|must have a name"):
             read(tmp_path / "t.xlsx")
 
 
