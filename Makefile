@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PINS := tests/constraints
-EXTRAS := report,plots,augment,ray,polars,tensorboard,faker
+EXTRAS := report,plots,augment,ray,polars,tensorboard,faker,files,sql
 WORKERS ?= 2
 DATA ?= data
 ARGS ?=

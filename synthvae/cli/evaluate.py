@@ -8,7 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from synthvae.cli.options import Debug, Encoding, Quiet, SchemaFile, Seed, Table, Unit, reporting
+from synthvae.cli.options import Debug, Quiet, SchemaFile, Seed, Table, Unit, place_of, reporting
+from synthvae.cli.reading_flags import reads_tables
 from synthvae.cli.schema_options import Categorical, Dates, Drop, Fakes, Ids, decisions, declared
 from synthvae.errors import RequestError
 
@@ -18,10 +19,15 @@ Threshold = Annotated[
 
 
 @reporting
+@reads_tables
 def evaluate(
     real: Table,
-    synthetic: Annotated[Path, typer.Argument(help="Synthetic rows: CSV, Parquet or a folder.", show_default=False)],
-    holdout: Annotated[Path | None, typer.Option(help="Real rows that were not used for training.")] = None,
+    synthetic: Annotated[
+        Path, typer.Argument(parser=place_of, metavar="SYNTHETIC", help="Synthetic rows: a file or a folder.")
+    ],
+    holdout: Annotated[
+        Path | None, typer.Option(parser=place_of, metavar="TABLE", help="Real rows that were not used for training.")
+    ] = None,
     target: Annotated[str | None, typer.Option(help="Column that users of the rows want to predict.")] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Write the report to this file (HTML).")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write all figures to this file (JSON).")] = None,
@@ -50,7 +56,7 @@ def evaluate(
     model: Annotated[Path | None, typer.Option(help="Directory of the model, for its privacy ledger.")] = None,
     attacks: Annotated[bool, typer.Option("--attacks/--no-attacks", help="Run privacy attacks on the rows.")] = True,
     seed: Seed = 0,
-    encoding: Encoding = "utf-8",
+    reading: Any = None,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
@@ -67,7 +73,11 @@ def evaluate(
             filesystem.check_writable(place)
     thresholds = _thresholds(fail_under, "--fail-under"), _thresholds(fail_over, "--fail-over")
     paths = {"real": real, "synthetic": synthetic, "holdout": holdout}
-    read = {role: convert.read(path, encoding=encoding) for role, path in paths.items() if path is not None}
+    read = {
+        role: convert.read(path, options=_options(role, path, reading))
+        for role, path in paths.items()
+        if path is not None
+    }
     ledger, protection = _statements(model, synthetic)
     schema = declared(schema_file, decisions(ids, categorical, drop, dates, fakes), read["real"])
     with measuring(show=not quiet) as watch:
@@ -82,6 +92,18 @@ def evaluate(
     if out is not None:
         found.to_html(out)
     _exit_if_missed(failures(found.figures, *thresholds))
+
+
+def _options(role: str, place: Any, reading: Any) -> Any:
+    """Return the options for one table: they describe the real ones; synthetic rows are as synthvae writes them."""
+    from synthvae.tables import files
+    from synthvae.tables.read_options import ReadOptions
+
+    if role == "synthetic":
+        return ReadOptions(encoding=reading.encoding)
+    if role == "real" or not isinstance(place, Path):
+        return reading
+    return reading.taken_by(files.format_of(place))
 
 
 def _exit_if_missed(missed: list[str]) -> None:
@@ -104,9 +126,9 @@ def _thresholds(texts: list[str] | None, option: str) -> dict[str, float]:
     return found
 
 
-def _statements(model: Path | None, synthetic: Path) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
+def _statements(model: Path | None, synthetic: Any) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
     """Return the privacy statement and the protection of the model, or else of the manifest of the rows."""
-    place = synthetic / "_manifest.json"
+    place = Path(str(synthetic)) / "_manifest.json"
     manifest = _manifest(place) if place.is_file() else {}
     if model is None:
         return _statement(manifest.get("ledger"), place), _protection(manifest.get("protection"), place)

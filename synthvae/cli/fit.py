@@ -15,7 +15,6 @@ import typer
 from synthvae.cli.options import (
     Config,
     Debug,
-    Encoding,
     Json,
     Model,
     Protect,
@@ -28,14 +27,16 @@ from synthvae.cli.options import (
     reporting,
     show,
 )
+from synthvae.cli.reading_flags import reads_tables
 from synthvae.cli.schema_options import Categorical, Dates, Drop, Fakes, Ids, decisions, declare
-from synthvae.errors import ConfigurationError, SchemaError
+from synthvae.errors import ArtifactError, ConfigurationError, SchemaError
 
 if TYPE_CHECKING:
     from synthvae.schema.decisions import Decisions
 
 
 @reporting
+@reads_tables
 def schema(
     table: Table,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Write to this file instead of stdout.")] = None,
@@ -48,7 +49,7 @@ def schema(
     dates: Dates = None,
     fakes: Fakes = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
-    encoding: Encoding = "utf-8",
+    reading: Any = None,
     debug: Debug = False,
 ) -> None:
     """Draft the schema of a table for review."""
@@ -61,7 +62,7 @@ def schema(
 
     if out is not None and out.exists() and not overwrite:
         raise SchemaError(f"{out} exists and may be a reviewed schema. Pass --overwrite to replace it.")
-    found = sources.surveyed(table, encoding)
+    found = sources.surveyed(table, reading)
     rows = without(found.sample, drop or ())
     given = decisions(ids, categorical, drop, dates, fakes).apply(None, found.sample.column_names, found.sample)
     draft = found.drafted(decided.draft(given, rows))
@@ -73,6 +74,7 @@ def schema(
 
 
 @reporting
+@reads_tables
 def fit(
     table: Table,
     out: Annotated[Path, typer.Option("--out", "-o", help="Directory to save the model to.", show_default=False)],
@@ -117,10 +119,11 @@ def fit(
     resume: Annotated[
         bool, typer.Option("--resume", help="Resume an interrupted fit of the same table, options and seed.")
     ] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a model in the directory.")] = False,
     ray: Ray = None,
     num_workers: Annotated[int, typer.Option("--num-workers", min=1, help="Ray workers that train together.")] = 2,
     seed: Seed = None,
-    encoding: Encoding = "utf-8",
+    reading: Any = None,
     as_json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -138,10 +141,12 @@ def fit(
     synthesizer = configured(config, given, verbose=not quiet)
     made = decisions(ids, categorical, drop, dates, fakes)
     if plan is not None:
-        names = declare(synthesizer, made, _names(table, encoding, synthesizer, made))
+        names = declare(synthesizer, made, _names(table, reading, synthesizer, made))
         show(synthesizer.plan(plan, names).statement(), as_json=as_json)
         return
-    source = declare(synthesizer, made, _source(table, encoding, synthesizer))
+    if not (overwrite or estimate):
+        _refuse_overwriting(out, _journal_of(synthesizer, out), resume=resume or synthesizer.privacy is not None)
+    source = declare(synthesizer, made, _source(table, reading, synthesizer))
     if estimate:
         show(dataclasses.asdict(synthesizer.estimate(source)), as_json=as_json)
         return
@@ -160,22 +165,22 @@ def _stated(budget: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in budget.items() if value is not None}
 
 
-def _names(table: Path, encoding: str, synthesizer: Any, made: Decisions) -> list[str] | None:
+def _names(table: Any, reading: Any, synthesizer: Any, made: Decisions) -> list[str] | None:
     """Return the column names of a table whose schema is to be measured or changed: all that a plan uses of it."""
     from synthvae.synthesizer.parameters import MEASURED
     from synthvae.tables import rowwise
 
     needed = synthesizer.schema == MEASURED or made
-    return list(rowwise.read(table, encoding=encoding).column_names) if needed else None
+    return list(rowwise.read(table, options=reading).column_names) if needed else None
 
 
-def _source(table: Path, encoding: str, synthesizer: Any) -> Any:
+def _source(table: Any, reading: Any, synthesizer: Any) -> Any:
     """Return a table, read row by row if it is private, or a stream if it is large."""
     from synthvae.tables import convert, rowwise, streaming
 
     if synthesizer.privacy is not None:
-        return rowwise.read(table, encoding=encoding)
-    return streaming.large(table, encoding) or convert.read(table, encoding=encoding)
+        return rowwise.read(table, options=reading)
+    return streaming.large(table, options=reading) or convert.read(table, options=reading)
 
 
 def _show_estimate(synthesizer: Any, source: Any) -> None:
@@ -210,13 +215,25 @@ def _check_log(log_dir: Path | None, out: Path) -> None:
         )
 
 
+def _journal_of(synthesizer: Any, out: Path) -> Path:
+    """Return the folder beside a model that holds the journal of its fit until it is saved."""
+    return out.parent / f".{out.name}.{'fit' if synthesizer.privacy is None else 'releases'}"
+
+
+def _refuse_overwriting(out: Path, journal: Path, *, resume: bool) -> None:
+    """Refuse a directory with a model, unless an interrupted fit of it is resumed."""
+    if not out.is_dir() or not any(out.iterdir()) or (resume and journal.exists()):
+        return
+    way = "pass --resume to continue its interrupted fit" if journal.exists() else "choose another directory"
+    raise ArtifactError(f"{out} has a model. Pass --overwrite to replace it, or {way}.")
+
+
 @contextmanager
 def _journal_until_saved(synthesizer: Any, out: Path, *, resume: bool) -> Iterator[None]:
     """Keep a journal beside the model until it is saved; one with private releases is always resumed."""
     from synthvae.privacy import Journal
 
-    private = synthesizer.privacy is not None
-    folder = out.parent / f".{out.name}.{'releases' if private else 'fit'}"
+    private, folder = synthesizer.privacy is not None, _journal_of(synthesizer, out)
     if not (resume or private):
         shutil.rmtree(folder, ignore_errors=True)
     synthesizer.set_params(journal=folder)

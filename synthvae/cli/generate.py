@@ -10,7 +10,6 @@ import typer
 from synthvae.cli.options import (
     Config,
     Debug,
-    Encoding,
     Json,
     Model,
     Protect,
@@ -24,6 +23,7 @@ from synthvae.cli.options import (
     reporting,
     show,
 )
+from synthvae.cli.reading_flags import reads_tables
 from synthvae.cli.schema_options import Categorical, Dates, Drop, Fakes, Ids, decisions, declare
 
 
@@ -47,7 +47,12 @@ def generate(
     model: Model,
     out: Annotated[
         str,
-        typer.Option("--out", "-o", help="Folder of the Parquet dataset, or a URL (s3://, gs://).", show_default=False),
+        typer.Option(
+            "--out",
+            "-o",
+            help="Folder of the Parquet dataset, a URL (s3://, gs://), or one file: .csv, .parquet or .xlsx.",
+            show_default=False,
+        ),
     ],
     rows: Annotated[
         int | None, typer.Option(min=0, help="Number of rows, with classes in their training shares.")
@@ -61,14 +66,14 @@ def generate(
         bool, typer.Option("--partition", help="Write a folder TARGET=LABEL/ for each class.")
     ] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Complete an interrupted dataset.")] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing dataset.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing dataset or file.")] = False,
     workers: Annotated[int, typer.Option(min=1, help="Worker processes.")] = 1,
     ray: Ray = None,
     as_json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Write synthetic rows as a Parquet dataset."""
+    """Write synthetic rows as a Parquet dataset, or as one file."""
     del debug
     asked = {"rows": rows, "rows_per_class": rows_per_class, "classes": _parse_classes(classes)}
     if sum(value is not None for value in asked.values()) != 1:
@@ -113,9 +118,12 @@ def _parse_classes(texts: list[str] | None, option: str = "--class") -> dict[str
 
 
 @reporting
+@reads_tables
 def augment(
     table: Table,
-    out: Annotated[Path, typer.Option("--out", "-o", help="File to write, .parquet or .csv.", show_default=False)],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="File to write: .parquet, .csv or .xlsx.", show_default=False)
+    ],
     target: Annotated[str, typer.Option(help="Column of the classes.", show_default=False)],
     strategy: Annotated[
         list[str] | None,
@@ -146,7 +154,7 @@ def augment(
     protect: Protect = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
     seed: Seed = None,
-    encoding: Encoding = "utf-8",
+    reading: Any = None,
     as_json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -160,11 +168,11 @@ def augment(
     export.check_place(out, overwrite=overwrite, escape_formulas=escape_formulas)
     given = {"target": target, "schema": schema_file, "random_state": seed, "unit": unit, "protect": protect}
     synthesizer = configured(config, given, verbose=not quiet)
-    read = convert.read(table, encoding=encoding)
+    read = convert.read(table, options=reading)
     declare(synthesizer, decisions(ids, categorical, drop, dates, fakes), read)
     augmented = augmentation.augment(read, synthesizer, asked, mark=mark, synthetic_only=synthetic_only)
     written = out.suffix == ".csv" and not synthetic_only
-    fields = files.read_fields(table, encoding) if written else None  # real cells stay as they are written
+    fields = files.read_fields(table, reading) if written else None  # real cells stay as they are written
     export.write(augmented, out, escape_formulas=escape_formulas, fields=fields)
     new = augmented.num_rows - (0 if synthetic_only else read.num_rows)
     show({"table": str(out), "real": augmented.num_rows - new, "synthetic": new, "column": mark}, as_json=as_json)

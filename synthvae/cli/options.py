@@ -19,7 +19,22 @@ from synthvae.errors import SynthvaeError
 
 P = ParamSpec("P")
 
-Table = Annotated[Path, typer.Argument(help="CSV or Parquet file, or a folder of such files.", show_default=False)]
+
+def place_of(text: str) -> Path | str:
+    """Return a path, or the text of a URL, whose slashes a path would lose; `reads_tables` parses it."""
+    return text if "://" in text else Path(text)
+
+
+Table = Annotated[
+    Path,
+    typer.Argument(
+        parser=place_of,
+        metavar="TABLE",
+        help="File (CSV, Parquet, Excel, Stata, SPSS, SAS, Feather, JSON lines), folder of CSV or Parquet files, or "
+        "URL of a database (postgresql://, sqlite:///; with --query).",
+        show_default=False,
+    ),
+]
 Model = Annotated[Path, typer.Argument(help="Directory of a fitted model.", show_default=False)]
 Seed = Annotated[int | None, typer.Option(help="Random seed: the same seed gives the same result.", show_default=False)]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
@@ -44,7 +59,6 @@ Protect = Annotated[
         show_default=False,
     ),
 ]
-Encoding = Annotated[str, typer.Option(help="Character encoding of a CSV file.")]
 
 
 def reporting(command: Callable[P, None]) -> Callable[P, None]:

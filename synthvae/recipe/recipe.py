@@ -10,17 +10,30 @@ from pydantic import Field, ValidationError, model_validator
 
 from synthvae.privacy import PrivacyBudget
 from synthvae.recipe.reading import invalid, read_mapping
-from synthvae.recipe.sections import Augmenting, Evaluating, Generation, Model, Privacy, RecipeSection, Report, Split
+from synthvae.recipe.sections import (
+    Augmenting,
+    Evaluating,
+    Generation,
+    Model,
+    Privacy,
+    Reading,
+    RecipeSection,
+    Report,
+    Split,
+)
 from synthvae.schema.schema import Schema
 from synthvae.synthesizer.parameters import MEASURED
+from synthvae.tables import ReadOptions
 
 
 class Recipe(RecipeSection):
     """A study: from a table to the report on its synthetic rows.
 
     Args:
-        input: The real rows: a CSV or Parquet file or a folder of such files, relative to this file.
+        input: The real rows: a CSV, Parquet, Excel, Stata, SPSS, SAS, Feather or JSON lines file, or a folder of CSV or
+            Parquet files, relative to this file.
         encoding: Character encoding of CSV files.
+        read: How the real tables are written in their files. None: as synthvae finds it.
         schema: The schema of the table, which may be partial unless there is a privacy budget: a reviewed file,
             relative to this one; its `columns` and `drop` themselves; or "private" to measure it with a part of the
             privacy budget. None: it is inferred.
@@ -41,6 +54,7 @@ class Recipe(RecipeSection):
 
     input: str
     encoding: str = "utf-8"
+    read_: Annotated[Reading | None, Field(alias="read")] = None
     schema_: Annotated[str | dict[str, Any] | None, Field(alias="schema")] = None
     target: str | None = None
     split: Split | None = None
@@ -65,8 +79,10 @@ class Recipe(RecipeSection):
     def _consistent(self) -> Self:
         for message in self._contradictions():
             raise ValueError(message)
+        reading = self.read_options  # validates them
         if self.privacy is not None:
             PrivacyBudget(**self.privacy.given())
+            reading.check_private()
         if isinstance(self.schema_, dict):
             Schema.from_dict(self.schema_)
         return self
@@ -82,6 +98,13 @@ class Recipe(RecipeSection):
             yield "`evaluation.duration` and `evaluation.event` must be given together. Add the other."
 
     def _source_contradictions(self) -> Iterator[str]:
+        evaluation = self.evaluation
+        tables = (self.input, evaluation and evaluation.synthetic, evaluation and evaluation.holdout)
+        if any(place and "://" in place for place in tables):  # a URL may have a password, so it is not shown
+            yield (
+                "The tables of a recipe must be files, got a URL. Write the rows of the query to Parquet first "
+                "(`synthvae.tables.read(url, query=...)`)."
+            )
         made = [name for name in ("generation", "augment") if getattr(self, name) is not None]
         if self.only_evaluates:
             learns = [name for name in ("model", "privacy", *made) if getattr(self, name) is not None]
@@ -120,6 +143,11 @@ class Recipe(RecipeSection):
             yield (
                 f"`split.{key}` must be the privacy unit {unit!r}, got {split!r}: rows of one unit must be on one side"
             )
+
+    @property
+    def read_options(self) -> ReadOptions:
+        """How the real tables are written in their files."""
+        return ReadOptions(encoding=self.encoding, **(self.read_.given() if self.read_ else {}))
 
     @property
     def only_evaluates(self) -> bool:

@@ -44,6 +44,26 @@ class RecipeSection(BaseModel):
         return {name: getattr(self, name) for name in type(self).model_fields if name in self.model_fields_set}
 
 
+class Reading(RecipeSection):
+    """How the real tables are written in their files: the fields of `ReadOptions` in `synthvae.tables`.
+
+    Args:
+        sep: Separator of the fields of a text file, one character, or tab. None: the most frequent one in the header.
+        decimal: Decimal separator of numbers in text.
+        thousands: Separator of groups of three digits in text.
+        date_format: Format of dates in text, such as %d.%m.%Y (strptime), or a list of formats.
+        na_values: Text that means a missing value, besides an empty field, or a list of texts.
+        sheet: Name or number, from 1, of the sheet of an Excel file.
+    """
+
+    sep: str | None = None
+    decimal: str = "."
+    thousands: str | None = None
+    date_format: str | list[str] | None = None
+    na_values: str | list[str] | None = None
+    sheet: str | int | None = None
+
+
 class Split(RecipeSection):
     """Which real rows are held out, so that memorised rows can be detected.
 

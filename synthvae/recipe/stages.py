@@ -75,7 +75,7 @@ def _split(study: Study) -> Stage:
     recipe = study.recipe
     assert recipe.split is not None
     common = {"private": recipe.privacy is not None, "unit": recipe.unit, "target": recipe.target}
-    reads = {"split": recipe.split.model_dump(), "encoding": recipe.encoding, **common}
+    reads = {"split": recipe.split.model_dump(), **_reading(study), **common}
     return Stage("split", reads, study.files("input"), (), (TRAIN, HOLDOUT), lambda *_: study.split())
 
 
@@ -101,7 +101,7 @@ def _evaluate(study: Study) -> list[Stage]:
     """Return the stage that measures and, if reports are asked for, the one that writes them."""
     recipe = study.recipe
     assert recipe.evaluation is not None
-    common = {"target": recipe.target, "encoding": recipe.encoding, "schema": recipe.stated_schema}
+    common = {"target": recipe.target, "schema": recipe.stated_schema, **_reading(study)}
     reads = {"evaluation": recipe.evaluation.model_dump(exclude={"synthetic", "holdout"}), **common}
     sources = {**_rows(study), **study.files("evaluation.synthetic", "evaluation.holdout")}
     makers = ("fit", "generate") if recipe.generation else ("augment",) if recipe.augment else ()
@@ -119,7 +119,13 @@ def _fitted(study: Study) -> Summary:
     """Return the part of the recipe that a fit depends on."""
     recipe = study.recipe
     model = {} if recipe.model is None else recipe.model.model_dump(exclude_unset=True, exclude={"log_dir"})
-    return {"target": recipe.target, "schema": recipe.stated_schema, "encoding": recipe.encoding, "model": model}
+    return {"target": recipe.target, "schema": recipe.stated_schema, "model": model, **_reading(study)}
+
+
+def _reading(study: Study) -> Summary:
+    """Return the part of the recipe that says how tables are written; `read` only if given, as in earlier records."""
+    recipe = study.recipe
+    return {"encoding": recipe.encoding, **({} if recipe.read_ is None else {"read": recipe.read_.given()})}
 
 
 def _rows(study: Study) -> dict[str, Path]:

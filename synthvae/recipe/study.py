@@ -27,7 +27,7 @@ from synthvae.schema.values import at_most
 from synthvae.synthesizer import artifact, weighting
 from synthvae.synthesizer.parameters import MEASURED
 from synthvae.synthesizer.synthesizer import Synthesizer
-from synthvae.tables import convert, export, rowwise
+from synthvae.tables import convert, export, files, rowwise
 
 if TYPE_CHECKING:
     from synthvae.evaluation import Evaluation
@@ -84,7 +84,10 @@ class Study:
     def _read(self, key: str) -> pa.Table:
         """Read a table of the user, row by row under a privacy budget."""
         read = convert.read if self.recipe.privacy is None else rowwise.read
-        return read(self.files(key)[key], encoding=self.recipe.encoding)
+        path, options = self.files(key)[key], self.recipe.read_options
+        if key == "evaluation.synthetic":  # the options describe the real tables
+            return read(path, encoding=self.recipe.encoding)
+        return read(path, options=options if key == "input" else options.taken_by(files.format_of(path)))
 
     @functools.cached_property
     def real(self) -> pa.Table:

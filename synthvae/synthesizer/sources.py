@@ -21,6 +21,8 @@ from synthvae.schema.schema import Schema
 from synthvae.synthesizer import weighting
 from synthvae.synthesizer.weighting import Weights
 from synthvae.tables import convert, streaming
+from synthvae.tables.databases import DatabaseUrl
+from synthvae.tables.read_options import ReadOptions
 from synthvae.tables.sampling import Survey
 from synthvae.tables.streaming import Stream
 from synthvae.tables.subjects import units_of
@@ -232,16 +234,16 @@ def _storing(folder: Path) -> Iterator[None]:
         ) from error
 
 
-def surveyed(path: Path, encoding: str) -> InMemory | OnDisk:
-    """Return the table in a file, of which a large one is surveyed but not loaded.
+def surveyed(place: Path | DatabaseUrl, options: ReadOptions) -> InMemory | OnDisk:
+    """Return the table in a file or a database, of which a large file is surveyed but not loaded.
 
     Raises:
         TableError: The file is damaged, or not a table.
     """
-    stream = streaming.large(path, encoding)
-    if stream is None:
-        return InMemory(convert.read(path, encoding=encoding))
-    return OnDisk(stream, Survey.from_batches(stream.batches(), 0), path.parent)
+    stream = streaming.large(place, options=options)
+    if stream is None or isinstance(place, DatabaseUrl):
+        return InMemory(convert.read(place, options=options))
+    return OnDisk(stream, Survey.from_batches(stream.batches(), 0), place.parent)
 
 
 def _save_survey(path: Path, survey: Survey) -> None:

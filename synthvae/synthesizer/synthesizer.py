@@ -17,7 +17,7 @@ from synthvae import progress
 from synthvae.codes import Codes
 from synthvae.encoding import TableEncoding
 from synthvae.errors import PrivacyError
-from synthvae.generation import dataset
+from synthvae.generation import dataset, single_file
 from synthvae.generation.drawing import Drawing, useful_workers
 from synthvae.generation.request import DatasetRequest
 from synthvae.generation.workers import Each, PartsBackend, choose_backend
@@ -251,14 +251,14 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         each: Each | None = None,
         random_state: Seed = None,
     ) -> dict[str, Any]:
-        """Write a Parquet dataset of synthetic rows and return its manifest. Memory does not grow with the rows.
+        """Write synthetic rows to a Parquet dataset or one file; return the manifest. Memory does not grow with them.
 
         On one type of processor and with the same versions of the libraries, the same model, request and seed give the
         same bytes, regardless of the number of workers and of interruptions.
 
         Args:
             out: The folder, or a URI of an object store that pyarrow supports: `s3://bucket/prefix`,
-                `gs://bucket/prefix`.
+                `gs://bucket/prefix`. A name that ends in .csv, .parquet or .xlsx is one file.
             rows: The number of rows, with the class shares of the training rows.
             rows_per_class: The number of rows of each class.
             classes: A mapping or Series from class to number of rows.
@@ -288,7 +288,7 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             partition_by=partition_column(self.learned_) if partition else None,
         )
         with progress.generating(request.rows, show=self.verbose) as report:
-            return dataset.write(
+            return single_file.write(
                 out,
                 content,
                 resume=resume,

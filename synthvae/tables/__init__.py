@@ -1,1 +1,6 @@
-"""Readers of tables (files, DataFrames, arrays, Arrow), conversion to Arrow and back, and export."""
+"""Readers of tables (files, databases, DataFrames, arrays, Arrow), conversion to Arrow and back, and export."""
+
+from synthvae.tables.read_options import ReadOptions
+from synthvae.tables.reader import read
+
+__all__ = ["ReadOptions", "read"]

@@ -18,8 +18,10 @@ import pyarrow.dataset
 from pandas.api.types import is_object_dtype
 
 from synthvae.errors import TableError, TableTypeError
-from synthvae.tables import files, labels, objects, untrusted
+from synthvae.tables import databases, files, labels, objects, text_forms, untrusted
 from synthvae.tables.arrow import check_names, exact_as_double, plain_type
+from synthvae.tables.databases import DatabaseUrl
+from synthvae.tables.read_options import ReadOptions
 
 if TYPE_CHECKING:
     from typing import TypeAlias
@@ -30,21 +32,23 @@ TableLike: TypeAlias = "pd.DataFrame | pa.Table | str | Path | Any"
 _METADATA_KEY = b"synthvae"
 
 
-def read(source: TableLike, *, encoding: str = "utf-8") -> pa.Table:
+def read(source: TableLike, *, encoding: str = "utf-8", options: ReadOptions | None = None) -> pa.Table:
     """Return `source` as an Arrow table with one chunk per column.
 
     Args:
         source: A DataFrame, a `pyarrow.Table`, a dataset, an object with the Arrow PyCapsule interface (polars), or the
-            path of a CSV file, a Parquet file, or a folder of such files.
+            path of a CSV file, a Parquet file, or a folder of such files; see `files` for other formats, and
+            `databases` for URLs.
         encoding: Character encoding of CSV files.
+        options: How the table is written in its file, instead of `encoding`.
 
     Raises:
         TableError: The file is damaged, a column name is empty or a duplicate, or a column mixes types.
         TableTypeError: `source` is not a table.
         FileNotFoundError: There is no such path.
     """
-    if isinstance(source, (str, Path)):
-        table = _tag(files.read(Path(source), encoding), {"container": "file"})
+    if isinstance(source, (str, Path, DatabaseUrl)):
+        table = _tag(_stored(source, options or ReadOptions(encoding=encoding)), {"container": "file"})
     elif isinstance(source, pd.DataFrame):
         table = _from_pandas(source)
     elif isinstance(source, pa.dataset.Dataset):
@@ -57,6 +61,16 @@ def read(source: TableLike, *, encoding: str = "utf-8") -> pa.Table:
             f"got a {type(source).__name__}."
         )
     return _prepared(table)
+
+
+def _stored(source: str | Path | DatabaseUrl, options: ReadOptions) -> pa.Table:
+    """The table in a file, a folder or a database."""
+    if not databases.is_url(source):
+        return files.read(Path(cast("str", source)), options)
+    url = source if isinstance(source, DatabaseUrl) else DatabaseUrl.parse(str(source))
+    options.check_taken("database")
+    found = databases.read(url, options.query)
+    return text_forms.typed(text_forms.without_sentinels(found, options), options)
 
 
 def as_read(table: pa.Table) -> pa.Table:

@@ -1,11 +1,13 @@
-"""Write tables to CSV and Parquet files."""
+"""Write tables to CSV, Parquet and Excel files."""
 
 from __future__ import annotations
 
 import csv
 import io
+import os
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 import pyarrow as pa
@@ -13,10 +15,10 @@ import pyarrow.parquet as pq
 
 from synthvae import filesystem
 from synthvae.errors import RequestError
-from synthvae.tables import convert
+from synthvae.tables import convert, workbooks
 from synthvae.tables.number_format import is_number
 
-SUFFIXES = (".parquet", ".csv")
+SUFFIXES = (".parquet", ".csv", ".xlsx")
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")  # and their full-width forms
 
 
@@ -29,14 +31,17 @@ def check_place(path: Path, *, overwrite: bool, escape_formulas: bool = False) -
         escape_formulas: Whether formulas are to be escaped, which only CSV files need.
 
     Raises:
-        RequestError: The file's suffix is not .csv or .parquet, formulas cannot be escaped in it, it exists, or its
+        RequestError: The file's suffix is not one of `SUFFIXES`, formulas cannot be escaped in it, it exists, or its
             folder does not.
         DatasetError: Its folder cannot be written.
+        ConfigurationError: It is an Excel file, and openpyxl is not installed.
     """
     if path.suffix not in SUFFIXES:
-        raise RequestError(f"An output table must be a file that ends in {' or '.join(SUFFIXES)}, got {path}.")
+        raise RequestError(f"An output table must be a file that ends in {', '.join(SUFFIXES)}, got {path}.")
     if escape_formulas and path.suffix != ".csv":
         raise RequestError(f"Escaping formulas requires a .csv file, got {path}. Omit the option, or write .csv.")
+    if path.suffix == ".xlsx":
+        workbooks.required()
     filesystem.check_writable(path)
     if path.is_dir() or (path.exists() and not overwrite):
         raise RequestError(f"{path} exists already. Pass --overwrite, or choose another name.")
@@ -45,11 +50,11 @@ def check_place(path: Path, *, overwrite: bool, escape_formulas: bool = False) -
 
 
 def write(table: pa.Table, path: Path, *, escape_formulas: bool = False, fields: pa.Table | None = None) -> None:
-    """Write a table atomically as CSV or Parquet, according to the suffix of the file.
+    """Write a table atomically as CSV, Parquet or Excel, according to the suffix of the file.
 
     Args:
         table: The table.
-        path: A file named .csv or .parquet.
+        path: A file named .csv, .parquet or .xlsx.
         escape_formulas: Whether text in a CSV file, including column names, that a spreadsheet would interpret as a
             formula is prefixed with a ', and all text is quoted; numbers are unchanged. Source: OWASP, CSV injection,
             https://owasp.org/www-community/attacks/CSV_Injection.
@@ -66,7 +71,9 @@ def write(table: pa.Table, path: Path, *, escape_formulas: bool = False, fields:
             frames.insert(0, _as_written(convert.to_pandas(table.slice(0, first)), fields))
         if escape_formulas:
             frames = [frame.map(_escaped).rename(columns=_escaped) for frame in frames]
-        content = _csv(frames, quoted=escape_formulas).encode()
+        content = "".join(_csv_texts(frames, quoted=escape_formulas)).encode()
+    elif path.suffix == ".xlsx":
+        content = workbooks.write(table.to_batches(), table.column_names)
     else:
         buffer = io.BytesIO()
         pq.write_table(table, buffer)
@@ -80,17 +87,40 @@ def _as_written(frame: pd.DataFrame, fields: pa.Table) -> pd.DataFrame:
     return frame.assign(**written)
 
 
-def _csv(frames: list[pd.DataFrame], *, quoted: bool) -> str:
-    """Tables as one CSV; all text is quoted if `quoted`, or if it contains carriage returns, which would end a row."""
-    text = _one_csv(frames[0], quoted=quoted)
-    for frame in frames[1:]:
-        text += _one_csv(frame.set_axis(range(frame.shape[1]), axis=1), quoted=quoted).split("\n", 1)[1]
-    return text if quoted or "\r" not in text else _csv(frames, quoted=True)
+def write_parts(parts: Sequence[Path], path: Path) -> None:
+    """Write the rows of Parquet files to one new file, a part at a time, and flush it to disk.
+
+    Args:
+        parts: The Parquet files, all of one schema, in the order of their rows.
+        path: A file named .csv, .parquet or .xlsx, which does not exist.
+    """
+    schema = pq.read_schema(parts[0])
+    with path.open("xb") as stream:
+        if path.suffix == ".xlsx":
+            batches = (batch for part in parts for batch in pq.ParquetFile(part).iter_batches())
+            stream.write(workbooks.write(batches, schema.names))
+        elif path.suffix == ".csv":
+            for text in _csv_texts(convert.to_pandas(pq.read_table(part)) for part in parts):
+                stream.write(text.encode())
+        else:
+            with pq.ParquetWriter(stream, schema) as writer:
+                for part in parts:
+                    writer.write_table(pq.read_table(part, schema=schema))
+        stream.flush()
+        os.fsync(stream.fileno())
 
 
-def _one_csv(frame: pd.DataFrame, *, quoted: bool) -> str:
-    text: str = frame.to_csv(index=False, quoting=csv.QUOTE_NONNUMERIC if quoted else csv.QUOTE_MINIMAL)
-    return text
+def _csv_texts(frames: Iterable[pd.DataFrame], *, quoted: bool = False) -> Iterator[str]:
+    """Tables with the same columns as pieces of one CSV."""
+    for number, frame in enumerate(frames):
+        yield _csv(frame, quoted=quoted, header=number == 0)
+
+
+def _csv(frame: pd.DataFrame, *, quoted: bool, header: bool = True) -> str:
+    """A table as CSV; all text is quoted if `quoted`, or if it contains carriage returns, which would end a row."""
+    quoting: Literal[0, 2] = csv.QUOTE_NONNUMERIC if quoted else csv.QUOTE_MINIMAL
+    text: str = frame.to_csv(None, index=False, quoting=quoting, header=header)
+    return text if quoted or "\r" not in text else _csv(frame, quoted=True, header=header)
 
 
 def _escaped(cell: Any) -> Any:

@@ -1,59 +1,122 @@
-"""Read CSV and Parquet files."""
+"""Read files and folders of tables: CSV and Parquet here, other formats through the modules of their readers."""
 
 from __future__ import annotations
 
 import codecs
 import contextlib
 import re
+import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.csv
+import pyarrow.feather
 import pyarrow.parquet
 
 from synthvae.errors import TableError
-from synthvae.tables import text_codes, untrusted
+from synthvae.tables import csv_lines, json_lines, statistical, text_codes, text_forms, untrusted, workbooks
 from synthvae.tables.arrow import check_names
+from synthvae.tables.read_options import ReadOptions
 
-_CSV_SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".txt", ".csv.bz2", ".csv.zst")
+_CSV_SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".tab", ".txt", ".csv.bz2", ".csv.zst")
 _PARQUET_SUFFIXES = (".parquet", ".pq")
+_SUFFIXES = {
+    "csv": _CSV_SUFFIXES,
+    "parquet": _PARQUET_SUFFIXES,
+    "excel": (".xlsx", ".xlsm"),
+    "stata": (".dta",),
+    "spss": (".sav", ".zsav", ".por"),
+    "sas": (".sas7bdat", ".xpt"),
+    "feather": (".feather", ".arrow"),
+    "json": (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz"),
+}
+_READERS = {
+    "excel": workbooks.read,
+    "stata": statistical.read_stata,
+    "spss": statistical.read_spss,
+    "sas": statistical.read_sas,
+    "json": json_lines.read,
+}
+PRIVATE_FORMATS = {"csv", "parquet", "feather"}  # whose rows can be read without regard to each other
+_SPECIAL = {
+    stat.S_ISFIFO: "a named pipe",
+    stat.S_ISCHR: "a device",
+    stat.S_ISBLK: "a device",
+    stat.S_ISSOCK: "a socket",
+}
 
 
-def read(path: Path, encoding: str) -> pa.Table:
-    """Read a CSV or Parquet file, or a folder of such files; see `convert.read`."""
-    files = csv_files(path)
+def read(path: Path, options: ReadOptions) -> pa.Table:
+    """Read a file, or a folder of CSV or Parquet files; see `convert.read`."""
+    kind = format_of(path)
+    options.check_taken(kind)
     with reading(path):
-        if files is None:
+        if kind == "parquet":
             untrusted.refuse_large_parquet(path)
             return whole(pa.parquet.read_table(path))
-        read = [_read_csv(file, encoding) for file in files]
+        if kind == "feather":
+            return whole(pa.feather.read_table(path, memory_map=False))
+        if kind != "csv":
+            return text_forms.typed(text_forms.without_sentinels(_READERS[kind](path, options), options), options)
+        read = [_read_csv(file, options) for file in csv_files(path) or ()]
         return read[0] if path.is_file() else pa.concat_tables(read, promote_options="permissive")
 
 
-def csv_files(path: Path) -> list[Path] | None:
-    """Return the CSV files of a path; None if it is a Parquet file, or a folder with one.
+def format_of(path: Path) -> str:
+    """Return the format of a file or folder: a key of `read_options.TAKEN`.
 
     Raises:
-        TableError: There is no file of either format, or it must not be read.
+        TableError: It is not a table, or not a file.
         FileNotFoundError: There is no such path.
     """
     with reading(path):
         if path.is_dir():
-            return _csv_files_within(path)
+            return "parquet" if _csv_files_within(path) is None else "csv"
         if path.exists():
-            return _csv_file(path)
+            _refuse_special(path)
+            return _format_of_name(path.name.lower())
     raise FileNotFoundError(f"No such table: {path}")
 
 
-def _csv_file(path: Path) -> list[Path] | None:
-    name = path.name.lower()
-    if name.endswith(_PARQUET_SUFFIXES):
+def _refuse_special(path: Path) -> None:
+    """Raise an error for a pipe, whose reader would wait for a writer, and for a device, which has no end.
+
+    Raises:
+        TableError: It is one.
+    """
+    mode = path.stat().st_mode
+    for is_such, what in _SPECIAL.items():
+        if is_such(mode):
+            raise TableError(f"A table must be a file or a folder, got {what}: {path}. Write it to a file first.")
+
+
+def _format_of_name(name: str) -> str:
+    for kind, suffixes in _SUFFIXES.items():
+        if name.endswith(suffixes):
+            return kind
+    known = ", ".join(suffix for suffixes in _SUFFIXES.values() for suffix in suffixes)
+    ways = {
+        ".xls": " Save it as .xlsx.",
+        ".ods": " Save it as .xlsx.",
+        ".json": " Write one object on each line (.jsonl).",
+        ".rds": " Write it as Parquet or CSV in R.",
+    }
+    way = next((way for suffix, way in ways.items() if name.endswith(suffix)), "")
+    raise TableError(f"A table file must end in {known}, got {name!r}.{way}")
+
+
+def csv_files(path: Path) -> list[Path] | None:
+    """Return the CSV files of a path; None if it has another format.
+
+    Raises:
+        TableError: There is no file of a known format, or it must not be read.
+        FileNotFoundError: There is no such path.
+    """
+    if format_of(path) != "csv":
         return None
-    if name.endswith(_CSV_SUFFIXES):
-        return [path]
-    raise TableError(f"A table file must end in {', '.join((*_CSV_SUFFIXES, *_PARQUET_SUFFIXES))}, got {path.name!r}.")
+    return _csv_files_within(path) if path.is_dir() else [path]
 
 
 @contextlib.contextmanager
@@ -64,10 +127,9 @@ def reading(path: Path) -> Iterator[None]:
     except TableError:
         raise
     except UnicodeDecodeError as error:
-        raise TableError(
-            f"{path} must be text in {error.encoding}, got the byte {error.object[error.start]:#x}. "
-            "Name its encoding (`--encoding latin-1`), or save it as UTF-8."
-        ) from error
+        if path.is_file():
+            csv_lines.refuse_undecodable(path, error.encoding)
+        raise csv_lines.undecodable(path, error) from error
     except LookupError as error:
         raise TableError(f"The character encoding must be known to Python ({error}). Try utf-8 or latin-1.") from error
     except (pa.ArrowException, EOFError, OSError) as error:
@@ -89,16 +151,20 @@ def _csv_files_within(path: Path) -> list[Path] | None:
     csv = sorted(f for f in path.iterdir() if f.name.lower().endswith(_CSV_SUFFIXES))
     if not csv:
         raise TableError(f"A folder must contain Parquet or CSV files, got none in {path}.")
+    for file in csv:
+        _refuse_special(file)
     return csv
 
 
-def _read_csv(path: Path, encoding: str) -> pa.Table:
+def _read_csv(path: Path, options: ReadOptions) -> pa.Table:
     """Read a CSV as pandas does, except that only empty fields are missing, since "NA" or "None" may be a category."""
     untrusted.refuse_large_csv(path)
-    return _read_typed(path, encoding, *csv_options(path, encoding))
+    with reading(path):
+        table = _read_typed(path, options.encoding, *csv_options(path, options))
+        return text_forms.typed(table, options)
 
 
-def read_fields(path: Path, encoding: str) -> pa.Table | None:
+def read_fields(path: Path, options: ReadOptions) -> pa.Table | None:
     """Return the fields of a CSV file, or of a folder of such files, as they are written; None for other files."""
     files = csv_files(path)
     if files is None:
@@ -106,19 +172,23 @@ def read_fields(path: Path, encoding: str) -> pa.Table | None:
     with reading(path):
         read = []
         for file in files:
-            options, convert = csv_options(file, encoding)
-            with pa.csv.open_csv(file, **options) as head:
+            given, convert = csv_options(file, options)
+            with pa.csv.open_csv(file, **given) as head:
                 convert.column_types = dict.fromkeys(head.schema.names, pa.string())
             convert.null_values, convert.strings_can_be_null = [], False
-            read.append(pa.csv.read_csv(file, **options, convert_options=convert))
+            read.append(pa.csv.read_csv(file, **given, convert_options=convert))
         return pa.concat_tables(read)
 
 
-def csv_options(path: Path, encoding: str) -> tuple[dict[str, Any], pa.csv.ConvertOptions]:
+def csv_options(path: Path, options: ReadOptions) -> tuple[dict[str, Any], pa.csv.ConvertOptions]:
     """Return Arrow's options for reading and parsing a CSV file, and for converting its fields."""
-    parse = pa.csv.ParseOptions(delimiter=_delimiter_of(path, encoding), newlines_in_values=True)
-    options = {"read_options": pa.csv.ReadOptions(encoding=encoding), "parse_options": parse}
-    return options, pa.csv.ConvertOptions(null_values=[""], strings_can_be_null=True)
+    sniffed = _delimiter_of(path, options.encoding)
+    parse = pa.csv.ParseOptions(delimiter=options.sep or sniffed, newlines_in_values=True)
+    given = {"read_options": pa.csv.ReadOptions(encoding=options.encoding), "parse_options": parse}
+    missing = ["", *options.na_values]
+    # With another decimal separator, 1.500 is not 1.5.
+    convert = pa.csv.ConvertOptions(null_values=missing, strings_can_be_null=True, decimal_point=options.decimal)
+    return given, convert
 
 
 def _delimiter_of(path: Path, encoding: str) -> str:
@@ -129,20 +199,47 @@ def _delimiter_of(path: Path, encoding: str) -> str:
         raise TableError(f"{path} must contain a header and rows, got an empty file.")
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) and "16" not in encoding:
         raise TableError(f"{path} must be text in {encoding}, got UTF-16. Name its encoding (`--encoding utf-16`).")
-    return delimiter(head.decode(encoding, errors="replace"), path)
+    text = head.decode(encoding, errors="replace")
+    if "\0" in text.partition("\n")[0]:
+        raise TableError(f"{path} must be text in {encoding}, got NUL bytes. Name its encoding (`--encoding utf-16`).")
+    return delimiter(text, path)
 
 
 def _read_typed(path: Path, encoding: str, options: Mapping[str, Any], convert: Any) -> pa.Table:
     """Read a CSV with one type for all fields of a column."""
-    table = pa.csv.read_csv(path, **options, convert_options=convert)
+    with locating(path, options):
+        table = pa.csv.read_csv(path, **options, convert_options=convert)
+    check_lines(path, options, table.column_names, table.columns)
     check_names(table.column_names)
-    exact = text_codes.exact_types(path, table, encoding, options)
+    exact = text_codes.exact_types(path, table, options, convert.null_values)
     types = {field.name: _csv_type(table.column(field.name)) for field in table.schema} | exact
     if exact or any(types[field.name] == pa.string() != field.type for field in table.schema):
         convert.column_types = {name: kind for name, kind in types.items() if kind == pa.string()} | exact
         table = pa.csv.read_csv(path, **options, convert_options=convert)
     _check_decoded(table, encoding)
     return table.cast(pa.schema([(name, types[name]) for name in table.column_names]))
+
+
+@contextlib.contextmanager
+def locating(path: Path, options: Mapping[str, Any]) -> Iterator[None]:
+    """Name the line of an error of Arrow, whose own message has a row of the table and no line."""
+    try:
+        yield
+    except pa.ArrowInvalid:
+        encoding = options["read_options"].encoding
+        csv_lines.refuse_undecodable(path, encoding)
+        csv_lines.refuse_ragged(path, encoding, options["parse_options"].delimiter)
+        raise
+
+
+def check_lines(path: Path, options: Mapping[str, Any], names: list[str], columns: list[Any]) -> None:
+    """Refuse a CSV file with an open quote, if a value has line breaks, as all that follows an open quote has.
+
+    Raises:
+        TableError: It has one.
+    """
+    if csv_lines.have_line_breaks(names, columns):
+        csv_lines.refuse_open_quotes(path, options["read_options"].encoding, options["parse_options"].delimiter)
 
 
 def _csv_type(values: pa.ChunkedArray) -> pa.DataType:
@@ -164,7 +261,7 @@ def _check_decoded(table: pa.Table, encoding: str) -> None:
 
 def delimiter(head: str, path: Path) -> str:
     """Return the most frequent delimiter in the header of a file, outside of quotes."""
-    if ".tsv" in path.suffixes:
+    if {".tsv", ".tab"} & set(path.suffixes):
         return "\t"
     bare = re.sub(r'"[^"]*"', "", head).split("\n", 1)[0]
     return max(",;\t|", key=lambda character: (bare.count(character), -",;\t|".index(character)))

@@ -21,12 +21,14 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.dataset
+import pyarrow.feather
 import pyarrow.parquet
 from pandas.api.types import is_numeric_dtype
 
 from synthvae.errors import TableError
-from synthvae.tables import convert, files, untrusted
+from synthvae.tables import convert, databases, files, untrusted
 from synthvae.tables.convert import TableLike
+from synthvae.tables.read_options import ReadOptions
 
 BLOCK_BYTES = 1 << 20  # of lines that are parsed together, at least
 NUMERIC = "biuf"  # kinds of NumPy types that are numbers
@@ -36,7 +38,7 @@ MAX_WHOLE = 10**309  # beyond all doubles; the exponent of a larger decimal may 
 HEX_ERRORS = "synthvae.rowwise.hex_errors"  # name of the error handler of codecs below
 
 
-def read(source: TableLike, *, encoding: str = "utf-8") -> pa.Table:
+def read(source: TableLike, *, encoding: str = "utf-8", options: ReadOptions | None = None) -> pa.Table:
     """Read a private table.
 
     The fields of a CSV file are text. Each of its lines is a row, decoded by itself: a quote that is not closed in its
@@ -47,15 +49,21 @@ def read(source: TableLike, *, encoding: str = "utf-8") -> pa.Table:
     Args:
         source: What `convert.read` takes, or an array of rows (N, columns), whose columns are named x0, x1, ...
         encoding: Character encoding of CSV files.
+        options: How the table is written in its file, instead of `encoding`; of these the encoding, the separator and
+            the texts that mean a missing value, which concern each line alone.
 
     Raises:
         TableError: A column name is empty or a duplicate, or the file cannot be read whatever its rows are: a dataset
-            of CSV or JSON files, an encoding without single-byte line breaks.
+            of CSV or JSON files, an encoding without single-byte line breaks, a format or an option that infers types
+            from the rows, a database.
         TableTypeError: `source` is not a table.
         FileNotFoundError: There is no such path.
     """
+    options = options or ReadOptions(encoding=encoding)
+    options.check_private()
+    _refuse_databases(source)
     if isinstance(source, (str, Path)):
-        return convert.as_read(_without_dictionaries(_of_path(Path(source), encoding)))
+        return convert.as_read(_without_dictionaries(_of_path(Path(source), options)))
     if isinstance(source, pa.dataset.Dataset):
         _refuse_text_files(source)
         return convert.as_read(_without_dictionaries(source.to_table()))
@@ -66,6 +74,19 @@ def read(source: TableLike, *, encoding: str = "utf-8") -> pa.Table:
     if isinstance(source, (list, tuple)) or hasattr(source, "__array__"):
         return convert.read(_of_frame(_frame(source)))
     return convert.read(source)  # which raises the error
+
+
+def _refuse_databases(source: object) -> None:
+    """Raise an error for a database, which infers types from rows, or fails at some of them.
+
+    Raises:
+        TableError: It is one.
+    """
+    if databases.is_url(source):
+        raise TableError(
+            "Rows must be read one by one under a privacy budget, got a database. Export the rows of the query to "
+            "Parquet, with the types of its columns, and pass the file."
+        )
 
 
 def _refuse_text_files(source: pa.dataset.Dataset) -> None:
@@ -92,13 +113,22 @@ def _without_dictionaries(table: pa.Table) -> pa.Table:
     return table
 
 
-def _of_path(path: Path, encoding: str) -> pa.Table:
-    found = files.csv_files(path)
+def _of_path(path: Path, options: ReadOptions) -> pa.Table:
+    kind = files.format_of(path)
+    if kind not in files.PRIVATE_FORMATS:
+        raise TableError(
+            f"Types must be public under a privacy budget, got a {kind} file, whose types are inferred from its rows: "
+            f"{path}. Convert it to Parquet, with declared types, or to CSV."
+        )
+    options.check_taken(kind)
     with files.reading(path):
-        if found is None:
+        if kind == "feather":
+            return pa.feather.read_table(path, memory_map=False)
+        if kind == "parquet":
             untrusted.refuse_large_parquet(path)
             return pa.parquet.read_table(path, partitioning=_folders(path))
-        return pa.concat_tables([_of_csv(file, encoding) for file in found], promote_options="permissive")
+        found = files.csv_files(path) or ()
+        return pa.concat_tables([_of_csv(file, options) for file in found], promote_options="permissive")
 
 
 def _folders(path: Path) -> Any:
@@ -108,8 +138,9 @@ def _folders(path: Path) -> Any:
     return pa.dataset.partitioning(pa.schema([(name, pa.string()) for name in names]), flavor="hive") if names else None
 
 
-def _of_csv(path: Path, encoding: str) -> pa.Table:
+def _of_csv(path: Path, options: ReadOptions) -> pa.Table:
     untrusted.refuse_large_csv(path)
+    encoding = options.encoding
     _refuse_encoding(encoding)
     with pa.input_stream(str(path), compression="detect") as stream:
         lines = _split(stream)
@@ -117,9 +148,10 @@ def _of_csv(path: Path, encoding: str) -> pa.Table:
         head = next(lines, b"").decode(encoding).removeprefix("\ufeff")
         if not head.strip():
             raise TableError(f"{path} must contain a header and rows, got an empty first line.")
-        delimiter = files.delimiter(head, path)
+        delimiter = options.sep or files.delimiter(head, path)
         names = next(csv.reader([head], delimiter=delimiter))
-        return _parsed(_closed_lines((_decoded(line, encoding) for line in lines), delimiter), names, delimiter)
+        rows = _closed_lines((_decoded(line, encoding) for line in lines), delimiter)
+        return _parsed(rows, names, delimiter, options.na_values)
 
 
 def _refuse_encoding(encoding: str) -> None:
@@ -191,7 +223,7 @@ def _closed_lines(lines: Iterable[str | None], delimiter: str) -> Iterator[bytes
         yield delimiter.join(quoted).encode(errors=HEX_ERRORS) + b"\n"
 
 
-def _parsed(lines: Iterable[bytes], names: list[str], delimiter: str) -> pa.Table:
+def _parsed(lines: Iterable[bytes], names: list[str], delimiter: str, missing: Iterable[str]) -> pa.Table:
     """Parse lines as rows of text; lines that do not have one field per name are dropped."""
     texts = {name: pa.string() for name in names}
     whole = b"".join(lines)
@@ -202,7 +234,7 @@ def _parsed(lines: Iterable[bytes], names: list[str], delimiter: str) -> pa.Tabl
         pa.BufferReader(whole),
         pa.csv.ReadOptions(column_names=names, block_size=max(BLOCK_BYTES, longest + 2)),
         pa.csv.ParseOptions(delimiter=delimiter, invalid_row_handler=lambda _: "skip"),
-        pa.csv.ConvertOptions(column_types=texts, null_values=[""], strings_can_be_null=True),
+        pa.csv.ConvertOptions(column_types=texts, null_values=["", *missing], strings_can_be_null=True),
     )
 
 

@@ -15,8 +15,9 @@ import pyarrow.csv
 import pyarrow.dataset as ds
 
 from synthvae.tables import convert as tables
+from synthvae.tables import databases, text_codes
 from synthvae.tables import files as readers
-from synthvae.tables import text_codes
+from synthvae.tables.read_options import ReadOptions
 
 LARGE = 256 << 20  # approximate bytes from which on a table is read in batches; a fit takes a multiple of them
 VALUE_BYTES = 8
@@ -41,7 +42,9 @@ class Stream:
     open: Callable[[], Iterator[pa.RecordBatch]]
 
     @classmethod
-    def from_source(cls, source: str | Path | ds.Dataset, encoding: str = "utf-8") -> Stream:
+    def from_source(
+        cls, source: str | Path | ds.Dataset, encoding: str = "utf-8", options: ReadOptions | None = None
+    ) -> Stream:
         """Return the stream of a CSV or Parquet file, a folder of either, or a dataset of Parquet files.
 
         Raises:
@@ -50,10 +53,11 @@ class Stream:
         """
         if isinstance(source, ds.Dataset):
             return _parquet(source)
-        path = Path(source)
+        path, options = Path(source), options or ReadOptions(encoding=encoding)
+        options.check_taken(readers.format_of(path))
         files = readers.csv_files(path)
         with readers.reading(path):
-            return _parquet(_dataset(path)) if files is None else _csv(files, encoding)
+            return _parquet(_dataset(path)) if files is None else _csv(files, options)
 
     @property
     def is_large(self) -> bool:
@@ -83,14 +87,24 @@ class Stream:
         return digest.hexdigest()
 
 
-def large(source: Any, encoding: str = "utf-8") -> Stream | None:
-    """Return the stream of a table on disk that is too large to be read at once; None for any other source."""
+def large(source: Any, encoding: str = "utf-8", options: ReadOptions | None = None) -> Stream | None:
+    """Return the stream of a table on disk that is too large to be read at once; None for any other source.
+
+    Only CSV and Parquet are read in batches, and CSV only if no form of its numbers and dates is declared.
+    """
     if isinstance(source, Stream):
         return source
-    if not isinstance(source, (str, Path, ds.FileSystemDataset)):
+    options = options or ReadOptions(encoding=encoding)
+    if not isinstance(source, ds.FileSystemDataset) and (options.forms or not _is_streamed(source)):
         return None
-    stream = Stream.from_source(source, encoding)
+    stream = Stream.from_source(source, options=options)
     return stream if stream.is_large else None
+
+
+def _is_streamed(source: Any) -> bool:
+    if not isinstance(source, (str, Path)) or databases.is_url(source):
+        return False
+    return readers.format_of(Path(source)) in {"csv", "parquet"}
 
 
 def _dataset(path: Path) -> ds.Dataset:
@@ -109,38 +123,44 @@ def _parquet(dataset: ds.Dataset) -> Stream:
     return Stream(files, dataset.count_rows() * len(dataset.schema) * VALUE_BYTES, batches)
 
 
-def _csv(files: Sequence[Path], encoding: str) -> Stream:
+def _csv(files: Sequence[Path], options: ReadOptions) -> Stream:
     def batches() -> Iterator[pa.RecordBatch]:
         for file in files:
-            yield from _opened(file, encoding, types())
+            yield from _opened(file, options, types())
 
     found: dict[str, pa.DataType] = {}
 
     def types() -> dict[str, pa.DataType]:
         if not found:
-            found.update(_csv_types(files, encoding))
+            found.update(_csv_types(files, options))
         return found
 
-    size = sum(f.stat().st_size * (1 if f.suffix in (".csv", ".tsv", ".txt") else COMPRESSION) for f in files)
+    size = sum(f.stat().st_size * (1 if f.suffix in (".csv", ".tsv", ".tab", ".txt") else COMPRESSION) for f in files)
     return Stream(tuple(files), size, batches)
 
 
-def _opened(file: Path, encoding: str, types: dict[str, pa.DataType] | None) -> pa.csv.CSVStreamingReader:
-    options, convert = readers.csv_options(file, encoding)
+def _opened(file: Path, given: ReadOptions, types: dict[str, pa.DataType] | None) -> Iterator[pa.RecordBatch]:
+    """The batches of a CSV file; all fields are text, and quotes are checked, if there are no types yet."""
+    options, convert = readers.csv_options(file, given)
     options["read_options"].block_size = BLOCK_BYTES
-    if types is None:
-        with pa.csv.open_csv(file, **options) as head:
-            types = dict.fromkeys(head.schema.names, pa.string())
-    convert.column_types = types
-    return pa.csv.open_csv(file, **options, convert_options=convert)
+    with readers.reading(file), readers.locating(file, options):
+        if types is None:
+            with pa.csv.open_csv(file, **options) as head:
+                convert.column_types = dict.fromkeys(head.schema.names, pa.string())
+        else:
+            convert.column_types = types
+        for batch in pa.csv.open_csv(file, **options, convert_options=convert):
+            if types is None:
+                readers.check_lines(file, options, batch.schema.names, batch.columns)
+            yield batch
 
 
-def _csv_types(files: Sequence[Path], encoding: str) -> dict[str, pa.DataType]:
+def _csv_types(files: Sequence[Path], options: ReadOptions) -> dict[str, pa.DataType]:
     """The types that `convert.read` gives the columns: the narrowest to which all their fields can be converted."""
     narrowest: dict[str, int] = {}
     missing: set[str] = set()
     for file in files:
-        for batch in _opened(file, encoding, None):
+        for batch in _opened(file, options, None):
             for name, texts in zip(batch.schema.names, batch.columns, strict=True):
                 narrowest[name] = _narrowest(texts, narrowest.get(name, 0))
                 missing |= {name} if texts.null_count else set()

@@ -7,7 +7,7 @@ it was written. Whole numbers beyond 2**53 stay whole numbers.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,15 +58,18 @@ def _holds_code(texts: pa.Array) -> bool:
     return bool(((second >= ZERO) & (second <= NINE)).any())
 
 
-def exact_types(path: Path, table: pa.Table, encoding: str, options: Mapping[str, Any]) -> dict[str, pa.DataType]:
+def exact_types(
+    path: Path, table: pa.Table, options: Mapping[str, Any], missing: Sequence[str] = ("",)
+) -> dict[str, pa.DataType]:
     """Return the types of those columns of a CSV file, read as `table`, that would not keep their fields.
 
     Args:
         path: The file.
         table: Its rows, of the types that Arrow infers.
-        encoding: Its character encoding.
         options: Arrow's options for reading and parsing it.
+        missing: Fields that are missing values.
     """
+    encoding = options["read_options"].encoding
     numeric = [f.name for f in table.schema if pa.types.is_integer(f.type) or pa.types.is_floating(f.type)]
     coded = numeric if numeric and _may_hold_codes(path, encoding, options["parse_options"].delimiter) else []
     large = [name for name in numeric if _is_rounded(table.column(name))]
@@ -76,7 +79,7 @@ def exact_types(path: Path, table: pa.Table, encoding: str, options: Mapping[str
     text = pa.csv.ConvertOptions(
         include_columns=names,
         column_types=dict.fromkeys(names, pa.string()),
-        null_values=[""],
+        null_values=list(missing),
         strings_can_be_null=True,
     )
     fields = pa.csv.read_csv(path, **options, convert_options=text)

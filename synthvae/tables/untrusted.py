@@ -59,7 +59,16 @@ def _min_bits(kind: pa.DataType) -> int:
         return 32
 
 
-def _refuse(path: Path, size: int, limit: int) -> None:
+def refuse_size(path: Path | str, size: int) -> None:
+    """Raise an error for a file whose content takes more than memory.
+
+    Raises:
+        TableError: It does.
+    """
+    _refuse(path, size, memory())
+
+
+def _refuse(path: Path | str, size: int, limit: int) -> None:
     if size > limit:
         raise TableError(
             f"A table must fit into memory, got {path}, which takes more than {limit >> 20:,} MiB. Read a part of it."

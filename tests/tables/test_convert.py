@@ -243,8 +243,8 @@ def test_an_encoding_that_does_not_exist_is_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "fact"),
     [
-        ("t.csv", b"a,b\n1,2\n1,2,3\n", "Expected 2 columns, got 3"),
-        ("t.csv", b"a,b\n1,2\n1\n", "Expected 2 columns, got 1"),
+        ("t.csv", b"a,b\n1,2\n1,2,3\n", r"t\.csv, line 3: a row must have 2 fields.*got 3.*--sep"),
+        ("t.csv", b"a,b\n1,2\n1\n", r"line 3: a row must have 2 fields.*got 1"),
         ("t.csv", b"", "empty"),
         ("t.csv", b" \n\n", "empty"),
         ("t.csv", b"\xef\xbb\xbf", "(?i)empty"),
@@ -255,7 +255,8 @@ def test_an_encoding_that_does_not_exist_is_told(tmp_path: Path) -> None:
         ("t.csv.gz", PLAIN, r"t\.csv\.gz cannot be read.*Check the file"),
         ("t.parquet", b"", r"t\.parquet cannot be read.*Check the file"),
         ("t.parquet", PLAIN, r"t\.parquet cannot be read.*Check the file"),
-        ("t.xlsx", b"PK", r"must end in \.csv.*'t\.xlsx'"),
+        ("t.xlsx", b"PK", r"t\.xlsx must be an Excel file.*Save it again"),
+        ("t.xls", b"PK", r"must end in \.csv.*'t\.xls'.*Save it as \.xlsx"),
         ("t", b"", "must end in"),
     ],
 )

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from synthvae import Column, Schema, Synthesizer
 from synthvae.tables import convert, files, streaming, text_codes
+from synthvae.tables.read_options import ReadOptions
 
 TEXT = [
     ["02116", "00501"],
@@ -98,7 +99,7 @@ def test_augment_copies_real_cells(tmp_path: Path) -> None:
     config.write_text("max_steps: 2\n")
     result = CliRunner().invoke(app, ["augment", str(path), "--target", "y", "-o", str(out), "--config", str(config)])
     assert result.exit_code == 0, result.output
-    fields = files.read_fields(out, "utf-8")
+    fields = files.read_fields(out, ReadOptions())
     assert fields is not None
-    assert fields.slice(0, 40).drop_columns(["synthetic"]).equals(files.read_fields(path, "utf-8"))
+    assert fields.slice(0, 40).drop_columns(["synthetic"]).equals(files.read_fields(path, ReadOptions()))
     assert fields.num_rows > 40

@@ -1,0 +1,61 @@
+"""The options of commands that read tables: how a table is written in its file."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+
+PLACES = ("table", "real", "synthetic", "holdout")  # the parameters of commands that may be URLs
+FLAGS = {
+    "encoding": Annotated[str, typer.Option(help="Character encoding of a text file.")],
+    "sep": Annotated[
+        str | None,
+        typer.Option(
+            help="Separator of the fields of a text file: one character, or tab; default: found in the header."
+        ),
+    ],
+    "decimal": Annotated[str, typer.Option(help="Decimal separator of numbers in text.")],
+    "thousands": Annotated[str | None, typer.Option(help="Separator of groups of three digits in text.")],
+    "date_format": Annotated[
+        list[str] | None,
+        typer.Option(metavar="FORMAT", help="Format of dates in text, such as %d.%m.%Y (strptime); repeatable."),
+    ],
+    "na_values": Annotated[
+        list[str] | None,
+        typer.Option(metavar="TEXT", help="Text that means a missing value, besides an empty field; repeatable."),
+    ],
+    "sheet": Annotated[str | None, typer.Option(help="Name or number, from 1, of the sheet of an Excel file.")],
+    "query": Annotated[str | None, typer.Option(help="SQL query whose rows are the table, if it is in a database.")],
+}
+DEFAULTS = {"encoding": "utf-8", "decimal": "."}
+
+
+def reads_tables(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of this file in place of its parameter `reading`, which gets a `ReadOptions`.
+
+    Arguments that are URLs of databases become a `DatabaseUrl`, which is shown without user and password.
+    """
+
+    @functools.wraps(command)
+    def run(*args: Any, **kwargs: Any) -> None:
+        from synthvae.tables.databases import DatabaseUrl
+        from synthvae.tables.read_options import ReadOptions
+
+        given = {name: value for name in FLAGS if (value := kwargs.pop(name)) is not None}
+        for name in PLACES:
+            if isinstance(kwargs.get(name), str):
+                kwargs[name] = DatabaseUrl.parse(kwargs[name])
+        command(*args, reading=ReadOptions(**given), **kwargs)
+
+    own = inspect.signature(command, eval_str=True)
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    flags = [inspect.Parameter(name, kind, default=DEFAULTS.get(name), annotation=of) for name, of in FLAGS.items()]
+    parameters = [new for old in own.parameters.values() for new in (flags if old.name == "reading" else [old])]
+    signature = own.replace(parameters=parameters)
+    vars(run).update(__signature__=signature)
+    run.__annotations__ = {name: parameter.annotation for name, parameter in signature.parameters.items()}
+    return run

@@ -1,0 +1,61 @@
+"""Read JSON lines: one object on each line."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.json
+
+from synthvae.errors import TableError
+from synthvae.tables import untrusted
+from synthvae.tables.read_options import ReadOptions
+
+BLOCK_BYTES = 16 << 20  # a line must fit into a block
+
+
+def read(path: Path, options: ReadOptions) -> pa.Table:
+    """Return the rows of a file of JSON lines; text that Arrow would convert to timestamps stays text.
+
+    Raises:
+        TableError: A line is not an object, or the values of a key do not have one type.
+    """
+    del options
+    untrusted.refuse_large_csv(path)
+    try:
+        table = _read(path, None)
+        texts = [field.with_type(pa.string()) for field in table.schema if pa.types.is_temporal(field.type)]
+        return _read(path, pa.schema(texts)).select(table.column_names) if texts else table
+    except pa.ArrowInvalid as error:
+        _refuse_wrong_line(path)
+        reason = str(error).splitlines()[0].partition("(/")[2].partition(")")
+        if not reason[1]:
+            raise
+        raise TableError(
+            f"{path}: the values of a key must have one type, got two of {reason[0]!r} ({reason[2].strip()}). Write "
+            "all of them as text, or as numbers."
+        ) from error
+
+
+def _read(path: Path, schema: pa.Schema | None) -> pa.Table:
+    with pa.input_stream(str(path), compression="detect") as stream:
+        how = pa.json.ReadOptions(block_size=BLOCK_BYTES)
+        return pa.json.read_json(stream, how, pa.json.ParseOptions(explicit_schema=schema))
+
+
+def _refuse_wrong_line(path: Path) -> None:
+    """Raise an error for the first line that is not a JSON object.
+
+    Raises:
+        TableError: There is one.
+    """
+    with pa.input_stream(str(path), compression="detect") as stream:
+        for number, line in enumerate(io.TextIOWrapper(stream, encoding="utf-8"), start=1):
+            try:
+                right = not line.strip() or isinstance(json.loads(line), dict)
+            except (ValueError, RecursionError):
+                right = False
+            if not right:
+                raise TableError(f"{path}, line {number} must be a JSON object, got something else. Correct the line.")

@@ -1,0 +1,104 @@
+"""Read files of statistical packages: Stata through pandas, SPSS and SAS through pyreadstat (extra `[files]`).
+
+Value labels become categories if each value of a column has one of its own; otherwise the values stay as they are.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+from pandas.api.types import is_float_dtype, is_integer_dtype
+
+from synthvae.errors import ConfigurationError, TableError
+from synthvae.tables import untrusted
+from synthvae.tables.read_options import ReadOptions
+
+VALUE_BYTES = 8
+
+
+def read_stata(path: Path, options: ReadOptions) -> pa.Table:
+    """Return the table in a Stata file (.dta)."""
+    del options
+    untrusted.refuse_size(path, path.stat().st_size)
+    try:
+        codes = pd.read_stata(path, convert_categoricals=False)
+        frame = pd.DataFrame({name: _stata_column(path, str(name), codes[name]) for name in codes.columns})
+    except (ValueError, KeyError, struct.error, OverflowError) as error:
+        raise _damaged(path, "a Stata file", error) from error
+    return _table(frame, {})
+
+
+def _stata_column(path: Path, name: str, codes: pd.Series[Any]) -> pd.Series[Any]:
+    """The values of a column; categories if each of its codes has a label of its own."""
+    if not is_integer_dtype(codes.dtype) and not is_float_dtype(codes.dtype):
+        return codes
+    try:
+        labels: pd.Series[Any] = pd.read_stata(path, columns=[name], order_categoricals=False)[name]
+    except ValueError:  # a label twice
+        return codes
+    named = isinstance(labels.dtype, pd.CategoricalDtype) and all(isinstance(v, str) for v in labels.dtype.categories)
+    return labels if named else codes
+
+
+def read_spss(path: Path, options: ReadOptions) -> pa.Table:
+    """Return the table in an SPSS file (.sav, .zsav, .por)."""
+    package = _required()
+    reader = package.read_por if path.suffix.lower() == ".por" else package.read_sav
+    return _read(path, reader, options, "an SPSS file")
+
+
+def read_sas(path: Path, options: ReadOptions) -> pa.Table:
+    """Return the table in a SAS file (.sas7bdat, .xpt)."""
+    package = _required()
+    reader = package.read_xport if path.suffix.lower() == ".xpt" else package.read_sas7bdat
+    return _read(path, reader, options, "a SAS file")
+
+
+def _required() -> ModuleType:
+    try:
+        import pyreadstat
+    except ImportError as error:
+        raise ConfigurationError("SPSS and SAS files need pyreadstat. Install synthvae[files].") from error
+    return pyreadstat
+
+
+def _read(path: Path, reader: Callable[..., Any], options: ReadOptions, what: str) -> pa.Table:
+    stated = {"encoding": options.encoding} if "encoding" in options.given else {}
+    try:
+        _, head = reader(str(path), metadataonly=True, **stated)
+        untrusted.refuse_size(path, (head.number_rows or 0) * head.number_columns * VALUE_BYTES)
+        frame, found = reader(str(path), **stated)
+    except TableError:
+        raise
+    except Exception as error:  # (pyreadstat's own exceptions are plain ones)
+        raise _damaged(path, what, error) from error
+    return _table(frame, found.variable_value_labels)
+
+
+def _damaged(path: Path, what: str, error: Exception) -> TableError:
+    reason = " ".join(str(error).split())[:200]
+    return TableError(
+        f"{path} must be {what}, got one that cannot be read ({reason}). Check the file, or export it again."
+    )
+
+
+def _table(frame: pd.DataFrame, labels: Mapping[str, Mapping[Any, str]]) -> pa.Table:
+    columns = {name: _labelled(frame[name], labels.get(name, {})) for name in frame.columns}
+    return pa.Table.from_pandas(pd.DataFrame(columns), preserve_index=False)
+
+
+def _labelled(values: pd.Series[Any], labels: Mapping[Any, str]) -> pd.Series[Any]:
+    """The values of a column; categories in the order of their codes if each value has a label of its own."""
+    if values.dtype == object or isinstance(values.dtype, pd.StringDtype):
+        return values.where(values != "", None)
+    known = set(values.dropna())
+    if not labels or not known <= set(labels) or len(set(labels.values())) < len(labels):
+        return values
+    ordered = [labels[code] for code in sorted(labels)]
+    return values.map(labels).astype(pd.CategoricalDtype(ordered))

@@ -1,0 +1,156 @@
+"""Read and write sheets of Excel files with openpyxl (extra `[files]`)."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import decimal
+import io
+import zipfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+from synthvae.errors import ConfigurationError, RequestError, TableError, listing
+from synthvae.tables import untrusted
+from synthvae.tables.read_options import ReadOptions
+
+MOST_ROWS = 1 << 20  # of a sheet, with its header
+EXACT = 10**15  # a spreadsheet shows 15 digits of a number
+TEXT = "s"  # the type of a cell whose text is not evaluated
+
+
+def read(path: Path, options: ReadOptions) -> pa.Table:
+    """Return a sheet whose first row has the names of the columns; rows and unnamed columns without values are dropped.
+
+    Raises:
+        TableError: The file is damaged, the sheet does not exist, or there are several and none is named.
+        ConfigurationError: openpyxl is not installed.
+    """
+    openpyxl = required()
+    try:
+        with zipfile.ZipFile(path) as archive:
+            untrusted.refuse_size(path, sum(entry.file_size for entry in archive.infolist()))
+        book = openpyxl.load_workbook(path, read_only=True, data_only=True)
+    except (zipfile.BadZipFile, KeyError, ValueError, OSError) as error:
+        raise TableError(f"{path} must be an Excel file (.xlsx), got another one ({error}). Save it again.") from error
+    with contextlib.closing(book):
+        rows = [row for row in _chosen(path, book, options.sheet) if any(cell not in (None, "") for cell in row)]
+    if not rows:
+        raise TableError(f"{path} must contain a header and rows, got an empty sheet. Name another one (`--sheet`).")
+    return _table(*_filled(rows))
+
+
+def required() -> Any:
+    """Return openpyxl.
+
+    Raises:
+        ConfigurationError: It is not installed.
+    """
+    try:
+        import openpyxl
+    except ImportError as error:
+        raise ConfigurationError("Excel files need openpyxl. Install synthvae[files].") from error
+    return openpyxl
+
+
+def _chosen(path: Path, book: Any, wanted: str | int | None) -> list[tuple[Any, ...]]:
+    """The rows of the sheet that is wanted, by name or number from 1; of the only one with values if none is."""
+    names = [sheet.title for sheet in book.worksheets]
+    if wanted is not None:
+        number = int(wanted) if str(wanted).isdecimal() and wanted not in names else None
+        if wanted not in names and not (number and number <= len(names)):
+            raise TableError(f"{path} must have the sheet {wanted!r}, got {listing(names)}. Choose among them.")
+        return _rows(book.worksheets[number - 1] if number else book[wanted])
+    filled = {sheet.title: rows for sheet in book.worksheets if (rows := _rows(sheet))}
+    if len(filled) > 1:
+        raise TableError(f"{path} must have one sheet with values, got {listing(filled)}. Name one (`--sheet`).")
+    return next(iter(filled.values()), [])
+
+
+def _rows(sheet: Any) -> list[tuple[Any, ...]]:
+    """The rows of a sheet, without what the file states of its size, which may be wrong."""
+    sheet.reset_dimensions()
+    return list(sheet.iter_rows(values_only=True))
+
+
+def _filled(rows: list[tuple[Any, ...]]) -> tuple[list[str], list[list[Any]]]:
+    """The names of the columns, and their values, without columns that have neither."""
+    width = max(map(len, rows))
+    columns = [[row[place] if place < len(row) else None for row in rows] for place in range(width)]
+    kept = [column for column in columns if any(cell not in (None, "") for cell in column)]
+    names = ["" if column[0] is None else str(column[0]) for column in kept]
+    return names, [[None if cell == "" else cell for cell in column[1:]] for column in kept]
+
+
+def _table(names: list[str], columns: list[list[Any]]) -> pa.Table:
+    """The columns as a table; of a column with text, all cells are text."""
+    return pa.table([_array(name, cells) for name, cells in zip(names, columns, strict=True)], names)
+
+
+def _array(name: str, cells: list[Any]) -> pa.Array:
+    kinds = {type(cell) for cell in cells if cell is not None}
+    if kinds == {dt.datetime} and all(cell is None or cell.time() == dt.time() for cell in cells):
+        cells = [None if cell is None else cell.date() for cell in cells]
+    elif str in kinds and len(kinds) > 1:
+        cells = [None if cell is None else _text(cell) for cell in cells]
+    try:
+        return pa.array(cells, from_pandas=True)
+    except (pa.ArrowException, OverflowError) as error:
+        found = listing(sorted(kind.__name__ for kind in kinds))
+        raise TableError(
+            f"Column {name!r}: all cells must have one type, got {found}. Give the column one format in the sheet."
+        ) from error
+
+
+def _text(cell: Any) -> str:
+    if isinstance(cell, dt.datetime) and cell.time() == dt.time():
+        cell = cell.date()
+    return str(cell).upper() if isinstance(cell, bool) else str(cell)
+
+
+def write(batches: Iterable[pa.RecordBatch], names: list[str]) -> bytes:
+    """Return an Excel file with one sheet; text is never evaluated as a formula.
+
+    Raises:
+        RequestError: A sheet cannot hold so many rows, or a text has control characters.
+        ConfigurationError: openpyxl is not installed.
+    """
+    openpyxl = required()
+    book = openpyxl.Workbook(write_only=True)
+    sheet = book.create_sheet("synthetic")
+    for number, row in enumerate(_written(names, batches)):
+        if number >= MOST_ROWS:
+            raise RequestError(
+                f"An Excel sheet holds at most {MOST_ROWS - 1:,} rows, got more. Write .csv or .parquet."
+            )
+        try:
+            sheet.append([_cell(openpyxl, sheet, value) for value in row])
+        except openpyxl.utils.exceptions.IllegalCharacterError as error:
+            raise RequestError("An Excel file cannot hold control characters. Write .csv or .parquet.") from error
+    content = io.BytesIO()
+    book.save(content)
+    return content.getvalue()
+
+
+def _written(names: list[str], batches: Iterable[pa.RecordBatch]) -> Iterator[Iterable[Any]]:
+    yield names
+    for batch in batches:
+        columns = [column.to_pylist() for column in batch.columns]
+        yield from zip(*columns, strict=True)
+
+
+def _cell(openpyxl: Any, sheet: Any, value: Any) -> Any:
+    """A value as the cell of a sheet; what Excel would change is text."""
+    if value is None or isinstance(value, (bool, float, dt.time, dt.timedelta)):
+        return None if isinstance(value, float) and value != value else value  # noqa: PLR0124 (NaN)
+    if isinstance(value, (int, decimal.Decimal)) and abs(float(value)) < EXACT:
+        return value
+    if isinstance(value, dt.date) and getattr(value, "tzinfo", None) is None and value.year >= 1900:
+        return value
+    cell = openpyxl.cell.WriteOnlyCell(sheet, value.isoformat(" ") if isinstance(value, pd.Timestamp) else str(value))
+    cell.data_type = TEXT
+    return cell

@@ -1,0 +1,191 @@
+"""Files of other programs are read with their types; what is no file is refused at once."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from synthvae.errors import TableError
+from synthvae.tables import export, read, rowwise, workbooks
+
+openpyxl = pytest.importorskip("openpyxl")
+pyreadstat = pytest.importorskip("pyreadstat")
+
+DAYS = [dt.date(2020, 1, 1), dt.date(2021, 2, 3), None]
+FRAME = pd.DataFrame(
+    {"n": [1, 2, 3], "f": [0.5, None, 2.5], "z": ["007", None, "NA"], "d": pd.to_datetime(pd.Series(DAYS))}
+)
+VALUES = {"n": [1, 2, 3], "f": [0.5, None, 2.5], "z": ["007", None, "NA"], "d": DAYS}
+
+
+def days(values: list[Any]) -> list[Any]:
+    return [value.date() if isinstance(value, dt.datetime) else value for value in values]
+
+
+def written(folder: Path, suffix: str) -> Path:
+    path = folder / f"t{suffix}"
+    if suffix == ".xlsx":
+        FRAME.to_excel(path, index=False)
+    elif suffix == ".dta":
+        FRAME.assign(z=FRAME["z"].fillna("")).to_stata(path, write_index=False)
+    elif suffix == ".sav":
+        pyreadstat.write_sav(FRAME.astype({"d": "datetime64[ns]"}), path)
+    elif suffix == ".xpt":
+        pyreadstat.write_xport(FRAME.astype({"d": "datetime64[ns]"}), path)
+    elif suffix == ".feather":
+        FRAME.to_feather(path)
+    elif suffix == ".jsonl":
+        FRAME.assign(d=FRAME["d"].dt.strftime("%Y-%m-%d")).to_json(path, orient="records", lines=True)
+    else:
+        FRAME.to_csv(path, index=False, sep="\t")
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".xlsx", ".dta", ".sav", ".xpt", ".feather", ".jsonl", ".tsv", ".tab"])
+def test_files_of_other_programs_are_read(tmp_path: Path, suffix: str) -> None:
+    found = read(written(tmp_path, suffix)).to_pydict()
+    found["d"] = days(found["d"])
+    if suffix in {".jsonl", ".tsv", ".tab"}:  # whose dates are text
+        found["d"] = [None if day is None else dt.date.fromisoformat(day) for day in found["d"]]
+    if suffix in {".tsv", ".tab"}:
+        found["z"] = VALUES["z"]  # the leading zeros of text files are tested elsewhere
+    assert found == VALUES
+
+
+@pytest.mark.parametrize("suffix", [".xlsx", ".dta", ".sav", ".xpt", ".jsonl"])
+def test_formats_without_public_types_are_refused_under_a_budget(tmp_path: Path, suffix: str) -> None:
+    with pytest.raises(TableError, match=r"Types must be public under a privacy budget.*Parquet"):
+        rowwise.read(written(tmp_path, suffix))
+    assert rowwise.read(written(tmp_path, ".feather")).num_rows == 3
+
+
+@pytest.mark.parametrize("suffix", [".xlsx", ".dta", ".sav", ".xpt", ".feather", ".jsonl", ".sas7bdat", ".por"])
+@pytest.mark.parametrize("content", [b"", b"hello", b"PK\3\4" + bytes(100)])
+def test_damaged_files_are_refused_on_one_line(tmp_path: Path, suffix: str, content: bytes) -> None:
+    path = tmp_path / f"t{suffix}"
+    path.write_bytes(content)
+    with pytest.raises(TableError) as refused:
+        read(path)
+    assert "\n" not in str(refused.value)
+    assert str(path) in str(refused.value)
+
+
+def test_value_labels_are_categories_only_if_each_value_has_its_own(tmp_path: Path) -> None:
+    frame = pd.DataFrame({name: [1.0, 2.0, 1.0] for name in ("all", "some", "twice")})
+    labels = {"all": {2.0: "high", 1.0: "low"}, "some": {1.0: "low"}, "twice": {1.0: "low", 2.0: "low"}}
+    pyreadstat.write_sav(frame, tmp_path / "t.sav", variable_value_labels=labels)
+    table = read(tmp_path / "t.sav")
+    assert table.to_pydict() == {"all": ["low", "high", "low"], "some": [1, 2, 1], "twice": [1, 2, 1]}
+    assert pa.types.is_dictionary(table.schema.field("all").type)
+
+
+def test_stata_categories_keep_their_order(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"c": pd.Categorical(["z", "a", "z"], ["z", "a"])})
+    frame.to_stata(tmp_path / "t.dta", write_index=False)
+    assert read(tmp_path / "t.dta").column("c").chunk(0).dictionary.to_pylist() == ["z", "a"]
+
+
+def test_the_sheet_of_a_workbook_is_named_unless_there_is_one(tmp_path: Path) -> None:
+    path = tmp_path / "t.xlsx"
+    with pd.ExcelWriter(path) as book:
+        pd.DataFrame({"a": [1]}).to_excel(book, sheet_name="one", index=False)
+        pd.DataFrame({"b": [2, 3]}).to_excel(book, sheet_name="2020", index=False)
+        pd.DataFrame().to_excel(book, sheet_name="empty", index=False)
+    with pytest.raises(TableError, match=r"one sheet with values, got \['one', '2020'\]. Name one \(`--sheet`\)"):
+        read(path)
+    assert read(path, sheet=2).to_pydict() == read(path, sheet="2020").to_pydict() == {"b": [2, 3]}
+    with pytest.raises(TableError, match=r"must have the sheet '9', got \['one', '2020', 'empty'\]"):
+        read(path, sheet="9")
+    with pytest.raises(TableError, match="empty sheet"):
+        read(path, sheet="empty")
+
+
+def test_a_sheet_with_a_column_twice_or_without_a_name_is_refused(tmp_path: Path) -> None:
+    for row in (["a", "a"], ["a", None]):
+        book = openpyxl.Workbook()
+        for cells in (row, [1, 2]):
+            book.active.append(cells)
+        book.save(tmp_path / "t.xlsx")
+        with pytest.raises(TableError, match=r"distinct|must have a name"):
+            read(tmp_path / "t.xlsx")
+
+
+def test_numbers_beside_text_in_a_sheet_are_text(tmp_path: Path) -> None:
+    book = openpyxl.Workbook()
+    for cells in (["v", "x"], [12, 1], ["unknown", 2], [None, None], [15.5, 3]):
+        book.active.append(cells)
+    book.save(tmp_path / "t.xlsx")
+    assert read(tmp_path / "t.xlsx").to_pydict() == {"v": ["12", "unknown", "15.5"], "x": [1, 2, 3]}
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['{"a": 1}\n[1]\n', '{"a": 1}\n{"a":\n', '{"a": 1}\nhello\n', '{"a": 1}\n2\n'],
+)
+def test_a_line_that_is_no_object_is_refused_with_its_number(tmp_path: Path, text: str) -> None:
+    (tmp_path / "t.jsonl").write_text(text)
+    with pytest.raises(TableError, match="line 2 must be a JSON object"):
+        read(tmp_path / "t.jsonl")
+
+
+def test_keys_of_two_types_are_refused_by_name(tmp_path: Path) -> None:
+    (tmp_path / "t.jsonl").write_text('{"a": "007"}\n{"a": 5}\n')
+    with pytest.raises(TableError, match=r"must have one type, got two of 'a'"):
+        read(tmp_path / "t.jsonl")
+
+
+@pytest.mark.parametrize("reading", [read, rowwise.read])
+def test_a_pipe_or_a_device_is_refused_at_once(tmp_path: Path, reading: Any) -> None:
+    os.mkfifo(tmp_path / "p.csv")
+    for path, what in (
+        (tmp_path / "p.csv", "a named pipe"),
+        (tmp_path, "a named pipe"),
+        (Path("/dev/null"), "a device"),
+    ):
+        with pytest.raises(TableError, match=f"must be a file or a folder, got {what}"):
+            reading(path)
+    (tmp_path / "link.csv").symlink_to(tmp_path / "p.csv")
+    with pytest.raises(TableError, match="a named pipe"):
+        reading(tmp_path / "link.csv")
+
+
+@pytest.mark.parametrize(
+    ("suffix", "way"), [(".xls", "Save it as .xlsx"), (".json", "one object on each line"), ("", "")]
+)
+def test_an_unknown_format_names_the_way_out(tmp_path: Path, suffix: str, way: str) -> None:
+    (tmp_path / f"t{suffix}").write_bytes(b"x")
+    with pytest.raises(TableError, match=rf"must end in \.csv.*{way}"):
+        read(tmp_path / f"t{suffix}")
+
+
+def test_a_workbook_that_is_written_is_read_again_and_has_no_formula(tmp_path: Path) -> None:
+    table = pa.table(
+        {
+            "text": ["=1+1", "007", None],
+            "n": pa.array([1, 2**60, None]),
+            "f": [0.5, float("nan"), None],
+            "b": [True, False, None],
+            "d": [dt.date(2020, 1, 1), dt.date(1850, 1, 1), None],
+            "t": pa.array([0, 1, None], pa.timestamp("s", "UTC")),
+        }
+    )
+    export.write(table, tmp_path / "t.xlsx")
+    sheet = openpyxl.load_workbook(tmp_path / "t.xlsx").active
+    assert {cell.data_type for row in sheet for cell in row} <= {"s", "n", "b", "d", "inlineStr"}
+    again = read(tmp_path / "t.xlsx").to_pydict()
+    assert again["text"] == ["=1+1", "007", None][: len(again["text"])]
+    assert again["n"] == ["1", str(2**60)]
+    assert again["t"][0].startswith("1970-01-01 00:00:00")
+
+
+def test_control_characters_are_refused_in_a_workbook(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="control characters"):
+        export.write(pa.table({"a": ["\x07"]}), tmp_path / "t.xlsx")
+    assert not list(tmp_path.iterdir())
+    assert workbooks.MOST_ROWS == 1_048_576
