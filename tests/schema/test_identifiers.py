@@ -189,7 +189,8 @@ def test_a_draft_proposes_fake_values_and_says_why() -> None:
         "(extra `faker`)"
     )
     assert found["patient_id"] == (
-        "id: keys of subjects that repeat, by its name, 40 distinct in 120 values: none is learned, new ids are generated"
+        "id: keys of subjects that repeat, by its name, 40 distinct in 120 values: none is learned, new ids are "
+        "generated"
     )
     comments = " ".join(line.removeprefix("# ") for line in draft.to_yaml().splitlines() if line.startswith("#"))
     assert all(reason in comments for reason in found.values())
