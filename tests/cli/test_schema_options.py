@@ -58,9 +58,9 @@ def test_a_model_generates_fake_values(table: Path, flag: str, words: int) -> No
     done = fit(table, "--fake", flag, "--drop", "note")
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout)["columns"]["patient_name"] == "fake"
-    out = table.parent / "made.csv"
+    out = table.parent / "made"
     assert synthvae("generate", table.parent / "model", "--rows", 40, "--seed", 0, "-o", out).exit_code == 0
-    made = pd.read_csv(out)
+    made = pd.read_parquet(out)
     assert list(made) == ["patient_name", "x"]
     assert not set(made.patient_name) & set(NAMES)
     assert made.patient_name.str.split().str.len().eq(words).all()
