@@ -94,8 +94,9 @@ def _steps(values: Floats, counts: Counts, half: float) -> tuple[Floats, Floats]
     last = np.cumsum(counts)
     shares = np.stack([last - counts + between, last - between], 1) / last[-1]
     within = half * (1 - 1e-6)  # so that each end of an interval rounds to its value
-    low = np.minimum(np.maximum(values - within, np.nextafter(values - half, np.inf)), values)
-    high = np.maximum(np.minimum(values + within, np.nextafter(values + half, -np.inf)), values)
+    with np.errstate(over="ignore"):  # beyond the largest doubles, where the value itself is the end
+        low = np.minimum(np.maximum(values - within, np.nextafter(values - half, np.inf)), values)
+        high = np.maximum(np.minimum(values + within, np.nextafter(values + half, -np.inf)), values)
     ends = np.where(once[:, None], values[:, None], np.stack([low, high], 1))
     knots = np.stack([np.ones_like(once), ~once], 1).ravel()
     return shares.ravel()[knots], np.maximum.accumulate(ends.ravel()[knots])

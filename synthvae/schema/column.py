@@ -141,6 +141,7 @@ class Column(BaseModel):
         yield from self._category_contradictions()
         yield from self._number_contradictions()
         yield from self._format_contradictions()
+        yield from self._fake_contradictions()
 
     def _format_contradictions(self) -> Iterator[str]:
         if self.format is None:
@@ -151,7 +152,6 @@ class Column(BaseModel):
         for known in readings(self.format):
             if problem := problem_of(known) if self.kind in TEMPORAL else _number_problem(known):
                 yield f"`format` {problem}, got {known!r}."
-        yield from self._fake_contradictions()
 
     def _fake_contradictions(self) -> Iterator[str]:
         if self.kind != "fake":

@@ -43,6 +43,7 @@ SHORTEST_PHONE = 100_000  # smaller numbers are counts of calls
 EMAIL = re.compile(r"[\w.+'-]+@[\w-]+(\.[\w-]+)*\.[a-z]{2,}", re.IGNORECASE)
 PHONE = re.compile(r"\+\d[\d ()./-]{7,18}|\(\d{2,5}\) ?\d[\d -]{5,10}( ?x\d+)?|\d{3}[-.]\d{3}[-.]\d{4}( ?x\d+)?")
 DIALLED = re.compile(r"\+?[\d ()./x#-]{6,26}")
+DIGITS = re.compile(r"(%[A-Za-z])+( or (%[A-Za-z])+)*")  # formats of dates without separators
 SOCIAL_SECURITY = re.compile(r"\d{3}-\d{2}-\d{4}")
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 IBAN = re.compile(r"[A-Z]{2}\d{2} ?[A-Z0-9]{4}( ?[A-Z0-9]{1,4}){2,7}")
@@ -94,7 +95,7 @@ def find_identifier(name: str, values: pa.ChunkedArray) -> Finding | None:
 
 def identified(column: Column, values: pa.ChunkedArray) -> Column:
     """Return an inferred column as one of fake values or ids, if it identifies people; else as it is."""
-    if column.kind not in {"categorical", "integer", "id"}:
+    if not _may_identify(column):
         return column
     finding = find_identifier(column.name, values)
     if finding is None:
@@ -102,6 +103,19 @@ def identified(column: Column, values: pa.ChunkedArray) -> Column:
     if finding.provider is None:
         return Column(name=column.name, kind="id", nullable=column.nullable)
     return Column(name=column.name, kind="fake", provider=finding.provider, nullable=column.nullable)
+
+
+def _may_identify(column: Column) -> bool:
+    """Whether a column may be one of identifiers, rather than of the kind that was inferred from its values.
+
+    Telephone and record numbers may be dates by chance (03312345), or have separators as numbers do. Of columns with a
+    written form only the name says so, and one that merely ends in "id" or "key" does not (paid, date_key).
+    """
+    if column.format is None:
+        return column.kind in {"categorical", "integer", "id"}
+    digits = column.kind == "integer" or (column.kind == "date" and DIGITS.fullmatch(column.format) is not None)
+    compact = _compact(column.name)
+    return digits and any(p.fullmatch(compact) for p in (NAMES, USERS, PHONES, RECORDS, SUBJECT_KEYS, ROW_KEYS))
 
 
 def _compact(name: str) -> str:

@@ -21,7 +21,7 @@ MAX_SENTINELS = 10  # distinct texts among the numbers of a column
 CODE_SHARE = 0.02  # distinct texts per row, up to which numeric texts are codes
 MIN_UNIQUE = 10  # with fewer rows, distinct values may be a coincidence
 MIN_WEAK = 3  # distinct texts of digits, or with years of two digits, that are dates and no codes
-MIN_DATES = 8  # distinct whole numbers; of random ones that look like dates, one in 28 is one
+MIN_DATES = 8  # distinct whole numbers; of random ones of eight digits, one in 28 is a date
 LIMITS = "<>≤≥"  # of detection, as in "<0.5"
 MAX_NAMES = 20  # distinct texts that are categories whatever the number of rows
 

@@ -142,7 +142,7 @@ SHAPE = re.compile(rf"-?(?P<prefix>(?:{CURRENCY})?[ \u00a0]?)(?P<sign>-?){NUMBER
 
 
 def _shape(text: str) -> re.Match[str] | None:
-    """A text that looks like a number, whatever its separators, with a currency or per cent."""
+    """A text that has the shape of a number, whatever its separators, with a currency or per cent."""
     return SHAPE.fullmatch(text)
 
 

@@ -72,7 +72,7 @@ def _are_mixed(types: set[type]) -> bool:
 
 
 def _has_literal(values: pd.Series[Any]) -> bool:
-    """Whether a text looks like one of the other values, and could not be told from it."""
+    """Whether a text is written as one of the other values, so that the two could not be distinguished."""
     return any(isinstance(value, str) and LITERAL.fullmatch(value) for value in values)
 
 

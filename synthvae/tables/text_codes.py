@@ -1,4 +1,4 @@
-"""Fields of CSV files that only look like numbers: codes with leading zeros, and numbers that doubles would round.
+"""Fields of CSV files that are written like numbers: codes with leading zeros, and numbers that doubles would round.
 
 `0123` read as a number comes back as `123`. A column with such a field is read as text, so that every field stays as
 it was written. Whole numbers beyond 2**53 stay whole numbers.

@@ -250,8 +250,10 @@ def _unpadded(format: str, letters: str) -> str:  # noqa: A002
 
 
 def _normal(texts: pa.Array) -> pa.Array:
-    """Texts in lower case, without leading zeros."""
-    return pc.utf8_lower(pc.replace_substring_regex(texts, r"(^|[^0-9])0+([0-9])", r"\1\2"))
+    """Texts in lower case, without the leading zeros of numbers of two digits; years keep theirs."""
+    for _ in range(2):  # neighbours share the character between them, so that one pass misses every second one
+        texts = pc.replace_substring_regex(texts, r"(^|[^0-9])0([0-9])([^0-9]|$)", r"\1\2\3")
+    return pc.utf8_lower(texts)
 
 
 def _fractions(texts: pa.Array) -> list[str]:

@@ -18,7 +18,7 @@ from synthvae import Column
 from synthvae.encoding.atoms import FEW_ATOMS
 from synthvae.encoding.numeric import NumericEncoding
 from synthvae.encoding.protocol import CodedColumn
-from synthvae.encoding.quantiles import MAX_STEPS, QUANTILES
+from synthvae.encoding.quantiles import MAX_STEPS, QUANTILES, QuantileCurve
 from synthvae.encoding.temporal import TemporalEncoding
 
 Floats = npt.NDArray[np.float64]
@@ -300,3 +300,13 @@ def test_numbers_that_repeat_by_chance_as_they_are_rounded_are_not_all_copied(pl
     numbers, fresh = (rng.normal(size=n).round(places) for n in (rows, 4000))
     drawn = decode_scores(learn(numbers), rng.normal(size=4000))
     assert np.isin(drawn, numbers).mean() <= np.isin(fresh, numbers).mean() + 0.3
+
+
+@pytest.mark.parametrize("decimals", [None, 0])
+@pytest.mark.parametrize("low", [-np.finfo(float).max, 0.0])
+@pytest.mark.filterwarnings("error")
+def test_the_largest_doubles_are_steps(low: float, decimals: int | None) -> None:
+    values, counts = np.array([low, np.finfo(float).max]), np.array([3, 2])
+    curve = QuantileCurve.learn(values, counts, decimals)
+    assert np.isfinite(curve.knots).all()
+    assert curve.numbers(curve.scores(values, None)).round(0).tolist() == values.tolist()

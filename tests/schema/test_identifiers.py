@@ -64,6 +64,13 @@ FOUND: dict[str, tuple[str, Any, str, str | None]] = {
     "repeated subjects under id": ("id", KEYS, "id", None),
     "stays": ("hadm_id", KEYS, "id", None),
     "keys of rows": ("OrderID", np.arange(ROWS) * 31 + 10_000, "id", None),
+    "telephone numbers with spaces": (
+        "phone",
+        [f"{301 + i % 60} 234 5{i % 60:02d}" for i in range(ROWS)],
+        "fake",
+        "phone_number",
+    ),
+    "record numbers that are dates by chance": ("MRN", [f"0{3312345 + i % 60}" for i in range(ROWS)], "id", None),
     "telephone numbers as numbers": ("phone", np.arange(ROWS) * 7919 + 2_065_550_000, "id", None),
 }
 LEFT_ALONE: dict[str, tuple[str, Any]] = {
@@ -121,6 +128,17 @@ def test_other_columns_are_left_alone(case: str) -> None:
     assert Schema.infer(table)[name].kind != "fake"
 
 
+@pytest.mark.parametrize(
+    ("name", "values", "kind"),
+    [
+        ("date_key", pd.date_range("2020", periods=ROWS).strftime("%Y%m%d"), "date"),
+        ("paid", [f"${900_000 + i * 997:,}" for i in range(ROWS)], "integer"),
+    ],
+)
+def test_the_end_of_a_name_is_outweighed_by_a_written_form(name: str, values: Any, kind: str) -> None:
+    assert inferred(name, values).kind == kind
+
+
 def test_missing_values_do_not_hide_people() -> None:
     assert inferred("who", [name if i % 3 else None for i, name in enumerate(PEOPLE)]).provider == "name"
 
@@ -139,10 +157,12 @@ def test_all_columns_that_need_a_decision_are_in_one_message() -> None:
     with pytest.raises(TableError) as refused:
         Synthesizer(max_steps=2).fit(people())
     text = str(refused.value)
-    assert all(f"'{name}' (" in text for name in ("patient_name", "email", "note"))
+    assert text.startswith("3 columns need a decision.")
+    assert all(f"Column '{name}' must have" in text for name in ("patient_name", "email", "note"))
     assert "names of people, by its name: 80 distinct values in 120 rows" in text
-    assert "'patient_name': name, 'email': email" in text
-    assert "patient_id" not in text
+    assert all(f"`--fake {name}` draws fake" in text for name in ("patient_name", "email"))
+    assert all(f"`--{option} note`" in text for option in ("id", "drop", "categorical"))
+    assert not any(words in text for words in ("patient_id", "--fake note"))
 
 
 def test_keys_that_repeat_get_new_ones_with_a_warning() -> None:
@@ -161,13 +181,19 @@ def test_a_key_may_be_declared_as_numbers() -> None:
 
 def test_a_draft_proposes_fake_values_and_says_why() -> None:
     table = convert.read(people())
-    lines = drafted(Schema.infer(table), table).to_yaml().splitlines()
-    place = lines.index("- name: patient_name")
-    assert lines[place - 1].startswith("# names of people, by its name: none is learned, values come from Faker")
-    assert lines[place + 1] == "  kind: fake"
-    assert "  provider: name" in lines[place : place + 5]
-    place = lines.index("- name: patient_id")
-    assert lines[place - 1] == "# keys of subjects that repeat, by its name: none is learned, new ids are generated"
+    draft = drafted(Schema.infer(table), table)
+    found = {name: reason.partition(". ")[0] for name, reason in draft.reasons.items()}
+    assert (draft.schema["patient_name"].kind, draft.schema["patient_name"].provider) == ("fake", "name")
+    assert found["patient_name"] == (
+        "fake: names of people, by its name, 80 distinct in 120 values: none is learned, values come from Faker "
+        "(extra `faker`)"
+    )
+    assert found["patient_id"] == (
+        "id: keys of subjects that repeat, by its name, 40 distinct in 120 values: none is learned, new ids are "
+        "generated"
+    )
+    comments = " ".join(line.removeprefix("# ") for line in draft.to_yaml().splitlines() if line.startswith("#"))
+    assert all(reason in comments for reason in found.values())
 
 
 def test_names_that_are_declared_as_categories_are_learned() -> None:

@@ -55,7 +55,7 @@ def test_other_objects_are_refused_with_the_way_out(values: Any) -> None:
 def test_several_zones_are_refused() -> None:
     zones = [dt.timezone(dt.timedelta(hours=h)) for h in (1, 2)]
     values = pd.Series([dt.datetime(2020, 1, 1, tzinfo=zone) for zone in zones], dtype=object)
-    with pytest.raises(TableError, match="one time zone, got 'UTC"):
+    with pytest.raises(TableError, match=r"one time zone, got \['UTC"):
         convert.read(pd.DataFrame({"t": values}))
 
 
@@ -68,7 +68,7 @@ def test_several_zones_are_refused() -> None:
         (lambda x: f"{x:,.0f}'".replace(",", "'")[:-1] + ".5", "1'234.5"),
         (lambda x: f"${x:,.2f}", "$1,234.5"),
         (lambda x: f"€ {x - 3000:,.2f}", "€ -1,234.5"),
-        (lambda x: f"{x / 1e4:.1f} %", "1234.5 %"),
+        (lambda x: f"{x / 1e2:.1f} %", "1234.5 %"),
         (lambda x: f"{x:.1f} EUR", "1234.5 EUR"),
     ],
 )

@@ -74,8 +74,10 @@ def test_two_readings_are_asked_for_in_one_message() -> None:
     days = [f"{d:02d}/{m:02d}/2020" for d in range(1, 13) for m in range(1, 13)]
     table = pd.DataFrame({"seen": days, "left": days[::-1], "x": range(144)})
     assert Schema.infer(table)["seen"].format == "%d/%m/%Y or %m/%d/%Y"
-    with pytest.raises(TableError, match=r"one reading, got several in 'seen', 'left'.*'%d/%m/%Y' or '%m/%d/%Y'"):
+    ways = "one reading, got '%d/%m/%Y' or '%m/%d/%Y': `--date {0}=%d/%m/%Y` or `--date {0}=%m/%d/%Y`"
+    with pytest.raises(TableError, match="2 columns need a decision") as refused:
         Synthesizer(max_steps=1).fit(table)
+    assert all(ways.format(name) in str(refused.value) for name in ("seen", "left"))
 
 
 def test_few_texts_with_two_readings_are_categories() -> None:
@@ -85,11 +87,11 @@ def test_few_texts_with_two_readings_are_categories() -> None:
 def test_several_offsets_are_refused() -> None:
     texts = [f"2020-01-{i % 28 + 1:02d}T10:00:00+0{i % 3}:00" for i in range(90)]
     column = Column(name="t", kind="datetime", format="%Y-%m-%dT%H:%M:%S%z")
-    with pytest.raises(TableError, match=r"one UTC offset, got '\+00:00', '\+01:00'"):
+    with pytest.raises(TableError, match=r"one UTC offset, got \['\+00:00', '\+01:00'"):
         Schema(columns=[column]).check(pa.table({"t": texts}))
 
 
-@pytest.mark.parametrize("cell", ["31/02/2020", "2020-01-01", "", "1/1/20"])
+@pytest.mark.parametrize("cell", ["31/02/2020", "2020-01-01", "", "1/1/20", "1/1/020", "01/01/999"])
 def test_a_declared_format_is_checked(cell: str) -> None:
     column = Column(name="d", kind="date", format="%d/%m/%Y")
     with pytest.raises(TableError, match="must have the format %d/%m/%Y, got"):
