@@ -8,101 +8,24 @@ lie at or beyond. A subject is a row, or all rows of a unit such as a patient. N
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from synthvae.errors import listing, warn_user
 from synthvae.schema.column import NUMERIC, TEMPORAL, Column
+from synthvae.schema.protection_rules import Ends, Frequent, Subjects, rules_of, sort_keys, timestamps
 from synthvae.schema.schema import Schema
-from synthvae.tables.arrow import are_classes, is_text, split_sentinels, temporal_type
-from synthvae.tables.subjects import Units, count_subjects, dense, ends, subjects_by_value
+from synthvae.tables.arrow import are_classes
+from synthvae.tables.subjects import count_subjects, dense, subjects_by_value
 
 LEAST = 5  # subjects; the smallest count that many statistical offices publish
 MUCH = 0.05  # share of the rows whose categories are replaced, from which a warning names the column
-
-Mask = npt.NDArray[np.bool_]
-Rare = Mapping[str, pa.Array]
-
-
-@dataclass(frozen=True)
-class Subjects:
-    """The subjects of a table, and how many of them a value must have.
-
-    Args:
-        least: The number of subjects; 0: nothing is protected.
-        units: The unit (rows,) of each row of a table in memory; None: each row is a subject.
-        rare: Categories of fewer subjects by column, where the whole table was counted; others are counted here.
-    """
-
-    least: int
-    units: Units | None = None
-    rare: Rare = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Ends:
-    """The smallest and the largest cell of a column of numbers or dates; cells beyond are replaced by them.
-
-    Args:
-        low: The smallest cell. None: too few subjects have a value, so that all become missing.
-        high: The largest cell.
-    """
-
-    low: pa.Scalar | None
-    high: pa.Scalar | None
-
-    def apply(self, column: Column, values: pa.Array, rng: np.random.Generator) -> tuple[pa.Array, Mask]:
-        """Return the protected cells (rows,), and which of them (rows,) were changed."""
-        del rng
-        keys, present = sort_keys(column, values)
-        if self.low is None or self.high is None:
-            return pc.if_else(pa.array(present), pa.scalar(None, values.type), values), present
-        low, high = (sort_keys(column, pa.array([end], values.type))[0][0] for end in (self.low, self.high))
-        below, above = present & (keys < low), present & (keys > high)
-        if below.any():
-            values = pc.if_else(pa.array(below), self.low, values)
-        if above.any():
-            values = pc.if_else(pa.array(above), self.high, values)
-        return values, below | above
-
-
-@dataclass(frozen=True)
-class Frequent:
-    """The categories, or the values beside numbers, that enough subjects have; others are replaced.
-
-    Args:
-        rare: The values that are replaced.
-        instead: What replaces each of them. None: it is drawn from the other rows.
-        frequent: A value that many rows have, where no row can be drawn; None: the cell becomes missing.
-    """
-
-    rare: pa.Array
-    instead: pa.Array | None
-    frequent: pa.Scalar | None
-
-    def apply(self, column: Column, values: pa.Array, rng: np.random.Generator) -> tuple[pa.Array, Mask]:
-        """Return the protected cells (rows,), and which of them (rows,) were changed."""
-        del column
-        places = pc.index_in(values, value_set=self.rare.cast(values.type))
-        hit = places.is_valid().to_numpy(zero_copy_only=False)
-        if not hit.any():
-            return values, hit
-        if self.instead is not None:
-            return pc.if_else(pa.array(hit), self.instead.cast(values.type).take(places), values), hit
-        donors = np.flatnonzero(~hit & values.is_valid().to_numpy(zero_copy_only=False))
-        if self.frequent is None or not len(donors):
-            return pc.if_else(
-                pa.array(hit), pa.scalar(self.frequent and self.frequent.as_py(), values.type), values
-            ), hit
-        rows = np.arange(len(values))
-        rows[hit] = donors[rng.integers(len(donors), size=int(hit.sum()))]
-        return values.take(pa.array(rows)), hit
 
 
 @dataclass
@@ -160,8 +83,8 @@ class Protection:
 def protect(table: pa.Table, schema: Schema, target: str | None, subjects: Subjects, unit: str | None) -> Protection:
     """Find what is to be protected in a table that obeys its schema.
 
-    Ids are generated anew, so they are left as they are. The classes of the target are exempt, since they are asked for
-    by name; a warning names those of few subjects.
+    Ids and fake values are generated anew, so they are left as they are. The classes of the target are exempt, since
+    they are asked for by name; a warning names those of few subjects.
 
     Args:
         table: The rows, or some of a table on disk: then the ends are those of the sample, which are inside those of
@@ -183,97 +106,17 @@ def protect(table: pa.Table, schema: Schema, target: str | None, subjects: Subje
         return Protection(schema)
     for column in schema.columns:
         values = dense(table.column(column.name))
-        if column.kind == "id" or pa.types.is_null(values.type) or not len(values) - values.null_count:
+        if column.kind in {"id", "fake"} or pa.types.is_null(values.type) or not len(values) - values.null_count:
             continue
         if column.name == target and _is_classes(column, values):
             _warn_of_rare_classes(column, values, subjects)
             continue
-        rules = _rules(column, values, subjects)
+        rules = rules_of(column, values, subjects)
         if rules:
             found.rules[column.name], found.columns[column.name] = rules, column
     found.schema = _described(schema, found.rules, table)
     _warn_of_losses(found, table, subjects)
     return found
-
-
-def _rules(column: Column, values: pa.Array, subjects: Subjects) -> list[Ends | Frequent]:
-    """The rules of a column; none where every value has enough subjects."""
-    if column.kind not in (*NUMERIC, *TEMPORAL):
-        frequent = _frequent(column, values, subjects)
-        return [] if frequent is None else [frequent]
-    keys, present = sort_keys(column, values)
-    beside = _beside_numbers(values, present, subjects)
-    within = None if subjects.units is None else subjects.units[present]
-    found = ends(keys[present], within, subjects.least)
-    if found is None:
-        return [Ends(None, None), *beside] if present.any() else [*beside]
-    rows = np.flatnonzero(present)
-    cells = [values[int(rows[np.argmax(keys[present] == end)])] for end in found]
-    return [Ends(*cells), *beside]  # what is drawn for rare ones is inside the ends
-
-
-def _frequent(column: Column, values: pa.Array, subjects: Subjects) -> Frequent | None:
-    """The rule of a column of categories; None if each has enough subjects."""
-    known, counts = subjects_by_value(pa.chunked_array([values]), subjects.units)
-    if column.name in subjects.rare:
-        rare = pc.is_in(known, value_set=subjects.rare[column.name].cast(known.type)).to_numpy(zero_copy_only=False)
-    else:
-        rare = counts < subjects.least
-    other = column.other_category
-    if other is not None:
-        rare &= np.array(known.to_pylist(), object) != other
-    if not rare.any():
-        return None
-    few, enough = known.filter(pa.array(rare)), known.filter(pa.array(~rare))
-    most = known[int(np.argmax(np.where(rare, -1, counts)))] if len(enough) else None
-    if other is not None:
-        return Frequent(few, pa.array([other] * len(few)).cast(known.type), pa.scalar(other).cast(known.type))
-    if column.ordered and column.categories is not None and len(enough):
-        return Frequent(few, _nearest(column.categories, few, enough), most)
-    return Frequent(few, None, most)
-
-
-def _nearest(order: tuple[Any, ...], few: pa.Array, enough: pa.Array) -> pa.Array:
-    """The nearest category with enough subjects of each one with few; of two, the lower one."""
-    places = {value: place for place, value in enumerate(order)}
-    kept = sorted(enough.to_pylist(), key=places.__getitem__)
-    at = np.array([places[value] for value in kept])
-    nearest = [kept[int(np.abs(at - places[value]).argmin())] for value in few.to_pylist()]
-    return pa.array(nearest, few.type)
-
-
-def _beside_numbers(values: pa.Array, present: Mask, subjects: Subjects) -> list[Frequent]:
-    """The rule for sentinel values of few subjects, which are replaced by numbers and sentinels of other rows."""
-    beside = values.filter(pa.array(~present)).drop_null()
-    if not is_text(values.type) or not len(beside):
-        return []
-    units = subjects.units
-    others = pa.chunked_array([pc.if_else(pa.array(present), pa.scalar(None, values.type), values)])
-    known, counts = subjects_by_value(others, units)
-    rare = pa.array(counts < subjects.least)
-    if not pc.any(rare).as_py():
-        return []
-    frequent = values.filter(pa.array(present)).slice(0, 1)
-    return [Frequent(known.filter(rare), None, frequent[0] if len(frequent) else None)]
-
-
-def sort_keys(column: Column, values: pa.Array) -> tuple[npt.NDArray[Any], Mask]:
-    """Return numbers (rows,) in the order of the values of a column, and which rows (rows,) have one.
-
-    Numbers stand for themselves and dates for their ticks; sentinel values have none.
-    """
-    if column.kind in TEMPORAL:
-        stamps = values.cast(temporal_type(values.type, date=column.kind == "date"))
-        narrow = pa.types.is_date32(stamps.type) or pa.types.is_time32(stamps.type)
-        ticks = stamps.cast(pa.int32() if narrow else pa.int64())
-        return ticks.fill_null(0).to_numpy(), stamps.is_valid().to_numpy(zero_copy_only=False)
-    if pa.types.is_integer(values.type):  # exact beyond 2**53
-        marks = [value for value in column.sentinels if isinstance(value, int)]
-        known = values.is_valid().to_numpy(zero_copy_only=False)
-        keys = values.fill_null(0).to_numpy()
-        return keys, known & ~np.isin(keys, marks) if marks else known
-    numbers = split_sentinels(pa.chunked_array([values]), column.sentinels)[0].to_numpy().astype(np.float64)
-    return numbers, ~np.isnan(numbers)
 
 
 def _is_classes(column: Column, values: pa.Array) -> bool:
@@ -341,8 +184,9 @@ def _bounds(column: Column, rule: Ends, table: pa.Table) -> dict[str, Any]:
     kind = dense(table.column(column.name)).type
     pair = [pa.array([end], kind) for end in (rule.low, rule.high)]
     if column.kind in TEMPORAL:
-        stamps = [end.cast(temporal_type(kind, date=column.kind == "date")) for end in pair]
-        return {"bounds": tuple(end[0].as_py() for end in stamps)}
+        stamps = [timestamps(column, end)[0].as_py() for end in pair]
+        whole_days = column.kind == "date"
+        return {"bounds": tuple(s.date() if whole_days and isinstance(s, dt.datetime) else s for s in stamps)}
     numbers = [sort_keys(column, end)[0][0].item() for end in pair]
     return {"bounds": tuple(int(n) if column.kind == "integer" else float(n) for n in numbers)}
 

@@ -16,7 +16,8 @@ import pyarrow as pa
 from synthvae import filesystem
 from synthvae.encoding import Codes, TableEncoding
 from synthvae.errors import ConfigurationError
-from synthvae.schema.protection import Protection, Subjects, protect
+from synthvae.schema.protection import Protection, protect
+from synthvae.schema.protection_rules import Subjects
 from synthvae.schema.schema import Schema
 from synthvae.synthesizer import weighting
 from synthvae.synthesizer.weighting import Weights

@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synthvae import Column, Schema, Synthesizer
-from synthvae.schema.protection import Subjects, protect, sentences
+from synthvae.schema.protection import protect, sentences
+from synthvae.schema.protection_rules import Subjects
 from synthvae.tables import convert, streaming
 from synthvae.tables.subjects import ValueCounter, ends, subjects_by_value, units_of
 from synthvae.training import shards
