@@ -254,7 +254,7 @@ class NumericEncoding(BaseModel):
         """The numbers of a linked column as this column can represent them; random numbers where they are NaN."""
         if self.valued:
             drawn = self._scored(np.full(len(numbers), np.nan), rng)
-            return np.clip(np.where(np.isnan(numbers), drawn, numbers), self.low, self.high)
+            return self._rounded(np.where(np.isnan(numbers), drawn, numbers))  # the other may have more decimals
         nearest = np.searchsorted(_midpoints(self._sorted), numbers)
         some = rng.integers(len(self.atoms), size=len(numbers))
         return np.asarray(self._sorted[np.where(np.isnan(numbers), some, nearest)])

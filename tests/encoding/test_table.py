@@ -123,7 +123,8 @@ def test_encoding_what_was_decoded_gives_the_codes_again(family: str, data: st.D
     assert (codes.digits < np.array(encoding.layout.sizes, int)).all()
     again, middles = encoding.encode(_decode(encoding, codes)), encoding.encode(table)
     np.testing.assert_array_equal(again.digits, codes.digits)
-    moved = ~((again.values == middles.values) | np.isnan(again.values) & np.isnan(middles.values))
+    # A value that occurs once has no step, so that its number is restored as exactly as a score in float32 can.
+    moved = ~np.isclose(again.values, middles.values, rtol=0, atol=1e-5, equal_nan=True)
     assert moved.sum() <= (0 if seed is None else 3)  # at the edge of a step, by chance
     np.testing.assert_array_equal(again.labels, codes.labels)
 

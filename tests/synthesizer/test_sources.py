@@ -221,7 +221,7 @@ def test_a_dataset_is_learned_too(mixed: pd.DataFrame, tmp_path: Path) -> None:
         (lambda t: t.assign(ill=["once", *t["ill"][1:]]), "each class must have at least 2 rows.*'once'"),
         (
             lambda t: t.assign(name=[f"p{i}" for i in range(len(t))]),
-            "text that repeats and identifies no person, got 'name'",
+            "'name' must have text that repeats, got 400 distinct values",
         ),
         (lambda t: t.assign(height=t["height"].replace(t["height"].max(), np.inf)), "'height'.*infinite"),
         (lambda t: t.head(1), "at least 2 rows"),
