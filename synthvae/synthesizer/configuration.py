@@ -238,16 +238,13 @@ def warn_empty(missing: Mapping[str, int], rows: int) -> None:
             )
 
 
-def refuse_separate_target(y: Any) -> None:
-    """Refuse labels beside the table, which a synthesizer would not learn.
-
-    Raises:
-        ConfigurationError: There are some.
-    """
+def warn_of_separate_target(y: Any) -> None:
+    """Warn of labels beside the table, which pipelines pass to every step and which a synthesizer does not learn."""
     if y is not None:
-        raise ConfigurationError(
-            f"`y` must be None, since the target is a column of the table, got a {type(y).__name__}. Join them "
-            '(`table.assign(y=y)`), and name the column (`target="y"`).'
+        warn_user(
+            "`y` is not used, and synthetic rows will not have it: a Synthesizer learns the columns of its table. Join "
+            '`y` to the table (`table.assign(y=y)`) and name the column (`target="y"`), or use VAETransformer, whose '
+            "latent variables depend on `y`."
         )
 
 

@@ -133,14 +133,14 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
                 read twice in batches (CSV once more, for its types), and its codes, about one byte per category and
                 five per number, are written to `journal`, or to a temporary folder (set by `TMPDIR`), from which the
                 model is trained. A private fit needs all rows in memory.
-            y: None: the target is a column of the table, named by `target`.
+            y: Not used, with a warning: the target is a column of the table, named by `target`.
             backend: Where the model is trained. None: in this process; `synthvae.cluster.RayBackend`: on a Ray cluster.
 
         Raises:
             TableError: The table violates its schema or a model cannot be fitted to it; the message names the column.
-            ConfigurationError: A parameter is outside its domain, or `y` is given.
+            ConfigurationError: A parameter is outside its domain.
         """
-        configuration.refuse_separate_target(y)
+        configuration.warn_of_separate_target(y)
         configuration.warn_of_index(table)
         self.learned_ = fitting.fit(self, table, backend or Local())
         return self

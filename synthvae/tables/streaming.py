@@ -17,6 +17,7 @@ import pyarrow.dataset as ds
 from synthvae.tables import convert as tables
 from synthvae.tables import databases, text_codes
 from synthvae.tables import files as readers
+from synthvae.tables.arrow import LARGEST_EXACT
 from synthvae.tables.read_options import ReadOptions
 
 LARGE = 256 << 20  # approximate bytes from which on a table is read in batches; a fit takes a multiple of them
@@ -157,37 +158,52 @@ def _opened(file: Path, given: ReadOptions, types: dict[str, pa.DataType] | None
 
 def _csv_types(files: Sequence[Path], options: ReadOptions) -> dict[str, pa.DataType]:
     """The types that `convert.read` gives the columns: the narrowest to which all their fields can be converted."""
-    narrowest: dict[str, int] = {}
-    missing: set[str] = set()
+    columns: dict[str, _Fields] = {}
     for file in files:
         for batch in _opened(file, options, None):
             for name, texts in zip(batch.schema.names, batch.columns, strict=True):
-                narrowest[name] = _narrowest(texts, narrowest.get(name, 0))
-                missing |= {name} if texts.null_count else set()
-    types = {name: _TYPES[place] for name, place in narrowest.items()}
-    # Whole numbers with missing values are floats, as in pandas, and so are columns without any value.
-    return {n: pa.float64() if kind in (pa.null(), pa.int64()) and n in missing else kind for n, kind in types.items()}
+                columns.setdefault(name, _Fields()).add(texts)
+    return {name: fields.type for name, fields in columns.items()}
 
 
-NUMBERS = (pa.int64(), pa.float64())
-_TYPES = (pa.null(), *NUMBERS, pa.bool_(), pa.string())
+NULL, INT64, UINT64, WHOLE, FLOAT64, BOOL, TEXT = range(7)
+_TYPES = (pa.null(), pa.int64(), pa.uint64(), pa.string(), pa.float64(), pa.bool_(), pa.string())
 
 
-def _narrowest(texts: pa.Array, place: int) -> int:
-    """The position of the first type, from `place` on, to which all texts can be converted."""
-    trimmed = pc.utf8_trim_whitespace(texts)
-    while place < len(_TYPES) - 1 and not _can_be(trimmed, _TYPES[place]):
-        place += 1
-    if _TYPES[place] in NUMBERS and text_codes.hold_codes(trimmed):
-        return len(_TYPES) - 1
-    return place
+@dataclass
+class _Fields:
+    """The narrowest type of the fields of a column so far, as a place in `_TYPES`; `WHOLE` are large whole numbers."""
 
+    place: int = NULL
+    missing: bool = False
+    negative: bool = False
+    large: bool = False  # beyond the whole numbers that doubles distinguish
 
-def _can_be(texts: pa.Array, kind: pa.DataType) -> bool:
-    if pa.types.is_null(kind):
-        return bool(texts.null_count == len(texts))
-    try:
-        pc.cast(texts, kind)
-    except pa.ArrowInvalid:
-        return False
-    return True
+    def add(self, texts: pa.Array) -> None:
+        """Take account of more fields."""
+        trimmed = pc.utf8_trim_whitespace(texts)
+        self.missing |= bool(texts.null_count)
+        while not self._holds(trimmed):
+            self.place += 1
+        if INT64 <= self.place <= FLOAT64 and text_codes.hold_codes(trimmed):
+            self.place = TEXT
+
+    def _holds(self, texts: pa.Array) -> bool:
+        if self.place == NULL:
+            return bool(texts.null_count == len(texts))
+        if self.place == WHOLE:
+            return bool(pc.all(pc.match_substring_regex(texts, text_codes.WHOLE)).as_py() is not False)
+        try:
+            values = pc.cast(texts, _TYPES[self.place])
+        except pa.ArrowInvalid:
+            return False
+        if self.place == INT64 and (low := pc.min(values).as_py()) is not None:
+            self.negative |= low < 0
+            self.large |= max(abs(low), abs(pc.max(values).as_py())) > LARGEST_EXACT
+        return not (self.place == UINT64 and self.negative)
+
+    @property
+    def type(self) -> pa.DataType:
+        """The type; small whole numbers with missing values are floats, as in pandas, and so is a column of none."""
+        small = self.place == INT64 and self.missing and not self.large
+        return pa.float64() if self.place == NULL or small else _TYPES[self.place]

@@ -12,7 +12,7 @@ import pytest
 from roundtrip import draw, there_and_back
 
 from synthvae import Schema, Synthesizer
-from synthvae.errors import ConfigurationError, TableError
+from synthvae.errors import TableError
 from synthvae.tables import convert
 from synthvae.tables.number_format import recognise
 
@@ -95,8 +95,8 @@ def test_large_whole_numbers_are_numbers(low: int) -> None:
     assert min(values.tolist()) <= min(drawn) <= max(drawn) <= max(values.tolist())
 
 
-def test_labels_beside_the_table_are_refused() -> None:
-    with pytest.raises(ConfigurationError, match="`y` must be None"):
+def test_labels_beside_the_table_are_not_ignored_in_silence() -> None:
+    with pytest.warns(UserWarning, match="`y` is not used, and synthetic rows will not have it"):
         Synthesizer(max_steps=1).fit(pd.DataFrame({"a": [1.0, 2.0]}), pd.Series([0, 1]))
 
 
