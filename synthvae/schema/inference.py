@@ -22,6 +22,12 @@ CODE_SHARE = 0.02  # distinct texts per row, up to which numeric texts are codes
 MIN_UNIQUE = 10  # with fewer rows, distinct values may be a coincidence
 MIN_WEAK = 3  # distinct texts of digits, or with years of two digits, that are dates and no codes
 MIN_DATES = 8  # distinct whole numbers; of random ones of eight digits, one in 28 is a date
+DATE_NUMBERS = (  # how they write dates and datetimes, from 1900 to 2100
+    ("%Y%m%d", 19000101, 21001231),
+    ("%Y%m", 190001, 210012),
+    ("%Y%m%d%H%M", 190001010000, 210012312359),
+    ("%Y%m%d%H%M%S", 19000101000000, 21001231235959),
+)
 LIMITS = "<>≤≥"  # of detection, as in "<0.5"
 MAX_NAMES = 20  # distinct texts that are categories whatever the number of rows
 
@@ -177,8 +183,8 @@ def _of_format(name: str, values: pa.ChunkedArray, format: str) -> Column:  # no
 
 
 def _infer_date_number(name: str, values: pa.ChunkedArray, numbers: npt.NDArray[np.float64]) -> Column | None:
-    """Infer a date from whole numbers such as 20201231 or 202012, if every one is a date."""
-    for format, low, high in (("%Y%m%d", 19000101, 21001231), ("%Y%m", 190001, 210012)):  # noqa: A001
+    """Infer a date or datetime from whole numbers such as 20201231 or 202012, if every one is a date."""
+    for format, low, high in DATE_NUMBERS:  # noqa: A001
         if len(numbers) and numbers.min() >= low and numbers.max() <= high:
             known = np.unique(numbers)
             texts = pa.array(known.astype(np.int64)).cast(pa.string())

@@ -14,6 +14,7 @@ from synthvae.schema.column import NUMERIC, TEMPORAL, Column
 from synthvae.schema.problems import open_formats, refuse, suggestion
 from synthvae.tables import convert
 from synthvae.tables.arrow import (
+    as_array,
     exact_as_double,
     is_text,
     parses,
@@ -235,7 +236,7 @@ def _category_violations(column: Column, values: pa.ChunkedArray) -> Iterator[st
     kind = plain_type(values.type)
     declared = [column.other_category] if column.categories is None else list(column.categories)
     try:
-        pa.array(declared).cast(kind)
+        as_array(declared).cast(kind)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OverflowError):
         yield f"`categories` and `other_category` must fit the column's type {kind}, got {declared[:5]}."
         return

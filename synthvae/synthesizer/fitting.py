@@ -268,6 +268,7 @@ def _encoded(
     pixels = None
     if config.likelihood != "auto":
         pixels = Pixels(config.likelihood, image=config.image_shape is not None)
+    source = source.checked(sample)
     protection = source.protection(task.schema, task.target, 0 if pixels else task.least, task.unit)
     source = source.protected(protection, task.seed)
     encoding = TableEncoding.learn(

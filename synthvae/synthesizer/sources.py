@@ -59,6 +59,9 @@ class TableSource(Protocol):
     def protection(self, schema: Schema, target: str | None, least: int, unit: str | None) -> Protection:
         """Find what is to be protected in the table."""
 
+    def checked(self, sample: pa.Table) -> TableSource:
+        """Return the table with its sample as the schema's check returned it: declared text is text."""
+
     def protected(self, protection: Protection, seed: int) -> TableSource:
         """Return the table with its sample, and later its codes, protected; it obeys its schema."""
 
@@ -111,9 +114,13 @@ class InMemory:
         units = units_of(self.sample.column(unit)) if least and unit is not None else None
         return protect(self.sample, schema, target, Subjects(least, units), unit)
 
+    def checked(self, sample: pa.Table) -> InMemory:
+        """Return the table with its rows as the schema's check returned them."""
+        return replace(self, sample=sample)
+
     def protected(self, protection: Protection, seed: int) -> InMemory:
         """Return the table, protected."""
-        return InMemory(protection.apply(self.sample, np.random.default_rng([seed, REDRAWN])))
+        return replace(self, sample=protection.apply(self.sample, np.random.default_rng([seed, REDRAWN])))
 
     def coded(self, encoding: TableEncoding, schema: Schema, seed: int) -> Codes:
         """Return the codes of all rows, which were checked against the schema before."""
@@ -163,7 +170,9 @@ class OnDisk:
     @property
     def sample(self) -> pa.Table:
         """Sampled rows, among them one with each category that occurs."""
-        return weighting.split(self.survey.sample, self.weighted_by)[0]
+        sample = self.survey.sample
+        weighted = self.weighted_by in sample.column_names  # until it is checked
+        return weighting.split(sample, self.weighted_by)[0] if weighted else sample
 
     @property
     def rows(self) -> int:
@@ -196,6 +205,10 @@ class OnDisk:
         """
         units = units_of(self.sample.column(unit)) if least and unit is not None else None
         return protect(self.sample, schema, target, Subjects(least, units, self.survey.rare), unit)
+
+    def checked(self, sample: pa.Table) -> OnDisk:
+        """Return the table with its sample as the schema's check returned it; its rows are checked when they are read."""
+        return replace(self, survey=replace(self.survey, sample=sample))
 
     def protected(self, protection: Protection, seed: int) -> OnDisk:
         """Return the table with its sample protected; its rows will be when they are read."""

@@ -16,7 +16,16 @@ import pyarrow.feather
 import pyarrow.parquet
 
 from synthvae.errors import TableError
-from synthvae.tables import csv_lines, json_lines, statistical, text_codes, text_forms, untrusted, workbooks
+from synthvae.tables import (
+    csv_lines,
+    json_lines,
+    statistical,
+    text_codes,
+    text_forms,
+    untrusted,
+    workbooks,
+    written_forms,
+)
 from synthvae.tables.arrow import check_names
 from synthvae.tables.read_options import ReadOptions
 
@@ -160,8 +169,9 @@ def _read_csv(path: Path, options: ReadOptions) -> pa.Table:
     """Read a CSV as pandas does, except that only empty fields are missing, since "NA" or "None" may be a category."""
     untrusted.refuse_large_csv(path)
     with reading(path):
-        table = _read_typed(path, options.encoding, *csv_options(path, options))
-        return text_forms.typed(table, options)
+        given, convert = csv_options(path, options)
+        table = text_forms.typed(_read_typed(path, options.encoding, given, convert), options)
+        return table if options.forms else written_forms.with_forms(table, path, given)
 
 
 def read_fields(path: Path, options: ReadOptions) -> pa.Table | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,8 +16,9 @@ import pyarrow.csv
 import pyarrow.dataset as ds
 
 from synthvae.tables import convert as tables
-from synthvae.tables import databases, text_codes
+from synthvae.tables import databases, text_codes, written_forms
 from synthvae.tables import files as readers
+from synthvae.tables.arrow import LARGEST_EXACT
 from synthvae.tables.read_options import ReadOptions
 
 LARGE = 256 << 20  # approximate bytes from which on a table is read in batches; a fit takes a multiple of them
@@ -126,8 +128,17 @@ def _parquet(dataset: ds.Dataset) -> Stream:
 def _csv(files: Sequence[Path], options: ReadOptions) -> Stream:
     def batches() -> Iterator[pa.RecordBatch]:
         for file in files:
-            yield from _opened(file, options, types())
+            for batch in _opened(file, options, types()):
+                yield batch.replace_schema_metadata(forms())
 
+    def forms() -> dict[bytes, bytes] | None:
+        if not written:
+            schema = pa.schema(list(types().items()))
+            known = written_forms.learn(schema, files[0], readers.csv_options(files[0], options)[0])
+            written.append({written_forms.KEY: json.dumps(known).encode()} if known else None)
+        return written[0]
+
+    written: list[dict[bytes, bytes] | None] = []
     found: dict[str, pa.DataType] = {}
 
     def types() -> dict[str, pa.DataType]:
@@ -159,14 +170,20 @@ def _csv_types(files: Sequence[Path], options: ReadOptions) -> dict[str, pa.Data
     """The types that `convert.read` gives the columns: the narrowest to which all their fields can be converted."""
     narrowest: dict[str, int] = {}
     missing: set[str] = set()
+    whole: dict[str, pa.DataType | None] = {}
     for file in files:
         for batch in _opened(file, options, None):
             for name, texts in zip(batch.schema.names, batch.columns, strict=True):
                 narrowest[name] = _narrowest(texts, narrowest.get(name, 0))
                 missing |= {name} if texts.null_count else set()
+                if whole.get(name, pa.null()) is not None and _TYPES[narrowest[name]] in NUMBERS:
+                    whole[name] = _whole(texts, whole.get(name, pa.null()))
     types = {name: _TYPES[place] for name, place in narrowest.items()}
+    types |= {name: kind for name, kind in whole.items() if kind not in (None, pa.null()) and types[name] in NUMBERS}
     # Whole numbers with missing values are floats, as in pandas, and so are columns without any value.
-    return {n: pa.float64() if kind in (pa.null(), pa.int64()) and n in missing else kind for n, kind in types.items()}
+    exact = {name for name, kind in whole.items() if kind not in (None, pa.null())}
+    floats = {n for n, kind in types.items() if kind in (pa.null(), pa.int64()) and n in missing - exact}
+    return {name: pa.float64() if name in floats else kind for name, kind in types.items()}
 
 
 NUMBERS = (pa.int64(), pa.float64())
@@ -176,11 +193,30 @@ _TYPES = (pa.null(), *NUMBERS, pa.bool_(), pa.string())
 def _narrowest(texts: pa.Array, place: int) -> int:
     """The position of the first type, from `place` on, to which all texts can be converted."""
     trimmed = pc.utf8_trim_whitespace(texts)
+    before = place
     while place < len(_TYPES) - 1 and not _can_be(trimmed, _TYPES[place]):
         place += 1
     if _TYPES[place] in NUMBERS and text_codes.hold_codes(trimmed):
         return len(_TYPES) - 1
+    if pa.types.is_boolean(_TYPES[place]) and (_TYPES[before] in NUMBERS or not text_codes.are_booleans(trimmed)):
+        return len(_TYPES) - 1
     return place
+
+
+def _whole(texts: pa.Array, before: pa.DataType) -> pa.DataType | None:
+    """The type that holds all whole numbers, if doubles round one of them; null if none does, None if one is a fraction.
+
+    Args:
+        texts: The numbers of one batch.
+        before: The type for earlier ones.
+    """
+    trimmed = pc.utf8_trim_whitespace(texts).drop_null()
+    if not pc.all(pc.match_substring_regex(trimmed, text_codes.WHOLE)).as_py():
+        return None
+    if not pc.any(pc.greater(pc.abs(pc.cast(trimmed, pa.float64())), LARGEST_EXACT)).as_py():
+        return before
+    kind = text_codes.whole_type(trimmed) or pa.string()
+    return kind if before in (pa.null(), kind) else pa.string()
 
 
 def _can_be(texts: pa.Array, kind: pa.DataType) -> bool:
