@@ -207,7 +207,7 @@ class OnDisk:
         return protect(self.sample, schema, target, Subjects(least, units, self.survey.rare), unit)
 
     def checked(self, sample: pa.Table) -> OnDisk:
-        """Return the table with its sample as the schema's check returned it; its rows are checked when they are read."""
+        """Return the table with its sample as the schema's check returned it; the rows are checked when read."""
         return replace(self, survey=replace(self.survey, sample=sample))
 
     def protected(self, protection: Protection, seed: int) -> OnDisk:

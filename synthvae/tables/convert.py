@@ -118,7 +118,7 @@ def to_pandas(table: pa.Table) -> pd.DataFrame:
 
 
 def to_written(table: pa.Table) -> pd.DataFrame:
-    """Return `table` as `to_pandas` does, with numbers and booleans as the CSV file that it was read from writes them."""
+    """Return `table` as `to_pandas` does, with numbers and booleans as its CSV file writes them."""
     return written_forms.as_written(to_pandas(table), _origin(table.schema).get("written", {}))
 
 
@@ -232,8 +232,9 @@ def _conversion_message(frame: pd.DataFrame, whole: Exception) -> str:
             found = (
                 f"a mix of {' and '.join(types)}" if len(types) > 1 else f"{types[0] if types else column.dtype} values"
             )
+            found += _reason(error)
             return (
-                f"Column {str(name)!r}: all values must have one type that Arrow supports, got {found}{_reason(error)}. "
+                f"Column {str(name)!r}: all values must have one type that Arrow supports, got {found}. "
                 f"Convert it to one type, such as text (`frame[{name!r}].astype(str)`), or drop it."
             )
     return f"The DataFrame cannot be converted to an Arrow table ({whole})."

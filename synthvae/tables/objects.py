@@ -27,13 +27,10 @@ def as_text(frame: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, Form]]:
     """
     changed: dict[Any, Any] = {}
     forms: dict[str, Form] = {}
-    for name, values in frame.items():
-        if not is_object_dtype(values.dtype):
+    for name, given in frame.items():
+        if not is_object_dtype(given.dtype):
             continue
-        types = set(map(type, values[values.notna()]))
-        if any(issubclass(kind, np.generic) for kind in types):
-            values = values.map(_unwrapped, na_action="ignore").astype(object)
-            types = set(map(type, values[values.notna()]))
+        values, types = _unwrapped(given)
         if types == {uuid.UUID}:
             forms[str(name)] = "uuid"
         elif _are_mixed(types) and not _has_literal(values):
@@ -107,9 +104,13 @@ def _object(text: str) -> Any:
     return int(text) if text.lstrip("-").isdigit() else float(text)
 
 
-def _unwrapped(value: Any) -> Any:
-    """A scalar of NumPy as the one of Python."""
-    return value.item() if isinstance(value, np.generic) and not isinstance(value, np.datetime64) else value
+def _unwrapped(values: pd.Series[Any]) -> tuple[pd.Series[Any], set[type]]:
+    """A column with scalars of NumPy, but for datetimes, as those of Python, and the types of its values."""
+    types = set(map(type, values[values.notna()]))
+    if any(issubclass(kind, np.generic) and not issubclass(kind, np.datetime64) for kind in types):
+        values = values.map(lambda v: v.item() if isinstance(v, np.generic) else v, na_action="ignore").astype(object)
+        types = set(map(type, values[values.notna()]))
+    return values, types
 
 
 def _are_mixed(types: set[type]) -> bool:

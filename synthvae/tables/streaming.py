@@ -204,7 +204,7 @@ def _narrowest(texts: pa.Array, place: int) -> int:
 
 
 def _whole(texts: pa.Array, before: pa.DataType) -> pa.DataType | None:
-    """The type that holds all whole numbers, if doubles round one of them; null if none does, None if one is a fraction.
+    """The type that holds all whole numbers, if doubles round one of them; null if not, None if one is a fraction.
 
     Args:
         texts: The numbers of one batch.
