@@ -67,6 +67,8 @@ def read(source: TableLike, *, encoding: str = "utf-8", options: ReadOptions | N
 
 def _stored(source: str | Path | DatabaseUrl, options: ReadOptions) -> pa.Table:
     """The table in a file, a folder or a database."""
+    if str(source).strip() == "":
+        raise TableError("A table must be a path, a URL, a DataFrame or an Arrow table, got an empty text.")
     if not databases.is_url(source):
         return files.read(Path(cast("str", source)), options)
     url = source if isinstance(source, DatabaseUrl) else DatabaseUrl.parse(str(source))

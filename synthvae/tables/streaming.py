@@ -110,7 +110,7 @@ def _is_streamed(source: Any) -> bool:
 
 
 def _dataset(path: Path) -> ds.Dataset:
-    return ds.dataset(path, format="parquet", partitioning=ds.HivePartitioning.discover(infer_dictionary=True))
+    return readers.parquet_folder(path) if path.is_dir() else ds.dataset(path, format="parquet")
 
 
 def _parquet(dataset: ds.Dataset) -> Stream:
@@ -171,13 +171,16 @@ def _csv_types(files: Sequence[Path], options: ReadOptions) -> dict[str, pa.Data
     narrowest: dict[str, int] = {}
     missing: set[str] = set()
     whole: dict[str, pa.DataType | None] = {}
+    names: dict[Path, list[str]] = {}
     for file in files:
         for batch in _opened(file, options, None):
+            names[file] = batch.schema.names
             for name, texts in zip(batch.schema.names, batch.columns, strict=True):
                 narrowest[name] = _narrowest(texts, narrowest.get(name, 0))
                 missing |= {name} if texts.null_count else set()
                 if whole.get(name, pa.null()) is not None and _TYPES[narrowest[name]] in NUMBERS:
                     whole[name] = _whole(texts, whole.get(name, pa.null()))
+    readers.refuse_other_columns(names)
     types = {name: _TYPES[place] for name, place in narrowest.items()}
     types |= {name: kind for name, kind in whole.items() if kind not in (None, pa.null()) and types[name] in NUMBERS}
     # Whole numbers with missing values are floats, as in pandas, and so are columns without any value.
