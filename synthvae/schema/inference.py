@@ -166,30 +166,51 @@ def _infer_temporal_text(name: str, values: pa.ChunkedArray, texts: list[str]) -
             bounds = _span(values.cast(arrow))
             return Column(name=name, kind=kind, bounds=bounds, nullable=bool(values.null_count))
     formats = time_format.recognise(pa.array(texts, pa.string()))
+    if not formats and len(texts) > MAX_NAMES:
+        formats, others = time_format.recognise_beside(texts, MAX_SENTINELS)
+        return _of_format(name, values, time_format.OR.join(formats), tuple(others)) if formats else None
     weak = any(texts[0].isdecimal() or "%y" in known for known in formats)
     if not formats or (weak and len(texts) < MIN_WEAK) or (len(formats) > 1 and len(texts) <= MAX_NAMES):
         return None
     return _of_format(name, values, time_format.OR.join(formats))
 
 
-def _of_format(name: str, values: pa.ChunkedArray, format: str) -> Column:  # noqa: A002
+def _of_format(
+    name: str,
+    values: pa.ChunkedArray,
+    format: str,  # noqa: A002
+    sentinels: tuple[Any, ...] = (),
+) -> Column:
     """A column of dates or times that have a format; with bounds if a sample shows them, as its texts sort by time."""
     kind: Kind = "datetime" if any(part in format for part in ("%H", "%I", time_format.TIMEDELTA)) else "date"
     bounds = None
     if format.startswith("%Y") and time_format.OR not in format:
         timestamps = time_format.to_timestamps(values, format)
         bounds = _span(timestamps.cast(pa.date32()) if kind == "date" else timestamps)
-    return Column(name=name, kind=kind, format=format, bounds=bounds, nullable=bool(values.null_count))
+    fields: dict[str, Any] = {"format": format, "bounds": bounds, "nullable": bool(values.null_count)}
+    return Column(name=name, kind=kind, **fields, **({"sentinels": sentinels} if sentinels else {}))
 
 
 def _infer_date_number(name: str, values: pa.ChunkedArray, numbers: npt.NDArray[np.float64]) -> Column | None:
-    """Infer a date or datetime from whole numbers such as 20201231 or 202012, if every one is a date."""
+    """Infer a date or datetime from whole numbers such as 20201231 or 202012, if all are dates but for a few sentinels.
+
+    Of six digits, one number in eight is a month, so that sentinel values must be outside of all years.
+    """
+    known = np.unique(numbers)
     for format, low, high in DATE_NUMBERS:  # noqa: A001
-        if len(numbers) and numbers.min() >= low and numbers.max() <= high:
-            known = np.unique(numbers)
-            texts = pa.array(known.astype(np.int64)).cast(pa.string())
-            if len(known) >= MIN_DATES and time_format.TimeForm(format=format).writes(texts):
-                return _of_format(name, values, format)
+        inside = known[(known >= low) & (known <= high)]
+        if len(inside) < MIN_DATES or len(known) - len(inside) > MAX_SENTINELS:
+            continue
+        valid = (
+            time_format.TimeForm(format=format).parse(pa.array(inside.astype(np.int64)).cast(pa.string())).is_valid()
+        )
+        dates = inside[valid.to_numpy(zero_copy_only=False)]
+        others = np.setdiff1d(known, dates)
+        if not len(others):
+            return _of_format(name, values, format)
+        strict = format == "%Y%m" and len(dates) < len(inside)
+        if len(dates) > MAX_NAMES and len(others) <= MAX_SENTINELS and not strict:
+            return _of_format(name, values, format, tuple(map(int, others)))
     return None
 
 

@@ -12,13 +12,13 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.csv
-import pyarrow.dataset
 import pyarrow.feather
 import pyarrow.parquet
 
-from synthvae.errors import TableError, listing
+from synthvae.errors import TableError
 from synthvae.tables import (
     csv_lines,
+    folders,
     json_lines,
     statistical,
     text_codes,
@@ -27,7 +27,7 @@ from synthvae.tables import (
     workbooks,
     written_forms,
 )
-from synthvae.tables.arrow import check_names, exact_as_double
+from synthvae.tables.arrow import check_names
 from synthvae.tables.read_options import ReadOptions
 
 _CSV_SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".tab", ".txt", ".csv.bz2", ".csv.zst", ".tsv.bz2", ".tsv.zst")
@@ -65,14 +65,15 @@ def read(path: Path, options: ReadOptions) -> pa.Table:
     with reading(path):
         if kind == "parquet":
             untrusted.refuse_large_parquet(path)
-            return whole(_read_parquet(path))
+            return whole(folders.parquet(path).to_table() if path.is_dir() else pa.parquet.read_table(path))
         if kind == "feather":
             return whole(pa.feather.read_table(path, memory_map=False))
         if kind != "csv":
             return text_forms.typed(text_forms.without_sentinels(_READERS[kind](path, options), options), options)
         if path.is_file():
             return _read_csv(path, options)
-        return _joined({file: _read_csv(file, options) for file in csv_files(path) or ()}, options)
+        read = {file: _read_csv(file, options) for file in csv_files(path) or ()}
+        return folders.joined(read, lambda file, names: _as_text(file, names, options))
 
 
 def format_of(path: Path) -> str:
@@ -176,91 +177,11 @@ def _read_csv(path: Path, options: ReadOptions) -> pa.Table:
         return table if options.forms else written_forms.with_forms(table, path, given)
 
 
-def _joined(tables: Mapping[Path, pa.Table], options: ReadOptions) -> pa.Table:
-    """The rows of several CSV files; a column that has text in one of them is text in all."""
-    refuse_other_columns({file: table.column_names for file, table in tables.items()})
-    first = next(iter(tables.values()))
-    kinds: dict[str, set[pa.DataType]] = {
-        name: {table.schema.field(name).type for table in tables.values() if _is_present(table.column(name))}
-        for name in first.column_names
-    }
-    texts = [name for name, found in kinds.items() if len(found) > 1 and not found <= {pa.int64(), pa.float64()}]
-    joined = [_with_text(file, table, texts, kinds, options) for file, table in tables.items()]
-    table = pa.concat_tables(joined, promote_options="permissive")
-    for place, field in enumerate(table.schema):
-        values = table.column(place)
-        if field.type == pa.int64() and values.null_count and exact_as_double(values):  # as in one file
-            table = table.set_column(place, field.name, values.cast(pa.float64()))
-    return table.replace_schema_metadata(first.schema.metadata)
-
-
-def _is_present(values: pa.ChunkedArray) -> bool:
-    return bool(values.null_count < len(values))
-
-
-def _with_text(
-    file: Path, table: pa.Table, texts: list[str], kinds: Mapping[str, set[pa.DataType]], options: ReadOptions
-) -> pa.Table:
-    """The table of a file with some columns as text, and those without a value as those of other files."""
+def _as_text(file: Path, names: list[str], options: ReadOptions) -> pa.Table:
+    """Columns of a CSV file as text."""
     given, convert = csv_options(file, options)
-    fields = None
-    if texts:
-        convert.include_columns, convert.column_types = texts, dict.fromkeys(texts, pa.string())
-        fields = pa.csv.read_csv(file, **given, convert_options=convert)
-    for place, name in enumerate(table.column_names):
-        values = table.column(name)
-        if fields is not None and name in texts:
-            values = fields.column(name)
-        elif kinds[name] and not _is_present(values):
-            values = values.cast(next(iter(kinds[name])))
-        table = table.set_column(place, name, values)
-    return table
-
-
-def refuse_other_columns(names: Mapping[Path, list[str]]) -> None:
-    """Raise an error if the files of a folder do not have the same columns, in any order.
-
-    Raises:
-        TableError: They do not.
-    """
-    first, expected = next(iter(names.items()))
-    for file, found in names.items():
-        differing = sorted(set(found) ^ set(expected))
-        if differing:
-            raise TableError(
-                f"All files of a folder must have the same columns, got {listing(differing)} in only one of "
-                f"{first.name} and {file.name} ({file.parent}). Add the columns, or read the files one by one."
-            )
-
-
-def _read_parquet(path: Path) -> pa.Table:
-    """Read a file, or a folder of which all files have the same columns; their types may be wider in some."""
-    if not path.is_dir():
-        return pa.parquet.read_table(path)
-    dataset = parquet_folder(path)
-    return dataset.to_table()
-
-
-def parquet_folder(path: Path) -> pa.dataset.Dataset:
-    """Return the dataset of a folder of Parquet files, with types that hold the values of all files.
-
-    Raises:
-        TableError: The files do not have the same columns, or a column has types without a common one.
-    """
-    partitions = pa.dataset.HivePartitioning.discover(infer_dictionary=True)
-    found = pa.dataset.dataset(path, format="parquet", partitioning=partitions)
-    schemas = {Path(fragment.path): fragment.physical_schema for fragment in found.get_fragments()}
-    if len(set(map(str, schemas.values()))) > 1:
-        refuse_other_columns({file: schema.names for file, schema in schemas.items()})
-        try:
-            known = pa.unify_schemas([*schemas.values(), found.schema], promote_options="permissive")
-        except pa.ArrowTypeError as error:
-            raise TableError(
-                f"A column of {path} must have types that one type holds, got others ({error}). Write all files with "
-                "the same types."
-            ) from error
-        found = pa.dataset.dataset(path, format="parquet", partitioning=partitions, schema=known)
-    return found
+    convert.include_columns, convert.column_types = names, dict.fromkeys(names, pa.string())
+    return pa.csv.read_csv(file, **given, convert_options=convert)
 
 
 def read_fields(path: Path, options: ReadOptions) -> pa.Table | None:

@@ -16,7 +16,7 @@ import pyarrow.csv
 import pyarrow.dataset as ds
 
 from synthvae.tables import convert as tables
-from synthvae.tables import databases, text_codes, written_forms
+from synthvae.tables import databases, folders, text_codes, written_forms
 from synthvae.tables import files as readers
 from synthvae.tables.arrow import LARGEST_EXACT
 from synthvae.tables.read_options import ReadOptions
@@ -110,7 +110,7 @@ def _is_streamed(source: Any) -> bool:
 
 
 def _dataset(path: Path) -> ds.Dataset:
-    return readers.parquet_folder(path) if path.is_dir() else ds.dataset(path, format="parquet")
+    return folders.parquet(path) if path.is_dir() else ds.dataset(path, format="parquet")
 
 
 def _parquet(dataset: ds.Dataset) -> Stream:
@@ -180,7 +180,7 @@ def _csv_types(files: Sequence[Path], options: ReadOptions) -> dict[str, pa.Data
                 missing |= {name} if texts.null_count else set()
                 if whole.get(name, pa.null()) is not None and _TYPES[narrowest[name]] in NUMBERS:
                     whole[name] = _whole(texts, whole.get(name, pa.null()))
-    readers.refuse_other_columns(names)
+    folders.refuse_other_columns(names)
     types = {name: _TYPES[place] for name, place in narrowest.items()}
     types |= {name: kind for name, kind in whole.items() if kind not in (None, pa.null()) and types[name] in NUMBERS}
     # Whole numbers with missing values are floats, as in pandas, and so are columns without any value.
