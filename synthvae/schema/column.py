@@ -136,10 +136,8 @@ class Column(BaseModel):
             yield "`name` must not be empty."
         if len(self.sentinels) > MAX_SENTINELS:
             yield f"`sentinels` must be at most {MAX_SENTINELS}, got {len(self.sentinels)}. Use `kind: categorical`."
-        if self.sentinels and self.kind not in (*NUMERIC, *TEMPORAL):
-            yield f"`sentinels` require a kind of numbers, datetimes or dates, got {self.kind}."
-        if self.sentinels and self.kind in TEMPORAL and self.format is None:
-            yield "`sentinels` of dates and datetimes require their `format` (%Y-%m-%d). Declare it."
+        if self.sentinels and self.kind not in NUMERIC and not (self.kind in TEMPORAL and self.format is not None):
+            yield f"`sentinels` require a numeric kind, or dates with a `format` (%Y-%m-%d), got {self.kind}."
         yield from self._category_contradictions()
         yield from self._number_contradictions()
         yield from self._format_contradictions()

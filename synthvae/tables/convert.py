@@ -143,6 +143,7 @@ def _from_pandas(frame: pd.DataFrame) -> pa.Table:
     frame = _without_views(frame)
     dtypes = dict(zip(names, frame.dtypes, strict=True))
     _refuse_extensions(frame)
+    labels.warn_of_others(frame.columns)
     given = frame
     frame, objects_as_text = objects.as_text(frame)
     sparse = {name: dtype for name, dtype in frame.dtypes.items() if isinstance(dtype, pd.SparseDtype)}
