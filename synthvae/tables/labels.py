@@ -19,7 +19,9 @@ def to_json(columns: pd.Index[Any]) -> dict[str, Any]:
 def label_to_json(label: Any) -> Any:
     """Return a label as JSON data; one of another type as its text."""
     label = label.item() if hasattr(label, "item") else label
-    if isinstance(label, pd.Timestamp) or label is pd.NaT:
+    if label is pd.NaT:
+        return {"timestamp": "NaT"}
+    if isinstance(label, pd.Timestamp):
         return {"timestamp": label.isoformat()}
     if isinstance(label, dt.date):
         return {"datetime" if isinstance(label, dt.datetime) else "date": label.isoformat()}

@@ -9,10 +9,11 @@ from typing import Any
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet
 import pytest
 
 from synthvae.errors import TableError
-from synthvae.tables import export, read, rowwise, workbooks
+from synthvae.tables import convert, export, read, rowwise, workbooks
 
 openpyxl = pytest.importorskip("openpyxl")
 pyreadstat = pytest.importorskip("pyreadstat")
@@ -192,7 +193,6 @@ def test_control_characters_are_refused_in_a_workbook(tmp_path: Path) -> None:
 
 
 def _workbook(path: Path, rows: list[list[object]], merged: str = "") -> Path:
-    openpyxl = pytest.importorskip("openpyxl")
     book = openpyxl.Workbook()
     for row in rows:
         book.active.append(row)
@@ -210,9 +210,7 @@ def _workbook(path: Path, rows: list[list[object]], merged: str = "") -> Path:
         ([["a"], [dt.datetime(2020, 1, 1)], [5]], "", "one type.*datetime.*int"),  # noqa: DTZ001 (a sheet has no zone)
     ],
 )
-def test_cells_that_would_be_lost_are_refused(
-    tmp_path: Path, rows: list[list[object]], merged: str, fact: str
-) -> None:
+def test_cells_that_would_be_lost_are_refused(tmp_path: Path, rows: list[list[object]], merged: str, fact: str) -> None:
     with pytest.raises(TableError, match=fact):
         convert.read(_workbook(tmp_path / "t.xlsx", rows, merged))
 
@@ -266,7 +264,7 @@ def test_parquet_files_of_a_folder_have_all_columns_and_the_wider_type(tmp_path:
         ("t.csv", "a,b\n1,x\n".encode("utf-32"), "utf-32"),
         ("t.csv", b"a,b\n1,x,\n", "line 2.*got 3"),
         ("t.csv", b"a,b,\n1,x,\n", "none for column 3"),
-        ("t.csv", b"a,b\r\n1,\"x\r\n2,y\r\n", "line 2.*open quote"),
+        ("t.csv", b'a,b\r\n1,"x\r\n2,y\r\n', "line 2.*open quote"),
         ("t.csv", b"Report\n\na,b\n1,x\n", "line 3"),
         ("t.jsonl", b'{"a": 1}\n{"a":\n', "line 2"),
         ("t.tsv", b"", "empty file"),

@@ -27,7 +27,7 @@ def _few(*values: Any, dtype: Any = object) -> pd.Series[Any]:
 
 
 def _number(value: float) -> pd.Series[Any]:
-    return pd.Series(np.arange(ROWS) % 50 * value)
+    return pd.Series([i % 50 * value for i in range(ROWS)])
 
 
 def _sampled(values: pd.Series[Any]) -> pd.Series[Any]:
