@@ -23,7 +23,8 @@ NARROW = "\u202f"
 
 
 def _few(*values: Any, dtype: Any = object) -> pd.Series[Any]:
-    return pd.Series([values[i % len(values)] for i in range(ROWS)], dtype=dtype)
+    found: pd.Series[Any] = pd.Series([values[i % len(values)] for i in range(ROWS)], dtype=dtype)
+    return found
 
 
 def _number(value: float) -> pd.Series[Any]:
