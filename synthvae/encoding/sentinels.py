@@ -90,7 +90,8 @@ def _store(numbers: Floats, missing: Mask, kind: pa.DataType, form: tuple[str, s
     if pa.types.is_floating(kind):
         return pa.array(numbers, mask=missing).cast(kind, safe=False)
     if pa.types.is_decimal(kind):
-        texts = [f"{value:.{max(kind.scale, 0)}f}" for value in numbers.tolist()]
+        rounded = np.round(numbers, kind.scale) if kind.scale < 0 else numbers  # -2: whole hundreds
+        texts = [f"{value:.{max(kind.scale, 0)}f}" for value in rounded.tolist()]
         return pa.array(texts, mask=missing).cast(kind)
     return _whole(numbers, missing, kind)
 

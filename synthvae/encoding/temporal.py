@@ -22,7 +22,7 @@ from synthvae.schema.column import Column
 from synthvae.schema.domain import timestamp_limits
 from synthvae.schema.renamed import rename_fields
 from synthvae.tables.arrow import is_text, temporal_type, whole_as_text
-from synthvae.tables.time_format import TimeForm, parse_column, readings
+from synthvae.tables.time_format import TimeForm, are_sentinels, parse_column, readings
 from synthvae.tables.timestamps import SECOND
 
 HALF = np.uint64(1 << 63)
@@ -65,7 +65,7 @@ class TemporalEncoding(BaseModel):
             TableError: The values span 2**63 ticks or more.
         """
         form = _form_of(column, values)
-        ticks = _ticks(column, values, form)
+        ticks = _dated(column, values, form)
         present = ticks.drop_null().to_numpy()
         origin = int(present.min()) if len(present) else 0
         if len(present) and int(present.max()) - origin >= 1 << 63:
@@ -82,8 +82,9 @@ class TemporalEncoding(BaseModel):
             form=form,
             steps=NumericEncoding(atoms=(), decimals=0, missing=True),
         )
-        number = Column(name=column.name, kind="integer", nullable=True)
-        return self.model_copy(update={"steps": NumericEncoding.learn(number, self._count(ticks))})
+        numbers = tuple(-1 - place for place in range(len(column.sentinels)))
+        number = Column(name=column.name, kind="integer", nullable=True, sentinels=numbers)
+        return self.model_copy(update={"steps": NumericEncoding.learn(number, self._steps_of(values, form))})
 
     @classmethod
     def declare(cls, column: Column) -> Self:
@@ -93,6 +94,13 @@ class TemporalEncoding(BaseModel):
         number = Column(name=column.name, kind="integer", nullable=column.nullable, bounds=(0, high - low))
         steps = BinnedEncoding.declare(number)
         return cls(column=column, origin=low * step, last=high * step, step=step, steps=steps)
+
+    def _steps_of(self, values: pa.ChunkedArray, form: TimeForm | None) -> pa.ChunkedArray:
+        """The numbers of steps of a column; -1, -2, ... for its sentinel values, which come before the first."""
+        counts = self._count(_dated(self.column, values, form))
+        for place, sentinel in enumerate(self.column.sentinels):
+            counts = pc.if_else(are_sentinels(values, [sentinel]), pa.scalar(-1.0 - place), counts)
+        return counts
 
     def _count(self, ticks: pa.ChunkedArray) -> pa.ChunkedArray:
         """The numbers of steps from the first timestamp."""
@@ -117,7 +125,7 @@ class TemporalEncoding(BaseModel):
 
     def numbers_of(self, values: pa.ChunkedArray) -> Floats:
         """Return the numbers of steps (rows,) from the first timestamp; NaN where a value is missing."""
-        return np.asarray(self._count(_ticks(self.column, values, self.form)).to_numpy().astype(np.float64))
+        return np.asarray(self._count(_dated(self.column, values, self.form)).to_numpy().astype(np.float64))
 
     def encode(self, name: str, values: pa.ChunkedArray) -> States:
         """Return the states (rows,); -1 where a value is missing though none was in training.
@@ -132,19 +140,20 @@ class TemporalEncoding(BaseModel):
                 f"Column {name!r} must be written as {self.form.format}, as in `fit`, "
                 f"got {values[int(np.argmax(unreadable))].as_py()!r}. Convert such values, or make them missing."
             )
-        return self.steps.encode(name, self._count(_ticks(self.column, values, self.form)))
+        return self.steps.encode(name, self._steps_of(values, self.form))
 
     def unseen(self, name: str, values: pa.ChunkedArray) -> Mask:
         """Return which values (rows,) are not written as those of the column; any timestamp has a state."""
         del name
         if self.form is None:
             return np.zeros(len(values), bool)
-        ticks = _ticks(self.column, values, self.form)
-        return np.asarray(values.is_valid().to_numpy() & ticks.is_null().to_numpy())
+        unread = _ticks(self.column, values, self.form).is_null().to_numpy()
+        beside = are_sentinels(values, self.column.sentinels).to_numpy()
+        return np.asarray(values.is_valid().to_numpy() & unread & ~beside)
 
     def scores(self, values: pa.ChunkedArray, states: States, rng: np.random.Generator | None) -> Scores:
         """Return the normal scores (rows,) of the numbers of steps; NaN where the state has none."""
-        return self.steps.scores(self._count(_ticks(self.column, values, self.form)), states, rng)
+        return self.steps.scores(self._steps_of(values, self.form), states, rng)
 
     def decode(self, column: CodedColumn, kind: pa.DataType) -> pa.Array:
         """Return the timestamps of states and scores as an Arrow array of type `kind`."""
@@ -161,6 +170,8 @@ class TemporalEncoding(BaseModel):
             return _unsigned(array)
         if self.form is not None:
             texts = self.form.write(array)
+            for place, sentinel in enumerate(self.column.sentinels):
+                texts = pc.if_else(pc.equal(counts, -1 - place), str(sentinel), texts)
             return texts.cast(kind if is_text(kind) else pa.int64()).cast(kind)
         return array.cast(kind) if is_text(kind) else array
 
@@ -169,8 +180,15 @@ def _form_of(column: Column, values: pa.ChunkedArray) -> TimeForm | None:
     """The form of a column of text or whole numbers with a declared or recognised format."""
     if column.format is None or pa.types.is_temporal(values.type):
         return None
+    values = values.filter(pc.invert(are_sentinels(values, column.sentinels))) if column.sentinels else values
     texts = pc.unique((values if is_text(values.type) else whole_as_text(values)).drop_null())
     return TimeForm.learn(readings(column.format)[0], texts)
+
+
+def _dated(column: Column, values: pa.ChunkedArray, form: TimeForm | None) -> pa.ChunkedArray:
+    """The values of a column as integers, missing at its sentinel values."""
+    ticks = _ticks(column, values, form)
+    return pc.if_else(are_sentinels(values, column.sentinels), None, ticks) if column.sentinels else ticks
 
 
 def _ticks(column: Column, values: pa.ChunkedArray, form: TimeForm | None) -> pa.ChunkedArray:

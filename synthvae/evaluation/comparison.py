@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from synthvae.errors import TableError, listing
 from synthvae.evaluation.results import warn_deprecated
@@ -21,7 +22,7 @@ from synthvae.tables import convert
 from synthvae.tables.arrow import are_classes, split_sentinels
 from synthvae.tables.selection import without
 from synthvae.tables.subjects import Units, units_of
-from synthvae.tables.time_format import to_timestamps
+from synthvae.tables.time_format import are_sentinels, to_timestamps
 
 LEAST_ROWS = 2
 NUMERIC_KINDS = ("integer", "continuous", *TEMPORAL)
@@ -296,7 +297,10 @@ def _aligned(read: list[pa.Table], kinds: dict[str, Column], notes: list[str]) -
 
 def _without_sentinels(values: pa.ChunkedArray, column: Column) -> pa.ChunkedArray:
     """Return values without sentinel values, as numbers where all others are."""
-    return values if column.kind in TEMPORAL else split_sentinels(values, column.sentinels, column.format)[0]
+    if column.kind in TEMPORAL:
+        known = are_sentinels(values, column.sentinels)
+        return pc.if_else(known, pa.scalar(None, values.type), values) if column.sentinels else values
+    return split_sentinels(values, column.sentinels, column.format)[0]
 
 
 def _numbers(values: pa.ChunkedArray, column: Column) -> pd.Series[float]:

@@ -61,6 +61,7 @@ def write(
     """
     given: dict[str, Any] = {"workers": workers, "backend": backend, "progress": progress}
     if not is_single_file(out):
+        _refuse_other_formats(Path(out))
         return dataset.write(out, request, resume=resume, overwrite=overwrite, **given)
     path = Path(out)
     _check(path, request, resume=resume, overwrite=overwrite)
@@ -76,6 +77,23 @@ def write(
             raise
         raise DatasetError(f"{path} cannot be written ({error.strerror or error}). Choose another place.") from error
     return {**manifest, "parts": [{"file": path.name, "rows": manifest["rows"]}]}
+
+
+OTHER_FORMATS = {".tsv", ".txt", ".xls", ".json", ".jsonl", ".gz", ".bz2", ".zst", ".zip", ".pq", ".feather"}
+
+
+def _refuse_other_formats(path: Path) -> None:
+    """Refuse a new folder with the name of a file that is not written.
+
+    Raises:
+        RequestError: It has one.
+    """
+    suffix = path.suffix.lower()
+    if not path.exists() and (suffix in OTHER_FORMATS or (suffix in export.SUFFIXES and suffix != path.suffix)):
+        raise RequestError(
+            f"An output file must end in {', '.join(export.SUFFIXES)}, got {path.name!r}. Choose one of them, "
+            "or name a folder."
+        )
 
 
 def _check(path: Path, request: DatasetRequest, *, resume: bool, overwrite: bool) -> None:

@@ -65,8 +65,8 @@ class Column(BaseModel):
             1234.5 ("1.234,5", "$1,234.5", "1234.5 %").
         decimals: Digits after the decimal point of a continuous value; None: as many as in the training table.
         nullable: Whether values may be missing.
-        sentinels: Non-numeric values among the numbers, such as "N" or -9. They are modelled as categories of their own
-            and come back as they are written.
+        sentinels: Values among numbers or dates that are none, such as "N", -9 or "0000-00-00". They are modelled as
+            categories of their own and come back as they are written. Those of dates require a `format`.
         provider: The provider of Faker (https://faker.readthedocs.io) that makes the values of a fake column, such as
             "name", "email" or "phone_number". They are drawn independently of the table: none is learned, and one
             equals a real value by chance alone.
@@ -136,8 +136,8 @@ class Column(BaseModel):
             yield "`name` must not be empty."
         if len(self.sentinels) > MAX_SENTINELS:
             yield f"`sentinels` must be at most {MAX_SENTINELS}, got {len(self.sentinels)}. Use `kind: categorical`."
-        if self.sentinels and self.kind not in NUMERIC:
-            yield f"`sentinels` require a numeric kind, got {self.kind}."
+        if self.sentinels and self.kind not in NUMERIC and not (self.kind in TEMPORAL and self.format is not None):
+            yield f"`sentinels` require a numeric kind, or dates with a `format` (%Y-%m-%d), got {self.kind}."
         yield from self._category_contradictions()
         yield from self._number_contradictions()
         yield from self._format_contradictions()

@@ -52,6 +52,8 @@ def _impossible(column: Column) -> Iterator[str]:
     bounds: tuple[Any, ...] = column.bounds or ()
     if not column.nullable and column.categories == ():
         yield "a column without missing values must have a category, got none. Declare one."
+    if column.kind in TEMPORAL and column.sentinels:
+        yield "dates of a private fit have no `sentinels`. Remove them: such values become missing."
     if column.kind in NUMERIC and column.format is not None:
         yield f"numbers of a private fit must be written plainly, got the `format` {column.format!r}. Convert them."
     whole = [value for value in column.categories or () if isinstance(value, int)]

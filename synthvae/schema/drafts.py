@@ -117,7 +117,7 @@ def drafted(schema: Schema, table: pa.Table) -> Draft:
 
 def _changes(column: Column, values: pa.ChunkedArray) -> dict[str, Any]:
     """Changes of a column that leave out values that few rows have, and the number of these values."""
-    if column.kind in NUMERIC and column.sentinels:
+    if column.sentinels:
         frequent = _frequent(values.cast(pa.string())) & {str(value) for value in column.sentinels}
         sentinels = tuple(value for value in column.sentinels if str(value) in frequent)
         left = len(column.sentinels) - len(sentinels)

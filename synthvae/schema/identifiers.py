@@ -27,7 +27,7 @@ from synthvae.schema.identifier_words import (
     USERS,
     VAGUE_NAMES,
 )
-from synthvae.tables.arrow import is_text, plain_type
+from synthvae.tables.arrow import are_whole, is_text, plain_type
 
 SAMPLED = 500  # values that are compared with patterns
 LONGEST = 200  # characters of a value that are compared: more is free text
@@ -213,7 +213,7 @@ def _find_number(compact: str, values: pa.ChunkedArray) -> Finding | None:
     if not any(pattern.fullmatch(compact) for pattern in (*KEYS, RECORDS, PHONES)):
         return None
     numbers = values.drop_null()
-    if pa.types.is_floating(values.type) and not pc.all(pc.equal(numbers, pc.round(numbers))).as_py():
+    if pa.types.is_floating(values.type) and not are_whole(numbers):
         return None
     if PHONES.fullmatch(compact):
         typical = np.median(numbers.to_numpy()) if len(numbers) else 0

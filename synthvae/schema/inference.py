@@ -22,6 +22,12 @@ CODE_SHARE = 0.02  # distinct texts per row, up to which numeric texts are codes
 MIN_UNIQUE = 10  # with fewer rows, distinct values may be a coincidence
 MIN_WEAK = 3  # distinct texts of digits, or with years of two digits, that are dates and no codes
 MIN_DATES = 8  # distinct whole numbers; of random ones of eight digits, one in 28 is a date
+DATE_NUMBERS = (  # how they write dates and datetimes, from 1900 to 2100
+    ("%Y%m%d", 19000101, 21001231),
+    ("%Y%m", 190001, 210012),
+    ("%Y%m%d%H%M", 190001010000, 210012312359),
+    ("%Y%m%d%H%M%S", 19000101000000, 21001231235959),
+)
 LIMITS = "<>≤≥"  # of detection, as in "<0.5"
 MAX_NAMES = 20  # distinct texts that are categories whatever the number of rows
 
@@ -160,30 +166,51 @@ def _infer_temporal_text(name: str, values: pa.ChunkedArray, texts: list[str]) -
             bounds = _span(values.cast(arrow))
             return Column(name=name, kind=kind, bounds=bounds, nullable=bool(values.null_count))
     formats = time_format.recognise(pa.array(texts, pa.string()))
+    if not formats and len(texts) > MAX_NAMES:
+        formats, others = time_format.recognise_beside(texts, MAX_SENTINELS)
+        return _of_format(name, values, time_format.OR.join(formats), tuple(others)) if formats else None
     weak = any(texts[0].isdecimal() or "%y" in known for known in formats)
     if not formats or (weak and len(texts) < MIN_WEAK) or (len(formats) > 1 and len(texts) <= MAX_NAMES):
         return None
     return _of_format(name, values, time_format.OR.join(formats))
 
 
-def _of_format(name: str, values: pa.ChunkedArray, format: str) -> Column:  # noqa: A002
+def _of_format(
+    name: str,
+    values: pa.ChunkedArray,
+    format: str,  # noqa: A002
+    sentinels: tuple[Any, ...] = (),
+) -> Column:
     """A column of dates or times that have a format; with bounds if a sample shows them, as its texts sort by time."""
     kind: Kind = "datetime" if any(part in format for part in ("%H", "%I", time_format.TIMEDELTA)) else "date"
     bounds = None
     if format.startswith("%Y") and time_format.OR not in format:
         timestamps = time_format.to_timestamps(values, format)
         bounds = _span(timestamps.cast(pa.date32()) if kind == "date" else timestamps)
-    return Column(name=name, kind=kind, format=format, bounds=bounds, nullable=bool(values.null_count))
+    fields: dict[str, Any] = {"format": format, "bounds": bounds, "nullable": bool(values.null_count)}
+    return Column(name=name, kind=kind, **fields, **({"sentinels": sentinels} if sentinels else {}))
 
 
 def _infer_date_number(name: str, values: pa.ChunkedArray, numbers: npt.NDArray[np.float64]) -> Column | None:
-    """Infer a date from whole numbers such as 20201231 or 202012, if every one is a date."""
-    for format, low, high in (("%Y%m%d", 19000101, 21001231), ("%Y%m", 190001, 210012)):  # noqa: A001
-        if len(numbers) and numbers.min() >= low and numbers.max() <= high:
-            known = np.unique(numbers)
-            texts = pa.array(known.astype(np.int64)).cast(pa.string())
-            if len(known) >= MIN_DATES and time_format.TimeForm(format=format).writes(texts):
-                return _of_format(name, values, format)
+    """Infer a date or datetime from whole numbers such as 20201231 or 202012, if all are dates but for a few sentinels.
+
+    Of six digits, one number in eight is a month, so that sentinel values must be outside of all years.
+    """
+    known = np.unique(numbers)
+    for format, low, high in DATE_NUMBERS:  # noqa: A001
+        inside = known[(known >= low) & (known <= high)]
+        if len(inside) < MIN_DATES or len(known) - len(inside) > MAX_SENTINELS:
+            continue
+        valid = (
+            time_format.TimeForm(format=format).parse(pa.array(inside.astype(np.int64)).cast(pa.string())).is_valid()
+        )
+        dates = inside[valid.to_numpy(zero_copy_only=False)]
+        others = np.setdiff1d(known, dates)
+        if not len(others):
+            return _of_format(name, values, format)
+        strict = format == "%Y%m" and len(dates) < len(inside)
+        if len(dates) > MAX_NAMES and len(others) <= MAX_SENTINELS and not strict:
+            return _of_format(name, values, format, tuple(map(int, others)))
     return None
 
 

@@ -194,7 +194,7 @@ def _bounds(column: Column, rule: Ends, table: pa.Table) -> dict[str, Any]:
 def _without(column: Column, rule: Frequent, table: pa.Table) -> dict[str, Any]:
     del table
     rare = set(rule.rare.to_pylist())
-    if column.kind in NUMERIC:
+    if column.kind in (*NUMERIC, *TEMPORAL):
         return {"sentinels": tuple(value for value in column.sentinels if str(value) not in rare)}
     if column.categories is None:
         return {}

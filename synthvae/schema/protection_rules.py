@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from synthvae.schema.column import NUMERIC, TEMPORAL, Column
 from synthvae.tables.arrow import is_text, split_sentinels, temporal_type
 from synthvae.tables.subjects import Units, ends, subjects_by_value
-from synthvae.tables.time_format import to_timestamps
+from synthvae.tables.time_format import are_sentinels, to_timestamps
 
 Mask = npt.NDArray[np.bool_]
 Rare = Mapping[str, pa.Array]
@@ -165,7 +165,10 @@ def sort_keys(column: Column, values: pa.Array) -> tuple[npt.NDArray[Any], Mask]
         stamps = timestamps(column, values)
         narrow = pa.types.is_date32(stamps.type) or pa.types.is_time32(stamps.type)
         ticks = stamps.cast(pa.int32() if narrow else pa.int64())
-        return ticks.fill_null(0).to_numpy(), stamps.is_valid().to_numpy(zero_copy_only=False)
+        dated = pc.and_not(
+            stamps.is_valid(), are_sentinels(pa.chunked_array([values]), column.sentinels).combine_chunks()
+        )
+        return ticks.fill_null(0).to_numpy(), dated.to_numpy(zero_copy_only=False)
     if pa.types.is_integer(values.type):  # exact beyond 2**53
         marks = [value for value in column.sentinels if isinstance(value, int)]
         known = values.is_valid().to_numpy(zero_copy_only=False)

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from synthvae.errors import warn_user
 from synthvae.schema.column import Column
 from synthvae.schema.schema import Schema
-from synthvae.tables.arrow import is_text
+from synthvae.tables.arrow import are_whole, is_text
 from synthvae.tables.subjects import dense
 
 MIN_SUBJECTS = 20  # distinct values; fewer may be codes
@@ -59,7 +59,7 @@ def _is_key(column: Column, values: pa.ChunkedArray) -> bool:
 
 def _is_whole(values: pa.Array) -> bool:
     """Whether floats are whole numbers, as pandas stores them beside missing values."""
-    return bool(pa.types.is_floating(values.type) and pc.all(pc.equal(values, pc.round(values))).as_py())
+    return bool(pa.types.is_floating(values.type) and are_whole(values))
 
 
 def _are_numbered(texts: list[str]) -> bool:

@@ -14,6 +14,7 @@ from synthvae.schema.column import NUMERIC, TEMPORAL, Column
 from synthvae.schema.problems import open_formats, refuse, suggestion
 from synthvae.tables import convert
 from synthvae.tables.arrow import (
+    as_array,
     exact_as_double,
     is_text,
     parses,
@@ -23,7 +24,7 @@ from synthvae.tables.arrow import (
     whole_as_text,
 )
 from synthvae.tables.number_format import NumberForm, find_style
-from synthvae.tables.time_format import several_offsets, to_timestamps
+from synthvae.tables.time_format import are_sentinels, several_offsets, to_timestamps
 
 
 def check_table(columns: Sequence[Column], table: pa.Table) -> pa.Table:
@@ -203,9 +204,14 @@ def _timestamps(column: Column, values: pa.ChunkedArray) -> tuple[pa.ChunkedArra
                 "(`pd.to_datetime(..., utc=True)`), and keep the offset in a column of its own."
             )
         timestamps = to_timestamps(values, column.format)
-        wrong = values.filter(pc.and_(values.is_valid(), timestamps.is_null()))
+        unread = pc.and_(values.is_valid(), timestamps.is_null())
+        unread = pc.and_not(unread, are_sentinels(values, column.sentinels))
+        wrong = values.filter(unread)
         if len(wrong):
-            return None, f"values must have the format {column.format}, got {wrong[0].as_py()!r}. Convert or drop it."
+            return None, (
+                f"values must have the format {column.format}, got {wrong[0].as_py()!r}. Declare it under "
+                "`sentinels`, convert or drop it."
+            )
         return timestamps.cast(pa.date32()) if column.kind == "date" else timestamps, ""
     try:
         timestamps = values.cast(temporal_type(values.type, date=column.kind == "date"))
@@ -235,7 +241,7 @@ def _category_violations(column: Column, values: pa.ChunkedArray) -> Iterator[st
     kind = plain_type(values.type)
     declared = [column.other_category] if column.categories is None else list(column.categories)
     try:
-        pa.array(declared).cast(kind)
+        as_array(declared).cast(kind)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OverflowError):
         yield f"`categories` and `other_category` must fit the column's type {kind}, got {declared[:5]}."
         return

@@ -112,6 +112,12 @@ def to_double(values: pa.ChunkedArray) -> pa.ChunkedArray | None:
     return pc.cast(values, pa.float64(), safe=False)
 
 
+def are_whole(values: pa.Array | pa.ChunkedArray) -> bool:
+    """Whether floating numbers, of any width, are whole, as pandas stores whole numbers beside missing values."""
+    numbers = values.cast(pa.float64())  # Arrow rounds no half floats
+    return bool(pc.all(pc.equal(numbers, pc.round(numbers))).as_py())
+
+
 def whole_as_text(values: pa.ChunkedArray) -> pa.ChunkedArray:
     """Return whole numbers as text; values that are not whole numbers as they are."""
     if pa.types.is_floating(values.type):  # how whole numbers with missing values are read

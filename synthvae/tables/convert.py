@@ -18,7 +18,7 @@ import pyarrow.dataset
 from pandas.api.types import is_object_dtype
 
 from synthvae.errors import TableError, TableTypeError
-from synthvae.tables import databases, files, labels, objects, text_forms, untrusted
+from synthvae.tables import databases, files, labels, objects, text_forms, untrusted, written_forms
 from synthvae.tables.arrow import check_names, exact_as_double, plain_type
 from synthvae.tables.databases import DatabaseUrl
 from synthvae.tables.read_options import ReadOptions
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 TableLike: TypeAlias = "pd.DataFrame | pa.Table | str | Path | Any"
 
 _METADATA_KEY = b"synthvae"
+LARGE_TEXT = pd.ArrowDtype(pa.large_string())
+OBJECTS = {"date", "time", "Decimal", "UUID"}  # of which Arrow holds columns, but no categories
 
 
 def read(source: TableLike, *, encoding: str = "utf-8", options: ReadOptions | None = None) -> pa.Table:
@@ -65,6 +67,8 @@ def read(source: TableLike, *, encoding: str = "utf-8", options: ReadOptions | N
 
 def _stored(source: str | Path | DatabaseUrl, options: ReadOptions) -> pa.Table:
     """The table in a file, a folder or a database."""
+    if str(source).strip() == "":
+        raise TableError("A table must be a path, a URL, a DataFrame or an Arrow table, got an empty text.")
     if not databases.is_url(source):
         return files.read(Path(cast("str", source)), options)
     url = source if isinstance(source, DatabaseUrl) else DatabaseUrl.parse(str(source))
@@ -110,9 +114,14 @@ def to_pandas(table: pa.Table) -> pd.DataFrame:
         )
     for name, fill in origin.get("sparse", {}).items():
         frame[name] = frame[name].astype(pd.SparseDtype(frame[name].dtype, np.nan if fill is None else fill))
-    frame = _with_large(table, frame)
+    frame = objects.as_given(_with_large(table, frame), origin)
     frame.columns = labels.from_json(table.column_names, origin)
     return frame
+
+
+def to_written(table: pa.Table) -> pd.DataFrame:
+    """Return `table` as `to_pandas` does, with numbers and booleans as its CSV file writes them."""
+    return written_forms.as_written(to_pandas(table), _origin(table.schema).get("written", {}))
 
 
 def _with_large(table: pa.Table, frame: pd.DataFrame) -> pd.DataFrame:
@@ -131,8 +140,11 @@ def _from_pandas(frame: pd.DataFrame) -> pa.Table:
     if frame.columns.nlevels > 1:
         raise TableError("Column names must have one level, got a MultiIndex. Join the levels first.")
     check_names(names)
+    frame = _without_views(frame)
     dtypes = dict(zip(names, frame.dtypes, strict=True))
     _refuse_extensions(frame)
+    labels.warn_of_others(frame.columns)
+    given = frame
     frame, objects_as_text = objects.as_text(frame)
     sparse = {name: dtype for name, dtype in frame.dtypes.items() if isinstance(dtype, pd.SparseDtype)}
     origin = {
@@ -142,6 +154,7 @@ def _from_pandas(frame: pd.DataFrame) -> pa.Table:
         "labels": labels.to_json(frame.columns),
         "string": {name: dtype.storage for name, dtype in dtypes.items() if _is_nullable_string(dtype)},
     }
+    origin |= {name: found for name, found in objects.origins(given).items() if found}
     if objects_as_text:
         origin["text"] = objects_as_text
     if sparse:
@@ -153,6 +166,17 @@ def _from_pandas(frame: pd.DataFrame) -> pa.Table:
         return _tag(_viewless(pa.Table.from_pandas(dense, preserve_index=False)), origin)
     except (pa.ArrowException, TypeError, ValueError, OverflowError, NotImplementedError) as error:
         raise TableError(_conversion_message(frame, error)) from error
+
+
+def _without_views(frame: pd.DataFrame) -> pd.DataFrame:
+    """The table with columns of string views, which pandas holds and does not know, as large strings."""
+    for place, dtype in enumerate(frame.dtypes):
+        if isinstance(dtype, pd.ArrowDtype) and _has_view(dtype.pyarrow_dtype):
+            texts = pa.array(frame.iloc[:, place]).cast(pa.large_string())
+            columns = [frame.iloc[:, other] for other in range(frame.shape[1])]
+            columns[place] = pd.Series(pd.array(texts, dtype=LARGE_TEXT), index=frame.index)
+            frame = pd.concat(columns, axis=1).set_axis(frame.columns, axis=1)
+    return frame
 
 
 def _plain(value: Any) -> Any:
@@ -167,10 +191,13 @@ def _refuse_extensions(frame: pd.DataFrame) -> None:
         kind = dtype.categories.dtype if isinstance(dtype, pd.CategoricalDtype) else dtype
         if isinstance(kind, (pd.IntervalDtype, pd.PeriodDtype)):
             problems.append((name, str(kind), "astype(str)"))
+        elif kind is not dtype and kind.kind in "mM":
+            problems.append((name, f"categories of type {kind}", f"astype({str(kind)!r})"))
         elif kind is not dtype and is_object_dtype(kind):
             found = sorted({type(value).__name__ for value in dtype.categories} - {"str", "int", "float", "bool"})
             if found:
-                problems.append((name, f"categories of type {', '.join(found)}", "astype(object)"))
+                way = "astype(object)" if set(found) <= OBJECTS else "astype(str)"
+                problems.append((name, f"categories of type {', '.join(found)}", way))
     if problems:
         shown = "; ".join(f"{str(name)!r}: {kind}, use `frame[{name!r}].{way}`" for name, kind, way in problems)
         raise TableError(f"Columns must have types that Parquet holds, got others ({shown}). Convert them first.")
@@ -199,18 +226,28 @@ def _without_view(values: pa.ChunkedArray) -> pa.ChunkedArray:
     return values.cast(pa.large_string())
 
 
-def _conversion_message(frame: pd.DataFrame, error: Exception) -> str:
+def _conversion_message(frame: pd.DataFrame, whole: Exception) -> str:
     for name, column in frame.items():
         try:
             pa.array(column, from_pandas=True)
-        except (pa.ArrowException, TypeError, ValueError, OverflowError, NotImplementedError):
+        except (pa.ArrowException, TypeError, ValueError, OverflowError, NotImplementedError) as error:
             types = sorted({type(value).__name__ for value in column[column.notna()].head(1000)})
-            found = f"a mix of {' and '.join(types)}" if len(types) > 1 else f"{column.dtype} values"
+            found = (
+                f"a mix of {' and '.join(types)}" if len(types) > 1 else f"{types[0] if types else column.dtype} values"
+            )
+            found += _reason(error)
             return (
                 f"Column {str(name)!r}: all values must have one type that Arrow supports, got {found}. "
-                "Convert it to one type, or drop it."
+                f"Convert it to one type, such as text (`frame[{name!r}].astype(str)`), or drop it."
             )
-    return f"The DataFrame cannot be converted to an Arrow table ({error})."
+    return f"The DataFrame cannot be converted to an Arrow table ({whole})."
+
+
+def _reason(error: Exception) -> str:
+    """What a type alone does not say: numbers that are too large, text that is not Unicode."""
+    if isinstance(error, UnicodeError):
+        return " that are not valid Unicode"
+    return " beyond 64 bits" if isinstance(error, OverflowError) else ""
 
 
 def _from_arrow(table: pa.Table) -> pa.Table:
@@ -221,7 +258,10 @@ def _from_arrow(table: pa.Table) -> pa.Table:
 
 
 def _tag(table: pa.Table, origin: Mapping[str, Any]) -> pa.Table:
-    metadata = {**(table.schema.metadata or {}), _METADATA_KEY: json.dumps(origin).encode()}
+    metadata = {**(table.schema.metadata or {})}
+    if forms := metadata.pop(written_forms.KEY, None):
+        origin = {**origin, "written": json.loads(forms)}
+    metadata[_METADATA_KEY] = json.dumps(origin).encode()
     if (pandas_metadata := untrusted.pandas_metadata(table.schema)) is None:
         metadata.pop(b"pandas", None)
     else:  # a saved index becomes a column

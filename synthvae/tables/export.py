@@ -66,7 +66,8 @@ def write(table: pa.Table, path: Path, *, escape_formulas: bool = False, fields:
     """
     if path.suffix == ".csv":
         first = 0 if fields is None else fields.num_rows
-        frames = [convert.to_pandas(table.slice(first))]
+        rows = convert.to_pandas if escape_formulas else convert.to_written
+        frames = [rows(table.slice(first))]
         if fields is not None:
             frames.insert(0, _as_written(convert.to_pandas(table.slice(0, first)), fields))
         if escape_formulas:
@@ -100,7 +101,7 @@ def write_parts(parts: Sequence[Path], path: Path) -> None:
             batches = (batch for part in parts for batch in pq.ParquetFile(part).iter_batches())
             stream.write(workbooks.write(batches, schema.names))
         elif path.suffix == ".csv":
-            for text in _csv_texts(convert.to_pandas(pq.read_table(part)) for part in parts):
+            for text in _csv_texts(convert.to_written(pq.read_table(part)) for part in parts):
                 stream.write(text.encode())
         else:
             with pq.ParquetWriter(stream, schema) as writer:

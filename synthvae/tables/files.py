@@ -16,11 +16,21 @@ import pyarrow.feather
 import pyarrow.parquet
 
 from synthvae.errors import TableError
-from synthvae.tables import csv_lines, json_lines, statistical, text_codes, text_forms, untrusted, workbooks
+from synthvae.tables import (
+    csv_lines,
+    folders,
+    json_lines,
+    statistical,
+    text_codes,
+    text_forms,
+    untrusted,
+    workbooks,
+    written_forms,
+)
 from synthvae.tables.arrow import check_names
 from synthvae.tables.read_options import ReadOptions
 
-_CSV_SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".tab", ".txt", ".csv.bz2", ".csv.zst")
+_CSV_SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".tab", ".txt", ".csv.bz2", ".csv.zst", ".tsv.bz2", ".tsv.zst")
 _PARQUET_SUFFIXES = (".parquet", ".pq")
 _SUFFIXES = {
     "csv": _CSV_SUFFIXES,
@@ -30,7 +40,7 @@ _SUFFIXES = {
     "spss": (".sav", ".zsav", ".por"),
     "sas": (".sas7bdat", ".xpt"),
     "feather": (".feather", ".arrow"),
-    "json": (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz"),
+    "json": (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz", ".jsonl.bz2", ".jsonl.zst"),
 }
 _READERS = {
     "excel": workbooks.read,
@@ -55,13 +65,15 @@ def read(path: Path, options: ReadOptions) -> pa.Table:
     with reading(path):
         if kind == "parquet":
             untrusted.refuse_large_parquet(path)
-            return whole(pa.parquet.read_table(path))
+            return whole(folders.parquet(path).to_table() if path.is_dir() else pa.parquet.read_table(path))
         if kind == "feather":
             return whole(pa.feather.read_table(path, memory_map=False))
         if kind != "csv":
             return text_forms.typed(text_forms.without_sentinels(_READERS[kind](path, options), options), options)
-        read = [_read_csv(file, options) for file in csv_files(path) or ()]
-        return read[0] if path.is_file() else pa.concat_tables(read, promote_options="permissive")
+        if path.is_file():
+            return _read_csv(path, options)
+        read = {file: _read_csv(file, options) for file in csv_files(path) or ()}
+        return folders.joined(read, lambda file, names: _as_text(file, names, options))
 
 
 def format_of(path: Path) -> str:
@@ -160,8 +172,16 @@ def _read_csv(path: Path, options: ReadOptions) -> pa.Table:
     """Read a CSV as pandas does, except that only empty fields are missing, since "NA" or "None" may be a category."""
     untrusted.refuse_large_csv(path)
     with reading(path):
-        table = _read_typed(path, options.encoding, *csv_options(path, options))
-        return text_forms.typed(table, options)
+        given, convert = csv_options(path, options)
+        table = text_forms.typed(_read_typed(path, options.encoding, given, convert), options)
+        return table if options.forms else written_forms.with_forms(table, path, given)
+
+
+def _as_text(file: Path, names: list[str], options: ReadOptions) -> pa.Table:
+    """Columns of a CSV file as text."""
+    given, convert = csv_options(file, options)
+    convert.include_columns, convert.column_types = names, dict.fromkeys(names, pa.string())
+    return pa.csv.read_csv(file, **given, convert_options=convert)
 
 
 def read_fields(path: Path, options: ReadOptions) -> pa.Table | None:
@@ -195,14 +215,37 @@ def _delimiter_of(path: Path, encoding: str) -> str:
     """The delimiter of the fields of a CSV file."""
     with pa.input_stream(str(path), compression="detect") as stream:
         head = stream.read(1 << 16)
+    _refuse_other_format(path, head)
     if not head.strip():
         raise TableError(f"{path} must contain a header and rows, got an empty file.")
-    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) and "16" not in encoding:
+    if head.startswith(codecs.BOM_UTF32_LE):
+        if "32" not in encoding:
+            raise TableError(f"{path} must be text in {encoding}, got UTF-32. Name its encoding (`--encoding utf-32`).")
+    elif head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) and "16" not in encoding:
         raise TableError(f"{path} must be text in {encoding}, got UTF-16. Name its encoding (`--encoding utf-16`).")
     text = head.decode(encoding, errors="replace")
     if "\0" in text.partition("\n")[0]:
         raise TableError(f"{path} must be text in {encoding}, got NUL bytes. Name its encoding (`--encoding utf-16`).")
     return delimiter(text, path)
+
+
+_MAGIC = {
+    b"PK\x03\x04": "a zip archive or an Excel file (.xlsx)",
+    b"\x1f\x8b": "gzip (.csv.gz)",
+    b"BZh": "bzip2 (.csv.bz2)",
+    b"\x28\xb5\x2f\xfd": "Zstandard (.csv.zst)",
+    b"PAR1": "Parquet (.parquet)",
+    b"ARROW1": "Feather (.feather)",
+    b"\xd0\xcf\x11\xe0": "an old Excel file (.xls)",
+    b"%PDF": "PDF",
+}
+
+
+def _refuse_other_format(path: Path, head: bytes) -> None:
+    """Raise an error for a file whose first bytes say that it is no text."""
+    for magic, what in _MAGIC.items():
+        if head.startswith(magic):
+            raise TableError(f"{path} must be text, got {what}. Rename the file, or unpack it.")
 
 
 def _read_typed(path: Path, encoding: str, options: Mapping[str, Any], convert: Any) -> pa.Table:

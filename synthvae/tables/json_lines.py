@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.json
 
 from synthvae.errors import TableError
 from synthvae.tables import untrusted
+from synthvae.tables.arrow import LARGEST_EXACT, as_array
 from synthvae.tables.read_options import ReadOptions
 
 BLOCK_BYTES = 16 << 20  # a line must fit into a block
@@ -27,7 +30,7 @@ def read(path: Path, options: ReadOptions) -> pa.Table:
     try:
         table = _read(path, None)
         texts = [field.with_type(pa.string()) for field in table.schema if pa.types.is_temporal(field.type)]
-        return _read(path, pa.schema(texts)).select(table.column_names) if texts else table
+        return _exact(path, _read(path, pa.schema(texts)).select(table.column_names) if texts else table)
     except pa.ArrowInvalid as error:
         _refuse_wrong_line(path)
         reason = str(error).splitlines()[0].partition("(/")[2].partition(")")
@@ -37,6 +40,25 @@ def read(path: Path, options: ReadOptions) -> pa.Table:
             f"{path}: the values of a key must have one type, got two of {reason[0]!r} ({reason[2].strip()}). Write "
             "all of them as text, or as numbers."
         ) from error
+
+
+def _exact(path: Path, table: pa.Table) -> pa.Table:
+    """The table with whole numbers that Arrow read as rounded doubles as they are written."""
+    rounded = [
+        field.name
+        for field in table.schema
+        if pa.types.is_floating(field.type) and (pc.max(pc.abs(table.column(field.name))).as_py() or 0) > LARGEST_EXACT
+    ]
+    if not rounded:
+        return table
+    with pa.input_stream(str(path), compression="detect") as stream:
+        rows = [json.loads(line) for line in io.TextIOWrapper(stream, encoding="utf-8-sig") if line.strip()]
+    for name in rounded:
+        numbers = [row.get(name) for row in rows]
+        if all(number is None or (isinstance(number, int) and abs(number) < 1 << 64) for number in numbers):
+            with contextlib.suppress(pa.ArrowInvalid, OverflowError):  # some below 0 and some beyond 2**63
+                table = table.set_column(table.column_names.index(name), name, pa.chunked_array([as_array(numbers)]))
+    return table
 
 
 def _read(path: Path, schema: pa.Schema | None) -> pa.Table:

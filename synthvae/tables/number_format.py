@@ -53,7 +53,11 @@ def find_style(texts: Iterable[str]) -> str | None:
 
 EXAMPLE = re.compile(r"(?P<prefix>\D*?)1(?P<thousands>[.,' _\u00a0\u202f\u2019]?)234(?P<decimal>[.,])5(?P<suffix>\D*)")
 CURRENCY = r"[$€£¥₹%‰]|EUR|USD|CHF|GBP|JPY|SEK|NOK|DKK|PLN|INR"
-SEPARATORS = (("", "."), ("", ","), (",", "."), (".", ","), ("'", "."), ("\u2019", "."), (" ", ","), ("\u00a0", ","))
+SPACES = (" ", "\u00a0", "\u202f")  # of French and international numbers; no-break and narrow ones, too
+SEPARATORS = (
+    *(("", "."), ("", ","), (",", "."), (".", ","), ("'", "."), ("\u2019", ".")),
+    *((space, decimal) for decimal in (",", ".") for space in SPACES),
+)
 MAX_TRIED = 1_000  # texts that show what stands around the numbers
 MAX_OTHERS = 10  # distinct texts among formatted numbers that are no numbers
 
@@ -137,7 +141,7 @@ def recognise(texts: list[str]) -> list[str]:
     return list(found.values())
 
 
-NUMBER = r"[0-9](?:[0-9.,' \u00a0\u2019]*[0-9])?"
+NUMBER = r"[0-9](?:[0-9.,' \u00a0\u202f\u2019]*[0-9])?"
 SHAPE = re.compile(rf"-?(?P<prefix>(?:{CURRENCY})?[ \u00a0]?)(?P<sign>-?){NUMBER}(?P<suffix>[ \u00a0]?(?:{CURRENCY})?)")
 
 

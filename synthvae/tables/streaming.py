@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import pyarrow.csv
 import pyarrow.dataset as ds
 
 from synthvae.tables import convert as tables
-from synthvae.tables import databases, text_codes
+from synthvae.tables import databases, folders, text_codes, written_forms
 from synthvae.tables import files as readers
 from synthvae.tables.arrow import LARGEST_EXACT
 from synthvae.tables.read_options import ReadOptions
@@ -109,7 +110,7 @@ def _is_streamed(source: Any) -> bool:
 
 
 def _dataset(path: Path) -> ds.Dataset:
-    return ds.dataset(path, format="parquet", partitioning=ds.HivePartitioning.discover(infer_dictionary=True))
+    return folders.parquet(path) if path.is_dir() else ds.dataset(path, format="parquet")
 
 
 def _parquet(dataset: ds.Dataset) -> Stream:
@@ -127,8 +128,17 @@ def _parquet(dataset: ds.Dataset) -> Stream:
 def _csv(files: Sequence[Path], options: ReadOptions) -> Stream:
     def batches() -> Iterator[pa.RecordBatch]:
         for file in files:
-            yield from _opened(file, options, types())
+            for batch in _opened(file, options, types()):
+                yield batch.replace_schema_metadata(forms())
 
+    def forms() -> dict[bytes, bytes] | None:
+        if not written:
+            schema = pa.schema(list(types().items()))
+            known = written_forms.learn(schema, files[0], readers.csv_options(files[0], options)[0])
+            written.append({written_forms.KEY: json.dumps(known).encode()} if known else None)
+        return written[0]
+
+    written: list[dict[bytes, bytes] | None] = []
     found: dict[str, pa.DataType] = {}
 
     def types() -> dict[str, pa.DataType]:
@@ -159,10 +169,13 @@ def _opened(file: Path, given: ReadOptions, types: dict[str, pa.DataType] | None
 def _csv_types(files: Sequence[Path], options: ReadOptions) -> dict[str, pa.DataType]:
     """The types that `convert.read` gives the columns: the narrowest to which all their fields can be converted."""
     columns: dict[str, _Fields] = {}
+    names: dict[Path, list[str]] = {}
     for file in files:
         for batch in _opened(file, options, None):
+            names[file] = batch.schema.names
             for name, texts in zip(batch.schema.names, batch.columns, strict=True):
                 columns.setdefault(name, _Fields()).add(texts)
+    folders.refuse_other_columns(names)
     return {name: fields.type for name, fields in columns.items()}
 
 
@@ -178,14 +191,19 @@ class _Fields:
     missing: bool = False
     negative: bool = False
     large: bool = False  # beyond the whole numbers that doubles distinguish
+    words: set[str] = field(default_factory=set)  # of booleans
 
     def add(self, texts: pa.Array) -> None:
         """Take account of more fields."""
-        trimmed = pc.utf8_trim_whitespace(texts)
+        trimmed, before = pc.utf8_trim_whitespace(texts), self.place
         self.missing |= bool(texts.null_count)
         while not self._holds(trimmed):
             self.place += 1
-        if INT64 <= self.place <= FLOAT64 and text_codes.hold_codes(trimmed):
+        coded = INT64 <= self.place <= FLOAT64 and text_codes.hold_codes(trimmed)
+        if self.place == BOOL:
+            self.words |= set(pc.unique(trimmed.drop_null()).to_pylist())
+        mixed = INT64 <= before <= FLOAT64 or not text_codes.are_booleans(pa.array(sorted(self.words), pa.string()))
+        if coded or (self.place == BOOL and mixed):
             self.place = TEXT
 
     def _holds(self, texts: pa.Array) -> bool:

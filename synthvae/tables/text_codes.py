@@ -21,11 +21,13 @@ from synthvae.tables.arrow import LARGEST_EXACT
 BLOCK_BYTES = 16 << 20
 OVERLAP_BYTES = 64  # of two blocks, so that a field at their border is seen
 PLUS, MINUS, ZERO, NINE = b"+-09"
+HEXADECIMAL = b"xX"
+BOOLEANS = [{"True", "False"}, {"true", "false"}, {"TRUE", "FALSE"}]
 WHOLE = "^(0|-?[1-9][0-9]*)$"
 
 
 def hold_codes(texts: pa.Array | pa.ChunkedArray) -> bool:
-    """Whether one of the texts starts with a superfluous zero or a plus sign, as codes and phone numbers do.
+    """Whether one of the texts starts with a superfluous zero, a plus sign or 0x, as codes and phone numbers do.
 
     >>> hold_codes(pa.array(["0", "0.5", "-0.5", "10"])), hold_codes(pa.array(["501", "02116"]))
     (False, True)
@@ -55,7 +57,17 @@ def _holds_code(texts: pa.Array) -> bool:
     if not zeros.size:
         return False
     second = np.where(start + 1 < ends[1:], letters[np.minimum(start + 1, letters.size - 1)], 0)[zeros]
-    return bool(((second >= ZERO) & (second <= NINE)).any())
+    return bool((((second >= ZERO) & (second <= NINE)) | np.isin(second, list(HEXADECIMAL))).any())
+
+
+def are_booleans(texts: pa.Array | pa.ChunkedArray) -> bool:
+    """Whether all texts are the two words of one spelling, so that booleans can be written as they are.
+
+    >>> are_booleans(pa.array(["TRUE", "FALSE"])), are_booleans(pa.array(["True", "0"]))
+    (True, False)
+    """
+    found = set(pc.unique(texts.drop_null()).to_pylist())
+    return any(found <= words for words in BOOLEANS)
 
 
 def exact_types(
@@ -74,6 +86,7 @@ def exact_types(
     coded = numeric if numeric and _may_hold_codes(path, encoding, options["parse_options"].delimiter) else []
     large = [name for name in numeric if _is_rounded(table.column(name))]
     names = [name for name in numeric if name in coded or name in large]
+    names += [field.name for field in table.schema if pa.types.is_boolean(field.type)]
     if not names:
         return {}
     text = pa.csv.ConvertOptions(
@@ -92,6 +105,8 @@ def _exact_type(texts: pa.ChunkedArray, numbers: pa.ChunkedArray) -> pa.DataType
     if not pa.types.is_string(texts.type):  # invalid UTF-8 is read as binary, and refused later
         return None
     trimmed = pc.utf8_trim_whitespace(texts)
+    if pa.types.is_boolean(numbers.type):
+        return None if are_booleans(trimmed) else pa.string()
     if hold_codes(trimmed):
         return pa.string()
     if not _is_rounded(numbers) or not pc.all(pc.match_substring_regex(trimmed, WHOLE)).as_py():
@@ -126,7 +141,7 @@ def _may_hold_codes(path: Path, encoding: str, delimiter: str) -> bool:
     mark = f'{delimiter}"\n\r0+-'
     if mark.encode(encoding, errors="replace") != mark.encode("ascii"):
         return True  # bytes are not characters in this encoding
-    code = rf'(^|["\n\r{re.escape(delimiter)}])[ ]*(\+[0-9.]|-?0[0-9])'
+    code = rf'(^|["\n\r{re.escape(delimiter)}])[ ]*(\+[0-9.]|-?0[0-9xX])'
     return any(
         pc.match_substring_regex(pa.array([block], pa.large_binary()), code)[0].as_py() for block in _blocks(path)
     )

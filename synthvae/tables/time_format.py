@@ -8,8 +8,8 @@ has more than six digits), on the clock of the text.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from typing import Literal, Self
+from collections.abc import Iterable, Iterator
+from typing import Any, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -179,6 +179,15 @@ def to_timestamps(values: pa.ChunkedArray, format: str) -> pa.ChunkedArray:  # n
     return parse_column(values, form).cast(pa.timestamp("us"))
 
 
+def are_sentinels(values: pa.ChunkedArray, sentinels: Iterable[Any]) -> pa.ChunkedArray:
+    """Return which values (rows,) of a column of dates are among its sentinel values, as text or as whole numbers."""
+    texts = whole_as_text(values)
+    known = pa.array(map(str, sentinels), texts.type if is_text(texts.type) else pa.string())
+    if not is_text(texts.type) or not len(known):
+        return pa.chunked_array([pa.array(np.zeros(len(values), bool))])
+    return pc.is_in(texts, value_set=known)
+
+
 def several_offsets(values: pa.ChunkedArray, format: str) -> list[str]:  # noqa: A002
     """Return the UTC offsets of texts, if a format has one and the texts have several, which no model keeps."""
     if "%z" not in format or not is_text(values.type):
@@ -201,6 +210,32 @@ def recognise(texts: pa.Array) -> list[str]:
     return found
 
 
+def recognise_beside(texts: list[str], most: int) -> tuple[list[str], list[str]]:
+    """Return the formats of all but a few distinct texts, and these, which no format of the others reads.
+
+    Args:
+        texts: The texts.
+        most: The number of texts that may have another form.
+
+    Example:
+        >>> recognise_beside(["2020-05-01", "2020-06-13", "unknown", "0000-00-00"], 2)
+        (['%Y-%m-%d'], ['unknown', '0000-00-00'])
+    """
+    array = pa.array(texts, pa.string())
+    tried = dict.fromkeys(known for text in texts[: SAMPLE // 4] for known in _shaped(text))
+    read = [TimeForm(format=known).parse(array).is_valid() for known in tried]
+    for valid in read:
+        others = array.filter(pc.invert(valid))
+        if len(others) > most or not pc.any(valid).as_py():
+            continue
+        if any(pc.any(pc.and_not(other, valid)).as_py() for other in read):
+            return [], []  # a second format: no sentinel values
+        formats = recognise(array.filter(valid))
+        if formats:
+            return formats, others.to_pylist()
+    return [], []
+
+
 _TIME = r"(?P<hour>\d{1,2}:\d\d)(?P<second>:\d\d)?(?P<fraction>[.,]\d{1,9})?(?P<half> ?[AaPp][Mm])?"
 _CLOCK = re.compile(_TIME)
 _STAMP = re.compile(rf"(?P<date>.+?)(?:(?P<gap>T| |, ){_TIME}(?P<offset> ?(?:Z|[+-]\d\d:?\d\d))?)?")
@@ -216,6 +251,13 @@ _DATES: tuple[tuple[str, tuple[str, ...]], ...] = (
     (r"\d{1,2}(?P<s>[- ])[A-Za-z]{3,9}(?P=s)\d{4}", ("%d{s}%B{s}%Y",)),
     (r"[A-Za-z]{3} \d{1,2}, \d{4}(?P<s>)", ("%b %d, %Y",)),
     (r"[A-Za-z]{3,9} \d{1,2}, \d{4}(?P<s>)", ("%B %d, %Y",)),
+    (r"[A-Za-z]{3}(?P<s>[- /]?)\d{4}", ("%b{s}%Y",)),
+    (r"[A-Za-z]{3,9}(?P<s>[- ])\d{4}", ("%B{s}%Y",)),
+    (r"[A-Za-z]{3}(?P<s>[- /])\d{2}", ("%b{s}%y",)),
+    (r"\d{12}(?P<s>)", ("%Y%m%d%H%M",)),
+    (r"\d{14}(?P<s>)", ("%Y%m%d%H%M%S",)),
+    (r"\d{8}T\d{6}(?P<s>)", ("%Y%m%dT%H%M%S",)),
+    (r"\d{8}T\d{6}Z(?P<s>)", ("%Y%m%dT%H%M%S%z",)),
 )
 _DURATION = re.compile(r"-?\d+ days \+?\d\d:\d\d:\d\d(\.\d+)?")
 

@@ -20,6 +20,7 @@ from synthvae.tables.read_options import ReadOptions
 
 MOST_ROWS = 1 << 20  # of a sheet, with its header
 EXACT = 10**15  # a spreadsheet shows 15 digits of a number
+TIMES = {dt.date, dt.datetime, dt.time, dt.timedelta}
 TEXT = "s"  # the type of a cell whose text is not evaluated
 
 
@@ -35,13 +36,44 @@ def read(path: Path, options: ReadOptions) -> pa.Table:
         with zipfile.ZipFile(path) as archive:
             untrusted.refuse_size(path, sum(entry.file_size for entry in archive.infolist()))
         book = openpyxl.load_workbook(path, read_only=True, data_only=True)
-    except (zipfile.BadZipFile, KeyError, ValueError, OSError) as error:
+    except (zipfile.BadZipFile, KeyError, ValueError, OSError, AttributeError, TypeError, IndexError) as error:
         raise TableError(f"{path} must be an Excel file (.xlsx), got another one ({error}). Save it again.") from error
     with contextlib.closing(book):
-        rows = [row for row in _chosen(path, book, options.sheet) if any(cell not in (None, "") for cell in row)]
+        title, found = _chosen(path, book, options.sheet)
+    rows = [row for row in found if any(cell not in (None, "") for cell in row)]
+    _refuse_unseen(path, title, openpyxl)
     if not rows:
         raise TableError(f"{path} must contain a header and rows, got an empty sheet. Name another one (`--sheet`).")
     return _table(*_filled(rows))
+
+
+UNSEEN = (b"<f>", b"<f ", b"<mergeCell ")  # formulas and merged cells in the XML of a sheet
+
+
+def _refuse_unseen(path: Path, title: str, openpyxl: Any) -> None:
+    """Raise an error for formulas without a saved result, and for merged cells of several rows: they would be missing.
+
+    Raises:
+        TableError: The sheet has some.
+    """
+    with zipfile.ZipFile(path) as archive:
+        sheets = [name for name in archive.namelist() if name.startswith("xl/worksheets/")]
+        contents = [archive.read(name) for name in sheets]
+    if not any(mark in content for content in contents for mark in UNSEEN):
+        return
+    sheet, results = openpyxl.load_workbook(path)[title], openpyxl.load_workbook(path, data_only=True)[title]
+    merged = [str(cells) for cells in sheet.merged_cells.ranges if cells.max_row > cells.min_row]
+    if merged:
+        raise TableError(
+            f"{path}, sheet {title!r}: each cell must have a value of its own, got the merged cells {listing(merged)}. "
+            "Unmerge them, and fill their values."
+        )
+    for cell in (cell for row in sheet.iter_rows() for cell in row):
+        if cell.data_type == "f" and results[cell.coordinate].value is None:
+            raise TableError(
+                f"{path}, sheet {title!r}: formulas must have results, got one without in {cell.coordinate}. Open and "
+                "save the file in Excel or LibreOffice, or write the values."
+            )
 
 
 def required() -> Any:
@@ -57,18 +89,19 @@ def required() -> Any:
     return openpyxl
 
 
-def _chosen(path: Path, book: Any, wanted: str | int | None) -> list[tuple[Any, ...]]:
-    """The rows of the sheet that is wanted, by name or number from 1; of the only one with values if none is."""
+def _chosen(path: Path, book: Any, wanted: str | int | None) -> tuple[str, list[tuple[Any, ...]]]:
+    """The name and the rows of the wanted sheet, by name or number from 1; of the only one with values if none is."""
     names = [sheet.title for sheet in book.worksheets]
     if wanted is not None:
         number = int(wanted) if str(wanted).isdecimal() and wanted not in names else None
         if wanted not in names and not (number and number <= len(names)):
             raise TableError(f"{path} must have the sheet {wanted!r}, got {listing(names)}. Choose among them.")
-        return _rows(book.worksheets[number - 1] if number else book[wanted])
+        sheet = book.worksheets[number - 1] if number else book[wanted]
+        return sheet.title, _rows(sheet)
     filled = {sheet.title: rows for sheet in book.worksheets if (rows := _rows(sheet))}
     if len(filled) > 1:
         raise TableError(f"{path} must have one sheet with values, got {listing(filled)}. Name one (`--sheet`).")
-    return next(iter(filled.values()), [])
+    return next(iter(filled.items()), (names[0], []))
 
 
 def _rows(sheet: Any) -> list[tuple[Any, ...]]:
@@ -97,13 +130,19 @@ def _array(name: str, cells: list[Any]) -> pa.Array:
         cells = [None if cell is None else cell.date() for cell in cells]
     elif str in kinds and len(kinds) > 1:
         cells = [None if cell is None else _text(cell) for cell in cells]
+    elif kinds & TIMES and len(kinds) > 1 and not kinds <= {dt.date, dt.datetime}:
+        raise _several_types(name, kinds)  # Arrow would read a number as microseconds
     try:
         return pa.array(cells, from_pandas=True)
     except (pa.ArrowException, OverflowError) as error:
-        found = listing(sorted(kind.__name__ for kind in kinds))
-        raise TableError(
-            f"Column {name!r}: all cells must have one type, got {found}. Give the column one format in the sheet."
-        ) from error
+        raise _several_types(name, kinds) from error
+
+
+def _several_types(name: str, kinds: set[type]) -> TableError:
+    found = listing(sorted(kind.__name__ for kind in kinds))
+    return TableError(
+        f"Column {name!r}: all cells must have one type, got {found}. Give the column one format in the sheet."
+    )
 
 
 def _text(cell: Any) -> str:

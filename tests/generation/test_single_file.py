@@ -12,6 +12,7 @@ import pytest
 
 from synthvae import Synthesizer
 from synthvae.errors import RequestError
+from synthvae.generation import single_file
 from synthvae.generation.single_file import is_single_file
 from synthvae.tables import read
 
@@ -92,3 +93,9 @@ def test_what_is_a_file(tmp_path: Path) -> None:
     (tmp_path / "folder.csv").mkdir()
     assert is_single_file(tmp_path / "t.csv")
     assert not any(is_single_file(p) for p in (tmp_path / "folder.csv", tmp_path / "t", "s3://b/t.csv", "t.csv/"))
+
+
+@pytest.mark.parametrize("name", ["o.CSV", "o.tsv", "o.csv.gz", "o.json", "o.xls"])
+def test_other_formats_are_refused_and_no_folder_is_named_as_a_file(tmp_path: Path, name: str) -> None:
+    with pytest.raises(RequestError, match="must end in"):
+        single_file._refuse_other_formats(tmp_path / name)

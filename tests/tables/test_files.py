@@ -9,10 +9,11 @@ from typing import Any
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet
 import pytest
 
 from synthvae.errors import TableError
-from synthvae.tables import export, read, rowwise, workbooks
+from synthvae.tables import convert, export, read, rowwise, workbooks
 
 openpyxl = pytest.importorskip("openpyxl")
 pyreadstat = pytest.importorskip("pyreadstat")
@@ -189,3 +190,97 @@ def test_control_characters_are_refused_in_a_workbook(tmp_path: Path) -> None:
         export.write(pa.table({"a": ["\x07"]}), tmp_path / "t.xlsx")
     assert not list(tmp_path.iterdir())
     assert workbooks.MOST_ROWS == 1_048_576
+
+
+def _workbook(path: Path, rows: list[list[object]], merged: str = "") -> Path:
+    book = openpyxl.Workbook()
+    for row in rows:
+        book.active.append(row)
+    if merged:
+        book.active.merge_cells(merged)
+    book.save(path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("rows", "merged", "fact"),
+    [
+        ([["ward", "x"], ["A", 1], [None, 2], ["B", 3]], "A2:A3", "merged cells.*A2:A3"),
+        ([["a", "b"], [1, "=A2*2"], [2, "=A3*2"]], "", "formulas must have results.*B2"),
+        ([["a"], [dt.datetime(2020, 1, 1)], [5]], "", "one type.*datetime.*int"),  # noqa: DTZ001 (a sheet has no zone)
+    ],
+)
+def test_cells_that_would_be_lost_are_refused(tmp_path: Path, rows: list[list[object]], merged: str, fact: str) -> None:
+    with pytest.raises(TableError, match=fact):
+        convert.read(_workbook(tmp_path / "t.xlsx", rows, merged))
+
+
+def test_merged_cells_of_a_title_do_not_matter(tmp_path: Path) -> None:
+    path = _workbook(tmp_path / "t.xlsx", [["a", "b"], [1, "x"], ["note", None]], "A3:B3")
+    assert convert.read(path).num_rows == 2
+
+
+FOLDERS = {
+    "codes in one file": (["a\n1\n2\n", "a\n007\n"], ["1", "2", "007"]),
+    "a header alone": (["a\nx\n", "a\n"], ["x"]),
+    "no value in the first": (["a,b\n,1\n", "a,b\nx,1\n"], [None, "x"]),
+    "fractions in one": (["a\n1\n", "a\n1.5\n"], [1.0, 1.5]),
+    "large numbers": (["a,b\n,1\n", f"a,b\n{2**53 + 1},1\n"], [None, 2**53 + 1]),
+    "beyond 64 bits signed": (["a\n1\n", f"a\n{2**63}\n"], ["1", str(2**63)]),
+    "two forms of dates": (["a\n2020-01-01\n", "a\n01.01.2020\n"], ["2020-01-01", "01.01.2020"]),
+    "two separators": (["a,b\n1,x\n", "a;b\n2;y\n"], [1, 2]),
+    "another order": (["a,b\n1,x\n", "b,a\ny,2\n"], [1, 2]),
+}
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_folders_of_unlike_files(tmp_path: Path, name: str) -> None:
+    contents, expected = FOLDERS[name]
+    for number, content in enumerate(contents):
+        (tmp_path / f"{number}.csv").write_text(content)
+    assert convert.read(tmp_path).column("a").to_pylist() == expected
+
+
+def test_columns_that_not_all_files_have_are_warned_of(tmp_path: Path) -> None:
+    (tmp_path / "1.csv").write_text("a\n1\n")
+    (tmp_path / "README.txt").write_text("hello\n")
+    with pytest.warns(UserWarning, match="not all files have the columns"):
+        convert.read(tmp_path)
+
+
+def test_parquet_files_of_a_folder_have_all_columns_and_the_wider_type(tmp_path: Path) -> None:
+    pa.parquet.write_table(pa.table({"a": [1]}), tmp_path / "1.parquet")
+    pa.parquet.write_table(pa.table({"a": [1.5], "b": ["x"]}), tmp_path / "2.parquet")
+    with pytest.warns(UserWarning, match="not all files have the columns.*b"):
+        assert convert.read(tmp_path).to_pydict() == {"a": [1.0, 1.5], "b": [None, "x"]}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "fact"),
+    [
+        ("t.csv", b"\x1f\x8b\x08\x00", "got gzip"),
+        ("t.csv", b"PK\x03\x04xxxx", "Excel"),
+        ("t.csv", b"PAR1xxxx", "Parquet"),
+        ("t.csv", "a,b\n1,x\n".encode("utf-32"), "utf-32"),
+        ("t.csv", b"a,b\n1,x,\n", "line 2.*got 3"),
+        ("t.csv", b"a,b,\n1,x,\n", "none for column 3"),
+        ("t.csv", b'a,b\r\n1,"x\r\n2,y\r\n', "line 2.*open quote"),
+        ("t.csv", b"Report\n\na,b\n1,x\n", "line 3"),
+        ("t.jsonl", b'{"a": 1}\n{"a":\n', "line 2"),
+        ("t.tsv", b"", "empty file"),
+    ],
+)
+def test_files_that_are_no_table_are_refused(tmp_path: Path, name: str, content: bytes, fact: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(TableError, match=fact):
+        convert.read(tmp_path / name)
+
+
+def test_an_empty_path_is_no_folder() -> None:
+    with pytest.raises(TableError, match="empty text"):
+        convert.read("")
+
+
+def test_large_numbers_of_json_lines_are_not_rounded(tmp_path: Path) -> None:
+    (tmp_path / "t.jsonl").write_text(f'{{"a": {2**63 - 1}}}\n{{"a": {2**64 - 1}}}\n{{}}\n')
+    assert convert.read(tmp_path / "t.jsonl").column("a").to_pylist() == [2**63 - 1, 2**64 - 1, None]
