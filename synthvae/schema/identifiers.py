@@ -88,7 +88,7 @@ def find_identifier(name: str, values: pa.ChunkedArray) -> Finding | None:
     if len(texts) < 2:
         return None
     form = find_form(texts)
-    if form is not None:
+    if form is not None and not (form.provider == "phone_number" and words.end_in(RECORDS)):
         return Finding(form.what, form.provider, "values")
     return _find_person(words, texts) or _find_contact(words, texts) or _find_key(words, values, texts)
 

@@ -90,6 +90,7 @@ NAMED: dict[str, tuple[list[Any], str, str | None]] = {
     "patient_last": (FAMILY, "fake", "last_name"),
     "Versicherungsnummer": ([f"{47 + i} {100_000 + i} B 83{i % 10}" for i in range(40)], "id", None),
     "nhs_number": ([4_000_000_000 + i * 13 for i in range(40)], "id", None),
+    "NHS number": ([f"485 777 3{400 + i}" for i in range(40)], "id", None),
     "kunde_iban": ([f"XX{i:02d}-{i}" for i in range(40)], "id", None),
     "numero_securite_sociale": ([256_102_722_913_657 + i for i in range(40)], "id", None),
     "Krankenkassennummer": ([f"{128_968_841 + i}" for i in range(40)], "id", None),
