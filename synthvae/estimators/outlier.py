@@ -109,7 +109,7 @@ class VAEOutlierDetector(OutlierMixin, BaseEstimator):
         _check(self.contamination, self.draws)
         table = read_features(self, X, reset=True)
         parameters = {name: value for name, value in self.get_params(deep=False).items() if name not in OWN}
-        self.synthesizer_ = Synthesizer(**parameters, protect=0)  # extremes are what it looks for
+        self.synthesizer_ = Synthesizer(**parameters, protect=0)  # extremes are what it finds
         self.synthesizer_.learned_ = fit_features(self.synthesizer_, table, conditional_encoder=False)
         cells = read_cells(self.synthesizer_.encoding_, table)
         columns = enumerate(self.synthesizer_.encoding_.columns.items())

@@ -216,14 +216,14 @@ def _units(read: dict[str, pa.Table], unit: str) -> Units:
         if both:
             raise TableError(
                 f"No unit of {unit!r} may have rows both in the real table and in the holdout, got {both:,} that do: "
-                "what was memorised of them could not be told. Split the table by unit."
+                "what was memorised of them would be unknown. Split the table by unit."
             )
     return units_of(real.column(unit))
 
 
 def _repeated_note(name: str) -> str:
     return (
-        f"Column {name!r} looks like the key of subjects with several rows, and rows were taken as independent. "
+        f"Column {name!r} seems to be the key of subjects with several rows, and rows were taken as independent. "
         "Name it as `unit` (--unit in the shell), so that the rows of a subject are on one side of every split."
     )
 

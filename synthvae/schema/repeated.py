@@ -1,4 +1,4 @@
-"""Notice columns that look like the key of repeated subjects, such as patients with several visits."""
+"""Notice columns that seem to be the key of repeated subjects, such as patients with several visits."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _NUMBERED = re.compile(r"^(.*?\D)(\d{2,})$")  # text such as P0001
 
 
 def repeated_subjects(schema: Schema, table: pa.Table, target: str | None = None) -> list[str]:
-    """Return the columns that look like the key of subjects with several rows.
+    """Return the columns that seem to be the key of subjects with several rows.
 
     They hold whole numbers or texts that are many, that repeat, and whose name or form is that of a key.
 
@@ -42,10 +42,10 @@ def repeated_subjects(schema: Schema, table: pa.Table, target: str | None = None
     """
     columns = schema.columns if schema.inferred else ()
     open_ = [c for c in columns if c.name in table.column_names and c.name not in (*schema.declared, target)]
-    return [c.name for c in open_ if _looks_like_a_key(c, table.column(c.name))]
+    return [c.name for c in open_ if _is_key(c, table.column(c.name))]
 
 
-def _looks_like_a_key(column: Column, values: pa.ChunkedArray) -> bool:
+def _is_key(column: Column, values: pa.ChunkedArray) -> bool:
     present = dense(values).drop_null()
     whole = pa.types.is_integer(present.type) or _is_whole(present)
     if not (whole or is_text(present.type)) or not len(present):
@@ -70,7 +70,7 @@ def _are_numbered(texts: list[str]) -> bool:
 
 
 def warn_repeated_subjects(schema: Schema, table: pa.Table, target: str | None) -> None:
-    """Warn of columns that look like the key of repeated subjects: rows are then not independent."""
+    """Warn of columns that seem to be the key of repeated subjects: rows are then not independent."""
     for name in repeated_subjects(schema, table, target):
         new = "Each synthetic row gets a new key. " if schema[name].kind == "id" else ""
         distinct = pc.count_distinct(table.column(name)).as_py()

@@ -263,15 +263,16 @@ def _encoded(
     """
     if source.rows < 2:
         raise TableError(f"A table must have at least 2 rows, got {source.rows}.")
-    sample = task.schema.check(source.sample).select(source.sample.column_names)  # in the order of the table
-    least = task.min_class_rows if sample.num_rows == source.rows else 1
+    checked = task.schema.check(source.sample).select(source.sample.column_names)  # in the order of the table
+    source = source.with_sample(checked)
+    least = task.min_class_rows if checked.num_rows == source.rows else 1
     pixels = None
     if config.likelihood != "auto":
         pixels = Pixels(config.likelihood, image=config.image_shape is not None)
     protection = source.protection(task.schema, task.target, 0 if pixels else task.least, task.unit)
     source = source.protected(protection, task.seed)
     encoding = TableEncoding.learn(
-        source.sample.select(sample.column_names),
+        source.sample,
         protection.schema,
         task.target,
         least,

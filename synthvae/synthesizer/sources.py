@@ -62,6 +62,9 @@ class TableSource(Protocol):
     def protected(self, protection: Protection, seed: int) -> TableSource:
         """Return the table with its sample, and later its codes, protected; it obeys its schema."""
 
+    def with_sample(self, sample: pa.Table) -> TableSource:
+        """Return the table with other values in the rows of its sample."""
+
     def coded(self, encoding: TableEncoding, schema: Schema, seed: int) -> Codes | Parts:
         """Return the codes of all rows; the condition of a row without a label is -1.
 
@@ -113,7 +116,11 @@ class InMemory:
 
     def protected(self, protection: Protection, seed: int) -> InMemory:
         """Return the table, protected."""
-        return InMemory(protection.apply(self.sample, np.random.default_rng([seed, REDRAWN])))
+        return self.with_sample(protection.apply(self.sample, np.random.default_rng([seed, REDRAWN])))
+
+    def with_sample(self, sample: pa.Table) -> InMemory:
+        """Return the table with other values in its rows."""
+        return replace(self, sample=sample)
 
     def coded(self, encoding: TableEncoding, schema: Schema, seed: int) -> Codes:
         """Return the codes of all rows, which were checked against the schema before."""
@@ -201,7 +208,11 @@ class OnDisk:
         """Return the table with its sample protected; its rows will be when they are read."""
         sample = protection.apply(self.sample, np.random.default_rng([seed, REDRAWN]))
         protection.changed.clear()  # the rows are counted, not the sample
-        return replace(self, survey=replace(self.survey, sample=sample), rules=protection)
+        return replace(self.with_sample(sample), rules=protection)
+
+    def with_sample(self, sample: pa.Table) -> OnDisk:
+        """Return the table with other values in the rows of its sample."""
+        return replace(self, survey=replace(self.survey, sample=sample))
 
     def coded(self, encoding: TableEncoding, schema: Schema, seed: int) -> Parts:
         """Return the codes of all rows, written to the folder unless it holds them."""
