@@ -139,6 +139,7 @@ class OnDisk:
         folder: Where the codes are stored for the fit. Complete codes that it already holds are used.
         rules: What is protected when the rows are read.
         weighted_by: The column of weights, which is not modelled.
+        checked: The rows of the sample, checked or protected; None: as they were read.
     """
 
     stream: Stream
@@ -146,6 +147,7 @@ class OnDisk:
     folder: Path
     rules: Protection | None = None
     weighted_by: str | None = None
+    checked: pa.Table | None = None
 
     @classmethod
     def open(
@@ -170,7 +172,7 @@ class OnDisk:
     @property
     def sample(self) -> pa.Table:
         """Sampled rows, among them one with each category that occurs."""
-        return weighting.split(self.survey.sample, self.weighted_by)[0]
+        return weighting.split(self.survey.sample, self.weighted_by)[0] if self.checked is None else self.checked
 
     @property
     def rows(self) -> int:
@@ -212,7 +214,7 @@ class OnDisk:
 
     def with_sample(self, sample: pa.Table) -> OnDisk:
         """Return the table with other values in the rows of its sample."""
-        return replace(self, survey=replace(self.survey, sample=sample))
+        return replace(self, checked=sample)
 
     def coded(self, encoding: TableEncoding, schema: Schema, seed: int) -> Parts:
         """Return the codes of all rows, written to the folder unless it holds them."""

@@ -37,8 +37,8 @@ def test_rows_of_a_unit_are_on_one_side_of_every_split() -> None:
 def test_the_unit_is_not_compared_and_a_likely_one_is_noted() -> None:
     found = Comparison.from_tables(visits(), visits(), unit="patient")
     assert "patient" not in found.kinds
-    assert not any("looks like" in note for note in found.notes)
-    assert any("'patient' looks like" in note for note in Comparison.from_tables(visits(), visits()).notes)
+    assert not any("seems to be the key" in note for note in found.notes)
+    assert any("'patient' seems to be the key" in note for note in Comparison.from_tables(visits(), visits()).notes)
 
 
 def test_units_on_both_sides_are_refused() -> None:
