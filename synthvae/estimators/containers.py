@@ -153,8 +153,8 @@ def _refuse_columns(count: int) -> None:
         RequestError: Always.
     """
     raise RequestError(
-        f"y must have one label in each row, got {count} columns: multilabel and multioutput targets are not supported. "
-        "Fit one estimator per column, as sklearn.multioutput.MultiOutputClassifier does."
+        f"y must have one label in each row, got {count} columns: multilabel and multioutput targets are not "
+        "supported. Fit one estimator per column, as sklearn.multioutput.MultiOutputClassifier does."
     )
 
 
@@ -249,7 +249,17 @@ def stack_labels(y: Any, synthetic: Labels) -> Any:
     if isinstance(y, pd.Series):
         return pd.concat([y, pd.Series(synthetic, name=y.name).astype(y.dtype)], ignore_index=True)
     if isinstance(y, (list, tuple)):
-        return y + type(y)(synthetic.tolist())
+        return type(y)([*y, *synthetic.tolist()])
+    if not isinstance(y, np.ndarray) and (joined := _appended(y, synthetic)) is not None:
+        return joined
+    labels = np.asarray(y)
+    if labels.ndim == 2 and labels.shape[1] > 1:
+        return np.concatenate([labels, np.eye(labels.shape[1])[synthetic].astype(labels.dtype)])
+    return np.concatenate([labels.ravel(), synthetic.astype(labels.dtype)])
+
+
+def _appended(y: Any, synthetic: Labels) -> Any:
+    """Labels of an index, of categories, of Arrow or polars, with synthetic ones behind; None: y is none of them."""
     if isinstance(y, (pd.Index, pd.Categorical)):
         joined = pd.concat([pd.Series(y), pd.Series(synthetic).astype(y.dtype)], ignore_index=True)
         return pd.Index(joined, name=y.name) if isinstance(y, pd.Index) else joined.array
@@ -258,10 +268,7 @@ def stack_labels(y: Any, synthetic: Labels) -> Any:
         return pa.concat_arrays([y, more]) if isinstance(y, pa.Array) else pa.chunked_array([*y.chunks, more])
     if _is_polars(y) and hasattr(y, "to_list"):
         return y.clone().append(type(y)(y.name, synthetic.tolist(), dtype=y.dtype))  # `append` changes the Series
-    labels = np.asarray(y)
-    if labels.ndim == 2 and labels.shape[1] > 1:
-        return np.concatenate([labels, np.eye(labels.shape[1])[synthetic].astype(labels.dtype)])
-    return np.concatenate([labels.ravel(), synthetic.astype(labels.dtype)])
+    return None
 
 
 CONDITION, WEIGHT = "y", "weight"

@@ -46,7 +46,8 @@ ADDRESS = re.compile(
     r"|[\w. -]+(stra(ss|ß)e|str\.?|weg|platz|allee|gasse|ring|damm|ufer|laan|straat|gatan|vej|vägen|ulica) ?\d+.*"
     r"|.*\d, ?(d-|a-|ch-)?\d{4,5} [^\W\d].*"
     r"|(\d+ ?(bis|ter)?,? )?(rue|avenue|boulevard|chemin|impasse|allée|quai|via|viale|vicolo|piazza|strada|borgo"
-    r"|contrada|calle|c\.|avenida|alameda|paseo|plaza|ronda|cuesta|camino|callejón|rambla|rua|travessa|praça|ul\.|al\.) .*\d.*"
+    r"|contrada|calle|c\.|avenida|alameda|paseo|plaza|ronda|cuesta|camino|callejón|rambla|rua|travessa|praça"
+    r"|ul\.|al\.) .*\d.*"
     r"|(г|д|с|п|клх|ст)\.? .*, (ул|ш|пр|пер|наб|бул|алл)\.? .*\d.*"  # noqa: RUF001
     r"|.*[都道府県].*[市区町村郡].*\d.*|.*[省市].*[区县路街].*\d*.*",
     re.IGNORECASE,

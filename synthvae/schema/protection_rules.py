@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from synthvae.schema.column import NUMERIC, TEMPORAL, Column
-from synthvae.tables.arrow import is_text, split_sentinels, temporal_type
+from synthvae.tables.arrow import split_sentinels, temporal_type
 from synthvae.tables.subjects import Units, ends, subjects_by_value
 from synthvae.tables.time_format import to_timestamps
 

@@ -281,7 +281,9 @@ def _by_class(counts: pd.Series) -> dict[Any, int]:
     found: dict[Any, int] = {}
     for label, count in zip(labels.tolist(), counts.tolist(), strict=True):
         _refuse_missing_class(label)
-        found[label] = found.get(label, 0) + _count(int(count) if isinstance(count, float) and count % 1 == 0 else count)
+        found[label] = found.get(label, 0) + _count(
+            int(count) if isinstance(count, float) and count % 1 == 0 else count
+        )
     return found
 
 
@@ -291,7 +293,7 @@ def _refuse_missing_class(label: Any) -> None:
     Raises:
         RequestError: It is one.
     """
-    if label is None or label is pd.NA or label is pd.NaT or label != label:
+    if pd.api.types.is_scalar(label) and pd.isna(label):
         raise RequestError(
             f"A requested class must not be missing, got {label!r}: synthetic rows have a class. Leave it out, as "
             "`value_counts()` does."

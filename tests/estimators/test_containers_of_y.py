@@ -183,7 +183,10 @@ def test_rows_of_a_missing_class_are_refused(dtype: Any) -> None:
 @pytest.mark.parametrize("dtype", ["object", "category", "string", "string[pyarrow]"])
 def test_unknown_categories_in_a_pipeline(handle: str, dtype: Any) -> None:
     frame = X.assign(k=pd.Series(np.where(GAP, "u", "v")).astype(dtype))
-    steps = [("vae", VAETransformer(2, max_steps=2, handle_unknown=handle, random_state=0)), ("l", LogisticRegression())]
+    steps = [
+        ("vae", VAETransformer(2, max_steps=2, handle_unknown=handle, random_state=0)),
+        ("l", LogisticRegression()),
+    ]
     weights = np.where(GAP, 0, 1.0)
     pipeline = Pipeline(steps).fit(frame, Y, vae__sample_weight=weights, l__sample_weight=weights)
     new = frame.assign(k=pd.Series(["new", *["v"] * (ROWS - 1)]).astype(dtype))
