@@ -291,7 +291,7 @@ def classes(y: Any) -> pd.Series:
     """
     array = plain(y)
     if np.ndim(array) == 2 and np.shape(array)[1] > 1:
-        _refuse_columns(np.shape(array)[1])
+        raise RequestError(f"y must be a 1d array, got {np.shape(array)[1]} columns. Pass one of them, or no y.")
     _refuse_missing(array)
     _refuse_other_labels(array)
     labels = pd.Series(column_or_1d(array, warn=True))
