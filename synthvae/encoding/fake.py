@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from synthvae.encoding.arrays import States
+from synthvae.encoding.arrays import States, in_dictionary
 from synthvae.encoding.fake_pools import draw_pools, sizes
 from synthvae.encoding.protocol import CodedColumn, DiscreteColumn
 from synthvae.errors import RequestError
@@ -173,13 +173,10 @@ def _take(pool: tuple[str, ...], choices: Words) -> pa.Array:
 
 
 def _as_type(texts: pa.Array, kind: pa.DataType) -> pa.Array:
-    """Texts as an array of type `kind`, with a dictionary of its own where that is one."""
-    if not pa.types.is_dictionary(kind):
-        return texts if texts.type == kind else pa.array(texts.to_pylist(), kind)
-    coded = texts.dictionary_encode()
-    index = kind.index_type if len(coded.dictionary) <= np.iinfo(kind.index_type.to_pandas_dtype()).max else pa.int32()
-    dictionary = pa.array(coded.dictionary.to_pylist(), kind.value_type)
-    return pa.DictionaryArray.from_arrays(coded.indices.cast(index), dictionary, ordered=kind.ordered)
+    """Texts as an array of type `kind`, with a dictionary of their own where that is one."""
+    if pa.types.is_dictionary(kind):
+        return in_dictionary(texts, kind)
+    return texts if texts.type == kind else pa.array(texts.to_pylist(), kind)
 
 
 def _key(seed: int, name: str) -> np.uint64:

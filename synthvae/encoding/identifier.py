@@ -11,11 +11,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict, Field
 
-from synthvae.encoding.arrays import States
+from synthvae.encoding.arrays import States, in_dictionary
 from synthvae.encoding.protocol import CodedColumn, DiscreteColumn
 from synthvae.errors import RequestError
 from synthvae.schema.column import Column
-from synthvae.tables.arrow import is_text
+from synthvae.tables.arrow import is_text, plain_type
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _INT64 = 2**63 - 1
@@ -51,7 +51,7 @@ class IdEncoding(DiscreteColumn, BaseModel):
     def learn(cls, column: Column, values: pa.ChunkedArray) -> Self:
         """Find the pattern of a column; text without a pattern gets the column's name as its prefix."""
         missing = 0 < values.null_count < len(values)
-        present = pc.unique(values.drop_null())
+        present = pc.unique(values.cast(plain_type(values.type)).drop_null())
         if not is_text(present.type):
             largest = int(pc.max(present).as_py()) if len(present) else 0
             return cls(name=column.name, pattern="sequence", start=_round_above(largest, present.type), missing=missing)
@@ -101,6 +101,8 @@ class IdEncoding(DiscreteColumn, BaseModel):
         Raises:
             RequestError: The numbers do not fit `kind`.
         """
+        if pa.types.is_dictionary(kind):
+            return in_dictionary(self.decode(column, kind.value_type), kind)
         missing, rows = column.states == 1, len(column.states)
         if self.pattern == "uuid":
             fresh = [str(uuid.UUID(bytes=column.rng.bytes(16), version=4)) for _ in range(rows)]

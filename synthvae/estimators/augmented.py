@@ -27,7 +27,14 @@ from synthvae.estimators.meta_estimator import (
     Weights,
     has,
 )
-from synthvae.estimators.sampling_strategy import NO_ROWS, Amount, class_amounts, rows_in_total, rows_per_class
+from synthvae.estimators.sampling_strategy import (
+    NO_ROWS,
+    Amount,
+    class_amounts,
+    rows_in_total,
+    rows_per_class,
+    warn_of_few_rows,
+)
 from synthvae.random_state import Seed
 from synthvae.synthesizer.parameters import documented
 from synthvae.synthesizer.synthesizer import Synthesizer
@@ -120,6 +127,7 @@ class AugmentedClassifier(ClassifierMixin, AugmentedEstimator):
             raise TableError("y must have a label in at least one row, got none.")
         labels = containers.class_labels(y if labelled.all() else _rows_of(y, labelled), warn=True)
         real, training_set = self._fit(X, labels, sample_weight, params, labelled)
+        warn_of_few_rows(self._synthetic_rows(self.amount_, real), real.y)
         self.classes_ = self.estimator_.classes_
         self._ratios = real.training_set.shares(self.classes_) / training_set.shares(self.classes_)
         return self

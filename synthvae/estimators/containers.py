@@ -10,11 +10,10 @@ import pandas as pd
 import pyarrow as pa
 from pandas.api.extensions import ExtensionArray
 from scipy import sparse
-from sklearn.preprocessing import label_binarize
 from sklearn.utils import InputTags, check_array, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 
-from synthvae.errors import RequestError, TableError, warn_user
+from synthvae.errors import RequestError, TableError, listing, warn_user
 from synthvae.tables import convert
 from synthvae.tables.arrow import MAX_NUMBER_CLASSES
 from synthvae.tables.features import is_array
@@ -63,7 +62,10 @@ def stack(X: Any, synthetic: Any) -> Any:
         return X + synthetic.to_numpy().tolist()
     if isinstance(X, np.ndarray):
         return np.concatenate([X, synthetic if isinstance(synthetic, np.ndarray) else synthetic.to_numpy(X.dtype)])
-    return stack(convert.to_pandas(convert.read(X)), synthetic)
+    if isinstance(X, pa.Table):
+        return pa.concat_tables([X, pa.Table.from_pandas(synthetic, preserve_index=False).cast(X.schema)])
+    joined = stack(convert.to_pandas(convert.read(X)), synthetic)
+    return type(X)(pa.Table.from_pandas(joined, preserve_index=False)).cast(X.schema) if _is_polars(X) else joined
 
 
 def plain(y: Any) -> Any:
@@ -86,9 +88,16 @@ def _columns(y: Any) -> Any:
         return y.array if isinstance(y.array, ExtensionArray) else y.to_numpy()
     if isinstance(y, (pa.Array, pa.ChunkedArray)):
         return _listed(y.to_pylist())
+    if _is_polars(y):  # whose conversion to an array turns whole numbers beside missing ones into floats
+        return _listed(y.to_list()) if hasattr(y, "to_list") else pd.DataFrame(y.to_dict(as_series=False), dtype=object)
     if isinstance(y, (list, tuple)):
         return _listed(y)
     return y if isinstance(y, (pd.DataFrame, ExtensionArray)) or sparse.issparse(y) else np.asarray(y)
+
+
+def _is_polars(values: Any) -> bool:
+    """Whether values are a Series or DataFrame of polars, which need not be installed."""
+    return type(values).__module__.partition(".")[0] == "polars"
 
 
 def _listed(y: Any) -> npt.NDArray[Any]:
@@ -125,17 +134,51 @@ def class_labels(y: Any, *, warn: bool = False) -> Labels:
     """
     y = plain(y)
     _refuse_missing(y)
-    check_classification_targets(y)
-    if type_of_target(y).startswith("multilabel") or type_of_target(y) == "multiclass-multioutput":
+    shape = np.shape(y)
+    if len(shape) == 2 and shape[1] > 1:
         indicators = np.asarray(y)
-        if type_of_target(y) != "multilabel-indicator" or (indicators.sum(1) != 1).any():
-            raise RequestError(
-                f"y must have one label in each row, got {indicators.shape[1]} columns: multilabel and multioutput "
-                "targets are not supported. Fit one estimator per column, as sklearn.multioutput.MultiOutputClassifier "
-                "does."
-            )
+        known = indicators.dtype != object and type_of_target(indicators) == "multilabel-indicator"
+        if not known or (indicators.sum(1) != 1).any():
+            _refuse_columns(shape[1])
         return np.asarray(indicators.argmax(1))
+    _refuse_other_labels(y)
+    check_classification_targets(y)
     return np.asarray(column_or_1d(y, warn=warn))
+
+
+def _refuse_columns(count: int) -> None:
+    """Refuse a y of several columns.
+
+    Raises:
+        RequestError: Always.
+    """
+    raise RequestError(
+        f"y must have one label in each row, got {count} columns: multilabel and multioutput targets are not "
+        "supported. Fit one estimator per column, as sklearn.multioutput.MultiOutputClassifier does."
+    )
+
+
+def _refuse_other_labels(y: Any) -> None:
+    """Refuse labels that are neither texts nor numbers nor booleans, or of several of these types.
+
+    Raises:
+        TableError: That is the case.
+    """
+    array = np.asarray(y)
+    if array.dtype.kind in "mM":
+        found = {str(array.dtype)}
+    elif array.dtype == object:
+        present = array.ravel()[~pd.isna(array.ravel())]
+        found = {type(label).__name__ for label in present}
+        if len(found) == 1 and isinstance(present[0], (str, bytes, bool, int, float, np.generic)):
+            return
+    else:
+        return
+    if found:
+        raise TableError(
+            f"The labels in y must be texts, numbers or booleans of one type, got {listing(sorted(found))}. Convert "
+            "them, for example with `astype(str)`."
+        )
 
 
 def target_numbers(y: Any) -> npt.NDArray[np.float64]:
@@ -154,7 +197,10 @@ def target_numbers(y: Any) -> npt.NDArray[np.float64]:
             "sklearn.multioutput.MultiOutputRegressor does."
         )
     _refuse_missing(array)
-    return np.asarray(column_or_1d(array, warn=True), np.float64)
+    numbers = np.asarray(column_or_1d(array, warn=True), np.float64)
+    if not np.isfinite(numbers).all():
+        raise TableError("y must be finite, got an infinite number. Clip it, or drop its row.")
+    return numbers
 
 
 def _refuse_missing(y: Any) -> None:
@@ -202,13 +248,27 @@ def stack_labels(y: Any, synthetic: Labels) -> Any:
         return stack(y, pd.DataFrame(dict.fromkeys(y, synthetic)))
     if isinstance(y, pd.Series):
         return pd.concat([y, pd.Series(synthetic, name=y.name).astype(y.dtype)], ignore_index=True)
-    if isinstance(y, list):
-        return y + synthetic.tolist()
+    if isinstance(y, (list, tuple)):
+        return type(y)([*y, *synthetic.tolist()])
+    if not isinstance(y, np.ndarray) and (joined := _appended(y, synthetic)) is not None:
+        return joined
     labels = np.asarray(y)
     if labels.ndim == 2 and labels.shape[1] > 1:
-        indicators = label_binarize(synthetic, classes=np.arange(labels.shape[1]))
-        return np.concatenate([labels, indicators.astype(labels.dtype)])
+        return np.concatenate([labels, np.eye(labels.shape[1])[synthetic].astype(labels.dtype)])
     return np.concatenate([labels.ravel(), synthetic.astype(labels.dtype)])
+
+
+def _appended(y: Any, synthetic: Labels) -> Any:
+    """Labels of an index, of categories, of Arrow or polars, with synthetic ones behind; None: y is none of them."""
+    if isinstance(y, (pd.Index, pd.Categorical)):
+        joined = pd.concat([pd.Series(y), pd.Series(synthetic).astype(y.dtype)], ignore_index=True)
+        return pd.Index(joined, name=y.name) if isinstance(y, pd.Index) else joined.array
+    if isinstance(y, (pa.Array, pa.ChunkedArray)):
+        more = pa.array(synthetic.tolist()).cast(y.type)
+        return pa.concat_arrays([y, more]) if isinstance(y, pa.Array) else pa.chunked_array([*y.chunks, more])
+    if _is_polars(y) and hasattr(y, "to_list"):
+        return y.clone().append(type(y)(y.name, synthetic.tolist(), dtype=y.dtype))  # `append` changes the Series
+    return None
 
 
 CONDITION, WEIGHT = "y", "weight"
@@ -230,7 +290,10 @@ def classes(y: Any) -> pd.Series:
         ValueError: y has several columns.
     """
     array = plain(y)
+    if np.ndim(array) == 2 and np.shape(array)[1] > 1:
+        raise RequestError(f"y must be a 1d array, got {np.shape(array)[1]} columns. Pass one of them, or no y.")
     _refuse_missing(array)
+    _refuse_other_labels(array)
     labels = pd.Series(column_or_1d(array, warn=True))
     few = labels.nunique() <= MAX_NUMBER_CLASSES or not pd.api.types.is_numeric_dtype(labels)
     if few and type_of_target(labels.to_numpy(), input_name="y") in ("binary", "multiclass"):

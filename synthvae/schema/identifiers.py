@@ -7,7 +7,7 @@ language model, and tables have column names. Nothing here depends on an install
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,46 +15,43 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from synthvae.schema.column import Column
+from synthvae.schema.identifier_forms import CHECKED, LONGEST, find_form, is_dialled
 from synthvae.schema.identifier_words import (
     ADDRESSES,
     ANY_KEYS,
-    GIVEN_NAMES,
+    BARE_KEYS,
     NAMES,
     PHONES,
+    PLATES,
     RECORDS,
     ROW_KEYS,
+    SHORT_RECORDS,
     SUBJECT_KEYS,
     USERS,
     VAGUE_NAMES,
+    VAGUE_USERS,
 )
-from synthvae.tables.arrow import are_whole, is_text, plain_type
+from synthvae.schema.people_names import folded, is_family_name, is_full_name, is_given_name, names_a_person
+from synthvae.tables.arrow import is_text, plain_type
 
 SAMPLED = 500  # values that are compared with patterns
-LONGEST = 200  # characters of a value that are compared: more is free text
 MOST = 0.8  # share of the different values that have a pattern
 HALF = 0.5
+FEW_MARKS = 0.15  # share of names of users that have digits or marks
 MIN_DISTINCT = 10  # different values of a key or record number: fewer are codes
 FEW = 5  # different values of a pattern: fewer are categories
 KEY_SHARE = 0.01  # different values per row of keys of repeated subjects
 ROW_KEY_SHARE = 0.9  # of columns whose name says no more than "id"
-
 SHORTEST_PHONE = 100_000  # smaller numbers are counts of calls
+SHORTEST_RECORD = 1_000_000
+LARGEST_EXACT = 2.0**53  # of whole numbers that doubles distinguish
 
-EMAIL = re.compile(r"[\w.+'-]+@[\w-]+(\.[\w-]+)*\.[a-z]{2,}", re.IGNORECASE)
-PHONE = re.compile(r"\+\d[\d ()./-]{7,18}|\(\d{2,5}\) ?\d[\d -]{5,10}( ?x\d+)?|\d{3}[-.]\d{3}[-.]\d{4}( ?x\d+)?")
-DIALLED = re.compile(r"\+?[\d ()./x#-]{6,26}")
 DIGITS = re.compile(r"(%[A-Za-z])+( or (%[A-Za-z])+)*")  # formats of dates without separators
-SOCIAL_SECURITY = re.compile(r"\d{3}-\d{2}-\d{4}")
-UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
-IBAN = re.compile(r"[A-Z]{2}\d{2} ?[A-Z0-9]{4}( ?[A-Z0-9]{1,4}){2,7}")
-FULL_NAME = re.compile(r"[^\W\d_][\w.'\u2019-]*,?( [^\W\d_][\w.'\u2019()\"-]*){1,4}")
-ADDRESS = re.compile(
-    r"\d{1,5}[a-z]?,? ([\w.'-]+ ){1,4}(st|street|ave|avenue|rd|road|ln|lane|dr|drive|blvd|boulevard|ct|court|way|pl"
-    r"|place|sq|square|ter|terrace|close|crescent|parkway|pkwy|hwy|highway)\b.*"
-    r"|[\w. -]+(stra(ss|ß)e|str\.|weg|platz|allee|gasse|ring|laan|straat|gatan|vej|vägen) ?\d+ ?[a-z]?\b.*"
-    r"|(\d+ ?(bis|ter)?,? )?(rue|avenue|boulevard|chemin|impasse|via|viale|piazza|calle|avenida|rua|plaza) .*\d.*",
-    re.IGNORECASE,
-)
+CODE = re.compile(r"\S*\d\S*|\S{6,}")
+RECORD = re.compile(r"(?!\d{4}-\d\d-\d\d)(?=.*\d)[\w ./()-]{4,30}")
+LONG_RECORD = re.compile(r"(?=(\D*\d){5})[\w ./()-]{6,30}")
+USER = re.compile(r"[\w-]*\d[\w.-]*|\w+[._-][\w.-]+")
+PLATE = re.compile(r"(?=.*\d)(?=.*[^\W\d])[\w -]{4,11}|\d{1,4}[ -]?\d{3,5}")
 
 
 class Finding(NamedTuple):
@@ -81,16 +78,19 @@ def find_identifier(name: str, values: pa.ChunkedArray) -> Finding | None:
         name: The name of the column.
         values: Its values.
     """
-    compact = _compact(name)
+    words = _Words.of(name)
     if pa.types.is_integer(values.type) or pa.types.is_floating(values.type):
-        return _find_number(compact, values)
+        return _find_number(words, values)
     kind = plain_type(values.type)
     if not is_text(kind):
         return None
     texts = _sampled(values)
     if len(texts) < 2:
         return None
-    return _find_pattern(texts) or _find_person(compact, texts) or _find_key(compact, values, texts)
+    form = find_form(texts)
+    if form is not None and not (form.provider == "phone_number" and words.end_in(RECORDS)):
+        return Finding(form.what, form.provider, "values")
+    return _find_person(words, texts) or _find_contact(words, texts) or _find_key(words, values, texts)
 
 
 def identified(column: Column, values: pa.ChunkedArray) -> Column:
@@ -114,129 +114,145 @@ def _may_identify(column: Column) -> bool:
     if column.format is None:
         return column.kind in {"categorical", "integer", "id"}
     digits = column.kind == "integer" or (column.kind == "date" and DIGITS.fullmatch(column.format) is not None)
-    compact = _compact(column.name)
-    return digits and any(p.fullmatch(compact) for p in (NAMES, USERS, PHONES, RECORDS, SUBJECT_KEYS, ROW_KEYS))
+    words = _Words.of(column.name)
+    return digits and any(words.are(p) for p in (NAMES, USERS, PHONES, RECORDS, SUBJECT_KEYS, ROW_KEYS))
 
 
-def _compact(name: str) -> str:
-    """A name in lower case, without what separates its words."""
-    return re.sub(r"[\W_]+", "", name.casefold())
+class _Words(NamedTuple):
+    """The name of a column: in lower case and without accents or what separates its words, and its last words so."""
+
+    whole: str
+    ends: tuple[str, ...]
+
+    @classmethod
+    def of(cls, name: str) -> _Words:
+        parted = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)
+        words = [word for word in re.split(r"[\W_]+", folded(parted)) if word]
+        return cls(*_joined(words))
+
+    def are(self, pattern: re.Pattern[str]) -> bool:
+        """Whether the name has a pattern, as it is or without a number behind it."""
+        return any(pattern.fullmatch(text) for text in {self.whole, self.whole.rstrip("0123456789")})
+
+    def end_in(self, pattern: re.Pattern[str]) -> bool:
+        """Whether the name, or its last words, have a pattern."""
+        return self.are(pattern) or any(pattern.fullmatch(text) for text in self.ends)
+
+
+def _joined(words: list[str]) -> tuple[str, tuple[str, ...]]:
+    return "".join(words), tuple("".join(words[place:]) for place in range(1, len(words)))
 
 
 def _sampled(values: pa.ChunkedArray) -> list[str]:
-    """Different texts of a column, from rows that are drawn with a fixed seed if there are many."""
+    """Different texts of a column in one line, from rows that are drawn with a fixed seed if there are many."""
     present = values if not values.null_count else values.drop_null()
     places = np.random.default_rng(0).integers(
         0, max(len(present), 1), SAMPLED
     )  # equal distances would miss what is periodic
     taken = present.take(np.sort(places)) if len(present) > SAMPLED else present
-    return [text.strip()[:LONGEST] for text in map(str, pc.unique(taken).to_pylist()) if text.strip()]
+    texts = map(str, pc.unique(taken).to_pylist())
+    return [", ".join(text.split("\n"))[:LONGEST].strip() for text in texts if text.strip()]
 
 
 def _share(texts: Sequence[str], fits: Callable[[str], Any]) -> float:
     return sum(bool(fits(text)) for text in texts) / len(texts)
 
 
-def _find_pattern(texts: list[str]) -> Finding | None:
-    """Values whose form says what they are."""
-    forms: list[tuple[str, str | None, Callable[[str], Any]]] = [
-        ("e-mail addresses", "email", EMAIL.fullmatch),
-        ("social security numbers", "ssn", SOCIAL_SECURITY.fullmatch),
-        ("bank accounts", "iban", _is_iban),
-        ("UUIDs", None, UUID.fullmatch),
-        ("telephone numbers", "phone_number", PHONE.fullmatch),
-        ("postal addresses", "address", ADDRESS.fullmatch),
-    ]
-    if len(texts) < FEW:
-        return None
-    least = HALF if any("@" in text for text in texts[:20]) else MOST
-    found = (Finding(what, provider, "values") for what, provider, fits in forms if _share(texts, fits) >= least)
-    return next(found, None)
-
-
-def _is_iban(text: str) -> bool:
-    """Whether a text is an IBAN with the right check digits (ISO 13616)."""
-    if not IBAN.fullmatch(text):
-        return False
-    plain = text.replace(" ", "")
-    digits = "".join(str(int(letter, 36)) for letter in plain[4:] + plain[:4])
-    return int(digits) % 97 == 1
-
-
-def _find_person(compact: str, texts: list[str]) -> Finding | None:  # noqa: PLR0911 (a table of rules)
-    """Names, users, telephone numbers and addresses, by the name of the column."""
-    if NAMES.fullmatch(compact):
-        return Finding("names of people", _provider_of_name(compact), "name")
-    full = len(texts) >= MIN_DISTINCT and _share(texts, FULL_NAME.fullmatch) >= MOST
-    given = HALF / 2 if VAGUE_NAMES.fullmatch(compact) else HALF
-    if full and _share(texts, _has_given_name) >= given:
+def _find_person(words: _Words, texts: list[str]) -> Finding | None:
+    """Names of people, by the name of the column or by the values."""
+    if words.end_in(NAMES):
+        return Finding("names of people", _provider_of_name(words.whole), "name")
+    vague = words.are(VAGUE_NAMES)
+    full = len(texts) >= MIN_DISTINCT and _share(texts, is_full_name) >= MOST
+    if full and _share(texts, names_a_person) >= (HALF / 2 if vague else HALF):
         return Finding("names of people", "name", "values")
-    if VAGUE_NAMES.fullmatch(compact) and len(texts) >= FEW and _share(texts, _is_given_name) >= HALF:
-        return Finding("names of people", "first_name", "values")
-    if USERS.fullmatch(compact) and len(texts) >= FEW:
-        return Finding("names of users", "user_name", "name")
-    if PHONES.fullmatch(compact) and _share(texts, _is_dialled) >= MOST:
-        return Finding("telephone numbers", "phone_number", "name")
-    if ADDRESSES.fullmatch(compact) and len(texts) >= FEW and _share(texts, lambda text: " " in text) >= HALF:
-        return Finding("postal addresses", "street_address" if "street" in compact else "address", "name")
+    least, many = (HALF, FEW) if vague else (MOST, 2 * MIN_DISTINCT)
+    if len(texts) < many:
+        return None
+    for provider, fits in (("first_name", is_given_name), ("last_name", is_family_name)):
+        if (vague or provider == "first_name") and _share(texts, fits) >= least:
+            return Finding("names of people", provider, "values")
     return None
 
 
 def _provider_of_name(compact: str) -> str:
-    if re.search("first|given|fore|vor(?!und)|prenom|fname|voornaam|fornavn|fornamn|imie", compact):
-        return "first_name"
     if re.search(
-        "last|sur|family|familien|nach(?!vor)|zuname|apellido|cognome|lname|achternaam|efter|nazwisko", compact
+        "first|given|fore|vor(?!und|namen)|prenom|fname|voornaam|roepnaam|fornavn|fornamn|imie|etunimi", compact
     ):
-        return "last_name" if "vorund" not in compact else "name"
+        return "first_name" if not re.search("nachname|etnom|prenoms?nom|nomprenom|nazwisko", compact) else "name"
+    last = (
+        "last|sur|family|familien|nach|zuname|apellido|cognome|lname|achternaam|efter|etter|nazwisko|sukunimi|фамилия"
+    )
+    if re.search(last, compact):
+        return "last_name" if not re.search("vorname|nombre|nome.*cognome|cognome.+nome|imie|имя", compact) else "name"
     return "name"
 
 
-def _is_given_name(text: str) -> bool:
-    return text.casefold() in GIVEN_NAMES
+def _find_contact(words: _Words, texts: list[str]) -> Finding | None:
+    """Users, telephone numbers, addresses and plates, by the name of the column."""
+    return next(_contacts(words, texts), None) if len(texts) >= FEW else None
 
 
-def _has_given_name(text: str) -> bool:
-    """Whether the first word, or the one after a comma, is a given name; "San Jose" is a city."""
-    family, comma, given = text.casefold().partition(",")
-    words = re.findall(r"[^\W\d_]+", given if comma else family)
-    titles = {"mr", "mrs", "ms", "miss", "dr", "prof", "herr", "frau"}
-    return next((word in GIVEN_NAMES for word in words if word not in titles), False)
+def _contacts(words: _Words, texts: list[str]) -> Iterator[Finding]:
+    if words.are(USERS) or (words.are(VAGUE_USERS) and _are_users(texts)):
+        yield Finding("names of users", "user_name", "name")
+    if words.are(PHONES) and _share(texts, is_dialled) >= MOST:
+        yield Finding("telephone numbers", "phone_number", "name")
+    if words.are(ADDRESSES) and _share(texts, lambda text: " " in text or not text.isascii()) >= HALF:
+        yield Finding("postal addresses", "street_address" if "street" in words.whole else "address", "name")
+    if words.end_in(PLATES) and len(texts) >= MIN_DISTINCT and _share(texts, PLATE.fullmatch) >= MOST:
+        yield Finding("licence plates", "license_plate", "name")
 
 
-def _is_dialled(text: str) -> bool:
-    return bool(DIALLED.fullmatch(text)) and 6 <= sum(letter.isdigit() for letter in text) <= 18
+def _are_users(texts: list[str]) -> bool:
+    """Whether texts are names of users and no roles: many single words, some with digits or marks."""
+    words = _share(texts, re.compile(r"[\w.@-]+").fullmatch) >= MOST
+    return len(texts) >= 2 * MIN_DISTINCT and words and _share(texts, USER.fullmatch) >= FEW_MARKS
 
 
-def _find_number(compact: str, values: pa.ChunkedArray) -> Finding | None:
-    """Keys, record numbers and telephone numbers among whole numbers, by the name of the column."""
-    if not any(pattern.fullmatch(compact) for pattern in (*KEYS, RECORDS, PHONES)):
-        return None
+def _find_number(words: _Words, values: pa.ChunkedArray) -> Finding | None:
+    """Keys, record numbers and telephone numbers among whole numbers, by the name of the column or by check digits."""
     numbers = values.drop_null()
-    if pa.types.is_floating(values.type) and not are_whole(numbers):
-        return None
-    if PHONES.fullmatch(compact):
+    if pa.types.is_floating(values.type):
+        known = numbers.to_numpy().astype(np.float64)
+        if not len(known) or (np.abs(known) >= LARGEST_EXACT).any() or (known != np.rint(known)).any():
+            return None
+        numbers = numbers.cast(pa.int64())
+    if words.are(PHONES):
         typical = np.median(numbers.to_numpy()) if len(numbers) else 0
         return Finding("telephone numbers", None, "name") if typical >= SHORTEST_PHONE else None
-    return _find_key(compact, values, None)
+    found = _find_key(words, numbers, None)
+    if found is None and (form := find_form(_sampled(numbers), CHECKED)) is not None:
+        found = Finding(form.what, None, "values")
+    return found
 
 
-KEYS = (SUBJECT_KEYS, ROW_KEYS, ANY_KEYS)
+def _are_records(words: _Words, values: pa.ChunkedArray, texts: list[str] | None) -> bool:
+    """Whether values are numbers of records or insurances; short words for them need long numbers."""
+    if words.end_in(RECORDS):
+        return texts is None or _share(texts, RECORD.fullmatch) >= MOST
+    if not words.are(SHORT_RECORDS):
+        return False
+    if texts is None:
+        return len(values) > 0 and float(np.median(values.to_numpy())) >= SHORTEST_RECORD
+    return _share(texts, LONG_RECORD.fullmatch) >= MOST
 
 
-def _find_key(compact: str, values: pa.ChunkedArray, texts: list[str] | None) -> Finding | None:
+def _find_key(words: _Words, values: pa.ChunkedArray, texts: list[str] | None) -> Finding | None:
     """Keys and record numbers, by the name of the column and the number of different values."""
-    subject, row, vague, record = (p.fullmatch(compact) for p in (*KEYS, RECORDS))
-    if not (subject or row or vague or record):
-        return None
-    if texts is not None and _share(texts, re.compile(r"\S*\d\S*|\S{6,}").fullmatch) < MOST:
+    if _are_records(words, values, texts):
+        known = len(pc.unique(values.drop_null())) >= MIN_DISTINCT
+        return Finding("record or insurance numbers", None, "name") if known else None
+    subject = words.are(SUBJECT_KEYS) or any(SUBJECT_KEYS.fullmatch(text) for text in words.ends[:-1])
+    row, vague = words.are(ROW_KEYS), words.are(ANY_KEYS)
+    bare = words.are(BARE_KEYS)
+    if not (subject or row or vague or bare) or (texts is not None and _share(texts, CODE.fullmatch) < MOST):
         return None  # keys are codes and not words
-    distinct, rows = len(pc.unique(values.drop_null())), len(values) - values.null_count
+    present = values.drop_null()
+    distinct, rows = len(pc.unique(present)), len(present)
     if distinct < MIN_DISTINCT:
         return None
-    if record:
-        return Finding("record or insurance numbers", None, "name")
-    least = KEY_SHARE if subject else KEY_SHARE * 2 if row else ROW_KEY_SHARE
-    if distinct < least * rows and not (subject and distinct >= 2 * MIN_DISTINCT and compact != "id"):
+    least = KEY_SHARE if subject or bare else KEY_SHARE * 2 if row else ROW_KEY_SHARE
+    if distinct < least * rows and not (subject and distinct >= 2 * MIN_DISTINCT and words.whole != "id"):
         return None
     return Finding("keys of rows" if distinct == rows else "keys of subjects that repeat", None, "name")

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from synthvae.schema.column import NUMERIC, TEMPORAL, Column
-from synthvae.tables.arrow import is_text, split_sentinels, temporal_type
+from synthvae.tables.arrow import split_sentinels, temporal_type
 from synthvae.tables.subjects import Units, ends, subjects_by_value
 from synthvae.tables.time_format import are_sentinels, to_timestamps
 
@@ -144,16 +144,18 @@ def _nearest(order: tuple[Any, ...], few: pa.Array, enough: pa.Array) -> pa.Arra
 def _beside_numbers(values: pa.Array, present: Mask, subjects: Subjects) -> list[Frequent]:
     """The rule for sentinel values of few subjects, which are replaced by numbers and sentinels of other rows."""
     beside = values.filter(pa.array(~present)).drop_null()
-    if not is_text(values.type) or not len(beside):
+    if not len(beside) or pa.types.is_temporal(values.type):
         return []
     units = subjects.units
     others = pa.chunked_array([pc.if_else(pa.array(present), pa.scalar(None, values.type), values)])
     known, counts = subjects_by_value(others, units)
-    rare = pa.array(counts < subjects.least)
-    if not pc.any(rare).as_py():
+    few = counts < subjects.least
+    if pa.types.is_floating(values.type):
+        few &= ~np.isnan(known.to_numpy(zero_copy_only=False).astype(np.float64))
+    if not few.any():
         return []
     frequent = values.filter(pa.array(present)).slice(0, 1)
-    return [Frequent(known.filter(rare), None, frequent[0] if len(frequent) else None)]
+    return [Frequent(known.filter(pa.array(few)), None, frequent[0] if len(frequent) else None)]
 
 
 def sort_keys(column: Column, values: pa.Array) -> tuple[npt.NDArray[Any], Mask]:

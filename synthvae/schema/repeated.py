@@ -69,10 +69,17 @@ def _are_numbered(texts: list[str]) -> bool:
     return len(forms) == 1 and None not in forms
 
 
-def warn_repeated_subjects(schema: Schema, table: pa.Table, target: str | None) -> None:
-    """Warn of columns that seem to be the key of repeated subjects: rows are then not independent."""
+def warn_repeated_subjects(schema: Schema, table: pa.Table, target: str | None, *, new_keys: bool = True) -> None:
+    """Warn of columns that seem to be the key of repeated subjects: rows are then not independent.
+
+    Args:
+        schema: The schema of the table.
+        table: The rows, or a sample of them.
+        target: The column to condition on.
+        new_keys: Whether ids are generated anew, and not modelled as numbers.
+    """
     for name in repeated_subjects(schema, table, target):
-        new = "Each synthetic row gets a new key. " if schema[name].kind == "id" else ""
+        new = "Each synthetic row gets a new key. " if new_keys and schema[name].kind == "id" else ""
         distinct = pc.count_distinct(table.column(name)).as_py()
         warn_user(
             f"column {name!r} has keys of subjects with several rows ({distinct:,} values in {table.num_rows:,} rows): "

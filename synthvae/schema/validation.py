@@ -165,7 +165,7 @@ def _texts(values: pa.ChunkedArray, column: Column) -> set[str]:
 
 
 def _id_violations(values: pa.ChunkedArray) -> Iterator[str]:
-    kind = values.type
+    kind = plain_type(values.type)
     if not (is_text(kind) or pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_null(kind)):
         yield f"ids must be texts or whole numbers, got {kind}. Declare another kind, or drop it."
 

@@ -91,6 +91,7 @@ class FittedModel:
             raise RequestError("Rows per class need a target, and the model has none. Pass `rows`.")
         counts = [0] * self.encoding.conditions
         for label, count in rows.items():
+            _refuse_missing_class(label)
             counts[self.encoding.target.index(label)] += _count(count)
         return Request(tuple(counts), seed)
 
@@ -277,12 +278,33 @@ def _by_class(counts: pd.Series) -> dict[Any, int]:
     """Numbers of rows by class; those of a DataFrame with one column have tuples of one label as classes."""
     alone = isinstance(counts.index, pd.MultiIndex) and counts.index.nlevels == 1
     labels = counts.index.get_level_values(0) if alone else counts.index
-    return dict(zip(labels.tolist(), counts.tolist(), strict=True))
+    found: dict[Any, int] = {}
+    for label, count in zip(labels.tolist(), counts.tolist(), strict=True):
+        _refuse_missing_class(label)
+        found[label] = found.get(label, 0) + _count(
+            int(count) if isinstance(count, float) and count % 1 == 0 else count
+        )
+    return found
+
+
+def _refuse_missing_class(label: Any) -> None:
+    """Refuse a missing value as a class.
+
+    Raises:
+        RequestError: It is one.
+    """
+    if pd.api.types.is_scalar(label) and pd.isna(label):
+        raise RequestError(
+            f"A requested class must not be missing, got {label!r}: synthetic rows have a class. Leave it out, as "
+            "`value_counts()` does."
+        )
 
 
 def _count(rows: Any) -> int:
     if isinstance(rows, bool) or not isinstance(rows, (int, np.integer)) or rows < 0:
-        raise RequestError(f"A number of rows must be an integer of at least 0, got {rows!r}.")
+        known = rows is None or rows is pd.NA or isinstance(rows, (bool, int, float, np.generic, str))
+        what = repr(rows) if known else f"a {type(rows).__name__}"
+        raise RequestError(f"A number of rows must be an integer of at least 0, got {what}.")
     return int(rows)
 
 

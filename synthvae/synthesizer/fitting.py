@@ -138,8 +138,10 @@ def fit_features(
             f"The schema of an estimator must keep all features, got {listing(lost)} under `drop`. Drop them from X."
         )
     schema = source.drafted(schema_of(parameters, table))
-    schema = schema if ids else drafts.without_ids(schema)
     target, seed = target_in(parameters, table), as_seed(parameters.random_state)
+    if conditional_encoder:  # rows are generated
+        warn_repeated_subjects(schema, table, target, new_keys=ids)
+    schema = schema if ids else drafts.without_ids(schema)
     network = {"told": conditional_encoder}
     task = TrainingTask(schema, target, 1, seed, **_subjects(parameters, table), network=network)
     return _train(parameters, source, task)

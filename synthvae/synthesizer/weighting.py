@@ -49,6 +49,17 @@ def column_of(table: pa.Table, name: str) -> pa.Table:
     return table if numbers.all() else table.filter(pa.array(numbers > 0))
 
 
+def _refuse_none(table: pa.Table, name: str) -> pa.Table:
+    """Refuse a table in which no row has a positive weight.
+
+    Raises:
+        TableError: That is the case.
+    """
+    if not table.num_rows:
+        raise TableError(f"Column {name!r} of `weights` must have a positive weight in some row, got none.")
+    return table
+
+
 def split(table: pa.Table, name: str | None) -> tuple[pa.Table, Weights | None]:
     """Return the rows with a positive weight without its column, and their weights (rows,); None without a column.
 
@@ -57,7 +68,7 @@ def split(table: pa.Table, name: str | None) -> tuple[pa.Table, Weights | None]:
     """
     if name is None:
         return table, None
-    kept = column_of(table, name)
+    kept = _refuse_none(column_of(table, name), name) if table.num_rows else table
     return kept.drop_columns([name]), _numbers(kept.column(name)).astype(np.float32)
 
 

@@ -94,7 +94,7 @@ def _prepared(table: pa.Table) -> pa.Table:
 
 def to_pandas(table: pa.Table) -> pd.DataFrame:
     """Return `table` as a DataFrame with the dtypes and column names of the original table."""
-    origin = _origin(table.schema)
+    origin = _of_columns(_origin(table.schema), table.column_names)
     if origin["container"] == "arrow":
         return cast("pd.DataFrame", table.to_pandas(types_mapper=pd.ArrowDtype))
     arrow, python = origin.get("arrow", ()), origin.get("object", ())
@@ -122,6 +122,16 @@ def to_pandas(table: pa.Table) -> pd.DataFrame:
 def to_written(table: pa.Table) -> pd.DataFrame:
     """Return `table` as `to_pandas` does, with numbers and booleans as its CSV file writes them."""
     return written_forms.as_written(to_pandas(table), _origin(table.schema).get("written", {}))
+
+
+def _of_columns(origin: Mapping[str, Any], names: list[str]) -> dict[str, Any]:
+    """What the origin states of columns that the table still has: weights, and columns that are dropped, are not."""
+    kept = dict(origin)
+    for key in {"arrow", "object"} & kept.keys():
+        kept[key] = [name for name in kept[key] if name in names]
+    for key in {"string", "text", "sparse"} & kept.keys():
+        kept[key] = {name: what for name, what in kept[key].items() if name in names}
+    return kept
 
 
 def _with_large(table: pa.Table, frame: pd.DataFrame) -> pd.DataFrame:

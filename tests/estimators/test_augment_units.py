@@ -62,3 +62,16 @@ def test_folds_of_the_automatic_amount_share_no_unit(monkeypatch: pytest.MonkeyP
     assert len(seen) == 2
     for train, test in seen:
         assert not set(features["patient"].iloc[train]) & set(features["patient"].iloc[test])
+
+
+def test_estimators_warn_of_few_rows_and_of_repeated_subjects() -> None:
+    real = table(12)
+    classifier = AugmentedClassifier(
+        LogisticRegression(), amount="balance", generator=Synthesizer(max_steps=2, random_state=0)
+    )
+    with pytest.warns(UserWarning, match="'yes' has 12 rows"):
+        classifier.fit(real[["x", "income"]], real["y"])
+    with pytest.warns(UserWarning, match="column 'patient' has keys of subjects"):
+        classifier.fit(real[["x", "patient"]], real["y"])
+    with pytest.warns(UserWarning, match="column 'patient' has keys of subjects"):
+        VAEOverSampler(generator=Synthesizer(max_steps=2)).fit_resample(real[["x", "patient"]], real["y"])

@@ -199,6 +199,5 @@ def test_a_draft_proposes_fake_values_and_says_why() -> None:
 def test_names_that_are_declared_as_categories_are_learned() -> None:
     frame = people()[["patient_name", "x"]]
     schema = Schema.infer(frame).declare("patient_name", kind="categorical")
-    assert set(Synthesizer(max_steps=2, random_state=0, schema=schema).fit(frame).sample(30).patient_name) <= set(
-        PEOPLE
-    )
+    fitted = Synthesizer(max_steps=2, random_state=0, schema=schema, protect=0).fit(frame)
+    assert set(fitted.sample(30).patient_name) <= set(PEOPLE)

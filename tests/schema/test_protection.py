@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -224,3 +224,13 @@ def test_the_same_seed_gives_the_same_model() -> None:
         warnings.simplefilter("ignore")
         first, second = (Synthesizer(max_steps=5, random_state=3).fit(frame()).sample(50) for _ in range(2))
     pd.testing.assert_frame_equal(first, second)
+
+
+@pytest.mark.parametrize("dtype", ["int64", "Int64", "float64"])
+@pytest.mark.parametrize("rows", [2, 50])
+def test_declared_sentinels_of_few_subjects_are_replaced(dtype: Any, rows: int) -> None:
+    numbers = pd.Series(np.r_[[-99] * rows, np.arange(300) % 90]).astype(dtype)
+    read = convert.read(pd.DataFrame({"v": numbers}))
+    schema = Schema(columns=[Column(name="v", kind="integer", bounds=(0, 90), sentinels=[-99])])
+    got = protect(read, schema, None, Subjects(5), None).apply(read, np.random.default_rng(0))
+    assert got.column("v").to_pylist().count(-99) == (0 if rows < 5 else rows)

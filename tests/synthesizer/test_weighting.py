@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -97,3 +98,22 @@ def test_representatives_occur_as_often_as_they_weigh(survey: pd.DataFrame) -> N
     shares = drawn.to_pandas()["group"].value_counts(normalize=True).sort_index()
     assert np.allclose(shares, weighted_shares(survey, "group"), atol=0.01)
     assert weighting.represented(table, None, 0) is table
+
+
+@pytest.mark.parametrize(
+    "dtype", ["int64", "float32", "Int64", "Float64", "object", "double[pyarrow]", "int64[pyarrow]", "decimal"]
+)
+def test_weights_of_every_type(dtype: Any) -> None:
+    old = np.arange(400) < 200
+    weights = pd.Series(np.where(old, 2000, 18_000))
+    column = weights.map(Decimal) if dtype == "decimal" else weights.astype(dtype)
+    table = pd.DataFrame({"old": np.where(old, "yes", "no"), "x": np.arange(400) % 50, "w": column})
+    drawn = Synthesizer(weights="w", max_steps=30, random_state=0).fit(table).sample(3000)
+    assert list(drawn.columns) == ["old", "x"]
+    assert abs((drawn["old"] == "no").mean() - 0.9) < 0.04
+
+
+def test_weights_that_are_all_zero_are_refused() -> None:
+    table = pd.DataFrame({"x": range(40), "w": 0.0})
+    with pytest.raises(TableError, match="'w' of `weights` must have a positive weight in some row"):
+        Synthesizer(weights="w", max_steps=2).fit(table)
