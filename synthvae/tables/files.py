@@ -6,11 +6,12 @@ import codecs
 import contextlib
 import re
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.feather
 import pyarrow.parquet
@@ -59,9 +60,8 @@ def read(path: Path, options: ReadOptions) -> pa.Table:
         if kind == "feather":
             return whole(pa.feather.read_table(path, memory_map=False))
         if kind != "csv":
-            return text_forms.typed(text_forms.without_sentinels(_READERS[kind](path, options), options), options)
-        read = [_read_csv(file, options) for file in csv_files(path) or ()]
-        return read[0] if path.is_file() else pa.concat_tables(read, promote_options="permissive")
+            return text_forms.without_sentinels(_READERS[kind](path, options), options)
+        return _read_csv_files(csv_files(path) or [], options)
 
 
 def format_of(path: Path) -> str:
@@ -156,12 +156,37 @@ def _csv_files_within(path: Path) -> list[Path] | None:
     return csv
 
 
-def _read_csv(path: Path, options: ReadOptions) -> pa.Table:
-    """Read a CSV as pandas does, except that only empty fields are missing, since "NA" or "None" may be a category."""
+def _read_csv_files(files: list[Path], options: ReadOptions) -> pa.Table:
+    """Read CSV files as one table; a column of which numbers or codes are text in one of them is text in all."""
+    read = [_read_csv(file, options) for file in files]
+    texts = {name for table in read for name in table.column_names if _is_digits(table.column(name), options.decimal)}
+    for place, table in enumerate(read):
+        wrong = [f.name for f in table.schema if f.name in texts and not pa.types.is_string(f.type)]
+        if wrong:
+            read[place] = _read_csv(files[place], options, wrong)
+    return read[0] if len(read) == 1 else pa.concat_tables(read, promote_options="permissive")
+
+
+def _is_digits(values: pa.ChunkedArray, decimal: str) -> bool:
+    """Whether a column of text may go with whole numbers: it has codes, or numbers with another decimal separator."""
+    if not pa.types.is_string(values.type):
+        return False
+    return decimal != "." or bool(pc.all(pc.match_substring_regex(values, r"^[ +-]*[0-9]+ *$")).as_py())
+
+
+def _read_csv(path: Path, options: ReadOptions, texts: Sequence[str] = ()) -> pa.Table:
+    """Read a CSV as pandas does, except that only empty fields are missing, since "NA" or "None" may be a category.
+
+    Args:
+        path: The file.
+        options: How it is written.
+        texts: Columns that are read as text, whatever their fields.
+    """
     untrusted.refuse_large_csv(path)
     with reading(path):
-        table = _read_typed(path, options.encoding, *csv_options(path, options))
-        return text_forms.typed(table, options)
+        given, convert = csv_options(path, options)
+        convert.column_types = dict.fromkeys(texts, pa.string())
+        return _read_typed(path, options, given, convert)
 
 
 def read_fields(path: Path, options: ReadOptions) -> pa.Table | None:
@@ -186,9 +211,7 @@ def csv_options(path: Path, options: ReadOptions) -> tuple[dict[str, Any], pa.cs
     parse = pa.csv.ParseOptions(delimiter=options.sep or sniffed, newlines_in_values=True)
     given = {"read_options": pa.csv.ReadOptions(encoding=options.encoding), "parse_options": parse}
     missing = ["", *options.na_values]
-    # With another decimal separator, 1.500 is not 1.5.
-    convert = pa.csv.ConvertOptions(null_values=missing, strings_can_be_null=True, decimal_point=options.decimal)
-    return given, convert
+    return given, pa.csv.ConvertOptions(null_values=missing, strings_can_be_null=True)
 
 
 def _delimiter_of(path: Path, encoding: str) -> str:
@@ -205,18 +228,19 @@ def _delimiter_of(path: Path, encoding: str) -> str:
     return delimiter(text, path)
 
 
-def _read_typed(path: Path, encoding: str, options: Mapping[str, Any], convert: Any) -> pa.Table:
+def _read_typed(path: Path, given: ReadOptions, options: Mapping[str, Any], convert: Any) -> pa.Table:
     """Read a CSV with one type for all fields of a column."""
+    stated = dict(convert.column_types)
     with locating(path, options):
         table = pa.csv.read_csv(path, **options, convert_options=convert)
     check_lines(path, options, table.column_names, table.columns)
     check_names(table.column_names)
     exact = text_codes.exact_types(path, table, options, convert.null_values)
-    types = {field.name: _csv_type(table.column(field.name)) for field in table.schema} | exact
+    types = {field.name: _csv_type(table.column(field.name), given.decimal) for field in table.schema} | exact | stated
     if exact or any(types[field.name] == pa.string() != field.type for field in table.schema):
-        convert.column_types = {name: kind for name, kind in types.items() if kind == pa.string()} | exact
+        convert.column_types = {name: kind for name, kind in types.items() if kind == pa.string()} | exact | stated
         table = pa.csv.read_csv(path, **options, convert_options=convert)
-    _check_decoded(table, encoding)
+    _check_decoded(table, given.encoding)
     return table.cast(pa.schema([(name, types[name]) for name in table.column_names]))
 
 
@@ -242,9 +266,12 @@ def check_lines(path: Path, options: Mapping[str, Any], names: list[str], column
         csv_lines.refuse_open_quotes(path, options["read_options"].encoding, options["parse_options"].delimiter)
 
 
-def _csv_type(values: pa.ChunkedArray) -> pa.DataType:
-    """The type that `pandas.read_csv` infers: dates are text, whole numbers with missing values are floats."""
-    if pa.types.is_temporal(values.type):
+def _csv_type(values: pa.ChunkedArray, decimal: str) -> pa.DataType:
+    """The type that `pandas.read_csv` infers: dates are text, whole numbers with missing values are floats.
+
+    With another decimal separator than a point, what Arrow reads as a number with a point is text: 1.500 may be 1500.
+    """
+    if pa.types.is_temporal(values.type) or (pa.types.is_floating(values.type) and decimal != "."):
         return pa.string()
     if pa.types.is_null(values.type) or (pa.types.is_integer(values.type) and values.null_count):
         return pa.float64()

@@ -90,12 +90,12 @@ class Stream:
 def large(source: Any, encoding: str = "utf-8", options: ReadOptions | None = None) -> Stream | None:
     """Return the stream of a table on disk that is too large to be read at once; None for any other source.
 
-    Only CSV and Parquet are read in batches, and CSV only if no form of its numbers and dates is declared.
+    Only CSV and Parquet are read in batches.
     """
     if isinstance(source, Stream):
         return source
     options = options or ReadOptions(encoding=encoding)
-    if not isinstance(source, ds.FileSystemDataset) and (options.forms or not _is_streamed(source)):
+    if not isinstance(source, ds.FileSystemDataset) and not _is_streamed(source):
         return None
     stream = Stream.from_source(source, options=options)
     return stream if stream.is_large else None
@@ -162,7 +162,7 @@ def _csv_types(files: Sequence[Path], options: ReadOptions) -> dict[str, pa.Data
     for file in files:
         for batch in _opened(file, options, None):
             for name, texts in zip(batch.schema.names, batch.columns, strict=True):
-                narrowest[name] = _narrowest(texts, narrowest.get(name, 0))
+                narrowest[name] = _narrowest(texts, narrowest.get(name, 0), options.decimal)
                 missing |= {name} if texts.null_count else set()
     types = {name: _TYPES[place] for name, place in narrowest.items()}
     # Whole numbers with missing values are floats, as in pandas, and so are columns without any value.
@@ -173,11 +173,13 @@ NUMBERS = (pa.int64(), pa.float64())
 _TYPES = (pa.null(), *NUMBERS, pa.bool_(), pa.string())
 
 
-def _narrowest(texts: pa.Array, place: int) -> int:
+def _narrowest(texts: pa.Array, place: int, decimal: str) -> int:
     """The position of the first type, from `place` on, to which all texts can be converted."""
     trimmed = pc.utf8_trim_whitespace(texts)
     while place < len(_TYPES) - 1 and not _can_be(trimmed, _TYPES[place]):
         place += 1
+    if _TYPES[place] == pa.float64() and decimal != ".":  # 1.500 may be 1500
+        return len(_TYPES) - 1
     if _TYPES[place] in NUMBERS and text_codes.hold_codes(trimmed):
         return len(_TYPES) - 1
     return place
