@@ -179,7 +179,7 @@ def _temporal_violations(column: Column, values: pa.ChunkedArray) -> Iterator[st
     ):
         yield f"values must be dates or ISO text, got {values.type}. Convert them, or declare their `format`."
         return
-    timestamps, problem = _timestamps(column, values)
+    timestamps, problem = timestamps_of(column, values)
     if timestamps is None:
         yield problem
         return
@@ -191,8 +191,8 @@ def _temporal_violations(column: Column, values: pa.ChunkedArray) -> Iterator[st
             yield f"values must be in its bounds [{low}, {high}], got [{span['min']}, {span['max']}]."
 
 
-def _timestamps(column: Column, values: pa.ChunkedArray) -> tuple[pa.ChunkedArray | None, str]:
-    """The timestamps of a column, or None and what is wrong with a value."""
+def timestamps_of(column: Column, values: pa.ChunkedArray) -> tuple[pa.ChunkedArray | None, str]:
+    """Return the timestamps of a column, or None and what is wrong with a value."""
     if column.format is not None and not pa.types.is_temporal(values.type):
         if offsets := several_offsets(values, column.format):
             return None, (
