@@ -38,6 +38,7 @@ FEW = 5  # different values of a pattern: fewer are categories
 KEY_SHARE = 0.01  # different values per row of keys of repeated subjects
 ROW_KEY_SHARE = 0.9  # of columns whose name says no more than "id"
 
+REPEATED = "keys of subjects that repeat"
 SHORTEST_PHONE = 100_000  # smaller numbers are counts of calls
 
 EMAIL = re.compile(r"[\w.+'-]+@[\w-]+(\.[\w-]+)*\.[a-z]{2,}", re.IGNORECASE)
@@ -72,6 +73,11 @@ class Finding(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.what}, by its {self.by}"
+
+    @property
+    def repeats(self) -> bool:
+        """Whether the values are keys of subjects with several rows."""
+        return self.what == REPEATED
 
 
 def find_identifier(name: str, values: pa.ChunkedArray) -> Finding | None:
@@ -239,4 +245,4 @@ def _find_key(compact: str, values: pa.ChunkedArray, texts: list[str] | None) ->
     least = KEY_SHARE if subject else KEY_SHARE * 2 if row else ROW_KEY_SHARE
     if distinct < least * rows and not (subject and distinct >= 2 * MIN_DISTINCT and compact != "id"):
         return None
-    return Finding("keys of rows" if distinct == rows else "keys of subjects that repeat", None, "name")
+    return Finding("keys of rows" if distinct == rows else REPEATED, None, "name")
