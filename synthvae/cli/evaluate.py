@@ -79,7 +79,7 @@ def evaluate(
         if path is not None
     }
     ledger, protection = _statements(model, synthetic)
-    schema = declared(schema_file, decisions(ids, categorical, drop, dates, fakes), read["real"])
+    schema = declared(schema_file, decisions(ids, categorical, drop, dates, fakes), read["real"], reading)
     with measuring(show=not quiet) as watch:
         found = measured(
             **read, target=target, schema=schema, group=group, unit=unit, duration=duration, event=event,
@@ -97,13 +97,11 @@ def evaluate(
 def _options(role: str, place: Any, reading: Any) -> Any:
     """Return the options for one table: they describe the real ones; synthetic rows are as synthvae writes them."""
     from synthvae.tables import files
-    from synthvae.tables.read_options import ReadOptions
 
+    kind = files.format_of(place) if isinstance(place, Path) else "database"
     if role == "synthetic":
-        return ReadOptions(encoding=reading.encoding)
-    if role == "real" or not isinstance(place, Path):
-        return reading
-    return reading.taken_by(files.format_of(place))
+        return reading.of_synthetic(kind)
+    return reading if role == "real" else reading.taken_by(kind)
 
 
 def _exit_if_missed(missed: list[str]) -> None:

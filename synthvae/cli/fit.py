@@ -28,7 +28,7 @@ from synthvae.cli.options import (
     show,
 )
 from synthvae.cli.reading_flags import reads_tables
-from synthvae.cli.schema_options import Categorical, Dates, Drop, Fakes, Ids, decisions, declare
+from synthvae.cli.schema_options import Categorical, Dates, Drop, Fakes, Ids, decisions, declare, stated
 from synthvae.errors import ArtifactError, ConfigurationError, SchemaError
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def schema(
         raise SchemaError(f"{out} exists and may be a reviewed schema. Pass --overwrite to replace it.")
     found = sources.surveyed(table, reading)
     rows = without(found.sample, drop or ())
-    given = decisions(ids, categorical, drop, dates, fakes).apply(None, found.sample.column_names, found.sample)
+    given = stated(None, decisions(ids, categorical, drop, dates, fakes), found.sample, reading)
     draft = found.drafted(decided.draft(given, rows))
     text = (drafts.drafted(draft, rows) if private else drafts.explained(draft, rows, found.rows)).to_yaml()
     if out is None:
@@ -141,12 +141,12 @@ def fit(
     synthesizer = configured(config, given, verbose=not quiet)
     made = decisions(ids, categorical, drop, dates, fakes)
     if plan is not None:
-        names = declare(synthesizer, made, _names(table, reading, synthesizer, made))
+        names = declare(synthesizer, made, _names(table, reading, synthesizer, made), reading)
         show(synthesizer.plan(plan, names).statement(), as_json=as_json)
         return
     if not (overwrite or estimate):
         _refuse_overwriting(out, _journal_of(synthesizer, out), resume=resume or synthesizer.privacy is not None)
-    source = declare(synthesizer, made, _source(table, reading, synthesizer))
+    source = declare(synthesizer, made, _source(table, reading, synthesizer), reading)
     if estimate:
         show(dataclasses.asdict(synthesizer.estimate(source)), as_json=as_json)
         return

@@ -169,7 +169,7 @@ def augment(
     given = {"target": target, "schema": schema_file, "random_state": seed, "unit": unit, "protect": protect}
     synthesizer = configured(config, given, verbose=not quiet)
     read = convert.read(table, options=reading)
-    declare(synthesizer, decisions(ids, categorical, drop, dates, fakes), read)
+    declare(synthesizer, decisions(ids, categorical, drop, dates, fakes), read, reading)
     augmented = augmentation.augment(read, synthesizer, asked, mark=mark, synthetic_only=synthetic_only)
     written = out.suffix == ".csv" and not synthetic_only
     fields = files.read_fields(table, reading) if written else None  # real cells stay as they are written

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from synthvae.schema import Schema
     from synthvae.schema.decisions import Decisions
+    from synthvae.tables import ReadOptions
 
 Ids = Annotated[
     list[str] | None,
@@ -57,42 +58,58 @@ def decisions(
     return Decisions(ids or (), categorical or (), drop or (), dates or (), fakes or ())
 
 
-def declare(synthesizer: Any, made: Decisions, source: Any) -> Any:
+def declare(synthesizer: Any, made: Decisions, source: Any, reading: ReadOptions) -> Any:
     """Set the schema of a synthesizer to what the options declare, and return the table to fit.
 
     Args:
         synthesizer: The synthesizer, with the schema of `--schema`.
         made: What the options declare.
         source: The table or stream; the names of its columns suffice for a plan.
+        reading: How the table is written; a private one with forms of numbers or dates was refused.
     """
     from synthvae.synthesizer.configuration import given_schema
     from synthvae.synthesizer.parameters import MEASURED
 
-    if not made:
+    if not (made or reading.forms):
         return source
     if synthesizer.schema == MEASURED:
         return _dropped(made, source)
-    table, names = _first_rows(source)
-    private = synthesizer.privacy is not None
-    synthesizer.set_params(schema=made.apply(given_schema(synthesizer), names, None if private else table))
+    table, names = _some_rows(source, reading)
+    given = given_schema(synthesizer)
+    private = synthesizer.privacy is not None or table is None
+    synthesizer.set_params(schema=made.apply(given, names) if private else stated(given, made, table, reading))
     return source
 
 
-def declared(schema_file: Path | None, made: Decisions, table: pa.Table) -> Schema | Path | None:
+def declared(schema_file: Path | None, made: Decisions, table: pa.Table, reading: ReadOptions) -> Schema | Path | None:
     """Return the schema of a file with what the options declare."""
     from synthvae.schema import Schema
 
-    if not made:
+    if not (made or reading.forms):
         return schema_file
-    given = None if schema_file is None else Schema.from_yaml(schema_file)
-    return made.apply(given, table.column_names, table)
+    return stated(None if schema_file is None else Schema.from_yaml(schema_file), made, table, reading)
 
 
-def _first_rows(source: Any) -> tuple[pa.Table | None, list[str]]:
-    """Return a table, or the first rows of a stream, and the names of its columns."""
+def stated(given: Schema | None, made: Decisions, table: pa.Table, reading: ReadOptions) -> Schema | None:
+    """Return a schema with what the options declare, and with the columns of the written forms that they state."""
+    from synthvae.schema.forms import resolved
+
+    return resolved(made.apply(given, table.column_names, table), table, reading)
+
+
+def _some_rows(source: Any, reading: ReadOptions) -> tuple[pa.Table | None, list[str]]:
+    """Return a table, or rows of a stream, and the names of its columns.
+
+    They are the first rows of a stream, or a sample of all if forms are stated, as the first show too few values.
+    """
+    from synthvae.tables.sampling import Survey
+
     if isinstance(source, list):
         return None, source
-    table = source if hasattr(source, "column_names") else next(source.batches())
+    if hasattr(source, "column_names"):
+        table = source
+    else:
+        table = Survey.from_batches(source.batches(), 0).sample if reading.forms else next(source.batches())
     return table, list(table.column_names)
 
 

@@ -72,13 +72,16 @@ def style_of(
     sentinels: Values,
     format: str | None = None,  # noqa: A002 (the field of a column)
 ) -> str:
-    """Return the style in which a text column writes its numbers; "repr" for other columns."""
+    """Return the style in which a text column writes its numbers; "repr" for other columns.
+
+    Where the texts of a stated format have several, it is the shortest.
+    """
     if not is_text(values.type):
         return "repr"
     texts = set(pc.unique(values.drop_null()).to_pylist()) - {str(sentinel) for sentinel in sentinels}
     if format is not None:
         texts = set(NumberForm.of(format).plain(pa.array(list(texts), pa.string())).to_pylist()) - {None}
-    return find_style(text for text in texts if is_number(text)) or "repr"
+    return find_style(text for text in texts if is_number(text)) or ("repr" if format is None else "short")
 
 
 def _store(numbers: Floats, missing: Mask, kind: pa.DataType, form: tuple[str, str | None]) -> pa.Array:

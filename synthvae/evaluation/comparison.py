@@ -22,7 +22,7 @@ from synthvae.tables import convert
 from synthvae.tables.arrow import are_classes, split_sentinels
 from synthvae.tables.selection import without
 from synthvae.tables.subjects import Units, units_of
-from synthvae.tables.time_format import are_sentinels, to_timestamps
+from synthvae.tables.time_format import are_sentinels, readings, to_timestamps
 
 LEAST_ROWS = 2
 NUMERIC_KINDS = ("integer", "continuous", *TEMPORAL)
@@ -104,6 +104,7 @@ class Comparison:
             given = given.model_copy(update={"columns": tuple(columns)})
         notes += [_repeated_note(n) for n in repeated_subjects(given, read["real"], target) if n != unit]
         kinds = {c.name: c for c in given.columns if _is_comparable(c, read, notes)}
+        kinds = {name: _with_one_reading(column, notes) for name, column in kinds.items()}
         kinds = _with_classes(kinds, target, read["real"])
         extra = [name for name in read["synthetic"].column_names if name not in given.names]
         if extra:
@@ -227,6 +228,18 @@ def _repeated_note(name: str) -> str:
         f"Column {name!r} seems to be the key of subjects with several rows, and rows were taken as independent. "
         "Name it as `unit` (--unit in the shell), so that the rows of a subject are on one side of every split."
     )
+
+
+def _with_one_reading(column: Column, notes: list[str]) -> Column:
+    """A column with the first of its formats, if there are several."""
+    ways = readings(column.format or "")
+    if len(ways) == 1:
+        return column
+    notes.append(
+        f"Column {column.name!r} can be read as {' or '.join(ways)}, and was read as {ways[0]}. "
+        "Declare its `format`, or state it (`--date-format`, `--decimal`)."
+    )
+    return column.model_copy(update={"format": ways[0]})
 
 
 def _check_rows(read: dict[str, pa.Table]) -> None:

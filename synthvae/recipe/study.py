@@ -22,6 +22,7 @@ from synthvae.privacy import Journal
 from synthvae.recipe.holdout import hold_out, hold_out_privately
 from synthvae.recipe.recipe import Recipe
 from synthvae.recipe.records import StageRecord, digests, users_key
+from synthvae.schema.forms import resolved
 from synthvae.schema.schema import Schema
 from synthvae.schema.values import at_most
 from synthvae.synthesizer import artifact, weighting
@@ -76,7 +77,14 @@ class Study:
 
     @property
     def _schema(self) -> Path | Schema | None:
-        """The declared schema, or its file."""
+        """The declared schema, or its file; with the columns of the written forms that `read` states."""
+        given, reading = self._given_schema, self.recipe.read_options
+        if not reading.forms:  # as under a privacy budget
+            return given
+        return resolved(Schema.from_yaml(given) if isinstance(given, Path) else given, self.real, reading)
+
+    @property
+    def _given_schema(self) -> Path | Schema | None:
         if isinstance(self.recipe.schema_, dict):
             return Schema.from_dict(self.recipe.schema_)
         return None if self.recipe.schema_ in {None, MEASURED} else self.files("schema")["schema"]
@@ -85,9 +93,11 @@ class Study:
         """Read a table of the user, row by row under a privacy budget."""
         read = convert.read if self.recipe.privacy is None else rowwise.read
         path, options = self.files(key)[key], self.recipe.read_options
-        if key == "evaluation.synthetic":  # the options describe the real tables
-            return read(path, encoding=self.recipe.encoding)
-        return read(path, options=options if key == "input" else options.taken_by(files.format_of(path)))
+        if key == "input":
+            return read(path, options=options)
+        kind = files.format_of(path)
+        taken = options.of_synthetic(kind) if key == "evaluation.synthetic" else options.taken_by(kind)
+        return read(path, options=taken)
 
     @functools.cached_property
     def real(self) -> pa.Table:

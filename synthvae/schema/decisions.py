@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,10 +33,11 @@ def complete(given: Schema | None, table: pa.Table, target: str | None = None, u
         given = with_kind(given, unit, kind="id")
     schema, found = _completed(given, table)
     named = set() if given is None else set(given.names)
-    rest = [column for column in schema.columns if column.name not in named] if schema is not None else []
-    found |= problems.identifying(rest, table, target) | problems.open_formats(rest)
+    columns = [] if schema is None else schema.columns
+    rest = [column for column in columns if column.name not in named]
+    found |= problems.identifying(rest, table, target) | problems.open_formats(columns)
     places = {name: place for place, name in enumerate(table.column_names)}
-    problems.refuse(dict(sorted(found.items(), key=lambda item: places[item[0]])), problems.DECLARE)
+    problems.refuse(dict(sorted(found.items(), key=lambda item: places.get(item[0], len(places)))), problems.DECLARE)
     assert schema is not None
     return schema
 
@@ -108,9 +109,7 @@ class Decisions:
         changes = dict(self._changes(names, table))
         problems.refuse_unknown([*changes, *self.drop], names)
         self._refuse_twice(list(changes))
-        schema = given
-        for name, fields in changes.items():
-            schema = with_kind(schema, name, **fields)
+        schema = with_columns(given, changes, names)
         return _without_columns(schema, self.drop) if self.drop else schema
 
     def _changes(self, names: Sequence[str], table: pa.Table | None) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -170,13 +169,33 @@ def _temporal_fields(name: str, table: pa.Table | None) -> dict[str, Any]:
 
 def with_kind(schema: Schema | None, name: str, **fields: Any) -> Schema:
     """Return a schema that declares the fields of a column, which it may not have yet."""
-    if schema is not None and name in schema.names:
-        return schema.declare(name, **fields)
-    column = Column(name=name, **fields)
-    if schema is None:
-        return Schema(columns=[column])
-    columns, declared = (*schema.columns, column), (*schema.declared, column.name) if schema.inferred else ()
-    return Schema(**{**dict(schema), "columns": [c.model_dump() for c in columns], "declared": declared})
+    changed = with_columns(schema, {name: fields}, [])
+    assert changed is not None
+    return changed
+
+
+def with_columns(schema: Schema | None, changes: Mapping[str, dict[str, Any]], names: Sequence[str]) -> Schema | None:
+    """Return a schema that declares the fields of columns, which it may not have yet.
+
+    Args:
+        schema: The schema, which may be partial.
+        changes: The fields of columns, by name.
+        names: The columns of the table, in whose order the columns of a partial schema are.
+    """
+    known = set() if schema is None else set(schema.names)
+    new = [Column(name=name, **fields) for name, fields in changes.items() if name not in known]
+    if new:
+        columns = [*(schema.columns if schema is not None else ()), *new]
+        places = {name: place for place, name in enumerate(names)}
+        columns.sort(key=lambda column: places.get(column.name, len(places)))
+        stated = {} if schema is None else dict(schema)
+        if stated.get("inferred"):
+            stated["declared"] = (*stated["declared"], *(column.name for column in new))
+        schema = Schema(**{**stated, "columns": [c.model_dump(exclude_unset=True) for c in columns]})
+    for name, fields in changes.items():
+        if schema is not None and name in known:
+            schema = schema.declare(name, **fields)
+    return schema
 
 
 def _without_columns(schema: Schema | None, names: Sequence[str]) -> Schema:

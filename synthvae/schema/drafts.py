@@ -16,8 +16,9 @@ from synthvae import safe_yaml
 from synthvae.schema.column import NUMERIC, TEMPORAL, Column
 from synthvae.schema.reasons import reasons
 from synthvae.schema.schema import Schema
+from synthvae.schema.validation import timestamps_of
 from synthvae.schema.values import shortened
-from synthvae.tables.arrow import is_text, plain_type
+from synthvae.tables.arrow import is_text, plain_type, split_sentinels
 
 MIN_ROWS = 10  # rows that a value must have to be in a draft
 LEADING_DIGITS = 2  # of bounds
@@ -107,8 +108,9 @@ def drafted(schema: Schema, table: pa.Table) -> Draft:
     for column in schema.columns:
         changes = _changes(column, table.column(column.name))
         left_out[column.name] = changes.pop("left_out", 0)
-        if column.bounds is not None:
-            changes["bounds"] = _outwards(column)
+        bounded = _bounded(column, table.column(column.name))
+        if bounded.bounds is not None:
+            changes["bounds"] = _outwards(bounded)
         columns.append(Column(**{**column.model_dump(exclude_unset=True), **changes}))
     left = {name: count for name, count in left_out.items() if count}
     full = Schema(columns=columns, inferred=True, declared=schema.declared, drop=schema.drop)
@@ -143,6 +145,24 @@ def _frequent(values: pa.ChunkedArray) -> set[Any]:
     counts = pc.value_counts(values.drop_null().combine_chunks())
     enough = counts.filter(pc.greater_equal(counts.field("counts"), MIN_ROWS)).field("values").to_pylist()
     return set(enough)
+
+
+def _bounded(column: Column, values: pa.ChunkedArray) -> Column:
+    """A column with its bounds in the data, if it was declared without them."""
+    if column.bounds is not None or column.kind not in (*NUMERIC, *TEMPORAL):
+        return column
+    found: Any = None
+    if column.kind in TEMPORAL:
+        found = timestamps_of(column, values)[0]
+    else:
+        numbers, others = split_sentinels(values, column.sentinels, column.format)
+        found = None if others else numbers
+    span = None if found is None else tuple(pc.min_max(found).as_py().values())
+    if span is None or None in span:
+        return column
+    if column.kind == "integer":
+        span = tuple(int(bound) for bound in span)
+    return column.model_copy(update={"bounds": span})
 
 
 def _outwards(column: Column) -> tuple[Any, Any]:

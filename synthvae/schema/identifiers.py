@@ -42,6 +42,7 @@ MIN_DISTINCT = 10  # different values of a key or record number: fewer are codes
 FEW = 5  # different values of a pattern: fewer are categories
 KEY_SHARE = 0.01  # different values per row of keys of repeated subjects
 ROW_KEY_SHARE = 0.9  # of columns whose name says no more than "id"
+REPEATED = "keys of subjects that repeat"
 SHORTEST_PHONE = 100_000  # smaller numbers are counts of calls
 SHORTEST_RECORD = 1_000_000
 LARGEST_EXACT = 2.0**53  # of whole numbers that doubles distinguish
@@ -69,6 +70,11 @@ class Finding(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.what}, by its {self.by}"
+
+    @property
+    def repeats(self) -> bool:
+        """Whether the values are keys of subjects with several rows."""
+        return self.what == REPEATED
 
 
 def find_identifier(name: str, values: pa.ChunkedArray) -> Finding | None:
@@ -255,4 +261,4 @@ def _find_key(words: _Words, values: pa.ChunkedArray, texts: list[str] | None) -
     least = KEY_SHARE if subject or bare else KEY_SHARE * 2 if row else ROW_KEY_SHARE
     if distinct < least * rows and not (subject and distinct >= 2 * MIN_DISTINCT and words.whole != "id"):
         return None
-    return Finding("keys of rows" if distinct == rows else "keys of subjects that repeat", None, "name")
+    return Finding("keys of rows" if distinct == rows else REPEATED, None, "name")

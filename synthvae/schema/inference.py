@@ -168,20 +168,23 @@ def _infer_temporal_text(name: str, values: pa.ChunkedArray, texts: list[str]) -
     formats = time_format.recognise(pa.array(texts, pa.string()))
     if not formats and len(texts) > MAX_NAMES:
         formats, others = time_format.recognise_beside(texts, MAX_SENTINELS)
-        return _of_format(name, values, time_format.OR.join(formats), tuple(others)) if formats else None
+        return temporal_column(name, values, time_format.OR.join(formats), tuple(others)) if formats else None
     weak = any(texts[0].isdecimal() or "%y" in known for known in formats)
     if not formats or (weak and len(texts) < MIN_WEAK) or (len(formats) > 1 and len(texts) <= MAX_NAMES):
         return None
-    return _of_format(name, values, time_format.OR.join(formats))
+    return temporal_column(name, values, time_format.OR.join(formats))
 
 
-def _of_format(
+def temporal_column(
     name: str,
     values: pa.ChunkedArray,
     format: str,  # noqa: A002
     sentinels: tuple[Any, ...] = (),
 ) -> Column:
-    """A column of dates or times that have a format; with bounds if a sample shows them, as its texts sort by time."""
+    """Return a column of dates or times that have a format, but for the sentinels.
+
+    It has bounds if a sample shows them, as its texts sort by time.
+    """
     kind: Kind = "datetime" if any(part in format for part in ("%H", "%I", time_format.TIMEDELTA)) else "date"
     bounds = None
     if format.startswith("%Y") and time_format.OR not in format:
@@ -207,19 +210,28 @@ def _infer_date_number(name: str, values: pa.ChunkedArray, numbers: npt.NDArray[
         dates = inside[valid.to_numpy(zero_copy_only=False)]
         others = np.setdiff1d(known, dates)
         if not len(others):
-            return _of_format(name, values, format)
+            return temporal_column(name, values, format)
         strict = format == "%Y%m" and len(dates) < len(inside)
         if len(dates) > MAX_NAMES and len(others) <= MAX_SENTINELS and not strict:
-            return _of_format(name, values, format, tuple(map(int, others)))
+            return temporal_column(name, values, format, tuple(map(int, others)))
     return None
 
 
 def _infer_numeric_text(name: str, texts: list[str], *, nullable: bool) -> Column | None:
     """Infer a number from text with many distinct numbers and a few sentinel values such as "N" or "<0.5"."""
     found = _plain_numbers(texts)
-    if found is None:
-        return None
-    format, numbers, sentinels = found  # noqa: A001
+    return None if found is None else number_column(name, *found, nullable=nullable)
+
+
+def number_column(
+    name: str,
+    format: str | None,  # noqa: A002 (the field of a column)
+    numbers: list[str],
+    sentinels: list[str],
+    *,
+    nullable: bool,
+) -> Column:
+    """Return a column of numbers in text: its format, the distinct numbers, written plainly, and other texts."""
     values = np.array([float(text) for text in numbers])
     whole = bool(np.all(values == np.rint(values)))
     fields: dict[str, Any] = {"sentinels": sentinels, "nullable": nullable, "format": format}
@@ -243,9 +255,7 @@ def _plain_numbers(texts: list[str]) -> tuple[str | None, list[str], list[str]] 
     formats = number_format.recognise(texts)
     if not formats:
         return None
-    plain = NumberForm.of(formats[0]).plain(pa.array(texts, pa.string())).to_pylist()
-    numbers = [text for text in plain if text is not None]
-    others = [text for text, known in zip(texts, plain, strict=True) if known is None]
+    numbers, others = NumberForm.of(formats[0]).split(texts)
     return (time_format.OR.join(formats), numbers, others) if len(numbers) > MAX_NAMES else None
 
 

@@ -70,11 +70,12 @@ def _identifying(column: Column, values: pa.ChunkedArray) -> str:
     what = "" if finding is None else f"{finding}: "
     distinct = pc.count_distinct(values.cast(plain_type(values.type)), mode="all").as_py()
     fake = f"{flag('fake', name)} draws fake {column.provider} values, " if column.kind == "fake" else ""
+    unit = f"{flag('unit', name)} keeps the rows of a subject together, " if finding and finding.repeats else ""
     time = "" if finding else f", {flag('date', f'{name}=FORMAT')} reads dates or times"
     return (
-        f"Column {name!r} must have {rule}, got {what}{distinct:,} distinct values in {len(values):,} rows: {fake}"
-        f"{flag('id', name)} generates new ids, {flag('drop', name)} leaves it out, {flag('categorical', name)} "
-        f"repeats real values{time}."
+        f"Column {name!r} must have {rule}, got {what}{distinct:,} distinct values in {len(values):,} rows: "
+        f"{unit}{fake}{flag('id', name)} generates new ids, {flag('drop', name)} leaves it out, "
+        f"{flag('categorical', name)} repeats real values{time}."
     )
 
 

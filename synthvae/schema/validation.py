@@ -23,7 +23,7 @@ from synthvae.tables.arrow import (
     temporal_type,
     whole_as_text,
 )
-from synthvae.tables.number_format import NumberForm, find_style
+from synthvae.tables.number_format import find_style
 from synthvae.tables.time_format import are_sentinels, several_offsets, to_timestamps
 
 
@@ -133,7 +133,7 @@ def _numeric_violations(  # noqa: PLR0911 (the first violation ends the list)
     if pc.any(pc.is_inf(numbers)).as_py():
         yield "values must be finite, got an infinite one. Make it missing, or clip it."
         return
-    if is_text(values.type) and find_style(_texts(values, column)) is None:
+    if is_text(values.type) and column.format is None and find_style(_texts(values, column)) is None:
         yield "numbers written as text must have one format, got several. Declare `kind: categorical`."
         return
     if column.kind == "integer" and pc.any(pc.not_equal(numbers, pc.round(numbers))).as_py():
@@ -157,11 +157,8 @@ def _numeric_violations(  # noqa: PLR0911 (the first violation ends the list)
 
 
 def _texts(values: pa.ChunkedArray, column: Column) -> set[str]:
-    """The distinct numbers of a text column, written plainly."""
-    texts = set(pc.unique(values.drop_null()).to_pylist()) - {str(value) for value in column.sentinels}
-    return (
-        texts if column.format is None else set(NumberForm.of(column.format).plain(pa.array(list(texts))).to_pylist())
-    )
+    """The distinct numbers of a text column."""
+    return set(pc.unique(values.drop_null()).to_pylist()) - {str(value) for value in column.sentinels}
 
 
 def _id_violations(values: pa.ChunkedArray) -> Iterator[str]:
@@ -183,7 +180,7 @@ def _temporal_violations(column: Column, values: pa.ChunkedArray) -> Iterator[st
     ):
         yield f"values must be dates or ISO text, got {values.type}. Convert them, or declare their `format`."
         return
-    timestamps, problem = _timestamps(column, values)
+    timestamps, problem = timestamps_of(column, values)
     if timestamps is None:
         yield problem
         return
@@ -195,8 +192,8 @@ def _temporal_violations(column: Column, values: pa.ChunkedArray) -> Iterator[st
             yield f"values must be in its bounds [{low}, {high}], got [{span['min']}, {span['max']}]."
 
 
-def _timestamps(column: Column, values: pa.ChunkedArray) -> tuple[pa.ChunkedArray | None, str]:
-    """The timestamps of a column, or None and what is wrong with a value."""
+def timestamps_of(column: Column, values: pa.ChunkedArray) -> tuple[pa.ChunkedArray | None, str]:
+    """Return the timestamps of a column, or None and what is wrong with a value."""
     if column.format is not None and not pa.types.is_temporal(values.type):
         if offsets := several_offsets(values, column.format):
             return None, (

@@ -42,7 +42,7 @@ def read(source: TableLike, *, encoding: str = "utf-8", options: ReadOptions | N
             path of a CSV file, a Parquet file, or a folder of such files; see `files` for other formats, and
             `databases` for URLs.
         encoding: Character encoding of CSV files.
-        options: How the table is written in its file, instead of `encoding`.
+        options: How the table is written in its file, instead of `encoding`. Text stays as it is written.
 
     Raises:
         TableError: The file is damaged, a column name is empty or a duplicate, or a column mixes types.
@@ -74,7 +74,7 @@ def _stored(source: str | Path | DatabaseUrl, options: ReadOptions) -> pa.Table:
     url = source if isinstance(source, DatabaseUrl) else DatabaseUrl.parse(str(source))
     options.check_taken("database")
     found = databases.read(url, options.query)
-    return text_forms.typed(text_forms.without_sentinels(found, options), options)
+    return text_forms.without_sentinels(found, options)
 
 
 def as_read(table: pa.Table) -> pa.Table:

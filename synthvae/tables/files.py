@@ -69,7 +69,7 @@ def read(path: Path, options: ReadOptions) -> pa.Table:
         if kind == "feather":
             return whole(pa.feather.read_table(path, memory_map=False))
         if kind != "csv":
-            return text_forms.typed(text_forms.without_sentinels(_READERS[kind](path, options), options), options)
+            return text_forms.without_sentinels(_READERS[kind](path, options), options)
         if path.is_file():
             return _read_csv(path, options)
         read = {file: _read_csv(file, options) for file in csv_files(path) or ()}
@@ -173,8 +173,7 @@ def _read_csv(path: Path, options: ReadOptions) -> pa.Table:
     untrusted.refuse_large_csv(path)
     with reading(path):
         given, convert = csv_options(path, options)
-        table = text_forms.typed(_read_typed(path, options.encoding, given, convert), options)
-        return table if options.forms else written_forms.with_forms(table, path, given)
+        return written_forms.with_forms(_read_typed(path, options, given, convert), path, given)
 
 
 def _as_text(file: Path, names: list[str], options: ReadOptions) -> pa.Table:
@@ -206,9 +205,7 @@ def csv_options(path: Path, options: ReadOptions) -> tuple[dict[str, Any], pa.cs
     parse = pa.csv.ParseOptions(delimiter=options.sep or sniffed, newlines_in_values=True)
     given = {"read_options": pa.csv.ReadOptions(encoding=options.encoding), "parse_options": parse}
     missing = ["", *options.na_values]
-    # With another decimal separator, 1.500 is not 1.5.
-    convert = pa.csv.ConvertOptions(null_values=missing, strings_can_be_null=True, decimal_point=options.decimal)
-    return given, convert
+    return given, pa.csv.ConvertOptions(null_values=missing, strings_can_be_null=True)
 
 
 def _delimiter_of(path: Path, encoding: str) -> str:
@@ -248,18 +245,18 @@ def _refuse_other_format(path: Path, head: bytes) -> None:
             raise TableError(f"{path} must be text, got {what}. Rename the file, or unpack it.")
 
 
-def _read_typed(path: Path, encoding: str, options: Mapping[str, Any], convert: Any) -> pa.Table:
+def _read_typed(path: Path, given: ReadOptions, options: Mapping[str, Any], convert: Any) -> pa.Table:
     """Read a CSV with one type for all fields of a column."""
     with locating(path, options):
         table = pa.csv.read_csv(path, **options, convert_options=convert)
     check_lines(path, options, table.column_names, table.columns)
     check_names(table.column_names)
     exact = text_codes.exact_types(path, table, options, convert.null_values)
-    types = {field.name: _csv_type(table.column(field.name)) for field in table.schema} | exact
+    types = {field.name: _csv_type(table.column(field.name), given.decimal) for field in table.schema} | exact
     if exact or any(types[field.name] == pa.string() != field.type for field in table.schema):
         convert.column_types = {name: kind for name, kind in types.items() if kind == pa.string()} | exact
         table = pa.csv.read_csv(path, **options, convert_options=convert)
-    _check_decoded(table, encoding)
+    _check_decoded(table, given.encoding)
     return table.cast(pa.schema([(name, types[name]) for name in table.column_names]))
 
 
@@ -285,9 +282,12 @@ def check_lines(path: Path, options: Mapping[str, Any], names: list[str], column
         csv_lines.refuse_open_quotes(path, options["read_options"].encoding, options["parse_options"].delimiter)
 
 
-def _csv_type(values: pa.ChunkedArray) -> pa.DataType:
-    """The type that `pandas.read_csv` infers: dates are text, whole numbers with missing values are floats."""
-    if pa.types.is_temporal(values.type):
+def _csv_type(values: pa.ChunkedArray, decimal: str) -> pa.DataType:
+    """The type that `pandas.read_csv` infers: dates are text, whole numbers with missing values are floats.
+
+    With another decimal separator than a point, what Arrow reads as a number with a point is text: 1.500 may be 1500.
+    """
+    if pa.types.is_temporal(values.type) or (pa.types.is_floating(values.type) and decimal != "."):
         return pa.string()
     if pa.types.is_null(values.type) or (pa.types.is_integer(values.type) and values.null_count):
         return pa.float64()

@@ -13,7 +13,7 @@ import pyarrow.dataset
 from synthvae.errors import TableError, listing, warn_user
 from synthvae.tables.arrow import exact_as_double, is_text
 
-NUMERAL = r"^ *[+-]?[0-9][0-9.]*(e[+-]?[0-9]+)? *$"
+NUMERAL = r"^ *[+-]?[0-9][0-9.,]*(e[+-]?[0-9]+)? *$"
 
 AsText = Callable[[Path, list[str]], pa.Table]
 

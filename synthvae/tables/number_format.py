@@ -102,6 +102,12 @@ class NumberForm(NamedTuple):
             before = self.prefix
         return f"{sign}{before}{whole}{self.decimal + fraction if fraction else ''}{self.suffix}"
 
+    def split(self, texts: list[str]) -> tuple[list[str], list[str]]:
+        """Return the numbers among texts, written plainly, and the other texts."""
+        plain = self.plain(pa.array(texts, pa.string())).to_pylist()
+        others = [text for text, known in zip(texts, plain, strict=True) if known is None]
+        return [text for text in plain if text is not None], others
+
     def plain(self, texts: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
         """Return texts (rows,) as plain numbers; missing where one does not have this form."""
         grouped = rf"[0-9]{{1,3}}(?:{re.escape(self.thousands)}[0-9]{{3}})+|" if self.thousands else ""
@@ -125,20 +131,56 @@ def recognise(texts: list[str]) -> list[str]:
     (['1.234,5'], ['1234,5 %'], ['1234,5', '1,234.5'])
     """
     found: dict[tuple[float | None, ...], str] = {}
-    array = pa.array(texts, pa.string())
-    for form in _candidates(texts):
-        plain = form.plain(array).to_pylist()
-        numbers = [text for text in plain if text is not None]
-        style = find_style(numbers) if numbers and len(texts) - len(numbers) <= MAX_OTHERS else None
-        if style is None or not all(
-            text is None or write(float(text), style, form.format) == original
-            for text, original in zip(plain, texts, strict=True)
-        ):
-            continue
-        if any(_shape(original) for text, original in zip(plain, texts, strict=True) if text is None):
-            continue  # a number in another form
-        found.setdefault(tuple(None if text is None else float(text) for text in plain), form.format)
+    for form in _candidates(texts, SEPARATORS):
+        plain = _plain_in(form, texts)
+        if form.format != "1234.5" and plain is not None and _writes(form, plain, texts):
+            found.setdefault(tuple(None if text is None else float(text) for text in plain), form.format)
     return list(found.values())
+
+
+def stated(texts: list[str], decimal: str, thousands: str | None) -> str | None:
+    """Return the format with the stated separators in which distinct texts, but for a few, are numbers.
+
+    A separator must occur. Numbers that differ in their digits after it or in their groups have one format, too, since
+    the format is stated; numbers with superfluous zeros are codes.
+
+    >>> stated(["1.200,50", "3,2", "n/a"], ",", "."), stated(["1.5", "2.5"], ",", "."), stated(["1", "2"], ",", ".")
+    ('1.234,5', None, None)
+    """
+    separators = ((thousands, decimal), ("", decimal)) if thousands else (("", decimal),)
+    found = [(form, plain) for form in _candidates(texts, separators) if (plain := _plain_in(form, texts)) is not None]
+    shown = [(form, plain) for form, plain in found if _shows(form, plain, texts)]
+    exact = (form.format for form, plain in shown if _writes(form, plain, texts))
+    return next(exact, next((form.format for form, plain in shown if not _hold_zeros(plain)), None))
+
+
+def _plain_in(form: NumberForm, texts: list[str]) -> list[str | None] | None:
+    """Texts as plain numbers, None for a few others; None if they do not have a form."""
+    plain: list[str | None] = form.plain(pa.array(texts, pa.string())).to_pylist()
+    others = [original for text, original in zip(plain, texts, strict=True) if text is None]
+    if len(others) == len(texts) or len(others) > MAX_OTHERS:
+        return None
+    return None if any(map(_shape, others)) else plain  # there is a number in another form
+
+
+def _shows(form: NumberForm, plain: list[str | None], texts: list[str]) -> bool:
+    """Whether one of the numbers has a separator."""
+    marks = [mark for mark in (form.thousands, form.decimal) if mark]
+    numbers = (original for text, original in zip(plain, texts, strict=True) if text is not None)
+    return any(mark in text for text in numbers for mark in marks)
+
+
+def _writes(form: NumberForm, plain: list[str | None], texts: list[str]) -> bool:
+    """Whether plain numbers, written in a form and in one style, are the texts."""
+    style = find_style(text for text in plain if text is not None)
+    return style is not None and all(
+        text is None or write(float(text), style, form.format) == original
+        for text, original in zip(plain, texts, strict=True)
+    )
+
+
+def _hold_zeros(plain: list[str | None]) -> bool:
+    return any(re.match("-?0[0-9]", text) for text in plain if text is not None)
 
 
 NUMBER = r"[0-9](?:[0-9.,' \u00a0\u202f\u2019]*[0-9])?"
@@ -150,13 +192,11 @@ def _shape(text: str) -> re.Match[str] | None:
     return SHAPE.fullmatch(text)
 
 
-def _candidates(texts: list[str]) -> Iterator[NumberForm]:
+def _candidates(texts: list[str], separators: Iterable[tuple[str, str]]) -> Iterator[NumberForm]:
     shapes = [found for text in texts[:MAX_TRIED] if (found := _shape(text))]
     if not shapes:
         return
     first = shapes[0]
     signed = "-" * any(found["prefix"] and found["sign"] for found in shapes)
-    for thousands, decimal in SEPARATORS:
-        form = NumberForm(first["prefix"] + signed, thousands, decimal, first["suffix"])
-        if form.format != "1234.5":
-            yield form
+    for thousands, decimal in separators:
+        yield NumberForm(first["prefix"] + signed, thousands, decimal, first["suffix"])

@@ -33,13 +33,17 @@ WAYS_OUT = {
 class ReadOptions:
     r"""How a table is written in its file.
 
+    `decimal`, `thousands` and `date_format` do not change values: `convert.read` leaves text as it is written, and
+    `synthvae.schema.forms` declares the columns that have these forms, so that they come back in them. The function
+    `synthvae.tables.read` converts such text to numbers and dates.
+
     Args:
         encoding: Character encoding of text files.
         sep: Separator of the fields of a text file, one character. None: the most frequent one in the header.
-        decimal: Decimal separator of numbers.
-        thousands: Separator of groups of three digits. None: there is none.
-        date_format: Formats of dates and times, as of `datetime.strptime`. A text column of which all values have
-            one of them is read as dates or timestamps; the first that fits is used.
+        decimal: Decimal separator of numbers in text.
+        thousands: Separator of groups of three digits in text. None: there is none.
+        date_format: Formats of dates and times in text, as of `datetime.strptime`; the first that all values of a
+            column have is used.
         na_values: Texts that mean a missing value, besides an empty field.
         sheet: Name or number, from 1, of the sheet of an Excel file. None: the only one that is not empty.
         query: The SQL query whose rows are the table, if it is in a database.
@@ -89,8 +93,15 @@ class ReadOptions:
 
     @property
     def forms(self) -> bool:
-        """Whether text is to be converted to numbers or dates that are not written as Arrow expects them."""
+        """Whether it is stated how numbers or dates are written."""
         return bool(self.decimal != "." or self.thousands or self.date_format)
+
+    def of_synthetic(self, kind: str) -> Self:
+        """Return the options for synthetic rows in a file of some format, written by synthvae.
+
+        Their numbers are written as in the real table, which these options describe.
+        """
+        return type(self)(encoding=self.encoding, decimal=self.decimal).taken_by(kind)
 
     @property
     def given(self) -> set[str]:

@@ -6,13 +6,16 @@ from typing import Any
 
 import pyarrow as pa
 
-from synthvae.tables import convert
+from synthvae.tables import convert, text_forms
 from synthvae.tables.convert import TableLike
 from synthvae.tables.read_options import ReadOptions
 
 
 def read(source: TableLike, *, query: str | None = None, **options: Any) -> pa.Table:
     """Return a table as an Arrow table, which `Synthesizer.fit` and `evaluate` take.
+
+    Text of a file or a database that has the stated `decimal`, `thousands` or `date_format` becomes numbers, dates or
+    timestamps, as in pandas. Commands and recipes leave it as text, so that synthetic rows are written in the same way.
 
     Args:
         source: The path of a CSV, Parquet, Excel, Stata, SPSS, SAS, Feather or JSON lines file, a folder of CSV or
@@ -31,4 +34,6 @@ def read(source: TableLike, *, query: str | None = None, **options: Any) -> pa.T
         >>> read(pd.DataFrame({"x": [1, 2]})).num_rows
         2
     """
-    return convert.read(source, options=ReadOptions(query=query, **options))
+    how = ReadOptions(query=query, **options)
+    table = convert.read(source, options=how)
+    return text_forms.typed(table, how) if convert.is_file(table) else table

@@ -92,12 +92,12 @@ class Stream:
 def large(source: Any, encoding: str = "utf-8", options: ReadOptions | None = None) -> Stream | None:
     """Return the stream of a table on disk that is too large to be read at once; None for any other source.
 
-    Only CSV and Parquet are read in batches, and CSV only if no form of its numbers and dates is declared.
+    Only CSV and Parquet are read in batches.
     """
     if isinstance(source, Stream):
         return source
     options = options or ReadOptions(encoding=encoding)
-    if not isinstance(source, ds.FileSystemDataset) and (options.forms or not _is_streamed(source)):
+    if not isinstance(source, ds.FileSystemDataset) and not _is_streamed(source):
         return None
     stream = Stream.from_source(source, options=options)
     return stream if stream.is_large else None
@@ -174,7 +174,7 @@ def _csv_types(files: Sequence[Path], options: ReadOptions) -> dict[str, pa.Data
         for batch in _opened(file, options, None):
             names[file] = batch.schema.names
             for name, texts in zip(batch.schema.names, batch.columns, strict=True):
-                columns.setdefault(name, _Fields()).add(texts)
+                columns.setdefault(name, _Fields(options.decimal)).add(texts)
     folders.refuse_other_columns(names)
     return {name: fields.type for name, fields in columns.items()}
 
@@ -185,7 +185,13 @@ _TYPES = (pa.null(), pa.int64(), pa.uint64(), pa.string(), pa.float64(), pa.bool
 
 @dataclass
 class _Fields:
-    """The narrowest type of the fields of a column so far, as a place in `_TYPES`; `WHOLE` are large whole numbers."""
+    """The narrowest type of the fields of a column so far, as a place in `_TYPES`; `WHOLE` are large whole numbers.
+
+    Args:
+        decimal: The decimal separator: where it is no point, 1.500 may be 1500, so that fractions are text.
+    """
+
+    decimal: str
 
     place: int = NULL
     missing: bool = False
@@ -203,7 +209,7 @@ class _Fields:
         if self.place == BOOL:
             self.words |= set(pc.unique(trimmed.drop_null()).to_pylist())
         mixed = INT64 <= before <= FLOAT64 or not text_codes.are_booleans(pa.array(sorted(self.words), pa.string()))
-        if coded or (self.place == BOOL and mixed):
+        if coded or (self.place == BOOL and mixed) or (self.place == FLOAT64 and self.decimal != "."):
             self.place = TEXT
 
     def _holds(self, texts: pa.Array) -> bool:

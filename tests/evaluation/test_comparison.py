@@ -133,3 +133,15 @@ def test_ends_of_a_range_are_as_far_apart_as_two_categories() -> None:
     changed = as_points([found.real, other])[1]
     assert np.linalg.norm(changed[0] - changed[1]) == pytest.approx(1)
     assert codes(found.real).shape == wine.shape
+
+
+def test_columns_with_several_readings_are_read_in_the_first_with_a_note() -> None:
+    days = [f"{i % 12 + 1:02d}/{i // 12 % 12 + 1:02d}/2020" for i in range(ROWS)]
+    numbers = [f"{i % 9 + 1},{i + 100}" for i in range(ROWS)]
+    found = Comparison.from_tables(*[pd.DataFrame({"day": days, "n": numbers})] * 2)
+    assert found.numeric == ["day", "n"]
+    assert found.real["n"].tolist() == [float(text.replace(",", ".")) for text in numbers]
+    assert [note.partition(" Declare")[0] for note in found.notes] == [
+        "Column 'day' can be read as %d/%m/%Y or %m/%d/%Y, and was read as %d/%m/%Y.",
+        "Column 'n' can be read as 1234,5 or 1,234.5, and was read as 1234,5.",
+    ]

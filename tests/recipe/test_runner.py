@@ -229,3 +229,43 @@ def test_a_key_that_cannot_be_kept_is_one_error(tmp_path: Path, page: Page, monk
     write(tmp_path, private)
     with pytest.raises(SynthvaeError, match=r"needs a key of this user.*XDG_STATE_HOME"):
         recipe.run(tmp_path / "study.yaml", tmp_path / "out")
+
+
+def test_read_says_how_columns_are_written_and_changes_no_value(tmp_path: Path, calls: list[Page]) -> None:
+    rows = "".join(
+        f"1.{i % 97 + 100},{i % 90 + 10};{i % 12 + 1:02d}/{i // 12 + 1:02d}/2020;{'ab'[i % 2]}\n" for i in range(144)
+    )
+    (tmp_path / "g.csv").write_text("betrag;tag;y\n" + rows)
+    page: Page = {
+        "input": "g.csv",
+        "read": {"sep": ";", "decimal": ",", "thousands": ".", "date_format": "%d/%m/%Y"},
+        "target": "y",
+        "schema": {"columns": [{"name": "betrag", "kind": "continuous", "format": "1.234,5", "decimals": 2}]},
+        "split": {"holdout": 0.25},
+        "model": QUICK,
+        "generation": {"rows": 50},
+        "evaluation": {"attacks": False},
+    }
+    assert ran(tmp_path, page) == ["split", "fit", "generate", "evaluate"]
+    out = tmp_path / "out"
+    for place in ("split/train.parquet", "split/holdout.parquet", "synthetic"):
+        made = pd.read_parquet(out / place)
+        assert made["betrag"].str.fullmatch(r"1\.1[0-9]{2},[0-9]{2}").all()
+        assert made["tag"].str.fullmatch(r"[0-3][0-9]/[01][0-9]/2020").all()
+    (asked,) = calls
+    assert [(c.name, c.format) for c in asked["schema"].columns] == [("betrag", "1.234,5"), ("tag", "%d/%m/%Y")]
+    augmenting = edited(page, generation=None, augment={"strategy": {"a": 60}})
+    assert ran(tmp_path, augmenting) == ["augment", "evaluate"]
+    assert pd.read_parquet(out / "augmented.parquet")["tag"].str.fullmatch(r"[0-3][0-9]/[01][0-9]/2020").all()
+    synthetic = pd.read_parquet(out / "synthetic")
+    synthetic.to_csv(tmp_path / "s.csv", index=False)
+    existing = edited(page, model=None, generation=None, split=None, evaluation={"synthetic": "s.csv"})
+    assert recipe.run(write(tmp_path, existing), tmp_path / "other").failures == ()
+    assert calls[-1]["synthetic"].column("betrag").to_pylist() == synthetic["betrag"].tolist()
+
+
+def test_read_under_a_budget_states_no_forms(tmp_path: Path, page: Page) -> None:
+    private = edited(page, read={"date_format": "%Y"}, privacy={"epsilon": 1.0, "delta": 1e-5}, schema="s.yaml")
+    done = command(tmp_path, private)
+    assert done.exit_code == 1
+    assert "one by one under a privacy budget" in done.stderr

@@ -159,3 +159,12 @@ def test_the_shell_takes_decisions(tmp_path: Path) -> None:
     measured = ["--schema", "private", "--epsilon", 20, "--delta", 1e-5, "--plan", 5000, "-o", tmp_path / "n"]
     assert run("fit", table, *measured, "--drop", "free text").exit_code == 0
     assert "must not be given with `--schema private`" in run("fit", table, *measured, "--id", "case").stderr
+
+
+def test_keys_of_repeated_subjects_are_offered_as_the_unit() -> None:
+    table = convert.read(
+        pd.DataFrame({"patient_id": [f"P{i // 2 * 7}" for i in range(120)], "x": [i % 7 for i in range(120)]})
+    )
+    with pytest.raises(TableError, match="`--unit patient_id` keeps the rows of a subject together, `--id patient_id`"):
+        complete(None, table)
+    assert complete(None, table, unit="patient_id")["patient_id"].kind == "id"

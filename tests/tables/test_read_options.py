@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from synthvae.errors import ConfigurationError, TableError
-from synthvae.tables import ReadOptions, read, rowwise
+from synthvae.tables import ReadOptions, convert, read, rowwise
 from synthvae.tables.streaming import large
 
 GERMAN = "betrag;datum;zeit;leer\n1.234,50;31.12.2020;01.01.2020 10:30;-\n-12,00;01.01.2021;02.01.2020 11:00;x\n"
@@ -98,10 +98,41 @@ def test_options_that_a_format_does_not_use_are_refused(tmp_path: Path, options:
         read(place(tmp_path, GERMAN), **options)
 
 
-def test_a_large_table_with_declared_forms_is_read_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_large_table_is_read_in_batches_whatever_its_forms(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = place(tmp_path, GERMAN)
     monkeypatch.setattr("synthvae.tables.streaming.LARGE", 1)
-    assert large(path) is not None
-    (batch,) = large(path, options=ReadOptions(na_values="-", sep=";")).batches()  # type: ignore[union-attr]
+    options = ReadOptions(na_values="-", sep=";", decimal=",", thousands=".", date_format="%d.%m.%Y")
+    (batch,) = large(path, options=options).batches()  # type: ignore[union-attr]
     assert batch.column("leer").to_pylist() == [None, "x"]
-    assert large(path, options=ReadOptions(decimal=",")) is None
+    assert batch.equals(convert.read(path, options=options))
+
+
+def test_the_reader_of_commands_leaves_text_as_it_is_written(tmp_path: Path) -> None:
+    path = place(tmp_path, "v;w;x\n1.500;01.02.2020;1\n2.250;02.02.2020;2\n")
+    options = ReadOptions(decimal=",", thousands=".", date_format="%d.%m.%Y")
+    written = {"v": ["1.500", "2.250"], "w": ["01.02.2020", "02.02.2020"], "x": [1, 2]}
+    assert convert.read(path, options=options).to_pydict() == written
+    assert convert.read(path).column("v").to_pylist() == [1.5, 2.25]
+
+
+@pytest.mark.parametrize(
+    ("parts", "options", "values"),
+    [
+        (["7", "1,5"], {"decimal": ","}, ["7", "1,5"]),
+        (["101", "0102"], {}, ["101", "0102"]),  # codes
+        (["7", "1.5"], {}, [7.0, 1.5]),
+        (["", "0102"], {}, [None, "0102"]),
+    ],
+)
+def test_the_files_of_a_folder_have_one_type(
+    tmp_path: Path, parts: list[str], options: dict[str, Any], values: list[Any]
+) -> None:
+    for number, part in enumerate(parts):
+        place(tmp_path, f"v;x\n{part};1\n", f"{number}.csv")
+    assert convert.read(tmp_path, options=ReadOptions(**options)).column("v").to_pylist() == values
+
+
+def test_synthetic_rows_are_read_with_the_separators_of_the_real_ones() -> None:
+    options = ReadOptions(encoding="latin-1", sep=";", decimal=",", date_format="%d.%m.%Y", na_values="-")
+    assert options.of_synthetic("csv") == ReadOptions(encoding="latin-1", decimal=",")
+    assert options.of_synthetic("parquet") == ReadOptions(encoding="latin-1")
