@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import torch
 
@@ -28,6 +28,24 @@ def find_device(name: str) -> torch.device:
             f'`device` must be a torch device with double precision, got {name!r} ({reason}). Use "auto" or "cpu".'
         ) from error
     return probe.device
+
+
+@contextmanager
+def own_modes() -> Iterator[None]:
+    """Context, and decorator, in which the modes of torch that the caller has set do not matter.
+
+    These are autocast, `no_grad`, `inference_mode` and a default device; they hold for one thread. The default dtype
+    holds for the process: it does not matter either, since every tensor states its own.
+    """
+    with ExitStack() as modes:
+        modes.enter_context(torch.inference_mode(mode=False))
+        modes.enter_context(torch.enable_grad())
+        for kind in ("cpu", "cuda"):
+            if torch.is_autocast_enabled(kind):
+                modes.enter_context(torch.autocast(kind, enabled=False))
+        if torch.get_default_device().type != "cpu":
+            modes.enter_context(torch.device("cpu"))
+        yield
 
 
 _lock = threading.Lock()

@@ -19,6 +19,7 @@ from synthvae import errors, filesystem
 from synthvae.codes import Slots, Value
 from synthvae.errors import ClusterError, SynthvaeError
 from synthvae.model import CVAE, ModelConfig
+from synthvae.model.build import build
 from synthvae.training.history import History, Record
 
 MOST_FAILURES = 3  # of a job, which continues from its last checkpoint after each
@@ -120,7 +121,7 @@ def _restore(description: Job, weights: Path) -> CVAE:
     slots = description["slots"]
     values = tuple(Value(*value) for value in slots["values"])
     shape = Slots(tuple(slots["sizes"]), values, tuple(slots["coarser"]))
-    model = CVAE(shape, description["conditions"], ModelConfig(**description["config"]))
+    model = build(shape, description["conditions"], ModelConfig(**description["config"]), 0)
     model.load_state_dict(safetensors.torch.load_file(weights))
     return model
 

@@ -12,11 +12,12 @@ import safetensors.torch
 import torch
 
 from synthvae.codes import Slots
-from synthvae.devices import one_thread
+from synthvae.devices import one_thread, own_modes
 from synthvae.encoding import Codes, TableEncoding
 from synthvae.errors import RequestError
 from synthvae.generation.request import Request
 from synthvae.model import CVAE, ModelConfig, Rows
+from synthvae.model.build import build
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -65,14 +66,15 @@ class Drawing:
         return _restore, (*arguments, device, self.request)
 
 
+@own_modes()
 def _restore(encoding: str, config: ModelConfig, weights: bytes, device: str, request: Request) -> Drawing:
     learned = TableEncoding.model_validate_json(encoding)
-    with torch.random.fork_rng(devices=[]):
-        model = CVAE(learned.layout.slots, learned.conditions, config)
+    model = build(learned.layout.slots, learned.conditions, config, 0)
     model.load_state_dict(safetensors.torch.load(weights))
     return Drawing(model.to(device).eval(), learned, request)
 
 
+@own_modes()
 def decode(
     model: CVAE,
     encoding: TableEncoding,
@@ -113,6 +115,7 @@ def decode(
     return encoding.decode(Codes(digits, values, conditions), np.random.default_rng(seed), seed=seed)
 
 
+@own_modes()
 def draw_part(model: CVAE, encoding: TableEncoding, request: Request, part: int) -> pa.Table:
     """Return the rows of one part, shuffled."""
     digits_seed, values_seed = np.random.SeedSequence([request.seed, part]).generate_state(2, np.uint64).tolist()

@@ -12,7 +12,7 @@ from synthvae.codes import Slots
 from synthvae.model.bounds import importance_bound
 from synthvae.model.config import ModelConfig
 from synthvae.model.decoders import AutoregressiveDecoder, FactorizedDecoder, Marginals
-from synthvae.model.draws import MIN_UNIFORM, Uniforms
+from synthvae.model.draws import MIN_UNIFORM, Uniforms, standard_normal
 from synthvae.model.encoder import Encoder
 from synthvae.model.mixtures import log_normal
 from synthvae.model.pixels import BernoulliDecoder, GaussianDecoder, PixelDecoder, PixelEncoder, PixelNetwork
@@ -234,7 +234,7 @@ class CVAE(nn.Module):
         self.prior.fit(latents, labels.repeat(times), generator)
 
     def _draw_latents(self, rows: Rows, labels: Tensor, generator: torch.Generator) -> Tensor:
-        normal = torch.randn(len(labels), self.config.latent_dim, generator=generator, device=labels.device)
+        normal = standard_normal(len(labels), self.config.latent_dim, generator=generator)
         batches = zip(rows.digits.split(ENCODED_ROWS), rows.values.split(ENCODED_ROWS), strict=True)
         parts = zip(batches, labels.split(ENCODED_ROWS), normal.split(ENCODED_ROWS), strict=True)
         return torch.cat([self.posterior_draw(Rows(*batch), some, noise) for batch, some, noise in parts])
@@ -258,7 +258,7 @@ class CVAE(nn.Module):
             rows = labels[network_labels == condition]
             drawn = max(min(most * len(rows) // len(labels), 16 * len(rows)), MIN_MATCHING_ROWS)
             pick = torch.randint(len(rows), (drawn,), generator=generator, device=labels.device)
-            normal = torch.randn(drawn, self.config.latent_dim, generator=generator, device=labels.device)
+            normal = standard_normal(drawn, self.config.latent_dim, generator=generator)
             trust = len(rows) / (len(rows) + HALF_TRUST_ROWS)
             z = self.prior.draw(normal, rows[pick], self._uniform(drawn, generator))
             self.decoder.match(z, condition, generator, Marginals(frequencies[:, condition], trust))
@@ -272,7 +272,7 @@ class CVAE(nn.Module):
             uniform = Uniforms(self.config.latent_dim, rows, generator, stratified=True).numbers[..., 0].T
             normal = torch.special.ndtri(uniform.double().clamp_min(MIN_UNIFORM)).float()
         else:
-            normal = torch.randn(rows, self.config.latent_dim, generator=generator, device=device)
+            normal = standard_normal(rows, self.config.latent_dim, generator=generator)
         z = self.prior.draw(normal, labels, self._uniform(rows, generator, stratified=stratified))
         return self.decode(z, label, generator, stratified=stratified)
 

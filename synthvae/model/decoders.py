@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from synthvae.codes import Slots, Value
-from synthvae.model.draws import Uniforms, draw, log_prob, match_marginal, padding, tempered
+from synthvae.model.draws import Uniforms, draw, log_prob, match_marginal, padding, standard_normal, tempered
+from synthvae.model.dropout import Dropout
 from synthvae.model.embeddings import FineTables, RunningSum, SlotEmbedding, SlotOrder
 from synthvae.model.heads import Heads
 from synthvae.model.layers import SlotLinear
@@ -130,9 +131,9 @@ class AutoregressiveDecoder(nn.Module):
         self, z: Tensor, label: int, generator: torch.Generator, uniforms: Uniforms, marginals: Marginals | None
     ) -> Rows:
         sums = self.start(z) + self.condition.weight[label]
-        normal = torch.randn(len(self.slots.values), len(z), generator=generator, device=z.device)
+        normal = standard_normal(len(self.slots.values), len(z), generator=generator)
         digits = torch.empty(len(self.slots.sizes), len(z), dtype=torch.long, device=z.device)
-        values = torch.empty(len(self.slots.values), len(z), device=z.device)
+        values = torch.empty(len(self.slots.values), len(z), device=z.device, dtype=z.dtype)
         digit_heads, value_heads = self.digits.packed(label, self.mask), self.values.packed(label)
         order = self.slots.order if marginals is None else up_to_last_digit(self.slots.order)
         for place, (is_value, i) in enumerate(order):
@@ -174,7 +175,7 @@ class FactorizedDecoder(nn.Module):
         j, v, k = len(slots.sizes), len(slots.values), max(slots.sizes, default=1)
         self.start = nn.Linear(latent_dim, width)
         self.condition = nn.Embedding.from_pretrained(torch.zeros(conditions, width), freeze=False)
-        self.block = nn.Sequential(nn.ReLU(), nn.Linear(width, width), nn.ReLU(), nn.Dropout(dropout))
+        self.block = nn.Sequential(nn.ReLU(), nn.Linear(width, width), nn.ReLU(), Dropout(dropout))
         self.tables = FineTables(slots)
         self.digits = SlotLinear(j, conditions, (width, k), 1 / math.sqrt(width))
         self.values = SlotLinear(v, conditions, (width, PARAMETERS), 0.1 / math.sqrt(width))
@@ -210,8 +211,8 @@ class FactorizedDecoder(nn.Module):
         uniforms = Uniforms(len(self.slots.order), len(z), generator, stratified=stratified, temperature=temperature)
         hidden = self._hidden(z, torch.full((len(z),), label, device=z.device))
         digits = self._draw(hidden, label, uniforms, None)
-        normal = torch.randn(len(self.slots.values), len(z), generator=generator, device=z.device)
-        values = torch.empty(len(z), len(self.slots.values), device=z.device)
+        normal = standard_normal(len(self.slots.values), len(z), generator=generator)
+        values = torch.empty(len(z), len(self.slots.values), device=z.device, dtype=z.dtype)
         for v, value in enumerate(self.slots.values):
             mixtures = torch.addmm(self.values.bias[v, label], hidden, self.values.weight[v])
             numbers = draw_value(mixtures, uniforms.numbers[len(digits) + v], normal[v], uniforms.temperature)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from synthvae.model.cvae import CVAE
+from synthvae.model.draws import standard_normal
 from synthvae.model.rows import Rows
 
 ACTIVE = 0.01  # variance of a posterior mean above which a unit is active
@@ -45,7 +46,7 @@ def activity(model: CVAE, rows: Rows, labels: Tensor) -> Activity:
         batch = slice(start, start + BATCH_ROWS)
         conditions = labels[batch]
         mean, log_variance = model.encoder(rows.take(batch), model.network_labels(conditions))
-        noise = torch.randn(DRAWS, *mean.shape, generator=generator, device=mean.device)
+        noise = standard_normal(DRAWS, *mean.shape, generator=generator)
         draws = mean + noise * (0.5 * log_variance).exp()
         means.append(mean)
         divergences.append(

@@ -19,7 +19,9 @@ def padding(sizes: tuple[int, ...]) -> Tensor:
     """Return the mask (J, K) to add to padded logits: 0 for a level, `ZERO_LOGIT` beyond the last level of a digit."""
     widest = max(sizes, default=1)
     levels = torch.arange(widest)[None, :]
-    return torch.zeros(len(sizes), widest).masked_fill_(levels >= torch.tensor(sizes)[:, None], ZERO_LOGIT)
+    return torch.zeros(len(sizes), widest, dtype=torch.float32).masked_fill_(
+        levels >= torch.tensor(sizes)[:, None], ZERO_LOGIT
+    )
 
 
 def log_prob(logits: Tensor, digits: Tensor) -> Tensor:
@@ -47,6 +49,11 @@ def match_marginal(logits: Tensor, marginal: Tensor, trust: float) -> Tensor:
     return shift
 
 
+def standard_normal(*size: int, generator: torch.Generator) -> Tensor:
+    """Draw standard normal numbers (size) in single precision, on the device of their generator."""
+    return torch.randn(size, generator=generator, device=generator.device, dtype=torch.float32)
+
+
 class Uniforms:
     """Uniform numbers in [0, 1) for the draws of some slots, independent or stratified.
 
@@ -69,7 +76,7 @@ class Uniforms:
     ) -> None:
         device = generator.device
         self.stratified, self.temperature = stratified, temperature
-        self.numbers = torch.rand(slots, rows, 1, generator=generator, device=device)
+        self.numbers = torch.rand(slots, rows, 1, generator=generator, device=device, dtype=torch.float32)
         if stratified:
             # i -> a i + b modulo the block's length, a odd, is a permutation; each stratum is equally likely
             a, b = torch.randint(BLOCK, (2, slots, -(-rows // BLOCK), 1), generator=generator, device=device)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from synthvae.codes import Slots
+from synthvae.model.dropout import Dropout
 from synthvae.model.embeddings import SlotEmbedding
 from synthvae.model.rows import Rows
 
@@ -27,7 +28,7 @@ class Encoder(nn.Module):
         super().__init__()
         self.embedding = SlotEmbedding(slots, width)
         self.condition = nn.Embedding.from_pretrained(torch.zeros(conditions, width), freeze=False)
-        self.block = nn.Sequential(nn.ReLU(), nn.Linear(width, width), nn.ReLU(), nn.Dropout(dropout))
+        self.block = nn.Sequential(nn.ReLU(), nn.Linear(width, width), nn.ReLU(), Dropout(dropout))
         self.head = nn.Linear(width, 2 * latent_dim)
 
     def forward(self, rows: Rows, labels: Tensor) -> tuple[Tensor, Tensor]:

@@ -76,14 +76,14 @@ class Sums:
 
     def logs(self, slots: Slots) -> Tensor:
         """Return the smoothed log frequency (J, C, K) of each level within each condition."""
-        logs = torch.full(self.levels.shape, math.log(1e-8), device=self.levels.device)
+        logs = torch.full(self.levels.shape, math.log(1e-8), device=self.levels.device, dtype=torch.float32)
         for j, size in enumerate(slots.sizes):
             logs[j, :, :size] = smoothed(self.levels[j, :, :size].float())
         return logs
 
     def ratios(self, slots: Slots) -> Tensor:
         """Return log p(fine | coarse) - log p(fine) (F, K, K), smoothed, of each fine digit and its coarser one."""
-        ratios = torch.zeros(self.pairs.shape, device=self.pairs.device)
+        ratios = torch.zeros(self.pairs.shape, device=self.pairs.device, dtype=torch.float32)
         for i, (fine, _) in enumerate(slots.pairs):
             size = slots.sizes[fine]
             ratios[i, :, :size] = ratio(self.pairs[i, :, :size].float())

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from synthvae.model.draws import ZERO_LOGIT
+from synthvae.model.dropout import Dropout
 from synthvae.model.layers import SlotGate, SlotLinear, SlotSum
 
 VECTOR = 16  # single-precision numbers in a vector register
@@ -36,7 +37,7 @@ class Heads(nn.Module):
         if hidden:
             self.inner = SlotLinear(count, 1, (width, hidden), math.sqrt(2 / width))
             self.outer = SlotSum(count, (hidden, outputs), 0.1 / math.sqrt(hidden))
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     @property
     def bias(self) -> Tensor:

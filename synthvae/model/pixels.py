@@ -14,6 +14,8 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from synthvae.codes import Slots
 from synthvae.model.decoders import Frequencies, Marginals
+from synthvae.model.draws import standard_normal
+from synthvae.model.dropout import Dropout
 from synthvae.model.rows import Rows
 
 LOG_VARIANCES = (-9.0, 6.0)  # limits, relative to a variance of 1: that of a constant would tend to minus infinity
@@ -94,7 +96,9 @@ class PixelDecoder(nn.Module):
         self.writer = None if network.linear else _writer(len(slots.values), network)
         self.straight = nn.Linear(network.width, len(slots.values), bias=False)
         self.bias = nn.Parameter(torch.zeros(len(slots.values)))
-        self.register_buffer("scale", torch.tensor([value.scale for value in slots.values]), persistent=False)
+        self.register_buffer(
+            "scale", torch.tensor([value.scale for value in slots.values], dtype=torch.float32), persistent=False
+        )
 
     def outputs(self, z: Tensor, labels: Tensor) -> Tensor:
         """Return the logit or the mean (B, V) of each pixel."""
@@ -193,13 +197,13 @@ class GaussianDecoder(PixelDecoder):
 
     def draw_pixels(self, means: Tensor, generator: torch.Generator, temperature: float) -> Tensor:
         """Add noise of the variances, `temperature` times its standard deviation."""
-        normal = torch.randn(means.shape, generator=generator, device=means.device)
+        normal = standard_normal(*means.shape, generator=generator)
         return means + temperature * normal * (0.5 * self.log_variance).exp()
 
 
 def _block(network: PixelNetwork) -> nn.Module:
     width = network.width
-    return nn.Sequential(nn.ReLU(), nn.Dropout(network.dropout), nn.Linear(width, width), nn.ReLU())
+    return nn.Sequential(nn.ReLU(), Dropout(network.dropout), nn.Linear(width, width), nn.ReLU())
 
 
 def _reader(pixels: int, network: PixelNetwork) -> nn.Module:

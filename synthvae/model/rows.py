@@ -43,7 +43,9 @@ def corrupted(rows: Rows, slots: Slots, share: float, generator: torch.Generator
     """
     digits, values = slots.cells
     cells = len(slots.sizes) + len(slots.values)
-    masked = torch.rand(len(rows.digits), cells, generator=generator, device=generator.device) < share
+    masked = (
+        torch.rand(len(rows.digits), cells, generator=generator, device=generator.device, dtype=torch.float32) < share
+    )
     return Rows(
         rows.digits.masked_fill(masked[:, list(digits)], -1),
         rows.values.masked_fill(masked[:, list(values)], math.nan),

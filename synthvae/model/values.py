@@ -21,7 +21,10 @@ def initial_bias(mean: Tensor | None = None, std: Tensor | None = None) -> Tenso
 
     By default it covers the standard normal.
     """
-    center, scale = torch.zeros(()) if mean is None else mean, torch.ones(()) if std is None else std
+    center, scale = (
+        torch.zeros((), dtype=torch.float32) if mean is None else mean,
+        (torch.ones((), dtype=torch.float32) if std is None else std),
+    )
     means = center[..., None] + scale[..., None] * deviates(COMPONENTS).to(center.device)
     spreads = (scale[..., None].log() - 1.0).expand_as(means)
     return torch.cat([torch.zeros_like(means), means, spreads], -1)

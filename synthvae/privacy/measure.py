@@ -10,6 +10,7 @@ import torch
 
 from synthvae.encoding import TableEncoding
 from synthvae.model import CVAE, ModelConfig
+from synthvae.model.build import build
 from synthvae.privacy.allocation import Allocation
 from synthvae.privacy.counts import marginals, postprocessing
 from synthvae.privacy.counts.tree import CodedTree
@@ -86,10 +87,8 @@ def _frequencies(tables: Tables, names: list[str], totals: Floats, allocation: A
 
 def _decoder(encoding: TableEncoding, plan: Plan, seed: int) -> CVAE:
     """A small model that ignores z."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        config = ModelConfig(width=plan.width, hidden=0, value_hidden=0, latent_dim=1)
-        model = CVAE(encoding.layout.slots, encoding.conditions, config)
+    config = ModelConfig(width=plan.width, hidden=0, value_hidden=0, latent_dim=1)
+    model = build(encoding.layout.slots, encoding.conditions, config, seed)
     with torch.no_grad():
         model.decoder.start.weight.zero_()
     return model

@@ -13,7 +13,7 @@ import pyarrow as pa
 import torch
 
 from synthvae.codes import Codes
-from synthvae.devices import find_device
+from synthvae.devices import find_device, own_modes
 from synthvae.encoding import Pixels, TableEncoding
 from synthvae.errors import PrivacyError, RequestError
 from synthvae.model import MATCHING_ROWS, ModelConfig
@@ -25,7 +25,6 @@ from synthvae.tables import convert, streaming
 from synthvae.training import SMALL, TrainingConfig
 from synthvae.training.batches import SinglePart
 from synthvae.training.distributed import ProcessGroup
-from synthvae.training.loop import forked
 from synthvae.training.split import MAX_HELD_OUT
 from synthvae.training.trainer import ElboDescent
 
@@ -63,6 +62,7 @@ class Estimate:
         )
 
 
+@own_modes()
 def estimate(parameters: Parameters, table: Any, columns: int | None = None) -> Estimate:
     """Return the time and memory that a fit is expected to take; a few steps are run, on a sample.
 
@@ -115,7 +115,7 @@ class _Trial:
         network = build(encoding.layout.slots, encoding.conditions, config, 0).to(device)
         whole = training.model_copy(update={"batch_size": batch, "validation_fraction": 0.0})
         descent = ElboDescent(network, SinglePart(codes), whole, 0, ProcessGroup())
-        with forked(device), descent.limited_threads():
+        with descent.running():
             descent.step(1)
             started = time.perf_counter()
             for step in range(2, TRIAL_STEPS + 1):

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from synthvae import filesystem
 from synthvae._version import __version__
-from synthvae.devices import one_thread
+from synthvae.devices import one_thread, own_modes
 from synthvae.encoding import Codes, TableEncoding
 from synthvae.errors import RequestError
 from synthvae.generation import drawing, partitions
@@ -116,6 +116,7 @@ class FittedModel:
         with one_thread():
             return pa.concat_tables([self.draw(request, part) for part in range(request.parts)])
 
+    @own_modes()
     def sample_like(self, codes: Codes, n: int, temperature: float, seed: int) -> pa.Table:
         """Draw n rows for each of some rows x*, in their order: z from q(z | x*, y) and x from p(x | z, y).
 
@@ -130,23 +131,27 @@ class FittedModel:
         z = self._posterior(many, temperature * normal).astype(np.float32)
         return drawing.decode(self.model, self.encoding, z, seed, labels=many.labels, temperature=temperature)
 
+    @own_modes()
     def _posterior(self, codes: Codes, normal: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """Draws (rows, L) from q(z | x, y), given standard normal numbers (rows, L)."""
         model, numbers = self._double_precision(), torch.from_numpy(normal).to(self.device).split(BATCH_ROWS)
         batches = zip(self._batches(codes), numbers, strict=True)
         return _joined([model.posterior_draw(*batch, part) for batch, part in batches])
 
+    @own_modes()
     def reconstruct(self, codes: Codes) -> npt.NDArray[np.float64]:
         """Return E[x | z] (rows, columns) of pixels, z being the mean of q(z | x), in the order of the table."""
         model = self._double_precision()
         means = [model.mean(*batch) for batch in self._batches(codes)]
         return self.encoding.numbers(_joined(means))
 
+    @own_modes()
     def posterior_mean(self, codes: Codes) -> npt.NDArray[np.float64]:
         """Return the means (rows, L) of q(z | x, y)."""
         model = self._double_precision()
         return _joined([model.posterior_mean(*batch) for batch in self._batches(codes)])
 
+    @own_modes()
     def log_likelihood(self, codes: Codes, k: int = 1, proposal: str = "posterior") -> npt.NDArray[np.float64]:
         """Return a lower bound (rows,) on log p(x | y) in nats.
 
@@ -160,6 +165,7 @@ class FittedModel:
         """
         return _joined(likelihood.given_class(self._double_precision(), self._batches(codes), k, proposal))
 
+    @own_modes()
     def log_evidence(self, codes: Codes, k: int = 1, proposal: str = "posterior") -> npt.NDArray[np.float64]:
         """Return a lower bound (rows,) on log p(x) in nats, with y marginalised; parameters as in `log_likelihood`.
 
@@ -173,6 +179,7 @@ class FittedModel:
         log_shares = torch.from_numpy(shares).to(self.device)
         return _joined(likelihood.of_any_class(self._double_precision(), self._batches(codes), log_shares, k, proposal))
 
+    @own_modes()
     def log_likelihood_by_column(
         self, codes: Codes, draws: int
     ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from synthvae import progress
 from synthvae.codes import Codes
-from synthvae.devices import find_device
+from synthvae.devices import find_device, own_modes
 from synthvae.encoding import Pixels, TableEncoding
 from synthvae.errors import ConfigurationError, TableError, listing, warn_user
 from synthvae.model import ModelConfig
@@ -147,6 +147,7 @@ def fit_features(
     return _train(parameters, source, task)
 
 
+@own_modes()
 def _fit_privately(  # noqa: PLR0917 (the inputs of a fit)
     parameters: Parameters,
     table: pa.Table,
@@ -232,6 +233,7 @@ def _checkpoint(parameters: Parameters, table: InMemory | Stream) -> Checkpoint:
     return Checkpoint.open(parameters.journal or "", inputs, seed, as_seed(None))
 
 
+@own_modes()
 def _train(parameters: Parameters, source: TableSource, task: TrainingTask) -> FittedModel:
     """Fit a model to a table that is not private."""
     regularised = source.rows < SMALL and parameters.likelihood == "auto"

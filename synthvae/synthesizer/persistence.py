@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from synthvae.codes import Codes
-from synthvae.devices import find_device
+from synthvae.devices import find_device, own_modes
 from synthvae.encoding import TableEncoding
 from synthvae.errors import ArtifactError
 from synthvae.model import CVAE, ModelConfig
@@ -100,6 +100,7 @@ def to_dict(fitted: FittedModel) -> dict[str, Any]:
     }
 
 
+@own_modes()
 def from_dict(
     document: Mapping[str, Any], weights: Mapping[str, Tensor], device: torch.device, source: str
 ) -> FittedModel:

@@ -149,7 +149,7 @@ class Batches:
         self.scale = self._rows_per_weight(group)
         counts = group.sum(torch.stack([part.label_counts(conditions) for part in self.all_parts()]).sum(0))
         classes = class_weights(counts if first.weights is None else (counts * self.scale).float())
-        self.weights = torch.cat([classes, torch.ones(1, device=first.labels.device)])
+        self.weights = torch.cat([classes, torch.ones(1, device=first.labels.device, dtype=classes.dtype)])
         self.batch_size = min(batch_size, len(first), *parts.sizes[1:])
         self.part, self.queue = 0, []  # type: tuple[int, list[int]]
         self.current = first
@@ -196,7 +196,7 @@ class Batches:
         if self.current.weights is not None:
             places = repeats(times, self.generator)
         else:  # the fraction of a class's weight is the probability that a row is drawn once more
-            uniform = torch.rand(len(times), generator=self.generator, device=times.device)
+            uniform = torch.rand(len(times), generator=self.generator, device=times.device, dtype=torch.float32)
             places = torch.repeat_interleave((times + uniform).long())
         self.places = places[self._permutation(len(places))]
 

@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 import torch
 from torch import nn
 
+from synthvae.model.dropout import seed_dropout
 from synthvae.training.history import History
 from synthvae.training.state import TrainingState
 
@@ -40,6 +41,7 @@ class Descent(ABC):
     ) -> None:
         self.model, self.optimizer = model, optimizer
         self.steps, self.decay, self.seed = steps, decay, seed
+        self.dropout = torch.Generator(device=parameters[0].device).manual_seed(seed)
         self.state = TrainingState(parameters, optimizer)
 
     @property
@@ -64,9 +66,6 @@ class Descent(ABC):
     def validate(self, step: int, last: int) -> bool:
         """Validate if a validation step is due; return whether to continue."""
 
-    def restore_generators(self) -> None:  # noqa: B027 (a hook)
-        """Set the global generators to their state in the checkpoint that is resumed, if there is one."""
-
     def save(self) -> None:  # noqa: B027 (a hook)
         """Save a checkpoint if one is due."""
 
@@ -74,12 +73,21 @@ class Descent(ABC):
         """Return a context that limits the number of threads during training."""
         return nullcontext()
 
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Context in which steps may be taken: dropout has its generator, and threads are limited."""
+        seed_dropout(self.model, self.dropout)
+        try:
+            with self.limited_threads():
+                yield
+        finally:
+            seed_dropout(self.model, None)
+
     def run(self, progress: Progress | None, until: int | None = None) -> None:
         """Train to step `until`, or to the last one. Ctrl-C ends training early."""
         last = until or self.steps
         try:
-            with _seeded(self.seed, self.parameters[0].device), self.limited_threads():
-                self.restore_generators()
+            with self.running():
                 for step in range(self.state.done + 1, last + 1):
                     self.step(step)
                     self.state.done = step
@@ -104,20 +112,3 @@ class Descent(ABC):
         self.optimizer.step()
         decay = min(self.decay, (1 + step) / (10 + step))  # the average starts with a short memory
         torch._foreach_lerp_(self.state.average, [p.detach() for p in self.parameters], 1 - decay)
-
-
-@contextmanager
-def _seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """Seed the global generators, from which dropout draws, and restore them afterwards."""
-    with forked(device):
-        torch.default_generator.manual_seed(seed)
-        if device.type != "cpu":
-            module = torch.get_device_module(device)
-            with module.device(device):
-                module.manual_seed(seed)
-        yield
-
-
-def forked(device: torch.device) -> AbstractContextManager[None]:
-    """Return a context that restores the global generators: that of the host, and that of a GPU if it is used."""
-    return torch.random.fork_rng([] if device.type == "cpu" else [device], device_type=device.type)

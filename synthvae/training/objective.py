@@ -7,6 +7,7 @@ from torch import Tensor
 
 from synthvae.errors import ConfigurationError
 from synthvae.model import CVAE, Rows, corrupted
+from synthvae.model.draws import standard_normal
 from synthvae.training.batches import LabelledRows
 from synthvae.training.config import Precision, TrainingConfig
 from synthvae.training.semi_supervised import LabelPosterior
@@ -42,7 +43,7 @@ class Objective:
             warm_up: The share of its full weight that the KL has, 0 to 1.
         """
         size = (len(batch), self.model.config.latent_dim)
-        noise = torch.randn(size, generator=self.generator, device=batch.labels.device)
+        noise = standard_normal(*size, generator=self.generator)
         # Autocast caches the weights that it casts: those cast without gradients, for a draw, would have none here.
         completed = self.labels.complete(batch)
         with self.autocast:

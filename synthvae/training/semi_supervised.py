@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from synthvae.model import CVAE, Rows
+from synthvae.model.draws import standard_normal
 from synthvae.training.batches import LabelledRows
 
 UNKNOWN = -1
@@ -89,4 +90,4 @@ class LabelPosterior:
 
     def _noise(self, rows: int) -> Tensor:
         size = (rows, self.model.config.latent_dim)
-        return torch.randn(size, generator=self.generator, device=self.labelled.labels.device)
+        return standard_normal(*size, generator=self.generator)

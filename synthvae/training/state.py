@@ -115,17 +115,13 @@ def _numbered(kind: str, values: Iterable[Tensor]) -> dict[str, Tensor]:
     return {f"{kind}.{place:06}": value for place, value in enumerate(values)}
 
 
-def generator_states(generator: torch.Generator) -> Snapshot:
-    """Return the states of a generator and of the global generators, from which dropout draws."""
-    tensors = {"generator": generator.get_state(), "global": torch.get_rng_state()}
-    device = generator.device
-    if device.type != "cpu":
-        tensors["device"] = torch.get_device_module(device).get_rng_state(device)
-    return Snapshot(tensors)
+def generator_states(generator: torch.Generator, dropout: torch.Generator) -> Snapshot:
+    """Return the states of the generator of batches and noise, and of that of dropout."""
+    return Snapshot({"generator": generator.get_state(), "dropout": dropout.get_state()})
 
 
-def restore_global_generators(snapshot: Snapshot, device: torch.device) -> None:
-    """Set the global generators of the host and of a device to a snapshot."""
-    torch.set_rng_state(snapshot.tensors["global"])
-    if device.type != "cpu":
-        torch.get_device_module(device).set_rng_state(snapshot.tensors["device"], device)
+def restore_dropout(snapshot: Snapshot, dropout: torch.Generator) -> None:
+    """Set the generator of dropout to a snapshot; before it had its own, dropout drew from the global ones."""
+    former = "global" if dropout.device.type == "cpu" else "device"
+    tensors = snapshot.tensors
+    dropout.set_state(tensors["dropout"] if "dropout" in tensors else tensors[former])

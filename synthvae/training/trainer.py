@@ -15,17 +15,18 @@ from torch import nn
 from synthvae.devices import one_thread
 from synthvae.errors import ConfigurationError
 from synthvae.model import CVAE, MATCHING_ROWS, Frequencies, activity
+from synthvae.model.draws import standard_normal
 from synthvae.model.frequencies import Sums
 from synthvae.training.batches import Batches, LabelledRows, Parts
 from synthvae.training.checkpoint import Checkpoint, Snapshot
 from synthvae.training.config import SMALL, TrainingConfig
 from synthvae.training.distributed import ProcessGroup
 from synthvae.training.history import Callback, Record
-from synthvae.training.loop import Descent, forked
+from synthvae.training.loop import Descent
 from synthvae.training.objective import Objective
 from synthvae.training.optimizer import adamw, schedule
 from synthvae.training.split import TrainingSplit
-from synthvae.training.state import copied, generator_states, restore_global_generators
+from synthvae.training.state import copied, generator_states, restore_dropout
 
 VALIDATE_EVERY, SMALL_VALIDATE_EVERY = 50, 25
 # Small batches are too little work to share: on a busy machine, threads that wait for each other cost 20-fold.
@@ -79,7 +80,7 @@ class ElboDescent(Descent):
             seed=seed + group.rank,
         )
         self.is_due = False
-        self.resumed = self._resume()
+        self._resume()
 
     def _initialise(self, model: CVAE) -> None:
         """Set the biases of the decoder and the prior from the training rows, the same in all processes."""
@@ -89,17 +90,17 @@ class ElboDescent(Descent):
         model.start_prior(self.split.training.rows, self.generator)
         self.group.broadcast([parameter.detach() for parameter in model.parameters()])
 
-    def _resume(self) -> Snapshot | None:
-        """Restore the last snapshot that all processes have, but for the global generators.
+    def _resume(self) -> None:
+        """Restore the last snapshot that all processes have.
 
         Raises:
             ConfigurationError: It is of another number of processes, or of another kind of device.
         """
         if self.checkpoint is None:
-            return None
+            return
         snapshot = self.checkpoint.load(self.group.min(self.checkpoint.latest))
         if snapshot is None:
-            return None
+            return
         if snapshot.values["by"] != self._by:
             raise ConfigurationError(
                 f"a fit must be resumed as it was started, by {snapshot.values['by']}, got {self._by}. Fit with the "
@@ -108,23 +109,18 @@ class ElboDescent(Descent):
         self.batches.restore(snapshot)
         self.state.restore(snapshot)
         self.generator.set_state(snapshot.tensors["generator"])
+        restore_dropout(snapshot, self.dropout)
         for record in self.history.records:  # callbacks receive the whole history
             self._report(record)
-        return snapshot
 
     @property
     def _by(self) -> str:
         return f"{self.group.size} process(es) on {self.generator.device.type}"
 
-    def restore_generators(self) -> None:
-        """Set the global generators to their state in the snapshot that is resumed, if there is one."""
-        if self.resumed is not None:
-            restore_global_generators(self.resumed, self.generator.device)
-
     def save(self) -> None:
         """Save a snapshot if one is due."""
         if self.checkpoint is not None and self.is_due:
-            parts = (self.batches.snapshot(), self.state.snapshot(), generator_states(self.generator))
+            parts = (self.batches.snapshot(), self.state.snapshot(), generator_states(self.generator, self.dropout))
             self.checkpoint.save(reduce(operator.or_, parts, Snapshot(values={"by": self._by})))
 
     @property
@@ -175,8 +171,7 @@ class ElboDescent(Descent):
         """Call the callback with a record; return whether it requests to stop."""
         if self.callback is None:
             return False
-        with forked(self.generator.device):  # what a callback draws does not change dropout
-            return self.callback(record) is True
+        return self.callback(record) is True
 
     def measure(self, step: int) -> Record:
         """Validate the averaged weights, and store them if they are the best."""
@@ -205,7 +200,7 @@ class ElboDescent(Descent):
         for start in range(0, len(held), VALIDATION_ROWS):
             some = slice(start, start + VALIDATION_ROWS)
             batch = held.take(some)
-            noise = torch.randn(len(batch), self.model.config.latent_dim, generator=generator, device=device)
+            noise = standard_normal(len(batch), self.model.config.latent_dim, generator=generator)
             total += float((self.objective.bound(batch, noise) * weights[some]).sum())
         sums = self.group.sum(torch.tensor([total, float(weights.sum())], dtype=torch.double))
         bound, weight = sums.tolist()

@@ -51,7 +51,7 @@ def start(layout: Layout, states: dict[str, Floats], totals: Floats) -> Frequenc
     """Return the initial weights of a decoder: log frequencies of digits, and ratios of fine given coarse ones."""
     slots = layout.slots
     counts = torch.from_numpy(of_digits(layout, states) * totals[:, None]).float()
-    logs, ratios = torch.zeros_like(counts), torch.zeros(len(slots.pairs), counts.shape[2], counts.shape[2])
+    logs, ratios = torch.zeros_like(counts), counts.new_zeros(len(slots.pairs), counts.shape[2], counts.shape[2])
     for j, size in enumerate(slots.sizes):
         logs[j, :, :size] = smoothed(counts[j, :, :size])
     for i, (fine, coarse) in enumerate(slots.pairs):

@@ -61,7 +61,7 @@ class CodedTree:
         drawn = self.tree.draw(np.full(rows, label), np.random.default_rng(seed))
         constant = np.zeros(rows, np.int64)
         digits = self.layout.split([drawn.get(name, constant) for name in self.layout.names])
-        return Rows(torch.from_numpy(digits.reshape(rows, -1)), torch.empty(rows, 0))
+        return Rows(torch.from_numpy(digits.reshape(rows, -1)), torch.empty(rows, 0, dtype=torch.float32))
 
 
 def evenly(chances: Floats, count: int, rng: np.random.Generator) -> Counts:

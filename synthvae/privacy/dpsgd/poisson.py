@@ -65,7 +65,7 @@ class PrivateRows:
 
     def take(self, places: Counts) -> tuple[Rows, Tensor]:
         """Return some rows and their conditions."""
-        rows = Rows(torch.from_numpy(self.digits[places]), torch.empty(len(places), 0))
+        rows = Rows(torch.from_numpy(self.digits[places]), torch.empty(len(places), 0, dtype=torch.float32))
         return rows, torch.from_numpy(self.labels[places])
 
     def share(self, rank: int, size: int) -> PrivateRows:

@@ -147,7 +147,7 @@ class PrivateDescent(Descent):
             parameter.grad = total  # the optimiser uses it once
 
     def _losses(self, rows: Rows, labels: Tensor) -> Tensor:
-        z = torch.zeros(len(labels), self.model.config.latent_dim)
+        z = torch.zeros(len(labels), self.model.config.latent_dim, dtype=torch.float32)
         return -self.model.decoder.log_prob(rows, z, labels).sum(0)
 
     def validate(self, step: int, last: int) -> bool:
