@@ -90,7 +90,7 @@ def ends(keys: npt.NDArray[Any], units: Units | None, least: int) -> tuple[Any, 
         return None
     low = np.partition(lowest, least - 1)[least - 1]
     high = np.partition(highest, len(highest) - least)[len(highest) - least]
-    return (low, high) if low <= high else None
+    return (low.item(), high.item()) if low <= high else None
 
 
 @dataclass
@@ -102,8 +102,8 @@ class ValueCounter:
 
     Example:
         >>> counter = ValueCounter(2)
-        >>> counter.add(pa.array(["a", "b"]), None)
-        >>> counter.add(pa.array(["a"]), None)
+        >>> counter.add(pa.array(["a", "b"]), None).to_pylist(), counter.add(pa.array(["a"]), None).to_pylist()
+        (['a', 'b'], [])
         >>> counter.rare.to_pylist()
         ['b']
     """
