@@ -12,7 +12,7 @@ import stat
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,7 +50,7 @@ def refuse_link(path: Path) -> None:
         OSError: It is a link, dangling or not.
     """
     if path.is_symlink():
-        raise OSError(errno.ELOOP, "it is a link, and no output is written through a link", str(path))
+        raise OSError(errno.ELOOP, "it is a link, which is not followed", str(path))
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ class Folder:
             os.rmdir(folder.at(entry), dir_fd=folder.handle)
 
     def entries(self) -> dict[str, bool]:
-        """Return all files below, and folders without entries with a slash at the end: whether each is odd, as links are.
+        """Return all files below, and empty folders with a slash at the end, and whether each is odd, as links are.
 
         Raises:
             OSError: A folder cannot be read.
@@ -201,7 +201,9 @@ def _opened(path: Path, *below: str, follow: bool = False) -> Iterator[Opened]:
 
 def _enter(name: str, above: int | None, path: Path, *, follow: bool = False) -> int | None:
     if not _HANDLES:
-        return None if follow else refuse_link(path)
+        if not follow:
+            refuse_link(path)
+        return None
     try:
         return os.open(name, _FOLDER | (0 if follow else _NO_LINK), dir_fd=above)
     except OSError:
@@ -239,6 +241,7 @@ def _open(folder: Opened, name: str, flags: int, mode: int = PUBLIC) -> int:
     except OSError as error:
         if error.errno == errno.ELOOP:
             refuse_link(folder.path / name)
+        error.filename = str(folder.path / name)
         raise
 
 

@@ -15,9 +15,9 @@ from typing import Any, ClassVar, Protocol
 from synthvae import filesystem
 from synthvae.errors import DatasetError
 from synthvae.filesystem import TEMPORARY, Folder
+from synthvae.tables import snapshots
 
-MANIFEST = "_manifest.json"
-STAGING = ".incomplete"
+MANIFEST, STAGING = snapshots.MANIFEST, snapshots.STAGING
 PLAN = f"{STAGING}/plan.json"
 NEW = f"{STAGING}/{MANIFEST}"
 OLD = f"{STAGING}/old.json"

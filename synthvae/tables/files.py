@@ -16,7 +16,7 @@ import pyarrow.feather
 import pyarrow.parquet
 
 from synthvae.errors import TableError
-from synthvae.tables import csv_lines, json_lines, statistical, text_codes, text_forms, untrusted, workbooks
+from synthvae.tables import csv_lines, json_lines, snapshots, statistical, text_codes, text_forms, untrusted, workbooks
 from synthvae.tables.arrow import check_names
 from synthvae.tables.read_options import ReadOptions
 
@@ -54,14 +54,19 @@ def read(path: Path, options: ReadOptions) -> pa.Table:
     options.check_taken(kind)
     with reading(path):
         if kind == "parquet":
-            untrusted.refuse_large_parquet(path)
-            return whole(pa.parquet.read_table(path))
+            return snapshots.read(path, lambda: _read_parquet(path))
         if kind == "feather":
             return whole(pa.feather.read_table(path, memory_map=False))
         if kind != "csv":
             return text_forms.typed(text_forms.without_sentinels(_READERS[kind](path, options), options), options)
         read = [_read_csv(file, options) for file in csv_files(path) or ()]
         return read[0] if path.is_file() else pa.concat_tables(read, promote_options="permissive")
+
+
+def _read_parquet(path: Path) -> pa.Table:
+    with reading(path):
+        untrusted.refuse_large_parquet(path)
+        return whole(pa.parquet.read_table(path))
 
 
 def format_of(path: Path) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import pyarrow.csv
 import pyarrow.dataset as ds
 
 from synthvae.tables import convert as tables
-from synthvae.tables import databases, text_codes
+from synthvae.tables import databases, snapshots, text_codes
 from synthvae.tables import files as readers
 from synthvae.tables.arrow import LARGEST_EXACT
 from synthvae.tables.read_options import ReadOptions
@@ -58,7 +58,10 @@ class Stream:
         options.check_taken(readers.format_of(path))
         files = readers.csv_files(path)
         with readers.reading(path):
-            return _parquet(_dataset(path)) if files is None else _csv(files, options)
+            if files is not None:
+                return _csv(files, options)
+            stream = snapshots.read(path, lambda: _parquet(_dataset(path)))
+            return replace(stream, open=snapshots.unchanged(path, stream.open))
 
     @property
     def is_large(self) -> bool:
