@@ -64,13 +64,14 @@ def begun(stage: str) -> str:
 
 
 def link_on_the_way(out: Path, names: Iterable[str]) -> str | None:
-    """Return the first of some paths inside `out` that is a link, or has one above it; None if there is none."""
-    for name in names:
+    """Return a link in the place of some paths inside `out`, of a folder above them, or of a record; None: none."""
+    for name in (FOLDER, *names):
         parts = Path(name).parts
         for count in range(1, len(parts) + 1):
             if out.joinpath(*parts[:count]).is_symlink():
                 return str(Path(*parts[:count]))
-    return None
+    records = Folder(out / FOLDER).entries().items()
+    return next((f"{FOLDER}/{name}" for name, is_odd in records if is_odd), None)
 
 
 def users_key() -> bytes:

@@ -195,7 +195,7 @@ def _check_out(out: Path) -> None:
 
 def _refuse_links(out: Path, makes: Collection[str]) -> None:
     """Refuse a link in the place of an output, or of a folder above it, which would be written elsewhere."""
-    link = link_on_the_way(out, [FOLDER, *makes])
+    link = link_on_the_way(out, makes)
     if link is not None:
         raise DatasetError(
             f"The outputs must be inside the output folder, but {out} contains the link {link!r}. Remove the link, or "

@@ -1,4 +1,4 @@
-"""Links, forged manifests and files of somebody else in the folder of a dataset: refused by name, and nothing changes."""
+"""Links, forged manifests and files of somebody else in the folder of a dataset: refused by name, nothing changes."""
 
 from __future__ import annotations
 
