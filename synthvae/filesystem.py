@@ -57,8 +57,8 @@ def refuse_link(path: Path) -> None:
 class Folder:
     """A folder whose entries are opened without following links, neither the folder itself nor one below it.
 
-    Names are relative to it, with slashes. On POSIX each folder on the way is opened from the one above it, so that
-    nobody who replaces a folder by a link redirects a write; Windows has no such calls, so links are looked for first.
+    Names are relative to it, with slashes. On POSIX each folder on the way is opened from the one above it, so that a
+    link that takes the place of a folder redirects no write; Windows has no such calls, so links are looked for first.
 
     Args:
         path: The folder.

@@ -109,14 +109,15 @@ def test_no_name_leads_out_of_a_folder(tmp_path: Path, victim: Path, use: str, n
     assert victim.exists()
 
 
+@pytest.mark.parametrize("link", ["hard", "symbolic"])
 def test_a_temporary_file_takes_no_name_that_is_there(
-    tmp_path: Path, victim: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, victim: Path, monkeypatch: pytest.MonkeyPatch, link: str
 ) -> None:
     """Not even if somebody could foresee its random name."""
     monkeypatch.setattr("secrets.token_hex", lambda _: "0" * 16)
     temporary = tmp_path / f"{filesystem.TEMPORARY}{'0' * 16}.tmp"
-    temporary.symlink_to(victim / "x.json")
-    with pytest.raises(FileExistsError):
+    (temporary.symlink_to if link == "symbolic" else temporary.hardlink_to)(victim / "x.json")
+    with pytest.raises(OSError, match="exists|it is a link"):
         filesystem.write(tmp_path / "figures.json", b"{}")
     assert not (tmp_path / "figures.json").exists()
 

@@ -181,12 +181,13 @@ def _identity(folder: Path) -> tuple[int, int, int] | None:
 
 def _may_appear(folder: Path, waited: float) -> bool:
     """Whether a model that is absent is being saved, or could be restored after a save that was killed."""
-    saves = _saves(folder)
-    if saves and (waited < LOCKLESS_WAIT or any(map(filesystem.is_locked, saves))):
-        return True
-    with contextlib.suppress(OSError):  # if the old model cannot be restored, reading it fails
+    with contextlib.suppress(OSError):  # if the old model cannot be found or restored, reading it fails
+        saves = _saves(folder)
+        if saves and (waited < LOCKLESS_WAIT or any(map(filesystem.is_locked, saves))):
+            return True
         _recover(folder)
-    return folder.exists()
+        return folder.exists()
+    return False
 
 
 def _load_once(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:

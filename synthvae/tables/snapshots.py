@@ -110,7 +110,10 @@ def _manifest(path: Path) -> Version | None:
 
 def _is_moving(path: Path) -> bool:
     """Whether the files of a complete dataset are being moved to their places."""
-    return any((path / STAGING / name).is_file() for name in (MANIFEST, "old.json"))
+    try:
+        return any((path / STAGING / name).is_file() for name in (MANIFEST, "old.json"))
+    except OSError:  # the reader's own error says more
+        return False
 
 
 def _replaced(path: Path) -> TableError:

@@ -130,7 +130,7 @@ def _writer(folder: Path) -> Any:
             f"{folder / HISTORY} is written."
         )
         return None
-    # The suffix makes the name one that nobody can prepare a link for; `purge_step` hides the events of an earlier fit.
+    # The suffix makes the name one for which no link can be prepared; `purge_step` hides the events of an earlier fit.
     return SummaryWriter(str(folder), purge_step=0, filename_suffix=f".{secrets.token_hex(8)}")
 
 
