@@ -247,8 +247,9 @@ def _open(folder: Opened, name: str, flags: int, mode: int = PUBLIC) -> int:
 
 def _write(folder: Opened, name: str, content: bytes | memoryview, mode: int) -> None:
     temporary = f"{TEMPORARY}{secrets.token_hex(8)}.tmp"
+    handle = _open(folder, temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     try:
-        with os.fdopen(_open(folder, temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as stream:
+        with os.fdopen(handle, "wb") as stream:
             stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())

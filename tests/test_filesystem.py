@@ -117,9 +117,10 @@ def test_a_temporary_file_takes_no_name_that_is_there(
     monkeypatch.setattr("secrets.token_hex", lambda _: "0" * 16)
     temporary = tmp_path / f"{filesystem.TEMPORARY}{'0' * 16}.tmp"
     (temporary.symlink_to if link == "symbolic" else temporary.hardlink_to)(victim / "x.json")
-    with pytest.raises(OSError, match="exists|it is a link"):
+    with pytest.raises(OSError, match=r"exists|it is a link"):
         filesystem.write(tmp_path / "figures.json", b"{}")
     assert not (tmp_path / "figures.json").exists()
+    assert os.path.lexists(temporary)
 
 
 def test_names_of_temporary_files_are_random_and_of_one_length(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
