@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -130,12 +131,29 @@ def test_a_forged_manifest_deletes_nothing_outside(
     assert {path.name for path in tmp_path.iterdir()} == {"out", "victim", "part-00000.parquet"}
 
 
-def test_a_forged_record_publishes_no_file_from_outside(tmp_path: Path, victim: Path) -> None:
+@CALLS
+@pytest.mark.parametrize("page", ["_manifest.json", ".incomplete/_manifest.json", ".incomplete/old.json"])
+def test_a_forged_manifest_makes_no_other_file_ours(tmp_path: Path, page: str, options: dict[str, Any]) -> None:
+    folder = tmp_path / "out"
+    whole(folder)
+    manifest = json.loads((folder / "_manifest.json").read_bytes())
+    manifest["parts"].append({**manifest["parts"][0], "file": "notes.txt"})
+    (folder / page).parent.mkdir(exist_ok=True)
+    (folder / page).write_text(json.dumps(manifest), encoding="utf-8")
+    (folder / "notes.txt").write_text("mine", encoding="utf-8")
+    before = tree(folder)
+    with pytest.raises(DatasetError, match="belongs to no dataset"):
+        write(folder, other, PARTS, FACTS, **options)
+    assert tree(folder) == before
+
+
+@pytest.mark.parametrize("file", ["../../victim/notes.txt", "plan.json"])
+def test_a_forged_record_publishes_no_other_file(tmp_path: Path, victim: Path, file: str) -> None:
     folder = tmp_path / "out"
     broken_off(folder)
     record = folder / ".incomplete" / "part-00001.json"
-    entry = {"file": "../../victim/notes.txt", "rows": 1, "bytes": 4}
-    entry["sha256"] = "6ca7ea2feefc88ecb5ed6356ed963f47dc9137f82526fdd25d618ea626d0803f"  # of "keep"
+    digest = hashlib.sha256((folder / ".incomplete" / file).read_bytes()).hexdigest()
+    entry = {"file": file, "rows": 1, "bytes": 4, "sha256": digest}
     record.write_text(json.dumps([entry]), encoding="utf-8")
     write(folder, draw, PARTS, FACTS, partition_by="label", resume=True)
     assert tree(folder) == expected(tmp_path, partition_by="label")
