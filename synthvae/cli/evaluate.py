@@ -66,19 +66,13 @@ def evaluate(
     from synthvae.evaluation import evaluate as measured
     from synthvae.evaluation.thresholds import failures
     from synthvae.progress import measuring
-    from synthvae.tables import convert
 
     for place in (json_file, out):
         if place is not None:
             filesystem.check_writable(place)
     thresholds = _thresholds(fail_under, "--fail-under"), _thresholds(fail_over, "--fail-over")
     paths = {"real": real, "synthetic": synthetic, "holdout": holdout}
-    read = {
-        role: convert.read(path, options=_options(role, path, reading))
-        for role, path in paths.items()
-        if path is not None
-    }
-    ledger, protection = _statements(model, synthetic)
+    read, (ledger, protection) = _tables(paths, reading, model)
     schema = declared(schema_file, decisions(ids, categorical, drop, dates, fakes), read["real"], reading)
     with measuring(show=not quiet) as watch:
         found = measured(
@@ -92,6 +86,21 @@ def evaluate(
     if out is not None:
         found.to_html(out)
     _exit_if_missed(failures(found.figures, *thresholds))
+
+
+def _tables(
+    paths: dict[str, Any], reading: Any, model: Path | None
+) -> tuple[dict[str, Any], tuple[dict[str, Any] | None, dict[str, Any] | None]]:
+    """Return the tables, and the statements of the model or of the same dataset as the synthetic rows."""
+    from synthvae.tables import convert, snapshots
+
+    def read(role: str) -> Any:
+        return convert.read(paths[role], options=_options(role, paths[role], reading))
+
+    synthetic = paths["synthetic"]
+    rows, statements = snapshots.read(Path(str(synthetic)), lambda: (read("synthetic"), _statements(model, synthetic)))
+    found = {role: rows if role == "synthetic" else read(role) for role, path in paths.items() if path is not None}
+    return found, statements
 
 
 def _options(role: str, place: Any, reading: Any) -> Any:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -62,6 +61,8 @@ def schema(
 
     if out is not None and out.exists() and not overwrite:
         raise SchemaError(f"{out} exists and may be a reviewed schema. Pass --overwrite to replace it.")
+    if out is not None:
+        filesystem.check_writable(out)
     found = sources.surveyed(table, reading)
     rows = without(found.sample, drop or ())
     given = stated(None, decisions(ids, categorical, drop, dates, fakes), found.sample, reading)
@@ -232,10 +233,11 @@ def _refuse_overwriting(out: Path, journal: Path, *, resume: bool) -> None:
 def _journal_until_saved(synthesizer: Any, out: Path, *, resume: bool) -> Iterator[None]:
     """Keep a journal beside the model until it is saved; one with private releases is always resumed."""
     from synthvae.privacy import Journal
+    from synthvae.training import checkpoint
 
     private, folder = synthesizer.privacy is not None, _journal_of(synthesizer, out)
     if not (resume or private):
-        shutil.rmtree(folder, ignore_errors=True)
+        checkpoint.remove(folder)
     synthesizer.set_params(journal=folder)
     with Journal.until_saved(folder) as journal:
         if private and journal.kept:

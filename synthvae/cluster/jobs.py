@@ -15,9 +15,10 @@ from typing import Any
 import safetensors
 import safetensors.torch
 
-from synthvae import errors, filesystem
+from synthvae import errors
 from synthvae.codes import Slots, Value
 from synthvae.errors import ClusterError, SynthvaeError
+from synthvae.filesystem import Folder
 from synthvae.model import CVAE, ModelConfig
 from synthvae.model.build import build
 from synthvae.training.history import History, Record
@@ -48,7 +49,7 @@ def train_on_cluster(work: Work, model: CVAE, folder: Path, job: Job, workers: i
     folder.mkdir(parents=True, exist_ok=True)
     for old in (RESULT, ERROR):
         (folder / old).unlink(missing_ok=True)
-    filesystem.write(folder / START, _serialise(model))
+    Folder(folder, private=True).write(START, _serialise(model))
     _run(lambda config: _work(work, config), whole, folder / "ray", workers)
     return _load_result(model, folder / RESULT)
 
@@ -105,10 +106,11 @@ def _work(work: Work, whole: Job) -> None:
         history = work(model, folder, whole["job"])
     except SynthvaeError as error:
         report = {"error": type(error).__name__, "message": str(error)}
-        filesystem.write(folder / ERROR, json.dumps(report).encode())
+        Folder(folder, private=True).write(ERROR, json.dumps(report).encode())
         raise
     if ray.train.get_context().get_world_rank() == 0:
-        filesystem.write(folder / RESULT, _serialise(model, history=json.dumps(asdict(history))))
+        content = _serialise(model, history=json.dumps(asdict(history)))
+        Folder(folder, private=True).write(RESULT, content)
     ray.train.report({})
 
 

@@ -17,13 +17,20 @@ import pyarrow as pa
 from synthvae.errors import DatasetError
 from synthvae.generation.parts import FileRecord, complete_part
 from synthvae.generation.request import DatasetRequest
-from synthvae.generation.stores import MANIFEST, STAGING, Store, open_store, staged_name
+from synthvae.generation.stores import (
+    MANIFEST,
+    MARKS,
+    NEW,
+    OLD,
+    PART,
+    PLAN,
+    STAGING,
+    Store,
+    is_staged,
+    open_store,
+    staged_name,
+)
 from synthvae.generation.workers import LOCAL, PartsBackend
-
-PLAN = f"{STAGING}/plan.json"
-NEW = f"{STAGING}/{MANIFEST}"
-OLD = f"{STAGING}/old.json"
-PART = re.compile(r"([^/\\\0]+=[^/\\\0]*/)?part-\d{5,}\.parquet")  # never outside of the folder
 
 Progress = Callable[[int], None]
 
@@ -106,13 +113,7 @@ def _write_parts(
 def _check(store: Store, plan: str, *, resume: bool, overwrite: bool) -> dict[str, Any] | None:
     """Refuse a place with other files; return the manifest if the dataset to be resumed is complete."""
     manifest, staged = _read_manifest(store, MANIFEST), store.staged()
-    foreign = sorted(store.names() - _listed(store)) + [f"{STAGING}/{name}" for name in staged if not _is_staged(name)]
-    foreign = [name for name in foreign if not (store.in_place and staged and PART.fullmatch(name))]
-    if foreign:
-        raise DatasetError(
-            f"The output folder must be empty, got {store} with {foreign[0]!r}, which belongs to no dataset of "
-            "synthvae. Choose another folder."
-        )
+    _refuse_foreign(store, staged)
     if manifest is not None and resume and manifest.get("plan") == _digest(plan):
         store.clear()
         return manifest
@@ -125,11 +126,28 @@ def _check(store: Store, plan: str, *, resume: bool, overwrite: bool) -> dict[st
     return None
 
 
+def _refuse_foreign(store: Store, staged: set[str]) -> None:
+    """Refuse a place with an entry that no dataset of this package has, or with a link, before any is changed."""
+    odd = sorted(store.odd())
+    foreign = odd + sorted(store.names() - _listed(store))
+    # Of objects, parts have their final names before a manifest lists them.
+    foreign = [name for name in foreign if not (store.in_place and staged and PART.fullmatch(name))]
+    marked = store.in_place or staged & MARKS
+    foreign += [
+        f"{STAGING}/{name}" for name in sorted(staged) if not is_staged(name) or (not marked and PART.fullmatch(name))
+    ]
+    if foreign:
+        what = "which is a link or no file" if odd else "which belongs to no dataset of synthvae"
+        raise DatasetError(
+            f"The output folder must be empty, got {store} with {foreign[0]!r}, {what}. Choose another folder."
+        )
+
+
 def _listed(store: Store) -> set[str]:
     """The files that manifests list: of the dataset in place, of the new one, and of the one set aside."""
     manifests = [_read_manifest(store, name) for name in (MANIFEST, NEW, OLD)]
     files = {part["file"] for manifest in manifests if manifest is not None for part in manifest["parts"]}
-    emptied = {file.rpartition("/")[0] for file in files}
+    emptied = {f"{file.rpartition('/')[0]}/" for file in files}
     return {MANIFEST} | files | emptied if any(manifests) else set()
 
 
@@ -208,12 +226,6 @@ def _abandon(store: Store) -> None:
     """Remove incomplete files, unless an old dataset was set aside, so that the run must be resumed."""
     if store.read(OLD) is None:
         store.clear()
-
-
-def _is_staged(name: str) -> bool:
-    """Whether a name is one that the folder of incomplete files may contain."""
-    known = {name.rpartition("/")[2] for name in (PLAN, NEW, OLD)}
-    return name.removeprefix(".").removesuffix(".tmp") in known or name.startswith(("part-", ".part-")) or "=" in name
 
 
 def seed_begun(out: str | os.PathLike[str]) -> int | None:

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from synthvae.generation.partitions import folder
 from synthvae.generation.request import Draw
-from synthvae.generation.stores import STAGING, Store, staged_name
+from synthvae.generation.stores import PART, STAGING, Store, staged_name
 
 FORMAT: dict[str, Any] = {
     "compression": "zstd",
@@ -93,7 +93,8 @@ def _finished(store: Store, number: int) -> list[FileRecord] | None:
     """The files of a part that an earlier run finished; None if one of them is absent or damaged."""
     try:
         files: list[FileRecord] = json.loads(store.read(_record(number)) or b"")
-        whole = all(_sha256(store.read(staged_name(store, file["file"]))) == file["sha256"] for file in files)
+        ours = all(PART.fullmatch(file["file"]) for file in files)  # no other file is published, whatever a record says
+        whole = ours and all(_sha256(store.read(staged_name(store, file["file"]))) == file["sha256"] for file in files)
     except (OSError, ValueError, TypeError, KeyError):
         return None
     return files if whole else None

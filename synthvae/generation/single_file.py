@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from synthvae.errors import DatasetError, RequestError
+from synthvae.filesystem import TEMPORARY
 from synthvae.generation import dataset
 from synthvae.generation.dataset import Progress
 from synthvae.generation.request import DatasetRequest
@@ -66,7 +67,7 @@ def write(
     path = Path(out)
     _check(path, request, resume=resume, overwrite=overwrite)
     try:
-        with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.absolute().parent) as folder:
+        with tempfile.TemporaryDirectory(prefix=TEMPORARY, dir=path.absolute().parent) as folder:
             manifest = dataset.write(Path(folder, "dataset"), request, **given)
             parts = [Path(folder, "dataset", part["file"]) for part in manifest["parts"]]
             complete = Path(folder, path.name)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,9 +14,21 @@ from typing import Any, ClassVar, Protocol
 
 from synthvae import filesystem
 from synthvae.errors import DatasetError
+from synthvae.filesystem import TEMPORARY, Folder
+from synthvae.tables import snapshots
 
-MANIFEST = "_manifest.json"
-STAGING = ".incomplete"
+MANIFEST, STAGING = snapshots.MANIFEST, snapshots.STAGING
+PLAN = f"{STAGING}/plan.json"
+NEW = f"{STAGING}/{MANIFEST}"
+OLD = f"{STAGING}/old.json"
+PART = re.compile(r"([^/\\\0]+=[^/\\\0]*/)?part-\d{5,}\.parquet")  # never outside of the folder
+MARKS = {name.partition("/")[2] for name in (PLAN, NEW, OLD)}
+# What a run writes to the folder of incomplete files besides: records, parts, and files that a kill left half-written,
+# also under the names that earlier releases gave them.
+_RECORD = r"part-\d{5,}\.json"
+_PARTITION = r"[^/\\\0]+=[^/\\\0]*"
+_HALF = rf"{re.escape(TEMPORARY)}[0-9a-f]{{16}}\.tmp|\.(plan|_manifest|part-\d{{5,}})\.(json|parquet)\.tmp"
+_STAGED = re.compile(rf"{_RECORD}|{PART.pattern}|{_PARTITION}/|({_PARTITION}/)?({_HALF})")
 URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")  # at least two letters: one is a drive of Windows
 
 
@@ -41,10 +52,13 @@ class Store(Protocol):
         """Remove files, and folders that become empty."""
 
     def names(self) -> set[str]:
-        """Return all files but for incomplete ones, and all folders without files."""
+        """Return all files but for incomplete ones, and all folders without files, with a slash at the end."""
+
+    def odd(self) -> set[str]:
+        """Return the entries that are neither files nor folders, such as links, incomplete ones included."""
 
     def staged(self) -> set[str]:
-        """Return the entries of the folder of incomplete files."""
+        """Return the incomplete files, and folders without files, by name inside their folder."""
 
     def absent(self, names: Iterable[str]) -> list[str]:
         """Return those of the files that this process cannot find."""
@@ -63,7 +77,7 @@ def open_store(out: str | os.PathLike[str]) -> Store:
     """Return the place at a path or URI.
 
     Raises:
-        DatasetError: It is a file.
+        DatasetError: It is a file or a link.
         ArrowException: pyarrow does not support the URI.
     """
     if URI.match(str(out)):
@@ -71,6 +85,8 @@ def open_store(out: str | os.PathLike[str]) -> Store:
         if store.scheme != "local":
             return store
         out = store.root
+    if Path(out).is_symlink():
+        raise DatasetError(f"The output must be a folder, got the link {out}. Name the folder that it leads to.")
     if Path(out).exists() and not Path(out).is_dir():
         raise DatasetError(f"The output must be a folder, got the file {out}. Choose another.")
     return LocalStore(Path(out))
@@ -79,6 +95,16 @@ def open_store(out: str | os.PathLike[str]) -> Store:
 def staged_name(store: Store, name: str) -> str:
     """Return the name of a file of the dataset until the dataset is complete."""
     return name if store.in_place else f"{STAGING}/{name}"
+
+
+def is_staged(name: str) -> bool:
+    """Whether a name is one that the folder of incomplete files may contain.
+
+    Example:
+        >>> is_staged("plan.json"), is_staged("part-00000.json"), is_staged("notes.txt")
+        (True, True, False)
+    """
+    return name in MARKS or _STAGED.fullmatch(name) is not None
 
 
 @dataclass(frozen=True)
@@ -95,49 +121,51 @@ class LocalStore:
     def __str__(self) -> str:
         return str(self.folder)
 
+    @property
+    def _files(self) -> Folder:
+        return Folder(self.folder)
+
     def read(self, name: str) -> bytes | None:
         """Return the content of a file, None if there is none."""
-        try:
-            return (self.folder / name).read_bytes()
-        except (FileNotFoundError, NotADirectoryError):
-            return None
+        return self._files.read(name)
 
     def write(self, name: str, content: bytes | memoryview) -> None:
         """Write a file atomically; of the folders above it, only the last one may be absent."""
-        (self.folder / name).parent.mkdir(exist_ok=True)
-        filesystem.write(self.folder / name, content)
+        self._files.write(name, content)
 
     def move(self, name: str, to: str) -> None:
         """Rename a file, if it exists."""
-        with contextlib.suppress(FileNotFoundError):
-            (self.folder / to).parent.mkdir(exist_ok=True)
-            (self.folder / name).replace(self.folder / to)
+        self._files.move(name, to)
 
     def remove(self, names: Iterable[str]) -> None:
         """Remove files, and folders that become empty."""
-        for file in [self.folder / name for name in names]:
-            file.unlink(missing_ok=True)
-            if file.parent != self.folder and file.parent.exists() and not any(file.parent.iterdir()):
-                file.parent.rmdir()
+        for name in names:
+            self._files.remove(name)
 
     def names(self) -> set[str]:
-        """Return all files but for incomplete ones, and all folders without files."""
-        found = [path for path in self.folder.rglob("*") if STAGING not in path.relative_to(self.folder).parts[:1]]
-        leaves = [path for path in found if not path.is_dir() or not any(path.iterdir())]
-        return {path.relative_to(self.folder).as_posix() for path in leaves}
+        """Return all files but for incomplete ones, and all folders without files, with a slash at the end."""
+        return {name for name in self._files.entries() if name.partition("/")[0] != STAGING}
+
+    def odd(self) -> set[str]:
+        """Return the entries that are neither files nor folders, such as links, incomplete ones included."""
+        return {name for name, is_odd in self._files.entries().items() if is_odd}
 
     def staged(self) -> set[str]:
-        """Return the entries of the folder of incomplete files."""
-        staging = self.folder / STAGING
-        return {path.name for path in staging.iterdir()} if staging.is_dir() else set()
+        """Return the incomplete files, and folders without files, by name inside their folder."""
+        return {name.partition("/")[2] for name in self._files.entries() if name.startswith(f"{STAGING}/")} - {""}
 
     def absent(self, names: Iterable[str]) -> list[str]:
         """Return those of the files that this process cannot find."""
         return [name for name in names if not (self.folder / name).exists()]
 
     def clear(self) -> None:
-        """Remove the folder of incomplete files."""
-        shutil.rmtree(self.folder / STAGING, ignore_errors=True)
+        """Remove the folder of incomplete files, the plan last, since it marks the folder as one of this package."""
+        staged = [name for name in self.staged() if is_staged(name)]
+        with contextlib.suppress(OSError):  # the dataset is complete, or an error is being raised
+            for name in sorted(staged, key=lambda name: (name in MARKS, name)):
+                remove = self._files.remove_empty if name.endswith("/") else self._files.remove
+                remove(f"{STAGING}/{name}".rstrip("/"))
+            self._files.remove_empty(STAGING)
 
     @contextmanager
     def writing(self) -> Iterator[None]:
@@ -236,9 +264,13 @@ class ObjectStore:
         """Return all objects but for records of incomplete parts."""
         return {name for name in self._list("") if not name.startswith(f"{STAGING}/")}
 
+    def odd(self) -> set[str]:
+        """Return nothing: an object store has no links."""
+        return set()
+
     def staged(self) -> set[str]:
         """Return the names of records of incomplete parts."""
-        return {name.split("/")[0] for name in self._list(f"/{STAGING}")}
+        return set(self._list(f"/{STAGING}"))
 
     def _list(self, below: str) -> list[str]:
         from pyarrow import fs

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,8 +19,9 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from synthvae import filesystem
 from synthvae.errors import PrivacyError, SynthvaeError
+from synthvae.filesystem import Folder
+from synthvae.training import checkpoint
 from synthvae.training.checkpoint import claim
 
 if TYPE_CHECKING:
@@ -99,6 +99,11 @@ class Journal:
         assert self.folder is not None
         return self.folder / f"{self.passed:06}.safetensors"
 
+    @property
+    def _place(self) -> Folder:
+        assert self.folder is not None
+        return Folder(self.folder, private=True)
+
     def keep(self, draw: Callable[[], list[Tensor]]) -> list[Tensor]:
         """Return the next release: the stored one, or else what `draw` draws, after storing it.
 
@@ -113,7 +118,8 @@ class Journal:
 
     def _read(self) -> list[Tensor]:
         try:
-            found = safetensors.torch.load(self._entry.read_bytes())
+            with self._place.open(self._entry.name) as stream:
+                found = safetensors.torch.load(stream.read())
             return [found[f"{i:06}"] for i in range(len(found))]
         except (OSError, LookupError, ValueError, safetensors.SafetensorError) as error:
             raise PrivacyError(
@@ -129,7 +135,7 @@ class Journal:
                 "and repeat the fit."
             )
         with self._written(self._entry):
-            filesystem.write(self._entry, safetensors.torch.save(named))
+            self._place.write(self._entry.name, safetensors.torch.save(named))
         return release
 
     @staticmethod
@@ -161,7 +167,7 @@ class Journal:
         if self.folder is None or ledger is self._noted:
             return
         with self._written(self.folder / LEDGER):
-            filesystem.write(self.folder / LEDGER, json.dumps(ledger.statement(), indent=1).encode())
+            self._place.write(LEDGER, json.dumps(ledger.statement(), indent=1).encode())
         self._noted = ledger
 
     @classmethod
@@ -178,9 +184,9 @@ class Journal:
         journal.remove()
 
     def remove(self) -> None:
-        """Remove the folder."""
+        """Remove the folder, if it is one of a fit."""
         if self.folder is not None:
-            shutil.rmtree(self.folder, ignore_errors=True)
+            checkpoint.remove(self.folder)
 
 
 class SharedJournal(Journal):

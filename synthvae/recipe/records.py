@@ -15,6 +15,7 @@ from typing import Any
 
 from synthvae import filesystem
 from synthvae.errors import ConfigurationError
+from synthvae.filesystem import Folder
 
 FOLDER = "_stages"
 KEY_BYTES = 32
@@ -38,7 +39,7 @@ class StageRecord:
     def read(cls, out: Path, stage: str) -> StageRecord | None:
         """Return the record of a stage; None if there is none, or it cannot be read."""
         try:
-            record = cls(**json.loads(_place(out, stage).read_text(encoding="utf-8")))
+            record = cls(**json.loads(Folder(out).read(_place(stage)) or b""))
         except (OSError, ValueError, TypeError, RecursionError):
             return None
         kinds = (record.inputs, str), (record.outputs, dict), (record.facts, dict)
@@ -46,23 +47,31 @@ class StageRecord:
 
     def write(self, out: Path, stage: str) -> None:
         """Write the record after all its outputs are on disk."""
-        _place(out, stage).parent.mkdir(parents=True, exist_ok=True)
-        filesystem.write(_place(out, stage), json.dumps(asdict(self), indent=1).encode())
-        begun(out, stage).unlink(missing_ok=True)
+        Folder(out).write(_place(stage), json.dumps(asdict(self), indent=1).encode())
+        Folder(out).remove(begun(stage))
 
 
 def begin(out: Path, stage: str, inputs: str) -> bool:
     """StageRecord that a stage begins; return whether it began with the same inputs before and was interrupted."""
-    place = begun(out, stage)
-    place.parent.mkdir(parents=True, exist_ok=True)
-    again = place.exists() and place.read_bytes() == inputs.encode()
-    filesystem.write(place, inputs.encode())
+    again = Folder(out).read(begun(stage)) == inputs.encode()
+    Folder(out).write(begun(stage), inputs.encode())
     return again
 
 
-def begun(out: Path, stage: str) -> Path:
-    """Return the file that exists while a stage is running."""
-    return out / FOLDER / f"{stage}.begun"
+def begun(stage: str) -> str:
+    """Return the file inside the output folder that exists while a stage is running."""
+    return f"{FOLDER}/{stage}.begun"
+
+
+def link_on_the_way(out: Path, names: Iterable[str]) -> str | None:
+    """Return a link in the place of some paths inside `out`, of a folder above them, or of a record; None: none."""
+    for name in (FOLDER, *names):
+        parts = Path(name).parts
+        for count in range(1, len(parts) + 1):
+            if out.joinpath(*parts[:count]).is_symlink():
+                return str(Path(*parts[:count]))
+    records = Folder(out / FOLDER).entries().items()
+    return next((f"{FOLDER}/{name}" for name, is_odd in records if is_odd), None)
 
 
 def users_key() -> bytes:
@@ -77,6 +86,7 @@ def users_key() -> bytes:
     place = Path(os.environ.get("XDG_STATE_HOME") or "~/.local/state", "synthvae", "key")
     try:
         place = place.expanduser()
+        place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         handle = filesystem.lock(place.parent)  # of several concurrent runs, the first creates it
         try:
             with contextlib.suppress(FileExistsError), open(place, "xb", opener=_open_privately) as stream:
@@ -145,5 +155,5 @@ def _files(path: Path) -> Iterator[Path]:
                 yield from _files(entry)
 
 
-def _place(out: Path, stage: str) -> Path:
-    return out / FOLDER / f"{stage}.json"
+def _place(stage: str) -> str:
+    return f"{FOLDER}/{stage}.json"

@@ -7,10 +7,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from synthvae import filesystem
 from synthvae._version import __version__
 from synthvae.errors import ConfigurationError, DatasetError, SynthvaeError, listing
 from synthvae.recipe.recipe import Recipe
-from synthvae.recipe.records import FOLDER, StageRecord, begin, content, digest, digests
+from synthvae.recipe.records import FOLDER, StageRecord, begin, content, digest, digests, link_on_the_way
 from synthvae.recipe.stages import Stage, check_sources, stages
 from synthvae.recipe.study import FIGURES, Study, Watch
 
@@ -104,6 +105,7 @@ def run(
     _check_stages([*force, *([until] if until else [])], asked)
     check_sources(study, path)
     _check_out(place)
+    _refuse_links(place, [*(name for stage in asked for name in stage.makes), *study.logs])
     steps = tuple(_steps(study, _until(asked, until), force, dry_run=dry_run))
     finished = not dry_run and "evaluate" in {step.stage for step in steps}
     return Outcome(place, steps, _failures(recipe, place) if finished else ())
@@ -142,6 +144,7 @@ def _made(study: Study, stage: Stage, inputs: str) -> StageRecord:
         study.watch(stage.name)
     try:
         study.out.mkdir(parents=True, exist_ok=True)
+        _refuse_links(study.out, stage.makes)
         again = begin(study.out, stage.name, inputs)
         summary = stage.do(inputs, again)
         record = StageRecord(inputs, digests(study.out, stage.makes, study.key), summary)
@@ -176,6 +179,7 @@ def _until(asked: list[Stage], until: str | None) -> list[Stage]:
 def _check_out(out: Path) -> None:
     """Refuse a bad output folder before the work instead of after it."""
     try:
+        filesystem.refuse_link(out)
         is_file = out.exists() and not out.is_dir()
         foreign = sorted(entry.name for entry in out.iterdir()) if out.is_dir() else []
     except OSError as error:
@@ -186,6 +190,16 @@ def _check_out(out: Path) -> None:
         raise DatasetError(
             f"The output folder must be empty or of an earlier run, but {out} contains {foreign[0]!r}. "
             "Choose another with --out."
+        )
+
+
+def _refuse_links(out: Path, makes: Collection[str]) -> None:
+    """Refuse a link in the place of an output, or of a folder above it, which would be written elsewhere."""
+    link = link_on_the_way(out, makes)
+    if link is not None:
+        raise DatasetError(
+            f"The outputs must be inside the output folder, but {out} contains the link {link!r}. Remove the link, or "
+            "choose another folder with --out."
         )
 
 

@@ -70,6 +70,12 @@ class Study:
         }
         return {key: self.home / str(named[key]) for key in keys if named[key] is not None}
 
+    @property
+    def logs(self) -> list[str]:
+        """The log folder, inside the output folder, if the recipe names one."""
+        named = self.recipe.model.given().get("log_dir") if self.recipe.model else None
+        return [] if named is None or Path(named).is_absolute() else [str(named)]
+
     @functools.cached_property
     def key(self) -> bytes | None:
         """The key of hashes (HMAC); None without a privacy budget."""
@@ -195,10 +201,9 @@ class Study:
         there = digests(self.out, [SYNTHETIC], self.key)
         if record is None or there.get(manifest) == record.outputs.get(manifest):
             return
-        for file in [self.out / name for name in there if name in record.outputs]:
-            file.unlink()
-            if file.parent != self.out / SYNTHETIC and not any(file.parent.iterdir()):
-                file.parent.rmdir()
+        for name in there:
+            if name in record.outputs:
+                filesystem.Folder(self.out / SYNTHETIC).remove(name.removeprefix(f"{SYNTHETIC}/"))
 
     def augment(self) -> dict[str, Any]:
         """Write the training rows followed by synthetic rows of scarce classes."""
@@ -296,7 +301,7 @@ class Study:
         if report.html is not None:
             self.evaluation.to_html(self.out / report.html)
         if report.json_ is not None:
-            filesystem.write(self.out / report.json_, (self.out / FIGURES).read_bytes())
+            filesystem.export(self.out / report.json_, (self.out / FIGURES).read_bytes())
         return {"what": " and ".join(name for name in (report.html, report.json_) if name)}
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import glob
 import hashlib
 import json
 import os
-import shutil
 import tempfile
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -26,7 +25,10 @@ DOCUMENT = "synthvae.json"
 WEIGHTS = "model.safetensors"
 CARD = "README.md"
 FILES = {DOCUMENT, WEIGHTS, CARD}
+SAVED = FILES | {f".{name}.tmp" for name in FILES}  # the files of a save, also of one that an earlier release left
 SAVING = ".saving-"
+RETRY_TIMEOUT = 5.0  # seconds during which a model that is being saved is awaited; two renames take microseconds
+LOCKLESS_WAIT = 0.5  # seconds before a save is taken for killed, since some file systems have no locks
 LARGEST = {DOCUMENT: 1 << 26, WEIGHTS: 1 << 32}  # bytes: a document with many categories; a billion weights
 
 
@@ -42,7 +44,7 @@ def save(
         card: The content of `README.md`.
 
     Raises:
-        ArtifactError: The directory holds something that is not a model, or cannot be written.
+        ArtifactError: The directory is a link, holds something that is not a model, or cannot be written.
     """
     folder = Path(path)
     check_place(folder)
@@ -62,26 +64,28 @@ def check_place(path: str | os.PathLike[str]) -> None:
     """Refuse a directory to which a model cannot be saved; called before training, which may take an hour.
 
     Raises:
-        ArtifactError: It holds something that is not a model, or cannot be written.
+        ArtifactError: It is a link, holds something that is not a model, or cannot be written.
     """
     folder = Path(path)
     try:
+        filesystem.refuse_link(folder)
         filesystem.probe(folder)
         if folder.is_dir():
             filesystem.probe(folder / DOCUMENT)
-        names, is_model = _names(folder), (folder / DOCUMENT).exists()
+        entries = _entries(folder)
     except OSError as error:
         raise ArtifactError(f"{folder} cannot be written ({error.strerror}). Choose another directory.") from error
-    if names - FILES or (names and not is_model):
-        other = min(names - FILES, default=WEIGHTS)
-        raise ArtifactError(f"A model needs a directory of its own, and {folder} holds {other!r}. Choose another one.")
+    other = [name for name, is_odd in sorted(entries.items()) if is_odd or name not in FILES]
+    if other or (entries and DOCUMENT not in entries):
+        name = other[0] if other else WEIGHTS
+        raise ArtifactError(f"A model needs a directory of its own, and {folder} holds {name!r}. Choose another one.")
 
 
-def _names(folder: Path) -> set[str]:
-    """The names in a directory; the name of a file itself."""
+def _entries(folder: Path) -> dict[str, bool]:
+    """The entries of a directory, and whether each is no regular file; the name of a file itself."""
     if folder.is_dir():
-        return {entry.name for entry in folder.iterdir()}
-    return {folder.name} if folder.exists() else set()
+        return filesystem.Folder(folder).entries()
+    return {folder.name: True} if folder.exists() else {}
 
 
 def _replace(folder: Path, files: Mapping[str, bytes]) -> None:
@@ -93,7 +97,7 @@ def _replace(folder: Path, files: Mapping[str, bytes]) -> None:
     try:
         fresh.mkdir()
         for name, content in files.items():
-            filesystem.write(fresh / name, content)
+            filesystem.Folder(fresh).write(name, content)
         if folder.exists():
             folder.rename(old)
         fresh.rename(folder)
@@ -102,32 +106,101 @@ def _replace(folder: Path, files: Mapping[str, bytes]) -> None:
             os.replace(old, folder)  # noqa: PTH105 (restoring must not use the call that failed)
         raise
     finally:
-        shutil.rmtree(beside, ignore_errors=True)
+        _discard(beside)
         filesystem.unlock(handle)
 
 
 def _recover(folder: Path) -> None:
     """Remove the files of a save that was killed, and restore an old model that it had renamed."""
-    for beside in folder.parent.glob(f".{glob.escape(folder.name)}{SAVING}*"):
+    for beside in _saves(folder):
         if filesystem.is_locked(beside):
             continue
         if (beside / "old").exists() and not folder.exists():
             (beside / "old").rename(folder)
-        shutil.rmtree(beside, ignore_errors=True)
+        _discard(beside)
+
+
+def _saves(folder: Path) -> list[Path]:
+    """The directories of saves that go on or were killed: what another program has beside a model is left alone."""
+    found = folder.parent.glob(f".{glob.escape(folder.name)}{SAVING}*")
+    return [beside for beside in found if not beside.is_symlink() and beside.is_dir() and _is_save(beside)]
+
+
+def _is_save(beside: Path) -> bool:
+    """Whether a directory has what a save writes, and nothing else."""
+    entries = filesystem.Folder(beside).entries()
+    return bool(entries) and all(_is_saved(name) and not is_odd for name, is_odd in entries.items())
+
+
+def _is_saved(entry: str) -> bool:
+    """Whether an entry of the directory of a save is one of its files or directories."""
+    part, _, name = entry.partition("/")
+    return part in {"new", "old"} and (name in {"", *SAVED} or name.startswith(filesystem.TEMPORARY))
+
+
+def _discard(beside: Path) -> None:
+    """Remove the directory of a save, with the files that a save writes and no others."""
+    folder = filesystem.Folder(beside)
+    with contextlib.suppress(OSError):
+        for entry in filter(_is_saved, folder.entries()):
+            remove = folder.remove_empty if entry.endswith("/") else folder.remove
+            remove(entry.rstrip("/"))
+        beside.rmdir()
 
 
 def load(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Return the document and the weights of a model directory. Loading never executes code.
 
+    Both are of one save, also while the model is being saved again: they are read from one open directory, or again if
+    another one took its place meanwhile.
+
     Raises:
         ArtifactError: It is absent, damaged, or of a newer format.
     """
-    folder = Path(path)
-    with contextlib.suppress(OSError):  # if the old model cannot be restored, reading it fails below
-        if not folder.exists():
-            _recover(folder)
-    document = _load_document(folder)
-    weights = _read(folder, WEIGHTS)
+    folder, begun = Path(path), time.monotonic()
+    while True:
+        seen = _identity(folder)
+        try:
+            return _load_once(folder)
+        except ArtifactError:
+            if seen == _identity(folder) and (seen is not None or not _may_appear(folder, time.monotonic() - begun)):
+                raise
+            if time.monotonic() - begun > RETRY_TIMEOUT:
+                raise
+            time.sleep(0.002)
+
+
+def _identity(folder: Path) -> tuple[int, int, int] | None:
+    """What tells a directory from another one at the same path; None if there is none."""
+    try:
+        found = folder.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino, found.st_mtime_ns
+
+
+def _may_appear(folder: Path, waited: float) -> bool:
+    """Whether a model that is absent is being saved, or could be restored after a save that was killed."""
+    with contextlib.suppress(OSError):  # if the old model cannot be found or restored, reading it fails
+        saves = _saves(folder)
+        if saves and (waited < LOCKLESS_WAIT or any(map(filesystem.is_locked, saves))):
+            return True
+        _recover(folder)
+        return folder.exists()
+    return False
+
+
+def _load_once(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Return the document and the weights of the model at a path, which may be replaced meanwhile."""
+    try:
+        with filesystem.open_folder(folder) as opened:
+            document = _load_document(folder, _read(opened, DOCUMENT))
+            weights = _read(opened, WEIGHTS)
+    except OSError as error:
+        raise ArtifactError(
+            f"A model directory must hold {DOCUMENT} and {WEIGHTS}, and {error.filename or folder} cannot be read "
+            f"({error.strerror}). Check the path."
+        ) from error
     if hashlib.sha256(weights).hexdigest() != document.get("weights_sha256"):
         raise ArtifactError(f"{folder / WEIGHTS} is damaged (its checksum differs). Restore it or fit again.")
     try:
@@ -137,8 +210,8 @@ def load(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Tensor
         raise ArtifactError(f"{folder / WEIGHTS} cannot be read ({reason}). Restore it or fit again.") from error
 
 
-def _load_document(folder: Path) -> dict[str, Any]:
-    place, content = folder / DOCUMENT, _read(folder, DOCUMENT)
+def _load_document(folder: Path, content: bytes) -> dict[str, Any]:
+    place = folder / DOCUMENT
     try:
         document = json.loads(content)
     except (ValueError, RecursionError) as error:
@@ -155,18 +228,10 @@ def _load_document(folder: Path) -> dict[str, Any]:
     return cast("dict[str, Any]", document)
 
 
-def _read(folder: Path, name: str) -> bytes:
-    try:
-        if not (folder / name).is_file():  # reading a pipe would block, and a device has no end
-            raise FileNotFoundError(errno.ENOENT, "not a file")
-        with (folder / name).open("rb") as stream:
-            _refuse_larger(folder / name, os.fstat(stream.fileno()).st_size)
-            return stream.read()
-    except OSError as error:
-        raise ArtifactError(
-            f"A model directory must hold {DOCUMENT} and {WEIGHTS}, and {folder / name} cannot be read "
-            f"({error.strerror}). Check the path."
-        ) from error
+def _read(folder: filesystem.Opened, name: str) -> bytes:
+    with filesystem.open_file(folder, name) as stream:
+        _refuse_larger(folder.path / name, os.fstat(stream.fileno()).st_size)
+        return stream.read()
 
 
 def _refuse_larger(path: Path, size: int) -> None:

@@ -13,9 +13,9 @@ from typing import Protocol
 import numpy as np
 import pyarrow as pa
 
-from synthvae import filesystem
 from synthvae.encoding import Codes, TableEncoding
 from synthvae.errors import ConfigurationError
+from synthvae.filesystem import Folder
 from synthvae.schema.protection import Protection, protect
 from synthvae.schema.protection_rules import Subjects
 from synthvae.schema.schema import Schema
@@ -231,7 +231,7 @@ class OnDisk:
                 checked = schema.check(table).select(table.column_names)
                 codes = encoding.encode(protection.apply(checked, redrawn), rng, partial=True)
                 yield replace(codes, weights=weights)
-            filesystem.write(self.folder / PROTECTED, json.dumps(protection.changed).encode())
+            Folder(self.folder, private=True).write(PROTECTED, json.dumps(protection.changed).encode())
 
         with _storing(self.folder):
             return Shards.write(self.folder, batches(), self.rows, np.random.default_rng([seed, 61]))
@@ -268,8 +268,8 @@ def _save_survey(path: Path, survey: Survey) -> None:
     table = survey.sample.replace_schema_metadata(metadata)
     with pa.ipc.new_file(sink, table.schema) as writer:
         writer.write_table(table)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    filesystem.write(path, sink.getvalue())
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    Folder(path.parent, private=True).write(path.name, sink.getvalue())
 
 
 def _dense_type(table: pa.Table, name: str) -> pa.DataType:

@@ -20,6 +20,7 @@ from synthvae.tables import (
     csv_lines,
     folders,
     json_lines,
+    snapshots,
     statistical,
     text_codes,
     text_forms,
@@ -64,8 +65,7 @@ def read(path: Path, options: ReadOptions) -> pa.Table:
     options.check_taken(kind)
     with reading(path):
         if kind == "parquet":
-            untrusted.refuse_large_parquet(path)
-            return whole(folders.parquet(path).to_table() if path.is_dir() else pa.parquet.read_table(path))
+            return snapshots.read(path, lambda: _read_parquet(path))
         if kind == "feather":
             return whole(pa.feather.read_table(path, memory_map=False))
         if kind != "csv":
@@ -74,6 +74,12 @@ def read(path: Path, options: ReadOptions) -> pa.Table:
             return _read_csv(path, options)
         read = {file: _read_csv(file, options) for file in csv_files(path) or ()}
         return folders.joined(read, lambda file, names: _as_text(file, names, options))
+
+
+def _read_parquet(path: Path) -> pa.Table:
+    with reading(path):
+        untrusted.refuse_large_parquet(path)
+        return whole(folders.parquet(path).to_table() if path.is_dir() else pa.parquet.read_table(path))
 
 
 def format_of(path: Path) -> str:

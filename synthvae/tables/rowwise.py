@@ -26,7 +26,7 @@ import pyarrow.parquet
 from pandas.api.types import is_numeric_dtype
 
 from synthvae.errors import TableError
-from synthvae.tables import convert, databases, files, untrusted
+from synthvae.tables import convert, databases, files, snapshots, untrusted
 from synthvae.tables.convert import TableLike
 from synthvae.tables.read_options import ReadOptions
 
@@ -125,10 +125,15 @@ def _of_path(path: Path, options: ReadOptions) -> pa.Table:
         if kind == "feather":
             return pa.feather.read_table(path, memory_map=False)
         if kind == "parquet":
-            untrusted.refuse_large_parquet(path)
-            return pa.parquet.read_table(path, partitioning=_folders(path))
+            return snapshots.read(path, lambda: _of_parquet(path))
         found = files.csv_files(path) or ()
         return pa.concat_tables([_of_csv(file, options) for file in found], promote_options="permissive")
+
+
+def _of_parquet(path: Path) -> pa.Table:
+    with files.reading(path):
+        untrusted.refuse_large_parquet(path)
+        return pa.parquet.read_table(path, partitioning=_folders(path))
 
 
 def _folders(path: Path) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ import pyarrow.csv
 import pyarrow.dataset as ds
 
 from synthvae.tables import convert as tables
-from synthvae.tables import databases, folders, text_codes, written_forms
+from synthvae.tables import databases, folders, snapshots, text_codes, written_forms
 from synthvae.tables import files as readers
 from synthvae.tables.arrow import LARGEST_EXACT
 from synthvae.tables.read_options import ReadOptions
@@ -59,7 +59,10 @@ class Stream:
         options.check_taken(readers.format_of(path))
         files = readers.csv_files(path)
         with readers.reading(path):
-            return _parquet(_dataset(path)) if files is None else _csv(files, options)
+            if files is not None:
+                return _csv(files, options)
+            stream = snapshots.read(path, lambda: _parquet(_dataset(path)))
+            return replace(stream, open=snapshots.unchanged(path, stream.open))
 
     @property
     def is_large(self) -> bool:

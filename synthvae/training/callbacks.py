@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import secrets
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from synthvae.errors import ConfigurationError, warn_user
+from synthvae.filesystem import Folder, refuse_link
 from synthvae.training.history import COLUMNS, Callback, Record
 from synthvae.training.loop import Progress
 
@@ -82,10 +84,11 @@ def _is_true(returned: object) -> bool:
 @contextmanager
 def _history(folder: Path) -> Iterator[Callback]:
     """Yield a callback that adds a line to `history.csv`, which is closed after each line."""
-    path = folder / HISTORY
+    log = Folder(folder)
     try:
+        refuse_link(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        path.write_text(",".join(COLUMNS) + "\n", encoding="utf-8")
+        log.write(HISTORY, f"{','.join(COLUMNS)}\n".encode())
     except OSError as error:
         raise ConfigurationError(
             f"`log_dir` must be a folder that can be written, got {folder} ({error.strerror}). Choose another folder."
@@ -93,10 +96,9 @@ def _history(folder: Path) -> Iterator[Callback]:
 
     def add(record: Record) -> None:
         cells = ["" if math.isnan(value) else repr(value) for value in record.as_dict().values()]
-        with path.open("a", encoding="utf-8") as stream:
-            stream.write(",".join(cells) + "\n")
+        log.append(HISTORY, f"{','.join(cells)}\n".encode())
 
-    yield _until_failure(add, path)
+    yield _until_failure(add, folder / HISTORY)
 
 
 @contextmanager
@@ -128,7 +130,8 @@ def _writer(folder: Path) -> Any:
             f"{folder / HISTORY} is written."
         )
         return None
-    return SummaryWriter(str(folder), purge_step=0)  # hides the events of an earlier fit in the folder
+    # The suffix makes the name one for which no link can be prepared; `purge_step` hides the events of an earlier fit.
+    return SummaryWriter(str(folder), purge_step=0, filename_suffix=f".{secrets.token_hex(8)}")
 
 
 def _until_failure(add: Callable[[Record], None], path: Path) -> Callback:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 import time
 from collections.abc import Mapping
@@ -16,11 +18,17 @@ import safetensors
 import safetensors.torch
 from torch import Tensor
 
-from synthvae import filesystem
 from synthvae.errors import ConfigurationError
-from synthvae.filesystem import content_hash
+from synthvae.filesystem import TEMPORARY, Folder, content_hash, refuse_link
 
 OWNER = "fit.json"  # the file that states to which fit a folder belongs
+OWNERS = (OWNER, "journal.json")  # of a fit without and with a budget
+# What a fit stores beside it: a folder that lost its owner has nothing else. Half-written files have a name that begins
+# like the last one, or as earlier releases named them.
+STORED = re.compile(
+    r"(ledger|shards|protected|error)\.json|survey\.arrow|shard-\d{3,}\.bin|(state-\d+-)?\d{6,}\.safetensors"
+    rf"|(start|result)\.safetensors|\.\S+\.tmp|{re.escape(TEMPORARY)}[0-9a-f]+\.tmp"
+)
 STATE = "state"
 RETAINED = 2  # snapshots: of several processes, one may have saved a step that another has not
 EVERY = 60.0  # seconds between two snapshots
@@ -52,17 +60,34 @@ def claim(file: Path, inputs: Mapping[str, Any], seed: int | None, default_seed:
         default_seed: The seed of a new fit for which none was given.
 
     Raises:
-        OSError, ValueError: The folder cannot be used.
+        OSError, ValueError: The folder cannot be used: it is a link, holds other files, or cannot be written.
     """
     digest = hashlib.sha256(json.dumps(inputs, sort_keys=True, default=str).encode()).hexdigest()
-    file.parent.mkdir(parents=True, exist_ok=True)
-    if not file.exists():
+    refuse_link(file.parent)
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder = Folder(file.parent, private=True)
+    claimed = folder.read(file.name)
+    _refuse_foreign(folder, claimed=claimed is not None)
+    if claimed is None:
         # "facts" is the key of the folders that earlier versions wrote, as "page" is in `Checkpoint.save`.
         document = {"facts": digest, "seed": default_seed if seed is None else seed}
-        filesystem.write(file, json.dumps(document).encode())
-    found = json.loads(file.read_text(encoding="utf-8"))
+        folder.write(file.name, json.dumps(document).encode())
+    found = json.loads(folder.read(file.name) or b"")
     same = found["facts"] == digest and seed in (None, found["seed"])
     return int(found["seed"]) if same else None
+
+
+def _refuse_foreign(folder: Folder, *, claimed: bool) -> None:
+    """Refuse a folder with a link, or without owner but with entries that no fit stored: it is removed as a whole."""
+    for name, is_odd in sorted(folder.entries().items()):
+        if (is_odd and "/" not in name) or not (claimed or STORED.fullmatch(name)):
+            raise FileExistsError(errno.EEXIST, f"it holds {name!r}, which is of no fit", str(folder.path))
+
+
+def remove(folder: Path) -> None:
+    """Remove the folder of a fit: one that no fit has claimed, or a link, is left alone."""
+    if not folder.is_symlink() and any((folder / owner).is_file() for owner in OWNERS):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 class Checkpoint:
@@ -120,9 +145,9 @@ class Checkpoint:
             },
         )
         try:
-            filesystem.write(self._file(snapshot.values["done"]), blob)
+            self._folder.write(self._name(snapshot.values["done"]), blob)
             for step in self._steps()[:-RETAINED]:
-                self._file(step).unlink(missing_ok=True)
+                self._folder.remove(self._name(step))
         except OSError as error:
             raise ConfigurationError(
                 f"`journal` must be a folder that can be written, got {self.folder} ({error})."
@@ -139,13 +164,17 @@ class Checkpoint:
             int(file.stem.rpartition("-")[2]) for file in self.folder.glob(f"{STATE}-{self.rank}-*.safetensors")
         )
 
-    def _file(self, step: int) -> Path:
-        return self.folder / f"{STATE}-{self.rank}-{step:09}.safetensors"
+    @property
+    def _folder(self) -> Folder:
+        return Folder(self.folder, private=True)
+
+    def _name(self, step: int) -> str:
+        return f"{STATE}-{self.rank}-{step:09}.safetensors"
 
     def load(self, step: int) -> Snapshot | None:
         """Return the snapshot of a step; None if there is none, or it is damaged."""
         try:
-            with safetensors.safe_open(self._file(step), "pt") as file:
+            with safetensors.safe_open(self.folder / self._name(step), "pt") as file:
                 metadata = file.metadata() or {}
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
             values = json.loads(metadata["page"])
@@ -156,4 +185,4 @@ class Checkpoint:
 
     def remove(self) -> None:
         """Remove the folder of a fit that is complete."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        remove(self.folder)

@@ -12,8 +12,8 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from synthvae import filesystem
 from synthvae.codes import Codes
+from synthvae.filesystem import Folder
 
 INDEX = "shards.json"
 SHARD_ROWS = 1 << 20
@@ -47,11 +47,12 @@ class Shards:
     def write(cls, folder: Path, batches: Iterable[Codes], rows: int, rng: np.random.Generator, least: int = 1) -> Self:
         """Write batches of `rows` coded rows in all to at least `least` shards, which replace those in the folder."""
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / INDEX).unlink(missing_ok=True)
+        place = Folder(folder, private=True)
+        place.remove(INDEX)
         count = min(max(-(-rows // SHARD_ROWS), least), MAX_SHARDS)
         sizes, shape, weighted = np.zeros(count, np.int64), (0, 0), False
         with ExitStack() as stack:
-            files = [stack.enter_context((folder / _name(shard)).open("wb")) for shard in range(count)]
+            files = [stack.enter_context(place.create(_name(shard))) for shard in range(count)]
             for codes in batches:
                 shape, weighted = (codes.digits.shape[1], codes.values.shape[1]), codes.weights is not None
                 shard_of = rng.permutation(len(codes)) % count  # so that none stays empty
@@ -62,7 +63,7 @@ class Shards:
                 sizes += here
         shards = cls(folder, tuple(sizes.tolist()), *shape, weighted)
         index = {"sizes": shards.sizes, "width": shards.width, "values": shards.values, "weighted": weighted}
-        filesystem.write(folder / INDEX, json.dumps(index).encode())
+        place.write(INDEX, json.dumps(index).encode())
         return shards
 
     @classmethod

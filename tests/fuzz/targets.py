@@ -20,7 +20,6 @@ import pyarrow as pa
 from synthvae import Column, Schema, Synthesizer
 from synthvae.encoding import TableEncoding
 from synthvae.errors import SynthvaeError
-from synthvae.generation import dataset as writing
 from synthvae.generation import stores
 from synthvae.generation import stores as dataset
 from synthvae.recipe import Recipe
@@ -66,7 +65,7 @@ def files() -> dict[str, bytes]:
         whole = generated(folder, {})
         staging = {f"{stores.STAGING}/{name}": content for name, content in whole.items()}
         plan = json.loads(whole[dataset.MANIFEST])
-        staging[writing.PLAN] = json.dumps({**plan, "parts": 1}).encode()
+        staging[stores.PLAN] = json.dumps({**plan, "parts": 1}).encode()
         record = json.dumps(plan["parts"]).encode()
         return {**whole, **staging, f"{stores.STAGING}/part-00000.json": record}
 
@@ -188,7 +187,7 @@ def dataset_folder(data: bytes) -> None:
     names = sorted(name for name in files() if name.endswith(".json"))
     pick, data = (data[0], data[1:]) if data else (0, b"")
     staged = {name: content for name, content in files().items() if (pick & 1) or stores.STAGING not in name}
-    there = {**staged, [*names, writing.OLD][(pick >> 3) % (len(names) + 1)]: data}
+    there = {**staged, [*names, stores.OLD][(pick >> 3) % (len(names) + 1)]: data}
     with room() as folder:
         place(folder, {"precious.txt": b"mine", "beside/precious.txt": b"mine"})
         with refused():

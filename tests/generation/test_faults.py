@@ -9,7 +9,6 @@ import hashlib
 import json
 import os
 import resource
-import shutil
 import signal
 import subprocess
 import sys
@@ -54,14 +53,14 @@ def test_a_full_disk_leaves_the_old_dataset(tmp_path: Path) -> None:
 
 
 def no_manifest(monkeypatch: pytest.MonkeyPatch) -> None:
-    original = filesystem.write
+    original = filesystem.Folder.write
 
-    def refuses(path: Path, content: bytes | memoryview) -> None:
-        if path.name == "_manifest.json":
+    def refuses(folder: filesystem.Folder, name: str, content: bytes | memoryview) -> None:
+        if name.endswith("_manifest.json"):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        original(path, content)
+        original(folder, name, content)
 
-    monkeypatch.setattr(filesystem, "write", refuses)
+    monkeypatch.setattr(filesystem.Folder, "write", refuses)
 
 
 @pytest.mark.parametrize("made", [False, True])
@@ -125,9 +124,8 @@ def crash_at(step: int, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
         return changing
 
-    for name in ("replace", "unlink", "rename", "mkdir"):
-        monkeypatch.setattr(Path, name, guard(name, getattr(Path, name)))
-    monkeypatch.setattr(shutil, "rmtree", guard("rmtree", shutil.rmtree))
+    for name in ("replace", "unlink", "rename", "mkdir", "rmdir"):
+        monkeypatch.setattr(os, name, guard(name, getattr(os, name)))
     return changes
 
 

@@ -8,8 +8,9 @@ import os
 import pickle
 import subprocess
 import sys
+import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,7 @@ def assert_one_line(error: BaseException) -> None:
 
 SAMPLES = """
 import sys
+import threading
 from synthvae import Synthesizer
 model = Synthesizer.load(sys.argv[1])
 model.sample(200, random_state=5).to_pickle(sys.argv[2])
@@ -375,3 +377,109 @@ def test_what_another_process_saves_is_left_alone(tmp_path: Path) -> None:
     assert (beside / "old").exists()
     filesystem.unlock(handle)
     artifact.load(folder)
+
+
+@pytest.fixture
+def victim(tmp_path: Path) -> Iterator[Path]:
+    """A model of somebody else; after each test it is as it was."""
+    folder = tmp_path / "elsewhere" / "model"
+    artifact.save(folder, {"name": "theirs"}, small())
+    before = tree(folder)
+    yield folder
+    assert tree(folder) == before
+
+
+@pytest.mark.parametrize("check", [False, True])
+@pytest.mark.parametrize("dangling", [False, True])
+def test_a_link_is_no_place_for_a_model(tmp_path: Path, victim: Path, *, dangling: bool, check: bool) -> None:
+    """Also before training."""
+    place = tmp_path / "model"
+    place.symlink_to(tmp_path / "nothing" if dangling else victim)
+    with pytest.raises(ArtifactError, match="it is a link"):
+        artifact.check_place(place) if check else artifact.save(place, {}, other())
+    assert place.is_symlink()
+    assert not (tmp_path / "nothing").exists()
+
+
+@pytest.mark.parametrize("name", [PAGE, WEIGHTS, CARD])
+@pytest.mark.parametrize("dangling", [False, True])
+def test_a_model_of_links_is_neither_replaced_nor_read(
+    tmp_path: Path, victim: Path, name: str, *, dangling: bool
+) -> None:
+    artifact.save(tmp_path / "model", {}, small())
+    (tmp_path / "model" / name).unlink()
+    (tmp_path / "model" / name).symlink_to(tmp_path / "nothing" if dangling else victim / name)
+    with pytest.raises(ArtifactError, match=name):
+        artifact.save(tmp_path / "model", {}, other())
+    assert (tmp_path / "model" / name).is_symlink()
+    if name != CARD:
+        with pytest.raises(ArtifactError, match=r"cannot be read \(it is a link"):
+            artifact.load(tmp_path / "model")
+
+
+def test_a_model_may_be_read_through_a_link_to_its_directory(tmp_path: Path, victim: Path) -> None:
+    (tmp_path / "latest").symlink_to(victim)
+    assert artifact.load(tmp_path / "latest")[0]["name"] == "theirs"
+
+
+@pytest.mark.parametrize("use", ["load", "save"])
+@pytest.mark.parametrize("names", [["notes.txt"], ["old/notes.txt"], ["new/synthvae.json", "notes.txt"], []], ids=str)
+def test_what_others_have_beside_a_model_under_the_name_of_a_save_is_left_alone(
+    tmp_path: Path, use: str, names: list[str]
+) -> None:
+    beside = tmp_path / ".model.saving-notes"
+    beside.mkdir()
+    for name in names:
+        (beside / name).parent.mkdir(exist_ok=True)
+        (beside / name).write_text("mine")
+    if use == "save":
+        artifact.save(tmp_path / "model", {}, small())
+    else:
+        with pytest.raises(ArtifactError):
+            artifact.load(tmp_path / "model")
+    assert tree(beside) == dict.fromkeys(names, b"mine")
+    assert beside.is_dir()
+
+
+def test_a_link_under_the_name_of_a_save_is_left_alone(tmp_path: Path, victim: Path) -> None:
+    (tmp_path / ".model.saving-x").symlink_to(victim.parent)
+    (victim.parent / "old").mkdir()
+    artifact.save(tmp_path / "model", {}, small())
+    assert (victim.parent / "old").exists()
+
+
+def test_a_file_that_appears_during_a_save_is_not_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    artifact.save(tmp_path / "model", {}, small())
+    plain = Path.rename
+
+    def renamed(self: Path, target: Path) -> Path:
+        if target.name == "old":
+            (self / "notes.txt").write_text("mine")
+        return plain(self, target)
+
+    monkeypatch.setattr(Path, "rename", renamed)
+    artifact.save(tmp_path / "model", {}, other())
+    assert [path.read_text() for path in tmp_path.glob(".model.saving-*/old/*")] == ["mine"]
+
+
+def test_a_reader_during_saves_sees_the_old_or_the_new_model(tmp_path: Path) -> None:
+    folder, ended, saves, seen = tmp_path / "model", threading.Event(), [0], set[int]()
+    artifact.save(folder, {"name": 0}, {"a": torch.full((1000,), 0.0)})
+
+    def save() -> None:
+        while not ended.is_set():
+            saves.append(saves[-1] + 1)
+            artifact.save(folder, {"name": saves[-1]}, {"a": torch.full((1000,), float(saves[-1]))})
+
+    saver = threading.Thread(target=save)
+    saver.start()
+    try:
+        while saves[-1] < 30 and saver.is_alive():
+            document, weights = artifact.load(folder)
+            assert (weights["a"] == document["name"]).all()
+            seen.add(document["name"])
+    finally:
+        ended.set()
+        saver.join()
+    assert len(seen) > 1
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]

@@ -25,6 +25,7 @@ from typer.testing import CliRunner
 from synthvae import Column, PrivacyBudget, Schema, Synthesizer
 from synthvae.cli.main import app
 from synthvae.errors import ConfigurationError
+from synthvae.filesystem import Folder
 from synthvae.training import callbacks
 from synthvae.training.history import COLUMNS, History, Record
 
@@ -174,14 +175,10 @@ def test_a_folder_that_cannot_be_written_is_refused(small: pd.DataFrame, tmp_pat
 def test_a_full_disk_ends_the_log_and_not_the_fit(
     small: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plain = Path.open
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
 
-    def full(self: Path, mode: str = "r", *rest: Any, **named: Any) -> Any:
-        if mode == "a":
-            raise OSError(errno.ENOSPC, "No space left on device")
-        return plain(self, mode, *rest, **named)
-
-    monkeypatch.setattr(Path, "open", full)
+    monkeypatch.setattr(Folder, "append", full)
     with pytest.warns(UserWarning, match=r"history.csv cannot be written \(No space") as told:
         synthesizer = fit(small, log_dir=tmp_path)
     assert len([warning for warning in told if "No space" in str(warning.message)]) == 1

@@ -13,8 +13,8 @@ import safetensors.numpy
 import torch
 from torch import Tensor
 
-from synthvae import filesystem
 from synthvae.errors import PrivacyError
+from synthvae.filesystem import Folder
 from synthvae.model import Rows
 from synthvae.privacy import mechanisms
 
@@ -77,7 +77,8 @@ class PrivateRows:
         """Write the rows to a file."""
         cap = np.array([self.rows_per_unit])
         fields = {"digits": self.digits, "labels": self.labels, "units": self.units, "rows_per_unit": cap}
-        filesystem.write(path, safetensors.numpy.save({name: np.ascontiguousarray(of) for name, of in fields.items()}))
+        content = safetensors.numpy.save({name: np.ascontiguousarray(of) for name, of in fields.items()})
+        Folder(path.parent, private=True).write(path.name, content)
 
     @classmethod
     def load(cls, path: Path) -> Self:
