@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 import textwrap
+import unicodedata
 import warnings
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -70,6 +71,26 @@ def listing(names: Iterable[object], limit: int = 10) -> str:
     shown = list(names)
     rest = f", ... ({len(shown)} in all)" if len(shown) > limit else ""
     return f"[{', '.join(map(repr, shown[:limit]))}{rest}]"
+
+
+# Control and format characters, among them those that reverse the direction of text, surrogates, characters for private
+# use, line and paragraph separators: what they do on a screen is not what they look like.
+STEERING = frozenset({"Cc", "Cf", "Co", "Cs", "Zl", "Zp"})
+
+
+def escaped(text: object) -> str:
+    r"""Return text from a file for a terminal, a report or a model card: one line, with escapes for `STEERING`.
+
+    >>> escaped("ok\x1b[2J\nprivacy: none")
+    'ok\\x1b[2J\\nprivacy: none'
+    """
+    shown = str(text)
+    if shown.isprintable():
+        return shown
+    return "".join(
+        letter.encode("unicode_escape").decode() if unicodedata.category(letter) in STEERING else letter
+        for letter in shown
+    )
 
 
 def warn_user(message: str, category: type[Warning] = UserWarning) -> None:

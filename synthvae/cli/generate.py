@@ -21,6 +21,7 @@ from synthvae.cli.options import (
     Unit,
     configured,
     reporting,
+    say,
     show,
 )
 from synthvae.cli.reading_flags import reads_tables
@@ -39,7 +40,8 @@ def demo(
     del debug
     from synthvae.cli.demo import run
 
-    typer.echo(run(out, verbose=not quiet))
+    for line in run(out, verbose=not quiet):
+        say(line)
 
 
 @reporting

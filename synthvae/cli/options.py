@@ -15,7 +15,7 @@ from typing import Annotated, Any, ParamSpec
 import typer
 
 from synthvae.cli.interrupts import EXIT_CODE, interruptible
-from synthvae.errors import SynthvaeError
+from synthvae.errors import SynthvaeError, escaped
 
 P = ParamSpec("P")
 
@@ -67,8 +67,8 @@ def reporting(command: Callable[P, None]) -> Callable[P, None]:
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
         with warnings.catch_warnings(), interruptible() as interrupted:
-            if not kwargs.get("debug"):
-                warnings.showwarning = functools.partial(_show_warning, quiet=bool(kwargs.get("quiet")))
+            show_each = functools.partial(_show_warning, quiet=bool(kwargs.get("quiet")))
+            warnings.showwarning = _locate_warning if kwargs.get("debug") else show_each
             try:
                 command(*args, **kwargs)
             except KeyboardInterrupt as error:
@@ -82,8 +82,8 @@ def reporting(command: Callable[P, None]) -> Callable[P, None]:
                 if interrupted.is_set():
                     raise _interruption() from error
                 if kwargs.get("debug"):
-                    traceback.print_exc()
-                typer.echo(f"error: {_one_line(error)}", err=True)
+                    _print_traceback(error)
+                say(f"error: {_one_line(error)}", err=True)
                 raise typer.Exit(1) from error
 
     return run
@@ -91,7 +91,7 @@ def reporting(command: Callable[P, None]) -> Callable[P, None]:
 
 def _interruption(message: str = "") -> typer.Exit:
     """Report an interrupt and return what ends the command."""
-    typer.echo(f"error: {message or 'interrupted'}", err=True)
+    say(f"error: {message or 'interrupted'}", err=True)
     return typer.Exit(EXIT_CODE)
 
 
@@ -108,7 +108,29 @@ def _one_line(error: Exception) -> str:
 
 def _show_warning(message: Warning | str, *_: Any, quiet: bool) -> None:
     if not quiet:
-        typer.echo(f"warning: {' '.join(str(message).split())}", err=True)
+        say(f"warning: {' '.join(str(message).split())}", err=True)
+
+
+def _locate_warning(message: Warning | str, category: type[Warning], filename: str, lineno: int, *_: Any) -> None:
+    """Print a warning with the line that it is about, as Python does."""
+    say(f"{filename}:{lineno}: {category.__name__}: {message}", err=True)
+
+
+def _print_traceback(error: BaseException) -> None:
+    """Print the traceback of an error and of its causes; messages, which may have text of files, are one line each."""
+    cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    if cause is not None:
+        _print_traceback(cause)
+        say("The error above led to this one:", err=True)
+    for line in "".join(traceback.format_tb(error.__traceback__)).splitlines():
+        say(line, err=True)
+    for note in [f"{type(error).__name__}: {error}", *getattr(error, "__notes__", ())]:
+        say(note, err=True)
+
+
+def say(line: str, *, err: bool = False) -> None:
+    """Print one line to stdout or stderr; characters that would end it, or steer a terminal, are escaped."""
+    typer.echo(escaped(line), err=err)
 
 
 def show(result: dict[str, Any], *, as_json: bool) -> None:
@@ -117,7 +139,7 @@ def show(result: dict[str, Any], *, as_json: bool) -> None:
         typer.echo(json.dumps(result, default=str))
         return
     for line in _lines(result):
-        typer.echo(line)
+        say(line)
 
 
 def _lines(result: dict[str, Any], indent: str = "") -> Iterator[str]:

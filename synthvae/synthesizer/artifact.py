@@ -18,7 +18,7 @@ import safetensors
 import safetensors.torch
 from torch import Tensor
 
-from synthvae import filesystem
+from synthvae import filesystem, safe_yaml
 from synthvae.errors import ArtifactError
 
 FORMAT = 1
@@ -140,14 +140,15 @@ def load(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Tensor
 def _load_document(folder: Path) -> dict[str, Any]:
     place, content = folder / DOCUMENT, _read(folder, DOCUMENT)
     try:
-        document = json.loads(content)
+        document = safe_yaml.load_json(content)
     except (ValueError, RecursionError) as error:
         raise ArtifactError(f"{place} is damaged ({type(error).__name__}). Restore it or fit again.") from error
-    if not isinstance(document, dict) or not isinstance(document.get("format"), int):
+    version = document.get("format") if isinstance(document, dict) else None
+    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
         raise ArtifactError(f"{place} does not describe a model. Choose another directory.")
-    if document["format"] > FORMAT:
+    if version > FORMAT:
         raise ArtifactError(
-            f"This release reads model format {FORMAT}, and {folder} has format {document['format']}. Install a newer "
+            f"This release reads model format {FORMAT}, and {folder} has format {version}. Install a newer "
             "synthvae."
         )
     if _checksum(document) != document.get("sha256"):
