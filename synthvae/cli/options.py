@@ -67,8 +67,9 @@ def reporting(command: Callable[P, None]) -> Callable[P, None]:
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
         with warnings.catch_warnings(), interruptible() as interrupted:
-            show_each = functools.partial(_show_warning, quiet=bool(kwargs.get("quiet")))
-            warnings.showwarning = _locate_warning if kwargs.get("debug") else show_each
+            warnings.showwarning = _locate_warning
+            if not kwargs.get("debug"):
+                warnings.showwarning = functools.partial(_show_warning, quiet=bool(kwargs.get("quiet")))
             try:
                 command(*args, **kwargs)
             except KeyboardInterrupt as error:

@@ -13,6 +13,7 @@ import pandas as pd
 
 from synthvae import filesystem
 from synthvae._version import __version__
+from synthvae.errors import brief
 from synthvae.evaluation.comparison import Comparison
 from synthvae.evaluation.disclosure.copies import disclosure
 from synthvae.evaluation.disclosure.simulated_attacks import attacks as run_attacks
@@ -54,6 +55,8 @@ class Evaluation:
         >>> Evaluation(Comparison.from_tables(rows, rows), (section,), seed=0).figures["shape"].value
         0.97
     """
+
+    __repr__ = brief
 
     comparison: Comparison
     sections: tuple[Section, ...]

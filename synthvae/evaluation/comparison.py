@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from synthvae.errors import TableError, listing
+from synthvae.errors import TableError, brief, listing
 from synthvae.evaluation.results import warn_deprecated
 from synthvae.schema.column import TEMPORAL, Column
 from synthvae.schema.problems import infer_supported, refuse_unknown
@@ -48,6 +48,8 @@ class Comparison:
         units: The unit (N,) of each training row, such as a patient, whose rows are on one side of every split. None:
             each row is a unit.
     """
+
+    __repr__ = brief
 
     real: pd.DataFrame
     synthetic: pd.DataFrame

@@ -11,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from synthvae.errors import brief
+
 PART_ROWS = 1 << 18
 
 Draw = Callable[[int], pa.Table]
@@ -82,6 +84,8 @@ class DatasetRequest:
         metadata: What determines the content (model, request, seed); saved in the manifest.
         partition_by: The column whose values become folders `COLUMN=VALUE/` instead of a column of the files.
     """
+
+    __repr__ = brief
 
     draw: Draw
     parts: int

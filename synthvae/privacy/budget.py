@@ -76,7 +76,7 @@ class PrivacyBudget(BaseModel):
     @classmethod
     def _number(cls, given: Any) -> Any:
         if isinstance(given, bool):
-            raise ValueError(f"must be a number, got {given}.")
+            raise ValueError(f"must be a number, got {given}.")  # noqa: TRY004 (what pydantic reports)
         return given
 
     @model_validator(mode="after")

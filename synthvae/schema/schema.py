@@ -193,6 +193,13 @@ class Schema(BaseModel):
 
         return cls(columns=_plain(interchange.columns_of_sdv(metadata, table)))
 
+    def __repr__(self) -> str:
+        """Return the names and kinds of the columns, without their values."""
+        columns = listing(f"{column.name}: {column.kind}" for column in self.columns)
+        return f"Schema(columns={columns}, drop={listing(self.drop)}, origin={self.origin!r})"
+
+    __str__ = __repr__
+
     def declare(self, name: str, **changes: Any) -> Schema:
         """Return the schema with changed properties of one column.
 

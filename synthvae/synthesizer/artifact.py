@@ -148,8 +148,7 @@ def _load_document(folder: Path) -> dict[str, Any]:
         raise ArtifactError(f"{place} does not describe a model. Choose another directory.")
     if version > FORMAT:
         raise ArtifactError(
-            f"This release reads model format {FORMAT}, and {folder} has format {version}. Install a newer "
-            "synthvae."
+            f"This release reads model format {FORMAT}, and {folder} has format {version}. Install a newer synthvae."
         )
     if _checksum(document) != document.get("sha256"):
         raise ArtifactError(f"{place} is damaged (its checksum differs). Restore it or fit again.")

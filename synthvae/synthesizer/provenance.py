@@ -8,6 +8,7 @@ from importlib import metadata
 from typing import Any, Self
 
 from synthvae._version import __version__
+from synthvae.errors import brief
 
 
 def versions() -> dict[str, str]:
@@ -26,6 +27,8 @@ class Provenance:
         protection: What was protected, see `synthvae.schema.protection.Protection.summary`; None: nothing.
         weighted_by: The column of the weights of the rows; None: all weigh the same.
     """
+
+    __repr__ = brief
 
     rows: int | None = None
     missing: dict[str, float] | None = None

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.dataset as ds
 
+from synthvae.errors import brief
 from synthvae.tables import convert as tables
 from synthvae.tables import databases, text_codes
 from synthvae.tables import files as readers
@@ -37,6 +38,8 @@ class Stream:
         size: Approximate bytes that it takes in memory.
         open: Returns its batches from the start.
     """
+
+    __repr__ = brief
 
     files: tuple[Path, ...]
     size: int

@@ -17,7 +17,7 @@ import safetensors.torch
 from torch import Tensor
 
 from synthvae import filesystem
-from synthvae.errors import ConfigurationError
+from synthvae.errors import ConfigurationError, brief
 from synthvae.filesystem import content_hash
 
 OWNER = "fit.json"  # the file that states to which fit a folder belongs
@@ -34,6 +34,8 @@ class Snapshot:
         tensors: Tensors by name.
         values: Values by name, which JSON can represent.
     """
+
+    __repr__ = brief
 
     tensors: dict[str, Tensor] = field(default_factory=dict)
     values: dict[str, Any] = field(default_factory=dict)

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from synthvae import filesystem
 from synthvae.codes import Codes
+from synthvae.errors import brief
 
 INDEX = "shards.json"
 SHARD_ROWS = 1 << 20
@@ -36,6 +37,8 @@ class Shards:
         values: The number of values of a row.
         weighted: Whether rows have weights.
     """
+
+    __repr__ = brief
 
     folder: Path
     sizes: tuple[int, ...]

@@ -145,7 +145,7 @@ def test_a_forged_ledger_is_not_believed(home: Path, change: dict[str, Any]) -> 
         evaluate(frame(), frame(), attacks=False, ledger={**LEDGER, **change})
 
 
-def test_a_unit_in_a_ledger_is_one_line(home: Path) -> None:
+def test_a_unit_in_a_ledger_is_one_line() -> None:
     found = evaluate(frame(), frame(), attacks=False, ledger={**LEDGER, "unit": NAME, "note\n": "x"})
     assert_harmless(str(found))
     assert_harmless(found._html().partition("<script>")[0])

@@ -160,7 +160,9 @@ def render(sections: Sequence[Section], verdict: Verdict, metadata: ReportMetada
     """
     template = _environment().get_template("report.html.j2")
     parts = [ReportSection.from_section(section) for section in sections]
-    charts = [_without_steering(chart.to_dict()) for part in parts for gallery in part.galleries for chart in gallery.charts]
+    charts = [
+        _without_steering(chart.to_dict()) for part in parts for gallery in part.galleries for chart in gallery.charts
+    ]
     return template.render(
         verdict=verdict,
         metadata=metadata,
