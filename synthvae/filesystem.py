@@ -6,6 +6,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import sys
 import tempfile
 import time
@@ -14,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from synthvae.errors import DatasetError
+from synthvae.errors import ConfigurationError, DatasetError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -23,6 +24,55 @@ if sys.platform != "win32":
     import fcntl
 
 LOCK_TIMEOUT = 3.0  # seconds; the workers of a killed run end sooner
+
+
+DATASET_SCHEMES = ("file", "s3", "gs", "gcs")
+# A scheme, or the first of several that are chained with "::". One letter is a drive of Windows. The slashes of a URL
+# that was made a Path are one.
+SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):(?=:|/)")
+
+
+def scheme_of(place: str | os.PathLike[str]) -> str | None:
+    """Return the scheme of a URL in lower case; None for a path.
+
+    >>> scheme_of("S3://bucket/rows"), scheme_of("zip::s3://bucket/rows"), scheme_of("rows/a:b"), scheme_of("C:/rows")
+    ('s3', 'zip', None, None)
+    """
+    match = SCHEME.match(os.fspath(place))
+    return match[1].lower() if match else None
+
+
+def local_path(place: str | os.PathLike[str], what: str = "A file") -> Path:
+    """Return the path of what is read or written on this machine alone. No library sees a URL.
+
+    Args:
+        place: The path.
+        what: What it is of, for the message.
+
+    Raises:
+        ConfigurationError: It is a URL.
+    """
+    scheme = scheme_of(place)
+    if scheme is not None:
+        raise ConfigurationError(
+            f"{what} must be at a path on this machine, got a URL with the scheme {scheme!r}. Pass a path; only "
+            f"generated datasets may be at URLs ({', '.join(DATASET_SCHEMES)})."
+        )
+    return Path(place)
+
+
+def check_dataset_scheme(place: str | os.PathLike[str]) -> None:
+    """Refuse a URL of a dataset before a library interprets it, starts a process or asks a network for it.
+
+    Raises:
+        DatasetError: Its scheme is not one of `DATASET_SCHEMES`, or several are chained.
+    """
+    text, scheme = os.fspath(place), scheme_of(place)
+    if scheme is not None and (scheme not in DATASET_SCHEMES or not text[len(scheme) :].startswith("://")):
+        raise DatasetError(
+            f"A dataset must be at a path, or at a URL with one of the schemes {', '.join(DATASET_SCHEMES)}, got the "
+            f"scheme {scheme!r}. Write it there, and copy it with the tool of the other place."
+        )
 
 
 def write(path: Path, content: bytes | memoryview) -> None:
@@ -45,6 +95,7 @@ def export(path: Path, content: bytes) -> None:
     Raises:
         DatasetError: The file cannot be written; an existing one is unchanged.
     """
+    local_path(path)
     with _writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         write(path, content)
@@ -56,6 +107,7 @@ def check_writable(path: Path) -> None:
     Raises:
         DatasetError: No file can be created in its folder, or in the nearest existing one above it.
     """
+    local_path(path)
     with _writing(path):
         if path.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))

@@ -134,7 +134,7 @@ def _refuse_constant(name: str) -> NoReturn:
 
 
 def dump(document: Any) -> str:
-    """Return a document as YAML; non-ASCII characters are escaped if one could not be read again, or steers a terminal."""
+    """Return a document as YAML; non-ASCII characters are escaped if one cannot be read again, or steers a terminal."""
     text = _written(document, allow_unicode=True)
     if all(line == escaped(line) for line in text.split("\n")) and _is_read_as(text, document):
         return text

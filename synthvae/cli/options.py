@@ -8,7 +8,7 @@ import os
 import sys
 import traceback
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, ParamSpec
 
@@ -22,7 +22,7 @@ P = ParamSpec("P")
 
 def place_of(text: str) -> Path | str:
     """Return a path, or the text of a URL, whose slashes a path would lose; `reads_tables` parses it."""
-    return text if "://" in text else Path(text)
+    return text if "://" in text or "::" in text else Path(text)
 
 
 Table = Annotated[
@@ -71,6 +71,7 @@ def reporting(command: Callable[P, None]) -> Callable[P, None]:
             if not kwargs.get("debug"):
                 warnings.showwarning = functools.partial(_show_warning, quiet=bool(kwargs.get("quiet")))
             try:
+                _refuse_urls(kwargs)
                 command(*args, **kwargs)
             except KeyboardInterrupt as error:
                 raise _interruption(str(error)) from error
@@ -88,6 +89,15 @@ def reporting(command: Callable[P, None]) -> Callable[P, None]:
                 raise typer.Exit(1) from error
 
     return run
+
+
+def _refuse_urls(given: Mapping[str, Any]) -> None:
+    """Refuse URLs in place of paths before any work; texts, which may be URLs, are checked where they are used."""
+    from synthvae.filesystem import local_path
+
+    for name, value in given.items():
+        if isinstance(value, Path):
+            local_path(value, f"`{name.replace('_', '-')}`")
 
 
 def _interruption(message: str = "") -> typer.Exit:

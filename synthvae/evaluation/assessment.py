@@ -195,7 +195,11 @@ def evaluate(
         >>> found.verdict.use.grade, found.figures["copies"].value
         ('good', 0.0)
     """
-    schema = schema if isinstance(schema, Schema) or schema is None else Schema.from_yaml(Path(schema))
+    schema = (
+        schema
+        if isinstance(schema, Schema) or schema is None
+        else Schema.from_yaml(filesystem.local_path(schema, "A schema"))
+    )
     guarantee = None if ledger is None else checked_statement(ledger)
     real = convert.read(real)
     refuse_unknown([name for name in (target, group, duration, event) if name is not None], real.column_names)

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StrictStr, ValidationError, field_validator
 
-from synthvae import safe_yaml
+from synthvae import filesystem, safe_yaml
 from synthvae.errors import ConfigurationError, explain
 from synthvae.evaluation.metrics import Better
 
@@ -152,8 +152,9 @@ def load(path: Path) -> Any:
     Raises:
         ConfigurationError: The file cannot be read, or is not JSON.
     """
+    place = filesystem.local_path(path, "An evaluation")
     try:
-        return safe_yaml.load_json(path.read_text(encoding="utf-8"))
+        return safe_yaml.load_json(place.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         reason = error.strerror if isinstance(error, OSError) else type(error).__name__
         raise ConfigurationError(

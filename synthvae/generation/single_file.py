@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from synthvae import filesystem
 from synthvae.errors import DatasetError, RequestError
 from synthvae.generation import dataset
 from synthvae.generation.dataset import Progress
@@ -25,7 +26,7 @@ def is_single_file(out: str | os.PathLike[str]) -> bool:
     text = os.fspath(out)
     return (
         Path(text).suffix in export.SUFFIXES
-        and "://" not in text
+        and filesystem.scheme_of(text) is None
         and not text.endswith("/")
         and not Path(text).is_dir()
     )

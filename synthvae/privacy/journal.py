@@ -69,7 +69,7 @@ class Journal:
         """
         if folder is None:
             return cls(None, new if seed is None else seed)
-        place = Path(folder)
+        place = filesystem.local_path(folder, "A journal")
         try:
             found = claim(place / METADATA, metadata, seed, new)
         except (OSError, ValueError, KeyError, TypeError) as error:

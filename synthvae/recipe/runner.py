@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from synthvae import filesystem
 from synthvae._version import __version__
 from synthvae.errors import ConfigurationError, DatasetError, SynthvaeError, listing
 from synthvae.recipe.recipe import Recipe
@@ -98,7 +99,7 @@ def run(
         ['fit', 'generate']
     """
     recipe = Recipe.read(path)
-    place = out or Path(recipe.out or f"{path.stem}-run")
+    place = filesystem.local_path(out or recipe.out or f"{path.stem}-run", "The output folder of a recipe")
     study = Study(recipe, path.parent, place, verbose, watch)
     asked = stages(study)
     _check_stages([*force, *([until] if until else [])], asked)

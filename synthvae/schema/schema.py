@@ -271,7 +271,7 @@ class Schema(BaseModel):
         if isinstance(source, str) and "\n" in source:
             return cls._from_text(source, "schema")
         try:
-            return cls._from_text(safe_yaml.read(Path(source), MAX_BYTES), str(source))
+            return cls._from_text(safe_yaml.read(filesystem.local_path(source, "A schema"), MAX_BYTES), str(source))
         except ValueError as error:
             subject = "" if isinstance(error, SchemaError) else "A schema "
             raise SchemaError(f"{source}: {subject}{error}") from error

@@ -44,7 +44,7 @@ def save(
     Raises:
         ArtifactError: The directory holds something that is not a model, or cannot be written.
     """
-    folder = Path(path)
+    folder = filesystem.local_path(path, "A model")
     check_place(folder)
     blob = safetensors.torch.save({name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()})
     whole = {"format": FORMAT, **document, "weights_sha256": hashlib.sha256(blob).hexdigest()}
@@ -64,7 +64,7 @@ def check_place(path: str | os.PathLike[str]) -> None:
     Raises:
         ArtifactError: It holds something that is not a model, or cannot be written.
     """
-    folder = Path(path)
+    folder = filesystem.local_path(path, "A model")
     try:
         filesystem.probe(folder)
         if folder.is_dir():
@@ -122,7 +122,7 @@ def load(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Tensor
     Raises:
         ArtifactError: It is absent, damaged, or of a newer format.
     """
-    folder = Path(path)
+    folder = filesystem.local_path(path, "A model")
     with contextlib.suppress(OSError):  # if the old model cannot be restored, reading it fails below
         if not folder.exists():
             _recover(folder)

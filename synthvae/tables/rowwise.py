@@ -83,6 +83,8 @@ def _refuse_databases(source: object) -> None:
         TableError: It is one.
     """
     if databases.is_url(source):
+        if isinstance(source, str):
+            databases.DatabaseUrl.parse(source)  # refuses other schemes
         raise TableError(
             "Rows must be read one by one under a privacy budget, got a database. Export the rows of the query to "
             "Parquet, with the types of its columns, and pass the file."

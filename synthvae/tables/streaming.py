@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.dataset as ds
 
+from synthvae import filesystem
 from synthvae.errors import brief
 from synthvae.tables import convert as tables
 from synthvae.tables import databases, text_codes
@@ -57,7 +58,7 @@ class Stream:
         """
         if isinstance(source, ds.Dataset):
             return _parquet(source)
-        path, options = Path(source), options or ReadOptions(encoding=encoding)
+        path, options = filesystem.local_path(source, "A table"), options or ReadOptions(encoding=encoding)
         options.check_taken(readers.format_of(path))
         files = readers.csv_files(path)
         with readers.reading(path):

@@ -91,7 +91,7 @@ class Checkpoint:
         Raises:
             ConfigurationError: The folder belongs to another fit, or cannot be written.
         """
-        place = Path(folder)
+        place = filesystem.local_path(folder, "A journal")
         try:
             found = claim(place / OWNER, inputs, seed, default_seed)
         except (OSError, ValueError, KeyError, TypeError) as error:
