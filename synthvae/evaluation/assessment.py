@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from threadpoolctl import threadpool_limits
 
 from synthvae import filesystem
 from synthvae._version import __version__
@@ -223,6 +224,8 @@ def _sections(measurements: Mapping[str, Callable[[], Section | None]], watch: W
     for name, measure in measurements.items():
         if watch is not None:
             watch(name)
-        section = measure()
+        # Threads of OpenMP wait for each other busily: beside other processes, two are many times slower than one.
+        with threadpool_limits(limits=1, user_api="openmp"):
+            section = measure()
         if section is not None:
             yield section
