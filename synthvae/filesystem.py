@@ -118,8 +118,11 @@ def probe(path: Path) -> None:
     """Create and remove a temporary file in the nearest existing folder of a path.
 
     Raises:
-        OSError: That is not possible.
+        OSError: That is not possible, or the path is, or is below, a link to something that does not exist.
     """
+    for place in (path.absolute(), *path.absolute().parents):
+        if place.is_symlink() and not place.exists():
+            raise FileNotFoundError(errno.ENOENT, f"{place.name} is a link to something that does not exist")
     nearest = next(folder for folder in path.absolute().parents if folder.exists())
     tempfile.TemporaryFile(dir=nearest).close()
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from synthvae import filesystem
-from synthvae.errors import DatasetError
+from synthvae.errors import ArtifactError, DatasetError
+from synthvae.synthesizer import artifact
 
 
 def test_a_neighbour_stays(tmp_path: Path) -> None:
@@ -38,3 +39,14 @@ def test_a_place_that_takes_no_file_is_refused_before_the_work(tmp_path: Path, p
         filesystem.check_writable(tmp_path / place)
     filesystem.check_writable(tmp_path / "new" / "folder" / "x.json")
     assert {path.name for path in tmp_path.iterdir()} == {"there", "file"}
+
+
+@pytest.mark.parametrize("below", ["", "model", "a/b"])
+def test_a_link_to_nothing_is_refused_before_long_work(tmp_path: Path, below: str) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "nothing")
+    place = tmp_path / "link" / below if below else tmp_path / "link"
+    with pytest.raises(DatasetError, match="link is a link to something that does not exist"):
+        filesystem.check_writable(place)
+    with pytest.raises(ArtifactError, match="link is a link to something that does not exist"):
+        artifact.check_place(place)
+    assert not (tmp_path / "nothing").exists()

@@ -83,6 +83,7 @@ class DatasetRequest:
         parts: The number of parts.
         metadata: What determines the content (model, request, seed); saved in the manifest.
         partition_by: The column whose values become folders `COLUMN=VALUE/` instead of a column of the files.
+        escape_formulas: Whether text that a spreadsheet would evaluate is escaped in a CSV file, see `tables.export`.
     """
 
     __repr__ = brief
@@ -91,6 +92,7 @@ class DatasetRequest:
     parts: int
     metadata: Mapping[str, Any]
     partition_by: str | None = None
+    escape_formulas: bool = False
 
     @property
     def plan(self) -> str:

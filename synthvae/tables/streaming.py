@@ -25,7 +25,6 @@ from synthvae.tables.read_options import ReadOptions
 LARGE = 256 << 20  # approximate bytes from which on a table is read in batches; a fit takes a multiple of them
 VALUE_BYTES = 8
 BATCH_ROWS = 1 << 16
-BLOCK_BYTES = 8 << 20  # of a CSV file
 COMPRESSION = 6  # typical ratio of a compressed CSV file
 TAIL_BYTES = 1 << 16  # of each file, to identify it; a Parquet file has its statistics there
 
@@ -147,7 +146,6 @@ def _csv(files: Sequence[Path], options: ReadOptions) -> Stream:
 def _opened(file: Path, given: ReadOptions, types: dict[str, pa.DataType] | None) -> Iterator[pa.RecordBatch]:
     """The batches of a CSV file; all fields are text, and quotes are checked, if there are no types yet."""
     options, convert = readers.csv_options(file, given)
-    options["read_options"].block_size = BLOCK_BYTES
     with readers.reading(file), readers.locating(file, options):
         if types is None:
             with pa.csv.open_csv(file, **options) as head:
