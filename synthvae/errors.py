@@ -75,7 +75,7 @@ def listing(names: Iterable[object], limit: int = 10) -> str:
 
 
 # Control and format characters, among them those that reverse the direction of text, surrogates, characters for private
-# use, line and paragraph separators: what they do on a screen is not what they look like.
+# use, line and paragraph separators: they change what a terminal shows.
 STEERING = frozenset({"Cc", "Cf", "Co", "Cs", "Zl", "Zp"})
 
 

@@ -24,7 +24,7 @@ OTHERS = ["ssh", "sftp", "http", "https", "abfs", "abfss", "hdfs", "viewfs", "hf
           "git+ssh", "file-that-is-no-scheme"]  # fmt: skip
 CHAINED = ["simplecache::s3://b/c", "zip::ssh://h/c", "filecache::/tmp/c", "s3::ssh://h/c"]
 URLS = [f"{scheme}://host/c" for scheme in OTHERS] + CHAINED
-QUICK = {"max_steps": 2, "width": 8, "latent_dim": 2, "random_state": 0}
+QUICK: dict[str, Any] = {"max_steps": 2, "width": 8, "latent_dim": 2, "random_state": 0}
 
 
 @pytest.fixture(scope="module")

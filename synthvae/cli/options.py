@@ -10,7 +10,7 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, ParamSpec
+from typing import Annotated, Any, ParamSpec, TextIO
 
 import typer
 
@@ -122,8 +122,16 @@ def _show_warning(message: Warning | str, *_: Any, quiet: bool) -> None:
         say(f"warning: {' '.join(str(message).split())}", err=True)
 
 
-def _locate_warning(message: Warning | str, category: type[Warning], filename: str, lineno: int, *_: Any) -> None:
-    """Print a warning with the line that it is about, as Python does."""
+def _locate_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """Print a warning with the place that it is about, as Python does."""
+    del file, line
     say(f"{filename}:{lineno}: {category.__name__}: {message}", err=True)
 
 

@@ -108,7 +108,7 @@ class Recipe(RecipeSection):
                 "The tables of a recipe must be files, got a URL. Write the rows of the query to Parquet first "
                 "(`synthvae.tables.read(url, query=...)`)."
             )
-        places = {"out": self.out, "schema": self.schema_, "model.log_dir": self.model and self.model.log_dir}
+        places = {"out": self.out, "schema": self.schema_, "model.log_dir": getattr(self.model, "log_dir", None)}
         for key, place in places.items():
             if isinstance(place, str) and scheme_of(place) is not None:
                 yield f"`{key}` must be a path, got a URL with the scheme {scheme_of(place)!r}. Pass a path."

@@ -184,10 +184,8 @@ def csv_options(path: Path, options: ReadOptions) -> tuple[dict[str, Any], pa.cs
     """Return Arrow's options for reading and parsing a CSV file, and for converting its fields."""
     sniffed = _delimiter_of(path, options.encoding)
     parse = pa.csv.ParseOptions(delimiter=options.sep or sniffed, newlines_in_values=True)
-    given = {
-        "read_options": pa.csv.ReadOptions(encoding=options.encoding, block_size=untrusted.MAX_ROW),
-        "parse_options": parse,
-    }
+    how = pa.csv.ReadOptions(encoding=options.encoding, block_size=untrusted.MAX_ROW)
+    given = {"read_options": how, "parse_options": parse}
     missing = ["", *options.na_values]
     # With another decimal separator, 1.500 is not 1.5.
     convert = pa.csv.ConvertOptions(null_values=missing, strings_can_be_null=True, decimal_point=options.decimal)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 from collections.abc import Iterable
 from pathlib import Path
@@ -79,32 +80,44 @@ def refuse_long_header(path: Path, head: bytes) -> None:
 
 
 def refuse_long_cells(path: Path, names: Iterable[str], columns: Iterable[pa.Array | pa.ChunkedArray]) -> None:
-    """Raise an error for a column of text with a cell of more than `MAX_CELL` bytes.
+    """Raise an error for a cell of more than `MAX_CELL` bytes of text, and for a row of more than `MAX_ROW`.
 
     Raises:
         TableError: There is one.
     """
-    for name, values in zip(names, columns, strict=True):
-        if pa.types.is_string(values.type) or pa.types.is_binary(values.type):
-            longest = pc.max(pc.binary_length(values)).as_py() or 0
-            if longest > MAX_CELL:
-                raise TableError(
-                    f"{path}: a cell must have at most {MAX_CELL:,} bytes, got {longest:,} in column {name[:100]!r}. "
-                    "Shorten it, or write the table as Parquet."
-                )
+    texts = [of for of in zip(names, columns, strict=True) if pa.types.is_string(of[1].type) or is_bytes(of[1].type)]
+    sizes = {name: pc.fill_null(pc.binary_length(values), 0) for name, values in texts}
+    longest = {name: pc.max(size).as_py() or 0 for name, size in sizes.items()}
+    for name, size in longest.items():
+        if size > MAX_CELL:
+            raise TableError(
+                f"{path}: a cell must have at most {MAX_CELL:,} bytes, got {size:,} in column {name[:100]!r}. Shorten "
+                "it, or write the table as Parquet."
+            )
+    if sum(longest.values()) > MAX_ROW and pc.max(functools.reduce(pc.add, sizes.values())).as_py() > MAX_ROW:
+        raise _long_row(path)
+
+
+def is_bytes(kind: pa.DataType) -> bool:
+    """Whether values are bytes, as Arrow reads text that is not UTF-8."""
+    return bool(pa.types.is_binary(kind))
 
 
 def refuse_long_row(path: Path, error: Exception) -> None:
-    """Raise an error in place of that of a reader whose blocks have `MAX_ROW` bytes, if a row did not fit into one.
+    """Raise an error in place of that of a reader whose blocks have `MAX_ROW` bytes, if a row did not fit into two.
 
     Raises:
         TableError: That is the error.
     """
     if "straddling" in str(error):
-        raise TableError(
-            f"{path}: a row must have at most {MAX_ROW:,} bytes, got a longer one. Shorten its cells, or write the "
-            "table as Parquet."
-        ) from error
+        raise _long_row(path) from error
+
+
+def _long_row(path: Path) -> TableError:
+    return TableError(
+        f"{path}: a row must have at most {MAX_ROW:,} bytes, got a longer one. Shorten its cells, or write the table "
+        "as Parquet."
+    )
 
 
 def refuse_size(path: Path | str, size: int) -> None:
