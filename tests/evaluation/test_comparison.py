@@ -103,7 +103,7 @@ def test_tables_of_other_columns_are_refused_by_their_names() -> None:
 
 
 @pytest.mark.parametrize("named", [{"target": "aeg"}, {"group": "aeg"}, {"duration": "aeg", "event": "sex"}])
-def test_a_named_column_must_exist(named: dict[str, str]) -> None:
+def test_a_named_column_must_exist(named: dict[str, Any]) -> None:
     with pytest.raises(TableError, match=r"none named \['aeg'\]. Did you mean 'age'"):
         evaluate(mixed(), mixed(1), attacks=False, **named)
 
