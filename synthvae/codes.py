@@ -9,6 +9,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from synthvae.errors import brief
+
 
 @dataclass(frozen=True)
 class Codes:
@@ -20,6 +22,8 @@ class Codes:
         labels: Index of the condition of each row (rows,); 0 without a target.
         weights: Positive weights (rows,), of any sum; None: all rows weigh the same.
     """
+
+    __repr__ = brief
 
     digits: npt.NDArray[np.int8]
     values: npt.NDArray[np.float32]

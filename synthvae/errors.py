@@ -6,10 +6,12 @@ given instead, then, as a sentence of its own, what to do.
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 import textwrap
+import unicodedata
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sized
 from typing import Any
 
 from pydantic import ValidationError
@@ -70,6 +72,55 @@ def listing(names: Iterable[object], limit: int = 10) -> str:
     shown = list(names)
     rest = f", ... ({len(shown)} in all)" if len(shown) > limit else ""
     return f"[{', '.join(map(repr, shown[:limit]))}{rest}]"
+
+
+# Control and format characters, among them those that reverse the direction of text, surrogates, characters for private
+# use, line and paragraph separators: they change what a terminal shows.
+STEERING = frozenset({"Cc", "Cf", "Co", "Cs", "Zl", "Zp"})
+
+
+def escaped(text: object) -> str:
+    r"""Return text from a file for a terminal, a report or a model card: one line, with escapes for `STEERING`.
+
+    >>> escaped("ok\x1b[2J\nprivacy: none")
+    'ok\\x1b[2J\\nprivacy: none'
+    """
+    shown = str(text)
+    if shown.isprintable():
+        return shown
+    return "".join(
+        letter.encode("unicode_escape").decode() if unicodedata.category(letter) in STEERING else letter
+        for letter in shown
+    )
+
+
+MOST_SHOWN = 60  # characters of a text in a representation
+
+
+def brief(owner: object) -> str:
+    """Return the representation of a dataclass or pydantic model: sizes in place of values, which may be real rows.
+
+    >>> brief(dataclasses.make_dataclass("Rows", ["ages", "seed"])([31, 45], 0))
+    'Rows(ages=<2 values>, seed=0)'
+    """
+    kind: Any = type(owner)
+    names = [one.name for one in dataclasses.fields(kind)] if dataclasses.is_dataclass(kind) else kind.model_fields
+    values = vars(owner)
+    shown = ", ".join(f"{name}={_brief_value(values[name])}" for name in names if values.get(name) is not None)
+    return f"{kind.__name__}({shown})"
+
+
+def _brief_value(value: Any) -> str:
+    if value is None or isinstance(value, (bool, int, float)):
+        return repr(value)
+    if isinstance(value, str):
+        return repr(value[:MOST_SHOWN]) + "..." * (len(value) > MOST_SHOWN)
+    kind = type(value)
+    if vars(kind).get("__repr__") is brief:
+        return repr(value)
+    if isinstance(size := getattr(value, "shape", None), tuple):
+        return f"<{' x '.join(map(str, size))} {kind.__name__}>"
+    return f"<{len(value)} values>" if isinstance(value, Sized) else f"<{kind.__name__}>"
 
 
 def warn_user(message: str, category: type[Warning] = UserWarning) -> None:

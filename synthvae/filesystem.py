@@ -7,6 +7,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import secrets
 import stat
 import sys
@@ -18,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
-from synthvae.errors import DatasetError
+from synthvae.errors import ConfigurationError, DatasetError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -32,6 +33,55 @@ PUBLIC, PRIVATE = 0o666, 0o600  # permissions of files, less the umask of this u
 _FOLDER = getattr(os, "O_PATH", os.O_RDONLY) | getattr(os, "O_DIRECTORY", 0)  # O_PATH asks for no permission to list
 _NO_LINK, _BINARY = getattr(os, "O_NOFOLLOW", 0), getattr(os, "O_BINARY", 0)
 _HANDLES = bool(_NO_LINK) and os.open in os.supports_dir_fd
+
+
+DATASET_SCHEMES = ("file", "s3", "gs", "gcs")
+# A scheme, or the first of several that are chained with "::". One letter is a drive of Windows. The slashes of a URL
+# that was made a Path are one.
+SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):(?=:|/)")
+
+
+def scheme_of(place: str | os.PathLike[str]) -> str | None:
+    """Return the scheme of a URL in lower case; None for a path.
+
+    >>> scheme_of("S3://bucket/rows"), scheme_of("zip::s3://bucket/rows"), scheme_of("rows/a:b"), scheme_of("C:/rows")
+    ('s3', 'zip', None, None)
+    """
+    match = SCHEME.match(os.fspath(place))
+    return match[1].lower() if match else None
+
+
+def local_path(place: str | os.PathLike[str], what: str = "A file") -> Path:
+    """Return the path of what is read or written on this machine alone. No library sees a URL.
+
+    Args:
+        place: The path.
+        what: What it is of, for the message.
+
+    Raises:
+        ConfigurationError: It is a URL.
+    """
+    scheme = scheme_of(place)
+    if scheme is not None:
+        raise ConfigurationError(
+            f"{what} must be at a path on this machine, got a URL with the scheme {scheme!r}. Pass a path; only "
+            f"generated datasets may be at URLs ({', '.join(DATASET_SCHEMES)})."
+        )
+    return Path(place)
+
+
+def check_dataset_scheme(place: str | os.PathLike[str]) -> None:
+    """Refuse a URL of a dataset before a library interprets it, starts a process or asks a network for it.
+
+    Raises:
+        DatasetError: Its scheme is not one of `DATASET_SCHEMES`, or several are chained.
+    """
+    text, scheme = os.fspath(place), scheme_of(place)
+    if scheme is not None and (scheme not in DATASET_SCHEMES or not text[len(scheme) :].startswith("://")):
+        raise DatasetError(
+            f"A dataset must be at a path, or at a URL with one of the schemes {', '.join(DATASET_SCHEMES)}, got the "
+            f"scheme {scheme!r}. Write it there, and copy it with the tool of the other place."
+        )
 
 
 def write(path: Path, content: bytes | memoryview) -> None:
@@ -281,6 +331,7 @@ def export(path: Path, content: bytes) -> None:
     Raises:
         DatasetError: The file is a link, or cannot be written; an existing one is unchanged.
     """
+    local_path(path)
     with _writing(path):
         refuse_link(path)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -293,6 +344,7 @@ def check_writable(path: Path) -> None:
     Raises:
         DatasetError: No file can be created in its folder, or in the nearest existing one above it.
     """
+    local_path(path)
     with _writing(path):
         refuse_link(path)
         if path.is_dir():
@@ -304,8 +356,11 @@ def probe(path: Path) -> None:
     """Create and remove a temporary file in the nearest existing folder of a path.
 
     Raises:
-        OSError: That is not possible.
+        OSError: That is not possible, or the path is, or is below, a link to something that does not exist.
     """
+    for place in (path.absolute(), *path.absolute().parents):
+        if place.is_symlink() and not place.exists():
+            raise FileNotFoundError(errno.ENOENT, f"{place.name} is a link to something that does not exist")
     nearest = next(folder for folder in path.absolute().parents if folder.exists())
     tempfile.TemporaryFile(dir=nearest).close()
 

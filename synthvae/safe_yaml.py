@@ -1,4 +1,4 @@
-"""Read YAML from untrusted sources as plain values. The only reader of YAML in the package.
+"""Read YAML and JSON from untrusted sources as plain values. The only reader of YAML in the package.
 
 The text is first parsed as a stream of events, which takes little memory, so that the values that are constructed
 afterwards are known to be few and not deeply nested. Error messages continue the name of the document.
@@ -6,12 +6,15 @@ afterwards are known to be few and not deeply nested. Error messages continue th
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import yaml
+
+from synthvae.errors import escaped
 
 MAX_DEPTH = 50  # of nested mappings and lists
 MAX_NUMBER_LENGTH = 400  # characters; a double has fewer
@@ -100,12 +103,46 @@ def load(text: str, most: int, loader: type[PlainLoader] = PlainLoader) -> Any:
         raise ValueError(f"must be YAML ({' '.join(str(error).split())}).") from error
 
 
+def load_json(text: str | bytes) -> Any:
+    """Return the value of a JSON document.
+
+    Duplicate keys, of which Python would silently use the last, are errors, and so are NaN and infinities, which JSON
+    does not have.
+
+    Raises:
+        ValueError: The text is not such a document.
+        RecursionError: It is nested too deeply.
+
+    Example:
+        >>> load_json('{"format": 1}')
+        {'format': 1}
+    """
+    return json.loads(text, object_pairs_hook=_distinct, parse_constant=_refuse_constant)
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        seen: set[str] = set()
+        twice = next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
+        raise ValueError(f"keys must be distinct, got a duplicate of {twice[:100]!r}")
+    return found
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"numbers must be finite, got {name}")
+
+
 def dump(document: Any) -> str:
-    """Return a document as YAML, with non-ASCII characters unescaped if they can be read again."""
-    text: str = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120)
-    if _is_read_as(text, document):
+    """Return a document as YAML; non-ASCII characters are escaped if one cannot be read again, or steers a terminal."""
+    text = _written(document, allow_unicode=True)
+    if all(line == escaped(line) for line in text.split("\n")) and _is_read_as(text, document):
         return text
-    return str(yaml.safe_dump(document, sort_keys=False, width=120))  # a text contains a Unicode line break
+    return _written(document, allow_unicode=False)  # a text contains a Unicode line break, say
+
+
+def _written(document: Any, *, allow_unicode: bool) -> str:
+    return str(yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=allow_unicode, width=120))
 
 
 def _is_read_as(text: str, document: Any) -> bool:
@@ -113,6 +150,17 @@ def _is_read_as(text: str, document: Any) -> bool:
         return bool(yaml.load(text, Loader=PlainLoader) == document)  # noqa: S506 (a SafeLoader)
     except yaml.YAMLError:
         return False
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes text with line breaks on one line, with escapes, so that no line of a document is a text's own."""
+
+
+def _one_line(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"' if escaped(text) != text else None)
+
+
+_Dumper.add_representer(str, _one_line)
 
 
 class _UnsafeError(ValueError):

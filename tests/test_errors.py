@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import unicodedata
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from synthvae.errors import explain
+from synthvae.errors import STEERING, escaped, explain
 
 
 class Inner(BaseModel):
@@ -48,3 +51,11 @@ def test_a_mistake_is_one_line_with_key_rule_and_value(part: dict[str, Any], mes
     assert "\n" not in found
     with pytest.raises(ValueError, match=message):
         raise ValueError(found)
+
+
+@given(st.text(st.characters() | st.sampled_from("\x1b\n\r\u202e\u2028\ue000\ud800\u200d")))
+def test_escaped_text_is_one_line_that_steers_nothing(text: str) -> None:
+    found = escaped(text)
+    assert not [letter for letter in found if unicodedata.category(letter) in STEERING]
+    assert len(found.splitlines()) <= 1
+    assert (found == text) == (not any(unicodedata.category(letter) in STEERING for letter in text))

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from synthvae import filesystem
-from synthvae.errors import DatasetError
+from synthvae.errors import ArtifactError, DatasetError
+from synthvae.synthesizer import artifact
 
 
 def test_a_neighbour_stays(tmp_path: Path) -> None:
@@ -173,3 +174,14 @@ def test_a_folder_above_an_output_may_be_a_link(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "real")
     filesystem.export(tmp_path / "link" / "figures.json", b"{}")
     assert (tmp_path / "real" / "figures.json").read_bytes() == b"{}"
+
+
+@pytest.mark.parametrize("below", ["", "model", "a/b"])
+def test_a_link_to_nothing_is_refused_before_long_work(tmp_path: Path, below: str) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "nothing")
+    place = tmp_path / "link" / below if below else tmp_path / "link"
+    with pytest.raises(DatasetError, match="link is a link to something that does not exist"):
+        filesystem.check_writable(place)
+    with pytest.raises(ArtifactError, match="link is a link to something that does not exist"):
+        artifact.check_place(place)
+    assert not (tmp_path / "nothing").exists()

@@ -26,8 +26,8 @@ def bundled_table() -> pd.DataFrame:
     return frame.assign(**{TARGET: data.target.map(names)})
 
 
-def run(out: Path, *, verbose: bool) -> str:
-    """Fit two thirds of the rows, save, generate, and evaluate against the last third; return the text to print."""
+def run(out: Path, *, verbose: bool) -> list[str]:
+    """Fit two thirds of the rows, save, generate, and evaluate against the last third; return the lines to print."""
     artifact.check_place(out / "model")
     real, holdout = split(bundled_table())
     synthesizer = Synthesizer(target=TARGET, random_state=0, verbose=verbose).fit(real)
@@ -35,20 +35,18 @@ def run(out: Path, *, verbose: bool) -> str:
     synthesizer.generate(out / "dataset", rows_per_class=ROWS_PER_CLASS, overwrite=True)
     synthetic = pd.read_parquet(out / "dataset")
     found = evaluate(real, synthesizer.sample(len(real), 0), holdout=holdout, target=TARGET, attacks=False)
-    return "\n".join(
-        [
-            f"Breast cancer, {len(real)} real rows; mean ± standard deviation by class:",
-            "",
-            compare(real, synthetic),
-            "",
-            f"{found.verdict.use.question} {found.verdict.use.answer}",
-            *(f"  - {reason}" for reason in found.verdict.use.reasons),
-            "",
-            f"model    {out / 'model'}",
-            f"dataset  {out / 'dataset'}  (pd.read_parquet reads it)",
-            f"report   {_report(found, out / 'report.html')}",
-        ]
-    )
+    return [
+        f"Breast cancer, {len(real)} real rows; mean ± standard deviation by class:",
+        "",
+        *compare(real, synthetic).split("\n"),
+        "",
+        f"{found.verdict.use.question} {found.verdict.use.answer}",
+        *(f"  - {reason}" for reason in found.verdict.use.reasons),
+        "",
+        f"model    {out / 'model'}",
+        f"dataset  {out / 'dataset'}  (pd.read_parquet reads it)",
+        f"report   {_report(found, out / 'report.html')}",
+    ]
 
 
 def split(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:

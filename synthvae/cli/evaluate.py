@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from synthvae.cli.options import Debug, Quiet, SchemaFile, Seed, Table, Unit, place_of, reporting
+from synthvae import safe_yaml
+from synthvae.cli.options import Debug, Quiet, SchemaFile, Seed, Table, Unit, place_of, reporting, say
 from synthvae.cli.reading_flags import reads_tables
 from synthvae.cli.schema_options import Categorical, Dates, Drop, Fakes, Ids, decisions, declared
-from synthvae.errors import RequestError
+from synthvae.errors import ConfigurationError, RequestError
 
 Threshold = Annotated[
     list[str] | None, typer.Option(metavar="METRIC=X", help="Exit with 1 if a metric is below X; repeatable.")
@@ -80,7 +80,8 @@ def evaluate(
             attacks=attacks, ledger=ledger, protection=protection, names={role: str(paths[role]) for role in read},
             random_state=seed, watch=watch,
         )  # fmt: skip
-    typer.echo(str(found))
+    for line in str(found).split("\n"):
+        say(line)
     if json_file is not None:
         found.to_json(json_file)
     if out is not None:
@@ -115,7 +116,7 @@ def _options(role: str, place: Any, reading: Any) -> Any:
 
 def _exit_if_missed(missed: list[str]) -> None:
     for line in missed:
-        typer.echo(f"error: {line}", err=True)
+        say(f"error: {line}", err=True)
     if missed:
         raise typer.Exit(1)
 
@@ -163,8 +164,8 @@ def _protection(given: Any, place: Path) -> dict[str, Any] | None:
 
 def _manifest(place: Path) -> dict[str, Any]:
     try:
-        manifest = json.loads(place.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        manifest = safe_yaml.load_json(place.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
         raise RequestError(f"{place} is not a manifest: {error}. Remove it.") from error
     if not isinstance(manifest, dict):
         raise RequestError(f"{place} is not a manifest: got a {type(manifest).__name__}. Remove it.")
@@ -172,12 +173,10 @@ def _manifest(place: Path) -> dict[str, Any]:
 
 
 def _statement(ledger: Any, place: Path) -> dict[str, Any] | None:
-    """Return the ledger of a manifest after validation."""
-    if ledger is None:
-        return None
-    numbers = [ledger.get(name) for name in ("epsilon", "delta")] if isinstance(ledger, dict) else []
-    if not numbers or not all(isinstance(n, (int, float)) for n in numbers) or not isinstance(ledger.get("unit"), str):
-        raise RequestError(
-            f"The ledger of {place} must have epsilon, delta and unit, got {ledger!r}. Correct the manifest."
-        )
-    return dict(ledger)
+    """Return the ledger of a manifest after validation: of the right types, finite, and in range."""
+    from synthvae.evaluation.saved import checked_statement
+
+    try:
+        return None if ledger is None else checked_statement(ledger)
+    except ConfigurationError as error:
+        raise RequestError(f"{place}: {error} Correct the manifest.") from error

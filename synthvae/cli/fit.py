@@ -24,6 +24,7 @@ from synthvae.cli.options import (
     Unit,
     configured,
     reporting,
+    say,
     show,
 )
 from synthvae.cli.reading_flags import reads_tables
@@ -196,7 +197,7 @@ def _show_estimate(synthesizer: Any, source: Any) -> None:
         or source.num_columns > LONG_COLUMNS
         or source.num_rows * source.num_columns > LONG_CELLS
     ):
-        typer.echo(f"estimate: {synthesizer.estimate(source)}", err=True)
+        say(f"estimate: {synthesizer.estimate(source)}", err=True)
 
 
 def _fit(synthesizer: Any, source: Any, ray: str | None, workers: int) -> None:
@@ -241,7 +242,7 @@ def _journal_until_saved(synthesizer: Any, out: Path, *, resume: bool) -> Iterat
     synthesizer.set_params(journal=folder)
     with Journal.until_saved(folder) as journal:
         if private and journal.kept:
-            typer.echo(f"warning: resuming an interrupted fit from {folder}", err=True)
+            say(f"warning: resuming an interrupted fit from {folder}", err=True)
         yield
 
 

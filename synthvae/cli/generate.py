@@ -21,10 +21,16 @@ from synthvae.cli.options import (
     Unit,
     configured,
     reporting,
+    say,
     show,
 )
 from synthvae.cli.reading_flags import reads_tables
 from synthvae.cli.schema_options import Categorical, Dates, Drop, Fakes, Ids, decisions, declare
+
+EscapeFormulas = Annotated[
+    bool,
+    typer.Option("--escape-formulas", help="In CSV: put ' before text that spreadsheets would evaluate as a formula."),
+]
 
 
 @reporting
@@ -39,7 +45,8 @@ def demo(
     del debug
     from synthvae.cli.demo import run
 
-    typer.echo(run(out, verbose=not quiet))
+    for line in run(out, verbose=not quiet):
+        say(line)
 
 
 @reporting
@@ -67,6 +74,7 @@ def generate(
     ] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Complete an interrupted dataset.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing dataset or file.")] = False,
+    escape_formulas: EscapeFormulas = False,
     workers: Annotated[int, typer.Option(min=1, help="Worker processes.")] = 1,
     ray: Ray = None,
     as_json: Json = False,
@@ -88,6 +96,7 @@ def generate(
         partition=partition,
         resume=resume,
         overwrite=overwrite,
+        escape_formulas=escape_formulas,
         workers=workers,
         random_state=seed,
     )
@@ -137,12 +146,7 @@ def augment(
         str, typer.Option("--column", help="Boolean column added to tell synthetic rows from real ones.")
     ] = "synthetic",
     synthetic_only: Annotated[bool, typer.Option("--synthetic-only", help="Write synthetic rows only.")] = False,
-    escape_formulas: Annotated[
-        bool,
-        typer.Option(
-            "--escape-formulas", help="In CSV: put ' before text that spreadsheets would evaluate as a formula."
-        ),
-    ] = False,
+    escape_formulas: EscapeFormulas = False,
     schema_file: SchemaFile = None,
     ids: Ids = None,
     categorical: Categorical = None,

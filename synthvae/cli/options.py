@@ -8,21 +8,21 @@ import os
 import sys
 import traceback
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, ParamSpec
+from typing import Annotated, Any, ParamSpec, TextIO
 
 import typer
 
 from synthvae.cli.interrupts import EXIT_CODE, interruptible
-from synthvae.errors import SynthvaeError
+from synthvae.errors import SynthvaeError, escaped
 
 P = ParamSpec("P")
 
 
 def place_of(text: str) -> Path | str:
     """Return a path, or the text of a URL, whose slashes a path would lose; `reads_tables` parses it."""
-    return text if "://" in text else Path(text)
+    return text if "://" in text or "::" in text else Path(text)
 
 
 Table = Annotated[
@@ -67,9 +67,11 @@ def reporting(command: Callable[P, None]) -> Callable[P, None]:
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
         with warnings.catch_warnings(), interruptible() as interrupted:
+            warnings.showwarning = _locate_warning
             if not kwargs.get("debug"):
                 warnings.showwarning = functools.partial(_show_warning, quiet=bool(kwargs.get("quiet")))
             try:
+                _refuse_urls(kwargs)
                 command(*args, **kwargs)
             except KeyboardInterrupt as error:
                 raise _interruption(str(error)) from error
@@ -82,16 +84,25 @@ def reporting(command: Callable[P, None]) -> Callable[P, None]:
                 if interrupted.is_set():
                     raise _interruption() from error
                 if kwargs.get("debug"):
-                    traceback.print_exc()
-                typer.echo(f"error: {_one_line(error)}", err=True)
+                    _print_traceback(error)
+                say(f"error: {_one_line(error)}", err=True)
                 raise typer.Exit(1) from error
 
     return run
 
 
+def _refuse_urls(given: Mapping[str, Any]) -> None:
+    """Refuse URLs in place of paths before any work; texts, which may be URLs, are checked where they are used."""
+    from synthvae.filesystem import local_path
+
+    for name, value in given.items():
+        if isinstance(value, Path):
+            local_path(value, f"`{name.replace('_', '-')}`")
+
+
 def _interruption(message: str = "") -> typer.Exit:
     """Report an interrupt and return what ends the command."""
-    typer.echo(f"error: {message or 'interrupted'}", err=True)
+    say(f"error: {message or 'interrupted'}", err=True)
     return typer.Exit(EXIT_CODE)
 
 
@@ -108,7 +119,37 @@ def _one_line(error: Exception) -> str:
 
 def _show_warning(message: Warning | str, *_: Any, quiet: bool) -> None:
     if not quiet:
-        typer.echo(f"warning: {' '.join(str(message).split())}", err=True)
+        say(f"warning: {' '.join(str(message).split())}", err=True)
+
+
+def _locate_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """Print a warning with the place that it is about, as Python does."""
+    del file, line
+    say(f"{filename}:{lineno}: {category.__name__}: {message}", err=True)
+
+
+def _print_traceback(error: BaseException) -> None:
+    """Print the traceback of an error and of its causes; messages, which may have text of files, are one line each."""
+    cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    if cause is not None:
+        _print_traceback(cause)
+        say("The error above led to this one:", err=True)
+    for line in "".join(traceback.format_tb(error.__traceback__)).splitlines():
+        say(line, err=True)
+    for note in [f"{type(error).__name__}: {error}", *getattr(error, "__notes__", ())]:
+        say(note, err=True)
+
+
+def say(line: str, *, err: bool = False) -> None:
+    """Print one line to stdout or stderr; characters that would end it, or steer a terminal, are escaped."""
+    typer.echo(escaped(line), err=err)
 
 
 def show(result: dict[str, Any], *, as_json: bool) -> None:
@@ -117,7 +158,7 @@ def show(result: dict[str, Any], *, as_json: bool) -> None:
         typer.echo(json.dumps(result, default=str))
         return
     for line in _lines(result):
-        typer.echo(line)
+        say(line)
 
 
 def _lines(result: dict[str, Any], indent: str = "") -> Iterator[str]:

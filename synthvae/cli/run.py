@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from synthvae.cli.options import Debug, Json, Quiet, reporting
+from synthvae.cli.options import Debug, Json, Quiet, reporting, say
 
 if TYPE_CHECKING:
     from synthvae.recipe import Outcome
@@ -51,15 +51,19 @@ def run(
         verbose=not quiet,
         watch=None if quiet else _announce,
     )
-    typer.echo(json.dumps(outcome.as_dict()) if as_json else "\n".join(_lines(outcome)))
+    if as_json:
+        typer.echo(json.dumps(outcome.as_dict()))
+    else:
+        for line in _lines(outcome):
+            say(line)
     for failure in outcome.failures:
-        typer.echo(f"error: {failure}", err=True)
+        say(f"error: {failure}", err=True)
     if outcome.failures:
         raise typer.Exit(1)
 
 
 def _announce(name: str) -> None:
-    typer.echo(f"{name} ...", err=True)
+    say(f"{name} ...", err=True)
 
 
 def _lines(outcome: Outcome) -> Iterator[str]:

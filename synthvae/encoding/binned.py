@@ -13,6 +13,7 @@ from synthvae.encoding.arrays import Floats, States
 from synthvae.encoding.protocol import CodedColumn, DiscreteColumn
 from synthvae.encoding.quantiles import Numbers
 from synthvae.encoding.sentinels import is_sentinel, to_arrow
+from synthvae.errors import brief
 from synthvae.schema.column import Column, Values
 from synthvae.schema.domain import FINE, decimals_of, limits, neighbour, rounded
 from synthvae.tables.arrow import split_sentinels
@@ -32,6 +33,7 @@ class BinnedEncoding(DiscreteColumn, BaseModel):
     """
 
     model_config = ConfigDict(frozen=True)
+    __repr__ = __str__ = brief
 
     kind: Literal["binned"] = "binned"
     edges: Numbers

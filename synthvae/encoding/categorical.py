@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 from synthvae.encoding.arrays import Mask, States
 from synthvae.encoding.protocol import CodedColumn, DiscreteColumn
-from synthvae.errors import TableError
+from synthvae.errors import TableError, brief
 from synthvae.schema.column import Column, Value, Values
 from synthvae.schema.domain import categories
 from synthvae.tables.arrow import as_array, whole_as_text
@@ -29,6 +29,7 @@ class CategoricalEncoding(DiscreteColumn, BaseModel):
     """
 
     model_config = ConfigDict(frozen=True)
+    __repr__ = __str__ = brief
 
     kind: Literal["categorical"] = "categorical"
     values: Values

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from synthvae.encoding.arrays import States, in_dictionary
 from synthvae.encoding.fake_pools import draw_pools, sizes
 from synthvae.encoding.protocol import CodedColumn, DiscreteColumn
-from synthvae.errors import RequestError
+from synthvae.errors import RequestError, brief
 from synthvae.schema.column import Column
 from synthvae.tables.arrow import is_text
 
@@ -44,6 +44,7 @@ class FakeEncoding(DiscreteColumn, BaseModel):
     """
 
     model_config = ConfigDict(frozen=True)
+    __repr__ = __str__ = brief
 
     kind: Literal["fake"] = "fake"
     name: str

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from synthvae.encoding.arrays import States, in_dictionary
 from synthvae.encoding.protocol import CodedColumn, DiscreteColumn
-from synthvae.errors import RequestError
+from synthvae.errors import RequestError, brief
 from synthvae.schema.column import Column
 from synthvae.tables.arrow import is_text, plain_type
 
@@ -38,6 +38,7 @@ class IdEncoding(DiscreteColumn, BaseModel):
     """
 
     model_config = ConfigDict(frozen=True)
+    __repr__ = __str__ = brief
 
     kind: Literal["id"] = "id"
     name: str

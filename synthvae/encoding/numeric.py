@@ -22,7 +22,7 @@ from synthvae.encoding.links import Link, find_candidates, find_links
 from synthvae.encoding.protocol import CodedColumn
 from synthvae.encoding.quantiles import Numbers, QuantileCurve
 from synthvae.encoding.sentinels import Style, count_sentinels, is_sentinel, style_of, to_arrow
-from synthvae.errors import TableError, listing
+from synthvae.errors import TableError, brief, listing
 from synthvae.schema.column import Column, Values
 from synthvae.schema.domain import decimals_of
 from synthvae.tables.arrow import count_decimals, finite_numbers, is_text, split_sentinels
@@ -45,6 +45,7 @@ class NumericEncoding(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True)
+    __repr__ = __str__ = brief
     affine: ClassVar[None] = None
 
     kind: Literal["numeric"] = "numeric"

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from synthvae.encoding.arrays import Floats, Mask, Scores, States
 from synthvae.encoding.links import Link
+from synthvae.errors import brief
 
 
 class Affine(NamedTuple):
@@ -38,6 +39,8 @@ class CodedColumn:
         seed: The seed of the request, the same for all its parts; None: the codes are those of no request.
         subjects: The values (rows,) of the column that a fake value depends on; None: it depends on none.
     """
+
+    __repr__ = brief
 
     states: States
     rng: np.random.Generator

@@ -11,6 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
 from scipy.special import ndtr, ndtri
 
 from synthvae.encoding.arrays import Counts, Floats
+from synthvae.errors import brief
 
 Numbers = Annotated[tuple[float, ...], BeforeValidator(tuple)]
 
@@ -32,6 +33,7 @@ class QuantileCurve(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True)
+    __repr__ = __str__ = brief
 
     shares: Numbers
     knots: Numbers

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict
 from synthvae.encoding.arrays import Floats, Mask, Scores, States
 from synthvae.encoding.protocol import Affine, CodedColumn
 from synthvae.encoding.sentinels import Style, style_of, to_arrow
-from synthvae.errors import TableError
+from synthvae.errors import TableError, brief
 from synthvae.schema.column import Column
 from synthvae.schema.domain import decimals_of
 from synthvae.tables.arrow import count_decimals, finite_numbers, split_sentinels
@@ -55,6 +55,7 @@ class PlainEncoding(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True)
+    __repr__ = __str__ = brief
     levels: ClassVar[int] = 1
     singles: ClassVar[int] = 0
     valued: ClassVar[bool] = True

@@ -22,6 +22,7 @@ from synthvae.encoding.order import Order, named_order, order_columns
 from synthvae.encoding.protocol import CodedColumn, LinkableEncoding
 from synthvae.encoding.raw import Pixels, learn_plain
 from synthvae.encoding.target import TargetEncoding
+from synthvae.errors import brief
 from synthvae.schema.column import Column
 from synthvae.schema.domain import arrow_schema
 from synthvae.schema.schema import Schema
@@ -47,6 +48,7 @@ class TableEncoding(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True)
+    __repr__ = __str__ = brief
 
     names: tuple[str, ...]
     columns: dict[str, StoredEncoding]

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model
 from synthvae.encoding.arrays import States
 from synthvae.encoding.binned import BinnedEncoding
 from synthvae.encoding.categorical import CategoricalEncoding
-from synthvae.errors import RequestError, TableError, listing
+from synthvae.errors import RequestError, TableError, brief, listing
 from synthvae.schema.column import NUMERIC, Column, Values
 from synthvae.schema.domain import categories, limits
 from synthvae.tables.arrow import MAX_NUMBER_CLASSES, are_classes, finite_numbers, split_sentinels
@@ -43,6 +43,7 @@ class TargetEncoding(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True)
+    __repr__ = __str__ = brief
 
     name: str
     classes: CategoricalEncoding | None = None

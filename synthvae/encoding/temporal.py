@@ -17,7 +17,7 @@ from synthvae.encoding.arrays import Floats, Mask, Scores, States
 from synthvae.encoding.binned import BinnedEncoding
 from synthvae.encoding.numeric import NumericEncoding
 from synthvae.encoding.protocol import CodedColumn
-from synthvae.errors import TableError
+from synthvae.errors import TableError, brief
 from synthvae.schema.column import Column
 from synthvae.schema.domain import timestamp_limits
 from synthvae.schema.renamed import rename_fields
@@ -46,6 +46,7 @@ class TemporalEncoding(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True)
+    __repr__ = __str__ = brief
     affine: ClassVar[None] = None
     linkable: ClassVar[None] = None
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -12,6 +11,7 @@ import pandas as pd
 import pyarrow as pa
 from sklearn.base import clone
 
+from synthvae import filesystem
 from synthvae.errors import ConfigurationError, PrivacyError, warn_user
 from synthvae.estimators.containers import WEIGHT, Labels, Mask, free_name
 from synthvae.schema.schema import Schema
@@ -153,5 +153,5 @@ def _with_labels(schema: Any, labels: pa.Table) -> Any:
     """The schema of a generator, extended by that of the labels; None if there is none."""
     if schema is None:
         return None
-    given = schema if isinstance(schema, Schema) else Schema.from_yaml(Path(schema))
+    given = schema if isinstance(schema, Schema) else Schema.from_yaml(filesystem.local_path(schema, "A schema"))
     return given.model_copy(update={"columns": (*given.columns, *Schema.infer(labels).columns)})

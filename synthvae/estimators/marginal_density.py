@@ -9,6 +9,8 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
+from synthvae.errors import brief
+
 Floats = npt.NDArray[np.float64]
 
 MOST_NUMBERS = 4096  # of a column that are stored, evenly spaced in rank
@@ -26,6 +28,8 @@ class Marginal:
         log_shares: Log shares (levels + 1,) of the states in training; the last is that of unobserved states.
         density: The density of numbers; None if there are none.
     """
+
+    __repr__ = brief
 
     log_shares: Floats
     density: Density | None
@@ -73,6 +77,8 @@ class Density:
         spread: The unit of the density: the standard deviation of a normal with the same interquartile range.
         nearest: The smallest distance, to which smaller ones are raised: half of that between neighbours.
     """
+
+    __repr__ = brief
 
     numbers: Floats
     spread: float

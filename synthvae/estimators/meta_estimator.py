@@ -19,7 +19,7 @@ from sklearn.utils import Tags, get_tags
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
-from synthvae.errors import ConfigurationError
+from synthvae.errors import ConfigurationError, brief
 from synthvae.estimators import containers
 from synthvae.estimators._sklearn_compat import check_sample_weight, take_rows
 from synthvae.estimators.containers import Labels, Mask
@@ -54,6 +54,8 @@ class RealRows:
         unlabelled_rows: The same in the user's container.
         unlabelled_weights: The weights (others,) of those; None: all are equal.
     """
+
+    __repr__ = brief
 
     X: Any
     features: pa.Table
@@ -92,6 +94,8 @@ class RealRows:
 class TrainingSet:
     """What an estimator is fitted to: X (rows, columns), y (rows,) and, unless None, weights (rows,)."""
 
+    __repr__ = brief
+
     X: Any
     y: Labels
     weights: Weights | None
@@ -115,6 +119,8 @@ class TrainingSet:
 @dataclass(frozen=True)
 class Augmentation:
     """Real rows, the generator that was fitted to them, and rows without a label with their pseudo-labels."""
+
+    __repr__ = brief
 
     real: RealRows
     generator: JointGenerator | None = None

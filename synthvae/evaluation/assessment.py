@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from threadpoolctl import threadpool_limits
 
 from synthvae import filesystem
 from synthvae._version import __version__
+from synthvae.errors import brief
 from synthvae.evaluation.comparison import Comparison
 from synthvae.evaluation.disclosure.copies import disclosure
 from synthvae.evaluation.disclosure.simulated_attacks import attacks as run_attacks
@@ -20,13 +22,16 @@ from synthvae.evaluation.fidelity.section import fidelity
 from synthvae.evaluation.report.html import ReportMetadata, render
 from synthvae.evaluation.report.text import render_text
 from synthvae.evaluation.results import Figure, Section, warn_deprecated
+from synthvae.evaluation.saved import checked_statement
 from synthvae.evaluation.utility.fairness import fairness
 from synthvae.evaluation.utility.prediction import utility
 from synthvae.evaluation.utility.survival import Survival, survival
 from synthvae.evaluation.verdict import Verdict, verdict
 from synthvae.random_state import Seed, as_seed
+from synthvae.schema.problems import refuse_unknown
 from synthvae.schema.protection import sentences
 from synthvae.schema.schema import Schema
+from synthvae.tables import convert
 
 Watch = Callable[[str], None]
 """Callback that receives the name of each section before it is measured."""
@@ -51,6 +56,8 @@ class Evaluation:
         >>> Evaluation(Comparison.from_tables(rows, rows), (section,), seed=0).figures["shape"].value
         0.97
     """
+
+    __repr__ = brief
 
     comparison: Comparison
     sections: tuple[Section, ...]
@@ -177,9 +184,10 @@ def evaluate(
         The figures, the verdict, and methods that write them as JSON and HTML.
 
     Raises:
-        TableError: A table cannot be read or has less than two rows, the tables have no column in common, or a unit has
-            rows among the real rows and in the holdout.
-        ConfigurationError: Only one of `duration` and `event` is given.
+        TableError: A table cannot be read or has less than two rows, the synthetic rows have less than half of the
+            columns of the real ones, a named column does not exist, or a unit has rows among the real rows and in the
+            holdout.
+        ConfigurationError: Only one of `duration` and `event` is given, or `ledger` is none.
 
     Example:
         >>> from sklearn.datasets import load_wine
@@ -188,7 +196,14 @@ def evaluate(
         >>> found.verdict.use.grade, found.figures["copies"].value
         ('good', 0.0)
     """
-    schema = schema if isinstance(schema, Schema) or schema is None else Schema.from_yaml(Path(schema))
+    schema = (
+        schema
+        if isinstance(schema, Schema) or schema is None
+        else Schema.from_yaml(filesystem.local_path(schema, "A schema"))
+    )
+    guarantee = None if ledger is None else checked_statement(ledger)
+    real = convert.read(real)
+    refuse_unknown([name for name in (target, group, duration, event) if name is not None], real.column_names)
     comparison = Comparison.from_tables(real, synthetic, holdout=holdout, target=target, schema=schema, unit=unit)
     if protection is not None:
         comparison = replace(comparison, notes=(*comparison.notes, *sentences(protection)))
@@ -202,13 +217,15 @@ def evaluate(
         "attacks": lambda: run_attacks(comparison, seed) if attacks else None,
         "fairness": lambda: fairness(comparison, group, seed) if group else None,
     }
-    return Evaluation(comparison, tuple(_sections(measurements, watch)), seed, ledger, names or {})
+    return Evaluation(comparison, tuple(_sections(measurements, watch)), seed, guarantee, names or {})
 
 
 def _sections(measurements: Mapping[str, Callable[[], Section | None]], watch: Watch | None) -> Iterator[Section]:
     for name, measure in measurements.items():
         if watch is not None:
             watch(name)
-        section = measure()
+        # Threads of OpenMP wait for each other busily: beside other processes, two are many times slower than one.
+        with threadpool_limits(limits=1, user_api="openmp"):
+            section = measure()
         if section is not None:
             yield section

@@ -12,10 +12,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from synthvae.errors import TableError, listing
+from synthvae.errors import TableError, brief, listing
 from synthvae.evaluation.results import warn_deprecated
 from synthvae.schema.column import TEMPORAL, Column
-from synthvae.schema.problems import infer_supported
+from synthvae.schema.problems import infer_supported, refuse_unknown
 from synthvae.schema.repeated import repeated_subjects
 from synthvae.schema.schema import Schema
 from synthvae.tables import convert
@@ -25,6 +25,8 @@ from synthvae.tables.subjects import Units, units_of
 from synthvae.tables.time_format import are_sentinels, readings, to_timestamps
 
 LEAST_ROWS = 2
+LEAST_COLUMNS = 1 / 2  # share of the real columns that synthetic rows must have: tables with fewer are of other things
+MOST_NAMED = 50  # columns that an error names
 NUMERIC_KINDS = ("integer", "continuous", *TEMPORAL)
 
 Matrix = npt.NDArray[np.float64]
@@ -47,6 +49,8 @@ class Comparison:
         units: The unit (N,) of each training row, such as a patient, whose rows are on one side of every split. None:
             each row is a unit.
     """
+
+    __repr__ = brief
 
     real: pd.DataFrame
     synthetic: pd.DataFrame
@@ -80,8 +84,8 @@ class Comparison:
             unit: The column that identifies units, such as patients. It is not compared. None: each row is a unit.
 
         Raises:
-            TableError: A table has less than two rows, the tables have no column in common, or a unit has rows among
-                the training rows and in the holdout.
+            TableError: A table has less than two rows, the synthetic rows have less than half of the columns, the
+                target is not a column, or a unit has rows among the training rows and in the holdout.
 
         Example:
             >>> import pandas as pd
@@ -93,10 +97,11 @@ class Comparison:
         if holdout is not None:
             read["holdout"] = convert.read(holdout)
         _check_rows(read)
+        refuse_unknown([] if target is None else [target], read["real"].column_names)
         if schema is not None:
             read = {role: without(table, schema.drop) for role, table in read.items()}
         given = _completed(schema, read["real"])
-        _check_holdout(read, given.names)
+        _check_columns(read, given.names)
         notes: list[str] = []
         units = None if unit is None else _units(read, unit)
         if unit is not None and unit in given.names:
@@ -250,13 +255,21 @@ def _check_rows(read: dict[str, pa.Table]) -> None:
             )
 
 
-def _check_holdout(read: dict[str, pa.Table], names: list[str]) -> None:
-    real = read["real"]
-    known = read.get("holdout", real).column_names
-    absent = [name for name in names if name in real.column_names and name not in known]
-    if absent:
+def _check_columns(read: dict[str, pa.Table], names: list[str]) -> None:
+    """Refuse a holdout that lacks a column of the real table, and synthetic rows that lack most of them."""
+    columns = [name for name in names if name in read["real"].column_names]
+    lacking = {role: [name for name in columns if name not in table.column_names] for role, table in read.items()}
+    if lacking.get("holdout"):
         raise TableError(
-            f"The holdout must have the columns of the real table; it lacks {listing(absent)}. Withhold whole rows."
+            f"The holdout must have the columns of the real table; it lacks {listing(lacking['holdout'])}. Withhold "
+            "whole rows."
+        )
+    absent = lacking["synthetic"]
+    if (1 - LEAST_COLUMNS) * len(columns) < len(absent) < len(columns):  # without any, notes name the columns
+        raise TableError(
+            f"The synthetic table must have at least half of the {len(columns)} columns of the real table, got "
+            f"{len(columns) - len(absent)}; it lacks {listing(absent, MOST_NAMED)}. Pass the tables that belong "
+            "together, or leave columns out (`--drop`; `drop` of a schema)."
         )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from synthvae.errors import warn_user
+from synthvae.errors import brief, warn_user
 from synthvae.evaluation.metrics import Better, Metric
 
 STRICTER = 1.5  # A flag takes a distance of so many half widths of the 95% interval, about three standard errors.
@@ -38,6 +38,11 @@ class Figure:
     interval: tuple[float, float] | None = None
     real: float | None = None
     independent: float | None = None
+
+    def __repr__(self) -> str:
+        """Return the name of the metric and the numbers, without the metric's texts."""
+        rest = ", ".join(f"{name}={getattr(self, name)!r}" for name in ("interval", "real", "independent"))
+        return f"Figure({self.metric.name!r}, {self.value!r}, {rest})"
 
     @property
     def better(self) -> Better:
@@ -92,6 +97,8 @@ class Section:
         >>> Section("fidelity", (Figure(METRICS["shape"], 0.97),))["shape"].value
         0.97
     """
+
+    __repr__ = brief
 
     name: str
     figures: tuple[Figure, ...] = ()

@@ -5,13 +5,13 @@ Every consumer of that JSON (the model card, the thresholds of a recipe) reads i
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StrictStr, ValidationError, field_validator
 
+from synthvae import filesystem, safe_yaml
 from synthvae.errors import ConfigurationError, explain
 from synthvae.evaluation.metrics import Better
 
@@ -20,6 +20,45 @@ class _SavedModel(BaseModel):
     """Unknown keys are ignored, since later releases may add some."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+MAX_TEXT = 2_000  # characters of a text of a ledger
+MAX_EVENTS = 10_000
+
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+Text = Annotated[StrictStr, Field(max_length=MAX_TEXT)]
+
+
+class PrivacyStatement(_SavedModel):
+    """`Ledger.statement()` as it is read from a file: anybody may have written it, so that all values are checked."""
+
+    epsilon: Annotated[Number, Field(ge=0)]
+    delta: Annotated[Number, Field(ge=0, lt=1)]
+    unit: Text
+    budget: Annotated[Number, Field(gt=0)] | None = None
+    adjacency: Text | None = None
+    accountant: Text | None = None
+    events: Annotated[tuple[Text, ...], Field(max_length=MAX_EVENTS)] | None = None
+
+
+def checked_statement(given: Any) -> dict[str, Any]:
+    """Return the privacy statement of a manifest or of a caller, without keys that are not known.
+
+    Raises:
+        ConfigurationError: It is none: a number is not finite or out of its range, or a value has another type.
+
+    Example:
+        >>> checked_statement({"epsilon": 1.0, "delta": 1e-5, "unit": "one row"})["epsilon"]
+        1.0
+    """
+    try:
+        known = PrivacyStatement.model_validate(given)
+    except ValidationError as error:
+        raise ConfigurationError(
+            f"A privacy ledger must have epsilon, delta and unit, all of them valid. {explain(error, given)}"
+        ) from error
+    fields = known.model_dump(mode="json", exclude_unset=True)
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 class SavedFigure(_SavedModel):
@@ -57,6 +96,13 @@ class SavedEvaluation(_SavedModel):
     verdict: dict[str, SavedAnswer] = Field(default_factory=dict)
     sections: dict[str, SavedSection]
     ledger: dict[str, Any] | None = None
+
+    @field_validator("ledger")
+    @classmethod
+    def _checked_ledger(cls, ledger: dict[str, Any] | None) -> dict[str, Any] | None:
+        if ledger is not None:
+            checked_statement(ledger)
+        return ledger
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> Self:
@@ -106,8 +152,9 @@ def load(path: Path) -> Any:
     Raises:
         ConfigurationError: The file cannot be read, or is not JSON.
     """
+    place = filesystem.local_path(path, "An evaluation")
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return safe_yaml.load_json(place.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         reason = error.strerror if isinstance(error, OSError) else type(error).__name__
         raise ConfigurationError(

@@ -14,7 +14,7 @@ import torch
 from synthvae.codes import Slots
 from synthvae.devices import one_thread, own_modes
 from synthvae.encoding import Codes, TableEncoding
-from synthvae.errors import RequestError
+from synthvae.errors import RequestError, brief
 from synthvae.generation.request import Request
 from synthvae.model import CVAE, ModelConfig, Rows
 from synthvae.model.build import build
@@ -48,6 +48,8 @@ class Drawing:
         encoding: The encoding of its table.
         request: The numbers of rows.
     """
+
+    __repr__ = brief
 
     model: CVAE
     encoding: TableEncoding
@@ -176,6 +178,8 @@ class PendingRows:
         rows: The rows on the host: in pinned memory, to which a GPU copies asynchronously.
         event: The end of the copy; None if the rows were drawn on the host.
     """
+
+    __repr__ = brief
 
     rows: Rows
     event: torch.Event | None

@@ -11,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from synthvae.errors import brief
+
 PART_ROWS = 1 << 18
 
 Draw = Callable[[int], pa.Table]
@@ -81,12 +83,16 @@ class DatasetRequest:
         parts: The number of parts.
         metadata: What determines the content (model, request, seed); saved in the manifest.
         partition_by: The column whose values become folders `COLUMN=VALUE/` instead of a column of the files.
+        escape_formulas: Whether text that a spreadsheet would evaluate is escaped in a CSV file, see `tables.export`.
     """
+
+    __repr__ = brief
 
     draw: Draw
     parts: int
     metadata: Mapping[str, Any]
     partition_by: str | None = None
+    escape_formulas: bool = False
 
     @property
     def plan(self) -> str:

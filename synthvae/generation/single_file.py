@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from synthvae import filesystem
 from synthvae.errors import DatasetError, RequestError
 from synthvae.filesystem import TEMPORARY
 from synthvae.generation import dataset
@@ -26,7 +27,7 @@ def is_single_file(out: str | os.PathLike[str]) -> bool:
     text = os.fspath(out)
     return (
         Path(text).suffix in export.SUFFIXES
-        and "://" not in text
+        and filesystem.scheme_of(text) is None
         and not text.endswith("/")
         and not Path(text).is_dir()
     )
@@ -63,6 +64,8 @@ def write(
     given: dict[str, Any] = {"workers": workers, "backend": backend, "progress": progress}
     if not is_single_file(out):
         _refuse_other_formats(Path(out))
+        if request.escape_formulas:
+            raise RequestError(f"Escaping formulas requires a .csv file, got {out}. Omit the option, or write .csv.")
         return dataset.write(out, request, resume=resume, overwrite=overwrite, **given)
     path = Path(out)
     _check(path, request, resume=resume, overwrite=overwrite)
@@ -71,7 +74,7 @@ def write(
             manifest = dataset.write(Path(folder, "dataset"), request, **given)
             parts = [Path(folder, "dataset", part["file"]) for part in manifest["parts"]]
             complete = Path(folder, path.name)
-            export.write_parts(parts, complete)
+            export.write_parts(parts, complete, escape_formulas=request.escape_formulas)
             complete.replace(path)
     except OSError as error:
         if isinstance(error, DatasetError):
@@ -106,7 +109,7 @@ def _check(path: Path, request: DatasetRequest, *, resume: bool, overwrite: bool
     if resume or request.partition_by is not None:
         option = "--resume" if resume else "--partition"
         raise RequestError(f"`{option}` needs a folder, got the file {path}. Omit it, or name a folder.")
-    export.check_place(path, overwrite=overwrite)
+    export.check_place(path, overwrite=overwrite, escape_formulas=request.escape_formulas)
     rows = request.metadata.get("rows", 0)
     if path.suffix == ".xlsx" and rows >= workbooks.MOST_ROWS:
         raise RequestError(

@@ -77,9 +77,10 @@ def open_store(out: str | os.PathLike[str]) -> Store:
     """Return the place at a path or URI.
 
     Raises:
-        DatasetError: It is a file or a link.
+        DatasetError: It is a file, a link, or a URL with another scheme than `filesystem.DATASET_SCHEMES`.
         ArrowException: pyarrow does not support the URI.
     """
+    filesystem.check_dataset_scheme(out)
     if URI.match(str(out)):
         store = ObjectStore(str(out))
         if store.scheme != "local":

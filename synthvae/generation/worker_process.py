@@ -9,6 +9,8 @@ result or exception.
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import os
 import pickle
 import queue
@@ -19,10 +21,13 @@ import traceback
 from collections.abc import Callable
 from typing import Any, BinaryIO
 
+PR_SET_PDEATHSIG = 1  # of <linux/prctl.h>
+
 
 def main() -> None:
     """Answer the parent process, which has the other ends of the input and output of this one."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent process handles Ctrl-C
+    _end_with(int(sys.argv[1]))
     requests, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # printed text goes to stderr
     sys.path[:] = pickle.load(requests)  # noqa: S301 (from the parent process)
@@ -32,6 +37,18 @@ def main() -> None:
     while True:
         answers.write(call(received.get()))
         answers.flush()
+
+
+def _end_with(parent: int) -> None:
+    """Let the system kill this process when the thread that started it ends, and with it the parent process (Linux).
+
+    Elsewhere `_receive` ends this process, which takes as long as a call into a library that holds the interpreter.
+    """
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # it has ended before
+            os._exit(1)
 
 
 def _receive(requests: BinaryIO, received: queue.SimpleQueue[Any]) -> None:

@@ -170,6 +170,7 @@ class _Pool:
                 sys.executable,
                 "-P",
                 str(WORKER),
+                str(os.getpid()),
             ],  # -P: import from the standard library, not from the folder of the script
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

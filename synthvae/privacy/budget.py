@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, StrictStr, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, StrictStr, ValidationError, field_validator, model_validator
 
 from synthvae.errors import PrivacyError, explain
 from synthvae.schema.schema import Schema
@@ -71,6 +71,13 @@ class PrivacyBudget(BaseModel):
             super().__init__(**data)
         except ValidationError as error:
             raise PrivacyError(f"Invalid privacy budget: {explain(error, data)}") from error
+
+    @field_validator("epsilon", "delta", "rows_per_unit", "rows", mode="before")
+    @classmethod
+    def _number(cls, given: Any) -> Any:
+        if isinstance(given, bool):
+            raise ValueError(f"must be a number, got {given}.")  # noqa: TRY004 (what pydantic reports)
+        return given
 
     @model_validator(mode="after")
     def _possible(self) -> Self:

@@ -44,7 +44,7 @@ class Event(BaseModel):
         'rows of each class: discrete Gaussian, noise multiplier 12.5 (class frequencies)'
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     name: str
     mechanism: Mechanism
@@ -60,6 +60,8 @@ class Event(BaseModel):
     def _from_saved(cls, given: Any) -> Any:
         if not isinstance(given, Mapping):
             return given
+        if any(isinstance(value, bool) for value in given.values()):
+            raise ValueError("values of an event must be numbers and texts, got a boolean")
         fields = {"purpose" if key == SAVED_PURPOSE else key: value for key, value in given.items()}
         name = fields.get("name")
         return {**fields, "name": FORMER_NAMES.get(name, name)} if isinstance(name, str) else fields

@@ -16,7 +16,7 @@ import torch
 from synthvae._version import __version__
 from synthvae.encoding import Codes, Order, TableEncoding
 from synthvae.encoding.binned import EACH
-from synthvae.errors import PrivacyError, listing
+from synthvae.errors import PrivacyError, brief, listing
 from synthvae.generation import drawing
 from synthvae.generation.drawing import RowSampler
 from synthvae.generation.request import Request
@@ -66,6 +66,8 @@ class Setup:
         order: The order in which columns are modelled.
     """
 
+    __repr__ = brief
+
     plan: Plan
     model: ModelConfig
     training: TrainingConfig
@@ -103,6 +105,8 @@ class _Prepared:
         schema: The schema, declared or measured.
         allocation: The recorded events of the fit.
     """
+
+    __repr__ = brief
 
     table: pa.Table
     units: Units

@@ -20,7 +20,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from synthvae.errors import PrivacyError, SynthvaeError
-from synthvae.filesystem import Folder
+from synthvae.filesystem import Folder, local_path
 from synthvae.training import checkpoint
 from synthvae.training.checkpoint import claim
 
@@ -69,7 +69,7 @@ class Journal:
         """
         if folder is None:
             return cls(None, new if seed is None else seed)
-        place = Path(folder)
+        place = local_path(folder, "A journal")
         try:
             found = claim(place / METADATA, metadata, seed, new)
         except (OSError, ValueError, KeyError, TypeError) as error:

@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict
 
-from synthvae.errors import PrivacyError
+from synthvae.errors import PrivacyError, brief
 from synthvae.privacy.accounting import spent
 from synthvae.privacy.budget import PrivacyBudget
 from synthvae.privacy.events import Event
@@ -32,6 +32,7 @@ class Ledger(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+    __repr__ = __str__ = brief
 
     budget: PrivacyBudget
     events: tuple[Event, ...] = ()

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import torch
 
 from synthvae.encoding import TableEncoding
+from synthvae.errors import brief
 from synthvae.model import CVAE, ModelConfig
 from synthvae.model.build import build
 from synthvae.privacy.allocation import Allocation
@@ -34,6 +35,8 @@ class Measurement:
         states: For each column, the frequencies (C, levels) of its states within classes.
         history: The history of a decoder's training; None: no decoder was trained.
     """
+
+    __repr__ = brief
 
     source: CVAE | CodedTree
     totals: Floats

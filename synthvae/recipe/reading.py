@@ -10,7 +10,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from synthvae import safe_yaml
+from synthvae import filesystem, safe_yaml
 from synthvae.errors import ConfigurationError, explain, keys_within, listing
 
 MAX_BYTES = 1 << 20  # a longer recipe cannot be reviewed
@@ -24,6 +24,7 @@ def read_mapping(path: Path) -> dict[str, Any]:
         ConfigurationError: The file cannot be read, is too long, is no YAML mapping, or has aliases or duplicate keys.
         FileNotFoundError: There is no such file.
     """
+    filesystem.local_path(path, "A file of parameters, or a recipe,")
     try:
         given = safe_yaml.load(safe_yaml.read(path, MAX_BYTES), MAX_VALUES, safe_yaml.ExponentLoader)
     except ValueError as error:

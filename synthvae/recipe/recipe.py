@@ -8,6 +8,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, ValidationError, model_validator
 
+from synthvae.filesystem import scheme_of
 from synthvae.privacy import PrivacyBudget
 from synthvae.recipe.reading import invalid, read_mapping
 from synthvae.recipe.sections import (
@@ -100,11 +101,17 @@ class Recipe(RecipeSection):
     def _source_contradictions(self) -> Iterator[str]:
         evaluation = self.evaluation
         tables = (self.input, evaluation and evaluation.synthetic, evaluation and evaluation.holdout)
-        if any(place and "://" in place for place in tables):  # a URL may have a password, so it is not shown
+        if any(
+            place and ("://" in place or scheme_of(place)) for place in tables
+        ):  # a URL may have a password, so it is not shown
             yield (
                 "The tables of a recipe must be files, got a URL. Write the rows of the query to Parquet first "
                 "(`synthvae.tables.read(url, query=...)`)."
             )
+        places = {"out": self.out, "schema": self.schema_, "model.log_dir": getattr(self.model, "log_dir", None)}
+        for key, place in places.items():
+            if isinstance(place, str) and scheme_of(place) is not None:
+                yield f"`{key}` must be a path, got a URL with the scheme {scheme_of(place)!r}. Pass a path."
         made = [name for name in ("generation", "augment") if getattr(self, name) is not None]
         if self.only_evaluates:
             learns = [name for name in ("model", "privacy", *made) if getattr(self, name) is not None]

@@ -99,7 +99,7 @@ def run(
         ['fit', 'generate']
     """
     recipe = Recipe.read(path)
-    place = out or Path(recipe.out or f"{path.stem}-run")
+    place = filesystem.local_path(out or recipe.out or f"{path.stem}-run", "The output folder of a recipe")
     study = Study(recipe, path.parent, place, verbose, watch)
     asked = stages(study)
     _check_stages([*force, *([until] if until else [])], asked)

@@ -21,7 +21,7 @@ from pydantic import (
     model_validator,
 )
 
-from synthvae.errors import SchemaError, explain, listing
+from synthvae.errors import SchemaError, brief, explain, listing
 from synthvae.schema.renamed import MAX_NAME, rename_fields, warn_of_former
 from synthvae.schema.values import parse_timestamps, plain_items, storable
 from synthvae.tables.number_format import NumberForm
@@ -85,6 +85,7 @@ class Column(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+    __repr__ = __str__ = brief
 
     name: StrictStr
     kind: Kind

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from synthvae import safe_yaml
+from synthvae.errors import brief, escaped
 from synthvae.schema.column import NUMERIC, TEMPORAL, Column
 from synthvae.schema.reasons import reasons
 from synthvae.schema.schema import Schema
@@ -45,6 +46,8 @@ class Draft:
         header: Comment lines at the beginning.
     """
 
+    __repr__ = brief
+
     schema: Schema
     left_out: Mapping[str, int] = field(default_factory=dict)
     reasons: Mapping[str, str] = field(default_factory=dict)
@@ -56,7 +59,9 @@ class Draft:
         columns = document.pop("columns")
         lines = [f"# {line}\n" for line in self.header] + ["columns:\n"]
         for column, fields in zip(self.schema.columns, columns, strict=True):
-            lines += [f"# {line}\n" for comment in self._comments(column) for line in textwrap.wrap(comment, WIDTH)]
+            lines += [
+                f"# {line}\n" for comment in self._comments(column) for line in textwrap.wrap(escaped(comment), WIDTH)
+            ]
             lines.append(safe_yaml.dump([fields]))
         return "".join(lines) + safe_yaml.dump(document)
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from synthvae import filesystem
 from synthvae.errors import SchemaError, listing, warn_user
 from synthvae.schema.column import Column
 from synthvae.tables.arrow import is_text
@@ -180,7 +181,7 @@ def _sdv_document(metadata: Any) -> Mapping[str, Any]:
     if hasattr(metadata, "to_dict"):
         metadata = metadata.to_dict()
     if isinstance(metadata, (str, Path)):
-        path = Path(metadata)
+        path = filesystem.local_path(metadata, "Metadata")
         if path.stat().st_size > MAX_BYTES:
             raise SchemaError(f"{path} must have at most {MAX_BYTES} bytes, got {path.stat().st_size}.")
         try:

@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from synthvae.errors import listing, warn_user
+from synthvae.errors import brief, listing, warn_user
 from synthvae.schema.column import NUMERIC, TEMPORAL, Column
 from synthvae.schema.protection_rules import Ends, Frequent, Subjects, rules_of, sort_keys, timestamps
 from synthvae.schema.schema import Schema
@@ -40,6 +40,8 @@ class Protection:
         columns: These columns, as the schema of the table before described them.
         changed: The number of cells that `apply` has changed, by column and rule.
     """
+
+    __repr__ = brief
 
     schema: Schema
     least: int = 0

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from synthvae.errors import brief
 from synthvae.schema.column import NUMERIC, TEMPORAL, Column
 from synthvae.tables.arrow import split_sentinels, temporal_type
 from synthvae.tables.subjects import Units, ends, subjects_by_value
@@ -30,6 +31,8 @@ class Subjects:
         rare: Categories of fewer subjects by column, where the whole table was counted; others are counted here.
     """
 
+    __repr__ = brief
+
     least: int
     units: Units | None = None
     rare: Rare = field(default_factory=dict)
@@ -43,6 +46,8 @@ class Ends:
         low: The smallest cell. None: too few subjects have a value, so that all become missing.
         high: The largest cell.
     """
+
+    __repr__ = brief
 
     low: pa.Scalar | None
     high: pa.Scalar | None
@@ -71,6 +76,8 @@ class Frequent:
         instead: What replaces each of them. None: it is drawn from the other rows.
         frequent: A value that many rows have, where no row can be drawn; None: the cell becomes missing.
     """
+
+    __repr__ = brief
 
     rare: pa.Array
     instead: pa.Array | None

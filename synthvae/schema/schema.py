@@ -193,6 +193,13 @@ class Schema(BaseModel):
 
         return cls(columns=_plain(interchange.columns_of_sdv(metadata, table)))
 
+    def __repr__(self) -> str:
+        """Return the names and kinds of the columns, without their values."""
+        columns = listing(f"{column.name}: {column.kind}" for column in self.columns)
+        return f"Schema(columns={columns}, drop={listing(self.drop)}, origin={self.origin!r})"
+
+    __str__ = __repr__
+
     def declare(self, name: str, **changes: Any) -> Schema:
         """Return the schema with changed properties of one column.
 
@@ -264,7 +271,7 @@ class Schema(BaseModel):
         if isinstance(source, str) and "\n" in source:
             return cls._from_text(source, "schema")
         try:
-            return cls._from_text(safe_yaml.read(Path(source), MAX_BYTES), str(source))
+            return cls._from_text(safe_yaml.read(filesystem.local_path(source, "A schema"), MAX_BYTES), str(source))
         except ValueError as error:
             subject = "" if isinstance(error, SchemaError) else "A schema "
             raise SchemaError(f"{source}: {subject}{error}") from error

@@ -17,7 +17,7 @@ import safetensors
 import safetensors.torch
 from torch import Tensor
 
-from synthvae import filesystem
+from synthvae import filesystem, safe_yaml
 from synthvae.errors import ArtifactError
 
 FORMAT = 1
@@ -46,7 +46,7 @@ def save(
     Raises:
         ArtifactError: The directory is a link, holds something that is not a model, or cannot be written.
     """
-    folder = Path(path)
+    folder = filesystem.local_path(path, "A model")
     check_place(folder)
     blob = safetensors.torch.save({name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()})
     whole = {"format": FORMAT, **document, "weights_sha256": hashlib.sha256(blob).hexdigest()}
@@ -66,7 +66,7 @@ def check_place(path: str | os.PathLike[str]) -> None:
     Raises:
         ArtifactError: It is a link, holds something that is not a model, or cannot be written.
     """
-    folder = Path(path)
+    folder = filesystem.local_path(path, "A model")
     try:
         filesystem.refuse_link(folder)
         filesystem.probe(folder)
@@ -157,7 +157,7 @@ def load(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Tensor
     Raises:
         ArtifactError: It is absent, damaged, or of a newer format.
     """
-    folder, begun = Path(path), time.monotonic()
+    folder, begun = filesystem.local_path(path, "A model"), time.monotonic()
     while True:
         seen = _identity(folder)
         try:
@@ -213,15 +213,15 @@ def _load_once(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
 def _load_document(folder: Path, content: bytes) -> dict[str, Any]:
     place = folder / DOCUMENT
     try:
-        document = json.loads(content)
+        document = safe_yaml.load_json(content)
     except (ValueError, RecursionError) as error:
         raise ArtifactError(f"{place} is damaged ({type(error).__name__}). Restore it or fit again.") from error
-    if not isinstance(document, dict) or not isinstance(document.get("format"), int):
+    version = document.get("format") if isinstance(document, dict) else None
+    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
         raise ArtifactError(f"{place} does not describe a model. Choose another directory.")
-    if document["format"] > FORMAT:
+    if version > FORMAT:
         raise ArtifactError(
-            f"This release reads model format {FORMAT}, and {folder} has format {document['format']}. Install a newer "
-            "synthvae."
+            f"This release reads model format {FORMAT}, and {folder} has format {version}. Install a newer synthvae."
         )
     if _checksum(document) != document.get("sha256"):
         raise ArtifactError(f"{place} is damaged (its checksum differs). Restore it or fit again.")

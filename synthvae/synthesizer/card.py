@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from synthvae.errors import escaped
 from synthvae.evaluation.saved import SavedEvaluation
 from synthvae.schema.column import DRAFTS
 from synthvae.schema.protection import sentences
@@ -87,4 +88,4 @@ def _code(text: object) -> str:
 
 def _prose(text: object) -> str:
     """Text as one line of prose, with the characters that Markdown interprets escaped."""
-    return re.sub(r"([\\`*_{}\[\]<>#|~&$])", r"\\\1", " ".join(str(text).split()))
+    return re.sub(r"([\\`*_{}\[\]<>#|~&$])", r"\\\1", escaped(" ".join(str(text).split())))

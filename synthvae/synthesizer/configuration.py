@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -13,6 +12,7 @@ import pyarrow as pa
 from pandas.api.types import is_integer_dtype
 from pydantic import ValidationError
 
+from synthvae import filesystem
 from synthvae.encoding import Order
 from synthvae.errors import ConfigurationError, PrivacyError, SchemaError, TableError, explain, listing, warn_user
 from synthvae.model import ModelConfig
@@ -86,7 +86,7 @@ def given_schema(parameters: Parameters) -> Schema | None:
     """The schema that was passed, which may be partial, loaded if it is a path; None if it is to be inferred."""
     if parameters.schema is None or isinstance(parameters.schema, Schema):
         return parameters.schema
-    return Schema.from_yaml(Path(parameters.schema))
+    return Schema.from_yaml(filesystem.local_path(parameters.schema, "A schema"))
 
 
 def dropped(parameters: Parameters) -> tuple[str, ...]:

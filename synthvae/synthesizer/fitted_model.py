@@ -21,7 +21,7 @@ from synthvae import filesystem
 from synthvae._version import __version__
 from synthvae.devices import one_thread, own_modes
 from synthvae.encoding import Codes, TableEncoding
-from synthvae.errors import RequestError
+from synthvae.errors import RequestError, brief
 from synthvae.generation import drawing, partitions
 from synthvae.generation.request import Request
 from synthvae.model import CVAE, Rows, likelihood
@@ -49,6 +49,8 @@ class FittedModel:
         ledger: The privacy that was spent; None without differential privacy.
         provenance: The training rows and the versions of libraries.
     """
+
+    __repr__ = brief
 
     schema: Schema
     encoding: TableEncoding

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 import torch
+from pydantic import TypeAdapter
 from torch import Tensor
 
 from synthvae.codes import Codes
@@ -26,7 +27,7 @@ from synthvae.synthesizer.fitted_model import FittedModel
 from synthvae.synthesizer.provenance import Provenance
 from synthvae.tables import convert
 from synthvae.tables.arrow import plain_type
-from synthvae.training.history import History, Record
+from synthvae.training.history import History
 
 NOT_SAVED = ("schema", "privacy", "journal", "callbacks", "log_dir")  # saved elsewhere, or of no use after loading
 MOST_LEVELS = 128  # of a digit, which is stored as a signed byte
@@ -119,14 +120,22 @@ def from_dict(
         encoding = TableEncoding.model_validate(document["encoding"])
         network = _network(encoding, document)
         network.load_state_dict(weights)
-        records = [Record(**record) for record in document["history"]["records"]]
-        history = History(**{**document["history"], "records": records})
-        ledger = None if document["ledger"] is None else Ledger.model_validate(document["ledger"])
+        history = _history(document["history"])
+        ledger = None if document["ledger"] is None else Ledger.model_validate({**document["ledger"]})
         schema, provenance = Schema.from_dict(document["schema"]), Provenance.from_dict(document)
         return FittedModel(schema, encoding, network.to(device).eval(), history, ledger, provenance)
     except (KeyError, TypeError, ValueError, OverflowError, RuntimeError, pa.ArrowException) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ArtifactError(f"{source} does not describe a model ({reason}). Restore it or fit again.") from error
+
+
+def _history(given: Mapping[str, Any]) -> History:
+    """The history of training in a document, with values of the right types and numbers of steps of at least 0."""
+    history = TypeAdapter(History).validate_python({**given, "records": given["records"]})
+    steps = [history.best_step, history.active_units or 0, *(record.step for record in history.records)]
+    if min(steps) < 0:
+        raise ValueError(f"a number of steps or units must be at least 0, got {min(steps)}")
+    return history
 
 
 def _network(encoding: TableEncoding, document: Mapping[str, Any]) -> CVAE:

@@ -8,6 +8,7 @@ from importlib import metadata
 from typing import Any, Self
 
 from synthvae._version import __version__
+from synthvae.errors import brief
 
 
 def versions() -> dict[str, str]:
@@ -26,6 +27,8 @@ class Provenance:
         protection: What was protected, see `synthvae.schema.protection.Protection.summary`; None: nothing.
         weighted_by: The column of the weights of the rows; None: all weigh the same.
     """
+
+    __repr__ = brief
 
     rows: int | None = None
     missing: dict[str, float] | None = None
@@ -69,15 +72,27 @@ class Provenance:
         """
         table = dict(document.get("table") or {})
         rows, missing, weighted_by = table.get("rows"), table.get("missing"), table.get("weighted_by")
-        shares = None if missing is None else {str(name): float(share) for name, share in dict(missing).items()}
+        shares = None if missing is None else {str(name): _share(share) for name, share in dict(missing).items()}
         known = {str(name): str(version) for name, version in dict(document.get("versions") or {}).items()}
         return cls(
-            None if rows is None else int(rows),
+            None if rows is None else _whole(rows),
             shares,
             known,
             checked_summary(table.get("protection")),
             None if weighted_by is None else str(weighted_by),
         )
+
+
+def _whole(given: Any) -> int:
+    if isinstance(given, bool) or not isinstance(given, int) or given < 0:
+        raise ValueError(f"a number of rows must be a whole number of at least 0, got {given!r:.60}")
+    return given
+
+
+def _share(given: Any) -> float:
+    if isinstance(given, bool) or not isinstance(given, (int, float)) or not 0 <= given <= 1:
+        raise ValueError(f"a share of missing values must be a number from 0 to 1, got {given!r:.60}")
+    return float(given)
 
 
 def checked_summary(given: Any) -> dict[str, Any] | None:
@@ -88,6 +103,6 @@ def checked_summary(given: Any) -> dict[str, Any] | None:
     """
     if given is None:
         return None
-    counts = {str(n): {str(key): int(c) for key, c in dict(of).items()} for n, of in dict(given["columns"]).items()}
+    counts = {str(n): {str(key): _whole(c) for key, c in dict(of).items()} for n, of in dict(given["columns"]).items()}
     unit = given.get("unit")
-    return {"least": int(given["least"]), "unit": None if unit is None else str(unit), "columns": counts}
+    return {"least": _whole(given["least"]), "unit": None if unit is None else str(unit), "columns": counts}

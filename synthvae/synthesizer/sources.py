@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from synthvae.encoding import Codes, TableEncoding
-from synthvae.errors import ConfigurationError
+from synthvae.errors import ConfigurationError, brief
 from synthvae.filesystem import Folder
 from synthvae.schema.protection import Protection, protect
 from synthvae.schema.protection_rules import Subjects
@@ -82,6 +82,8 @@ class InMemory:
         weights: Their weights (rows,); None: all weigh the same.
     """
 
+    __repr__ = brief
+
     sample: pa.Table
     weights: Weights | None = None
 
@@ -141,6 +143,8 @@ class OnDisk:
         weighted_by: The column of weights, which is not modelled.
         checked: The rows of the sample, checked or protected; None: as they were read.
     """
+
+    __repr__ = brief
 
     stream: Stream
     survey: Survey

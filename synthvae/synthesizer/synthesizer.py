@@ -246,6 +246,7 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         partition: bool = False,
         resume: bool = False,
         overwrite: bool = False,
+        escape_formulas: bool = False,
         workers: int = 1,
         backend: PartsBackend | None = None,
         each: Each | None = None,
@@ -265,6 +266,7 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             partition: Write a folder `TARGET=LABEL/` for each class.
             resume: Complete an interrupted run of the same request.
             overwrite: Replace the dataset in the folder.
+            escape_formulas: In a CSV file, put ' before text that spreadsheets would evaluate as a formula.
             workers: Largest number of processes that draw parts, each with the model in memory. Fewer are started if
                 there are less than two parts for each.
             backend: Where parts are drawn. None: on this machine; `synthvae.cluster.RayBackend(address=...)`: on a Ray
@@ -286,6 +288,7 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             request.parts,
             self.learned_.manifest(request),
             partition_by=partition_column(self.learned_) if partition else None,
+            escape_formulas=escape_formulas,
         )
         with progress.generating(request.rows, show=self.verbose) as report:
             return single_file.write(

@@ -15,16 +15,21 @@ from synthvae.tables.number_format import NumberForm
 
 MAX_DIGITS = 15  # significant decimal digits that a double represents exactly
 MAX_DECIMALS = 12
+MAX_COLUMNS = 100_000
 LARGEST_EXACT = 2**53  # the whole numbers up to it are doubles
 MAX_NUMBER_CLASSES = 20  # a whole-number target with more values is continuous
 
 
 def check_names(names: list[str]) -> None:
-    """Raise an error for columns with an empty name, and for duplicate names.
+    """Raise an error for too many columns, for columns with an empty name, and for duplicate names.
 
     Raises:
         TableError: There is one.
     """
+    if len(names) > MAX_COLUMNS:
+        raise TableError(
+            f"A table must have at most {MAX_COLUMNS:,} columns, got {len(names):,}. Select those that you need."
+        )
     if "" in names:
         raise TableError(
             f"Every column must have a name, got none for column {names.index('') + 1}. Name it, or drop a saved index."

@@ -30,7 +30,7 @@ HIDDEN = "***"
 BATCH_ROWS = 1 << 16  # SQLite's types are those of the first batch
 MAX_SCALE = 38  # digits of a decimal
 
-_ANY_URL = re.compile(r"^([A-Za-z][A-Za-z0-9.-]+)(\+\w+)?:/")  # a letter alone is a drive of Windows
+_ANY_URL = re.compile(r"^([A-Za-z][A-Za-z0-9.-]+)(\+[\w.+-]+)?:[/:]")  # a letter alone is a drive of Windows
 # A password with an unquoted "@", "/", "?" or "#" does not match, so that no part of it is taken for the host.
 _SERVER_URL = re.compile(r"^\w+://(?:([^@/?#:]*)(?::([^@/?#:]*))?@)?([^@/?#]*)(?:/([^@/?#]*))?(?:\?([^@?#]*))?$")
 
@@ -60,9 +60,9 @@ class DatabaseUrl:
         """
         match = _ANY_URL.match(text)
         name = match.group(1).lower() if match else ""
-        if name not in SCHEMES or "://" not in text:
+        if match is None or name not in SCHEMES or text[match.end() - 1 :][:2] != "//":
             raise TableError(
-                f"The URL of a table must begin with postgresql:// or sqlite:///, got {name or 'another text'}:. Query "
+                f"The scheme of the URL of a table must be postgresql or sqlite, got {name or 'another text'}:. Query "
                 "that database with its own client, and pass a Parquet file or a DataFrame."
             )
         return cls(text, SCHEMES[name])

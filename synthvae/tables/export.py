@@ -71,7 +71,7 @@ def write(table: pa.Table, path: Path, *, escape_formulas: bool = False, fields:
         if fields is not None:
             frames.insert(0, _as_written(convert.to_pandas(table.slice(0, first)), fields))
         if escape_formulas:
-            frames = [frame.map(_escaped).rename(columns=_escaped) for frame in frames]
+            frames = [_without_formulas(frame) for frame in frames]
         content = "".join(_csv_texts(frames, quoted=escape_formulas)).encode()
     elif path.suffix == ".xlsx":
         content = workbooks.write(table.to_batches(), table.column_names)
@@ -82,18 +82,24 @@ def write(table: pa.Table, path: Path, *, escape_formulas: bool = False, fields:
     filesystem.export(path, content)
 
 
+def _without_formulas(frame: pd.DataFrame) -> pd.DataFrame:
+    """A table whose texts and names a spreadsheet shows as they are."""
+    return frame.map(_escaped).rename(columns=_escaped)
+
+
 def _as_written(frame: pd.DataFrame, fields: pa.Table) -> pd.DataFrame:
     """A table with its columns as a CSV file has them; an empty field stays empty."""
     written = {name: fields.column(name).to_pandas() for name in fields.column_names if name in frame.columns}
     return frame.assign(**written)
 
 
-def write_parts(parts: Sequence[Path], path: Path) -> None:
+def write_parts(parts: Sequence[Path], path: Path, *, escape_formulas: bool = False) -> None:
     """Write the rows of Parquet files to one new file, a part at a time, and flush it to disk.
 
     Args:
         parts: The Parquet files, all of one schema, in the order of their rows.
         path: A file named .csv, .parquet or .xlsx, which does not exist.
+        escape_formulas: As of `write`.
     """
     schema = pq.read_schema(parts[0])
     with path.open("xb") as stream:
@@ -101,7 +107,10 @@ def write_parts(parts: Sequence[Path], path: Path) -> None:
             batches = (batch for part in parts for batch in pq.ParquetFile(part).iter_batches())
             stream.write(workbooks.write(batches, schema.names))
         elif path.suffix == ".csv":
-            for text in _csv_texts(convert.to_written(pq.read_table(part)) for part in parts):
+            frames = (convert.to_written(pq.read_table(part)) for part in parts)
+            if escape_formulas:
+                frames = (_without_formulas(frame) for frame in frames)
+            for text in _csv_texts(frames, quoted=escape_formulas):
                 stream.write(text.encode())
         else:
             with pq.ParquetWriter(stream, schema) as writer:

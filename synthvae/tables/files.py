@@ -209,7 +209,8 @@ def csv_options(path: Path, options: ReadOptions) -> tuple[dict[str, Any], pa.cs
     """Return Arrow's options for reading and parsing a CSV file, and for converting its fields."""
     sniffed = _delimiter_of(path, options.encoding)
     parse = pa.csv.ParseOptions(delimiter=options.sep or sniffed, newlines_in_values=True)
-    given = {"read_options": pa.csv.ReadOptions(encoding=options.encoding), "parse_options": parse}
+    how = pa.csv.ReadOptions(encoding=options.encoding, block_size=untrusted.MAX_ROW)
+    given = {"read_options": how, "parse_options": parse}
     missing = ["", *options.na_values]
     return given, pa.csv.ConvertOptions(null_values=missing, strings_can_be_null=True)
 
@@ -217,8 +218,9 @@ def csv_options(path: Path, options: ReadOptions) -> tuple[dict[str, Any], pa.cs
 def _delimiter_of(path: Path, encoding: str) -> str:
     """The delimiter of the fields of a CSV file."""
     with pa.input_stream(str(path), compression="detect") as stream:
-        head = stream.read(1 << 16)
+        head = stream.read(untrusted.MAX_HEADER + 1)
     _refuse_other_format(path, head)
+    untrusted.refuse_long_header(path, head)
     if not head.strip():
         raise TableError(f"{path} must contain a header and rows, got an empty file.")
     if head.startswith(codecs.BOM_UTF32_LE):
@@ -271,10 +273,11 @@ def locating(path: Path, options: Mapping[str, Any]) -> Iterator[None]:
     """Name the line of an error of Arrow, whose own message has a row of the table and no line."""
     try:
         yield
-    except pa.ArrowInvalid:
+    except pa.ArrowInvalid as error:
         encoding = options["read_options"].encoding
         csv_lines.refuse_undecodable(path, encoding)
         csv_lines.refuse_ragged(path, encoding, options["parse_options"].delimiter)
+        untrusted.refuse_long_row(path, error)
         raise
 
 
@@ -282,10 +285,11 @@ def check_lines(path: Path, options: Mapping[str, Any], names: list[str], column
     """Refuse a CSV file with an open quote, if a value has line breaks, as all that follows an open quote has.
 
     Raises:
-        TableError: It has one.
+        TableError: It has one, or a cell is too long.
     """
     if csv_lines.have_line_breaks(names, columns):
         csv_lines.refuse_open_quotes(path, options["read_options"].encoding, options["parse_options"].delimiter)
+    untrusted.refuse_long_cells(path, names, columns)
 
 
 def _csv_type(values: pa.ChunkedArray, decimal: str) -> pa.DataType:

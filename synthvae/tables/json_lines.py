@@ -16,8 +16,6 @@ from synthvae.tables import untrusted
 from synthvae.tables.arrow import LARGEST_EXACT, as_array
 from synthvae.tables.read_options import ReadOptions
 
-BLOCK_BYTES = 16 << 20  # a line must fit into a block
-
 
 def read(path: Path, options: ReadOptions) -> pa.Table:
     """Return the rows of a file of JSON lines; text that Arrow would convert to timestamps stays text.
@@ -29,12 +27,14 @@ def read(path: Path, options: ReadOptions) -> pa.Table:
     untrusted.refuse_large_csv(path)
     try:
         table = _read(path, None)
+        untrusted.refuse_long_cells(path, table.column_names, table.columns)
         texts = [field.with_type(pa.string()) for field in table.schema if pa.types.is_temporal(field.type)]
         return _exact(path, _read(path, pa.schema(texts)).select(table.column_names) if texts else table)
     except pa.ArrowInvalid as error:
         _refuse_wrong_line(path)
         reason = str(error).splitlines()[0].partition("(/")[2].partition(")")
         if not reason[1]:
+            untrusted.refuse_long_row(path, error)
             raise
         raise TableError(
             f"{path}: the values of a key must have one type, got two of {reason[0]!r} ({reason[2].strip()}). Write "
@@ -63,7 +63,7 @@ def _exact(path: Path, table: pa.Table) -> pa.Table:
 
 def _read(path: Path, schema: pa.Schema | None) -> pa.Table:
     with pa.input_stream(str(path), compression="detect") as stream:
-        how = pa.json.ReadOptions(block_size=BLOCK_BYTES)
+        how = pa.json.ReadOptions(block_size=untrusted.MAX_ROW)
         return pa.json.read_json(stream, how, pa.json.ParseOptions(explicit_schema=schema))
 
 

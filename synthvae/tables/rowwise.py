@@ -27,6 +27,7 @@ from pandas.api.types import is_numeric_dtype
 
 from synthvae.errors import TableError
 from synthvae.tables import convert, databases, files, snapshots, untrusted
+from synthvae.tables.arrow import check_names
 from synthvae.tables.convert import TableLike
 from synthvae.tables.read_options import ReadOptions
 
@@ -83,6 +84,8 @@ def _refuse_databases(source: object) -> None:
         TableError: It is one.
     """
     if databases.is_url(source):
+        if isinstance(source, str):
+            databases.DatabaseUrl.parse(source)  # refuses other schemes
         raise TableError(
             "Rows must be read one by one under a privacy budget, got a database. Export the rows of the query to "
             "Parquet, with the types of its columns, and pass the file."
@@ -150,13 +153,24 @@ def _of_csv(path: Path, options: ReadOptions) -> pa.Table:
     with pa.input_stream(str(path), compression="detect") as stream:
         lines = _split(stream)
         # Names are public, so invalid text in them is an error.
-        head = next(lines, b"").decode(encoding).removeprefix("\ufeff")
+        first = next(lines, b"")
+        untrusted.refuse_long_header(path, first)
+        head = first.decode(encoding).removeprefix("\ufeff")
         if not head.strip():
             raise TableError(f"{path} must contain a header and rows, got an empty first line.")
         delimiter = options.sep or files.delimiter(head, path)
-        names = next(csv.reader([head], delimiter=delimiter))
+        names = _names(path, head, delimiter)
+        check_names(names)
         rows = _closed_lines((_decoded(line, encoding) for line in lines), delimiter)
         return _parsed(rows, names, delimiter, options.na_values)
+
+
+def _names(path: Path, head: str, delimiter: str) -> list[str]:
+    """The names in a header, each of which has at most as many characters as Python's module `csv` reads."""
+    try:
+        return next(csv.reader([head], delimiter=delimiter))
+    except csv.Error as error:
+        raise TableError(f"{path} must have a header of column names ({error}). Shorten them.") from error
 
 
 def _refuse_encoding(encoding: str) -> None:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from synthvae.errors import TableError
+from synthvae.errors import TableError, brief
 from synthvae.tables.arrow import is_text
 from synthvae.tables.subjects import ValueCounter, dense
 
@@ -35,6 +35,8 @@ class Survey:
         missing: Number of missing values of each column.
         rare: Values of fewer subjects than asked for, by column of few distinct texts or whole numbers.
     """
+
+    __repr__ = brief
 
     sample: pa.Table
     rows: int

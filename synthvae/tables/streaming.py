@@ -15,6 +15,8 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.dataset as ds
 
+from synthvae import filesystem
+from synthvae.errors import brief
 from synthvae.tables import convert as tables
 from synthvae.tables import databases, folders, snapshots, text_codes, written_forms
 from synthvae.tables import files as readers
@@ -24,7 +26,6 @@ from synthvae.tables.read_options import ReadOptions
 LARGE = 256 << 20  # approximate bytes from which on a table is read in batches; a fit takes a multiple of them
 VALUE_BYTES = 8
 BATCH_ROWS = 1 << 16
-BLOCK_BYTES = 8 << 20  # of a CSV file
 COMPRESSION = 6  # typical ratio of a compressed CSV file
 TAIL_BYTES = 1 << 16  # of each file, to identify it; a Parquet file has its statistics there
 
@@ -38,6 +39,8 @@ class Stream:
         size: Approximate bytes that it takes in memory.
         open: Returns its batches from the start.
     """
+
+    __repr__ = brief
 
     files: tuple[Path, ...]
     size: int
@@ -55,7 +58,7 @@ class Stream:
         """
         if isinstance(source, ds.Dataset):
             return _parquet(source)
-        path, options = Path(source), options or ReadOptions(encoding=encoding)
+        path, options = filesystem.local_path(source, "A table"), options or ReadOptions(encoding=encoding)
         options.check_taken(readers.format_of(path))
         files = readers.csv_files(path)
         with readers.reading(path):
@@ -156,7 +159,6 @@ def _csv(files: Sequence[Path], options: ReadOptions) -> Stream:
 def _opened(file: Path, given: ReadOptions, types: dict[str, pa.DataType] | None) -> Iterator[pa.RecordBatch]:
     """The batches of a CSV file; all fields are text, and quotes are checked, if there are no types yet."""
     options, convert = readers.csv_options(file, given)
-    options["read_options"].block_size = BLOCK_BYTES
     with readers.reading(file), readers.locating(file, options):
         if types is None:
             with pa.csv.open_csv(file, **options) as head:

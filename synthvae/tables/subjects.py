@@ -11,6 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from synthvae.errors import brief
 from synthvae.tables.arrow import unit_numbers
 
 Units = npt.NDArray[np.int64]
@@ -107,6 +108,8 @@ class ValueCounter:
         >>> counter.rare.to_pylist()
         ['b']
     """
+
+    __repr__ = brief
 
     least: int
     known: pa.Array | None = None

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,11 @@ from synthvae.errors import TableError
 NOT_A_TIME = -(2**63)  # NumPy's and pandas' NaT, in any unit
 CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")  # memory limit of a Linux container
 BLOCK_BYTES = 1 << 20
+
+# Limits of text files, which are those of the readers no longer.
+MAX_HEADER = 1 << 20  # bytes
+MAX_CELL = 3 << 20  # bytes
+MAX_ROW = 8 << 20  # bytes of all cells of a row
 
 
 def memory() -> int:
@@ -57,6 +64,60 @@ def _min_bits(kind: pa.DataType) -> int:
         return int(kind.bit_width)
     except ValueError:  # of variable length: its offset
         return 32
+
+
+def refuse_long_header(path: Path, head: bytes) -> None:
+    """Raise an error for a text file of which the first `MAX_HEADER` bytes are one line.
+
+    Raises:
+        TableError: They are.
+    """
+    if len(head) > MAX_HEADER and not {b"\n"[0], b"\r"[0]} & set(head[:MAX_HEADER]):
+        raise TableError(
+            f"{path}: a header must have at most {MAX_HEADER:,} bytes, got a longer first line. Check that it is a "
+            "table; write one with so many columns as Parquet."
+        )
+
+
+def refuse_long_cells(path: Path, names: Iterable[str], columns: Iterable[pa.Array | pa.ChunkedArray]) -> None:
+    """Raise an error for a cell of more than `MAX_CELL` bytes of text, and for a row of more than `MAX_ROW`.
+
+    Raises:
+        TableError: There is one.
+    """
+    texts = [of for of in zip(names, columns, strict=True) if pa.types.is_string(of[1].type) or is_bytes(of[1].type)]
+    sizes = {name: pc.fill_null(pc.binary_length(values), 0) for name, values in texts}
+    longest = {name: pc.max(size).as_py() or 0 for name, size in sizes.items()}
+    for name, size in longest.items():
+        if size > MAX_CELL:
+            raise TableError(
+                f"{path}: a cell must have at most {MAX_CELL:,} bytes, got {size:,} in column {name[:100]!r}. Shorten "
+                "it, or write the table as Parquet."
+            )
+    if sum(longest.values()) > MAX_ROW and pc.max(functools.reduce(pc.add, sizes.values())).as_py() > MAX_ROW:
+        raise _long_row(path)
+
+
+def is_bytes(kind: pa.DataType) -> bool:
+    """Whether values are bytes, as Arrow reads text that is not UTF-8."""
+    return bool(pa.types.is_binary(kind))
+
+
+def refuse_long_row(path: Path, error: Exception) -> None:
+    """Raise an error in place of that of a reader whose blocks have `MAX_ROW` bytes, if a row did not fit into two.
+
+    Raises:
+        TableError: That is the error.
+    """
+    if "straddling" in str(error):
+        raise _long_row(path) from error
+
+
+def _long_row(path: Path) -> TableError:
+    return TableError(
+        f"{path}: a row must have at most {MAX_ROW:,} bytes, got a longer one. Shorten its cells, or write the table "
+        "as Parquet."
+    )
 
 
 def refuse_size(path: Path | str, size: int) -> None:

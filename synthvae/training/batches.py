@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from synthvae.codes import Codes
+from synthvae.errors import brief
 from synthvae.model import Rows
 from synthvae.training.checkpoint import Snapshot
 from synthvae.training.distributed import ProcessGroup
@@ -58,6 +59,8 @@ class Parts(Protocol):
 class SinglePart:
     """All rows as one part."""
 
+    __repr__ = brief
+
     codes: Codes
 
     @property
@@ -74,6 +77,8 @@ class SinglePart:
 @dataclass(frozen=True)
 class LabelledRows:
     """Rows (B) on a device, their conditions (B,), and their weights (B,); None: all rows weigh the same."""
+
+    __repr__ = brief
 
     rows: Rows
     labels: Tensor

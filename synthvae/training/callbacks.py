@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from synthvae import filesystem
 from synthvae.errors import ConfigurationError, warn_user
 from synthvae.filesystem import Folder, refuse_link
 from synthvae.training.history import COLUMNS, Callback, Record
@@ -40,7 +41,10 @@ def open_callbacks(callbacks: Callbacks, log_dir: LogDir) -> Iterator[Callback |
     called = _listed(callbacks)
     with ExitStack() as stack:
         if log_dir is not None:
-            called += [stack.enter_context(open_log(Path(log_dir))) for open_log in (_history, _events)]
+            called += [
+                stack.enter_context(open_log(filesystem.local_path(log_dir, "A log")))
+                for open_log in (_history, _events)
+            ]
         yield (lambda record: _call_all(called, record)) if called else None
 
 

@@ -18,8 +18,8 @@ import safetensors
 import safetensors.torch
 from torch import Tensor
 
-from synthvae.errors import ConfigurationError
-from synthvae.filesystem import TEMPORARY, Folder, content_hash, refuse_link
+from synthvae.errors import ConfigurationError, brief
+from synthvae.filesystem import TEMPORARY, Folder, content_hash, local_path, refuse_link
 
 OWNER = "fit.json"  # the file that states to which fit a folder belongs
 OWNERS = (OWNER, "journal.json")  # of a fit without and with a budget
@@ -42,6 +42,8 @@ class Snapshot:
         tensors: Tensors by name.
         values: Values by name, which JSON can represent.
     """
+
+    __repr__ = brief
 
     tensors: dict[str, Tensor] = field(default_factory=dict)
     values: dict[str, Any] = field(default_factory=dict)
@@ -114,7 +116,7 @@ class Checkpoint:
         Raises:
             ConfigurationError: The folder belongs to another fit, or cannot be written.
         """
-        place = Path(folder)
+        place = local_path(folder, "A journal")
         try:
             found = claim(place / OWNER, inputs, seed, default_seed)
         except (OSError, ValueError, KeyError, TypeError) as error:

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
+from synthvae.errors import brief
+
 COLLAPSED = 0.1  # nats of KL, summed over the dimensions, below which z is noise
 COLUMNS = ("step", "loss", "reconstruction", "kl", "elbo", "held_out")
 
@@ -70,6 +72,8 @@ class History:
             None for a private fit. Source: Burda, Grosse, Salakhutdinov 2016, Importance weighted autoencoders,
             section 5.1.1, https://arxiv.org/abs/1509.00519.
     """
+
+    __repr__ = brief
 
     records: list[Record] = field(default_factory=list)
     best_step: int = 0

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from synthvae.codes import Codes
+from synthvae.errors import brief
 from synthvae.filesystem import Folder
 
 INDEX = "shards.json"
@@ -36,6 +37,8 @@ class Shards:
         values: The number of values of a row.
         weighted: Whether rows have weights.
     """
+
+    __repr__ = brief
 
     folder: Path
     sizes: tuple[int, ...]

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from synthvae.codes import Codes
+from synthvae.errors import brief
 from synthvae.training.batches import LabelledRows, Parts
 from synthvae.training.config import TrainingConfig
 from synthvae.training.distributed import ProcessGroup
@@ -28,6 +29,8 @@ class TrainingSplit:
         training_rows: How many of them are trained on.
         is_grey: Whether some values lie strictly between 0 and 1.
     """
+
+    __repr__ = brief
 
     training: LabelledRows
     held_out: LabelledRows

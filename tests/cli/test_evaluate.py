@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from sklearn.datasets import load_breast_cancer
 from typer.testing import CliRunner, Result
 
@@ -175,3 +177,20 @@ def test_the_same_seed_finds_the_same() -> None:
     rows = cancer().sample(frac=1, random_state=0).reset_index(drop=True)
     first, second = (evaluate(rows[:100], rows[100:200], holdout=rows[200:300], target="kind") for _ in range(2))
     assert first.to_dict() == second.to_dict()
+
+
+def test_more_threads_of_the_caller_do_not_slow_it_down() -> None:
+    """Both in one run, since the machine may have other work; two threads took up to twenty times as long."""
+    rows = cancer()
+    code_time: dict[int, float] = {}
+    before = torch.get_num_threads()
+    try:
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            start = time.process_time()  # of all threads: those that wait are busy
+            evaluate(rows[:280], rows[280:], target="kind", attacks=False)
+            code_time[threads] = time.process_time() - start
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    assert code_time[2] < 2 * code_time[1] + 1

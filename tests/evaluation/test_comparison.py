@@ -15,6 +15,7 @@ from sklearn.datasets import load_wine
 
 from synthvae import Column, Schema
 from synthvae.errors import TableError
+from synthvae.evaluation import evaluate
 from synthvae.evaluation.comparison import Comparison, codes, shuffle_columns, subsample
 from synthvae.evaluation.disclosure.points import as_points
 
@@ -88,6 +89,23 @@ def test_what_cannot_be_compared_has_a_note() -> None:
 def test_tables_that_cannot_be_compared_are_refused(real: Any, synthetic: Any, message: str) -> None:
     with pytest.raises((TableError, FileNotFoundError), match=message):
         Comparison.from_tables(real, synthetic)
+
+
+def test_tables_of_other_columns_are_refused_by_their_names() -> None:
+    real = pd.DataFrame({name: [1, 2, 2, 3, 3, 3] for name in "abcdefgh"})
+    with pytest.raises(TableError, match=r"at least half of the 8 columns.* got 2; it lacks \['c', 'd', 'e', 'f', 'g'"):
+        Comparison.from_tables(real, real[["a", "b"]].assign(x=1, y=2, z=3))
+    few = Schema(columns=[Column(name="a", kind="integer")], drop=list("cdefgh"))
+    assert list(Comparison.from_tables(real, real[["a", "b"]], schema=few).kinds) == ["a", "b"]
+    half = Comparison.from_tables(real, real[list("abcd")])
+    assert list(half.kinds) == list("abcd")
+    assert sum("not in the synthetic" in note for note in half.notes) == 4
+
+
+@pytest.mark.parametrize("named", [{"target": "aeg"}, {"group": "aeg"}, {"duration": "aeg", "event": "sex"}])
+def test_a_named_column_must_exist(named: dict[str, Any]) -> None:
+    with pytest.raises(TableError, match=r"none named \['aeg'\]. Did you mean 'age'"):
+        evaluate(mixed(), mixed(1), attacks=False, **named)
 
 
 def test_any_table_is_accepted(tmp_path: Any) -> None:

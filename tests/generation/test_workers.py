@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -182,3 +183,41 @@ def test_whatever_interrupts_a_run_at_whatever_stage_all_its_processes_end(
     assert not (tmp_path / "out" / "_manifest.json").exists()
     write(tmp_path / "out", draw, PARTS, {"format": 1, "seed": 3}, resume=True, overwrite=True)
     assert tree(tmp_path / "out") == expected(tmp_path)
+
+
+HOLDING = """
+import re, sys
+sys.path.insert(0, PATH)
+from synthvae.generation import workers
+from test_workers import hold, nothing
+workers.LOCAL.map_parts(hold, 2, 2, nothing, nothing)
+"""
+
+
+def hold(_: int) -> None:
+    """Hold the interpreter, so that no other thread of the process runs, for longer than any test."""
+    Path(os.environ["BEGUN"]).touch()
+    re.fullmatch(r"(a+)+", "a" * 60 + "b")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a worker ends after its call")
+def test_busy_workers_end_within_two_seconds_of_a_killed_parent(tmp_path: Path) -> None:
+    mark, begun = new_mark(), tmp_path / "begun"
+    code = HOLDING.replace("PATH", repr(str(HERE)))
+    paths = os.pathsep.join([str(HERE), str(HERE.parent), *sys.path])
+    parent = subprocess.Popen(
+        [sys.executable, "-c", code], env={**os.environ, **mark, "BEGUN": str(begun), "PYTHONPATH": paths}
+    )
+    try:
+        end = time.monotonic() + HANG
+        while not begun.exists() and time.monotonic() < end and parent.poll() is None:
+            time.sleep(0.05)
+        assert begun.exists()
+        parent.kill()
+        parent.wait()
+        time.sleep(2)
+        assert not marked(mark)
+    finally:
+        for process in marked(mark):
+            process.kill()
+        parent.wait()

@@ -32,7 +32,7 @@ def write(folder: Path, text: str) -> Path:
 
 @pytest.mark.parametrize(("section", "call", "elsewhere"), [
     (Model, Synthesizer.__init__, {"self", "target", "schema", "privacy", "journal", "verbose", "callbacks"}),
-    (Generation, Synthesizer.generate, {"self", "out", "resume", "overwrite", "backend", "each"}),
+    (Generation, Synthesizer.generate, {"self", "out", "resume", "overwrite", "escape_formulas", "backend", "each"}),
     (Augmenting, augment.augment, {"table", "synthesizer"}),
     (Evaluating, evaluation.evaluate, {"real", "target", "schema", "ledger", "names", "watch"}),
 ])  # fmt: skip

@@ -153,6 +153,13 @@ def test_a_flipped_bit_or_truncation_of_a_real_model_is_seen(saved: Path, name: 
 
 ODD_PAGES = [b"[]", b"3", b"null", b'"x"', b"", b"{}", b'{"format": "1"}', b'{"format": null}', b"\xff\xfe", b"{" * 9]
 ODD_PAGES += [b'{"format": 1, "sha256": []}', b'{"format": 1, "x": "\\ud800"}', b"[" * 200_000, b'{"format": 0}']
+ODD_PAGES += [
+    b'{"format": true}',
+    b'{"format": -1}',
+    b'{"format": 1.0}',
+    b'{"format": 2, "format": 1}',
+    b'{"format": NaN}',
+]
 
 
 @pytest.mark.parametrize("page", ODD_PAGES, ids=lambda page: repr(page[:30]))
@@ -183,6 +190,30 @@ def copy(saved: Path, tmp_path: Path) -> Path:
 def test_a_newer_format_is_refused_and_says_so(copy: Path) -> None:
     rewritten(copy, lambda page: page.update(format=artifact.FORMAT + 1))
     with pytest.raises(ArtifactError, match="newer synthvae"):
+        Synthesizer.load(copy)
+
+
+def test_a_doubled_key_is_refused(copy: Path) -> None:
+    """Python would take the last of both, and another reader the first."""
+    content = (copy / PAGE).read_text("utf-8")
+    (copy / PAGE).write_text(content.replace("{", '{"ledger": {"budget": 1},', 1), "utf-8")
+    with pytest.raises(ArtifactError, match="damaged"):
+        Synthesizer.load(copy)
+
+
+IMPOSSIBLE: list[tuple[str, str, Any]] = [
+    ("history", "best_step", -1), ("history", "best_step", "\x1b[2J"), ("history", "active_units", -3),
+    ("history", "held_out_elbo", "much"), ("table", "rows", -1), ("table", "rows", True), ("table", "rows", "7"),
+    ("table", "missing", {"a": -0.5}), ("table", "missing", {"a": 2}), ("table", "missing", {"a": True}),
+    ("table", "protection", {"least": -1, "columns": {}}),
+    ("table", "protection", {"least": 5, "columns": {"a": {"rare_categories": -2}}}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("section", "key", "value"), IMPOSSIBLE, ids=str)
+def test_an_impossible_number_is_refused(copy: Path, section: str, key: str, value: Any) -> None:
+    rewritten(copy, lambda page: page[section].update({key: value}))
+    with pytest.raises(ArtifactError, match="does not describe a model"):
         Synthesizer.load(copy)
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from synthvae._version import __version__
-from synthvae.errors import ConfigurationError
+from synthvae.errors import ConfigurationError, escaped
 from synthvae.evaluation.report.charts import Gallery, attack_title, galleries
 from synthvae.evaluation.report.traces import label
 from synthvae.evaluation.results import Figure, Section
@@ -160,7 +160,9 @@ def render(sections: Sequence[Section], verdict: Verdict, metadata: ReportMetada
     """
     template = _environment().get_template("report.html.j2")
     parts = [ReportSection.from_section(section) for section in sections]
-    charts = [chart.to_dict() for part in parts for gallery in part.galleries for chart in gallery.charts]
+    charts = [
+        _without_steering(chart.to_dict()) for part in parts for gallery in part.galleries for chart in gallery.charts
+    ]
     return template.render(
         verdict=verdict,
         metadata=metadata,
@@ -180,11 +182,28 @@ def _environment() -> jinja2.Environment:
         raise _not_installed("jinja2") from None
     loader = PackageLoader("synthvae.evaluation.report")
     environment = Environment(
-        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=loader,
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_without_steering,
     )
     environment.filters.update(number=number, cell=cell, strip=strip, at_most=at_most)
     environment.tests["number"] = _is_number
     return environment
+
+
+def _without_steering(value: Any) -> Any:
+    """Text, in lists and mappings too, on one line, with escapes for what steers a browser, such as the direction.
+
+    Markup is not changed: it is part of the template, or was escaped.
+    """
+    if isinstance(value, Mapping):
+        return {_without_steering(name): _without_steering(part) for name, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_without_steering(part) for part in value]
+    return escaped(value) if type(value) is str else value
 
 
 def _plotly() -> str:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from synthvae.errors import escaped
 from synthvae.evaluation.results import Figure, Section
 from synthvae.evaluation.verdict import Verdict
 
 
 def render_text(sections: Sequence[Section], verdict: Verdict, notes: Sequence[str] = ()) -> str:
-    """Return the verdict, all figures and all notes, one line each."""
-    return "\n".join([*(f"note: {note}" for note in notes), *_verdict(verdict), "", *_sections(sections)])
+    """Return the verdict, all figures and all notes, one line each, whatever the names of columns contain."""
+    lines = [*(f"note: {note}" for note in notes), *_verdict(verdict), "", *_sections(sections)]
+    return "\n".join(map(escaped, lines))
 
 
 def _verdict(verdict: Verdict) -> Iterator[str]:

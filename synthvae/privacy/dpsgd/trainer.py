@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import torch
 import torch.distributed as dist
-from opacus.optimizers import DistributedDPOptimizerFastGradientClipping, DPOptimizerFastGradientClipping
 from torch import Tensor
 
 from synthvae.errors import PrivacyError
@@ -23,9 +22,13 @@ from synthvae.privacy.dpsgd.poisson import PrivateRows
 from synthvae.privacy.events import Event
 from synthvae.privacy.journal import Journal
 from synthvae.privacy.ledger import RecordedEvent
+from synthvae.privacy.library_logging import root_logger_unchanged
 from synthvae.privacy.plan import Descending
 from synthvae.training.history import History
 from synthvae.training.loop import Descent, Progress
+
+with root_logger_unchanged():  # opacus calls `logging.basicConfig` when it is imported
+    from opacus.optimizers import DistributedDPOptimizerFastGradientClipping, DPOptimizerFastGradientClipping
 
 MICRO_BATCH = 512  # rows of one forward and backward pass: their tensors fit a core's cache
 
