@@ -16,9 +16,9 @@ class Dropout(nn.Module):
 
     Example:
         >>> layer = Dropout(0.5)
-        >>> seed_dropout(layer, 0)
+        >>> seed_dropout(layer, torch.Generator().manual_seed(0))
         >>> layer(torch.ones(4)).tolist()
-        [2.0, 0.0, 2.0, 0.0]
+        [0.0, 0.0, 2.0, 0.0]
     """
 
     def __init__(self, p: float) -> None:

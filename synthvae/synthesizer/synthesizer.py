@@ -190,7 +190,7 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
 
         Example:
             >>> Synthesizer().estimate(100_000, columns=4).steps
-            2283
+            2280
         """
         return estimate(self, table, columns)
 

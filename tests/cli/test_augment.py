@@ -65,7 +65,7 @@ def test_the_same_seed_writes_the_same_bytes(table: Path) -> None:
 
 @pytest.mark.parametrize(("arguments", "out", "message"), [
     (["--strategy", "unknown=400"], "a.csv", "'unknown'"), (["--strategy", "benign=1"], "a.csv", "greater or equal"),
-    (["--strategy", "some"], "a.csv", "needs to be one of"), ([], "a.txt", ".parquet or .csv"),
+    (["--strategy", "some"], "a.csv", "needs to be one of"), ([], "a.txt", ".parquet, .csv, .xlsx"),
     ([], "absent/a.csv", "Create it"), (["--column", "target"], "a.csv", "of a new column"),
     ([], "table.csv", "--overwrite"),
 ])  # fmt: skip

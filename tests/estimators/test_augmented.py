@@ -311,9 +311,8 @@ def test_many_whole_numbers_are_classes_too() -> None:
 
 def test_a_schema_of_the_columns_is_enough(mixed: Mixed) -> None:
     X, y = mixed
-    schema = Schema.infer(X)
-    columns = [c.model_copy(update={"bounds": (0.0, 50.0)}) if c.name == "mean radius" else c for c in schema.columns]
-    generator = Synthesizer(max_steps=2, schema=schema.model_copy(update={"columns": tuple(columns)}))
+    schema = Schema.infer(X).declare("mean radius", bounds=(0.0, 50.0))
+    generator = Synthesizer(max_steps=2, schema=schema)
     sampler = VAEOverSampler(generator=generator, random_state=0)
     assert len(sampler.fit_resample(X, y)[0]) > len(X)
     assert sampler.generator_.schema_["mean radius"].bounds == (0.0, 50.0)
