@@ -62,7 +62,7 @@ def halfway(out: Path) -> None:
     (out / "_manifest.json").rename(out / ".incomplete" / "old.json")
 
 
-@pytest.mark.parametrize("read", [convert.read, rowwise.read, Stream.from_source], ids=str)
+@pytest.mark.parametrize("read", [convert.read, rowwise.read, Stream.from_source], ids=["table", "rows", "stream"])
 def test_half_a_dataset_is_refused(tmp_path: Path, read: Callable[[Path], Any]) -> None:
     halfway(tmp_path / "out")
     with pytest.raises(TableError, match="--resume"):
