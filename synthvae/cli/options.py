@@ -141,6 +141,7 @@ def _print_traceback(error: BaseException) -> None:
     if cause is not None:
         _print_traceback(cause)
         say("The error above led to this one:", err=True)
+    say("Traceback (most recent call last):", err=True)
     for line in "".join(traceback.format_tb(error.__traceback__)).splitlines():
         say(line, err=True)
     for note in [f"{type(error).__name__}: {error}", *getattr(error, "__notes__", ())]:

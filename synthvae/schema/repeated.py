@@ -80,7 +80,7 @@ def warn_repeated_subjects(schema: Schema, table: pa.Table, target: str | None, 
     """
     for name in repeated_subjects(schema, table, target):
         new = "Each synthetic row gets a new key. " if new_keys and schema[name].kind == "id" else ""
-        distinct = pc.count_distinct(table.column(name)).as_py()
+        distinct = pc.count_distinct(dense(table.column(name))).as_py()
         warn_user(
             f"column {name!r} has keys of subjects with several rows ({distinct:,} values in {table.num_rows:,} rows): "
             f"rows are not independent. {new}Name it as `unit` (--unit in the shell): its values are then generated "

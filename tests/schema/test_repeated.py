@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from synthvae import Schema, Synthesizer
-from synthvae.schema.repeated import repeated_subjects
+from synthvae.schema.repeated import repeated_subjects, warn_repeated_subjects
 from synthvae.tables import convert
 
 N = 300
@@ -62,3 +62,10 @@ def test_fit_warns_unless_the_unit_is_named_and_the_unit_is_generated_anew() -> 
         Synthesizer(unit="patients", max_steps=5).fit(table)
     with pytest.raises(ValueError, match="another column than the target"):
         Synthesizer(unit="patient", target="patient", max_steps=5).fit(table)
+
+
+def test_keys_of_a_categorical_type_are_warned_of() -> None:
+    keys = pd.Series([f"P{n // 2:04d}" for n in range(100)]).astype("category")
+    table = convert.read(pd.DataFrame({"patient_id": keys, "age": range(100)}))
+    with pytest.warns(UserWarning, match="50 values in 100 rows"):
+        warn_repeated_subjects(Schema.infer(table), table, None)

@@ -195,7 +195,7 @@ def test_the_figures_of_an_evaluation_are_shown(model: Path, tmp_path: Path) -> 
         ("[]", "valid dictionary"),
         ("{}", "`rows` is missing"),
         (json.dumps(page(target="income")), "the target 'income', which is not a column"),
-        (json.dumps(page(ledger={"epsilon": 1.0})), "different privacy ledger"),
+        (json.dumps(page(ledger={"epsilon": 1.0, "delta": 1e-6, "unit": "row"})), "different privacy ledger"),
         (json.dumps(page(sections={"x": {"figures": {"a": 3}}})), "`sections.x.figures.a`: "),
     ],
 )

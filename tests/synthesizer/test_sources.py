@@ -16,11 +16,12 @@ from hypothesis import strategies as st
 from hypothesis.extra import pandas as frames
 from sklearn.datasets import load_breast_cancer
 
-from synthvae import Schema, Synthesizer, filesystem
+from synthvae import Schema, Synthesizer
 from synthvae.encoding import TableEncoding
 from synthvae.errors import ConfigurationError, TableError
+from synthvae.filesystem import Folder
 from synthvae.synthesizer.sources import InMemory, OnDisk
-from synthvae.tables import convert, streaming
+from synthvae.tables import convert, streaming, untrusted
 from synthvae.tables.sampling import Survey
 from synthvae.tables.streaming import Stream
 from synthvae.training import shards
@@ -49,7 +50,7 @@ def large(monkeypatch: pytest.MonkeyPatch) -> None:
     """Everything on disk is large, and comes in batches of 64 rows and shards of 100."""
     monkeypatch.setattr(streaming, "LARGE", 1)
     monkeypatch.setattr(streaming, "BATCH_ROWS", 64)
-    monkeypatch.setattr(streaming, "BLOCK_BYTES", 1 << 11)
+    monkeypatch.setattr(untrusted, "MAX_ROW", 1 << 11)
     monkeypatch.setattr(shards, "SHARD_ROWS", 100)
 
 
@@ -246,6 +247,6 @@ def test_a_full_disk_is_told(mixed: pd.DataFrame, tmp_path: Path, step: str, mon
     def full(*_: Any, **__: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(*{"survey": (filesystem, "write"), "codes": (Shards, "write")}[step], full)
+    monkeypatch.setattr(*{"survey": (Folder, "write"), "codes": (Shards, "write")}[step], full)
     with pytest.raises(ConfigurationError, match=r"cannot be written \(No space left on device\)\. Make room"):
         Synthesizer(max_steps=2).fit(written(mixed, tmp_path, "parquet"))

@@ -8,6 +8,7 @@ import shutil
 import socket
 import sqlite3
 import subprocess
+import tempfile
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +24,8 @@ from synthvae.tables.databases import DatabaseUrl
 
 pytest.importorskip("adbc_driver_sqlite")
 pytest.importorskip("adbc_driver_postgresql")
+
+pytestmark = pytest.mark.xdist_group("postgresql")  # one server
 
 SECRET = "s3cret-w0rd"
 BINARIES = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
@@ -47,8 +50,7 @@ def server() -> Iterator[str]:
     """The URL of a PostgreSQL server that this module starts."""
     if not BINARIES:
         pytest.skip("Debian's package postgresql is not installed")
-    folder = Path("/tmp") / f"synthvae-postgres-{os.getpid()}"
-    folder.mkdir(mode=0o700)
+    folder = Path(tempfile.mkdtemp(prefix="synthvae-postgres-", dir="/tmp"))  # the path of a socket must be short
     if as_owner():
         shutil.chown(folder, "postgres", "postgres")
     with socket.socket() as probe:
@@ -68,7 +70,7 @@ def server() -> Iterator[str]:
     try:
         run(tools / "initdb", "-D", data, "-U", "ann", "-A", "scram-sha-256", f"--pwfile={word}", "-E", "UTF8", "-N")
         options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder} -c fsync=off"
-        run(tools / "pg_ctl", "-D", data, "-w", "-l", folder / "log", "-o", options, "start")
+        run(tools / "pg_ctl", "-D", data, "-w", "-t", "240", "-l", folder / "log", "-o", options, "start")
         yield f"postgresql://ann:{SECRET}@127.0.0.1:{port}/postgres"
     finally:
         subprocess.run(
