@@ -88,7 +88,7 @@ class DataParallelTrainer:
 
 
 def _describe(shards: Shards) -> dict[str, Any]:
-    return {"sizes": shards.sizes, "width": shards.width, "values": shards.values}
+    return {"sizes": shards.sizes, "width": shards.width, "values": shards.values, "weighted": shards.weighted}
 
 
 def _train_process(model: CVAE, folder: Path, job: Job) -> History:
