@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import contextlib
+import os
 import re
 import stat
 from collections.abc import Iterator, Mapping
@@ -91,7 +92,7 @@ def format_of(path: Path) -> str:
     """
     with reading(path):
         if path.is_dir():
-            return "parquet" if _csv_files_within(path) is None else "csv"
+            return snapshots.read(path, lambda: "parquet" if _csv_files_within(path) is None else "csv")
         if path.exists():
             _refuse_special(path)
             return _format_of_name(path.name.lower())
@@ -162,9 +163,15 @@ def whole(table: pa.Table) -> pa.Table:
     return table
 
 
+def _files_below(path: Path) -> Iterator[str]:
+    """The names of the files below a folder but hidden ones; a folder may be removed meanwhile."""
+    for _, folders, files in os.walk(path):
+        folders[:] = [name for name in folders if not name.startswith(("_", "."))]
+        yield from (name for name in files if not name.startswith(("_", ".")))
+
+
 def _csv_files_within(path: Path) -> list[Path] | None:
-    files = [f.name.lower() for f in path.rglob("*") if f.is_file() and not f.name.startswith(("_", "."))]
-    if any(f.endswith(_PARQUET_SUFFIXES) for f in files):
+    if any(name.lower().endswith(_PARQUET_SUFFIXES) for name in _files_below(path)):
         return None
     csv = sorted(f for f in path.iterdir() if f.name.lower().endswith(_CSV_SUFFIXES))
     if not csv:
