@@ -165,8 +165,8 @@ def whole(table: pa.Table) -> pa.Table:
 
 def _files_below(path: Path) -> Iterator[str]:
     """The names of the files below a folder but hidden ones; a folder may be removed meanwhile."""
-    for _, folders, files in os.walk(path):
-        folders[:] = [name for name in folders if not name.startswith(("_", "."))]
+    for _, below, files in os.walk(path):
+        below[:] = [name for name in below if not name.startswith(("_", "."))]
         yield from (name for name in files if not name.startswith(("_", ".")))
 
 
