@@ -18,6 +18,7 @@ from synthvae.errors import SynthvaeError, TableError
 MANIFEST = "_manifest.json"
 STAGING = ".incomplete"
 TIMEOUT = 60.0  # seconds during which a dataset that is being replaced is awaited: renaming 100,000 files takes a few
+RETRIES, PAUSE = 5, 0.02  # after errors although the manifest is the same; seconds between them
 LOCKLESS_WAIT = 0.5  # seconds before a run is taken for killed, since some file systems have no locks
 
 T = TypeVar("T")
@@ -45,14 +46,18 @@ def read(path: Path, reader: Callable[[], T]) -> T:
         >>> read(Path("table.csv"), lambda: 3)
         3
     """
-    end = time.monotonic() + TIMEOUT
+    end, failures = time.monotonic() + TIMEOUT, 0
     while True:
         before = version(path)
         try:
             found = reader()
         except (SynthvaeError, OSError):
-            if version(path) == before or time.monotonic() > end:
+            failures += 1
+            # A run that has put its manifest in place still removes its staging folder, which readers may list.
+            settled = version(path) == before and (before is None or failures > RETRIES)
+            if settled or time.monotonic() > end:
                 raise
+            time.sleep(PAUSE)
         else:
             if version(path) == before:
                 return found
