@@ -17,7 +17,6 @@ import torch
 from scipy.special import logsumexp
 from torch import Tensor
 
-from synthvae import filesystem
 from synthvae._version import __version__
 from synthvae.devices import one_thread, own_modes
 from synthvae.encoding import Codes, TableEncoding
@@ -29,6 +28,7 @@ from synthvae.privacy import Ledger
 from synthvae.schema.coercion import conform
 from synthvae.schema.schema import Schema
 from synthvae.synthesizer.provenance import Provenance
+from synthvae.training.checkpoint import content_hash
 from synthvae.training.history import History
 
 BATCH_ROWS = 4096
@@ -215,7 +215,7 @@ class FittedModel:
     def fingerprint(self) -> str:
         """A hash of everything that synthetic rows depend on."""
         encoding = {**self.encoding.model_dump(mode="json"), "order": list(self.encoding.columns)}
-        return filesystem.content_hash(encoding, self.model.state_dict())
+        return content_hash(encoding, self.model.state_dict())
 
     def manifest(self, request: Request) -> dict[str, Any]:
         """Return what the manifest of a dataset states about its model and request."""

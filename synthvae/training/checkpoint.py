@@ -19,7 +19,7 @@ import safetensors.torch
 from torch import Tensor
 
 from synthvae.errors import ConfigurationError, brief
-from synthvae.filesystem import TEMPORARY, Folder, content_hash, local_path, refuse_link
+from synthvae.filesystem import TEMPORARY, Folder, local_path, refuse_link
 
 OWNER = "fit.json"  # the file that states to which fit a folder belongs
 OWNERS = (OWNER, "journal.json")  # of a fit without and with a budget
@@ -32,6 +32,14 @@ STORED = re.compile(
 STATE = "state"
 RETAINED = 2  # snapshots: of several processes, one may have saved a step that another has not
 EVERY = 60.0  # seconds between two snapshots
+
+
+def content_hash(metadata: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
+    """Return the SHA-256 of metadata, as JSON, and of tensors, in the order of their names."""
+    digest = hashlib.sha256(json.dumps(metadata, sort_keys=True).encode())
+    for name in sorted(tensors):
+        digest.update(tensors[name].detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 @dataclass(frozen=True)

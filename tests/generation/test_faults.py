@@ -207,7 +207,7 @@ def _again(folder: Path, part: int) -> pa.Table:
 
 
 def test_a_second_run_is_refused_and_harms_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(filesystem, "LOCK_TIMEOUT", 0.1)
+    monkeypatch.setattr("synthvae.filesystem.locks.LOCK_TIMEOUT", 0.1)
     write(tmp_path / "out", functools.partial(_again, tmp_path / "out"), PARTS, FACTS)
     assert tree(tmp_path / "out") == expected(tmp_path)
 

@@ -171,7 +171,7 @@ def test_a_full_disk_is_one_line(tmp_path: Path, page: Page, monkeypatch: pytest
     def full(*_: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("synthvae.filesystem.write", full)
+    monkeypatch.setattr("synthvae.filesystem.files.write", full)
     refused = command(tmp_path, page, "--quiet")
     assert refused.exit_code == 1
     assert refused.stderr.splitlines() == [refused.stderr.strip()]
