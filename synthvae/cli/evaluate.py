@@ -10,24 +10,29 @@ import typer
 from synthvae import safe_yaml
 from synthvae.cli.options import Debug, Quiet, SchemaFile, Seed, Table, Unit, place_of, reporting, say
 from synthvae.cli.reading_flags import reads_tables
-from synthvae.cli.schema_options import Categorical, Dates, Drop, Fakes, Ids, decisions, declared
+from synthvae.cli.schema_options import declared, declares_columns
 from synthvae.errors import ConfigurationError, RequestError
 
 Threshold = Annotated[
     list[str] | None, typer.Option(metavar="METRIC=X", help="Exit with 1 if a metric is below X; repeatable.")
 ]
+Holdout = Annotated[
+    Path | None, typer.Option(parser=place_of, metavar="TABLE", help="Real rows that were not used for training.")
+]
+Group = Annotated[str | None, typer.Option(help="Column of groups of people, for figures of each group (fairness).")]
+Duration = Annotated[str | None, typer.Option(help="Survival analysis: column of the time to the event.")]
+Event = Annotated[str | None, typer.Option(help="Survival analysis: column of whether the event was observed.")]
 
 
 @reporting
 @reads_tables
+@declares_columns
 def evaluate(
     real: Table,
     synthetic: Annotated[
         Path, typer.Argument(parser=place_of, metavar="SYNTHETIC", help="Synthetic rows: a file or a folder.")
     ],
-    holdout: Annotated[
-        Path | None, typer.Option(parser=place_of, metavar="TABLE", help="Real rows that were not used for training.")
-    ] = None,
+    holdout: Holdout = None,
     target: Annotated[str | None, typer.Option(help="Column that users of the rows want to predict.")] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Write the report to this file (HTML).")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write all figures to this file (JSON).")] = None,
@@ -40,19 +45,11 @@ def evaluate(
         ),
     ] = None,
     schema_file: SchemaFile = None,
-    ids: Ids = None,
-    categorical: Categorical = None,
-    drop: Drop = None,
-    dates: Dates = None,
-    fakes: Fakes = None,
-    group: Annotated[
-        str | None, typer.Option(help="Column of groups of people, for figures of each group (fairness).")
-    ] = None,
+    decisions: Any = None,
+    group: Group = None,
     unit: Unit = None,
-    duration: Annotated[str | None, typer.Option(help="Survival analysis: column of the time to the event.")] = None,
-    event: Annotated[
-        str | None, typer.Option(help="Survival analysis: column of whether the event was observed.")
-    ] = None,
+    duration: Duration = None,
+    event: Event = None,
     model: Annotated[Path | None, typer.Option(help="Directory of the model, for its privacy ledger.")] = None,
     attacks: Annotated[bool, typer.Option("--attacks/--no-attacks", help="Run privacy attacks on the rows.")] = True,
     seed: Seed = 0,
@@ -73,7 +70,7 @@ def evaluate(
     thresholds = _thresholds(fail_under, "--fail-under"), _thresholds(fail_over, "--fail-over")
     paths = {"real": real, "synthetic": synthetic, "holdout": holdout}
     read, (ledger, protection) = _tables(paths, reading, model)
-    schema = declared(schema_file, decisions(ids, categorical, drop, dates, fakes), read["real"], reading)
+    schema = declared(schema_file, decisions, read["real"], reading)
     with measuring(show=not quiet) as watch:
         found = measured(
             **read, target=target, schema=schema, group=group, unit=unit, duration=duration, event=event,

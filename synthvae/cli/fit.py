@@ -28,7 +28,7 @@ from synthvae.cli.options import (
     show,
 )
 from synthvae.cli.reading_flags import reads_tables
-from synthvae.cli.schema_options import Categorical, Dates, Drop, Fakes, Ids, decisions, declare, stated
+from synthvae.cli.schema_options import declare, declares_columns, stated
 from synthvae.errors import ArtifactError, ConfigurationError, SchemaError
 
 if TYPE_CHECKING:
@@ -37,17 +37,14 @@ if TYPE_CHECKING:
 
 @reporting
 @reads_tables
+@declares_columns
 def schema(
     table: Table,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Write to this file instead of stdout.")] = None,
     private: Annotated[
         bool, typer.Option("--declare", help="List the categories that ten rows or more have, for a private fit.")
     ] = False,
-    ids: Ids = None,
-    categorical: Categorical = None,
-    drop: Drop = None,
-    dates: Dates = None,
-    fakes: Fakes = None,
+    decisions: Any = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
     reading: Any = None,
     debug: Debug = False,
@@ -65,8 +62,8 @@ def schema(
     if out is not None:
         filesystem.check_writable(out)
     found = sources.surveyed(table, reading)
-    rows = without(found.sample, drop or ())
-    given = stated(None, decisions(ids, categorical, drop, dates, fakes), found.sample, reading)
+    rows = without(found.sample, decisions.drop)
+    given = stated(None, decisions, found.sample, reading)
     draft = found.drafted(decided.draft(given, rows))
     text = (drafts.drafted(draft, rows) if private else drafts.explained(draft, rows, found.rows)).to_yaml()
     if out is None:
@@ -75,52 +72,53 @@ def schema(
         filesystem.export(out, text.encode())
 
 
+Target = Annotated[str | None, typer.Option(help="Column to condition on: rows are generated for each of its classes.")]
+Weights = Annotated[
+    str | None,
+    typer.Option(help="Column of survey weights: rows are generated as from the weighted table, without it."),
+]
+SchemaOrPrivate = Annotated[
+    str | None,
+    typer.Option("--schema", help='A reviewed schema (YAML), or "private" to measure one with a part of the budget.'),
+]
+Epsilon = Annotated[
+    float | None, typer.Option(help="Differential privacy: upper limit of epsilon. Needs --delta and --schema.")
+]
+Delta = Annotated[float | None, typer.Option(help="Upper limit of delta, less than 1 / rows.")]
+RowsPerUnit = Annotated[int | None, typer.Option(help="Largest number of rows of a unit that are used; default: 1.")]
+PlannedRows = Annotated[
+    int | None,
+    typer.Option(metavar="ROWS", help="Print how the budget would be spent on so many rows, and exit."),
+]
+ESTIMATE = "Print an estimate of the time and memory of the fit, and exit; early stopping may end the fit sooner."
+LogDir = Annotated[
+    Path | None, typer.Option(help="Folder for history.csv and TensorBoard events, written during training.")
+]
+Resume = Annotated[
+    bool, typer.Option("--resume", help="Resume an interrupted fit of the same table, options and seed.")
+]
+
+
 @reporting
 @reads_tables
+@declares_columns
 def fit(
     table: Table,
     out: Annotated[Path, typer.Option("--out", "-o", help="Directory to save the model to.", show_default=False)],
-    target: Annotated[
-        str | None, typer.Option(help="Column to condition on: rows are generated for each of its classes.")
-    ] = None,
-    weights: Annotated[
-        str | None,
-        typer.Option(help="Column of survey weights: rows are generated as from the weighted table, without it."),
-    ] = None,
-    schema_file: Annotated[
-        str | None,
-        typer.Option(
-            "--schema", help='A reviewed schema (YAML), or "private" to measure one with a part of the budget.'
-        ),
-    ] = None,
-    ids: Ids = None,
-    categorical: Categorical = None,
-    drop: Drop = None,
-    dates: Dates = None,
-    fakes: Fakes = None,
+    target: Target = None,
+    weights: Weights = None,
+    schema_file: SchemaOrPrivate = None,
+    decisions: Any = None,
     config: Config = None,
-    epsilon: Annotated[
-        float | None, typer.Option(help="Differential privacy: upper limit of epsilon. Needs --delta and --schema.")
-    ] = None,
-    delta: Annotated[float | None, typer.Option(help="Upper limit of delta, less than 1 / rows.")] = None,
+    epsilon: Epsilon = None,
+    delta: Delta = None,
     unit: Unit = None,
-    rows_per_unit: Annotated[
-        int | None, typer.Option(help="Largest number of rows of a unit that are used; default: 1.")
-    ] = None,
+    rows_per_unit: RowsPerUnit = None,
     protect: Protect = None,
-    plan: Annotated[
-        int | None,
-        typer.Option(metavar="ROWS", help="Print how the budget would be spent on about so many rows, and exit."),
-    ] = None,
-    estimate: Annotated[
-        bool, typer.Option("--estimate", help="Print the time and memory that the fit takes at most, and exit.")
-    ] = False,
-    log_dir: Annotated[
-        Path | None, typer.Option(help="Folder for history.csv and TensorBoard events, written during training.")
-    ] = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Resume an interrupted fit of the same table, options and seed.")
-    ] = False,
+    plan: PlannedRows = None,
+    estimate: Annotated[bool, typer.Option("--estimate", help=ESTIMATE)] = False,
+    log_dir: LogDir = None,
+    resume: Resume = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a model in the directory.")] = False,
     ray: Ray = None,
     num_workers: Annotated[int, typer.Option("--num-workers", min=1, help="Ray workers that train together.")] = 2,
@@ -136,19 +134,17 @@ def fit(
 
     artifact.check_place(out)
     _check_log(log_dir, out)
-    privacy = _stated({"epsilon": epsilon, "delta": delta, "rows_per_unit": rows_per_unit}) or None
     given: dict[str, Any] = {"target": target, "weights": weights, "schema": schema_file, "protect": protect}
     given |= {"log_dir": log_dir, "random_state": seed}
-    given |= {"unit": unit} if privacy is None else {"privacy": privacy | _stated({"unit": unit})}
+    given |= _units(unit, {"epsilon": epsilon, "delta": delta, "rows_per_unit": rows_per_unit})
     synthesizer = configured(config, given, verbose=not quiet)
-    made = decisions(ids, categorical, drop, dates, fakes)
     if plan is not None:
-        names = declare(synthesizer, made, _names(table, reading, synthesizer, made), reading)
+        names = declare(synthesizer, decisions, _names(table, reading, synthesizer, decisions), reading)
         show(synthesizer.plan(plan, names).statement(), as_json=as_json)
         return
     if not (overwrite or estimate):
         _refuse_overwriting(out, _journal_of(synthesizer, out), resume=resume or synthesizer.privacy is not None)
-    source = declare(synthesizer, made, _source(table, reading, synthesizer), reading)
+    source = declare(synthesizer, decisions, _source(table, reading, synthesizer), reading)
     if estimate:
         show(dataclasses.asdict(synthesizer.estimate(source)), as_json=as_json)
         return
@@ -162,9 +158,12 @@ def fit(
             raise typer.Exit(130)
 
 
-def _stated(budget: dict[str, Any]) -> dict[str, Any]:
-    """Return the fields of a privacy budget that are given."""
-    return {name: value for name, value in budget.items() if value is not None}
+def _units(unit: str | None, budget: dict[str, Any]) -> dict[str, Any]:
+    """Return the parameters that the unit and the fields of a budget set: without a budget, units are the table's."""
+    stated = {name: value for name, value in budget.items() if value is not None}
+    if not stated:
+        return {"unit": unit}
+    return {"privacy": stated if unit is None else {**stated, "unit": unit}}
 
 
 def _names(table: Any, reading: Any, synthesizer: Any, made: Decisions) -> list[str] | None:

@@ -25,7 +25,7 @@ from synthvae.cli.options import (
     show,
 )
 from synthvae.cli.reading_flags import reads_tables
-from synthvae.cli.schema_options import Categorical, Dates, Drop, Fakes, Ids, decisions, declare
+from synthvae.cli.schema_options import declare, declares_columns
 
 EscapeFormulas = Annotated[
     bool,
@@ -128,6 +128,7 @@ def _parse_classes(texts: list[str] | None, option: str = "--class") -> dict[str
 
 @reporting
 @reads_tables
+@declares_columns
 def augment(
     table: Table,
     out: Annotated[
@@ -148,11 +149,7 @@ def augment(
     synthetic_only: Annotated[bool, typer.Option("--synthetic-only", help="Write synthetic rows only.")] = False,
     escape_formulas: EscapeFormulas = False,
     schema_file: SchemaFile = None,
-    ids: Ids = None,
-    categorical: Categorical = None,
-    drop: Drop = None,
-    dates: Dates = None,
-    fakes: Fakes = None,
+    decisions: Any = None,
     config: Config = None,
     unit: Unit = None,
     protect: Protect = None,
@@ -173,7 +170,7 @@ def augment(
     given = {"target": target, "schema": schema_file, "random_state": seed, "unit": unit, "protect": protect}
     synthesizer = configured(config, given, verbose=not quiet)
     read = convert.read(table, options=reading)
-    declare(synthesizer, decisions(ids, categorical, drop, dates, fakes), read, reading)
+    declare(synthesizer, decisions, read, reading)
     augmented = augmentation.augment(read, synthesizer, asked, mark=mark, synthetic_only=synthetic_only)
     written = out.suffix == ".csv" and not synthetic_only
     fields = files.read_fields(table, reading) if written else None  # real cells stay as they are written

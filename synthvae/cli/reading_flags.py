@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import functools
-import inspect
-from collections.abc import Callable
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from synthvae.cli.option_groups import Command, in_place_of
+
+if TYPE_CHECKING:
+    from synthvae.tables.read_options import ReadOptions
 
 PLACES = ("table", "real", "synthetic", "holdout")  # the parameters of commands that may be URLs
 FLAGS = {
@@ -34,7 +37,7 @@ FLAGS = {
 DEFAULTS = {"encoding": "utf-8", "decimal": "."}
 
 
-def reads_tables(command: Callable[..., None]) -> Callable[..., None]:
+def reads_tables(command: Command) -> Command:
     """Give a command the options of this file in place of its parameter `reading`, which gets a `ReadOptions`.
 
     Arguments that are URLs of databases become a `DatabaseUrl`, which is shown without user and password.
@@ -43,19 +46,16 @@ def reads_tables(command: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(command)
     def run(*args: Any, **kwargs: Any) -> None:
         from synthvae.tables.databases import DatabaseUrl
-        from synthvae.tables.read_options import ReadOptions
 
-        given = {name: value for name in FLAGS if (value := kwargs.pop(name)) is not None}
         for name in PLACES:
             if isinstance(kwargs.get(name), str):
                 kwargs[name] = DatabaseUrl.parse(kwargs[name])
-        command(*args, reading=ReadOptions(**given), **kwargs)
+        command(*args, **kwargs)
 
-    own = inspect.signature(command, eval_str=True)
-    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
-    flags = [inspect.Parameter(name, kind, default=DEFAULTS.get(name), annotation=of) for name, of in FLAGS.items()]
-    parameters = [new for old in own.parameters.values() for new in (flags if old.name == "reading" else [old])]
-    signature = own.replace(parameters=parameters)
-    vars(run).update(__signature__=signature)
-    run.__annotations__ = {name: parameter.annotation for name, parameter in signature.parameters.items()}
-    return run
+    return in_place_of("reading", FLAGS, _options, DEFAULTS)(run)
+
+
+def _options(**given: Any) -> ReadOptions:
+    from synthvae.tables.read_options import ReadOptions
+
+    return ReadOptions(**given)

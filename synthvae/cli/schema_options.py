@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from synthvae.cli.option_groups import in_place_of
 from synthvae.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -16,46 +17,45 @@ if TYPE_CHECKING:
     from synthvae.schema.decisions import Decisions
     from synthvae.tables import ReadOptions
 
-Ids = Annotated[
-    list[str] | None,
-    typer.Option("--id", metavar="NAME", help="Column of ids, for which new ones are generated; repeatable."),
-]
-Categorical = Annotated[
-    list[str] | None,
-    typer.Option("--categorical", metavar="NAME", help="Column of categories, such as codes; repeatable."),
-]
-Drop = Annotated[
-    list[str] | None, typer.Option("--drop", metavar="NAME", help="Column to leave out of the table; repeatable.")
-]
-Dates = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--date",
-        metavar="NAME[=FORMAT]",
-        help="Column of dates or datetimes, with their format if it is not ISO (%d/%m/%Y); repeatable.",
-    ),
-]
-Fakes = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--fake",
-        metavar="NAME[=PROVIDER]",
-        help="Column of fake values, with their provider in Faker (name, email, address, ...); repeatable.",
-    ),
-]
+FLAGS = {
+    "ids": Annotated[
+        list[str] | None,
+        typer.Option("--id", metavar="NAME", help="Column of ids, for which new ones are generated; repeatable."),
+    ],
+    "categorical": Annotated[
+        list[str] | None,
+        typer.Option("--categorical", metavar="NAME", help="Column of categories, such as codes; repeatable."),
+    ],
+    "drop": Annotated[
+        list[str] | None, typer.Option("--drop", metavar="NAME", help="Column to leave out of the table; repeatable.")
+    ],
+    "dates": Annotated[
+        list[str] | None,
+        typer.Option(
+            "--date",
+            metavar="NAME[=FORMAT]",
+            help="Column of dates or datetimes, with their format if it is not ISO (%d/%m/%Y); repeatable.",
+        ),
+    ],
+    "fakes": Annotated[
+        list[str] | None,
+        typer.Option(
+            "--fake",
+            metavar="NAME[=PROVIDER]",
+            help="Column of fake values, with their provider in Faker (name, email, address, ...); repeatable.",
+        ),
+    ],
+}
 
 
-def decisions(
-    ids: list[str] | None,
-    categorical: list[str] | None,
-    drop: list[str] | None,
-    dates: list[str] | None,
-    fakes: list[str] | None,
-) -> Decisions:
-    """Return what the options declare."""
+def _decisions(**given: list[str]) -> Decisions:
     from synthvae.schema.decisions import Decisions
 
-    return Decisions(ids or (), categorical or (), drop or (), dates or (), fakes or ())
+    return Decisions(**given)
+
+
+declares_columns = in_place_of("decisions", FLAGS, _decisions)
+"""Give a command the options of this file in place of its parameter `decisions`, which gets a `Decisions`."""
 
 
 def declare(synthesizer: Any, made: Decisions, source: Any, reading: ReadOptions) -> Any:
