@@ -132,13 +132,7 @@ def target_in(parameters: Parameters, table: pa.Table) -> str | None:
     Raises:
         TableError: The table has no such column.
     """
-    if parameters.target is None:
-        return None
-    if str(parameters.target) not in table.column_names:
-        raise TableError(
-            f"The target {parameters.target!r} is not a column of the table, which has {listing(table.column_names)}."
-        )
-    return str(parameters.target)
+    return _column_in(table, parameters.target, "target")
 
 
 def unit_in(parameters: Parameters, table: pa.Table) -> str | None:
@@ -147,14 +141,17 @@ def unit_in(parameters: Parameters, table: pa.Table) -> str | None:
     Raises:
         TableError: The table has no such column.
     """
-    if parameters.unit is None:
+    return _column_in(table, parameters.unit, "unit")
+
+
+def _column_in(table: pa.Table, name: Any, what: str) -> str | None:
+    if name is None:
         return None
-    if str(parameters.unit) not in table.column_names:
+    if str(name) not in table.column_names:
         raise TableError(
-            f"`unit` must be a column of the table, got {parameters.unit!r}. Choose among "
-            f"{listing(table.column_names)}."
+            f"The {what} {name!r} is not a column of the table, which has {listing(table.column_names)}. Choose one."
         )
-    return str(parameters.unit)
+    return str(name)
 
 
 def least_subjects(parameters: Parameters) -> int:

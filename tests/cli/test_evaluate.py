@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,8 @@ import pandas as pd
 import pytest
 import torch
 from sklearn.datasets import load_breast_cancer
+from sklearn.ensemble import HistGradientBoostingClassifier
+from threadpoolctl import threadpool_info
 from typer.testing import CliRunner, Result
 
 from synthvae.cli.main import app
@@ -188,18 +189,21 @@ def test_the_same_seed_finds_the_same() -> None:
     assert first.to_dict() == second.to_dict()
 
 
-def test_more_threads_of_the_caller_do_not_slow_it_down() -> None:
-    """Both in one run, since the machine may have other work; two threads took up to twenty times as long."""
-    rows = cancer()
-    code_time: dict[int, float] = {}
-    before = torch.get_num_threads()
+def test_learners_use_one_thread_whatever_the_caller_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Threads of OpenMP that wait for each other took up to twenty times as long on a busy machine."""
+    used: set[int] = set()
+    fit = HistGradientBoostingClassifier.fit
+
+    def recorded(self: Any, *args: Any, **kwargs: Any) -> Any:
+        used.update(pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "openmp")
+        return fit(self, *args, **kwargs)
+
+    monkeypatch.setattr(HistGradientBoostingClassifier, "fit", recorded)
+    rows, before = cancer(), torch.get_num_threads()
+    torch.set_num_threads(2)
     try:
-        for threads in (1, 2):
-            torch.set_num_threads(threads)
-            start = time.process_time()  # of all threads: those that wait are busy
-            evaluate(rows[:280], rows[280:], target="kind", attacks=False)
-            code_time[threads] = time.process_time() - start
-            assert torch.get_num_threads() == threads
+        evaluate(rows[:280], rows[280:], target="kind", attacks=False)
+        assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
-    assert code_time[2] < 2 * code_time[1] + 1
+    assert used == {1}
