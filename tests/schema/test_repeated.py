@@ -58,7 +58,7 @@ def test_fit_warns_unless_the_unit_is_named_and_the_unit_is_generated_anew() -> 
     assert not any("looks like" in str(warning.message) for warning in told)
     assert not set(model.sample(50)["patient"]) & set(table["patient"])
     assert model.schema_["patient"].kind == "id"
-    with pytest.raises(ValueError, match="The unit .* is not a column of the table"):
+    with pytest.raises(ValueError, match=r"The unit .* is not a column of the table"):
         Synthesizer(unit="patients", max_steps=5).fit(table)
     with pytest.raises(ValueError, match="another column than the target"):
         Synthesizer(unit="patient", target="patient", max_steps=5).fit(table)
