@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -336,7 +337,7 @@ POLARS = {
     "booleans": pl.Series([True, None, False]),
     "dates": pl.Series([dt.date(2020, 1, 1), None, dt.date(2020, 2, 2)]),
     "datetimes": pl.Series([dt.date(2020, 1, 1), None, dt.date(2020, 2, 2)]).cast(pl.Datetime("us", "UTC")),
-    "decimals": pl.Series(["1.50", None, "2.25"]).str.to_decimal(scale=2),
+    "decimals": pl.Series([Decimal("1.50"), None, Decimal("2.25")], dtype=pl.Decimal(None, 2)),
     "nothing": pl.Series([None, None, None]),
 }
 
