@@ -17,6 +17,8 @@ import pyarrow.compute as pc
 from synthvae.errors import TableError
 from synthvae.tables.arrow import is_text
 
+LINE_BREAK = "[\n\r]"
+
 
 class OpenQuoteError(Exception):
     """A quoted field has no closing quote before a delimiter or the end of its line.
@@ -132,10 +134,30 @@ def _open_quote(path: Path, line: int) -> TableError:
     )
 
 
+def is_ascii_in(encoding: str, text: str = 'a,"\n') -> bool:
+    """Return whether an encoding writes text as ASCII does; then its line breaks are single bytes.
+
+    Args:
+        encoding: The encoding.
+        text: At least two ASCII characters; a byte order mark may precede them.
+
+    Raises:
+        LookupError: There is no such encoding.
+
+    Example:
+        >>> is_ascii_in("cp437"), is_ascii_in("utf-8-sig"), is_ascii_in("utf-16-be"), is_ascii_in("utf-7", "+-")
+        (True, True, False, False)
+    """
+    try:
+        return text.encode(encoding).endswith(text.encode("ascii"))
+    except UnicodeError:
+        return False
+
+
 def have_line_breaks(names: Iterable[str], columns: Iterable[pa.Array | pa.ChunkedArray]) -> bool:
     """Whether a name or a text has a line break, which only a quoted field can."""
-    return any("\n" in name for name in names) or any(
-        is_text(values.type) and pc.any(pc.match_substring(values, "\n")).as_py() for values in columns
+    return any(re.search(LINE_BREAK, name) for name in names) or any(
+        is_text(values.type) and pc.any(pc.match_substring_regex(values, LINE_BREAK)).as_py() for values in columns
     )
 
 
@@ -145,7 +167,7 @@ def refuse_undecodable(path: Path, encoding: str) -> None:
     Raises:
         TableError: There is one.
     """
-    if re.search("16|32|7", encoding):
+    if not is_ascii_in(encoding):
         return
     with pa.input_stream(str(path), compression="detect") as stream:
         for number, line in enumerate(io.BufferedReader(stream), start=1):

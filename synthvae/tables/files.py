@@ -68,7 +68,7 @@ def read(path: Path, options: ReadOptions) -> pa.Table:
         if kind == "parquet":
             return snapshots.read(path, lambda: _read_parquet(path))
         if kind == "feather":
-            return whole(pa.feather.read_table(path, memory_map=False))
+            return validated(pa.feather.read_table(path, memory_map=False))
         if kind != "csv":
             return text_forms.without_sentinels(_READERS[kind](path, options), options)
         if path.is_file():
@@ -80,7 +80,7 @@ def read(path: Path, options: ReadOptions) -> pa.Table:
 def _read_parquet(path: Path) -> pa.Table:
     with reading(path):
         untrusted.refuse_large_parquet(path)
-        return whole(folders.parquet(path).to_table() if path.is_dir() else pa.parquet.read_table(path))
+        return validated(folders.parquet(path).to_table() if path.is_dir() else pa.parquet.read_table(path))
 
 
 def format_of(path: Path) -> str:
@@ -156,8 +156,13 @@ def reading(path: Path) -> Iterator[None]:
         raise TableError(f"{path} cannot be read as a table ({reason}). Check the file, or write it again.") from error
 
 
-def whole(table: pa.Table) -> pa.Table:
-    """Return a table of a Parquet file after validating its column names and values."""
+def validated(table: pa.Table) -> pa.Table:
+    """Return a table that was read from a binary file after checking its column names and values.
+
+    Raises:
+        TableError: A column name is empty or a duplicate.
+        pa.ArrowInvalid: A value is invalid, such as text that is not UTF-8.
+    """
     check_names(table.column_names)
     table.validate(full=True)  # else invalid UTF-8 raises an error much later
     return table

@@ -26,7 +26,7 @@ import pyarrow.parquet
 from pandas.api.types import is_numeric_dtype
 
 from synthvae.errors import TableError
-from synthvae.tables import convert, databases, files, snapshots, untrusted
+from synthvae.tables import convert, csv_lines, databases, files, snapshots, untrusted
 from synthvae.tables.arrow import check_names
 from synthvae.tables.convert import TableLike
 from synthvae.tables.read_options import ReadOptions
@@ -34,12 +34,11 @@ from synthvae.tables.read_options import ReadOptions
 BLOCK_BYTES = 1 << 20  # of lines that are parsed together, at least
 NUMERIC = "biuf"  # kinds of NumPy types that are numbers
 PLAIN = NUMERIC + "Mm"  # kinds of NumPy types that Arrow converts independently of their values
-PLAIN_TEXT = 'a,"\n'
 MAX_WHOLE = 10**309  # beyond all doubles; the exponent of a larger decimal may give it any number of digits
 HEX_ERRORS = "synthvae.rowwise.hex_errors"  # name of the error handler of codecs below
 
 
-def read(source: TableLike, *, encoding: str = "utf-8", options: ReadOptions | None = None) -> pa.Table:
+def read(source: TableLike, *, options: ReadOptions | None = None) -> pa.Table:
     """Read a private table.
 
     The fields of a CSV file are text. Each of its lines is a row, decoded by itself: a quote that is not closed in its
@@ -49,9 +48,8 @@ def read(source: TableLike, *, encoding: str = "utf-8", options: ReadOptions | N
 
     Args:
         source: What `convert.read` takes, or an array of rows (N, columns), whose columns are named x0, x1, ...
-        encoding: Character encoding of CSV files.
-        options: How the table is written in its file, instead of `encoding`; of these the encoding, the separator and
-            the texts that mean a missing value, which concern each line alone.
+        options: How the table is written in its file; of these the encoding, the separator and the texts that mean a
+            missing value, which concern each line alone.
 
     Raises:
         TableError: A column name is empty or a duplicate, or the file cannot be read whatever its rows are: a dataset
@@ -60,7 +58,7 @@ def read(source: TableLike, *, encoding: str = "utf-8", options: ReadOptions | N
         TableTypeError: `source` is not a table.
         FileNotFoundError: There is no such path.
     """
-    options = options or ReadOptions(encoding=encoding)
+    options = options or ReadOptions()
     options.check_private()
     _refuse_databases(source)
     if isinstance(source, (str, Path)):
@@ -180,12 +178,7 @@ def _refuse_encoding(encoding: str) -> None:
         TableError: A line break is not a single byte, as in UTF-16.
         LookupError: There is no such encoding.
     """
-    codecs.lookup(encoding)
-    try:
-        plain = PLAIN_TEXT.encode(encoding).endswith(PLAIN_TEXT.encode("ascii"))  # after a byte order mark
-    except UnicodeError:
-        plain = False
-    if not plain:
+    if not csv_lines.is_ascii_in(encoding):
         raise TableError(
             f"A CSV file must have an encoding with single-byte line breaks under a privacy budget, got {encoding}. "
             "Save the table in UTF-8, or as Parquet."

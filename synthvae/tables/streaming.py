@@ -47,9 +47,7 @@ class Stream:
     open: Callable[[], Iterator[pa.RecordBatch]]
 
     @classmethod
-    def from_source(
-        cls, source: str | Path | ds.Dataset, encoding: str = "utf-8", options: ReadOptions | None = None
-    ) -> Stream:
+    def from_source(cls, source: str | Path | ds.Dataset, options: ReadOptions | None = None) -> Stream:
         """Return the stream of a CSV or Parquet file, a folder of either, or a dataset of Parquet files.
 
         Raises:
@@ -58,7 +56,7 @@ class Stream:
         """
         if isinstance(source, ds.Dataset):
             return _parquet(source)
-        path, options = filesystem.local_path(source, "A table"), options or ReadOptions(encoding=encoding)
+        path, options = filesystem.local_path(source, "A table"), options or ReadOptions()
         options.check_taken(readers.format_of(path))
         files = readers.csv_files(path)
         with readers.reading(path):
@@ -81,7 +79,7 @@ class Stream:
         with readers.reading(self.files[0].parent if len(self.files) > 1 else self.files[0]):
             for batch in self.open():
                 if batch.num_rows:
-                    yield tables.as_read(readers.whole(pa.Table.from_batches([batch])))
+                    yield tables.as_read(readers.validated(pa.Table.from_batches([batch])))
 
     @cached_property
     def identity(self) -> str:
@@ -95,14 +93,14 @@ class Stream:
         return digest.hexdigest()
 
 
-def large(source: Any, encoding: str = "utf-8", options: ReadOptions | None = None) -> Stream | None:
+def large(source: Any, options: ReadOptions | None = None) -> Stream | None:
     """Return the stream of a table on disk that is too large to be read at once; None for any other source.
 
     Only CSV and Parquet are read in batches.
     """
     if isinstance(source, Stream):
         return source
-    options = options or ReadOptions(encoding=encoding)
+    options = options or ReadOptions()
     if not isinstance(source, ds.FileSystemDataset) and not _is_streamed(source):
         return None
     stream = Stream.from_source(source, options=options)

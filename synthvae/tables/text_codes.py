@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
+from synthvae.tables import csv_lines
 from synthvae.tables.arrow import LARGEST_EXACT
 
 BLOCK_BYTES = 16 << 20
@@ -138,8 +139,7 @@ def _may_hold_codes(path: Path, encoding: str, delimiter: str) -> bool:
 
     It may be wrong where it says yes.
     """
-    mark = f'{delimiter}"\n\r0+-'
-    if mark.encode(encoding, errors="replace") != mark.encode("ascii"):
+    if not csv_lines.is_ascii_in(encoding, f'{delimiter}"\n\r0+-'):
         return True  # bytes are not characters in this encoding
     code = rf'(^|["\n\r{re.escape(delimiter)}])[ ]*(\+[0-9.]|-?0[0-9xX])'
     return any(

@@ -6,6 +6,7 @@ import datetime as dt
 import os
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pandas as pd
 import pyarrow as pa
@@ -284,3 +285,43 @@ def test_an_empty_path_is_no_folder() -> None:
 def test_large_numbers_of_json_lines_are_not_rounded(tmp_path: Path) -> None:
     (tmp_path / "t.jsonl").write_text(f'{{"a": {2**63 - 1}}}\n{{"a": {2**64 - 1}}}\n{{}}\n')
     assert convert.read(tmp_path / "t.jsonl").column("a").to_pylist() == [2**63 - 1, 2**64 - 1, None]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "latin-1", "utf-16", "utf-16-le"])
+def test_json_lines_are_read_in_their_encoding(tmp_path: Path, encoding: str) -> None:
+    lines = (
+        f'{{"größe": {2**63}, "stadt": "Köln", "d": "2020-01-01"}}\n{{"größe": 1, "stadt": "Ulm", "d": "2020-01-02"}}\n'
+    )
+    (tmp_path / "t.jsonl").write_bytes(lines.encode(encoding))
+    found = read(tmp_path / "t.jsonl", encoding=encoding).to_pydict()
+    assert found == {"größe": [2**63, 1], "stadt": ["Köln", "Ulm"], "d": ["2020-01-01", "2020-01-02"]}
+
+
+def test_bytes_that_are_invalid_in_the_encoding_of_json_lines_are_refused_with_their_line(tmp_path: Path) -> None:
+    (tmp_path / "t.jsonl").write_bytes(b'{"a": "x"}\n{"a": "K\xf6ln"}\n')
+    with pytest.raises(TableError, match=r"utf-8, got the byte 0xf6 in line 2.*--encoding latin-1"):
+        read(tmp_path / "t.jsonl")
+    assert read(tmp_path / "t.jsonl", encoding="latin-1").column("a").to_pylist() == ["x", "Köln"]
+    for unknown in ("klingon", "hex"):
+        with pytest.raises(TableError, match="must be known to Python"):
+            read(tmp_path / "t.jsonl", encoding=unknown)
+
+
+def test_a_stata_file_is_read_a_fixed_number_of_times(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    frame = pd.DataFrame({f"c{i}": pd.Categorical(["low", "high"][i % 2 :] * 2) for i in range(0, 20, 2)})
+    frame.assign(n=range(4), text="a").to_stata(tmp_path / "t.dta", write_index=False)
+    counted = mock.Mock(side_effect=pd.read_stata)
+    monkeypatch.setattr(pd, "read_stata", counted)
+    found = convert.to_pandas(convert.read(tmp_path / "t.dta"))
+    assert found["c0"].tolist() == ["low", "high"] * 2
+    assert counted.call_count == 2
+
+
+def test_only_the_columns_of_a_stata_file_with_a_label_twice_are_codes(tmp_path: Path) -> None:
+    names = [f"c{i}" for i in range(5)]
+    frame = pd.DataFrame({name: [1, 2, 1] for name in names})
+    labels: dict[Any, Any] = {name: {1: "low", 2: "high"} for name in names} | {"c3": {1: "low", 2: "low"}}
+    frame.to_stata(tmp_path / "t.dta", write_index=False)
+    pyreadstat.write_dta(frame, str(tmp_path / "t.dta"), variable_value_labels=labels)
+    expected = {name: ["low", "high", "low"] for name in names} | {"c3": [1, 2, 1]}
+    assert read(tmp_path / "t.dta").to_pydict() == expected

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from synthvae import Column, Schema
 from synthvae.errors import TableError, TableTypeError
 from synthvae.schema.coercion import conform
-from synthvae.tables import rowwise
+from synthvae.tables import ReadOptions, rowwise
 
 law = settings(deadline=None, max_examples=60)
 
@@ -201,7 +201,9 @@ def test_bytes_of_one_line_change_no_other_in_any_encoding(encoding: str, odd: b
         path = Path(folder) / "t.csv"
         path.write_bytes(b"\n".join([b"x,y,z", *told[:place], odd, *told[place:]]))
         rows = [
-            ",".join(row.values()) for row in rowwise.read(path, encoding=encoding).to_pylist() if all(row.values())
+            ",".join(row.values())
+            for row in rowwise.read(path, options=ReadOptions(encoding=encoding)).to_pylist()
+            if all(row.values())
         ]
     assert len(rows) <= len(lines) + 1
     assert set(lines) <= set(rows)
@@ -212,7 +214,7 @@ def test_encodings_whose_lines_cannot_be_told_apart_are_refused(tmp_path: Path, 
     path = tmp_path / "t.csv"
     path.write_bytes(b"x,y\n1,2\n\\n,\\n5,6\n3,4\n")
     with pytest.raises(TableError, match="must have an encoding with single-byte line breaks"):
-        rowwise.read(path, encoding=encoding)
+        rowwise.read(path, options=ReadOptions(encoding=encoding))
 
 
 @pytest.mark.parametrize("head", ["größe,y".encode("latin-1"), "x,y".encode("utf-16")])

@@ -55,7 +55,8 @@ def test_numbers_are_numbers(tmp_path: Path, cells: list[str]) -> None:
 def test_codes_of_any_file(tmp_path: Path, name: str, encoding: str) -> None:
     frame = pd.DataFrame({"n": [1, 2], "zip": ["02116", "12345"]})
     frame.to_csv(tmp_path / name, index=False, encoding=encoding, sep="\t" if "tsv" in name else ",")
-    assert convert.read(tmp_path / name, encoding=encoding).column("zip").to_pylist() == ["02116", "12345"]
+    read = convert.read(tmp_path / name, options=ReadOptions(encoding=encoding))
+    assert read.column("zip").to_pylist() == ["02116", "12345"]
 
 
 @pytest.mark.parametrize(
