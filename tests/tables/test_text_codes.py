@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import csv
+import tempfile
 from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from synthvae import Column, Schema, Synthesizer
@@ -20,6 +24,10 @@ TEXT = [
     ["-007", "12"],
     ["00.5", "1.5"],
     ["0123", ""],
+    ["\t0123", "12"],
+    [" 0123", " \t12"],
+    ["\t+1", "12"],
+    ["\t-0x1F", "12"],
     ["123456789012345678901234567890", "1"],
 ]
 NUMBERS = [["0", "10"], ["0.5", "-0.5"], ["-1", "0"], ["1e5", "2"], ["10", ""], ["7", " 12"]]
@@ -104,3 +112,17 @@ def test_augment_copies_real_cells(tmp_path: Path) -> None:
     assert fields is not None
     assert fields.slice(0, 40).drop_columns(["synthetic"]).equals(files.read_fields(path, ReadOptions()))
     assert fields.num_rows > 40
+
+
+FIELDS = st.lists(st.text(st.sampled_from(" \t+-01.x"), max_size=4), min_size=1, max_size=3)
+
+
+@settings(deadline=None, max_examples=200)
+@given(FIELDS, st.sampled_from(",;\t"))
+def test_a_column_of_a_file_has_one_type_in_memory_and_in_batches(fields: list[str], sep: str) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "t.csv"
+        with path.open("w", newline="") as stream:
+            csv.writer(stream, delimiter=sep).writerows([["code", "n"], *([field, 1] for field in fields)])
+        (batch,) = streaming.Stream.from_source(path).batches()
+        assert batch.equals(convert.read(path))
