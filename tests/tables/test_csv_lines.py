@@ -6,13 +6,14 @@ import csv
 import gzip
 import io
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synthvae.errors import TableError
-from synthvae.tables import convert, csv_lines, read
+from synthvae.tables import convert, csv_lines, read, untrusted
 from synthvae.tables.streaming import Stream
 
 law = settings(deadline=None, max_examples=100)
@@ -92,6 +93,15 @@ def test_records_are_those_of_the_csv_module(rows: list[list[str]], sep: str) ->
     csv.writer(out, delimiter=sep, lineterminator="\n", quoting=csv.QUOTE_ALL).writerows(rows)
     lines = out.getvalue().splitlines(keepends=True)
     assert [fields for _, fields in csv_lines.records(lines, sep)] == [len(row) for row in rows]
+
+
+def test_open_quotes_are_searched_once_in_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(untrusted, "MAX_ROW", 1 << 10)  # bytes of a batch
+    path = place(tmp_path, b"a,b\n" + b'1,"x\ny"\n' * 1000)
+    searched = mock.Mock(wraps=csv_lines.refuse_open_quotes)
+    monkeypatch.setattr(csv_lines, "refuse_open_quotes", searched)
+    assert len(list(Stream.from_source(path).batches())) > 3
+    assert searched.call_count == 1
 
 
 def test_in_memory_and_in_batches_a_file_with_quotes_is_the_same(tmp_path: Path) -> None:
