@@ -171,9 +171,9 @@ def augment(
     synthesizer = configured(config, given, verbose=not quiet)
     read = convert.read(table, options=reading)
     declare(synthesizer, decisions, read, reading)
-    augmented = augmentation.augment(read, synthesizer, asked, mark=mark, synthetic_only=synthetic_only)
     written = out.suffix == ".csv" and not synthetic_only
     fields = files.read_fields(table, reading) if written else None  # real cells stay as they are written
+    augmented = augmentation.augment(read, synthesizer, asked, mark=mark, synthetic_only=synthetic_only)
     export.write(augmented, out, escape_formulas=escape_formulas, fields=fields)
     new = augmented.num_rows - (0 if synthetic_only else read.num_rows)
     show({"table": str(out), "real": augmented.num_rows - new, "synthetic": new, "column": mark}, as_json=as_json)

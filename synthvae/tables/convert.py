@@ -34,15 +34,14 @@ LARGE_TEXT = pd.ArrowDtype(pa.large_string())
 OBJECTS = {"date", "time", "Decimal", "UUID"}  # of which Arrow holds columns, but no categories
 
 
-def read(source: TableLike, *, encoding: str = "utf-8", options: ReadOptions | None = None) -> pa.Table:
+def read(source: TableLike, *, options: ReadOptions | None = None) -> pa.Table:
     """Return `source` as an Arrow table with one chunk per column.
 
     Args:
         source: A DataFrame, a `pyarrow.Table`, a dataset, an object with the Arrow PyCapsule interface (polars), or the
             path of a CSV file, a Parquet file, or a folder of such files; see `files` for other formats, and
             `databases` for URLs.
-        encoding: Character encoding of CSV files.
-        options: How the table is written in its file, instead of `encoding`. Text stays as it is written.
+        options: How the table is written in its file. Text stays as it is written.
 
     Raises:
         TableError: The file is damaged, a column name is empty or a duplicate, or a column mixes types.
@@ -50,7 +49,7 @@ def read(source: TableLike, *, encoding: str = "utf-8", options: ReadOptions | N
         FileNotFoundError: There is no such path.
     """
     if isinstance(source, (str, Path, DatabaseUrl)):
-        table = _tag(_stored(source, options or ReadOptions(encoding=encoding)), {"container": "file"})
+        table = _tag(_stored(source, options or ReadOptions()), {"container": "file"})
     elif isinstance(source, pd.DataFrame):
         table = _from_pandas(source)
     elif isinstance(source, pa.dataset.Dataset):
@@ -127,9 +126,9 @@ def to_written(table: pa.Table) -> pd.DataFrame:
 def _of_columns(origin: Mapping[str, Any], names: list[str]) -> dict[str, Any]:
     """What the origin states of columns that the table still has: weights, and columns that are dropped, are not."""
     kept = dict(origin)
-    for key in {"arrow", "object"} & kept.keys():
+    for key in {"arrow", "object", "nan", "timestamp"} & kept.keys():
         kept[key] = [name for name in kept[key] if name in names]
-    for key in {"string", "text", "sparse"} & kept.keys():
+    for key in {"string", "text", "sparse", "categories", "written"} & kept.keys():
         kept[key] = {name: what for name, what in kept[key].items() if name in names}
     return kept
 

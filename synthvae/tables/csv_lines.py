@@ -7,15 +7,16 @@ file could not be read, or if a value has line breaks.
 from __future__ import annotations
 
 import io
-import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from synthvae.errors import TableError
 from synthvae.tables.arrow import is_text
+
+LINE_BREAKS = b"\n\r"
 
 
 class OpenQuoteError(Exception):
@@ -132,11 +133,38 @@ def _open_quote(path: Path, line: int) -> TableError:
     )
 
 
+def is_ascii_in(encoding: str, text: str = 'a,"\n') -> bool:
+    """Return whether an encoding writes text as ASCII does; then its line breaks are single bytes.
+
+    Args:
+        encoding: The encoding.
+        text: At least two ASCII characters; a byte order mark may precede them.
+
+    Raises:
+        LookupError: There is no such encoding.
+
+    Example:
+        >>> is_ascii_in("cp437"), is_ascii_in("utf-8-sig"), is_ascii_in("utf-16-be"), is_ascii_in("utf-7", "+-")
+        (True, True, False, False)
+    """
+    try:
+        return text.encode(encoding).endswith(text.encode("ascii"))
+    except UnicodeError:
+        return False
+
+
 def have_line_breaks(names: Iterable[str], columns: Iterable[pa.Array | pa.ChunkedArray]) -> bool:
     """Whether a name or a text has a line break, which only a quoted field can."""
-    return any("\n" in name for name in names) or any(
-        is_text(values.type) and pc.any(pc.match_substring(values, "\n")).as_py() for values in columns
-    )
+    texts = [pa.chunked_array([list(names)], pa.string()), *(values for values in columns if is_text(values.type))]
+    chunks = [values.chunks if isinstance(values, pa.ChunkedArray) else [values] for values in texts]
+    return any(_has_line_break(chunk) for of_column in chunks for chunk in of_column)
+
+
+def _has_line_break(texts: pa.Array) -> bool:
+    """Whether the bytes of the texts have a line break; much faster than a search in each text."""
+    *_, content = texts.buffers()
+    letters = np.frombuffer(content or b"", np.uint8)
+    return bool(any((letters == end).any() for end in LINE_BREAKS))
 
 
 def refuse_undecodable(path: Path, encoding: str) -> None:
@@ -145,7 +173,7 @@ def refuse_undecodable(path: Path, encoding: str) -> None:
     Raises:
         TableError: There is one.
     """
-    if re.search("16|32|7", encoding):
+    if not is_ascii_in(encoding):
         return
     with pa.input_stream(str(path), compression="detect") as stream:
         for number, line in enumerate(io.BufferedReader(stream), start=1):

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import codecs
-import contextlib
 import os
-import re
 import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -18,7 +15,10 @@ import pyarrow.parquet
 
 from synthvae.errors import TableError
 from synthvae.tables import (
+    csv_dialect,
+    csv_folders,
     csv_lines,
+    databases,
     folders,
     json_lines,
     snapshots,
@@ -30,6 +30,7 @@ from synthvae.tables import (
     written_forms,
 )
 from synthvae.tables.arrow import check_names
+from synthvae.tables.read_errors import locating, reading
 from synthvae.tables.read_options import ReadOptions
 
 _CSV_SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".tab", ".txt", ".csv.bz2", ".csv.zst", ".tsv.bz2", ".tsv.zst")
@@ -68,19 +69,18 @@ def read(path: Path, options: ReadOptions) -> pa.Table:
         if kind == "parquet":
             return snapshots.read(path, lambda: _read_parquet(path))
         if kind == "feather":
-            return whole(pa.feather.read_table(path, memory_map=False))
+            return validated(pa.feather.read_table(path, memory_map=False))
         if kind != "csv":
             return text_forms.without_sentinels(_READERS[kind](path, options), options)
         if path.is_file():
             return _read_csv(path, options)
-        read = {file: _read_csv(file, options) for file in csv_files(path) or ()}
-        return folders.joined(read, lambda file, names: _as_text(file, names, options))
+        return csv_folders.joined({file: _read_csv(file, options) for file in csv_files(path) or ()}, options)
 
 
 def _read_parquet(path: Path) -> pa.Table:
     with reading(path):
         untrusted.refuse_large_parquet(path)
-        return whole(folders.parquet(path).to_table() if path.is_dir() else pa.parquet.read_table(path))
+        return validated(folders.parquet(path).to_table() if path.is_dir() else pa.parquet.read_table(path))
 
 
 def format_of(path: Path) -> str:
@@ -138,26 +138,13 @@ def csv_files(path: Path) -> list[Path] | None:
     return _csv_files_within(path) if path.is_dir() else [path]
 
 
-@contextlib.contextmanager
-def reading(path: Path) -> Iterator[None]:
-    """Convert every error of reading a file to a `TableError`."""
-    try:
-        yield
-    except TableError:
-        raise
-    except UnicodeDecodeError as error:
-        if path.is_file():
-            csv_lines.refuse_undecodable(path, error.encoding)
-        raise csv_lines.undecodable(path, error) from error
-    except LookupError as error:
-        raise TableError(f"The character encoding must be known to Python ({error}). Try utf-8 or latin-1.") from error
-    except (pa.ArrowException, EOFError, OSError) as error:
-        reason = str(error).splitlines()[0][:300]
-        raise TableError(f"{path} cannot be read as a table ({reason}). Check the file, or write it again.") from error
+def validated(table: pa.Table) -> pa.Table:
+    """Return a table that was read from a binary file after checking its column names and values.
 
-
-def whole(table: pa.Table) -> pa.Table:
-    """Return a table of a Parquet file after validating its column names and values."""
+    Raises:
+        TableError: A column name is empty or a duplicate.
+        pa.ArrowInvalid: A value is invalid, such as text that is not UTF-8.
+    """
     check_names(table.column_names)
     table.validate(full=True)  # else invalid UTF-8 raises an error much later
     return table
@@ -185,79 +172,16 @@ def _read_csv(path: Path, options: ReadOptions) -> pa.Table:
     """Read a CSV as pandas does, except that only empty fields are missing, since "NA" or "None" may be a category."""
     untrusted.refuse_large_csv(path)
     with reading(path):
-        given, convert = csv_options(path, options)
+        given, convert = csv_dialect.arrow_options(path, options)
         return written_forms.with_forms(_read_typed(path, options, given, convert), path, given)
 
 
-def _as_text(file: Path, names: list[str], options: ReadOptions) -> pa.Table:
-    """Columns of a CSV file as text."""
-    given, convert = csv_options(file, options)
-    convert.include_columns, convert.column_types = names, dict.fromkeys(names, pa.string())
-    return pa.csv.read_csv(file, **given, convert_options=convert)
-
-
-def read_fields(path: Path, options: ReadOptions) -> pa.Table | None:
-    """Return the fields of a CSV file, or of a folder of such files, as they are written; None for other files."""
-    files = csv_files(path)
-    if files is None:
+def read_fields(source: object, options: ReadOptions) -> pa.Table | None:
+    """Return the fields of a CSV file, or of a folder of such files, as they are written; None for other tables."""
+    if not isinstance(source, (str, Path)) or databases.is_url(source):
         return None
-    with reading(path):
-        read = []
-        for file in files:
-            given, convert = csv_options(file, options)
-            with pa.csv.open_csv(file, **given) as head:
-                convert.column_types = dict.fromkeys(head.schema.names, pa.string())
-            convert.null_values, convert.strings_can_be_null = [], False
-            read.append(pa.csv.read_csv(file, **given, convert_options=convert))
-        return pa.concat_tables(read)
-
-
-def csv_options(path: Path, options: ReadOptions) -> tuple[dict[str, Any], pa.csv.ConvertOptions]:
-    """Return Arrow's options for reading and parsing a CSV file, and for converting its fields."""
-    sniffed = _delimiter_of(path, options.encoding)
-    parse = pa.csv.ParseOptions(delimiter=options.sep or sniffed, newlines_in_values=True)
-    how = pa.csv.ReadOptions(encoding=options.encoding, block_size=untrusted.MAX_ROW)
-    given = {"read_options": how, "parse_options": parse}
-    missing = ["", *options.na_values]
-    return given, pa.csv.ConvertOptions(null_values=missing, strings_can_be_null=True)
-
-
-def _delimiter_of(path: Path, encoding: str) -> str:
-    """The delimiter of the fields of a CSV file."""
-    with pa.input_stream(str(path), compression="detect") as stream:
-        head = stream.read(untrusted.MAX_HEADER + 1)
-    _refuse_other_format(path, head)
-    untrusted.refuse_long_header(path, head)
-    if not head.strip():
-        raise TableError(f"{path} must contain a header and rows, got an empty file.")
-    if head.startswith(codecs.BOM_UTF32_LE):
-        if "32" not in encoding:
-            raise TableError(f"{path} must be text in {encoding}, got UTF-32. Name its encoding (`--encoding utf-32`).")
-    elif head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) and "16" not in encoding:
-        raise TableError(f"{path} must be text in {encoding}, got UTF-16. Name its encoding (`--encoding utf-16`).")
-    text = head.decode(encoding, errors="replace")
-    if "\0" in text.partition("\n")[0]:
-        raise TableError(f"{path} must be text in {encoding}, got NUL bytes. Name its encoding (`--encoding utf-16`).")
-    return delimiter(text, path)
-
-
-_MAGIC = {
-    b"PK\x03\x04": "a zip archive or an Excel file (.xlsx)",
-    b"\x1f\x8b": "gzip (.csv.gz)",
-    b"BZh": "bzip2 (.csv.bz2)",
-    b"\x28\xb5\x2f\xfd": "Zstandard (.csv.zst)",
-    b"PAR1": "Parquet (.parquet)",
-    b"ARROW1": "Feather (.feather)",
-    b"\xd0\xcf\x11\xe0": "an old Excel file (.xls)",
-    b"%PDF": "PDF",
-}
-
-
-def _refuse_other_format(path: Path, head: bytes) -> None:
-    """Raise an error for a file whose first bytes say that it is no text."""
-    for magic, what in _MAGIC.items():
-        if head.startswith(magic):
-            raise TableError(f"{path} must be text, got {what}. Rename the file, or unpack it.")
+    found = csv_files(Path(source))
+    return None if found is None else csv_folders.fields(found, options)
 
 
 def _read_typed(path: Path, given: ReadOptions, options: Mapping[str, Any], convert: Any) -> pa.Table:
@@ -273,19 +197,6 @@ def _read_typed(path: Path, given: ReadOptions, options: Mapping[str, Any], conv
         table = pa.csv.read_csv(path, **options, convert_options=convert)
     _check_decoded(table, given.encoding)
     return table.cast(pa.schema([(name, types[name]) for name in table.column_names]))
-
-
-@contextlib.contextmanager
-def locating(path: Path, options: Mapping[str, Any]) -> Iterator[None]:
-    """Name the line of an error of Arrow, whose own message has a row of the table and no line."""
-    try:
-        yield
-    except pa.ArrowInvalid as error:
-        encoding = options["read_options"].encoding
-        csv_lines.refuse_undecodable(path, encoding)
-        csv_lines.refuse_ragged(path, encoding, options["parse_options"].delimiter)
-        untrusted.refuse_long_row(path, error)
-        raise
 
 
 def check_lines(path: Path, options: Mapping[str, Any], names: list[str], columns: list[Any]) -> None:
@@ -317,11 +228,3 @@ def _check_decoded(table: pa.Table, encoding: str) -> None:
         if pa.types.is_binary(field.type):  # how Arrow reads bytes that are not UTF-8
             for value in table.column(field.name).drop_null():
                 value.as_py().decode(encoding)
-
-
-def delimiter(head: str, path: Path) -> str:
-    """Return the most frequent delimiter in the header of a file, outside of quotes."""
-    if {".tsv", ".tab"} & set(path.suffixes):
-        return "\t"
-    bare = re.sub(r'"[^"]*"', "", head).split("\n", 1)[0]
-    return max(",;\t|", key=lambda character: (bare.count(character), -",;\t|".index(character)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import io
 import json
@@ -12,7 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.json
 
 from synthvae.errors import TableError
-from synthvae.tables import untrusted
+from synthvae.tables import csv_lines, untrusted
 from synthvae.tables.arrow import LARGEST_EXACT, as_array
 from synthvae.tables.read_options import ReadOptions
 
@@ -21,17 +22,22 @@ def read(path: Path, options: ReadOptions) -> pa.Table:
     """Return the rows of a file of JSON lines; text that Arrow would convert to timestamps stays text.
 
     Raises:
-        TableError: A line is not an object, or the values of a key do not have one type.
+        TableError: A line is not an object, bytes are invalid in the encoding, or the values of a key do not have one
+            type.
     """
-    del options
     untrusted.refuse_large_csv(path)
+    encoding = options.encoding
     try:
-        table = _read(path, None)
+        table = _read(path, encoding, None)
         untrusted.refuse_long_cells(path, table.column_names, table.columns)
         texts = [field.with_type(pa.string()) for field in table.schema if pa.types.is_temporal(field.type)]
-        return _exact(path, _read(path, pa.schema(texts)).select(table.column_names) if texts else table)
+        if texts:
+            table = _read(path, encoding, pa.schema(texts)).select(table.column_names)
+        table.validate(full=True)  # Arrow reads bytes that are not UTF-8 as text
+        return _exact(path, encoding, table)
     except pa.ArrowInvalid as error:
-        _refuse_wrong_line(path)
+        csv_lines.refuse_undecodable(path, encoding)
+        _refuse_wrong_line(path, encoding)
         reason = str(error).splitlines()[0].partition("(/")[2].partition(")")
         if not reason[1]:
             untrusted.refuse_long_row(path, error)
@@ -42,7 +48,7 @@ def read(path: Path, options: ReadOptions) -> pa.Table:
         ) from error
 
 
-def _exact(path: Path, table: pa.Table) -> pa.Table:
+def _exact(path: Path, encoding: str, table: pa.Table) -> pa.Table:
     """The table with whole numbers that Arrow read as rounded doubles as they are written."""
     rounded = [
         field.name
@@ -52,7 +58,8 @@ def _exact(path: Path, table: pa.Table) -> pa.Table:
     if not rounded:
         return table
     with pa.input_stream(str(path), compression="detect") as stream:
-        rows = [json.loads(line) for line in io.TextIOWrapper(stream, encoding="utf-8-sig") if line.strip()]
+        lines = io.TextIOWrapper(stream, encoding=encoding)
+        rows = [json.loads(line.removeprefix("\ufeff")) for line in lines if line.strip()]
     for name in rounded:
         numbers = [row.get(name) for row in rows]
         if all(number is None or (isinstance(number, int) and abs(number) < 1 << 64) for number in numbers):
@@ -61,22 +68,25 @@ def _exact(path: Path, table: pa.Table) -> pa.Table:
     return table
 
 
-def _read(path: Path, schema: pa.Schema | None) -> pa.Table:
-    with pa.input_stream(str(path), compression="detect") as stream:
+def _read(path: Path, encoding: str, schema: pa.Schema | None) -> pa.Table:
+    with pa.input_stream(str(path), compression="detect") as file:
+        "".encode(encoding)  # (`codecs.lookup` also knows codecs that are no text encodings)
+        utf8 = codecs.lookup(encoding).name in {"utf-8", "utf-8-sig"}
+        stream = file if utf8 else pa.transcoding_input_stream(file, encoding, "utf-8")
         how = pa.json.ReadOptions(block_size=untrusted.MAX_ROW)
         return pa.json.read_json(stream, how, pa.json.ParseOptions(explicit_schema=schema))
 
 
-def _refuse_wrong_line(path: Path) -> None:
+def _refuse_wrong_line(path: Path, encoding: str) -> None:
     """Raise an error for the first line that is not a JSON object.
 
     Raises:
         TableError: There is one.
     """
     with pa.input_stream(str(path), compression="detect") as stream:
-        for number, line in enumerate(io.TextIOWrapper(stream, encoding="utf-8"), start=1):
+        for number, line in enumerate(io.TextIOWrapper(stream, encoding=encoding), start=1):
             try:
-                right = not line.strip() or isinstance(json.loads(line), dict)
+                right = not line.strip() or isinstance(json.loads(line.removeprefix("\ufeff")), dict)
             except (ValueError, RecursionError):
                 right = False
             if not right:

@@ -50,9 +50,12 @@ def _replaced(frame: pd.DataFrame, changed: Mapping[Any, Any]) -> pd.DataFrame:
 
 
 def origins(frame: pd.DataFrame) -> dict[str, Any]:
-    """Return what Arrow does not keep of a table: the columns with NaN for None, and with Timestamps for datetimes.
+    """Return what Arrow does not keep of a table, for `as_given`.
 
-    So are the types of categories that pandas defines itself, by the name of the column.
+    Returns:
+        `nan`: columns of objects whose missing values are NaN, not None; `timestamp`: columns of objects whose values
+        are `pd.Timestamp`, not `datetime`; `categories`: by column, the name of the extension type of pandas that its
+        categories have.
     """
     known = {str(name): values for name, values in frame.items() if is_object_dtype(values.dtype)}
     missing = {name: values[values.isna()] for name, values in known.items()}

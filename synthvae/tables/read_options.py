@@ -13,7 +13,7 @@ FORMS = ("decimal", "thousands", "date_format")  # how values are written in tex
 TAKEN = {  # by the readers of each format
     "csv": {"encoding", "sep", "na_values", *FORMS},
     "excel": {"sheet", "na_values", *FORMS},
-    "json": {"na_values", *FORMS},
+    "json": {"encoding", "na_values", *FORMS},
     "stata": {"na_values", *FORMS},
     "spss": {"encoding", "na_values", *FORMS},
     "sas": {"encoding", "na_values", *FORMS},
@@ -26,6 +26,7 @@ PRIVATE = {"encoding", "sep", "na_values"}  # those that concern each line alone
 WAYS_OUT = {
     "query": "Pass the URL of a database (`postgresql://host/name`, `sqlite:///file.db`), or omit the query.",
     "sheet": "Pass an Excel file, or omit the sheet.",
+    "encoding": "Omit it, since the file states its encoding.",
 }
 
 
@@ -99,9 +100,9 @@ class ReadOptions:
     def of_synthetic(self, kind: str) -> Self:
         """Return the options for synthetic rows in a file of some format, written by synthvae.
 
-        Their numbers are written as in the real table, which these options describe.
+        Their numbers are written as in the real table, which these options describe, and always as UTF-8.
         """
-        return type(self)(encoding=self.encoding, decimal=self.decimal).taken_by(kind)
+        return type(self)(decimal=self.decimal).taken_by(kind)
 
     @property
     def given(self) -> set[str]:
@@ -114,7 +115,7 @@ class ReadOptions:
         Raises:
             TableError: One is given.
         """
-        unused = sorted(self.given - TAKEN[kind] - {"encoding"})
+        unused = sorted(self.given - TAKEN[kind])
         if unused:
             way = WAYS_OUT.get(unused[0], "Omit it, since the file has types.")
             raise TableError(f"The option `{SHELL[unused[0]]}` is not used for a {kind} table. {way}")
@@ -135,7 +136,7 @@ class ReadOptions:
 
     def taken_by(self, kind: str) -> Self:
         """Return the options that the reader of a format uses, with defaults for the others."""
-        unused = self.given - TAKEN[kind] - {"encoding"}
+        unused = self.given - TAKEN[kind]
         defaults: dict[str, Any] = {name: _DEFAULTS[name] for name in unused}
         return replace(self, **defaults)
 

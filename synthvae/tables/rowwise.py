@@ -26,20 +26,20 @@ import pyarrow.parquet
 from pandas.api.types import is_numeric_dtype
 
 from synthvae.errors import TableError
-from synthvae.tables import convert, databases, files, snapshots, untrusted
+from synthvae.tables import convert, csv_dialect, csv_lines, databases, files, folders, snapshots, untrusted
 from synthvae.tables.arrow import check_names
 from synthvae.tables.convert import TableLike
+from synthvae.tables.read_errors import reading
 from synthvae.tables.read_options import ReadOptions
 
 BLOCK_BYTES = 1 << 20  # of lines that are parsed together, at least
 NUMERIC = "biuf"  # kinds of NumPy types that are numbers
 PLAIN = NUMERIC + "Mm"  # kinds of NumPy types that Arrow converts independently of their values
-PLAIN_TEXT = 'a,"\n'
 MAX_WHOLE = 10**309  # beyond all doubles; the exponent of a larger decimal may give it any number of digits
 HEX_ERRORS = "synthvae.rowwise.hex_errors"  # name of the error handler of codecs below
 
 
-def read(source: TableLike, *, encoding: str = "utf-8", options: ReadOptions | None = None) -> pa.Table:
+def read(source: TableLike, *, options: ReadOptions | None = None) -> pa.Table:
     """Read a private table.
 
     The fields of a CSV file are text. Each of its lines is a row, decoded by itself: a quote that is not closed in its
@@ -49,9 +49,8 @@ def read(source: TableLike, *, encoding: str = "utf-8", options: ReadOptions | N
 
     Args:
         source: What `convert.read` takes, or an array of rows (N, columns), whose columns are named x0, x1, ...
-        encoding: Character encoding of CSV files.
-        options: How the table is written in its file, instead of `encoding`; of these the encoding, the separator and
-            the texts that mean a missing value, which concern each line alone.
+        options: How the table is written in its file; of these the encoding, the separator and the texts that mean a
+            missing value, which concern each line alone.
 
     Raises:
         TableError: A column name is empty or a duplicate, or the file cannot be read whatever its rows are: a dataset
@@ -60,13 +59,14 @@ def read(source: TableLike, *, encoding: str = "utf-8", options: ReadOptions | N
         TableTypeError: `source` is not a table.
         FileNotFoundError: There is no such path.
     """
-    options = options or ReadOptions(encoding=encoding)
+    options = options or ReadOptions()
     options.check_private()
     _refuse_databases(source)
     if isinstance(source, (str, Path)):
         return convert.as_read(_without_dictionaries(_of_path(Path(source), options)))
     if isinstance(source, pa.dataset.Dataset):
         _refuse_text_files(source)
+        folders.refuse_conversions(source)
         return convert.as_read(_without_dictionaries(source.to_table()))
     if isinstance(source, pd.DataFrame):
         return convert.read(_of_frame(source))
@@ -124,26 +124,31 @@ def _of_path(path: Path, options: ReadOptions) -> pa.Table:
             f"{path}. Convert it to Parquet, with declared types, or to CSV."
         )
     options.check_taken(kind)
-    with files.reading(path):
+    with reading(path):
         if kind == "feather":
             return pa.feather.read_table(path, memory_map=False)
         if kind == "parquet":
             return snapshots.read(path, lambda: _of_parquet(path))
-        found = files.csv_files(path) or ()
-        return pa.concat_tables([_of_csv(file, options) for file in found], promote_options="permissive")
+        read = {file: _of_csv(file, options) for file in files.csv_files(path) or ()}
+        folders.warn_of_other_columns({file: table.column_names for file, table in read.items()})
+        return pa.concat_tables(read.values(), promote_options="permissive")
 
 
 def _of_parquet(path: Path) -> pa.Table:
-    with files.reading(path):
+    with reading(path):
         untrusted.refuse_large_parquet(path)
-        return pa.parquet.read_table(path, partitioning=_folders(path))
+        if not path.is_dir():
+            return pa.parquet.read_table(path, partitioning=None)
+        found = folders.parquet(path, _partitions(path))
+        folders.refuse_conversions(found)
+        return found.to_table()
 
 
-def _folders(path: Path) -> Any:
+def _partitions(path: Path) -> Any:
     """The partitioning of folders NAME=VALUE; values are text, since types would be inferred from all of them."""
-    folders = (folder.name for folder in sorted(path.rglob("*=*")) if folder.is_dir())
-    names = dict.fromkeys(name.partition("=")[0] for name in folders)
-    return pa.dataset.partitioning(pa.schema([(name, pa.string()) for name in names]), flavor="hive") if names else None
+    below = (folder.name for folder in sorted(path.rglob("*=*")) if folder.is_dir())
+    names = dict.fromkeys(name.partition("=")[0] for name in below)
+    return pa.dataset.partitioning(pa.schema([(name, pa.string()) for name in names]), flavor="hive")
 
 
 def _of_csv(path: Path, options: ReadOptions) -> pa.Table:
@@ -158,7 +163,7 @@ def _of_csv(path: Path, options: ReadOptions) -> pa.Table:
         head = first.decode(encoding).removeprefix("\ufeff")
         if not head.strip():
             raise TableError(f"{path} must contain a header and rows, got an empty first line.")
-        delimiter = options.sep or files.delimiter(head, path)
+        delimiter = options.sep or csv_dialect.delimiter(head, path)
         names = _names(path, head, delimiter)
         check_names(names)
         rows = _closed_lines((_decoded(line, encoding) for line in lines), delimiter)
@@ -180,12 +185,7 @@ def _refuse_encoding(encoding: str) -> None:
         TableError: A line break is not a single byte, as in UTF-16.
         LookupError: There is no such encoding.
     """
-    codecs.lookup(encoding)
-    try:
-        plain = PLAIN_TEXT.encode(encoding).endswith(PLAIN_TEXT.encode("ascii"))  # after a byte order mark
-    except UnicodeError:
-        plain = False
-    if not plain:
+    if not csv_lines.is_ascii_in(encoding):
         raise TableError(
             f"A CSV file must have an encoding with single-byte line breaks under a privacy budget, got {encoding}. "
             "Save the table in UTF-8, or as Parquet."

@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 import pyarrow as pa
-from pandas.api.types import is_float_dtype, is_integer_dtype
+from pandas.api.types import is_numeric_dtype
 
 from synthvae.errors import ConfigurationError, TableError
 from synthvae.tables import untrusted
@@ -28,22 +28,31 @@ def read_stata(path: Path, options: ReadOptions) -> pa.Table:
     untrusted.refuse_size(path, path.stat().st_size)
     try:
         codes = pd.read_stata(path, convert_categoricals=False)
-        frame = pd.DataFrame({name: _stata_column(path, str(name), codes[name]) for name in codes.columns})
+        labelled = _labelled_columns(path, [name for name in codes.columns if is_numeric_dtype(codes[name].dtype)])
+        frame = pd.DataFrame({name: labelled.get(name, codes[name]) for name in codes.columns})
     except (ValueError, KeyError, struct.error, OverflowError) as error:
         raise _damaged(path, "a Stata file", error) from error
     return _table(frame, {})
 
 
-def _stata_column(path: Path, name: str, codes: pd.Series[Any]) -> pd.Series[Any]:
-    """The values of a column; categories if each of its codes has a label of its own."""
-    if not is_integer_dtype(codes.dtype) and not is_float_dtype(codes.dtype):
-        return codes
+def _labelled_columns(path: Path, names: list[Any]) -> dict[Any, pd.Series[Any]]:
+    """Those columns of a Stata file of which each code has a label of its own, as categories.
+
+    pandas refuses all columns if one has a label twice, and does not say which: the columns are read in halves.
+    """
+    if not names:
+        return {}
     try:
-        labels: pd.Series[Any] = pd.read_stata(path, columns=[name], order_categoricals=False)[name]
-    except ValueError:  # a label twice
-        return codes
-    named = isinstance(labels.dtype, pd.CategoricalDtype) and all(isinstance(v, str) for v in labels.dtype.categories)
-    return labels if named else codes
+        frame = pd.read_stata(path, columns=names, order_categoricals=False)
+    except ValueError:
+        middle = len(names) // 2
+        halves = (names[:middle], names[middle:]) if middle else ()
+        return {name: values for half in halves for name, values in _labelled_columns(path, half).items()}
+    return {name: frame[name] for name in names if _are_texts(frame[name].dtype)}
+
+
+def _are_texts(dtype: Any) -> bool:
+    return isinstance(dtype, pd.CategoricalDtype) and all(isinstance(value, str) for value in dtype.categories)
 
 
 def read_spss(path: Path, options: ReadOptions) -> pa.Table:

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.csv
 import pyarrow.dataset as ds
 
 from synthvae import filesystem
 from synthvae.errors import brief
 from synthvae.tables import convert as tables
-from synthvae.tables import databases, folders, snapshots, text_codes, written_forms
+from synthvae.tables import csv_folders, databases, folders, snapshots
 from synthvae.tables import files as readers
-from synthvae.tables.arrow import LARGEST_EXACT
+from synthvae.tables.read_errors import reading
 from synthvae.tables.read_options import ReadOptions
 
 LARGE = 256 << 20  # approximate bytes from which on a table is read in batches; a fit takes a multiple of them
@@ -47,9 +44,7 @@ class Stream:
     open: Callable[[], Iterator[pa.RecordBatch]]
 
     @classmethod
-    def from_source(
-        cls, source: str | Path | ds.Dataset, encoding: str = "utf-8", options: ReadOptions | None = None
-    ) -> Stream:
+    def from_source(cls, source: str | Path | ds.Dataset, options: ReadOptions | None = None) -> Stream:
         """Return the stream of a CSV or Parquet file, a folder of either, or a dataset of Parquet files.
 
         Raises:
@@ -58,10 +53,10 @@ class Stream:
         """
         if isinstance(source, ds.Dataset):
             return _parquet(source)
-        path, options = filesystem.local_path(source, "A table"), options or ReadOptions(encoding=encoding)
+        path, options = filesystem.local_path(source, "A table"), options or ReadOptions()
         options.check_taken(readers.format_of(path))
         files = readers.csv_files(path)
-        with readers.reading(path):
+        with reading(path):
             if files is not None:
                 return _csv(files, options)
             stream = snapshots.read(path, lambda: _parquet(_dataset(path)))
@@ -78,10 +73,10 @@ class Stream:
         Raises:
             TableError: A file is damaged, or a column name is empty or a duplicate.
         """
-        with readers.reading(self.files[0].parent if len(self.files) > 1 else self.files[0]):
+        with reading(self.files[0].parent if len(self.files) > 1 else self.files[0]):
             for batch in self.open():
                 if batch.num_rows:
-                    yield tables.as_read(readers.whole(pa.Table.from_batches([batch])))
+                    yield tables.as_read(readers.validated(pa.Table.from_batches([batch])))
 
     @cached_property
     def identity(self) -> str:
@@ -95,14 +90,14 @@ class Stream:
         return digest.hexdigest()
 
 
-def large(source: Any, encoding: str = "utf-8", options: ReadOptions | None = None) -> Stream | None:
+def large(source: Any, options: ReadOptions | None = None) -> Stream | None:
     """Return the stream of a table on disk that is too large to be read at once; None for any other source.
 
     Only CSV and Parquet are read in batches.
     """
     if isinstance(source, Stream):
         return source
-    options = options or ReadOptions(encoding=encoding)
+    options = options or ReadOptions()
     if not isinstance(source, ds.FileSystemDataset) and not _is_streamed(source):
         return None
     stream = Stream.from_source(source, options=options)
@@ -132,107 +127,16 @@ def _parquet(dataset: ds.Dataset) -> Stream:
 
 
 def _csv(files: Sequence[Path], options: ReadOptions) -> Stream:
+    types: dict[str, pa.DataType] = {}
+    forms: dict[bytes, bytes] = {}
+
     def batches() -> Iterator[pa.RecordBatch]:
+        if not types:
+            types.update(csv_folders.types_of(files, options))
+            forms.update(csv_folders.forms_of(files[0], options, types))
         for file in files:
-            for batch in _opened(file, options, types()):
-                yield batch.replace_schema_metadata(forms())
-
-    def forms() -> dict[bytes, bytes] | None:
-        if not written:
-            schema = pa.schema(list(types().items()))
-            known = written_forms.learn(schema, files[0], readers.csv_options(files[0], options)[0])
-            written.append({written_forms.KEY: json.dumps(known).encode()} if known else None)
-        return written[0]
-
-    written: list[dict[bytes, bytes] | None] = []
-    found: dict[str, pa.DataType] = {}
-
-    def types() -> dict[str, pa.DataType]:
-        if not found:
-            found.update(_csv_types(files, options))
-        return found
+            for batch in csv_folders.batches(file, options, types):
+                yield batch.replace_schema_metadata(forms or None)
 
     size = sum(f.stat().st_size * (1 if f.suffix in (".csv", ".tsv", ".tab", ".txt") else COMPRESSION) for f in files)
     return Stream(tuple(files), size, batches)
-
-
-def _opened(file: Path, given: ReadOptions, types: dict[str, pa.DataType] | None) -> Iterator[pa.RecordBatch]:
-    """The batches of a CSV file; all fields are text, and quotes are checked, if there are no types yet."""
-    options, convert = readers.csv_options(file, given)
-    with readers.reading(file), readers.locating(file, options):
-        if types is None:
-            with pa.csv.open_csv(file, **options) as head:
-                convert.column_types = dict.fromkeys(head.schema.names, pa.string())
-        else:
-            convert.column_types = types
-        for batch in pa.csv.open_csv(file, **options, convert_options=convert):
-            if types is None:
-                readers.check_lines(file, options, batch.schema.names, batch.columns)
-            yield batch
-
-
-def _csv_types(files: Sequence[Path], options: ReadOptions) -> dict[str, pa.DataType]:
-    """The types that `convert.read` gives the columns: the narrowest to which all their fields can be converted."""
-    columns: dict[str, _Fields] = {}
-    names: dict[Path, list[str]] = {}
-    for file in files:
-        for batch in _opened(file, options, None):
-            names[file] = batch.schema.names
-            for name, texts in zip(batch.schema.names, batch.columns, strict=True):
-                columns.setdefault(name, _Fields(options.decimal)).add(texts)
-    folders.refuse_other_columns(names)
-    return {name: fields.type for name, fields in columns.items()}
-
-
-NULL, INT64, UINT64, WHOLE, FLOAT64, BOOL, TEXT = range(7)
-_TYPES = (pa.null(), pa.int64(), pa.uint64(), pa.string(), pa.float64(), pa.bool_(), pa.string())
-
-
-@dataclass
-class _Fields:
-    """The narrowest type of the fields of a column so far, as a place in `_TYPES`; `WHOLE` are large whole numbers.
-
-    Args:
-        decimal: The decimal separator: where it is no point, 1.500 may be 1500, so that fractions are text.
-    """
-
-    decimal: str
-
-    place: int = NULL
-    missing: bool = False
-    negative: bool = False
-    large: bool = False  # beyond the whole numbers that doubles distinguish
-    words: set[str] = field(default_factory=set)  # of booleans
-
-    def add(self, texts: pa.Array) -> None:
-        """Take account of more fields."""
-        trimmed, before = pc.utf8_trim_whitespace(texts), self.place
-        self.missing |= bool(texts.null_count)
-        while not self._holds(trimmed):
-            self.place += 1
-        coded = INT64 <= self.place <= FLOAT64 and text_codes.hold_codes(trimmed)
-        if self.place == BOOL:
-            self.words |= set(pc.unique(trimmed.drop_null()).to_pylist())
-        mixed = INT64 <= before <= FLOAT64 or not text_codes.are_booleans(pa.array(sorted(self.words), pa.string()))
-        if coded or (self.place == BOOL and mixed) or (self.place == FLOAT64 and self.decimal != "."):
-            self.place = TEXT
-
-    def _holds(self, texts: pa.Array) -> bool:
-        if self.place == NULL:
-            return bool(texts.null_count == len(texts))
-        if self.place == WHOLE:
-            return bool(pc.all(pc.match_substring_regex(texts, text_codes.WHOLE)).as_py() is not False)
-        try:
-            values = pc.cast(texts, _TYPES[self.place])
-        except pa.ArrowInvalid:
-            return False
-        if self.place == INT64 and (low := pc.min(values).as_py()) is not None:
-            self.negative |= low < 0
-            self.large |= max(abs(low), abs(pc.max(values).as_py())) > LARGEST_EXACT
-        return not (self.place == UINT64 and self.negative)
-
-    @property
-    def type(self) -> pa.DataType:
-        """The type; small whole numbers with missing values are floats, as in pandas, and so is a column of none."""
-        small = self.place == INT64 and self.missing and not self.large
-        return pa.float64() if self.place == NULL or small else _TYPES[self.place]

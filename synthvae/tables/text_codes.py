@@ -11,17 +11,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
+from synthvae.tables import csv_lines
 from synthvae.tables.arrow import LARGEST_EXACT
 
 BLOCK_BYTES = 16 << 20
 OVERLAP_BYTES = 64  # of two blocks, so that a field at their border is seen
-PLUS, MINUS, ZERO, NINE = b"+-09"
-HEXADECIMAL = b"xX"
+CODE = r"[ \t]*(\+[0-9.]|-?0[0-9xX])"  # begins a field that is a code; Arrow trims spaces and tabs of numbers
 BOOLEANS = [{"True", "False"}, {"true", "false"}, {"TRUE", "FALSE"}]
 WHOLE = "^(0|-?[1-9][0-9]*)$"
 
@@ -33,31 +32,13 @@ def hold_codes(texts: pa.Array | pa.ChunkedArray) -> bool:
     (False, True)
     """
     chunks = texts.chunks if isinstance(texts, pa.ChunkedArray) else [texts]
-    return any(_holds_code(chunk) for chunk in chunks)
+    return any(_holds_code(chunk.drop_null()) for chunk in chunks)
 
 
 def _holds_code(texts: pa.Array) -> bool:
-    _, offsets, data = texts.buffers()
-    width = np.int64 if pa.types.is_large_string(texts.type) else np.int32
-    if data is None or not len(texts):
-        return False
-    ends = np.frombuffer(offsets, width)[texts.offset : texts.offset + len(texts) + 1]
-    size, letters = np.diff(ends), np.frombuffer(data, np.uint8)
-    if not letters.size or not size.any():
-        return False
-
-    def letter(place: Any) -> Any:
-        return np.where(place < ends[1:], letters[np.minimum(place, letters.size - 1)], 0)
-
-    first = letter(ends[:-1])
-    if ((first == PLUS) & (size > 1)).any():
-        return True
-    start = ends[:-1] + (first == MINUS)
-    zeros = np.flatnonzero(letter(start) == ZERO)
-    if not zeros.size:
-        return False
-    second = np.where(start + 1 < ends[1:], letters[np.minimum(start + 1, letters.size - 1)], 0)[zeros]
-    return bool((((second >= ZERO) & (second <= NINE)) | np.isin(second, list(HEXADECIMAL))).any())
+    """Whether one of the texts is a code; one search in the joined texts is faster than one in each."""
+    joined = pc.binary_join(pa.ListArray.from_arrays([0, len(texts)], texts), "\n")
+    return bool(pc.match_substring_regex(joined, rf"(^|\n){CODE}")[0].as_py())
 
 
 def are_booleans(texts: pa.Array | pa.ChunkedArray) -> bool:
@@ -138,10 +119,9 @@ def _may_hold_codes(path: Path, encoding: str, delimiter: str) -> bool:
 
     It may be wrong where it says yes.
     """
-    mark = f'{delimiter}"\n\r0+-'
-    if mark.encode(encoding, errors="replace") != mark.encode("ascii"):
+    if not csv_lines.is_ascii_in(encoding, f'{delimiter}"\n\r0+-'):
         return True  # bytes are not characters in this encoding
-    code = rf'(^|["\n\r{re.escape(delimiter)}])[ ]*(\+[0-9.]|-?0[0-9xX])'
+    code = rf'(^|["\n\r{re.escape(delimiter)}]){CODE}'
     return any(
         pc.match_substring_regex(pa.array([block], pa.large_binary()), code)[0].as_py() for block in _blocks(path)
     )

@@ -20,7 +20,7 @@ NOT_A_TIME = -(2**63)  # NumPy's and pandas' NaT, in any unit
 CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")  # memory limit of a Linux container
 BLOCK_BYTES = 1 << 20
 
-# Limits of text files, which are those of the readers no longer.
+# Limits of text files, which synthvae sets for all readers alike, whatever their own limits are.
 MAX_HEADER = 1 << 20  # bytes
 MAX_CELL = 3 << 20  # bytes
 MAX_ROW = 8 << 20  # bytes of all cells of a row

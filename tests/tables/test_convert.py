@@ -6,6 +6,7 @@ import bz2
 import datetime as dt
 import decimal
 import gzip
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from hypothesis import strategies as st
 from strategies import FAMILIES, frames
 
 from synthvae.errors import TableError, TableTypeError
-from synthvae.tables import convert, rowwise
+from synthvae.tables import ReadOptions, convert, rowwise
 
 law = settings(deadline=None, max_examples=20)
 
@@ -227,17 +228,20 @@ def test_a_text_file_in_another_encoding_names_the_way_out(tmp_path: Path, conte
 @pytest.mark.parametrize("encoding", ["latin-1", "utf-16", "cp1252"])
 def test_a_text_file_in_a_named_encoding_is_read(tmp_path: Path, encoding: str) -> None:
     path = _file(tmp_path, "t.csv", "größe;stadt\n1;Köln\n".encode(encoding))
-    assert convert.read(path, encoding=encoding).to_pydict() == {"größe": [1], "stadt": ["Köln"]}
+    assert convert.read(path, options=ReadOptions(encoding=encoding)).to_pydict() == {"größe": [1], "stadt": ["Köln"]}
     if encoding == "utf-16":
         with pytest.raises(TableError, match=r"single-byte line breaks.*, got utf-16"):
-            rowwise.read(path, encoding=encoding)
+            rowwise.read(path, options=ReadOptions(encoding=encoding))
     else:
-        assert rowwise.read(path, encoding=encoding).to_pydict() == {"größe": ["1"], "stadt": ["Köln"]}
+        assert rowwise.read(path, options=ReadOptions(encoding=encoding)).to_pydict() == {
+            "größe": ["1"],
+            "stadt": ["Köln"],
+        }
 
 
 def test_an_encoding_that_does_not_exist_is_told(tmp_path: Path) -> None:
     with pytest.raises((LookupError, TableError), match="klingon"):
-        convert.read(_file(tmp_path, "t.csv", PLAIN), encoding="klingon")
+        convert.read(_file(tmp_path, "t.csv", PLAIN), options=ReadOptions(encoding="klingon"))
 
 
 @pytest.mark.parametrize(
@@ -319,7 +323,10 @@ def test_a_folder_of_text_is_one_table(tmp_path: Path) -> None:
 
 def test_a_folder_of_text_is_read_in_the_named_encoding(tmp_path: Path) -> None:
     _file(tmp_path, "1.csv", LATIN)
-    assert convert.read(tmp_path, encoding="latin-1").to_pydict() == {"größe": [1], "stadt": ["Köln"]}
+    assert convert.read(tmp_path, options=ReadOptions(encoding="latin-1")).to_pydict() == {
+        "größe": [1],
+        "stadt": ["Köln"],
+    }
 
 
 @pytest.mark.parametrize("files", [{}, {"readme.md": b"hello"}])
@@ -362,3 +369,24 @@ def test_a_frame_that_is_no_table_is_refused_by_column(frame: pd.DataFrame, fact
 def test_arrow_tables_with_a_name_twice_are_refused() -> None:
     with pytest.raises(TableError, match=r"distinct.*\['a'\]"):
         convert.read(pa.Table.from_arrays([pa.array([1]), pa.array([2])], names=["a", "a"]))
+
+
+ORIGINS = pd.DataFrame(
+    {
+        "x": [1, 2, 3],
+        "nan": pd.Series([True, float("nan"), False], dtype=object),
+        "stamp": pd.Series([pd.Timestamp(2020, 1, 1), None, pd.Timestamp(2021, 1, 1)], dtype=object),
+        "kind": pd.Series([1, 2, 1], dtype="Int64").astype("category"),
+        "text": pd.Series([1, "a", None], dtype=object),
+        "string": pd.Series(["a", None, "b"], dtype="string"),
+        "sparse": pd.Series(pd.arrays.SparseArray([0, 0, 1])),
+        "arrow": pd.Series([1, None, 3], dtype=pd.ArrowDtype(pa.int8())),
+        "uuid": pd.Series([uuid.UUID(int=1), None, uuid.UUID(int=2)], dtype=object),
+    }
+)
+
+
+@pytest.mark.parametrize("dropped", ORIGINS.columns)
+def test_a_selection_of_columns_comes_back_as_it_came(dropped: str) -> None:
+    kept = convert.to_pandas(convert.read(ORIGINS).drop_columns([dropped]))
+    pd.testing.assert_frame_equal(kept, ORIGINS.drop(columns=dropped))

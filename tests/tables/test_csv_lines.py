@@ -6,13 +6,14 @@ import csv
 import gzip
 import io
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synthvae.errors import TableError
-from synthvae.tables import convert, csv_lines, read
+from synthvae.tables import convert, csv_lines, read, untrusted
 from synthvae.tables.streaming import Stream
 
 law = settings(deadline=None, max_examples=100)
@@ -94,7 +95,39 @@ def test_records_are_those_of_the_csv_module(rows: list[list[str]], sep: str) ->
     assert [fields for _, fields in csv_lines.records(lines, sep)] == [len(row) for row in rows]
 
 
+def test_open_quotes_are_searched_once_in_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(untrusted, "MAX_ROW", 1 << 10)  # bytes of a batch
+    path = place(tmp_path, b"a,b\n" + b'1,"x\ny"\n' * 1000)
+    searched = mock.Mock(wraps=csv_lines.refuse_open_quotes)
+    monkeypatch.setattr(csv_lines, "refuse_open_quotes", searched)
+    assert len(list(Stream.from_source(path).batches())) > 3
+    assert searched.call_count == 1
+
+
 def test_in_memory_and_in_batches_a_file_with_quotes_is_the_same(tmp_path: Path) -> None:
     path = place(tmp_path, b'a,b\n1,"x\ny"\n' * 1 + b'2,"z"\n' * 10)
     (batch,) = Stream.from_source(path).batches()
     assert batch.equals(convert.read(path))
+
+
+def test_an_open_quote_is_refused_if_lines_end_with_carriage_returns(tmp_path: Path) -> None:
+    path = place(tmp_path, b'a,b\r1,x\r7,"oops\r2,y\r')
+    for reading in (read, lambda p: list(Stream.from_source(p).batches())):
+        with pytest.raises(TableError, match=r"line 3: a field that begins with a quote"):
+            reading(path)
+
+
+@pytest.mark.parametrize("encoding", ["cp874", "cp1257", "iso8859_7", "koi8_t", "shift_jis"])
+def test_invalid_bytes_are_found_in_each_encoding_with_single_byte_line_breaks(tmp_path: Path, encoding: str) -> None:
+    invalid = next(bytes([byte]) for byte in range(128, 256) if not _is_valid(bytes([byte]), encoding))
+    path = place(tmp_path, b"a,b\n1,x\n2,y" + invalid + b"\n")
+    with pytest.raises(TableError, match=rf"got the byte {invalid[0]:#x} in line 3"):
+        csv_lines.refuse_undecodable(path, encoding)
+
+
+def _is_valid(content: bytes, encoding: str) -> bool:
+    try:
+        content.decode(encoding)
+    except UnicodeDecodeError:
+        return False
+    return True

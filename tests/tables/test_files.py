@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import tempfile
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from synthvae.errors import TableError
-from synthvae.tables import convert, export, read, rowwise, workbooks
+from synthvae.tables import convert, export, read, rowwise, streaming, workbooks
 
 openpyxl = pytest.importorskip("openpyxl")
 pyreadstat = pytest.importorskip("pyreadstat")
@@ -220,13 +224,24 @@ def test_merged_cells_of_a_title_do_not_matter(tmp_path: Path) -> None:
     assert convert.read(path).num_rows == 2
 
 
-FOLDERS = {
+FOLDERS: dict[str, tuple[list[str], list[Any]]] = {
     "codes in one file": (["a\n1\n2\n", "a\n007\n"], ["1", "2", "007"]),
     "a header alone": (["a\nx\n", "a\n"], ["x"]),
     "no value in the first": (["a,b\n,1\n", "a,b\nx,1\n"], [None, "x"]),
     "fractions in one": (["a\n1\n", "a\n1.5\n"], [1.0, 1.5]),
     "large numbers": (["a,b\n,1\n", f"a,b\n{2**53 + 1},1\n"], [None, 2**53 + 1]),
-    "beyond 64 bits signed": (["a\n1\n", f"a\n{2**63}\n"], ["1", str(2**63)]),
+    "beyond 64 bits signed": (["a\n1\n", f"a\n{2**63}\n"], [1, 2**63]),
+    "below 0 and beyond 64 bits signed": (["a\n-1\n", f"a\n{2**63}\n"], ["-1", str(2**63)]),
+    "booleans of two spellings": (["a\nTRUE\n", "a\nTrue\n"], ["TRUE", "True"]),
+    "booleans of one spelling": (["a\nTRUE\n", "a\nFALSE\n"], [True, False]),
+    "booleans and words": (["a\ntrue\n", "a\nunknown\n"], ["true", "unknown"]),
+    "more than 64 bits and fractions": ([f"a\n{10**20}\n", "a\n1.5\n"], [1e20, 1.5]),
+    "words and codes": (["a\n007\n", "a\nA12\n"], ["007", "A12"]),
+    "no column in the first": (["b\n1\n", "b,a\n2,7\n"], [None, 7.0]),
+    "no column and no row in the first": (["b\n", "b,a\n2,7\n"], [7]),
+    "no column of words in the second": (["b,a\n1,x\n", "b\n2\n"], ["x", None]),
+    "two decimals in one": (["a\n1\n", "a\n1.50\n"], [1.0, 1.5]),
+    "two decimals, of which the first has no column": (["b\n1.25\n", "a,b\n1.50,1\n"], [None, 1.5]),
     "two forms of dates": (["a\n2020-01-01\n", "a\n01.01.2020\n"], ["2020-01-01", "01.01.2020"]),
     "two separators": (["a,b\n1,x\n", "a;b\n2;y\n"], [1, 2]),
     "another order": (["a,b\n1,x\n", "b,a\ny,2\n"], [1, 2]),
@@ -238,7 +253,67 @@ def test_folders_of_unlike_files(tmp_path: Path, name: str) -> None:
     contents, expected = FOLDERS[name]
     for number, content in enumerate(contents):
         (tmp_path / f"{number}.csv").write_text(content)
-    assert convert.read(tmp_path).column("a").to_pylist() == expected
+    read = convert.read(tmp_path)
+    assert read.column("a").to_pylist() == expected
+    assert [type(value) for value in read.column("a").to_pylist()] == [type(value) for value in expected]
+    batches = pa.concat_tables(streaming.Stream.from_source(tmp_path).batches())
+    assert batches.equals(read)
+    assert batches.schema.equals(read.schema, check_metadata=True)
+
+
+CELLS = ["", "1", "-3", "2.5", "7.50", "true", "True", "FALSE", " 7", "1e3", "0", "9" * 20, str(2**63), "007"]
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.lists(st.lists(st.sampled_from(CELLS), max_size=3), min_size=1, max_size=3))
+def test_the_files_of_a_folder_are_read_as_one_file_in_memory_and_in_batches(files: list[list[str]]) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name, "folder")
+        folder.mkdir()
+        lines = [[f"{cell},1\n" for cell in cells] for cells in files]
+        for number, rows in enumerate(lines):
+            (folder / f"{number}.csv").write_text("a,b\n" + "".join(rows))
+        (one := Path(name, "one.csv")).write_text("a,b\n" + "".join(row for rows in lines for row in rows))
+        found, batches, whole = map(_read_or_refused, (convert.read, _in_batches, convert.read), (folder, folder, one))
+    words = {"true", "True", "FALSE"}
+    mixed = any(words & set(cells) for cells in files) and any(set(cells) - words - {""} for cells in files)
+    assert found == batches
+    assert mixed or found == whole  # words in one file and numbers in another may be refused
+
+
+def _in_batches(path: Path) -> pa.Table:
+    found = list(streaming.Stream.from_source(path).batches())
+    return pa.concat_tables(found) if found else convert.read(path)
+
+
+def _read_or_refused(reader: Any, path: Path) -> Any:
+    try:
+        return reader(path).to_pydict()
+    except TableError as error:
+        return str(error)
+
+
+@pytest.mark.parametrize("read", [convert.read, _in_batches], ids=["memory", "batches"])
+def test_words_among_numbers_of_another_file_are_refused_in_one_message(tmp_path: Path, read: Any) -> None:
+    (tmp_path / "1.csv").write_text("a,b,c\n1,x,2.5\n")
+    (tmp_path / "2.csv").write_text("a,b,c\nword,y,true\n")
+    message = r"\('a': numbers in 1.csv, words in 2.csv; 'c': numbers in 1.csv, words in 2.csv\)"
+    with pytest.raises(TableError, match=message):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize("read", [convert.read, _in_batches, rowwise.read], ids=["memory", "batches", "rows"])
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_columns_that_some_files_lack_are_missing_there_after_a_warning(tmp_path: Path, read: Any, suffix: str) -> None:
+    for number, frame in enumerate([{"a": ["x"], "b": ["y"]}, {"c": ["z"], "a": ["w"]}]):
+        if suffix == ".csv":
+            pd.DataFrame(frame).to_csv(tmp_path / f"{number}.csv", index=False)
+        else:
+            pd.DataFrame(frame).to_parquet(tmp_path / f"{number}.parquet", index=False)
+    with pytest.warns(UserWarning, match=r"not all files have the columns \['b', 'c'\]") as warned:
+        table = read(tmp_path)
+    assert len(warned) == 1
+    assert table.to_pydict() == {"a": ["x", "w"], "b": ["y", None], "c": [None, "z"]}
 
 
 def test_columns_that_not_all_files_have_are_warned_of(tmp_path: Path) -> None:
@@ -284,3 +359,43 @@ def test_an_empty_path_is_no_folder() -> None:
 def test_large_numbers_of_json_lines_are_not_rounded(tmp_path: Path) -> None:
     (tmp_path / "t.jsonl").write_text(f'{{"a": {2**63 - 1}}}\n{{"a": {2**64 - 1}}}\n{{}}\n')
     assert convert.read(tmp_path / "t.jsonl").column("a").to_pylist() == [2**63 - 1, 2**64 - 1, None]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "latin-1", "utf-16", "utf-16-le"])
+def test_json_lines_are_read_in_their_encoding(tmp_path: Path, encoding: str) -> None:
+    lines = (
+        f'{{"größe": {2**63}, "stadt": "Köln", "d": "2020-01-01"}}\n{{"größe": 1, "stadt": "Ulm", "d": "2020-01-02"}}\n'
+    )
+    (tmp_path / "t.jsonl").write_bytes(lines.encode(encoding))
+    found = read(tmp_path / "t.jsonl", encoding=encoding).to_pydict()
+    assert found == {"größe": [2**63, 1], "stadt": ["Köln", "Ulm"], "d": ["2020-01-01", "2020-01-02"]}
+
+
+def test_bytes_that_are_invalid_in_the_encoding_of_json_lines_are_refused_with_their_line(tmp_path: Path) -> None:
+    (tmp_path / "t.jsonl").write_bytes(b'{"a": "x"}\n{"a": "K\xf6ln"}\n')
+    with pytest.raises(TableError, match=r"utf-8, got the byte 0xf6 in line 2.*--encoding latin-1"):
+        read(tmp_path / "t.jsonl")
+    assert read(tmp_path / "t.jsonl", encoding="latin-1").column("a").to_pylist() == ["x", "Köln"]
+    for unknown in ("klingon", "hex"):
+        with pytest.raises(TableError, match="must be known to Python"):
+            read(tmp_path / "t.jsonl", encoding=unknown)
+
+
+def test_a_stata_file_is_read_a_fixed_number_of_times(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    frame = pd.DataFrame({f"c{i}": pd.Categorical(["low", "high"][i % 2 :] * 2) for i in range(0, 20, 2)})
+    frame.assign(n=range(4), text="a").to_stata(tmp_path / "t.dta", write_index=False)
+    counted = mock.Mock(side_effect=pd.read_stata)
+    monkeypatch.setattr(pd, "read_stata", counted)
+    found = convert.to_pandas(convert.read(tmp_path / "t.dta"))
+    assert found["c0"].tolist() == ["low", "high"] * 2
+    assert counted.call_count == 2
+
+
+def test_only_the_columns_of_a_stata_file_with_a_label_twice_are_codes(tmp_path: Path) -> None:
+    names = [f"c{i}" for i in range(5)]
+    frame = pd.DataFrame({name: [1, 2, 1] for name in names})
+    labels: dict[Any, Any] = {name: {1: "low", 2: "high"} for name in names} | {"c3": {1: "low", 2: "low"}}
+    frame.to_stata(tmp_path / "t.dta", write_index=False)
+    pyreadstat.write_dta(frame, str(tmp_path / "t.dta"), variable_value_labels=labels)
+    expected = {name: ["low", "high", "low"] for name in names} | {"c3": [1, 2, 1]}
+    assert read(tmp_path / "t.dta").to_pydict() == expected

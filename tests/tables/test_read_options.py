@@ -6,10 +6,11 @@ import datetime as dt
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from synthvae.errors import ConfigurationError, TableError
-from synthvae.tables import ReadOptions, convert, read, rowwise
+from synthvae.tables import ReadOptions, convert, files, read, rowwise
 from synthvae.tables.streaming import large
 
 GERMAN = "betrag;datum;zeit;leer\n1.234,50;31.12.2020;01.01.2020 10:30;-\n-12,00;01.01.2021;02.01.2020 11:00;x\n"
@@ -132,7 +133,20 @@ def test_the_files_of_a_folder_have_one_type(
     assert convert.read(tmp_path, options=ReadOptions(**options)).column("v").to_pylist() == values
 
 
-def test_synthetic_rows_are_read_with_the_separators_of_the_real_ones() -> None:
+def test_synthetic_rows_are_utf8_with_the_decimal_separator_of_the_real_ones() -> None:
     options = ReadOptions(encoding="latin-1", sep=";", decimal=",", date_format="%d.%m.%Y", na_values="-")
-    assert options.of_synthetic("csv") == ReadOptions(encoding="latin-1", decimal=",")
-    assert options.of_synthetic("parquet") == ReadOptions(encoding="latin-1")
+    assert options.of_synthetic("csv") == ReadOptions(decimal=",")
+    assert options.of_synthetic("parquet") == ReadOptions()
+
+
+@pytest.mark.parametrize("name", ["t.parquet", "t.feather", "t.dta"])
+def test_the_encoding_of_a_file_that_states_it_is_refused(tmp_path: Path, name: str) -> None:
+    frame = pd.DataFrame({"x": [1, 2]})
+    if name == "t.dta":
+        frame.to_stata(tmp_path / name, write_index=False)
+    else:
+        (frame.to_parquet if name == "t.parquet" else frame.to_feather)(tmp_path / name)
+    with pytest.raises(TableError, match=r"`--encoding` is not used for a .* table. Omit it, since the file states"):
+        read(tmp_path / name, encoding="latin-1")
+    options = ReadOptions(encoding="latin-1").taken_by(files.format_of(tmp_path / name))
+    assert convert.read(tmp_path / name, options=options).num_rows == 2

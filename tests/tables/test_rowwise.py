@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from synthvae import Column, Schema
 from synthvae.errors import TableError, TableTypeError
 from synthvae.schema.coercion import conform
-from synthvae.tables import rowwise
+from synthvae.tables import ReadOptions, rowwise
 
 law = settings(deadline=None, max_examples=60)
 
@@ -201,7 +201,9 @@ def test_bytes_of_one_line_change_no_other_in_any_encoding(encoding: str, odd: b
         path = Path(folder) / "t.csv"
         path.write_bytes(b"\n".join([b"x,y,z", *told[:place], odd, *told[place:]]))
         rows = [
-            ",".join(row.values()) for row in rowwise.read(path, encoding=encoding).to_pylist() if all(row.values())
+            ",".join(row.values())
+            for row in rowwise.read(path, options=ReadOptions(encoding=encoding)).to_pylist()
+            if all(row.values())
         ]
     assert len(rows) <= len(lines) + 1
     assert set(lines) <= set(rows)
@@ -212,7 +214,7 @@ def test_encodings_whose_lines_cannot_be_told_apart_are_refused(tmp_path: Path, 
     path = tmp_path / "t.csv"
     path.write_bytes(b"x,y\n1,2\n\\n,\\n5,6\n3,4\n")
     with pytest.raises(TableError, match="must have an encoding with single-byte line breaks"):
-        rowwise.read(path, encoding=encoding)
+        rowwise.read(path, options=ReadOptions(encoding=encoding))
 
 
 @pytest.mark.parametrize("head", ["größe,y".encode("latin-1"), "x,y".encode("utf-16")])
@@ -326,3 +328,54 @@ def test_a_folder_of_another_name_changes_no_other(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
         pq.write_table(pa.table({"x": [1]}), tmp_path / name / "part.parquet")
     assert sorted(rowwise.read(tmp_path).column("zip").to_pylist()) == ["01234", "1234", "XX"]
+
+
+WIDE: list[tuple[Any, Any]] = [
+    (pa.array([1], pa.int32()), pa.array([1.5])),
+    (pa.array([1], pa.int8()), pa.array([2**40])),
+    (pa.array([1.5], pa.float32()), pa.array([2.5])),
+    (pa.array([None], pa.null()), pa.array([2.5])),
+    (pa.array(["a"]), pa.array(["b"], pa.large_string())),
+]
+LOSSY: list[tuple[Any, Any]] = [
+    (pa.array([2**53 + 1]), pa.array([1.5])),
+    (pa.array([1]), pa.array([1.5])),  # whatever the values are
+    (pa.array([1]), pa.array([2**63], pa.uint64())),
+    (pa.array([dt.datetime(9000, 1, 1)], pa.timestamp("s")), pa.array([1], pa.timestamp("ns"))),  # noqa: DTZ001
+    (pa.array([1]), pa.array(["secret"])),
+]
+
+
+def folder_of(folder: Path, *columns: pa.Array) -> Path:
+    for number, values in enumerate(columns):
+        pq.write_table(pa.table({"x": values}), folder / f"{number}.parquet")
+    return folder
+
+
+@pytest.mark.parametrize("types", WIDE)
+@pytest.mark.parametrize("order", [1, -1])
+def test_parquet_files_of_several_types_are_read_if_one_type_holds_them(
+    tmp_path: Path, types: tuple[Any, Any], order: int
+) -> None:
+    columns = types[::order]
+    expected = [value for column in columns for value in column.to_pylist()]
+    assert rowwise.read(folder_of(tmp_path, *columns)).column("x").to_pylist() == expected
+
+
+@pytest.mark.parametrize("types", LOSSY)
+@pytest.mark.parametrize("order", [1, -1])
+def test_parquet_files_of_types_that_may_lose_values_are_refused_whatever_the_values_are(
+    tmp_path: Path, types: tuple[Any, Any], order: int
+) -> None:
+    folder = folder_of(tmp_path, *types[::order])
+    for source in (folder, pyarrow.dataset.dataset(folder)):
+        with pytest.raises(TableError, match=r"type.*same types") as refused:
+            rowwise.read(source)
+        assert not any(str(column[0]) in str(refused.value) for column in types if len(str(column[0])) > 1)
+
+
+def test_the_columns_of_all_parquet_files_of_a_folder_are_read(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"a": [1]}), tmp_path / "1.parquet")
+    pq.write_table(pa.table({"b": ["x"], "a": [2]}), tmp_path / "2.parquet")
+    with pytest.warns(UserWarning, match=r"not all files have the columns \['b'\]"):
+        assert rowwise.read(tmp_path).to_pydict() == {"a": [1, 2], "b": [None, "x"]}

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+import csv
+import sqlite3
+import tempfile
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from synthvae import Column, Schema, Synthesizer
-from synthvae.tables import convert, files, streaming, text_codes
+from synthvae.tables import convert, databases, files, streaming, text_codes
 from synthvae.tables.read_options import ReadOptions
 
 TEXT = [
@@ -20,6 +27,10 @@ TEXT = [
     ["-007", "12"],
     ["00.5", "1.5"],
     ["0123", ""],
+    ["\t0123", "12"],
+    [" 0123", " \t12"],
+    ["\t+1", "12"],
+    ["\t-0x1F", "12"],
     ["123456789012345678901234567890", "1"],
 ]
 NUMBERS = [["0", "10"], ["0.5", "-0.5"], ["-1", "0"], ["1e5", "2"], ["10", ""], ["7", " 12"]]
@@ -55,7 +66,8 @@ def test_numbers_are_numbers(tmp_path: Path, cells: list[str]) -> None:
 def test_codes_of_any_file(tmp_path: Path, name: str, encoding: str) -> None:
     frame = pd.DataFrame({"n": [1, 2], "zip": ["02116", "12345"]})
     frame.to_csv(tmp_path / name, index=False, encoding=encoding, sep="\t" if "tsv" in name else ",")
-    assert convert.read(tmp_path / name, encoding=encoding).column("zip").to_pylist() == ["02116", "12345"]
+    read = convert.read(tmp_path / name, options=ReadOptions(encoding=encoding))
+    assert read.column("zip").to_pylist() == ["02116", "12345"]
 
 
 @pytest.mark.parametrize(
@@ -103,3 +115,67 @@ def test_augment_copies_real_cells(tmp_path: Path) -> None:
     assert fields is not None
     assert fields.slice(0, 40).drop_columns(["synthetic"]).equals(files.read_fields(path, ReadOptions()))
     assert fields.num_rows > 40
+
+
+def test_the_fields_of_a_folder_whose_files_have_unlike_columns(tmp_path: Path) -> None:
+    (tmp_path / "1.csv").write_text("a,b\n007,x\n")
+    (tmp_path / "2.csv").write_text("b,a,c\ny,1.50,\n")
+    (tmp_path / "3.csv").write_text("b\nz\n")
+    fields = files.read_fields(tmp_path, ReadOptions())
+    assert fields is not None
+    assert fields.to_pydict() == {"a": ["007", "1.50", None], "b": ["x", "y", "z"], "c": [None, "", None]}
+
+
+def test_only_files_of_text_have_fields(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"a": [1]})
+    frame.to_parquet(tmp_path / "t.parquet")
+    url = "sqlite:///t.db"
+    for source in (url, databases.DatabaseUrl.parse(url), frame, pa.table(frame), tmp_path / "t.parquet"):
+        assert files.read_fields(source, ReadOptions()) is None
+
+
+def _augment(table: str, out: Path, *options: str) -> Any:
+    from synthvae.cli.main import app
+
+    config = out.parent / "c.yaml"
+    config.write_text("max_steps: 2\n")
+    return CliRunner().invoke(app, ["augment", table, "-o", str(out), "--config", str(config), *options])
+
+
+def test_a_query_is_augmented_to_a_csv_file(tmp_path: Path) -> None:
+    with contextlib.closing(sqlite3.connect(tmp_path / "t.db")) as base:
+        base.execute("CREATE TABLE t (x REAL, y TEXT)")
+        base.executemany("INSERT INTO t VALUES (?, ?)", [(i % 9 / 2, "ab"[i > 30]) for i in range(40)])
+        base.commit()
+    out, url = tmp_path / "more.csv", f"sqlite:///{tmp_path / 't.db'}"
+    result = _augment(url, out, "--query", "SELECT * FROM t", "--target", "y")
+    assert result.exit_code == 0, result.output
+    assert len(pd.read_csv(out)) > 40
+
+
+def test_real_cells_of_a_folder_of_unlike_files_are_copied(tmp_path: Path) -> None:
+    (tmp_path / "parts").mkdir()
+    lines = "".join(f"007,{i % 9}.50,{'ab'[i > 14]}\n" for i in range(20))
+    (tmp_path / "parts/1.csv").write_text("dept,x,y\n" + lines)
+    turned = (line.split(",")[::-1] for line in lines.splitlines())
+    (tmp_path / "parts/2.csv").write_text("y,x,dept\n" + "".join(",".join(line) + "\n" for line in turned))
+    out = tmp_path / "more.csv"
+    result = _augment(str(tmp_path / "parts"), out, "--target", "y")
+    assert result.exit_code == 0, result.output
+    expected = [line.split(",") for line in lines.splitlines()] * 2
+    found = pd.read_csv(out, dtype=str, usecols=["dept", "x", "y"])[["dept", "x", "y"]]
+    assert found.iloc[:40].to_numpy().tolist() == expected
+
+
+FIELDS = st.lists(st.text(st.sampled_from(" \t+-01.x"), max_size=4), min_size=1, max_size=3)
+
+
+@settings(deadline=None, max_examples=200)
+@given(FIELDS, st.sampled_from(",;\t"))
+def test_a_column_of_a_file_has_one_type_in_memory_and_in_batches(fields: list[str], sep: str) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "t.csv"
+        with path.open("w", newline="") as stream:
+            csv.writer(stream, delimiter=sep).writerows([["code", "n"], *([field, 1] for field in fields)])
+        (batch,) = streaming.Stream.from_source(path).batches()
+        assert batch.equals(convert.read(path))
