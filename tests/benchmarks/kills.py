@@ -17,7 +17,7 @@ from pathlib import Path
 
 from sklearn.datasets import load_wine
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "dataset"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "generation"))
 
 from killing import Killer
 

@@ -1,6 +1,6 @@
-"""SIGKILL at random moments of `synthvae fit`, `augment` and `run`; what was found after each.
+"""SIGKILL at random moments of `synthvae fit`, `augment`, `evaluate`, `schema` and `run`; what was found after each.
 
-    python kills_of_fit.py [--kills 200] [--seed 0] [--jobs fit augment run] [--start forkserver|spawn]
+    python kills_of_commands.py [--kills 200] [--seed 0] [--jobs fit augment evaluate] [--start forkserver|spawn]
 
 Each command is a process: a fork of one that has imported synthvae (`forkserver`), or a new Python (`spawn`), which
 imports it and may be killed meanwhile. After a kill the model, or the file, must be absent, the old one or the new one,
@@ -33,6 +33,7 @@ from synthvae.training import checkpoint
 LOADED = [
     "synthvae.estimators.augment",
     "synthvae.cli",
+    "synthvae.evaluation.report",
     "synthvae.recipe",
     "torch._dynamo",
 ]  # torch's optimizers import it
@@ -59,10 +60,13 @@ class Job:
 
 JOBS = {
     "fit": Job(("fit", "table.csv", "--target", "target", "--config", "few.yaml", "--seed", "0", "-o", "model",
-                "--resume"), ("model/model.safetensors",)),
+                "--resume", "-q"), ("model/model.safetensors",)),
     "augment": Job(("augment", "table.csv", "--target", "target", "--config", "few.yaml", "--seed", "0", "-o",
-                    "more.parquet", "--overwrite"), ("more.parquet",)),
-    "run": Job(("run", "study.yaml"), ("study/model/model.safetensors", "study/synthetic/part-*.parquet")),
+                    "more.parquet", "--overwrite", "-q"), ("more.parquet",)),
+    "evaluate": Job(("evaluate", "table.csv", "synthetic.csv", "--target", "target", "-o", "report.html", "--json",
+                     "figures.json", "-q"), ("report.html", "figures.json")),
+    "schema": Job(("schema", "table.csv", "-o", "schema.yaml", "--overwrite"), ("schema.yaml",)),
+    "run": Job(("run", "study.yaml", "-q"), ("study/model/model.safetensors", "study/synthetic/part-*.parquet")),
 }  # fmt: skip
 
 
@@ -83,7 +87,7 @@ def command(place: Path, words: tuple[str, ...]) -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     os.dup2(os.open(told(place), os.O_WRONLY | os.O_CREAT | os.O_TRUNC), sys.stderr.fileno())
     checkpoint.EVERY = 0.0
-    app([*words, "-q"])
+    app(list(words))
 
 
 def told(place: Path) -> Path:
@@ -101,7 +105,9 @@ def complete(place: Path, job: Job, start: str) -> None:
 def prepared(place: Path) -> Path:
     """A folder with a table and what says how it is learned."""
     place.mkdir(parents=True)
-    load_wine(as_frame=True).frame.to_csv(place / "table.csv", index=False)
+    table = load_wine(as_frame=True).frame
+    table.to_csv(place / "table.csv", index=False)
+    table.sample(100, random_state=0).to_csv(place / "synthetic.csv", index=False)
     (place / "few.yaml").write_text(CONFIG, encoding="utf-8")
     (place / "study.yaml").write_text(RECIPE, encoding="utf-8")
     return place
