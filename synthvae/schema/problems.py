@@ -16,7 +16,7 @@ from synthvae.schema.identifiers import find_identifier
 from synthvae.tables.arrow import is_text, plain_type
 from synthvae.tables.time_format import OR, readings
 
-MOST = 20  # problems that a message states in full; the columns of all others are listed
+MAX_STATED = 20  # problems that a message states in full; the columns of all others are listed
 DECLARE = (
     "In a schema, declare `kind: id` or `kind: categorical`, or list the column under `drop`; columns that a schema "
     "does not name are inferred."
@@ -111,8 +111,8 @@ def refuse(problems: Mapping[str, str], advice: str = "") -> None:
     if not problems:
         return
     count = [f"{len(problems)} columns need a decision."] if len(problems) > 1 else []
-    rest = [f"The same holds for the columns {', '.join(map(repr, list(problems)[MOST:]))}."]
-    sentences = [*count, *list(problems.values())[:MOST], *(rest if len(problems) > MOST else []), advice]
+    rest = [f"The same holds for the columns {', '.join(map(repr, list(problems)[MAX_STATED:]))}."]
+    sentences = [*count, *list(problems.values())[:MAX_STATED], *(rest if len(problems) > MAX_STATED else []), advice]
     raise TableError(" ".join(sentence for sentence in sentences if sentence))
 
 
@@ -139,7 +139,7 @@ def suggestion(absent: Sequence[str], known: Sequence[str]) -> str:
     by_lower = {name.lower(): name for name in known}
     near = [
         by_lower[match]
-        for name in absent[:MOST]
+        for name in absent[:MAX_STATED]
         for match in difflib.get_close_matches(name[:100].lower(), list(by_lower)[:1000], 1)
     ]
     return f" Did you mean {', '.join(map(repr, near))}?" if near else ""

@@ -54,7 +54,7 @@ class TableSource(Protocol):
         """A hash that identifies the table."""
 
     def drafted(self, schema: Schema) -> Schema:
-        """Return a schema that was inferred from the sample, corrected by the whole table."""
+        """Return a schema that was inferred from the sample, corrected by the whole table; it may drop columns."""
 
     def protection(self, schema: Schema, target: str | None, least: int, unit: str | None) -> Protection:
         """Find what is to be protected in the table."""
@@ -196,7 +196,7 @@ class OnDisk:
     def drafted(self, schema: Schema) -> Schema:
         """Return the schema with columns that count the rows as ids, which a sample does not show."""
         for name in self.survey.sequences:
-            if name == self.weighted_by:
+            if name == self.weighted_by or name not in schema.names:
                 continue
             if schema.inferred and schema[name].kind == "integer" and name not in schema.declared:
                 schema = schema.declare(name, kind="id")

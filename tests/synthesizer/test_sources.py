@@ -20,6 +20,7 @@ from synthvae import Schema, Synthesizer
 from synthvae.encoding import TableEncoding
 from synthvae.errors import ConfigurationError, TableError
 from synthvae.filesystem import Folder
+from synthvae.schema.decisions import Decisions, draft
 from synthvae.synthesizer.sources import InMemory, OnDisk
 from synthvae.tables import convert, streaming, untrusted
 from synthvae.tables.sampling import Survey
@@ -157,6 +158,19 @@ def test_a_count_of_the_rows_is_an_id() -> None:
     table = pd.DataFrame({"row": np.random.default_rng(0).permutation(3_000), "n": np.arange(3_000) % 50})
     assert surveyed(table, 200).sequences == ["row"]
     assert surveyed(table.assign(row=table["row"] // 2 * 2), 200).sequences == []
+
+
+@pytest.mark.usefixtures("large")
+@pytest.mark.parametrize("option", ["drop", "categorical", "ids"])
+def test_a_large_table_is_drafted_with_decisions_on_what_counts_its_rows(tmp_path: Path, option: str) -> None:
+    table = pd.DataFrame({"row": np.random.default_rng(0).permutation(3_000), "n": np.arange(3_000) % 50})
+    source = OnDisk(Stream.from_source(written(table, tmp_path, "parquet")), surveyed(table, 200), tmp_path)
+    given = Decisions(**{option: ["row"]}).apply(None, ["row", "n"])
+    kept = ["n"] if option == "drop" else ["row", "n"]
+    schema = source.drafted(draft(given, source.sample.select(kept)))
+    assert schema.names == kept
+    assert schema.declared == (() if option == "drop" else ("row",))
+    assert {"drop": None, "categorical": "categorical", "ids": "id"}[option] in {None, schema.columns[0].kind}
 
 
 @pytest.mark.usefixtures("large")
