@@ -21,8 +21,8 @@ from synthvae.errors import TableError, brief
 from synthvae.schema.column import Column
 from synthvae.schema.domain import timestamp_limits
 from synthvae.schema.renamed import rename_fields
-from synthvae.tables.arrow import is_text, temporal_type, whole_as_text
-from synthvae.tables.time_format import TimeForm, are_sentinels, parse_column, readings
+from synthvae.tables.arrow import are_sentinels, is_text, temporal_type, whole_as_text
+from synthvae.tables.time_format import TimeForm, parse_column, readings
 from synthvae.tables.timestamps import SECOND
 
 HALF = np.uint64(1 << 63)

@@ -14,6 +14,7 @@ from synthvae.schema.column import NUMERIC, TEMPORAL, Column
 from synthvae.schema.problems import open_formats, refuse, suggestion
 from synthvae.tables import convert
 from synthvae.tables.arrow import (
+    are_sentinels,
     as_array,
     exact_as_double,
     is_text,
@@ -24,7 +25,7 @@ from synthvae.tables.arrow import (
     whole_as_text,
 )
 from synthvae.tables.number_format import find_style
-from synthvae.tables.time_format import are_sentinels, several_offsets, to_timestamps
+from synthvae.tables.time_format import several_offsets, to_timestamps
 
 
 def check_table(columns: Sequence[Column], table: pa.Table) -> pa.Table:
