@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import uuid
+from decimal import Decimal
 from typing import Literal, Self
 
 import numpy as np
@@ -11,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict, Field
 
-from synthvae.encoding.arrays import States, in_dictionary
+from synthvae.encoding.arrays import Mask, States, in_dictionary
 from synthvae.encoding.protocol import CodedColumn, DiscreteColumn
 from synthvae.errors import RequestError, brief
 from synthvae.schema.column import Column
@@ -112,14 +113,25 @@ class IdEncoding(DiscreteColumn, BaseModel):
         numbers = range(first, first + rows)
         if is_text(kind):
             return pa.array([f"{self.prefix}{number:0{self.digits}d}" for number in numbers], kind, mask=missing)
+        if pa.types.is_decimal(kind):
+            return self._decimals(numbers, missing, kind)
         try:
             wide = pa.uint64() if first > _INT64 else pa.int64()
             return pa.array(list(numbers), wide, mask=missing).cast(kind)
         except (pa.ArrowInvalid, OverflowError) as error:
-            raise RequestError(
-                f"New ids of column {self.name!r} must fit its type {kind}, got numbers up to {numbers[-1]}. "
-                "Request fewer rows, or declare another kind."
-            ) from error
+            raise self._too_large(numbers, kind) from error
+
+    def _decimals(self, numbers: range, missing: Mask, kind: pa.DataType) -> pa.Array:
+        try:
+            return pa.array([Decimal(number) for number in numbers], kind, mask=missing)
+        except pa.ArrowInvalid as error:
+            raise self._too_large(numbers, kind) from error
+
+    def _too_large(self, numbers: range, kind: pa.DataType) -> RequestError:
+        return RequestError(
+            f"New ids of column {self.name!r} must fit its type {kind}, got numbers up to {numbers[-1]}. "
+            "Request fewer rows, or declare another kind."
+        )
 
 
 def _round_above(largest: int, kind: pa.DataType | None = None) -> int:
@@ -135,7 +147,9 @@ def _round_above(largest: int, kind: pa.DataType | None = None) -> int:
 
 
 def _largest_of(kind: pa.DataType | None) -> int | None:
-    """The largest number of an integer type; None if there is none."""
+    """The largest number of a type of whole numbers or decimals; None if there is none."""
+    if kind is not None and pa.types.is_decimal(kind):
+        return int(10 ** (kind.precision - kind.scale)) - 1
     if kind is None or not pa.types.is_integer(kind):
         return None
     unsigned = pa.types.is_unsigned_integer(kind)

@@ -77,19 +77,27 @@ SUBJECT_KEYS = re.compile(
 """Columns of keys of people, or of their stays."""
 
 BARE_KEYS = re.compile(
-    r"patient|patienten|subject|subj|participant|proband|respondent|encounter|customer|client|member"
+    r"patient|patienten|person|subject|subj|participant|proband|respondent|encounter|customer|client|member|user|household"
 )
 """Columns of keys of people, if their values are codes."""
 
 ROW_KEYS = re.compile(
     rf"(visit|episode|record|row|chart|file|order|transaction|account|specimen|sample|accession|claim|policy|ticket"
-    rf"|invoice|event|note|document|message|appointment|booking|loan|application)s?({_KEY})|uuid|guid|uid|key|rowid|index"
+    rf"|invoice|event|note|document|message|appointment|booking|loan|application)s?({_KEY})|uuid|guid|uid|rowid"
     rf"|accession({_NUMBER})|\w*serial({_NUMBER})?|\w*seriennummer"
 )
 """Columns of keys of records."""
 
-ANY_KEYS = re.compile(rf"\w+({_KEY.replace('|ref', '')}|idnumber|idnr|idno)")
+_NO_KEYS = (  # words that end like those of keys
+    "(un|pre|re)?paid|acid|aid|android|arachnoid|asteroid|avoid|bid|carotid|centroid|covid|deltoid|fibroid|fluid|grid|humid|hybrid"
+    "|(in)?valid|lipid|liquid|mid|opioid|orchid|ovoid|plaid|pyramid|raid|rapid|rheumatoid|said|sarcoid|solid|steroid|stupid|thyroid"
+    "|typhoid|void|donkey|hockey|jockey|monkey|turkey|whiskey|bids|acids|fluids|lipids|opioids|solids|steroids"
+)
+ANY_KEYS = re.compile(rf"(?!.*({_NO_KEYS})$)\w+({_KEY.replace('|ref', '')}|idnumber|idnr|idno)")
 """Columns of keys, if nearly all values are different."""
+
+UNIQUE_KEYS = re.compile("key|index")
+"""Columns of keys, if all values are different: these words have other meanings, too."""
 
 RECORDS = re.compile(
     rf"mrn|(patient)?(medical)?record({_NUMBER})|medrec(no|num)|hospital(number|no)|nhs({_NUMBER})?|chi({_NUMBER})"

@@ -27,6 +27,7 @@ from synthvae.schema.identifier_words import (
     ROW_KEYS,
     SHORT_RECORDS,
     SUBJECT_KEYS,
+    UNIQUE_KEYS,
     USERS,
     VAGUE_NAMES,
     VAGUE_USERS,
@@ -45,6 +46,7 @@ ROW_KEY_SHARE = 0.9  # of columns whose name says no more than "id"
 REPEATED = "keys of subjects that repeat"
 SHORTEST_PHONE = 100_000  # smaller numbers are counts of calls
 SHORTEST_RECORD = 1_000_000
+DECIMAL_DIGITS = 76  # that Arrow has
 LARGEST_EXACT = 2.0**53  # of whole numbers that doubles distinguish
 
 DIGITS = re.compile(r"(%[A-Za-z])+( or (%[A-Za-z])+)*")  # formats of dates without separators
@@ -62,19 +64,16 @@ class Finding(NamedTuple):
         what: The kind of values, in the plural.
         provider: The provider of Faker that makes such values; None: they are keys, and new ones are generated.
         by: "name" or "values", by which the column was found.
+        repeats: Whether they are keys of subjects with several rows.
     """
 
     what: str
     provider: str | None
     by: str
+    repeats: bool = False
 
     def __str__(self) -> str:
         return f"{self.what}, by its {self.by}"
-
-    @property
-    def repeats(self) -> bool:
-        """Whether the values are keys of subjects with several rows."""
-        return self.what == REPEATED
 
 
 def find_identifier(name: str, values: pa.ChunkedArray) -> Finding | None:
@@ -84,10 +83,27 @@ def find_identifier(name: str, values: pa.ChunkedArray) -> Finding | None:
         name: The name of the column.
         values: Its values.
     """
+    found = _find(_ColumnName.of(name), values)
+    if found is None or found.provider is not None:
+        return found
+    present = values.cast(plain_type(values.type)).drop_null()
+    return found._replace(repeats=len(pc.unique(present)) < len(present))
+
+
+def is_named_as_key(name: str) -> bool:
+    """Whether a column has a name of keys or record numbers, whatever its values.
+
+    >>> is_named_as_key("machine_id"), is_named_as_key("paid")
+    (True, False)
+    """
     words = _ColumnName.of(name)
-    if pa.types.is_integer(values.type) or pa.types.is_floating(values.type):
-        return _find_number(words, values)
+    return words.end_in(RECORDS) or any(words.are(p) for p in (SUBJECT_KEYS, BARE_KEYS, ROW_KEYS, ANY_KEYS))
+
+
+def _find(words: _ColumnName, values: pa.ChunkedArray) -> Finding | None:
     kind = plain_type(values.type)
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
+        return _find_number(words, values.cast(kind))
     if not is_text(kind):
         return None
     texts = _sampled(values)
@@ -218,12 +234,9 @@ def _are_users(texts: list[str]) -> bool:
 
 def _find_number(words: _ColumnName, values: pa.ChunkedArray) -> Finding | None:
     """Keys, record numbers and telephone numbers among whole numbers, by the name of the column or by check digits."""
-    numbers = values.drop_null()
-    if pa.types.is_floating(values.type):
-        known = numbers.to_numpy().astype(np.float64)
-        if not len(known) or (np.abs(known) >= LARGEST_EXACT).any() or (known != np.rint(known)).any():
-            return None
-        numbers = numbers.cast(pa.int64())
+    numbers = _whole(values.drop_null())
+    if numbers is None:
+        return None
     if words.are(PHONES):
         typical = np.median(numbers.to_numpy()) if len(numbers) else 0
         return Finding("telephone numbers", None, "name") if typical >= SHORTEST_PHONE else None
@@ -231,6 +244,21 @@ def _find_number(words: _ColumnName, values: pa.ChunkedArray) -> Finding | None:
     if found is None and (form := find_form(_sampled(numbers), CHECKED)) is not None:
         found = Finding(form.what, None, "values")
     return found
+
+
+def _whole(numbers: pa.ChunkedArray) -> pa.ChunkedArray | None:
+    """Numbers (rows,) as whole ones; None if one is none, or more than doubles distinguish."""
+    if pa.types.is_decimal(numbers.type):
+        try:
+            return numbers.cast(pa.decimal256(DECIMAL_DIGITS, 0))
+        except pa.ArrowInvalid:
+            return None
+    if not pa.types.is_floating(numbers.type):
+        return numbers
+    known = numbers.to_numpy().astype(np.float64)
+    if not len(known) or (np.abs(known) >= LARGEST_EXACT).any() or (known != np.rint(known)).any():
+        return None
+    return numbers.cast(pa.int64())
 
 
 def _are_records(words: _ColumnName, values: pa.ChunkedArray, texts: list[str] | None) -> bool:
@@ -251,14 +279,16 @@ def _find_key(words: _ColumnName, values: pa.ChunkedArray, texts: list[str] | No
         return Finding("record or insurance numbers", None, "name") if known else None
     subject = words.are(SUBJECT_KEYS) or any(SUBJECT_KEYS.fullmatch(text) for text in words.ends[:-1])
     row, vague = words.are(ROW_KEYS), words.are(ANY_KEYS)
-    bare = words.are(BARE_KEYS)
-    if not (subject or row or vague or bare) or (texts is not None and _share(texts, CODE.fullmatch) < MOST_SHARE):
+    bare, unique = words.are(BARE_KEYS), words.are(UNIQUE_KEYS)
+    if not (subject or row or vague or bare or unique) or (
+        texts is not None and _share(texts, CODE.fullmatch) < MOST_SHARE
+    ):
         return None  # keys are codes and not words
     present = values.drop_null()
     distinct, rows = len(pc.unique(present)), len(present)
     if distinct < MIN_DISTINCT:
         return None
-    least = KEY_SHARE if subject or bare else KEY_SHARE * 2 if row else ROW_KEY_SHARE
+    least = KEY_SHARE if subject or bare else KEY_SHARE * 2 if row else 1 if unique else ROW_KEY_SHARE
     if distinct < least * rows and not (subject and distinct >= 2 * MIN_DISTINCT and words.whole != "id"):
         return None
     return Finding("keys of rows" if distinct == rows else REPEATED, None, "name")

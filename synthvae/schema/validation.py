@@ -164,8 +164,16 @@ def _texts(values: pa.ChunkedArray, column: Column) -> set[str]:
 
 def _id_violations(values: pa.ChunkedArray) -> Iterator[str]:
     kind = plain_type(values.type)
-    if not (is_text(kind) or pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_null(kind)):
+    numbers = pa.types.is_integer(kind) or pa.types.is_floating(kind) or _is_whole_decimal(values)
+    if not (is_text(kind) or numbers or pa.types.is_null(kind)):
         yield f"ids must be texts or whole numbers, got {kind}. Declare another kind, or drop it."
+
+
+def _is_whole_decimal(values: pa.ChunkedArray) -> bool:
+    """Whether values are decimal numbers without a fraction, as databases return large keys."""
+    if not pa.types.is_decimal(values.type):
+        return False
+    return bool(pc.all(pc.equal(values, pc.round(values))).as_py() in {True, None})
 
 
 def _fake_violations(values: pa.ChunkedArray) -> Iterator[str]:
