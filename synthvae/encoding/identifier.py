@@ -7,13 +7,12 @@ import uuid
 from decimal import Decimal
 from typing import Literal, Self
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict, Field
 
-from synthvae.encoding.arrays import Mask, States, in_dictionary
-from synthvae.encoding.protocol import CodedColumn, DiscreteColumn
+from synthvae.encoding.arrays import Mask, in_dictionary
+from synthvae.encoding.protocol import CodedColumn, GeneratedColumn
 from synthvae.errors import RequestError, brief
 from synthvae.schema.column import Column
 from synthvae.tables.arrow import is_text, plain_type
@@ -25,7 +24,7 @@ MIN_SHARED = 3  # different ids that a prefix must have to be that of no single 
 MAX_DIGITS = 400  # of a number after a prefix; text with more digits is free text
 
 
-class IdEncoding(DiscreteColumn, BaseModel):
+class IdEncoding(GeneratedColumn, BaseModel):
     """States: present, and "missing" if a value may be missing. Row k of a dataset has the number `start + k`.
 
     Args:
@@ -81,21 +80,6 @@ class IdEncoding(DiscreteColumn, BaseModel):
     def declare(cls, column: Column) -> Self:
         """Return the encoding of a declared column: numbers from 1 on, none missing."""
         return cls(name=column.name, pattern="sequence", missing=False)
-
-    @property
-    def singles(self) -> int:
-        """The number of states, the last ones, that are not ordered with the others."""
-        return 0
-
-    @property
-    def levels(self) -> int:
-        """The number of states: 1 or 2."""
-        return 1 + self.missing
-
-    def encode(self, name: str, values: pa.ChunkedArray) -> States:
-        """Return the states (rows,): 1 where a value is missing, if that is a state, and 0 elsewhere."""
-        del name
-        return np.asarray(values.is_null().to_numpy().astype(np.int64) * self.missing)
 
     def decode(self, column: CodedColumn, kind: pa.DataType) -> pa.Array:
         """Return new ids (rows,), numbered from `column.first_row` on, as an Arrow array of type `kind`.
