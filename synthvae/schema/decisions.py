@@ -159,7 +159,7 @@ def _temporal_fields(name: str, table: pa.Table | None) -> dict[str, Any]:
     """The kind of a column of dates or datetimes, and its written form if inference recognises it."""
     if table is not None and name in table.column_names:
         try:
-            (found,) = inference.infer_columns(table.select([name]))
+            (found,) = inference.infer_columns(table.select([name]).rename_columns(["date"]))  # whatever its name
         except TableError:
             return {"kind": "date"}
         if found.kind in TEMPORAL:

@@ -124,3 +124,12 @@ SHORT_RECORDS = re.compile(
     rf"|konto|cuenta|conto|case({_NUMBER})|ssnr|numeross"
 )
 """Such columns, if their values are long numbers: these words have other meanings."""
+
+CODES = re.compile(
+    rf"({_KEY}|{_NUMBER}|sku|icd|ean|gtin|upc|lot|batch|charge|serial|isbn|reference|account|konto|plz|postleitzahl|cap|cp|cups)s?"
+    r"|\w*(code|codigo|kode|zip|number|nummer|barcode)s?"
+)
+"""Columns of codes, whose digits are no dates."""
+
+DATES = re.compile("dat[eu]|day|dob|dod|birth|geb(urt|oren)?|fecha|naiss|nasc|nacim|month|year|period|time|zeit")
+"""Words in the names of columns of dates."""

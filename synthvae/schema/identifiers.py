@@ -20,6 +20,8 @@ from synthvae.schema.identifier_words import (
     ADDRESSES,
     ANY_KEYS,
     BARE_KEYS,
+    CODES,
+    DATES,
     NAMES,
     PHONES,
     PLATES,
@@ -98,6 +100,16 @@ def is_named_as_key(name: str) -> bool:
     """
     words = _ColumnName.of(name)
     return words.end_in(RECORDS) or any(words.are(p) for p in (SUBJECT_KEYS, BARE_KEYS, ROW_KEYS, ANY_KEYS))
+
+
+def is_named_as_code(name: str) -> bool:
+    """Whether a column has a name of codes and not of dates, so that its digits are none.
+
+    >>> is_named_as_code("postcode"), is_named_as_code("visit_no"), is_named_as_code("date_key")
+    (True, True, False)
+    """
+    words = _ColumnName.of(name)
+    return words.end_in(CODES) and DATES.search(words.whole) is None
 
 
 def _find(words: _ColumnName, values: pa.ChunkedArray) -> Finding | None:

@@ -14,7 +14,7 @@ from synthvae.schema import inference
 from synthvae.schema.column import TEMPORAL, Column
 from synthvae.schema.identifiers import find_identifier
 from synthvae.tables.arrow import is_text, plain_type
-from synthvae.tables.time_format import OR, readings
+from synthvae.tables.time_format import OR, digits_of, readings
 
 MAX_STATED = 20  # problems that a message states in full; the columns of all others are listed
 DECLARE = (
@@ -94,7 +94,10 @@ def open_formats(columns: Iterable[Column]) -> dict[str, str]:
 
 def _choices(column: Column, ways: Sequence[str]) -> str:
     if column.kind in TEMPORAL:
-        return " or ".join(flag("date", f"{column.name}={way}") for way in ways)
+        dates = " or ".join(flag("date", f"{column.name}={way}") for way in ways)
+        if digits_of(ways[0]):
+            return f"{dates}, or {flag('categorical', column.name)} if they are codes, or `kind: integer` in a schema"
+        return dates
     return f"declare {' or '.join(f'`format: {way}`' for way in ways)} in a schema"
 
 

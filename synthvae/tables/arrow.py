@@ -145,14 +145,14 @@ def are_whole(values: pa.Array | pa.ChunkedArray) -> bool:
     return bool(pc.all(pc.equal(numbers, pc.round(numbers))).as_py())
 
 
-def whole_as_text(values: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return whole numbers as text; values that are not whole numbers as they are."""
+def whole_as_text(values: pa.ChunkedArray, digits: int = 0) -> pa.ChunkedArray:
+    """Return whole numbers as text, with zeros before those of fewer digits; values that are not whole as they are."""
     if pa.types.is_floating(values.type):  # how whole numbers with missing values are read
         try:
             values = values.cast(pa.int64())
         except pa.ArrowInvalid:
             return values
-    return values.cast(pa.string()) if pa.types.is_integer(values.type) else values
+    return pc.utf8_lpad(values.cast(pa.string()), digits, "0") if pa.types.is_integer(values.type) else values
 
 
 def parses(text: str) -> bool:

@@ -164,9 +164,18 @@ def readings(format: str) -> list[str]:  # noqa: A002
     return format.split(OR)
 
 
+def digits_of(format: str) -> int:  # noqa: A002
+    """Return the number of digits of a format without separators, of which a number may lack the first zeros; else 0.
+
+    >>> digits_of("%d%m%Y"), digits_of("%d/%m/%Y")
+    (8, 0)
+    """
+    return sum(4 if part == "Y" else 2 for part in format[1::2]) if re.fullmatch("(%[YymdHMS])+", format) else 0
+
+
 def parse_column(values: pa.ChunkedArray, form: TimeForm) -> pa.ChunkedArray:
     """Return the ticks (rows,) of a column of text or whole numbers; missing where a value does not have the form."""
-    texts = values if is_text(values.type) else whole_as_text(values)
+    texts = values if is_text(values.type) else whole_as_text(values, digits_of(form.format))
     if not is_text(texts.type):
         return pa.chunked_array([pa.nulls(len(values), pa.int64())])
     coded = texts.combine_chunks().dictionary_encode()
