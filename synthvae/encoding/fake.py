@@ -13,10 +13,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from synthvae.encoding.arrays import States, in_dictionary
+from synthvae.encoding.arrays import in_dictionary
 from synthvae.encoding.fake_pools import draw_pools, sizes
-from synthvae.encoding.protocol import CodedColumn, DiscreteColumn
-from synthvae.errors import RequestError, brief
+from synthvae.encoding.protocol import CodedColumn, GeneratedColumn
+from synthvae.errors import RequestError, brief, warn_user
 from synthvae.schema.column import Column
 from synthvae.tables.arrow import is_text
 
@@ -27,7 +27,7 @@ LARGEST = 1 << 62  # number of values
 Pool = Annotated[tuple[str, ...], Field(min_length=1)]
 
 
-class FakeEncoding(DiscreteColumn, BaseModel):
+class FakeEncoding(GeneratedColumn, BaseModel):
     """States: present, and "missing" if a value may be missing. A value is one text of each pool, joined.
 
     The texts of row k of a dataset follow from the seed of the request, the name of the column and k. The pools are
@@ -74,7 +74,14 @@ class FakeEncoding(DiscreteColumn, BaseModel):
         present = values.drop_null()
         distinct = len(present) > 1 and len(pc.unique(present)) == len(present)
         missing = 0 < values.null_count < len(values)
-        return cls._of(column, unique=distinct if column.unique is None else column.unique, missing=missing)
+        found = cls._of(column, unique=distinct if column.unique is None else column.unique, missing=missing)
+        if found.unique and found.most < len(present):
+            warn_user(
+                f"column {column.name!r}: its {len(present):,} values are different, and the provider "
+                f"{column.provider} has {found.most:,}, so that fake ones repeat. Declare `kind: id` for values that "
+                "do not."
+            )
+        return found
 
     @classmethod
     def declare(cls, column: Column) -> Self:
@@ -99,21 +106,6 @@ class FakeEncoding(DiscreteColumn, BaseModel):
             missing=missing,
         )
 
-    @property
-    def singles(self) -> int:
-        """The number of states, the last ones, that are not ordered with the others."""
-        return 0
-
-    @property
-    def levels(self) -> int:
-        """The number of states: 1 or 2."""
-        return 1 + self.missing
-
-    def encode(self, name: str, values: pa.ChunkedArray) -> States:
-        """Return the states (rows,): 1 where a value is missing, if that is a state, and 0 elsewhere."""
-        del name
-        return np.asarray(values.is_null().to_numpy().astype(np.int64) * self.missing)
-
     def decode(self, column: CodedColumn, kind: pa.DataType) -> pa.Array:
         """Return fake values (rows,) as an Arrow array of type `kind`.
 
@@ -133,6 +125,15 @@ class FakeEncoding(DiscreteColumn, BaseModel):
         return _as_type(array, kind)
 
     @property
+    def most(self) -> int:
+        """The number of different values."""
+        return self._usual * self._rounds
+
+    @property
+    def _rounds(self) -> int:
+        return len(self.parts[self.overflow]) if self.overflow is not None else 1
+
+    @property
     def _usual(self) -> int:
         """The number of values without those of the overflow."""
         return math.prod(sizes(self.parts, self.overflow))
@@ -147,13 +148,12 @@ class FakeEncoding(DiscreteColumn, BaseModel):
 
     def _without_repeats(self, numbers: Words, key: np.uint64) -> list[Words]:
         """Choices (pools, rows) that differ for different numbers, as far as there are enough."""
-        usual = self._usual
-        rounds = len(self.parts[self.overflow]) if self.overflow is not None else 1
-        most = int(numbers[-1]) + 1 if len(numbers) else 0
-        if self.strict and most > usual * rounds:
+        usual, rounds = self._usual, self._rounds
+        rows = int(numbers[-1]) + 1 if len(numbers) else 0
+        if self.strict and rows > self.most:
             raise RequestError(
-                f"Values of column {self.name!r} must be unique, and its provider has {usual * rounds:,}, got a "
-                f"request for {most:,} rows. Request fewer, remove `unique: true`, or declare `kind: id`."
+                f"Values of column {self.name!r} must be unique, and its provider has {self.most:,}, got a request for "
+                f"{rows:,} rows. Request fewer, remove `unique: true`, or declare `kind: id`."
             )
         choices = self._split(_permuted(numbers % np.uint64(usual), usual, key))
         if self.overflow is not None:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
+from synthvae.encoding.fake_numbers import NUMBERS
 from synthvae.errors import ConfigurationError, SchemaError, listing
 
 DEFAULT_LOCALE = "en_US"
@@ -21,9 +22,9 @@ MAX_WHOLE = 5_000  # values of a pool of whole values
 MAX_PARTS = 2_000  # values of a pool of parts
 FEW = 20  # names, of which a locale has more if it has its own
 MAX_CHARACTERS = 1 << 20  # of a pool
-MOST = 0.6  # the share of values that shows how a locale writes addresses
+MOST_SHARE = 0.6  # the share of values that shows how a locale writes addresses
 DOMAINS = ("example.org", "example.com", "example.net")  # reserved by RFC 2606: no e-mail reaches anybody
-NUMBERS = tuple(str(number) for number in range(1, 300))  # of houses
+HOUSES = tuple(str(number) for number in range(1, 300))  # of houses
 SUFFIXES = ("", *(str(number) for number in range(2, 1_000)))  # of addresses that others have
 DIGITS = 4  # the last digits of a telephone number
 
@@ -129,7 +130,10 @@ def _providers(locale: str) -> tuple[str, ...]:
 
 
 def _whole(source: Source, provider: str) -> Pools:
-    return Pools((source.values(provider, MAX_WHOLE),))
+    """Whole values, or the parts of numbers that have some."""
+    values = source.values(provider, MAX_WHOLE)
+    parts = NUMBERS[provider](values) if provider in NUMBERS else None
+    return Pools((values,) if parts is None else parts)
 
 
 def _names(source: Source, sex: str = "") -> Pools:
@@ -207,10 +211,10 @@ def _streets(source: Source) -> Pools:
     whole = source.values("street_address", 50, draws=50)
     if source.has("street_name"):
         streets = tuple(name for name in source.values("street_name", MAX_PARTS) if ", " not in name)
-        if sum(text[:1].isdigit() for text in whole) > MOST * len(whole):
-            return Pools((NUMBERS, (" ",), streets))
-        if sum(bool(re.fullmatch(r"\D+ \d+", text)) for text in whole) > MOST * len(whole):
-            return Pools((streets, (" ",), NUMBERS))
+        if sum(text[:1].isdigit() for text in whole) > MOST_SHARE * len(whole):
+            return Pools((HOUSES, (" ",), streets))
+        if sum(bool(re.fullmatch(r"\D+ \d+", text)) for text in whole) > MOST_SHARE * len(whole):
+            return Pools((streets, (" ",), HOUSES))
     return _whole(source, "street_address")
 
 

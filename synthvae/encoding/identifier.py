@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import re
 import uuid
+from decimal import Decimal
 from typing import Literal, Self
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict, Field
 
-from synthvae.encoding.arrays import States, in_dictionary
-from synthvae.encoding.protocol import CodedColumn, DiscreteColumn
+from synthvae.encoding.arrays import Mask, in_dictionary
+from synthvae.encoding.protocol import CodedColumn, GeneratedColumn
 from synthvae.errors import RequestError, brief
 from synthvae.schema.column import Column
 from synthvae.tables.arrow import is_text, plain_type
@@ -24,7 +24,7 @@ MIN_SHARED = 3  # different ids that a prefix must have to be that of no single 
 MAX_DIGITS = 400  # of a number after a prefix; text with more digits is free text
 
 
-class IdEncoding(DiscreteColumn, BaseModel):
+class IdEncoding(GeneratedColumn, BaseModel):
     """States: present, and "missing" if a value may be missing. Row k of a dataset has the number `start + k`.
 
     Args:
@@ -81,21 +81,6 @@ class IdEncoding(DiscreteColumn, BaseModel):
         """Return the encoding of a declared column: numbers from 1 on, none missing."""
         return cls(name=column.name, pattern="sequence", missing=False)
 
-    @property
-    def singles(self) -> int:
-        """The number of states, the last ones, that are not ordered with the others."""
-        return 0
-
-    @property
-    def levels(self) -> int:
-        """The number of states: 1 or 2."""
-        return 1 + self.missing
-
-    def encode(self, name: str, values: pa.ChunkedArray) -> States:
-        """Return the states (rows,): 1 where a value is missing, if that is a state, and 0 elsewhere."""
-        del name
-        return np.asarray(values.is_null().to_numpy().astype(np.int64) * self.missing)
-
     def decode(self, column: CodedColumn, kind: pa.DataType) -> pa.Array:
         """Return new ids (rows,), numbered from `column.first_row` on, as an Arrow array of type `kind`.
 
@@ -112,14 +97,25 @@ class IdEncoding(DiscreteColumn, BaseModel):
         numbers = range(first, first + rows)
         if is_text(kind):
             return pa.array([f"{self.prefix}{number:0{self.digits}d}" for number in numbers], kind, mask=missing)
+        if pa.types.is_decimal(kind):
+            return self._decimals(numbers, missing, kind)
         try:
             wide = pa.uint64() if first > _INT64 else pa.int64()
             return pa.array(list(numbers), wide, mask=missing).cast(kind)
         except (pa.ArrowInvalid, OverflowError) as error:
-            raise RequestError(
-                f"New ids of column {self.name!r} must fit its type {kind}, got numbers up to {numbers[-1]}. "
-                "Request fewer rows, or declare another kind."
-            ) from error
+            raise self._too_large(numbers, kind) from error
+
+    def _decimals(self, numbers: range, missing: Mask, kind: pa.DataType) -> pa.Array:
+        try:
+            return pa.array([Decimal(number) for number in numbers], kind, mask=missing)
+        except pa.ArrowInvalid as error:
+            raise self._too_large(numbers, kind) from error
+
+    def _too_large(self, numbers: range, kind: pa.DataType) -> RequestError:
+        return RequestError(
+            f"New ids of column {self.name!r} must fit its type {kind}, got numbers up to {numbers[-1]}. "
+            "Request fewer rows, or declare another kind."
+        )
 
 
 def _round_above(largest: int, kind: pa.DataType | None = None) -> int:
@@ -135,7 +131,9 @@ def _round_above(largest: int, kind: pa.DataType | None = None) -> int:
 
 
 def _largest_of(kind: pa.DataType | None) -> int | None:
-    """The largest number of an integer type; None if there is none."""
+    """The largest number of a type of whole numbers or decimals; None if there is none."""
+    if kind is not None and pa.types.is_decimal(kind):
+        return int(10 ** (kind.precision - kind.scale)) - 1
     if kind is None or not pa.types.is_integer(kind):
         return None
     unsigned = pa.types.is_unsigned_integer(kind)

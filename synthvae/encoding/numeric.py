@@ -129,7 +129,7 @@ class NumericEncoding(BaseModel):
             allowed += f" written as {self.format}" if self.format else ""
             raise TableError(
                 f"Column {name!r} must hold {allowed}, got {others[0]!r}. Make such values missing, or declare them in "
-                "`marks` before fitting."
+                "`sentinels` before fitting."
             )
         array = numbers.to_numpy().astype(np.float64)
         finite_numbers(name, numbers)

@@ -145,3 +145,27 @@ class DiscreteColumn:
         """Return NaN (rows,): no state has a continuous value."""
         del values, rng
         return np.full(len(states), np.nan, np.float32)
+
+
+class GeneratedColumn(DiscreteColumn):
+    """The members of `ColumnEncoding` that columns whose values are generated anew have in common.
+
+    States: present, and "missing" if a value may be missing.
+    """
+
+    missing: bool
+
+    @property
+    def singles(self) -> int:
+        """The number of states, the last ones, that are not ordered with the others."""
+        return 0
+
+    @property
+    def levels(self) -> int:
+        """The number of states: 1 or 2."""
+        return 1 + self.missing
+
+    def encode(self, name: str, values: pa.ChunkedArray) -> States:
+        """Return the states (rows,): 1 where a value is missing, if that is a state, and 0 elsewhere."""
+        del name
+        return np.asarray(values.is_null().to_numpy().astype(np.int64) * self.missing)

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from synthvae.encoding.arrays import Floats, Mask, States
 from synthvae.schema.column import Value, Values
-from synthvae.tables.arrow import as_array, is_text, to_double
+from synthvae.tables.arrow import are_sentinels, as_array, is_text
 from synthvae.tables.number_format import NumberForm, find_style, is_number, write
 
 Style = Annotated[str, Field(pattern=r"^(repr|short|\d{1,3})$")]  # see `synthvae.tables.number_format`
@@ -52,13 +52,7 @@ def _scalar(sentinel: Value, kind: pa.DataType) -> pa.Scalar:
 
 def is_sentinel(values: pa.ChunkedArray, sentinel: Value) -> Mask:
     """Return which values (rows,) of a column are this sentinel value."""
-    if is_text(values.type):
-        hits = pc.equal(values, pa.scalar(str(sentinel), values.type))
-    elif isinstance(sentinel, str) or (numbers := to_double(values)) is None:
-        return np.zeros(len(values), bool)
-    else:
-        hits = pc.equal(numbers, pa.scalar(float(sentinel)))
-    return np.asarray(hits.fill_null(pa.scalar(value=False)).to_numpy(), bool)
+    return np.asarray(are_sentinels(values, [sentinel]).to_numpy(), bool)
 
 
 def count_sentinels(values: pa.ChunkedArray, sentinels: Values) -> dict[Value, int]:

@@ -11,9 +11,11 @@ from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model
 from synthvae.encoding.arrays import States
 from synthvae.encoding.binned import BinnedEncoding
 from synthvae.encoding.categorical import CategoricalEncoding
+from synthvae.encoding.sentinels import count_sentinels
 from synthvae.errors import RequestError, TableError, brief, listing
-from synthvae.schema.column import NUMERIC, Column, Values
+from synthvae.schema.column import NUMERIC, TEMPORAL, Column, Values
 from synthvae.schema.domain import categories, limits
+from synthvae.schema.problems import flag
 from synthvae.tables.arrow import MAX_NUMBER_CLASSES, are_classes, finite_numbers, split_sentinels
 
 MAX_CLASSES = 1000
@@ -29,6 +31,8 @@ class TargetEncoding(BaseModel):
         classes: Its classes; None if it is continuous.
         categories: All declared categories of a categorical column, in their order, whether or not they occur.
         edges: The inner edges of the quantile bins of a continuous target.
+        sentinels: The sentinel values of a continuous target, which have the last condition; of a target of classes
+            they are classes.
         format: How its text writes the number 1234.5; None: in this way.
         counts: The number of training rows of each condition.
         shares: The weighted share of each condition; () if all training rows weigh the same.
@@ -49,15 +53,17 @@ class TargetEncoding(BaseModel):
     classes: CategoricalEncoding | None = None
     categories: Values | None = None
     edges: tuple[float, ...] = ()
+    sentinels: Values = ()
     format: str | None = None
     counts: tuple[int, ...] = ()
     shares: tuple[float, ...] = ()
 
     @model_serializer(mode="wrap")
-    def _without_empty_shares(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave `shares` out without weights, so that hashes of models are those of earlier releases."""
+    def _without_empty(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out `shares` and `sentinels` if there are none, so that hashes of models are those of earlier ones."""
         document: dict[str, Any] = handler(self)
-        return document if self.shares else {name: value for name, value in document.items() if name != "shares"}
+        empty = {"shares": not self.shares, "sentinels": not self.sentinels}
+        return {name: value for name, value in document.items() if not empty.get(name)}
 
     @classmethod
     def learn(cls, column: Column, values: pa.ChunkedArray, min_class_rows: int) -> Self:
@@ -144,20 +150,25 @@ class TargetEncoding(BaseModel):
 
     @classmethod
     def _learn_bins(cls, column: Column, values: pa.ChunkedArray) -> Self:
-        numbers, _ = split_sentinels(values, (), column.format)
-        finite = finite_numbers(column.name, numbers)
+        sentinels = tuple(count_sentinels(values, column.sentinels))
+        finite = finite_numbers(column.name, _numbers(column.name, values, sentinels, column.format))
+        if not len(finite):
+            raise TableError(
+                f"Target {column.name!r} must have numbers, got sentinel values alone. Choose another target, or none."
+            )
         bins = int(np.clip(len(finite) // ROWS_PER_BIN, 1, BINS))
         inner = np.quantile(finite, np.linspace(0, 1, bins + 1)[1:-1], method="higher")
-        return cls(name=column.name, edges=tuple(np.unique(inner[inner > finite.min()]).tolist()), format=column.format)
+        edges = tuple(np.unique(inner[inner > finite.min()]).tolist())
+        return cls(name=column.name, edges=edges, sentinels=sentinels, format=column.format)
 
     @property
     def levels(self) -> int:
         """The number of conditions."""
-        return self.classes.levels if self.classes else len(self.edges) + 1
+        return self.classes.levels if self.classes else len(self.edges) + 1 + bool(self.sentinels)
 
     @property
     def labels(self) -> list[Any]:
-        """The class labels, or the number of each quantile bin."""
+        """The class labels, or the number of each quantile bin, and of the sentinel values."""
         return list(self.classes.values) if self.classes else list(range(self.levels))
 
     def encode(self, values: pa.ChunkedArray, *, partial: bool = False) -> States:
@@ -168,7 +179,7 @@ class TargetEncoding(BaseModel):
             partial: Whether rows may have no label, if the target has classes; their condition is -1.
 
         Raises:
-            TableError: A label is missing, or its class is unknown.
+            TableError: A label is missing, its class is unknown, or it is not a number.
         """
         if values.null_count and not (partial and self.classes):
             raise TableError(
@@ -176,8 +187,9 @@ class TargetEncoding(BaseModel):
             )
         if self.classes:
             return self.classes.encode(self.name, values)
-        numbers, _ = split_sentinels(values, (), self.format)
-        return np.asarray(np.searchsorted(np.array(self.edges), numbers.to_numpy(), side="right"))
+        numbers = _numbers(self.name, values, self.sentinels, self.format).to_numpy()
+        bins = np.searchsorted(np.array(self.edges), numbers, side="right")
+        return np.where(np.isnan(numbers), self.levels - 1, bins)
 
     def decode(self, labels: States, kind: pa.DataType) -> pa.Array:
         """Return the classes of conditions (rows,) as an Arrow array of type `kind`."""
@@ -211,7 +223,31 @@ class TargetEncoding(BaseModel):
 
 def _check_kind(column: Column) -> None:
     if column.kind not in ("categorical", "boolean", *NUMERIC):
+        way_out = f"Declare `kind: categorical` ({flag('categorical', column.name)}) to condition on its values"
+        if column.kind in TEMPORAL:
+            way_out = "Condition on a column of a part of it, such as its year"
         raise TableError(
             f"Target {column.name!r} must be categorical, boolean or a number, got kind {column.kind!r}. "
-            "Choose another target, or none."
+            f"{way_out}, or choose another target or none."
         )
+
+
+def _numbers(
+    name: str,
+    values: pa.ChunkedArray,
+    sentinels: Values,
+    format: str | None,  # noqa: A002 (the field of a column)
+) -> pa.ChunkedArray:
+    """The numbers (rows,) of a continuous target, missing at its sentinel values.
+
+    Raises:
+        TableError: Another value is not a number.
+    """
+    numbers, others = split_sentinels(values, sentinels, format)
+    if others:
+        allowed = f"numbers or the sentinel values {listing(sentinels)}" if sentinels else "numbers"
+        raise TableError(
+            f"Target {name!r} must hold {allowed}, got {others[0]!r}. Drop or convert such values, or declare them in "
+            "`sentinels` before fitting."
+        )
+    return numbers

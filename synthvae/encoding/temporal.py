@@ -21,8 +21,8 @@ from synthvae.errors import TableError, brief
 from synthvae.schema.column import Column
 from synthvae.schema.domain import timestamp_limits
 from synthvae.schema.renamed import rename_fields
-from synthvae.tables.arrow import is_text, temporal_type, whole_as_text
-from synthvae.tables.time_format import TimeForm, are_sentinels, parse_column, readings
+from synthvae.tables.arrow import are_sentinels, is_text, temporal_type, whole_as_text
+from synthvae.tables.time_format import TimeForm, digits_of, parse_column, readings
 from synthvae.tables.timestamps import SECOND
 
 HALF = np.uint64(1 << 63)
@@ -182,8 +182,9 @@ def _form_of(column: Column, values: pa.ChunkedArray) -> TimeForm | None:
     if column.format is None or pa.types.is_temporal(values.type):
         return None
     values = values.filter(pc.invert(are_sentinels(values, column.sentinels))) if column.sentinels else values
-    texts = pc.unique((values if is_text(values.type) else whole_as_text(values)).drop_null())
-    return TimeForm.learn(readings(column.format)[0], texts)
+    form = readings(column.format)[0]
+    texts = values if is_text(values.type) else whole_as_text(values, digits_of(form))
+    return TimeForm.learn(form, pc.unique(texts.drop_null()))
 
 
 def _dated(column: Column, values: pa.ChunkedArray, form: TimeForm | None) -> pa.ChunkedArray:

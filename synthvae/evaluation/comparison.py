@@ -19,10 +19,10 @@ from synthvae.schema.problems import infer_supported, refuse_unknown
 from synthvae.schema.repeated import repeated_subjects
 from synthvae.schema.schema import Schema
 from synthvae.tables import convert
-from synthvae.tables.arrow import are_classes, split_sentinels
+from synthvae.tables.arrow import are_classes, are_sentinels, split_sentinels
 from synthvae.tables.selection import without
 from synthvae.tables.subjects import Units, units_of
-from synthvae.tables.time_format import are_sentinels, readings, to_timestamps
+from synthvae.tables.time_format import readings, to_timestamps
 
 LEAST_ROWS = 2
 LEAST_COLUMNS = 1 / 2  # share of the real columns that synthetic rows must have: tables with fewer are of other things

@@ -66,7 +66,8 @@ class Column(BaseModel):
         decimals: Digits after the decimal point of a continuous value; None: as many as in the training table.
         nullable: Whether values may be missing.
         sentinels: Values among numbers or dates that are none, such as "N", -9 or "0000-00-00". They are modelled as
-            categories of their own and come back as they are written. Those of dates require a `format`.
+            categories of their own and come back as they are written. They are compared as texts in a column of text,
+            and as numbers in one of numbers. Those of dates require a `format`.
         provider: The provider of Faker (https://faker.readthedocs.io) that makes the values of a fake column, such as
             "name", "email" or "phone_number". They are drawn independently of the table: none is learned, and one
             equals a real value by chance alone.

@@ -106,9 +106,8 @@ class Decisions:
         """
         if not self:
             return given
+        self._refuse_twice(names)
         changes = dict(self._changes(names, table))
-        problems.refuse_unknown([*changes, *self.drop], names)
-        self._refuse_twice(list(changes))
         schema = with_columns(given, changes, names)
         return _without_columns(schema, self.drop) if self.drop else schema
 
@@ -122,18 +121,19 @@ class Decisions:
             name, provider = _split(text, names)
             yield name, {"kind": "fake", "provider": provider or _provider(name, table)}
 
-    def _refuse_twice(self, names: list[str]) -> None:
-        count = sum(map(len, self._parts()))
-        twice = [name for name in self.drop if name in names]
-        if len(names) < count or twice:
-            repeated = twice or sorted({name for name in names if sum(name in part for part in self._parts()) != 1})
-            raise ConfigurationError(
-                "A column must be named in one of `--id`, `--categorical`, `--date`, `--fake` and `--drop`, got "
-                f"{', '.join(map(repr, repeated)) or 'one'} more than once. Name it once."
-            )
-
-    def _parts(self) -> tuple[Sequence[str], ...]:
-        return self.ids, self.categorical, *([t.partition("=")[0] for t in texts] for texts in (self.dates, self.fakes))
+    def _refuse_twice(self, names: Sequence[str]) -> None:
+        """Refuse columns that are not in the table, and those with two decisions; the same one may be repeated."""
+        options = {"--id": self.ids, "--categorical": self.categorical, "--drop": self.drop}
+        options |= {"--date": self.dates, "--fake": self.fakes}
+        made: dict[str, list[str]] = {}
+        for option, texts in options.items():
+            for text in dict.fromkeys(texts):
+                stated = option in {"--date", "--fake"}
+                made.setdefault(_split(text, names)[0] if stated else text, []).append(f"{option} {text}")
+        problems.refuse_unknown(list(made), names)
+        twice = [f"{name!r} in {' and '.join(map(repr, found))}" for name, found in made.items() if len(found) > 1]
+        if twice:
+            raise ConfigurationError(f"A column must have one decision, got {'; '.join(twice)}. Keep one of them.")
 
 
 def _split(text: str, names: Sequence[str]) -> tuple[str, str]:
@@ -159,7 +159,7 @@ def _temporal_fields(name: str, table: pa.Table | None) -> dict[str, Any]:
     """The kind of a column of dates or datetimes, and its written form if inference recognises it."""
     if table is not None and name in table.column_names:
         try:
-            (found,) = inference.infer_columns(table.select([name]))
+            (found,) = inference.infer_columns(table.select([name]).rename_columns(["date"]))  # whatever its name
         except TableError:
             return {"kind": "date"}
         if found.kind in TEMPORAL:
@@ -200,7 +200,7 @@ def with_columns(schema: Schema | None, changes: Mapping[str, dict[str, Any]], n
 
 def _without_columns(schema: Schema | None, names: Sequence[str]) -> Schema:
     if schema is None:
-        return Schema(drop=names)
+        return Schema(drop=list(dict.fromkeys(names)))
     columns = [column.model_dump() for column in schema.columns if column.name not in names]
     declared = [name for name in schema.declared if name not in names]
     drop = dict.fromkeys((*schema.drop, *names))

@@ -19,7 +19,7 @@ from synthvae.schema.reasons import reasons
 from synthvae.schema.schema import Schema
 from synthvae.schema.validation import timestamps_of
 from synthvae.schema.values import shortened
-from synthvae.tables.arrow import is_text, plain_type, split_sentinels
+from synthvae.tables.arrow import are_sentinels, is_text, plain_type, split_sentinels
 
 MIN_ROWS = 10  # rows that a value must have to be in a draft
 LEADING_DIGITS = 2  # of bounds
@@ -125,8 +125,8 @@ def drafted(schema: Schema, table: pa.Table) -> Draft:
 def _changes(column: Column, values: pa.ChunkedArray) -> dict[str, Any]:
     """Changes of a column that leave out values that few rows have, and the number of these values."""
     if column.sentinels:
-        frequent = _frequent(values.cast(pa.string())) & {str(value) for value in column.sentinels}
-        sentinels = tuple(value for value in column.sentinels if str(value) in frequent)
+        counts = {value: pc.sum(are_sentinels(values, [value])).as_py() or 0 for value in column.sentinels}
+        sentinels = tuple(value for value in column.sentinels if counts[value] >= MIN_ROWS)
         left = len(column.sentinels) - len(sentinels)
         return {"sentinels": sentinels, "left_out": left, "nullable": column.nullable or left > 0}
     if column.kind != "categorical":

@@ -17,14 +17,14 @@ from synthvae.errors import ConfigurationError
 from synthvae.schema import inference
 from synthvae.schema.column import TEMPORAL, Column
 from synthvae.schema.decisions import with_columns
-from synthvae.schema.identifiers import identified
+from synthvae.schema.identifiers import identified, is_named_as_code
 from synthvae.schema.interchange import fields_of_datetime
 from synthvae.schema.schema import Schema
 from synthvae.tables import number_format
 from synthvae.tables.arrow import is_text
 from synthvae.tables.number_format import NumberForm
 from synthvae.tables.read_options import SHELL, ReadOptions
-from synthvae.tables.time_format import OR, SAMPLE, TimeForm, parse_column, problem_of, readings
+from synthvae.tables.time_format import OR, SAMPLE, TimeForm, digits_of, parse_column, problem_of, readings
 
 DAY = ("%d", "%m")  # directives without which digits are rather numbers or codes than dates
 
@@ -117,6 +117,8 @@ def _of_dates(name: str, known: pa.Array, formats: Iterable[str]) -> Column | No
         return None
     for form in formats:
         if numbers and not all(part in form for part in DAY):
+            continue
+        if digits_of(form) and is_named_as_code(name):
             continue
         read = TimeForm(format=form)
         if all(_has(read, part) for part in (known.slice(0, SAMPLE), known)):

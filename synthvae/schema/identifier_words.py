@@ -77,19 +77,27 @@ SUBJECT_KEYS = re.compile(
 """Columns of keys of people, or of their stays."""
 
 BARE_KEYS = re.compile(
-    r"patient|patienten|subject|subj|participant|proband|respondent|encounter|customer|client|member"
+    r"patient|patienten|person|subject|subj|participant|proband|respondent|encounter|customer|client|member|user|household"
 )
 """Columns of keys of people, if their values are codes."""
 
 ROW_KEYS = re.compile(
     rf"(visit|episode|record|row|chart|file|order|transaction|account|specimen|sample|accession|claim|policy|ticket"
-    rf"|invoice|event|note|document|message|appointment|booking|loan|application)s?({_KEY})|uuid|guid|uid|key|rowid|index"
+    rf"|invoice|event|note|document|message|appointment|booking|loan|application)s?({_KEY})|uuid|guid|uid|rowid"
     rf"|accession({_NUMBER})|\w*serial({_NUMBER})?|\w*seriennummer"
 )
 """Columns of keys of records."""
 
-ANY_KEYS = re.compile(rf"\w+({_KEY.replace('|ref', '')}|idnumber|idnr|idno)")
+_NO_KEYS = (  # words that end like those of keys
+    "(un|pre|re)?paid|acid|aid|android|arachnoid|asteroid|avoid|bid|carotid|centroid|covid|deltoid|fibroid|fluid|grid|humid|hybrid"
+    "|(in)?valid|lipid|liquid|mid|opioid|orchid|ovoid|plaid|pyramid|raid|rapid|rheumatoid|said|sarcoid|solid|steroid|stupid|thyroid"
+    "|typhoid|void|donkey|hockey|jockey|monkey|turkey|whiskey|bids|acids|fluids|lipids|opioids|solids|steroids"
+)
+ANY_KEYS = re.compile(rf"(?!.*({_NO_KEYS})$)\w+({_KEY.replace('|ref', '')}|idnumber|idnr|idno)")
 """Columns of keys, if nearly all values are different."""
+
+UNIQUE_KEYS = re.compile("key|index")
+"""Columns of keys, if all values are different: these words have other meanings, too."""
 
 RECORDS = re.compile(
     rf"mrn|(patient)?(medical)?record({_NUMBER})|medrec(no|num)|hospital(number|no)|nhs({_NUMBER})?|chi({_NUMBER})"
@@ -116,3 +124,12 @@ SHORT_RECORDS = re.compile(
     rf"|konto|cuenta|conto|case({_NUMBER})|ssnr|numeross"
 )
 """Such columns, if their values are long numbers: these words have other meanings."""
+
+CODES = re.compile(
+    rf"({_KEY}|{_NUMBER}|sku|icd|ean|gtin|upc|lot|batch|charge|serial|isbn|reference|account|konto|plz|postleitzahl|cap|cp|cups)s?"
+    r"|\w*(code|codigo|kode|zip|number|nummer|barcode)s?"
+)
+"""Columns of codes, whose digits are no dates."""
+
+DATES = re.compile("dat[eu]|day|dob|dod|birth|geb(urt|oren)?|fecha|naiss|nasc|nacim|month|year|period|time|zeit")
+"""Words in the names of columns of dates."""

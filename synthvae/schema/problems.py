@@ -14,9 +14,9 @@ from synthvae.schema import inference
 from synthvae.schema.column import TEMPORAL, Column
 from synthvae.schema.identifiers import find_identifier
 from synthvae.tables.arrow import is_text, plain_type
-from synthvae.tables.time_format import OR, readings
+from synthvae.tables.time_format import OR, digits_of, readings
 
-MOST = 20  # problems that a message states in full; the columns of all others are listed
+MAX_STATED = 20  # problems that a message states in full; the columns of all others are listed
 DECLARE = (
     "In a schema, declare `kind: id` or `kind: categorical`, or list the column under `drop`; columns that a schema "
     "does not name are inferred."
@@ -94,7 +94,10 @@ def open_formats(columns: Iterable[Column]) -> dict[str, str]:
 
 def _choices(column: Column, ways: Sequence[str]) -> str:
     if column.kind in TEMPORAL:
-        return " or ".join(flag("date", f"{column.name}={way}") for way in ways)
+        dates = " or ".join(flag("date", f"{column.name}={way}") for way in ways)
+        if digits_of(ways[0]):
+            return f"{dates}, or {flag('categorical', column.name)} if they are codes, or `kind: integer` in a schema"
+        return dates
     return f"declare {' or '.join(f'`format: {way}`' for way in ways)} in a schema"
 
 
@@ -111,8 +114,8 @@ def refuse(problems: Mapping[str, str], advice: str = "") -> None:
     if not problems:
         return
     count = [f"{len(problems)} columns need a decision."] if len(problems) > 1 else []
-    rest = [f"The same holds for the columns {', '.join(map(repr, list(problems)[MOST:]))}."]
-    sentences = [*count, *list(problems.values())[:MOST], *(rest if len(problems) > MOST else []), advice]
+    rest = [f"The same holds for the columns {', '.join(map(repr, list(problems)[MAX_STATED:]))}."]
+    sentences = [*count, *list(problems.values())[:MAX_STATED], *(rest if len(problems) > MAX_STATED else []), advice]
     raise TableError(" ".join(sentence for sentence in sentences if sentence))
 
 
@@ -139,7 +142,7 @@ def suggestion(absent: Sequence[str], known: Sequence[str]) -> str:
     by_lower = {name.lower(): name for name in known}
     near = [
         by_lower[match]
-        for name in absent[:MOST]
+        for name in absent[:MAX_STATED]
         for match in difflib.get_close_matches(name[:100].lower(), list(by_lower)[:1000], 1)
     ]
     return f" Did you mean {', '.join(map(repr, near))}?" if near else ""

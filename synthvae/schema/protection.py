@@ -21,7 +21,7 @@ from synthvae.errors import brief, listing, warn_user
 from synthvae.schema.column import NUMERIC, TEMPORAL, Column
 from synthvae.schema.protection_rules import Ends, Frequent, Subjects, rules_of, sort_keys, timestamps
 from synthvae.schema.schema import Schema
-from synthvae.tables.arrow import are_classes
+from synthvae.tables.arrow import are_classes, are_sentinels
 from synthvae.tables.subjects import count_subjects, dense, subjects_by_value
 
 LEAST = 5  # subjects; the smallest count that many statistical offices publish
@@ -197,7 +197,8 @@ def _without(column: Column, rule: Frequent, table: pa.Table) -> dict[str, Any]:
     del table
     rare = set(rule.rare.to_pylist())
     if column.kind in (*NUMERIC, *TEMPORAL):
-        return {"sentinels": tuple(value for value in column.sentinels if str(value) not in rare)}
+        values = pa.chunked_array([rule.rare])
+        return {"sentinels": tuple(s for s in column.sentinels if not pc.any(are_sentinels(values, [s])).as_py())}
     if column.categories is None:
         return {}
     return {"categories": tuple(value for value in column.categories if value not in rare)}

@@ -13,12 +13,12 @@ import pyarrow.compute as pc
 
 from synthvae.errors import brief
 from synthvae.schema.column import NUMERIC, TEMPORAL, Column
-from synthvae.tables.arrow import split_sentinels, temporal_type
+from synthvae.tables.arrow import are_sentinels, split_sentinels, temporal_type
 from synthvae.tables.subjects import Units, ends, subjects_by_value
-from synthvae.tables.time_format import are_sentinels, to_timestamps
+from synthvae.tables.time_format import to_timestamps
 
 Mask = npt.NDArray[np.bool_]
-Rare = Mapping[str, pa.Array]
+Counted = Mapping[str, pa.Array]
 
 
 @dataclass(frozen=True)
@@ -28,14 +28,29 @@ class Subjects:
     Args:
         least: The number of subjects; 0: nothing is protected.
         units: The unit (rows,) of each row of a table in memory; None: each row is a subject.
-        rare: Categories of fewer subjects by column, where the whole table was counted; others are counted here.
+        rare: Values of fewer subjects by column, where all values of the whole table were counted; those of other
+            columns are counted here.
+        frequent: Values beside many others that have enough subjects in the whole table, by column.
     """
 
     __repr__ = brief
 
     least: int
     units: Units | None = None
-    rare: Rare = field(default_factory=dict)
+    rare: Counted = field(default_factory=dict)
+    frequent: Counted = field(default_factory=dict)
+
+    def are_rare(self, name: str, known: pa.Array, counts: npt.NDArray[np.int64]) -> Mask:
+        """Return which distinct values of a column have too few subjects, by their numbers in the rows at hand."""
+        if name in self.rare:
+            return np.asarray(
+                pc.is_in(known, value_set=self.rare[name].cast(known.type)).to_numpy(zero_copy_only=False)
+            )
+        few = counts < self.least
+        if name in self.frequent:
+            enough = pc.is_in(known, value_set=self.frequent[name].cast(known.type))
+            few &= ~enough.to_numpy(zero_copy_only=False)
+        return few
 
 
 @dataclass(frozen=True)
@@ -108,7 +123,7 @@ def rules_of(column: Column, values: pa.Array, subjects: Subjects) -> list[Ends 
         frequent = _frequent(column, values, subjects)
         return [] if frequent is None else [frequent]
     keys, present = sort_keys(column, values)
-    beside = _beside_numbers(values, present, subjects)
+    beside = _beside_numbers(column.name, values, present, subjects)
     within = None if subjects.units is None else subjects.units[present]
     found = ends(keys[present], within, subjects.least)
     if found is None:
@@ -121,10 +136,7 @@ def rules_of(column: Column, values: pa.Array, subjects: Subjects) -> list[Ends 
 def _frequent(column: Column, values: pa.Array, subjects: Subjects) -> Frequent | None:
     """The rule of a column of categories; None if each has enough subjects."""
     known, counts = subjects_by_value(pa.chunked_array([values]), subjects.units)
-    if column.name in subjects.rare:
-        rare = pc.is_in(known, value_set=subjects.rare[column.name].cast(known.type)).to_numpy(zero_copy_only=False)
-    else:
-        rare = counts < subjects.least
+    rare = subjects.are_rare(column.name, known, counts)
     other = column.other_category
     if other is not None:
         rare &= np.array(known.to_pylist(), object) != other
@@ -148,15 +160,14 @@ def _nearest(order: tuple[Any, ...], few: pa.Array, enough: pa.Array) -> pa.Arra
     return pa.array(nearest, few.type)
 
 
-def _beside_numbers(values: pa.Array, present: Mask, subjects: Subjects) -> list[Frequent]:
+def _beside_numbers(name: str, values: pa.Array, present: Mask, subjects: Subjects) -> list[Frequent]:
     """The rule for sentinel values of few subjects, which are replaced by numbers and sentinels of other rows."""
     beside = values.filter(pa.array(~present)).drop_null()
     if not len(beside) or pa.types.is_temporal(values.type):
         return []
-    units = subjects.units
     others = pa.chunked_array([pc.if_else(pa.array(present), pa.scalar(None, values.type), values)])
-    known, counts = subjects_by_value(others, units)
-    few = counts < subjects.least
+    known, counts = subjects_by_value(others, subjects.units)
+    few = subjects.are_rare(name, known, counts)
     if pa.types.is_floating(values.type):
         few &= ~np.isnan(known.to_numpy(zero_copy_only=False).astype(np.float64))
     if not few.any():
@@ -179,10 +190,9 @@ def sort_keys(column: Column, values: pa.Array) -> tuple[npt.NDArray[Any], Mask]
         )
         return ticks.fill_null(0).to_numpy(), dated.to_numpy(zero_copy_only=False)
     if pa.types.is_integer(values.type):  # exact beyond 2**53
-        marks = [value for value in column.sentinels if isinstance(value, int)]
-        known = values.is_valid().to_numpy(zero_copy_only=False)
-        keys = values.fill_null(0).to_numpy()
-        return keys, known & ~np.isin(keys, marks) if marks else known
+        beside = are_sentinels(pa.chunked_array([values]), column.sentinels)
+        known = pc.and_not(values.is_valid(), beside.combine_chunks()).to_numpy(zero_copy_only=False)
+        return values.fill_null(0).to_numpy(), known
     numbers = (
         split_sentinels(pa.chunked_array([values]), column.sentinels, column.format)[0].to_numpy().astype(np.float64)
     )

@@ -9,19 +9,13 @@ import pyarrow.compute as pc
 
 from synthvae.errors import warn_user
 from synthvae.schema.column import Column
+from synthvae.schema.identifiers import find_identifier, is_named_as_key
 from synthvae.schema.schema import Schema
 from synthvae.tables.arrow import are_whole, is_text
 from synthvae.tables.subjects import dense
 
 MIN_SUBJECTS = 20  # distinct values; fewer may be codes
 MIN_SHARE = 0.01  # distinct values per row; fewer are codes, or a site of many subjects
-# Words of which one in the name of a column suggests a key.
-_KEY = re.compile(
-    r"(?:^|[_\W])(?:id|ids|nr|nbr|mrn|key|pid|usubjid|subjid|uuid|guid|patient|subject|person|participant|customer|"
-    r"client|member|user|household)(?:$|[_\W\d])",
-    re.IGNORECASE,
-)
-_CAMEL = re.compile(r"[a-z](?:ID|Id|Nr|Key)$")
 _NUMBERED = re.compile(r"^(.*?\D)(\d{2,})$")  # text such as P0001
 
 
@@ -53,13 +47,15 @@ def _is_key(column: Column, values: pa.ChunkedArray) -> bool:
     distinct = pc.unique(present)
     if not max(MIN_SUBJECTS, MIN_SHARE * len(present)) <= len(distinct) < len(present):
         return False
-    named = bool(_KEY.search(column.name) or _CAMEL.search(column.name))
-    return named or column.kind == "id" or (not whole and _are_numbered(distinct.to_pylist()))
+    finding = find_identifier(column.name, pa.chunked_array([present]))
+    found = (finding is not None and finding.repeats) or is_named_as_key(column.name)
+    return found or column.kind == "id" or (not whole and _are_numbered(distinct.to_pylist()))
 
 
 def _is_whole(values: pa.Array) -> bool:
-    """Whether floats are whole numbers, as pandas stores them beside missing values."""
-    return bool(pa.types.is_floating(values.type) and are_whole(values))
+    """Whether floats, as pandas stores whole numbers beside missing values, or decimals are whole numbers."""
+    fractional = pa.types.is_floating(values.type) or pa.types.is_decimal(values.type)
+    return bool(fractional and are_whole(values))
 
 
 def _are_numbered(texts: list[str]) -> bool:

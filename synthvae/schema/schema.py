@@ -70,6 +70,7 @@ class Schema(BaseModel):
             return document
         if document.get("drop") and "columns" not in document:
             document = {**document, "columns": ()}
+        document = _without_stale(document)
         if not (document.get("inferred") or document.get("origin", "declared") in DRAFTS):
             return document
         inferred = bool(document.get("inferred")) and document.get("origin") != "reviewed draft"
@@ -285,6 +286,17 @@ class Schema(BaseModel):
         fields, former = _current_document(document)
         warn_of_former(former, source, FutureWarning)  # unlike a DeprecationWarning, users of a program see it
         return cls(**fields)
+
+
+def _without_stale(document: dict[str, Any]) -> dict[str, Any]:
+    """A document of which `declared` names columns that are left, each once: a person may have removed one."""
+    declared, columns = document.get("declared"), document.get("columns")
+    if not isinstance(declared, (list, tuple)) or not isinstance(columns, (list, tuple)):
+        return document
+    if not all(isinstance(name, str) for name in declared):
+        return document
+    names = [c.get("name") if isinstance(c, Mapping) else getattr(c, "name", None) for c in columns]
+    return {**document, "declared": tuple(name for name in dict.fromkeys(declared) if name in names)}
 
 
 def _plain(columns: Iterable[Column]) -> list[dict[str, Any]]:

@@ -14,6 +14,7 @@ from synthvae.schema.column import NUMERIC, TEMPORAL, Column
 from synthvae.schema.problems import open_formats, refuse, suggestion
 from synthvae.tables import convert
 from synthvae.tables.arrow import (
+    are_sentinels,
     as_array,
     exact_as_double,
     is_text,
@@ -24,7 +25,7 @@ from synthvae.tables.arrow import (
     whole_as_text,
 )
 from synthvae.tables.number_format import find_style
-from synthvae.tables.time_format import are_sentinels, several_offsets, to_timestamps
+from synthvae.tables.time_format import several_offsets, to_timestamps
 
 
 def check_table(columns: Sequence[Column], table: pa.Table) -> pa.Table:
@@ -163,8 +164,16 @@ def _texts(values: pa.ChunkedArray, column: Column) -> set[str]:
 
 def _id_violations(values: pa.ChunkedArray) -> Iterator[str]:
     kind = plain_type(values.type)
-    if not (is_text(kind) or pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_null(kind)):
+    numbers = pa.types.is_integer(kind) or pa.types.is_floating(kind) or _is_whole_decimal(values)
+    if not (is_text(kind) or numbers or pa.types.is_null(kind)):
         yield f"ids must be texts or whole numbers, got {kind}. Declare another kind, or drop it."
+
+
+def _is_whole_decimal(values: pa.ChunkedArray) -> bool:
+    """Whether values are decimal numbers without a fraction, as databases return large keys."""
+    if not pa.types.is_decimal(values.type):
+        return False
+    return bool(pc.all(pc.equal(values, pc.round(values))).as_py() in {True, None})
 
 
 def _fake_violations(values: pa.ChunkedArray) -> Iterator[str]:

@@ -39,13 +39,16 @@ LONG_CELLS, LONG_COLUMNS = 2_000_000, 200  # from which on the shell estimates a
 
 @dataclass(frozen=True)
 class Estimate:
-    """The time and memory that a fit takes at most, on this machine at its present load.
+    """The time and memory that a fit is expected to take, on this machine at its present load.
+
+    The time is that of all steps, measured on a few of them: a fit that stops early takes less, in cases a fifth, and
+    one on a machine that becomes busy takes more.
 
     Args:
         rows: The number of rows, approximate for a file that is not loaded.
         columns: The number of columns.
-        steps: The number of optimiser steps at most.
-        seconds: The time in seconds if none of them is saved by early stopping.
+        steps: The number of optimiser steps without early stopping.
+        seconds: The time in seconds of so many steps.
         memory: Peak memory of the process in bytes.
     """
 
@@ -57,7 +60,7 @@ class Estimate:
 
     def __str__(self) -> str:
         return (
-            f"up to {_duration(self.seconds)} and {self.memory / 2**30:.1f} GiB of memory for {self.rows:,} rows x "
+            f"about {_duration(self.seconds)} and {self.memory / 2**30:.1f} GiB of memory for {self.rows:,} rows x "
             f"{self.columns:,} columns, {self.steps:,} steps; training may stop earlier"
         )
 

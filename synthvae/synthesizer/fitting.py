@@ -217,8 +217,15 @@ def _in_memory(estimator: Estimator, table: Any) -> InMemory:
 
 
 def _surveyed(estimator: Estimator, stream: Stream, folder: Path, seed: int) -> OnDisk:
+    schema = given_schema(estimator)
     source = OnDisk.open(
-        stream, folder, seed, least=least_subjects(estimator), unit=estimator.unit, weighted_by=estimator.weights
+        stream,
+        folder,
+        seed,
+        least=least_subjects(estimator),
+        unit=estimator.unit,
+        weighted_by=estimator.weights,
+        sentinels={} if schema is None else {column.name: column.sentinels for column in schema.columns},
     )
     read_features(estimator, source.sample, reset=True)
     return source

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -16,6 +16,7 @@ import pyarrow as pa
 from synthvae.encoding import Codes, TableEncoding
 from synthvae.errors import ConfigurationError, brief
 from synthvae.filesystem import Folder
+from synthvae.schema.column import Values
 from synthvae.schema.protection import Protection, protect
 from synthvae.schema.protection_rules import Subjects
 from synthvae.schema.schema import Schema
@@ -54,7 +55,7 @@ class TableSource(Protocol):
         """A hash that identifies the table."""
 
     def drafted(self, schema: Schema) -> Schema:
-        """Return a schema that was inferred from the sample, corrected by the whole table."""
+        """Return a schema that was inferred from the sample, corrected by the whole table; it may drop columns."""
 
     def protection(self, schema: Schema, target: str | None, least: int, unit: str | None) -> Protection:
         """Find what is to be protected in the table."""
@@ -163,12 +164,13 @@ class OnDisk:
         least: int = 0,
         unit: str | None = None,
         weighted_by: str | None = None,
+        sentinels: Mapping[str, Values] | None = None,
     ) -> OnDisk:
         """Survey a table, unless the folder has the survey of an earlier pass."""
         stream = weighting.weighted_stream(stream, weighted_by)
         survey = _load_survey(folder / SAMPLE)
         if survey is None:
-            survey = Survey.from_batches(stream.batches(), seed, least=least, unit=unit)
+            survey = Survey.from_batches(stream.batches(), seed, least=least, unit=unit, sentinels=sentinels)
             with _storing(folder):
                 _save_survey(folder / SAMPLE, survey)
         return cls(stream, survey, folder, weighted_by=weighted_by)
@@ -196,7 +198,7 @@ class OnDisk:
     def drafted(self, schema: Schema) -> Schema:
         """Return the schema with columns that count the rows as ids, which a sample does not show."""
         for name in self.survey.sequences:
-            if name == self.weighted_by:
+            if name == self.weighted_by or name not in schema.names:
                 continue
             if schema.inferred and schema[name].kind == "integer" and name not in schema.declared:
                 schema = schema.declare(name, kind="id")
@@ -208,7 +210,9 @@ class OnDisk:
         So many subjects of the sample at or beyond an end are at least as many of the table.
         """
         units = units_of(self.sample.column(unit)) if least and unit is not None else None
-        return protect(self.sample, schema, target, Subjects(least, units, self.survey.rare), unit)
+        return protect(
+            self.sample, schema, target, Subjects(least, units, self.survey.rare, self.survey.frequent), unit
+        )
 
     def protected(self, protection: Protection, seed: int) -> OnDisk:
         """Return the table with its sample protected; its rows will be when they are read."""
@@ -265,8 +269,11 @@ def surveyed(place: Path | DatabaseUrl, options: ReadOptions) -> InMemory | OnDi
 
 
 def _save_survey(path: Path, survey: Survey) -> None:
-    rare = {name: values.to_pylist() for name, values in survey.rare.items()}
-    counts = json.dumps({"rows": survey.rows, "missing": survey.missing, "rare": rare}).encode()
+    rare, frequent = (
+        {name: values.to_pylist() for name, values in counted.items()} for counted in (survey.rare, survey.frequent)
+    )
+    document = {"rows": survey.rows, "missing": survey.missing, "rare": rare, "frequent": frequent}
+    counts = json.dumps(document).encode()
     metadata = {**(survey.sample.schema.metadata or {}), b"survey": counts}
     sink = pa.BufferOutputStream()
     table = survey.sample.replace_schema_metadata(metadata)
@@ -274,6 +281,12 @@ def _save_survey(path: Path, survey: Survey) -> None:
         writer.write_table(table)
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     Folder(path.parent, private=True).write(path.name, sink.getvalue())
+
+
+def _array(values: list[Any], kind: pa.DataType) -> pa.Array:
+    return (
+        pa.array(values, pa.float32()).cast(kind, safe=False) if pa.types.is_float16(kind) else pa.array(values, kind)
+    )
 
 
 def _dense_type(table: pa.Table, name: str) -> pa.DataType:
@@ -286,7 +299,10 @@ def _load_survey(path: Path) -> Survey | None:
         table = pa.ipc.open_file(path).read_all()
         metadata = dict(table.schema.metadata)
         counts = json.loads(metadata.pop(b"survey"))
-        rare = {name: pa.array(values, _dense_type(table, name)) for name, values in counts["rare"].items()}
-        return Survey(table.replace_schema_metadata(metadata), counts["rows"], counts["missing"], rare)
+        rare, frequent = (
+            {name: _array(values, _dense_type(table, name)) for name, values in counts[what].items()}
+            for what in ("rare", "frequent")
+        )
+        return Survey(table.replace_schema_metadata(metadata), counts["rows"], counts["missing"], rare, frequent)
     except (OSError, pa.ArrowException, ValueError, KeyError, TypeError):
         return None

@@ -178,7 +178,9 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         )
 
     def estimate(self, table: Any, columns: int | None = None) -> Estimate:
-        """Return the time and memory that `fit` takes at most on this machine, from a few steps on a sample.
+        """Estimate the time and memory that `fit` takes on this machine, from a few steps on a sample.
+
+        They are no upper limits. Training that stops early takes less time than that of all steps, which is stated.
 
         Args:
             table: A table as for `fit`, or a number of rows.

@@ -52,7 +52,7 @@ def split_sentinels(
         format: How its text writes the number 1234.5; None: in this way.
     """
     if is_text(values.type):
-        known = pc.is_in(values, value_set=pa.array([str(value) for value in sentinels], values.type))
+        known = are_sentinels(values, sentinels)
         values = pc.if_else(known, pa.scalar(None, values.type), values)
         if format is not None:
             plain = NumberForm.of(format).plain(values)
@@ -67,10 +67,32 @@ def split_sentinels(
     numbers = to_double(values)
     if numbers is None:
         return values, values.drop_null().slice(0, 1).to_pylist()
-    numeric = [float(value) for value in sentinels if not isinstance(value, str)]
-    known = pc.is_in(numbers, value_set=pa.array(numeric, pa.float64()))
-    numbers = pc.if_else(known, pa.scalar(None, pa.float64()), numbers)
+    numbers = pc.if_else(are_sentinels(values, sentinels), pa.scalar(None, pa.float64()), numbers)
     return pc.if_else(pc.is_nan(numbers), pa.scalar(None, pa.float64()), numbers), []
+
+
+def are_sentinels(values: pa.ChunkedArray, sentinels: Iterable[Any]) -> pa.ChunkedArray:
+    """Return which values (rows,) of a column are among its sentinel values.
+
+    Texts are compared as texts, and numbers as numbers of the precision of the column, also with sentinel values that
+    are written as text. Values of other types are never sentinel values.
+
+    >>> are_sentinels(pa.chunked_array([[-9, 1, None]]), ["-9"]).to_pylist()
+    [True, False, False]
+    >>> are_sentinels(pa.chunked_array([["-9", "-9.0"]]), [-9]).to_pylist()
+    [True, False]
+    """
+    kind, stated = values.type, list(sentinels)
+    keys = values if is_text(kind) else to_double(values)
+    if keys is None or not stated:
+        return pa.chunked_array([pa.array(np.zeros(len(values), bool))])
+    if is_text(kind):
+        known = pa.array(map(str, stated), kind)
+    else:
+        known = pa.array([float(s) for s in stated if not isinstance(s, str) or parses(s)], pa.float64())
+    if pa.types.is_floating(kind):  # -99.9 is another number in single precision
+        known = known.cast(kind, safe=False).cast(pa.float64())
+    return pc.is_in(keys, value_set=known)
 
 
 def as_array(values: Sequence[Any]) -> pa.Array:
@@ -123,14 +145,14 @@ def are_whole(values: pa.Array | pa.ChunkedArray) -> bool:
     return bool(pc.all(pc.equal(numbers, pc.round(numbers))).as_py())
 
 
-def whole_as_text(values: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return whole numbers as text; values that are not whole numbers as they are."""
+def whole_as_text(values: pa.ChunkedArray, digits: int = 0) -> pa.ChunkedArray:
+    """Return whole numbers as text, with zeros before those of fewer digits; values that are not whole as they are."""
     if pa.types.is_floating(values.type):  # how whole numbers with missing values are read
         try:
             values = values.cast(pa.int64())
         except pa.ArrowInvalid:
             return values
-    return values.cast(pa.string()) if pa.types.is_integer(values.type) else values
+    return pc.utf8_lpad(values.cast(pa.string()), digits, "0") if pa.types.is_integer(values.type) else values
 
 
 def parses(text: str) -> bool:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from synthvae.tables.arrow import is_text, to_double
-from synthvae.tables.time_format import TimeForm
+from synthvae.tables.time_format import TimeForm, digits_of
 from synthvae.tables.timestamps import DAY, naive, steps_since_epoch
 
 Floats = npt.NDArray[np.float64]
@@ -104,7 +104,9 @@ def microseconds(
 
 def _formatted(values: list[Any], format: str) -> list[int | None]:  # noqa: A002
     """Parse texts or whole numbers that have a format, each by itself, to microseconds since 1970."""
-    texts = [None if value is None else str(value).strip().removesuffix(".0") for value in values]
+    texts = [
+        None if value is None else str(value).strip().removesuffix(".0").zfill(digits_of(format)) for value in values
+    ]
     return list(TimeForm(format=format).parse(pa.array(texts, pa.string())).to_pylist())
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,12 +12,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from synthvae.errors import TableError, brief
-from synthvae.tables.arrow import is_text
+from synthvae.tables.arrow import are_sentinels, is_text
+from synthvae.tables.number_format import is_number
 from synthvae.tables.subjects import ValueCounter, dense
 
 # A quantile of so many rows is off by less than 0.2 % of the rows (Dvoretzky-Kiefer-Wolfowitz inequality, 95 %).
 SAMPLE_ROWS = 500_000
 MAX_TEXTS = 200_000  # distinct texts of a column; with more they are not categories
+MAX_BESIDE = 64  # texts among numbers, that is, sentinel values; with more they are other texts
 MAX_NUMBERS = 1_000  # distinct whole numbers; with more they are modelled by a density
 
 Rows = npt.NDArray[np.int64]
@@ -33,7 +35,8 @@ class Survey:
             quantiles inferred from the sample are valid for the table.
         rows: Number of rows of the table.
         missing: Number of missing values of each column.
-        rare: Values of fewer subjects than asked for, by column of few distinct texts or whole numbers.
+        rare: Values of fewer subjects than asked for, by column of few distinct texts or numbers.
+        frequent: Of the other columns, the sentinel values of at least so many subjects.
     """
 
     __repr__ = brief
@@ -42,6 +45,7 @@ class Survey:
     rows: int
     missing: dict[str, int]
     rare: dict[str, pa.Array] = field(default_factory=dict)
+    frequent: dict[str, pa.Array] = field(default_factory=dict)
 
     @classmethod
     def from_batches(
@@ -52,6 +56,7 @@ class Survey:
         *,
         least: int = 0,
         unit: str | None = None,
+        sentinels: Mapping[str, Sequence[Any]] | None = None,
     ) -> Survey:
         """Read each batch once.
 
@@ -61,11 +66,15 @@ class Survey:
             most: Maximum number of random rows.
             least: Values of fewer subjects are rare; 0: none is.
             unit: The column that identifies subjects; None: each row is one.
+            sentinels: The declared sentinel values by column; texts among numbers are found without.
 
         Raises:
             TableError: There are fewer than 2 rows.
         """
-        drawn, extremes = _RandomRows(most, np.random.default_rng([seed, 60])), _ExtremeRows(least, unit)
+        drawn, extremes = (
+            _RandomRows(most, np.random.default_rng([seed, 60])),
+            _ExtremeRows(least, unit, sentinels or {}),
+        )
         rows, missing = 0, dict[str, int]()
         for table in batches:
             drawn.add(table, rows)
@@ -79,7 +88,7 @@ class Survey:
         others, found = extremes.result()
         new = ~np.isin(others, places)
         joined = pa.concat_tables([sample, *([found.filter(new)] if found is not None and new.any() else [])])
-        return cls(joined.unify_dictionaries().combine_chunks(), rows, missing, extremes.rare)
+        return cls(joined.unify_dictionaries().combine_chunks(), rows, missing, extremes.rare, extremes.frequent)
 
     @property
     def sequences(self) -> list[str]:
@@ -130,8 +139,8 @@ class _RandomRows:
 class _ExtremeRows:
     """Rows with values that a random sample may not contain."""
 
-    def __init__(self, least: int, unit: str | None) -> None:
-        self.least, self.unit = least, unit
+    def __init__(self, least: int, unit: str | None, sentinels: Mapping[str, Sequence[Any]]) -> None:
+        self.least, self.unit, self.sentinels = least, unit, sentinels
         self.columns: dict[str, _Column] = {}
         self.kept: list[tuple[Rows, pa.Table]] = []
 
@@ -140,11 +149,16 @@ class _ExtremeRows:
         counted = {name: column.counter for name, column in self.columns.items() if not column.many}
         return {name: counter.rare for name, counter in counted.items() if self.least and counter.known is not None}
 
+    @property
+    def frequent(self) -> dict[str, pa.Array]:
+        counted = {name: column.counter for name, column in self.columns.items() if column.many and self.least}
+        return {name: counter.frequent for name, counter in counted.items() if counter.size}
+
     def add(self, table: pa.Table, first: int) -> None:
         here: list[Rows] = []
         units = dense(table.column(self.unit)) if self.least and self.unit in table.column_names else None
         for name in table.column_names:
-            column = self.columns.setdefault(name, _Column(ValueCounter(self.least)))
+            column = self.columns.setdefault(name, _Column(ValueCounter(self.least), self.sentinels.get(name, ())))
             found, labels = column.update(table.column(name).combine_chunks(), units)
             column.places += [first + place for place in found]
             column.labels += [first + place for place in labels]
@@ -167,6 +181,7 @@ class _Column:
     """Values of a column that have occurred, and the first rows with them."""
 
     counter: ValueCounter
+    sentinels: Sequence[Any] = ()
     places: list[int] = field(default_factory=list)
     labels: list[int] = field(default_factory=list)
     has_missing: bool = False
@@ -180,7 +195,9 @@ class _Column:
         found = self._first_missing(values) + self._span(values)
         if is_text(values.type):
             return found + self._longest(values), self._distinct(values, units, MAX_TEXTS)
-        if pa.types.is_integer(values.type) or pa.types.is_boolean(values.type):
+        if pa.types.is_float16(values.type):
+            values = values.cast(pa.float32())  # Arrow counts no half floats
+        if pa.types.is_integer(values.type) or pa.types.is_floating(values.type) or pa.types.is_boolean(values.type):
             return found, self._distinct(values, units, MAX_NUMBERS)
         return found, []
 
@@ -214,12 +231,28 @@ class _Column:
         return [pc.index(values, largest).as_py()]
 
     def _distinct(self, values: pa.Array, units: pa.Array | None, most: int) -> list[int]:
-        if self.many:
+        if self.many and not self.counter.size:
             return []
         new = self.counter.add(values, units)
-        if self.counter.size > most:
+        if not self.many and self.counter.size > most:
             self.many = True
-            self.counter = ValueCounter(self.counter.least)
-            self.labels.clear()
-            return []
+            known = self.counter.known
+            assert known is not None
+            watched = self._sentinels(known)
+            kept = pc.is_in(known.slice(0, len(self.labels)), value_set=watched)
+            self.labels = [label for label, keep in zip(self.labels, kept.to_pylist(), strict=True) if keep]
+            new = new.filter(pc.is_in(new, value_set=watched))
+            self.counter.watch(watched)
         return list(pc.index_in(new, value_set=values).to_pylist())
+
+    def _sentinels(self, known: pa.Array) -> pa.Array:
+        """The declared sentinel values of a column of many values, and the known texts that are not numbers."""
+        kind = known.type
+        beside = are_sentinels(pa.chunked_array([known]), self.sentinels).combine_chunks()
+        if is_text(kind):
+            texts = pa.array([not is_number(text) for text in known.to_pylist()], pa.bool_())
+            beside = pc.or_(beside, texts) if pc.sum(texts).as_py() <= MAX_BESIDE else beside
+        stated = self.sentinels if is_text(kind) else [s for s in self.sentinels if not isinstance(s, str)]
+        later = pa.array([str(s) for s in stated] if is_text(kind) else [float(s) for s in stated])
+        later = later.cast(kind, safe=False)
+        return pc.unique(pa.concat_arrays([known.filter(beside), later]))

@@ -115,9 +115,38 @@ class ValueCounter:
     known: pa.Array | None = None
     counts: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     seen: dict[int, set[Any]] = field(default_factory=dict)
+    closed: bool = False
+
+    def watch(self, values: pa.Array) -> None:
+        """Count no other values than these from now on; what was counted of them is kept.
+
+        Those that have not occurred are new when they do.
+        """
+        places = self._places(values)
+        known = np.flatnonzero(places >= 0)
+        counts = np.zeros(len(values), np.int64)
+        counts[known] = self.counts[places[known]]
+        seen = {place: self.seen[old] for place, old in enumerate(places.tolist()) if old in self.seen}
+        self.known, self.counts, self.seen, self.closed = values, counts, seen, True
+
+    def _places(self, values: pa.Array) -> npt.NDArray[np.int64]:
+        """The places of values (rows,) among the known ones; -1 where one is not known."""
+        places = pc.index_in(values, value_set=self.known)
+        return np.asarray(places.fill_null(-1).to_numpy(zero_copy_only=False), np.int64)
 
     def add(self, values: pa.Array, units: pa.Array | None) -> pa.Array:
         """Count the values (rows,) of a batch, which are not a dictionary, and return those that are new."""
+        if self.closed:
+            return self._add_watched(values, units)
+        return self._add(values, units)
+
+    def _add_watched(self, values: pa.Array, units: pa.Array | None) -> pa.Array:
+        assert self.known is not None
+        watched, absent = pc.is_in(values, value_set=self.known), self.counts == 0
+        self._add(values.filter(watched), None if units is None else units.filter(watched))
+        return self.known.filter(pa.array(absent & (self.counts > 0)))
+
+    def _add(self, values: pa.Array, units: pa.Array | None) -> pa.Array:
         here = pc.value_counts(values.drop_null())
         distinct, counts = here.field("values"), here.field("counts").to_numpy()
         if self.known is None:
@@ -138,7 +167,7 @@ class ValueCounter:
         """Note the units of the values that have too few so far; rows without a unit count each on their own."""
         if not self.size:
             return
-        places = pc.index_in(values, value_set=self.known).fill_null(-1).to_numpy(zero_copy_only=False)
+        places = self._places(values)
         open_rows = np.flatnonzero((places >= 0) & (self.counts[places] < self.least))
         labels = units.take(pa.array(open_rows)).to_pylist()
         for place, label in zip(places[open_rows].tolist(), labels, strict=True):
@@ -158,3 +187,8 @@ class ValueCounter:
         if self.known is None:
             return pa.array([])
         return self.known.filter(pa.array(self.counts < self.least))
+
+    @property
+    def frequent(self) -> pa.Array:
+        """The values of at least `least` subjects."""
+        return pa.array([]) if self.known is None else self.known.filter(pa.array(self.counts >= self.least))

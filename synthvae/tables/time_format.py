@@ -8,8 +8,8 @@ has more than six digits), on the clock of the text.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
-from typing import Any, Literal, Self
+from collections.abc import Iterator
+from typing import Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -164,9 +164,18 @@ def readings(format: str) -> list[str]:  # noqa: A002
     return format.split(OR)
 
 
+def digits_of(format: str) -> int:  # noqa: A002
+    """Return the number of digits of a format without separators, of which a number may lack the first zeros; else 0.
+
+    >>> digits_of("%d%m%Y"), digits_of("%d/%m/%Y")
+    (8, 0)
+    """
+    return sum(4 if part == "Y" else 2 for part in format[1::2]) if re.fullmatch("(%[YymdHMS])+", format) else 0
+
+
 def parse_column(values: pa.ChunkedArray, form: TimeForm) -> pa.ChunkedArray:
     """Return the ticks (rows,) of a column of text or whole numbers; missing where a value does not have the form."""
-    texts = values if is_text(values.type) else whole_as_text(values)
+    texts = values if is_text(values.type) else whole_as_text(values, digits_of(form.format))
     if not is_text(texts.type):
         return pa.chunked_array([pa.nulls(len(values), pa.int64())])
     coded = texts.combine_chunks().dictionary_encode()
@@ -177,15 +186,6 @@ def to_timestamps(values: pa.ChunkedArray, format: str) -> pa.ChunkedArray:  # n
     """Return the timestamps (rows,), in microseconds, of text or whole numbers; missing where one is not readable."""
     form = TimeForm(format=readings(format)[0])
     return parse_column(values, form).cast(pa.timestamp("us"))
-
-
-def are_sentinels(values: pa.ChunkedArray, sentinels: Iterable[Any]) -> pa.ChunkedArray:
-    """Return which values (rows,) of a column of dates are among its sentinel values, as text or as whole numbers."""
-    texts = whole_as_text(values)
-    known = pa.array(map(str, sentinels), texts.type if is_text(texts.type) else pa.string())
-    if not is_text(texts.type) or not len(known):
-        return pa.chunked_array([pa.array(np.zeros(len(values), bool))])
-    return pc.is_in(texts, value_set=known)
 
 
 def several_offsets(values: pa.ChunkedArray, format: str) -> list[str]:  # noqa: A002

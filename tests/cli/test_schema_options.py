@@ -82,7 +82,7 @@ def test_the_flags_of_a_refusal_can_be_given(table: Path) -> None:
         (["--fake", "x"], "State one, such as `--fake x=name`"),
         (["--fake", "patient_nam=name"], "Did you mean 'patient_name'?"),
         (["--fake", "patient_name=../x"], "`provider` must name a provider of Faker"),
-        (["--fake", "patient_name", "--id", "patient_name"], "'patient_name' more than once"),
+        (["--fake", "patient_name", "--id", "patient_name"], "in '--id patient_name' and '--fake patient_name'"),
     ],
 )
 def test_what_no_provider_makes_is_refused(table: Path, command: str, flags: list[str], message: str) -> None:

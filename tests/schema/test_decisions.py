@@ -126,10 +126,29 @@ def test_a_date_with_times_is_a_datetime() -> None:
 def test_wrong_decisions_are_refused() -> None:
     with pytest.raises(TableError, match=r"\['Case', 'x'\]. Did you mean 'case'"):
         Decisions(ids=["Case"], drop=["x"]).apply(None, ["case", "day"])
-    with pytest.raises(ConfigurationError, match="'case' more than once"):
+    with pytest.raises(ConfigurationError, match="'case' in '--id case' and '--drop case'"):
         Decisions(ids=["case"], drop=["case"]).apply(None, ["case", "day"])
+    with pytest.raises(ConfigurationError, match="'day' in '--date day=%d%m%Y' and '--date day=%m%d%Y'"):
+        Decisions(dates=["day=%d%m%Y", "day=%m%d%Y"]).apply(None, ["case", "day"])
     with pytest.raises(SchemaError, match="Columns in `drop` must not be in `columns`"):
         Schema(columns=[Column(name="a", kind="id")], drop=["a"])
+
+
+@pytest.mark.parametrize("option", ["ids", "categorical", "drop", "dates"])
+def test_a_decision_may_be_stated_twice(option: str) -> None:
+    once, twice = (Decisions(**{option: names}).apply(None, ["case", "day"]) for names in (["day"], ["day", "day"]))
+    assert once == twice
+
+
+def test_columns_that_a_person_removed_from_a_draft_are_inferred_again() -> None:
+    table = convert.read(visits()[["case", "code", "ill"]])
+    first = draft(Decisions(ids=["case"], categorical=["code"]).apply(None, table.column_names, table), table)
+    edited = first.to_dict() | {"drop": ["case"], "columns": first.to_dict()["columns"][2:]}
+    again = draft(Schema.from_dict(edited), table.select(["code", "ill"]))
+    assert again.declared == ()
+    assert again["code"].kind == "integer"
+    assert explained(again, table, 1).reasons["code"].startswith("integer: ")
+    assert first.declare("case", nullable=True).declare("case", nullable=False).declared == ("case", "code")
 
 
 def run(*words: Any) -> Any:

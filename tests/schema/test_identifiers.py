@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
-from synthvae import Schema, Synthesizer
-from synthvae.errors import TableError
+from synthvae import Column, Schema, Synthesizer
+from synthvae.encoding.identifier import IdEncoding
+from synthvae.encoding.protocol import CodedColumn
+from synthvae.errors import RequestError, TableError
 from synthvae.schema.drafts import drafted
 from synthvae.schema.identifiers import find_identifier
 from synthvae.tables import convert
@@ -71,6 +75,11 @@ FOUND: dict[str, tuple[str, Any, str, str | None]] = {
         "phone_number",
     ),
     "record numbers that are dates by chance": ("MRN", [f"0{3312345 + i % 60}" for i in range(ROWS)], "id", None),
+    "repeated subjects as decimals": ("patient_id", [Decimal(int(key)) for key in KEYS], "id", None),
+    "record numbers as decimals": ("mrn", [Decimal(f"{key}.00") for key in KEYS], "id", None),
+    "large keys as decimals": ("k", [Decimal(10**17 + i * 7919) for i in range(ROWS)], "id", None),
+    "keys that do not repeat": ("key", np.arange(ROWS) * 31 + 10_000, "id", None),
+    "texts of an index": ("index", [f"a{i * 7919 % 9973}b" for i in range(ROWS)], "id", None),
     "telephone numbers as numbers": ("phone", np.arange(ROWS) * 7919 + 2_065_550_000, "id", None),
 }
 LEFT_ALONE: dict[str, tuple[str, Any]] = {
@@ -98,6 +107,16 @@ LEFT_ALONE: dict[str, tuple[str, Any]] = {
     "visits": ("VISIT", ["SCREENING 1", "BASELINE", "WEEK 2", "WEEK 4", "WEEK 6", "WEEK 8"] * 20),
     "fractions under id": ("id", np.arange(ROWS) / 7),
     "booleans": ("patient", [True, False] * 60),
+    "musical keys": ("key", np.arange(ROWS) % 12),
+    "an index of few numbers": ("index", np.arange(ROWS) % 40),
+    "an index that repeats": ("index", [*range(0, 7 * (ROWS - 1), 7), 0]),
+    "an index of the body": ("body_mass_index", np.arange(ROWS) * 7),
+    "an index of glucose": ("glycemic_index", np.arange(ROWS) % 55),
+    "payments": ("paid", np.arange(ROWS) * 7919 % 99_991),
+    "bids": ("last_bid", np.arange(ROWS) * 7919 % 99_991),
+    "acids": ("fatty_acid", np.arange(ROWS) * 7919 % 99_991),
+    "turkeys": ("turkey", np.arange(ROWS) * 7919 % 99_991),
+    "fractions as decimals": ("patient_id", [Decimal(f"{i}.5") for i in range(ROWS)]),
     "roles": ("user", ["admin", "guest", "editor", "reader", "writer", "owner"] * 20),
 }
 
@@ -163,6 +182,38 @@ def test_all_columns_that_need_a_decision_are_in_one_message() -> None:
     assert all(f"`--fake {name}` draws fake" in text for name in ("patient_name", "email"))
     assert all(f"`--{option} note`" in text for option in ("id", "drop", "categorical"))
     assert not any(words in text for words in ("patient_id", "--fake note"))
+
+
+@pytest.mark.parametrize("scale", [0, 2])
+def test_decimal_keys_get_new_ones(scale: int) -> None:
+    keys = pa.array([*(Decimal(int(key)) for key in KEYS[:-1]), None], pa.decimal128(10, scale))
+    table = pa.table({"patient_id": keys, "x": np.arange(ROWS) % 7})
+    with pytest.warns(UserWarning, match="40 values in 120 rows"):
+        fitted = Synthesizer(max_steps=2, random_state=0).fit(table)
+    made = pa.Table.from_pandas(fitted.sample(300)).column("patient_id").drop_null().to_pylist()
+    assert len(set(made)) == len(made) > 250
+    assert not set(made) & set(keys.to_pylist())
+    with pytest.raises(RequestError, match=r"New ids of column 'patient_id' must fit its type decimal128\(4, 0\)"):
+        IdEncoding(name="patient_id", pattern="sequence", start=9_998, missing=False).decode(
+            CodedColumn(np.zeros(5, np.int64), np.random.default_rng(0)), pa.decimal128(4, 0)
+        )
+    fractions = pa.table({"patient_id": pa.array([Decimal("1.5")] * 9, pa.decimal128(10, 2))})
+    with pytest.raises(TableError, match="ids must be texts or whole numbers"):
+        Schema(columns=[Column(name="patient_id", kind="id")]).check(fractions)
+
+
+def test_whether_keys_repeat_is_known_of_every_kind_of_key() -> None:
+    for name, values in (
+        ("mrn", KEYS),
+        ("id", KEYS),
+        ("k", [f"{i % 60:08x}-1111-4222-8333-444444444444" for i in KEYS]),
+    ):
+        for twice in (True, False):
+            part = values if twice else values[::3]
+            read = convert.read(pd.DataFrame({name: part}))
+            found = find_identifier(name, read.column(name))
+            assert found is not None
+            assert found.repeats == (len(set(part)) < len(part))
 
 
 def test_keys_that_repeat_get_new_ones_with_a_warning() -> None:

@@ -21,7 +21,11 @@ def noticed(values: object, name: str) -> bool:
 
 
 @pytest.mark.parametrize(
-    "name", ["patient_id", "patient_nbr", "id", "SUBJECT_ID", "subjectId", "USUBJID", "mrn", "Patient"]
+    "name",
+    [
+        *("patient_id", "patient_nbr", "id", "SUBJECT_ID", "subjectId", "USUBJID", "mrn", "Patient"),
+        *("machine_id", "mouseID", "household", "user", "person", "Fallnummer", "numero de dossier", "versicherten_nr"),
+    ],
 )
 def test_keys_of_several_rows_are_noticed(name: str) -> None:
     assert noticed(np.arange(N) // 3 + 10_000, name)
@@ -37,6 +41,10 @@ def test_keys_of_several_rows_are_noticed(name: str) -> None:
         ("patient_id", np.arange(N) * 7),
         ("patient_id", np.random.default_rng(0).normal(size=N).round(1)),
         ("width", np.arange(N) // 3),
+        ("key", np.arange(N) // 3),
+        ("heat_index", np.arange(N) // 3),
+        ("house_nr", np.arange(N) // 3),
+        ("paid", np.arange(N) // 3),
         ("code", [f"{250 + i % 50}.{i % 9}" for i in range(N)]),
     ],
 )

@@ -30,3 +30,11 @@ def test_estimates_that_cannot_be_are_refused() -> None:
         Synthesizer().estimate(1000)
     with pytest.raises(PrivacyError, match="`plan`"):
         Synthesizer(privacy=PrivacyBudget(epsilon=1.0, delta=1e-6)).estimate(1000, 3)
+
+
+def test_an_estimate_promises_no_upper_limit() -> None:
+    said = str(Synthesizer(max_steps=5, width=8).estimate(1_000, columns=2))
+    assert said.startswith("about ")
+    for text in (said, Synthesizer.estimate.__doc__, type(Synthesizer().estimate(100, columns=1)).__doc__):
+        assert "at most" not in str(text)
+        assert "up to" not in str(text)

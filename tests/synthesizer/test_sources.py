@@ -16,14 +16,18 @@ from hypothesis import strategies as st
 from hypothesis.extra import pandas as frames
 from sklearn.datasets import load_breast_cancer
 
-from synthvae import Schema, Synthesizer
+from synthvae import Column, Schema, Synthesizer
 from synthvae.encoding import TableEncoding
 from synthvae.errors import ConfigurationError, TableError
 from synthvae.filesystem import Folder
+from synthvae.schema.decisions import Decisions, draft
+from synthvae.schema.protection import Protection, protect
+from synthvae.schema.protection_rules import Frequent, Subjects
 from synthvae.synthesizer.sources import InMemory, OnDisk
-from synthvae.tables import convert, streaming, untrusted
+from synthvae.tables import convert, sampling, streaming, untrusted
 from synthvae.tables.sampling import Survey
 from synthvae.tables.streaming import Stream
+from synthvae.tables.subjects import units_of
 from synthvae.training import shards
 from synthvae.training.shards import Shards
 
@@ -157,6 +161,100 @@ def test_a_count_of_the_rows_is_an_id() -> None:
     table = pd.DataFrame({"row": np.random.default_rng(0).permutation(3_000), "n": np.arange(3_000) % 50})
     assert surveyed(table, 200).sequences == ["row"]
     assert surveyed(table.assign(row=table["row"] // 2 * 2), 200).sequences == []
+
+
+def with_rare_values(rows: int = 3_000) -> tuple[pd.DataFrame, Schema]:
+    """Sentinel values and categories of 8 rows and of 2, in columns of many and of few numbers and texts."""
+    rng = np.random.default_rng(0)
+    numbers = rng.normal(size=rows).round(3)
+    table = pd.DataFrame(
+        {
+            "text": [f"{number:.3f}" for number in numbers],
+            "number": numbers,
+            "whole": rng.integers(0, 5_000, rows),
+            "few": rng.choice([0.5, 1.5, np.nan], rows),
+            "code": rng.choice([1, 2, 3], rows),
+        }
+    )
+    pairs: dict[str, Any] = {
+        "text": ("N", "rare"),
+        "number": (-9.0, -8.0),
+        "whole": (-9, -8),
+        "few": (7.5, 8.5),
+        "code": (8, 9),
+    }
+    places = iter(rng.permutation(rows))
+    for name, (frequent, rare) in pairs.items():
+        for value, count in ((frequent, 8), (rare, 2)):
+            table.loc[[next(places) for _ in range(count)], name] = value
+    kinds: dict[str, Any] = {"text": "continuous", "number": "continuous", "whole": "integer"}
+    columns = [
+        Column(name=n, kind=kinds.get(n, "categorical"), sentinels=pairs[n] if n in kinds else ()) for n in pairs
+    ]
+    return table, Schema(columns=columns)
+
+
+@pytest.mark.parametrize("unit", [None, "unit"])
+@pytest.mark.parametrize("most_texts", [sampling.MAX_TEXTS, 1_000])
+@pytest.mark.parametrize("declared", [True, False])
+def test_rare_values_of_a_stream_are_those_of_the_table(
+    unit: str | None,
+    most_texts: int,
+    declared: bool,  # noqa: FBT001
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sampling, "MAX_TEXTS", most_texts)
+    table, schema = with_rare_values()
+    units = None
+    if unit is not None:  # every second row has the subject of the row before
+        table[unit] = np.arange(len(table)) // 2
+    read = convert.read(table)
+    sentinels = {column.name: column.sentinels for column in schema.columns} if declared else None
+    parts = (read.slice(first, 500) for first in range(0, len(table), 500))
+    survey = Survey.from_batches(parts, 0, 200, least=5, unit=unit, sentinels=sentinels)
+    source = OnDisk(Stream((Path("t"),), 0, lambda: iter(())), survey, Path())
+    units = units_of(read.column(unit)) if unit else None
+
+    def rare(found: Protection) -> dict[str, set[Any]]:
+        pairs = [(name, rule) for name, rules in found.rules.items() for rule in rules if isinstance(rule, Frequent)]
+        return {name: set(rule.rare.to_pylist()) for name, rule in pairs}
+
+    whole = rare(protect(read, schema, None, Subjects(5, units), unit))
+    streamed = rare(source.protection(schema, None, 5, unit))
+    assert whole == {"text": {"rare"}, "number": {-8.0}, "whole": {-8}, "few": {8.5}, "code": {9}}
+    if not declared:  # numbers are not known to be sentinel values when they are counted
+        for name in ("number", "whole"):
+            del whole[name]
+            streamed.pop(name, None)
+    assert streamed == whole
+
+
+def test_counts_of_a_survey_are_stored(tmp_path: Path) -> None:
+    table, schema = with_rare_values()
+    sentinels = {column.name: column.sentinels for column in schema.columns}
+    batches = convert.read(table).to_batches()
+    stream = Stream((Path("table"),), 0, lambda: iter(batches))
+    source = OnDisk.open(stream, tmp_path, 0, least=5, sentinels=sentinels)
+    again = OnDisk.open(Stream((Path("t"),), 0, lambda: iter(())), tmp_path, 0, least=5, sentinels=sentinels)
+    for found in (source.survey, again.survey):
+        assert found.rare["few"].to_pylist() == [8.5]
+        assert {name: set(values.to_pylist()) for name, values in found.frequent.items()} == {
+            "number": {-9.0},
+            "whole": {-9},
+        }
+
+
+@pytest.mark.usefixtures("large")
+@pytest.mark.parametrize("option", ["drop", "categorical", "ids"])
+def test_a_large_table_is_drafted_with_decisions_on_what_counts_its_rows(tmp_path: Path, option: str) -> None:
+    table = pd.DataFrame({"row": np.random.default_rng(0).permutation(3_000), "n": np.arange(3_000) % 50})
+    source = OnDisk(Stream.from_source(written(table, tmp_path, "parquet")), surveyed(table, 200), tmp_path)
+    given = Decisions(**{option: ["row"]}).apply(None, ["row", "n"])
+    kept = ["n"] if option == "drop" else ["row", "n"]
+    schema = source.drafted(draft(given, source.sample.select(kept)))
+    assert schema.names == kept
+    assert schema.declared == (() if option == "drop" else ("row",))
+    assert {"drop": None, "categorical": "categorical", "ids": "id"}[option] in {None, schema.columns[0].kind}
 
 
 @pytest.mark.usefixtures("large")
