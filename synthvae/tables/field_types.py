@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from synthvae.errors import TableError
 from synthvae.tables import text_codes
-from synthvae.tables.arrow import LARGEST_EXACT
+from synthvae.tables.arrow import LARGEST_EXACT, are_whole
 
 NUMERAL = r"^ *[+-]?[0-9][0-9.,]*(e[+-]?[0-9]+)? *$"
 FIRST = 64  # texts that are converted first, since Arrow takes long to fail at many
@@ -37,6 +37,8 @@ class FieldType:
     missing: bool = False
     negative: bool = False
     large: bool = False  # beyond the whole numbers that doubles distinguish
+    whole: bool = True  # no fraction
+    powers: bool = False
     numerals: bool = True  # all text is written as numbers: dates and words are not
     words: set[str] = field(default_factory=set)  # of booleans
 
@@ -72,6 +74,9 @@ class FieldType:
         if self.place == INT64 and (low := pc.min(values).as_py()) is not None:
             self.negative |= low < 0
             self.large |= max(abs(low), abs(pc.max(values).as_py())) > LARGEST_EXACT
+        if self.place == FLOAT64:
+            self.whole &= are_whole(values)
+            self.powers |= text_codes.hold_powers(texts)
         return not (self.place == UINT64 and self.negative)
 
     def join(self, other: FieldType) -> None:
@@ -80,6 +85,8 @@ class FieldType:
         self.missing |= other.missing
         self.negative |= other.negative
         self.large |= other.large
+        self.whole &= other.whole
+        self.powers |= other.powers
         self.words |= other.words
         self.place = WHOLE if (low, high) == (INT64, UINT64) and self.negative else high
         if high == BOOL and (INT64 <= low <= FLOAT64 or not self._are_booleans()):
@@ -97,7 +104,12 @@ class FieldType:
 
     @property
     def type(self) -> pa.DataType:
-        """The type; small whole numbers with missing values are floats, as in pandas, and so is a column of none."""
+        """The type of all fields; that of whole numbers with missing values, and of no value, is float as in pandas.
+
+        A column with codes such as 1E5 and no fraction is text.
+        """
+        if self.place == FLOAT64 and self.powers and self.whole:
+            return pa.string()
         small = self.place == INT64 and self.missing and not self.large
         return pa.float64() if self.place == NULL or small else _TYPES[self.place]
 

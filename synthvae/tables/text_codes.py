@@ -1,7 +1,7 @@
 """Fields of CSV files that are written like numbers: codes with leading zeros, and numbers that doubles would round.
 
-`0123` read as a number comes back as `123`. A column with such a field is read as text, so that every field stays as
-it was written. Whole numbers beyond 2**53 stay whole numbers.
+`0123` read as a number comes back as `123`, and `1E5` as `100000`. A column with such a field is read as text, so that
+every field stays as it was written. Whole numbers beyond 2**53 stay whole numbers.
 """
 
 from __future__ import annotations
@@ -16,11 +16,13 @@ import pyarrow.compute as pc
 import pyarrow.csv
 
 from synthvae.tables import csv_lines
-from synthvae.tables.arrow import LARGEST_EXACT
+from synthvae.tables.arrow import LARGEST_EXACT, are_whole
 
 BLOCK_BYTES = 16 << 20
 OVERLAP_BYTES = 64  # of two blocks, so that a field at their border is seen
 CODE = r"[ \t]*(\+[0-9.]|-?0[0-9xX])"  # begins a field that is a code; Arrow trims spaces and tabs of numbers
+# A code such as 1E5: whole numbers have no exponent, and programs that write one give it a sign, or a point before it.
+POWER = "^[0-9]+[eE][0-9]+$"
 BOOLEANS = [{"True", "False"}, {"true", "false"}, {"TRUE", "FALSE"}]
 WHOLE = "^(0|-?[1-9][0-9]*)$"
 
@@ -39,6 +41,15 @@ def _holds_code(texts: pa.Array) -> bool:
     """Whether one of the texts is a code; one search in the joined texts is faster than one in each."""
     joined = pc.binary_join(pa.ListArray.from_arrays([0, len(texts)], texts), "\n")
     return bool(pc.match_substring_regex(joined, rf"(^|\n){CODE}")[0].as_py())
+
+
+def hold_powers(texts: pa.Array | pa.ChunkedArray) -> bool:
+    """Whether one of the texts has an exponent without a sign and no point, as codes of plates and lots have.
+
+    >>> hold_powers(pa.array(["1E5", "200"])), hold_powers(pa.array(["1e+05", "1.0E5"]))
+    (True, False)
+    """
+    return bool(pc.any(pc.match_substring_regex(texts, POWER)).as_py())
 
 
 def are_booleans(texts: pa.Array | pa.ChunkedArray) -> bool:
@@ -66,7 +77,8 @@ def exact_types(
     numeric = [f.name for f in table.schema if pa.types.is_integer(f.type) or pa.types.is_floating(f.type)]
     coded = numeric if numeric and _may_hold_codes(path, encoding, options["parse_options"].delimiter) else []
     large = [name for name in numeric if _is_rounded(table.column(name))]
-    names = [name for name in numeric if name in coded or name in large]
+    powers = [name for name in numeric if _may_hold_powers(table.column(name))]
+    names = [name for name in numeric if name in coded or name in large or name in powers]
     names += [field.name for field in table.schema if pa.types.is_boolean(field.type)]
     if not names:
         return {}
@@ -88,7 +100,7 @@ def _exact_type(texts: pa.ChunkedArray, numbers: pa.ChunkedArray) -> pa.DataType
     trimmed = pc.utf8_trim_whitespace(texts)
     if pa.types.is_boolean(numbers.type):
         return None if are_booleans(trimmed) else pa.string()
-    if hold_codes(trimmed):
+    if hold_codes(trimmed) or (_may_hold_powers(numbers) and hold_powers(trimmed)):
         return pa.string()
     if not _is_rounded(numbers) or not pc.all(pc.match_substring_regex(trimmed, WHOLE)).as_py():
         return None
@@ -104,6 +116,11 @@ def whole_type(texts: pa.ChunkedArray) -> pa.DataType | None:
             continue
         return kind
     return None
+
+
+def _may_hold_powers(numbers: pa.ChunkedArray) -> bool:
+    """Whether all numbers are whole and were not read as such."""
+    return pa.types.is_floating(numbers.type) and numbers.null_count < len(numbers) and are_whole(numbers)
 
 
 def _is_rounded(numbers: pa.ChunkedArray) -> bool:

@@ -31,9 +31,21 @@ TEXT = [
     [" 0123", " \t12"],
     ["\t+1", "12"],
     ["\t-0x1F", "12"],
+    ["1E5", "2E3"],
+    ["12e3", ""],
+    ["1E5", "200"],
     ["123456789012345678901234567890", "1"],
 ]
-NUMBERS = [["0", "10"], ["0.5", "-0.5"], ["-1", "0"], ["1e5", "2"], ["10", ""], ["7", " 12"]]
+NUMBERS = [
+    ["0", "10"],
+    ["0.5", "-0.5"],
+    ["-1", "0"],
+    ["1e+05", "2"],
+    ["1e5", "2.5"],
+    ["1.0E5", "2.0E3"],
+    ["10", ""],
+    ["7", " 12"],
+]
 
 
 def _csv(folder: Path, cells: list[str], name: str = "t.csv") -> Path:
@@ -167,10 +179,10 @@ def test_real_cells_of_a_folder_of_unlike_files_are_copied(tmp_path: Path) -> No
     assert found.iloc[:40].to_numpy().tolist() == expected
 
 
-FIELDS = st.lists(st.text(st.sampled_from(" \t+-01.x"), max_size=4), min_size=1, max_size=3)
+FIELDS = st.lists(st.text(st.sampled_from(" \t+-01.xe"), max_size=5), min_size=1, max_size=3)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=300)
 @given(FIELDS, st.sampled_from(",;\t"))
 def test_a_column_of_a_file_has_one_type_in_memory_and_in_batches(fields: list[str], sep: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
