@@ -111,17 +111,19 @@ class NumberForm(NamedTuple):
     def plain(self, texts: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
         """Return texts (rows,) as plain numbers; missing where one does not have this form."""
         grouped = rf"[0-9]{{1,3}}(?:{re.escape(self.thousands)}[0-9]{{3}})+|" if self.thousands else ""
-        number = rf"({grouped}[0-9]+)(?:{re.escape(self.decimal)}([0-9]+))?"
+        number = rf"({grouped}[0-9]+)(?:{re.escape(self.decimal)}([0-9]+))?([eE][-+]?[0-9]+)?"
         before, _, after = self.prefix.partition("-")
         around = rf"^(-?){re.escape(before)}(-?){re.escape(after)}{number}{re.escape(self.suffix)}$"
         texts = texts.cast(pa.string())
         known = pc.if_else(pc.match_substring_regex(texts, around), texts, pa.scalar(None, pa.string()))
         whole = pc.replace_substring_regex(known, around, r"\1\2\3")
+        whole = pc.if_else(pc.starts_with(whole, "--"), pa.scalar(None, pa.string()), whole)
         if self.thousands:
             whole = pc.replace_substring(whole, self.thousands, "")
         fraction = pc.replace_substring_regex(known, around, r"\4")
         point = pc.if_else(pc.equal(pc.binary_length(fraction), 0), "", ".")
-        return pc.binary_join_element_wise(whole, point, fraction, "")
+        exponent = pc.replace_substring_regex(known, around, r"\5")
+        return pc.binary_join_element_wise(whole, point, fraction, exponent, "")
 
 
 def recognise(texts: list[str]) -> list[str]:
