@@ -140,7 +140,8 @@ def _csv(files: Sequence[Path], options: ReadOptions) -> Stream:
     def forms() -> dict[bytes, bytes] | None:
         if not written:
             schema = pa.schema(list(types().items()))
-            known = written_forms.learn(schema, files[0], readers.csv_options(files[0], options)[0])
+            given, convert = readers.csv_options(files[0], options)
+            known = written_forms.learn(schema, files[0], given, convert.null_values)
             written.append({written_forms.KEY: json.dumps(known).encode()} if known else None)
         return written[0]
 
