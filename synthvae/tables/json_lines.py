@@ -16,6 +16,9 @@ from synthvae.tables import untrusted
 from synthvae.tables.arrow import LARGEST_EXACT, as_array
 from synthvae.tables.read_options import ReadOptions
 
+BLOCK_BYTES = 16 << 20
+BARE_NULL = r"(?:^|[\n\r}\]])(?:\xef\xbb\xbf)?[ \t\r\n]*null"  # at the start of a block, a line or behind an object
+
 
 def read(path: Path, options: ReadOptions) -> pa.Table:
     """Return the rows of a file of JSON lines; text that Arrow would convert to timestamps stays text.
@@ -25,8 +28,11 @@ def read(path: Path, options: ReadOptions) -> pa.Table:
     """
     del options
     untrusted.refuse_large_csv(path)
+    if _may_have_null_lines(path):
+        _refuse_wrong_line(path)
     try:
         table = _read(path, None)
+        table.validate(full=True)  # else text that is not UTF-8 raises an error much later
         untrusted.refuse_long_cells(path, table.column_names, table.columns)
         texts = [field.with_type(pa.string()) for field in table.schema if pa.types.is_temporal(field.type)]
         return _exact(path, _read(path, pa.schema(texts)).select(table.column_names) if texts else table)
@@ -67,6 +73,17 @@ def _read(path: Path, schema: pa.Schema | None) -> pa.Table:
         return pa.json.read_json(stream, how, pa.json.ParseOptions(explicit_schema=schema))
 
 
+def _may_have_null_lines(path: Path) -> bool:
+    """Whether a file may have a null in the place of an object, which ends the process in Arrow 26."""
+    with pa.input_stream(str(path), compression="detect") as stream:
+        while block := stream.read(BLOCK_BYTES):
+            if pc.match_substring_regex(pa.array([block], pa.large_binary()), BARE_NULL)[0].as_py():
+                return True
+            if block.rstrip().endswith((b"n", b"nu", b"nul")):  # parted by the end of the block
+                return True
+    return False
+
+
 def _refuse_wrong_line(path: Path) -> None:
     """Raise an error for the first line that is not a JSON object.
 
@@ -74,7 +91,7 @@ def _refuse_wrong_line(path: Path) -> None:
         TableError: There is one.
     """
     with pa.input_stream(str(path), compression="detect") as stream:
-        for number, line in enumerate(io.TextIOWrapper(stream, encoding="utf-8"), start=1):
+        for number, line in enumerate(io.TextIOWrapper(stream, encoding="utf-8-sig"), start=1):
             try:
                 right = not line.strip() or isinstance(json.loads(line), dict)
             except (ValueError, RecursionError):

@@ -5,7 +5,6 @@ Value labels become categories if each value of a column has one of its own; oth
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
@@ -29,7 +28,7 @@ def read_stata(path: Path, options: ReadOptions) -> pa.Table:
     try:
         codes = pd.read_stata(path, convert_categoricals=False)
         frame = pd.DataFrame({name: _stata_column(path, str(name), codes[name]) for name in codes.columns})
-    except (ValueError, KeyError, struct.error, OverflowError) as error:
+    except Exception as error:  # (pandas checks no damaged file, and raises errors of many types)
         raise _damaged(path, "a Stata file", error) from error
     return _table(frame, {})
 
@@ -82,7 +81,9 @@ def _read(path: Path, reader: Callable[..., Any], options: ReadOptions, what: st
 
 
 def _damaged(path: Path, what: str, error: Exception) -> TableError:
-    reason = " ".join(str(error).split())[:200]
+    reason = " ".join(str(error).split())[:200] or type(error).__name__
+    if isinstance(error, MemoryError) or "allocat" in reason.lower():
+        reason = "its header states a size that is too large"
     return TableError(
         f"{path} must be {what}, got one that cannot be read ({reason}). Check the file, or export it again."
     )

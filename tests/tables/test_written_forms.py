@@ -96,14 +96,15 @@ def test_synthetic_rows_have_the_form_of_the_real_ones(tmp_path: Path, flags: li
 
 def test_a_form_of_an_older_or_a_forged_file_is_taken_or_left() -> None:
     frame = pd.DataFrame({"x": [1.5, 2.0]})
-    for form, texts in [
+    cases: list[tuple[dict[str, Any], list[Any]]] = [
         ({"decimals": 2}, ["1.50", "2.00"]),
         ({"decimals": 0}, [1.5, 2.0]),
         ({"decimals": 10**9}, [1.5, 2.0]),
         ({"style": "short"}, ["1.5", "2"]),
         ({"style": "99999"}, [1.5, 2.0]),
         ({"style": [1]}, [1.5, 2.0]),
-    ]:
+    ]
+    for form, texts in cases:
         assert written_forms.as_written(frame, {"x": form})["x"].tolist() == texts
 
 
