@@ -32,7 +32,7 @@ from synthvae.schema.identifier_words import (
     VAGUE_USERS,
 )
 from synthvae.schema.people_names import folded, is_family_name, is_full_name, is_given_name, names_a_person
-from synthvae.tables.arrow import is_text, plain_type
+from synthvae.tables.arrow import LARGEST_EXACT, is_text, plain_type
 
 SAMPLED = 500  # values that are compared with patterns
 MOST = 0.8  # share of the different values that have a pattern
@@ -45,7 +45,6 @@ ROW_KEY_SHARE = 0.9  # of columns whose name says no more than "id"
 REPEATED = "keys of subjects that repeat"
 SHORTEST_PHONE = 100_000  # smaller numbers are counts of calls
 SHORTEST_RECORD = 1_000_000
-LARGEST_EXACT = 2.0**53  # of whole numbers that doubles distinguish
 
 DIGITS = re.compile(r"(%[A-Za-z])+( or (%[A-Za-z])+)*")  # formats of dates without separators
 CODE = re.compile(r"\S*\d\S*|\S{6,}")

@@ -10,14 +10,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from synthvae.errors import TableError
-from synthvae.schema.column import MAX_SENTINELS as MOST_SENTINELS
-from synthvae.schema.column import Column, Kind
+from synthvae.schema.column import MAX_SENTINELS, Column, Kind
 from synthvae.schema.identifiers import identified
 from synthvae.tables import number_format, time_format
 from synthvae.tables.arrow import count_decimals, exact_as_double, finite_numbers, is_text, to_double
-from synthvae.tables.number_format import NumberForm, find_style, is_number
+from synthvae.tables.number_format import MAX_OTHERS, NumberForm, find_style, is_number
 
-MAX_SENTINELS = 10  # distinct texts among the numbers of a column
 CODE_SHARE = 0.02  # distinct texts per row, up to which numeric texts are codes
 MIN_UNIQUE = 10  # with fewer rows, distinct values may be a coincidence
 MIN_WEAK = 3  # distinct texts of digits, or with years of two digits, that are dates and no codes
@@ -167,7 +165,7 @@ def _infer_temporal_text(name: str, values: pa.ChunkedArray, texts: list[str]) -
             return Column(name=name, kind=kind, bounds=bounds, nullable=bool(values.null_count))
     formats = time_format.recognise(pa.array(texts, pa.string()))
     if not formats and len(texts) > MAX_NAMES:
-        formats, others = time_format.recognise_beside(texts, MAX_SENTINELS)
+        formats, others = time_format.recognise_beside(texts, MAX_OTHERS)
         return temporal_column(name, values, time_format.OR.join(formats), tuple(others)) if formats else None
     weak = any(texts[0].isdecimal() or "%y" in known for known in formats)
     if not formats or (weak and len(texts) < MIN_WEAK) or (len(formats) > 1 and len(texts) <= MAX_NAMES):
@@ -202,7 +200,7 @@ def _infer_date_number(name: str, values: pa.ChunkedArray, numbers: npt.NDArray[
     known = np.unique(numbers)
     for format, low, high in DATE_NUMBERS:  # noqa: A001
         inside = known[(known >= low) & (known <= high)]
-        if len(inside) < MIN_DATES or len(known) - len(inside) > MAX_SENTINELS:
+        if len(inside) < MIN_DATES or len(known) - len(inside) > MAX_OTHERS:
             continue
         valid = (
             time_format.TimeForm(format=format).parse(pa.array(inside.astype(np.int64)).cast(pa.string())).is_valid()
@@ -212,7 +210,7 @@ def _infer_date_number(name: str, values: pa.ChunkedArray, numbers: npt.NDArray[
         if not len(others):
             return temporal_column(name, values, format)
         strict = format == "%Y%m" and len(dates) < len(inside)
-        if len(dates) > MAX_NAMES and len(others) <= MAX_SENTINELS and not strict:
+        if len(dates) > MAX_NAMES and len(others) <= MAX_OTHERS and not strict:
             return temporal_column(name, values, format, tuple(map(int, others)))
     return None
 
@@ -262,4 +260,4 @@ def _plain_numbers(texts: list[str]) -> tuple[str | None, list[str], list[str]] 
 def _are_few(sentinels: list[str]) -> bool:
     """Whether texts are few enough to be sentinels; limits of detection ("<0.5") may be more."""
     limits = [text for text in sentinels if text[0] in LIMITS and is_number(text.lstrip("<>≤≥= "))]
-    return len(sentinels) - len(limits) <= MAX_SENTINELS and len(sentinels) <= MOST_SENTINELS
+    return len(sentinels) - len(limits) <= MAX_OTHERS and len(sentinels) <= MAX_SENTINELS

@@ -22,6 +22,7 @@ from synthvae.schema.schema import Schema
 from synthvae.synthesizer import weighting
 from synthvae.synthesizer.weighting import Weights
 from synthvae.tables import convert, streaming
+from synthvae.tables.arrow import plain_type
 from synthvae.tables.databases import DatabaseUrl
 from synthvae.tables.read_options import ReadOptions
 from synthvae.tables.sampling import Survey
@@ -276,17 +277,14 @@ def _save_survey(path: Path, survey: Survey) -> None:
     Folder(path.parent, private=True).write(path.name, sink.getvalue())
 
 
-def _dense_type(table: pa.Table, name: str) -> pa.DataType:
-    kind = table.schema.field(name).type
-    return kind.value_type if pa.types.is_dictionary(kind) else kind
-
-
 def _load_survey(path: Path) -> Survey | None:
     try:
         table = pa.ipc.open_file(path).read_all()
         metadata = dict(table.schema.metadata)
         counts = json.loads(metadata.pop(b"survey"))
-        rare = {name: pa.array(values, _dense_type(table, name)) for name, values in counts["rare"].items()}
+        rare = {
+            name: pa.array(values, plain_type(table.schema.field(name).type)) for name, values in counts["rare"].items()
+        }
         return Survey(table.replace_schema_metadata(metadata), counts["rows"], counts["missing"], rare)
     except (OSError, pa.ArrowException, ValueError, KeyError, TypeError):
         return None

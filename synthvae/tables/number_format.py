@@ -82,7 +82,7 @@ SEPARATORS = (
     *((space, decimal) for decimal in (",", ".") for space in SPACES),
 )
 MAX_TRIED = 1_000  # texts that show what stands around the numbers
-MAX_OTHERS = 10  # distinct texts among formatted numbers that are no numbers
+MAX_OTHERS = 10  # distinct texts among numbers or dates in text that are sentinel values
 
 
 class NumberForm(NamedTuple):
