@@ -5,6 +5,7 @@ Value labels become categories if each value of a column has one of its own; oth
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
@@ -19,6 +20,7 @@ from synthvae.tables import untrusted
 from synthvae.tables.read_options import ReadOptions
 
 VALUE_BYTES = 8
+HEADER = 176  # bytes before the records of an SPSS file
 
 
 def read_stata(path: Path, options: ReadOptions) -> pa.Table:
@@ -48,8 +50,27 @@ def _stata_column(path: Path, name: str, codes: pd.Series[Any]) -> pd.Series[Any
 def read_spss(path: Path, options: ReadOptions) -> pa.Table:
     """Return the table in an SPSS file (.sav, .zsav, .por)."""
     package = _required()
+    _refuse_wrong_records(path)
     reader = package.read_por if path.suffix.lower() == ".por" else package.read_sav
     return _read(path, reader, options, "an SPSS file")
+
+
+def _refuse_wrong_records(path: Path) -> None:
+    """Refuse an SPSS file (.sav, .zsav) whose records of variables are damaged, which end the process in pyreadstat.
+
+    Source: the format of `sysfile` in the developer's guide of GNU PSPP.
+    """
+    with path.open("rb") as stream:
+        head = stream.read(HEADER)
+        order = next((order for order in "<>" if head[64:68] in {struct.pack(f"{order}i", n) for n in (2, 3)}), None)
+        while order and len(record := stream.read(32)) == 32 and struct.unpack(f"{order}i", record[:4]) == (2,):
+            width, label, absent = struct.unpack(f"{order}iii", record[4:16])
+            if not (-1 <= width <= 255 and label in {0, 1} and -3 <= absent <= 3):
+                raise _damaged(path, "an SPSS file", ValueError("the record of a variable is damaged"))
+            if label:
+                size = stream.read(4)
+                stream.seek(-(-int.from_bytes(size, "little" if order == "<" else "big") // 4) * 4, 1)
+            stream.seek(8 * abs(absent), 1)
 
 
 def read_sas(path: Path, options: ReadOptions) -> pa.Table:

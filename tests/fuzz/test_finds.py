@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import sqlite3
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pyreadstat
 import pytest
 import safetensors.torch
 import targets
@@ -26,7 +28,7 @@ from synthvae.encoding.identifier import IdEncoding
 from synthvae.errors import ArtifactError, ConfigurationError, SchemaError, TableError
 from synthvae.recipe import Recipe
 from synthvae.synthesizer import artifact
-from synthvae.tables import convert, json_lines, untrusted
+from synthvae.tables import ReadOptions, convert, json_lines, untrusted
 
 PAGES = {
     "index": "!!int ''", "float index": "!!float ''", "key": "!!bool x", "attribute": "!!timestamp x",
@@ -349,3 +351,23 @@ def test_a_sheet_with_damaged_xml_is_refused(tmp_path: Path) -> None:
         with pytest.raises(TableError, match="must be an Excel file") as refused:
             convert.read(tmp_path / "t.xlsx")
         assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(("at", "value"), [(7, 58), (8, 9), (12, 99)], ids=["width", "label", "missing values"])
+def test_a_damaged_record_of_spss_does_not_end_the_process(tmp_path: Path, at: int, value: int) -> None:
+    path = tmp_path / "t.sav"
+    pyreadstat.write_sav(pd.DataFrame({"a": [1.5], "b": ["x"]}), str(path), column_labels=["A long label", "B"])
+    assert convert.read(path).num_rows == 1
+    data = bytearray(path.read_bytes())
+    data[176 + at] = value
+    path.write_bytes(data)
+    with pytest.raises(TableError, match="the record of a variable is damaged"):
+        convert.read(path)
+
+
+@pytest.mark.parametrize("statement", ["SELECT CAST(x'41b942' AS TEXT) AS a", "SELECT 1 AS a UNION SELECT x'ff'"])
+def test_text_of_a_database_that_is_no_utf8_is_refused(tmp_path: Path, statement: str) -> None:
+    sqlite3.connect(tmp_path / "t.db").close()
+    (tmp_path / "t.db").touch()
+    with pytest.raises(TableError, match=r"cannot be read|must be numbers, text"):
+        convert.read(f"sqlite:///{tmp_path / 't.db'}", options=ReadOptions(query=statement))
