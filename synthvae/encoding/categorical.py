@@ -14,7 +14,7 @@ from synthvae.encoding.protocol import CodedColumn, DiscreteColumn
 from synthvae.errors import TableError, brief
 from synthvae.schema.column import Column, Value, Values
 from synthvae.schema.domain import categories
-from synthvae.tables.arrow import as_array, whole_as_text
+from synthvae.tables.arrow import as_array, dense, whole_as_text
 
 MAX_CATEGORIES = 200_000
 
@@ -45,7 +45,7 @@ class CategoricalEncoding(DiscreteColumn, BaseModel):
         """
         known = column.categories
         if known is None:
-            occurring = pc.unique(_dense(values).drop_null())
+            occurring = pc.unique(dense(values).drop_null())
             known = tuple(occurring.take(pc.sort_indices(occurring)).to_pylist())
             if column.other_category is not None and column.other_category not in known:
                 known = (*known, column.other_category)
@@ -77,14 +77,14 @@ class CategoricalEncoding(DiscreteColumn, BaseModel):
         Raises:
             TableError: A category is unknown and there is no `other`.
         """
-        dense, known = self._found(name, values)
-        states = np.full(len(dense), self.levels - 1 if self.missing or not self.values else -1, np.int64)
+        found, known = self._found(name, values)
+        states = np.full(len(found), self.levels - 1 if self.missing or not self.values else -1, np.int64)
         present = known.is_valid().to_numpy()
-        unseen = dense.is_valid().to_numpy() & ~present
+        unseen = found.is_valid().to_numpy() & ~present
         if self.other is not None:
             states[unseen] = self.values.index(self.other)
         elif unseen.any():
-            first = dense[int(np.argmax(unseen))].as_py()
+            first = found[int(np.argmax(unseen))].as_py()
             raise TableError(
                 f"Column {name!r} must hold categories that occurred in training, got {first!r} "
                 f"({int(unseen.sum())} rows with an unknown category). Map it to a known category, or declare all "
@@ -97,18 +97,18 @@ class CategoricalEncoding(DiscreteColumn, BaseModel):
         """Return which values (rows,) are categories that `encode` does not accept."""
         if self.other is not None:
             return np.zeros(len(values), bool)
-        dense, known = self._found(name, values)
-        return np.asarray(dense.is_valid().to_numpy() & ~known.is_valid().to_numpy())
+        found, known = self._found(name, values)
+        return np.asarray(found.is_valid().to_numpy() & ~known.is_valid().to_numpy())
 
     def _found(self, name: str, values: pa.ChunkedArray) -> tuple[pa.ChunkedArray, pa.ChunkedArray]:
         """The values, and the positions of those that are known categories."""
-        dense = _dense(values)
+        found = dense(values)
         if not self.values:
-            return dense, pa.chunked_array([pa.nulls(len(dense), pa.int32())])
-        dense = _like(dense, as_array(self.values).type)
+            return found, pa.chunked_array([pa.nulls(len(found), pa.int32())])
+        found = _like(found, as_array(self.values).type)
         if isinstance(self.values[0], str):  # a file may have codes of which none needs to be text
-            dense = whole_as_text(dense)
-        return dense, pc.index_in(dense, value_set=self._as(dense.type, name))
+            found = whole_as_text(found)
+        return found, pc.index_in(found, value_set=self._as(found.type, name))
 
     def _as(self, kind: pa.DataType, name: str) -> pa.Array:
         """The categories as an array of type `kind`."""
@@ -132,11 +132,6 @@ class CategoricalEncoding(DiscreteColumn, BaseModel):
         if not self.values:
             return pa.nulls(len(states), kind)
         return as_array(self.values).cast(kind).take(indices)
-
-
-def _dense(values: pa.ChunkedArray) -> pa.ChunkedArray:
-    """The values themselves, in the place of a dictionary."""
-    return values.cast(values.type.value_type) if pa.types.is_dictionary(values.type) else values
 
 
 def _like(values: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:

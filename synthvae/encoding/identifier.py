@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import uuid
 from decimal import Decimal
 from typing import Literal, Self
@@ -15,9 +14,9 @@ from synthvae.encoding.arrays import Mask, in_dictionary
 from synthvae.encoding.protocol import CodedColumn, GeneratedColumn
 from synthvae.errors import RequestError, brief
 from synthvae.schema.column import Column
-from synthvae.tables.arrow import is_text, plain_type
+from synthvae.schema.identifier_forms import UUID
+from synthvae.tables.arrow import dense, is_text
 
-_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _INT64 = 2**63 - 1
 _DIGITS = "0123456789"
 MIN_SHARED = 3  # different ids that a prefix must have to be that of no single one
@@ -52,12 +51,12 @@ class IdEncoding(GeneratedColumn, BaseModel):
     def learn(cls, column: Column, values: pa.ChunkedArray) -> Self:
         """Find the pattern of a column; text without a pattern gets the column's name as its prefix."""
         missing = 0 < values.null_count < len(values)
-        present = pc.unique(values.cast(plain_type(values.type)).drop_null())
+        present = pc.unique(dense(values).drop_null())
         if not is_text(present.type):
             largest = int(pc.max(present).as_py()) if len(present) else 0
             return cls(name=column.name, pattern="sequence", start=_round_above(largest, present.type), missing=missing)
         texts: list[str] = present.to_pylist()
-        if texts and all(_UUID.fullmatch(text) for text in texts):
+        if texts and all(UUID.fullmatch(text) for text in texts):
             upper = all(text == text.upper() for text in texts)
             return cls(name=column.name, pattern="uuid", prefix="upper" if upper else "", missing=missing)
         return cls._learn_prefix(column.name, texts, missing=missing)

@@ -29,6 +29,7 @@ from synthvae.schema.domain import (
     timestamp_limits,
 )
 from synthvae.schema.schema import Schema
+from synthvae.tables.arrow import without_views
 from synthvae.tables.parsing import BOOLEANS, distinct, microseconds, number_of, parsed, plain
 from synthvae.tables.timestamps import DAY, SECOND
 
@@ -57,15 +58,7 @@ def labelled(table: pa.Table, schema: Schema, target: str | None) -> pa.Table:
     valid = _conform(column, values).is_valid().to_numpy(zero_copy_only=False)
     for sentinel in column.sentinels:
         valid &= ~_is_sentinel(values, parsed(values), sentinel)
-    return _without_views(table).filter(pa.array(valid))
-
-
-def _without_views(table: pa.Table) -> pa.Table:
-    """The table with string views as strings, since Arrow cannot filter views."""
-    for place, field in enumerate(table.schema):
-        if pa.types.is_string_view(field.type):
-            table = table.set_column(place, field.name, table.column(place).cast(pa.large_string()))
-    return table
+    return without_views(table).filter(pa.array(valid))
 
 
 def conform(table: pa.Table, schema: Schema) -> pa.Table:

@@ -24,6 +24,7 @@ from pydantic import (
 from synthvae.errors import SchemaError, brief, explain, listing
 from synthvae.schema.renamed import MAX_NAME, rename_fields, warn_of_former
 from synthvae.schema.values import parse_timestamps, plain_items, storable
+from synthvae.tables.arrow import MAX_DIGITS
 from synthvae.tables.number_format import NumberForm
 from synthvae.tables.time_format import problem_of, readings
 
@@ -41,7 +42,6 @@ Cuts = Annotated[tuple[Int | StrictFloat, ...], BeforeValidator(plain_items)]
 MAX_SENTINELS = 64
 PROVIDER = r"[a-z][a-z0-9_]{0,60}"
 LOCALE = r"[a-z]{2,3}([_-][A-Za-z]{2,4})?"
-MAX_DECIMALS = 15  # a double has no more significant digits
 NUMERIC: tuple[Kind, ...] = ("integer", "continuous")
 TEMPORAL: tuple[Kind, ...] = ("datetime", "date")
 
@@ -194,9 +194,9 @@ class Column(BaseModel):
             yield f"`bounds` must be (smallest, largest), got {self.bounds}."
         if self.bounds is not None and not self._bounds_fit():
             yield f"`bounds` of kind {self.kind} must have the type of its values, got {self.bounds}."
-        if self.decimals is not None and (self.kind != "continuous" or not 0 <= self.decimals <= MAX_DECIMALS):
+        if self.decimals is not None and (self.kind != "continuous" or not 0 <= self.decimals <= MAX_DIGITS):
             yield (
-                f"`decimals` must be between 0 and {MAX_DECIMALS} and require the kind continuous, "
+                f"`decimals` must be between 0 and {MAX_DIGITS} and require the kind continuous, "
                 f"got {self.decimals} and {self.kind}."
             )
             return

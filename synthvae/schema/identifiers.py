@@ -35,7 +35,7 @@ from synthvae.schema.identifier_words import (
     VAGUE_USERS,
 )
 from synthvae.schema.people_names import folded, is_family_name, is_full_name, is_given_name, names_a_person
-from synthvae.tables.arrow import is_text, plain_type
+from synthvae.tables.arrow import LARGEST_EXACT, is_text, plain_type
 
 SAMPLED = 500  # values that are compared with patterns
 MOST_SHARE = 0.8  # share of the different values that have a pattern
@@ -49,7 +49,6 @@ REPEATED = "keys of subjects that repeat"
 SHORTEST_PHONE = 100_000  # smaller numbers are counts of calls
 SHORTEST_RECORD = 1_000_000
 DECIMAL_DIGITS = 76  # that Arrow has
-LARGEST_EXACT = 2.0**53  # of whole numbers that doubles distinguish
 
 DIGITS = re.compile(r"(%[A-Za-z])+( or (%[A-Za-z])+)*")  # formats of dates without separators
 CODE = re.compile(r"\S*\d\S*|\S{6,}")

@@ -193,7 +193,7 @@ def temporal_column(
 
     It has bounds if a sample shows them, as its texts sort by time.
     """
-    kind: Kind = "datetime" if any(part in format for part in ("%H", "%I", time_format.TIMEDELTA)) else "date"
+    kind: Kind = "datetime" if time_format.has_time(format) else "date"
     bounds = None
     if format.startswith("%Y") and time_format.OR not in format:
         timestamps = time_format.to_timestamps(values, format)

@@ -18,9 +18,9 @@ from synthvae import filesystem
 from synthvae.errors import SchemaError, listing, warn_user
 from synthvae.schema.column import Column
 from synthvae.tables.arrow import is_text
+from synthvae.tables.time_format import has_time
 
 MAX_BYTES = 1 << 24  # of a JSON file
-TIME_OF_DAY = re.compile(r"%[HIMSfpXcT]")  # directives of `strptime`
 ISO = {"%Y-%m-%d", "%Y-%m-%d %H:%M:%S"}  # formats that need not be declared
 WHOLE = ("Int8", "Int16", "Int32", "Int64", "UInt8", "UInt16", "UInt32", "UInt64")
 OF_PERSONS = {
@@ -225,7 +225,7 @@ def _fields_of_sdv(stated: Mapping[str, Any]) -> dict[str, Any]:
 def fields_of_datetime(form: Any) -> Iterator[tuple[str, Any]]:
     """Yield the fields of a column of dates or datetimes of a format of `strptime`; none if it is not text."""
     if isinstance(form, str):
-        yield "kind", "datetime" if TIME_OF_DAY.search(form) else "date"
+        yield "kind", "datetime" if has_time(form) else "date"
         if form not in ISO:
             yield "format", form
 

@@ -23,6 +23,7 @@ from synthvae.schema.schema import Schema
 from synthvae.synthesizer import weighting
 from synthvae.synthesizer.weighting import Weights
 from synthvae.tables import convert, streaming
+from synthvae.tables.arrow import plain_type
 from synthvae.tables.databases import DatabaseUrl
 from synthvae.tables.read_options import ReadOptions
 from synthvae.tables.sampling import Survey
@@ -289,18 +290,13 @@ def _array(values: list[Any], kind: pa.DataType) -> pa.Array:
     )
 
 
-def _dense_type(table: pa.Table, name: str) -> pa.DataType:
-    kind = table.schema.field(name).type
-    return kind.value_type if pa.types.is_dictionary(kind) else kind
-
-
 def _load_survey(path: Path) -> Survey | None:
     try:
         table = pa.ipc.open_file(path).read_all()
         metadata = dict(table.schema.metadata)
         counts = json.loads(metadata.pop(b"survey"))
         rare, frequent = (
-            {name: _array(values, _dense_type(table, name)) for name, values in counts[what].items()}
+            {name: _array(values, plain_type(table.schema.field(name).type)) for name, values in counts[what].items()}
             for what in ("rare", "frequent")
         )
         return Survey(table.replace_schema_metadata(metadata), counts["rows"], counts["missing"], rare, frequent)

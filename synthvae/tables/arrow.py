@@ -108,8 +108,7 @@ def are_classes(numbers: pa.ChunkedArray) -> bool:
 
 def unit_numbers(values: pa.ChunkedArray) -> npt.NDArray[np.int64]:
     """Return the number of the unit of each row (rows,): one for equal values, whatever their type; -1 if missing."""
-    if pa.types.is_dictionary(values.type):
-        values = values.cast(values.type.value_type)  # a dictionary may hold a value twice
+    values = dense(values)  # a dictionary may hold a value twice
     if pa.types.is_floating(values.type):
         values = pc.add(values.cast(pa.float64()), 0.0)  # -0.0 is 0.0
         values = pc.if_else(pc.is_nan(values), pa.scalar(None, pa.float64()), values)
@@ -166,6 +165,35 @@ def parses(text: str) -> bool:
 def plain_type(kind: pa.DataType) -> pa.DataType:
     """Return the type of the values of a dictionary type, and any other type as it is."""
     return kind.value_type if pa.types.is_dictionary(kind) else kind
+
+
+def dense(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return the values of a column themselves, in the place of a dictionary.
+
+    >>> dense(pa.chunked_array([["a", "b", "a"]]).dictionary_encode()).to_pylist()
+    ['a', 'b', 'a']
+    """
+    return values.cast(values.type.value_type) if pa.types.is_dictionary(values.type) else values
+
+
+def has_view(kind: pa.DataType) -> bool:
+    """Whether a type is one of string views, as polars has them, or a dictionary of them."""
+    return bool(pa.types.is_string_view(plain_type(kind)))
+
+
+def without_views(table: pa.Table) -> pa.Table:
+    """Return a table with string views as large strings, since many Arrow functions do not support views.
+
+    >>> str(without_views(pa.table({"x": pa.array(["a"], pa.string_view())})).schema.field("x").type)
+    'large_string'
+    """
+    for place, field in enumerate(table.schema):
+        if has_view(field.type):
+            kind: pa.DataType = pa.large_string()
+            if pa.types.is_dictionary(field.type):
+                kind = pa.dictionary(field.type.index_type, kind, field.type.ordered)
+            table = table.set_column(place, field.name, table.column(place).cast(kind))
+    return table
 
 
 def is_text(kind: pa.DataType) -> bool:

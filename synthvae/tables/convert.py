@@ -19,7 +19,7 @@ from pandas.api.types import is_object_dtype
 
 from synthvae.errors import TableError, TableTypeError
 from synthvae.tables import databases, files, labels, objects, text_forms, untrusted, written_forms
-from synthvae.tables.arrow import check_names, exact_as_double, plain_type
+from synthvae.tables.arrow import check_names, exact_as_double, has_view, without_views
 from synthvae.tables.databases import DatabaseUrl
 from synthvae.tables.read_options import ReadOptions
 
@@ -172,7 +172,7 @@ def _from_pandas(frame: pd.DataFrame) -> pa.Table:
         origin["columns_name"] = labels.label_to_json(frame.columns.name)
     dense = frame.astype({name: dtype.subtype for name, dtype in sparse.items()})
     try:
-        return _tag(_viewless(pa.Table.from_pandas(dense, preserve_index=False)), origin)
+        return _tag(without_views(pa.Table.from_pandas(dense, preserve_index=False)), origin)
     except (pa.ArrowException, TypeError, ValueError, OverflowError, NotImplementedError) as error:
         raise TableError(_conversion_message(frame, error)) from error
 
@@ -180,7 +180,7 @@ def _from_pandas(frame: pd.DataFrame) -> pa.Table:
 def _without_views(frame: pd.DataFrame) -> pd.DataFrame:
     """The table with columns of string views, which pandas holds and does not know, as large strings."""
     for place, dtype in enumerate(frame.dtypes):
-        if isinstance(dtype, pd.ArrowDtype) and _has_view(dtype.pyarrow_dtype):
+        if isinstance(dtype, pd.ArrowDtype) and has_view(dtype.pyarrow_dtype):
             texts = pa.array(frame.iloc[:, place]).cast(pa.large_string())
             columns = [frame.iloc[:, other] for other in range(frame.shape[1])]
             columns[place] = pd.Series(pd.array(texts, dtype=LARGE_TEXT), index=frame.index)
@@ -216,25 +216,6 @@ def _is_nullable_string(dtype: Any) -> bool:
     return isinstance(dtype, pd.StringDtype) and dtype.na_value is pd.NA
 
 
-def _viewless(table: pa.Table) -> pa.Table:
-    """The table with string views, as polars has them, as strings, since many Arrow functions do not support views."""
-    for position, field in enumerate(table.schema):
-        if _has_view(field.type):
-            table = table.set_column(position, field.name, _without_view(table.column(position)))
-    return table
-
-
-def _has_view(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_string_view(plain_type(kind)))
-
-
-def _without_view(values: pa.ChunkedArray) -> pa.ChunkedArray:
-    kind = values.type
-    if pa.types.is_dictionary(kind):
-        return values.cast(pa.dictionary(kind.index_type, pa.large_string(), kind.ordered))
-    return values.cast(pa.large_string())
-
-
 def _conversion_message(frame: pd.DataFrame, whole: Exception) -> str:
     for name, column in frame.items():
         try:
@@ -263,7 +244,7 @@ def _from_arrow(table: pa.Table) -> pa.Table:
     metadata = table.schema.metadata or {}
     if _METADATA_KEY in metadata:
         return table
-    return _tag(_viewless(table), {"container": "pandas" if b"pandas" in metadata else "arrow"})
+    return _tag(without_views(table), {"container": "pandas" if b"pandas" in metadata else "arrow"})
 
 
 def _tag(table: pa.Table, origin: Mapping[str, Any]) -> pa.Table:

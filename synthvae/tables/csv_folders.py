@@ -131,7 +131,8 @@ def forms_of(path: Path, options: ReadOptions, types: Mapping[str, pa.DataType])
     """Return the metadata of a table with the forms of those columns, of given types, that a CSV file has."""
     names = set(_names(path, options))
     schema = pa.schema([(name, kind) for name, kind in types.items() if name in names])
-    forms = written_forms.learn(schema, path, csv_dialect.arrow_options(path, options)[0])
+    given, convert = csv_dialect.arrow_options(path, options)
+    forms = written_forms.learn(schema, path, given, convert.null_values)
     return {written_forms.KEY: json.dumps(forms).encode()} if forms else {}
 
 

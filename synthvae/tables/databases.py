@@ -143,7 +143,8 @@ def read(url: DatabaseUrl, query: str | None) -> pa.Table:
             cursor.adbc_statement.set_options(**{"adbc.sqlite.query.batch_rows": str(BATCH_ROWS)})
         cursor.execute(query)
         table = _collected(url, cursor.fetch_record_batch())
-    return _plain(table)
+        table.validate(full=True)  # else text that is not UTF-8 raises an error much later
+        return _plain(table)
 
 
 @contextlib.contextmanager

@@ -56,8 +56,8 @@ def write(table: pa.Table, path: Path, *, escape_formulas: bool = False, fields:
         table: The table.
         path: A file named .csv, .parquet or .xlsx.
         escape_formulas: Whether text in a CSV file, including column names, that a spreadsheet would interpret as a
-            formula is prefixed with a ', and all text is quoted; numbers are unchanged. Source: OWASP, CSV injection,
-            https://owasp.org/www-community/attacks/CSV_Injection.
+            formula is prefixed with a ', and all text is quoted, as are numbers in the form of a CSV file; their values
+            are unchanged. Source: OWASP, CSV injection, https://owasp.org/www-community/attacks/CSV_Injection.
         fields: The first rows of the table as a CSV file has them, in text, which a CSV file repeats; only the columns
             that it has.
 
@@ -66,13 +66,10 @@ def write(table: pa.Table, path: Path, *, escape_formulas: bool = False, fields:
     """
     if path.suffix == ".csv":
         first = 0 if fields is None else fields.num_rows
-        rows = convert.to_pandas if escape_formulas else convert.to_written
-        frames = [rows(table.slice(first))]
+        frames = [convert.to_written(table.slice(first))]
         if fields is not None:
             frames.insert(0, _as_written(convert.to_pandas(table.slice(0, first)), fields))
-        if escape_formulas:
-            frames = [_without_formulas(frame) for frame in frames]
-        content = "".join(_csv_texts(frames, quoted=escape_formulas)).encode()
+        content = "".join(_csv_texts(frames, escape_formulas=escape_formulas)).encode()
     elif path.suffix == ".xlsx":
         content = workbooks.write(table.to_batches(), table.column_names)
     else:
@@ -108,9 +105,7 @@ def write_parts(parts: Sequence[Path], path: Path, *, escape_formulas: bool = Fa
             stream.write(workbooks.write(batches, schema.names))
         elif path.suffix == ".csv":
             frames = (convert.to_written(pq.read_table(part)) for part in parts)
-            if escape_formulas:
-                frames = (_without_formulas(frame) for frame in frames)
-            for text in _csv_texts(frames, quoted=escape_formulas):
+            for text in _csv_texts(frames, escape_formulas=escape_formulas):
                 stream.write(text.encode())
         else:
             with pq.ParquetWriter(stream, schema) as writer:
@@ -120,10 +115,11 @@ def write_parts(parts: Sequence[Path], path: Path, *, escape_formulas: bool = Fa
         os.fsync(stream.fileno())
 
 
-def _csv_texts(frames: Iterable[pd.DataFrame], *, quoted: bool = False) -> Iterator[str]:
-    """Tables with the same columns as pieces of one CSV."""
+def _csv_texts(frames: Iterable[pd.DataFrame], *, escape_formulas: bool) -> Iterator[str]:
+    """Tables with the same columns as pieces of one CSV; without formulas, all text in it is quoted."""
     for number, frame in enumerate(frames):
-        yield _csv(frame, quoted=quoted, header=number == 0)
+        safe = _without_formulas(frame) if escape_formulas else frame
+        yield _csv(safe, quoted=escape_formulas, header=number == 0)
 
 
 def _csv(frame: pd.DataFrame, *, quoted: bool, header: bool = True) -> str:

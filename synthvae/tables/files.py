@@ -173,7 +173,8 @@ def _read_csv(path: Path, options: ReadOptions) -> pa.Table:
     untrusted.refuse_large_csv(path)
     with reading(path):
         given, convert = csv_dialect.arrow_options(path, options)
-        return written_forms.with_forms(_read_typed(path, options, given, convert), path, given)
+        missing = convert.null_values
+        return written_forms.with_forms(_read_typed(path, options, given, convert), path, given, missing)
 
 
 def read_fields(source: object, options: ReadOptions) -> pa.Table | None:

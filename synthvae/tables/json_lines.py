@@ -17,6 +17,9 @@ from synthvae.tables import csv_lines, untrusted
 from synthvae.tables.arrow import LARGEST_EXACT, as_array
 from synthvae.tables.read_options import ReadOptions
 
+BLOCK_BYTES = 16 << 20
+BARE_NULL = r"(?:^|[\n\r}\]])(?:\xef\xbb\xbf)?[ \t\r\n]*null"  # at the start of a block, a line or behind an object
+
 
 def read(path: Path, options: ReadOptions) -> pa.Table:
     """Return the rows of a file of JSON lines; text that Arrow would convert to timestamps stays text.
@@ -27,6 +30,8 @@ def read(path: Path, options: ReadOptions) -> pa.Table:
     """
     untrusted.refuse_large_csv(path)
     encoding = options.encoding
+    if _may_have_null_lines(path, encoding):
+        _refuse_wrong_line(path, encoding)
     try:
         table = _read(path, encoding, None)
         untrusted.refuse_long_cells(path, table.column_names, table.columns)
@@ -75,6 +80,19 @@ def _read(path: Path, encoding: str, schema: pa.Schema | None) -> pa.Table:
         stream = file if utf8 else pa.transcoding_input_stream(file, encoding, "utf-8")
         how = pa.json.ReadOptions(block_size=untrusted.MAX_ROW)
         return pa.json.read_json(stream, how, pa.json.ParseOptions(explicit_schema=schema))
+
+
+def _may_have_null_lines(path: Path, encoding: str) -> bool:
+    """Whether a file may have a null in the place of an object, which ends the process in Arrow 26."""
+    if not csv_lines.is_ascii_in(encoding, "nul\n"):
+        return True
+    with pa.input_stream(str(path), compression="detect") as stream:
+        while block := stream.read(BLOCK_BYTES):
+            if pc.match_substring_regex(pa.array([block], pa.large_binary()), BARE_NULL)[0].as_py():
+                return True
+            if block.rstrip().endswith((b"n", b"nu", b"nul")):  # parted by the end of the block
+                return True
+    return False
 
 
 def _refuse_wrong_line(path: Path, encoding: str) -> None:

@@ -51,6 +51,29 @@ def find_style(texts: Iterable[str]) -> str | None:
     return None
 
 
+def shown_style(texts: pa.Array) -> str | None:
+    """Return the format of texts (values,) that are read as numbers; None if one is not a number, or none is there.
+
+    It is that of `find_style`, much faster. Numbers that have several, such as 7, 1.50 and 2.5, are as short as
+    possible if whole ones have no point.
+
+    >>> shown_style(pa.array(["7.50", "2.00"])), shown_style(pa.array(["7", "1.50", "2.5"]))
+    ('2', 'short')
+    """
+    if not len(texts) or not pc.all(pc.match_substring_regex(texts, PLAIN)).as_py():
+        return None
+    point = pc.find_substring(texts, ".")
+    places = pc.if_else(pc.less(point, 0), 0, pc.subtract(pc.subtract(pc.binary_length(texts), point), 1))
+    span = pc.min_max(places)
+    fixed = not pc.any(pc.match_substring_regex(texts, "[eE]")).as_py()
+    if fixed and span["min"] == span["max"]:
+        return str(span["min"].as_py())
+    short, long = (pc.any(pc.match_substring_regex(texts, whole)).as_py() for whole in WHOLE)
+    return "short" if short and not long else "repr"
+
+
+PLAIN = r"^-?[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+)?$"
+WHOLE = (r"^-?[0-9]+$", r"^-?[0-9]+\.0+$")  # without and with a point
 EXAMPLE = re.compile(r"(?P<prefix>\D*?)1(?P<thousands>[.,' _\u00a0\u202f\u2019]?)234(?P<decimal>[.,])5(?P<suffix>\D*)")
 CURRENCY = r"[$€£¥₹%‰]|EUR|USD|CHF|GBP|JPY|SEK|NOK|DKK|PLN|INR"
 SPACES = (" ", "\u00a0", "\u202f")  # of French and international numbers; no-break and narrow ones, too
@@ -59,7 +82,7 @@ SEPARATORS = (
     *((space, decimal) for decimal in (",", ".") for space in SPACES),
 )
 MAX_TRIED = 1_000  # texts that show what stands around the numbers
-MAX_OTHERS = 10  # distinct texts among formatted numbers that are no numbers
+MAX_OTHERS = 10  # distinct texts among numbers or dates in text that are sentinel values
 
 
 class NumberForm(NamedTuple):
@@ -111,17 +134,19 @@ class NumberForm(NamedTuple):
     def plain(self, texts: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
         """Return texts (rows,) as plain numbers; missing where one does not have this form."""
         grouped = rf"[0-9]{{1,3}}(?:{re.escape(self.thousands)}[0-9]{{3}})+|" if self.thousands else ""
-        number = rf"({grouped}[0-9]+)(?:{re.escape(self.decimal)}([0-9]+))?"
+        number = rf"({grouped}[0-9]+)(?:{re.escape(self.decimal)}([0-9]+))?([eE][-+]?[0-9]+)?"
         before, _, after = self.prefix.partition("-")
         around = rf"^(-?){re.escape(before)}(-?){re.escape(after)}{number}{re.escape(self.suffix)}$"
         texts = texts.cast(pa.string())
         known = pc.if_else(pc.match_substring_regex(texts, around), texts, pa.scalar(None, pa.string()))
         whole = pc.replace_substring_regex(known, around, r"\1\2\3")
+        whole = pc.if_else(pc.starts_with(whole, "--"), pa.scalar(None, pa.string()), whole)
         if self.thousands:
             whole = pc.replace_substring(whole, self.thousands, "")
         fraction = pc.replace_substring_regex(known, around, r"\4")
         point = pc.if_else(pc.equal(pc.binary_length(fraction), 0), "", ".")
-        return pc.binary_join_element_wise(whole, point, fraction, "")
+        exponent = pc.replace_substring_regex(known, around, r"\5")
+        return pc.binary_join_element_wise(whole, point, fraction, exponent, "")
 
 
 def recognise(texts: list[str]) -> list[str]:

@@ -27,7 +27,7 @@ from pandas.api.types import is_numeric_dtype
 
 from synthvae.errors import TableError
 from synthvae.tables import convert, csv_dialect, csv_lines, databases, files, folders, snapshots, untrusted
-from synthvae.tables.arrow import check_names
+from synthvae.tables.arrow import check_names, dense
 from synthvae.tables.convert import TableLike
 from synthvae.tables.read_errors import reading
 from synthvae.tables.read_options import ReadOptions
@@ -112,7 +112,7 @@ def _without_dictionaries(table: pa.Table) -> pa.Table:
     """The table with decoded dictionaries, whose index type may be too small once chunks are combined."""
     for place, field in enumerate(table.schema):
         if pa.types.is_dictionary(field.type):
-            table = table.set_column(place, field.name, table.column(place).cast(field.type.value_type))
+            table = table.set_column(place, field.name, dense(table.column(place)))
     return table
 
 

@@ -20,6 +20,7 @@ from synthvae.tables import untrusted
 from synthvae.tables.read_options import ReadOptions
 
 VALUE_BYTES = 8
+HEADER = 176  # bytes before the records of an SPSS file
 
 
 def read_stata(path: Path, options: ReadOptions) -> pa.Table:
@@ -30,7 +31,7 @@ def read_stata(path: Path, options: ReadOptions) -> pa.Table:
         codes = pd.read_stata(path, convert_categoricals=False)
         labelled = _labelled_columns(path, [name for name in codes.columns if is_numeric_dtype(codes[name].dtype)])
         frame = pd.DataFrame({name: labelled.get(name, codes[name]) for name in codes.columns})
-    except (ValueError, KeyError, struct.error, OverflowError) as error:
+    except Exception as error:  # (pandas checks no damaged file, and raises errors of many types)
         raise _damaged(path, "a Stata file", error) from error
     return _table(frame, {})
 
@@ -58,8 +59,27 @@ def _are_texts(dtype: Any) -> bool:
 def read_spss(path: Path, options: ReadOptions) -> pa.Table:
     """Return the table in an SPSS file (.sav, .zsav, .por)."""
     package = _required()
+    _refuse_wrong_records(path)
     reader = package.read_por if path.suffix.lower() == ".por" else package.read_sav
     return _read(path, reader, options, "an SPSS file")
+
+
+def _refuse_wrong_records(path: Path) -> None:
+    """Refuse an SPSS file (.sav, .zsav) whose records of variables are damaged, which end the process in pyreadstat.
+
+    Source: the format of `sysfile` in the developer's guide of GNU PSPP.
+    """
+    with path.open("rb") as stream:
+        head = stream.read(HEADER)
+        order = next((order for order in "<>" if head[64:68] in {struct.pack(f"{order}i", n) for n in (2, 3)}), None)
+        while order and len(record := stream.read(32)) == 32 and struct.unpack(f"{order}i", record[:4]) == (2,):
+            width, label, absent = struct.unpack(f"{order}iii", record[4:16])
+            if not (-1 <= width <= 255 and label in {0, 1} and -3 <= absent <= 3):
+                raise _damaged(path, "an SPSS file", ValueError("the record of a variable is damaged"))
+            if label:
+                size = stream.read(4)
+                stream.seek(-(-int.from_bytes(size, "little" if order == "<" else "big") // 4) * 4, 1)
+            stream.seek(8 * abs(absent), 1)
 
 
 def read_sas(path: Path, options: ReadOptions) -> pa.Table:
@@ -91,7 +111,9 @@ def _read(path: Path, reader: Callable[..., Any], options: ReadOptions, what: st
 
 
 def _damaged(path: Path, what: str, error: Exception) -> TableError:
-    reason = " ".join(str(error).split())[:200]
+    reason = " ".join(str(error).split())[:200] or type(error).__name__
+    if isinstance(error, MemoryError) or "allocat" in reason.lower():
+        reason = "its header states a size that is too large"
     return TableError(
         f"{path} must be {what}, got one that cannot be read ({reason}). Check the file, or export it again."
     )

@@ -9,11 +9,15 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from synthvae.tables.arrow import is_text
+from synthvae.errors import ConfigurationError
+from synthvae.tables.arrow import exact_as_double, is_text
+from synthvae.tables.number_format import NumberForm
 from synthvae.tables.read_options import ReadOptions
+from synthvae.tables.text_codes import WHOLE, hold_codes, whole_type
+from synthvae.tables.time_format import exact_timestamps, has_time, problem_of
 
-TIMES = re.compile(r"%[-#]?[HIMSfpXcTRr]")  # directives of times of day
 ZONES = re.compile(r"%:?[zZ]")
+NOT_OF_PYTHON = re.compile(r"%(?!:?z|[aAwdbBmyYHIpMSfZjUWcxXGuV%])")
 
 Reading = Callable[[pa.ChunkedArray], pa.ChunkedArray | None]
 
@@ -25,10 +29,14 @@ def typed(table: pa.Table, options: ReadOptions) -> pa.Table:
         table: A table as it was read.
         options: What is declared. Without any form, text stays text.
 
+    Raises:
+        ConfigurationError: A format of dates has a directive that is not known.
+
     Example:
         >>> typed(pa.table({"x": ["1.250,5", "12"]}), ReadOptions(decimal=",", thousands="."))["x"].to_pylist()
         [1250.5, 12.0]
     """
+    _refuse_unreadable(options)
     for place, field in enumerate(table.schema):
         if is_text(field.type) and options.forms:
             values = _converted(table.column(place), options)
@@ -52,8 +60,10 @@ def _converted(values: pa.ChunkedArray, options: ReadOptions) -> pa.ChunkedArray
     """A text column in its declared form; the column itself if a value has another one, or none is present."""
     if values.null_count == len(values):
         return values
-    for reading in (_as_numbers(options), *(_as_dates(form) for form in options.date_format)):
-        found = reading(values)
+    texts = pc.utf8_trim_whitespace(values.cast(pa.large_string()))
+    numbers = [_as_numbers(options)] if options.decimal != "." or options.thousands else []
+    for reading in (*numbers, *(_as_dates(form) for form in options.date_format)):
+        found = reading(texts)
         if found is not None:
             return found
     return values
@@ -61,36 +71,52 @@ def _converted(values: pa.ChunkedArray, options: ReadOptions) -> pa.ChunkedArray
 
 def _as_numbers(options: ReadOptions) -> Reading:
     """The reading of numbers with the declared separators; codes with leading zeros or a plus sign are not numbers."""
-    decimal, group = re.escape(options.decimal), re.escape(options.thousands or "")
-    whole = rf"(?:0|[1-9][0-9]{{0,2}}(?:{group}[0-9]{{3}})+|[1-9][0-9]*)" if group else "(?:0|[1-9][0-9]*)"
-    form = rf"^-?{whole}(?:{decimal}[0-9]+)?(?:[eE][+-]?[0-9]+)?$"
+    form = NumberForm("", options.thousands or "", options.decimal, "")
 
-    def read(values: pa.ChunkedArray) -> pa.ChunkedArray | None:
-        texts = pc.utf8_trim_whitespace(values)
-        if not pc.all(pc.match_substring_regex(texts, form)).as_py():
+    def read(texts: pa.ChunkedArray) -> pa.ChunkedArray | None:
+        plain = form.plain(texts)
+        if plain.null_count > texts.null_count or hold_codes(plain):
             return None
-        plain = pc.replace_substring(texts, options.thousands, "") if options.thousands else texts
-        plain = pc.replace_substring(plain, options.decimal, ".")
-        try:
-            # Whole numbers with missing values are floats, as in `files`.
-            return plain.cast(pa.float64() if plain.null_count else pa.int64())
-        except pa.ArrowInvalid:
+        if not pc.all(pc.match_substring_regex(plain, WHOLE)).as_py():
             return plain.cast(pa.float64())
+        kind = whole_type(plain)
+        if kind is None:  # beyond 64 bits
+            return None
+        numbers = plain.cast(kind)  # small ones with missing values are floats, as in `files`
+        return numbers.cast(pa.float64()) if numbers.null_count and exact_as_double(numbers) else numbers
 
     return read
+
+
+def _refuse_unreadable(options: ReadOptions) -> None:
+    """Refuse formats of dates with directives that are neither ours nor Python's.
+
+    Raises:
+        ConfigurationError: There is one.
+    """
+    for form in options.date_format:
+        if (problem := problem_of(form)) and NOT_OF_PYTHON.search(form):
+            raise ConfigurationError(f"`date_format` {problem}, got {form!r}. See Python's strptime.")
 
 
 def _as_dates(form: str) -> Reading:
     """The reading of dates, or timestamps if the format has directives of times."""
 
-    def read(values: pa.ChunkedArray) -> pa.ChunkedArray | None:
-        coded = pc.utf8_trim_whitespace(values).combine_chunks().dictionary_encode()
-        try:
-            known = pd.to_datetime(pd.Series(coded.dictionary.to_pylist()), format=form, utc=bool(ZONES.search(form)))
-        except (ValueError, OverflowError):
+    def read(texts: pa.ChunkedArray) -> pa.ChunkedArray | None:
+        coded = texts.combine_chunks().dictionary_encode()
+        known = coded.dictionary.cast(pa.string())
+        stamps = exact_timestamps(known, form) if problem_of(form) is None else _by_pandas(known, form)
+        if stamps is None or stamps.null_count:
             return None
-        stamps = pa.array(known)
-        stamps = stamps if TIMES.search(form) else stamps.cast(pa.date32(), safe=False)
+        stamps = stamps if has_time(form) else stamps.cast(pa.date32(), safe=False)
         return pa.chunked_array([stamps.take(coded.indices)])
 
     return read
+
+
+def _by_pandas(texts: pa.Array, form: str) -> pa.Array | None:
+    """Timestamps of a format with directives that synthvae does not write, such as %j; None if a text has another."""
+    try:
+        return pa.array(pd.to_datetime(pd.Series(texts.to_pylist()), format=form, utc=bool(ZONES.search(form))))
+    except (ValueError, OverflowError, re.error):
+        return None

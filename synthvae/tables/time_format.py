@@ -19,14 +19,20 @@ import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict, Field
 
 from synthvae.tables.arrow import is_text, whole_as_text
+from synthvae.tables.time_shapes import TIMEDELTA, formats_of_shape
 
-TIMEDELTA = "timedelta"
 OR = " or "  # between the formats of a column that can be read in several ways
-DIRECTIVES = "YmdHMSfzyBbIpj"  # that Arrow parses and writes; %j alone is read by no part of it
-UNPADDED = re.compile(r"%-([dmHI])")
-PARTS = re.compile(r"(%f|%z|%-[dmHI])")
+DIRECTIVES = "YmdHMSfzyBbIp"  # that Arrow parses and writes
+SHORT = "dmHI"  # directives of numbers that can have no leading zeros
+UNPADDED = re.compile(rf"%-([{SHORT}])")
+PARTS = re.compile(rf"(%f|%z|%-[{SHORT}])")
+KNOWN = (*(f"%{letter}" for letter in DIRECTIVES), *(f"%-{letter}" for letter in SHORT))
+RUN_ON = re.compile(rf"%-[{SHORT}](?=[0-9]|%-?[YmdHMSfyI])")  # numbers whose border nothing shows
+TIMES = re.compile(r"%[-#]?[HIMSfpXcTRr]")  # directives of times of day, of any library
 FRACTION = r"^(?P<head>.*)[.,](?P<fraction>[0-9]{1,9})(?P<tail>[^0-9].*)?$"
 OFFSET = r"^(?P<clock>.*?)(?P<offset>Z|[+-][0-9]{2}:?[0-9]{2})$"
+LAST = 2**63 - 1  # ticks that 64 bits hold
+DAY = 86_400  # seconds, more than any offset
 MICRO, NANO = 6, 9  # digits of a fraction in microseconds and in nanoseconds
 SAMPLE = 200  # texts that are tried before all
 
@@ -95,6 +101,7 @@ class TimeForm(BaseModel):
         again = pc.strftime(seconds, format=plain, locale="C")
         seconds = pc.if_else(pc.equal(_normal(again), _normal(clock)), seconds.cast(pa.int64()), None)
         valid = pc.and_(seconds.is_valid(), pc.and_(fraction.is_valid(), offset.is_valid()))
+        valid = pc.and_(valid, pc.less(pc.abs(seconds.fill_null(0)), LAST // self.scale - DAY))
         ticks = (_integers(seconds) - _integers(offset)) * self.scale + _integers(fraction)
         return pc.if_else(valid, pa.array(ticks), None)
 
@@ -148,15 +155,34 @@ def problem_of(format: str) -> str | None:  # noqa: A002
     """
     if format == TIMEDELTA:
         return None
-    found = re.findall(r"%-?(.)", format)
+    found = re.findall(r"%-?.?", format, re.DOTALL)
     if not found:
         return "must have directives of strptime (%d/%m/%Y)"
-    unknown = [f"%{letter}" for letter in found if letter not in DIRECTIVES]
-    if unknown or "j" in found:
-        return f"must have directives among %{', %'.join(DIRECTIVES.replace('j', ''))}"
+    unknown = [directive for directive in found if directive not in KNOWN]
+    if unknown:
+        return f"must have directives among {', '.join(KNOWN)}, not {unknown[0]}"
+    letters = [directive[-1] for directive in found]
+    if len(set(letters)) < len(letters):
+        return "must have each directive once"
+    return _misplaced(format)
+
+
+def _misplaced(format: str) -> str | None:  # noqa: A002
+    """What is wrong with the places of directives."""
     if "%z" in format and not format.endswith("%z"):
         return "must have %z at its end"
+    if run_on := RUN_ON.search(format):
+        return f"must have {run_on[0].replace('-', '')} for {run_on[0]} before another digit"
     return "must have %f after a point or comma" if re.search(r"(?<![.,])%f", format) else None
+
+
+def has_time(format: str) -> bool:  # noqa: A002
+    """Whether a format, or one of several, has a time of day or is one of durations.
+
+    >>> has_time("%d.%m.%Y"), has_time("%-H Uhr"), has_time("timedelta")
+    (False, True, True)
+    """
+    return bool(TIMES.search(format)) or TIMEDELTA in readings(format)
 
 
 def readings(format: str) -> list[str]:  # noqa: A002
@@ -182,6 +208,20 @@ def parse_column(values: pa.ChunkedArray, form: TimeForm) -> pa.ChunkedArray:
     return pa.chunked_array([form.parse(coded.dictionary).take(coded.indices)])
 
 
+def exact_timestamps(texts: pa.Array, format: str) -> pa.Array:  # noqa: A002
+    """Return the timestamps (rows,) of texts, in UTC if the format has an offset; missing where one is not readable.
+
+    Their unit is nanoseconds if a fraction has more than six digits, else microseconds.
+
+    >>> exact_timestamps(pa.array(["1/2/2020", "31/2/2020"]), "%-d/%-m/%Y").cast(pa.date32()).to_pylist()
+    [datetime.date(2020, 2, 1), None]
+    """
+    fine = "%f" in format and max((len(digits or "") for digits in _fractions(texts)), default=0) > MICRO
+    unit, digits = ("ns", NANO) if fine else ("us", MICRO)
+    kind = pa.timestamp(unit, "UTC" if "%z" in format else None)
+    return TimeForm(format=format, digits=digits).parse(texts).cast(kind)
+
+
 def to_timestamps(values: pa.ChunkedArray, format: str) -> pa.ChunkedArray:  # noqa: A002
     """Return the timestamps (rows,), in microseconds, of text or whole numbers; missing where one is not readable."""
     form = TimeForm(format=readings(format)[0])
@@ -203,7 +243,7 @@ def recognise(texts: pa.Array) -> list[str]:
     (['%d/%m/%Y'], ['%d.%m.%Y', '%m.%d.%Y'])
     """
     found = []
-    for format in _shaped(texts[0].as_py()) if len(texts) else []:  # noqa: A001
+    for format in formats_of_shape(texts[0].as_py()) if len(texts) else []:  # noqa: A001
         head = texts.slice(0, SAMPLE)
         if TimeForm.learn(format, head).writes(head) and TimeForm.learn(format, texts).writes(texts):
             found.append(format)
@@ -222,7 +262,7 @@ def recognise_beside(texts: list[str], most: int) -> tuple[list[str], list[str]]
         (['%Y-%m-%d'], ['unknown', '0000-00-00'])
     """
     array = pa.array(texts, pa.string())
-    tried = dict.fromkeys(known for text in texts[: SAMPLE // 4] for known in _shaped(text))
+    tried = dict.fromkeys(known for text in texts[: SAMPLE // 4] for known in formats_of_shape(text))
     read = [TimeForm(format=known).parse(array).is_valid() for known in tried]
     for valid in read:
         others = array.filter(pc.invert(valid))
@@ -234,57 +274,6 @@ def recognise_beside(texts: list[str], most: int) -> tuple[list[str], list[str]]
         if formats:
             return formats, others.to_pylist()
     return [], []
-
-
-_TIME = r"(?P<hour>\d{1,2}:\d\d)(?P<second>:\d\d)?(?P<fraction>[.,]\d{1,9})?(?P<half> ?[AaPp][Mm])?"
-_CLOCK = re.compile(_TIME)
-_STAMP = re.compile(rf"(?P<date>.+?)(?:(?P<gap>T| |, ){_TIME}(?P<offset> ?(?:Z|[+-]\d\d:?\d\d))?)?")
-_DATES: tuple[tuple[str, tuple[str, ...]], ...] = (
-    (r"\d{4}(?P<s>[-/.])\d{1,2}(?P=s)\d{1,2}", ("%Y{s}%m{s}%d",)),
-    (r"\d{1,2}(?P<s>[-/.])\d{1,2}(?P=s)\d{4}", ("%d{s}%m{s}%Y", "%m{s}%d{s}%Y")),
-    (r"\d{1,2}(?P<s>[-/.])\d{1,2}(?P=s)\d{2}", ("%d{s}%m{s}%y", "%m{s}%d{s}%y", "%y{s}%m{s}%d")),
-    (r"\d{8}(?P<s>)", ("%Y%m%d", "%d%m%Y", "%m%d%Y")),
-    (r"\d{4}(?P<s>[-/.])\d{2}", ("%Y{s}%m",)),
-    (r"\d{1,2}(?P<s>[-/])\d{4}", ("%m{s}%Y",)),
-    (r"\d{1,2}(?P<s>[- /]?)[A-Za-z]{3}(?P=s)\d{4}", ("%d{s}%b{s}%Y",)),
-    (r"\d{1,2}(?P<s>[- /]?)[A-Za-z]{3}(?P=s)\d{2}", ("%d{s}%b{s}%y",)),
-    (r"\d{1,2}(?P<s>[- ])[A-Za-z]{3,9}(?P=s)\d{4}", ("%d{s}%B{s}%Y",)),
-    (r"[A-Za-z]{3} \d{1,2}, \d{4}(?P<s>)", ("%b %d, %Y",)),
-    (r"[A-Za-z]{3,9} \d{1,2}, \d{4}(?P<s>)", ("%B %d, %Y",)),
-    (r"[A-Za-z]{3}(?P<s>[- /]?)\d{4}", ("%b{s}%Y",)),
-    (r"[A-Za-z]{3,9}(?P<s>[- ])\d{4}", ("%B{s}%Y",)),
-    (r"[A-Za-z]{3}(?P<s>[- /])\d{2}", ("%b{s}%y",)),
-    (r"\d{12}(?P<s>)", ("%Y%m%d%H%M",)),
-    (r"\d{14}(?P<s>)", ("%Y%m%d%H%M%S",)),
-    (r"\d{8}T\d{6}(?P<s>)", ("%Y%m%dT%H%M%S",)),
-    (r"\d{8}T\d{6}Z(?P<s>)", ("%Y%m%dT%H%M%S%z",)),
-)
-_DURATION = re.compile(r"-?\d+ days \+?\d\d:\d\d:\d\d(\.\d+)?")
-
-
-def _shaped(text: str) -> Iterator[str]:
-    """The formats of texts of the same shape."""
-    if not any(letter.isdigit() for letter in text[:40]) or len(text) > 40:
-        return
-    if _DURATION.fullmatch(text):
-        yield TIMEDELTA
-    if clock := _CLOCK.fullmatch(text):
-        yield _time_format(clock)
-    elif stamp := _STAMP.fullmatch(text):
-        time = (stamp["gap"] + _time_format(stamp)) if stamp["hour"] else ""
-        for shape, formats in _DATES:
-            if date := re.fullmatch(shape, stamp["date"]):
-                yield from (known.format(s=date["s"]) + time for known in formats)
-
-
-def _time_format(found: re.Match[str]) -> str:
-    """The format of a time of day."""
-    hour = "%I:%M" if found["half"] else "%H:%M"
-    fraction = f"{found['fraction'][0]}%f" if found["fraction"] else ""
-    half = f"{' ' * found['half'].startswith(' ')}%p" if found["half"] else ""
-    offset = found.groupdict().get("offset") or ""
-    zone = f"{' ' * offset.startswith(' ')}%z" if offset else ""
-    return hour + ":%S" * bool(found["second"]) + fraction + half + zone
 
 
 def _unpadded(format: str, letters: str) -> str:  # noqa: A002

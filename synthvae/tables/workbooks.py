@@ -32,19 +32,30 @@ def read(path: Path, options: ReadOptions) -> pa.Table:
         ConfigurationError: openpyxl is not installed.
     """
     openpyxl = required()
-    try:
+    with _reading(path):
         with zipfile.ZipFile(path) as archive:
             untrusted.refuse_size(path, sum(entry.file_size for entry in archive.infolist()))
-        book = openpyxl.load_workbook(path, read_only=True, data_only=True)
-    except (zipfile.BadZipFile, KeyError, ValueError, OSError, AttributeError, TypeError, IndexError) as error:
-        raise TableError(f"{path} must be an Excel file (.xlsx), got another one ({error}). Save it again.") from error
-    with contextlib.closing(book):
-        title, found = _chosen(path, book, options.sheet)
-    rows = [row for row in found if any(cell not in (None, "") for cell in row)]
-    _refuse_unseen(path, title, openpyxl)
+        with contextlib.closing(openpyxl.load_workbook(path, read_only=True, data_only=True)) as book:
+            title, found = _chosen(path, book, options.sheet)
+        rows = [row for row in found if any(cell not in (None, "") for cell in row)]
+        _refuse_unseen(path, title, openpyxl)
     if not rows:
         raise TableError(f"{path} must contain a header and rows, got an empty sheet. Name another one (`--sheet`).")
     return _table(*_filled(rows))
+
+
+@contextlib.contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Convert every error of openpyxl, which has none of its own, to a `TableError`."""
+    try:
+        yield
+    except TableError:
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        if isinstance(error, MemoryError):
+            reason = "it does not fit into memory"
+        raise TableError(f"{path} must be an Excel file (.xlsx), got another one ({reason}). Save it again.") from error
 
 
 UNSEEN = (b"<f>", b"<f ", b"<mergeCell ")  # formulas and merged cells in the XML of a sheet

@@ -16,6 +16,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import readers
 import targets
 import yaml
 
@@ -347,4 +348,5 @@ MAKERS: dict[str, Callable[[Random], bytes]] = {
     "csv": csv,
     "packed": packed,
     "parquet": parquet,
+    **{name: readers.maker(name, CELLS, flipped) for name in readers.WRITERS},
 }

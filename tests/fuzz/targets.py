@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import readers
 
 from synthvae import Column, Schema, Synthesizer
 from synthvae.encoding import TableEncoding
@@ -25,7 +26,7 @@ from synthvae.generation import stores as dataset
 from synthvae.recipe import Recipe
 from synthvae.schema.domain import refuse_undeclared
 from synthvae.synthesizer import artifact
-from synthvae.tables import convert, rowwise
+from synthvae.tables import ReadOptions, convert, rowwise
 
 Target = Callable[[bytes], None]
 
@@ -201,7 +202,10 @@ def dataset_folder(data: bytes) -> None:
 def read_table(name: str, data: bytes) -> None:
     """A table file; the schema that is inferred of it holds for it, and can be written."""
     with room() as folder, refused():
-        read = convert.read(place(folder, {name: data}) / name)
+        path = place(folder, {name: data}) / name
+        database = name.endswith(".db")
+        options = ReadOptions(query="SELECT * FROM t" if database else None)
+        read = convert.read(f"sqlite:///{path}" if database else path, options=options)
         schema = Schema.infer(read)
         convert.to_pandas(schema.check(read))
         Schema.from_yaml(schema.to_yaml() + "\n")
@@ -234,4 +238,5 @@ TARGETS: dict[str, Target] = {
     "csv": csv_file,
     "packed": packed_csv,
     "parquet": parquet_file,
+    **{name: functools.partial(read_table, f"table{suffix}") for name, suffix in readers.SUFFIX.items()},
 }

@@ -5,14 +5,18 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import sqlite3
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pyreadstat
 import pytest
 import safetensors.torch
 import targets
@@ -24,7 +28,7 @@ from synthvae.encoding.identifier import IdEncoding
 from synthvae.errors import ArtifactError, ConfigurationError, SchemaError, TableError
 from synthvae.recipe import Recipe
 from synthvae.synthesizer import artifact
-from synthvae.tables import convert, untrusted
+from synthvae.tables import ReadOptions, convert, json_lines, untrusted
 
 PAGES = {
     "index": "!!int ''", "float index": "!!float ''", "key": "!!bool x", "attribute": "!!timestamp x",
@@ -291,3 +295,79 @@ def test_weights_of_an_impossible_size_are_refused_in_one_line(tmp_path: Path) -
 @pytest.mark.parametrize("seed", [1002851, 1026369, 1066870, 1083259, 1092547])
 def test_a_page_that_was_found_to_break_a_model_does_so_no_more(seed: int) -> None:
     targets.TARGETS["page"](MAKERS["page"](Random(seed)))
+
+
+NULLS = [
+    b"null",
+    b"null\n",
+    b'\xef\xbb\xbfnull\n{"a": 1}',
+    b'{"a": 1}\n  null\n',
+    b'{"a": 1}null',
+    b"\n" * 99 + b"null",
+]
+
+
+@pytest.mark.parametrize("content", NULLS)
+def test_json_lines_with_a_null_do_not_end_the_process(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "t.jsonl").write_bytes(content)
+    with pytest.raises(TableError, match=r"line \d+ must be a JSON object"):
+        convert.read(tmp_path / "t.jsonl")
+
+
+def test_a_null_parted_by_the_blocks_of_the_search_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "t.jsonl").write_bytes(b'{"a": 1}\nnull\n')
+    for size in range(1, 15):
+        monkeypatch.setattr(json_lines, "BLOCK_BYTES", size)
+        with pytest.raises(TableError, match="line 2 must be a JSON object"):
+            convert.read(tmp_path / "t.jsonl")
+
+
+def test_json_lines_with_null_in_a_text_are_read(tmp_path: Path) -> None:
+    (tmp_path / "t.jsonl").write_bytes(b'\xef\xbb\xbf{"a": "x} null"}\n{"a":\tnull}\n')
+    assert convert.read(tmp_path / "t.jsonl").to_pydict() == {"a": ["x} null", None]}
+
+
+@pytest.mark.parametrize("content", [b'{"a": 1}\n{"a": 2, "b": "\xff"}\n', b'{"a": 1}\n{"\xff": 1}\n'])
+def test_json_lines_that_are_no_utf8_are_refused_with_the_line(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "t.jsonl").write_bytes(content)
+    with pytest.raises(TableError, match="the byte 0xff in line 2"):
+        convert.read(tmp_path / "t.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("name", "seed"), [("excel", 0), ("excel", 79), ("stata", 2), ("stata", 3), ("stata", 9), ("sas", 54)]
+)
+def test_damaged_files_of_other_programs_are_refused(name: str, seed: int) -> None:
+    """Errors of XML, of iterators and of attributes; sizes that need more memory than there is."""
+    targets.TARGETS[name](MAKERS[name](Random(seed)))
+
+
+def test_a_sheet_with_damaged_xml_is_refused(tmp_path: Path) -> None:
+    pd.DataFrame({"a": [1]}).to_excel(tmp_path / "good.xlsx", index=False)
+    for part in ("[Content_Types].xml", "xl/workbook.xml", "xl/worksheets/sheet1.xml"):
+        with zipfile.ZipFile(tmp_path / "good.xlsx") as old, zipfile.ZipFile(tmp_path / "t.xlsx", "w") as new:
+            for name in old.namelist():
+                new.writestr(name, old.read(name)[: -9 if name == part else None])
+        with pytest.raises(TableError, match="must be an Excel file") as refused:
+            convert.read(tmp_path / "t.xlsx")
+        assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(("at", "value"), [(7, 58), (8, 9), (12, 99)], ids=["width", "label", "missing values"])
+def test_a_damaged_record_of_spss_does_not_end_the_process(tmp_path: Path, at: int, value: int) -> None:
+    path = tmp_path / "t.sav"
+    pyreadstat.write_sav(pd.DataFrame({"a": [1.5], "b": ["x"]}), str(path), column_labels=["A long label", "B"])
+    assert convert.read(path).num_rows == 1
+    data = bytearray(path.read_bytes())
+    data[176 + at] = value
+    path.write_bytes(data)
+    with pytest.raises(TableError, match="the record of a variable is damaged"):
+        convert.read(path)
+
+
+@pytest.mark.parametrize("statement", ["SELECT CAST(x'41b942' AS TEXT) AS a", "SELECT 1 AS a UNION SELECT x'ff'"])
+def test_text_of_a_database_that_is_no_utf8_is_refused(tmp_path: Path, statement: str) -> None:
+    sqlite3.connect(tmp_path / "t.db").close()
+    (tmp_path / "t.db").touch()
+    with pytest.raises(TableError, match=r"cannot be read|must be numbers, text"):
+        convert.read(f"sqlite:///{tmp_path / 't.db'}", options=ReadOptions(query=statement))

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from roundtrip import draw, there_and_back
 
 from synthvae import Column, Schema, Synthesizer
 from synthvae.errors import SchemaError, TableError
-from synthvae.tables.time_format import TimeForm, recognise
+from synthvae.schema.inference import temporal_column
+from synthvae.schema.interchange import fields_of_datetime
+from synthvae.tables.time_format import TimeForm, problem_of, recognise
 
 WHEN = pd.date_range("2019-01-05 13:05:07", periods=300, freq="31h")
 FORMS = [
@@ -98,10 +103,61 @@ def test_a_declared_format_is_checked(cell: str) -> None:
         Schema(columns=[column]).check(pa.table({"d": ["01/02/2020", cell]}))
 
 
-@pytest.mark.parametrize("form", ["dd/mm/yyyy", "%Q", "%z %Y", "%S%f"])
-def test_a_wrong_format_is_refused(form: str) -> None:
-    with pytest.raises(SchemaError, match="`format` must have"):
+@pytest.mark.parametrize(
+    ("form", "way"),
+    [
+        ("dd/mm/yyyy", "must have directives of strptime"),
+        ("%Q", "not %Q"),
+        ("%H:%-M", "not %-M"),
+        ("%-y", "not %-y"),
+        ("%S.%-f", "not %-f"),
+        ("%Y-%j", "not %j"),
+        ("%d.%m.%Y%", "not %"),
+        ("100%% %Y", "not %%"),
+        ("%d %-d", "must have each directive once"),
+        ("%H%z%z", "must have each directive once"),
+        ("%-d%m%Y", "must have %d for %-d before another digit"),
+        ("%z %Y", "must have %z at its end"),
+        ("%S%f", "must have %f after a point"),
+    ],
+)
+def test_a_wrong_format_is_refused(form: str, way: str) -> None:
+    with pytest.raises(SchemaError, match=f"`format` must have .*{way}, got|`format` {way}"):
         Column(name="d", kind="date", format=form)
+
+
+LETTERS = st.sampled_from(
+    ["%Y", "%m", "%d", "%H", "%M", "%S", "%y", "%B", "%b", "%I", "%p", "%-d", "%-m", "%-H", "%-I"]
+)
+BETWEEN = st.sampled_from(["", " ", "/", ".", "-", ":", ", ", "T", "Uhr "])
+
+
+@given(
+    st.lists(st.tuples(LETTERS, BETWEEN), min_size=1, max_size=7),
+    st.lists(st.datetimes(dt.datetime(1000, 1, 1)), min_size=1, max_size=9),  # noqa: DTZ001
+)
+def test_what_a_format_writes_it_reads_as_the_same_text(parts: list[tuple[str, str]], when: list[dt.datetime]) -> None:
+    text = "".join(map("".join, parts))
+    if problem_of(text) is None:
+        form = TimeForm(format=text)
+        texts = form.write(pa.array(when, pa.timestamp("us")).cast(pa.int64()))
+        again = form.write(form.parse(texts))
+        assert all(b in (a, None) for a, b in zip(texts.to_pylist(), again.to_pylist(), strict=True))
+
+
+def test_nanoseconds_beyond_64_bits_are_not_read() -> None:
+    form = TimeForm(format="%Y-%m-%d %H:%M:%S.%f", digits=9)
+    texts = ["9999-12-31 00:00:00.123456789", "1500-01-01 00:00:00.1", "2020-01-01 00:00:00.123456789"]
+    assert form.parse(pa.array(texts)).is_valid().to_pylist() == [False, False, True]
+
+
+@pytest.mark.parametrize(
+    ("form", "timed"), [("%d.%m.%Y", False), ("%-H Uhr", True), ("%I %p", True), ("timedelta", True), ("%Y", False)]
+)
+def test_formats_with_a_time_of_day_are_of_datetimes(form: str, timed: bool) -> None:  # noqa: FBT001 (a value)
+    kind = "datetime" if timed else "date"
+    assert dict(fields_of_datetime(form))["kind"] == kind
+    assert temporal_column("x", pa.chunked_array([[None]], pa.string()), form).kind == kind
 
 
 def test_missing_and_extreme_years() -> None:

@@ -29,6 +29,7 @@ from synthvae.privacy.events import Event
 from synthvae.privacy.ledger import Ledger, RecordedEvent
 from synthvae.schema.column import TEMPORAL, Column, Value
 from synthvae.schema.domain import limits
+from synthvae.schema.drafts import OTHER
 from synthvae.schema.schema import Schema
 from synthvae.tables.arrow import LARGEST_EXACT
 
@@ -37,7 +38,6 @@ SHARE = 0.1  # of the squared budget, for the schema
 DELTA_SHARE = 0.1  # of delta, for values that are released
 SURE = 4.5  # standard deviations above which a count is more than noise
 MOSTLY = 0.95  # the share of present values that must be numbers, or timestamps, for a column of that kind
-OTHER = "(other)"
 LARGEST = 2**63 - 1  # largest whole number in a schema
 VALUE_TYPES = "value types of columns"
 FREQUENT_VALUES = "frequent values or value ranges"
