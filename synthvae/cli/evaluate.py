@@ -17,7 +17,7 @@ Threshold = Annotated[
     list[str] | None, typer.Option(metavar="METRIC=X", help="Exit with 1 if a metric is below X; repeatable.")
 ]
 Holdout = Annotated[
-    Path | None, typer.Option(parser=place_of, metavar="TABLE", help="Real rows that were not used for training.")
+    Any, typer.Option(parser=place_of, metavar="TABLE", help="Real rows that were not used for training.")
 ]
 Group = Annotated[str | None, typer.Option(help="Column of groups of people, for figures of each group (fairness).")]
 Duration = Annotated[str | None, typer.Option(help="Survival analysis: column of the time to the event.")]
@@ -30,7 +30,7 @@ Event = Annotated[str | None, typer.Option(help="Survival analysis: column of wh
 def evaluate(
     real: Table,
     synthetic: Annotated[
-        Path, typer.Argument(parser=place_of, metavar="SYNTHETIC", help="Synthetic rows: a file or a folder.")
+        Any, typer.Argument(parser=place_of, metavar="SYNTHETIC", help="Synthetic rows: a file or a folder.")
     ],
     holdout: Holdout = None,
     target: Annotated[str | None, typer.Option(help="Column that users of the rows want to predict.")] = None,

@@ -21,12 +21,15 @@ P = ParamSpec("P")
 
 
 def place_of(text: str) -> Path | str:
-    """Return a path, or the text of a URL, whose slashes a path would lose; `reads_tables` parses it."""
+    """Return a path, or the text of a URL, whose slashes a path would lose; `reads_tables` parses it.
+
+    Parameters that it parses are annotated as `Any`, since typer makes paths of those that are annotated as paths.
+    """
     return text if "://" in text or "::" in text else Path(text)
 
 
 Table = Annotated[
-    Path,
+    Any,
     typer.Argument(
         parser=place_of,
         metavar="TABLE",

@@ -19,7 +19,7 @@ from synthvae.schema.reasons import reasons
 from synthvae.schema.schema import Schema
 from synthvae.schema.validation import timestamps_of
 from synthvae.schema.values import shortened
-from synthvae.tables.arrow import are_sentinels, is_text, plain_type, split_sentinels
+from synthvae.tables.arrow import are_sentinels, countable, is_text, plain_type, split_sentinels
 
 MIN_ROWS = 10  # rows that a value must have to be in a draft
 LEADING_DIGITS = 2  # of bounds
@@ -147,7 +147,7 @@ def _changes(column: Column, values: pa.ChunkedArray) -> dict[str, Any]:
 
 def _frequent(values: pa.ChunkedArray) -> set[Any]:
     """The values that at least `MIN_ROWS` rows have."""
-    counts = pc.value_counts(values.drop_null().combine_chunks())
+    counts = pc.value_counts(countable(values).drop_null().combine_chunks())
     enough = counts.filter(pc.greater_equal(counts.field("counts"), MIN_ROWS)).field("values").to_pylist()
     return set(enough)
 

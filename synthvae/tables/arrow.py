@@ -138,6 +138,11 @@ def to_double(values: pa.ChunkedArray) -> pa.ChunkedArray | None:
     return pc.cast(values, pa.float64(), safe=False)
 
 
+def countable(values: Any) -> Any:
+    """Return half floats, which Arrow before 24 does not count, as single ones, and all other values as they are."""
+    return values.cast(pa.float32()) if pa.types.is_float16(values.type) else values
+
+
 def are_whole(values: pa.Array | pa.ChunkedArray) -> bool:
     """Whether floating numbers, of any width, are whole, as pandas stores whole numbers beside missing values."""
     numbers = values.cast(pa.float64())  # Arrow rounds no half floats

@@ -210,7 +210,7 @@ def _plain_column(column: pa.Field, values: pa.ChunkedArray) -> pa.ChunkedArray:
     )
     if name == "numeric":
         return _numbers(stored)
-    if pa.types.is_fixed_size_binary(stored.type) and stored.type.byte_width == 16:
+    if name == "uuid" or (pa.types.is_fixed_size_binary(stored.type) and stored.type.byte_width == 16):
         return pa.chunked_array(
             [[None if value is None else str(uuid.UUID(bytes=value)) for value in stored.to_pylist()]], pa.string()
         )

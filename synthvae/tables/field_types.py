@@ -95,7 +95,7 @@ class FieldType:
     @property
     def is_number(self) -> bool:
         """Whether the fields are read as numbers."""
-        return INT64 <= self.place <= FLOAT64
+        return INT64 <= self.place <= FLOAT64 and self.type != pa.string()
 
     @property
     def is_word(self) -> bool:

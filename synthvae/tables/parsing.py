@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from synthvae.tables.arrow import is_text, to_double
+from synthvae.tables.arrow import countable, is_text, to_double
 from synthvae.tables.time_format import TimeForm, digits_of
 from synthvae.tables.timestamps import DAY, naive, steps_since_epoch
 
@@ -43,7 +43,7 @@ def distinct(values: pa.ChunkedArray) -> tuple[list[Any], npt.NDArray[np.int64]]
     Values that Arrow distinguishes and Python does not, such as 0.0 and -0.0, are one value, so that counts by value
     include every row.
     """
-    coded = values.combine_chunks().dictionary_encode(null_encoding="encode")
+    coded = countable(values).combine_chunks().dictionary_encode(null_encoding="encode")
     places: dict[Any, int] = {}
     place_of = [places.setdefault(canonical(value), len(places)) for value in coded.dictionary.to_pylist()]
     indices = coded.indices.to_numpy(zero_copy_only=False).astype(np.int64)

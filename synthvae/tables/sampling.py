@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from synthvae.errors import TableError, brief
-from synthvae.tables.arrow import are_sentinels, is_text
+from synthvae.tables.arrow import are_sentinels, countable, is_text
 from synthvae.tables.number_format import is_number
 from synthvae.tables.subjects import ValueCounter, dense
 
@@ -195,8 +195,7 @@ class _Column:
         found = self._first_missing(values) + self._span(values)
         if is_text(values.type):
             return found + self._longest(values), self._distinct(values, units, MAX_TEXTS)
-        if pa.types.is_float16(values.type):
-            values = values.cast(pa.float32())  # Arrow counts no half floats
+        values = countable(values)
         if pa.types.is_integer(values.type) or pa.types.is_floating(values.type) or pa.types.is_boolean(values.type):
             return found, self._distinct(values, units, MAX_NUMBERS)
         return found, []

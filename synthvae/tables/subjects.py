@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from synthvae.errors import brief
-from synthvae.tables.arrow import unit_numbers
+from synthvae.tables.arrow import countable, plain_type, unit_numbers
 
 Units = npt.NDArray[np.int64]
 
@@ -50,13 +50,14 @@ def subjects_by_value(values: pa.ChunkedArray, units: Units | None) -> tuple[pa.
         >>> dict(zip(found.to_pylist(), counts.tolist(), strict=True))
         {'a': 2, 'b': 1}
     """
-    coded = dense(values).dictionary_encode()
+    coded = countable(dense(values)).dictionary_encode()
+    distinct = coded.dictionary.cast(plain_type(values.type))
     places = np.asarray(coded.indices.fill_null(-1).to_numpy(zero_copy_only=False), np.int64)
     known = places >= 0
     if units is None:
-        return coded.dictionary, np.bincount(places[known], minlength=len(coded.dictionary))
+        return distinct, np.bincount(places[known], minlength=len(distinct))
     pairs = pd.DataFrame({"value": places[known], "unit": units[known]}).drop_duplicates()
-    return coded.dictionary, np.bincount(pairs["value"].to_numpy(), minlength=len(coded.dictionary))
+    return distinct, np.bincount(pairs["value"].to_numpy(), minlength=len(distinct))
 
 
 def count_subjects(units: Units | None, rows: int) -> int:
