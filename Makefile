@@ -2,6 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PINS := tests/constraints
 EXTRAS := report,plots,augment,ray,polars,tensorboard,faker,files,sql
+LOWEST_EXTRAS := report,plots,augment,polars,tensorboard,faker,files,sql
 WORKERS ?= 2
 DATA ?= data
 ARGS ?=
@@ -16,11 +17,15 @@ VENV = test -x $(1)/bin/python || $(PYTHON) -m venv $(1); $(PIP) pip
 # What builds the package, and torch before its users, so that none pulls another one.
 BASE = $(PIP) torch --group build
 PINNED = $(1)/bin/python $(PINS)/pins.py check $(2)
+CORE := encoding/test_table.py encoding/test_columns.py privacy/test_fit.py::test_rows_obey_the_schema \
+	privacy/test_fit.py::test_a_mapping_is_a_budget_and_cloning_keeps_it tables/test_files.py tables/test_databases.py \
+	tables/test_values_come_back.py synthesizer/test_artifact.py estimators/test_transformer.py \
+	estimators/test_augmented.py training/test_callbacks.py cli/test_main.py test_plots.py
 TABLELESS := model cluster/test_backend.py generation/test_faults.py generation/test_workers.py \
 	privacy/test_audit.py privacy/test_shared.py evaluation/report/test_browser.py synthesizer/test_linear.py \
 	synthesizer/test_resuming.py cli/test_permissions.py test_wheel.py test_imports.py test_constraints.py
 
-.PHONY: help demo test lint types test-all test-slow test-processors test-pandas2 test-newest docs pin bench figures wheel \
+.PHONY: help demo test lint types test-all test-slow test-processors test-pandas2 test-lowest test-newest docs pin bench figures wheel \
 	audit clean
 
 help: ## list the targets
@@ -39,7 +44,7 @@ lint: .venv/.dev ## check style
 types: .venv/.dev ## check types
 	$(BIN)/mypy
 
-test-all: test-slow test-processors test-pandas2 docs ## what takes long: test-slow, test-processors, test-pandas2, docs
+test-all: test-slow test-processors test-pandas2 test-lowest docs ## what takes long: the targets below, but for test-newest
 
 test-slow: .venv/.dev .venv-oracle/.dev ## the slow tests: kills, browsers, clusters, oracles, code in the documentation
 	$(call PYTEST,.venv) -m slow
@@ -53,6 +58,10 @@ test-processors: .venv/.dev ## tests of model, training and generation with the 
 
 test-pandas2: .venv-pandas2/.dev ## tests of tables with pandas 2.2
 	$(call PYTEST,.venv-pandas2) -m "not slow" $(TABLELESS:%=--ignore=tests/%)
+
+test-lowest: .venv-lowest/.dev ## demo, private fits and a core of the tests with the lowest versions that pyproject.toml names
+	.venv-lowest/bin/synthvae demo -o $$(mktemp -d)/demo
+	$(call PYTEST,.venv-lowest) -m "not slow" $(CORE:%=tests/%)
 
 test-newest: ## all tests with the newest release of everything but torch; may fail through no fault of ours
 	rm -rf .venv-newest
@@ -68,7 +77,7 @@ docs: .venv-docs/.dev ## build the documentation into docs/_build/html, warnings
 
 pin: ## write what the environments contain into the constraints
 	$(BIN)/python $(PINS)/pins.py write constraints.txt
-	for name in pandas2 oracle peers docs; do .venv-$$name/bin/python $(PINS)/pins.py write $(PINS)/$$name.txt; done
+	for name in pandas2 lowest oracle peers docs; do .venv-$$name/bin/python $(PINS)/pins.py write $(PINS)/$$name.txt; done
 
 bench: .venv/.dev .venv-peers/.dev ## compare with other generators on real tables: DATA=DIR (ARGS="--tables adult --seeds 0")
 	$(BIN)/python tests/benchmarks/bench.py --data $(DATA) --peers-python .venv-peers/bin/python $(ARGS)
@@ -85,7 +94,7 @@ audit: .venv/.installed .venv-audit/.dev ## compare what is installed in .venv w
 		"$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
 
 clean: ## remove the environments and what was built
-	rm -rf .venv .venv-pandas2 .venv-newest .venv-peers .venv-oracle .venv-audit .venv-docs dist synthvae-demo \
+	rm -rf .venv .venv-pandas2 .venv-lowest .venv-newest .venv-peers .venv-oracle .venv-audit .venv-docs dist synthvae-demo \
 		docs/_build docs/examples docs/reference/generated docs/reference/python/generated
 
 .venv/.installed: pyproject.toml constraints.txt
@@ -105,6 +114,15 @@ clean: ## remove the environments and what was built
 	$(call BASE,.venv-pandas2,$(PINS)/pandas2.txt)
 	$(call PIP,.venv-pandas2,$(PINS)/pandas2.txt) --no-build-isolation --group test -e ".[$(EXTRAS)]" "pandas~=2.2.0"
 	$(call PINNED,.venv-pandas2,$(PINS)/pandas2.txt)
+	touch $@
+
+# The versions that pyproject.toml names as the lowest; only torch is the one of the other environments, which comes
+# without CUDA.
+.venv-lowest/.dev: pyproject.toml $(PINS)/lowest.txt
+	$(call VENV,.venv-lowest,$(PINS)/lowest.txt)
+	$(call BASE,.venv-lowest,$(PINS)/lowest.txt) --no-compile
+	$(call PIP,.venv-lowest,$(PINS)/lowest.txt) --no-compile --no-build-isolation --group core -e ".[$(LOWEST_EXTRAS)]"
+	$(call PINNED,.venv-lowest,$(PINS)/lowest.txt)
 	touch $@
 
 .venv-oracle/.dev: pyproject.toml $(PINS)/oracle.txt

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from packaging.version import Version
 
 ROOT = Path(__file__).parents[1]
 FILES = [ROOT / "constraints.txt", *sorted((ROOT / "tests" / "constraints").glob("*.txt"))]
@@ -27,7 +28,9 @@ def wanted(environment: str) -> set[str]:
     """The packages that the project names for an environment: "docs", or the one of all other extras and groups."""
     extras, groups = project()["project"]["optional-dependencies"], project()["dependency-groups"]
     chosen = [names for extra, names in extras.items() if (extra == "docs") == (environment == "docs")]
-    chosen += [groups["build"]] if environment == "docs" else [groups[name] for name in ("dev", "test", "build")]
+    chosen += (
+        [groups["build"]] if environment == "docs" else [groups[name] for name in ("dev", "test", "core", "build")]
+    )
     named = [*project()["project"]["dependencies"], *(name for names in chosen for name in names)]
     texts = (re.split(r"[\[<>=~ ]", text)[0] for text in named if isinstance(text, str))
     return {PINS["canonical"](text) for text in texts}
@@ -43,6 +46,15 @@ def test_constraints_are_names_and_versions_alone(file: Path) -> None:
 def test_all_that_the_project_names_is_pinned() -> None:
     assert not wanted("all") - pinned(ROOT / "constraints.txt").keys()
     assert not wanted("docs") - pinned(ROOT / "tests" / "constraints" / "docs.txt").keys()
+
+
+def test_the_lowest_versions_that_the_project_names_are_run() -> None:
+    """All but those of torch, which every environment shares, and of what only the site and clusters need."""
+    pins = pinned(ROOT / "tests" / "constraints" / "lowest.txt")
+    extras = project()["project"]["optional-dependencies"]
+    chosen = [names for extra, names in extras.items() if extra not in {"docs", "ray"}]
+    bounds = [name.split(">=") for name in sum(chosen, project()["project"]["dependencies"])]
+    assert [name for name, lowest in bounds if Version(pins[PINS["canonical"](name)]) != Version(lowest)] == []
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
