@@ -258,7 +258,9 @@ def _given(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def _plain_numbers(texts: list[str]) -> tuple[str | None, list[str], list[str]] | None:
-    """The format of distinct texts, the numbers among them, written plainly, and the others."""
+    """The format of distinct texts, the numbers among them, written plainly, and the others; None if they are few."""
+    if len(texts) <= MAX_NAMES:
+        return None
     numbers = [text for text in texts if is_number(text)]
     sentinels = [text for text in texts if not is_number(text)]
     if len(numbers) > MAX_NAMES and _are_few(sentinels) and find_style(numbers) is not None:

@@ -52,6 +52,7 @@ class Protection:
 
     def apply(self, table: pa.Table, rng: np.random.Generator) -> pa.Table:
         """Return a table of the columns of the schema, protected; `changed` counts its cells, too."""
+        columns = dict(zip(table.column_names, table.columns, strict=True))
         for name, rules in self.rules.items():
             old, column = table.column(name), self.columns[name]
             values = dense(old)
@@ -61,9 +62,8 @@ class Protection:
                 self._count(name, rule, int(changed.sum()))
                 total |= changed
             if total.any():
-                place = table.column_names.index(name)
-                table = table.set_column(place, table.schema.field(name), _as(values, old.type))
-        return table
+                columns[name] = _as(values, old.type)
+        return pa.table(list(columns.values()), schema=table.schema)
 
     def _count(self, name: str, rule: Ends | Frequent, cells: int) -> None:
         if cells:

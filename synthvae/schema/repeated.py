@@ -35,7 +35,8 @@ def repeated_subjects(schema: Schema, table: pa.Table, target: str | None = None
         ['patient_id']
     """
     columns = schema.columns if schema.inferred else ()
-    open_ = [c for c in columns if c.name in table.column_names and c.name not in (*schema.declared, target)]
+    names = {*table.column_names} - {*schema.declared, target}
+    open_ = [column for column in columns if column.name in names]
     return [c.name for c in open_ if _is_key(c, table.column(c.name))]
 
 
