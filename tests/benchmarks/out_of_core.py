@@ -27,7 +27,7 @@ from tables import TABLES, load
 GROUP = 500_000
 TIMED = """
 import sys, time
-import synthvae.synthesizer.backend, synthvae.training.shards, synthvae.tables.sampling
+import synthvae.synthesizer.local_backend, synthvae.training.shards, synthvae.tables.sampling
 def timed(owner, name, label):
     inner = getattr(owner, name)
     plain = getattr(inner, "__func__", inner)
@@ -38,9 +38,9 @@ def timed(owner, name, label):
         finally:
             print(f"{label} {time.process_time() - start:.1f}", file=sys.stderr)
     setattr(owner, name, classmethod(outer) if hasattr(inner, "__func__") else outer)
-timed(synthvae.tables.sampling.Survey, "of", "survey")
+timed(synthvae.tables.sampling.Survey, "from_batches", "survey")
 timed(synthvae.training.shards.Shards, "write", "encode")
-timed(synthvae.synthesizer.backend, "train", "train")
+timed(synthvae.synthesizer.local_backend, "train", "train")
 from synthvae.cli.main import app
 app(sys.argv[1:])
 """
@@ -66,7 +66,8 @@ def fit(path: Path, steps: int) -> dict[str, float]:
     """Fit in a process, and return seconds, CPU-seconds in all and of each stage, and the peak of memory in GiB."""
     config = path.with_suffix(".yaml")
     config.write_text(f"max_steps: {steps}\n", encoding="utf-8")
-    words = ["fit", path, "--target", "income", "--config", config, "--seed", 0, "-q", "-o", path.with_suffix(".model")]
+    words = ["fit", path, "--target", "income", "--config", config, "--seed", 0, "-q", "--overwrite"]
+    words += ["-o", path.with_suffix(".model")]
     start = time.monotonic()
     process = subprocess.Popen(
         [sys.executable, "-c", TIMED, *map(str, words)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
