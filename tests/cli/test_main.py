@@ -181,6 +181,7 @@ def test_a_dataset_is_not_lost_by_mistake(home: Path, tmp_path: Path) -> None:
     assert len(pd.read_parquet(tmp_path / "out")) == 20
 
 
+@pytest.mark.slow
 def test_interrupted_fit_keeps_the_best_weights(home: Path, tmp_path: Path) -> None:
     (tmp_path / "long.yaml").write_text("max_steps: 1000\nwidth: 8\nvalidation_fraction: 0\n")
     words = ["fit", home / "wine.csv", "--config", tmp_path / "long.yaml", "-o", tmp_path / "model", "--seed", 0]

@@ -22,6 +22,7 @@ from synthvae.errors import ConfigurationError
 from synthvae.schema.coercion import conform, labelled
 from synthvae.schema.column import NUMERIC
 from synthvae.schema.domain import arrow_schema, refuse_undeclared
+from synthvae.tables.number_format import is_number
 
 law = settings(deadline=None, max_examples=20)
 by_kind = pytest.mark.parametrize("kind", DECLARED)
@@ -51,6 +52,15 @@ def _decoded(encoding: TableEncoding, codes: Codes, seed: int = 0) -> pa.Table:
 def _as_decoded(encoding: TableEncoding, codes: Codes) -> np.ndarray[Any, Any]:
     """Digits, those of combinations past the last state replaced by its own."""
     return encoding.layout.split(encoding.layout.join(codes.digits)).reshape(codes.digits.shape)
+
+
+def _without_numeric_sentinels(schema: Schema, table: pa.Table) -> np.ndarray[Any, Any]:
+    """The rows without a sentinel that is a number, which a number that is drawn within the bounds may equal."""
+    found = np.ones(len(table), bool)
+    for column in schema.columns:
+        numeric = [sentinel for sentinel in column.sentinels if is_number(str(sentinel))]
+        found &= [cell not in numeric for cell in table.column(column.name).to_pylist()]
+    return found
 
 
 @by_kind
@@ -97,8 +107,9 @@ def test_what_was_decoded_has_the_codes_it_was_decoded_from(kind: str, data: st.
     schema, target = data.draw(targeted(kind))
     encoding = TableEncoding.declare(schema, target)
     codes = random_codes(encoding, 50, seed)
-    again = encoding.encode(_decoded(encoding, codes, seed))
-    np.testing.assert_array_equal(again.digits, _as_decoded(encoding, codes))
+    decoded = _decoded(encoding, codes, seed)
+    again, clear = encoding.encode(decoded), _without_numeric_sentinels(schema, decoded)
+    np.testing.assert_array_equal(again.digits[clear], _as_decoded(encoding, codes)[clear])
     if encoding.target and encoding.target.classes:
         np.testing.assert_array_equal(again.labels, codes.labels)
 

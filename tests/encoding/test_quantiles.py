@@ -135,7 +135,9 @@ def test_scores_between_two_values_mean_one_of_them(decimals: int | None) -> Non
 def test_larger_scores_mean_larger_numbers(numbers: Floats, scores: list[float]) -> None:
     encoding = learn(numbers)
     if encoding.curve is not None:
-        assert (np.diff(decode_scores(encoding, sorted(scores))) >= 0).all()
+        found = decode_scores(encoding, sorted(scores))
+        rounding = 4 * np.finfo(float).eps * np.abs(found[1:])  # of the interpolation between knots
+        assert (np.diff(found) >= -rounding).all()
 
 
 @law

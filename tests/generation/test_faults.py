@@ -190,6 +190,7 @@ def _signals(number: int, part: int) -> pa.Table:
     return draw(part)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_a_worker_that_is_killed_is_one_error_and_parts_are_kept(tmp_path: Path, number: int) -> None:
     with pytest.raises(DatasetError, match="--resume") as caught:

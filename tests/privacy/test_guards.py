@@ -220,10 +220,12 @@ def drawn(mutant: str = "") -> list[str]:
     return subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.splitlines()
 
 
+@pytest.mark.slow
 def test_noise_follows_no_seed_in_any_process() -> None:
     assert all(first != second for first, second in zip(drawn(), drawn(), strict=True))
 
 
+@pytest.mark.slow
 def test_noise_of_a_known_seed_is_found() -> None:
     """The guard can fail: noise of a generator that each process starts alike."""
     assert drawn(SEEDED)[:2] == drawn(SEEDED)[:2]

@@ -23,6 +23,7 @@ assert (list(root.handlers), root.level, root.disabled) == before, root.handlers
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy", ["gradients", "tables", "auto"])
 def test_the_root_logger_is_not_changed(strategy: str) -> None:
     code = CODE.replace("PRIVATE", str(strategy != "auto")).replace("STRATEGY", repr(strategy))

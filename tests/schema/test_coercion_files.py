@@ -63,13 +63,13 @@ def test_an_odd_row_of_a_file_changes_no_other(line: str, place: int, tmp_path: 
 
 def test_types_that_are_guessed_from_a_file_let_a_row_change_others(tmp_path: Path) -> None:
     """The guard can fail: this is why a file is read as text."""
-    (tmp_path / "plain.csv").write_text("code,n\n1e3,1\n1000,1\n")
-    (tmp_path / "odd.csv").write_text("code,n\n1e3,1\n1000,1\nx,1\n")
-    schema = Schema(columns=[Column(name="code", kind="categorical", categories=["1000", "1e3"])])
+    (tmp_path / "plain.csv").write_text("code,n\n1000.0,1\n1000,1\n")
+    (tmp_path / "odd.csv").write_text("code,n\n1000.0,1\n1000,1\nx,1\n")
+    schema = Schema(columns=[Column(name="code", kind="categorical", categories=["1000", "1000.0"])])
     plain, odd = (
         conform(convert.read(tmp_path / name), schema)["code"].to_pylist() for name in ("plain.csv", "odd.csv")
     )
-    assert (plain, odd[:2]) == (["1000", "1000"], ["1e3", "1000"])
+    assert (plain, odd[:2]) == (["1000.0", "1000.0"], ["1000.0", "1000"])
 
 
 FIELDS: list[tuple[Column, str]] = [

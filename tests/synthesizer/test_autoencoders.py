@@ -236,7 +236,8 @@ def test_bounds_of_a_table_grow_with_draws(fitted: Synthesizer, wine: pd.DataFra
 
 
 @pytest.mark.parametrize(
-    ("proposal", "k", "error"), [("posterior", 1, 1e-9), ("posterior", 8, 1e-9), ("prior", 2000, 0.5)]
+    ("proposal", "k", "error"),
+    [("posterior", 1, 1e-9), ("posterior", 8, 1e-9), pytest.param("prior", 2000, 0.5, marks=pytest.mark.slow)],
 )
 def test_score_samples_marginalises_the_target(
     fitted: Synthesizer, wine: pd.DataFrame, proposal: str, k: int, error: float

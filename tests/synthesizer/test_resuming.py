@@ -53,6 +53,7 @@ def interrupted(request: pytest.FixtureRequest, tmp_path: Path, mixed: pd.DataFr
         yield mixed if request.param == "in memory" else path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("validation_fraction", [None, 0.0])
 def test_a_fit_that_was_killed_ends_with_the_same_model(
     interrupted: Any, validation_fraction: float | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
