@@ -44,7 +44,7 @@ lint: .venv/.dev ## check style
 types: .venv/.dev ## check types
 	$(BIN)/mypy
 
-test-all: test-slow test-processors test-pandas2 test-lowest docs ## what takes long: the targets below, but for test-newest
+test-all: test-slow test-processors test-pandas2 test-lowest docs ## what takes long: the other tests but test-newest, and the documentation
 
 test-slow: .venv/.dev .venv-oracle/.dev ## the slow tests: kills, browsers, clusters, oracles, code in the documentation
 	$(call PYTEST,.venv) -m slow

@@ -24,7 +24,7 @@ FEW = 20  # names, of which a locale has more if it has its own
 MAX_CHARACTERS = 1 << 20  # of a pool
 MOST_SHARE = 0.6  # the share of values that shows how a locale writes addresses
 DOMAINS = ("example.org", "example.com", "example.net")  # reserved by RFC 2606: no e-mail reaches anybody
-HOUSES = tuple(str(number) for number in range(1, 300))  # of houses
+HOUSES = tuple(str(number) for number in range(1, 300))
 SUFFIXES = ("", *(str(number) for number in range(2, 1_000)))  # of addresses that others have
 DIGITS = 4  # the last digits of a telephone number
 

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from synthvae.tables.number_format import MAX_OTHERS
 from synthvae.tables.time_format import TimeForm, digits_of
 
 LONG_YEARS = ("%d%m%Y", "%m%d%Y")
@@ -19,7 +20,6 @@ SHORT_YEARS = ("%y%m%d", "%d%m%y", "%m%d%y")
 FIRST_YEAR, LAST_YEAR = 1900, 2100
 MIN_DATES = 8  # distinct numbers; of random ones of eight digits, one in 1,400 is a date with its year last
 MANY_DATES = 20  # distinct ones with years of two digits (one in 27), with sentinel values, or that are open
-MAX_OTHERS = 10  # sentinel values
 DENSE = 0.5  # share of the numbers from the smallest to the largest that occur: more are counts
 
 

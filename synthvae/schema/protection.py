@@ -21,8 +21,8 @@ from synthvae.errors import brief, listing, warn_user
 from synthvae.schema.column import NUMERIC, TEMPORAL, Column
 from synthvae.schema.protection_rules import Ends, Frequent, Subjects, rules_of, sort_keys, timestamps
 from synthvae.schema.schema import Schema
-from synthvae.tables.arrow import are_classes, are_sentinels
-from synthvae.tables.subjects import count_subjects, dense, subjects_by_value
+from synthvae.tables.arrow import are_classes, are_sentinels, in_one_chunk, plain_type
+from synthvae.tables.subjects import count_subjects, subjects_by_value
 
 LEAST = 5  # subjects; the smallest count that many statistical offices publish
 MUCH = 0.05  # share of the rows whose categories are replaced, from which a warning names the column
@@ -55,7 +55,7 @@ class Protection:
         columns = dict(zip(table.column_names, table.columns, strict=True))
         for name, rules in self.rules.items():
             old, column = table.column(name), self.columns[name]
-            values = dense(old)
+            values = in_one_chunk(old)
             total = np.zeros(len(values), bool)
             for rule in rules:
                 values, changed = rule.apply(column, values, rng)
@@ -107,7 +107,7 @@ def protect(table: pa.Table, schema: Schema, target: str | None, subjects: Subje
         )
         return Protection(schema)
     for column in schema.columns:
-        values = dense(table.column(column.name))
+        values = in_one_chunk(table.column(column.name))
         if column.kind in {"id", "fake"} or pa.types.is_null(values.type) or not len(values) - values.null_count:
             continue
         if column.name == target and _is_classes(column, values):
@@ -149,7 +149,8 @@ def _warn_of_losses(found: Protection, table: pa.Table, subjects: Subjects) -> N
             elif rule.frequent is None and found.schema[name].kind not in NUMERIC:
                 lost.append(name)
             elif rule.instead is None:
-                hits = pc.is_in(dense(table.column(name)), value_set=rule.rare.cast(dense(table.column(name)).type))
+                values = in_one_chunk(table.column(name))
+                hits = pc.is_in(values, value_set=rule.rare.cast(values.type))
                 much += [name] * (pc.sum(hits).as_py() > MUCH * table.num_rows)
     way_out = "Declare them as `kind: id`, group their values, drop them, or pass a smaller `protect` (0: none)."
     if lost:
@@ -183,7 +184,7 @@ def _described(schema: Schema, rules: Mapping[str, list[Ends | Frequent]], table
 def _bounds(column: Column, rule: Ends, table: pa.Table) -> dict[str, Any]:
     if rule.low is None or rule.high is None or column.bounds is None:
         return {"bounds": None}
-    kind = dense(table.column(column.name)).type
+    kind = plain_type(table.column(column.name).type)
     pair = [pa.array([end], kind) for end in (rule.low, rule.high)]
     if column.kind in TEMPORAL:
         stamps = [timestamps(column, end)[0].as_py() for end in pair]

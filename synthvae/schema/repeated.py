@@ -11,8 +11,7 @@ from synthvae.errors import warn_user
 from synthvae.schema.column import Column
 from synthvae.schema.identifiers import find_identifier, is_named_as_key
 from synthvae.schema.schema import Schema
-from synthvae.tables.arrow import are_whole, is_text
-from synthvae.tables.subjects import dense
+from synthvae.tables.arrow import are_whole, in_one_chunk, is_text
 
 MIN_SUBJECTS = 20  # distinct values; fewer may be codes
 MIN_SHARE = 0.01  # distinct values per row; fewer are codes, or a site of many subjects
@@ -41,7 +40,7 @@ def repeated_subjects(schema: Schema, table: pa.Table, target: str | None = None
 
 
 def _is_key(column: Column, values: pa.ChunkedArray) -> bool:
-    present = dense(values).drop_null()
+    present = in_one_chunk(values).drop_null()
     whole = pa.types.is_integer(present.type) or _is_whole(present)
     if not (whole or is_text(present.type)) or not len(present):
         return False
@@ -77,7 +76,7 @@ def warn_repeated_subjects(schema: Schema, table: pa.Table, target: str | None, 
     """
     for name in repeated_subjects(schema, table, target):
         new = "Each synthetic row gets a new key. " if new_keys and schema[name].kind == "id" else ""
-        distinct = pc.count_distinct(dense(table.column(name))).as_py()
+        distinct = pc.count_distinct(in_one_chunk(table.column(name))).as_py()
         warn_user(
             f"column {name!r} has keys of subjects with several rows ({distinct:,} values in {table.num_rows:,} rows): "
             f"rows are not independent. {new}Name it as `unit` (--unit in the shell): its values are then generated "

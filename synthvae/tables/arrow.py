@@ -181,6 +181,12 @@ def dense(values: pa.ChunkedArray) -> pa.ChunkedArray:
     return values.cast(values.type.value_type) if pa.types.is_dictionary(values.type) else values
 
 
+def in_one_chunk(values: pa.Array | pa.ChunkedArray) -> pa.Array:
+    """Return the values of a column themselves, in the place of a dictionary and of several chunks."""
+    whole = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
+    return whole.dictionary_decode() if pa.types.is_dictionary(whole.type) else whole
+
+
 def has_view(kind: pa.DataType) -> bool:
     """Whether a type is one of string views, as polars has them, or a dictionary of them."""
     return bool(pa.types.is_string_view(plain_type(kind)))

@@ -116,7 +116,7 @@ def write_parts(parts: Sequence[Path], path: Path, *, escape_formulas: bool = Fa
 
 
 def _csv_texts(frames: Iterable[pd.DataFrame], *, escape_formulas: bool) -> Iterator[str]:
-    """Tables with the same columns as pieces of one CSV; without formulas, all text in it is quoted."""
+    """Tables with the same columns as pieces of one CSV. If formulas are escaped, all text is quoted."""
     for number, frame in enumerate(frames):
         safe = _without_formulas(frame) if escape_formulas else frame
         yield _csv(safe, quoted=escape_formulas, header=number == 0)

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.dataset
 
 from synthvae.errors import TableError, listing, warn_user
-from synthvae.tables.arrow import plain_type
+from synthvae.tables.arrow import is_text, plain_type
 
 
 def warn_of_other_columns(names: Mapping[Path, Iterable[str]]) -> None:
@@ -86,8 +86,4 @@ def _holds(wide: pa.DataType, narrow: pa.DataType) -> bool:
         return bool(np.finfo(wide.to_pandas_dtype()).nmant >= narrow.bit_width)
     if pa.types.is_floating(wide) and pa.types.is_floating(narrow):
         return bool(wide.bit_width >= narrow.bit_width)
-    return _is_text(wide) and _is_text(narrow)
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+    return is_text(wide) and is_text(narrow)

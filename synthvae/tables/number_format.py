@@ -68,12 +68,13 @@ def shown_style(texts: pa.Array) -> str | None:
     fixed = not pc.any(pc.match_substring_regex(texts, "[eE]")).as_py()
     if fixed and span["min"] == span["max"]:
         return str(span["min"].as_py())
-    short, long = (pc.any(pc.match_substring_regex(texts, whole)).as_py() for whole in WHOLE)
+    short, long = (pc.any(pc.match_substring_regex(texts, whole)).as_py() for whole in (WHOLE, WHOLE_POINT))
     return "short" if short and not long else "repr"
 
 
 PLAIN = r"^-?[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+)?$"
-WHOLE = (r"^-?[0-9]+$", r"^-?[0-9]+\.0+$")  # without and with a point
+WHOLE = r"^-?[0-9]+$"
+WHOLE_POINT = r"^-?[0-9]+\.0+$"
 EXAMPLE = re.compile(r"(?P<prefix>\D*?)1(?P<thousands>[.,' _\u00a0\u202f\u2019]?)234(?P<decimal>[.,])5(?P<suffix>\D*)")
 CURRENCY = r"[$€£¥₹%‰]|EUR|USD|CHF|GBP|JPY|SEK|NOK|DKK|PLN|INR"
 SPACES = (" ", "\u00a0", "\u202f")  # of French and international numbers; no-break and narrow ones, too

@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from synthvae.errors import TableError, brief
-from synthvae.tables.arrow import are_sentinels, countable, is_text
+from synthvae.tables.arrow import are_sentinels, countable, in_one_chunk, is_text
 from synthvae.tables.number_format import is_number
-from synthvae.tables.subjects import ValueCounter, dense
+from synthvae.tables.subjects import ValueCounter
 
 # A quantile of so many rows is off by less than 0.2 % of the rows (Dvoretzky-Kiefer-Wolfowitz inequality, 95 %).
 SAMPLE_ROWS = 500_000
@@ -156,7 +156,7 @@ class _ExtremeRows:
 
     def add(self, table: pa.Table, first: int) -> None:
         here: list[Rows] = []
-        units = dense(table.column(self.unit)) if self.least and self.unit in table.column_names else None
+        units = in_one_chunk(table.column(self.unit)) if self.least and self.unit in table.column_names else None
         for name in table.column_names:
             column = self.columns.setdefault(name, _Column(ValueCounter(self.least), self.sentinels.get(name, ())))
             found, labels = column.update(table.column(name).combine_chunks(), units)
@@ -191,7 +191,7 @@ class _Column:
 
     def update(self, values: pa.Array, units: pa.Array | None) -> tuple[list[int], list[int]]:
         """Return the rows of a batch with a new extreme or a first missing value, and those with a new category."""
-        values = dense(values)
+        values = in_one_chunk(values)
         found = self._first_missing(values) + self._span(values)
         if is_text(values.type):
             return found + self._longest(values), self._distinct(values, units, MAX_TEXTS)

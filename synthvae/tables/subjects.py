@@ -12,16 +12,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from synthvae.errors import brief
-from synthvae.tables.arrow import countable, plain_type, unit_numbers
+from synthvae.tables.arrow import countable, in_one_chunk, plain_type, unit_numbers
 
 Units = npt.NDArray[np.int64]
-
-
-def dense(values: pa.Array | pa.ChunkedArray) -> pa.Array:
-    """Return the values themselves, in one chunk, in the place of a dictionary."""
-    if isinstance(values, pa.ChunkedArray):
-        values = values.combine_chunks()
-    return values.dictionary_decode() if pa.types.is_dictionary(values.type) else values
 
 
 def units_of(values: pa.ChunkedArray) -> Units:
@@ -50,7 +43,7 @@ def subjects_by_value(values: pa.ChunkedArray, units: Units | None) -> tuple[pa.
         >>> dict(zip(found.to_pylist(), counts.tolist(), strict=True))
         {'a': 2, 'b': 1}
     """
-    coded = countable(dense(values)).dictionary_encode()
+    coded = countable(in_one_chunk(values)).dictionary_encode()
     distinct = coded.dictionary.cast(plain_type(values.type))
     places = np.asarray(coded.indices.fill_null(-1).to_numpy(zero_copy_only=False), np.int64)
     known = places >= 0
