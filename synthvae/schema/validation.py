@@ -14,6 +14,7 @@ from synthvae.schema.column import NUMERIC, TEMPORAL, Column
 from synthvae.schema.problems import open_formats, refuse, suggestion
 from synthvae.tables import convert
 from synthvae.tables.arrow import (
+    LARGEST_EXACT,
     are_sentinels,
     as_array,
     exact_as_double,
@@ -25,6 +26,7 @@ from synthvae.tables.arrow import (
     whole_as_text,
 )
 from synthvae.tables.number_format import find_style
+from synthvae.tables.text_codes import hold_codes
 from synthvae.tables.time_format import several_offsets, to_timestamps
 
 
@@ -35,7 +37,7 @@ def check_table(columns: Sequence[Column], table: pa.Table) -> pa.Table:
     _refuse_other_columns([column.name for column in columns], table.column_names)
     table = table.select([column.name for column in columns])
     if convert.is_file(table):
-        table = _with_declared_text(columns, table)
+        table = _with_declared_types(columns, table)
     problems = open_formats(columns)
     for column in columns:
         if column.name not in problems and (problem := next(_violations(column, table.column(column.name)), "")):
@@ -44,16 +46,32 @@ def check_table(columns: Sequence[Column], table: pa.Table) -> pa.Table:
     return table
 
 
-def _with_declared_text(columns: Sequence[Column], table: pa.Table) -> pa.Table:
-    """The table of a file with numbers as text in columns whose declared categories are texts.
+def _with_declared_types(columns: Sequence[Column], table: pa.Table) -> pa.Table:
+    """The table of a file, whose fields have no type, with those that are declared.
 
-    A field of a CSV file has no type. Numbers that are not written as whole numbers are read as text already.
+    Numbers are text in columns whose declared categories are texts, and 1E5, which is read as a code, is a number in
+    columns of numbers. Numbers that are not written as whole numbers are read as text already.
     """
     for place, column in enumerate(columns):
+        values = table.column(place)
         if any(isinstance(value, str) for value in column.categories or ()):
-            values = whole_as_text(table.column(place))
+            values = whole_as_text(values)
+        elif column.kind in NUMERIC and not (column.format or column.sentinels) and is_text(values.type):
+            values = _as_numbers(values)
+        if values.type != table.schema.field(place).type:
             table = table.set_column(place, table.schema.field(place).with_type(values.type), values)
     return table
+
+
+def _as_numbers(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Text as numbers if all are, no zero that it begins with is lost and doubles distinguish all; else as it is."""
+    texts = pc.utf8_trim_whitespace(values)
+    try:
+        numbers = texts.cast(pa.float64())
+    except pa.ArrowInvalid:
+        return values
+    largest = pc.max(pc.abs(numbers)).as_py()
+    return values if largest is None or largest > LARGEST_EXACT or hold_codes(texts) else numbers
 
 
 def _refuse_other_columns(names: list[str], present: list[str]) -> None:

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from synthvae import Column, Schema, Synthesizer
+from synthvae.errors import TableError
 from synthvae.tables import convert, databases, files, streaming, text_codes
 from synthvae.tables.read_options import ReadOptions
 
@@ -177,6 +178,22 @@ def test_real_cells_of_a_folder_of_unlike_files_are_copied(tmp_path: Path) -> No
     expected = [line.split(",") for line in lines.splitlines()] * 2
     found = pd.read_csv(out, dtype=str, usecols=["dept", "x", "y"])[["dept", "x", "y"]]
     assert found.iloc[:40].to_numpy().tolist() == expected
+
+
+@pytest.mark.parametrize("kind", ["continuous", "integer"])
+def test_powers_are_numbers_where_numbers_are_declared(tmp_path: Path, kind: str) -> None:
+    path = _csv(tmp_path, ["1E5", "2e3", "700"])
+    schema = Schema(columns=[Column(name="code", kind=kind)])
+    for table in (convert.read(path), *streaming.Stream.from_source(path).batches()):
+        assert schema.check(table.select(["code"]))["code"].to_pylist() == [1e5, 2e3, 700] * 20
+    model = Synthesizer(schema=schema, max_steps=3, width=8, random_state=0).fit(path)
+    assert set(model.sample(50)["code"]) <= {1e5, 2e3, 700}
+
+
+def test_codes_are_no_numbers_where_numbers_are_declared(tmp_path: Path) -> None:
+    table = convert.read(_csv(tmp_path, ["007", "12"])).select(["code"])
+    with pytest.raises(TableError, match="one format"):
+        Schema(columns=[Column(name="code", kind="integer")]).check(table)
 
 
 FIELDS = st.lists(st.text(st.sampled_from(" \t+-01.xe"), max_size=5), min_size=1, max_size=3)
