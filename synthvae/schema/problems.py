@@ -14,7 +14,7 @@ from synthvae.schema import inference
 from synthvae.schema.column import TEMPORAL, Column
 from synthvae.schema.identifiers import find_identifier
 from synthvae.tables.arrow import is_text, plain_type
-from synthvae.tables.time_format import OR, digits_of, readings
+from synthvae.tables.time_format import OR, digits_of, offsets_without_zone, readings
 
 MAX_STATED = 20  # problems that a message states in full; the columns of all others are listed
 DECLARE = (
@@ -72,6 +72,8 @@ def _identifying(column: Column, values: pa.ChunkedArray) -> str:
     fake = f"{flag('fake', name)} draws fake {column.provider} values, " if column.kind == "fake" else ""
     unit = f"{flag('unit', name)} keeps the rows of a subject together, " if finding and finding.repeats else ""
     time = "" if finding else f", {flag('date', f'{name}=FORMAT')} reads dates or times"
+    if not finding and (offsets := offsets_without_zone(values)):
+        time = f". Its times have UTC offsets of no one time zone, {listing(offsets)}: convert them to UTC to read them"
     return (
         f"Column {name!r} must have {rule}, got {what}{distinct:,} distinct values in {len(values):,} rows: "
         f"{unit}{fake}{flag('id', name)} generates new ids, {flag('drop', name)} leaves it out, "

@@ -224,8 +224,8 @@ def timestamps_of(column: Column, values: pa.ChunkedArray) -> tuple[pa.ChunkedAr
     if column.format is not None and not pa.types.is_temporal(values.type):
         if offsets := several_offsets(values, column.format):
             return None, (
-                f"times must have one UTC offset, got {listing(offsets)}. Convert them to UTC "
-                "(`pd.to_datetime(..., utc=True)`), and keep the offset in a column of its own."
+                f"times must have one UTC offset, or the UTC offsets of one time zone, got {listing(offsets)}. "
+                "Convert them to UTC (`pd.to_datetime(..., utc=True)`), and keep the offset in a column of its own."
             )
         timestamps = to_timestamps(values, column.format)
         unread = pc.and_(values.is_valid(), timestamps.is_null())

@@ -5,8 +5,7 @@ Value labels become categories if each value of a column has one of its own; oth
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -17,10 +16,10 @@ from pandas.api.types import is_numeric_dtype
 
 from synthvae.errors import ConfigurationError, TableError
 from synthvae.tables import untrusted
+from synthvae.tables.isolation import call_isolated
 from synthvae.tables.read_options import ReadOptions
 
 VALUE_BYTES = 8
-HEADER = 176  # bytes before the records of an SPSS file
 
 
 def read_stata(path: Path, options: ReadOptions) -> pa.Table:
@@ -58,35 +57,12 @@ def _are_texts(dtype: Any) -> bool:
 
 def read_spss(path: Path, options: ReadOptions) -> pa.Table:
     """Return the table in an SPSS file (.sav, .zsav, .por)."""
-    package = _required()
-    _refuse_wrong_records(path)
-    reader = package.read_por if path.suffix.lower() == ".por" else package.read_sav
-    return _read(path, reader, options, "an SPSS file")
-
-
-def _refuse_wrong_records(path: Path) -> None:
-    """Refuse an SPSS file (.sav, .zsav) whose records of variables are damaged, which end the process in pyreadstat.
-
-    Source: the format of `sysfile` in the developer's guide of GNU PSPP.
-    """
-    with path.open("rb") as stream:
-        head = stream.read(HEADER)
-        order = next((order for order in "<>" if head[64:68] in {struct.pack(f"{order}i", n) for n in (2, 3)}), None)
-        while order and len(record := stream.read(32)) == 32 and struct.unpack(f"{order}i", record[:4]) == (2,):
-            width, label, absent = struct.unpack(f"{order}iii", record[4:16])
-            if not (-1 <= width <= 255 and label in {0, 1} and -3 <= absent <= 3):
-                raise _damaged(path, "an SPSS file", ValueError("the record of a variable is damaged"))
-            if label:
-                size = stream.read(4)
-                stream.seek(-(-int.from_bytes(size, "little" if order == "<" else "big") // 4) * 4, 1)
-            stream.seek(8 * abs(absent), 1)
+    return _read(path, "read_por" if path.suffix.lower() == ".por" else "read_sav", options, "an SPSS file")
 
 
 def read_sas(path: Path, options: ReadOptions) -> pa.Table:
     """Return the table in a SAS file (.sas7bdat, .xpt)."""
-    package = _required()
-    reader = package.read_xport if path.suffix.lower() == ".xpt" else package.read_sas7bdat
-    return _read(path, reader, options, "a SAS file")
+    return _read(path, "read_xport" if path.suffix.lower() == ".xpt" else "read_sas7bdat", options, "a SAS file")
 
 
 def _required() -> ModuleType:
@@ -97,16 +73,34 @@ def _required() -> ModuleType:
     return pyreadstat
 
 
-def _read(path: Path, reader: Callable[..., Any], options: ReadOptions, what: str) -> pa.Table:
+def _read(path: Path, reader: str, options: ReadOptions, what: str) -> pa.Table:
+    """The table in a file, read in a process of its own: some damaged files end the process in pyreadstat."""
+    _required()
     stated = {"encoding": options.encoding} if "encoding" in options.given else {}
     try:
-        _, head = reader(str(path), metadataonly=True, **stated)
-        untrusted.refuse_size(path, (head.number_rows or 0) * head.number_columns * VALUE_BYTES)
-        frame, found = reader(str(path), **stated)
+        return call_isolated(read_with, reader, path, stated)
     except TableError:
         raise
     except Exception as error:  # (pyreadstat's own exceptions are plain ones)
         raise _damaged(path, what, error) from error
+
+
+def read_with(reader: str, path: Path, stated: Mapping[str, Any]) -> pa.Table:
+    """Return the table that a function of pyreadstat reads from a file.
+
+    Args:
+        reader: The name of the function.
+        path: The file.
+        stated: Arguments of the function.
+
+    Raises:
+        TableError: The file states a size that memory cannot hold.
+        Exception: pyreadstat cannot read it.
+    """
+    read = getattr(_required(), reader)
+    _, head = read(str(path), metadataonly=True, **stated)
+    untrusted.refuse_size(path, (head.number_rows or 0) * head.number_columns * VALUE_BYTES)
+    frame, found = read(str(path), **stated)
     return _table(frame, found.variable_value_labels)
 
 

@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from synthvae.tables.arrow import is_text, whole_as_text
 from synthvae.tables.time_shapes import TIMEDELTA, formats_of_shape
+from synthvae.tables.time_zones import OFFSET, clocks_of, find_zone, is_zone, offsets_of, seconds_of, settle, texts_of
 
 OR = " or "  # between the formats of a column that can be read in several ways
 DIRECTIVES = "YmdHMSfzyBbIp"  # that Arrow parses and writes
@@ -30,13 +31,21 @@ KNOWN = (*(f"%{letter}" for letter in DIRECTIVES), *(f"%-{letter}" for letter in
 RUN_ON = re.compile(rf"%-[{SHORT}](?=[0-9]|%-?[YmdHMSfyI])")  # numbers whose border nothing shows
 TIMES = re.compile(r"%[-#]?[HIMSfpXcTRr]")  # directives of times of day, of any library
 FRACTION = r"^(?P<head>.*)[.,](?P<fraction>[0-9]{1,9})(?P<tail>[^0-9].*)?$"
-OFFSET = r"^(?P<clock>.*?)(?P<offset>Z|[+-][0-9]{2}:?[0-9]{2})$"
 LAST = 2**63 - 1  # ticks that 64 bits hold
 DAY = 86_400  # seconds, more than any offset
 MICRO, NANO = 6, 9  # digits of a fraction in microseconds and in nanoseconds
 SAMPLE = 200  # texts that are tried before all
 
 Case = Literal["", "upper", "lower"]
+
+
+def _known(zone: str) -> str:
+    if not is_zone(zone):
+        raise ValueError("must be a time zone of the tz database")
+    return zone
+
+
+Zone = Annotated[str, AfterValidator(_known)]
 
 
 class TimeForm(BaseModel):
@@ -46,6 +55,8 @@ class TimeForm(BaseModel):
         format: The format.
         digits: Digits of the fraction of a second, for `%f`.
         offset: The UTC offset that all texts have, for `%z`; None: any, and timestamps are in UTC.
+        zone: The time zone that several offsets are those of.
+        colon: Whether offsets of a zone have a colon, as +02:00.
         case: Case of the names of months, and of AM and PM.
 
     Example:
@@ -59,6 +70,8 @@ class TimeForm(BaseModel):
     format: str
     digits: int = Field(default=MICRO, ge=1, le=NANO)
     offset: str | None = None
+    zone: Zone | None = None
+    colon: bool = True
     case: Case = ""
 
     @classmethod
@@ -72,15 +85,19 @@ class TimeForm(BaseModel):
     @classmethod
     def _candidates(cls, format: str, texts: pa.Array) -> Iterator[Self]:  # noqa: A002
         digits = max((len(f or "") for f in _fractions(texts)), default=0) if "%f" in format else 0
-        offsets = set(_offsets(texts)) if "%z" in format else set()
+        offsets = set(offsets_of(texts).to_pylist()) if "%z" in format else set()
         offset = offsets.pop() if len(offsets) == 1 else None
+        colons = {":" in known for known in offsets if known}
+        zone = _zone_of(texts, format) if len(offsets) > 1 and len(colons) == 1 and "Z" not in offsets else None
         named = any(name in format for name in ("%b", "%B", "%p"))
         cases: tuple[Case, ...] = ("", "upper", "lower") if named else ("",)
         for known in dict.fromkeys(
             (format, _unpadded(format, "dm"), _unpadded(format, "HI"), _unpadded(format, "dmHI"))
         ):
             for case in cases:
-                yield cls(format=known, digits=digits or MICRO, offset=offset, case=case)
+                yield cls(
+                    format=known, digits=digits or MICRO, offset=offset, zone=zone, colon=True in colons, case=case
+                )
 
     @property
     def scale(self) -> int:
@@ -89,7 +106,10 @@ class TimeForm(BaseModel):
 
     def writes(self, texts: pa.Array) -> bool:
         """Whether all texts are read, and written in the same way again."""
-        return bool(self.write(self.parse(texts)).equals(texts.cast(pa.string())))
+        written, texts = self.write(self.parse(texts)), texts.cast(pa.string())
+        if self.zone is not None:  # of an hour that clocks show twice, the first is written
+            written, texts = (pc.struct_field(pc.extract_regex(part, OFFSET), "clock") for part in (written, texts))
+        return bool(written.equals(texts))
 
     def parse(self, texts: pa.Array) -> pa.Array:
         """Return the ticks (rows,) of texts or whole numbers; missing where one does not have the format."""
@@ -103,7 +123,14 @@ class TimeForm(BaseModel):
         valid = pc.and_(seconds.is_valid(), pc.and_(fraction.is_valid(), offset.is_valid()))
         valid = pc.and_(valid, pc.less(pc.abs(seconds.fill_null(0)), LAST // self.scale - DAY))
         ticks = (_integers(seconds) - _integers(offset)) * self.scale + _integers(fraction)
-        return pc.if_else(valid, pa.array(ticks), None)
+        return pc.if_else(valid, pa.array(ticks), None) if self.zone is None else self._on_clocks(ticks, offset, valid)
+
+    def _on_clocks(self, ticks: npt.NDArray[np.int64], offset: pa.Array, valid: pa.Array) -> pa.Array:
+        """The ticks of clocks of the zone from those in UTC; missing where the zone has another offset."""
+        assert self.zone is not None
+        utc = ticks // self.scale
+        clocks, ahead = clocks_of(utc, self.zone), _integers(offset)
+        return pc.if_else(pc.and_(valid, pa.array(clocks - utc == ahead)), pa.array(ticks + ahead * self.scale), None)
 
     def _split(self, texts: pa.Array) -> tuple[pa.Array, pa.Array, pa.Array]:
         """The texts without fraction and offset, the fraction in ticks, and the seconds by which clocks are ahead."""
@@ -114,7 +141,7 @@ class TimeForm(BaseModel):
             found = pc.extract_regex(clock, OFFSET)
             clock, offset = pc.struct_field(found, "clock"), pc.struct_field(found, "offset")
             known = self.offset is not None
-            offset = pc.if_else(pc.equal(offset, self.offset), 0, None) if known else _seconds(offset)
+            offset = pc.if_else(pc.equal(offset, self.offset), 0, None) if known else seconds_of(offset)
         if "%f" in self.format:
             found = pc.extract_regex(clock, FRACTION)
             clock = pc.binary_join_element_wise(pc.struct_field(found, "head"), pc.struct_field(found, "tail"), "")
@@ -128,14 +155,18 @@ class TimeForm(BaseModel):
         if self.format == TIMEDELTA:
             return pa.array([None if t is None else str(pd.Timedelta(t, "us")) for t in ticks.to_pylist()], pa.string())
         whole, part = np.divmod(_integers(ticks), self.scale)
+        offsets = pa.array([self.offset or "Z"] * len(whole), pa.string())
+        if self.zone is not None:
+            whole, ahead = settle(whole, self.zone)
+            offsets = texts_of(ahead, colon=self.colon)
         clock = pa.array(whole, mask=ticks.is_null().to_numpy(zero_copy_only=False)).cast(pa.timestamp("s"))
-        parts = [self._part(piece, clock, part) for piece in PARTS.split(self.format) if piece]
+        parts = [
+            offsets if piece == "%z" else self._part(piece, clock, part) for piece in PARTS.split(self.format) if piece
+        ]
         text = pc.binary_join_element_wise(*parts, "")
         return {"": lambda t: t, "upper": pc.utf8_upper, "lower": pc.utf8_lower}[self.case](text)
 
     def _part(self, piece: str, clock: pa.Array, fraction: npt.NDArray[np.int64]) -> pa.Array:
-        if piece == "%z":
-            return pa.array([self.offset or "Z"] * len(clock), pa.string())
         if piece == "%f":
             width = NANO if self.digits > MICRO else MICRO
             return pc.utf8_slice_codeunits(
@@ -229,11 +260,19 @@ def to_timestamps(values: pa.ChunkedArray, format: str) -> pa.ChunkedArray:  # n
 
 
 def several_offsets(values: pa.ChunkedArray, format: str) -> list[str]:  # noqa: A002
-    """Return the UTC offsets of texts, if a format has one and the texts have several, which no model keeps."""
+    """Return the UTC offsets of texts, if they have several that are not those of a time zone, which no model keeps."""
     if "%z" not in format or not is_text(values.type):
         return []
-    found = sorted({offset for offset in _offsets(pc.unique(values)) if offset is not None})
-    return found if len(found) > 1 else []
+    texts = pc.unique(values.drop_null())
+    found = sorted({offset for offset in offsets_of(texts).to_pylist() if offset is not None})
+    return found if len(found) > 1 and TimeForm.learn(format, texts).zone is None else []
+
+
+def offsets_without_zone(values: pa.ChunkedArray) -> list[str]:
+    """Return the UTC offsets of texts that have the shape of times, if they have several that are of no time zone."""
+    text = next((text for text in values[:SAMPLE].to_pylist() if text is not None), "")
+    formats = (known for known in formats_of_shape(str(text)) if "%z" in known)
+    return next((offsets for known in formats if (offsets := several_offsets(values, known))), [])
 
 
 def recognise(texts: pa.Array) -> list[str]:
@@ -292,20 +331,11 @@ def _fractions(texts: pa.Array) -> list[str]:
     return list(pc.struct_field(pc.extract_regex(clock, FRACTION), "fraction").to_pylist())
 
 
-def _offsets(texts: pa.Array) -> list[str]:
-    return list(pc.struct_field(pc.extract_regex(texts, OFFSET), "offset").to_pylist())
-
-
-def _seconds(offsets: pa.Array) -> pa.Array:
-    """Seconds by which the clocks of UTC offsets such as "+02:00" are ahead."""
-
-    def of(offset: str | None) -> int | None:
-        if offset in (None, "Z"):
-            return None if offset is None else 0
-        sign, digits = offset[0], offset[1:].replace(":", "")
-        return (-1 if sign == "-" else 1) * (int(digits[:2]) * 3600 + int(digits[2:]) * 60)
-
-    return pa.array([of(offset) for offset in offsets.to_pylist()], pa.int64())
+def _zone_of(texts: pa.Array, format: str) -> str | None:  # noqa: A002
+    """The time zone of texts of several UTC offsets."""
+    ticks = TimeForm(format=format).parse(texts)
+    read = texts.filter(ticks.is_valid())
+    return find_zone(_integers(ticks.drop_null()) // 10**MICRO, _integers(seconds_of(offsets_of(read))))
 
 
 def _durations(texts: pa.Array) -> pa.Array:

@@ -89,11 +89,52 @@ def test_few_texts_with_two_readings_are_categories() -> None:
     assert there_and_back(["01/02/2020", "03/04/2020"] * 30) == ["01/02/2020", "03/04/2020"] * 30
 
 
-def test_several_offsets_are_refused() -> None:
-    texts = [f"2020-01-{i % 28 + 1:02d}T10:00:00+0{i % 3}:00" for i in range(90)]
+def test_offsets_of_no_time_zone_are_refused() -> None:
+    texts = [f"2020-01-{i % 28 + 1:02d}T10:{i:02d}:00+0{i % 3}:00" for i in range(60)]
     column = Column(name="t", kind="datetime", format="%Y-%m-%dT%H:%M:%S%z")
-    with pytest.raises(TableError, match=r"one UTC offset, got \['\+00:00', '\+01:00'"):
+    with pytest.raises(TableError, match=r"UTC offsets of one time zone, got \['\+00:00', '\+01:00'"):
         Schema(columns=[column]).check(pa.table({"t": texts}))
+    with pytest.raises(TableError, match=r"offsets of no one time zone, \['\+00:00', '\+01:00', '\+02:00'\]: convert"):
+        Synthesizer(max_steps=1).fit(pd.DataFrame({"t": texts, "x": range(60)}))
+
+
+def test_offsets_of_a_time_zone_come_back() -> None:
+    for zone, form in [
+        ("Europe/Berlin", "%Y-%m-%d %H:%M:%S%:z"),
+        ("America/New_York", "%Y-%m-%dT%H:%M%z"),
+        ("Australia/Lord_Howe", "%Y-%m-%dT%H:%M:%S%:z"),
+    ]:
+        start = pd.Timestamp("2019-03-01", tz=zone)
+        days = [start + pd.Timedelta(days=3 * i, hours=7 * i % 24) for i in range(150)]
+        colon = "%:z" in form
+        texts = [day.strftime(form.replace("%:z", "%z")) for day in days]
+        texts = [f"{text[:-2]}:{text[-2:]}" if colon else text for text in texts]
+        for text in there_and_back(texts):
+            written = pd.Timestamp(text)
+            assert written.utcoffset() == written.tz_convert(zone).utcoffset(), (zone, text)
+            assert len(text) == len(texts[0])
+
+
+def test_midnights_of_a_time_zone_stay_midnights() -> None:
+    days = pd.date_range("2019-01-01", periods=200, tz="Europe/London")
+    assert {text[11:19] for text in there_and_back([str(day) for day in days])} == {"00:00:00"}
+
+
+def test_an_hour_that_clocks_show_twice_or_never() -> None:
+    form = TimeForm(format="%Y-%m-%d %H:%M%z", zone="Europe/Berlin")
+    twice = pa.array(["2020-10-25 02:30+02:00", "2020-10-25 02:30+01:00"])
+    assert form.parse(twice).is_valid().to_pylist() == [True, True]
+    assert form.write(form.parse(twice)).to_pylist() == ["2020-10-25 02:30+02:00"] * 2
+    never = TimeForm(format="%Y-%m-%d %H:%M").parse(pa.array(["2020-03-29 02:30", None]))
+    assert form.write(never).to_pylist() == ["2020-03-29 03:00+02:00", None]
+    wrong = ["2020-07-01 12:00+01:00", "2020-03-29 02:30+01:00", None]
+    assert form.parse(pa.array(wrong)).to_pylist() == [None] * 3
+
+
+@pytest.mark.parametrize("zone", ["Nowhere/Town", "../etc/passwd", "/etc/localtime", ""])
+def test_time_zones_that_are_none_are_refused(zone: str) -> None:
+    with pytest.raises(ValueError, match="must be a time zone"):
+        TimeForm(format="%H:%M%z", zone=zone)
 
 
 @pytest.mark.parametrize("cell", ["31/02/2020", "2020-01-01", "", "1/1/20", "1/1/020", "01/01/999"])
