@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import secrets
 import stat
 from collections.abc import Iterator
@@ -13,12 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from synthvae.filesystem.locks import unlock
+from synthvae.filesystem.locks import try_lock, unlock
 
 TEMPORARY = ".synthvae-"  # how names of temporary files begin; readers of datasets ignore hidden files
 PUBLIC, PRIVATE = 0o666, 0o600  # permissions of files, less the umask of this user
 _FOLDER = getattr(os, "O_PATH", os.O_RDONLY) | getattr(os, "O_DIRECTORY", 0)  # O_PATH asks for no permission to list
 _NO_LINK, _BINARY = getattr(os, "O_NOFOLLOW", 0), getattr(os, "O_BINARY", 0)
+_ABANDONED = re.compile(rf"{re.escape(TEMPORARY)}[0-9a-f]{{16}}\.tmp")
+_UNNAMED = getattr(os, "O_TMPFILE", 0)
 _HANDLES = bool(_NO_LINK) and os.open in os.supports_dir_fd
 
 
@@ -28,7 +31,8 @@ def write(path: Path, content: bytes | memoryview) -> None:
     The name is new and neither it nor `path` is followed if it is a link, which is replaced.
     """
     with _opened(path.parent, follow=True) as folder:
-        _write(folder, path.name, content, PUBLIC)
+        if _write(folder, path.name, content, PUBLIC):
+            _remove_abandoned(folder)
 
 
 def refuse_link(path: Path) -> None:
@@ -233,18 +237,78 @@ def _open(folder: Opened, name: str, flags: int, mode: int = PUBLIC) -> int:
         raise
 
 
-def _write(folder: Opened, name: str, content: bytes | memoryview, mode: int) -> None:
+def _write(folder: Opened, name: str, content: bytes | memoryview, mode: int) -> bool:
+    """Write a file atomically, and return whether temporary files in this folder are locked while they are used."""
     temporary = f"{TEMPORARY}{secrets.token_hex(8)}.tmp"
+    if _write_unnamed(folder, temporary, name, content, mode):
+        return True
     handle = _open(folder, temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    try:
+    with _temporary(folder, temporary):
         with os.fdopen(handle, "wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(folder.at(temporary), folder.at(name), src_dir_fd=folder.handle, dst_dir_fd=folder.handle)
+            _flush(stream, content)
+        _replace(folder, temporary, name)
+    return False
+
+
+def _write_unnamed(folder: Opened, temporary: str, name: str, content: bytes | memoryview, mode: int) -> bool:
+    """Write a file that has no name until it is complete, so that a kill before leaves none, and is locked (Linux).
+
+    Returns:
+        Whether the file system has such files.
+
+    Raises:
+        FileExistsError: The temporary name is taken.
+        OSError: The file cannot be written.
+    """
+    if folder.handle is None or not _UNNAMED:
+        return False
+    try:
+        handle = os.open(".", _UNNAMED | os.O_WRONLY, mode, dir_fd=folder.handle)
+    except OSError:  # no such files here, or an error that a file with a name has as well
+        return False
+    with os.fdopen(handle, "wb") as stream:
+        try_lock(handle)
+        _flush(stream, content)
+        try:
+            # The only way to give it a name; see open(2) on O_TMPFILE.
+            os.link(f"/proc/self/fd/{handle}", temporary, dst_dir_fd=folder.handle, follow_symlinks=True)
+        except FileExistsError as error:
+            error.filename = str(folder.path / temporary)
+            raise
+        except OSError:  # no /proc
+            return False
+        with _temporary(folder, temporary):
+            _replace(folder, temporary, name)
+    return True
+
+
+@contextmanager
+def _temporary(folder: Opened, name: str) -> Iterator[None]:
+    """Remove a temporary file if what is done with it fails."""
+    try:
+        yield
     except BaseException:
-        _unlink(folder, temporary)
+        _unlink(folder, name)
         raise
+
+
+def _replace(folder: Opened, temporary: str, name: str) -> None:
+    os.replace(folder.at(temporary), folder.at(name), src_dir_fd=folder.handle, dst_dir_fd=folder.handle)
+
+
+def _flush(stream: BinaryIO, content: bytes | memoryview) -> None:
+    stream.write(content)
+    stream.flush()
+    os.fsync(stream.fileno())
+
+
+def _remove_abandoned(folder: Opened) -> None:
+    """Remove temporary files of processes that were killed between the last two steps of a write: they have no lock."""
+    with contextlib.suppress(OSError):  # the folder may not be listed, or a file is of another user
+        for name in [entry.name for entry in folder.path.iterdir() if _ABANDONED.fullmatch(entry.name)]:
+            with open_file(folder, name) as stream:
+                if try_lock(stream.fileno()):
+                    _unlink(folder, name)
 
 
 def _unlink(folder: Opened, name: str) -> None:

@@ -60,6 +60,11 @@ def is_locked(folder: Path) -> bool:
         os.close(handle)
 
 
+def try_lock(handle: int) -> bool:
+    """Lock an open file exclusively until it is closed, and return whether nobody else holds its lock (POSIX)."""
+    return sys.platform == "win32" or _flock(handle, fcntl.LOCK_EX)
+
+
 def unlock(handle: int | None) -> None:
     """Release the lock of a handle that `lock` returned."""
     if handle is not None:

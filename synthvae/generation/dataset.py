@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import re
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -33,6 +34,8 @@ from synthvae.generation.stores import (
 from synthvae.generation.workers import LOCAL, PartsBackend
 
 Progress = Callable[[int], None]
+
+VISIBLE_WITHIN = 75.0  # seconds in which files that other machines wrote are waited for
 
 
 def write(
@@ -101,13 +104,24 @@ def _write_parts(
     work = functools.partial(complete_part, store, request.draw, request.partition_by)
     parts = backend.map_parts(work, request.parts, min(workers, request.parts), store.join, done)
     written = [file for files in parts for file in files]
-    absent = store.absent(staged_name(store, file["file"]) for file in written)
+    absent = _absent(store, [staged_name(store, file["file"]) for file in written])
     if absent:
         raise _ResumableError(
             f"All workers must write to one place, got {absent[0]}, which is absent from {store}. Choose a folder that "
             "all of them share, or an object store."
         )
     return written
+
+
+def _absent(store: Store, names: list[str]) -> list[str]:
+    """Return those of the files that this process does not find, also after a while.
+
+    What a client of NFS has seen of a folder, it may believe for as long as a minute (acdirmax, see nfs(5)).
+    """
+    end = time.monotonic() + VISIBLE_WITHIN
+    while (absent := store.absent(names)) and time.monotonic() < end:
+        time.sleep(0.5)
+    return absent
 
 
 def _check(store: Store, plan: str, *, resume: bool, overwrite: bool) -> dict[str, Any] | None:

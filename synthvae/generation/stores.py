@@ -156,8 +156,9 @@ class LocalStore:
         return {name.partition("/")[2] for name in self._files.entries() if name.startswith(f"{STAGING}/")} - {""}
 
     def absent(self, names: Iterable[str]) -> list[str]:
-        """Return those of the files that this process cannot find."""
-        return [name for name in names if not (self.folder / name).exists()]
+        """Return those of the files that this process cannot find, whose folders are listed anew."""
+        entries = self._files.entries()
+        return [name for name in names if name not in entries]
 
     def clear(self) -> None:
         """Remove the folder of incomplete files, the plan last, since it marks the folder as one of this package."""

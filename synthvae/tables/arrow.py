@@ -181,6 +181,24 @@ def dense(values: pa.ChunkedArray) -> pa.ChunkedArray:
     return values.cast(values.type.value_type) if pa.types.is_dictionary(values.type) else values
 
 
+def with_distinct_categories(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return a column in whose dictionary, if it has one, no value is missing or twice, as pandas wants categories.
+
+    >>> twice = pa.DictionaryArray.from_arrays(pa.array([0, 1, 2, 3]), pa.array(["a", "b", "a", None]))
+    >>> column = with_distinct_categories(pa.chunked_array([twice]))
+    >>> column.to_pylist(), column.chunk(0).dictionary.to_pylist()
+    (['a', 'b', 'a', None], ['a', 'b'])
+    """
+    if not pa.types.is_dictionary(values.type) or pa.types.is_nested(values.type.value_type):
+        return values
+    coded = values.unify_dictionaries().combine_chunks()
+    known = pc.unique(coded.dictionary).drop_null()
+    if len(known) == len(coded.dictionary):
+        return pa.chunked_array([coded])
+    indices = pc.index_in(coded.dictionary, known).take(coded.indices).cast(values.type.index_type)
+    return pa.chunked_array([pa.DictionaryArray.from_arrays(indices, known, ordered=values.type.ordered)])
+
+
 def in_one_chunk(values: pa.Array | pa.ChunkedArray) -> pa.Array:
     """Return the values of a column themselves, in the place of a dictionary and of several chunks."""
     whole = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values

@@ -19,7 +19,13 @@ from pandas.api.types import is_object_dtype
 
 from synthvae.errors import TableError, TableTypeError
 from synthvae.tables import databases, files, labels, objects, text_forms, untrusted, written_forms
-from synthvae.tables.arrow import check_names, exact_as_double, has_view, without_views
+from synthvae.tables.arrow import (
+    check_names,
+    exact_as_double,
+    has_view,
+    with_distinct_categories,
+    without_views,
+)
 from synthvae.tables.databases import DatabaseUrl
 from synthvae.tables.read_options import ReadOptions
 
@@ -88,7 +94,8 @@ def is_file(table: pa.Table) -> bool:
 
 def _prepared(table: pa.Table) -> pa.Table:
     check_names(table.column_names)
-    return untrusted.without_nan(table).combine_chunks()
+    columns = [with_distinct_categories(column) for column in table.columns]
+    return untrusted.without_nan(pa.table(columns, schema=table.schema)).combine_chunks()
 
 
 def to_pandas(table: pa.Table) -> pd.DataFrame:

@@ -6,8 +6,11 @@ import codecs
 import contextlib
 import io
 import json
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.json
@@ -18,6 +21,7 @@ from synthvae.tables.arrow import LARGEST_EXACT, as_array
 from synthvae.tables.read_options import ReadOptions
 
 BLOCK_BYTES = 16 << 20
+MAX_NESTING = 500  # levels of objects and lists; Arrow ends the process at some 20,000
 BARE_NULL = r"(?:^|[\n\r}\]])(?:\xef\xbb\xbf)?[ \t\r\n]*null"  # at the start of a block, a line or behind an object
 
 
@@ -30,7 +34,7 @@ def read(path: Path, options: ReadOptions) -> pa.Table:
     """
     untrusted.refuse_large_csv(path)
     encoding = options.encoding
-    if _may_have_null_lines(path, encoding):
+    if _may_end_arrow(path, encoding):
         _refuse_wrong_line(path, encoding)
     try:
         table = _read(path, encoding, None)
@@ -64,7 +68,11 @@ def _exact(path: Path, encoding: str, table: pa.Table) -> pa.Table:
         return table
     with pa.input_stream(str(path), compression="detect") as stream:
         lines = io.TextIOWrapper(stream, encoding=encoding)
-        rows = [json.loads(line.removeprefix("\ufeff")) for line in lines if line.strip()]
+        try:
+            rows = [json.loads(line.removeprefix("\ufeff")) for line in lines if line.strip()]
+        except ValueError:  # Arrow also reads several objects in a line
+            _refuse_wrong_line(path, encoding)
+            raise
     for name in rounded:
         numbers = [row.get(name) for row in rows]
         if all(number is None or (isinstance(number, int) and abs(number) < 1 << 64) for number in numbers):
@@ -82,21 +90,35 @@ def _read(path: Path, encoding: str, schema: pa.Schema | None) -> pa.Table:
         return pa.json.read_json(stream, how, pa.json.ParseOptions(explicit_schema=schema))
 
 
-def _may_have_null_lines(path: Path, encoding: str) -> bool:
-    """Whether a file may have a null in the place of an object, which ends the process in Arrow 26."""
-    if not csv_lines.is_ascii_in(encoding, "nul\n"):
+def _may_end_arrow(path: Path, encoding: str) -> bool:
+    """Whether a file may have what ends the process in Arrow 26: a null in the place of an object, or deep nesting."""
+    if not csv_lines.is_ascii_in(encoding, "nul\n[{"):
         return True
+    openings = 0  # brackets of the line that is not at its end
     with pa.input_stream(str(path), compression="detect") as stream:
         while block := stream.read(BLOCK_BYTES):
             if pc.match_substring_regex(pa.array([block], pa.large_binary()), BARE_NULL)[0].as_py():
                 return True
             if block.rstrip().endswith((b"n", b"nu", b"nul")):  # parted by the end of the block
                 return True
+            most, openings = _openings(block, openings)
+            if most > MAX_NESTING:
+                return True
     return False
 
 
+def _openings(block: bytes, before: int) -> tuple[int, int]:
+    """The most opening brackets in a line of a block, of whose first line some came before, and those in the last."""
+    letters = np.frombuffer(block, np.uint8)
+    ends = np.flatnonzero(letters == ord("\n"))
+    opened = np.flatnonzero((letters == ord("[")) | (letters == ord("{")))
+    by_line = np.bincount(np.searchsorted(ends, opened), minlength=len(ends) + 1)
+    by_line[0] += before
+    return int(by_line.max()), int(by_line[-1])
+
+
 def _refuse_wrong_line(path: Path, encoding: str) -> None:
-    """Raise an error for the first line that is not a JSON object.
+    """Raise an error for the first line that is not a JSON object, or is nested too deep.
 
     Raises:
         TableError: There is one.
@@ -104,8 +126,25 @@ def _refuse_wrong_line(path: Path, encoding: str) -> None:
     with pa.input_stream(str(path), compression="detect") as stream:
         for number, line in enumerate(io.TextIOWrapper(stream, encoding=encoding), start=1):
             try:
-                right = not line.strip() or isinstance(json.loads(line.removeprefix("\ufeff")), dict)
+                value = json.loads(line.removeprefix("\ufeff")) if line.strip() else {}
             except (ValueError, RecursionError):
-                right = False
-            if not right:
-                raise TableError(f"{path}, line {number} must be a JSON object, got something else. Correct the line.")
+                value = None
+            if not isinstance(value, dict) or _depth(value) > MAX_NESTING:
+                raise TableError(
+                    f"{path}, line {number} must be one JSON object of at most {MAX_NESTING:,} nested levels, got "
+                    "something else. Correct the line."
+                )
+
+
+def _depth(value: Any) -> int:
+    """The levels of nested objects and lists."""
+    depth, level = 0, [value]
+    while level := [inner for outer in level for inner in _children(outer)]:
+        depth += 1
+    return depth
+
+
+def _children(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()

@@ -23,7 +23,7 @@ from synthvae.tables.read_options import ReadOptions
 LARGE = 256 << 20  # approximate bytes from which on a table is read in batches; a fit takes a multiple of them
 VALUE_BYTES = 8
 BATCH_ROWS = 1 << 16
-COMPRESSION = 6  # typical ratio of a compressed CSV file
+START_BYTES = 16 << 20  # of the text of a compressed file, by which its ratio is estimated
 TAIL_BYTES = 1 << 16  # of each file, to identify it; a Parquet file has its statistics there
 
 
@@ -138,5 +138,18 @@ def _csv(files: Sequence[Path], options: ReadOptions) -> Stream:
             for batch in csv_folders.batches(file, options, types):
                 yield batch.replace_schema_metadata(forms or None)
 
-    size = sum(f.stat().st_size * (1 if f.suffix in (".csv", ".tsv", ".tab", ".txt") else COMPRESSION) for f in files)
-    return Stream(tuple(files), size, batches)
+    return Stream(tuple(files), sum(map(_text_bytes, files)), batches)
+
+
+def _text_bytes(file: Path) -> int:
+    """The bytes of a file of text; of a compressed one, which may be 1,000 times its size, estimated by its start."""
+    size = file.stat().st_size
+    if file.suffix in (".csv", ".tsv", ".tab", ".txt"):
+        return size
+    read = 0
+    with pa.OSFile(str(file)) as raw, pa.CompressedInputStream(raw, pa.Codec.detect(str(file)).name) as text:
+        while read < (LARGE if raw.tell() == size else START_BYTES):  # the whole of a small file is in a buffer
+            if not (block := text.read(START_BYTES)):
+                return read
+            read += len(block)
+        return size * read // raw.tell()

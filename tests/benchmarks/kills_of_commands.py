@@ -60,7 +60,7 @@ class Job:
 
 JOBS = {
     "fit": Job(("fit", "table.csv", "--target", "target", "--config", "few.yaml", "--seed", "0", "-o", "model",
-                "--resume", "-q"), ("model/model.safetensors",)),
+                "--resume", "--overwrite", "-q"), ("model/model.safetensors",)),
     "augment": Job(("augment", "table.csv", "--target", "target", "--config", "few.yaml", "--seed", "0", "-o",
                     "more.parquet", "--overwrite", "-q"), ("more.parquet",)),
     "evaluate": Job(("evaluate", "table.csv", "synthetic.csv", "--target", "target", "-o", "report.html", "--json",

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import signal
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from synthvae import filesystem
 from synthvae.errors import ArtifactError, DatasetError
+from synthvae.filesystem import folders
 from synthvae.synthesizer import artifact
 
 
@@ -22,19 +27,6 @@ def test_a_neighbour_stays(tmp_path: Path) -> None:
     assert (tmp_path / "figures.tmp").read_text(encoding="utf-8") == "mine"
 
 
-def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    place = tmp_path / "figures.json"
-    filesystem.write(place, b"old")
-
-    def full(_: int) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("os.fsync", full)
-    with pytest.raises(OSError, match="No space"):
-        filesystem.write(place, b"new")
-    assert place.read_bytes() == b"old"
-
-
 @pytest.mark.parametrize("place", ["there", "file/x.json", "file/new/x.json"])
 def test_a_place_that_takes_no_file_is_refused_before_the_work(tmp_path: Path, place: str) -> None:
     (tmp_path / "there").mkdir()
@@ -43,6 +35,24 @@ def test_a_place_that_takes_no_file_is_refused_before_the_work(tmp_path: Path, p
         filesystem.check_writable(tmp_path / place)
     filesystem.check_writable(tmp_path / "new" / "folder" / "x.json")
     assert {path.name for path in tmp_path.iterdir()} == {"there", "file"}
+
+
+@pytest.fixture(params=["unnamed", "named", "no proc"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """How a file is written that is not complete yet; file systems such as NFS have no files without a name."""
+
+    plain = os.link
+
+    def link(source: str, *to: Any, **options: Any) -> None:
+        if str(source).startswith("/proc/"):
+            raise FileNotFoundError(errno.ENOENT, "no /proc")
+        plain(source, *to, **options)
+
+    if request.param == "named":
+        monkeypatch.setattr(folders, "_UNNAMED", 0)
+    if request.param == "no proc":
+        monkeypatch.setattr("os.link", link)
+    return str(request.param)
 
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="handles and modes of POSIX")
@@ -110,6 +120,7 @@ def test_no_name_leads_out_of_a_folder(tmp_path: Path, victim: Path, use: str, n
     assert victim.exists()
 
 
+@pytest.mark.usefixtures("way")
 @pytest.mark.parametrize("link", ["hard", "symbolic"])
 def test_a_temporary_file_takes_no_name_that_is_there(
     tmp_path: Path, victim: Path, monkeypatch: pytest.MonkeyPatch, link: str
@@ -124,8 +135,62 @@ def test_a_temporary_file_takes_no_name_that_is_there(
     assert os.path.lexists(temporary)
 
 
+def test_a_file_is_replaced_at_once(tmp_path: Path, way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "x.json").write_text("old", encoding="utf-8")
+    filesystem.write(tmp_path / "x.json", b"new")
+    assert (tmp_path / "x.json").read_text() == "new"
+    for name in ("os.fsync", "os.replace"):
+        with monkeypatch.context() as patch:
+            patch.setattr(name, _full)
+            with pytest.raises(OSError, match="full"):
+                filesystem.write(tmp_path / "x.json", b"newer")
+        assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"x.json": "new"}, way
+
+
+def _full(*_: object, **__: object) -> None:
+    raise OSError(errno.ENOSPC, "full")
+
+
+@pytest.mark.skipif(not folders._UNNAMED, reason="files without a name")
+def test_a_process_that_is_killed_while_it_writes_leaves_nothing(tmp_path: Path) -> None:
+    code = (
+        "import os,signal,synthvae.filesystem as f,pathlib\nos.fsync = lambda _: os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    code += f"f.write(pathlib.Path({str(tmp_path / 'x.json')!r}), b'new')"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -signal.SIGKILL
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(not folders._UNNAMED, reason="files without a name")
+def test_the_next_write_removes_what_a_kill_left(tmp_path: Path) -> None:
+    """A process that is killed between the last two steps leaves a name; one that is still at work keeps its own."""
+    code = "import os,signal,sys,time,pathlib,synthvae.filesystem as f\n"
+    code += "stop = {'kill': lambda *a, **k: os.kill(os.getpid(), 9), 'wait': lambda *a, **k: time.sleep(100)}\n"
+    code += "os.replace = stop[sys.argv[1]]\n"
+    code += f"f.write(pathlib.Path({str(tmp_path / 'x.json')!r}), b'new')"
+    assert subprocess.run([sys.executable, "-c", code, "kill"], check=False).returncode == -signal.SIGKILL
+    (left,) = tmp_path.iterdir()
+    with subprocess.Popen([sys.executable, "-c", code, "wait"]) as at_work, _killed(at_work):
+        while len(list(tmp_path.iterdir())) < 2:
+            assert at_work.poll() is None
+        (other,) = set(tmp_path.iterdir()) - {left}
+        assert other.read_bytes() == b"new"
+        (tmp_path / f"{filesystem.TEMPORARY}notes").write_text("mine", encoding="utf-8")
+        filesystem.write(tmp_path / "y.json", b"{}")
+        assert {path.name for path in tmp_path.iterdir()} == {"y.json", other.name, f"{filesystem.TEMPORARY}notes"}
+
+
+@contextlib.contextmanager
+def _killed(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        process.kill()
+
+
 def test_names_of_temporary_files_are_random_and_of_one_length(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[set[str]] = []
+    monkeypatch.setattr(folders, "_UNNAMED", 0)
     monkeypatch.setattr("os.fsync", lambda _: seen.append({path.name for path in tmp_path.iterdir()}))
     for name in ("a.json", "b" * 250):  # whose name could not be any longer
         filesystem.write(tmp_path / name, b"{}")

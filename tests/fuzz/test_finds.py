@@ -28,7 +28,7 @@ from synthvae.encoding.identifier import IdEncoding
 from synthvae.errors import ArtifactError, ConfigurationError, SchemaError, TableError
 from synthvae.recipe import Recipe
 from synthvae.synthesizer import artifact
-from synthvae.tables import ReadOptions, convert, json_lines, untrusted
+from synthvae.tables import ReadOptions, convert, untrusted
 
 PAGES = {
     "index": "!!int ''", "float index": "!!float ''", "key": "!!bool x", "attribute": "!!timestamp x",
@@ -295,43 +295,6 @@ def test_weights_of_an_impossible_size_are_refused_in_one_line(tmp_path: Path) -
 @pytest.mark.parametrize("seed", [1002851, 1026369, 1066870, 1083259, 1092547])
 def test_a_page_that_was_found_to_break_a_model_does_so_no_more(seed: int) -> None:
     targets.TARGETS["page"](MAKERS["page"](Random(seed)))
-
-
-NULLS = [
-    b"null",
-    b"null\n",
-    b'\xef\xbb\xbfnull\n{"a": 1}',
-    b'{"a": 1}\n  null\n',
-    b'{"a": 1}null',
-    b"\n" * 99 + b"null",
-]
-
-
-@pytest.mark.parametrize("content", NULLS)
-def test_json_lines_with_a_null_do_not_end_the_process(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / "t.jsonl").write_bytes(content)
-    with pytest.raises(TableError, match=r"line \d+ must be a JSON object"):
-        convert.read(tmp_path / "t.jsonl")
-
-
-def test_a_null_parted_by_the_blocks_of_the_search_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "t.jsonl").write_bytes(b'{"a": 1}\nnull\n')
-    for size in range(1, 15):
-        monkeypatch.setattr(json_lines, "BLOCK_BYTES", size)
-        with pytest.raises(TableError, match="line 2 must be a JSON object"):
-            convert.read(tmp_path / "t.jsonl")
-
-
-def test_json_lines_with_null_in_a_text_are_read(tmp_path: Path) -> None:
-    (tmp_path / "t.jsonl").write_bytes(b'\xef\xbb\xbf{"a": "x} null"}\n{"a":\tnull}\n')
-    assert convert.read(tmp_path / "t.jsonl").to_pydict() == {"a": ["x} null", None]}
-
-
-@pytest.mark.parametrize("content", [b'{"a": 1}\n{"a": 2, "b": "\xff"}\n', b'{"a": 1}\n{"\xff": 1}\n'])
-def test_json_lines_that_are_no_utf8_are_refused_with_the_line(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / "t.jsonl").write_bytes(content)
-    with pytest.raises(TableError, match="the byte 0xff in line 2"):
-        convert.read(tmp_path / "t.jsonl")
 
 
 @pytest.mark.parametrize(

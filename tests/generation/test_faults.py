@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from written import FACTS, PARTS, draw, expected, filling, other, tree, write
 
 from synthvae import filesystem
 from synthvae.errors import DatasetError
+from synthvae.generation import dataset, stores
 
 
 @pytest.fixture
@@ -265,3 +266,30 @@ def test_an_interrupt_from_the_keyboard_reaches_all_and_ends_in_one_line(saved: 
     assert message.startswith("error: interrupted")
     assert "--resume" in message
     killer.resume(tmp_path / "out")
+
+
+@pytest.mark.parametrize("looks", [1, 3])
+def test_files_of_other_machines_may_be_seen_late(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, looks: int) -> None:
+    """As on NFS, whose clients believe for a while what they have seen of a folder."""
+    plain, seen = stores.LocalStore.absent, []
+
+    def late(store: stores.LocalStore, names: Iterable[str]) -> list[str]:
+        seen.append(0)
+        return list(names) if len(seen) <= looks else plain(store, names)
+
+    monkeypatch.setattr(stores.LocalStore, "absent", late)
+    write(tmp_path / "late", draw, PARTS, FACTS)
+    assert tree(tmp_path / "late") == expected(tmp_path)
+    assert len(seen) >= looks + 1
+
+
+def test_files_that_stay_absent_are_an_error_that_can_be_resumed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(dataset, "VISIBLE_WITHIN", 0.0)
+        patch.setattr(stores.LocalStore, "absent", lambda _, names: list(names))
+        with pytest.raises(DatasetError, match="All workers must write to one place"):
+            write(tmp_path / "out", draw, PARTS, FACTS)
+    write(tmp_path / "out", draw, PARTS, FACTS, resume=True)
+    assert tree(tmp_path / "out") == expected(tmp_path)

@@ -129,22 +129,6 @@ def test_numbers_beside_text_in_a_sheet_are_text(tmp_path: Path) -> None:
     assert read(tmp_path / "t.xlsx").to_pydict() == {"v": ["12", "unknown", "15.5"], "x": [1, 2, 3]}
 
 
-@pytest.mark.parametrize(
-    "text",
-    ['{"a": 1}\n[1]\n', '{"a": 1}\n{"a":\n', '{"a": 1}\nhello\n', '{"a": 1}\n2\n'],
-)
-def test_a_line_that_is_no_object_is_refused_with_its_number(tmp_path: Path, text: str) -> None:
-    (tmp_path / "t.jsonl").write_text(text)
-    with pytest.raises(TableError, match="line 2 must be a JSON object"):
-        read(tmp_path / "t.jsonl")
-
-
-def test_keys_of_two_types_are_refused_by_name(tmp_path: Path) -> None:
-    (tmp_path / "t.jsonl").write_text('{"a": "007"}\n{"a": 5}\n')
-    with pytest.raises(TableError, match=r"must have one type, got two of 'a'"):
-        read(tmp_path / "t.jsonl")
-
-
 @pytest.mark.parametrize("reading", [read, rowwise.read])
 def test_a_pipe_or_a_device_is_refused_at_once(tmp_path: Path, reading: Any) -> None:
     os.mkfifo(tmp_path / "p.csv")

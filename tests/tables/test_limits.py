@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,21 @@ def test_a_quoted_name_that_no_reader_takes_is_one_error(tmp_path: Path) -> None
     path.write_text('"' + "a" * 200_000 + '",b\n1,2\n')
     with pytest.raises(TableError, match="Shorten them"):
         rowwise.read(path)
+
+
+def test_a_cell_of_a_sheet(tmp_path: Path) -> None:
+    pd.DataFrame({"a": [1, 2], "b": ["x", "marker"]}).to_excel(tmp_path / "t.xlsx", index=False)
+    for beyond in (0, 1):
+        cell = b"y" * (untrusted.MAX_CELL + beyond)
+        path = tmp_path / f"{beyond}.xlsx"
+        with zipfile.ZipFile(tmp_path / "t.xlsx") as old, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as new:
+            for name in old.namelist():
+                new.writestr(name, old.read(name).replace(b"marker", cell))
+        if beyond:
+            with pytest.raises(TableError, match=r"a cell must have at most 3,145,728 bytes, got 3,145,729"):
+                convert.read(path)
+        else:
+            assert convert.read(path).column("b").to_pylist() == ["x", cell.decode()]
 
 
 def test_a_line_of_json(tmp_path: Path) -> None:
