@@ -191,11 +191,12 @@ def with_distinct_categories(values: pa.ChunkedArray) -> pa.ChunkedArray:
     """
     if not pa.types.is_dictionary(values.type) or pa.types.is_nested(values.type.value_type):
         return values
-    coded = values.unify_dictionaries().combine_chunks()
-    known = pc.unique(coded.dictionary).drop_null()
-    if len(known) == len(coded.dictionary):
-        return pa.chunked_array([coded])
-    indices = pc.index_in(coded.dictionary, known).take(coded.indices).cast(values.type.index_type)
+    dictionaries = [chunk.dictionary for chunk in values.chunks]
+    if all(len(pc.unique(known).drop_null()) == len(known) for known in dictionaries):
+        return values
+    known = pc.unique(pa.concat_arrays(dictionaries)).drop_null()
+    plain = pa.concat_arrays([chunk.dictionary_decode() for chunk in values.chunks])
+    indices = pc.index_in(plain, known).cast(values.type.index_type)
     return pa.chunked_array([pa.DictionaryArray.from_arrays(indices, known, ordered=values.type.ordered)])
 
 
