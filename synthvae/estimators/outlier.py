@@ -37,7 +37,8 @@ FENCE = 1.5  # interquartile ranges below the lower quartile
     "draw gives the ELBO.",
     decoder='"autoregressive" (each column given the columns before it) or "factorized" (columns independent given z).',
     beta="Weight of the KL term.",
-    learning_rate="Peak learning rate.",
+    learning_rate="Peak learning rate. None: 0.01; 0.003 below 2048 rows, or where the decoder is not "
+    '"autoregressive".',
 )
 class VAEOutlierDetector(OutlierMixin, BaseEstimator):
     """Detector of rows that are improbable under a VAE of the table.
@@ -78,7 +79,7 @@ class VAEOutlierDetector(OutlierMixin, BaseEstimator):
         verbose: bool = False,
         random_state: Seed = None,
         batch_size: int | None = None,
-        learning_rate: float = 3e-3,
+        learning_rate: float | None = None,
         validation_fraction: float | None = None,
         precision: str = "float32",
         width: int = 128,

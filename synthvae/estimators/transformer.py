@@ -41,7 +41,8 @@ DRAWS = 64  # per row, of which `reconstruct` takes the mean
     "mixture.",
     image_shape="Height and width (h, w) of images: the networks are convolutional, and X may have the shape "
     "(rows, h, w). None: no images.",
-    learning_rate="Peak learning rate.",
+    learning_rate="Peak learning rate. None: 0.01; 0.003 below 2048 rows, or where the decoder is not "
+    '"autoregressive".',
     handle_unknown="What `transform` does with categories that did not occur in training, in the words of "
     '`OneHotEncoder`: "error" (raise), "ignore" (treat the value as not observed: the encoder sees the rest of the '
     'row) or "warn" ("ignore", with a warning that names the columns). Missing values and numbers are never unknown.',
@@ -80,7 +81,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         verbose: bool = False,
         random_state: Seed = None,
         batch_size: int | None = None,
-        learning_rate: float = 3e-3,
+        learning_rate: float | None = None,
         validation_fraction: float | None = None,
         precision: str = "float32",
         width: int = 128,

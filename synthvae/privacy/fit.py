@@ -159,7 +159,7 @@ def _train(network: CVAE, encoding: TableEncoding, measurement: Measurement, set
     seed = setup.journal.seed
     drawn = _synthetic(measurement.source, encoding, int(np.clip(measurement.totals.sum(), *DRAWN_ROWS)), seed)
     # What the source draws is smooth, so that half the steps suffice.
-    steps = setup.training.max_steps or setup.training.steps(len(drawn)) // 2
+    steps = setup.training.max_steps or setup.training.schedule(len(drawn), network.config.decoder).steps // 2
     shown = None if measurement.history else _without_loss(setup.progress)
     return train(network, drawn, setup.training.model_copy(update={"max_steps": steps}), seed, shown)
 

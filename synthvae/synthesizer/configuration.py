@@ -203,9 +203,8 @@ def refuse_unsupported_in_private_fit(parameters: Parameters) -> None:
 
 
 def values(parameters: Parameters, names: tuple[str, ...]) -> dict[str, Any]:
-    """Parameters by name, without a learning rate of None: its default depends on the kind of training."""
-    omitted = {"learning_rate"} if parameters.learning_rate is None else set()
-    return {name: getattr(parameters, name) for name in names if name not in omitted}
+    """Parameters by name."""
+    return {name: getattr(parameters, name) for name in names}
 
 
 def spending_plan(parameters: Parameters) -> Plan:

@@ -114,7 +114,7 @@ class _Trial:
         device = find_device(parameters.device)
         training = configure(TrainingConfig, values(parameters, TRAINING))
         held = min(int(rows * training.held_share(rows)), MAX_HELD_OUT)
-        batch, steps = training.batch(rows - held), training.steps(rows - held)
+        steps, batch, *_ = training.schedule(rows - held, config.decoder)
         network = build(encoding.layout.slots, encoding.conditions, config, 0).to(device)
         whole = training.model_copy(update={"batch_size": batch, "validation_fraction": 0.0})
         descent = ElboDescent(network, SinglePart(codes), whole, 0, ProcessGroup())

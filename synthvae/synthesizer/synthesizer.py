@@ -192,7 +192,7 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
 
         Example:
             >>> Synthesizer().estimate(100_000, columns=4).steps
-            2280
+            1824
         """
         return estimate(self, table, columns)
 

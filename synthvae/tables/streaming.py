@@ -152,4 +152,4 @@ def _text_bytes(file: Path) -> int:
             if not (block := text.read(START_BYTES)):
                 return read
             read += len(block)
-        return size * read // raw.tell()
+        return int(size * read // raw.tell())

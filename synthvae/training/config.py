@@ -2,16 +2,41 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from synthvae.model.config import DecoderName
+
 SMALL = 2048  # rows below which batches are small and dropout guards against memorising
 HELD_SHARE, SMALL_HELD_SHARE = 0.1, 0.2
-USUAL_ROWS, USUAL_STEPS, MAX_STRETCH = 30_000, 1000, 1.6
+USUAL_ROWS, MAX_STRETCH = 30_000, 1.6
 GREY_BETA = 0.05
 
 Precision = Literal["float32", "bfloat16"]
+
+
+class Schedule(NamedTuple):
+    """How long a model is trained.
+
+    Args:
+        steps: The most steps; in `TrainingConfig.schedule`'s table, those for `USUAL_ROWS` rows.
+        batch: Rows of a step.
+        learning_rate: Peak of the learning rate.
+        patience: Steps without a better held-out ELBO before training stops.
+    """
+
+    steps: int
+    batch: int
+    learning_rate: float
+    patience: int
+
+
+# On tables of 2,048 rows and more, an autoregressive decoder reaches the held-out ELBO of 1,000 steps of 512 rows at
+# 0.003 in 800 steps of 256 rows at 0.01: -16.01 and -15.99 nats on Adult. Smaller tables memorise at that rate (-13.4
+# and -13.6 on Pima), and their best step comes within 100 steps of the best one before.
+SCHEDULE, SMALL_SCHEDULE = Schedule(800, 256, 1e-2, 300), Schedule(1000, 64, 3e-3, 100)
+FACTORIZED, SMALL_FACTORIZED = Schedule(1000, 512, 3e-3, 300), Schedule(1000, 64, 3e-3, 300)
 
 
 class TrainingConfig(BaseModel):
@@ -20,7 +45,8 @@ class TrainingConfig(BaseModel):
     Args:
         max_steps: The number of steps of the optimiser; early stopping may end training before.
         batch_size: Rows of a step.
-        learning_rate: Peak of the schedule: linear warm-up, then cosine to 2 %.
+        learning_rate: Peak of the schedule: linear warm-up, then cosine to 2 %; None: 0.01, or 0.003 for tables of less
+            than 2,048 rows and for decoders that are not autoregressive.
         weight_decay: The weight decay of AdamW, on matrices only.
         beta: Weight of the KL term; None: 1, or 0.05 for grey pixels with a Bernoulli likelihood, which treats a pixel
             as one draw, though a grey one is as informative as the mean of many draws.
@@ -32,33 +58,32 @@ class TrainingConfig(BaseModel):
             reconstructed.
         validation_fraction: Share of each class held out for early stopping; 0: train on all rows, to the last step;
             None: a tenth, or a fifth of a small table.
-        patience: Steps without a better held-out ELBO before training stops.
+        patience: Steps without a better held-out ELBO before training stops; None: 300, or 100 where the decoder is
+            autoregressive and the table has less than 2,048 rows.
         precision: The precision of the networks in training: "bfloat16" is torch's autocast. Weights, their averages,
             the optimiser, densities, divergences and validation are in single precision in either case.
 
     Example:
         >>> from synthvae.training import TrainingConfig
-        >>> TrainingConfig().steps(30_000), TrainingConfig().batch(1000)
-        (1000, 64)
+        >>> TrainingConfig().schedule(30_000, "autoregressive")
+        Schedule(steps=800, batch=256, learning_rate=0.01, patience=300)
+        >>> TrainingConfig(max_steps=200).schedule(1000, "factorized").batch
+        64
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     max_steps: int | None = Field(default=None, ge=1)
     batch_size: int | None = Field(default=None, ge=1)
-    learning_rate: float = Field(default=3e-3, gt=0, allow_inf_nan=False)
+    learning_rate: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     weight_decay: float = Field(default=1e-2, ge=0, allow_inf_nan=False)
     beta: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     free_bits: float = Field(default=0.2, ge=0, allow_inf_nan=False)
     warm_up: float = Field(default=0.1, ge=0, le=1)
     corruption: float = Field(default=0.0, ge=0, lt=1)
     validation_fraction: float | None = Field(default=None, ge=0, lt=1)
-    patience: int = Field(default=300, ge=1)
+    patience: int | None = Field(default=None, ge=1)
     precision: Precision = "float32"
-
-    def batch(self, rows: int) -> int:
-        """Return the rows of a step for a table of `rows`."""
-        return min(rows, self.batch_size or (64 if rows < SMALL else 512))
 
     def kl_weight(self, *, grey: bool) -> float:
         """Return the weight of the KL term."""
@@ -70,11 +95,20 @@ class TrainingConfig(BaseModel):
             return self.validation_fraction
         return SMALL_HELD_SHARE if rows < SMALL else HELD_SHARE
 
-    def steps(self, rows: int) -> int:
-        """Return the largest number of steps for a table of `rows`.
+    def schedule(self, rows: int, decoder: DecoderName) -> Schedule:
+        """Return how long a model with a decoder is trained on `rows` rows.
 
         Large tables have more steps, but fewer epochs; small ones have a longer schedule, which early stopping ends.
         """
+        if decoder == "autoregressive":
+            usual = SMALL_SCHEDULE if rows < SMALL else SCHEDULE
+        else:
+            usual = SMALL_FACTORIZED if rows < SMALL else FACTORIZED
         share = max(rows, 1) / USUAL_ROWS
         times = share**0.75 if share > 1 else min(share**-0.5, MAX_STRETCH)
-        return self.max_steps or round(USUAL_STEPS * times)
+        return Schedule(
+            self.max_steps or round(usual.steps * times),
+            min(rows, self.batch_size or usual.batch),
+            self.learning_rate or usual.learning_rate,
+            self.patience or usual.patience,
+        )

@@ -22,7 +22,7 @@ def _is_bias(name: str) -> bool:
     return any(part in name for part in ("bias", "gate", "shift", "prior", "tables"))
 
 
-def schedule(step: int, steps: int) -> float:
+def rate_share(step: int, steps: int) -> float:
     """Return the share of the peak learning rate at `step` of `steps`: linear warm-up, then a cosine to 2 %."""
     warm = min(WARM_UP, max(steps // 10, 1))
     if step <= warm:

@@ -24,7 +24,7 @@ from synthvae.training.distributed import ProcessGroup
 from synthvae.training.history import Callback, Record
 from synthvae.training.loop import Descent
 from synthvae.training.objective import Objective
-from synthvae.training.optimizer import adamw, schedule
+from synthvae.training.optimizer import adamw, rate_share
 from synthvae.training.split import TrainingSplit
 from synthvae.training.state import copied, generator_states, restore_dropout
 
@@ -68,14 +68,15 @@ class ElboDescent(Descent):
         self.generator = torch.Generator(device=device).manual_seed(seed + group.rank)
         self.split = TrainingSplit.from_parts(parts, config, seed, group, device)
         self.objective = Objective(model, config, self.split, self.generator)
-        batch_size = max(config.batch(self.split.training_rows) // group.size, 1)
+        self.schedule = config.schedule(self.split.training_rows, model.config.decoder)
+        batch_size = max(self.schedule.batch // group.size, 1)
         self.batches = Batches(self.split.training, parts, batch_size, model.conditions, self.generator, group)
         self._initialise(model)
         super().__init__(
             model,
             list(model.parameters()),
-            adamw(model, config.learning_rate, config.weight_decay),
-            steps=config.steps(self.split.training_rows),
+            adamw(model, self.schedule.learning_rate, config.weight_decay),
+            steps=self.schedule.steps,
             decay=EMA_DECAY,
             seed=seed + group.rank,
         )
@@ -134,7 +135,7 @@ class ElboDescent(Descent):
 
     def rate(self, step: int) -> float:
         """Return the learning rate of a step."""
-        return self.config.learning_rate * schedule(step, self.steps)
+        return self.schedule.learning_rate * rate_share(step, self.steps)
 
     def backward(self, step: int) -> None:
         """Compute the gradients of a batch, and their means over all processes."""
@@ -163,7 +164,7 @@ class ElboDescent(Descent):
             return False
         if step % self.validate_every == 0 or step == last:
             stop = self.group.sum(torch.tensor(int(self._report(self.measure(step))))) > 0
-            if stop or step - history.best_step >= self.config.patience:
+            if stop or step - history.best_step >= self.schedule.patience:
                 history.stopped = "early"
         return history.stopped != "early"
 

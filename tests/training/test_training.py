@@ -24,7 +24,7 @@ from synthvae.model.frequencies import Sums
 from synthvae.training import TrainingConfig, train
 from synthvae.training.batches import class_weights
 from synthvae.training.config import SMALL
-from synthvae.training.optimizer import schedule
+from synthvae.training.optimizer import rate_share
 from synthvae.training.split import held_out
 from synthvae.training.trainer import ElboDescent
 
@@ -327,7 +327,7 @@ def test_held_out_rows_are_chosen_by_chance() -> None:
 
 @pytest.mark.parametrize("steps", [20, 100, 1000, 5000])
 def test_the_schedule_warms_up_peaks_and_ends_near_two_percent(steps: int) -> None:
-    rates = np.array([schedule(step, steps) for step in range(1, steps + 1)])
+    rates = np.array([rate_share(step, steps) for step in range(1, steps + 1)])
     peak = int(rates.argmax())
     assert rates[peak] == pytest.approx(1.0)
     assert (np.diff(rates[: peak + 1]) > 0).all()
@@ -338,7 +338,7 @@ def test_the_schedule_warms_up_peaks_and_ends_near_two_percent(steps: int) -> No
 
 @pytest.mark.parametrize("steps", [1, 2, 3])
 def test_the_shortest_schedules_learn_at_all(steps: int) -> None:
-    assert all(0 < schedule(step, steps) <= 1 for step in range(1, steps + 1))
+    assert all(0 < rate_share(step, steps) <= 1 for step in range(1, steps + 1))
 
 
 def frequencies(table: Codes) -> Tensor:
