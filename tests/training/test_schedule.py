@@ -1,0 +1,52 @@
+"""How long a model is trained, by the number of rows."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from synthvae.model.config import DecoderName
+from synthvae.training import SMALL, TrainingConfig
+from synthvae.training.config import Schedule
+
+DECODERS: tuple[DecoderName, ...] = ("autoregressive", "factorized", "linear")
+ROWS = [1, 60, 500, SMALL - 1, SMALL, 5_000, 22_755, 22_756, 30_000, 400_000, 50_000_000]
+
+
+@pytest.mark.parametrize("decoder", DECODERS)
+def test_learning_rates_have_no_jump_and_do_not_fall_with_the_rows(decoder: DecoderName) -> None:
+    rates = [TrainingConfig().schedule(rows, decoder).learning_rate for rows in range(1, 40_000, 7)]
+    assert all(low <= high <= low * 1.01 for low, high in itertools.pairwise(rates))
+    assert (rates[0], rates[-1]) == (3e-3, 1e-2 if decoder == "autoregressive" else 3e-3)
+
+
+@pytest.mark.parametrize("decoder", DECODERS)
+def test_large_tables_have_more_steps_and_fewer_epochs(decoder: DecoderName) -> None:
+    found = [TrainingConfig().schedule(rows, decoder) for rows in ROWS if rows >= 30_000]
+    epochs = [s.steps * s.batch / rows for s, rows in zip(found, ROWS[-len(found) :], strict=True)]
+    assert all(few.steps < many.steps for few, many in itertools.pairwise(found))
+    assert epochs == sorted(epochs, reverse=True)
+
+
+@given(
+    rows=st.integers(1, 10**8),
+    decoder=st.sampled_from(DECODERS),
+    steps=st.integers(1, 10**6),
+    batch=st.integers(1, 10**5),
+    rate=st.floats(1e-6, 1.0),
+    patience=st.integers(1, 10**4),
+)
+def test_what_is_stated_holds_whatever_the_table(
+    *,
+    rows: int,
+    decoder: DecoderName,
+    steps: int,
+    batch: int,
+    rate: float,
+    patience: int,
+) -> None:
+    config = TrainingConfig(max_steps=steps, batch_size=batch, learning_rate=rate, patience=patience)
+    assert config.schedule(rows, decoder) == Schedule(steps, min(rows, batch), rate, patience)
