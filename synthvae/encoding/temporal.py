@@ -138,7 +138,7 @@ class TemporalEncoding(BaseModel):
         if unreadable.any():
             assert self.form is not None
             raise TableError(
-                f"Column {name!r} must be written as {self.form.format}, as in `fit`, "
+                f"Column {name!r} must be written as {self.form}, as in `fit`, "
                 f"got {values[int(np.argmax(unreadable))].as_py()!r}. Convert such values, or make them missing."
             )
         return self.steps.encode(name, self._steps_of(values, self.form))

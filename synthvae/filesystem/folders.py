@@ -245,8 +245,12 @@ def _write(folder: Opened, name: str, content: bytes | memoryview, mode: int) ->
     handle = _open(folder, temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     with _temporary(folder, temporary):
         with os.fdopen(handle, "wb") as stream:
+            try_lock(handle)
             _flush(stream, content)
-        _replace(folder, temporary, name)
+            if folder.handle is not None:  # Windows renames no open file
+                _replace(folder, temporary, name)
+        if folder.handle is None:
+            _replace(folder, temporary, name)
     return False
 
 
@@ -304,9 +308,9 @@ def _flush(stream: BinaryIO, content: bytes | memoryview) -> None:
 
 def _remove_abandoned(folder: Opened) -> None:
     """Remove temporary files of processes that were killed between the last two steps of a write: they have no lock."""
-    with contextlib.suppress(OSError):  # the folder may not be listed, or a file is of another user
+    with contextlib.suppress(OSError):  # the folder may not be listed
         for name in [entry.name for entry in folder.path.iterdir() if _ABANDONED.fullmatch(entry.name)]:
-            with open_file(folder, name) as stream:
+            with contextlib.suppress(OSError), open_file(folder, name) as stream:  # a link, or a file of another user
                 if try_lock(stream.fileno()):
                     _unlink(folder, name)
 

@@ -61,8 +61,14 @@ def is_locked(folder: Path) -> bool:
 
 
 def try_lock(handle: int) -> bool:
-    """Lock an open file exclusively until it is closed, and return whether nobody else holds its lock (POSIX)."""
-    return sys.platform == "win32" or _flock(handle, fcntl.LOCK_EX)
+    """Lock an open file exclusively until it is closed, and return whether that succeeded; not without locks."""
+    if sys.platform == "win32":
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def unlock(handle: int | None) -> None:

@@ -59,6 +59,7 @@ from synthvae.tables.streaming import Stream
 from synthvae.training import SMALL, Parts, Trainer, TrainingConfig, train
 from synthvae.training.callbacks import open_callbacks, steps_only
 from synthvae.training.checkpoint import Checkpoint
+from synthvae.training.config import SCHEDULES
 
 DRAFTED = (
     "THE SCHEMA WAS DRAFTED FROM THE DATA, then reviewed: what its categories and bounds reveal about single rows is "
@@ -236,6 +237,7 @@ def _checkpoint(parameters: Parameters, table: InMemory | Stream) -> Checkpoint:
     inputs = {name: value for name, value in parameters.get_params(deep=False).items() if name not in NOT_LEARNED_WITH}
     schema = given_schema(parameters)
     inputs |= {"table": table.identity, "schema": None if schema is None else schema.model_dump(mode="json")}
+    inputs["schedules"] = SCHEDULES  # another version may have other ones
     seed = None if parameters.random_state is None else as_seed(parameters.random_state)
     return Checkpoint.open(parameters.journal or "", inputs, seed, as_seed(None))
 

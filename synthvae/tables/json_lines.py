@@ -6,9 +6,7 @@ import codecs
 import contextlib
 import io
 import json
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -22,6 +20,9 @@ from synthvae.tables.read_options import ReadOptions
 
 BLOCK_BYTES = 16 << 20
 MAX_NESTING = 500  # levels of objects and lists; Arrow ends the process at some 20,000
+LONGEST_LINE = 2 * untrusted.MAX_ROW  # bytes
+STEPS = np.zeros(256, np.int8)  # what each letter adds to the level
+STEPS[[ord("["), ord("{")]], STEPS[[ord("]"), ord("}")]] = 1, -1
 BARE_NULL = r"(?:^|[\n\r}\]])(?:\xef\xbb\xbf)?[ \t\r\n]*null"  # at the start of a block, a line or behind an object
 
 
@@ -34,7 +35,8 @@ def read(path: Path, options: ReadOptions) -> pa.Table:
     """
     untrusted.refuse_large_csv(path)
     encoding = options.encoding
-    if _may_end_arrow(path, encoding):
+    _refuse_deep_nesting(path, encoding)
+    if _may_have_null_lines(path, encoding):
         _refuse_wrong_line(path, encoding)
     try:
         table = _read(path, encoding, None)
@@ -90,35 +92,43 @@ def _read(path: Path, encoding: str, schema: pa.Schema | None) -> pa.Table:
         return pa.json.read_json(stream, how, pa.json.ParseOptions(explicit_schema=schema))
 
 
-def _may_end_arrow(path: Path, encoding: str) -> bool:
-    """Whether a file may have what ends the process in Arrow 26: a null in the place of an object, or deep nesting."""
-    if not csv_lines.is_ascii_in(encoding, "nul\n[{"):
+def _may_have_null_lines(path: Path, encoding: str) -> bool:
+    """Whether a file may have a null in the place of an object, which ends the process in Arrow 26."""
+    if not csv_lines.is_ascii_in(encoding, "nul\n"):
         return True
-    openings = 0  # brackets of the line that is not at its end
     with pa.input_stream(str(path), compression="detect") as stream:
         while block := stream.read(BLOCK_BYTES):
             if pc.match_substring_regex(pa.array([block], pa.large_binary()), BARE_NULL)[0].as_py():
                 return True
             if block.rstrip().endswith((b"n", b"nu", b"nul")):  # parted by the end of the block
                 return True
-            most, openings = _openings(block, openings)
-            if most > MAX_NESTING:
-                return True
     return False
 
 
-def _openings(block: bytes, before: int) -> tuple[int, int]:
-    """The most opening brackets in a line of a block, of whose first line some came before, and those in the last."""
-    letters = np.frombuffer(block, np.uint8)
-    ends = np.flatnonzero(letters == ord("\n"))
-    opened = np.flatnonzero((letters == ord("[")) | (letters == ord("{")))
-    by_line = np.bincount(np.searchsorted(ends, opened), minlength=len(ends) + 1)
-    by_line[0] += before
-    return int(by_line.max()), int(by_line[-1])
+def _refuse_deep_nesting(path: Path, encoding: str) -> None:
+    """Raise an error for objects or lists in each other, of which Arrow 26 takes so many before they end the process.
+
+    Raises:
+        TableError: There are more than `MAX_NESTING`.
+    """
+    nesting = Nesting()
+    with pa.input_stream(str(path), compression="detect") as stream:
+        if csv_lines.is_ascii_in(encoding, '"\\\n[]{}'):
+            while nesting.most <= MAX_NESTING and (block := stream.read(BLOCK_BYTES)):
+                nesting.add(block)
+        else:
+            text = io.TextIOWrapper(stream, encoding=encoding, errors="replace")
+            while nesting.most <= MAX_NESTING and (letters := text.read(BLOCK_BYTES)):
+                nesting.add(letters.encode())
+    nesting.finish()
+    if nesting.most > MAX_NESTING:
+        raise TableError(
+            f"{path} must have at most {MAX_NESTING:,} nested levels of objects and lists, got more. Flatten it."
+        )
 
 
 def _refuse_wrong_line(path: Path, encoding: str) -> None:
-    """Raise an error for the first line that is not a JSON object, or is nested too deep.
+    """Raise an error for the first line that is not a JSON object.
 
     Raises:
         TableError: There is one.
@@ -126,25 +136,57 @@ def _refuse_wrong_line(path: Path, encoding: str) -> None:
     with pa.input_stream(str(path), compression="detect") as stream:
         for number, line in enumerate(io.TextIOWrapper(stream, encoding=encoding), start=1):
             try:
-                value = json.loads(line.removeprefix("\ufeff")) if line.strip() else {}
+                right = not line.strip() or isinstance(json.loads(line.removeprefix("\ufeff")), dict)
             except (ValueError, RecursionError):
-                value = None
-            if not isinstance(value, dict) or _depth(value) > MAX_NESTING:
+                right = False
+            if not right:
                 raise TableError(
-                    f"{path}, line {number} must be one JSON object of at most {MAX_NESTING:,} nested levels, got "
-                    "something else. Correct the line."
+                    f"{path}, line {number} must be one JSON object, got something else. Correct the line."
                 )
 
 
-def _depth(value: Any) -> int:
-    """The levels of nested objects and lists."""
-    depth, level = 0, [value]
-    while level := [inner for outer in level for inner in _children(outer)]:
-        depth += 1
-    return depth
+class Nesting:
+    """The most objects and lists in each other of JSON that is read block by block, valid or not.
 
+    Brackets in strings do not count. A string ends with its line, as it must, and a bracket too many closes nothing, so
+    that what is wrong in one line hides nothing in another.
 
-def _children(value: Any) -> Iterable[Any]:
-    if isinstance(value, dict):
-        return value.values()
-    return value if isinstance(value, list) else ()
+    Attributes:
+        most: The number so far.
+
+    Example:
+        >>> nesting = Nesting()
+        >>> nesting.add(b'{"a": [[1], "[[["]}')
+        >>> nesting.finish()
+        >>> nesting.most
+        3
+    """
+
+    def __init__(self) -> None:
+        self.most = 0
+        self._depth = 0
+        self._rest = b""  # the part of a line whose end is in a later block
+
+    def add(self, block: bytes) -> None:
+        """Count the next block."""
+        lines, end, rest = (self._rest + block).rpartition(b"\n")
+        self._rest = rest if len(rest) <= LONGEST_LINE else b""  # longer ones are refused by Arrow
+        self._count(lines + end)
+
+    def finish(self) -> None:
+        """Count the last line."""
+        self._count(self._rest)
+
+    def _count(self, lines: bytes) -> None:
+        """Count whole lines."""
+        letters = np.frombuffer(lines.replace(b"\\\\", b"__").replace(b'\\"', b"__"), np.uint8)
+        steps = STEPS[letters]
+        places = np.flatnonzero(steps)
+        quotes = np.flatnonzero(letters == ord('"'))
+        ends = np.flatnonzero((letters == ord("\n")) | (letters == ord("\r")))
+        before_line = np.searchsorted(quotes, np.concatenate([[0], ends]))
+        in_line = np.searchsorted(quotes, places) - before_line[np.searchsorted(ends, places)]
+        depth = self._depth + np.cumsum(steps[places[in_line % 2 == 0]], dtype=np.int64)
+        if len(depth):
+            depth -= np.minimum(np.minimum.accumulate(depth), 0)
+            self.most, self._depth = max(self.most, int(depth.max())), int(depth[-1])

@@ -79,7 +79,7 @@ def _read(path: Path, reader: str, options: ReadOptions, what: str) -> pa.Table:
     stated = {"encoding": options.encoding} if "encoding" in options.given else {}
     try:
         return call_isolated(read_with, reader, path, stated)
-    except TableError:
+    except (TableError, ConfigurationError):
         raise
     except Exception as error:  # (pyreadstat's own exceptions are plain ones)
         raise _damaged(path, what, error) from error

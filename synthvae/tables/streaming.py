@@ -24,6 +24,7 @@ LARGE = 256 << 20  # approximate bytes from which on a table is read in batches;
 VALUE_BYTES = 8
 BATCH_ROWS = 1 << 16
 START_BYTES = 16 << 20  # of the text of a compressed file, by which its ratio is estimated
+CODECS = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd"}
 TAIL_BYTES = 1 << 16  # of each file, to identify it; a Parquet file has its statistics there
 
 
@@ -143,11 +144,11 @@ def _csv(files: Sequence[Path], options: ReadOptions) -> Stream:
 
 def _text_bytes(file: Path) -> int:
     """The bytes of a file of text; of a compressed one, which may be 1,000 times its size, estimated by its start."""
-    size = file.stat().st_size
-    if file.suffix in (".csv", ".tsv", ".tab", ".txt"):
+    size, codec = file.stat().st_size, CODECS.get(file.suffix.lower())
+    if codec is None:
         return size
     read = 0
-    with pa.OSFile(str(file)) as raw, pa.CompressedInputStream(raw, pa.Codec.detect(str(file)).name) as text:
+    with pa.OSFile(str(file)) as raw, pa.CompressedInputStream(raw, codec) as text:
         while read < (LARGE if raw.tell() == size else START_BYTES):  # the whole of a small file is in a buffer
             if not (block := text.read(START_BYTES)):
                 return read

@@ -74,6 +74,10 @@ class TimeForm(BaseModel):
     colon: bool = True
     case: Case = ""
 
+    def __str__(self) -> str:
+        offset = "" if self.offset is None else f" with the offset {self.offset}"
+        return f"{self.format}{offset if self.zone is None else f' with the offsets of {self.zone}'}"
+
     @classmethod
     def learn(cls, format: str, texts: pa.Array) -> Self:  # noqa: A002 (the word of strptime)
         """Return the form in which distinct texts are written; where they differ, numbers have leading zeros."""
@@ -85,19 +89,18 @@ class TimeForm(BaseModel):
     @classmethod
     def _candidates(cls, format: str, texts: pa.Array) -> Iterator[Self]:  # noqa: A002
         digits = max((len(f or "") for f in _fractions(texts)), default=0) if "%f" in format else 0
-        offsets = set(offsets_of(texts).to_pylist()) if "%z" in format else set()
-        offset = offsets.pop() if len(offsets) == 1 else None
-        colons = {":" in known for known in offsets if known}
+        offsets = set(offsets_of(texts).drop_null().to_pylist()) if "%z" in format else set()
+        colons = {":" in known for known in offsets}
         zone = _zone_of(texts, format) if len(offsets) > 1 and len(colons) == 1 and "Z" not in offsets else None
+        colon = zone is None or True in colons
+        offset = offsets.pop() if len(offsets) == 1 else None
         named = any(name in format for name in ("%b", "%B", "%p"))
         cases: tuple[Case, ...] = ("", "upper", "lower") if named else ("",)
         for known in dict.fromkeys(
             (format, _unpadded(format, "dm"), _unpadded(format, "HI"), _unpadded(format, "dmHI"))
         ):
             for case in cases:
-                yield cls(
-                    format=known, digits=digits or MICRO, offset=offset, zone=zone, colon=True in colons, case=case
-                )
+                yield cls(format=known, digits=digits or MICRO, offset=offset, zone=zone, colon=colon, case=case)
 
     @property
     def scale(self) -> int:
@@ -108,6 +111,8 @@ class TimeForm(BaseModel):
         """Whether all texts are read, and written in the same way again."""
         written, texts = self.write(self.parse(texts)), texts.cast(pa.string())
         if self.zone is not None:  # of an hour that clocks show twice, the first is written
+            if written.null_count:
+                return False
             written, texts = (pc.struct_field(pc.extract_regex(part, OFFSET), "clock") for part in (written, texts))
         return bool(written.equals(texts))
 

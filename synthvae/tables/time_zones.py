@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import functools
 import re
 import zoneinfo
 
@@ -20,6 +22,7 @@ USUAL = (
 )
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*")
 SAMPLE = 200  # times that are tried before all
+FIRST, LAST = -62_135_510_400, 253_402_214_400  # seconds between which all clocks are in the years 1 to 9999
 
 Seconds = npt.NDArray[np.int64]
 
@@ -62,7 +65,12 @@ def is_zone(name: str) -> bool:
     >>> is_zone("Europe/Berlin"), is_zone("../Europe/Berlin")
     (True, False)
     """
-    return bool(NAME.fullmatch(name)) and name in zoneinfo.available_timezones()
+    return bool(NAME.fullmatch(name)) and name in _available()
+
+
+@functools.cache
+def _available() -> frozenset[str]:
+    return frozenset(zoneinfo.available_timezones())
 
 
 def find_zone(utc: Seconds, offsets: Seconds) -> str | None:
@@ -79,16 +87,22 @@ def find_zone(utc: Seconds, offsets: Seconds) -> str | None:
     """
     first = np.unique(offsets, return_index=True)[1]  # each offset is in the sample
     places = np.concatenate([first, np.arange(min(len(utc), SAMPLE))])
-    few = (utc[places], offsets[places])
-    others = sorted(zoneinfo.available_timezones().difference(USUAL))
-    for zone in (*USUAL, *(name for name in others if "/" in name and not name.startswith("Etc/"))):
-        if _agrees(zone, *few) and _agrees(zone, utc, offsets):
-            return zone
+    few = list(zip(utc[places].clip(FIRST, LAST).tolist(), offsets[places].tolist(), strict=True))
+    others = sorted(name for name in _available().difference(USUAL) if "/" in name and not name.startswith("Etc/"))
+    for name in (*(name for name in USUAL if name in _available()), *others):
+        if _may_be(name, few) and bool((clocks_of(utc, name) - utc == offsets).all()):
+            return name
     return None
 
 
+def _may_be(name: str, few: list[tuple[int, int]]) -> bool:
+    """Whether a zone has the offsets of some times; the first other one decides, so that 500 zones take no second."""
+    zone = zoneinfo.ZoneInfo(name)
+    return all(dt.datetime.fromtimestamp(time, zone).utcoffset() == dt.timedelta(seconds=ahead) for time, ahead in few)
+
+
 def clocks_of(utc: Seconds, zone: str) -> Seconds:
-    """Return the time on the clocks (rows,) of a zone, in seconds since 1970."""
+    """Return the time on the clocks (rows,) of a zone, in seconds since 1970, in the years 1 to 9999."""
     return _seconds(_times(utc).tz_localize("UTC").tz_convert(zone).tz_localize(None))
 
 
@@ -107,12 +121,8 @@ def settle(clocks: Seconds, zone: str) -> tuple[Seconds, Seconds]:
     return settled, settled - _seconds(zoned.tz_convert("UTC").tz_localize(None))
 
 
-def _agrees(zone: str, utc: Seconds, offsets: Seconds) -> bool:
-    return bool((clocks_of(utc, zone) - utc == offsets).all())
-
-
 def _times(seconds: Seconds) -> pd.DatetimeIndex:
-    return pd.DatetimeIndex(seconds.astype("datetime64[s]"))
+    return pd.DatetimeIndex(seconds.clip(FIRST, LAST).astype("datetime64[s]"))
 
 
 def _seconds(times: pd.DatetimeIndex) -> Seconds:

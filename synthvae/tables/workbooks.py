@@ -35,7 +35,7 @@ def read(path: Path, options: ReadOptions) -> pa.Table:
     openpyxl = required()
     with _reading(path):
         with zipfile.ZipFile(path) as archive:
-            untrusted.refuse_size(path, sum(entry.file_size for entry in archive.infolist()) * EXPANSION)
+            untrusted.refuse_size(path, sum(map(_bytes_of, archive.infolist())))
         with contextlib.closing(openpyxl.load_workbook(path, read_only=True, data_only=True)) as book:
             title, found = _chosen(path, book, options.sheet)
         rows = [row for row in found if any(cell not in (None, "") for cell in row)]
@@ -45,6 +45,12 @@ def read(path: Path, options: ReadOptions) -> pa.Table:
     table = _table(*_filled(rows))
     untrusted.refuse_long_cells(path, table.column_names, table.columns)
     return table
+
+
+def _bytes_of(entry: zipfile.ZipInfo) -> int:
+    """The memory that an entry takes: those with cells are parsed, others, such as pictures, are not even read."""
+    parsed = entry.filename.startswith("xl/worksheets/") or entry.filename == "xl/sharedStrings.xml"
+    return entry.file_size * (EXPANSION if parsed else 1)
 
 
 @contextlib.contextmanager

@@ -38,6 +38,7 @@ class Schedule(NamedTuple):
 # than 100 steps after the best one before (Pima, WDBC, chronic kidney, German).
 SCHEDULE, SMALL_SCHEDULE = Schedule(800, 256, 1e-2, 300), Schedule(1000, 64, 3e-3, 100)
 FACTORIZED, SMALL_FACTORIZED = Schedule(1000, 512, 3e-3, 300), Schedule(1000, 64, 3e-3, 300)
+SCHEDULES = (SCHEDULE, SMALL_SCHEDULE, FACTORIZED, SMALL_FACTORIZED)
 
 
 class TrainingConfig(BaseModel):

@@ -176,8 +176,11 @@ def test_the_next_write_removes_what_a_kill_left(tmp_path: Path) -> None:
         (other,) = set(tmp_path.iterdir()) - {left}
         assert other.read_bytes() == b"new"
         (tmp_path / f"{filesystem.TEMPORARY}notes").write_text("mine", encoding="utf-8")
+        (tmp_path / f"{filesystem.TEMPORARY}{'0' * 16}.tmp").symlink_to(left)  # a link stays, and hinders nothing
         filesystem.write(tmp_path / "y.json", b"{}")
-        assert {path.name for path in tmp_path.iterdir()} == {"y.json", other.name, f"{filesystem.TEMPORARY}notes"}
+        assert {path.name for path in tmp_path.iterdir()} == {
+            *("y.json", other.name, f"{filesystem.TEMPORARY}notes", f"{filesystem.TEMPORARY}{'0' * 16}.tmp")
+        }
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from synthvae.errors import TableError
+from synthvae.errors import ConfigurationError, TableError
 from synthvae.tables import isolation, statistical
 from synthvae.tables.isolation import ProcessEndedError, call_isolated
 from synthvae.tables.read_options import ReadOptions
@@ -35,6 +35,37 @@ def test_modules_are_found_where_this_process_finds_them(tmp_path: Path, monkeyp
     import a_module_of_mine  # type: ignore[import-not-found]
 
     assert call_isolated(a_module_of_mine.answer) == 42
+
+
+class UnpicklableError(Exception):
+    def __init__(self, *, reason: str) -> None:
+        super().__init__(reason)
+
+
+def _fails() -> None:
+    raise UnpicklableError(reason="as it is")
+
+
+def test_exceptions_that_cannot_be_sent_are_told_by_their_text() -> None:
+    with pytest.raises(RuntimeError, match="UnpicklableError: as it is"):
+        call_isolated(_fails)
+
+
+@pytest.mark.parametrize("executable", ["", "/nothing/python"])
+def test_a_program_without_an_interpreter_is_told_so(
+    tmp_path: Path, executable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", executable)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    (tmp_path / "t.sav").write_bytes(b"$FL2")
+    with pytest.raises(ConfigurationError, match="must be a Python interpreter"):
+        statistical.read_spss(tmp_path / "t.sav", ReadOptions())
+
+
+def test_variables_of_the_environment_name_no_modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "pickle.py").write_text("raise SystemExit(3)", encoding="utf-8")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    assert call_isolated(max, 3, 5) == 5
 
 
 def test_the_end_of_the_process_is_an_error() -> None:

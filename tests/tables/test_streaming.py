@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from synthvae.tables import streaming
+from synthvae.errors import TableError
+from synthvae.tables import convert, streaming
 
 
 @pytest.mark.parametrize(("suffix", "pack"), [("gz", gzip.compress), ("bz2", bz2.compress)])
@@ -21,6 +22,18 @@ def test_a_packed_file_counts_by_its_text(tmp_path: Path, suffix: str, pack: Cal
     size = streaming.Stream.from_source(tmp_path / f"t.csv.{suffix}").size
     assert size > len(text) / 5
     assert (tmp_path / f"t.csv.{suffix}").stat().st_size < 1 << 20
+
+
+@pytest.mark.parametrize("name", ["T.CSV", "t.Tsv", "t.csv.GZ", "t.csv.bz2"])
+def test_suffixes_may_be_in_capitals_and_files_damaged(tmp_path: Path, name: str) -> None:
+    """Whether a file can be read is not decided here."""
+    (tmp_path / name).write_bytes(b"a\tb\n1\t2\n" if name == "t.Tsv" else b"a,b\n1,2\n")
+    if name[0] == "T" or name == "t.Tsv":
+        assert streaming.Stream.from_source(tmp_path / name).size == 8
+        assert convert.read(tmp_path / name).num_rows == 1
+    else:
+        with pytest.raises(TableError, match="cannot be read"):
+            streaming.large(tmp_path / name)
 
 
 def test_the_size_of_a_small_packed_file_is_that_of_its_text(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from synthvae import Column, Schema, Synthesizer
 from synthvae.errors import SchemaError, TableError
 from synthvae.schema.inference import temporal_column
 from synthvae.schema.interchange import fields_of_datetime
+from synthvae.tables import time_zones
 from synthvae.tables.time_format import TimeForm, problem_of, recognise
 
 WHEN = pd.date_range("2019-01-05 13:05:07", periods=300, freq="31h")
@@ -129,6 +130,37 @@ def test_an_hour_that_clocks_show_twice_or_never() -> None:
     assert form.write(never).to_pylist() == ["2020-03-29 03:00+02:00", None]
     wrong = ["2020-07-01 12:00+01:00", "2020-03-29 02:30+01:00", None]
     assert form.parse(pa.array(wrong)).to_pylist() == [None] * 3
+
+
+def test_other_texts_beside_those_of_a_time_zone() -> None:
+    """A word is proposed as a sentinel value; the last moment before the year 10000 is in no zone."""
+    days = [str(day) for day in pd.date_range("2019-01-01", periods=200, tz="Europe/London")]
+    form = TimeForm.learn("%Y-%m-%d %H:%M:%S%z", pa.array(days))
+    assert form.zone == "Europe/London"
+    for other in ("unknown", "2020-05-01 00:00:00", "9999-12-31 23:59:59-05:00", "0001-01-01 00:00:00+14:00"):
+        assert not form.writes(pa.array([*days, other]))
+        assert form.parse(pa.array([*days, other]))[-1].as_py() is None
+    assert "unknown" in there_and_back([*days, *["unknown"] * 20])
+    extremes = pa.array([-(2**62), 2**62, None])
+    assert form.write(extremes).is_valid().to_pylist() == [True, True, False]
+
+
+def test_no_zone_is_found_where_none_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time_zones, "_available", frozenset)
+    texts = pa.array(["2020-01-01 00:00:00+01:00", "2020-07-01 00:00:00+02:00"])
+    assert TimeForm.learn("%Y-%m-%d %H:%M:%S%z", texts).zone is None
+
+
+def test_an_offset_beside_a_sentinel_value_is_kept() -> None:
+    texts = pa.array(["2020-01-01 00:00:00+01:00", "2020-07-01 00:00:00+01:00", "unknown"])
+    assert TimeForm.learn("%Y-%m-%d %H:%M:%S%z", texts).offset == "+01:00"
+
+
+def test_a_time_of_another_offset_is_refused_by_what_was_learned() -> None:
+    days = pd.date_range("2019-01-01", periods=80, tz="Europe/Berlin")
+    model = Synthesizer(max_steps=1, width=8).fit(pd.DataFrame({"t": days.astype(str), "x": range(80)}))
+    with pytest.raises(TableError, match=r"must be written as .*%z with the offset \+01:00, as in `fit`, got '2020-07"):
+        model.log_likelihood(pd.DataFrame({"t": ["2020-07-01 00:00:00+02:00"], "x": [1]}))
 
 
 @pytest.mark.parametrize("zone", ["Nowhere/Town", "../etc/passwd", "/etc/localtime", ""])
