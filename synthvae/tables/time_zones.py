@@ -103,7 +103,7 @@ def _may_be(name: str, few: list[tuple[int, int]]) -> bool:
 
 def clocks_of(utc: Seconds, zone: str) -> Seconds:
     """Return the time on the clocks (rows,) of a zone, in seconds since 1970, in the years 1 to 9999."""
-    return _seconds(_times(utc).tz_localize("UTC").tz_convert(zone).tz_localize(None))
+    return _seconds(_times(utc).tz_localize("UTC").tz_convert(zoneinfo.ZoneInfo(zone)).tz_localize(None))
 
 
 def settle(clocks: Seconds, zone: str) -> tuple[Seconds, Seconds]:
@@ -116,7 +116,8 @@ def settle(clocks: Seconds, zone: str) -> tuple[Seconds, Seconds]:
     >>> clocks - 1585449000, offsets
     (array([1800]), array([7200]))
     """
-    zoned = _times(clocks).tz_localize(zone, ambiguous=np.ones(len(clocks), bool), nonexistent="shift_forward")
+    first = np.ones(len(clocks), bool)
+    zoned = _times(clocks).tz_localize(zoneinfo.ZoneInfo(zone), ambiguous=first, nonexistent="shift_forward")
     settled = _seconds(zoned.tz_localize(None))
     return settled, settled - _seconds(zoned.tz_convert("UTC").tz_localize(None))
 
