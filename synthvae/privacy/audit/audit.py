@@ -134,7 +134,7 @@ def audit(ledger: Ledger, *, canaries: int = 10_000, confidence: float = 0.95) -
         >>> from synthvae.privacy import Event, Ledger, PrivacyBudget
         >>> ledger = Ledger(budget=PrivacyBudget(epsilon=1.0, delta=1e-6))
         >>> ledger = ledger.record(Event.of_counts("rows of each class", rows=1, noise=20.0))
-        >>> audit(ledger, canaries=200).refuted
+        >>> audit(ledger, canaries=200, confidence=0.999999).refuted
         False
     """
     if not ledger.events or canaries < FEWEST or not 0 < confidence < 1:
