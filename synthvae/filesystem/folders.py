@@ -247,10 +247,7 @@ def _write(folder: Opened, name: str, content: bytes | memoryview, mode: int) ->
         with os.fdopen(handle, "wb") as stream:
             try_lock(handle)
             _flush(stream, content)
-            if folder.handle is not None:  # Windows renames no open file
-                _replace(folder, temporary, name)
-        if folder.handle is None:
-            _replace(folder, temporary, name)
+        _replace(folder, temporary, name)
     return False
 
 

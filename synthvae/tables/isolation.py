@@ -1,38 +1,45 @@
-"""A call in a process of its own, for libraries that damaged files can end or fill the memory of."""
+"""A table read in a process of its own, for libraries that damaged files can end or fill the memory of.
+
+The other process has read a file of a stranger: what it answers is an Arrow stream or text, and never unpickled.
+"""
 
 from __future__ import annotations
 
+import json
 import os
-import pickle
 import subprocess
 import sys
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
-from synthvae.errors import ConfigurationError, SynthvaeError
+import pyarrow as pa
 
-Result = TypeVar("Result")
+from synthvae.errors import ConfigurationError, SynthvaeError, TableError
 
-# What the process runs: input and output are pickled, what libraries print does not get between, and the system ends
-# the process with the one that started it (Linux; PR_SET_PDEATHSIG is 1).
-_CHILD = """
-import os, pickle, sys
+FAILED = 3  # exit code of the process if the function raises an exception
+KNOWN = {"TableError": TableError, "MemoryError": MemoryError}  # exceptions that keep their type
+
+# What the process runs. What libraries print does not get into the answer, and the system ends the process with the one
+# that started it (Linux; PR_SET_PDEATHSIG is 1).
+_CHILD = f"""
+import importlib, json, os, sys
 if sys.platform == "linux":
     import ctypes
     ctypes.CDLL(None).prctl(1, 9)
 answer = os.fdopen(os.dup(1), "wb")
 os.dup2(2, 1)
-sys.path[:] = pickle.load(sys.stdin.buffer)
-function, arguments = pickle.load(sys.stdin.buffer)
+request = json.load(sys.stdin)
+sys.path[:] = request["path"]
 try:
-    result = pickle.dumps((True, function(*arguments)), pickle.HIGHEST_PROTOCOL)
+    import pyarrow
+    table = getattr(importlib.import_module(request["module"]), request["name"])(*request["arguments"])
 except Exception as error:
-    try:
-        result = pickle.dumps((False, error))
-        pickle.loads(result)
-    except Exception:
-        result = pickle.dumps((False, RuntimeError(f"{type(error).__name__}: {error}")))
-answer.write(result)
+    answer.write(json.dumps([type(error).__name__, str(error)]).encode())
+    answer.close()
+    sys.exit({FAILED})
+with pyarrow.ipc.new_stream(answer, table.schema) as stream:
+    stream.write_table(table)
+answer.close()
 """
 
 
@@ -40,27 +47,44 @@ class ProcessEndedError(SynthvaeError):
     """A process ended before it answered: it crashed, or the system ended it for want of memory."""
 
 
-def call_isolated(function: Callable[..., Result], *arguments: Any) -> Result:
-    """Return what a function returns in a new Python process; it takes about a second to start.
+def read_isolated(function: Callable[..., pa.Table], *arguments: Any) -> pa.Table:
+    """Return the table that a function returns in a new Python process, which takes about a second to start.
 
-    The process does not import the caller's script, and Ctrl-C ends it with this one.
+    The process does not import the caller's script, and ends with this one.
 
     Args:
         function: A function of a module.
-        arguments: Its arguments, which can be pickled.
+        arguments: Its arguments, as JSON has them.
 
     Raises:
         ProcessEndedError: The process ended before it answered.
         ConfigurationError: There is no Python interpreter at `sys.executable`.
-        Exception: What the function raises; a RuntimeError with its text if it cannot be pickled.
+        TableError, MemoryError: The function raises it.
+        RuntimeError: The function raises another exception; with its text.
 
     Example:
-        >>> call_isolated(max, 3, 5)
-        5
+        >>> from synthvae.tables.isolation import example
+        >>> read_isolated(example, 3).to_pydict()
+        {'x': [0, 1, 2]}
     """
-    request = pickle.dumps(sys.path) + pickle.dumps((function, arguments))
+    request = {"path": list(map(str, sys.path)), "module": function.__module__, "name": function.__name__}
+    done = _run(json.dumps({**request, "arguments": arguments}).encode())
+    if done.returncode == FAILED:
+        kind, text = json.loads(done.stdout)
+        raise KNOWN.get(kind, RuntimeError)(text or kind)
     try:
-        done = subprocess.run(  # noqa: S603 (this Python, and the text above)
+        if done.returncode == 0:
+            table = pa.ipc.open_stream(done.stdout).read_all()
+            table.validate(full=True)
+            return table
+    except pa.ArrowInvalid:
+        pass
+    raise ProcessEndedError(f"the process that reads it ended with exit code {done.returncode}")
+
+
+def _run(request: bytes) -> subprocess.CompletedProcess[bytes]:
+    try:
+        return subprocess.run(  # noqa: S603 (this Python, and the text above)
             [sys.executable or "python", "-I", "-c", _CHILD],  # -I: no variable of the environment names modules
             input=request,
             stdout=subprocess.PIPE,
@@ -74,10 +98,8 @@ def call_isolated(function: Callable[..., Result], *arguments: Any) -> Result:
             f"`sys.executable` must be a Python interpreter, which reads such files, got {sys.executable!r} "
             f"({error.strerror}). Run in one, or convert the file."
         ) from error
-    try:
-        succeeded, result = pickle.loads(done.stdout)  # noqa: S301 (from a process of this one)
-    except (EOFError, pickle.UnpicklingError) as error:
-        raise ProcessEndedError(f"the process that reads it ended with exit code {done.returncode}") from error
-    if succeeded:
-        return result  # type: ignore[no-any-return]
-    raise result
+
+
+def example(rows: int) -> pa.Table:
+    """Return a table of some rows, for the example above."""
+    return pa.table({"x": range(rows)})

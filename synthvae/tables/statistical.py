@@ -16,7 +16,7 @@ from pandas.api.types import is_numeric_dtype
 
 from synthvae.errors import ConfigurationError, TableError
 from synthvae.tables import untrusted
-from synthvae.tables.isolation import call_isolated
+from synthvae.tables.isolation import read_isolated
 from synthvae.tables.read_options import ReadOptions
 
 VALUE_BYTES = 8
@@ -78,19 +78,19 @@ def _read(path: Path, reader: str, options: ReadOptions, what: str) -> pa.Table:
     _required()
     stated = {"encoding": options.encoding} if "encoding" in options.given else {}
     try:
-        return call_isolated(read_with, reader, path, stated)
+        return read_isolated(read_with, reader, str(path), stated)
     except (TableError, ConfigurationError):
         raise
     except Exception as error:  # (pyreadstat's own exceptions are plain ones)
         raise _damaged(path, what, error) from error
 
 
-def read_with(reader: str, path: Path, stated: Mapping[str, Any]) -> pa.Table:
+def read_with(reader: str, path: str, stated: Mapping[str, Any]) -> pa.Table:
     """Return the table that a function of pyreadstat reads from a file.
 
     Args:
         reader: The name of the function.
-        path: The file.
+        path: The path of the file.
         stated: Arguments of the function.
 
     Raises:
@@ -98,9 +98,9 @@ def read_with(reader: str, path: Path, stated: Mapping[str, Any]) -> pa.Table:
         Exception: pyreadstat cannot read it.
     """
     read = getattr(_required(), reader)
-    _, head = read(str(path), metadataonly=True, **stated)
+    _, head = read(path, metadataonly=True, **stated)
     untrusted.refuse_size(path, (head.number_rows or 0) * head.number_columns * VALUE_BYTES)
-    frame, found = read(str(path), **stated)
+    frame, found = read(path, **stated)
     return _table(frame, found.variable_value_labels)
 
 

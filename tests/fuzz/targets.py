@@ -203,7 +203,7 @@ def dataset_folder(data: bytes) -> None:
 def read_table(name: str, data: bytes) -> None:
     """A table file; the schema that is inferred of it holds for it, and can be written."""
     # In this process, whose end a long run counts as a find: the users' own process reads on (`test_finds.py`).
-    here = mock.patch.object(statistical, "call_isolated", lambda read, *arguments: read(*arguments))
+    here = mock.patch.object(statistical, "read_isolated", lambda read, *arguments: read(*arguments))
     with room() as folder, refused(), here:
         path = place(folder, {name: data}) / name
         database = name.endswith(".db")
