@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,8 +16,10 @@ from sklearn.datasets import load_wine
 
 from synthvae import Column, Schema, Synthesizer
 
-settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])  # no test is timed
-settings.load_profile("untimed")
+UNTIMED: dict[str, Any] = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}  # no test is timed
+settings.register_profile("same", derandomize=True, **UNTIMED)  # red or green for a change, not by chance
+settings.register_profile("other", **UNTIMED)  # other examples in each run
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
 SITES = ("a/b", "..", "ü ß", "100%")
 

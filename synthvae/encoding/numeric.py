@@ -21,7 +21,7 @@ from synthvae.encoding.atoms import FEW_ATOMS, find_atoms
 from synthvae.encoding.links import Link, find_candidates, find_links
 from synthvae.encoding.protocol import CodedColumn
 from synthvae.encoding.quantiles import Numbers, QuantileCurve
-from synthvae.encoding.sentinels import Style, count_sentinels, is_sentinel, style_of, to_arrow
+from synthvae.encoding.sentinels import Style, beside_sentinels, count_sentinels, is_sentinel, style_of, to_arrow
 from synthvae.errors import TableError, brief, listing
 from synthvae.schema.column import Column, Values
 from synthvae.schema.domain import decimals_of
@@ -263,7 +263,8 @@ class NumericEncoding(BaseModel):
     def _rounded(self, numbers: Floats) -> Floats:
         if self.decimals is not None:
             numbers = np.round(numbers, self.decimals)
-        return np.asarray(np.clip(numbers, self.low, self.high) + 0.0)  # adding 0 makes -0.0 positive
+        numbers = np.clip(numbers, self.low, self.high) + 0.0  # adding 0 makes -0.0 positive
+        return beside_sentinels(numbers, self.marks, self.decimals, self.low, self.high)
 
 
 def _midpoints(values: Floats) -> Floats:

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from synthvae.encoding.arrays import Floats, Mask, States
 from synthvae.schema.column import Value, Values
+from synthvae.schema.domain import neighbour
 from synthvae.tables.arrow import are_sentinels, as_array, is_text
 from synthvae.tables.number_format import NumberForm, find_style, is_number, write
 
@@ -59,6 +60,46 @@ def count_sentinels(values: pa.ChunkedArray, sentinels: Values) -> dict[Value, i
     """Return the number of rows of each sentinel value that occurs."""
     counts = {sentinel: int(is_sentinel(values, sentinel).sum()) for sentinel in sentinels}
     return {sentinel: count for sentinel, count in counts.items() if count}
+
+
+def beside_sentinels(
+    numbers: Floats,
+    sentinels: Values,
+    decimals: int | None,
+    low: Floats | float,
+    high: Floats | float,
+) -> Floats:
+    """Return the numbers (rows,), moved to the nearest number above or else below where they equal a sentinel value.
+
+    A number drawn between others could equal one by chance and would then be read as that sentinel value.
+
+    Args:
+        numbers: Numbers (rows,).
+        sentinels: The sentinel values.
+        decimals: The digits after the point of the numbers; None if any.
+        low: The smallest number that a number may become, of all or of each row.
+        high: The largest. A number stays where all between them are sentinel values.
+    """
+    marks = np.array([number for sentinel in sentinels for number in _numbers_of(sentinel)])
+    hit = np.isin(numbers, marks)
+    if not hit.any():
+        return numbers
+    above, below = (_walk(numbers[hit], marks, decimals, sign) for sign in (1, -1))
+    low, high = (np.broadcast_to(limit, numbers.shape)[hit] for limit in (low, high))
+    moved = numbers.copy()
+    moved[hit] = np.where(above <= high, above, np.where(below >= low, below, numbers[hit]))
+    return moved
+
+
+def _numbers_of(sentinel: Value) -> list[float]:
+    return [float(sentinel)] if is_number(str(sentinel)) else []
+
+
+def _walk(numbers: Floats, marks: Floats, decimals: int | None, sign: int) -> Floats:
+    """The next numbers above (`sign` 1) or below (-1) that are no marks."""
+    for _ in marks:
+        numbers = np.where(np.isin(numbers, marks), neighbour(numbers, decimals, sign), numbers)
+    return numbers
 
 
 def style_of(

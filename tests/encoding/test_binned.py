@@ -115,8 +115,22 @@ def test_equal_bounds_are_one_bin() -> None:
 @given(numbers(), st.integers(0, 2**32 - 1))
 def test_a_decoded_number_lies_in_its_bin(column: Column, seed: int) -> None:
     encoding = BinnedEncoding.declare(column)
-    states = np.tile(np.arange(encoding.levels), 5)
+    full = np.all([np.isin(ends, _numeric_sentinels(column)) for ends in encoding._spans], axis=0)
+    states = np.tile(np.setdiff1d(np.arange(encoding.levels), np.flatnonzero(full)), 5)
     assert encoding.encode("x", _decoded(column, states, seed)).tolist() == states.tolist()
+
+
+def _numeric_sentinels(column: Column) -> list[float]:
+    return [float(value) for value in column.sentinels if not isinstance(value, str)]
+
+
+@pytest.mark.parametrize("sentinels", [[0], [4], [99], [97, 98, 99], [0, 1, "N"]])
+def test_a_number_between_others_is_not_drawn_as_a_sentinel(sentinels: list[Any]) -> None:
+    column = _whole(0, 99, nullable=False, sentinels=sentinels)
+    states = np.repeat(np.arange(BINS), 200)
+    numbers = _decoded(column, states).to_pylist()
+    assert not set(numbers) & set(sentinels)
+    assert BinnedEncoding.declare(column).encode("x", pa.chunked_array([numbers])).tolist() == states.tolist()
 
 
 @law
