@@ -12,8 +12,9 @@ from synthvae.codes import Slots, Value
 from synthvae.model.draws import Uniforms, draw, log_prob, match_marginal, padding, standard_normal, tempered
 from synthvae.model.dropout import Dropout
 from synthvae.model.embeddings import FineTables, RunningSum, SlotEmbedding, SlotOrder
+from synthvae.model.fused import AllHeads, Batch, Packed
 from synthvae.model.heads import Heads
-from synthvae.model.layers import SlotLinear
+from synthvae.model.layers import SlotLinear, is_observed
 from synthvae.model.rows import Rows
 from synthvae.model.values import PARAMETERS, draw_value, initial_bias, log_density
 
@@ -109,9 +110,27 @@ class AutoregressiveDecoder(nn.Module):
     def log_prob(self, rows: Rows, z: Tensor, labels: Tensor) -> Tensor:
         """Return log p (J + V, B) of each digit, then each value of `rows`, given the slots before it, in nats."""
         start = self.start(z) + self.condition(labels)  # (B, W)
+        fused = z.device.type == "cpu" and not torch.is_autocast_enabled("cpu") and not is_observed(self)
+        digits, values = (self._outputs if fused else self._outputs_by_layer)(rows, start, labels)
+        logits = self.tables(digits, rows.digits)
+        return torch.cat([log_prob(logits, rows.digits), log_density(values, rows.values)])
+
+    def _outputs_by_layer(self, rows: Rows, start: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """The outputs (J, B, K) of digits and (V, B, 3 M) of values, each layer for all slots at once."""
         digits, values = RunningSum.apply(self.slots.order, start, *self.embedding(rows))
-        logits = self.tables(self.digits(digits, labels) + self.mask[:, None], rows.digits)
-        return torch.cat([log_prob(logits, rows.digits), log_density(self.values(values, labels), rows.values)])
+        return self.digits(digits, labels) + self.mask[:, None], self.values(values, labels)
+
+    def _outputs(self, rows: Rows, start: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """The same, slot by slot."""
+        embedding = self.embedding
+        member = nn.functional.one_hot(labels, self.condition.num_embeddings).T.to(start.dtype).contiguous()
+        kept = self.digits.dropped(*start.shape), self.values.dropped(*start.shape)
+        places, features = embedding.digits.places(rows.digits), embedding.values.features(rows.values.T)
+        batch = Batch(self.slots.order, member, places, features, kept)
+        digits = Packed.of(self.digits, embedding.digits.table(), self.mask)
+        values = Packed.of(self.values, embedding.values.weight)
+        outputs: tuple[Tensor, Tensor] = AllHeads.apply(batch, start, *digits, *values)
+        return outputs
 
     @torch.no_grad()
     def sample(

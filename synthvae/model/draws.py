@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 MATCHING_STEPS = 20
-MATCHING_TOLERANCE = 1e-3  # of a logit
+MATCHING_TOLERANCE = 1e-3  # of the logarithm of a frequency
+MAX_MOVE = 4.0  # of a logit in one step
 RARE = 1e-5  # a frequency below which differences between marginals are ignored
 BLOCK = 16  # rows of a stratum of each slot
 ZERO_LOGIT = -1e4  # a logit whose probability is exactly 0 in single precision
@@ -27,25 +28,34 @@ def padding(sizes: tuple[int, ...]) -> Tensor:
 def log_prob(logits: Tensor, digits: Tensor) -> Tensor:
     """Return log p (J, B) of `digits` (B, J) under padded `logits` (J, B, K), in nats; 0 where a digit is unknown."""
     target = digits.T.long()
-    chosen = logits.gather(2, target.clamp_min(0)[..., None])[..., 0]
-    return (chosen - logits.logsumexp(2)) * (target >= 0)
+    chosen = logits.log_softmax(2).gather(2, target.clamp_min(0)[..., None])[..., 0]
+    return chosen * (target >= 0)
 
 
 def match_marginal(logits: Tensor, marginal: Tensor, trust: float) -> Tensor:
     """Return the shift (K,) of `logits` (B, K) that moves their mean distribution towards `marginal` (K,).
+
+    Newton's method for the logarithms of the mean distribution m. Its matrix is diag(m) - cov(p), p being the rows'
+    distributions, and the sum of the shifts is left as it is found: it changes no probability.
 
     Args:
         logits: Logits of rows drawn from the model.
         marginal: The frequencies in the data.
         trust: How far to move, 0 to 1.
     """
-    goal = trust * marginal + (1 - trust) * logits.softmax(1).mean(0)
-    shift = torch.zeros_like(marginal)
+    by_level = logits.T.contiguous()  # (K, B): softmax over the first dimension is up to 15 times as fast
+    shift, goal = torch.zeros_like(marginal), None
     for _ in range(MATCHING_STEPS):
-        move = ((goal + RARE) / ((logits + shift).softmax(1).mean(0) + RARE)).log()
-        shift += move
-        if move.abs().max() < MATCHING_TOLERANCE:
+        shares = (by_level + shift[:, None]).softmax(0)
+        mean = shares.mean(1)
+        goal = trust * marginal + (1 - trust) * mean if goal is None else goal
+        off = ((goal + RARE) / (mean + RARE)).log()
+        if off.abs().max() < MATCHING_TOLERANCE:
             break
+        covariance = (shares @ shares.T).double() / len(logits) - torch.outer(mean, mean).double()
+        slope = torch.diag(mean.double() + RARE) - covariance
+        move = torch.linalg.solve(slope, (mean + RARE).double() * off)
+        shift += move.clamp(-MAX_MOVE, MAX_MOVE).to(shift)
     return shift
 
 

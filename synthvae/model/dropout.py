@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -28,10 +30,18 @@ class Dropout(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return the activations (...), unchanged in evaluation mode."""
+        factors = self.factors(*inputs.shape, device=inputs.device)
+        return inputs if factors is None else inputs * factors
+
+    def factors(self, *size: int, device: torch.device) -> Tensor | None:
+        """Draw the factors (size) of activations, 0 or 1 / (1 - p); None in evaluation mode."""
         if not self.training or not self.p:
-            return inputs
-        kept = torch.empty_like(inputs).bernoulli_(1 - self.p, generator=self.generator)
-        return inputs * kept.div_(1 - self.p)
+            return None
+        # Four draws of 16 bits from each random word take a third of the time of `bernoulli_`.
+        count = math.prod(size)
+        words = torch.empty(-(-count // 4), dtype=torch.int64, device=device)
+        bits = words.random_(-(2**63), None, generator=self.generator).view(torch.int16)[:count].view(size)
+        return (bits >= round(self.p * 2**16) - 2**15).to(torch.float32).mul_(1 / (1 - self.p))
 
     def extra_repr(self) -> str:
         """Return what is printed of the layer."""

@@ -53,6 +53,10 @@ class Heads(nn.Module):
         inner = torch.relu(self.inner(hidden, labels))  # (J, B, H)
         return torch.as_tensor(self.outer(outputs, inner, labels))
 
+    def dropped(self, rows: int, width: int) -> Tensor | None:
+        """Draw the factors (J, rows, width) of dropout; None in evaluation mode."""
+        return self.dropout.factors(len(self.bias), rows, width, device=self.bias.device)
+
     def packed(self, label: int, mask: Tensor | None = None) -> PackedHeads:
         """Return the heads of one condition for sampling; `mask` (J, K) is added to the outputs."""
         return PackedHeads(self, label, mask)

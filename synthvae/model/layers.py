@@ -8,6 +8,11 @@ import torch
 from torch import Tensor, nn
 
 
+def is_observed(module: nn.Module) -> bool:
+    """Whether a layer of `module` has hooks, as in computing per-sample gradients, so that each must be called."""
+    return any(layer._forward_hooks or layer._forward_pre_hooks for layer in module.modules())  # noqa: SLF001
+
+
 class GatedRead(torch.autograd.Function):
     """relu((g_j + g_yj) * a_j + b_j) for running sums a (J, B, W), one slot after the other.
 

@@ -11,6 +11,7 @@ from torch import nn
 
 from synthvae.model.dropout import seed_dropout
 from synthvae.training.history import History
+from synthvae.training.optimizer import Optimizer
 from synthvae.training.state import TrainingState
 
 Progress = Callable[[int, int, float], None]
@@ -33,7 +34,7 @@ class Descent(ABC):
         self,
         model: nn.Module,
         parameters: list[nn.Parameter],
-        optimizer: torch.optim.Optimizer,
+        optimizer: Optimizer,
         *,
         steps: int,
         decay: float,
@@ -104,10 +105,11 @@ class Descent(ABC):
         # torch's LambdaLR and AveragedModel give the same bits. They are not used, since the former has a state that a
         # checkpoint would have to store, where the rate is a function of the step, and the latter, which groups the
         # tensors anew in each step, takes five times as long as the one call below.
-        self.model.train()
+        if not self.model.training:  # to tell each layer takes a twentieth of a small step
+            self.model.train()
         for group in self.optimizer.param_groups:
             group["lr"] = self.rate(step)
-        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad()
         self.backward(step)
         self.optimizer.step()
         decay = min(self.decay, (1 + step) / (10 + step))  # the average starts with a short memory

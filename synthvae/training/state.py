@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from synthvae.training.checkpoint import Snapshot
 from synthvae.training.history import History, Record
+from synthvae.training.optimizer import Optimizer
 
 LossTerms = tuple[Tensor, Tensor, Tensor]
 """The loss, the reconstruction and the KL of a batch, in nats per row."""
@@ -36,7 +37,7 @@ class TrainingState:
     """
 
     parameters: list[nn.Parameter]
-    optimizer: torch.optim.Optimizer
+    optimizer: Optimizer
     average: list[Tensor] = field(init=False)
     best: list[Tensor] = field(init=False)
     best_bound: float = -math.inf

@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy import stats
 
-from synthvae.model.draws import BLOCK, Uniforms, draw
+from synthvae.model.draws import BLOCK, Uniforms, draw, match_marginal
 
 ROWS = 4096
 
@@ -55,3 +55,21 @@ def test_shares_of_stratified_draws_are_near_their_probabilities() -> None:
         means = torch.stack(drawn).float().mean(0)
         assert float((means - logits.softmax(1)[:, 1]).abs().max()) < 0.12
     assert errors[True] < errors[False] / 3
+
+
+@pytest.mark.parametrize("spread", [0.0, 1.0, 5.0, 20.0])
+@pytest.mark.parametrize("levels", [1, 2, 5, 17])
+def test_shifted_logits_have_the_marginal(spread: float, levels: int) -> None:
+    """Also where the rows' own distributions are narrow, and a level that rows have must vanish."""
+    generator = torch.Generator().manual_seed(levels)
+    logits = torch.randn(5000, levels, generator=generator) * spread
+    marginal = torch.rand(levels, generator=generator)
+    marginal[0] *= levels == 1
+    marginal /= marginal.sum()
+    shift = match_marginal(logits, marginal, 1.0)
+    torch.testing.assert_close((logits + shift).softmax(1).mean(0), marginal, atol=3e-5, rtol=2e-3)
+
+
+def test_marginals_without_trust_stay() -> None:
+    logits = torch.randn(100, 3, generator=torch.Generator().manual_seed(0))
+    assert match_marginal(logits, torch.tensor([1.0, 0.0, 0.0]), 0.0).tolist() == [0, 0, 0]
