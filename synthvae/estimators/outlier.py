@@ -37,7 +37,7 @@ FENCE = 1.5  # interquartile ranges below the lower quartile
     "draw gives the ELBO.",
     decoder='"autoregressive" (each column given the columns before it) or "factorized" (columns independent given z).',
     beta="Weight of the KL term.",
-    learning_rate="Peak learning rate. None: 0.003 below 2048 rows, up to 0.01 for 23,000 rows and more; 0.003 where "
+    learning_rate="Peak learning rate. None: 0.006 below 2048 rows, up to 0.01 for 6,000 rows and more; 0.003 where "
     'the decoder is not "autoregressive".',
 )
 class VAEOutlierDetector(OutlierMixin, BaseEstimator):

@@ -41,7 +41,7 @@ DRAWS = 64  # per row, of which `reconstruct` takes the mean
     "mixture.",
     image_shape="Height and width (h, w) of images: the networks are convolutional, and X may have the shape "
     "(rows, h, w). None: no images.",
-    learning_rate="Peak learning rate. None: 0.003 below 2048 rows, up to 0.01 for 23,000 rows and more; 0.003 where "
+    learning_rate="Peak learning rate. None: 0.006 below 2048 rows, up to 0.01 for 6,000 rows and more; 0.003 where "
     'the decoder is not "autoregressive".',
     handle_unknown="What `transform` does with categories that did not occur in training, in the words of "
     '`OneHotEncoder`: "error" (raise), "ignore" (treat the value as not observed: the encoder sees the rest of the '

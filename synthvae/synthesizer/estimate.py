@@ -125,7 +125,7 @@ class _Trial:
                 descent.step(step)
             taken = (time.perf_counter() - started) / (TRIAL_STEPS - 1)
         drawing = _seconds_of_a_draw(descent, device) * min(MATCHING_ROWS, 16 * rows) / DRAWN_ROWS
-        validations = steps / descent.validate_every
+        validations = steps / descent.schedule.validate_every
         validating = validations * held / batch * taken * FORWARD_SHARE
         # A small table is trained on twice: the second time for the best number of steps of the first.
         times = 2 if held and rows < SMALL else 1

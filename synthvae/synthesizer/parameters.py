@@ -45,7 +45,7 @@ GROUPS: dict[str, dict[str, str]] = {
     "training": {
         "batch_size": "Rows per step. None: 256, or 64 below 2048 rows; 512 where there are more and the decoder is "
         'not "autoregressive". Under a privacy budget the expected number of rows, by default 4096.',
-        "learning_rate": "Peak learning rate. None: 0.003 below 2048 rows, up to 0.01 for 23,000 rows and more; 0.003 "
+        "learning_rate": "Peak learning rate. None: 0.006 below 2048 rows, up to 0.01 for 6,000 rows and more; 0.003 "
         'where the decoder is not "autoregressive"; 0.03 under a privacy budget.',
         "validation_fraction": "Share of the rows that is held out for early stopping. None: 0.1; below 2048 rows 0.2, "
         "and the model is then trained on all rows for as many steps.",

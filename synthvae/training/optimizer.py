@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 from torch.optim.adamw import adamw
 
-WARM_UP = 100
 BETAS, EPSILON = (0.9, 0.99), 1e-8
 
 
@@ -102,9 +101,8 @@ def _is_bias(name: str) -> bool:
     return any(part in name for part in ("bias", "gate", "shift", "prior", "tables"))
 
 
-def rate_share(step: int, steps: int) -> float:
-    """Return the share of the peak learning rate at `step` of `steps`: linear warm-up, then a cosine to 2 %."""
-    warm = min(WARM_UP, max(steps // 10, 1))
-    if step <= warm:
-        return step / warm
-    return 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(steps - warm, 1)))
+def rate_share(step: int, steps: int, rise: int) -> float:
+    """Return the share of the peak learning rate at `step` of `steps`: linear for `rise` steps, then cosine to 2 %."""
+    if step <= rise:
+        return step / rise
+    return 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * (step - rise) / max(steps - rise, 1)))

@@ -28,7 +28,6 @@ from synthvae.training.optimizer import optimizer, rate_share
 from synthvae.training.split import TrainingSplit
 from synthvae.training.state import copied, generator_states, restore_dropout
 
-VALIDATE_EVERY, SMALL_VALIDATE_EVERY = 50, 25
 # Small batches are too little work to share: on a busy machine, threads that wait for each other cost 20-fold.
 PARALLEL_BATCH = 256
 EMA_DECAY = 0.998
@@ -135,7 +134,7 @@ class ElboDescent(Descent):
 
     def rate(self, step: int) -> float:
         """Return the learning rate of a step."""
-        return self.schedule.learning_rate * rate_share(step, self.steps)
+        return self.schedule.learning_rate * rate_share(step, self.steps, self.schedule.rise)
 
     def backward(self, step: int) -> None:
         """Compute the gradients of a batch, and their means over all processes."""
@@ -150,19 +149,13 @@ class ElboDescent(Descent):
         self.state.recent.append((loss.detach(), reconstruction.detach(), kl.detach()))
         self.state.loss = float(loss.detach())
 
-    @property
-    def validate_every(self) -> int:
-        """Steps between two validation steps."""
-        most = SMALL_VALIDATE_EVERY if self.split.rows < SMALL else VALIDATE_EVERY
-        return max(min(self.steps // 20, most), 1)
-
     def validate(self, step: int, last: int) -> bool:
         """Compute the validation bound if it is due; return whether to continue."""
         history = self.history
         if not math.isfinite(self.state.loss):
             history.stopped = "diverged"
             return False
-        if step % self.validate_every == 0 or step == last:
+        if step % self.schedule.validate_every == 0 or step == last:
             stop = self.group.sum(torch.tensor(int(self._report(self.measure(step))))) > 0
             if stop or step - history.best_step >= self.schedule.patience:
                 history.stopped = "early"
