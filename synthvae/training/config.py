@@ -38,10 +38,10 @@ class Schedule(NamedTuple):
 
 # An autoregressive decoder reaches the held-out ELBO of 1,000 steps of 512 rows at 0.003 in 800 steps of 256 rows at
 # 0.01: -16.01 and -15.99 nats on Adult. Small tables are memorised at that rate (-13.4 and -13.6 nats on Pima, -9.8 and
-# -9.9 on thyroid); above them it grows with the square root of the rows. Below `SMALL` rows, 0.006 after 25 steps, with
-# a patience of 50 steps, takes half to two thirds of the time of 0.003, 100 and 100 steps, at about the same ELBO (means
-# of three seeds: Pima -14.33 and -14.35, German -20.78 and -20.67, chronic kidney -26.19 and -26.45, WDBC -12.76 and
-# -13.59).
+# -9.9 on thyroid); above them it grows with the square root of the rows. Below `SMALL` rows, 0.006 after 25 steps with
+# a patience of 50 takes half to two thirds of the time of 0.003 after 100 with a patience of 100, at about the same
+# ELBO (means of three seeds: Pima -14.33 and -14.35, German -20.78 and -20.67, chronic kidney -26.19 and -26.45, WDBC
+# -12.76 and -13.59).
 SCHEDULE, SMALL_SCHEDULE = Schedule(800, 256, 1e-2, 200, 25, 50), Schedule(1000, 64, 6e-3, 50, 25, 10)
 FACTORIZED, SMALL_FACTORIZED = Schedule(1000, 512, 3e-3, 300, 100, 50), Schedule(1000, 64, 3e-3, 300, 100, 25)
 SCHEDULES = (SCHEDULE, SMALL_SCHEDULE, FACTORIZED, SMALL_FACTORIZED)
