@@ -43,7 +43,7 @@ class Schedule(NamedTuple):
 # ELBO (means of three seeds: Pima -14.33 and -14.35, German -20.78 and -20.67, chronic kidney -26.19 and -26.45, WDBC
 # -12.76 and -13.59).
 SCHEDULE, SMALL_SCHEDULE = Schedule(800, 256, 1e-2, 200, 25, 50), Schedule(1000, 64, 6e-3, 50, 25, 10)
-FACTORIZED, SMALL_FACTORIZED = Schedule(1000, 512, 3e-3, 300, 100, 50), Schedule(1000, 64, 3e-3, 300, 100, 25)
+FACTORIZED, SMALL_FACTORIZED = Schedule(1000, 512, 3e-3, 300, 100, 50), Schedule(1000, 64, 3e-3, 100, 25, 10)
 SCHEDULES = (SCHEDULE, SMALL_SCHEDULE, FACTORIZED, SMALL_FACTORIZED)
 
 
@@ -67,8 +67,8 @@ class TrainingConfig(BaseModel):
             reconstructed.
         validation_fraction: Share of each class held out for early stopping; 0: train on all rows, to the last step;
             None: a tenth, or a fifth of a small table.
-        patience: Steps without a better held-out ELBO before training stops; None: 300 for decoders that are not
-            autoregressive; else 200, or 50 for tables of less than 2,048 rows.
+        patience: Steps without a better held-out ELBO before training stops; None: 200, or 300 for decoders that are
+            not autoregressive; for tables of less than 2,048 rows 50 and 100.
         precision: The precision of the networks in training: "bfloat16" is torch's autocast. Weights, their averages,
             the optimiser, densities, divergences and validation are in single precision in either case.
 
