@@ -45,11 +45,11 @@ class Marginals(NamedTuple):
     trust: float
 
     def matched(self, digit: int, logits: Tensor, bias: Tensor) -> Tensor:
-        """Move `bias` (K,) of a digit, in place, and return its `logits` (B, levels) moved as far."""
-        size = logits.shape[1]
+        """Move `bias` (K,) of a digit, in place, and return its `logits` (levels, B) moved as far."""
+        size = len(logits)
         shift = match_marginal(logits, self.frequencies[digit, :size], self.trust)
         bias[:size] += shift
-        return logits + shift
+        return logits + shift[:, None]
 
 
 def where_present(value: Value, digits: Tensor, numbers: Tensor) -> Tensor:
@@ -153,7 +153,7 @@ class AutoregressiveDecoder(nn.Module):
         normal = standard_normal(len(self.slots.values), len(z), generator=generator)
         digits = torch.empty(len(self.slots.sizes), len(z), dtype=torch.long, device=z.device)
         values = torch.empty(len(self.slots.values), len(z), device=z.device, dtype=z.dtype)
-        digit_heads, value_heads = self.digits.packed(label, self.mask), self.values.packed(label)
+        digit_heads, value_heads = self.digits.packed(label), self.values.packed(label)
         order = self.slots.order if marginals is None else up_to_last_digit(self.slots.order)
         for place, (is_value, i) in enumerate(order):
             if is_value:
@@ -163,14 +163,14 @@ class AutoregressiveDecoder(nn.Module):
                 sums += self.embedding.values.one(i, values[i])
                 continue
             size = self.slots.sizes[i]
-            logits = digit_heads.outputs(i, sums, size)[:, :size]
+            logits = digit_heads.outputs(i, sums, size)
             added = self.tables.one(i, digits)
             if added is not None:
-                logits = logits + added[:, :size]
+                logits = logits + added[:size]
             if marginals is not None:
                 logits = marginals.matched(i, logits, self.digits.bias[i, label])
             logits = tempered(logits, uniforms.temperature)
-            digits[i] = draw(logits, uniforms.numbers[place], stratified=uniforms.stratified).clamp_max_(size - 1)
+            digits[i] = draw(logits, uniforms.numbers[place], stratified=uniforms.stratified)
             sums += self.embedding.digits.rows_of(i, size).index_select(0, digits[i])
         return Rows(digits.T, values.T)
 
@@ -233,7 +233,7 @@ class FactorizedDecoder(nn.Module):
         normal = standard_normal(len(self.slots.values), len(z), generator=generator)
         values = torch.empty(len(z), len(self.slots.values), device=z.device, dtype=z.dtype)
         for v, value in enumerate(self.slots.values):
-            mixtures = torch.addmm(self.values.bias[v, label], hidden, self.values.weight[v])
+            mixtures = torch.addmm(self.values.bias[v, label, :, None], self.values.weight[v].T, hidden.T)
             numbers = draw_value(mixtures, uniforms.numbers[len(digits) + v], normal[v], uniforms.temperature)
             values[:, v] = where_present(value, digits, numbers)
         return Rows(digits.T, values)
@@ -248,13 +248,12 @@ class FactorizedDecoder(nn.Module):
         """Draw the digits (J, B) of rows with `hidden` (B, W), after matching each to its marginal if any are given."""
         digits = torch.empty(len(self.slots.sizes), len(hidden), dtype=torch.long, device=hidden.device)
         for j, size in enumerate(self.slots.sizes):
-            logits = torch.addmm(self.digits.bias[j, label, :size], hidden, self.digits.weight[j, :, :size])
+            logits = torch.addmm(self.digits.bias[j, label, :size, None], self.digits.weight[j, :, :size].T, hidden.T)
             added = self.tables.one(j, digits)
             if added is not None:
-                logits = logits + added[:, :size]
+                logits = logits + added[:size]
             if marginals is not None:
                 logits = marginals.matched(j, logits, self.digits.bias[j, label])
-            digits[j] = draw(
-                tempered(logits, uniforms.temperature), uniforms.numbers[j], stratified=uniforms.stratified
-            ).clamp_max_(size - 1)
+            logits = tempered(logits, uniforms.temperature)
+            digits[j] = draw(logits, uniforms.numbers[j], stratified=uniforms.stratified)
         return digits

@@ -1,6 +1,12 @@
-"""Categorical draws and log probabilities of digits, from logits that are padded to one size."""
+"""Categorical draws and log probabilities of digits.
+
+Draws take logits by level, (K, B): over the first dimension, operations on few levels and many rows are up to 15 times
+as fast.
+"""
 
 from __future__ import annotations
+
+import itertools
 
 import torch
 from torch import Tensor
@@ -33,26 +39,25 @@ def log_prob(logits: Tensor, digits: Tensor) -> Tensor:
 
 
 def match_marginal(logits: Tensor, marginal: Tensor, trust: float) -> Tensor:
-    """Return the shift (K,) of `logits` (B, K) that moves their mean distribution towards `marginal` (K,).
+    """Return the shift (K,) of `logits` (K, B) that moves their mean distribution towards `marginal` (K,).
 
     Newton's method for the logarithms of the mean distribution m. Its matrix is diag(m) - cov(p), p being the rows'
-    distributions, and the sum of the shifts is left as it is found: it changes no probability.
+    distributions; the sum of the shifts, which changes no probability, stays as it is found.
 
     Args:
         logits: Logits of rows drawn from the model.
         marginal: The frequencies in the data.
         trust: How far to move, 0 to 1.
     """
-    by_level = logits.T.contiguous()  # (K, B): softmax over the first dimension is up to 15 times as fast
     shift, goal = torch.zeros_like(marginal), None
     for _ in range(MATCHING_STEPS):
-        shares = (by_level + shift[:, None]).softmax(0)
+        shares = (logits + shift[:, None]).softmax(0)
         mean = shares.mean(1)
         goal = trust * marginal + (1 - trust) * mean if goal is None else goal
         off = ((goal + RARE) / (mean + RARE)).log()
         if off.abs().max() < MATCHING_TOLERANCE:
             break
-        covariance = (shares @ shares.T).double() / len(logits) - torch.outer(mean, mean).double()
+        covariance = (shares @ shares.T).double() / shares.shape[1] - torch.outer(mean, mean).double()
         slope = torch.diag(mean.double() + RARE) - covariance
         move = torch.linalg.solve(slope, (mean + RARE).double() * off)
         shift += move.clamp(-MAX_MOVE, MAX_MOVE).to(shift)
@@ -101,16 +106,24 @@ def tempered(logits: Tensor, temperature: float) -> Tensor:
 
 
 def draw(logits: Tensor, uniform: Tensor, *, stratified: bool = False) -> Tensor:
-    """Draw a level (B,) from `logits` (B, K) by inverting the distribution function at `uniform` (B, 1) in [0, 1).
+    """Draw a level (B,) from `logits` (K, B) by inverting the distribution function at `uniform` (B, 1) in [0, 1).
 
     `stratified` numbers are assigned to the rows in the order of the last level's probability: it is the level
     "missing" of a digit that has one.
     """
-    relative = (logits - logits.amax(1, keepdim=True)).clamp_min_(MIN_LOG_MASS)
-    mass = relative.exp_().cumsum_(1)
-    if stratified and logits.shape[1] > 1:
-        order = (mass[:, -2] / mass[:, -1]).argsort()
+    logits = logits.detach()
+    mass = _cumulated((logits - logits.amax(0)).clamp_min_(MIN_LOG_MASS).exp_())
+    if stratified and len(mass) > 1:
+        order = (mass[-2] / mass[-1]).argsort()
         uniform = torch.empty_like(uniform).index_copy_(0, order, uniform)
-    return torch.searchsorted(mass, uniform.clamp_min(MIN_UNIFORM) * mass[:, -1:], right=True)[:, 0].clamp_max_(
-        logits.shape[1] - 1
-    )
+    place = uniform[:, 0].clamp_min(MIN_UNIFORM) * mass[-1]
+    return (mass <= place).sum(0).clamp_max_(len(mass) - 1)
+
+
+def _cumulated(mass: Tensor) -> Tensor:
+    """Add to each row of `mass` (K, B), in place, those before it; `cumsum` takes up to 9 times as long."""
+    if mass.device.type != "cpu":
+        return mass.cumsum_(0)
+    for below, level in itertools.pairwise(mass.unbind()):
+        level.add_(below)
+    return mass

@@ -92,11 +92,11 @@ class FineTables(nn.Module):
         return coarse >= 0, coarse.clamp_min(0) + self.starts
 
     def one(self, digit: int, digits: Tensor) -> Tensor | None:
-        """Return the logits (B, K) of `digit` given the coarser of the drawn `digits` (J, B); None without one."""
+        """Return the logits (K, B) of `digit` given the coarser of the drawn `digits` (J, B); None without one."""
         if digit not in self.place:
             return None
         i, coarse = self.place[digit]
-        return self.weight[i].index_select(0, digits[coarse])
+        return self.weight[i].T.contiguous().index_select(1, digits[coarse])
 
 
 SlotOrder = tuple[tuple[bool, int], ...]

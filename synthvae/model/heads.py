@@ -7,11 +7,8 @@ import math
 import torch
 from torch import Tensor, nn
 
-from synthvae.model.draws import ZERO_LOGIT
 from synthvae.model.dropout import Dropout
 from synthvae.model.layers import SlotGate, SlotLinear, SlotSum
-
-VECTOR = 16  # single-precision numbers in a vector register
 
 
 class Heads(nn.Module):
@@ -57,46 +54,36 @@ class Heads(nn.Module):
         """Draw the factors (J, rows, width) of dropout; None in evaluation mode."""
         return self.dropout.factors(len(self.bias), rows, width, device=self.bias.device)
 
-    def packed(self, label: int, mask: Tensor | None = None) -> PackedHeads:
-        """Return the heads of one condition for sampling; `mask` (J, K) is added to the outputs."""
-        return PackedHeads(self, label, mask)
+    def packed(self, label: int) -> PackedHeads:
+        """Return the heads of one condition for sampling."""
+        return PackedHeads(self, label)
 
 
 class PackedHeads:
-    """The heads of one condition for sampling: one matrix product instead of two, padded to full vector registers.
+    """The heads of one condition for sampling: one matrix product instead of two, with as many outputs as are needed.
 
     Args:
         heads: The heads.
         label: The condition.
-        mask: Added to the outputs (J, K).
     """
 
-    def __init__(self, heads: Heads, label: int, mask: Tensor | None) -> None:
+    def __init__(self, heads: Heads, label: int) -> None:
         self.hidden = heads.hidden
-        pad = padded(heads.outputs) - heads.outputs
-        fill = nn.functional.pad
-        bias = heads.bias[:, label] if mask is None else heads.bias[:, label] + mask
         self.gates = heads.read.gate[:, 0] + heads.read.condition_gate[:, label]
         self.shifts = heads.read.shift
-        self.weights = fill(heads.linear.weight, (0, pad))  # (J, W, K)
-        self.bias = fill(bias, (0, pad), value=ZERO_LOGIT)  # (J, K)
+        weights: Tensor = heads.linear.weight  # (J, W, K)
+        bias = heads.bias[:, label]  # (J, K)
         if self.hidden:
-            self.weights = torch.cat([heads.inner.weight, self.weights], 2)  # (J, W, H + K)
-            self.bias = torch.cat([heads.inner.bias[:, 0], self.bias], 1)
-            self.outer = fill(heads.outer.weight, (0, pad))  # (J, H, K)
+            weights = torch.cat([heads.inner.weight, weights], 2)
+            bias = torch.cat([heads.inner.bias[:, 0], bias], 1)
+            self.outer = heads.outer.weight.mT.contiguous()  # (J, K, H)
+        self.weights, self.bias = weights.mT.contiguous(), bias[..., None]  # (J, H + K, W), (J, H + K, 1)
 
     def outputs(self, j: int, sums: Tensor, size: int) -> Tensor:
-        """Return the first outputs (B, at least `size`) of head j for running sums (B, W)."""
-        stop = padded(size)
-        ends = self.hidden + stop
+        """Return the first `size` outputs (size, B) of head j for running sums (B, W)."""
+        ends = self.hidden + size
         gated = torch.addcmul(self.shifts[j], sums, self.gates[j]).relu_()
-        both = torch.addmm(self.bias[j, :ends], gated, self.weights[j, :, :ends])
-        outputs = both[:, self.hidden :]
+        both = torch.addmm(self.bias[j, :ends], self.weights[j, :ends], gated.T)
         if not self.hidden:
-            return outputs
-        return torch.addmm(outputs, both[:, : self.hidden].relu_(), self.outer[j, :, :stop])
-
-
-def padded(size: int) -> int:
-    """Return the next multiple of a vector register's length."""
-    return -(-size // VECTOR) * VECTOR
+            return both
+        return torch.addmm(both[self.hidden :], self.outer[j, :size], both[: self.hidden].relu_())

@@ -145,7 +145,7 @@ class MixturePrior(Prior):
 
     def draw(self, normal: Tensor, labels: Tensor, uniform: Tensor) -> Tensor:
         """Turn draws, standard `normal` (B, L) and `uniform` (B, 1), into draws of p(z | y)."""
-        chosen = draw(self.logits[labels], uniform)
+        chosen = draw(self.logits[labels].T, uniform)
         places = torch.arange(len(normal), device=normal.device)
         mean, log_variance = (part.expand(len(normal), -1, -1)[places, chosen] for part in self.components(labels))
         return mean + normal * (0.5 * log_variance).exp()
@@ -185,7 +185,7 @@ class GaussianMixturePrior(MixturePrior):
 
     def draw(self, normal: Tensor, labels: Tensor, uniform: Tensor) -> Tensor:
         """Turn draws, standard `normal` (B, L) and `uniform` (B, 1), into draws of p(z | y)."""
-        chosen = draw(self.logits[labels], uniform)
+        chosen = draw(self.logits[labels].T, uniform)
         scaled = normal * (0.5 * self.log_variance[chosen]).exp()
         return self.mean[chosen] + (self.tilt[chosen] @ scaled[..., None])[..., 0]
 

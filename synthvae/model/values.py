@@ -35,22 +35,18 @@ def log_density(outputs: Tensor, values: Tensor) -> Tensor:
 
     Source: Bishop 1994, Mixture density networks, https://publications.aston.ac.uk/id/eprint/373/.
     """
-    logits, means, log_scales = _components(outputs.to(values))
+    logits, means, log_scales = outputs.to(values).split(COMPONENTS, -1)
+    log_scales = log_scales.clamp(*LOG_SCALES)
     known = values.T.nan_to_num(nan=0.0)[..., None]
     deviation = (known - means) * (-log_scales).exp()
     terms = logits.log_softmax(-1) - log_scales - 0.5 * (deviation.square() + math.log(2 * math.pi))
-    return terms.logsumexp(-1) * values.T.isfinite()
+    return torch.as_tensor(terms.logsumexp(-1) * values.T.isfinite())
 
 
 def draw_value(outputs: Tensor, uniform: Tensor, normal: Tensor, temperature: float = 1.0) -> Tensor:
-    """Draw values (B,) from mixtures with `outputs` (B, 3 M), by `uniform` (B, 1) and standard `normal` (B,) draws."""
-    logits, means, log_scales = _components(outputs)
-    component = draw(tempered(logits, temperature), uniform)[:, None]
-    mean, log_scale = means.gather(1, component)[:, 0], log_scales.gather(1, component)[:, 0]
+    """Draw values (B,) from mixtures with `outputs` (3 M, B), by `uniform` (B, 1) and standard `normal` (B,) draws."""
+    logits, means, log_scales = outputs.split(COMPONENTS)
+    component = draw(tempered(logits, temperature), uniform)[None]
+    mean, log_scale = means.gather(0, component)[0], log_scales.gather(0, component)[0].clamp_(*LOG_SCALES)
     spread = log_scale.exp() * normal * temperature
     return torch.as_tensor((mean + spread).clamp_(-LIMIT, LIMIT))
-
-
-def _components(outputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    logits, means, log_scales = outputs[..., :PARAMETERS].split(COMPONENTS, -1)
-    return logits, means, log_scales.clamp(*LOG_SCALES)

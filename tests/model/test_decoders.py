@@ -234,7 +234,7 @@ levels = st.lists(st.floats(-20, 20, width=32), min_size=1, max_size=9)
 @settings(max_examples=200, deadline=None)
 @given(levels, st.floats(0, 1, exclude_max=True, width=32))
 def test_drawing_inverts_the_distribution_function(logits: list[float], uniform: float) -> None:
-    level = int(draw(torch.tensor([logits]), torch.tensor([[uniform]])))
+    level = int(draw(torch.tensor([logits]).T, torch.tensor([[uniform]])))
     ends = np.concatenate([[0.0], np.cumsum(np.exp(log_softmax(np.array(logits, float))))])
     assert ends[level] - 1e-5 <= uniform <= ends[level + 1] + 1e-5
 
@@ -242,7 +242,7 @@ def test_drawing_inverts_the_distribution_function(logits: list[float], uniform:
 @pytest.mark.parametrize("uniform", [0.0, 0.5, 1.0 - 2.0**-24])
 def test_drawing_never_gives_what_has_no_probability(uniform: float) -> None:
     logits = torch.tensor([[-1e4, 0.3, -1e4, -0.4, -1e4]])
-    assert int(draw(logits, torch.tensor([[uniform]]))) in (1, 3)
+    assert int(draw(logits.T, torch.tensor([[uniform]]))) in (1, 3)
 
 
 def test_log_prob_of_digits_is_a_log_softmax() -> None:

@@ -48,7 +48,7 @@ def test_shares_of_stratified_draws_are_near_their_probabilities() -> None:
     errors = {}
     for stratified in (True, False):
         drawn = [
-            draw(logits, uniforms(1, 320, seed, stratified=stratified).numbers[0], stratified=stratified)
+            draw(logits.T, uniforms(1, 320, seed, stratified=stratified).numbers[0], stratified=stratified)
             for seed in range(400)
         ]
         errors[stratified] = float(torch.stack([(d.sum() - expected).square() for d in drawn]).mean().sqrt())
@@ -66,10 +66,10 @@ def test_shifted_logits_have_the_marginal(spread: float, levels: int) -> None:
     marginal = torch.rand(levels, generator=generator)
     marginal[0] *= levels == 1
     marginal /= marginal.sum()
-    shift = match_marginal(logits, marginal, 1.0)
+    shift = match_marginal(logits.T, marginal, 1.0)
     torch.testing.assert_close((logits + shift).softmax(1).mean(0), marginal, atol=3e-5, rtol=2e-3)
 
 
 def test_marginals_without_trust_stay() -> None:
     logits = torch.randn(100, 3, generator=torch.Generator().manual_seed(0))
-    assert match_marginal(logits, torch.tensor([1.0, 0.0, 0.0]), 0.0).tolist() == [0, 0, 0]
+    assert match_marginal(logits.T, torch.tensor([1.0, 0.0, 0.0]), 0.0).tolist() == [0, 0, 0]
