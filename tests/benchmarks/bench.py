@@ -2,13 +2,14 @@
 
     python bench.py --data DIR [--tables adult pima] [--generators synthvae cart] [--seeds 0 1 2] [--peer-seeds 0]
                     [--budget 600] [--rows CAP] [--peers-python PYTHON] [--work DIR] [--again NAME ...]
-                    [--judge judge.py] [-o report.md]
+                    [--before CHECKOUT] [--judge judge.py] [-o report.md]
 
 Every fit is a process of its own with one thread (`worker.py`); every synthetic table is judged by `yardstick.py`. With
 `--work`, runs whose figures lie there are not repeated, except those of the generators named by `--again` and those
 that timed out under a smaller budget. With `--judge`, a judge of your own judges the same files, and a figure that
-differs is an error. Beside the report lie two charts of fidelity against cost. Compare costs only when they come from
-the same, otherwise idle, machine.
+differs is an error. With `--before`, an earlier version, of a checkout in another folder, is a generator, too: its runs
+take turns with ours, seed by seed, and the report has the ratios of the costs. Beside the report lie two charts of
+fidelity against cost. Compare costs only when they come from the same, otherwise idle, machine.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import charts
-from generators import GENERATORS, PEERS
+from generators import BEFORE, GENERATORS, PEERS
 from halves import FLOOR
 from report import OURS, Result, markdown
 from tables import TABLES, Table, split
@@ -59,6 +60,7 @@ class Plan:
     rows: int | None
     peers_python: Path
     again: list[str]
+    before: Path | None
 
     def folder(self, table: Table) -> Path:
         """Where a table's halves and runs are; another cap is another folder."""
@@ -72,10 +74,20 @@ def say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def python(script: str, *arguments: str, interpreter: Path | str = sys.executable, limit: float | None = None) -> int:
-    """Run a script of this folder with one thread, its output on stderr; return its exit status."""
+def python(
+    script: str,
+    *arguments: str,
+    interpreter: Path | str = sys.executable,
+    limit: float | None = None,
+    package: Path | None = None,
+) -> int:
+    """Run a script of this folder with one thread, its output on stderr; return its exit status.
+
+    It imports synthvae from the checkout `package`, if one is given.
+    """
     command = [str(interpreter), str(HERE / script), *arguments]
-    return subprocess.run(command, check=False, env=os.environ | ONE_CORE, stdout=sys.stderr, timeout=limit).returncode
+    env = os.environ | ONE_CORE | ({} if package is None else {"PYTHONPATH": str(package)})
+    return subprocess.run(command, check=False, env=env, stdout=sys.stderr, timeout=limit).returncode
 
 
 def load(path: Path) -> Figures:
@@ -136,9 +148,10 @@ def worked(name: str, seed: int, table: Table, plan: Plan, stem: Path) -> str:
     limit = 6 * plan.budget + 300
     options = ["--target", table.target, "--seed", str(seed), "--budget", str(plan.budget)]
     interpreter = plan.peers_python if name in PEERS else sys.executable
-    train = str(stem.with_name("train.parquet"))
+    command = ("worker.py", name, str(stem.with_name("train.parquet")), str(stem), *options)
+    package = plan.before if name == BEFORE else None
     try:
-        code = python("worker.py", name, train, str(stem), *options, interpreter=interpreter, limit=limit)
+        code = python(*command, interpreter=interpreter, limit=limit, package=package)
     except subprocess.TimeoutExpired:
         return f"killed after {limit:.0f} s of wall time"
     return f"failed: exit status {code}"
@@ -207,8 +220,9 @@ def close(first: float, second: float) -> bool:
 def measured(table: Table, plan: Plan) -> Result:
     """Do everything for one table."""
     facts = prepare(table, plan)
-    seeds = {name: plan.seeds if name == OURS else plan.peer_seeds for name in plan.generators}
-    runs = [run(name, seed, table, plan) for name in plan.generators for seed in seeds[name]]
+    turns = [(name, seed) for seed in plan.seeds for name in plan.generators if name in (OURS, BEFORE)]
+    turns += [(name, seed) for name in plan.generators if name not in (OURS, BEFORE) for seed in plan.peer_seeds]
+    runs = [run(name, seed, table, plan) for name, seed in turns]
     real = judge(table, plan, runs)
     return Result(table.name, facts, real, [gathered(path) for path in runs])
 
@@ -231,15 +245,18 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="synthvae beside other generators, on many tables.")
     parser.add_argument("--data", type=Path, required=True, help="the folder of the tables")
     parser.add_argument("--tables", nargs="+", choices=list(TABLES), default=list(TABLES), metavar="TABLE")
-    names = [*GENERATORS, FLOOR]
+    names = [*(name for name in GENERATORS if name != BEFORE), FLOOR]
     parser.add_argument("--generators", nargs="+", choices=names, default=names, metavar="GENERATOR")
+    parser.add_argument("--before", type=Path, metavar="CHECKOUT", help="the folder of an earlier version")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--peer-seeds", type=int, nargs="+", help="those of the peers, if fewer will do")
     parser.add_argument("--budget", type=float, default=600.0, help="CPU-seconds of a fit")
     parser.add_argument("--rows", type=int, help="at most as many training rows")
     parser.add_argument("--peers-python", type=Path, help="interpreter of the peers' environment")
     parser.add_argument("--work", type=Path, help="keep rows and figures here")
-    parser.add_argument("--again", nargs="+", default=[], choices=names, metavar="GENERATOR", help="repeat its runs")
+    parser.add_argument(
+        "--again", nargs="+", default=[], choices=[*names, BEFORE], metavar="GENERATOR", help="repeat its runs"
+    )
     parser.add_argument("--judge", type=Path, help="another judge, which must agree with ours")
     parser.add_argument("-o", "--out", type=Path, default=Path("benchmark.md"), help="the report")
     return parser.parse_args()
@@ -248,10 +265,11 @@ def parse() -> argparse.Namespace:
 def planned(options: argparse.Namespace, work: Path) -> Plan:
     """Return the plan of a command line."""
     peers_python = options.peers_python or (PEERS_PYTHON if PEERS_PYTHON.exists() else Path(sys.executable))
-    generators = [name for name in options.generators if name != FLOOR]
+    before = options.before.resolve() if options.before else None
+    generators = [*([BEFORE] if before else []), *(name for name in options.generators if name != FLOOR)]
     peer_seeds = options.peer_seeds or options.seeds
     asked = (generators, options.seeds, peer_seeds, options.budget, options.rows, peers_python, options.again)
-    return Plan(options.data, work.resolve(), *asked)
+    return Plan(options.data, work.resolve(), *asked, before)
 
 
 def main() -> None:

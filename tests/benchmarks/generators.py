@@ -108,6 +108,7 @@ def _mostlyai(setting: Setting) -> Generator:
 
 GENERATORS: dict[str, Callable[[Setting], Generator]] = {
     "synthvae": Synthvae,
+    "before": Synthvae,
     "independent": lambda setting: Independent(setting.seed),
     "cart": _cart,
     "smote": _smote,
@@ -115,6 +116,9 @@ GENERATORS: dict[str, Callable[[Setting], Generator]] = {
     "ctgan": _ctgan,
     "mostlyai": _mostlyai,
 }
+
+# The package of another checkout, `bench.py --before`.
+BEFORE = "before"
 
 # These run in the peers' environment, whose pins the package need not share.
 PEERS = frozenset({"smote", "tvae", "ctgan", "mostlyai"})

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from generators import BEFORE
+
 Figures = dict[str, Any]
 Row = dict[str, float]
 
@@ -211,6 +213,21 @@ def contest(results: list[Result]) -> str:
     return f"Ahead in {won} of {total}.\n\n" + grid(["table", *CONTESTED], lines)
 
 
+def beside_before(results: list[Result]) -> str:
+    """Return fidelity and costs beside an earlier version; nothing if none was measured."""
+    measures = ("trend", "c2st_test", "tstr", "dcr")
+    lines = []
+    for result in results:
+        ours, before = result.medians(OURS), result.medians(BEFORE)
+        if not (ours and before):
+            continue
+        pairs = [f"{cell(key, before.get(key))} → {cell(key, ours.get(key))}" for key in measures]
+        costs = [format(ratio(ours[key], before[key]), ".2f") for key in COSTS]
+        lines.append([result.name, *pairs, *costs])
+    heads = ["table", *measures, "fit CPU-s, ratio", "rows/CPU-s, ratio", "peak MiB, ratio"]
+    return f"## Beside the earlier version\n\n{grid(heads, lines)}" if lines else ""
+
+
 def bar_table(results: list[Result]) -> str:
     """Return the table of the bars."""
     limits = [(result.name, bar) for result in results for bar in bars(result)]
@@ -247,4 +264,5 @@ def markdown(results: list[Result], settings: Figures, pictures: list[Path]) -> 
     images = "\n".join(f"![{picture.stem}]({picture.name})" for picture in pictures)
     parts = ["# Benchmarks", LEGEND, f"Settings: {said}. Versions: {versions(results)}."]
     parts += ["## Ahead or not", contest(results), "## Bars", bar_table(results), images]
-    return "\n\n".join([*parts, *(section(result) for result in results)]) + "\n"
+    parts += [beside_before(results), *(section(result) for result in results)]
+    return "\n\n".join(filter(None, parts)) + "\n"

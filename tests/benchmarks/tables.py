@@ -23,7 +23,10 @@ Rows = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Table:
-    """A table: its file, its target, the columns that are dropped, how it is split, which numbers are categories."""
+    """A table: its file and target, the columns that are dropped, how it is split, which numbers are categories.
+
+    The target is a class, unless it is a number to be predicted (`regression`).
+    """
 
     name: str
     file: str
@@ -32,6 +35,7 @@ class Table:
     unit: str | None = None
     train_rows: int | None = None
     categorical: tuple[str, ...] = ()
+    regression: bool = False
 
 
 @dataclass(frozen=True)
@@ -73,6 +77,13 @@ TABLES: dict[str, Table] = {
         Table("nhanes_raw", "nhanes_raw.csv.gz", "Diabetes", dropped=("ID",)),
         Table("mammography", "mammography.csv.gz", "malignant"),
         Table("kdd99", "kdd99_10percent.csv.gz", "label"),
+        Table("seoul_bike", "seoul_bike.csv", "Rented Bike Count", regression=True),
+        Table(
+            "covertype_15120",
+            "covertype_15120.csv.gz",
+            "Cover_Type",
+            categorical=("Wilderness_Area", "Soil_Type", "Cover_Type"),
+        ),
     )
 }
 
@@ -94,7 +105,10 @@ def split(table: Table, data: Path, cap: int | None = None) -> Split:
     if len(chosen) < len(first):
         notes.append(f"{len(chosen):,} of {len(first):,} training rows (capped)")
     kept = rows.drop(columns=list(table.dropped))
-    return _without_rare(table.target, kept.iloc[chosen], kept.iloc[second], notes)
+    train, test = kept.iloc[chosen], kept.iloc[second]
+    if table.regression:
+        return Split(train.reset_index(drop=True), test.reset_index(drop=True), notes)
+    return _without_rare(table.target, train, test, notes)
 
 
 def _halves(table: Table, rows: pd.DataFrame) -> tuple[Rows, Rows]:
