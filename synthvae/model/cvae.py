@@ -20,8 +20,8 @@ from synthvae.model.priors import GaussianMixturePrior, NormalPrior, Prior, Vamp
 from synthvae.model.rows import Rows
 
 MATCHING_ROWS = 1 << 16  # rows drawn to match marginals, for all conditions together
-MIN_MATCHING_ROWS = 1 << 11  # for each condition
-HALF_TRUST_ROWS = 50  # training rows of a condition with which its frequencies are trusted by half
+MANY_MATCHING_ROWS, MIN_MATCHING_ROWS = 1 << 13, 1 << 11  # for each condition, of few and of many conditions
+HALF_TRUST_ROWS = 10  # training rows of a condition with which its frequencies are trusted by half
 ENCODED_ROWS = 2048  # of one batch
 MAX_FITTED_ROWS = 20_000  # to whose latents a prior is fitted
 DRAWS_PER_ROW = 4  # of the latents to which a prior is fitted
@@ -254,9 +254,11 @@ class CVAE(nn.Module):
             most: The number of rows to draw, for all classes.
         """
         network_labels = self.network_labels(labels)
-        for condition in network_labels.unique().tolist():
+        conditions = network_labels.unique().tolist()
+        least = max(min(2 * most // max(len(conditions), 1), MANY_MATCHING_ROWS), MIN_MATCHING_ROWS)
+        for condition in conditions:
             rows = labels[network_labels == condition]
-            drawn = max(min(most * len(rows) // len(labels), 16 * len(rows)), MIN_MATCHING_ROWS)
+            drawn = max(min(most * len(rows) // len(labels), 16 * len(rows)), least)
             pick = torch.randint(len(rows), (drawn,), generator=generator, device=labels.device)
             normal = standard_normal(drawn, self.config.latent_dim, generator=generator)
             trust = len(rows) / (len(rows) + HALF_TRUST_ROWS)

@@ -143,7 +143,7 @@ class AutoregressiveDecoder(nn.Module):
     @torch.no_grad()
     def match(self, z: Tensor, label: int, generator: torch.Generator, marginals: Marginals) -> None:
         """Move the biases of a condition, digit by digit, until drawn rows have `marginals`."""
-        uniforms = Uniforms(len(self.slots.order), len(z), generator, stratified=False)
+        uniforms = Uniforms(len(self.slots.order), len(z), generator, stratified=True)
         self._draw(z, label, generator, uniforms, marginals)
 
     def _draw(

@@ -10,7 +10,7 @@ from functools import reduce
 from itertools import chain
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from synthvae.devices import one_thread
 from synthvae.errors import ConfigurationError
@@ -206,25 +206,38 @@ class ElboDescent(Descent):
         config = self.config.model_copy(update={"validation_fraction": 0.0})
         return ElboDescent(self.model, self.batches.parts, config, self.seed, self.group)
 
-    def finish(self) -> None:
+    def finish(self, *, matching: bool = True) -> None:
         """Load the best weights, fit the prior, and match the marginals of the decoder to the data.
 
         After an interrupt the user waits for this: then fewer rows are read and drawn.
+
+        Args:
+            matching: Whether to match the marginals, which a model that is trained again does not need.
         """
-        interrupted = self.history.stopped == "interrupted"
         self.state.load_best()
         self.model.eval()
         first = self.objective.labels.complete(self.split.training + self.split.held_out)
-        others = () if self.objective.labels.is_needed or interrupted else self.batches.later_parts()
-        frequencies = _frequencies(self.model, chain([first], others), self.group, self.batches.scale)
-        drawn_first = first.repeated(self.generator)
-        self.model.match_prior(drawn_first.rows, drawn_first.labels, self.generator)
-        drawn = FEW_MATCHING_ROWS if interrupted else MATCHING_ROWS
-        # Of a model that is conditional, every class is needed, and the weights within one are in the frequencies.
-        labels = first.labels if self.model.network_conditions > 1 else drawn_first.labels
-        self.model.match_marginals(frequencies.logs.exp(), labels, self.generator, drawn)
+        drawn = first.repeated(self.generator)
+        self.model.match_prior(drawn.rows, drawn.labels, self.generator)
+        if matching:
+            self._match_marginals(first, drawn.labels)
         self.group.broadcast([parameter.detach() for parameter in self.parameters])
         self.history.held_out_elbo = None if self.model.is_point else self._validation_bound()
+
+    def _match_marginals(self, first: LabelledRows, drawn: Tensor) -> None:
+        """Match the marginals to those of all rows.
+
+        Args:
+            first: The rows of the first part.
+            drawn: Their labels (B,), in proportion to their weights.
+        """
+        interrupted = self.history.stopped == "interrupted"
+        others = () if self.objective.labels.is_needed or interrupted else self.batches.later_parts()
+        frequencies = _frequencies(self.model, chain([first], others), self.group, self.batches.scale)
+        # Of a model that is conditional, every class is needed, and the weights within one are in the frequencies.
+        labels = first.labels if self.model.network_conditions > 1 else drawn
+        most = FEW_MATCHING_ROWS if interrupted else MATCHING_ROWS
+        self.model.match_marginals(frequencies.logs.exp(), labels, self.generator, most)
 
     def measure_activity(self) -> None:
         """Measure the KL of each latent dimension and count the active units."""

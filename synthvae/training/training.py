@@ -91,8 +91,9 @@ def _fit(descent: ElboDescent, progress: Progress | None) -> History:
     if history.stopped == "diverged" and not history.best_step:
         raise ConfigurationError("Training must converge, got a loss that is not finite. Lower `learning_rate`.")
     try:
-        descent.finish()
-        if descent.is_small and history.stopped in ("early", "finished"):
+        refits = descent.is_small and history.stopped in ("early", "finished")
+        descent.finish(matching=not refits)
+        if refits:
             _refit(descent, progress)
         descent.measure_activity()
     except KeyboardInterrupt:
@@ -113,7 +114,7 @@ def _refit(descent: ElboDescent, progress: Progress | None) -> None:
         return
     descent.history.stopped = second.history.stopped
     descent.state.load(values)
-    descent.model.eval()
+    descent.finish()
 
 
 def _retain_freed_memory() -> None:
