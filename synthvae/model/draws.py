@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 MATCHING_STEPS = 20
-MATCHING_TOLERANCE = 1e-3  # of the logarithm of a frequency
-MAX_MOVE = 4.0  # of a logit in one step
+MATCHING_TOLERANCE = 1e-3  # of a logit
+REACH = 2.0
 RARE = 1e-5  # a frequency below which differences between marginals are ignored
 BLOCK = 16  # rows of a stratum of each slot
 ZERO_LOGIT = -1e4  # a logit whose probability is exactly 0 in single precision
@@ -42,25 +42,29 @@ def match_marginal(logits: Tensor, marginal: Tensor, trust: float) -> Tensor:
     """Return the shift (K,) of `logits` (K, B) that moves their mean distribution towards `marginal` (K,).
 
     Newton's method for the logarithms of the mean distribution m. Its matrix is diag(m) - cov(p), p being the rows'
-    distributions; the sum of the shifts, which changes no probability, stays as it is found.
+    distributions. If other slots or z determine a digit, shifts hardly change m, but spoil p: they are limited to
+    `REACH` times what would do if p were the same for all rows.
 
     Args:
         logits: Logits of rows drawn from the model.
         marginal: The frequencies in the data.
         trust: How far to move, 0 to 1.
     """
-    shift, goal = torch.zeros_like(marginal), None
+    mean = (shares := logits.softmax(0)).mean(1)
+    goal = trust * marginal + (1 - trust) * mean
+    alike = ((goal + RARE) / (mean + RARE)).log()  # the shift if p were the same for all rows
+    reach = REACH * (alike.abs() + (goal * alike.square()).sum().sqrt())
+    shift = torch.zeros_like(marginal)
     for _ in range(MATCHING_STEPS):
-        shares = (logits + shift[:, None]).softmax(0)
-        mean = shares.mean(1)
-        goal = trust * marginal + (1 - trust) * mean if goal is None else goal
         off = ((goal + RARE) / (mean + RARE)).log()
-        if off.abs().max() < MATCHING_TOLERANCE:
-            break
         covariance = (shares @ shares.T).double() / shares.shape[1] - torch.outer(mean, mean).double()
         slope = torch.diag(mean.double() + RARE) - covariance
-        move = torch.linalg.solve(slope, (mean + RARE).double() * off)
-        shift += move.clamp(-MAX_MOVE, MAX_MOVE).to(shift)
+        moved = shift + torch.linalg.solve(slope, (mean + RARE).double() * off).to(shift)
+        moved = (moved - (goal * moved).sum()).clamp(-reach, reach)
+        if (moved - shift).abs().max() < MATCHING_TOLERANCE:
+            break
+        shift = moved
+        mean = (shares := (logits + shift[:, None]).softmax(0)).mean(1)
     return shift
 
 
