@@ -176,10 +176,10 @@ def argmax(patch: pytest.MonkeyPatch) -> None:
     """Heads say the most probable level, and the mean of the most probable component."""
 
     def mean(outputs: Tensor, *_chances: Tensor | float) -> Tensor:
-        component = outputs[:, :COMPONENTS].argmax(1, keepdim=True)
-        return outputs[:, COMPONENTS : 2 * COMPONENTS].gather(1, component)[:, 0]
+        component = outputs[:COMPONENTS].argmax(0, keepdim=True)
+        return outputs[COMPONENTS : 2 * COMPONENTS].gather(0, component)[0]
 
-    patch.setattr("synthvae.model.decoders.draw", lambda logits, _, **_kind: logits.argmax(1))
+    patch.setattr("synthvae.model.decoders.draw", lambda logits, _, **_kind: logits.argmax(0))
     patch.setattr("synthvae.model.decoders.draw_value", mean)
 
 
