@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from synthvae.encoding.arrays import Floats, States
 from synthvae.encoding.protocol import CodedColumn, DiscreteColumn
 from synthvae.encoding.quantiles import Numbers
-from synthvae.encoding.sentinels import beside_sentinels, is_sentinel, to_arrow
+from synthvae.encoding.sentinels import Interval, is_sentinel, to_arrow
 from synthvae.errors import brief
 from synthvae.schema.column import Column, Values
 from synthvae.schema.domain import FINE, decimals_of, limits, neighbour, rounded
@@ -96,9 +96,9 @@ class BinnedEncoding(DiscreteColumn, BaseModel):
                 steps = np.rint(high * scale - low * scale)
             numbers = np.where(steps < FINE, low + np.floor(share * (steps + 1)) / scale, numbers)
         numbers = np.clip(rounded(numbers, self.decimals), low, high) + 0.0  # adding 0 makes -0.0 positive
-        numbers = beside_sentinels(numbers, self.marks, self.decimals, low, high)
         style = "short" if self.decimals == 0 else "repr"
-        return to_arrow(numbers, column.states, kind, first=self.bins, sentinels=self.marks, style=style)
+        inside = Interval(low, high, self.decimals, self.marks)
+        return to_arrow(numbers, column.states, kind, first=self.bins, sentinels=self.marks, style=style, inside=inside)
 
 
 def even_cuts(low: float, high: float, decimals: int | None) -> tuple[float, ...]:

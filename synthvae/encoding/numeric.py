@@ -21,7 +21,7 @@ from synthvae.encoding.atoms import FEW_ATOMS, find_atoms
 from synthvae.encoding.links import Link, find_candidates, find_links
 from synthvae.encoding.protocol import CodedColumn
 from synthvae.encoding.quantiles import Numbers, QuantileCurve
-from synthvae.encoding.sentinels import Style, beside_sentinels, count_sentinels, is_sentinel, style_of, to_arrow
+from synthvae.encoding.sentinels import Interval, Style, count_sentinels, is_sentinel, style_of, to_arrow
 from synthvae.errors import TableError, brief, listing
 from synthvae.schema.column import Column, Values
 from synthvae.schema.domain import decimals_of
@@ -40,7 +40,8 @@ class NumericEncoding(BaseModel):
         decimals: Digits after the point of a decoded number; None writes it in full.
         style: How a number is written in a text column.
         format: How the number 1234.5 is written in a text column; None: in this way.
-        marks: The sentinel values.
+        marks: The sentinel values that occur.
+        absent: Those that do not; no number may equal one.
         missing: Whether "missing" has a state.
     """
 
@@ -58,6 +59,7 @@ class NumericEncoding(BaseModel):
     style: Style = "repr"
     format: str | None = None
     marks: Values = ()
+    absent: Values = ()
     missing: bool
 
     @classmethod
@@ -83,6 +85,7 @@ class NumericEncoding(BaseModel):
             style=style_of(values, column.sentinels, column.format),
             format=column.format if is_text(values.type) else None,
             marks=tuple(mark for mark in column.sentinels if mark in present),
+            absent=tuple(mark for mark in column.sentinels if mark not in present),
             missing=len(finite) + sum(present.values()) < len(values),
         )
 
@@ -222,6 +225,7 @@ class NumericEncoding(BaseModel):
             sentinels=self.marks,
             style=self.style,
             format=self.format,
+            inside=Interval(self.low, self.high, self.decimals, self.marks + self.absent),
         )
 
     def draw_numbers(self, column: CodedColumn, before: Mapping[str, Floats]) -> Floats:
@@ -263,8 +267,7 @@ class NumericEncoding(BaseModel):
     def _rounded(self, numbers: Floats) -> Floats:
         if self.decimals is not None:
             numbers = np.round(numbers, self.decimals)
-        numbers = np.clip(numbers, self.low, self.high) + 0.0  # adding 0 makes -0.0 positive
-        return beside_sentinels(numbers, self.marks, self.decimals, self.low, self.high)
+        return np.asarray(np.clip(numbers, self.low, self.high) + 0.0)  # adding 0 makes -0.0 positive
 
 
 def _midpoints(values: Floats) -> Floats:

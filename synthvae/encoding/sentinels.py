@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -27,6 +27,7 @@ def to_arrow(
     sentinels: Values,
     style: str,
     format: str | None = None,  # noqa: A002 (the field of a column)
+    inside: Interval | None = None,
 ) -> pa.Array:
     """Return numbers, and sentinel values where the states say so, as an Arrow array of type `kind`.
 
@@ -38,8 +39,12 @@ def to_arrow(
         sentinels: The sentinel values.
         style: How a number is written in a text column.
         format: What stands around it there, and its separators.
+        inside: The interval of the numbers, and which sentinel values no number may equal; None: any may.
     """
-    array = _store(np.nan_to_num(numbers), states >= first, kind, (style, format))
+    numbers = np.nan_to_num(numbers)
+    if inside is not None:
+        numbers = beside_sentinels(numbers, inside, kind, (style, format))
+    array = _store(numbers, states >= first, kind, (style, format))
     for offset, sentinel in enumerate(sentinels):
         hit = pa.array(states == first + offset)
         array = pc.if_else(hit, _scalar(sentinel, array.type), array)
@@ -62,44 +67,76 @@ def count_sentinels(values: pa.ChunkedArray, sentinels: Values) -> dict[Value, i
     return {sentinel: count for sentinel, count in counts.items() if count}
 
 
-def beside_sentinels(
-    numbers: Floats,
-    sentinels: Values,
-    decimals: int | None,
-    low: Floats | float,
-    high: Floats | float,
-) -> Floats:
-    """Return the numbers (rows,), moved to the nearest number above or else below where they equal a sentinel value.
+class Interval(NamedTuple):
+    """Where numbers lie.
 
-    A number drawn between others could equal one by chance and would then be read as that sentinel value.
+    Args:
+        low: The smallest number, of all or of each row (rows,).
+        high: The largest number.
+        decimals: The digits after the point; None if any.
+        avoided: Sentinel values, which no number may equal when it is stored.
+    """
+
+    low: Floats | float
+    high: Floats | float
+    decimals: int | None
+    avoided: Values
+
+    def take(self, rows: Mask) -> Interval:
+        """Return the interval of some rows."""
+        low, high = (np.broadcast_to(limit, rows.shape)[rows] for limit in (self.low, self.high))
+        return self._replace(low=low, high=high)
+
+
+def beside_sentinels(numbers: Floats, inside: Interval, kind: pa.DataType, form: tuple[str, str | None]) -> Floats:
+    """Return the numbers (rows,), moved to the next number above or else below where they are stored as a sentinel.
+
+    A number drawn between others could equal one by chance and would then be read as that sentinel value. It stays
+    where all numbers of its interval are sentinel values.
 
     Args:
         numbers: Numbers (rows,).
-        sentinels: The sentinel values.
-        decimals: The digits after the point of the numbers; None if any.
-        low: The smallest number that a number may become, of all or of each row.
-        high: The largest. A number stays where all between them are sentinel values.
+        inside: Their interval, and the sentinel values.
+        kind: The type of the column.
+        form: How a number is written in a text column: style and format.
     """
-    marks = np.array([number for sentinel in sentinels for number in _numbers_of(sentinel)])
-    hit = np.isin(numbers, marks)
+    if not inside.avoided:
+        return numbers
+    hit = _are_read_as(inside.avoided, numbers, kind, form)
     if not hit.any():
         return numbers
-    above, below = (_walk(numbers[hit], marks, decimals, sign) for sign in (1, -1))
-    low, high = (np.broadcast_to(limit, numbers.shape)[hit] for limit in (low, high))
+    own, some = inside.take(hit), numbers[hit]
     moved = numbers.copy()
-    moved[hit] = np.where(above <= high, above, np.where(below >= low, below, numbers[hit]))
+    for sign in (-1, 1):  # above wins
+        beside = some
+        for _ in inside.avoided:
+            still = _are_read_as(inside.avoided, beside, kind, form)
+            beside = np.where(still, _next(beside, inside.decimals, sign, kind, form[0]), beside)
+        good = ~_are_read_as(inside.avoided, beside, kind, form) & (beside >= own.low) & (beside <= own.high)
+        moved[np.flatnonzero(hit)[good]] = beside[good]
     return moved
 
 
-def _numbers_of(sentinel: Value) -> list[float]:
-    return [float(sentinel)] if is_number(str(sentinel)) else []
+def _are_read_as(sentinels: Values, numbers: Floats, kind: pa.DataType, form: tuple[str, str | None]) -> Mask:
+    """Whether numbers (rows,) are read as one of the sentinel values once they are stored."""
+    stored = _store(numbers, np.zeros(len(numbers), bool), kind, form)
+    return np.asarray(are_sentinels(pa.chunked_array([stored]), sentinels).to_numpy(), bool)
 
 
-def _walk(numbers: Floats, marks: Floats, decimals: int | None, sign: int) -> Floats:
-    """The next numbers above (`sign` 1) or below (-1) that are no marks."""
-    for _ in marks:
-        numbers = np.where(np.isin(numbers, marks), neighbour(numbers, decimals, sign), numbers)
-    return numbers
+def _next(numbers: Floats, decimals: int | None, sign: int, kind: pa.DataType, style: str) -> Floats:
+    """The next numbers above (`sign` 1) or below (-1) that are stored as other ones."""
+    if pa.types.is_floating(kind) and kind.bit_width < 64:
+        single = numbers.astype(kind.to_pandas_dtype())
+        beyond = np.nextafter(single, sign * single.dtype.type(np.inf)).astype(np.float64)
+        further = neighbour(numbers, decimals, sign)
+        return np.asarray(np.maximum(beyond, further) if sign > 0 else np.minimum(beyond, further))
+    if pa.types.is_decimal(kind):
+        decimals = kind.scale if decimals is None else min(kind.scale, decimals)
+    elif is_text(kind) and style.isdigit():
+        decimals = int(style) if decimals is None else min(int(style), decimals)
+    elif not is_text(kind) and not pa.types.is_floating(kind):
+        decimals = 0
+    return neighbour(numbers, decimals, sign)
 
 
 def style_of(

@@ -123,7 +123,7 @@ class AutoregressiveDecoder(nn.Module):
     def _outputs(self, rows: Rows, start: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """The same, slot by slot."""
         embedding = self.embedding
-        member = nn.functional.one_hot(labels, self.condition.num_embeddings).T.to(start.dtype).contiguous()
+        member = nn.functional.one_hot(labels.long(), self.condition.num_embeddings).T.to(start.dtype).contiguous()
         kept = self.digits.dropped(*start.shape), self.values.dropped(*start.shape)
         places, features = embedding.digits.places(rows.digits), embedding.values.features(rows.values.T)
         batch = Batch(self.slots.order, member, places, features, kept)

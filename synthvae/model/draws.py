@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 MATCHING_STEPS = 20
-MATCHING_TOLERANCE = 1e-3  # of a logit
+MATCHING_TOLERANCE = 1e-6  # nats of a step
+SHARES_OF_STEP = (1.0, 0.5, 0.25, 0.125)
 REACH = 2.0
 RARE = 1e-5  # a frequency below which differences between marginals are ignored
 BLOCK = 16  # rows of a stratum of each slot
@@ -41,31 +42,46 @@ def log_prob(logits: Tensor, digits: Tensor) -> Tensor:
 def match_marginal(logits: Tensor, marginal: Tensor, trust: float) -> Tensor:
     """Return the shift (K,) of `logits` (K, B) that moves their mean distribution towards `marginal` (K,).
 
-    Newton's method for the logarithms of the mean distribution m. Its matrix is diag(m) - cov(p), p being the rows'
-    distributions. If other slots or z determine a digit, shifts hardly change m, but spoil p: they are limited to
-    `REACH` times what would do if p were the same for all rows.
+    Newton's method for the logarithms of the mean distribution m, with steps that are halved until they reduce
+    KL(marginal || m). Its matrix is diag(m) - cov(p), p being the rows' distributions. If other slots or z determine a
+    digit, shifts hardly change m, but spoil p: they are limited to `REACH` times what would do if p were the same for
+    all rows, plus the root mean square of that over the levels.
 
     Args:
         logits: Logits of rows drawn from the model.
         marginal: The frequencies in the data.
         trust: How far to move, 0 to 1.
     """
-    mean = (shares := logits.softmax(0)).mean(1)
-    goal = trust * marginal + (1 - trust) * mean
-    alike = ((goal + RARE) / (mean + RARE)).log()  # the shift if p were the same for all rows
+    shares = logits.softmax(0)
+    goal = trust * marginal + (1 - trust) * shares.mean(1)
+    alike = _off(goal, shares)  # the shift if p were the same for all rows
     reach = REACH * (alike.abs() + (goal * alike.square()).sum().sqrt())
     shift = torch.zeros_like(marginal)
     for _ in range(MATCHING_STEPS):
-        off = ((goal + RARE) / (mean + RARE)).log()
-        covariance = (shares @ shares.T).double() / shares.shape[1] - torch.outer(mean, mean).double()
-        slope = torch.diag(mean.double() + RARE) - covariance
-        moved = shift + torch.linalg.solve(slope, (mean + RARE).double() * off).to(shift)
-        moved = (moved - (goal * moved).sum()).clamp(-reach, reach)
-        if (moved - shift).abs().max() < MATCHING_TOLERANCE:
+        off = _off(goal, shares)
+        for move in (*(_newton(shares, off) * share for share in SHARES_OF_STEP), off):
+            moved = shift + move
+            moved = (moved - (goal * moved).sum()).clamp(-reach, reach)
+            after = (logits + moved[:, None]).softmax(0)
+            gain = (goal * (off - _off(goal, after))).sum()
+            if gain > MATCHING_TOLERANCE:
+                shift, shares = moved, after
+                break
+        else:
             break
-        shift = moved
-        mean = (shares := (logits + shift[:, None]).softmax(0)).mean(1)
     return shift
+
+
+def _off(goal: Tensor, shares: Tensor) -> Tensor:
+    """The logarithms (K,) of `goal` (K,) over the mean of `shares` (K, B); their mean under `goal` is a divergence."""
+    return torch.log((goal + RARE) / (shares.mean(1) + RARE))
+
+
+def _newton(shares: Tensor, off: Tensor) -> Tensor:
+    """The step (K,) that would change the logarithms of the mean of `shares` (K, B) by `off` (K,), were they linear."""
+    mean, double = shares.mean(1).double(), shares.double()
+    slope = torch.diag(mean + RARE) - (double @ double.T / shares.shape[1] - torch.outer(mean, mean))
+    return torch.as_tensor(torch.linalg.solve_ex(slope, (mean + RARE) * off)[0]).to(off)
 
 
 def standard_normal(*size: int, generator: torch.Generator) -> Tensor:

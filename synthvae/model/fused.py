@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from synthvae.model.embeddings import SlotOrder
 from synthvae.model.heads import Heads
@@ -107,6 +108,7 @@ class AllHeads(torch.autograd.Function):
         return outputs[0], outputs[1]
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         """Return the gradients of the first sum and of the weights, from those of the outputs."""
         batch, member = ctx.batch, ctx.batch.member

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 def is_observed(module: nn.Module) -> bool:
     """Whether a layer of `module` has hooks, as in computing per-sample gradients, so that each must be called."""
-    return any(layer._forward_hooks or layer._forward_pre_hooks for layer in module.modules())  # noqa: SLF001
+    kinds = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+    return any(getattr(layer, kind) for layer in module.modules() for kind in kinds)
 
 
 class GatedRead(torch.autograd.Function):

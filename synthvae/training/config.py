@@ -24,8 +24,8 @@ class Schedule(NamedTuple):
         batch: Rows of a step.
         learning_rate: Peak of the learning rate.
         patience: Steps without a better held-out ELBO before training stops.
-        rise: Steps over which the learning rate rises to its peak, at most a tenth of all.
-        validate_every: Steps between two validation steps, at most a twentieth of all.
+        rise: Steps over which the learning rate rises to its peak, at most a tenth of all, but one.
+        validate_every: Steps from one validation step to the next, at most a twentieth of all, but one.
     """
 
     steps: int
@@ -75,7 +75,7 @@ class TrainingConfig(BaseModel):
     Example:
         >>> from synthvae.training import TrainingConfig
         >>> TrainingConfig().schedule(30_000, "autoregressive")
-        Schedule(steps=800, batch=256, learning_rate=0.01, patience=200, rise=25, validate_every=50)
+        Schedule(steps=800, batch=256, learning_rate=0.01, patience=200, rise=25, validate_every=40)
         >>> TrainingConfig(max_steps=200).schedule(1000, "factorized").batch
         64
     """

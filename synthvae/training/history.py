@@ -65,7 +65,8 @@ class History:
         stopped: Why training ended: "finished", "early", "interrupted" or "diverged".
         refitted: Whether the model was trained again on all rows, for `best_step` steps.
         held_out_elbo: The ELBO of the held-out rows under the model that was trained without them, in nats per row,
-            with classes weighted as in training; None without held-out rows, and for an autoencoder.
+            with classes weighted as in training, and with matched marginals unless the model was trained again; None
+            without held-out rows, and for an autoencoder.
         kl_per_dimension: KL(q(z_l | x) || p(z_l | y)) in nats for each dimension l, the mean over the held-out rows, or
             the training rows if none are held out; None for an autoencoder, or a private fit.
         active_units: The number of dimensions whose posterior mean has a variance over these rows of more than 0.01;

@@ -109,7 +109,7 @@ class Descent(ABC):
             self.model.train()
         for group in self.optimizer.param_groups:
             group["lr"] = self.rate(step)
-        self.optimizer.zero_grad()
+        self.optimizer.zero_grad(set_to_none=True)
         self.backward(step)
         self.optimizer.step()
         decay = min(self.decay, (1 + step) / (10 + step))  # the average starts with a short memory

@@ -29,8 +29,8 @@ class Optimizer(Protocol):
     def state(self) -> Any:
         """A mapping from parameters to named tensors."""
 
-    def zero_grad(self) -> None:
-        """Forget the gradients."""
+    def zero_grad(self, *, set_to_none: bool = True) -> None:
+        """Forget the gradients, or set them to zero."""
 
     def step(self) -> Any:
         """Take one step."""
@@ -53,11 +53,14 @@ class AdamW:
         self.param_groups = [{**group, "lr": learning_rate} for group in groups]
         self.state: dict[nn.Parameter, dict[str, Tensor]] = {}
 
-    def zero_grad(self) -> None:
-        """Forget the gradients."""
+    def zero_grad(self, *, set_to_none: bool = True) -> None:
+        """Forget the gradients, or set them to zero."""
         for group in self.param_groups:
             for parameter in group["params"]:
-                parameter.grad = None
+                if set_to_none:
+                    parameter.grad = None
+                elif parameter.grad is not None:
+                    parameter.grad.zero_()
 
     @torch.no_grad()
     def step(self) -> None:

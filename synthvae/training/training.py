@@ -105,7 +105,6 @@ def _fit(descent: ElboDescent, progress: Progress | None) -> History:
 
 def _refit(descent: ElboDescent, progress: Progress | None) -> None:
     """Train on all rows for the best number of steps; if that fails, the model is left as it was."""
-    values = descent.state.values()
     second = descent.on_all_rows()
     second.run(progress, until=descent.history.best_step)
     descent.history.refitted = second.history.stopped == "finished"
@@ -113,7 +112,6 @@ def _refit(descent: ElboDescent, progress: Progress | None) -> None:
         second.finish()
         return
     descent.history.stopped = second.history.stopped
-    descent.state.load(values)
     descent.finish()
 
 

@@ -77,6 +77,25 @@ def test_shifts_are_small_where_the_rows_determine_the_level() -> None:
     assert match_marginal(logits.T, marginal, 1.0).abs().max() < 0.5
 
 
+@pytest.mark.parametrize(
+    ("logits", "marginal"),
+    [
+        ([[0.0, 0.0], [8.0, -2.0], [-7.0, 1.0]], [0.5, 0.0625, 0.4375]),
+        ([[0.0, 0.0], [-5.0, 7.0], [2.0, -6.0]], [0.0, 0.4286, 0.5714]),
+    ],
+)
+def test_rows_of_two_kinds_are_not_moved_away(logits: list[list[float]], marginal: list[float]) -> None:
+    given, goal = torch.tensor(logits), torch.tensor(marginal)
+    shift = match_marginal(given, goal, 0.98)
+    before, after = (some.softmax(0).mean(1).sub(goal).abs().sum() for some in (given, given + shift[:, None]))
+    assert after < 0.6 * before
+
+
+@pytest.mark.parametrize("logits", [torch.full((3, 4), torch.nan), torch.zeros(3, 0)])
+def test_without_a_distribution_nothing_is_shifted(logits: torch.Tensor) -> None:
+    assert match_marginal(logits, torch.tensor([0.2, 0.3, 0.5]), 1.0).tolist() == [0, 0, 0]
+
+
 def test_marginals_without_trust_stay() -> None:
     logits = torch.randn(100, 3, generator=torch.Generator().manual_seed(0))
     assert match_marginal(logits.T, torch.tensor([1.0, 0.0, 0.0]), 0.0).tolist() == [0, 0, 0]
