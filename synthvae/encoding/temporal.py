@@ -85,7 +85,8 @@ class TemporalEncoding(BaseModel):
         )
         numbers = tuple(-1 - place for place in range(len(column.sentinels)))
         number = Column(name=column.name, kind="integer", nullable=True, sentinels=numbers)
-        return self.model_copy(update={"steps": NumericEncoding.learn(number, self._steps_of(values, form))})
+        steps = NumericEncoding.learn(number, self._steps_of(values, form))
+        return self.model_copy(update={"steps": steps.model_copy(update={"absent": self._dates_among_sentinels()})})
 
     @classmethod
     def declare(cls, column: Column) -> Self:
@@ -102,6 +103,14 @@ class TemporalEncoding(BaseModel):
         for place, sentinel in enumerate(self.column.sentinels):
             counts = pc.if_else(are_sentinels(values, [sentinel]), pa.scalar(-1.0 - place), counts)
         return counts
+
+    def _dates_among_sentinels(self) -> tuple[int, ...]:
+        """The numbers of steps that are written like a sentinel value, such as 1900-01-01; none may be drawn."""
+        if self.form is None or not self.column.sentinels:
+            return ()
+        texts = pa.chunked_array([list(map(str, self.column.sentinels))], pa.string())
+        counts = self._count(_ticks(self.column, texts, self.form)).drop_null().to_pylist()
+        return tuple(int(count) for count in counts if count >= 0 and count.is_integer())
 
     def _count(self, ticks: pa.ChunkedArray) -> pa.ChunkedArray:
         """The numbers of steps from the first timestamp."""

@@ -254,16 +254,21 @@ class CVAE(nn.Module):
             most: The number of rows to draw, for all classes.
         """
         network_labels = self.network_labels(labels)
-        conditions = network_labels.unique().tolist()
-        least = max(min(2 * most // max(len(conditions), 1), MANY_MATCHING_ROWS), MIN_MATCHING_ROWS)
-        for condition in conditions:
+        for condition in network_labels.unique().tolist():
             rows = labels[network_labels == condition]
-            drawn = max(min(most * len(rows) // len(labels), 16 * len(rows)), least)
+            drawn = max(min(most * len(rows) // len(labels), 16 * len(rows)), self._least_matching_rows(most))
             pick = torch.randint(len(rows), (drawn,), generator=generator, device=labels.device)
             normal = standard_normal(drawn, self.config.latent_dim, generator=generator)
             trust = len(rows) / (len(rows) + HALF_TRUST_ROWS)
             z = self.prior.draw(normal, rows[pick], self._uniform(drawn, generator))
             self.decoder.match(z, condition, generator, Marginals(frequencies[:, condition], trust))
+
+    def _least_matching_rows(self, most: int) -> int:
+        return max(min(2 * most // self.network_conditions, MANY_MATCHING_ROWS), MIN_MATCHING_ROWS)
+
+    def matching_rows(self, rows: int) -> int:
+        """Return about how many rows are drawn to match the marginals to those of `rows` training rows."""
+        return max(min(MATCHING_ROWS, 16 * rows), self.network_conditions * self._least_matching_rows(MATCHING_ROWS))
 
     @torch.no_grad()
     def sample(self, label: int, rows: int, generator: torch.Generator, *, stratified: bool = False) -> Rows:

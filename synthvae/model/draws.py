@@ -13,8 +13,8 @@ from torch import Tensor
 
 MATCHING_STEPS = 20
 MATCHING_TOLERANCE = 1e-6  # nats of a step
-SHARES_OF_STEP = (1.0, 0.5, 0.25, 0.125)
-REACH = 2.0
+SHARES_OF_STEP = (1.0, 0.5, 0.25, 0.125)  # that are tried in turn
+REACH = 2.0  # of shifts
 RARE = 1e-5  # a frequency below which differences between marginals are ignored
 BLOCK = 16  # rows of a stratum of each slot
 ZERO_LOGIT = -1e4  # a logit whose probability is exactly 0 in single precision
@@ -44,8 +44,8 @@ def match_marginal(logits: Tensor, marginal: Tensor, trust: float) -> Tensor:
 
     Newton's method for the logarithms of the mean distribution m, with steps that are halved until they reduce
     KL(marginal || m). Its matrix is diag(m) - cov(p), p being the rows' distributions. If other slots or z determine a
-    digit, shifts hardly change m, but spoil p: they are limited to `REACH` times what would do if p were the same for
-    all rows, plus the root mean square of that over the levels.
+    digit, shifts hardly change m, but spoil p. So the shift of a level is limited to `REACH` times the sum of what it
+    would be if p were the same for all rows, and of the root mean square of that over the levels.
 
     Args:
         logits: Logits of rows drawn from the model.
@@ -59,7 +59,8 @@ def match_marginal(logits: Tensor, marginal: Tensor, trust: float) -> Tensor:
     shift = torch.zeros_like(marginal)
     for _ in range(MATCHING_STEPS):
         off = _off(goal, shares)
-        for move in (*(_newton(shares, off) * share for share in SHARES_OF_STEP), off):
+        newton = _newton(shares, off)
+        for move in (*(newton * share for share in SHARES_OF_STEP), off):
             moved = shift + move
             moved = (moved - (goal * moved).sum()).clamp(-reach, reach)
             after = (logits + moved[:, None]).softmax(0)

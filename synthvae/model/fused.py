@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from synthvae.model.embeddings import SlotOrder
@@ -47,15 +47,11 @@ class Packed(NamedTuple):
     @classmethod
     def of(cls, heads: Heads, table: Tensor, mask: Tensor | None = None) -> Packed:
         """Pack heads and vectors; `mask` (J, K) is added to the outputs."""
-        gates: Tensor = heads.read.gate + heads.read.condition_gate
-        weights: Tensor = heads.linear.weight
-        biases: Tensor = heads.linear.bias
-        biases = biases if mask is None else biases + mask[:, None]
-        if not heads.hidden:
-            return cls(gates, heads.read.shift, weights, biases, weights[:, :0], table)
-        weights = torch.cat([heads.inner.weight, weights], 2)
-        biases = torch.cat([heads.inner.bias.expand(-1, biases.shape[1], -1), biases], 2)
-        return cls(gates, heads.read.shift, weights, biases, heads.outer.weight, table)
+        weights, biases, gates = heads.joined()
+        if mask is not None:
+            biases = biases + nn.functional.pad(mask, (heads.hidden, 0))[:, None]
+        outer = heads.outer.weight if heads.hidden else weights[:, :0]
+        return cls(gates, heads.read.shift, weights, biases, outer, table)
 
     def slots(self) -> list[Slot]:
         """Return the weights of each head."""

@@ -54,6 +54,16 @@ class Heads(nn.Module):
         """Draw the factors (J, rows, width) of dropout; None in evaluation mode."""
         return self.dropout.factors(len(self.bias), rows, width, device=self.bias.device)
 
+    def joined(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Return hidden layer and linear map as matrices (J, W, H + K), their biases (J, C, H + K), the gates (J, C, W)."""
+        gates: Tensor = self.read.gate + self.read.condition_gate
+        weights: Tensor = self.linear.weight
+        biases: Tensor = self.linear.bias
+        if self.hidden:
+            weights = torch.cat([self.inner.weight, weights], 2)
+            biases = torch.cat([self.inner.bias.expand(-1, biases.shape[1], -1), biases], 2)
+        return weights, biases, gates
+
     def packed(self, label: int) -> PackedHeads:
         """Return the heads of one condition for sampling."""
         return PackedHeads(self, label)
@@ -69,15 +79,11 @@ class PackedHeads:
 
     def __init__(self, heads: Heads, label: int) -> None:
         self.hidden = heads.hidden
-        self.gates = heads.read.gate[:, 0] + heads.read.condition_gate[:, label]
-        self.shifts = heads.read.shift
-        weights: Tensor = heads.linear.weight  # (J, W, K)
-        bias = heads.bias[:, label]  # (J, K)
+        weights, biases, gates = heads.joined()
+        self.gates, self.shifts = gates[:, label], heads.read.shift
+        self.weights, self.bias = weights.mT.contiguous(), biases[:, label, :, None]  # (J, H + K, W), (J, H + K, 1)
         if self.hidden:
-            weights = torch.cat([heads.inner.weight, weights], 2)
-            bias = torch.cat([heads.inner.bias[:, 0], bias], 1)
             self.outer = heads.outer.weight.mT.contiguous()  # (J, K, H)
-        self.weights, self.bias = weights.mT.contiguous(), bias[..., None]  # (J, H + K, W), (J, H + K, 1)
 
     def outputs(self, j: int, sums: Tensor, size: int) -> Tensor:
         """Return the first `size` outputs (size, B) of head j for running sums (B, W)."""

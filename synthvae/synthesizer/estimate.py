@@ -16,7 +16,7 @@ from synthvae.codes import Codes
 from synthvae.devices import find_device, own_modes
 from synthvae.encoding import Pixels, TableEncoding
 from synthvae.errors import PrivacyError, RequestError
-from synthvae.model import MATCHING_ROWS, ModelConfig
+from synthvae.model import ModelConfig
 from synthvae.model.build import build
 from synthvae.schema import drafts
 from synthvae.synthesizer import weighting
@@ -124,12 +124,12 @@ class _Trial:
             for step in range(2, TRIAL_STEPS + 1):
                 descent.step(step)
             taken = (time.perf_counter() - started) / (TRIAL_STEPS - 1)
-        drawing = _seconds_of_a_draw(descent, device) * min(MATCHING_ROWS, 16 * rows) / DRAWN_ROWS
+        drawing = _seconds_of_a_draw(descent, device) * descent.model.matching_rows(rows) / DRAWN_ROWS
         validations = steps / descent.schedule.validate_every
         validating = validations * held / batch * taken * FORWARD_SHARE
         # A small table is trained on twice: the second time for the best number of steps of the first.
         times = 2 if held and rows < SMALL else 1
-        return cls(steps, times * (steps * taken + drawing) + validating)
+        return cls(steps, times * steps * taken + drawing + validating)
 
 
 def _seconds_of_a_draw(descent: ElboDescent, device: torch.device) -> float:

@@ -10,6 +10,7 @@ from synthvae import Column
 from synthvae.encoding.numeric import NumericEncoding
 from synthvae.encoding.protocol import CodedColumn
 from synthvae.encoding.sentinels import Interval, beside_sentinels, to_arrow
+from synthvae.encoding.temporal import TemporalEncoding
 from synthvae.tables.arrow import are_sentinels
 
 
@@ -71,3 +72,16 @@ def test_a_declared_sentinel_that_no_row_has_is_not_drawn() -> None:
     drawn = encoding.decode(coded, pa.float64()).to_pylist()
     assert {0.14, 0.16} < set(drawn)
     assert 0.15 not in drawn
+
+
+def test_a_date_between_others_is_not_drawn_as_a_sentinel() -> None:
+    days = np.datetime64("1880-06-01") + np.random.default_rng(0).integers(0, 14_000, 3000)
+    texts = [day for day in np.datetime_as_string(days).tolist() if day != "1900-01-01"]
+    column = Column(name="x", kind="date", format="%Y-%m-%d", sentinels=["1900-01-01", "0000-00-00"])
+    encoding = TemporalEncoding.learn(column, pa.chunked_array([texts + ["1900-01-01"] * 50]))
+    assert isinstance(encoding.steps, NumericEncoding)
+    scores = np.linspace(-0.3, 0.3, 50_000).astype(np.float32)
+    coded = CodedColumn(np.full(50_000, len(encoding.steps.atoms)), np.random.default_rng(0), scores)
+    drawn = set(encoding.decode(coded, pa.string()).to_pylist())
+    assert {"1899-12-31", "1900-01-02"} < drawn
+    assert "1900-01-01" not in drawn
