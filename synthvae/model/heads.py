@@ -55,7 +55,7 @@ class Heads(nn.Module):
         return self.dropout.factors(len(self.bias), rows, width, device=self.bias.device)
 
     def joined(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Return hidden layer and linear map as matrices (J, W, H + K), their biases (J, C, H + K), the gates (J, C, W)."""
+        """Return hidden layer and linear map as matrices (J, W, H + K), biases (J, C, H + K) and gates (J, C, W)."""
         gates: Tensor = self.read.gate + self.read.condition_gate
         weights: Tensor = self.linear.weight
         biases: Tensor = self.linear.bias
