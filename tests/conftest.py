@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +21,9 @@ UNTIMED: dict[str, Any] = {"deadline": None, "suppress_health_check": [HealthChe
 settings.register_profile("same", derandomize=True, **UNTIMED)  # red or green for a change, not by chance
 settings.register_profile("other", **UNTIMED)  # other examples in each run
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
+
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # in the background of a shell, which processes would inherit
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SITES = ("a/b", "..", "ü ß", "100%")
 
