@@ -28,6 +28,7 @@ FILES = {DOCUMENT, WEIGHTS, CARD}
 SAVED = FILES | {f".{name}.tmp" for name in FILES}  # the files of a save, also of one that an earlier release left
 SAVING = ".saving-"
 RETRY_TIMEOUT = 5.0  # seconds during which a model that is being saved is awaited; two renames take microseconds
+ABSENT_TRIES = 5  # a model is absent if so many tries say so: one alone may fall between the renames of two saves
 LOCKLESS_WAIT = 0.5  # seconds before a save is taken for killed, since some file systems have no locks
 LARGEST = {DOCUMENT: 1 << 26, WEIGHTS: 1 << 32}  # bytes: a document with many categories; a billion weights
 
@@ -157,15 +158,16 @@ def load(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Tensor
     Raises:
         ArtifactError: It is absent, damaged, or of a newer format.
     """
-    folder, begun = filesystem.local_path(path, "A model"), time.monotonic()
+    folder, begun, absences = filesystem.local_path(path, "A model"), time.monotonic(), 0
     while True:
         seen = _identity(folder)
         try:
             return _load_once(folder)
         except ArtifactError:
-            if seen == _identity(folder) and (seen is not None or not _may_appear(folder, time.monotonic() - begun)):
-                raise
-            if time.monotonic() - begun > RETRY_TIMEOUT:
+            waited = time.monotonic() - begun
+            is_same = seen == _identity(folder)
+            absences += is_same and seen is None and not _may_appear(folder, waited)
+            if (is_same and seen is not None) or absences == ABSENT_TRIES or waited > RETRY_TIMEOUT:
                 raise
             time.sleep(0.002)
 

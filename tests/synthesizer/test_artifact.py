@@ -494,6 +494,20 @@ def test_a_file_that_appears_during_a_save_is_not_lost(tmp_path: Path, monkeypat
     assert [path.read_text() for path in tmp_path.glob(".model.saving-*/old/*")] == ["mine"]
 
 
+def test_a_reader_between_two_saves_tries_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, away = tmp_path / "model", tmp_path / "away"
+    artifact.save(folder, {"name": 1}, {"a": torch.zeros(1)})
+    folder.rename(away)
+
+    def saves(folder: Path) -> list[Path]:
+        away.rename(folder)  # one save ends while it is listed
+        monkeypatch.undo()
+        raise FileNotFoundError
+
+    monkeypatch.setattr(artifact, "_saves", saves)
+    assert artifact.load(folder)[0]["name"] == 1
+
+
 def test_a_reader_during_saves_sees_the_old_or_the_new_model(tmp_path: Path) -> None:
     folder, ended, saves, seen = tmp_path / "model", threading.Event(), [0], set[int]()
     artifact.save(folder, {"name": 0}, {"a": torch.full((1000,), 0.0)})
