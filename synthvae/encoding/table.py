@@ -169,19 +169,23 @@ class TableEncoding(BaseModel):
         counts = np.array((self.target.shares or self.target.counts) if self.target else (1,), float)
         return np.asarray(counts / counts.sum())
 
-    def encode(self, table: pa.Table, rng: np.random.Generator | None = None, *, partial: bool = False) -> Codes:
+    def encode(
+        self, table: pa.Table, rng: np.random.Generator | None = None, *, partial: bool = False, linked: bool = True
+    ) -> Codes:
         """Return the codes of a table with the columns of the training table.
 
         Args:
             table: The table; without a target of classes, all rows have condition 0.
             rng: Draws continuous values from the intervals that round to a number; None takes the middle of each.
             partial: Whether rows may have no label; their condition is -1.
+            linked: Whether a number that repeats another column's has a state of its own.
 
         Raises:
             TableError: A value cannot be encoded.
         """
         states = {name: encoding.encode(name, table.column(name)) for name, encoding in self.columns.items()}
-        self._mark_links(states, table)
+        if linked:
+            self._mark_links(states, table)
         digits = self.layout.split(list(states.values())).reshape(table.num_rows, self.layout.width)
         valued = self.layout.valued_names
         scores = [self.columns[name].scores(table.column(name), states[name], rng) for name in valued]

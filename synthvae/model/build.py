@@ -12,6 +12,7 @@ from torch.overrides import TorchFunctionMode
 
 from synthvae.codes import Slots
 from synthvae.errors import ConfigurationError
+from synthvae.model.conditional import ConditionalConfig, ConditionalNetwork
 from synthvae.model.config import ModelConfig
 from synthvae.model.cvae import CVAE
 
@@ -38,6 +39,12 @@ def build(slots: Slots, conditions: int, config: ModelConfig, seed: int) -> CVAE
         )
     with _Construction(seed):
         return CVAE(slots, conditions, config)
+
+
+def build_conditional(slots: Slots, config: ConditionalConfig, seed: int) -> ConditionalNetwork:
+    """Return an untrained network of any columns given any others, with random weights."""
+    with _Construction(seed):
+        return ConditionalNetwork(slots, config)
 
 
 class _Construction(TorchFunctionMode):

@@ -13,6 +13,7 @@ from synthvae.model.embeddings import deviates
 COMPONENTS = 10  # of a mixture
 PARAMETERS = 3 * COMPONENTS  # a head's outputs: logits, means and log standard deviations of the components
 LOG_SCALES = (-5.0, 2.0)
+MIN_MASS = 1e-30  # of a component within limits
 LIMIT = 5.2  # of drawn values: one in ten million exceeds it under a standard normal
 
 
@@ -50,3 +51,25 @@ def draw_value(outputs: Tensor, uniform: Tensor, normal: Tensor, temperature: fl
     mean, log_scale = means.gather(0, component)[0], log_scales.gather(0, component)[0].clamp_(*LOG_SCALES)
     spread = log_scale.exp() * normal * temperature
     return torch.as_tensor((mean + spread).clamp_(-LIMIT, LIMIT))
+
+
+def draw_value_between(
+    outputs: Tensor, uniform: Tensor, share: Tensor, limits: tuple[float, float]
+) -> tuple[Tensor, Tensor]:
+    """Draw values (B,) from mixtures with `outputs` (3 M, B) within `limits`; also return the log mass (B,) there.
+
+    Args:
+        outputs: The outputs of a head.
+        uniform: Uniform draws (B, 1) of the component.
+        share: Uniform draws (B,) of the place within its truncated normal.
+        limits: The smallest and the largest value.
+    """
+    logits, means, log_scales = outputs.double().split(COMPONENTS)
+    scales = log_scales.clamp(*LOG_SCALES).exp()
+    low, high = (torch.special.ndtr((max(min(limit, LIMIT), -LIMIT) - means) / scales) for limit in limits)
+    masses = logits.log_softmax(0) + (high - low).clamp_min(MIN_MASS).log()
+    component = draw(masses.float(), uniform)[None]
+    below, above, mean, scale = (part.gather(0, component)[0] for part in (low, high, means, scales))
+    quantile = (below + share * (above - below)).clamp(MIN_MASS, 1 - 2.0**-53)
+    values = (mean + scale * torch.special.ndtri(quantile)).clamp(max(limits[0], -LIMIT), min(limits[1], LIMIT))
+    return values.to(outputs), masses.logsumexp(0).to(outputs)

@@ -49,6 +49,7 @@ class Parameters(Protocol):
     """The parameters of a `Synthesizer` that a fit uses; `synthvae.synthesizer.parameters` documents them."""
 
     target: str | None
+    conditions: bool
     schema: Schema | str | os.PathLike[str] | None
     privacy: PrivacyBudget | Mapping[str, Any] | None
     unit: str | None
@@ -189,6 +190,11 @@ def refuse_unsupported_in_private_fit(parameters: Parameters) -> None:
         raise PrivacyError(
             f"`unit` must be that of the privacy budget, {budget.unit!r}, got {parameters.unit!r}. State it in "
             "`privacy` alone."
+        )
+    if parameters.conditions:
+        raise PrivacyError(
+            "`conditions` must be False for a private fit, whose budget pays for the model of whole rows. Remove it; "
+            "rows can be requested by class."
         )
     if parameters.likelihood != "auto":
         raise PrivacyError(

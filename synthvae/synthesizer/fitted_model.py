@@ -27,11 +27,13 @@ from synthvae.model import CVAE, Rows, likelihood
 from synthvae.privacy import Ledger
 from synthvae.schema.coercion import conform
 from synthvae.schema.schema import Schema
+from synthvae.synthesizer.conditional_model import ConditionalModel, learn_conditional
 from synthvae.synthesizer.provenance import Provenance
 from synthvae.training.checkpoint import content_hash
 from synthvae.training.history import History
 
 BATCH_ROWS = 4096
+BAYES_DRAWS = 8  # of z, for each class
 
 PerClass = Mapping[Any, int] | pd.Series
 """Numbers of rows by class: a mapping, or a Series as `value_counts` returns it."""
@@ -48,6 +50,7 @@ class FittedModel:
         history: The training history.
         ledger: The privacy that was spent; None without differential privacy.
         provenance: The training rows and the versions of libraries.
+        conditional: The network of any columns given any others, if it was learned.
     """
 
     __repr__ = brief
@@ -58,6 +61,7 @@ class FittedModel:
     history: History
     ledger: Ledger | None = None
     provenance: Provenance = field(default_factory=Provenance)
+    conditional: ConditionalModel | None = None
 
     def encode(self, table: pa.Table) -> Codes:
         """Return the codes of a table that has the columns of the training table.
@@ -78,6 +82,27 @@ class FittedModel:
             kept = pc.if_else(unknown, pa.scalar(None, values.type), values)
             table = table.set_column(place, table.schema.field(name), kept)
         return table
+
+    def learn_conditional(self, table: pa.Table, parameters: Mapping[str, Any], seed: int) -> ConditionalModel:
+        """Return a network of any columns given any others, fitted to the training rows of this model.
+
+        Raises:
+            TableError: A value cannot be encoded.
+        """
+        known = self._without_protected(table.select(self.encoding.names))
+        return learn_conditional(self.encoding, known, self.model.config, parameters, seed)
+
+    def log_joint(self, table: pa.Table) -> npt.NDArray[np.float64]:
+        """Return the logarithm (rows, classes) of p(y) times a bound on p(x | y), for each class y of the target."""
+        target = self.encoding.target
+        assert target is not None
+        kind = self.encoding.arrow_schema.field(target.name).type
+        found = []
+        for label in range(target.levels):
+            labels = target.decode(np.full(table.num_rows, label), kind)
+            codes = self.encode(table.append_column(target.name, labels))
+            found.append(self.log_likelihood(codes, k=BAYES_DRAWS))
+        return np.stack(found, 1) + np.log(np.maximum(self.encoding.frequencies, np.finfo(float).tiny))
 
     def request(self, rows: int | PerClass, seed: int) -> Request:
         """Return a request for a number of rows, or for a number of rows of each class.

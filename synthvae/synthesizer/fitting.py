@@ -28,6 +28,7 @@ from synthvae.schema.protection import Protection
 from synthvae.schema.repeated import warn_repeated_subjects
 from synthvae.schema.schema import Schema
 from synthvae.synthesizer import weighting
+from synthvae.synthesizer.conditional_model import learn_conditional
 from synthvae.synthesizer.configuration import (
     LATENT_TRAINING,
     MODEL,
@@ -245,6 +246,8 @@ def _checkpoint(parameters: Parameters, table: InMemory | Stream) -> Checkpoint:
 @own_modes()
 def _train(parameters: Parameters, source: TableSource, task: TrainingTask) -> FittedModel:
     """Fit a model to a table that is not private."""
+    if parameters.conditions and parameters.weights is not None and isinstance(source, OnDisk):
+        raise ConfigurationError("`conditions` must be False for a weighted table that is not in memory. Remove one.")
     regularised = source.rows < SMALL and parameters.likelihood == "auto"
     dropout = (0.1 if regularised else 0.0) if parameters.dropout is None else parameters.dropout
     config = configure(ModelConfig, {**values(parameters, MODEL), "dropout": dropout, **task.network})
@@ -254,22 +257,26 @@ def _train(parameters: Parameters, source: TableSource, task: TrainingTask) -> F
         progress.fitting(show=parameters.verbose) as report,
         open_callbacks(parameters.callbacks, parameters.log_dir) as callback,
     ):
-        protection, encoding, codes = _encoded(source, task, parameters, config)
+        protection, encoding, codes, sample = _encoded(source, task, parameters, config)
         network = build(encoding.layout.slots, encoding.conditions, config, task.seed)
         network = network.to(find_device(parameters.device))
         history = task.trainer(
             network, codes, training, task.seed, report, callback=callback, checkpoint=task.checkpoint
         )
     provenance = Provenance.of(source.rows, source.missing, protection.summary, parameters.weights)
-    fitted = FittedModel(protection.schema, encoding, network, history, provenance=provenance)
+    conditional = None
+    if parameters.conditions:
+        weights = codes.weights if isinstance(codes, Codes) else None
+        conditional = learn_conditional(encoding, sample, config, parameters.get_params(deep=False), task.seed, weights)
+    fitted = FittedModel(protection.schema, encoding, network, history, provenance=provenance, conditional=conditional)
     _warn_of_training(fitted, parameters)
     return fitted
 
 
 def _encoded(
     source: TableSource, task: TrainingTask, parameters: Parameters, config: ModelConfig
-) -> tuple[Protection, TableEncoding, Codes | Parts]:
-    """What is protected in a table, its encoding, and its codes.
+) -> tuple[Protection, TableEncoding, Codes | Parts, pa.Table]:
+    """What is protected in a table, its encoding, its codes, and its rows, or a sample of them, as they are encoded.
 
     Raises:
         TableError: The table violates the schema, or the model cannot be conditioned on its target.
@@ -299,7 +306,7 @@ def _encoded(
     if parameters.weights is not None:
         parts = [codes] if isinstance(codes, Codes) else (codes[part] for part in range(len(codes.sizes)))
         encoding = encoding.weighed(_sums(parts, encoding.conditions, weighed=True))
-    return protection, encoding, codes
+    return protection, encoding, codes, source.sample
 
 
 def _sums(parts: Iterable[Codes], conditions: int, *, weighed: bool = False) -> npt.NDArray[np.float64]:

@@ -13,6 +13,9 @@ GROUPS: dict[str, dict[str, str]] = {
     "essentials": {
         "target": "Column to condition on: its classes, or the quantile bins of a continuous column. None: the model "
         "is unconditional.",
+        "conditions": "Whether to learn the distribution of any columns given any others, too, by a network of its "
+        "own: `sample(given=...)`, `impute`, `predict` of any column need it. It takes about twice the time of the "
+        "fit, and leaves rows without conditions as they are.",
         "schema": "A `Schema` or the path of one in YAML, which may name some columns only, None to infer all, or "
         f'"{MEASURED}" to measure it with a part of the privacy budget.',
         "privacy": "A `PrivacyBudget`, or a mapping of its fields: the differential privacy of everything that `fit` "

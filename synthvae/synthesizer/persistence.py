@@ -19,10 +19,13 @@ from synthvae.devices import find_device, own_modes
 from synthvae.encoding import TableEncoding
 from synthvae.errors import ArtifactError
 from synthvae.model import CVAE, ModelConfig
-from synthvae.model.build import build
+from synthvae.model.build import build, build_conditional
+from synthvae.model.conditional import ConditionalConfig, ConditionalNetwork
 from synthvae.privacy import Ledger
 from synthvae.schema.schema import Schema
 from synthvae.synthesizer import artifact
+from synthvae.synthesizer.conditional_coding import layout_of
+from synthvae.synthesizer.conditional_model import ConditionalModel
 from synthvae.synthesizer.fitted_model import FittedModel
 from synthvae.synthesizer.provenance import Provenance
 from synthvae.tables import convert
@@ -30,6 +33,7 @@ from synthvae.tables.arrow import plain_type
 from synthvae.training.history import History
 
 NOT_SAVED = ("schema", "privacy", "journal", "callbacks", "log_dir")  # saved elsewhere, or of no use after loading
+CONDITIONAL = "conditional."  # before the names of the weights of the network of any columns given any others
 MOST_LEVELS = 128  # of a digit, which is stored as a signed byte
 MOST_ROWS = 1 << 63
 
@@ -67,7 +71,7 @@ def save(
         "names_seen": has_names,
         **to_dict(fitted),
     }
-    artifact.save(path, document, fitted.model.state_dict(), card)
+    artifact.save(path, document, weights_of(fitted), card)
 
 
 def load(path: str | os.PathLike[str], device: str) -> Loaded:
@@ -89,6 +93,14 @@ def load(path: str | os.PathLike[str], device: str) -> Loaded:
         return Loaded(parameters, fitted, bool(document["names_seen"]))
 
 
+def weights_of(fitted: FittedModel) -> dict[str, Tensor]:
+    """Return the weights of all networks of a model by name."""
+    weights = dict(fitted.model.state_dict())
+    if fitted.conditional is not None:
+        weights |= {CONDITIONAL + name: tensor for name, tensor in fitted.conditional.network.state_dict().items()}
+    return weights
+
+
 def to_dict(fitted: FittedModel) -> dict[str, Any]:
     """Return everything but the weights as a JSON document."""
     return {
@@ -98,7 +110,20 @@ def to_dict(fitted: FittedModel) -> dict[str, Any]:
         "model": fitted.model.config.model_dump(mode="json"),
         "history": asdict(fitted.history),
         "ledger": None if fitted.ledger is None else fitted.ledger.model_dump(mode="json"),
+        **({} if fitted.conditional is None else {"conditional": _conditional_to_dict(fitted.conditional)}),
     }
+
+
+def _conditional_to_dict(conditional: ConditionalModel) -> dict[str, Any]:
+    return {"network": conditional.network.config._asdict(), "history": asdict(conditional.history)}
+
+
+def _conditional_network(encoding: TableEncoding, document: Mapping[str, Any]) -> ConditionalNetwork | None:
+    """The untrained network of any columns given any others in a document; None: it has none."""
+    if document.get("conditional") is None:
+        return None
+    given = TypeAdapter(ConditionalConfig).validate_python(document["conditional"]["network"])
+    return build_conditional(layout_of(encoding).slots, given, 0)
 
 
 @own_modes()
@@ -119,14 +144,26 @@ def from_dict(
     try:
         encoding = TableEncoding.model_validate(document["encoding"])
         network = _network(encoding, document)
-        network.load_state_dict(weights)
+        network.load_state_dict({name: w for name, w in weights.items() if not name.startswith(CONDITIONAL)})
+        conditional = _conditional(encoding, document, weights, device)
         history = _history(document["history"])
         ledger = None if document["ledger"] is None else Ledger.model_validate({**document["ledger"]})
         schema, provenance = Schema.from_dict(document["schema"]), Provenance.from_dict(document)
-        return FittedModel(schema, encoding, network.to(device).eval(), history, ledger, provenance)
+        return FittedModel(schema, encoding, network.to(device).eval(), history, ledger, provenance, conditional)
     except (KeyError, TypeError, ValueError, OverflowError, RuntimeError, pa.ArrowException) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ArtifactError(f"{source} does not describe a model ({reason}). Restore it or fit again.") from error
+
+
+def _conditional(
+    encoding: TableEncoding, document: Mapping[str, Any], weights: Mapping[str, Tensor], device: torch.device
+) -> ConditionalModel | None:
+    network = _conditional_network(encoding, document)
+    if network is None:
+        return None
+    own = {name.removeprefix(CONDITIONAL): w for name, w in weights.items() if name.startswith(CONDITIONAL)}
+    network.load_state_dict(own)
+    return ConditionalModel(encoding, network.to(device).eval(), _history(document["conditional"]["history"]))
 
 
 def _history(given: Mapping[str, Any]) -> History:
@@ -166,6 +203,9 @@ def refuse_other_weights(document: Mapping[str, Any], weights: Mapping[str, Tens
         _refuse_types(encoding.arrow_schema)
         with torch.device("meta"):
             expected = _network(encoding, document).state_dict()
+            conditional = _conditional_network(encoding, document)
+            if conditional is not None:
+                expected |= {CONDITIONAL + name: tensor for name, tensor in conditional.state_dict().items()}
         other = set(expected) ^ set(weights)
         if other:
             raise ValueError(f"weight {min(other)!r} is missing or superfluous")

@@ -16,9 +16,10 @@ from sklearn.utils.validation import check_is_fitted
 from synthvae import progress
 from synthvae.codes import Codes
 from synthvae.encoding import TableEncoding
-from synthvae.errors import PrivacyError
+from synthvae.errors import PrivacyError, RequestError
 from synthvae.generation import dataset, single_file
 from synthvae.generation.drawing import Drawing, useful_workers
+from synthvae.generation.given import Given
 from synthvae.generation.request import DatasetRequest
 from synthvae.generation.workers import Each, PartsBackend, choose_backend
 from synthvae.model import CVAE
@@ -29,6 +30,7 @@ from synthvae.schema.protection import LEAST
 from synthvae.schema.schema import Schema
 from synthvae.synthesizer import card as cards
 from synthvae.synthesizer import configuration, fitting, persistence
+from synthvae.synthesizer.any_columns import AnyColumns
 from synthvae.synthesizer.estimate import Estimate, estimate
 from synthvae.synthesizer.fitted_model import FittedModel, PerClass, partition_column, wanted_rows
 from synthvae.synthesizer.local_backend import Backend, Local
@@ -42,14 +44,14 @@ from synthvae.training.history import History
 
 
 @documented()
-class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class Synthesizer(AnyColumns, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """A conditional VAE that is fitted to a table and generates synthetic rows with the same columns.
 
     Most users need the first parameters only. Those on privacy, on training and on callbacks follow; the options of the
     model come last.
 
     Args:
-        {target, schema, privacy, unit, protect, weights, max_steps, device, verbose, random_state}
+        {target, conditions, schema, privacy, unit, protect, weights, max_steps, device, verbose, random_state}
         {strategy, journal}
         {batch_size, learning_rate, validation_fraction, precision}
         {callbacks, log_dir}
@@ -78,6 +80,7 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         self,
         *,
         target: str | None = None,
+        conditions: bool = False,
         schema: Schema | str | os.PathLike[str] | None = None,
         privacy: PrivacyBudget | Mapping[str, Any] | None = None,
         unit: str | None = None,
@@ -111,7 +114,7 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         warm_up: float = 0.1,
         corruption: float = 0.0,
     ) -> None:
-        self.target, self.schema, self.privacy = target, schema, privacy
+        self.target, self.conditions, self.schema, self.privacy = target, conditions, schema, privacy
         self.unit, self.protect, self.weights = unit, protect, weights
         self.max_steps, self.device, self.verbose, self.random_state = max_steps, device, verbose, random_state
         self.strategy, self.journal = strategy, journal
@@ -221,18 +224,31 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         """The privacy that was spent; None without differential privacy."""
         return self.learned_.ledger
 
-    def sample(self, rows: int | PerClass, random_state: Seed = None) -> pd.DataFrame:
+    def sample(
+        self,
+        rows: int | PerClass | None = None,
+        random_state: Seed = None,
+        *,
+        given: Given | pd.DataFrame | None = None,
+    ) -> pd.DataFrame:
         """Return synthetic rows with the columns, their order and the dtypes of the training table.
 
         Args:
             rows: The number of rows, with the class shares of the training rows; or a mapping from class to number of
                 rows, or a Series such as `value_counts()` returns.
             random_state: Seed of the draws. None: that of the estimator.
+            given: Conditions on any columns, see `synthvae.generation.given`: `{"sex": "Female", "age": (60, None)}`;
+                or a table: a row is drawn for each of its rows, whose present values it has. They need conditions=True.
 
         Raises:
-            RequestError: A class is unknown, or a number is negative.
+            RequestError: A class or a column is unknown, a number is negative, or no value meets a condition.
+            ConfigurationError: There are conditions, and they have not been learned.
         """
         check_is_fitted(self)
+        if given is not None:
+            return self._sample_given(rows, given, self._own_seed(random_state))
+        if rows is None:
+            raise RequestError("`rows` must be a number of rows or rows per class, got None.")
         return convert.to_pandas(self.learned_.sample(self.learned_.request(rows, self._own_seed(random_state))))
 
     def _own_seed(self, random_state: Seed) -> int:
@@ -347,7 +363,15 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         codes = self._encode(table)
         return reconstruct(self.learned_, codes, draws, self._own_seed(random_state))
 
-    def log_likelihood(self, table: Any, *, k: int = 1, proposal: str = "posterior") -> npt.NDArray[np.float64]:
+    def log_likelihood(
+        self,
+        table: Any,
+        *,
+        k: int = 1,
+        proposal: str = "posterior",
+        columns: Sequence[str] | None = None,
+        given: Sequence[str] = (),
+    ) -> npt.NDArray[np.float64]:
         """Return a lower bound (rows,) on log p(x | y) in nats, where x are the columns other than the target y.
 
         Categories contribute their probability, continuous numbers the density of their normal scores, pixels the
@@ -360,11 +384,16 @@ class Synthesizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
                 https://arxiv.org/abs/1509.00519).
             proposal: Distribution from which z is drawn: "posterior", or "prior" for the naive estimate, the log of the
                 mean of p(x | z_s) over k draws z_s ~ p(z | y), which needs a very large k if z is informative.
+            columns: Some columns: log p of these given those of `given`, by the network of conditions, and no bound.
+            given: The columns that are known; all others are marginalised.
 
         Raises:
-            RequestError: k is less than 1, there is no such proposal, or the model is an autoencoder and the proposal
-                is "posterior".
+            RequestError: k is less than 1, there is no such proposal or column, or the model is an autoencoder and the
+                proposal is "posterior".
+            ConfigurationError: Columns are named, and conditions have not been learned.
         """
+        if columns is not None:
+            return self._log_likelihood_of(table, columns, given)
         codes = self._encode(table)
         return self.learned_.log_likelihood(codes, k, proposal)
 

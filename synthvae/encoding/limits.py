@@ -1,0 +1,195 @@
+"""What a condition on the values of a column allows of its states and continuous values."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from synthvae.encoding.arrays import Mask
+from synthvae.encoding.categorical import CategoricalEncoding
+from synthvae.encoding.kinds import StoredEncoding
+from synthvae.encoding.numeric import NumericEncoding
+from synthvae.encoding.protocol import GeneratedColumn
+from synthvae.encoding.temporal import TemporalEncoding
+from synthvae.errors import RequestError, listing
+from synthvae.tables.arrow import is_text, plain_type
+
+
+class Allowed(NamedTuple):
+    """The states of a column that a condition allows, and the limits of its continuous values.
+
+    Args:
+        states: Which states (levels,).
+        low: The smallest continuous value; -inf without a limit.
+        high: The largest one; inf without a limit.
+    """
+
+    states: Mask
+    low: float = -np.inf
+    high: float = np.inf
+
+
+def present(encoding: StoredEncoding) -> Allowed:
+    """Return what is allowed of a column whose values must not be missing."""
+    states = np.ones(encoding.levels, bool)
+    if _may_be_missing(encoding):
+        states[-1] = False
+    return Allowed(states)
+
+
+def missing(name: str, encoding: StoredEncoding) -> Allowed:
+    """Return what is allowed of a column whose values must be missing.
+
+    Raises:
+        RequestError: No value of the column was missing in training.
+    """
+    if not _may_be_missing(encoding):
+        raise RequestError(f"Column {name!r} must be present: no training row lacks it. Remove the condition.")
+    states = np.zeros(encoding.levels, bool)
+    states[-1] = True
+    return Allowed(states)
+
+
+def _may_be_missing(encoding: StoredEncoding) -> bool:
+    steps = encoding.steps if isinstance(encoding, TemporalEncoding) else encoding
+    return bool(getattr(steps, "missing", False))
+
+
+def one_of(name: str, encoding: StoredEncoding, values: Sequence[Any], kind: pa.DataType) -> Allowed:
+    """Return what is allowed of a column that has one of some values, None among them if it may be missing.
+
+    Raises:
+        RequestError: A value did not occur in training, or stands for an interval of numbers.
+    """
+    column = pa.chunked_array([as_column(name, values, kind)])
+    refuse_unseen(name, encoding, column)
+    found = encoding.encode(name, column)
+    if encoding.valued:
+        numbers = encoding.scores(column, found, None)
+        if not np.isnan(numbers).all():
+            value = column[int(np.argmin(np.isnan(numbers)))].as_py()
+            raise RequestError(
+                f"A list of values of {name!r} must hold values that repeat in training, got {value!r}, one of many "
+                f"numbers. Give an interval, ({value!r}, {value!r}), or one value."
+            )
+    states = np.zeros(encoding.levels, bool)
+    states[found] = True
+    return Allowed(states)
+
+
+def between(name: str, encoding: StoredEncoding, low: Any, high: Any, kind: pa.DataType) -> Allowed:
+    """Return what is allowed of a column of numbers or dates from `low` to `high`; None: no limit.
+
+    Raises:
+        RequestError: The column has no order, the limits are the wrong way round, or no value lies between them.
+    """
+    if isinstance(encoding, TemporalEncoding) and isinstance(encoding.steps, NumericEncoding):
+        steps = [_steps(name, encoding, limit, kind) for limit in (low, high)]
+        numbers, numeric = steps, encoding.steps
+    elif isinstance(encoding, NumericEncoding):
+        numbers, numeric = [_number(name, limit) for limit in (low, high)], encoding
+    else:
+        raise RequestError(f"An interval needs a column of numbers or dates, and {name!r} is none. Give a list.")
+    first = -np.inf if numbers[0] is None else numbers[0]
+    last = np.inf if numbers[1] is None else numbers[1]
+    if first > last:
+        raise RequestError(f"An interval must go from the smaller to the larger value, got {low!r} to {high!r}.")
+    allowed = _numbers_between(numeric, first, last)
+    if not allowed.states.any() or first > numeric.high or last < numeric.low:
+        limits = f"{numeric.low:g} to {numeric.high:g}" if numeric is encoding else "the dates of training"
+        raise RequestError(
+            f"No value of {name!r} lies between {low!r} and {high!r}: training rows have {limits}. Widen the interval."
+        )
+    return allowed
+
+
+def _numbers_between(encoding: NumericEncoding, low: float, high: float) -> Allowed:
+    """What is allowed of numbers in an interval. Repeated numbers of other columns are not drawn as such."""
+    states = np.zeros(encoding.levels, bool)
+    atoms = np.array(encoding.atoms, float)
+    states[: len(atoms)] = (atoms >= low) & (atoms <= high)
+    if encoding.curve is None:
+        return Allowed(states)
+    states[len(atoms)] = low <= encoding.high and high >= encoding.low
+    return Allowed(states, *encoding.curve.limits(low, high))
+
+
+def _number(name: str, limit: Any) -> float | None:
+    try:
+        number = None if limit is None else float(limit)
+    except (TypeError, ValueError) as error:
+        raise RequestError(f"A limit of {name!r} must be a number, got {limit!r}.") from error
+    if number is not None and np.isnan(number):
+        raise RequestError(f"A limit of {name!r} must be a number or None, got {limit!r}.")
+    return number
+
+
+def _steps(name: str, encoding: TemporalEncoding, limit: Any, kind: pa.DataType) -> float | None:
+    if limit is None:
+        return None
+    return float(encoding.numbers_of(pa.chunked_array([as_column(name, [limit], kind)]))[0])
+
+
+def refuse_unseen(name: str, encoding: StoredEncoding, column: pa.ChunkedArray) -> None:
+    """Refuse values that did not occur in training, and conditions on columns whose values are generated anew.
+
+    Raises:
+        RequestError: There are some.
+    """
+    if isinstance(encoding, GeneratedColumn):
+        raise RequestError(f"Column {name!r} has fresh values, which say nothing of others. Drop the condition.")
+    unseen = encoding.unseen(name, column)
+    if unseen.any():
+        value = column[int(np.argmax(unseen))].as_py()
+        known = f", which are {listing(encoding.values)}" if isinstance(encoding, CategoricalEncoding) else ""
+        raise RequestError(f"A condition on {name!r} must be a value that occurs in training{known}, got {value!r}.")
+    if column.null_count and not _may_be_missing(encoding):
+        missing(name, encoding)
+
+
+def as_column(name: str, values: Sequence[Any], kind: pa.DataType) -> pa.Array:
+    """Return values that a user passes as an array of a column's type.
+
+    Raises:
+        RequestError: They are of another type.
+    """
+    plain = plain_type(kind)
+    given = [None if _is_missing(value) else value for value in values]
+    try:
+        return _array(given, plain)
+    except (pa.ArrowException, ValueError, TypeError, OverflowError) as error:
+        wrong = next((value for value in given if value is not None), None)
+        raise RequestError(f"A condition on {name!r} must be of type {plain}, got {wrong!r}.") from error
+
+
+def _array(values: list[Any], kind: pa.DataType) -> pa.Array:
+    if is_text(kind):
+        return pa.array([None if value is None else str(value) for value in values], kind)
+    if pa.types.is_boolean(kind):
+        texts = [None if value is None else str(value).lower() for value in values]
+        return pa.array(texts, pa.string()).cast(kind)
+    if pa.types.is_temporal(kind) and not pa.types.is_time(kind) and not pa.types.is_duration(kind):
+        return _cast([None if value is None else pd.Timestamp(value) for value in values], kind)
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind):
+        return _cast([None if value is None else _plain_number(value) for value in values], kind)
+    return _cast(values, kind)
+
+
+def _cast(values: list[Any], kind: pa.DataType) -> pa.Array:
+    return pa.array(values).cast(kind) if any(value is not None for value in values) else pa.nulls(len(values), kind)
+
+
+def _plain_number(value: Any) -> int | float:
+    """A number, also as it is written in a shell."""
+    plain = value.item() if hasattr(value, "item") else value
+    if isinstance(plain, str):
+        return int(plain) if plain.strip().lstrip("+-").isdigit() else float(plain)
+    return plain  # type: ignore[no-any-return]
+
+
+def _is_missing(value: Any) -> bool:
+    return value is None or (pd.api.types.is_scalar(value) and bool(pd.isna(value)))

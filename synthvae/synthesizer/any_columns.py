@@ -1,0 +1,232 @@
+"""The methods of a synthesizer for any columns given any others: conditions, imputation, prediction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+from scipy.special import log_softmax, softmax
+from sklearn.utils.validation import check_is_fitted
+
+from synthvae.errors import ConfigurationError, PrivacyError, RequestError, listing
+from synthvae.generation.given import Given
+from synthvae.random_state import Seed, as_seed
+from synthvae.synthesizer import conditional_sampling
+from synthvae.synthesizer.conditional_coding import class_column, columns_of
+from synthvae.synthesizer.conditional_model import ConditionalModel
+from synthvae.synthesizer.fitted_model import FittedModel, PerClass
+from synthvae.tables import convert
+from synthvae.tables.features import read_features
+
+PREDICTION_DRAWS = 32  # of a number, whose mean is the prediction
+IMPUTED = "missingindicator_"  # as scikit-learn names such columns
+
+
+class AnyColumns:
+    """Conditions, imputation and prediction; a base of `Synthesizer`."""
+
+    learned_: FittedModel
+    random_state: Seed
+
+    def _conditional(self) -> ConditionalModel:
+        """The model of any columns given any others.
+
+        Raises:
+            ConfigurationError: It has not been learned.
+        """
+        check_is_fitted(self)
+        if self.learned_.conditional is None:
+            raise ConfigurationError(
+                "Conditions on any columns must be learned, and this model has learned whole rows only. Fit it with "
+                "conditions=True (`synthvae fit --conditions`), or call `learn_conditions(table)` with its training "
+                "table."
+            )
+        return self.learned_.conditional
+
+    def learn_conditions(self, table: Any, random_state: Seed = None) -> Self:
+        """Learn the distribution of any columns given any others, beside a fitted model, which stays as it is.
+
+        Args:
+            table: The training table of the model.
+            random_state: Seed of all draws. None: that of the estimator.
+
+        Raises:
+            PrivacyError: The model was fitted under a privacy budget, which this would not be covered by.
+        """
+        check_is_fitted(self)
+        if self.learned_.ledger is not None:
+            raise PrivacyError(
+                "Conditions must not be learned from the table of a private model: its privacy budget is spent. "
+                "Requests by class need none."
+            )
+        read = read_features(self, table, reset=False, aside=getattr(self, "weights", None))
+        seed = as_seed(self.random_state if random_state is None else random_state)
+        conditional = self.learned_.learn_conditional(read, self.get_params(deep=False), seed)  # type: ignore[attr-defined]
+        self.learned_ = replace(self.learned_, conditional=conditional)
+        return self
+
+    def _sample_given(self, rows: int | PerClass | None, given: Any, seed: int) -> pd.DataFrame:
+        """Rows that obey conditions, in number or by class, or one for each row of a table."""
+        model = self._conditional()
+        if isinstance(given, pd.DataFrame) or hasattr(given, "__arrow_c_stream__"):
+            if rows is not None:
+                raise RequestError(f"`rows` must be None with a table of conditions, one row each, got {rows!r}.")
+            found = convert.to_pandas(conditional_sampling.fill_table(model, given, seed))
+            return found.set_axis(given.index) if isinstance(given, pd.DataFrame) else found
+        if rows is None:
+            raise RequestError("`rows` must be a number of rows or rows per class with conditions, got None.")
+        return convert.to_pandas(self._given_by_class(model, rows, given, seed))
+
+    def _given_by_class(self, model: ConditionalModel, rows: int | PerClass, given: Given, seed: int) -> pa.Table:
+        counted = self.learned_.request(rows, seed)
+        name = class_column(model.encoding)
+        if name is None or not isinstance(rows, (Mapping, pd.Series)):
+            return conditional_sampling.sample_given(model, counted.rows, given, seed)
+        if name in given:
+            raise RequestError(f"`given` must not name {name!r} if rows are requested by class. Remove one of the two.")
+        assert model.encoding.target is not None
+        wanted = [(label, n) for label, n in zip(model.encoding.target.labels, counted.counts, strict=True) if n]
+        parts = [
+            conditional_sampling.sample_given(model, n, {**given, name: label}, seed + place)
+            for place, (label, n) in enumerate(wanted)
+        ]
+        if not parts:
+            return conditional_sampling.sample_given(model, 0, given, seed)
+        whole = pa.concat_tables([part.unify_dictionaries() for part in parts]).combine_chunks()
+        return whole.take(np.random.default_rng(seed).permutation(whole.num_rows))
+
+    def impute(
+        self, table: Any, *, draws: int = 1, indicator: bool = False, random_state: Seed = None
+    ) -> pd.DataFrame | list[pd.DataFrame]:
+        """Return a table whose missing values are drawn given the present ones of their row, which stay as they are.
+
+        Each draw is one imputation; several make multiple imputation, whose spread shows what is unknown given the
+        model. A column that is absent is drawn, too. Values are assumed to be missing at random.
+
+        Args:
+            table: Rows with columns of the training table.
+            draws: The number of imputations; a list is returned if it is not 1.
+            indicator: Whether to add, for each column with imputed values, a column `missingindicator_NAME`.
+            random_state: Seed of the draws. None: that of the estimator.
+
+        Raises:
+            RequestError: A column is unknown, a value did not occur in training, or `draws` is less than 1.
+            ConfigurationError: Conditions have not been learned.
+        """
+        model = self._conditional()
+        if isinstance(draws, bool) or not isinstance(draws, (int, np.integer)) or draws < 1:
+            raise RequestError(f"`draws` must be a whole number of at least 1, got {draws!r}.")
+        aligned = conditional_sampling.aligned(model, convert.read(table))
+        seed = as_seed(self.random_state if random_state is None else random_state)
+        seeds = [seed, *np.random.SeedSequence(seed).generate_state(int(draws) - 1).tolist()]
+        found = [self._imputed(model, table, aligned, one, indicator=indicator) for one in seeds]
+        return found if draws > 1 else found[0]
+
+    @staticmethod
+    def _imputed(model: ConditionalModel, table: Any, aligned: pa.Table, seed: int, *, indicator: bool) -> pd.DataFrame:
+        frame = convert.to_pandas(conditional_sampling.impute(model, aligned, seed))
+        if isinstance(table, pd.DataFrame):
+            frame = frame.set_axis(table.index)
+        if not indicator:
+            return frame
+        gaps = [column.is_null().to_numpy() for column in aligned.columns]
+        flags = {IMPUTED + str(name): gap for name, gap in zip(frame.columns, gaps, strict=True) if gap.any()}
+        return frame.assign(**flags)
+
+    def predict_proba(self, table: Any, target: str | None = None) -> pd.DataFrame:
+        """Return p(column = category | the other columns) of each row, a column for each category.
+
+        Of the classes of the model's target, the mean of the log probabilities by Bayes' rule from p(x | y) and of the
+        network of any columns, if that has been learned; columns that the table lacks are unknown.
+
+        Args:
+            table: Rows with columns of the training table, with or without the target.
+            target: A column of categories. None: the target of the model.
+
+        Raises:
+            RequestError: There is no such column, or it is a number or a date.
+            ConfigurationError: Conditions have not been learned, and are needed.
+        """
+        check_is_fitted(self)
+        name = self._predicted(target)
+        column = columns_of(self.learned_.encoding)[name]
+        values = getattr(column, "values", None)
+        if values is None:
+            raise RequestError(f"Probabilities need a column of categories, and {name!r} is none. Use `predict`.")
+        logs = self._log_probabilities(table, name)
+        labels = [*values, None][: logs.shape[1]]
+        index = table.index if isinstance(table, pd.DataFrame) else None
+        frame = pd.DataFrame(softmax(logs, 1), index=index, columns=pd.Index(labels, dtype=object, name=name))
+        return frame.loc[:, [label is not None for label in labels]].pipe(lambda f: f.div(f.sum(axis=1), axis=0))
+
+    def _predicted(self, target: str | None) -> str:
+        encoding = self.learned_.encoding
+        name = target if target is not None else (encoding.target.name if encoding.target else None)
+        if name is None:
+            raise RequestError("`target` must name a column, got None, and the model has no target.")
+        if str(name) not in columns_of(encoding):
+            raise RequestError(f"`target` must be a column, got {name!r}. Choose among {listing(encoding.names)}.")
+        return str(name)
+
+    def _log_probabilities(self, table: Any, name: str) -> npt.NDArray[np.float64]:
+        """Log p (rows, states) of a column given the others."""
+        encoding, read = self.learned_.encoding, convert.read(table)
+        others = [n for n in encoding.names if n in read.column_names and n != name]
+        by_bayes = name == class_column(encoding) and set(others) | {name} == set(encoding.names)
+        conditional = self.learned_.conditional
+        if conditional is None and not by_bayes:
+            conditional = self._conditional()
+        found = []
+        if conditional is not None:
+            aligned = conditional_sampling.aligned(conditional, read.select(others))
+            unknown = conditional_sampling.unseen(conditional, aligned)
+            found.append(conditional.log_probabilities(aligned, name, others, unknown))
+        if by_bayes:
+            found.append(log_softmax(self.learned_.log_joint(read.select(others)), 1))
+        return np.asarray(np.mean(found, 0))
+
+    def predict(self, table: Any, target: str | None = None, random_state: Seed = None) -> pd.Series:
+        """Return the most probable category of a column given the others, or the mean of its numbers.
+
+        Args:
+            table: Rows with columns of the training table, with or without the target.
+            target: The column. None: the target of the model.
+            random_state: Seed of the draws of numbers. None: that of the estimator.
+
+        Raises:
+            RequestError: There is no such column, or it holds dates.
+            ConfigurationError: Conditions have not been learned, and are needed.
+        """
+        check_is_fitted(self)
+        name = self._predicted(target)
+        if hasattr(columns_of(self.learned_.encoding)[name], "values"):
+            return self.predict_proba(table, name).idxmax(axis=1).rename(name)
+        model, read = self._conditional(), convert.read(table)
+        others = [n for n in read.column_names if n != name]
+        aligned = conditional_sampling.aligned(model, read.select(others))
+        seed = as_seed(self.random_state if random_state is None else random_state)
+        drawn = [
+            pd.to_numeric(convert.to_pandas(conditional_sampling.impute(model, aligned, int(one)))[name])
+            for one in np.random.SeedSequence(seed).generate_state(PREDICTION_DRAWS)
+        ]
+        mean = np.mean([column.to_numpy(float) for column in drawn], 0)
+        return pd.Series(mean, index=table.index if isinstance(table, pd.DataFrame) else None, name=name)
+
+    def _log_likelihood_of(self, table: Any, columns: Sequence[str], given: Sequence[str]) -> npt.NDArray[np.float64]:
+        """Log p (rows,) of some columns given others, in nats; all others are marginalised."""
+        model = self._conditional()
+        columns, given = [columns] if isinstance(columns, str) else list(columns), list(given)
+        known = columns_of(model.encoding)
+        unknown = [name for name in (*columns, *given) if name not in known]
+        both = [name for name in columns if name in given]
+        if unknown or both:
+            what = f"{listing(unknown)} are no columns" if unknown else f"{listing(both)} are in both"
+            raise RequestError(f"`columns` and `given` must name different columns of the table: {what}. Change them.")
+        read = convert.read(table)
+        aligned = conditional_sampling.aligned(model, read.select([n for n in read.column_names if n in known]))
+        return model.log_likelihood(aligned, columns, given)

@@ -1,0 +1,108 @@
+"""The codes of tables whose classes are a column like others, for models of any columns given any others."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from synthvae.codes import Codes
+from synthvae.encoding import TableEncoding
+from synthvae.encoding.kinds import StoredEncoding
+from synthvae.encoding.layout import Layout
+
+
+class Coded(NamedTuple):
+    """Digits (rows, digits), those of the classes of a target first, and continuous values (rows, values)."""
+
+    digits: npt.NDArray[np.int8]
+    values: npt.NDArray[np.float32]
+
+
+def class_column(encoding: TableEncoding) -> str | None:
+    """Return the name of a target of classes; None if there is none."""
+    target = encoding.target
+    return target.name if target is not None and target.classes is not None else None
+
+
+def columns_of(encoding: TableEncoding) -> dict[str, StoredEncoding]:
+    """Return the encodings of all columns, that of a target of classes first."""
+    target = encoding.target
+    if target is None or target.classes is None:
+        return dict(encoding.columns)
+    return {target.name: target.classes, **encoding.columns}
+
+
+def layout_of(encoding: TableEncoding) -> Layout:
+    """Return the places of all columns among digits and values, those of a target of classes first."""
+    columns = columns_of(encoding)
+    return Layout.from_levels(
+        {name: column.levels for name, column in columns.items()},
+        {name: column.singles for name, column in columns.items()},
+        {name for name, column in columns.items() if column.valued},
+        {name: column.affine.scale for name, column in columns.items() if column.affine is not None},
+    )
+
+
+def layout_of_one(layout: Layout, name: str) -> Layout:
+    """Return the layout of one column of a layout alone."""
+    place = layout.names.index(name)
+    return Layout.from_levels({name: layout.levels[place]}, {name: layout.singles[place]})
+
+
+def encode(encoding: TableEncoding, table: pa.Table, rng: np.random.Generator | None, *, linked: bool) -> Coded:
+    """Return the codes of a table; a value that no training row lacks, and is missing, has digits -1.
+
+    Args:
+        encoding: The encoding of the table.
+        table: The rows.
+        rng: Draws continuous values from the intervals that round to a number; None takes the middle of each.
+        linked: Whether a number that repeats another column's has a state of its own.
+    """
+    codes = encoding.model_copy(update={"target": None}).encode(table, rng, linked=linked)
+    target = encoding.target
+    if target is None or target.classes is None:
+        return Coded(codes.digits, codes.values)
+    labels = target.classes.encode(target.name, table.column(target.name))
+    first = layout_of_one(layout_of(encoding), target.name).split([labels]).reshape(table.num_rows, -1)
+    return Coded(np.concatenate([first, codes.digits], 1), codes.values)
+
+
+def decode(encoding: TableEncoding, coded: Coded, seed: int) -> pa.Table:
+    """Return the rows that codes stand for."""
+    digits, labels, name = coded.digits, np.zeros(len(coded.digits), np.int64), class_column(encoding)
+    if name is not None:
+        layout = layout_of(encoding)
+        span = layout.spans[name]
+        labels = layout_of_one(layout, name).join(digits[:, span])[0]
+        digits = np.delete(digits, span, axis=1)
+    codes = Codes(np.maximum(digits, 0), coded.values, np.maximum(labels, 0))
+    return encoding.decode(codes, np.random.default_rng(seed), seed=seed)
+
+
+def filled(table: pa.Table, drawn: pa.Table, wanted: npt.NDArray[np.bool_]) -> pa.Table:
+    """Return a table with drawn values where they are wanted (rows, columns), in the types of the drawn ones."""
+    columns = []
+    for place, name in enumerate(table.column_names):
+        new = drawn.column(name).combine_chunks()
+        if not wanted[:, place].all():
+            old = table.column(name).combine_chunks()
+            new = _chosen(wanted[:, place], new, old.cast(new.type) if old.type != new.type else old)
+        columns.append(new)
+    fields = [drawn.schema.field(name).with_type(c.type) for name, c in zip(table.column_names, columns, strict=True)]
+    return pa.Table.from_arrays(columns, schema=pa.schema(fields, metadata=drawn.schema.metadata))
+
+
+def _chosen(wanted: npt.NDArray[np.bool_], new: pa.Array, old: pa.Array) -> pa.Array:
+    """New values where they are wanted, old ones elsewhere."""
+    if pa.types.is_dictionary(new.type):
+        kind = new.type
+        plain = pc.if_else(pa.array(wanted), new.dictionary_decode(), old.dictionary_decode())
+        if not kind.ordered:
+            return plain.dictionary_encode().cast(kind)
+        places = pc.index_in(plain, value_set=new.dictionary).cast(kind.index_type)
+        return pa.DictionaryArray.from_arrays(places, new.dictionary, ordered=True)
+    return pc.if_else(pa.array(wanted), new, old)

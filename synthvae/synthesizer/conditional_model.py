@@ -1,0 +1,264 @@
+"""The distribution of any columns given any others, learned beside a model that draws whole rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import torch
+from torch import Tensor
+
+from synthvae import progress
+from synthvae.codes import Codes
+from synthvae.devices import find_device, one_thread, own_modes
+from synthvae.encoding import TableEncoding
+from synthvae.encoding.layout import Layout
+from synthvae.encoding.limits import Allowed
+from synthvae.errors import ConfigurationError, brief
+from synthvae.model import ModelConfig, Rows
+from synthvae.model.build import build_conditional
+from synthvae.model.conditional import ConditionalConfig, ConditionalNetwork, Limit, cells_of, masked
+from synthvae.model.conditional_draws import draw_rows
+from synthvae.synthesizer import conditional_coding
+from synthvae.synthesizer.conditional_coding import Coded, encode, filled, layout_of, layout_of_one
+from synthvae.training.batches import SinglePart
+from synthvae.training.conditional import train_conditional
+from synthvae.training.config import TrainingConfig
+from synthvae.training.history import History
+from synthvae.training.loop import Progress
+
+Cells = npt.NDArray[np.bool_]
+"""Which cells (rows, columns) of a table."""
+
+CHUNK_ROWS = 4096  # drawn at once, so that the matrices of a slot stay in a cache
+
+
+def learn_conditional(  # noqa: PLR0917 (the inputs of a fit)
+    encoding: TableEncoding,
+    table: pa.Table,
+    model: ModelConfig,
+    parameters: Mapping[str, Any],
+    seed: int,
+    weights: npt.NDArray[np.float32] | None = None,
+) -> ConditionalModel:
+    """Fit a network of any columns given any others to rows, with the parameters of a synthesizer.
+
+    Args:
+        encoding: The encoding of the table.
+        table: Rows that obey its schema.
+        model: The architecture of the model of whole rows; widths and dropout are the same.
+        parameters: The parameters of the synthesizer.
+        seed: The seed of all draws.
+        weights: Weights (rows,) of the rows; None: all weigh the same.
+
+    Raises:
+        ConfigurationError: The columns are pixels.
+    """
+    if model.pixels:
+        raise ConfigurationError("`conditions` must be False with pixels, whose columns have no order. Remove it.")
+    names = ("max_steps", "batch_size", "learning_rate", "validation_fraction")
+    training = TrainingConfig(**{name: parameters[name] for name in names})
+    config = ConditionalConfig(model.width, (model.hidden, model.value_hidden), model.dropout)
+    with progress.fitting(show=parameters["verbose"]) as report:
+        return ConditionalModel.learn(
+            encoding, table, config, training, seed, find_device(parameters["device"]), weights=weights, report=report
+        )
+
+
+@dataclass(frozen=True)
+class ConditionalModel:
+    """A network that predicts any columns from any others, and the encoding of its table.
+
+    Args:
+        encoding: The encoding of the table; the classes of its target, if it has some, are a column like others.
+        network: The fitted network, in evaluation mode.
+        history: Its training history.
+    """
+
+    __repr__ = brief
+
+    encoding: TableEncoding
+    network: ConditionalNetwork
+    history: History
+
+    @classmethod
+    def learn(  # noqa: PLR0917 (the inputs of a fit)
+        cls,
+        encoding: TableEncoding,
+        table: pa.Table,
+        config: ConditionalConfig,
+        training: TrainingConfig,
+        seed: int,
+        device: torch.device,
+        *,
+        weights: npt.NDArray[np.float32] | None = None,
+        report: Progress | None = None,
+    ) -> ConditionalModel:
+        """Fit a network to the rows of a table; see `train_conditional`."""
+        network = build_conditional(layout_of(encoding).slots, config, seed).to(device)
+        pair = [encode(encoding, table, np.random.default_rng(seed), linked=linked) for linked in (True, False)]
+        digits, values = (np.concatenate(parts, 1) for parts in zip(*pair, strict=True))
+        codes = Codes(digits, values, np.zeros(table.num_rows, np.int64), weights)
+        history = train_conditional(network, SinglePart(codes), training, seed, report)
+        return cls(encoding, network, history)
+
+    @cached_property
+    def layout(self) -> Layout:
+        """The places of the columns among the slots."""
+        return layout_of(self.encoding)
+
+    @cached_property
+    def cells(self) -> dict[str, int]:
+        """The number of the cell of each column that is modelled; constant and generated columns have none."""
+        owners = (self.layout.names[owner] for owner in self.layout.owners)
+        return dict(zip(owners, cells_of(self.layout.slots), strict=True))
+
+    def rows(self, table: pa.Table, unknown: Cells | None = None) -> Rows:
+        """Return the rows of a table, whose values are known, but for those (rows, columns) that are `unknown`."""
+        if unknown is None or not unknown.any():
+            return as_rows(encode(self.encoding, table, None, linked=False), self.device)
+        hidden = [
+            pc.if_else(pa.array(unknown[:, place]), pa.scalar(None, column.type), column)
+            for place, column in enumerate(table.columns)
+        ]
+        rows = self.rows(pa.Table.from_arrays(hidden, schema=table.schema))
+        return masked(rows, ~self.wanted(table.column_names, unknown), self.network.slots)
+
+    @property
+    def device(self) -> torch.device:
+        """The device of the network."""
+        return next(self.network.parameters()).device
+
+    def limit(self, name: str, allowed: Allowed) -> Limit:
+        """Return what a column may be as limits of its digits and its value."""
+        span, sizes = self.layout.spans[name], self.layout.digits[self.layout.names.index(name)]
+        every = np.indices(sizes).reshape(len(sizes), -1).T  # all combinations of digits
+        states = layout_of_one(self.layout, name).join(every.astype(np.int8))[0]
+        within = allowed.states[states].reshape(sizes)
+        tables = {}
+        for place in range(len(sizes)):
+            finer = tuple(range(place + 1, len(sizes)))
+            table = within.any(axis=finer).reshape(-1, sizes[place])
+            tables[span.start + place] = torch.from_numpy(table).to(self.device)
+        return Limit(tables, allowed.low, allowed.high)
+
+    def wanted(self, names: Sequence[str], columns: Cells) -> Tensor:
+        """Return wanted cells (rows, cells), given which of some columns (rows, columns) are."""
+        found = np.zeros((len(columns), max(self.cells.values(), default=-1) + 1), bool)
+        for place, name in enumerate(names):
+            if name in self.cells:
+                found[:, self.cells[name]] = columns[:, place]
+        return torch.from_numpy(found).to(self.device)
+
+    @own_modes()
+    def draw(
+        self, rows: Rows, wanted: Tensor, generator: torch.Generator, within: Mapping[str, Limit] | None = None
+    ) -> tuple[Rows, Tensor]:
+        """Draw the wanted cells (B, cells) of rows (B, or one for all) given the others, in chunks; see `draw_rows`.
+
+        Unknown cells that are not wanted have digits -1 and values NaN.
+        """
+        limited = {self.cells[name]: limit for name, limit in (within or {}).items() if name in self.cells}
+        digits, values, logs = [], [], []
+        with one_thread():
+            for start in range(0, max(len(wanted), 1), CHUNK_ROWS):
+                some = slice(start, start + CHUNK_ROWS)
+                given, cells = (rows.take(some), wanted[some]) if len(rows.digits) > 1 else (rows, wanted[:1])
+                known = masked(given, ~cells, self.network.slots)
+                drawn, log_weights = draw_rows(self.network, known, wanted[some], generator, limited)
+                digits.append(drawn.digits)
+                values.append(drawn.values)
+                logs.append(log_weights)
+        return Rows(torch.cat(digits), torch.cat(values)), torch.cat(logs)
+
+    def decode(self, rows: Rows, seed: int) -> pa.Table:
+        """Return the table that rows stand for."""
+        digits, values = rows.digits.cpu().numpy().astype(np.int8), rows.values.cpu().numpy()
+        return conditional_coding.decode(self.encoding, Coded(digits, values), seed)
+
+    def fill(
+        self,
+        table: pa.Table,
+        wanted: Cells,
+        seed: int,
+        within: Mapping[str, Limit] | None = None,
+        *,
+        unknown: Cells | None = None,
+    ) -> pa.Table:
+        """Return rows whose cells are drawn where they are wanted, given the others, which stay as they are.
+
+        Args:
+            table: Rows with all columns; wanted cells may have any value.
+            wanted: Which cells (rows, columns of the table) to draw.
+            seed: The seed of the draws.
+            within: Limits of columns.
+            unknown: Which values (rows, columns) stay as they are, but are unknown to the network.
+        """
+        generator = torch.Generator(device=self.device).manual_seed(seed)
+        drawn, _ = self.draw(self.rows(table, unknown), self.wanted(table.column_names, wanted), generator, within)
+        return filled(table, self.decode(drawn, seed), wanted)
+
+    @own_modes()
+    @torch.inference_mode()
+    def log_likelihood(
+        self, table: pa.Table, columns: Sequence[str], given: Sequence[str], *, densities: bool = True
+    ) -> npt.NDArray[np.float64]:
+        """Return log p (rows,) of some columns given others, in nats; without `densities`, that of digits alone."""
+        predicted = as_rows(encode(self.encoding, table, None, linked=not given), self.device)
+        known, names = self.rows(table), table.column_names
+        chosen = [self.wanted(names, np.array([[n in some for n in names]])) for some in (given, columns)]
+        found = [torch.empty(0)]
+        for start in range(0, table.num_rows, CHUNK_ROWS):
+            some = slice(start, start + CHUNK_ROWS)
+            batch = (known.take(some), predicted.take(some))
+            count = len(batch[0].digits)
+            parts = (masked(r, c.expand(count, -1), self.network.slots) for r, c in zip(batch, chosen, strict=True))
+            slots = self.network.log_prob(*parts)
+            found.append((slots if densities else slots[: self.layout.width]).sum(0).cpu())
+        return np.asarray(torch.cat(found).numpy(), np.float64)
+
+    @own_modes()
+    @torch.inference_mode()
+    def log_probabilities(
+        self, table: pa.Table, name: str, given: Sequence[str], unknown: Cells | None = None
+    ) -> npt.NDArray[np.float64]:
+        """Return log p (rows, levels) of the states of a column given other columns of each row."""
+        cells = self.wanted(table.column_names, np.array([[n in given for n in table.column_names]]))
+        sizes = self.layout.digits[self.layout.names.index(name)]
+        known = masked(self.rows(table, unknown), cells.expand(table.num_rows, -1), self.network.slots)
+        every = np.indices(sizes).reshape(len(sizes), -1).T
+        starts = range(0, max(table.num_rows, 1), CHUNK_ROWS)
+        chunks = (known.take(slice(start, start + CHUNK_ROWS)) for start in starts)
+        return np.concatenate([self._log_probabilities(chunk, name, every) for chunk in chunks])
+
+    def _log_probabilities(self, known: Rows, name: str, every: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+        """The same of some rows, for all combinations of digits (combinations, digits), in the order of states."""
+        decoder, span = self.network.decoder, self.layout.spans[name]
+        start = decoder.start(self.network.context(known)) + decoder.condition.weight[0]
+        logs = []
+        for digits in torch.from_numpy(every).to(self.device):
+            sums, log_p, before = start, torch.zeros(len(start), device=self.device), known.digits.T.long().clone()
+            for j, digit in zip(range(span.start, span.stop), digits.tolist(), strict=True):
+                logits = decoder.digits.packed(0).outputs(j, sums, self.layout.sizes[j])
+                more = decoder.tables.one(j, before)
+                logits = logits if more is None else logits + more[: self.layout.sizes[j]]
+                log_p = log_p + logits.log_softmax(0)[digit]
+                before[j] = digit
+                sums = sums + decoder.embedding.digits.rows_of(j, self.layout.sizes[j])[digit]
+            logs.append(log_p)
+        states = layout_of_one(self.layout, name).join(every.astype(np.int8))[0]
+        found = np.full((len(start), self.layout.levels[self.layout.names.index(name)]), -np.inf)
+        for state, log_p in zip(states.tolist(), logs, strict=True):
+            found[:, state] = np.logaddexp(found[:, state], log_p.double().cpu().numpy())
+        return found
+
+
+def as_rows(coded: Coded, device: torch.device) -> Rows:
+    """Return coded rows on a device."""
+    return Rows(torch.from_numpy(coded.digits).to(device), torch.from_numpy(coded.values).to(device))

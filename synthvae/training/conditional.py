@@ -1,0 +1,158 @@
+"""Training of the distribution of any columns given any others."""
+
+from __future__ import annotations
+
+import math
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+from torch import nn
+
+from synthvae.devices import one_thread
+from synthvae.errors import ConfigurationError
+from synthvae.model import Frequencies, Rows
+from synthvae.model.conditional import ConditionalNetwork, cells_of, masked, random_choice
+from synthvae.model.frequencies import Sums
+from synthvae.training.batches import Batches, LabelledRows, Parts
+from synthvae.training.config import SMALL, TrainingConfig
+from synthvae.training.distributed import ProcessGroup
+from synthvae.training.history import History, Record
+from synthvae.training.loop import Descent, Progress
+from synthvae.training.optimizer import optimizer, rate_share
+from synthvae.training.split import TrainingSplit
+from synthvae.training.state import copied
+from synthvae.training.trainer import CLIP_NORM, EMA_DECAY, PARALLEL_BATCH, VALIDATION_ROWS
+
+STRETCH = 2  # as many steps as those of a model of whole rows: each sees a part of each row only
+VALIDATION_ROUNDS = 2  # choices of known columns for each held-out row
+
+
+def train_conditional(
+    network: ConditionalNetwork, parts: Parts, config: TrainingConfig, seed: int, progress: Progress | None = None
+) -> History:
+    """Fit a network to coded rows in place; it ends with the best weights, in evaluation mode.
+
+    Each row has its digits and values twice: as they are predicted, then as they are known, which differ where a number
+    repeats that of another column. A small table is trained on twice, the second time with all rows, as in `train`.
+
+    Args:
+        network: The network, on its device.
+        parts: The coded table.
+        config: How to train.
+        seed: The seed of batches, choices of columns, held-out rows and dropout.
+        progress: Called after each step with the step, the last step, and the loss in nats per row.
+
+    Raises:
+        ConfigurationError: The loss became NaN or infinite before the first validation step.
+    """
+    initial = copied(network.parameters())
+    descent = ConditionalDescent(network, parts, config, seed)
+    descent.run(progress)
+    history = descent.history
+    if history.stopped == "diverged" and not history.best_step:
+        raise ConfigurationError("Training must converge, got a loss that is not finite. Lower `learning_rate`.")
+    if descent.is_small and history.stopped in ("early", "finished"):
+        best = copied(descent.state.best)
+        descent.state.load(initial)
+        whole = config.model_copy(update={"validation_fraction": 0.0})
+        second = ConditionalDescent(network, parts, whole, seed)
+        second.run(progress, until=history.best_step)
+        history.refitted = second.history.stopped == "finished"
+        descent.state.load(second.state.average if history.refitted else best)
+    else:
+        descent.state.load_best()
+    network.eval()
+    return history
+
+
+class ConditionalDescent(Descent):
+    """Training on random choices of known and of wanted columns of each row.
+
+    Args:
+        network: The network, on its device.
+        parts: The rows.
+        config: How to train.
+        seed: The seed of batches, choices, held-out rows and dropout.
+    """
+
+    def __init__(self, network: ConditionalNetwork, parts: Parts, config: TrainingConfig, seed: int) -> None:
+        device, group = next(network.parameters()).device, ProcessGroup()
+        self.network, self.generator = network, torch.Generator(device=device).manual_seed(seed)
+        self.split = TrainingSplit.from_parts(parts, config, seed, group, device)
+        schedule = config.schedule(self.split.training_rows, "autoregressive")
+        self.schedule = schedule if config.max_steps else schedule._replace(steps=STRETCH * schedule.steps)
+        self.batches = Batches(self.split.training, parts, self.schedule.batch, 1, self.generator, group)
+        self.cells = max(cells_of(network.slots)) + 1
+        self._initialise()
+        steps, rate = self.schedule.steps, self.schedule.learning_rate
+        optimiser = optimizer(network, rate, config.weight_decay)
+        super().__init__(network, list(network.parameters()), optimiser, steps=steps, decay=EMA_DECAY, seed=seed)
+
+    def _initialise(self) -> None:
+        """Set the biases of the heads to the frequencies of the training rows."""
+        slots, first = self.network.slots, self.split.training
+        rows, _ = self._predicted_and_known(first)
+        sums = Sums.from_rows(rows.digits, rows.values, first.labels, 1, slots, first.weights)
+        self.network.decoder.start_from(Frequencies(sums.logs(slots), sums.ratios(slots), sums.moments()))
+
+    def _predicted_and_known(self, batch: LabelledRows) -> tuple[Rows, Rows]:
+        digits, values = batch.rows.digits.chunk(2, 1), batch.rows.values.chunk(2, 1)
+        return Rows(digits[0], values[0]), Rows(digits[1], values[1])
+
+    @property
+    def is_small(self) -> bool:
+        """Whether the table is so small that held-out rows are a loss."""
+        return self.split.has_held_out and self.split.rows < SMALL
+
+    def limited_threads(self) -> AbstractContextManager[None]:
+        """Return a context that limits training on small batches to one thread."""
+        return one_thread() if self.batches.batch_size < PARALLEL_BATCH else nullcontext()
+
+    def rate(self, step: int) -> float:
+        """Return the learning rate of a step."""
+        return self.schedule.learning_rate * rate_share(step, self.steps, self.schedule.rise)
+
+    def _log_prob(self, batch: LabelledRows, generator: torch.Generator) -> torch.Tensor:
+        """Log p (B,) of the wanted columns of a batch given the known ones, both random, in nats."""
+        choice = random_choice(len(batch), self.cells, generator)
+        predicted, known = self._predicted_and_known(batch)
+        slots = self.network.slots
+        found = self.network.log_prob(masked(known, choice.known, slots), masked(predicted, choice.wanted, slots))
+        return found.sum(0)
+
+    def backward(self, step: int) -> None:
+        """Compute the gradients of a batch."""
+        del step
+        loss = -self._log_prob(self.batches.next(), self.generator).mean()
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.parameters, CLIP_NORM)
+        self.state.loss = float(loss.detach())
+
+    def validate(self, step: int, last: int) -> bool:
+        """Validate the averaged weights if it is due; return whether to continue."""
+        history = self.history
+        if not math.isfinite(self.state.loss):
+            history.stopped = "diverged"
+        elif step % self.schedule.validate_every == 0 or step == last:
+            self._measure(step)
+            if step - history.best_step >= self.schedule.patience:
+                history.stopped = "early"
+        return history.stopped == "finished"
+
+    @torch.no_grad()
+    def _measure(self, step: int) -> None:
+        state, held = self.state, self.split.held_out
+        bound = None
+        if len(held):
+            generator = torch.Generator(device=self.generator.device).manual_seed(0)  # the same choices each time
+            self.model.eval()
+            with state.averaged():
+                bound = math.fsum(
+                    float(self._log_prob(held.take(slice(start, start + VALIDATION_ROWS)), generator).sum())
+                    for _ in range(VALIDATION_ROUNDS)
+                    for start in range(0, len(held), VALIDATION_ROWS)
+                ) / (VALIDATION_ROUNDS * len(held))
+        state.history.records.append(Record(step, state.loss, -state.loss, 0.0, bound))
+        if bound is None or bound > state.best_bound:
+            state.best_bound, state.history.best_step = bound or 0.0, step
+            state.best = copied(state.average)
