@@ -73,6 +73,10 @@ def schema(
 
 
 Target = Annotated[str | None, typer.Option(help="Column to condition on: rows are generated for each of its classes.")]
+Conditions = Annotated[
+    bool,
+    typer.Option("--conditions", help="Learn any columns given any others, too, for `generate --given` and `impute`."),
+]
 Weights = Annotated[
     str | None,
     typer.Option(help="Column of survey weights: rows are generated as from the weighted table, without it."),
@@ -106,6 +110,7 @@ def fit(
     table: Table,
     out: Annotated[Path, typer.Option("--out", "-o", help="Directory to save the model to.", show_default=False)],
     target: Target = None,
+    conditions: Conditions = False,
     weights: Weights = None,
     schema_file: SchemaOrPrivate = None,
     decisions: Any = None,
@@ -135,7 +140,7 @@ def fit(
     artifact.check_place(out)
     _check_log(log_dir, out)
     given: dict[str, Any] = {"target": target, "weights": weights, "schema": schema_file, "protect": protect}
-    given |= {"log_dir": log_dir, "random_state": seed}
+    given |= {"conditions": conditions or None, "log_dir": log_dir, "random_state": seed}
     given |= _units(unit, {"epsilon": epsilon, "delta": delta, "rows_per_unit": rows_per_unit})
     synthesizer = configured(config, given, verbose=not quiet)
     if plan is not None:

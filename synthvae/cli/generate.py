@@ -68,6 +68,18 @@ def generate(
     classes: Annotated[
         list[str] | None, typer.Option("--class", metavar="LABEL=N", help="Number of rows of one class; repeatable.")
     ] = None,
+    given: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="COLUMN=CONDITION",
+            help="Condition on any column of a model with --conditions; repeatable: sex=f, ward=A|B, age=60.. (an "
+            "interval), died= (missing).",
+        ),
+    ] = None,
+    given_file: Annotated[
+        Path | None,
+        typer.Option(help="Table of conditions: a row is drawn for each of its rows, whose present values it has."),
+    ] = None,
     seed: Seed = None,
     partition: Annotated[
         bool, typer.Option("--partition", help="Write a folder TARGET=LABEL/ for each class.")
@@ -84,8 +96,10 @@ def generate(
     """Write synthetic rows as a Parquet dataset, or as one file."""
     del debug
     asked = {"rows": rows, "rows_per_class": rows_per_class, "classes": _parse_classes(classes)}
-    if sum(value is not None for value in asked.values()) != 1:
-        raise typer.BadParameter("give exactly one of --rows, --rows-per-class, --class")
+    if sum(value is not None for value in (*asked.values(), given_file)) != 1:
+        raise typer.BadParameter("give exactly one of --rows, --rows-per-class, --class, --given-file")
+    if given and given_file:
+        raise typer.BadParameter("give only one of --given and --given-file")
     from synthvae import Synthesizer
 
     synthesizer = Synthesizer.load(model).set_params(verbose=not quiet)
@@ -93,6 +107,7 @@ def generate(
         out,
         **asked,
         **_where(ray),
+        given=_conditions(given, given_file),
         partition=partition,
         resume=resume,
         overwrite=overwrite,
@@ -103,6 +118,21 @@ def generate(
     names = ("rows", "classes", "seed")
     summary = {"dataset": out, **{name: manifest[name] for name in names}, "files": len(manifest["parts"])}
     show(manifest if as_json else summary, as_json=as_json)
+
+
+def _conditions(given: list[str] | None, given_file: Path | None) -> Any:
+    """Return the conditions that the options state; None if there are none."""
+    from synthvae.generation.given import parse_text
+    from synthvae.tables import convert
+
+    if given_file is not None:
+        return convert.read(given_file)
+    if not given:
+        return None
+    parsed = [parse_text(text) for text in given]
+    if len(dict(parsed)) < len(parsed):
+        raise typer.BadParameter("--given may name each column once; write its values as A|B")
+    return dict(parsed)
 
 
 def _where(ray: str | None) -> dict[str, Any]:

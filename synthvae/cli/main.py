@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from synthvae._version import __version__
-from synthvae.cli import evaluate, fit, generate, run
+from synthvae.cli import evaluate, fit, generate, impute, run
 
 app = typer.Typer(
     help="Fit a conditional VAE to a table and write synthetic rows of each class.",
@@ -23,6 +23,7 @@ COMMANDS = (
     fit.fit,
     generate.generate,
     generate.augment,
+    impute.impute,
     evaluate.evaluate,
     fit.info,
     fit.audit,

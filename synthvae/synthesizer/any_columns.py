@@ -14,10 +14,11 @@ from scipy.special import log_softmax, softmax
 from sklearn.utils.validation import check_is_fitted
 
 from synthvae.errors import ConfigurationError, PrivacyError, RequestError, listing
-from synthvae.generation.given import Given
+from synthvae.generation.request import Request
 from synthvae.random_state import Seed, as_seed
 from synthvae.synthesizer import conditional_sampling
-from synthvae.synthesizer.conditional_coding import class_column, columns_of
+from synthvae.synthesizer.conditional_coding import Draws, class_column, columns_of
+from synthvae.synthesizer.conditional_drawing import GivenDrawing
 from synthvae.synthesizer.conditional_model import ConditionalModel
 from synthvae.synthesizer.fitted_model import FittedModel, PerClass
 from synthvae.tables import convert
@@ -25,6 +26,11 @@ from synthvae.tables.features import read_features
 
 PREDICTION_DRAWS = 32  # of a number, whose mean is the prediction
 IMPUTED = "missingindicator_"  # as scikit-learn names such columns
+
+
+def is_table(given: Any) -> bool:
+    """Whether conditions are a table, with a row for each row to draw."""
+    return isinstance(given, (pd.DataFrame, pa.Table)) or hasattr(given, "__arrow_c_stream__")
 
 
 class AnyColumns:
@@ -72,33 +78,31 @@ class AnyColumns:
 
     def _sample_given(self, rows: int | PerClass | None, given: Any, seed: int) -> pd.DataFrame:
         """Rows that obey conditions, in number or by class, or one for each row of a table."""
+        drawing = self._given_drawing(rows, given, seed)
+        parts = [drawing(part) for part in range(drawing.request.parts)]
+        found = convert.to_pandas(pa.concat_tables([part.unify_dictionaries() for part in parts]).combine_chunks())
+        return found.set_axis(given.index) if isinstance(given, pd.DataFrame) else found
+
+    def _given_drawing(self, rows: int | PerClass | None, given: Any, seed: int) -> GivenDrawing:
+        """What draws the parts of a request with conditions.
+
+        Raises:
+            RequestError: Rows are requested beside a table of conditions, or a condition cannot be met.
+        """
         model = self._conditional()
-        if isinstance(given, pd.DataFrame) or hasattr(given, "__arrow_c_stream__"):
+        if is_table(given):
             if rows is not None:
                 raise RequestError(f"`rows` must be None with a table of conditions, one row each, got {rows!r}.")
-            found = convert.to_pandas(conditional_sampling.fill_table(model, given, seed))
-            return found.set_axis(given.index) if isinstance(given, pd.DataFrame) else found
+            aligned = conditional_sampling.aligned(model, convert.read(given))
+            return GivenDrawing(model, Request((aligned.num_rows,), seed), aligned)
         if rows is None:
             raise RequestError("`rows` must be a number of rows or rows per class with conditions, got None.")
-        return convert.to_pandas(self._given_by_class(model, rows, given, seed))
-
-    def _given_by_class(self, model: ConditionalModel, rows: int | PerClass, given: Given, seed: int) -> pa.Table:
-        counted = self.learned_.request(rows, seed)
-        name = class_column(model.encoding)
-        if name is None or not isinstance(rows, (Mapping, pd.Series)):
-            return conditional_sampling.sample_given(model, counted.rows, given, seed)
-        if name in given:
+        request, name = self.learned_.request(rows, seed), class_column(model.encoding)
+        by_class = name is not None and isinstance(rows, (Mapping, pd.Series))
+        if by_class and name in given:
             raise RequestError(f"`given` must not name {name!r} if rows are requested by class. Remove one of the two.")
-        assert model.encoding.target is not None
-        wanted = [(label, n) for label, n in zip(model.encoding.target.labels, counted.counts, strict=True) if n]
-        parts = [
-            conditional_sampling.sample_given(model, n, {**given, name: label}, seed + place)
-            for place, (label, n) in enumerate(wanted)
-        ]
-        if not parts:
-            return conditional_sampling.sample_given(model, 0, given, seed)
-        whole = pa.concat_tables([part.unify_dictionaries() for part in parts]).combine_chunks()
-        return whole.take(np.random.default_rng(seed).permutation(whole.num_rows))
+        conditional_sampling.conditions(model, given)
+        return GivenDrawing(model, request if by_class else Request((request.rows,), seed), given)
 
     def impute(
         self, table: Any, *, draws: int = 1, indicator: bool = False, random_state: Seed = None
@@ -129,7 +133,7 @@ class AnyColumns:
 
     @staticmethod
     def _imputed(model: ConditionalModel, table: Any, aligned: pa.Table, seed: int, *, indicator: bool) -> pd.DataFrame:
-        frame = convert.to_pandas(conditional_sampling.impute(model, aligned, seed))
+        frame = convert.to_pandas(conditional_sampling.impute(model, aligned, Draws(seed)))
         if isinstance(table, pd.DataFrame):
             frame = frame.set_axis(table.index)
         if not indicator:
@@ -211,7 +215,7 @@ class AnyColumns:
         aligned = conditional_sampling.aligned(model, read.select(others))
         seed = as_seed(self.random_state if random_state is None else random_state)
         drawn = [
-            pd.to_numeric(convert.to_pandas(conditional_sampling.impute(model, aligned, int(one)))[name])
+            pd.to_numeric(convert.to_pandas(conditional_sampling.impute(model, aligned, Draws(int(one))))[name])
             for one in np.random.SeedSequence(seed).generate_state(PREDICTION_DRAWS)
         ]
         mean = np.mean([column.to_numpy(float) for column in drawn], 0)

@@ -22,6 +22,20 @@ class Coded(NamedTuple):
     values: npt.NDArray[np.float32]
 
 
+class Draws(NamedTuple):
+    """The seed of the draws of some rows, and their place in a dataset.
+
+    Args:
+        seed: The seed.
+        first_row: The number of rows before these in the dataset, so that ids stay unique.
+        request: The seed of the request, on which fake values depend; None: `seed`.
+    """
+
+    seed: int
+    first_row: int = 0
+    request: int | None = None
+
+
 def class_column(encoding: TableEncoding) -> str | None:
     """Return the name of a target of classes; None if there is none."""
     target = encoding.target
@@ -71,7 +85,7 @@ def encode(encoding: TableEncoding, table: pa.Table, rng: np.random.Generator | 
     return Coded(np.concatenate([first, codes.digits], 1), codes.values)
 
 
-def decode(encoding: TableEncoding, coded: Coded, seed: int) -> pa.Table:
+def decode(encoding: TableEncoding, coded: Coded, draws: Draws) -> pa.Table:
     """Return the rows that codes stand for."""
     digits, labels, name = coded.digits, np.zeros(len(coded.digits), np.int64), class_column(encoding)
     if name is not None:
@@ -80,7 +94,8 @@ def decode(encoding: TableEncoding, coded: Coded, seed: int) -> pa.Table:
         labels = layout_of_one(layout, name).join(digits[:, span])[0]
         digits = np.delete(digits, span, axis=1)
     codes = Codes(np.maximum(digits, 0), coded.values, np.maximum(labels, 0))
-    return encoding.decode(codes, np.random.default_rng(seed), seed=seed)
+    seed = draws.seed if draws.request is None else draws.request
+    return encoding.decode(codes, np.random.default_rng(draws.seed), draws.first_row, seed)
 
 
 def filled(table: pa.Table, drawn: pa.Table, wanted: npt.NDArray[np.bool_]) -> pa.Table:
@@ -99,10 +114,9 @@ def filled(table: pa.Table, drawn: pa.Table, wanted: npt.NDArray[np.bool_]) -> p
 def _chosen(wanted: npt.NDArray[np.bool_], new: pa.Array, old: pa.Array) -> pa.Array:
     """New values where they are wanted, old ones elsewhere."""
     if pa.types.is_dictionary(new.type):
-        kind = new.type
         plain = pc.if_else(pa.array(wanted), new.dictionary_decode(), old.dictionary_decode())
-        if not kind.ordered:
-            return plain.dictionary_encode().cast(kind)
-        places = pc.index_in(plain, value_set=new.dictionary).cast(kind.index_type)
-        return pa.DictionaryArray.from_arrays(places, new.dictionary, ordered=True)
+        others = pc.unique(plain.filter(pc.invert(pc.is_in(plain, value_set=new.dictionary)))).drop_null()
+        known = pa.concat_arrays([new.dictionary, others])  # all categories of the table, then unseen ones
+        places = pc.index_in(plain, value_set=known).cast(new.type.index_type)
+        return pa.DictionaryArray.from_arrays(places, known, ordered=new.type.ordered)
     return pc.if_else(pa.array(wanted), new, old)

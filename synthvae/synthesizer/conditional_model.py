@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -26,7 +27,7 @@ from synthvae.model.build import build_conditional
 from synthvae.model.conditional import ConditionalConfig, ConditionalNetwork, Limit, cells_of, masked
 from synthvae.model.conditional_draws import draw_rows
 from synthvae.synthesizer import conditional_coding
-from synthvae.synthesizer.conditional_coding import Coded, encode, filled, layout_of, layout_of_one
+from synthvae.synthesizer.conditional_coding import Coded, Draws, encode, filled, layout_of, layout_of_one
 from synthvae.training.batches import SinglePart
 from synthvae.training.conditional import train_conditional
 from synthvae.training.config import TrainingConfig
@@ -138,7 +139,7 @@ class ConditionalModel:
     def limit(self, name: str, allowed: Allowed) -> Limit:
         """Return what a column may be as limits of its digits and its value."""
         span, sizes = self.layout.spans[name], self.layout.digits[self.layout.names.index(name)]
-        every = np.indices(sizes).reshape(len(sizes), -1).T  # all combinations of digits
+        every = _combinations(sizes)
         states = layout_of_one(self.layout, name).join(every.astype(np.int8))[0]
         within = allowed.states[states].reshape(sizes)
         tables = {}
@@ -177,16 +178,16 @@ class ConditionalModel:
                 logs.append(log_weights)
         return Rows(torch.cat(digits), torch.cat(values)), torch.cat(logs)
 
-    def decode(self, rows: Rows, seed: int) -> pa.Table:
+    def decode(self, rows: Rows, draws: Draws) -> pa.Table:
         """Return the table that rows stand for."""
         digits, values = rows.digits.cpu().numpy().astype(np.int8), rows.values.cpu().numpy()
-        return conditional_coding.decode(self.encoding, Coded(digits, values), seed)
+        return conditional_coding.decode(self.encoding, Coded(digits, values), draws)
 
     def fill(
         self,
         table: pa.Table,
         wanted: Cells,
-        seed: int,
+        draws: Draws,
         within: Mapping[str, Limit] | None = None,
         *,
         unknown: Cells | None = None,
@@ -196,13 +197,13 @@ class ConditionalModel:
         Args:
             table: Rows with all columns; wanted cells may have any value.
             wanted: Which cells (rows, columns of the table) to draw.
-            seed: The seed of the draws.
+            draws: The seed of the draws.
             within: Limits of columns.
             unknown: Which values (rows, columns) stay as they are, but are unknown to the network.
         """
-        generator = torch.Generator(device=self.device).manual_seed(seed)
+        generator = torch.Generator(device=self.device).manual_seed(draws.seed)
         drawn, _ = self.draw(self.rows(table, unknown), self.wanted(table.column_names, wanted), generator, within)
-        return filled(table, self.decode(drawn, seed), wanted)
+        return filled(table, self.decode(drawn, draws), wanted)
 
     @own_modes()
     @torch.inference_mode()
@@ -232,7 +233,7 @@ class ConditionalModel:
         cells = self.wanted(table.column_names, np.array([[n in given for n in table.column_names]]))
         sizes = self.layout.digits[self.layout.names.index(name)]
         known = masked(self.rows(table, unknown), cells.expand(table.num_rows, -1), self.network.slots)
-        every = np.indices(sizes).reshape(len(sizes), -1).T
+        every = _combinations(sizes)
         starts = range(0, max(table.num_rows, 1), CHUNK_ROWS)
         chunks = (known.take(slice(start, start + CHUNK_ROWS)) for start in starts)
         return np.concatenate([self._log_probabilities(chunk, name, every) for chunk in chunks])
@@ -257,6 +258,11 @@ class ConditionalModel:
         for state, log_p in zip(states.tolist(), logs, strict=True):
             found[:, state] = np.logaddexp(found[:, state], log_p.double().cpu().numpy())
         return found
+
+
+def _combinations(sizes: tuple[int, ...]) -> npt.NDArray[np.int64]:
+    """All combinations (combinations, digits) of digits with so many levels; one, of no digits, if there are none."""
+    return np.indices(sizes).reshape(len(sizes), math.prod(sizes)).T
 
 
 def as_rows(coded: Coded, device: torch.device) -> Rows:

@@ -15,9 +15,8 @@ from synthvae.encoding.limits import Allowed
 from synthvae.errors import RequestError, listing, warn_user
 from synthvae.generation.given import Condition, Exactly, Given, Interval, parse
 from synthvae.model import Rows
-from synthvae.synthesizer.conditional_coding import columns_of, filled
+from synthvae.synthesizer.conditional_coding import Draws, columns_of, filled
 from synthvae.synthesizer.conditional_model import Cells, ConditionalModel
-from synthvae.tables import convert
 from synthvae.training.batches import repeats
 
 POOL, MIN_POOL = 2, 2048  # values within limits that are drawn for each row, and at least
@@ -77,7 +76,7 @@ def _allowed(model: ConditionalModel, name: str, condition: Condition) -> Allowe
     return limits.between(name, columns[name], *condition, kind)
 
 
-def sample_given(model: ConditionalModel, rows: int, given: Given, seed: int) -> pa.Table:
+def sample_given(model: ConditionalModel, rows: int, given: Given, draws: Draws) -> pa.Table:
     """Draw rows that obey conditions: p(the other columns | the conditions), without rejection.
 
     The columns that are limited are drawn first, many times within their limits; these draws are weighted by the
@@ -89,12 +88,12 @@ def sample_given(model: ConditionalModel, rows: int, given: Given, seed: int) ->
         model: The model.
         rows: The number of rows.
         given: The conditions.
-        seed: The seed of the draws.
+        draws: The seed of the draws.
 
     Raises:
         RequestError: A condition cannot be met.
     """
-    found, generator = conditions(model, given), torch.Generator(device=model.device).manual_seed(seed)
+    found, generator = conditions(model, given), torch.Generator(device=model.device).manual_seed(draws.seed)
     start = model.rows(found.fixed)
     log_p = _log_probability(model, found)
     known = start
@@ -109,7 +108,7 @@ def sample_given(model: ConditionalModel, rows: int, given: Given, seed: int) ->
     names = model.encoding.names
     free = np.array([[name not in found.names and name not in found.within for name in names]])
     drawn, _ = model.draw(known, model.wanted(names, free.repeat(rows, 0)), generator)
-    table = model.decode(drawn, seed)
+    table = model.decode(drawn, draws)
     fixed = found.fixed.take(pa.array(np.zeros(rows, np.int64)))
     wanted = np.array([[name not in found.names for name in names]]).repeat(rows, 0)
     return filled(fixed, table, wanted)
@@ -191,17 +190,12 @@ def _typed(name: str, column: pa.ChunkedArray, kind: pa.DataType) -> pa.Array:
         return plain.dictionary_encode().cast(kind) if pa.types.is_dictionary(kind) else plain
 
 
-def fill_table(model: ConditionalModel, source: Any, seed: int) -> pa.Table:
-    """Return a row for each row of a table, whose present values are kept, and whose missing ones are drawn.
-
-    Raises:
-        RequestError: A column is unknown, or a value has another type.
-    """
-    table = aligned(model, convert.read(source))
-    return model.fill(table, _missing(table), seed, unknown=unseen(model, table))
+def fill_table(model: ConditionalModel, table: pa.Table, draws: Draws) -> pa.Table:
+    """Return an aligned table whose present values are kept, and whose missing ones are drawn."""
+    return model.fill(table, _missing(table), draws, unknown=unseen(model, table))
 
 
-def impute(model: ConditionalModel, table: pa.Table, seed: int) -> pa.Table:
+def impute(model: ConditionalModel, table: pa.Table, draws: Draws) -> pa.Table:
     """Return an aligned table whose missing values are drawn given the others, none of which is missing."""
     columns = columns_of(model.encoding)
     within = {name: model.limit(name, limits.present(columns[name])) for name in model.cells}
@@ -209,7 +203,7 @@ def impute(model: ConditionalModel, table: pa.Table, seed: int) -> pa.Table:
     for place, name in enumerate(table.column_names):
         if name in columns and not limits.present(columns[name]).states.any():
             wanted[:, place] = False  # every training value is missing
-    return model.fill(table, wanted, seed, within, unknown=unseen(model, table))
+    return model.fill(table, wanted, draws, within, unknown=unseen(model, table))
 
 
 def _missing(table: pa.Table) -> Cells:

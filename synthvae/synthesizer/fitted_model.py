@@ -246,7 +246,7 @@ class FittedModel:
         """Return what the manifest of a dataset states about its model and request."""
         target = self.encoding.target
         classes = None
-        if target is not None and target.classes is not None:
+        if target is not None and target.classes is not None and len(request.counts) == target.levels:
             classes = dict(zip(map(str, target.labels), request.counts, strict=True))
         protected = self.provenance.protection
         return {

@@ -30,7 +30,8 @@ from synthvae.schema.protection import LEAST
 from synthvae.schema.schema import Schema
 from synthvae.synthesizer import card as cards
 from synthvae.synthesizer import configuration, fitting, persistence
-from synthvae.synthesizer.any_columns import AnyColumns
+from synthvae.synthesizer.any_columns import AnyColumns, is_table
+from synthvae.synthesizer.conditional_drawing import GivenDrawing
 from synthvae.synthesizer.estimate import Estimate, estimate
 from synthvae.synthesizer.fitted_model import FittedModel, PerClass, partition_column, wanted_rows
 from synthvae.synthesizer.local_backend import Backend, Local
@@ -261,6 +262,7 @@ class Synthesizer(AnyColumns, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         rows: int | None = None,
         rows_per_class: int | None = None,
         classes: PerClass | None = None,
+        given: Given | pd.DataFrame | None = None,
         partition: bool = False,
         resume: bool = False,
         overwrite: bool = False,
@@ -281,6 +283,7 @@ class Synthesizer(AnyColumns, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
             rows: The number of rows, with the class shares of the training rows.
             rows_per_class: The number of rows of each class.
             classes: A mapping or Series from class to number of rows.
+            given: Conditions on any columns as of `sample`; with a table of conditions, the numbers of rows are None.
             partition: Write a folder `TARGET=LABEL/` for each class.
             resume: Complete an interrupted run of the same request.
             overwrite: Replace the dataset in the folder.
@@ -298,13 +301,16 @@ class Synthesizer(AnyColumns, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
                 was killed.
         """
         check_is_fitted(self)
-        wanted = wanted_rows(self.learned_, rows, rows_per_class, classes)
+        asked = (rows, rows_per_class, classes)
+        alone = is_table(given) and asked == (None, None, None)
+        wanted = None if alone else wanted_rows(self.learned_, *asked)
         begun = dataset.seed_begun(out) if resume and random_state is None and self.random_state is None else None
-        request = self.learned_.request(wanted, self._own_seed(random_state if begun is None else begun))
+        drawing, manifest = self._drawing(wanted, given, self._own_seed(random_state if begun is None else begun))
+        request = drawing.request
         content = DatasetRequest(
-            Drawing(self.model_, self.encoding_, request),
+            drawing,
             request.parts,
-            self.learned_.manifest(request),
+            manifest,
             partition_by=partition_column(self.learned_) if partition else None,
             escape_formulas=escape_formulas,
         )
@@ -318,6 +324,17 @@ class Synthesizer(AnyColumns, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
                 backend=choose_backend(backend, each),
                 progress=report,
             )
+
+    def _drawing(
+        self, rows: int | PerClass | None, given: Given | pd.DataFrame | None, seed: int
+    ) -> tuple[Drawing | GivenDrawing, dict[str, Any]]:
+        """What draws the parts of a request, and the metadata of its dataset."""
+        if given is not None:
+            drawing = self._given_drawing(rows, given, seed)
+            return drawing, drawing.manifest(self.learned_.manifest(drawing.request))
+        assert rows is not None
+        request = self.learned_.request(rows, seed)
+        return Drawing(self.model_, self.encoding_, request), self.learned_.manifest(request)
 
     def transform(self, table: Any) -> npt.NDArray[np.float64]:
         """Return the posterior means (rows, latent_dim) of q(z | x, y) for the rows of a table.
