@@ -87,9 +87,17 @@ def parse_text(text: str) -> tuple[str, Any]:
     name, separator, value = text.partition("=")
     if not separator or not name:
         raise RequestError(f"A condition must be written COLUMN=VALUE, got {text!r}.")
-    if ".." in value:
-        low, _, high = value.partition("..")
-        return name, (low or None, high or None)
     if "|" in value:
         return name, [part or None for part in value.split("|")]
-    return name, value or None
+    return name, parse_interval(value) or value or None
+
+
+def parse_interval(text: str) -> tuple[str | None, str | None] | None:
+    """Return the limits of an interval such as `60..`; None if a text is none.
+
+    Example:
+        >>> parse_interval("60.."), parse_interval("60")
+        (('60', None), None)
+    """
+    low, dots, high = text.partition("..")
+    return (low or None, high or None) if dots else None

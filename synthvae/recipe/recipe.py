@@ -82,7 +82,7 @@ class Recipe(RecipeSection):
             raise ValueError(message)
         reading = self.read_options  # validates them
         if self.privacy is not None:
-            PrivacyBudget(**self.privacy.given())
+            PrivacyBudget(**self.privacy.stated())
             reading.check_private()
         if isinstance(self.schema_, dict):
             Schema.from_dict(self.schema_)
@@ -143,7 +143,7 @@ class Recipe(RecipeSection):
                 "`privacy` needs a declared schema. Name its file as `schema` (see `synthvae schema --declare`), or "
                 "measure it with `schema: private`."
             )
-        unit = self.privacy.given().get("unit")
+        unit = self.privacy.stated().get("unit")
         split = self.split and (self.split.unit or self.split.by)
         if split not in {None, unit}:
             key = "unit" if self.split and self.split.unit else "by"
@@ -154,7 +154,7 @@ class Recipe(RecipeSection):
     @property
     def read_options(self) -> ReadOptions:
         """How the real tables are written in their files."""
-        return ReadOptions(encoding=self.encoding, **(self.read_.given() if self.read_ else {}))
+        return ReadOptions(encoding=self.encoding, **(self.read_.stated() if self.read_ else {}))
 
     @property
     def only_evaluates(self) -> bool:
@@ -170,16 +170,16 @@ class Recipe(RecipeSection):
     def unit(self) -> str | None:
         """The column of units: of the privacy budget, or the first that `split`, `model` and `evaluation` name."""
         if self.privacy is not None:
-            return self.privacy.given().get("unit")
+            return self.privacy.stated().get("unit")
         stated = [self.split.unit or self.split.by] if self.split else []
-        stated += [self.model.given().get("unit")] if self.model else []
+        stated += [self.model.stated().get("unit")] if self.model else []
         stated += [self.evaluation.unit] if self.evaluation else []
         return next((unit for unit in stated if unit), None)
 
     @property
     def weights(self) -> str | None:
         """The column of survey weights."""
-        return None if self.model is None else self.model.given().get("weights")
+        return None if self.model is None else self.model.stated().get("weights")
 
     @property
     def columns(self) -> list[str]:

@@ -39,7 +39,7 @@ class RecipeSection(BaseModel):
         frozen=True, extra="forbid", strict=True, allow_inf_nan=False, json_schema_extra=_describe
     )
 
-    def given(self) -> dict[str, Any]:
+    def stated(self) -> dict[str, Any]:
         """Return the keys that the recipe states, and their values."""
         return {name: getattr(self, name) for name in type(self).model_fields if name in self.model_fields_set}
 
@@ -94,6 +94,8 @@ class Generation(RecipeSection):
         rows: Number of rows, with classes in their training shares.
         rows_per_class: Number of rows of each class.
         classes: Number of rows of each named class.
+        given: Conditions by column, with `model: {conditions: true}`: a value, a list of values, an interval such as
+            "60..", or null for missing.
         partition: Write a folder `TARGET=LABEL/` for each class.
         workers: Number of worker processes.
         random_state: Seed of the draws.
@@ -102,6 +104,7 @@ class Generation(RecipeSection):
     rows: WHOLE | None = None
     rows_per_class: WHOLE | None = None
     classes: dict[Label, WHOLE] | None = None
+    given: dict[str, Label | float | list[Label | float | None] | None] | None = None
     partition: bool = False
     workers: Annotated[int, Field(ge=1)] = 1
     random_state: WHOLE = 0

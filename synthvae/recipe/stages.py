@@ -125,7 +125,7 @@ def _fitted(study: Study) -> Summary:
 def _reading(study: Study) -> Summary:
     """Return the part of the recipe that says how tables are written; `read` only if given, as in earlier records."""
     recipe = study.recipe
-    return {"encoding": recipe.encoding, **({} if recipe.read_ is None else {"read": recipe.read_.given()})}
+    return {"encoding": recipe.encoding, **({} if recipe.read_ is None else {"read": recipe.read_.stated()})}
 
 
 def _rows(study: Study) -> dict[str, Path]:

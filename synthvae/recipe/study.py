@@ -18,6 +18,7 @@ from synthvae import filesystem
 from synthvae.errors import TableError, listing, warn_user
 from synthvae.estimators import augment as augmentation
 from synthvae.generation import stores
+from synthvae.generation.given import parse_interval
 from synthvae.privacy import Journal
 from synthvae.recipe.holdout import hold_out, hold_out_privately
 from synthvae.recipe.recipe import Recipe
@@ -73,7 +74,7 @@ class Study:
     @property
     def logs(self) -> list[str]:
         """The log folder, inside the output folder, if the recipe names one."""
-        named = self.recipe.model.given().get("log_dir") if self.recipe.model else None
+        named = self.recipe.model.stated().get("log_dir") if self.recipe.model else None
         return [] if named is None or Path(named).is_absolute() else [str(named)]
 
     @functools.cached_property
@@ -143,13 +144,13 @@ class Study:
     def _synthesizer(self) -> Synthesizer:
         """Return a synthesizer with the parameters of the recipe; its seed is 0 unless stated, so that runs repeat."""
         recipe = self.recipe
-        stated = {"random_state": 0, **(recipe.model.given() if recipe.model else {})}
+        stated = {"random_state": 0, **(recipe.model.stated() if recipe.model else {})}
         if recipe.privacy is None:
             stated["unit"] = recipe.unit
         if stated.get("log_dir") is not None:
             stated["log_dir"] = self.out / stated["log_dir"]
         schema = MEASURED if recipe.schema_ == MEASURED else self._schema
-        privacy = None if recipe.privacy is None else recipe.privacy.given()
+        privacy = None if recipe.privacy is None else recipe.privacy.stated()
         return Synthesizer(target=recipe.target, schema=schema, privacy=privacy, verbose=self.verbose, **stated)
 
     def fit(self, inputs: str) -> dict[str, Any]:
@@ -181,17 +182,19 @@ class Study:
 
     @property
     def _device(self) -> str:
-        return str(self.recipe.model.given().get("device", "auto")) if self.recipe.model else "auto"
+        return str(self.recipe.model.stated().get("device", "auto")) if self.recipe.model else "auto"
 
     def generate(self, *, again: bool) -> dict[str, Any]:
         """Write synthetic rows; `again` resumes an interrupted run of the same request."""
         assert self.recipe.generation is not None
         synthesizer = Synthesizer.load(self.out / MODEL, device=self._device).set_params(verbose=self.verbose)
-        given = {"random_state": 0, **self.recipe.generation.given()}
+        asked = {"random_state": 0, **self.recipe.generation.stated()}
+        if asked.get("given") is not None:
+            asked["given"] = {name: _condition(value) for name, value in asked["given"].items()}
         place = self.out / SYNTHETIC
         self._clear_damaged()
         resume = again and not (place / stores.MANIFEST).exists()  # a complete dataset is of an earlier run
-        manifest = synthesizer.generate(place, resume=resume, overwrite=not resume, **given)
+        manifest = synthesizer.generate(place, resume=resume, overwrite=not resume, **asked)
         files = len(manifest["parts"])
         return {"what": f"{manifest['rows']} rows in {files} file{'s' if files > 1 else ''}"}
 
@@ -208,7 +211,7 @@ class Study:
     def augment(self) -> dict[str, Any]:
         """Write the training rows followed by synthetic rows of scarce classes."""
         assert self.recipe.augment is not None
-        asked = {"random_state": 0, **self.recipe.augment.given()}
+        asked = {"random_state": 0, **self.recipe.augment.stated()}
         synthesizer = self._synthesizer()
         with _interruptible(synthesizer):
             made = augmentation.augment(self.real, synthesizer, **asked)
@@ -246,7 +249,7 @@ class Study:
 
         asked = self.recipe.evaluation
         assert asked is not None
-        given = {name: value for name, value in asked.given().items() if name not in {"synthetic", "holdout", "unit"}}
+        given = {name: value for name, value in asked.stated().items() if name not in {"synthetic", "holdout", "unit"}}
         fitted = StageRecord.read(self.out, "fit") if self.recipe.privacy else None
         return evaluate(
             **self._compared(),
@@ -319,3 +322,8 @@ def _of_classes(rows: pa.Table, made: pa.Table, target: str) -> pa.Table:
     """Return the rows of the classes that the synthetic rows have."""
     labels = pc.unique(made.column(target).cast(pa.string()))
     return rows.filter(pc.is_in(rows.column(target).cast(pa.string()), value_set=labels))
+
+
+def _condition(value: Any) -> Any:
+    """A condition of a recipe as `Synthesizer.generate` takes it: a text with two dots is an interval."""
+    return (parse_interval(value) if isinstance(value, str) else None) or value
