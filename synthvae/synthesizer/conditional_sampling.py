@@ -94,7 +94,9 @@ def sample_given(model: ConditionalModel, rows: int, given: Given, draws: Draws)
         RequestError: A condition cannot be met.
     """
     found, generator = conditions(model, given), torch.Generator(device=model.device).manual_seed(draws.seed)
-    start = model.rows(found.fixed)
+    names = model.encoding.names
+    others = np.array([[name not in found.names for name in names]])  # their nulls are unknown, not missing
+    start = model.rows(found.fixed, unknown=others)
     log_p = _log_probability(model, found)
     known = start
     if found.within and rows:
@@ -105,13 +107,11 @@ def sample_given(model: ConditionalModel, rows: int, given: Given, draws: Draws)
             f"the conditions have a probability of {np.exp(log_p):.1g}: few or no training rows are like that, and the "
             "rows drawn are an extrapolation"
         )
-    names = model.encoding.names
     free = np.array([[name not in found.names and name not in found.within for name in names]])
     drawn, _ = model.draw(known, model.wanted(names, free.repeat(rows, 0)), generator)
     table = model.decode(drawn, draws)
     fixed = found.fixed.take(pa.array(np.zeros(rows, np.int64)))
-    wanted = np.array([[name not in found.names for name in names]]).repeat(rows, 0)
-    return filled(fixed, table, wanted)
+    return filled(fixed, table, others.repeat(rows, 0))
 
 
 def _log_probability(model: ConditionalModel, found: Conditions) -> float:

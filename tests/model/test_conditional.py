@@ -101,6 +101,20 @@ def test_weights_of_limited_draws_are_the_probability_of_the_limits() -> None:
         assert seen == pytest.approx(share, abs=0.01)
 
 
+def test_limits_of_a_column_of_two_digits_have_the_probability_of_its_states() -> None:
+    slots = Slots((3, 4), (), (None, 0))
+    made, generator = network(slots), torch.Generator().manual_seed(0)
+    nothing, cells = Rows(torch.full((1, 2), -1), torch.empty(1, 0)), torch.ones(ROWS, 1, dtype=torch.bool)
+    within = torch.zeros(3, 4, dtype=torch.bool)
+    within[0, 3], within[2, 1], within[2, 2] = True, True, True
+    limit = Limit({0: within.any(1)[None], 1: within})
+    drawn, logs = draw_rows(made, nothing, cells, generator, {0: limit})
+    assert within[drawn.digits[:, 0], drawn.digits[:, 1]].all()
+    free, _ = draw_rows(made, nothing, cells, generator)
+    inside = within[free.digits[:, 0], free.digits[:, 1]]
+    assert float(logs.exp().mean()) == pytest.approx(float(inside.float().mean()), abs=0.01)
+
+
 @given(low=st.floats(-2.0, 1.0), width=st.floats(0.0, 2.0))
 def test_values_lie_within_limits(low: float, width: float) -> None:
     allowed = {1: torch.tensor([[False, True]])}

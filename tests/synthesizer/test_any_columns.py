@@ -10,11 +10,13 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+import torch
 from sklearn.datasets import load_breast_cancer, load_iris
 from sklearn.metrics import roc_auc_score
 
 from synthvae import Column, PrivacyBudget, Schema, Synthesizer
 from synthvae.errors import ConfigurationError, PrivacyError, RequestError
+from synthvae.synthesizer import conditional_sampling
 
 ROWS = 600
 STEPS = 60
@@ -274,3 +276,19 @@ def test_numbers_that_repeat_a_known_one(fitted: Synthesizer) -> None:
     frame = table(400)[["sex", "age", "wage"]].dropna()
     found = sampled(fitted, None, frame)
     assert 0.1 < (found.paid == found.wage).mean() < 0.8  # .4 in training
+
+
+@pytest.mark.parametrize(
+    "given", [{"age": (60, None)}, {"clinic": [f"W{k:02}" for k in range(9)]}, {"paid": (2000, 3000)}]
+)
+def test_the_probability_of_limits_is_the_share_of_draws_within(fitted: Synthesizer, given: dict[str, Any]) -> None:
+    model = fitted.learned_.conditional
+    assert model is not None
+    found = conditional_sampling.conditions(model, given)
+    generator = torch.Generator().manual_seed(0)
+    start = model.rows(found.fixed, unknown=np.ones((1, len(model.encoding.names)), bool))
+    _, log_p = conditional_sampling._resampled(model, start, found, 4000, generator)
+    drawn = fitted.sample(given=table(4000)[[]].assign(constant=7))  # nothing is known
+    (name, limit), *_ = given.items()
+    inside = drawn[name].isin(limit) if isinstance(limit, list) else drawn[name].between(limit[0], limit[1] or np.inf)
+    assert np.exp(log_p) == pytest.approx(inside.mean(), abs=0.03)
