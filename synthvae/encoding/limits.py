@@ -108,7 +108,7 @@ def between(name: str, encoding: StoredEncoding, low: Any, high: Any, kind: pa.D
 
 
 def _numbers_between(encoding: NumericEncoding, low: float, high: float) -> Allowed:
-    """What is allowed of numbers in an interval. Repeated numbers of other columns are not drawn as such."""
+    """What is allowed of numbers in an interval; repeated numbers of other columns are not."""
     states = np.zeros(encoding.levels, bool)
     atoms = np.array(encoding.atoms, float)
     states[: len(atoms)] = (atoms >= low) & (atoms <= high)

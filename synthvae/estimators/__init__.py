@@ -1,8 +1,16 @@
-"""Estimators for scikit-learn: a transformer, an outlier detector, over-sampling and augmented estimators."""
+"""Estimators for scikit-learn: a transformer, an imputer, an outlier detector, over-sampling, augmented estimators."""
 
 from synthvae.estimators.augmented import AugmentedClassifier, AugmentedRegressor
+from synthvae.estimators.imputer import VAEImputer
 from synthvae.estimators.outlier import VAEOutlierDetector
 from synthvae.estimators.oversampler import VAEOverSampler
 from synthvae.estimators.transformer import VAETransformer
 
-__all__ = ["AugmentedClassifier", "AugmentedRegressor", "VAEOutlierDetector", "VAEOverSampler", "VAETransformer"]
+__all__ = [
+    "AugmentedClassifier",
+    "AugmentedRegressor",
+    "VAEImputer",
+    "VAEOutlierDetector",
+    "VAEOverSampler",
+    "VAETransformer",
+]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Self
+from typing import Any, Literal, Self, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -103,6 +103,16 @@ class AnyColumns:
             raise RequestError(f"`given` must not name {name!r} if rows are requested by class. Remove one of the two.")
         conditional_sampling.conditions(model, given)
         return GivenDrawing(model, request if by_class else Request((request.rows,), seed), given)
+
+    @overload
+    def impute(
+        self, table: Any, *, draws: Literal[1] = 1, indicator: bool = False, random_state: Seed = None
+    ) -> pd.DataFrame: ...
+
+    @overload
+    def impute(
+        self, table: Any, *, draws: int, indicator: bool = False, random_state: Seed = None
+    ) -> list[pd.DataFrame]: ...
 
     def impute(
         self, table: Any, *, draws: int = 1, indicator: bool = False, random_state: Seed = None

@@ -13,6 +13,8 @@ from synthvae.codes import Codes
 from synthvae.encoding import TableEncoding
 from synthvae.encoding.kinds import StoredEncoding
 from synthvae.encoding.layout import Layout
+from synthvae.encoding.links import Link
+from synthvae.encoding.numeric import NumericEncoding
 
 
 class Coded(NamedTuple):
@@ -48,6 +50,11 @@ def columns_of(encoding: TableEncoding) -> dict[str, StoredEncoding]:
     if target is None or target.classes is None:
         return dict(encoding.columns)
     return {target.name: target.classes, **encoding.columns}
+
+
+def links_of(column: StoredEncoding) -> tuple[Link, ...]:
+    """Return the columns whose numbers a column repeats."""
+    return column.links if isinstance(column, NumericEncoding) else ()
 
 
 def layout_of(encoding: TableEncoding) -> Layout:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -27,7 +27,16 @@ from synthvae.model.build import build_conditional
 from synthvae.model.conditional import ConditionalConfig, ConditionalNetwork, Limit, cells_of, masked
 from synthvae.model.conditional_draws import draw_rows
 from synthvae.synthesizer import conditional_coding
-from synthvae.synthesizer.conditional_coding import Coded, Draws, encode, filled, layout_of, layout_of_one
+from synthvae.synthesizer.conditional_coding import (
+    Coded,
+    Draws,
+    columns_of,
+    encode,
+    filled,
+    layout_of,
+    layout_of_one,
+    links_of,
+)
 from synthvae.training.batches import SinglePart
 from synthvae.training.conditional import train_conditional
 from synthvae.training.config import TrainingConfig
@@ -106,8 +115,16 @@ class ConditionalModel:
         pair = [encode(encoding, table, np.random.default_rng(seed), linked=linked) for linked in (True, False)]
         digits, values = (np.concatenate(parts, 1) for parts in zip(*pair, strict=True))
         codes = Codes(digits, values, np.zeros(table.num_rows, np.int64), weights)
-        history = train_conditional(network, SinglePart(codes), training, seed, report)
-        return cls(encoding, network, history)
+        self = cls(encoding, network, History())
+        history = train_conditional(network, SinglePart(codes), training, seed, report, self._links)
+        return replace(self, history=history)
+
+    @cached_property
+    def _links(self) -> dict[int, list[int]]:
+        """The cells whose numbers a cell may repeat; those of constant columns are always known."""
+        linked = {name: links_of(column) for name, column in columns_of(self.encoding).items()}
+        named = {name: [link.to for link in links if link.to in self.cells] for name, links in linked.items()}
+        return {self.cells[name]: [self.cells[to] for to in others] for name, others in named.items() if others}
 
     @cached_property
     def layout(self) -> Layout:

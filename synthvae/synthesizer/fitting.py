@@ -28,7 +28,7 @@ from synthvae.schema.protection import Protection
 from synthvae.schema.repeated import warn_repeated_subjects
 from synthvae.schema.schema import Schema
 from synthvae.synthesizer import weighting
-from synthvae.synthesizer.conditional_model import learn_conditional
+from synthvae.synthesizer.conditional_model import ConditionalModel, learn_conditional
 from synthvae.synthesizer.configuration import (
     LATENT_TRAINING,
     MODEL,
@@ -61,6 +61,7 @@ from synthvae.training import SMALL, Parts, Trainer, TrainingConfig, train
 from synthvae.training.callbacks import open_callbacks, steps_only
 from synthvae.training.checkpoint import Checkpoint
 from synthvae.training.config import SCHEDULES
+from synthvae.training.history import History
 
 DRAFTED = (
     "THE SCHEMA WAS DRAFTED FROM THE DATA, then reviewed: what its categories and bounds reveal about single rows is "
@@ -147,6 +148,27 @@ def fit_features(
     network = {"told": conditional_encoder}
     task = TrainingTask(schema, target, 1, seed, **_subjects(parameters, table), network=network)
     return _train(parameters, source, task)
+
+
+@own_modes()
+def fit_conditional_features(parameters: Parameters, table: pa.Table) -> ConditionalModel:
+    """Fit the network of any columns given any others, and no model of whole rows, to the features of an estimator.
+
+    Args:
+        parameters: The parameters, with neither target nor weights; `privacy` is ignored.
+        table: The features.
+
+    Raises:
+        TableError: A column cannot be modelled; the message names it.
+    """
+    source, seed = InMemory(table), as_seed(parameters.random_state)
+    schema = drafts.without_ids(schema_of(parameters, table))
+    task = TrainingTask(schema, None, 1, seed, **_subjects(parameters, table))
+    config = _architecture(parameters, source.rows)
+    _, encoding, _, sample = _encoded(source, task, parameters, config)
+    fitted = learn_conditional(encoding, sample, config, parameters.get_params(deep=False), seed)
+    _warn_of_stop(fitted.history)
+    return fitted
 
 
 @own_modes()
@@ -248,9 +270,7 @@ def _train(parameters: Parameters, source: TableSource, task: TrainingTask) -> F
     """Fit a model to a table that is not private."""
     if parameters.conditions and parameters.weights is not None and isinstance(source, OnDisk):
         raise ConfigurationError("`conditions` must be False for a weighted table that is not in memory. Remove one.")
-    regularised = source.rows < SMALL and parameters.likelihood == "auto"
-    dropout = (0.1 if regularised else 0.0) if parameters.dropout is None else parameters.dropout
-    config = configure(ModelConfig, {**values(parameters, MODEL), "dropout": dropout, **task.network})
+    config = _architecture(parameters, source.rows, **task.network)
     training = configure(TrainingConfig, values(parameters, TRAINING))
     warn_empty(source.missing, source.rows)
     with (
@@ -271,6 +291,13 @@ def _train(parameters: Parameters, source: TableSource, task: TrainingTask) -> F
     fitted = FittedModel(protection.schema, encoding, network, history, provenance=provenance, conditional=conditional)
     _warn_of_training(fitted, parameters)
     return fitted
+
+
+def _architecture(parameters: Parameters, rows: int, **network: Any) -> ModelConfig:
+    """The architecture of a model of so many rows, with fields that are not parameters of a synthesizer."""
+    regularised = rows < SMALL and parameters.likelihood == "auto"
+    dropout = (0.1 if regularised else 0.0) if parameters.dropout is None else parameters.dropout
+    return configure(ModelConfig, {**values(parameters, MODEL), "dropout": dropout, **network})
 
 
 def _encoded(
@@ -322,10 +349,15 @@ def _sums(parts: Iterable[Codes], conditions: int, *, weighed: bool = False) -> 
 def _warn_of_training(fitted: FittedModel, parameters: Parameters) -> None:
     """Warn if training did not end well."""
     history = fitted.history
-    if history.stopped in ("interrupted", "diverged"):
-        warn_user(f"training {history.stopped}: the model has the weights of step {history.best_step}")
+    _warn_of_stop(history)
     if history.collapsed and fitted.encoding.layout.width > 1:
         warn_user(
             f"the posterior collapsed: z carries {sum(history.kl_per_dimension or [0.0]):.2g} nats per row, in "
             f"{history.active_units} active units of {parameters.latent_dim}. Raise `free_bits` or lower `beta`."
         )
+
+
+def _warn_of_stop(history: History) -> None:
+    """Warn if training stopped before its end."""
+    if history.stopped in ("interrupted", "diverged"):
+        warn_user(f"training {history.stopped}: the model has the weights of step {history.best_step}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
@@ -11,7 +12,7 @@ from torch import nn
 from synthvae.devices import one_thread
 from synthvae.errors import ConfigurationError
 from synthvae.model import Frequencies, Rows
-from synthvae.model.conditional import ConditionalNetwork, cells_of, masked, random_choice
+from synthvae.model.conditional import Choice, ConditionalNetwork, cells_of, masked, random_choice
 from synthvae.model.frequencies import Sums
 from synthvae.training.batches import Batches, LabelledRows, Parts
 from synthvae.training.config import SMALL, TrainingConfig
@@ -27,13 +28,25 @@ STRETCH = 2  # as many steps as those of a model of whole rows: each sees a part
 VALIDATION_ROUNDS = 2  # choices of known columns for each held-out row
 
 
-def train_conditional(
-    network: ConditionalNetwork, parts: Parts, config: TrainingConfig, seed: int, progress: Progress | None = None
+Links = Mapping[int, Sequence[int]]
+"""The cells whose numbers another cell may repeat, by the number of that cell."""
+
+
+def train_conditional(  # noqa: PLR0917 (the inputs of a fit)
+    network: ConditionalNetwork,
+    parts: Parts,
+    config: TrainingConfig,
+    seed: int,
+    progress: Progress | None = None,
+    links: Links | None = None,
 ) -> History:
     """Fit a network to coded rows in place; it ends with the best weights, in evaluation mode.
 
-    Each row has its digits and values twice: as they are predicted, then as they are known, which differ where a number
-    repeats that of another column. A small table is trained on twice, the second time with all rows, as in `train`.
+    Each row has its digits and values twice: with a state of its own where a number repeats that of another column,
+    then without. A cell is predicted with such states if the cells that it may repeat are known or predicted, too;
+    otherwise that it repeats one says nothing. It is known without them.
+
+    A small table is trained on twice, the second time with all rows, as in `train`.
 
     Args:
         network: The network, on its device.
@@ -41,12 +54,16 @@ def train_conditional(
         config: How to train.
         seed: The seed of batches, choices of columns, held-out rows and dropout.
         progress: Called after each step with the step, the last step, and the loss in nats per row.
+        links: The cells that repeat numbers of others.
 
     Raises:
         ConfigurationError: The loss became NaN or infinite before the first validation step.
     """
+    if not cells_of(network.slots):  # all columns are constant
+        network.eval()
+        return History()
     initial = copied(network.parameters())
-    descent = ConditionalDescent(network, parts, config, seed)
+    descent = ConditionalDescent(network, parts, config, seed, links or {})
     descent.run(progress)
     history = descent.history
     if history.stopped == "diverged" and not history.best_step:
@@ -55,7 +72,7 @@ def train_conditional(
         best = copied(descent.state.best)
         descent.state.load(initial)
         whole = config.model_copy(update={"validation_fraction": 0.0})
-        second = ConditionalDescent(network, parts, whole, seed)
+        second = ConditionalDescent(network, parts, whole, seed, links or {})
         second.run(progress, until=history.best_step)
         history.refitted = second.history.stopped == "finished"
         descent.state.load(second.state.average if history.refitted else best)
@@ -73,16 +90,21 @@ class ConditionalDescent(Descent):
         parts: The rows.
         config: How to train.
         seed: The seed of batches, choices, held-out rows and dropout.
+        links: The cells that repeat numbers of others.
     """
 
-    def __init__(self, network: ConditionalNetwork, parts: Parts, config: TrainingConfig, seed: int) -> None:
+    def __init__(
+        self, network: ConditionalNetwork, parts: Parts, config: TrainingConfig, seed: int, links: Links
+    ) -> None:
+        self.links = links
         device, group = next(network.parameters()).device, ProcessGroup()
         self.network, self.generator = network, torch.Generator(device=device).manual_seed(seed)
         self.split = TrainingSplit.from_parts(parts, config, seed, group, device)
         schedule = config.schedule(self.split.training_rows, "autoregressive")
         self.schedule = schedule if config.max_steps else schedule._replace(steps=STRETCH * schedule.steps)
         self.batches = Batches(self.split.training, parts, self.schedule.batch, 1, self.generator, group)
-        self.cells = max(cells_of(network.slots)) + 1
+        self.cell_of = cells_of(network.slots)
+        self.cells = max(self.cell_of) + 1
         self._initialise()
         steps, rate = self.schedule.steps, self.schedule.learning_rate
         optimiser = optimizer(network, rate, config.weight_decay)
@@ -91,13 +113,9 @@ class ConditionalDescent(Descent):
     def _initialise(self) -> None:
         """Set the biases of the heads to the frequencies of the training rows."""
         slots, first = self.network.slots, self.split.training
-        rows, _ = self._predicted_and_known(first)
+        rows, _ = _with_and_without_links(first)
         sums = Sums.from_rows(rows.digits, rows.values, first.labels, 1, slots, first.weights)
         self.network.decoder.start_from(Frequencies(sums.logs(slots), sums.ratios(slots), sums.moments()))
-
-    def _predicted_and_known(self, batch: LabelledRows) -> tuple[Rows, Rows]:
-        digits, values = batch.rows.digits.chunk(2, 1), batch.rows.values.chunk(2, 1)
-        return Rows(digits[0], values[0]), Rows(digits[1], values[1])
 
     @property
     def is_small(self) -> bool:
@@ -115,10 +133,21 @@ class ConditionalDescent(Descent):
     def _log_prob(self, batch: LabelledRows, generator: torch.Generator) -> torch.Tensor:
         """Log p (B,) of the wanted columns of a batch given the known ones, both random, in nats."""
         choice = random_choice(len(batch), self.cells, generator)
-        predicted, known = self._predicted_and_known(batch)
+        linked, known = _with_and_without_links(batch)
+        predicted = self._linked_where_available(linked, known, choice) if self.links else linked
         slots = self.network.slots
         found = self.network.log_prob(masked(known, choice.known, slots), masked(predicted, choice.wanted, slots))
         return found.sum(0)
+
+    def _linked_where_available(self, linked: Rows, plain: Rows, choice: Choice) -> Rows:
+        """The rows with links in the cells whose linked cells are all known or predicted, without them elsewhere."""
+        there = choice.known | choice.wanted
+        kept = torch.ones_like(there)
+        for cell, others in self.links.items():
+            kept[:, cell] = there[:, list(others)].all(1)
+        j = len(self.network.slots.sizes)
+        digits, values = kept[:, list(self.cell_of[:j])], kept[:, list(self.cell_of[j:])]
+        return Rows(linked.digits.where(digits, plain.digits), linked.values.where(values, plain.values))
 
     def backward(self, step: int) -> None:
         """Compute the gradients of a batch."""
@@ -156,3 +185,9 @@ class ConditionalDescent(Descent):
         if bound is None or bound > state.best_bound:
             state.best_bound, state.history.best_step = bound or 0.0, step
             state.best = copied(state.average)
+
+
+def _with_and_without_links(batch: LabelledRows) -> tuple[Rows, Rows]:
+    """Rows whose numbers that repeat others have states of their own, and the same rows without such states."""
+    digits, values = batch.rows.digits.chunk(2, 1), batch.rows.values.chunk(2, 1)
+    return Rows(digits[0], values[0]), Rows(digits[1], values[1])

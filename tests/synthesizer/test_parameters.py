@@ -13,6 +13,7 @@ from synthvae import Synthesizer
 from synthvae.estimators import (
     AugmentedClassifier,
     AugmentedRegressor,
+    VAEImputer,
     VAEOutlierDetector,
     VAEOverSampler,
     VAETransformer,
@@ -27,6 +28,7 @@ ESTIMATORS = [
     AugmentedClassifier,
     AugmentedRegressor,
     Synthesizer,
+    VAEImputer,
     VAEOutlierDetector,
     VAEOverSampler,
     VAETransformer,
