@@ -26,18 +26,26 @@ class Allowed(NamedTuple):
         states: Which states (levels,).
         low: The smallest continuous value; -inf without a limit.
         high: The largest one; inf without a limit.
+        numbers: The smallest and the largest number of an interval of numbers; None: there is none.
     """
 
     states: Mask
     low: float = -np.inf
     high: float = np.inf
+    numbers: tuple[float, float] | None = None
 
 
-def present(encoding: StoredEncoding) -> Allowed:
-    """Return what is allowed of a column whose values must not be missing."""
+def present(name: str, encoding: StoredEncoding) -> Allowed:
+    """Return what is allowed of a column whose values must not be missing.
+
+    Raises:
+        RequestError: All values of the column were missing in training.
+    """
     states = np.ones(encoding.levels, bool)
     if _may_be_missing(encoding):
         states[-1] = False
+    if not states.any():
+        raise RequestError(f"Column {name!r} must be missing: no training row has a value. Remove the condition.")
     return Allowed(states)
 
 
@@ -98,13 +106,14 @@ def between(name: str, encoding: StoredEncoding, low: Any, high: Any, kind: pa.D
     last = np.inf if numbers[1] is None else numbers[1]
     if first > last:
         raise RequestError(f"An interval must go from the smaller to the larger value, got {low!r} to {high!r}.")
-    allowed = _numbers_between(numeric, first, last)
-    if not allowed.states.any() or first > numeric.high or last < numeric.low:
+    ends = _on_grid(numeric, first, last)
+    allowed = _numbers_between(numeric, *ends)
+    if not allowed.states.any():
         limits = f"{numeric.low:g} to {numeric.high:g}" if numeric is encoding else "the dates of training"
         raise RequestError(
             f"No value of {name!r} lies between {low!r} and {high!r}: training rows have {limits}. Widen the interval."
         )
-    return allowed
+    return allowed._replace(numbers=ends) if numeric is encoding else allowed
 
 
 def _numbers_between(encoding: NumericEncoding, low: float, high: float) -> Allowed:
@@ -114,14 +123,36 @@ def _numbers_between(encoding: NumericEncoding, low: float, high: float) -> Allo
     states[: len(atoms)] = (atoms >= low) & (atoms <= high)
     if encoding.curve is None:
         return Allowed(states)
-    states[len(atoms)] = low <= encoding.high and high >= encoding.low
+    states[len(atoms)] = max(low, encoding.low) <= min(high, encoding.high) and not _all_atoms(encoding, low, high)
     return Allowed(states, *encoding.curve.limits(low, high))
+
+
+def _on_grid(encoding: NumericEncoding, low: float, high: float) -> tuple[float, float]:
+    """The smallest and the largest number within limits that the column can have: with so many decimals."""
+    if encoding.decimals is None:
+        return low, high
+    scale = 10.0**encoding.decimals
+    inward = [float(np.round(limit, encoding.decimals)) for limit in (low, high)]
+    return (
+        inward[0] if inward[0] >= low else float(np.round(inward[0] + 1 / scale, encoding.decimals)),
+        inward[1] if inward[1] <= high else float(np.round(inward[1] - 1 / scale, encoding.decimals)),
+    )
+
+
+def _all_atoms(encoding: NumericEncoding, low: float, high: float) -> bool:
+    """Whether each number that a column of whole steps can have within limits is an atom."""
+    low, high = max(low, encoding.low), min(high, encoding.high)
+    if encoding.decimals is None:
+        return low == high and low in encoding.atoms
+    count = round((high - low) * 10.0**encoding.decimals) + 1
+    atoms = np.array(encoding.atoms, float)
+    return bool(count == ((atoms >= low) & (atoms <= high)).sum())
 
 
 def _number(name: str, limit: Any) -> float | None:
     try:
         number = None if limit is None else float(limit)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise RequestError(f"A limit of {name!r} must be a number, got {limit!r}.") from error
     if number is not None and np.isnan(number):
         raise RequestError(f"A limit of {name!r} must be a number or None, got {limit!r}.")
@@ -147,8 +178,15 @@ def refuse_unseen(name: str, encoding: StoredEncoding, column: pa.ChunkedArray) 
         value = column[int(np.argmax(unseen))].as_py()
         known = f", which are {listing(encoding.values)}" if isinstance(encoding, CategoricalEncoding) else ""
         raise RequestError(f"A condition on {name!r} must be a value that occurs in training{known}, got {value!r}.")
-    if column.null_count and not _may_be_missing(encoding):
+    if column.null_count:
         missing(name, encoding)
+    steps = encoding.steps if isinstance(encoding, TemporalEncoding) else encoding
+    if isinstance(steps, NumericEncoding):
+        numbers = encoding.numbers_of(column) if isinstance(encoding, TemporalEncoding) else steps.numbers_of(column)
+        if (numbers < steps.low).any() or (numbers > steps.high).any():
+            raise RequestError(
+                f"A condition on {name!r} must lie within the values of training, got {column[0].as_py()!r}. Change it."
+            )
 
 
 def as_column(name: str, values: Sequence[Any], kind: pa.DataType) -> pa.Array:
@@ -180,12 +218,18 @@ def _array(values: list[Any], kind: pa.DataType) -> pa.Array:
 
 
 def _cast(values: list[Any], kind: pa.DataType) -> pa.Array:
+    try:
+        return pa.array(values, kind)  # also beyond 2**63
+    except (pa.ArrowException, TypeError, ValueError, OverflowError):
+        pass
     return pa.array(values).cast(kind) if any(value is not None for value in values) else pa.nulls(len(values), kind)
 
 
 def _plain_number(value: Any) -> int | float:
     """A number, also as it is written in a shell."""
     plain = value.item() if hasattr(value, "item") else value
+    if isinstance(plain, (bool, pd.Timestamp)):
+        raise TypeError(f"{plain!r} is not numeric")
     if isinstance(plain, str):
         return int(plain) if plain.strip().lstrip("+-").isdigit() else float(plain)
     return plain  # type: ignore[no-any-return]

@@ -217,7 +217,15 @@ class TableEncoding(BaseModel):
             return np.zeros(table.num_rows, np.int64)
         return self.target.encode(table.column(self.target.name), partial=partial)
 
-    def decode(self, codes: Codes, rng: np.random.Generator, first_row: int = 0, seed: int | None = None) -> pa.Table:
+    def decode(
+        self,
+        codes: Codes,
+        rng: np.random.Generator,
+        first_row: int = 0,
+        seed: int | None = None,
+        *,
+        known: Mapping[str, Floats] | None = None,
+    ) -> pa.Table:
         """Return rows with these codes.
 
         Args:
@@ -225,6 +233,7 @@ class TableEncoding(BaseModel):
             rng: Draws what codes leave open: the place in a bin, a score that is NaN, a fresh UUID.
             first_row: The number of rows before these in the dataset, so that ids stay unique.
             seed: The seed of the request, on which fake values depend; None draws one.
+            known: Numbers (rows,) of columns that others may repeat, in place of those of the codes; NaN: these.
         """
         states = dict(zip(self.layout.names, self.layout.join(codes.digits), strict=True))
         scores = dict(zip(self.layout.valued_names, codes.values.T, strict=True))
@@ -232,6 +241,8 @@ class TableEncoding(BaseModel):
         numbers: dict[str, Floats] = {}
         for name, encoding in self._linkable.items():  # a column after those that it may repeat
             numbers[name] = encoding.draw_numbers(coded[name], numbers)
+            if known is not None and name in known:
+                numbers[name] = np.where(np.isnan(known[name]), numbers[name], known[name])
             coded[name] = coded[name].with_numbers(numbers[name])
         schema, decoded = self.arrow_schema, dict[str, pa.Array]()
         for name in sorted(self.names, key=lambda name: name in self._subjects):  # a column after its subject

@@ -51,6 +51,8 @@ def parse(given: Given, names: tuple[str, ...]) -> dict[str, Condition]:
     """
     if not isinstance(given, Mapping):
         raise RequestError(f"`given` must be a mapping from columns to conditions or a table, got {given!r}.")
+    if len({str(name) for name in given}) < len(given):
+        raise RequestError(f"`given` must name each column once, got {listing(given)}.")
     unknown = [name for name in map(str, given) if name not in names]
     if unknown:
         raise RequestError(f"`given` must name columns of the table, got {listing(unknown)}. It has {listing(names)}.")

@@ -11,26 +11,40 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 from scipy.special import log_softmax, softmax
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from synthvae.errors import ConfigurationError, PrivacyError, RequestError, listing
+from synthvae.encoding.categorical import CategoricalEncoding
+from synthvae.encoding.numeric import NumericEncoding
+from synthvae.errors import ConfigurationError, PrivacyError, RequestError, TableError, listing
 from synthvae.generation.request import Request
 from synthvae.random_state import Seed, as_seed
-from synthvae.synthesizer import conditional_sampling
+from synthvae.synthesizer import conditional_sampling, weighting
 from synthvae.synthesizer.conditional_coding import Draws, class_column, columns_of
 from synthvae.synthesizer.conditional_drawing import GivenDrawing
 from synthvae.synthesizer.conditional_model import ConditionalModel
 from synthvae.synthesizer.fitted_model import FittedModel, PerClass
 from synthvae.tables import convert
 from synthvae.tables.features import read_features
+from synthvae.tables.selection import without
 
-PREDICTION_DRAWS = 32  # of a number, whose mean is the prediction
 IMPUTED = "missingindicator_"  # as scikit-learn names such columns
 
 
 def is_table(given: Any) -> bool:
     """Whether conditions are a table, with a row for each row to draw."""
     return isinstance(given, (pd.DataFrame, pa.Table)) or hasattr(given, "__arrow_c_stream__")
+
+
+def _predicts(estimator: Any) -> bool:
+    """Whether a column can be predicted: the target, or any; scikit-learn tries methods that an estimator has."""
+    learned = getattr(estimator, "learned_", None)
+    return bool(estimator.target is not None or estimator.conditions or getattr(learned, "conditional", None))
+
+
+def _index(table: Any) -> pd.Index[Any] | None:
+    """The index of the rows of a table; None: it has none."""
+    return table.index if isinstance(table, pd.DataFrame) else None
 
 
 class AnyColumns:
@@ -70,9 +84,13 @@ class AnyColumns:
                 "Conditions must not be learned from the table of a private model: its privacy budget is spent. "
                 "Requests by class need none."
             )
-        read = read_features(self, table, reset=False, aside=getattr(self, "weights", None))
+        parameters = self.get_params(deep=False)  # type: ignore[attr-defined]
+        rows, weights = weighting.split(without(convert.read(table), self.learned_.schema.drop), parameters["weights"])
+        if not rows.num_rows:
+            raise TableError("Conditions must be learned from the training table, got one without rows.")
+        read = read_features(self, rows, reset=False)
         seed = as_seed(self.random_state if random_state is None else random_state)
-        conditional = self.learned_.learn_conditional(read, self.get_params(deep=False), seed)  # type: ignore[attr-defined]
+        conditional = self.learned_.learn_conditional(read, parameters, seed, weights)
         self.learned_ = replace(self.learned_, conditional=conditional)
         return self
 
@@ -94,6 +112,8 @@ class AnyColumns:
             if rows is not None:
                 raise RequestError(f"`rows` must be None with a table of conditions, one row each, got {rows!r}.")
             aligned = conditional_sampling.aligned(model, convert.read(given))
+            if not len(given.columns):
+                raise RequestError("A table of conditions must have a column, got none. Request a number of rows.")
             return GivenDrawing(model, Request((aligned.num_rows,), seed), aligned)
         if rows is None:
             raise RequestError("`rows` must be a number of rows or rows per class with conditions, got None.")
@@ -152,6 +172,7 @@ class AnyColumns:
         flags = {IMPUTED + str(name): gap for name, gap in zip(frame.columns, gaps, strict=True) if gap.any()}
         return frame.assign(**flags)
 
+    @available_if(_predicts)  # type: ignore[untyped-decorator]
     def predict_proba(self, table: Any, target: str | None = None) -> pd.DataFrame:
         """Return p(column = category | the other columns) of each row, a column for each category.
 
@@ -169,13 +190,11 @@ class AnyColumns:
         check_is_fitted(self)
         name = self._predicted(target)
         column = columns_of(self.learned_.encoding)[name]
-        values = getattr(column, "values", None)
-        if values is None:
+        if not isinstance(column, CategoricalEncoding):
             raise RequestError(f"Probabilities need a column of categories, and {name!r} is none. Use `predict`.")
         logs = self._log_probabilities(table, name)
-        labels = [*values, None][: logs.shape[1]]
-        index = table.index if isinstance(table, pd.DataFrame) else None
-        frame = pd.DataFrame(softmax(logs, 1), index=index, columns=pd.Index(labels, dtype=object, name=name))
+        labels = [*column.values, None][: logs.shape[1]]
+        frame = pd.DataFrame(softmax(logs, 1), index=_index(table), columns=pd.Index(labels, dtype=object, name=name))
         return frame.loc[:, [label is not None for label in labels]].pipe(lambda f: f.div(f.sum(axis=1), axis=0))
 
     def _predicted(self, target: str | None) -> str:
@@ -192,6 +211,7 @@ class AnyColumns:
         encoding, read = self.learned_.encoding, convert.read(table)
         others = [n for n in encoding.names if n in read.column_names and n != name]
         by_bayes = name == class_column(encoding) and set(others) | {name} == set(encoding.names)
+        by_bayes = by_bayes and not (self.learned_.conditional and self._has_unseen(read.select(others)))
         conditional = self.learned_.conditional
         if conditional is None and not by_bayes:
             conditional = self._conditional()
@@ -204,6 +224,16 @@ class AnyColumns:
             found.append(log_softmax(self.learned_.log_joint(read.select(others)), 1))
         return np.asarray(np.mean(found, 0))
 
+    def _has_unseen(self, table: pa.Table) -> bool:
+        """Whether a category did not occur in training, so that p(x | y) has no value."""
+        columns = self.learned_.encoding.columns
+        return any(
+            columns[name].unseen(name, table.column(name)).any()
+            for name in table.column_names
+            if isinstance(columns.get(name), CategoricalEncoding)
+        )
+
+    @available_if(_predicts)  # type: ignore[untyped-decorator]
     def predict(self, table: Any, target: str | None = None, random_state: Seed = None) -> pd.Series:
         """Return the most probable category of a column given the others, or the mean of its numbers.
 
@@ -213,28 +243,38 @@ class AnyColumns:
             random_state: Seed of the draws of numbers. None: that of the estimator.
 
         Raises:
-            RequestError: There is no such column, or it holds dates.
+            RequestError: There is no such column, or it holds neither categories nor numbers.
             ConfigurationError: Conditions have not been learned, and are needed.
         """
         check_is_fitted(self)
         name = self._predicted(target)
-        if hasattr(columns_of(self.learned_.encoding)[name], "values"):
-            return self.predict_proba(table, name).idxmax(axis=1).rename(name)
+        column, index = columns_of(self.learned_.encoding)[name], _index(table)
+        if isinstance(column, CategoricalEncoding):
+            best = self.predict_proba(table, name).to_numpy().argmax(axis=1)
+            kind = self.learned_.encoding.arrow_schema.field(name).type
+            found = convert.to_pandas(self._one_column(name, column.to_arrow(best, kind)))[name]
+            return found if index is None else found.set_axis(index)
+        if not isinstance(column, NumericEncoding) or (not column.atoms and column.curve is None):
+            raise RequestError(f"A prediction needs a column of categories or numbers, and {name!r} is none.")
         model, read = self._conditional(), convert.read(table)
         others = [n for n in read.column_names if n != name]
         aligned = conditional_sampling.aligned(model, read.select(others))
         seed = as_seed(self.random_state if random_state is None else random_state)
-        drawn = [
-            pd.to_numeric(convert.to_pandas(conditional_sampling.impute(model, aligned, Draws(int(one))))[name])
-            for one in np.random.SeedSequence(seed).generate_state(PREDICTION_DRAWS)
-        ]
-        mean = np.mean([column.to_numpy(float) for column in drawn], 0)
-        return pd.Series(mean, index=table.index if isinstance(table, pd.DataFrame) else None, name=name)
+        mean = conditional_sampling.mean_number(model, aligned, name, column, Draws(seed))
+        return pd.Series(mean, index=index, name=name)
+
+    def _one_column(self, name: str, values: pa.Array) -> pa.Table:
+        """A table of one column, which becomes a DataFrame with the dtype of training."""
+        schema = self.learned_.encoding.arrow_schema
+        return pa.Table.from_arrays(
+            [values], schema=pa.schema([schema.field(name).with_type(values.type)], schema.metadata)
+        )
 
     def _log_likelihood_of(self, table: Any, columns: Sequence[str], given: Sequence[str]) -> npt.NDArray[np.float64]:
         """Log p (rows,) of some columns given others, in nats; all others are marginalised."""
         model = self._conditional()
-        columns, given = [columns] if isinstance(columns, str) else list(columns), list(given)
+        columns = [str(name) for name in ([columns] if isinstance(columns, str) else columns)]
+        given = [str(name) for name in ([given] if isinstance(given, str) else given)]
         known = columns_of(model.encoding)
         unknown = [name for name in (*columns, *given) if name not in known]
         both = [name for name in columns if name in given]
@@ -242,5 +282,7 @@ class AnyColumns:
             what = f"{listing(unknown)} are no columns" if unknown else f"{listing(both)} are in both"
             raise RequestError(f"`columns` and `given` must name different columns of the table: {what}. Change them.")
         read = convert.read(table)
+        if absent := [name for name in (*columns, *given) if name not in read.column_names]:
+            raise RequestError(f"The table must have the columns that are named, and lacks {listing(absent)}.")
         aligned = conditional_sampling.aligned(model, read.select([n for n in read.column_names if n in known]))
         return model.log_likelihood(aligned, columns, given)

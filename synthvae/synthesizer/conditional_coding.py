@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -11,6 +12,7 @@ import pyarrow.compute as pc
 
 from synthvae.codes import Codes
 from synthvae.encoding import TableEncoding
+from synthvae.encoding.arrays import Floats
 from synthvae.encoding.kinds import StoredEncoding
 from synthvae.encoding.layout import Layout
 from synthvae.encoding.links import Link
@@ -88,12 +90,19 @@ def encode(encoding: TableEncoding, table: pa.Table, rng: np.random.Generator | 
     if target is None or target.classes is None:
         return Coded(codes.digits, codes.values)
     labels = target.classes.encode(target.name, table.column(target.name))
-    first = layout_of_one(layout_of(encoding), target.name).split([labels]).reshape(table.num_rows, -1)
+    first = layout_of_one(layout_of(encoding), target.name).split([labels])
     return Coded(np.concatenate([first, codes.digits], 1), codes.values)
 
 
-def decode(encoding: TableEncoding, coded: Coded, draws: Draws) -> pa.Table:
-    """Return the rows that codes stand for."""
+def numbers_of(encoding: TableEncoding, table: pa.Table, names: Collection[str]) -> dict[str, Floats]:
+    """Return the numbers (rows,) of the columns that others may repeat, NaN where they are missing."""
+    linked = {link.to for column in encoding.columns.values() for link in links_of(column)} & set(names)
+    found = {name: encoding.columns[name].linkable for name in linked}
+    return {name: column.numbers_of(table.column(name)) for name, column in found.items() if column is not None}
+
+
+def decode(encoding: TableEncoding, coded: Coded, draws: Draws, known: Mapping[str, Floats] | None = None) -> pa.Table:
+    """Return the rows that codes stand for; numbers that are `known` are repeated as they are, not as their codes."""
     digits, labels, name = coded.digits, np.zeros(len(coded.digits), np.int64), class_column(encoding)
     if name is not None:
         layout = layout_of(encoding)
@@ -102,7 +111,7 @@ def decode(encoding: TableEncoding, coded: Coded, draws: Draws) -> pa.Table:
         digits = np.delete(digits, span, axis=1)
     codes = Codes(np.maximum(digits, 0), coded.values, np.maximum(labels, 0))
     seed = draws.seed if draws.request is None else draws.request
-    return encoding.decode(codes, np.random.default_rng(draws.seed), draws.first_row, seed)
+    return encoding.decode(codes, np.random.default_rng(draws.seed), draws.first_row, seed, known=known)
 
 
 def filled(table: pa.Table, drawn: pa.Table, wanted: npt.NDArray[np.bool_]) -> pa.Table:
@@ -112,10 +121,18 @@ def filled(table: pa.Table, drawn: pa.Table, wanted: npt.NDArray[np.bool_]) -> p
         new = drawn.column(name).combine_chunks()
         if not wanted[:, place].all():
             old = table.column(name).combine_chunks()
-            new = _chosen(wanted[:, place], new, old.cast(new.type) if old.type != new.type else old)
+            new = _chosen(wanted[:, place], new, _cast(old, new.type))
         columns.append(new)
     fields = [drawn.schema.field(name).with_type(c.type) for name, c in zip(table.column_names, columns, strict=True)]
     return pa.Table.from_arrays(columns, schema=pa.schema(fields, metadata=drawn.schema.metadata))
+
+
+def _cast(array: pa.Array, kind: pa.DataType) -> pa.Array:
+    if array.type == kind:
+        return array
+    if pa.types.is_dictionary(kind) and not pa.types.is_dictionary(array.type):
+        return array.cast(kind.value_type).dictionary_encode()
+    return array.cast(kind)
 
 
 def _chosen(wanted: npt.NDArray[np.bool_], new: pa.Array, old: pa.Array) -> pa.Array:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -19,9 +20,10 @@ from synthvae import progress
 from synthvae.codes import Codes
 from synthvae.devices import find_device, one_thread, own_modes
 from synthvae.encoding import TableEncoding
+from synthvae.encoding.arrays import Floats
 from synthvae.encoding.layout import Layout
-from synthvae.encoding.limits import Allowed
-from synthvae.errors import ConfigurationError, brief
+from synthvae.encoding.limits import Allowed, present
+from synthvae.errors import ConfigurationError, RequestError, brief
 from synthvae.model import ModelConfig, Rows
 from synthvae.model.build import build_conditional
 from synthvae.model.conditional import ConditionalConfig, ConditionalNetwork, Limit, cells_of, masked
@@ -36,6 +38,7 @@ from synthvae.synthesizer.conditional_coding import (
     layout_of,
     layout_of_one,
     links_of,
+    numbers_of,
 )
 from synthvae.training.batches import SinglePart
 from synthvae.training.conditional import train_conditional
@@ -195,10 +198,10 @@ class ConditionalModel:
                 logs.append(log_weights)
         return Rows(torch.cat(digits), torch.cat(values)), torch.cat(logs)
 
-    def decode(self, rows: Rows, draws: Draws) -> pa.Table:
-        """Return the table that rows stand for."""
+    def decode(self, rows: Rows, draws: Draws, known: Mapping[str, Floats] | None = None) -> pa.Table:
+        """Return the table that rows stand for; see `conditional_coding.decode`."""
         digits, values = rows.digits.cpu().numpy().astype(np.int8), rows.values.cpu().numpy()
-        return conditional_coding.decode(self.encoding, Coded(digits, values), draws)
+        return conditional_coding.decode(self.encoding, Coded(digits, values), draws, known)
 
     def fill(
         self,
@@ -220,7 +223,17 @@ class ConditionalModel:
         """
         generator = torch.Generator(device=self.device).manual_seed(draws.seed)
         drawn, _ = self.draw(self.rows(table, unknown), self.wanted(table.column_names, wanted), generator, within)
-        return filled(table, self.decode(drawn, draws), wanted)
+        numbers = numbers_of(self.encoding, table, table.column_names)
+        return filled(table, self.decode(drawn, draws, numbers), wanted)
+
+    @cached_property
+    def present(self) -> dict[str, Limit]:
+        """The limits of columns whose values must not be missing; a column without any value has none."""
+        found = {}
+        for name in self.cells:
+            with contextlib.suppress(RequestError):
+                found[name] = self.limit(name, present(name, columns_of(self.encoding)[name]))
+        return found
 
     @own_modes()
     @torch.inference_mode()
@@ -228,8 +241,7 @@ class ConditionalModel:
         self, table: pa.Table, columns: Sequence[str], given: Sequence[str], *, densities: bool = True
     ) -> npt.NDArray[np.float64]:
         """Return log p (rows,) of some columns given others, in nats; without `densities`, that of digits alone."""
-        predicted = as_rows(encode(self.encoding, table, None, linked=not given), self.device)
-        known, names = self.rows(table), table.column_names
+        predicted, known, names = self._predicted(table, {*columns, *given}), self.rows(table), table.column_names
         chosen = [self.wanted(names, np.array([[n in some for n in names]])) for some in (given, columns)]
         found = [torch.empty(0)]
         for start in range(0, table.num_rows, CHUNK_ROWS):
@@ -240,6 +252,17 @@ class ConditionalModel:
             slots = self.network.log_prob(*parts)
             found.append((slots if densities else slots[: self.layout.width]).sum(0).cpu())
         return np.asarray(torch.cat(found).numpy(), np.float64)
+
+    def _predicted(self, table: pa.Table, there: Collection[str]) -> Rows:
+        """Rows as they are predicted: with links in the columns whose linked columns are all there, as in training."""
+        linked, plain = (encode(self.encoding, table, None, linked=linked) for linked in (True, False))
+        columns = columns_of(self.encoding)
+        kept = [all(link.to in there for link in links_of(columns[name])) for name in self.layout.names]
+        slots = [kept[owner] for owner in self.layout.owners]
+        j = self.layout.width
+        digits, values = np.array(slots[:j], bool), np.array(slots[j:], bool)
+        both = Coded(np.where(digits, linked.digits, plain.digits), np.where(values, linked.values, plain.values))
+        return as_rows(both, self.device)
 
     @own_modes()
     @torch.inference_mode()

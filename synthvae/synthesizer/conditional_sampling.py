@@ -6,21 +6,25 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import torch
 
 from synthvae.encoding import limits
 from synthvae.encoding.categorical import CategoricalEncoding
 from synthvae.encoding.limits import Allowed
+from synthvae.encoding.numeric import NumericEncoding
 from synthvae.errors import RequestError, listing, warn_user
 from synthvae.generation.given import Condition, Exactly, Given, Interval, parse
 from synthvae.model import Rows
-from synthvae.synthesizer.conditional_coding import Draws, columns_of, filled
+from synthvae.synthesizer.conditional_coding import Draws, columns_of, filled, numbers_of
 from synthvae.synthesizer.conditional_model import Cells, ConditionalModel
 from synthvae.training.batches import repeats
 
 POOL, MIN_POOL = 2, 2048  # values within limits that are drawn for each row, and at least
 FEW_EFFECTIVE = 0.1  # effective draws per row below which the rows repeat values of one another
+PREDICTION_DRAWS = 32  # of a number, whose mean is the prediction
 MIN_PROBABILITY = 1e-5  # of a condition below which a user is warned
 
 
@@ -72,7 +76,7 @@ def _allowed(model: ConditionalModel, name: str, condition: Condition) -> Allowe
         assert not isinstance(condition, Exactly)
         return limits.one_of(name, columns[name], condition.values, kind)
     if condition == Interval(None, None):
-        return limits.present(columns[name])
+        return limits.present(name, columns[name])
     return limits.between(name, columns[name], *condition, kind)
 
 
@@ -109,9 +113,24 @@ def sample_given(model: ConditionalModel, rows: int, given: Given, draws: Draws)
         )
     free = np.array([[name not in found.names and name not in found.within for name in names]])
     drawn, _ = model.draw(known, model.wanted(names, free.repeat(rows, 0)), generator)
-    table = model.decode(drawn, draws)
     fixed = found.fixed.take(pa.array(np.zeros(rows, np.int64)))
+    table = model.decode(drawn, draws, numbers_of(model.encoding, fixed, found.names))
+    for name, allowed in found.within.items():
+        table = _clipped(table, name, allowed.numbers)
     return filled(fixed, table, others.repeat(rows, 0))
+
+
+def _clipped(table: pa.Table, name: str, ends: tuple[float, float] | None) -> pa.Table:
+    """The table with the numbers of a column within limits, which rounding of scores to single precision may miss."""
+    place, field = table.column_names.index(name), table.schema.field(name)
+    if ends is None or not (pa.types.is_integer(field.type) or pa.types.is_floating(field.type)):
+        return table
+    column = table.column(name)
+    for end, nearest in zip(ends, (pc.max_element_wise, pc.min_element_wise), strict=True):
+        if np.isfinite(end):
+            limit = pa.scalar(int(end) if pa.types.is_integer(field.type) else end).cast(field.type)
+            column = pc.if_else(column.is_valid(), nearest(column, limit), column)
+    return table.set_column(place, field, column)
 
 
 def _log_probability(model: ConditionalModel, found: Conditions) -> float:
@@ -197,13 +216,46 @@ def fill_table(model: ConditionalModel, table: pa.Table, draws: Draws) -> pa.Tab
 
 def impute(model: ConditionalModel, table: pa.Table, draws: Draws) -> pa.Table:
     """Return an aligned table whose missing values are drawn given the others, none of which is missing."""
-    columns = columns_of(model.encoding)
-    within = {name: model.limit(name, limits.present(columns[name])) for name in model.cells}
-    wanted = _missing(table)
+    wanted, within = _missing(table), model.present
     for place, name in enumerate(table.column_names):
-        if name in columns and not limits.present(columns[name]).states.any():
+        if name not in within and _is_empty(model, name):
             wanted[:, place] = False  # every training value is missing
     return model.fill(table, wanted, draws, within, unknown=unseen(model, table))
+
+
+def mean_number(
+    model: ConditionalModel, table: pa.Table, name: str, column: NumericEncoding, draws: Draws
+) -> npt.NDArray[np.float64]:
+    """Return the mean (rows,) of draws of the numbers of one column given the others; sentinel values are none.
+
+    Args:
+        model: The model.
+        table: Aligned rows; missing values are unknown, but for those that were missing in training, too.
+        name: The column.
+        column: Its encoding.
+        draws: The seed of the draws.
+    """
+    marks = column.levels - len(column.marks) - column.missing
+    states = np.arange(column.levels) < max(marks, 1)
+    wanted = np.zeros((table.num_rows, table.num_columns), bool)
+    wanted[:, table.column_names.index(name)] = True
+    within = {name: model.limit(name, Allowed(states))}
+    unknown = unseen(model, table)
+    rows = model.rows(table, unknown | (_missing(table) & ~wanted))
+    generator = torch.Generator(device=model.device).manual_seed(draws.seed)
+    total = np.zeros(table.num_rows)
+    known = numbers_of(model.encoding, table, table.column_names)
+    for repeat in range(PREDICTION_DRAWS):
+        drawn, _ = model.draw(rows, model.wanted(table.column_names, wanted), generator, within)
+        decoded = model.decode(drawn, draws._replace(seed=draws.seed + repeat), known)
+        total += column.numbers_of(decoded.column(name))
+    return total / PREDICTION_DRAWS
+
+
+def _is_empty(model: ConditionalModel, name: str) -> bool:
+    """Whether every training value of a column is missing."""
+    column = columns_of(model.encoding).get(name)
+    return column is not None and column.levels == column.singles == 1 and not column.valued
 
 
 def _missing(table: pa.Table) -> Cells:

@@ -29,6 +29,7 @@ from synthvae.schema.coercion import conform
 from synthvae.schema.schema import Schema
 from synthvae.synthesizer.conditional_model import ConditionalModel, learn_conditional
 from synthvae.synthesizer.provenance import Provenance
+from synthvae.synthesizer.weighting import Weights
 from synthvae.training.checkpoint import content_hash
 from synthvae.training.history import History
 
@@ -83,14 +84,16 @@ class FittedModel:
             table = table.set_column(place, table.schema.field(name), kept)
         return table
 
-    def learn_conditional(self, table: pa.Table, parameters: Mapping[str, Any], seed: int) -> ConditionalModel:
+    def learn_conditional(
+        self, table: pa.Table, parameters: Mapping[str, Any], seed: int, weights: Weights | None = None
+    ) -> ConditionalModel:
         """Return a network of any columns given any others, fitted to the training rows of this model.
 
         Raises:
             TableError: A value cannot be encoded.
         """
         known = self._without_protected(table.select(self.encoding.names))
-        return learn_conditional(self.encoding, known, self.model.config, parameters, seed)
+        return learn_conditional(self.encoding, known, self.model.config, parameters, seed, weights)
 
     def log_joint(self, table: pa.Table) -> npt.NDArray[np.float64]:
         """Return the logarithm (rows, classes) of p(y) times a bound on p(x | y), for each class y of the target."""
@@ -104,7 +107,7 @@ class FittedModel:
             found.append(self.log_likelihood(codes, k=BAYES_DRAWS))
         return np.stack(found, 1) + np.log(np.maximum(self.encoding.frequencies, np.finfo(float).tiny))
 
-    def request(self, rows: int | PerClass, seed: int) -> Request:
+    def request(self, rows: int | PerClass | None, seed: int) -> Request:
         """Return a request for a number of rows, or for a number of rows of each class.
 
         Raises:

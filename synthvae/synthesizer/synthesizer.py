@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 from synthvae import progress
 from synthvae.codes import Codes
 from synthvae.encoding import TableEncoding
-from synthvae.errors import PrivacyError, RequestError
+from synthvae.errors import PrivacyError
 from synthvae.generation import dataset, single_file
 from synthvae.generation.drawing import Drawing, useful_workers
 from synthvae.generation.given import Given
@@ -248,8 +248,6 @@ class Synthesizer(AnyColumns, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         check_is_fitted(self)
         if given is not None:
             return self._sample_given(rows, given, self._own_seed(random_state))
-        if rows is None:
-            raise RequestError("`rows` must be a number of rows or rows per class, got None.")
         return convert.to_pandas(self.learned_.sample(self.learned_.request(rows, self._own_seed(random_state))))
 
     def _own_seed(self, random_state: Seed) -> int:
