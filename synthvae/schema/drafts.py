@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from synthvae import safe_yaml
 from synthvae.errors import brief, escaped
-from synthvae.schema.column import NUMERIC, TEMPORAL, Column
+from synthvae.schema.column import DRAFTS, NUMERIC, TEMPORAL, Column
 from synthvae.schema.reasons import reasons
 from synthvae.schema.schema import Schema
 from synthvae.schema.validation import timestamps_of
@@ -118,7 +118,7 @@ def drafted(schema: Schema, table: pa.Table) -> Draft:
             changes["bounds"] = _outwards(bounded)
         columns.append(Column(**{**column.model_dump(exclude_unset=True), **changes}))
     left = {name: count for name, count in left_out.items() if count}
-    full = Schema(columns=columns, inferred=True, declared=schema.declared, drop=schema.drop)
+    full = Schema(**{**dict(schema), "columns": columns, "inferred": True, "origin": DRAFTS[0]})
     return Draft(full, left, _reasons(schema, table))
 
 

@@ -52,6 +52,7 @@ from synthvae.synthesizer.configuration import (
 from synthvae.synthesizer.fitted_model import FittedModel
 from synthvae.synthesizer.local_backend import Backend
 from synthvae.synthesizer.provenance import Provenance
+from synthvae.synthesizer.rules import enforce_rules
 from synthvae.synthesizer.sources import InMemory, OnDisk, TableSource
 from synthvae.tables import selection, streaming
 from synthvae.tables.features import read_features, read_private_features
@@ -276,7 +277,10 @@ def _encoded(
     """
     if source.rows < 2:
         raise TableError(f"A table must have at least 2 rows, got {source.rows}.")
-    checked = task.schema.check(source.sample).select(source.sample.column_names)  # in the order of the table
+    whole = source.sample.num_rows == source.rows  # rules of a larger table are judged when its rows are encoded
+    checked = task.schema.check(source.sample) if whole else task.schema.check_values(source.sample)
+    checked = checked.select(source.sample.column_names)  # in the order of the table
+    enforce_rules(task.schema)
     source = source.with_sample(checked)
     least = task.min_class_rows if checked.num_rows == source.rows else 1
     pixels = None
