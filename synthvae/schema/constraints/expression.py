@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import keyword
 import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -116,6 +117,16 @@ def _placeholder(found: re.Match[str], names: list[str]) -> str:
         return str(word)
     names.append(word if quoted is None else quoted)
     return PLACEHOLDER.format(len(names) - 1)
+
+
+def quoted(name: str) -> str:
+    """Return the name of a column as an expression names it.
+
+    >>> quoted("dose"), quoted("dose in mg")
+    ('dose', '`dose in mg`')
+    """
+    plain = name.isascii() and name.isidentifier() and not keyword.iskeyword(name) and not name.startswith("column_")
+    return name if plain else f"`{name}`"
 
 
 class _Reader:

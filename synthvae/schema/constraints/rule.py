@@ -25,6 +25,12 @@ class Constraint(BaseModel):
     """A rule that every row of a table keeps. The classes of this package are its kinds.
 
     A rule is judged in the rows that have all values that it needs; in all others it holds.
+
+    Example:
+        >>> from synthvae.schema import Inequality
+        >>> rule = Inequality(columns=["low", "high"])
+        >>> isinstance(rule, Constraint), rule.touches
+        (True, ('low', 'high'))
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
