@@ -16,6 +16,7 @@ from synthvae.schema.constraints import (
     Sum,
     Unique,
 )
+from synthvae.schema.constraints.discovery import Proposal, propose
 from synthvae.schema.schema import Schema
 
 __all__ = [
@@ -30,8 +31,10 @@ __all__ = [
     "Increments",
     "Inequality",
     "OneHot",
+    "Proposal",
     "RequiredIf",
     "Schema",
     "Sum",
     "Unique",
+    "propose",
 ]

@@ -82,7 +82,8 @@ def _objects(values: pa.ChunkedArray) -> pd.Series[Any]:
 def _numbers_of(values: pa.ChunkedArray, column: Column) -> pd.Series[Any]:
     if pa.types.is_integer(values.type) and not exact_as_double(values):
         return pd.Series(values.to_pylist(), dtype=object)
-    numbers, _ = split_sentinels(values, column.sentinels, column.format)
+    form = None if column.format is None else readings(column.format)[0]
+    numbers, _ = split_sentinels(values, column.sentinels, form)
     if pa.types.is_floating(numbers.type):
         return _objects(numbers).astype(np.float64)
     found: pd.Series[Any] = pd.to_numeric(_objects(numbers).astype(object), errors="coerce")

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from synthvae.schema.constraints import Constraint, FixedCombinations, categorical_search, numeric_search, time_search
 from synthvae.schema.constraints.comparable import codes, frame_of
@@ -84,7 +85,8 @@ def propose(table: Any, schema: Schema, *, seed: int = 0) -> list[Proposal]:
         dose_min <= dose_max (in all 500 rows)
     """
     read = convert.read(table)
-    names = [c.name for c in schema.columns if c.kind != "fake" and c.name in read.column_names]
+    flat = {field.name for field in read.schema if not pa.types.is_nested(field.type)}
+    names = [c.name for c in schema.columns if c.kind != "fake" and c.name in flat]
     if read.num_rows < MIN_ROWS or not names:
         return []
     chosen = np.sort(np.random.default_rng(seed).permutation(read.num_rows)[:SAMPLE_ROWS])
