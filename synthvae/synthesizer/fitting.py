@@ -163,6 +163,8 @@ def _fit_privately(  # noqa: PLR0917 (the inputs of a fit)
     weighting.refuse_in_private_fit(parameters.weights)
     if schema is not None and schema.origin in DRAFTS:
         warn_user(DRAFTED)
+    if schema is not None:
+        enforce_rules(schema)
     plan = spending_plan(parameters)
     inputs = {"plan": plan.model_dump(mode="json"), "target": parameters.target, "order": parameters.order}
     inputs["columns"] = table.column_names

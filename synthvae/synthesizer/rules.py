@@ -17,6 +17,6 @@ def enforce_rules(schema: Schema) -> None:
     """
     if schema.constraints:
         warn_user(
-            f"{len(schema.constraints)} rules of the schema were checked in the training rows; synthetic rows may "
-            "break them. `synthvae evaluate` states how many do."
+            f"synthetic rows are not made to keep the {len(schema.constraints)} rules of the schema. "
+            "`synthvae evaluate` states how many rows break them."
         )

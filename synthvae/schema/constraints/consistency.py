@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from graphlib import TopologicalSorter
 from itertools import pairwise
 
 from synthvae.errors import SchemaError, listing
 from synthvae.schema.constraints.comparable import Columns
+from synthvae.schema.constraints.condition import Condition
 from synthvae.schema.constraints.implications import ImpliesMissing, RequiredIf
 from synthvae.schema.constraints.inequality import Inequality
 from synthvae.schema.constraints.rule import Constraint
 from synthvae.schema.problems import suggestion
 
 MAX_STATED = 10  # problems that a message states
+MAX_RULES = 10_000
 Graph = Mapping[str, Iterable[str]]
 
 
@@ -63,6 +67,8 @@ def contradictions(rules: Sequence[Constraint], columns: Columns, drop: Sequence
         columns: The schema, which may be partial.
         drop: The columns that are left out of the table.
     """
+    if len(rules) > MAX_RULES:
+        return [f"A schema must have at most {MAX_RULES:,} rules, got {len(rules):,}. Remove some."]
     found = list(_dropped(rules, drop))
     found += [problem for rule in dict.fromkeys(rules) for problem in rule.check(columns)]
     found += _repeated(rules)
@@ -80,9 +86,9 @@ def _dropped(rules: Sequence[Constraint], drop: Sequence[str]) -> Iterator[str]:
 
 
 def _repeated(rules: Sequence[Constraint]) -> Iterator[str]:
-    for rule in dict.fromkeys(rules):
-        if rules.count(rule) > 1:
-            yield f"The rule `{rule}` must be declared once, got it {rules.count(rule)} times. Remove the others."
+    for rule, count in Counter(rules).items():
+        if count > 1:
+            yield f"The rule `{rule}` must be declared once, got it {count} times. Remove the others."
 
 
 def _computed_twice(rules: Sequence[Constraint]) -> Iterator[str]:
@@ -97,11 +103,13 @@ def _computed_twice(rules: Sequence[Constraint]) -> Iterator[str]:
 
 def _opposed(rules: Sequence[Constraint]) -> Iterator[str]:
     """Values that are missing and present under the same condition."""
-    missing = [rule for rule in rules if isinstance(rule, ImpliesMissing)]
+    missing: dict[Condition, list[ImpliesMissing]] = {}
+    for rule in rules:
+        if isinstance(rule, ImpliesMissing):
+            missing.setdefault(rule.condition, []).append(rule)
     for rule in (rule for rule in rules if isinstance(rule, RequiredIf)):
-        for other in missing:
-            both = [name for name in rule.columns if name in other.columns]
-            if both and rule.condition == other.condition:
+        for other in missing.get(rule.condition, ()):
+            if both := [name for name in rule.columns if name in other.columns]:
                 yield f"The rules `{rule}` and `{other}` contradict each other for {listing(both)}. Remove one."
 
 
@@ -165,14 +173,8 @@ def in_order(rules: Sequence[Constraint]) -> list[Constraint]:
         rules: Rules without a cycle.
     """
     by_column = {name: rule for rule in rules for name in rule.computed}
-    found: dict[Constraint, None] = {}
-
-    def add(rule: Constraint) -> None:
-        for name in rule.touches:
-            if name in by_column and name not in rule.computed and by_column[name] not in found:
-                add(by_column[name])
-        found.setdefault(rule)
-
-    for rule in by_column.values():
-        add(rule)
-    return list(found)
+    needs = {
+        rule: [by_column[name] for name in rule.touches if name in by_column and name not in rule.computed]
+        for rule in by_column.values()
+    }
+    return list(TopologicalSorter(needs).static_order())

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from synthvae.schema.column import Column
 from synthvae.schema.constraints import Constraint, FixedCombinations, categorical_search, numeric_search, time_search
 from synthvae.schema.constraints.comparable import codes, frame_of
 from synthvae.schema.constraints.consistency import contradictions
@@ -99,7 +100,19 @@ def propose(table: Any, schema: Schema, *, seed: int = 0) -> list[Proposal]:
                 cache[name] = frame_of(read, schema, [name])[name]
         return pd.DataFrame({name: cache[name] for name in rule.touches})
 
-    return list(_verified(sample, schema, rows))
+    with np.errstate(all="ignore"):  # sums of numbers near the largest one
+        return list(_verified(sample, schema, rows))
+
+
+class _NoColumns:
+    """A schema without columns, for rules that were checked against the columns before."""
+
+    @property
+    def names(self) -> list[str]:
+        return []
+
+    def __getitem__(self, name: str) -> Column:
+        raise KeyError(name)
 
 
 def _verified(sample: Sample, schema: Schema, rows: Callable[[Constraint], pd.DataFrame]) -> Iterator[Proposal]:
@@ -110,7 +123,7 @@ def _verified(sample: Sample, schema: Schema, rows: Callable[[Constraint], pd.Da
             if len(accepted) == MOST or rule in accepted or _is_implied(rule, accepted):
                 continue
             found = _proposal(rule, rows(rule), schema)
-            if found is not None and not contradictions([*accepted, rule], schema):
+            if found is not None and not rule.check(schema) and not contradictions([*accepted, rule], _NoColumns()):
                 accepted.append(rule)
                 yield found
 

@@ -129,6 +129,14 @@ def test_cycles_are_found_where_there_is_one(edges: list[tuple[str, str]]) -> No
     assert not found or found[0] == found[-1]
 
 
+def test_many_rules_cost_little() -> None:
+    rules = [Formula(column=f"c{i}", expression=f"c{i + 1} + 1") for i in range(3_000)]
+    assert consistency.in_order(rules) == rules[::-1]
+    assert not consistency.contradictions(rules, Schema(columns=[column("x")]))
+    with pytest.raises(SchemaError, match="at most 10,000 rules, got 10,001"):
+        Schema(constraints=[Increments(column=f"c{i}", step=2) for i in range(10_001)])
+
+
 def test_computed_columns_are_ordered_by_their_needs() -> None:
     last, first = Formula(column="c", expression="t * 2"), Sum(total="t", parts=["a", "b"])
     assert consistency.in_order([last, Inequality(columns=["a", "b"]), first]) == [first, last]

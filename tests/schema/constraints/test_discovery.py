@@ -9,11 +9,15 @@ import numpy as np
 import pandas as pd
 import pytest
 from hospital import RULES, stays
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from strategies import FAMILIES, frames
 
 from synthvae import Schema
 from synthvae.schema import Difference, FixedCombinations, Inequality, Sum, Unique
 from synthvae.schema.constraints.discovery import Proposal, propose
 from synthvae.schema.constraints.sample import share_words
+from synthvae.tables import convert
 
 SCHEMA = Schema.infer(stays())
 
@@ -48,6 +52,20 @@ def test_rules_of_any_table_hold_as_stated() -> None:
         rule = proposal.constraint.learned(frame)
         assert rule.holds(frame)[rule.applies(frame)].mean() == proposal.support
         assert rule.applies(frame).sum() == proposal.rows
+
+
+@pytest.mark.parametrize("family", sorted(FAMILIES))
+@settings(deadline=None, max_examples=5)
+@given(st.data())
+def test_any_table_is_searched(family: str, data: st.DataObject) -> None:
+    frame = data.draw(frames(family))
+    repeated = pd.concat([frame] * 60, ignore_index=True)
+    schema = Schema.infer(repeated)
+    found = [proposal.constraint for proposal in propose(repeated, schema)]
+    declared = Schema(**{**dict(schema), "constraints": found})
+    assert Schema.from_yaml(declared.to_yaml()) == declared
+    exact = [p.constraint for p in propose(repeated, schema) if p.support == 1]
+    Schema(**{**dict(schema), "constraints": exact}).check(convert.read(repeated))
 
 
 @pytest.mark.parametrize("seed", range(3))
