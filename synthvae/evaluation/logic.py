@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -31,7 +32,7 @@ class _Kept:
         rule: The rule.
         declared: Whether the schema declares it.
         judged: Number of synthetic rows in which it can be judged.
-        real: Share of real rows that keep it, of those in which it can be judged.
+        real: Share of real rows that keep it, of those in which it can be judged; NaN: in none.
         synthetic: The same share of synthetic rows.
         independent: The same share of rows whose columns are shuffled independently.
     """
@@ -112,7 +113,7 @@ class _Tables:
             ]
             holds = [learned.holds(frame, self.schema) for frame in frames]
             applies = [learned.applies(frame) for frame in frames]
-            shares = [float(h[a].mean()) if a.any() else 1.0 for h, a in zip(holds, applies, strict=True)]
+            shares = [float(h[a].mean()) if a.any() else math.nan for h, a in zip(holds, applies, strict=True)]
             kept.append(_Kept(rule, rule in declared, int(applies[0].sum()), shares[1], shares[0], shares[2]))
             if rule in declared or shares[1] >= LEAST_KEPT:
                 every = [rows & kept_here for rows, kept_here in zip(every, holds, strict=True)]
@@ -120,7 +121,7 @@ class _Tables:
 
 
 def _listed(kept: list[_Kept]) -> pd.DataFrame:
-    ordered = sorted(kept, key=lambda one: one.synthetic - one.real)
+    ordered = sorted(kept, key=lambda one: one.synthetic - one.real if one.judged else 0.0)
     rows: list[dict[str, Any]] = [
         {
             "rule": str(one.rule),

@@ -96,6 +96,15 @@ def test_a_table_that_lacks_a_column_is_judged_by_the_other_rules() -> None:
     assert any("was not judged" in note for note in found["logic"].notes)
 
 
+def test_values_of_another_type_cannot_be_judged() -> None:
+    found = measured(rows(seed=1).assign(whole="none"))
+    first = found["logic"].details["rules"].set_index("rule").loc[str(SUM)]
+    assert first["judged"] == 0
+    assert np.isnan(first["synthetic"])
+    assert found.figures["worst_rule"].value == 1.0  # of the other rule
+    assert found.to_dict()["sections"]["logic"]["details"]["rules"][0]["real"] == 1.0
+
+
 def test_a_table_without_rules_has_no_such_section() -> None:
     frame = rows()[["left", "right"]]
     assert "logic" not in evaluate(frame, frame, attacks=False)

@@ -24,8 +24,8 @@ MOST = 300  # proposals
 
 SEARCHES: tuple[Callable[[Sample], Iterator[Constraint]], ...] = (
     time_search.differences,
-    numeric_search.sums,
     numeric_search.multiples,
+    numeric_search.sums,
     numeric_search.inequalities,
     categorical_search.combinations,
     categorical_search.flags,
@@ -86,8 +86,8 @@ def propose(table: Any, schema: Schema, *, seed: int = 0) -> list[Proposal]:
         dose_min <= dose_max (in all 500 rows)
     """
     read = convert.read(table)
-    flat = {field.name for field in read.schema if not pa.types.is_nested(field.type)}
-    names = [c.name for c in schema.columns if c.kind != "fake" and c.name in flat]
+    names = [c.name for c in schema.columns if c.kind != "fake" and c.name in read.column_names]
+    names = [name for name in names if _is_searched(read.schema.field(name).type)]
     if read.num_rows < MIN_ROWS or not names:
         return []
     chosen = np.sort(np.random.default_rng(seed).permutation(read.num_rows)[:SAMPLE_ROWS])
@@ -102,6 +102,11 @@ def propose(table: Any, schema: Schema, *, seed: int = 0) -> list[Proposal]:
 
     with np.errstate(all="ignore"):  # sums of numbers near the largest one
         return list(_verified(sample, schema, rows))
+
+
+def _is_searched(kind: pa.DataType) -> bool:
+    """Whether values of a type can be compared; durations and times of day would be counted in their smallest unit."""
+    return not (pa.types.is_nested(kind) or pa.types.is_duration(kind) or pa.types.is_time(kind))
 
 
 class _NoColumns:
@@ -149,12 +154,12 @@ def _share_of_majority(rule: FixedCombinations, frame: pd.DataFrame) -> float:
 
 
 def _is_implied(rule: Constraint, accepted: list[Constraint]) -> bool:
-    """Whether a rule of order or combination is on columns that an equation relates, or steps on fixed values."""
+    """Whether a rule follows from found ones: on a multiple of another column, on an equation, on fixed values."""
     touched = set(rule.touches)
     if rule.kind == "increments":
-        return any(
-            touched <= set(other.touches if other.kind == "fixed_combinations" else other.computed)
-            for other in accepted
-        )
-    equations = [set(other.touches) for other in accepted if other.kind in {"sum", "formula"}]
+        fixed = (other.touches if other.kind == "fixed_combinations" else other.computed for other in accepted)
+        return any(touched <= set(names) for names in fixed)
+    if any(touched & set(other.computed) for other in accepted if other.kind == "formula"):
+        return rule.kind in {"inequality", "fixed_combinations", "sum", "difference"}
+    equations = [set(other.touches) for other in accepted if other.kind == "sum"]
     return rule.kind in {"inequality", "fixed_combinations"} and any(touched <= equation for equation in equations)

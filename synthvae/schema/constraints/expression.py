@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import numpy as np
-import pandas as pd
 
 from synthvae.schema.constraints.comparable import Numbers
+from synthvae.schema.constraints.operations import EXACT, OPERATIONS, whole
 
 MAX_LENGTH = 1000  # characters
 MAX_DEPTH = 20
@@ -117,6 +117,11 @@ def _placeholder(found: re.Match[str], names: list[str]) -> str:
         return str(word)
     names.append(word if quoted is None else quoted)
     return PLACEHOLDER.format(len(names) - 1)
+
+
+def can_be_named(name: str) -> bool:
+    """Whether an expression can name a column: it has no backtick, and is short beside an expression."""
+    return "`" not in name and len(name) <= MAX_LENGTH // 2
 
 
 def quoted(name: str) -> str:
@@ -251,73 +256,13 @@ def _evaluate(node: Node, columns: Mapping[str, Numbers]) -> Numbers:
     arguments = [_evaluate(argument, columns) for argument in node.arguments]
     if node.operation in EXACT:
         if any(argument.dtype == object for argument in arguments):
-            arguments = [_whole(argument) for argument in arguments]
+            arguments = [whole(argument) for argument in arguments]
     else:
         arguments = [argument.astype(np.float64) for argument in arguments]
     found = np.asarray(OPERATIONS[node.operation](*arguments))
     return found if found.dtype == object else np.where(np.isfinite(found), found, np.nan)  # of a division by zero
 
 
-def _whole(found: Numbers) -> Numbers:
-    """Whole doubles as Python integers, whose sums are exact."""
-    values = [v if isinstance(v, int) or not float(v).is_integer() else int(v) for v in found]
-    return np.array(values, object)
-
-
-def _compared(compare: Callable[..., Any]) -> Callable[..., Numbers]:
-    """A comparison as 1 and 0; NaN where a value is missing."""
-
-    def compared(first: Numbers, second: Numbers) -> Numbers:
-        return np.where(pd.isna(first) | pd.isna(second), np.nan, compare(first, second))
-
-    return compared
-
-
-def _rounded(values: Numbers, digits: Numbers | None = None) -> Numbers:
-    """Numbers, rounded half to even as Python rounds."""
-    return np.round(values, 0 if digits is None or not len(digits) else int(digits[0]))
-
-
-def _where(condition: Numbers, value: Numbers, otherwise: Numbers) -> Numbers:
-    return np.where(np.isnan(condition), np.nan, np.where(condition != 0, value, otherwise))
-
-
-def _every(ufunc: np.ufunc) -> Callable[..., Numbers]:
-    return lambda *arguments: functools.reduce(ufunc, arguments)
-
-
-def _truth(values: Numbers) -> Numbers:
-    return np.where(np.isnan(values), np.nan, values != 0)
-
-
-OPERATIONS: dict[str, Callable[..., Any]] = {
-    "+": np.add,
-    "-": np.subtract,
-    "*": np.multiply,
-    "/": np.divide,
-    "//": np.floor_divide,
-    "%": np.mod,
-    "**": np.power,
-    "negative": np.negative,
-    "positive": lambda values: values,
-    "<": _compared(np.less),
-    "<=": _compared(np.less_equal),
-    ">": _compared(np.greater),
-    ">=": _compared(np.greater_equal),
-    "==": _compared(np.equal),
-    "!=": _compared(np.not_equal),
-    "and": lambda *values: _every(np.minimum)(*map(_truth, values)),
-    "or": lambda *values: _every(np.maximum)(*map(_truth, values)),
-    "not": lambda values: 1 - _truth(values),
-    "min": _every(np.minimum),
-    "max": _every(np.maximum),
-    "abs": np.abs,
-    "round": _rounded,
-    "floor": np.floor,
-    "ceil": np.ceil,
-    "where": _where,
-}
-EXACT = {"+", "-", "*", "negative", "positive"}  # of whole numbers of any size
 BINARY: dict[type[ast.operator], str] = {
     ast.Add: "+",
     ast.Sub: "-",

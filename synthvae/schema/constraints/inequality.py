@@ -147,7 +147,7 @@ class Increments(Constraint):
 
     def describe(self) -> str:
         """Return the multiples."""
-        return f"{self.column} = {f'{self.offset:g} + ' if self.offset else ''}k * {self.step:g}"
+        return f"{self.column} = {f'{self.offset} + ' if self.offset else ''}k * {self.step}"
 
     @property
     def touches(self) -> tuple[str, ...]:

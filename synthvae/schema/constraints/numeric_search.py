@@ -13,7 +13,7 @@ import numpy as np
 
 from synthvae.schema.constraints.comparable import BoolArray, truths
 from synthvae.schema.constraints.computed import Formula, Sum
-from synthvae.schema.constraints.expression import quoted
+from synthvae.schema.constraints.expression import can_be_named, quoted
 from synthvae.schema.constraints.inequality import Increments, Inequality
 from synthvae.schema.constraints.rule import Constraint
 from synthvae.schema.constraints.sample import Floats, Sample, share_words, shuffled_breaks
@@ -148,8 +148,8 @@ def multiples(sample: Sample) -> Iterator[Constraint]:
     for place, base in first.items():
         low, high = sorted((place, base))
         factor = _simple(sample.numbers[:, high], sample.numbers[:, low])
-        if factor is not None:
-            times = "" if factor == 1 else f" * {factor:g}" if factor > 1 else f" / {1 / factor:g}"
+        if factor is not None and can_be_named(sample.numeric[low]):
+            times = "" if factor == 1 else f" * {factor:.9g}" if factor > 1 else f" / {1 / factor:.9g}"
             yield Formula(column=sample.numeric[high], expression=f"{quoted(sample.numeric[low])}{times}")
 
 
