@@ -44,12 +44,15 @@ def schema(
     private: Annotated[
         bool, typer.Option("--declare", help="List the categories that ten rows or more have, for a private fit.")
     ] = False,
+    constraints: Annotated[
+        bool, typer.Option("--constraints", help="Declare the rules between columns that all rows keep.")
+    ] = False,
     decisions: Any = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
     reading: Any = None,
     debug: Debug = False,
 ) -> None:
-    """Draft the schema of a table for review."""
+    """Draft the schema of a table for review. Rules that hold in the table are comments at the end."""
     del debug
     from synthvae import filesystem
     from synthvae.schema import decisions as decided
@@ -57,6 +60,11 @@ def schema(
     from synthvae.synthesizer import sources
     from synthvae.tables.selection import without
 
+    if private and constraints:
+        raise ConfigurationError(
+            "`--constraints` must not be given with `--declare`, since rules that are found reveal something about the "
+            "rows. Declare known rules under `constraints` by hand."
+        )
     if out is not None and out.exists() and not overwrite:
         raise SchemaError(f"{out} exists and may be a reviewed schema. Pass --overwrite to replace it.")
     if out is not None:
@@ -65,7 +73,11 @@ def schema(
     rows = without(found.sample, decisions.drop)
     given = stated(None, decisions, found.sample, reading)
     draft = found.drafted(decided.draft(given, rows))
-    text = (drafts.drafted(draft, rows) if private else drafts.explained(draft, rows, found.rows)).to_yaml()
+    if private:
+        text = drafts.drafted(draft, rows).to_yaml()
+    else:
+        explained = drafts.explained(draft, rows, found.rows)
+        text = drafts.with_proposals(explained, rows, declare=constraints).to_yaml()
     if out is None:
         typer.echo(text, nl=False)
     else:

@@ -1,4 +1,4 @@
-"""Evaluation of synthetic tables: fidelity, utility, disclosure and fairness, each compared with real rows.
+"""Evaluation of synthetic tables: fidelity, logic, utility, disclosure and fairness, each compared with real rows.
 
 Uses tables and schemas only, never the model. Measurements of privacy prove nothing: a guarantee is what the privacy
 ledger states.

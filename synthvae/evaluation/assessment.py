@@ -19,6 +19,7 @@ from synthvae.evaluation.comparison import Comparison
 from synthvae.evaluation.disclosure.copies import disclosure
 from synthvae.evaluation.disclosure.simulated_attacks import attacks as run_attacks
 from synthvae.evaluation.fidelity.section import fidelity
+from synthvae.evaluation.logic import logic
 from synthvae.evaluation.report.html import ReportMetadata, render
 from synthvae.evaluation.report.text import render_text
 from synthvae.evaluation.results import Figure, Section, warn_deprecated
@@ -167,7 +168,8 @@ def evaluate(
         synthetic: The synthetic rows.
         holdout: Real rows that were not used for training. Without them, memorised rows cannot be detected.
         target: The column that users want to predict; None: utility is not measured.
-        schema: The schema of the real rows, or its path; None: it is inferred.
+        schema: The schema of the real rows, or its path; None: it is inferred. Its rules are judged beside those that
+            are found in the real rows.
         group: A column of groups of people, for which fidelity and utility are compared.
         unit: The column that identifies units with several rows, such as patients: those of one are on one side of
             every split. None: each row is a unit.
@@ -187,6 +189,7 @@ def evaluate(
         TableError: A table cannot be read or has less than two rows, the synthetic rows have less than half of the
             columns of the real ones, a named column does not exist, or a unit has rows among the real rows and in the
             holdout.
+        SchemaError: A rule of the schema is on a column that does not exist.
         ConfigurationError: Only one of `duration` and `event` is given, or `ledger` is none.
 
     Example:
@@ -202,7 +205,8 @@ def evaluate(
         else Schema.from_yaml(filesystem.local_path(schema, "A schema"))
     )
     guarantee = None if ledger is None else checked_statement(ledger)
-    real = convert.read(real)
+    real, synthetic = convert.read(real), convert.read(synthetic)
+    holdout = None if holdout is None else convert.read(holdout)
     refuse_unknown([name for name in (target, group, duration, event) if name is not None], real.column_names)
     comparison = Comparison.from_tables(real, synthetic, holdout=holdout, target=target, schema=schema, unit=unit)
     if protection is not None:
@@ -211,6 +215,7 @@ def evaluate(
     times = Survival.from_columns(duration, event)
     measurements: dict[str, Callable[[], Section | None]] = {
         "fidelity": lambda: fidelity(comparison, seed),
+        "logic": lambda: logic(real, synthetic, holdout, comparison.schema, seed),
         "utility": lambda: utility(comparison, seed),
         "survival": lambda: survival(comparison, times, seed) if times else None,
         "disclosure": lambda: disclosure(comparison, seed),

@@ -48,6 +48,7 @@ class Comparison:
         notes: What of the tables could not be compared, and why.
         units: The unit (N,) of each training row, such as a patient, whose rows are on one side of every split. None:
             each row is a unit.
+        schema: The schema of the training rows, with the columns that are not compared.
     """
 
     __repr__ = brief
@@ -59,6 +60,7 @@ class Comparison:
     target: str | None = None
     notes: tuple[str, ...] = ()
     units: Units | None = None
+    schema: Schema | None = None
 
     @classmethod
     def from_tables(
@@ -128,6 +130,7 @@ class Comparison:
             target if target in kinds else None,
             tuple(notes),
             units,
+            given,
         )
 
     @classmethod
@@ -286,7 +289,8 @@ def _completed(given: Schema | None, real: pa.Table) -> Schema:
         *(name for name in real.column_names if name in columns),
         *(n for n in known if n not in real.column_names),
     ]
-    return Schema(columns=[columns[name] for name in order], inferred=True)
+    rules = () if given is None else given.constraints
+    return Schema(columns=[columns[name] for name in order], inferred=True, constraints=rules)
 
 
 def _is_comparable(column: Column, read: dict[str, pa.Table], notes: list[str]) -> bool:

@@ -161,6 +161,31 @@ ADHERENCE = Metric(
     range="0 to 1 (all values within bounds).",
 )
 
+# Logic: rules between columns.
+
+DENIAL = "Discovering denial constraints: Chu, Ilyas and Papotti 2013, https://doi.org/10.14778/2536258.2536262"
+RULES = Metric(
+    "rules",
+    "Rows that keep all rules",
+    "higher",
+    "Share of synthetic rows that keep every rule between columns that the schema declares, or that 99.9% of the "
+    "training rows keep.",
+    DENIAL,
+    "Rules of other kinds than those that are searched are not seen unless the schema declares them.",
+    formula="Share of rows in which no rule is broken; a rule that cannot be judged, as a value is missing, holds.",
+    range="0 to 1 (every row keeps all rules).",
+)
+WORST_RULE = Metric(
+    "worst_rule",
+    "Rule that is broken most often",
+    "higher",
+    "Share of synthetic rows that keep the rule that is broken most often, of those that 99.9% of the real rows keep.",
+    DENIAL + "; interval: Clopper and Pearson 1934",
+    "Of many rules, one is the worst by chance: compare with the table of all rules.",
+    formula="Minimum over rules of the share of rows that keep it, of those in which it can be judged.",
+    range="0 to 1 (no rule is broken).",
+)
+
 # Utility: models trained on synthetic rows.
 
 TSTR = Metric(
@@ -388,6 +413,7 @@ SECTIONS: dict[str, tuple[Metric, ...]] = {
     "fidelity": (
         SHAPE, TREND, C2ST_REAL, C2ST_HOLDOUT, ALPHA_PRECISION, BETA_RECALL, DENSITY, COVERAGE, MISSING, ADHERENCE,
     ),
+    "logic": (RULES, WORST_RULE),
     "utility": (TSTR, UTILITY, CALIBRATION, IMPORTANCE),
     "survival": (KAPLAN_MEIER, CONCORDANCE),
     "disclosure": (COPIES, NEARNESS, DCR, NNDR),

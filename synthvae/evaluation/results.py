@@ -87,7 +87,7 @@ class Section:
     """Figures of one aspect, with the tables behind them.
 
     Args:
-        name: "fidelity", "utility", "survival", "disclosure", "attacks" or "fairness".
+        name: "fidelity", "logic", "utility", "survival", "disclosure", "attacks" or "fairness".
         figures: The figures, most important first.
         details: Tables behind the figures, by name. Those whose name begins with `drawn` are for plots only.
         notes: What could not be measured, and why; one sentence each.

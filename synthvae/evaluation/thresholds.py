@@ -12,6 +12,12 @@ from synthvae.evaluation.metrics import Better
 
 Side = Literal["least", "most"]
 
+LEAST_KEPT = 0.999
+"""Share of the real rows that keep a rule from which on it is a rule: discovery proposes those that hold in as many."""
+MOST_BROKEN = 0.01
+"""Share of the synthetic rows that may break such a rule before the verdict on their use is "fair" at best. It is ten
+times the share that real rows break, since a user filters out one row in a hundred, and not one in ten."""
+
 
 class Measured(Protocol):
     """A `Figure` or a `SavedFigure`."""

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from synthvae.evaluation.results import Figure
+from synthvae.evaluation.thresholds import MOST_BROKEN
 from synthvae.schema.values import at_most
 
 Grade = Literal["good", "fair", "poor", "unknown"]
@@ -54,6 +55,7 @@ USE_REASONS = {
     "c2st_real": "A classifier separates synthetic rows from training rows with an AUC of {value}, where 0.5 is "
     "guessing and 1 is perfect",
     "tstr": "Predictive models trained on synthetic rows score {value} on real rows, where 1 is perfect",
+    "worst_rule": "Of the rules that real rows keep, the one broken most often holds in {value} of the synthetic rows",
 }
 # Reasons for flagged risks.
 SHARE_REASONS = {
@@ -143,6 +145,9 @@ def _grades(figures: Mapping[str, Figure]) -> Iterator[Grade]:
         near = closeness(figures[name]) if name in figures else None
         if near is not None:
             yield _grade(near, NEAR, FAR)
+    rule = figures.get("worst_rule")
+    if rule is not None and rule.interval is not None and rule.interval[1] < 1 - MOST_BROKEN:
+        yield "fair"  # even if all else is good: such rows are impossible, and a reader sees it
 
 
 def _grade(value: float, good: float, poor: float) -> Grade:
@@ -154,7 +159,7 @@ def _grade(value: float, good: float, poor: float) -> Grade:
 def _use_reasons(figures: Mapping[str, Figure]) -> Iterator[str]:
     for name, reason in USE_REASONS.items():
         if name in figures and not (name == "c2st_real" and "c2st_holdout" in figures):
-            shown = "{:.1%}" if name in {"shape", "trend"} else "{:.3f}"
+            shown = "{:.1%}" if name in {"shape", "trend", "worst_rule"} else "{:.3f}"
             yield reason.format(value=shown.format(figures[name].value)) + _references(figures[name], shown) + "."
 
 
@@ -163,6 +168,8 @@ def _references(figure: Figure, shown: str) -> str:
     ends = [("two samples of real rows", figure.real), ("columns shuffled at random", figure.independent)]
     if figure.metric.name == "tstr":
         ends = [("trained on real rows", figure.real), ("on columns shuffled at random", figure.independent)]
+    if figure.metric.name == "worst_rule":
+        ends[0] = ("real rows", figure.real)
     known = [f"{name}: {shown.format(value)}" for name, value in ends if value is not None]
     return f" ({'; '.join(known)})" if known else ""
 

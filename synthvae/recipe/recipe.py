@@ -36,8 +36,8 @@ class Recipe(RecipeSection):
         encoding: Character encoding of CSV files.
         read: How the real tables are written in their files. None: as synthvae finds it.
         schema: The schema of the table, which may be partial unless there is a privacy budget: a reviewed file,
-            relative to this one; its `columns` and `drop` themselves; or "private" to measure it with a part of the
-            privacy budget. None: it is inferred.
+            relative to this one; its `columns`, `drop` and `constraints` themselves; or "private" to measure it with a
+            part of the privacy budget. None: it is inferred.
         target: The column to condition on, and to predict.
         split: Which rows are held out. None: all are used for training.
         model: The parameters of `Synthesizer`.

@@ -11,6 +11,7 @@ import pyarrow as pa
 from synthvae.errors import ConfigurationError, TableError
 from synthvae.schema import inference, problems
 from synthvae.schema.column import TEMPORAL, Column
+from synthvae.schema.constraints import consistency
 from synthvae.schema.identifiers import find_identifier
 from synthvae.schema.interchange import fields_of_datetime
 from synthvae.schema.schema import Schema
@@ -28,6 +29,7 @@ def complete(given: Schema | None, table: pa.Table, target: str | None = None, u
     Raises:
         TableError: Columns that are to be inferred have values of an unsupported type, or text that does not repeat.
             The message names all of them.
+        SchemaError: A rule is on a column that the table does not have, or does not fit an inferred one.
     """
     if unit is not None and (given is None or given.inferred or unit not in given.names):
         given = with_kind(given, unit, kind="id")
@@ -39,6 +41,7 @@ def complete(given: Schema | None, table: pa.Table, target: str | None = None, u
     places = {name: place for place, name in enumerate(table.column_names)}
     problems.refuse(dict(sorted(found.items(), key=lambda item: places.get(item[0], len(places)))), problems.DECLARE)
     assert schema is not None
+    consistency.refuse(consistency.unknown_columns(schema.constraints, schema))
     return schema
 
 
@@ -51,6 +54,7 @@ def draft(given: Schema | None, table: pa.Table) -> Schema:
     schema, found = _completed(given, table)
     problems.refuse(found)
     assert schema is not None
+    consistency.refuse(consistency.unknown_columns(schema.constraints, schema))
     return schema
 
 
@@ -67,8 +71,8 @@ def _completed(given: Schema | None, table: pa.Table) -> tuple[Schema | None, di
     if not order:
         return None, found
     declared = () if given is None else given.declared if given.inferred else tuple(named)
-    drop = () if given is None else given.drop
-    return Schema(columns=[by_name[name] for name in order], inferred=True, declared=declared, drop=drop), found
+    stated = {} if given is None else {"drop": given.drop, "constraints": given.constraints}
+    return Schema(columns=[by_name[name] for name in order], inferred=True, declared=declared, **stated), found
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from synthvae.errors import PrivacyError, listing
 from synthvae.schema.column import NUMERIC, TEMPORAL, Column, Value
+from synthvae.schema.constraints import FixedCombinations, consistency
 from synthvae.schema.schema import Schema
 from synthvae.tables.arrow import LARGEST_EXACT, as_array
 from synthvae.tables.timestamps import DAY, SECOND, midnight, naive, steps_since_epoch, zone_of
@@ -31,7 +32,8 @@ def refuse_undeclared(schema: Schema | None) -> Schema:
 
     Raises:
         PrivacyError: There is no schema, it was inferred, or a column lacks categories or bounds, or they allow no
-            value.
+            value, or a rule lacks its combinations.
+        SchemaError: A rule is on a column that the schema does not have.
     """
     if schema is None:
         raise PrivacyError(f"A private fit requires a declared schema, got none. {DRAFT}")
@@ -44,6 +46,13 @@ def refuse_undeclared(schema: Schema | None) -> Schema:
             raise PrivacyError(f"Column {column.name!r}: `bounds` must be declared for a private fit. {DRAFT}")
         for problem in _impossible(column):
             raise PrivacyError(f"Column {column.name!r}: {problem}")
+    consistency.refuse(consistency.unknown_columns(schema.constraints, schema))
+    for rule in schema.constraints:
+        if isinstance(rule, FixedCombinations) and rule.combinations is None:
+            raise PrivacyError(
+                f"The rule `{rule}` must declare its `combinations` for a private fit, since those of the table are "
+                "private. Declare them, or remove the rule."
+            )
     return schema
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import textwrap
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from decimal import ROUND_CEILING, ROUND_FLOOR
 from typing import Any, cast
 
@@ -14,7 +14,9 @@ import pyarrow.compute as pc
 
 from synthvae import safe_yaml
 from synthvae.errors import brief, escaped
-from synthvae.schema.column import NUMERIC, TEMPORAL, Column
+from synthvae.schema.column import DRAFTS, NUMERIC, TEMPORAL, Column
+from synthvae.schema.constraints.consistency import contradictions
+from synthvae.schema.constraints.discovery import Proposal, propose
 from synthvae.schema.reasons import reasons
 from synthvae.schema.schema import Schema
 from synthvae.schema.validation import timestamps_of
@@ -25,6 +27,11 @@ MIN_ROWS = 10  # rows that a value must have to be in a draft
 LEADING_DIGITS = 2  # of bounds
 OTHER = "(other)"
 WIDTH = 110  # characters of a line of comments
+PROPOSED = (
+    "Rules that hold in the table. Remove one # from the lines of those that all rows must keep; a fit refuses a table "
+    "of which rows break one."
+)
+MORE_PROPOSED = "Rules that hold in nearly all rows. Remove one # from their lines once the other rows are corrected."
 HEADER = (
     "Inferred from {rows}. Correct what is wrong; columns that are removed here are inferred again, and those that are",
     "listed under `drop` are left out. Delete `inferred: true` after the review.",
@@ -44,6 +51,7 @@ class Draft:
         left_out: Number of values of each column that are left out because too few rows have them.
         reasons: Why each column has its kind.
         header: Comment lines at the beginning.
+        proposals: Rules that hold in the table, which are comments unless the schema declares them.
     """
 
     __repr__ = brief
@@ -52,6 +60,7 @@ class Draft:
     left_out: Mapping[str, int] = field(default_factory=dict)
     reasons: Mapping[str, str] = field(default_factory=dict)
     header: tuple[str, ...] = PRIVATE_HEADER
+    proposals: tuple[Proposal, ...] = ()
 
     def to_yaml(self) -> str:
         """Return the schema as YAML, with comments on the kinds and on what was taken from the data."""
@@ -63,7 +72,25 @@ class Draft:
                 f"# {line}\n" for comment in self._comments(column) for line in textwrap.wrap(escaped(comment), WIDTH)
             ]
             lines.append(safe_yaml.dump([fields]))
-        return "".join(lines) + safe_yaml.dump(document)
+        declared = dict(zip(self.schema.constraints, document.pop("constraints", []), strict=True))
+        return "".join([*lines, safe_yaml.dump(document) if document else "", *self._rules(declared)])
+
+    def _rules(self, declared: Mapping[Any, dict[str, Any]]) -> Iterator[str]:
+        """The rules of the schema, each below its evidence, then as comments those that are only proposed."""
+        evidence = {proposal.constraint: proposal.evidence for proposal in self.proposals}
+        if declared:
+            yield "constraints:\n"
+        for rule, fields in declared.items():
+            comment = f"{rule}: {evidence[rule]}." if rule in evidence else f"{rule}: as declared."
+            yield from _commented(comment)
+            yield safe_yaml.dump([fields])
+        others = [proposal for proposal in self.proposals if proposal.constraint not in declared]
+        if others:
+            yield from _commented(MORE_PROPOSED if declared else PROPOSED)
+            yield "" if declared else "# constraints:\n"
+        for proposal in others:
+            yield from _commented(f"{proposal.constraint}: {proposal.evidence}.", "## ")  # stays a comment
+            yield "".join(f"# {line}\n" for line in safe_yaml.dump([_document(proposal)]).splitlines())
 
     def _comments(self, column: Column) -> list[str]:
         reason = self.reasons.get(column.name)
@@ -79,6 +106,30 @@ class Draft:
         if column.bounds is not None:
             comments.append("bounds: those of the data, rounded outwards")
         return comments
+
+
+def _commented(text: str, mark: str = "# ") -> Iterator[str]:
+    yield from (f"{mark}{line}\n" for line in textwrap.wrap(escaped(text), WIDTH))
+
+
+def _document(proposal: Proposal) -> dict[str, Any]:
+    found: dict[str, Any] = proposal.constraint.model_dump(mode="json", exclude_defaults=True)
+    return found
+
+
+def with_proposals(draft: Draft, table: pa.Table, *, declare: bool) -> Draft:
+    """Return a draft with the rules that hold in its table.
+
+    Args:
+        draft: The draft of a table that is not private.
+        table: The table, or a sample of it.
+        declare: Whether to declare the rules that no row breaks; the others remain comments.
+    """
+    found = tuple(p for p in propose(table, draft.schema) if p.constraint not in draft.schema.constraints)
+    exact = [p.constraint for p in found if p.support == 1]
+    kept = draft.schema.constraints
+    rules = [*kept, *(rule for rule in exact if not contradictions([*kept, rule], draft.schema))] if declare else kept
+    return replace(draft, schema=draft.schema.model_copy(update={"constraints": tuple(rules)}), proposals=found)
 
 
 def explained(schema: Schema, table: pa.Table, rows: int) -> Draft:
@@ -118,7 +169,7 @@ def drafted(schema: Schema, table: pa.Table) -> Draft:
             changes["bounds"] = _outwards(bounded)
         columns.append(Column(**{**column.model_dump(exclude_unset=True), **changes}))
     left = {name: count for name, count in left_out.items() if count}
-    full = Schema(columns=columns, inferred=True, declared=schema.declared, drop=schema.drop)
+    full = Schema(**{**dict(schema), "columns": columns, "inferred": True, "origin": DRAFTS[0]})
     return Draft(full, left, _reasons(schema, table))
 
 

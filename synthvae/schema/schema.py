@@ -24,6 +24,8 @@ from pydantic import (
 from synthvae import filesystem, safe_yaml
 from synthvae.errors import SchemaError, explain, listing
 from synthvae.schema.column import DRAFTS, Column, Origin
+from synthvae.schema.constraints import Rule
+from synthvae.schema.constraints.consistency import contradictions, joined
 from synthvae.schema.renamed import rename_document, rename_fields, warn_of_former
 from synthvae.schema.values import plain_items
 
@@ -38,13 +40,16 @@ class Schema(BaseModel):
         columns: The columns. The schema of a table that is not private may be partial: the columns of the table that it
             neither names nor drops are inferred.
         drop: Names of columns of the table that are left out.
+        constraints: Rules between columns, such as `Inequality(columns=["birth", "admission"])`; see
+            `synthvae.schema`. Rows of a training table that break one are refused.
         inferred: Whether the schema was inferred from a table and not reviewed.
         declared: Names of those columns of an inferred schema that were declared afterwards.
         origin: "declared" by a person; "drafted from data"; a "reviewed draft", which was drafted and is no longer
             `inferred`; or "measured privately", with a part of a privacy budget. Writing and reading a schema keeps it.
 
     Raises:
-        SchemaError: There is no column, or two have the same name, or one is dropped.
+        SchemaError: There is no column, or two have the same name, or one is dropped; or rules contradict each other
+            or the columns.
 
     Example:
         >>> schema = Schema(columns=[Column(name="age", kind="integer", bounds=(0, 120))])
@@ -58,6 +63,7 @@ class Schema(BaseModel):
 
     columns: tuple[Column, ...]
     drop: Annotated[tuple[StrictStr, ...], BeforeValidator(plain_items)] = ()
+    constraints: Annotated[tuple[Rule, ...], BeforeValidator(plain_items)] = ()
     inferred: bool = False
     declared: tuple[StrictStr, ...] = ()
     origin: Origin = "declared"
@@ -68,7 +74,7 @@ class Schema(BaseModel):
         """A draft is a "reviewed draft" once a person has removed `inferred: true`."""
         if not isinstance(document, dict):
             return document
-        if document.get("drop") and "columns" not in document:
+        if (document.get("drop") or document.get("constraints")) and "columns" not in document:
             document = {**document, "columns": ()}
         document = _without_stale(document)
         if not (document.get("inferred") or document.get("origin", "declared") in DRAFTS):
@@ -79,7 +85,7 @@ class Schema(BaseModel):
     @model_validator(mode="after")
     def _validate(self) -> Self:
         names = self.names
-        if not names and not self.drop:
+        if not names and not self.drop and not self.constraints:
             raise ValueError("A schema must have at least one column, got none.")
         if twice := sorted(name for name, count in Counter(names).items() if count > 1):
             raise ValueError(f"Column names must be distinct, got duplicates of {twice}.")
@@ -88,6 +94,8 @@ class Schema(BaseModel):
         for column in self.columns:
             if column.subject is not None:
                 self._check_subject(column.name, column.subject)
+        if found := contradictions(self.constraints, self, self.drop):
+            raise ValueError(joined(found))
         return self
 
     def _check_subject(self, name: str, subject: str) -> None:
@@ -197,7 +205,8 @@ class Schema(BaseModel):
     def __repr__(self) -> str:
         """Return the names and kinds of the columns, without their values."""
         columns = listing(f"{column.name}: {column.kind}" for column in self.columns)
-        return f"Schema(columns={columns}, drop={listing(self.drop)}, origin={self.origin!r})"
+        rules = f", constraints={list(map(str, self.constraints))}" if self.constraints else ""
+        return f"Schema(columns={columns}, drop={listing(self.drop)}{rules}, origin={self.origin!r})"
 
     __str__ = __repr__
 
@@ -227,7 +236,20 @@ class Schema(BaseModel):
         return Schema(**{**dict(self), "columns": columns, "declared": declared})
 
     def check(self, table: pa.Table) -> pa.Table:
-        """Return the schema's columns of `table`, in the schema's order, after validating their values.
+        """Return the schema's columns of `table`, in the schema's order, after validating their values and rules.
+
+        Raises:
+            TableError: A column is missing or unknown, a value violates its kind, categories or bounds, or rows break a
+                rule; the message has the number of rows for each rule.
+        """
+        from synthvae.schema.constraints import checking
+
+        checked = self.check_values(table)
+        checking.refuse_broken(checked, self.constraints, self)
+        return checked
+
+    def check_values(self, table: pa.Table) -> pa.Table:
+        """Return what `check` returns, without judging the rules, which some rows of a table do not show.
 
         Raises:
             TableError: A column is missing or unknown, or a value violates its kind, categories or bounds.

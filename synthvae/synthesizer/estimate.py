@@ -147,7 +147,7 @@ def _encoded(parameters: Parameters, sample: pa.Table) -> tuple[TableEncoding, C
     pixels = None
     if config.likelihood != "auto":
         pixels = Pixels(config.likelihood, image=config.image_shape is not None)
-    checked = schema.check(sample).select(sample.column_names)
+    checked = schema.check_values(sample).select(sample.column_names)
     target = target_in(parameters, sample)
     encoding = TableEncoding.learn(checked, schema, target, 1, parameters.order, pixels=pixels)
     return encoding, encoding.encode(checked, np.random.default_rng(0), partial=True), config

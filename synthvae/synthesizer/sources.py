@@ -17,6 +17,7 @@ from synthvae.encoding import Codes, TableEncoding
 from synthvae.errors import ConfigurationError, brief
 from synthvae.filesystem import Folder
 from synthvae.schema.column import Values
+from synthvae.schema.constraints.checking import Tally
 from synthvae.schema.protection import Protection, protect
 from synthvae.schema.protection_rules import Subjects
 from synthvae.schema.schema import Schema
@@ -233,13 +234,16 @@ class OnDisk:
             protection.changed |= json.loads((self.folder / PROTECTED).read_text(encoding="utf-8"))
             return stored
         rng, redrawn = np.random.default_rng(seed), np.random.default_rng([seed, REDRAWN])
+        tally = Tally(schema.constraints, schema)
 
         def batches() -> Iterator[Codes]:
             for batch in self.stream.batches():
                 table, weights = weighting.split(batch, self.weighted_by)
-                checked = schema.check(table).select(table.column_names)
+                checked = schema.check_values(table).select(table.column_names)
+                tally.add(checked)
                 codes = encoding.encode(protection.apply(checked, redrawn), rng, partial=True)
                 yield replace(codes, weights=weights)
+            tally.refuse()
             Folder(self.folder, private=True).write(PROTECTED, json.dumps(protection.changed).encode())
 
         with _storing(self.folder):

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from synthvae.errors import PrivacyError, TableError, listing
+from synthvae.errors import PrivacyError, SchemaError, TableError, listing
 from synthvae.schema.schema import Schema
 from synthvae.tables.streaming import Stream
 
@@ -85,9 +85,17 @@ def weighted_stream(stream: Stream, name: str | None) -> Stream:
 
 
 def without(schema: Schema, name: str | None) -> Schema:
-    """Return a schema without the column of weights, which is not modelled."""
+    """Return a schema without the column of weights, which is not modelled.
+
+    Raises:
+        SchemaError: A rule is on it.
+    """
     if name is None or name not in schema.names:
         return schema
+    if rules := [f"`{rule}`" for rule in schema.constraints if name in rule.touches]:
+        raise SchemaError(
+            f"Rules must not be on the column of weights, which is not modelled, got {', '.join(rules)}. Remove them."
+        )
     return schema.model_copy(update={"columns": tuple(c for c in schema.columns if c.name != name)})
 
 

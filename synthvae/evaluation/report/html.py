@@ -26,6 +26,7 @@ MOST_ROWS = 1000  # of a table other than that of columns
 MOST_PAIRS = 20
 TITLES = {
     "fidelity": "Fidelity: are the synthetic rows similar to the training rows?",
+    "logic": "Logic: do the synthetic rows keep the rules between columns?",
     "utility": "Utility: do predictive models learn the same from them?",
     "survival": "Survival: are times to an event preserved?",
     "disclosure": "Disclosure: are training rows copied?",
@@ -35,6 +36,7 @@ TITLES = {
 CAPTIONS = {
     "columns": "All columns, least similar first.",
     "pairs": f"The {MOST_PAIRS} pairs of columns whose relationship is least similar.",
+    "rules": "Rules between columns, most often broken first, with the shares of rows that keep them.",
     "models": "Predictive models by the rows they were trained on, tested on real rows.",
     "importances": "Importance of each column for gradient boosting, by the rows it was trained on.",
     "nearest": "Quantiles of the distance to the closest training row.",
@@ -68,6 +70,12 @@ HEADINGS = {
 HEADINGS_OF = {
     "importances": {"real": "trained on real rows", "synthetic": "trained on synthetic rows"},
     "models": {"score": "score"},
+    "rules": {
+        "judged": "synthetic rows judged",
+        "real": "real rows",
+        "synthetic": "synthetic rows",
+        "independent": "shuffled columns",
+    },
 }  # of tables in which a heading has another meaning
 LABELS = {"rows": label, "trained_on": label, "attack": attack_title}  # of the values of these columns
 BETTER = {"higher": "higher", "lower": "lower", "half": "near 0.5"}
