@@ -21,7 +21,7 @@ from synthvae.schema.constraints.comparable import Numbers
 from synthvae.schema.constraints.operations import EXACT, OPERATIONS, whole
 
 MAX_LENGTH = 1000  # characters
-MAX_DEPTH = 20
+MAX_DEPTH = 100  # a sum of so many columns is nested as deeply
 MAX_NODES = 200
 MAX_EXPONENT = 10.0
 MAX_ARGUMENTS = 50
@@ -206,7 +206,7 @@ class _Reader:
         least, most = FUNCTIONS.get(name or "", (0, -1))
         if most < 0:
             known = ", ".join(FUNCTIONS)
-            raise ValueError(f"an expression must call one of {known}, got {ast.unparse(node.func)[:40]!r}. {WAY_OUT}")
+            raise ValueError(f"an expression must call one of {known}, got {_written(node.func)!r}. {WAY_OUT}")
         if node.keywords or not least <= len(node.args) <= most:
             raise ValueError(f"`{name}` must have {least} to {most} arguments, got {len(node.args)}. Correct it.")
         arguments = self.all(node.args, depth)
@@ -217,8 +217,15 @@ class _Reader:
 
 def _refuse(node: ast.AST) -> NoReturn:
     kind = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(getattr(node, "op", node)).__name__).lower()
-    shown = ast.unparse(node)[:40]
-    raise ValueError(f"an expression must be arithmetic, got {shown!r} ({kind}). {WAY_OUT}")
+    raise ValueError(f"an expression must be arithmetic, got {_written(node)!r} ({kind}). {WAY_OUT}")
+
+
+def _written(node: ast.AST) -> str:
+    """The beginning of the text of a node."""
+    try:
+        return ast.unparse(node)[:40]
+    except RecursionError:
+        return "..."
 
 
 def _number(node: Node) -> float | None:

@@ -114,6 +114,11 @@ def test_sums_of_large_whole_numbers_are_exact() -> None:
         "1j * x",
         "...",
         "await x",
+        "x" + ".a" * 490,
+        "x" + "()" * 490,
+        "x" + "[0]" * 300,
+        "not " * 240 + "x",
+        "x if x else " * 70 + "x",
         "x is y",
     ],
 )
@@ -123,6 +128,11 @@ def test_what_is_no_arithmetic_is_refused(text: Any) -> None:
         return
     with pytest.raises(ValueError, match=r"must (have|be|name|call)"):
         parse(text)
+
+
+def test_long_sums_are_read() -> None:
+    names = [f"c{i}" for i in range(90)]
+    assert parse(" + ".join(names)).evaluate({name: np.ones(2) for name in names}).tolist() == [90, 90]
 
 
 @law
