@@ -207,7 +207,7 @@ class Formula(_Computed):
     Args:
         column: The column that is computed.
         expression: Numbers, names of columns (with other characters than letters, digits and _ between backticks),
-            + - * / // % **, comparisons, and, or, not, and the functions min, max, abs, round, floor, ceil and
+            `+ - * / // % **`, comparisons, and, or, not, and the functions min, max, abs, round, floor, ceil and
             where(condition, value, otherwise). It is parsed and never run as Python code.
         kind: Always "formula"; it need not be given.
 
