@@ -31,6 +31,18 @@ EscapeFormulas = Annotated[
     bool,
     typer.Option("--escape-formulas", help="In CSV: put ' before text that spreadsheets would evaluate as a formula."),
 ]
+Conditions = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="COLUMN=CONDITION",
+        help="Condition on any column of a model with --conditions; repeatable: sex=f, ward=A|B, age=60.. (an "
+        "interval), died= (missing).",
+    ),
+]
+ConditionsFile = Annotated[
+    Path | None,
+    typer.Option(help="Table of conditions: a row is drawn for each of its rows, whose present values it has."),
+]
 
 
 @reporting
@@ -68,18 +80,8 @@ def generate(
     classes: Annotated[
         list[str] | None, typer.Option("--class", metavar="LABEL=N", help="Number of rows of one class; repeatable.")
     ] = None,
-    given: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="COLUMN=CONDITION",
-            help="Condition on any column of a model with --conditions; repeatable: sex=f, ward=A|B, age=60.. (an "
-            "interval), died= (missing).",
-        ),
-    ] = None,
-    given_file: Annotated[
-        Path | None,
-        typer.Option(help="Table of conditions: a row is drawn for each of its rows, whose present values it has."),
-    ] = None,
+    given: Conditions = None,
+    given_file: ConditionsFile = None,
     seed: Seed = None,
     partition: Annotated[
         bool, typer.Option("--partition", help="Write a folder TARGET=LABEL/ for each class.")

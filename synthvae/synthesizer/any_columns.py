@@ -119,7 +119,7 @@ class AnyColumns:
             raise RequestError("`rows` must be a number of rows or rows per class with conditions, got None.")
         request, name = self.learned_.request(rows, seed), class_column(model.encoding)
         by_class = name is not None and isinstance(rows, (Mapping, pd.Series))
-        if by_class and name in given:
+        if by_class and name in [str(column) for column in given]:
             raise RequestError(f"`given` must not name {name!r} if rows are requested by class. Remove one of the two.")
         conditional_sampling.conditions(model, given)
         return GivenDrawing(model, request if by_class else Request((request.rows,), seed), given)

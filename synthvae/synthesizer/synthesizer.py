@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 from synthvae import progress
 from synthvae.codes import Codes
 from synthvae.encoding import TableEncoding
-from synthvae.errors import PrivacyError
+from synthvae.errors import PrivacyError, RequestError
 from synthvae.generation import dataset, single_file
 from synthvae.generation.drawing import Drawing, useful_workers
 from synthvae.generation.given import Given
@@ -409,6 +409,8 @@ class Synthesizer(AnyColumns, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         """
         if columns is not None:
             return self._log_likelihood_of(table, columns, given)
+        if given:
+            raise RequestError(f"`given` needs `columns`, whose density it conditions, got {list(given)!r} alone.")
         codes = self._encode(table)
         return self.learned_.log_likelihood(codes, k, proposal)
 

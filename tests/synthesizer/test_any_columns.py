@@ -232,6 +232,8 @@ def test_log_likelihood_follows_the_chain_rule(fitted: Synthesizer) -> None:
     chained = fitted.log_likelihood(rows, columns=["sex"]) + fitted.log_likelihood(rows, columns=["age"], given=["sex"])
     assert np.isfinite(joint).all()
     assert np.abs(joint - chained).mean() < 0.3  # two ways of the network to say the same
+    with pytest.raises(RequestError, match="needs `columns`"):
+        fitted.log_likelihood(rows, given=["age"])
     with pytest.raises(RequestError, match="in both"):
         fitted.log_likelihood(rows, columns=["age"], given=["age"])
 
