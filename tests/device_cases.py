@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from synthvae.training import checkpoint
 from synthvae.training.history import Record
 
 SMALL: dict[str, Any] = {"max_steps": 4, "width": 8, "latent_dim": 2, "random_state": 0}
+ROUNDING: dict[str, float] = {"rtol": 1e-3, "atol": 1e-5}
+APPROXIMATELY: dict[str, float] = {"rel": 1e-3, "abs": 1e-5}
 KINDS: dict[str, dict[str, Any]] = {
     "autoregressive": {"prior": "vamp", "components": 3},
     "factorized": {"decoder": "factorized", "prior": "class_normal"},
@@ -40,17 +43,28 @@ def numbers(table: pd.DataFrame) -> pd.DataFrame:
 def test_a_device_learns_and_draws_what_the_host_does(kind: str, table: pd.DataFrame, tmp_path: Path) -> None:
     rows, parameters = numbers(table) if kind == "pixels" else table, {**SMALL, **KINDS[kind]}
     here = Synthesizer(target="target", device="cpu", **parameters).fit(rows)
+    here.save(tmp_path / "here")
     with device():
         there = Synthesizer(target="target", device=NAME, **parameters).fit(rows)
         assert {parameter.device.type for parameter in there.model_.parameters()} == {NAME}
-        assert there.history_ == here.history_
-        pd.testing.assert_frame_equal(there.sample(30), here.sample(30))
-        np.testing.assert_array_equal(there.transform(rows), here.transform(rows))
-        np.testing.assert_array_equal(_scores(there, rows), _scores(here, rows))
-        pd.testing.assert_frame_equal(there.sample_like(rows.head(3)), here.sample_like(rows.head(3)))
-        there.save(tmp_path / "model")
-        assert Synthesizer.load(tmp_path / "model", device=NAME).learned_.fingerprint == here.learned_.fingerprint
-    assert Synthesizer.load(tmp_path / "model", device="cpu").learned_.fingerprint == here.learned_.fingerprint
+        assert_same_history(there, here)
+        there.save(tmp_path / "there")
+        fingerprint = there.learned_.fingerprint
+        assert Synthesizer.load(tmp_path / "there", device=NAME).learned_.fingerprint == fingerprint
+        moved = Synthesizer.load(tmp_path / "here", device=NAME)
+        pd.testing.assert_frame_equal(moved.sample(30), here.sample(30))
+        np.testing.assert_allclose(moved.transform(rows), here.transform(rows), **ROUNDING)
+        np.testing.assert_allclose(_scores(moved, rows), _scores(here, rows), **ROUNDING)
+        pd.testing.assert_frame_equal(moved.sample_like(rows.head(3)), here.sample_like(rows.head(3)))
+    assert Synthesizer.load(tmp_path / "there", device="cpu").learned_.fingerprint == fingerprint
+
+
+def assert_same_history(there: Synthesizer, here: Synthesizer) -> None:
+    """Both learned the same, but for the last bits: kernels of two devices may add in another order."""
+    for one, other in zip(there.history_.records, here.history_.records, strict=True):
+        assert dataclasses.astuple(one) == pytest.approx(dataclasses.astuple(other), **APPROXIMATELY)
+    assert there.history_.kl_per_dimension == pytest.approx(here.history_.kl_per_dimension, **APPROXIMATELY)
+    assert there.history_.stopped == here.history_.stopped
 
 
 def _scores(synthesizer: Synthesizer, rows: pd.DataFrame) -> Any:
@@ -63,7 +77,8 @@ def test_rows_without_a_label_are_learned_there(table: pd.DataFrame) -> None:
     with device(), pytest.warns(UserWarning, match="no label"):
         there = Synthesizer(target="target", device=NAME, **SMALL).fit(half)
     with pytest.warns(UserWarning, match="no label"):
-        assert there.history_ == Synthesizer(target="target", device="cpu", **SMALL).fit(half).history_
+        here = Synthesizer(target="target", device="cpu", **SMALL).fit(half)
+    assert_same_history(there, here)
 
 
 class Killed(BaseException):
