@@ -19,8 +19,8 @@ from synthvae.training import checkpoint
 from synthvae.training.history import Record
 
 SMALL: dict[str, Any] = {"max_steps": 4, "width": 8, "latent_dim": 2, "random_state": 0}
-ROUNDING: dict[str, float] = {"rtol": 1e-3, "atol": 1e-5}
-APPROXIMATELY: dict[str, float] = {"rel": 1e-3, "abs": 1e-5}
+ROUNDING: dict[str, Any] = {"rtol": 1e-3, "atol": 1e-5}
+APPROXIMATELY: dict[str, Any] = {"rel": 1e-3, "abs": 1e-5}
 KINDS: dict[str, dict[str, Any]] = {
     "autoregressive": {"prior": "vamp", "components": 3},
     "factorized": {"decoder": "factorized", "prior": "class_normal"},
