@@ -81,6 +81,13 @@ class Slots:
         return tuple(digits), tuple(values)
 
     @cached_property
+    def cell_numbers(self) -> tuple[int, ...]:
+        """The number, from 0 on, of the cell (column) of each digit, then of each value."""
+        digits, values = self.cells
+        places = {cell: i for i, cell in enumerate(sorted({*digits, *values}))}
+        return tuple(places[cell] for cell in (*digits, *values))
+
+    @cached_property
     def order(self) -> tuple[tuple[bool, int], ...]:
         """All slots in order: whether the slot is a value, and its index among the values or among the digits."""
         digits = [(j, False, j) for j in range(len(self.sizes))]

@@ -69,7 +69,7 @@ class BinnedEncoding(DiscreteColumn, BaseModel):
         return np.array(self.edges)
 
     @cached_property
-    def _spans(self) -> tuple[Floats, Floats]:
+    def spans(self) -> tuple[Floats, Floats]:
         """The smallest and the largest number (bins,) of each bin; the last bin includes the largest number of all."""
         last = np.append(neighbour(self._edges[1:-1], self.decimals, -1), self.edges[-1])
         return self._edges[:-1], np.maximum(last, self._edges[:-1])
@@ -87,7 +87,7 @@ class BinnedEncoding(DiscreteColumn, BaseModel):
     def decode(self, column: CodedColumn, kind: pa.DataType) -> pa.Array:
         """Return numbers, drawn uniformly from the bins of the states (rows,), as an Arrow array of type `kind`."""
         place = np.minimum(column.states, self.bins - 1)
-        low, high = (numbers[place] for numbers in self._spans)
+        low, high = (numbers[place] for numbers in self.spans)
         share = column.rng.random(len(place))
         numbers = (1 - share) * low + share * high
         if self.decimals is not None:
@@ -96,6 +96,8 @@ class BinnedEncoding(DiscreteColumn, BaseModel):
                 steps = np.rint(high * scale - low * scale)
             numbers = np.where(steps < FINE, low + np.floor(share * (steps + 1)) / scale, numbers)
         numbers = np.clip(rounded(numbers, self.decimals), low, high) + 0.0  # adding 0 makes -0.0 positive
+        if column.numbers is not None:  # those that rules allow
+            numbers = np.where(np.isnan(column.numbers), numbers, column.numbers)
         style = "short" if self.decimals == 0 else "repr"
         inside = Interval(low, high, self.decimals, self.marks)
         return to_arrow(numbers, column.states, kind, first=self.bins, sentinels=self.marks, style=style, inside=inside)

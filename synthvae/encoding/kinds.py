@@ -10,6 +10,7 @@ from pydantic import Field
 
 from synthvae.encoding.binned import BinnedEncoding
 from synthvae.encoding.categorical import CategoricalEncoding
+from synthvae.encoding.computed import ComputedEncoding
 from synthvae.encoding.fake import FakeEncoding
 from synthvae.encoding.identifier import IdEncoding
 from synthvae.encoding.numeric import NumericEncoding
@@ -25,7 +26,8 @@ StoredEncoding = Annotated[
     | TemporalEncoding
     | IdEncoding
     | FakeEncoding
-    | PlainEncoding,
+    | PlainEncoding
+    | ComputedEncoding,
     Field(discriminator="kind"),
 ]
 """Any encoding of a column; the field `kind` of a saved one identifies its class."""

@@ -124,7 +124,8 @@ def _numbers_between(encoding: NumericEncoding, low: float, high: float) -> Allo
     if encoding.curve is None:
         return Allowed(states)
     states[len(atoms)] = max(low, encoding.low) <= min(high, encoding.high) and not _all_atoms(encoding, low, high)
-    return Allowed(states, *encoding.curve.limits(low, high))
+    first, last = encoding.curve.limits(np.array([low]), np.array([high]))
+    return Allowed(states, float(first[0]), float(last[0]))
 
 
 def _on_grid(encoding: NumericEncoding, low: float, high: float) -> tuple[float, float]:

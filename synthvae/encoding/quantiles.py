@@ -78,17 +78,16 @@ class QuantileCurve(BaseModel):
         where = 0.5 if rng is None else rng.random(len(numbers))
         return np.asarray(ndtri(np.clip(low + where * (high - low), self.margin, 1 - self.margin)))
 
-    def limits(self, low: float, high: float) -> tuple[float, float]:
-        """Return the smallest and the largest normal score of the numbers from `low` to `high`; infinite without any.
+    def limits(self, low: Floats, high: Floats) -> tuple[Floats, Floats]:
+        """Return the smallest and the largest normal scores (rows,) of the numbers from `low` to `high` (rows,).
 
-        Numbers of scores strictly between round to numbers in this interval.
+        They are infinite where an interval has no limit. Numbers of scores strictly between round to numbers in it.
         """
         shares, knots = self._table
         half = self.half * (1 - 1e-6)
-        below = 1 - _interpolate(np.array([half - low]), -knots[::-1], 1 - shares[::-1])
-        above = _interpolate(np.array([high + half]), knots, shares)
-        first, last = float(ndtri(below)[0]), float(ndtri(above)[0])
-        return (-np.inf if low <= knots[0] else first, np.inf if high >= knots[-1] else last)
+        below = 1 - _interpolate(half - low, -knots[::-1], 1 - shares[::-1])
+        above = _interpolate(high + half, knots, shares)
+        return np.where(low <= knots[0], -np.inf, ndtri(below)), np.where(high >= knots[-1], np.inf, ndtri(above))
 
     def numbers(self, scores: npt.NDArray[np.floating]) -> Floats:
         """Return the numbers (rows,) that have these scores, not rounded."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
 
 from synthvae.codes import Codes
 from synthvae.encoding import kinds
@@ -21,6 +21,7 @@ from synthvae.encoding.layout import Layout
 from synthvae.encoding.order import Order, named_order, order_columns
 from synthvae.encoding.protocol import CodedColumn, LinkableEncoding
 from synthvae.encoding.raw import Pixels, learn_plain
+from synthvae.encoding.rules import CompiledRules, Rules
 from synthvae.encoding.target import TargetEncoding
 from synthvae.errors import brief
 from synthvae.schema.column import Column
@@ -36,6 +37,7 @@ class TableEncoding(BaseModel):
         columns: Their encodings, in the order in which they are modelled, without a target of classes.
         target: The encoding of the target, if there is one.
         arrow: The Arrow schema of the table, with pandas' metadata, serialised.
+        rules: The rules that decoded rows keep; None: there are none.
 
     Example:
         >>> import pyarrow as pa
@@ -54,6 +56,13 @@ class TableEncoding(BaseModel):
     columns: dict[str, StoredEncoding]
     target: TargetEncoding | None
     arrow: str
+    rules: Rules | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_empty(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out `rules` if there are none, so that hashes of models are those of earlier ones."""
+        document: dict[str, Any] = handler(self)
+        return document if self.rules is not None else {n: v for n, v in document.items() if n != "rules"}
 
     @classmethod
     def learn(
@@ -86,12 +95,18 @@ class TableEncoding(BaseModel):
             condition = TargetEncoding.learn(schema[target], table.column(target), min_class_rows)
         columns = _learned(_modelled(schema, condition), table, pixels)
         names = order_columns(columns, table, order if pixels is None else "table")
+        rules = Rules.of(schema, table)
+        if rules is not None:
+            rules.refuse_repeats()
+            columns |= {n: e for n, e in rules.encodings(table, columns).items() if n != target}
+            names = rules.order(names) if isinstance(order, str) else names
         names.sort(key=lambda name: name != target)  # a continuous target comes first
         return cls(
             names=tuple(table.column_names),
             columns=_linked({name: columns[name] for name in names}, table),
             target=condition,
             arrow=_serialised(table.schema),
+            rules=rules,
         )
 
     @classmethod
@@ -113,12 +128,18 @@ class TableEncoding(BaseModel):
         modelled = [c.model_copy(update=whole) if c.name == target else c for c in _modelled(schema, condition)]
         columns = {column.name: kinds.declare(column) for column in modelled}
         names = list(columns) if order in ("auto", "table") else named_order(columns, order)
+        rules = Rules.of(schema)
+        if rules is not None:
+            rules.refuse_repeats()
+            columns |= {n: e for n, e in rules.declared(columns).items() if n != target}
+            names = rules.order(names) if isinstance(order, str) else names
         names.sort(key=lambda name: name != target)
         return cls(
             names=tuple(schema.names),
             columns={name: columns[name] for name in names},
             target=condition,
             arrow=_serialised(arrow_schema(schema)),
+            rules=rules,
         )
 
     def counted(self, rows: npt.NDArray[np.float64]) -> Self:
@@ -233,7 +254,7 @@ class TableEncoding(BaseModel):
             rng: Draws what codes leave open: the place in a bin, a score that is NaN, a fresh UUID.
             first_row: The number of rows before these in the dataset, so that ids stay unique.
             seed: The seed of the request, on which fake values depend; None draws one.
-            known: Numbers (rows,) of columns that others may repeat, in place of those of the codes; NaN: these.
+            known: Numbers (rows,) of columns, in place of those of the codes; NaN: these.
         """
         states = dict(zip(self.layout.names, self.layout.join(codes.digits), strict=True))
         scores = dict(zip(self.layout.valued_names, codes.values.T, strict=True))
@@ -244,13 +265,34 @@ class TableEncoding(BaseModel):
             if known is not None and name in known:
                 numbers[name] = np.where(np.isnan(known[name]), numbers[name], known[name])
             coded[name] = coded[name].with_numbers(numbers[name])
+        for name in (known or {}).keys() - numbers.keys() & coded.keys():
+            coded[name] = coded[name].with_numbers((known or {})[name])
         schema, decoded = self.arrow_schema, dict[str, pa.Array]()
-        for name in sorted(self.names, key=lambda name: name in self._subjects):  # a column after its subject
+        for name in self._decoded_in_order:
             if name in self._subjects:
                 coded[name] = coded[name].with_subjects(decoded[self._subjects[name]])
+            if self.rules is not None and name in self.rules.computing and name in coded:
+                coded[name] = coded[name].with_numbers(
+                    self.rules.compute(name, decoded, numbers.get(name, coded[name].numbers))
+                )
             decoded[name] = self._decode_column(name, schema.field(name).type, coded, codes.labels)
         arrays = [decoded[name] for name in self.names]
         return pa.Table.from_arrays(arrays, schema=_retyped(schema, arrays))
+
+    @cached_property
+    def _decoded_in_order(self) -> list[str]:
+        """All columns, those that depend on others after these."""
+        computed = {} if self.rules is None else self.rules.computing
+        plain = [name for name in self.names if name not in self._subjects and name not in computed]
+        return [*plain, *computed, *(name for name in self._subjects if name not in computed)]
+
+    @cached_property
+    def compiled_rules(self) -> CompiledRules | None:
+        """The rules, as draws of rows keep them; None: there are none."""
+        if self.rules is None:
+            return None
+        columns = {} if self.target is None or self.target.classes is None else {self.target.name: self.target.classes}
+        return self.rules.compiled(columns | self.columns, self.arrow_schema)
 
     def _decode_column(
         self, name: str, kind: pa.DataType, coded: Mapping[str, CodedColumn], labels: States

@@ -15,9 +15,11 @@ from synthvae.codes import Slots
 from synthvae.devices import one_thread, own_modes
 from synthvae.encoding import Codes, TableEncoding
 from synthvae.errors import RequestError, brief
+from synthvae.generation import ruled
 from synthvae.generation.request import Request
 from synthvae.model import CVAE, ModelConfig, Rows
 from synthvae.model.build import build
+from synthvae.model.restrictions import RowRules
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -109,6 +111,13 @@ def decode(
     generator = torch.Generator(device=device).manual_seed(seed)
     latents = torch.from_numpy(z).to(device)
     with one_thread():
+        if encoding.rules is not None:
+
+            def sampler(label: int, places: npt.NDArray[np.int64], rules: RowRules) -> Rows:
+                some = latents[torch.from_numpy(places)]
+                return model.decode(some, label, generator, temperature=temperature, rules=rules)
+
+            return _ruled(encoding, conditions, sampler, device, seed, seed=seed)
         for label in np.unique(conditions).tolist():
             own = np.flatnonzero(conditions == label)
             for places in np.split(own, np.cumsum(chunks(len(own), device))[:-1]):
@@ -126,10 +135,40 @@ def draw_part(model: CVAE, encoding: TableEncoding, request: Request, part: int)
     rng = np.random.default_rng(values_seed)
     counts = request.counts_of(part)
     order = rng.permutation(sum(counts))
-    stratified = request.rows <= STRATIFIED_ROWS
-    codes = draw_codes(model, counts, encoding.layout.slots, generator, stratified=stratified)
-    shuffled = Codes(codes.digits[order], codes.values[order], codes.labels[order])
-    return encoding.decode(shuffled, rng, first_row=sum(request.counts_before(part)), seed=request.seed)
+    stratified, first_row = request.rows <= STRATIFIED_ROWS, sum(request.counts_before(part))
+    if encoding.rules is None:
+        codes = draw_codes(model, counts, encoding.layout.slots, generator, stratified=stratified)
+        shuffled = Codes(codes.digits[order], codes.values[order], codes.labels[order])
+        return encoding.decode(shuffled, rng, first_row=first_row, seed=request.seed)
+
+    def sampler(label: int, places: npt.NDArray[np.int64], rules: RowRules) -> Rows:
+        return model.sample(label, len(places), generator, stratified=stratified, rules=rules)
+
+    labels = np.repeat(np.arange(len(counts)), counts)[order]
+    return _ruled(encoding, labels, sampler, device, values_seed, first_row=first_row, seed=request.seed)
+
+
+def _ruled(
+    encoding: TableEncoding,
+    labels: npt.NDArray[np.int64],
+    sampler: ruled.Sampler,
+    device: torch.device,
+    rng_seed: int,
+    **where: Any,
+) -> pa.Table:
+    """Draw rows of conditions `labels` (rows,) that keep the rules of an encoding, and decode them."""
+    rng = np.random.default_rng([rng_seed, 1])
+
+    def draw(places: npt.NDArray[np.int64]) -> ruled.RuledRows:
+        def sample(label: int, some: npt.NDArray[np.int64], rules: RowRules) -> Rows:
+            return sampler(label, places[some], rules)
+
+        return ruled.draw_rows(encoding, labels[places], lambda count: chunks(count, device), sample, rng)
+
+    def decode(rows: ruled.RuledRows) -> pa.Table:
+        return encoding.decode(rows.codes, np.random.default_rng(rng_seed), known=rows.numbers, **where)
+
+    return ruled.decode_kept(encoding, draw(np.arange(len(labels))), draw, decode)
 
 
 def useful_workers(workers: int, parts: int) -> int:

@@ -81,9 +81,7 @@ class Choice(NamedTuple):
 
 def cells_of(slots: Slots) -> tuple[int, ...]:
     """Return the number, from 0 on, of the cell (column) of each digit, then of each value."""
-    digits, values = slots.cells
-    places = {cell: i for i, cell in enumerate(sorted({*digits, *values}))}
-    return tuple(places[cell] for cell in (*digits, *values))
+    return slots.cell_numbers
 
 
 def random_choice(rows: int, cells: int, generator: torch.Generator) -> Choice:

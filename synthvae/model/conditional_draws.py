@@ -11,11 +11,9 @@ from torch import Tensor
 from synthvae.model.conditional import ConditionalNetwork, Limit, cells_of
 from synthvae.model.decoders import where_present
 from synthvae.model.draws import ZERO_LOGIT, draw, standard_normal
+from synthvae.model.restrictions import Guard, Places, RowRules
 from synthvae.model.rows import Rows
 from synthvae.model.values import PARAMETERS, draw_value, draw_value_between
-
-Places = Tensor | slice
-"""The indices of some rows, or all rows."""
 
 
 @torch.inference_mode()
@@ -25,6 +23,7 @@ def draw_rows(
     wanted: Tensor,
     generator: torch.Generator,
     limits: Mapping[int, Limit] | None = None,
+    rules: RowRules | None = None,
 ) -> tuple[Rows, Tensor]:
     """Draw the wanted cells of rows given the known ones.
 
@@ -34,13 +33,14 @@ def draw_rows(
         wanted: Which cells (B, cells) to draw.
         generator: The generator of the draws.
         limits: Limits of cells by number; each draw is within them.
+        rules: The rules of the rows, which know the cells that are known.
 
     Returns:
         The rows with the wanted cells drawn, and the log probability (B,) that these draws had of being within the
         limits, in nats: each limited draw is from p(x_j | x_<j, limit), so that rows weigh as the product of
         p(limit | x_<j).
     """
-    return _Draw(network, known, wanted, generator, limits or {}).run()
+    return _Draw(network, known, wanted, generator, limits or {}, rules).run()
 
 
 class _Draw:
@@ -53,7 +53,9 @@ class _Draw:
         wanted: Tensor,
         generator: torch.Generator,
         limits: Mapping[int, Limit],
+        rules: RowRules | None,
     ) -> None:
+        self.guard = Guard(network.slots, rules)
         self.decoder, self.generator, self.limits = network.decoder, generator, limits
         self.cells = cells_of(network.slots)
         self.rows = {c: _rows(wanted[:, c]) for c in set(self.cells)}  # those in which a cell is drawn
@@ -86,6 +88,7 @@ class _Draw:
         more = self.decoder.tables.one(i, self.digits[:, rows])
         if more is not None:
             logits = logits + more[:size]
+        logits = self.guard.logits(i, logits, rows)
         if cell in self.limits:
             prefix = self.prefixes.get(cell, torch.zeros(logits.shape[1], dtype=torch.long, device=logits.device))
             allowed = self.limits[cell].allowed[i][prefix]
@@ -96,6 +99,7 @@ class _Draw:
         if cell in self.limits:
             self.prefixes[cell] = prefix * size + drawn
         self.digits[i, rows] = drawn
+        self.guard.note_digit(i, drawn, rows)
         return self.decoder.embedding.digits.rows_of(i, size).index_select(0, drawn)
 
     def _value(self, i: int, cell: int, rows: Places) -> Tensor:
@@ -103,16 +107,27 @@ class _Draw:
         outputs = self.heads[1].outputs(i, self.sums[rows], PARAMETERS)
         count = outputs.shape[1]
         uniform = self._uniform(count)
-        limit, value = self.limits.get(cell), self.decoder.slots.values[i]
-        if limit is None or (limit.low, limit.high) == (-math.inf, math.inf):
+        value, limits = self.decoder.slots.values[i], self._limits(i, cell, rows, outputs)
+        if limits is None:
             drawn = draw_value(outputs, uniform, standard_normal(count, generator=self.generator))
         else:
-            drawn, log_mass = draw_value_between(outputs, uniform, self._uniform(count)[:, 0], (limit.low, limit.high))
+            drawn, log_mass = draw_value_between(outputs, uniform, self._uniform(count)[:, 0], limits)
             is_there = True if value.switch is None else self.digits[value.switch, rows] == value.level
-            self.log_weights[rows] += torch.where(torch.as_tensor(is_there), log_mass, 0.0)
+            if cell in self.limits:
+                self.log_weights[rows] += torch.where(torch.as_tensor(is_there), log_mass, 0.0)
         drawn = where_present(value, self.digits[:, rows], drawn)
+        self.guard.note_value(i, drawn, rows)
         self.values[i, rows] = drawn
         return self.decoder.embedding.values.one(i, drawn)
+
+    def _limits(self, i: int, cell: int, rows: Places, outputs: Tensor) -> tuple[Tensor, Tensor] | None:
+        """The intervals that conditions and rules leave a value of some rows; None: any value."""
+        limit, limits = self.limits.get(cell), self.guard.limits(i, rows, outputs.device)
+        if limit is None or (limit.low, limit.high) == (-math.inf, math.inf):
+            return limits
+        if limits is None:
+            limits = outputs.new_full((1, 1), -math.inf), outputs.new_full((1, 1), math.inf)
+        return limits[0].clamp_min(limit.low), limits[1].clamp_max(limit.high)
 
 
 def _rows(wanted: Tensor) -> Places:

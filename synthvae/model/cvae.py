@@ -17,6 +17,7 @@ from synthvae.model.encoder import Encoder
 from synthvae.model.mixtures import log_normal
 from synthvae.model.pixels import BernoulliDecoder, GaussianDecoder, PixelDecoder, PixelEncoder, PixelNetwork
 from synthvae.model.priors import GaussianMixturePrior, NormalPrior, Prior, VampPrior, log_aggregate
+from synthvae.model.restrictions import RowRules
 from synthvae.model.rows import Rows
 
 MATCHING_ROWS = 1 << 16  # rows drawn to match marginals, for all conditions together
@@ -271,8 +272,24 @@ class CVAE(nn.Module):
         return max(min(MATCHING_ROWS, 16 * rows), self.network_conditions * self._least_matching_rows(MATCHING_ROWS))
 
     @torch.no_grad()
-    def sample(self, label: int, rows: int, generator: torch.Generator, *, stratified: bool = False) -> Rows:
-        """Draw `rows` rows of one condition: z from the prior, x from the decoder; `stratified` lowers the variance."""
+    def sample(
+        self,
+        label: int,
+        rows: int,
+        generator: torch.Generator,
+        *,
+        stratified: bool = False,
+        rules: RowRules | None = None,
+    ) -> Rows:
+        """Draw rows of one condition: z from the prior, x from the decoder.
+
+        Args:
+            label: The condition.
+            rows: The number of rows.
+            generator: The generator of the draws.
+            stratified: Whether draws are spread evenly, which lowers the variance of shares.
+            rules: Rules that the rows keep.
+        """
         device = generator.device
         labels = torch.full((rows,), label, device=device)
         if stratified:
@@ -281,7 +298,7 @@ class CVAE(nn.Module):
         else:
             normal = standard_normal(rows, self.config.latent_dim, generator=generator)
         z = self.prior.draw(normal, labels, self._uniform(rows, generator, stratified=stratified))
-        return self.decode(z, label, generator, stratified=stratified)
+        return self.decode(z, label, generator, stratified=stratified, rules=rules)
 
     def _uniform(self, rows: int, generator: torch.Generator, *, stratified: bool = False) -> Tensor:
         """Return the uniform numbers (rows, choices) of draws of the prior."""
@@ -289,11 +306,19 @@ class CVAE(nn.Module):
 
     @torch.no_grad()
     def decode(
-        self, z: Tensor, label: int, generator: torch.Generator, *, stratified: bool = False, temperature: float = 1.0
+        self,
+        z: Tensor,
+        label: int,
+        generator: torch.Generator,
+        *,
+        stratified: bool = False,
+        temperature: float = 1.0,
+        rules: RowRules | None = None,
     ) -> Rows:
         """Draw rows from p(x | z, y) for latents (B, L) of one condition; at temperature 0 the most probable values."""
         condition = label if self.network_conditions > 1 else 0
-        return self.decoder.sample(z, condition, generator, stratified=stratified, temperature=temperature)
+        kept = {} if isinstance(self.decoder, PixelDecoder) else {"rules": rules}
+        return self.decoder.sample(z, condition, generator, stratified=stratified, temperature=temperature, **kept)
 
     @torch.no_grad()
     def posterior_draw(self, rows: Rows, labels: Tensor, normal: Tensor) -> Tensor:

@@ -15,8 +15,9 @@ from synthvae.model.embeddings import FineTables, RunningSum, SlotEmbedding, Slo
 from synthvae.model.fused import AllHeads, Batch, Packed
 from synthvae.model.heads import Heads
 from synthvae.model.layers import SlotLinear, is_observed
+from synthvae.model.restrictions import Guard, RowRules
 from synthvae.model.rows import Rows
-from synthvae.model.values import PARAMETERS, draw_value, initial_bias, log_density
+from synthvae.model.values import PARAMETERS, initial_bias, log_density
 
 
 class Frequencies(NamedTuple):
@@ -134,11 +135,18 @@ class AutoregressiveDecoder(nn.Module):
 
     @torch.no_grad()
     def sample(
-        self, z: Tensor, label: int, generator: torch.Generator, *, stratified: bool = False, temperature: float = 1.0
+        self,
+        z: Tensor,
+        label: int,
+        generator: torch.Generator,
+        *,
+        stratified: bool = False,
+        temperature: float = 1.0,
+        rules: RowRules | None = None,
     ) -> Rows:
-        """Draw rows for latents (B, L), all of one condition, one slot after the other."""
+        """Draw rows for latents (B, L), all of one condition, one slot after the other, that keep `rules`."""
         uniforms = Uniforms(len(self.slots.order), len(z), generator, stratified=stratified, temperature=temperature)
-        return self._draw(z, label, generator, uniforms, None)
+        return self._draw(z, label, generator, uniforms, rules=rules)
 
     @torch.no_grad()
     def match(self, z: Tensor, label: int, generator: torch.Generator, marginals: Marginals) -> None:
@@ -147,7 +155,13 @@ class AutoregressiveDecoder(nn.Module):
         self._draw(z, label, generator, uniforms, marginals)
 
     def _draw(
-        self, z: Tensor, label: int, generator: torch.Generator, uniforms: Uniforms, marginals: Marginals | None
+        self,
+        z: Tensor,
+        label: int,
+        generator: torch.Generator,
+        uniforms: Uniforms,
+        marginals: Marginals | None = None,
+        rules: RowRules | None = None,
     ) -> Rows:
         sums = self.start(z) + self.condition.weight[label]
         normal = standard_normal(len(self.slots.values), len(z), generator=generator)
@@ -155,11 +169,13 @@ class AutoregressiveDecoder(nn.Module):
         values = torch.empty(len(self.slots.values), len(z), device=z.device, dtype=z.dtype)
         digit_heads, value_heads = self.digits.packed(label), self.values.packed(label)
         order = self.slots.order if marginals is None else up_to_last_digit(self.slots.order)
+        guard = Guard(self.slots, rules)
         for place, (is_value, i) in enumerate(order):
             if is_value:
                 outputs = value_heads.outputs(i, sums, PARAMETERS)
-                numbers = draw_value(outputs, uniforms.numbers[place], normal[i], uniforms.temperature)
+                numbers = guard.draw_value(i, outputs, uniforms.numbers[place], normal[i], uniforms.temperature)
                 values[i] = where_present(self.slots.values[i], digits, numbers)
+                guard.note_value(i, values[i])
                 sums += self.embedding.values.one(i, values[i])
                 continue
             size = self.slots.sizes[i]
@@ -169,8 +185,9 @@ class AutoregressiveDecoder(nn.Module):
                 logits = logits + added[:size]
             if marginals is not None:
                 logits = marginals.matched(i, logits, self.digits.bias[i, label])
-            logits = tempered(logits, uniforms.temperature)
+            logits = guard.logits(i, tempered(logits, uniforms.temperature))
             digits[i] = draw(logits, uniforms.numbers[place], stratified=uniforms.stratified)
+            guard.note_digit(i, digits[i])
             sums += self.embedding.digits.rows_of(i, size).index_select(0, digits[i])
         return Rows(digits.T, values.T)
 
@@ -224,36 +241,62 @@ class FactorizedDecoder(nn.Module):
 
     @torch.no_grad()
     def sample(
-        self, z: Tensor, label: int, generator: torch.Generator, *, stratified: bool = False, temperature: float = 1.0
+        self,
+        z: Tensor,
+        label: int,
+        generator: torch.Generator,
+        *,
+        stratified: bool = False,
+        temperature: float = 1.0,
+        rules: RowRules | None = None,
     ) -> Rows:
-        """Draw rows for latents (B, L), all of one condition."""
-        uniforms = Uniforms(len(self.slots.order), len(z), generator, stratified=stratified, temperature=temperature)
+        """Draw rows for latents (B, L), all of one condition, that keep `rules`."""
+        slots, guard = self.slots, Guard(self.slots, rules)
+        uniforms = Uniforms(len(slots.order), len(z), generator, stratified=stratified, temperature=temperature)
         hidden = self._hidden(z, torch.full((len(z),), label, device=z.device))
-        digits = self._draw(hidden, label, uniforms, None)
-        normal = standard_normal(len(self.slots.values), len(z), generator=generator)
-        values = torch.empty(len(z), len(self.slots.values), device=z.device, dtype=z.dtype)
-        for v, value in enumerate(self.slots.values):
-            mixtures = torch.addmm(self.values.bias[v, label, :, None], self.values.weight[v].T, hidden.T)
-            numbers = draw_value(mixtures, uniforms.numbers[len(digits) + v], normal[v], uniforms.temperature)
-            values[:, v] = where_present(value, digits, numbers)
-        return Rows(digits.T, values)
+        normal = standard_normal(len(slots.values), len(z), generator=generator)
+        digits = torch.empty(len(slots.sizes), len(hidden), dtype=torch.long, device=hidden.device)
+        values = torch.empty(len(slots.values), len(z), device=z.device, dtype=z.dtype)
+        for is_value, i in slots.order:
+            if is_value:
+                mixtures = torch.addmm(self.values.bias[i, label, :, None], self.values.weight[i].T, hidden.T)
+                uniform = uniforms.numbers[len(digits) + i]
+                numbers = guard.draw_value(i, mixtures, uniform, normal[i], uniforms.temperature)
+                values[i] = where_present(slots.values[i], digits, numbers)
+                guard.note_value(i, values[i])
+            else:
+                self._draw_digit(i, digits, hidden, label, uniforms, guard=guard)
+        return Rows(digits.T, values.T.contiguous())
 
     @torch.no_grad()
     def match(self, z: Tensor, label: int, generator: torch.Generator, marginals: Marginals) -> None:
         """Move the biases of a condition until drawn rows have `marginals`."""
         hidden = self._hidden(z, torch.full((len(z),), label, device=z.device))
-        self._draw(hidden, label, Uniforms(len(self.slots.sizes), len(z), generator, stratified=False), marginals)
-
-    def _draw(self, hidden: Tensor, label: int, uniforms: Uniforms, marginals: Marginals | None) -> Tensor:
-        """Draw the digits (J, B) of rows with `hidden` (B, W), after matching each to its marginal if any are given."""
+        uniforms = Uniforms(len(self.slots.sizes), len(z), generator, stratified=False)
         digits = torch.empty(len(self.slots.sizes), len(hidden), dtype=torch.long, device=hidden.device)
-        for j, size in enumerate(self.slots.sizes):
-            logits = torch.addmm(self.digits.bias[j, label, :size, None], self.digits.weight[j, :, :size].T, hidden.T)
-            added = self.tables.one(j, digits)
-            if added is not None:
-                logits = logits + added[:size]
-            if marginals is not None:
-                logits = marginals.matched(j, logits, self.digits.bias[j, label])
-            logits = tempered(logits, uniforms.temperature)
-            digits[j] = draw(logits, uniforms.numbers[j], stratified=uniforms.stratified)
-        return digits
+        for j in range(len(digits)):
+            self._draw_digit(j, digits, hidden, label, uniforms, marginals)
+
+    def _draw_digit(
+        self,
+        j: int,
+        digits: Tensor,
+        hidden: Tensor,
+        label: int,
+        uniforms: Uniforms,
+        marginals: Marginals | None = None,
+        guard: Guard | None = None,
+    ) -> None:
+        """Draw one of the `digits` (J, B) of rows with `hidden` (B, W), after matching it to its marginal if given."""
+        size = self.slots.sizes[j]
+        logits = torch.addmm(self.digits.bias[j, label, :size, None], self.digits.weight[j, :, :size].T, hidden.T)
+        added = self.tables.one(j, digits)
+        if added is not None:
+            logits = logits + added[:size]
+        if marginals is not None:
+            logits = marginals.matched(j, logits, self.digits.bias[j, label])
+        logits = tempered(logits, uniforms.temperature)
+        logits = logits if guard is None else guard.logits(j, logits)
+        digits[j] = draw(logits, uniforms.numbers[j], stratified=uniforms.stratified)
+        if guard is not None:
+            guard.note_digit(j, digits[j])

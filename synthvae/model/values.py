@@ -54,22 +54,29 @@ def draw_value(outputs: Tensor, uniform: Tensor, normal: Tensor, temperature: fl
 
 
 def draw_value_between(
-    outputs: Tensor, uniform: Tensor, share: Tensor, limits: tuple[float, float]
+    outputs: Tensor, uniform: Tensor, share: Tensor, limits: tuple[Tensor, Tensor]
 ) -> tuple[Tensor, Tensor]:
-    """Draw values (B,) from mixtures with `outputs` (3 M, B) within `limits`; also return the log mass (B,) there.
+    """Draw values (B,) from mixtures with `outputs` (3 M, B) within intervals; also return the log mass (B,) there.
 
     Args:
         outputs: The outputs of a head.
         uniform: Uniform draws (B, 1) of the component.
         share: Uniform draws (B,) of the place within its truncated normal.
-        limits: The smallest and the largest value.
+        limits: The smallest and the largest values (intervals, B), or (intervals, 1), of disjoint intervals, of which
+            those whose smallest value exceeds the largest one are empty.
     """
+    first, last = (ends.double().clamp(-LIMIT, LIMIT).expand(-1, outputs.shape[1]) for ends in limits)
+    repeats = len(first)
     logits, means, log_scales = outputs.double().split(COMPONENTS)
-    scales = log_scales.clamp(*LOG_SCALES).exp()
-    low, high = (torch.special.ndtr((max(min(limit, LIMIT), -LIMIT) - means) / scales) for limit in limits)
-    masses = logits.log_softmax(0) + (high - low).clamp_min(MIN_MASS).log()
+    logits = logits.log_softmax(0).repeat(repeats, 1)  # each component in each interval
+    means, scales = means.repeat(repeats, 1), log_scales.clamp(*LOG_SCALES).exp().repeat(repeats, 1)
+    first, last = (ends.repeat_interleave(COMPONENTS, 0) for ends in (first, last))
+    low, high = (torch.special.ndtr((ends - means) / scales) for ends in (first, last))
+    masses = logits + (high - low).clamp_min(MIN_MASS).log()
+    masses = masses.masked_fill(first > last, 2 * math.log(MIN_MASS))
     component = draw(masses.float(), uniform)[None]
     below, above, mean, scale = (part.gather(0, component)[0] for part in (low, high, means, scales))
     quantile = (below + share * (above - below)).clamp(MIN_MASS, 1 - 2.0**-53)
-    values = (mean + scale * torch.special.ndtri(quantile)).clamp(max(limits[0], -LIMIT), min(limits[1], LIMIT))
+    ends = (part.gather(0, component)[0] for part in (first, last))
+    values = torch.minimum(torch.maximum(mean + scale * torch.special.ndtri(quantile), next(ends)), next(ends))
     return values.to(outputs), masses.logsumexp(0).to(outputs)

@@ -53,7 +53,6 @@ from synthvae.synthesizer.configuration import (
 from synthvae.synthesizer.fitted_model import FittedModel
 from synthvae.synthesizer.local_backend import Backend
 from synthvae.synthesizer.provenance import Provenance
-from synthvae.synthesizer.rules import enforce_rules
 from synthvae.synthesizer.sources import InMemory, OnDisk, TableSource
 from synthvae.tables import selection, streaming
 from synthvae.tables.features import read_features, read_private_features
@@ -186,8 +185,6 @@ def _fit_privately(  # noqa: PLR0917 (the inputs of a fit)
     weighting.refuse_in_private_fit(parameters.weights)
     if schema is not None and schema.origin in DRAFTS:
         warn_user(DRAFTED)
-    if schema is not None:
-        enforce_rules(schema)
     plan = spending_plan(parameters)
     inputs = {"plan": plan.model_dump(mode="json"), "target": parameters.target, "order": parameters.order}
     inputs["columns"] = table.column_names
@@ -316,7 +313,6 @@ def _encoded(
     whole = source.sample.num_rows == source.rows  # rules of a larger table are judged when its rows are encoded
     checked = task.schema.check(source.sample) if whole else task.schema.check_values(source.sample)
     checked = checked.select(source.sample.column_names)  # in the order of the table
-    enforce_rules(task.schema)
     source = source.with_sample(checked)
     least = task.min_class_rows if checked.num_rows == source.rows else 1
     pixels = None

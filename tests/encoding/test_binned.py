@@ -115,7 +115,7 @@ def test_equal_bounds_are_one_bin() -> None:
 @given(numbers(), st.integers(0, 2**32 - 1))
 def test_a_decoded_number_lies_in_its_bin(column: Column, seed: int) -> None:
     encoding = BinnedEncoding.declare(column)
-    full = np.all([np.isin(ends, _numeric_sentinels(column)) for ends in encoding._spans], axis=0)
+    full = np.all([np.isin(ends, _numeric_sentinels(column)) for ends in encoding.spans], axis=0)
     states = np.tile(np.setdiff1d(np.arange(encoding.levels), np.flatnonzero(full)), 5)
     assert encoding.encode("x", _decoded(column, states, seed)).tolist() == states.tolist()
 

@@ -1,0 +1,158 @@
+"""What rules leave of a column of each row: states, and intervals of numbers."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from synthvae.encoding.arrays import Floats, Mask, States
+from synthvae.encoding.rules.view import View
+from synthvae.model.restrictions import Restriction
+
+
+class Part(NamedTuple):
+    """A set of values of a column that is the same for all rows.
+
+    Args:
+        states: Which states (states,) belong to it, of those that stand for one value.
+        intervals: The compared numbers that belong to it.
+    """
+
+    states: Mask
+    intervals: tuple[tuple[float, float], ...]
+
+
+class Allowed:
+    """What rules leave of a column of each row.
+
+    Args:
+        view: The column.
+        rows: The number of rows.
+    """
+
+    def __init__(self, view: View, rows: int) -> None:
+        self.view, self.rows = view, rows
+        self.states: Mask | None = None  # (rows, states)
+        self.low = np.full((1, rows), -np.inf)  # compared numbers of the intervals of each row
+        self.high = np.full((1, rows), np.inf)
+        self.is_limited = False
+
+    def _mask(self) -> Mask:
+        if self.states is None:
+            self.states = np.ones((self.rows, self.view.encoding.levels), bool)
+        return self.states
+
+    def keep(self, states: Mask) -> None:
+        """Leave the states of a mask (rows, states)."""
+        self._mask()[:] &= states
+
+    def forbid_missing(self, rows: Mask) -> None:
+        """Require a value in some rows (rows,)."""
+        if self.view.missing is not None:
+            self._mask()[rows, self.view.missing] = False
+
+    def forbid_present(self, rows: Mask) -> None:
+        """Require a missing value in some rows (rows,)."""
+        self._mask()[np.ix_(rows, self.view.present)] = False
+
+    def limit(self, low: Floats, high: Floats) -> None:
+        """Leave the compared numbers (rows,) from `low` to `high`; NaN: no limit."""
+        self.low = np.fmax(self.low, low)
+        self.high = np.fmin(self.high, high)
+        self.is_limited = True
+
+    def keep_part(self, part: Part, rows: Mask) -> None:
+        """Leave the values of a part, in some rows (rows,)."""
+        states = ~rows[:, None] | part.states | self.view.is_drawn
+        for state in self.view.links:
+            states[:, state] = ~rows
+        self.keep(states)
+        ends = [np.array([interval[side] for interval in part.intervals] or [np.nan]) for side in (0, 1)]
+        low = np.where(rows, ends[0][:, None], -np.inf)
+        high = np.where(rows, ends[1][:, None], np.inf)
+        low[1:, ~rows], high[1:, ~rows] = np.inf, -np.inf  # one interval is enough
+        if not part.intervals:
+            low[:, rows], high[:, rows] = np.inf, -np.inf
+        self.low, self.high = (
+            np.fmax(self.low[:, None], low).reshape(-1, self.rows),
+            np.fmin(self.high[:, None], high).reshape(-1, self.rows),
+        )
+        self.is_limited = True
+
+    def ends(self) -> tuple[Floats, Floats]:
+        """Return the smallest and the largest numbers (intervals, rows), on the grid and in the column's unit."""
+        grid = self.view.grid
+        with np.errstate(invalid="ignore"):
+            low, high = (
+                grid.above(self.view.own(self.low), strict=False),
+                grid.below(self.view.own(self.high), strict=False),
+            )
+        return low, high
+
+    def restriction(self, states_of: States, sizes: tuple[int, ...], linked: dict[int, Floats]) -> Restriction | None:
+        """Return the restriction of the digits and the value of the column; None: nothing is forbidden.
+
+        Args:
+            states_of: The state (combinations,) of each combination of its digits.
+            sizes: The numbers of their levels.
+            linked: The compared numbers (rows,) that the states of links repeat.
+        """
+        limits: tuple[Floats, Floats] | None = None
+        if self.is_limited:
+            limits = self._keep_numbers(linked)
+        if self.states is None:
+            return None
+        combinations = self.states[:, states_of].reshape(self.rows, *sizes)
+        return Restriction(combinations, *(limits or (None, None)))
+
+    def _keep_numbers(self, linked: dict[int, Floats]) -> tuple[Floats, Floats] | None:
+        """Leave the states of numbers within the intervals; return the limits (intervals, rows) of the values."""
+        low, high = self.ends()
+        first, last = self.view.ranges
+        numbers = np.flatnonzero(~np.isnan(first))
+        own = self._mask()
+        inside = np.zeros((self.rows, len(numbers)), bool)
+        for some_low, some_high in zip(low, high, strict=True):
+            at_least = np.maximum(some_low[:, None], first[numbers])
+            inside |= at_least <= np.minimum(some_high[:, None], last[numbers])
+        own[:, numbers] &= inside
+        limited = (np.isfinite(self.low) | np.isfinite(self.high)).any(0)
+        for state, repeated in linked.items():
+            within = ((repeated >= self.low) & (repeated <= self.high)).any(0)
+            own[:, state] &= within | ~limited
+        with np.errstate(invalid="ignore"):
+            ends = self.view.scores(np.nan_to_num(low, posinf=np.inf, neginf=-np.inf), high)
+        if ends is None:
+            return None
+        empty = ~(low <= high)
+        return np.where(empty, np.inf, ends[0]), np.where(empty, -np.inf, ends[1])
+
+    def adjust(self, own: Floats, states: States, share: Floats) -> Floats:
+        """Return the numbers (rows,) of a column in its unit, those that are drawn within the intervals on the grid.
+
+        Args:
+            own: The numbers.
+            states: Their states.
+            share: Uniform numbers (rows,), the places within a bin.
+        """
+        drawn = self.view.is_drawn[states]
+        if not drawn.any():
+            return own
+        first, last = (ends[states] for ends in self.view.ranges)
+        low, high = self.ends()
+        low, high = np.fmax(low, self.view.grid.above(first, strict=False)), np.fmin(high, last)
+        wanted = own if self.view.steps.kind == "numeric" else _between(low, high, share)
+        placed = np.clip(wanted, low, high)  # within each interval
+        off = np.where(low <= high, np.abs(placed - wanted), np.inf)
+        best = np.take_along_axis(placed, off.argmin(0)[None], 0)[0]
+        best = self.view.grid.nearest(best) if self.view.grid.step is not None else best
+        return np.where(drawn & np.isfinite(off.min(0)), best, own)
+
+
+def _between(low: Floats, high: Floats, share: Floats) -> Floats:
+    """Numbers (rows,) within the first of some intervals (intervals, rows) that is not empty."""
+    place = (low <= high).argmax(0)[None]
+    first, last = (np.take_along_axis(ends, place, 0)[0] for ends in (low, high))
+    with np.errstate(invalid="ignore", over="ignore"):
+        return np.asarray((1 - share) * first + share * last)

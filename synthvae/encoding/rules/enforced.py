@@ -1,0 +1,233 @@
+"""What each kind of rule leaves of a column, given the columns of a row that are known."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from synthvae.encoding.arrays import Floats, Mask, States
+from synthvae.encoding.rules.allowed import Allowed
+from synthvae.encoding.rules.predicate import Predicate
+from synthvae.encoding.rules.view import View
+from synthvae.schema.constraints.combinations import FixedCombinations, OneHot
+from synthvae.schema.constraints.comparable import label, truths
+from synthvae.schema.constraints.implications import If, ImpliesMissing, RequiredIf
+from synthvae.schema.constraints.inequality import Inequality
+from synthvae.schema.constraints.rule import Constraint
+
+
+class Known(NamedTuple):
+    """The values of a column that are known.
+
+    Args:
+        there: In which rows (rows,) the value, or that it is missing, is known.
+        states: The states (rows,); -1 where it is no value of training.
+        numbers: The compared numbers (rows,); NaN: missing, no number, or unknown.
+        present: Which values (rows,) are known not to be missing.
+    """
+
+    there: Mask
+    states: States
+    numbers: Floats
+    present: Mask
+
+
+class Enforced(Protocol):
+    """A rule that limits columns as they are drawn."""
+
+    def limit(self, name: str, known: Mapping[str, Known], allowed: Allowed) -> None:
+        """Leave, of a column, what the rule allows given the known ones."""
+
+
+@dataclass(frozen=True)
+class Ascending:
+    """The chain of an `Inequality`."""
+
+    rule: Inequality
+    views: Mapping[str, View]
+
+    def limit(self, name: str, known: Mapping[str, Known], allowed: Allowed) -> None:
+        """Leave the numbers between those of the columns before and after in the chain."""
+        place = self.rule.columns.index(name)
+        low = self._ends(self.rule.columns[:place], known, allowed.rows, first=False)
+        high = self._ends(self.rule.columns[place + 1 :], known, allowed.rows, first=True)
+        view = self.views[name]
+        if self.rule.strict:
+            low = view.compared(view.grid.above(view.own(low), strict=True))
+            high = view.compared(view.grid.below(view.own(high), strict=True))
+        allowed.limit(low, high)
+
+    def _ends(self, names: tuple[str, ...], known: Mapping[str, Known], rows: int, *, first: bool) -> Floats:
+        """The smallest (`first`) or the largest of the known numbers (rows,); NaN: there is none.
+
+        Of a column that is not known and never missing, the smallest or largest number that it can have counts.
+        """
+        found = np.full(rows, np.nan)
+        nearest = np.fmin if first else np.fmax
+        for name in names:
+            if name in known:
+                found = nearest(found, known[name].numbers)
+            view = self.views.get(name)
+            if view is not None and view.missing is None and not view.marks:
+                ends = view.compared(view.ranges[first])
+                last = np.nanmax(ends) if first else np.nanmin(ends)
+                found = nearest(found, np.full(rows, last))
+        return found
+
+
+@dataclass(frozen=True)
+class Combined:
+    """The combinations of a `FixedCombinations`."""
+
+    rule: FixedCombinations
+    views: Mapping[str, View]
+
+    @cached_property
+    def _codes(self) -> list[dict[str, int]]:
+        """A number for each label of each column in the combinations."""
+        columns = zip(*(self.rule.combinations or ()), strict=True)
+        return [{text: i for i, text in enumerate(dict.fromkeys(map(label, column)))} for column in columns]
+
+    @cached_property
+    def _coded(self) -> npt.NDArray[np.int64]:
+        """The numbers (combinations, columns) of the combinations."""
+        columns = zip(self._codes, zip(*(self.rule.combinations or ()), strict=True), strict=True)
+        return np.array([[codes[label(value)] for value in column] for codes, column in columns]).T
+
+    @cached_property
+    def _of_states(self) -> list[npt.NDArray[np.int64]]:
+        """The number (states,) of the label of each state of each column; -1: no combination has it."""
+        labels = [self.views[name].labels for name in self.rule.columns]
+        pairs = zip(self._codes, labels, strict=True)
+        return [np.array([-1 if text is None else codes.get(text, -1) for text in own]) for codes, own in pairs]
+
+    def limit(self, name: str, known: Mapping[str, Known], allowed: Allowed) -> None:
+        """Leave the values that some combination has with the known ones, and missing ones."""
+        place = self.rule.columns.index(name)
+        others = [i for i, other in enumerate(self.rule.columns) if other in known and i != place]
+        if not others:
+            return
+        there = np.stack([known[self.rule.columns[i]].there for i in others])
+        for pattern in np.unique(there, axis=1).T:
+            rows = (there == pattern[:, None]).all(0)
+            given = [i for i, is_known in zip(others, pattern, strict=True) if is_known]
+            if given:
+                self._limit(place, given, known, allowed, rows)
+
+    def _limit(self, place: int, given: list[int], known: Mapping[str, Known], allowed: Allowed, rows: Mask) -> None:
+        """The same in some rows, in which the same columns are known."""
+        combinations = self._coded[:, [*given, place]]
+        values = [known[self.rule.columns[i]] for i in given]
+        own = np.stack([self._of_states[i][value.states[rows]] for i, value in zip(given, values, strict=True)], 1)
+        missing = np.any([~value.present[rows] for value in values], axis=0)
+        keys, inverse = np.unique(np.concatenate([combinations[:, :-1], own]), axis=0, return_inverse=True)
+        inverse = inverse.reshape(-1)
+        table = np.zeros((len(keys), len(self._codes[place]) + 1), bool)
+        table[inverse[: len(combinations)], combinations[:, -1]] = True
+        view = self.views[self.rule.columns[place]]
+        kept = table[:, self._of_states[place]][inverse[len(combinations) :]]
+        kept |= np.asarray(missing)[:, None] | ~view.present
+        whole = np.ones((allowed.rows, view.encoding.levels), bool)
+        whole[rows] = kept
+        allowed.keep(whole)
+
+
+@dataclass(frozen=True)
+class OneTrue:
+    """The flags of a `OneHot`."""
+
+    rule: OneHot
+    views: Mapping[str, View]
+
+    def limit(self, name: str, known: Mapping[str, Known], allowed: Allowed) -> None:
+        """Leave false where another flag is true, and true where all others are known and false."""
+        count, false = np.zeros(allowed.rows, int), np.zeros(allowed.rows, int)
+        for other in self.rule.columns:
+            if other != name and other in known:
+                value = known[other]
+                truth = np.where(value.states < 0, -1, self._truths(other)[np.maximum(value.states, 0)])
+                count += value.there & (truth == 1)
+                false += value.there & (truth == 0)
+        own, present = self._truths(name), self.views[name].present
+        last = false == len(self.rule.columns) - 1
+        wanted = np.where((count > 0)[:, None], own == 0, np.where(last[:, None], own == 1, own >= 0))
+        allowed.keep(wanted | ~present)
+
+    def _truths(self, name: str) -> Floats:
+        """1, 0 or -1 (states,)."""
+        return truths(pd.Series(self.views[name].labels, dtype=object))
+
+
+@dataclass(frozen=True)
+class Implied:
+    """An `If`, `ImpliesMissing` or `RequiredIf`."""
+
+    rule: If | ImpliesMissing | RequiredIf
+    views: Mapping[str, View]
+    condition: Predicate
+    then: Predicate | None
+
+    @classmethod
+    def of(cls, rule: If | ImpliesMissing | RequiredIf, views: Mapping[str, View]) -> Implied:
+        """Return the implication of a rule."""
+        condition = Predicate(views[rule.condition.column], rule.condition)
+        then = Predicate(views[rule.then.column], rule.then) if isinstance(rule, If) else None
+        return cls(rule, views, condition, then)
+
+    def limit(self, name: str, known: Mapping[str, Known], allowed: Allowed) -> None:
+        """Leave what follows from a condition that is met, and what does not meet it where that does not follow."""
+        given = known.get(self.rule.condition.column)
+        if name in self._targets and given is not None:
+            met = given.there & self.condition.meets(given.states, given.numbers)
+            if isinstance(self.rule, ImpliesMissing):
+                allowed.forbid_present(met)
+            elif self.then is None:
+                allowed.forbid_missing(met)
+            else:
+                part = self.then.met
+                allowed.keep_part(part._replace(states=part.states | ~self.views[name].present), met)
+        if name == self.rule.condition.column:
+            refuted = np.zeros(allowed.rows, bool)
+            for target in self._targets:
+                if target in known and target != name:
+                    refuted |= self._refutes(known[target])
+            if refuted.any():
+                allowed.keep_part(self.condition.failed, refuted)
+
+    @property
+    def _targets(self) -> tuple[str, ...]:
+        return (self.rule.then.column,) if isinstance(self.rule, If) else self.rule.columns
+
+    def _refutes(self, value: Known) -> Mask:
+        """In which rows (rows,) a known value does not follow from the condition."""
+        if isinstance(self.rule, ImpliesMissing):
+            return value.there & value.present
+        if self.then is None:
+            return value.there & ~value.present
+        return value.there & value.present & ~self.then.meets(value.states, value.numbers)
+
+
+def enforced(rule: Constraint, views: Mapping[str, View]) -> Enforced | None:
+    """Return what a rule leaves of its columns; None: it is kept in another way.
+
+    Args:
+        rule: The rule.
+        views: The columns that are modelled.
+    """
+    if not all(name in views for name in rule.touches):
+        return None
+    if isinstance(rule, Inequality):
+        return Ascending(rule, views)
+    if isinstance(rule, FixedCombinations):
+        return Combined(rule, views) if rule.combinations is not None else None
+    if isinstance(rule, OneHot):
+        return OneTrue(rule, views)
+    if isinstance(rule, (If, ImpliesMissing, RequiredIf)):
+        return Implied.of(rule, views)
+    return None

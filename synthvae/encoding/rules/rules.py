@@ -1,0 +1,231 @@
+"""The rules between the columns of a table, and how its synthetic rows keep them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Self
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from pydantic import BaseModel, ConfigDict
+
+from synthvae.encoding import kinds
+from synthvae.encoding.arrays import Floats, Mask
+from synthvae.encoding.computed import ComputedEncoding
+from synthvae.encoding.kinds import StoredEncoding
+from synthvae.encoding.layout import Layout
+from synthvae.encoding.rules.enforced import Enforced, enforced
+from synthvae.encoding.rules.session import Cell, RowsUnderRules, cells
+from synthvae.encoding.rules.view import Grid, View
+from synthvae.errors import TableError, brief
+from synthvae.schema.column import Column
+from synthvae.schema.constraints import If, ImpliesMissing, Increments, Inequality, RequiredIf, Rule
+from synthvae.schema.constraints.combinations import FixedCombinations, Unique
+from synthvae.schema.constraints.comparable import frame_of, numbers
+from synthvae.schema.constraints.consistency import in_order
+from synthvae.schema.constraints.rule import Constraint
+from synthvae.schema.schema import Schema
+
+
+class Rules(BaseModel):
+    """The rules of a table, with the columns that they are on.
+
+    Args:
+        constraints: The rules; combinations are filled in.
+        columns: The declared columns that they name.
+
+    Example:
+        >>> from synthvae.schema import Column, Inequality, Schema
+        >>> columns = (Column(name="low", kind="integer"), Column(name="high", kind="integer"))
+        >>> Rules.of(Schema(columns=columns, constraints=(Inequality(columns=["low", "high"]),))).order(["high", "low"])
+        ['low', 'high']
+    """
+
+    model_config = ConfigDict(frozen=True)
+    __repr__ = __str__ = brief
+
+    constraints: tuple[Rule, ...]
+    columns: tuple[Column, ...]
+
+    @classmethod
+    def of(cls, schema: Schema, table: pa.Table | None = None) -> Self | None:
+        """Return the rules of a schema; None if it has none.
+
+        Args:
+            schema: The schema.
+            table: The training rows, whose combinations are allowed where none are declared; None under a budget.
+        """
+        if not schema.constraints:
+            return None
+        touched = dict.fromkeys(name for rule in schema.constraints for name in rule.touches)
+        rules = list(schema.constraints)
+        if table is not None:
+            rules = [rule.learned(frame_of(table, schema, rule.touches)) for rule in rules]
+        return cls(constraints=tuple(rules), columns=tuple(schema[name] for name in touched))
+
+    @property
+    def names(self) -> list[str]:
+        """The columns that the rules are on."""
+        return [column.name for column in self.columns]
+
+    def __getitem__(self, name: str) -> Column:
+        return next(column for column in self.columns if column.name == name)
+
+    @cached_property
+    def _needs(self) -> dict[str, set[str]]:
+        """The columns that should be drawn before each column."""
+        found: dict[str, set[str]] = {}
+        for rule in self.constraints:
+            if isinstance(rule, Inequality):
+                for first, second in rule.pairs:
+                    found.setdefault(second, set()).add(first)
+            elif isinstance(rule, (If, ImpliesMissing, RequiredIf)):
+                for name in set(rule.touches) - {rule.condition.column}:
+                    found.setdefault(name, set()).add(rule.condition.column)
+        return found
+
+    @cached_property
+    def computing(self) -> dict[str, Constraint]:
+        """The rules that compute a column, by that column, each after those that it needs."""
+        return {rule.computed[0]: rule for rule in in_order(self.constraints)}
+
+    def encodings(self, table: pa.Table, found: Mapping[str, StoredEncoding]) -> dict[str, StoredEncoding]:
+        """Return the encodings of the columns whose encoding follows from the rules, given those of their kinds.
+
+        A column whose numbers are computed wherever they are present is not modelled. Whole numbers in fixed
+        combinations are categories.
+
+        Args:
+            table: The training rows.
+            found: The encodings of all columns.
+        """
+        own: dict[str, StoredEncoding] = {}
+        for rule in self.constraints:
+            for name in rule.columns if isinstance(rule, FixedCombinations) else ():
+                if name in found and found[name].valued:
+                    own[name] = kinds.learn(self[name].model_copy(update={"kind": "categorical"}), table.column(name))
+        for name, computing in self.computing.items():
+            frame = frame_of(table, self, computing.touches)
+            unknown = pd.isna(numbers(frame[name])) != pd.isna(computing.compute(frame)).to_numpy()
+            if name in found and not self[name].sentinels and not unknown.any():
+                own[name] = ComputedEncoding.learn(self[name], table.column(name))
+        return own
+
+    def declared(self, found: Mapping[str, StoredEncoding]) -> dict[str, StoredEncoding]:
+        """Return the same encodings for a declared table, none of whose rows is known.
+
+        Args:
+            found: The encodings of all columns.
+        """
+
+        def is_whole(name: str) -> bool:
+            return not self[name].nullable and not self[name].sentinels
+
+        whole = {name for name, rule in self.computing.items() if all(map(is_whole, rule.touches))}
+        return {name: ComputedEncoding.declare(self[name]) for name in whole if name in found}
+
+    def compute(self, name: str, decoded: Mapping[str, pa.Array], drawn: Floats | None) -> Floats:
+        """Return the numbers (rows,) of a computed column.
+
+        Args:
+            name: The column.
+            decoded: The columns from which it is computed.
+            drawn: The numbers that were drawn for it, which stay where it cannot be computed, NaN where it is missing;
+                None: it is not modelled.
+        """
+        rule = self.computing[name]
+        given = [other for other in rule.touches if other != name]
+        frame = frame_of(pa.table({other: decoded[other] for other in given}), self, given)
+        found = rule.compute(frame).to_numpy(np.float64)
+        if drawn is None:
+            return found
+        return np.where(np.isnan(found) | np.isnan(drawn), drawn, found)
+
+    def order(self, names: Sequence[str]) -> list[str]:
+        """Return columns in their order, but each after those on which the rules make it depend.
+
+        Args:
+            names: The columns.
+        """
+        waiting, done = list(names), list[str]()
+        while waiting:
+            ready = (n for n in waiting if not self._needs.get(n, set()) & set(waiting) - {n})
+            following = next(ready, waiting[0])  # the first one of a cycle
+            waiting.remove(following)
+            done.append(following)
+        return done
+
+    def refuse_repeats(self) -> None:
+        """Refuse rules of distinct rows that are on no column of ids.
+
+        Raises:
+            TableError: There is one: learned values repeat.
+        """
+        for rule in self.constraints:
+            if isinstance(rule, Unique) and not any(self[name].kind == "id" for name in rule.columns):
+                raise TableError(
+                    f"The rule `{rule}` must be on a column of ids, whose synthetic values are distinct; learned ones "
+                    "may repeat. Declare `kind: id` for one of its columns, or remove the rule."
+                )
+
+    def broken(self, table: pa.Table) -> Mask:
+        """Return which rows (rows,) break a rule; repeated rows are not counted.
+
+        Args:
+            table: Decoded rows.
+        """
+        found = np.zeros(table.num_rows, bool)
+        for rule in self.constraints:
+            if not isinstance(rule, Unique):
+                found |= ~rule.holds(frame_of(table, self, rule.touches), self)
+        return found
+
+    def compiled(self, encodings: Mapping[str, StoredEncoding], schema: pa.Schema) -> CompiledRules:
+        """Return the rules for the encodings of a table.
+
+        Args:
+            encodings: The encodings of the columns, in the order in which they are modelled.
+            schema: The Arrow schema of decoded tables.
+        """
+        return CompiledRules(self, encodings, schema)
+
+
+class CompiledRules:
+    """Rules, compiled for the encodings of a table.
+
+    Args:
+        rules: The rules.
+        encodings: The encodings of the columns, in the order in which they are modelled.
+        schema: The Arrow schema of decoded tables.
+    """
+
+    __repr__ = brief
+
+    def __init__(self, rules: Rules, encodings: Mapping[str, StoredEncoding], schema: pa.Schema) -> None:
+        self.rules = rules
+        self._cells: dict[tuple[str, ...], dict[int, Cell]] = {}
+        grids = {r.column: Grid(float(r.step), float(r.offset)) for r in rules.constraints if isinstance(r, Increments)}
+        self.views: dict[str, View] = {}
+        wanted = [name for name in rules.names if name in encodings]
+        while wanted:
+            name = wanted.pop()
+            if name in self.views:
+                continue
+            column = rules[name] if name in rules.names else Column(name=name, kind="continuous")
+            self.views[name] = View.of(column, encodings[name], schema.field(name).type, grids.get(name))
+            wanted.extend(self.views[name].links.values())
+        found = [(rule, enforced(rule, self.views)) for rule in rules.constraints]
+        self.by_column: dict[str, list[Enforced]] = {}
+        for rule, own in found:
+            for name in rule.touches if own is not None else ():
+                assert own is not None
+                self.by_column.setdefault(name, []).append(own)
+
+    def rows(self, layout: Layout, rows: int, rng: np.random.Generator) -> RowsUnderRules:
+        """Return rows of a layout that are to be drawn."""
+        key = layout.names
+        if key not in self._cells:
+            self._cells[key] = cells(layout, tuple(self.views))
+        return RowsUnderRules(self, self._cells[key], rows, rng)

@@ -1,0 +1,144 @@
+"""The columns of rows that are being drawn, as far as they are known, under the rules of their table."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from synthvae.encoding.arrays import Floats, Mask, States
+from synthvae.encoding.layout import Layout
+from synthvae.encoding.rules.allowed import Allowed
+from synthvae.encoding.rules.enforced import Enforced, Known
+from synthvae.encoding.rules.view import View
+from synthvae.errors import brief
+from synthvae.model.restrictions import Places, Restriction
+
+
+class Compiled(Protocol):
+    """Rules that are compiled for the encoding of a table."""
+
+    @property
+    def views(self) -> Mapping[str, View]:
+        """The columns that are modelled."""
+
+    @property
+    def by_column(self) -> Mapping[str, Sequence[Enforced]]:
+        """The rules on each column."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Where a column stands among the digits.
+
+    Args:
+        name: The column.
+        states: The state (combinations,) of each combination of its digits.
+        sizes: The levels of its digits.
+        layout: The layout of the column alone.
+    """
+
+    __repr__ = brief
+
+    name: str
+    states: States
+    sizes: tuple[int, ...]
+    layout: Layout
+
+    @classmethod
+    def of(cls, layout: Layout, name: str) -> Cell:
+        """Return the place of a column of a layout."""
+        place = layout.names.index(name)
+        own = Layout.from_levels({name: layout.levels[place]}, {name: layout.singles[place]})
+        every = np.indices(own.sizes).reshape(len(own.sizes), math.prod(own.sizes)).T.astype(np.int8)
+        return cls(name, own.join(every)[0], own.sizes, own)
+
+
+def cells(layout: Layout, names: Sequence[str]) -> dict[int, Cell]:
+    """Return those of the columns that are modelled by the number of their cell."""
+    numbers = dict(zip((layout.names[owner] for owner in layout.owners), layout.slots.cell_numbers, strict=True))
+    return {numbers[name]: Cell.of(layout, name) for name in names if name in numbers}
+
+
+class RowsUnderRules:
+    """Rows that are being drawn: what is known of them, and what rules leave of the next column.
+
+    Args:
+        rules: The compiled rules.
+        cells: The columns of the rules by the number of their cell.
+        rows: The number of rows.
+        generator: The generator of the numbers in bins.
+    """
+
+    def __init__(self, rules: Compiled, cells: Mapping[int, Cell], rows: int, generator: np.random.Generator) -> None:
+        self.rules, self.cells, self.rows, self.generator = rules, cells, rows, generator
+        self.known: dict[str, Known] = {}
+        self.numbers: dict[str, Floats] = {}  # in the unit of their column
+        self._allowed: Allowed | None = None
+        constant = [n for n, view in rules.views.items() if view.encoding.levels == 1 and not view.encoding.valued]
+        for name in constant:
+            self.tell(name, np.zeros(rows, np.int64), np.ones(rows, bool))
+
+    def tell(self, name: str, states: States, there: Mask, numbers: Floats | None = None) -> None:
+        """Take note of values that are known before any is drawn.
+
+        Args:
+            name: The column.
+            states: Its states (rows,); -1: no value of training.
+            there: In which rows (rows,) the value, or that it is missing, is known.
+            numbers: Its numbers (rows,), in its unit; None: those of the states.
+        """
+        view = self.rules.views[name]
+        own = view.ranges[0][np.maximum(states, 0)] if numbers is None else numbers
+        own = np.where(there, own, np.nan)
+        self.numbers[name] = own
+        present = np.where(states < 0, ~np.isnan(own), view.present[np.maximum(states, 0)])
+        self.known[name] = Known(there, states, view.compared(own), there & present)
+
+    def restrict(self, cell: int) -> Restriction | None:
+        """Return what the rules leave of a cell; None: everything."""
+        own = self.cells.get(cell)
+        if own is None:
+            return None
+        view = self.rules.views[own.name]
+        self._allowed = Allowed(view, self.rows)
+        for rule in self.rules.by_column.get(own.name, ()):
+            rule.limit(own.name, self.known, self._allowed)
+        unknown = Known(np.zeros(0, bool), np.zeros(0, np.int64), np.full(self.rows, np.nan), np.zeros(0, bool))
+        linked = {state: self.known.get(to, unknown).numbers for state, to in view.links.items()}
+        return self._allowed.restriction(own.states, own.sizes, linked)
+
+    def record(
+        self, cell: int, digits: npt.NDArray[np.int64], values: npt.NDArray[np.float32] | None, rows: Places
+    ) -> None:
+        """Take note of a cell of some rows; see `RowRules.record`."""
+        own = self.cells.get(cell)
+        if own is None:
+            return
+        assert self._allowed is not None
+        places = np.arange(self.rows)[rows.cpu().numpy() if isinstance(rows, torch.Tensor) else rows]
+        view = self.rules.views[own.name]
+        states = np.zeros(self.rows, np.int64)
+        states[places] = own.layout.join(digits.T.astype(np.int8))[0] if own.sizes else 0
+        scores = np.full(self.rows, np.nan, np.float32)
+        if values is not None:
+            scores[places] = values
+        numbers = view.numbers(states, scores, self.numbers, self.generator)
+        numbers = self._allowed.adjust(numbers, states, self.generator.random(self.rows))
+        there = np.zeros(self.rows, bool)
+        there[places] = True
+        self._merge(own.name, states, there, numbers)
+
+    def _merge(self, name: str, states: States, there: Mask, numbers: Floats) -> None:
+        """Add drawn values of some rows (rows,) to those that are known."""
+        if name in self.known:
+            before = self.known[name]
+            states = np.where(there, states, before.states)
+            numbers = np.where(there, numbers, self.numbers[name])
+            there = there | before.there
+        self.tell(name, states, there, numbers)

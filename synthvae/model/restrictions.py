@@ -1,0 +1,158 @@
+"""Draws of rows that keep rules between columns: each cell is drawn from what the cells before it leave."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from synthvae.codes import Slots
+from synthvae.model.draws import ZERO_LOGIT
+from synthvae.model.values import draw_value, draw_value_between
+
+Places = Tensor | slice
+"""The indices of some rows, or all rows."""
+
+
+class Restriction(NamedTuple):
+    """What is allowed of one cell of each row.
+
+    Args:
+        combinations: Which combinations of its digits (rows, *sizes) are allowed.
+        low: The smallest values (intervals, rows) of the intervals that are allowed; None: any value is.
+        high: The largest ones; an interval with a smaller one than its low is empty.
+    """
+
+    combinations: npt.NDArray[np.bool_]
+    low: npt.NDArray[np.float64] | None = None
+    high: npt.NDArray[np.float64] | None = None
+
+
+class RowRules(Protocol):
+    """The rules of some rows that are being drawn."""
+
+    def restrict(self, cell: int) -> Restriction | None:
+        """Return what the cells so far leave of a cell; None: everything."""
+
+    def record(
+        self, cell: int, digits: npt.NDArray[np.int64], values: npt.NDArray[np.float32] | None, rows: Places
+    ) -> None:
+        """Take note of a cell of some rows.
+
+        Args:
+            cell: Its number.
+            digits: Its digits (digits, rows).
+            values: Its continuous values (rows,); None: it has none.
+            rows: The rows.
+        """
+
+
+class Guard:
+    """Keeps the draws of a decoder within rules, slot by slot.
+
+    Args:
+        slots: The digits and values of a row.
+        rules: The rules of the rows.
+
+    Example:
+        >>> import numpy as np, torch
+        >>> class Ascending:
+        ...     def restrict(self, cell):
+        ...         return Restriction(np.arange(3) >= self.first[:, None]) if cell else None
+        ...     def record(self, cell, digits, values, rows):
+        ...         self.first = digits[0]
+        >>> guard = Guard(Slots((3, 3)), Ascending())
+        >>> guard.note_digit(0, torch.tensor([0, 2]))
+        >>> guard.logits(1, torch.zeros(3, 2)).softmax(0)[:2]
+        tensor([[0.3333, 0.0000],
+                [0.3333, 0.0000]])
+    """
+
+    def __init__(self, slots: Slots, rules: RowRules | None) -> None:
+        self.slots, self.rules = slots, rules
+        self.current = -1
+        if rules is None:
+            return
+        self.cells = slots.cell_numbers
+        self.digits = [[j for j in range(len(slots.sizes)) if self.cells[j] == c] for c in range(max(self.cells) + 1)]
+        self.values = {self.cells[len(slots.sizes) + v]: v for v in range(len(slots.values))}
+        self._drawn: list[Tensor] = []
+        self._restriction: Restriction | None = None
+        self._left: Tensor | None = None  # the combinations (rows, ...) that the digits so far leave
+
+    def _begin(self, cell: int, rows: Places, device: torch.device) -> None:
+        """Ask for the restriction of a cell before its first slot."""
+        if cell == self.current or self.rules is None:
+            return
+        self.current, self._drawn = cell, []
+        self._restriction = self.rules.restrict(cell)
+        self._left = None
+        if self._restriction is not None:
+            self._left = torch.from_numpy(self._restriction.combinations).to(device)[rows]
+
+    def logits(self, digit: int, logits: Tensor, rows: Places = slice(None)) -> Tensor:
+        """Return `logits` (levels, B) of a digit, those of forbidden levels so small that they are not drawn.
+
+        Args:
+            digit: The digit.
+            logits: Its logits.
+            rows: The rows to which they belong.
+        """
+        if self.rules is None:
+            return logits
+        self._begin(self.cells[digit], rows, logits.device)
+        if self._left is None:
+            return logits
+        allowed = self._left.flatten(2).any(2) if self._left.dim() > 2 else self._left
+        return torch.where(allowed.T, logits, logits.amin(0) + ZERO_LOGIT)
+
+    def note_digit(self, digit: int, drawn: Tensor, rows: Places = slice(None)) -> None:
+        """Take note of the levels (B,) that were drawn for a digit of some rows."""
+        if self.rules is None:
+            return
+        cell = self.cells[digit]
+        self._begin(cell, rows, drawn.device)
+        self._drawn.append(drawn)
+        if self._left is not None and self._left.dim() > 2:
+            self._left = self._left[torch.arange(len(drawn), device=drawn.device), drawn]
+        if digit == self.digits[cell][-1] and cell not in self.values:
+            self._finish(cell, None, rows)
+
+    def draw_value(
+        self, value: int, outputs: Tensor, uniform: Tensor, normal: Tensor, temperature: float = 1.0
+    ) -> Tensor:
+        """Draw the numbers (B,) of a value of all rows; see `values.draw_value`."""
+        limits = self.limits(value, slice(None), outputs.device)
+        if limits is None:
+            return draw_value(outputs, uniform, normal, temperature)
+        return draw_value_between(outputs, uniform, torch.special.ndtr(normal * temperature), limits)[0]
+
+    def limits(self, value: int, rows: Places, device: torch.device) -> tuple[Tensor, Tensor] | None:
+        """Return the smallest and the largest values (intervals, B) of a value of some rows; None without any."""
+        if self.rules is None:
+            return None
+        self._begin(self.cells[len(self.slots.sizes) + value], rows, device)
+        found = self._restriction
+        if found is None or found.low is None or found.high is None:
+            return None
+        low, high = (torch.from_numpy(ends).to(device)[:, rows] for ends in (found.low, found.high))
+        unlimited = ~(low <= high).any(0)  # rows in another state, which has no value
+        return low.masked_fill(unlimited, -math.inf), high.masked_fill(unlimited, math.inf)
+
+    def note_value(self, value: int, drawn: Tensor, rows: Places = slice(None)) -> None:
+        """Take note of the numbers (B,) that were drawn for a value of some rows."""
+        if self.rules is None:
+            return
+        cell = self.cells[len(self.slots.sizes) + value]
+        self._begin(cell, rows, drawn.device)
+        self._finish(cell, drawn.cpu().numpy(), rows)
+
+    def _finish(self, cell: int, values: npt.NDArray[np.float32] | None, rows: Places) -> None:
+        assert self.rules is not None
+        drawn = torch.stack(self._drawn).cpu().numpy() if self._drawn else np.empty((0, 0), np.int64)
+        self.rules.record(cell, drawn, values, rows)
+        self.current = -1
