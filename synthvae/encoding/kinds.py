@@ -15,6 +15,7 @@ from synthvae.encoding.fake import FakeEncoding
 from synthvae.encoding.identifier import IdEncoding
 from synthvae.encoding.numeric import NumericEncoding
 from synthvae.encoding.raw import PlainEncoding
+from synthvae.encoding.relative import RelativeEncoding
 from synthvae.encoding.temporal import TemporalEncoding
 from synthvae.schema.column import Column, Kind
 from synthvae.tables.arrow import exact_as_double
@@ -27,7 +28,8 @@ StoredEncoding = Annotated[
     | IdEncoding
     | FakeEncoding
     | PlainEncoding
-    | ComputedEncoding,
+    | ComputedEncoding
+    | RelativeEncoding,
     Field(discriminator="kind"),
 ]
 """Any encoding of a column; the field `kind` of a saved one identifies its class."""

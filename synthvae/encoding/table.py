@@ -18,11 +18,14 @@ from synthvae.encoding.arrays import Floats, States
 from synthvae.encoding.fake import FakeEncoding
 from synthvae.encoding.kinds import StoredEncoding
 from synthvae.encoding.layout import Layout
+from synthvae.encoding.numeric import NumericEncoding
 from synthvae.encoding.order import Order, named_order, order_columns
 from synthvae.encoding.protocol import CodedColumn, LinkableEncoding
 from synthvae.encoding.raw import Pixels, learn_plain
+from synthvae.encoding.relative import RelativeEncoding
 from synthvae.encoding.rules import CompiledRules, Rules
 from synthvae.encoding.target import TargetEncoding
+from synthvae.encoding.temporal import TemporalEncoding
 from synthvae.errors import brief
 from synthvae.schema.column import Column
 from synthvae.schema.domain import arrow_schema
@@ -98,9 +101,10 @@ class TableEncoding(BaseModel):
         rules = Rules.of(schema, table)
         if rules is not None:
             rules.refuse_repeats()
-            columns |= {n: e for n, e in rules.encodings(table, columns).items() if n != target}
             names = rules.order(names) if isinstance(order, str) else names
         names.sort(key=lambda name: name != target)  # a continuous target comes first
+        if rules is not None:
+            columns |= rules.encodings(table, {name: columns[name] for name in names}, target)
         return cls(
             names=tuple(table.column_names),
             columns=_linked({name: columns[name] for name in names}, table),
@@ -204,12 +208,15 @@ class TableEncoding(BaseModel):
         Raises:
             TableError: A value cannot be encoded.
         """
-        states = {name: encoding.encode(name, table.column(name)) for name, encoding in self.columns.items()}
+        columns = {name: table.column(name) for name in self.columns} | self._distances(table)
+        states = {name: encoding.encode(name, columns[name]) for name, encoding in self.columns.items()}
+        for name in self._relative:
+            states[name][columns[name].is_null().to_numpy() & table.column(name).is_valid().to_numpy()] = -1
         if linked:
             self._mark_links(states, table)
         digits = self.layout.split(list(states.values())).reshape(table.num_rows, self.layout.width)
         valued = self.layout.valued_names
-        scores = [self.columns[name].scores(table.column(name), states[name], rng) for name in valued]
+        scores = [self.columns[name].scores(columns[name], states[name], rng) for name in valued]
         values = np.stack(scores, 1) if scores else np.empty((table.num_rows, 0), np.float32)
         return Codes(digits, values, self._labels(table, partial=partial))
 
@@ -218,6 +225,36 @@ class TableEncoding(BaseModel):
         """The encodings whose numbers may be repeated."""
         linkable = {name: encoding.linkable for name, encoding in self.columns.items()}
         return {name: encoding for name, encoding in linkable.items() if encoding is not None}
+
+    @cached_property
+    def _relative(self) -> dict[str, RelativeEncoding]:
+        """The columns that are modelled as a distance from another one."""
+        return {name: encoding for name, encoding in self.columns.items() if isinstance(encoding, RelativeEncoding)}
+
+    def _distances(self, table: pa.Table) -> dict[str, pa.ChunkedArray]:
+        """The distances (rows,) of columns from others; missing where one of both is."""
+        found = {}
+        for name, encoding in self._relative.items():
+            base = self.columns[encoding.base]
+            assert isinstance(base, (NumericEncoding, TemporalEncoding, RelativeEncoding))
+            found[name] = encoding.distances(table.column(name), base.numbers_of(table.column(encoding.base)))
+        return found
+
+    def _place(self, coded: dict[str, CodedColumn], numbers: dict[str, Floats], known: Mapping[str, Floats]) -> None:
+        """Draw the numbers of columns that are distances from others, in place; `known` ones stay."""
+        for name, encoding in self._relative.items():
+            base = self.columns[encoding.base]
+            if encoding.base not in numbers:
+                assert isinstance(base, TemporalEncoding)
+                assert isinstance(base.steps, NumericEncoding)
+                own = known.get(encoding.base, np.full(len(coded[name].states), np.nan))
+                drawn = base.steps.draw_numbers(coded[encoding.base], {})
+                numbers[encoding.base] = np.where(np.isnan(own), drawn, own)
+                coded[encoding.base] = coded[encoding.base].with_numbers(numbers[encoding.base])
+            drawn = encoding.draw_numbers(coded[name], numbers[encoding.base])
+            own = known.get(name, np.full(len(drawn), np.nan))
+            numbers[name] = np.where(np.isnan(own), drawn, own)
+            coded[name] = coded[name].with_numbers(numbers[name])
 
     @cached_property
     def _subjects(self) -> dict[str, str]:
@@ -265,6 +302,7 @@ class TableEncoding(BaseModel):
             if known is not None and name in known:
                 numbers[name] = np.where(np.isnan(known[name]), numbers[name], known[name])
             coded[name] = coded[name].with_numbers(numbers[name])
+        self._place(coded, numbers, known or {})
         for name in (known or {}).keys() - numbers.keys() & coded.keys():
             coded[name] = coded[name].with_numbers((known or {})[name])
         schema, decoded = self.arrow_schema, dict[str, pa.Array]()

@@ -29,10 +29,12 @@ class Allowed:
     Args:
         view: The column.
         rows: The number of rows.
+        base: The compared numbers (rows,) from which the column's are distances; NaN: unknown; None: they are none.
     """
 
-    def __init__(self, view: View, rows: int) -> None:
+    def __init__(self, view: View, rows: int, base: Floats | None = None) -> None:
         self.view, self.rows = view, rows
+        self.origin = view.origin if base is None else base
         self.states: Mask | None = None  # (rows, states)
         self.low = np.full((1, rows), -np.inf)  # compared numbers of the intervals of each row
         self.high = np.full((1, rows), np.inf)
@@ -83,12 +85,9 @@ class Allowed:
     def ends(self) -> tuple[Floats, Floats]:
         """Return the smallest and the largest numbers (intervals, rows), on the grid and in the column's unit."""
         grid = self.view.grid
-        with np.errstate(invalid="ignore"):
-            low, high = (
-                grid.above(self.view.own(self.low), strict=False),
-                grid.below(self.view.own(self.high), strict=False),
-            )
-        return low, high
+        low, high = ((ends - self.origin) / self.view.scale for ends in (self.low, self.high))
+        low, high = np.where(np.isnan(low), -np.inf, low), np.where(np.isnan(high), np.inf, high)
+        return grid.above(low, strict=False), grid.below(high, strict=False)
 
     def restriction(self, states_of: States, sizes: tuple[int, ...], linked: dict[int, Floats]) -> Restriction | None:
         """Return the restriction of the digits and the value of the column; None: nothing is forbidden.
@@ -122,7 +121,7 @@ class Allowed:
             within = ((repeated >= self.low) & (repeated <= self.high)).any(0)
             own[:, state] &= within | ~limited
         with np.errstate(invalid="ignore"):
-            ends = self.view.scores(np.nan_to_num(low, posinf=np.inf, neginf=-np.inf), high)
+            ends = self.view.scores(low, high)
         if ends is None:
             return None
         empty = ~(low <= high)

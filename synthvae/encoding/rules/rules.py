@@ -16,14 +16,16 @@ from synthvae.encoding.arrays import Floats, Mask
 from synthvae.encoding.computed import ComputedEncoding
 from synthvae.encoding.kinds import StoredEncoding
 from synthvae.encoding.layout import Layout
+from synthvae.encoding.rules import distances
 from synthvae.encoding.rules.enforced import Enforced, enforced
 from synthvae.encoding.rules.session import Cell, RowsUnderRules, cells
 from synthvae.encoding.rules.view import Grid, View
 from synthvae.errors import TableError, brief
 from synthvae.schema.column import Column
 from synthvae.schema.constraints import If, ImpliesMissing, Increments, Inequality, RequiredIf, Rule
-from synthvae.schema.constraints.combinations import FixedCombinations, Unique
+from synthvae.schema.constraints.combinations import FixedCombinations, OneHot, Unique
 from synthvae.schema.constraints.comparable import frame_of, numbers
+from synthvae.schema.constraints.computed import Difference
 from synthvae.schema.constraints.consistency import in_order
 from synthvae.schema.constraints.rule import Constraint
 from synthvae.schema.schema import Schema
@@ -78,7 +80,9 @@ class Rules(BaseModel):
         """The columns that should be drawn before each column."""
         found: dict[str, set[str]] = {}
         for rule in self.constraints:
-            if isinstance(rule, Inequality):
+            if isinstance(rule, Difference):
+                found.setdefault(rule.high, set()).add(rule.low)
+            elif isinstance(rule, Inequality):
                 for first, second in rule.pairs:
                     found.setdefault(second, set()).add(first)
             elif isinstance(rule, (If, ImpliesMissing, RequiredIf)):
@@ -91,15 +95,19 @@ class Rules(BaseModel):
         """The rules that compute a column, by that column, each after those that it needs."""
         return {rule.computed[0]: rule for rule in in_order(self.constraints)}
 
-    def encodings(self, table: pa.Table, found: Mapping[str, StoredEncoding]) -> dict[str, StoredEncoding]:
+    def encodings(
+        self, table: pa.Table, found: Mapping[str, StoredEncoding], target: str | None
+    ) -> dict[str, StoredEncoding]:
         """Return the encodings of the columns whose encoding follows from the rules, given those of their kinds.
 
         A column whose numbers are computed wherever they are present is not modelled. Whole numbers in fixed
-        combinations are categories.
+        combinations are categories. Of two columns in ascending order, the second is modelled as its distance from the
+        first if that spreads less.
 
         Args:
             table: The training rows.
-            found: The encodings of all columns.
+            found: The encodings of all columns, in the order in which they are modelled.
+            target: The target, whose encoding stays.
         """
         own: dict[str, StoredEncoding] = {}
         for rule in self.constraints:
@@ -111,7 +119,24 @@ class Rules(BaseModel):
             unknown = pd.isna(numbers(frame[name])) != pd.isna(computing.compute(frame)).to_numpy()
             if name in found and not self[name].sentinels and not unknown.any():
                 own[name] = ComputedEncoding.learn(self[name], table.column(name))
-        return own
+        own.pop(str(target), None)
+        fixed = {*own, target, *self._fixed}
+        return own | distances.encodings(self, self._pairs, fixed, table, found)
+
+    @property
+    def _pairs(self) -> list[tuple[str, str]]:
+        """Columns of which the second one often follows closely on the first."""
+        chains = [pair for rule in self.constraints if isinstance(rule, Inequality) for pair in rule.pairs]
+        return [(rule.low, rule.high) for rule in self.constraints if isinstance(rule, Difference)] + chains
+
+    @property
+    def _fixed(self) -> set[str]:
+        """The columns whose numbers are limited to some values."""
+        found: set[str] = set()
+        for rule in self.constraints:
+            if isinstance(rule, (FixedCombinations, OneHot, Increments)):
+                found.update(rule.touches)
+        return found
 
     def declared(self, found: Mapping[str, StoredEncoding]) -> dict[str, StoredEncoding]:
         """Return the same encodings for a declared table, none of whose rows is known.

@@ -13,6 +13,7 @@ import torch
 
 from synthvae.encoding.arrays import Floats, Mask, States
 from synthvae.encoding.layout import Layout
+from synthvae.encoding.relative import RelativeEncoding
 from synthvae.encoding.rules.allowed import Allowed
 from synthvae.encoding.rules.enforced import Enforced, Known
 from synthvae.encoding.rules.view import View
@@ -80,9 +81,9 @@ class RowsUnderRules:
         self.known: dict[str, Known] = {}
         self.numbers: dict[str, Floats] = {}  # in the unit of their column
         self._allowed: Allowed | None = None
-        constant = [n for n, view in rules.views.items() if view.encoding.levels == 1 and not view.encoding.valued]
-        for name in constant:
-            self.tell(name, np.zeros(rows, np.int64), np.ones(rows, bool))
+        for name, view in rules.views.items():
+            if view.encoding.levels == 1 and not view.encoding.valued and view.base is None:  # a constant
+                self.tell(name, np.zeros(rows, np.int64), np.ones(rows, bool))
 
     def tell(self, name: str, states: States, there: Mask, numbers: Floats | None = None) -> None:
         """Take note of values that are known before any is drawn.
@@ -106,12 +107,24 @@ class RowsUnderRules:
         if own is None:
             return None
         view = self.rules.views[own.name]
-        self._allowed = Allowed(view, self.rows)
+        self._allowed = self._start(view)
         for rule in self.rules.by_column.get(own.name, ()):
             rule.limit(own.name, self.known, self._allowed)
         unknown = Known(np.zeros(0, bool), np.zeros(0, np.int64), np.full(self.rows, np.nan), np.zeros(0, bool))
         linked = {state: self.known.get(to, unknown).numbers for state, to in view.links.items()}
         return self._allowed.restriction(own.states, own.sizes, linked)
+
+    def _start(self, view: View) -> Allowed:
+        """What is left of a column before any rule: of a distance, what stays within the limits of the column."""
+        if not isinstance(view.encoding, RelativeEncoding):
+            return Allowed(view, self.rows)
+        base = self.known.get(view.encoding.base)
+        allowed = Allowed(view, self.rows, np.full(self.rows, np.nan) if base is None else base.numbers)
+        low, high = (np.full(self.rows, view.compared(np.array(end))) for end in view.encoding.limits)
+        allowed.limit(low, high)
+        if base is not None:
+            allowed.forbid_present(base.there & ~base.present)
+        return allowed
 
     def record(
         self, cell: int, digits: npt.NDArray[np.int64], values: npt.NDArray[np.float32] | None, rows: Places
@@ -130,6 +143,8 @@ class RowsUnderRules:
             scores[places] = values
         numbers = view.numbers(states, scores, self.numbers, self.generator)
         numbers = self._allowed.adjust(numbers, states, self.generator.random(self.rows))
+        if view.base is not None:
+            numbers = view.grid.nearest(view.own(self._allowed.origin + view.scale * numbers))
         there = np.zeros(self.rows, bool)
         there[places] = True
         self._merge(own.name, states, there, numbers)

@@ -15,6 +15,7 @@ from synthvae.encoding.categorical import CategoricalEncoding
 from synthvae.encoding.kinds import StoredEncoding
 from synthvae.encoding.numeric import NumericEncoding
 from synthvae.encoding.protocol import CodedColumn, GeneratedColumn
+from synthvae.encoding.relative import RelativeEncoding
 from synthvae.encoding.temporal import TemporalEncoding
 from synthvae.errors import brief
 from synthvae.schema.column import Column
@@ -73,7 +74,7 @@ class View:
     """The states of a column as rules compare them.
 
     Numbers of timestamps are compared in microseconds, and drawn in the steps of their encoding:
-    `compared = origin + scale * number`.
+    `compared = origin + scale * number`. States of distances have numbers that are added to those of another column.
 
     Args:
         column: The column.
@@ -99,15 +100,21 @@ class View:
         steps = _steps(encoding)
         decimals = getattr(steps, "decimals", None)
         own = Grid(None if decimals is None else 10.0**-decimals) if grid is None else grid
-        if not isinstance(encoding, TemporalEncoding):
+        written = encoding.written if isinstance(encoding, RelativeEncoding) else encoding
+        if not isinstance(written, TemporalEncoding):
             return cls(column, encoding, kind, own)
-        first, last = _compared(column, encoding, kind)
-        return cls(column, encoding, kind, own, first, (last - first) / max(_span(encoding), 1))
+        first, last = _compared(column, written, kind)
+        return cls(column, encoding, kind, own, first, (last - first) / max(_span(written), 1))
 
     @cached_property
     def steps(self) -> StoredEncoding:
         """The encoding of the numbers, of a timestamp's number of steps."""
         return _steps(self.encoding)
+
+    @property
+    def base(self) -> str | None:
+        """The column from which numbers are distances; None: they are none."""
+        return self.encoding.base if isinstance(self.encoding, RelativeEncoding) else None
 
     @cached_property
     def missing(self) -> int | None:
@@ -158,7 +165,9 @@ class View:
 
     @cached_property
     def is_drawn(self) -> Mask:
-        """Which states (states,) stand for several numbers, of which one is drawn."""
+        """Which states (states,) stand for several numbers, of which one is drawn or follows from another column."""
+        if self.base is not None:
+            return ~np.isnan(self.ranges[0])
         steps, found = self.steps, np.zeros(self.encoding.levels, bool)
         if isinstance(steps, BinnedEncoding):
             found[: steps.bins] = steps.spans[0] < steps.spans[1]
@@ -214,13 +223,13 @@ class View:
 
     def numbers_of(self, values: pa.ChunkedArray) -> Floats:
         """Return the numbers (rows,) of a column's values, in its unit; NaN: missing, a sentinel, or no number."""
-        if isinstance(self.encoding, (NumericEncoding, TemporalEncoding)):
+        if isinstance(self.encoding, (NumericEncoding, TemporalEncoding, RelativeEncoding)):
             return self.encoding.numbers_of(values)
         return np.full(len(values), np.nan)
 
 
 def _steps(encoding: StoredEncoding) -> StoredEncoding:
-    return encoding.steps if isinstance(encoding, TemporalEncoding) else encoding
+    return encoding.steps if isinstance(encoding, (TemporalEncoding, RelativeEncoding)) else encoding
 
 
 def _span(encoding: TemporalEncoding) -> int:

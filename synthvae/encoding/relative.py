@@ -1,0 +1,158 @@
+"""Numbers and timestamps that are modelled as their distance from those of another column."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal, Self
+
+import numpy as np
+import pyarrow as pa
+from pydantic import BaseModel, ConfigDict, Field
+
+from synthvae.encoding.arrays import Floats, Mask, Scores, States
+from synthvae.encoding.numeric import NumericEncoding
+from synthvae.encoding.protocol import CodedColumn
+from synthvae.encoding.temporal import TemporalEncoding
+from synthvae.errors import brief
+from synthvae.schema.column import Column
+
+NARROW = 0.5  # share of the spread of a column's numbers; distances that spread wider are not modelled
+SPREAD = (0.05, 0.95)  # the quantiles between which numbers spread
+
+Written = Annotated[NumericEncoding | TemporalEncoding, Field(discriminator="kind")]
+
+
+class RelativeEncoding(BaseModel):
+    """States: those of the distance from the number of another column of the row.
+
+    Args:
+        base: The other column, which is modelled before.
+        ratio: The size of 1 in the unit of the other column, in the unit of this one.
+        shift: The number 0 of the other column, in the unit of this one.
+        steps: The encoding of the distances, in the unit of this column.
+        written: How numbers of this column are written, and their limits.
+    """
+
+    model_config = ConfigDict(frozen=True)
+    __repr__ = __str__ = brief
+    affine: ClassVar[None] = None
+    linkable: ClassVar[None] = None
+
+    kind: Literal["relative"] = "relative"
+    base: str
+    ratio: float
+    shift: float
+    steps: NumericEncoding
+    written: Written
+
+    @classmethod
+    def learn(
+        cls, column: Column, encoding: NumericEncoding | TemporalEncoding, own: Floats, base: tuple[str, Floats, Floats]
+    ) -> Self | None:
+        """Return the encoding of a column; None if distances are not narrower than its numbers, or not always there.
+
+        Args:
+            column: The column.
+            encoding: Its encoding by its kind.
+            own: Its numbers (rows,), in the unit of this encoding; NaN: missing.
+            base: The other column, its numbers (rows,) in the unit of this column, and the numbers of 0 and 1 of its
+                own unit in the unit of this column.
+        """
+        name, others, (zero, one) = base
+        distances = own - others
+        known = ~np.isnan(own)
+        if np.isnan(distances[known]).any() or not _is_narrow(distances[known], own[known]):
+            return None
+        number = Column(name=column.name, kind="continuous", nullable=True, decimals=_decimals(encoding))
+        steps = NumericEncoding.learn(number, pa.chunked_array([pa.array(distances, mask=~known)]))
+        plain = NumericEncoding(atoms=(0.0,), decimals=_decimals(encoding), missing=True)
+        if isinstance(encoding, NumericEncoding):
+            kept = {"low": encoding.low, "high": encoding.high, "style": encoding.style, "format": encoding.format}
+            written: Written = plain.model_copy(update=kept)
+        else:
+            ends = {"low": float(own[known].min()), "high": float(own[known].max())}
+            written = encoding.model_copy(update={"steps": plain.model_copy(update=ends)})
+        return cls(base=name, ratio=one - zero, shift=zero, steps=steps, written=written)
+
+    @property
+    def singles(self) -> int:
+        """The number of states, the last ones, that are not ordered with the others."""
+        return self.steps.singles
+
+    @property
+    def valued(self) -> bool:
+        """Whether distances have scores."""
+        return self.steps.valued
+
+    @property
+    def levels(self) -> int:
+        """The number of states, at least 1."""
+        return self.steps.levels
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """The smallest and the largest number of the column."""
+        numeric = self.written.steps if isinstance(self.written, TemporalEncoding) else self.written
+        assert isinstance(numeric, NumericEncoding)
+        return numeric.low, numeric.high
+
+    def numbers_of(self, values: pa.ChunkedArray) -> Floats:
+        """Return the numbers (rows,) of a column, in its unit; NaN where a value is missing."""
+        return self.written.numbers_of(values)
+
+    def starts(self, base: Floats) -> Floats:
+        """Return the numbers (rows,) of the other column in the unit of this one."""
+        return self.ratio * base + self.shift
+
+    def distances(self, values: pa.ChunkedArray, base: Floats) -> pa.ChunkedArray:
+        """Return the distances (rows,) of a column's values from the numbers (rows,) of the other column.
+
+        They are missing where one of both is.
+        """
+        found = self.numbers_of(values) - self.starts(base)
+        if self.steps.decimals is not None:
+            found = np.round(found, self.steps.decimals)
+        return pa.chunked_array([pa.array(found, mask=np.isnan(found))])
+
+    def encode(self, name: str, values: pa.ChunkedArray) -> States:
+        """Return the states (rows,) of distances; -1 where one is missing though none was in training."""
+        return self.steps.encode(name, values)
+
+    def unseen(self, name: str, values: pa.ChunkedArray) -> Mask:
+        """Return which values (rows,) of the column cannot be read."""
+        return (
+            self.written.unseen(name, values)
+            if isinstance(self.written, TemporalEncoding)
+            else np.zeros(len(values), bool)
+        )
+
+    def scores(self, values: pa.ChunkedArray, states: States, rng: np.random.Generator | None) -> Scores:
+        """Return the normal scores (rows,) of distances; NaN where the state has none."""
+        return self.steps.scores(values, states, rng)
+
+    def draw_numbers(self, column: CodedColumn, base: Floats) -> Floats:
+        """Return the numbers (rows,) of codes in the unit of the column, given those of the other column.
+
+        They are NaN where the value is missing, or the other one is.
+        """
+        found = self.starts(base) + self.steps.draw_numbers(column, {})
+        if self.steps.decimals is not None:
+            found = np.round(found, self.steps.decimals)
+        return np.asarray(np.clip(found, *self.limits))
+
+    def decode(self, column: CodedColumn, kind: pa.DataType) -> pa.Array:
+        """Return the numbers that were drawn as an Arrow array of type `kind`; NaN is missing."""
+        assert column.numbers is not None
+        missing = np.isnan(column.numbers).astype(np.int64)
+        plain = CodedColumn(missing, column.rng, numbers=np.nan_to_num(column.numbers))
+        return self.written.decode(plain, kind)
+
+
+def _decimals(encoding: NumericEncoding | TemporalEncoding) -> int | None:
+    return 0 if isinstance(encoding, TemporalEncoding) else encoding.decimals
+
+
+def _is_narrow(distances: Floats, own: Floats) -> bool:
+    if not len(own):
+        return False
+    wide, narrow = (np.diff(np.quantile(each, SPREAD))[0] for each in (own, distances))
+    return bool(narrow <= NARROW * wide)
