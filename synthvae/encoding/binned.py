@@ -84,8 +84,8 @@ class BinnedEncoding(DiscreteColumn, BaseModel):
             states[is_sentinel(values, mark)] = self.bins + offset
         return states.astype(np.int64)
 
-    def decode(self, column: CodedColumn, kind: pa.DataType) -> pa.Array:
-        """Return numbers, drawn uniformly from the bins of the states (rows,), as an Arrow array of type `kind`."""
+    def draw_numbers(self, column: CodedColumn) -> Floats:
+        """Return numbers (rows,), drawn uniformly from the bins of the states; NaN where a state is no bin."""
         place = np.minimum(column.states, self.bins - 1)
         low, high = (numbers[place] for numbers in self.spans)
         share = column.rng.random(len(place))
@@ -96,8 +96,15 @@ class BinnedEncoding(DiscreteColumn, BaseModel):
                 steps = np.rint(high * scale - low * scale)
             numbers = np.where(steps < FINE, low + np.floor(share * (steps + 1)) / scale, numbers)
         numbers = np.clip(rounded(numbers, self.decimals), low, high) + 0.0  # adding 0 makes -0.0 positive
+        return np.where(column.states < self.bins, numbers, np.nan)
+
+    def decode(self, column: CodedColumn, kind: pa.DataType) -> pa.Array:
+        """Return the numbers of the states (rows,) as an Arrow array of type `kind`; see `draw_numbers`."""
+        numbers = self.draw_numbers(column)
         if column.numbers is not None:  # those that rules allow
             numbers = np.where(np.isnan(column.numbers), numbers, column.numbers)
+        place = np.minimum(column.states, self.bins - 1)
+        low, high = (ends[place] for ends in self.spans)
         style = "short" if self.decimals == 0 else "repr"
         inside = Interval(low, high, self.decimals, self.marks)
         return to_arrow(numbers, column.states, kind, first=self.bins, sentinels=self.marks, style=style, inside=inside)

@@ -9,16 +9,19 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
 
 from synthvae.encoding.arrays import Floats, Mask, Scores, States
+from synthvae.encoding.binned import BinnedEncoding
 from synthvae.encoding.numeric import NumericEncoding
 from synthvae.encoding.protocol import CodedColumn
 from synthvae.encoding.temporal import TemporalEncoding
 from synthvae.errors import brief
 from synthvae.schema.column import Column
+from synthvae.tables.arrow import split_sentinels
 
 NARROW = 0.5  # share of the spread of a column's numbers; distances that spread wider are not modelled
 SPREAD = (0.05, 0.95)  # the quantiles between which numbers spread
 
-Written = Annotated[NumericEncoding | TemporalEncoding, Field(discriminator="kind")]
+Written = Annotated[NumericEncoding | BinnedEncoding | TemporalEncoding, Field(discriminator="kind")]
+Steps = Annotated[NumericEncoding | BinnedEncoding, Field(discriminator="kind")]
 
 
 class RelativeEncoding(BaseModel):
@@ -29,7 +32,9 @@ class RelativeEncoding(BaseModel):
         ratio: The size of 1 in the unit of the other column, in the unit of this one.
         shift: The number 0 of the other column, in the unit of this one.
         steps: The encoding of the distances, in the unit of this column.
-        written: How numbers of this column are written, and their limits.
+        low: The smallest number of the column, in its unit.
+        high: The largest one.
+        written: How its numbers are written.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -41,7 +46,9 @@ class RelativeEncoding(BaseModel):
     base: str
     ratio: float
     shift: float
-    steps: NumericEncoding
+    steps: Steps
+    low: float
+    high: float
     written: Written
 
     @classmethod
@@ -66,12 +73,39 @@ class RelativeEncoding(BaseModel):
         steps = NumericEncoding.learn(number, pa.chunked_array([pa.array(distances, mask=~known)]))
         plain = NumericEncoding(atoms=(0.0,), decimals=_decimals(encoding), missing=True)
         if isinstance(encoding, NumericEncoding):
-            kept = {"low": encoding.low, "high": encoding.high, "style": encoding.style, "format": encoding.format}
+            kept = {"style": encoding.style, "format": encoding.format}
             written: Written = plain.model_copy(update=kept)
         else:
-            ends = {"low": float(own[known].min()), "high": float(own[known].max())}
-            written = encoding.model_copy(update={"steps": plain.model_copy(update=ends)})
-        return cls(base=name, ratio=one - zero, shift=zero, steps=steps, written=written)
+            written = encoding.model_copy(update={"steps": plain})
+        limits = {"low": float(own[known].min()), "high": float(own[known].max())}
+        return cls(base=name, ratio=one - zero, shift=zero, steps=steps, written=written, **limits)
+
+    @classmethod
+    def declare(
+        cls,
+        encoding: BinnedEncoding | TemporalEncoding,
+        distance: Column,
+        base: tuple[str, float, float],
+    ) -> Self:
+        """Return the encoding of a declared column.
+
+        Args:
+            encoding: The encoding of the column by its kind.
+            distance: The column of the distances, with bounds, in the unit of this encoding.
+            base: The other column, and the numbers of 0 and 1 of its own unit in the unit of this column.
+        """
+        name, zero, one = base
+        steps, plain = BinnedEncoding.declare(distance), NumericEncoding(atoms=(0.0,), decimals=0, missing=True)
+        if isinstance(encoding, TemporalEncoding):
+            assert isinstance(encoding.steps, BinnedEncoding)
+            written: Written = encoding.model_copy(update={"steps": plain})
+            edges = encoding.steps.edges
+        else:
+            style = "short" if encoding.decimals == 0 else "repr"
+            written = plain.model_copy(update={"decimals": encoding.decimals, "style": style})
+            edges = encoding.edges
+        limits = {"low": edges[0], "high": edges[-1]}
+        return cls(base=name, ratio=one - zero, shift=zero, steps=steps, written=written, **limits)
 
     @property
     def singles(self) -> int:
@@ -88,16 +122,9 @@ class RelativeEncoding(BaseModel):
         """The number of states, at least 1."""
         return self.steps.levels
 
-    @property
-    def limits(self) -> tuple[float, float]:
-        """The smallest and the largest number of the column."""
-        numeric = self.written.steps if isinstance(self.written, TemporalEncoding) else self.written
-        assert isinstance(numeric, NumericEncoding)
-        return numeric.low, numeric.high
-
     def numbers_of(self, values: pa.ChunkedArray) -> Floats:
         """Return the numbers (rows,) of a column, in its unit; NaN where a value is missing."""
-        return self.written.numbers_of(values)
+        return numbers_of(self.written, values)
 
     def starts(self, base: Floats) -> Floats:
         """Return the numbers (rows,) of the other column in the unit of this one."""
@@ -134,10 +161,10 @@ class RelativeEncoding(BaseModel):
 
         They are NaN where the value is missing, or the other one is.
         """
-        found = self.starts(base) + self.steps.draw_numbers(column, {})
+        found = self.starts(base) + draw_numbers(self.steps, column)
         if self.steps.decimals is not None:
             found = np.round(found, self.steps.decimals)
-        return np.asarray(np.clip(found, *self.limits))
+        return np.asarray(np.clip(found, self.low, self.high))
 
     def decode(self, column: CodedColumn, kind: pa.DataType) -> pa.Array:
         """Return the numbers that were drawn as an Arrow array of type `kind`; NaN is missing."""
@@ -145,6 +172,34 @@ class RelativeEncoding(BaseModel):
         missing = np.isnan(column.numbers).astype(np.int64)
         plain = CodedColumn(missing, column.rng, numbers=np.nan_to_num(column.numbers))
         return self.written.decode(plain, kind)
+
+
+def numbers_of(encoding: object, values: pa.ChunkedArray) -> Floats:
+    """Return the numbers (rows,) of a column in the unit of its encoding; NaN where a value is missing.
+
+    Args:
+        encoding: An encoding of numbers or timestamps.
+        values: The column.
+    """
+    if isinstance(encoding, BinnedEncoding):
+        return np.asarray(split_sentinels(values, encoding.marks)[0].to_numpy().astype(np.float64))
+    assert isinstance(encoding, (NumericEncoding, TemporalEncoding, RelativeEncoding))
+    return encoding.numbers_of(values)
+
+
+def draw_numbers(encoding: object, column: CodedColumn) -> Floats:
+    """Return the numbers (rows,) of codes in the unit of their encoding; NaN where a state is no number.
+
+    Args:
+        encoding: An encoding of numbers or timestamps.
+        column: The codes.
+    """
+    if isinstance(encoding, TemporalEncoding):
+        return draw_numbers(encoding.steps, column)
+    if isinstance(encoding, BinnedEncoding):
+        return encoding.draw_numbers(column)
+    assert isinstance(encoding, NumericEncoding)
+    return encoding.draw_numbers(column, {})
 
 
 def _decimals(encoding: NumericEncoding | TemporalEncoding) -> int | None:

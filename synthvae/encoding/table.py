@@ -18,14 +18,12 @@ from synthvae.encoding.arrays import Floats, States
 from synthvae.encoding.fake import FakeEncoding
 from synthvae.encoding.kinds import StoredEncoding
 from synthvae.encoding.layout import Layout
-from synthvae.encoding.numeric import NumericEncoding
 from synthvae.encoding.order import Order, named_order, order_columns
 from synthvae.encoding.protocol import CodedColumn, LinkableEncoding
 from synthvae.encoding.raw import Pixels, learn_plain
-from synthvae.encoding.relative import RelativeEncoding
+from synthvae.encoding.relative import RelativeEncoding, draw_numbers, numbers_of
 from synthvae.encoding.rules import CompiledRules, Rules
 from synthvae.encoding.target import TargetEncoding
-from synthvae.encoding.temporal import TemporalEncoding
 from synthvae.errors import brief
 from synthvae.schema.column import Column
 from synthvae.schema.domain import arrow_schema
@@ -135,9 +133,10 @@ class TableEncoding(BaseModel):
         rules = Rules.of(schema)
         if rules is not None:
             rules.refuse_repeats()
-            columns |= {n: e for n, e in rules.declared(columns).items() if n != target}
             names = rules.order(names) if isinstance(order, str) else names
         names.sort(key=lambda name: name != target)
+        if rules is not None:
+            columns |= rules.declared({name: columns[name] for name in names}, target)
         return cls(
             names=tuple(schema.names),
             columns={name: columns[name] for name in names},
@@ -236,8 +235,7 @@ class TableEncoding(BaseModel):
         found = {}
         for name, encoding in self._relative.items():
             base = self.columns[encoding.base]
-            assert isinstance(base, (NumericEncoding, TemporalEncoding, RelativeEncoding))
-            found[name] = encoding.distances(table.column(name), base.numbers_of(table.column(encoding.base)))
+            found[name] = encoding.distances(table.column(name), numbers_of(base, table.column(encoding.base)))
         return found
 
     def _place(self, coded: dict[str, CodedColumn], numbers: dict[str, Floats], known: Mapping[str, Floats]) -> None:
@@ -245,11 +243,8 @@ class TableEncoding(BaseModel):
         for name, encoding in self._relative.items():
             base = self.columns[encoding.base]
             if encoding.base not in numbers:
-                assert isinstance(base, TemporalEncoding)
-                assert isinstance(base.steps, NumericEncoding)
                 own = known.get(encoding.base, np.full(len(coded[name].states), np.nan))
-                drawn = base.steps.draw_numbers(coded[encoding.base], {})
-                numbers[encoding.base] = np.where(np.isnan(own), drawn, own)
+                numbers[encoding.base] = np.where(np.isnan(own), draw_numbers(base, coded[encoding.base]), own)
                 coded[encoding.base] = coded[encoding.base].with_numbers(numbers[encoding.base])
             drawn = encoding.draw_numbers(coded[name], numbers[encoding.base])
             own = known.get(name, np.full(len(drawn), np.nan))

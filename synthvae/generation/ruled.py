@@ -18,7 +18,7 @@ from synthvae.schema.constraints.combinations import Unique
 from synthvae.schema.constraints.comparable import frame_of
 
 MAX_ROUNDS = 50  # in which rows that break a rule are drawn again
-TOLD = 0.01  # share of the rows that are drawn again from which on a user is told
+TOLD = 0.1  # rows that are drawn again for each row from which on a user is told
 
 Places = npt.NDArray[np.int64]
 Sampler = Callable[[int, Places, RowRules], Rows]

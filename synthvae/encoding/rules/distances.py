@@ -7,12 +7,14 @@ from collections.abc import Collection, Mapping, Sequence
 import numpy as np
 import pyarrow as pa
 
+from synthvae.encoding.binned import BinnedEncoding
 from synthvae.encoding.kinds import StoredEncoding
 from synthvae.encoding.numeric import NumericEncoding
 from synthvae.encoding.relative import RelativeEncoding
 from synthvae.encoding.rules.view import View
 from synthvae.encoding.temporal import TemporalEncoding
 from synthvae.schema.constraints.comparable import Columns
+from synthvae.schema.constraints.computed import Difference
 
 EXACT = 1e-9  # by which doubles may miss a whole number
 
@@ -72,3 +74,27 @@ def _fits(first: View, second: View, shift: float, ratio: float) -> bool:
         return False
     places = np.array([shift, ratio * first.grid.step]) / second.grid.step
     return bool((np.abs(places - np.rint(places)) <= EXACT * np.maximum(np.abs(places), 1)).all())
+
+
+def declared(columns: Columns, rule: Difference, found: Mapping[str, StoredEncoding]) -> dict[str, StoredEncoding]:
+    """Return the encoding of the larger one of two declared columns by their difference, where that is exact.
+
+    Args:
+        columns: The schema of the columns.
+        rule: The rule of a difference that is computed.
+        found: The encodings of all columns, in the order in which they are modelled.
+    """
+    places = {name: place for place, name in enumerate(found)}
+    high, low = (columns[name] for name in (rule.high, rule.low))
+    result = columns[rule.result]
+    days = high.kind == low.kind == "date" and rule.unit in (None, "days")
+    whole = {high.kind, low.kind, result.kind} == {"integer"}
+    encoding, start = found[rule.high], found[rule.low]
+    if not (days or whole) or rule.rounding != "nearest" or places[rule.low] > places[rule.high]:
+        return {}
+    assert isinstance(encoding, (BinnedEncoding, TemporalEncoding))
+    zero = 0.0
+    if isinstance(encoding, TemporalEncoding) and isinstance(start, TemporalEncoding):
+        zero = float(start.origin - encoding.origin)  # in days
+    distance = result.model_copy(update={"kind": "integer"})
+    return {rule.high: RelativeEncoding.declare(encoding, distance, (rule.low, zero, zero + 1))}

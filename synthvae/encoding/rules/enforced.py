@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from synthvae.encoding.arrays import Floats, Mask, States
+from synthvae.encoding.relative import RelativeEncoding
 from synthvae.encoding.rules.allowed import Allowed
 from synthvae.encoding.rules.predicate import Predicate
 from synthvae.encoding.rules.view import View
+from synthvae.encoding.temporal import TemporalEncoding
 from synthvae.schema.constraints.combinations import FixedCombinations, OneHot
-from synthvae.schema.constraints.comparable import label, truths
+from synthvae.schema.constraints.comparable import Columns, label, truths
+from synthvae.schema.constraints.computed import SECONDS, Difference
 from synthvae.schema.constraints.implications import If, ImpliesMissing, RequiredIf
 from synthvae.schema.constraints.inequality import Inequality
 from synthvae.schema.constraints.rule import Constraint
@@ -213,21 +216,63 @@ class Implied:
         return value.there & value.present & ~self.then.meets(value.states, value.numbers)
 
 
-def enforced(rule: Constraint, views: Mapping[str, View]) -> Enforced | None:
+@dataclass(frozen=True)
+class Distant:
+    """The bounds of a `Difference`, as a distance of its terms.
+
+    Args:
+        rule: The rule.
+        low: The smallest difference, as terms are compared.
+        high: The largest one.
+    """
+
+    rule: Difference
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, rule: Difference, views: Mapping[str, View], bounds: tuple[Any, Any] | None) -> Distant | None:
+        """Return the distance of a rule whose result has bounds; None: there are none, or years are counted."""
+        if bounds is None or rule.unit == "years":
+            return None
+        dates = isinstance(views[rule.high].encoding, (TemporalEncoding, RelativeEncoding)) and rule.unit is not None
+        unit = SECONDS[rule.unit or "days"] * 1e6 if dates else 1.0
+        less, more = {"nearest": (0.5, 0.5), "down": (0.0, 1.0), "up": (1.0, 0.0)}[rule.rounding]
+        return cls(rule, (bounds[0] - less) * unit, (bounds[1] + more) * unit)
+
+    def limit(self, name: str, known: Mapping[str, Known], allowed: Allowed) -> None:
+        """Leave the numbers at a distance between the bounds from those of the other term."""
+        if name not in self.rule.given:
+            return
+        other = self.rule.low if name == self.rule.high else self.rule.high
+        if other in known:
+            numbers = known[other].numbers
+            ends = (self.low, self.high) if name == self.rule.high else (-self.high, -self.low)
+            allowed.limit(numbers + ends[0], numbers + ends[1])
+
+
+def enforced(rule: Constraint, views: Mapping[str, View], columns: Columns) -> Enforced | None:
     """Return what a rule leaves of its columns; None: it is kept in another way.
 
     Args:
         rule: The rule.
         views: The columns that are modelled.
+        columns: The declared columns.
     """
-    if not all(name in views for name in rule.touches):
+    needed = rule.given if isinstance(rule, Difference) else rule.touches
+    if not all(name in views for name in needed):
         return None
-    if isinstance(rule, Inequality):
-        return Ascending(rule, views)
-    if isinstance(rule, FixedCombinations):
-        return Combined(rule, views) if rule.combinations is not None else None
-    if isinstance(rule, OneHot):
-        return OneTrue(rule, views)
-    if isinstance(rule, (If, ImpliesMissing, RequiredIf)):
-        return Implied.of(rule, views)
-    return None
+    match rule:
+        case Difference():
+            found: Enforced | None = Distant.of(rule, views, columns[rule.result].bounds)
+        case Inequality():
+            found = Ascending(rule, views)
+        case FixedCombinations(combinations=(_, *_)):
+            found = Combined(rule, views)
+        case OneHot():
+            found = OneTrue(rule, views)
+        case If() | ImpliesMissing() | RequiredIf():
+            found = Implied.of(rule, views)
+        case _:
+            found = None
+    return found

@@ -138,18 +138,26 @@ class Rules(BaseModel):
                 found.update(rule.touches)
         return found
 
-    def declared(self, found: Mapping[str, StoredEncoding]) -> dict[str, StoredEncoding]:
+    def declared(self, found: Mapping[str, StoredEncoding], target: str | None) -> dict[str, StoredEncoding]:
         """Return the same encodings for a declared table, none of whose rows is known.
 
         Args:
-            found: The encodings of all columns.
+            found: The encodings of all columns, in the order in which they are modelled.
+            target: The target, whose encoding stays.
         """
 
         def is_whole(name: str) -> bool:
             return not self[name].nullable and not self[name].sentinels
 
         whole = {name for name, rule in self.computing.items() if all(map(is_whole, rule.touches))}
-        return {name: ComputedEncoding.declare(self[name]) for name in whole if name in found}
+        own: dict[str, StoredEncoding] = {
+            name: ComputedEncoding.declare(self[name]) for name in whole if name in found and name != target
+        }
+        for name in own.keys() & self.computing.keys():
+            rule, fixed = self.computing[name], {*own, target, *self._fixed}
+            if isinstance(rule, Difference) and rule.high not in fixed:
+                own |= distances.declared(self, rule, found)
+        return own
 
     def compute(self, name: str, decoded: Mapping[str, pa.Array], drawn: Floats | None) -> Floats:
         """Return the numbers (rows,) of a computed column.
@@ -196,12 +204,18 @@ class Rules(BaseModel):
                 )
 
     def broken(self, table: pa.Table) -> Mask:
-        """Return which rows (rows,) break a rule; repeated rows are not counted.
+        """Return which rows (rows,) break a rule, or the bounds of a computed column; repeated rows are not counted.
 
         Args:
             table: Decoded rows.
         """
         found = np.zeros(table.num_rows, bool)
+        for name in self.computing:
+            bounds = self[name].bounds
+            if bounds is not None:
+                own = numbers(frame_of(table, self, [name])[name]).astype(np.float64)
+                low, high = (float(end) for end in bounds if isinstance(end, (int, float)))
+                found |= (own < low) | (own > high)
         for rule in self.constraints:
             if not isinstance(rule, Unique):
                 found |= ~rule.holds(frame_of(table, self, rule.touches), self)
@@ -233,7 +247,7 @@ class CompiledRules:
         self._cells: dict[tuple[str, ...], dict[int, Cell]] = {}
         grids = {r.column: Grid(float(r.step), float(r.offset)) for r in rules.constraints if isinstance(r, Increments)}
         self.views: dict[str, View] = {}
-        wanted = [name for name in rules.names if name in encodings]
+        wanted = [n for n in rules.names if n in encodings and not isinstance(encodings[n], ComputedEncoding)]
         while wanted:
             name = wanted.pop()
             if name in self.views:
@@ -241,10 +255,10 @@ class CompiledRules:
             column = rules[name] if name in rules.names else Column(name=name, kind="continuous")
             self.views[name] = View.of(column, encodings[name], schema.field(name).type, grids.get(name))
             wanted.extend(self.views[name].links.values())
-        found = [(rule, enforced(rule, self.views)) for rule in rules.constraints]
+        found = [(rule, enforced(rule, self.views, rules)) for rule in rules.constraints]
         self.by_column: dict[str, list[Enforced]] = {}
         for rule, own in found:
-            for name in rule.touches if own is not None else ():
+            for name in set(rule.touches) & set(self.views) if own is not None else ():
                 assert own is not None
                 self.by_column.setdefault(name, []).append(own)
 

@@ -120,8 +120,8 @@ class RowsUnderRules:
             return Allowed(view, self.rows)
         base = self.known.get(view.encoding.base)
         allowed = Allowed(view, self.rows, np.full(self.rows, np.nan) if base is None else base.numbers)
-        low, high = (np.full(self.rows, view.compared(np.array(end))) for end in view.encoding.limits)
-        allowed.limit(low, high)
+        ends = view.compared(np.array([view.encoding.low, view.encoding.high]))
+        allowed.limit(np.full(self.rows, ends[0]), np.full(self.rows, ends[1]))
         if base is not None:
             allowed.forbid_present(base.there & ~base.present)
         return allowed
