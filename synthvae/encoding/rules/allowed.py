@@ -36,8 +36,8 @@ class Allowed:
         self.view, self.rows = view, rows
         self.origin = view.origin if base is None else base
         self.states: Mask | None = None  # (rows, states)
-        self.low = np.full((1, rows), -np.inf)  # compared numbers of the intervals of each row
-        self.high = np.full((1, rows), np.inf)
+        self.low, self.high = np.full(rows, -np.inf), np.full(rows, np.inf)  # compared numbers of each row
+        self.pieces = np.full((1, rows), -np.inf), np.full((1, rows), np.inf)  # intervals of numbers that are drawn
         self.is_limited = False
 
     def _mask(self) -> Mask:
@@ -70,24 +70,25 @@ class Allowed:
         for state in self.view.links:
             states[:, state] = ~rows
         self.keep(states)
-        ends = [np.array([interval[side] for interval in part.intervals] or [np.nan]) for side in (0, 1)]
-        low = np.where(rows, ends[0][:, None], -np.inf)
-        high = np.where(rows, ends[1][:, None], np.inf)
+        low = np.array([interval[0] for interval in part.intervals] or [np.inf])
+        high = np.array([interval[1] for interval in part.intervals] or [-np.inf])
+        low, high = np.where(rows, low[:, None], -np.inf), np.where(rows, high[:, None], np.inf)
         low[1:, ~rows], high[1:, ~rows] = np.inf, -np.inf  # one interval is enough
-        if not part.intervals:
-            low[:, rows], high[:, rows] = np.inf, -np.inf
-        self.low, self.high = (
-            np.fmax(self.low[:, None], low).reshape(-1, self.rows),
-            np.fmin(self.high[:, None], high).reshape(-1, self.rows),
+        self.pieces = (
+            np.maximum(self.pieces[0][:, None], low).reshape(-1, self.rows),
+            np.minimum(self.pieces[1][:, None], high).reshape(-1, self.rows),
         )
         self.is_limited = True
 
     def ends(self) -> tuple[Floats, Floats]:
-        """Return the smallest and the largest numbers (intervals, rows), on the grid and in the column's unit."""
-        grid = self.view.grid
-        low, high = ((ends - self.origin) / self.view.scale for ends in (self.low, self.high))
+        """Return the intervals (intervals, rows) of numbers that are drawn, on the grid and in the column's unit."""
+        return self._own(np.maximum(self.pieces[0], self.low), np.minimum(self.pieces[1], self.high))
+
+    def _own(self, low: Floats, high: Floats) -> tuple[Floats, Floats]:
+        """Compared numbers (..., rows) as the nearest ones within, on the grid and in the column's unit."""
+        low, high = ((ends - self.origin) / self.view.scale for ends in (low, high))
         low, high = np.where(np.isnan(low), -np.inf, low), np.where(np.isnan(high), np.inf, high)
-        return grid.above(low, strict=False), grid.below(high, strict=False)
+        return self.view.grid.above(low, strict=False), self.view.grid.below(high, strict=False)
 
     def restriction(self, states_of: States, sizes: tuple[int, ...], linked: dict[int, Floats]) -> Restriction | None:
         """Return the restriction of the digits and the value of the column; None: nothing is forbidden.
@@ -107,21 +108,21 @@ class Allowed:
 
     def _keep_numbers(self, linked: dict[int, Floats]) -> tuple[Floats, Floats] | None:
         """Leave the states of numbers within the intervals; return the limits (intervals, rows) of the values."""
+        own, (first, last) = self._mask(), self.view.ranges
+        single = np.flatnonzero(~np.isnan(first) & ~self.view.is_drawn)
+        low, high = self._own(self.low, self.high)
+        own[:, single] &= (first[single] >= low[:, None]) & (first[single] <= high[:, None])
+        several = np.flatnonzero(self.view.is_drawn)
         low, high = self.ends()
-        first, last = self.view.ranges
-        numbers = np.flatnonzero(~np.isnan(first))
-        own = self._mask()
-        inside = np.zeros((self.rows, len(numbers)), bool)
+        inside = np.zeros((self.rows, len(several)), bool)
         for some_low, some_high in zip(low, high, strict=True):
-            at_least = np.maximum(some_low[:, None], first[numbers])
-            inside |= at_least <= np.minimum(some_high[:, None], last[numbers])
-        own[:, numbers] &= inside
-        limited = (np.isfinite(self.low) | np.isfinite(self.high)).any(0)
+            at_least = np.maximum(some_low[:, None], first[several])
+            inside |= at_least <= np.minimum(some_high[:, None], last[several])
+        own[:, several] &= inside
+        limited = np.isfinite(self.low) | np.isfinite(self.high)
         for state, repeated in linked.items():
-            within = ((repeated >= self.low) & (repeated <= self.high)).any(0)
-            own[:, state] &= within | ~limited
-        with np.errstate(invalid="ignore"):
-            ends = self.view.scores(low, high)
+            own[:, state] &= ((repeated >= self.low) & (repeated <= self.high)) | ~limited
+        ends = self.view.scores(low, high)
         if ends is None:
             return None
         empty = ~(low <= high)

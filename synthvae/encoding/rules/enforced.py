@@ -78,9 +78,7 @@ class Ascending:
                 found = nearest(found, known[name].numbers)
             view = self.views.get(name)
             if view is not None and view.missing is None and not view.marks:
-                ends = view.compared(view.ranges[first])
-                last = np.nanmax(ends) if first else np.nanmin(ends)
-                found = nearest(found, np.full(rows, last))
+                found = nearest(found, np.full(rows, view.limits[first]))
         return found
 
 

@@ -164,6 +164,17 @@ class View:
         return low, high
 
     @cached_property
+    def limits(self) -> tuple[float, float]:
+        """The smallest and the largest compared number that the column can have; NaN: it has none."""
+        if isinstance(self.encoding, RelativeEncoding):
+            ends = np.array([self.encoding.low, self.encoding.high])
+        else:
+            low, high = self.ranges
+            ends = np.array([np.fmin.reduce(low), np.fmax.reduce(high)])
+        low, high = self.compared(ends).tolist()
+        return low, high
+
+    @cached_property
     def is_drawn(self) -> Mask:
         """Which states (states,) stand for several numbers, of which one is drawn or follows from another column."""
         if self.base is not None:
