@@ -293,9 +293,7 @@ class TableEncoding(BaseModel):
         coded = {n: CodedColumn(states[n], rng, scores.get(n), first_row, seed=seed) for n in self.columns}
         numbers: dict[str, Floats] = {}
         for name, encoding in self._linkable.items():  # a column after those that it may repeat
-            numbers[name] = encoding.draw_numbers(coded[name], numbers)
-            if known is not None and name in known:
-                numbers[name] = np.where(np.isnan(known[name]), numbers[name], known[name])
+            numbers[name] = self._numbers(encoding, coded[name], numbers, (known or {}).get(name))
             coded[name] = coded[name].with_numbers(numbers[name])
         self._place(coded, numbers, known or {})
         for name in (known or {}).keys() - numbers.keys() & coded.keys():
@@ -326,6 +324,16 @@ class TableEncoding(BaseModel):
             return None
         columns = {} if self.target is None or self.target.classes is None else {self.target.name: self.target.classes}
         return self.rules.compiled(columns | self.columns, self.arrow_schema)
+
+    @staticmethod
+    def _numbers(
+        encoding: LinkableEncoding, column: CodedColumn, before: Mapping[str, Floats], known: Floats | None
+    ) -> Floats:
+        """The numbers (rows,) of a column: those that are known, and others as they are drawn."""
+        if known is not None and not np.isnan(known).any():
+            return known
+        drawn = encoding.draw_numbers(column, before)
+        return drawn if known is None else np.where(np.isnan(known), drawn, known)
 
     def _decode_column(
         self, name: str, kind: pa.DataType, coded: Mapping[str, CodedColumn], labels: States

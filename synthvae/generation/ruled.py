@@ -114,15 +114,16 @@ def decode_kept(
     """
     rules = encoding.rules
     assert rules is not None
-    again = 0
+    again, checked = 0, np.arange(len(rows.codes))
     for _ in range(MAX_ROUNDS):
         table = decode(rows)
-        broken = np.flatnonzero(rules.broken(table))
+        broken = checked[rules.broken(table.take(checked) if again else table)]
         if not len(broken):
             _tell(again, table.num_rows)
             return table
         again += len(broken)
         rows.put(broken, redraw(broken))
+        checked = broken
     found = [r for r in rules.constraints if not isinstance(r, Unique)]
     worst = max(found, key=lambda rule: int((~rule.holds(frame_of(table, rules, rule.touches), rules)).sum()))
     raise RequestError(

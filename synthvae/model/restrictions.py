@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Container
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -35,6 +36,10 @@ class Restriction(NamedTuple):
 class RowRules(Protocol):
     """The rules of some rows that are being drawn."""
 
+    @property
+    def cells(self) -> Container[int]:
+        """The cells that the rules are on."""
+
     def restrict(self, cell: int) -> Restriction | None:
         """Return what the cells so far leave of a cell; None: everything."""
 
@@ -61,6 +66,7 @@ class Guard:
     Example:
         >>> import numpy as np, torch
         >>> class Ascending:
+        ...     cells = (0, 1)
         ...     def restrict(self, cell):
         ...         return Restriction(np.arange(3) >= self.first[:, None]) if cell else None
         ...     def record(self, cell, digits, values, rows):
@@ -102,7 +108,7 @@ class Guard:
             logits: Its logits.
             rows: The rows to which they belong.
         """
-        if self.rules is None:
+        if self.rules is None or self.cells[digit] not in self.rules.cells:
             return logits
         self._begin(self.cells[digit], rows, logits.device)
         if self._left is None:
@@ -112,9 +118,9 @@ class Guard:
 
     def note_digit(self, digit: int, drawn: Tensor, rows: Places = slice(None)) -> None:
         """Take note of the levels (B,) that were drawn for a digit of some rows."""
-        if self.rules is None:
+        cell = -1 if self.rules is None else self.cells[digit]
+        if self.rules is None or cell not in self.rules.cells:
             return
-        cell = self.cells[digit]
         self._begin(cell, rows, drawn.device)
         self._drawn.append(drawn)
         if self._left is not None and self._left.dim() > 2:
@@ -133,9 +139,10 @@ class Guard:
 
     def limits(self, value: int, rows: Places, device: torch.device) -> tuple[Tensor, Tensor] | None:
         """Return the smallest and the largest values (intervals, B) of a value of some rows; None without any."""
-        if self.rules is None:
+        cell = -1 if self.rules is None else self.cells[len(self.slots.sizes) + value]
+        if self.rules is None or cell not in self.rules.cells:
             return None
-        self._begin(self.cells[len(self.slots.sizes) + value], rows, device)
+        self._begin(cell, rows, device)
         found = self._restriction
         if found is None or found.low is None or found.high is None:
             return None
@@ -145,9 +152,9 @@ class Guard:
 
     def note_value(self, value: int, drawn: Tensor, rows: Places = slice(None)) -> None:
         """Take note of the numbers (B,) that were drawn for a value of some rows."""
-        if self.rules is None:
+        cell = -1 if self.rules is None else self.cells[len(self.slots.sizes) + value]
+        if self.rules is None or cell not in self.rules.cells:
             return
-        cell = self.cells[len(self.slots.sizes) + value]
         self._begin(cell, rows, drawn.device)
         self._finish(cell, drawn.cpu().numpy(), rows)
 

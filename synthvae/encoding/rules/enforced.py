@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple, Protocol
 
@@ -84,10 +84,17 @@ class Ascending:
 
 @dataclass(frozen=True)
 class Combined:
-    """The combinations of a `FixedCombinations`."""
+    """The combinations of a `FixedCombinations`.
+
+    Args:
+        rule: The rule.
+        views: The columns that are modelled.
+        tables: What goes with the known values of some columns, by the place of the column and theirs.
+    """
 
     rule: FixedCombinations
     views: Mapping[str, View]
+    tables: dict[tuple[int, tuple[int, ...]], tuple[npt.NDArray[np.int64], Mask]] = field(default_factory=dict)
 
     @cached_property
     def _codes(self) -> list[dict[str, int]]:
@@ -115,28 +122,46 @@ class Combined:
         if not others:
             return
         there = np.stack([known[self.rule.columns[i]].there for i in others])
-        for pattern in np.unique(there, axis=1).T:
+        patterns = [np.ones(len(others), bool)] if there.all() else np.unique(there, axis=1).T
+        for pattern in patterns:
             rows = (there == pattern[:, None]).all(0)
-            given = [i for i, is_known in zip(others, pattern, strict=True) if is_known]
+            given = tuple(i for i, is_known in zip(others, pattern, strict=True) if is_known)
             if given:
                 self._limit(place, given, known, allowed, rows)
 
-    def _limit(self, place: int, given: list[int], known: Mapping[str, Known], allowed: Allowed, rows: Mask) -> None:
+    def _limit(
+        self, place: int, given: tuple[int, ...], known: Mapping[str, Known], allowed: Allowed, rows: Mask
+    ) -> None:
         """The same in some rows, in which the same columns are known."""
-        combinations = self._coded[:, [*given, place]]
         values = [known[self.rule.columns[i]] for i in given]
-        own = np.stack([self._of_states[i][value.states[rows]] for i, value in zip(given, values, strict=True)], 1)
+        own = [self._of_states[i][value.states[rows]] for i, value in zip(given, values, strict=True)]
         missing = np.any([~value.present[rows] for value in values], axis=0)
-        keys, inverse = np.unique(np.concatenate([combinations[:, :-1], own]), axis=0, return_inverse=True)
-        inverse = inverse.reshape(-1)
-        table = np.zeros((len(keys), len(self._codes[place]) + 1), bool)
-        table[inverse[: len(combinations)], combinations[:, -1]] = True
+        keys, table = self._table(place, given)
+        numbers = self._joined(own, given)
+        found = np.minimum(np.searchsorted(keys, numbers), len(keys) - 1)
+        found = np.where(keys[found] == numbers, found, len(keys))  # the last row of the table is empty
         view = self.views[self.rule.columns[place]]
-        kept = table[:, self._of_states[place]][inverse[len(combinations) :]]
-        kept |= np.asarray(missing)[:, None] | ~view.present
+        kept = table[found] | np.asarray(missing)[:, None] | ~view.present
         whole = np.ones((allowed.rows, view.encoding.levels), bool)
         whole[rows] = kept
         allowed.keep(whole)
+
+    def _table(self, place: int, given: tuple[int, ...]) -> tuple[npt.NDArray[np.int64], Mask]:
+        """The combinations (keys,) of some columns, and which states (keys + 1, states) go with each."""
+        if (place, given) not in self.tables:
+            joined = self._joined([self._coded[:, i] for i in given], given)
+            keys, inverse = np.unique(joined, return_inverse=True)
+            table = np.zeros((len(keys) + 1, len(self._codes[place]) + 1), bool)
+            table[inverse, self._coded[:, place]] = True
+            self.tables[place, given] = keys, table[:, self._of_states[place]]
+        return self.tables[place, given]
+
+    def _joined(self, parts: list[npt.NDArray[np.int64]], given: tuple[int, ...]) -> npt.NDArray[np.int64]:
+        """One number (rows,) for the labels of several columns, -1 among which is one that no combination has."""
+        found = np.zeros(len(parts[0]), np.int64)
+        for part, i in zip(parts, given, strict=True):
+            found = found * (len(self._codes[i]) + 1) + part + 1
+        return found
 
 
 @dataclass(frozen=True)

@@ -51,8 +51,8 @@ def every_row(rule: Constraint) -> pd.DataFrame:
         name: (0, 1, None) if name in "fgh" else LABELS if name in "uv" else NUMBERS for name in sorted(rule.touches)
     }
     frame = pd.DataFrame(list(itertools.product(*values.values())), columns=list(values), dtype=object)
-    numeric = {name: "Int64" for name in frame if name in "xyzfgh"}
-    return frame.astype({**{name: "string" for name in frame if name in "uv"}, **numeric})
+    numeric = {name: "Int64" for name in map(str, frame) if name in "xyzfgh"}
+    return frame.astype({**{name: "string" for name in map(str, frame) if name in "uv"}, **numeric})
 
 
 @pytest.mark.parametrize("kind", RULES)
