@@ -11,7 +11,6 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-from pandas.api.types import is_float_dtype, is_integer_dtype, is_object_dtype
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
@@ -19,10 +18,10 @@ from sklearn.utils.validation import check_is_fitted
 from synthvae.errors import ConfigurationError, TableError, listing, warn_user
 from synthvae.random_state import Seed, as_seed
 from synthvae.synthesizer import conditional_sampling
-from synthvae.synthesizer.any_columns import IMPUTED
 from synthvae.synthesizer.conditional_coding import Draws
 from synthvae.synthesizer.conditional_model import CHUNK_ROWS, ConditionalModel
 from synthvae.synthesizer.fitting import fit_conditional_features
+from synthvae.synthesizer.imputation import IMPUTED, completed
 from synthvae.synthesizer.parameters import documented
 from synthvae.synthesizer.synthesizer import Synthesizer
 from synthvae.tables import convert
@@ -212,7 +211,7 @@ class VAEImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         kept = [name for name in self._names if name not in self._empty]
         found = frame.iloc[:, [places[name] for name in kept]].copy()
         for name, values in imputed.items():
-            found[frame.columns[places[name]]] = _filled(frame.iloc[:, places[name]], gaps[name], values)
+            found[frame.columns[places[name]]] = completed(frame.iloc[:, places[name]], gaps[name], values)
         return found.assign(**{IMPUTED + name: gaps[name] for name in self._indicated if self.add_indicator})
 
     def get_feature_names_out(self, input_features: Any = None) -> npt.NDArray[np.object_]:
@@ -281,23 +280,3 @@ def _middle(ranks: Ranks) -> Ranks:
 def _most_frequent(ranks: Ranks) -> Ranks:
     """The draw (rows,) of the most frequent value; of several such values, the one that was drawn first."""
     return np.asarray(np.argmax([(ranks == one).sum(0) for one in ranks], axis=0))
-
-
-def _filled(given: pd.Series[Any], gaps: Mask, values: pd.Series[Any]) -> pd.Series[Any]:
-    """A column with its missing values (as many as are missing) filled, in its dtype if that can hold them."""
-    kind: Any = given.dtype
-    if isinstance(kind, pd.SparseDtype):
-        return _filled(pd.Series(np.asarray(given), given.index), gaps, values).astype(kind)
-    if gaps.all() and (is_object_dtype(kind) or is_float_dtype(kind)) and values.dtype != kind:
-        return values.set_axis(given.index)  # a column without values has no dtype of its own
-    if is_integer_dtype(kind) and is_float_dtype(values.dtype):
-        values = values.round()
-    if isinstance(kind, pd.CategoricalDtype):
-        given = given.cat.add_categories([one for one in values.unique() if one not in kind.categories])
-    found = given.copy()
-    try:
-        found.iloc[np.flatnonzero(gaps)] = values.astype(found.dtype).array
-    except (TypeError, ValueError):  # the column has another type than in training
-        found = given.astype(object)
-        found.iloc[np.flatnonzero(gaps)] = values.astype(object).array
-    return found

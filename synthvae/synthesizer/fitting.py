@@ -145,7 +145,7 @@ def fit_features(
     target, seed = target_in(parameters, table), as_seed(parameters.random_state)
     if conditional_encoder:  # rows are generated
         warn_repeated_subjects(schema, table, target, new_keys=ids)
-    schema = schema if ids else drafts.without_ids(schema)
+    schema = schema if ids else drafts.without_ids(schema, table)
     network = {"told": conditional_encoder}
     task = TrainingTask(schema, target, 1, seed, **_subjects(parameters, table), network=network)
     return _train(parameters, source, task)
@@ -163,7 +163,7 @@ def fit_conditional_features(parameters: Parameters, table: pa.Table) -> Conditi
         TableError: A column cannot be modelled; the message names it.
     """
     source, seed = InMemory(table), as_seed(parameters.random_state)
-    schema = drafts.without_ids(schema_of(parameters, table))
+    schema = drafts.without_ids(schema_of(parameters, table), table)
     task = TrainingTask(schema, None, 1, seed, **_subjects(parameters, table))
     config = _architecture(parameters, source.rows)
     _, encoding, _, sample = _encoded(source, task, parameters, config)
