@@ -128,10 +128,11 @@ def log_score_width(name: str, encoding: StoredEncoding, value: Any, kind: pa.Da
     assert isinstance(steps, NumericEncoding)
     assert steps.curve is not None
     number = float((encoding if isinstance(encoding, TemporalEncoding) else steps).numbers_of(column)[0])
-    more = 0.0 if steps.curve.half else (steps.high - steps.low) / 2000
-    ends = np.array(steps.curve.limits(number - more, number + more))
+    window = max(steps.curve.half, (steps.high - steps.low) / 200)  # the curve is rough between few rows
+    ends = np.array(steps.curve.limits(number - window, number + window))
     low, high = np.clip(ends, ndtri(steps.curve.margin), -ndtri(steps.curve.margin))
-    return float(np.log(high - low)) if high > low else -np.inf
+    rounded = steps.curve.half or (steps.high - steps.low) / 2000
+    return float(np.log((high - low) * rounded / window)) if high > low else -np.inf
 
 
 def between(name: str, encoding: StoredEncoding, low: Any, high: Any, kind: pa.DataType) -> Allowed:
