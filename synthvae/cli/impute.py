@@ -35,7 +35,7 @@ def impute(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing files.")] = False,
     proper: Annotated[
         bool,
-        typer.Option("--proper", help="Refit the model to a bootstrap sample of the rows of TABLE for each draw."),
+        typer.Option("--proper", help="Refit the model to TABLE with random weights of its rows for each draw."),
     ] = False,
     seed: Seed = None,
     reading: Any = None,

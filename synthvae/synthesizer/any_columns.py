@@ -24,7 +24,7 @@ from synthvae.synthesizer.conditional_coding import Draws, class_column, columns
 from synthvae.synthesizer.conditional_drawing import GivenDrawing
 from synthvae.synthesizer.conditional_model import ConditionalModel
 from synthvae.synthesizer.fitted_model import FittedModel, PerClass
-from synthvae.synthesizer.imputation import completed_table
+from synthvae.synthesizer.imputation import completed_table, random_weights
 from synthvae.tables import convert
 from synthvae.tables.features import read_features
 from synthvae.tables.selection import without
@@ -164,8 +164,9 @@ class AnyColumns:
             table: Rows with columns of the training table, in any order; columns that are absent are unknown.
             draws: The number of imputations; a list is returned if it is not 1.
             indicator: Whether to add, for each column with imputed values, a column `missingindicator_NAME`.
-            proper: Whether each imputation comes from a network of its own, fitted to a bootstrap sample of the rows of
-                this table, so that the spread shows what is unknown of the model, too. It takes a fit per draw.
+            proper: Whether each imputation comes from a network of its own, fitted to the rows of this table with
+                random weights (a Bayesian bootstrap), so that the spread shows what is unknown of the model, too, as
+                Rubin's rules need. It takes a fit for each draw.
             random_state: Seed of the draws. None: that of the estimator.
 
         Raises:
@@ -212,9 +213,7 @@ class AnyColumns:
         return {*self.learned_.schema.drop, *([] if weights is None else [weights])}
 
     def _refitted(self, read: pa.Table, aligned: pa.Table, seed: int) -> ConditionalModel:
-        """A network of conditions fitted to a bootstrap sample of the rows of a table.
-
-        Source: Rubin 1987, Multiple imputation for nonresponse in surveys, section 4.3.
+        """A network of conditions fitted to the rows of a table with random weights.
 
         Raises:
             RequestError: The table has fewer than 2 rows, or lacks a column of the model.
@@ -225,19 +224,16 @@ class AnyColumns:
         names = columns_of(self.learned_.encoding)
         if absent := [name for name in names if name not in read.column_names]:
             raise RequestError(
-                f"`proper` needs all columns of the model to refit it, and the table lacks {listing(absent)}."
+                f"`proper` needs all columns of the model, to refit it, and the table lacks {listing(absent)}."
             )
         if aligned.num_rows < 2:
             raise RequestError(f"`proper` needs at least 2 rows to refit the model, got {aligned.num_rows}.")
-        parameters = self.get_params(deep=False)  # type: ignore[attr-defined]
-        picked = np.random.default_rng(seed).integers(aligned.num_rows, size=aligned.num_rows)
-        weights, rows = None, aligned
-        weighted_by = self.learned_.provenance.weighted_by
+        weights, rows, weighted_by = None, aligned, self.learned_.provenance.weighted_by
         if weighted_by is not None and weighted_by in read.column_names:
             rows, weights = weighting.split(aligned.append_column(weighted_by, read.column(weighted_by)), weighted_by)
-            picked = np.random.default_rng(seed).integers(rows.num_rows, size=rows.num_rows)
-        own = None if weights is None else weights[picked]
-        return self.learned_.learn_conditional(rows.take(pa.array(picked)), parameters, seed, own)
+        rows = conditional_sampling.without_unseen(self._conditional(), rows)
+        parameters = self.get_params(deep=False)  # type: ignore[attr-defined]
+        return self.learned_.learn_conditional(rows, parameters, seed, random_weights(rows.num_rows, seed, weights))
 
     @available_if(_predicts)  # type: ignore[untyped-decorator]
     def predict_proba(self, table: Any, target: str | None = None) -> pd.DataFrame:

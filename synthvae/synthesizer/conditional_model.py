@@ -182,20 +182,27 @@ class ConditionalModel:
 
     @own_modes()
     def draw(
-        self, rows: Rows, wanted: Tensor, generator: torch.Generator, within: Mapping[str, Limit] | None = None
+        self,
+        rows: Rows,
+        wanted: Tensor,
+        generator: torch.Generator,
+        within: Mapping[str, Limit] | None = None,
+        *,
+        strata: int = 1,
     ) -> tuple[Rows, Tensor]:
         """Draw the wanted cells (B, cells) of rows (B, or one for all) given the others, in chunks; see `draw_rows`.
 
         Unknown cells that are not wanted have digits -1 and values NaN.
         """
+        size = max(CHUNK_ROWS // strata, 1) * strata
         limited = {self.cells[name]: limit for name, limit in (within or {}).items() if name in self.cells}
         digits, values, logs = [], [], []
         with one_thread():
-            for start in range(0, max(len(wanted), 1), CHUNK_ROWS):
-                some = slice(start, start + CHUNK_ROWS)
+            for start in range(0, max(len(wanted), 1), size):
+                some = slice(start, start + size)
                 given, cells = (rows.take(some), wanted[some]) if len(rows.digits) > 1 else (rows, wanted[:1])
                 known = masked(given, ~cells, self.network.slots)
-                drawn, log_weights = draw_rows(self.network, known, wanted[some], generator, limited)
+                drawn, log_weights = draw_rows(self.network, known, wanted[some], generator, limited, strata=strata)
                 digits.append(drawn.digits)
                 values.append(drawn.values)
                 logs.append(log_weights)
@@ -214,6 +221,7 @@ class ConditionalModel:
         within: Mapping[str, Limit] | None = None,
         *,
         unknown: Cells | None = None,
+        strata: int = 1,
     ) -> pa.Table:
         """Return rows whose cells are drawn where they are wanted, given the others, which stay as they are.
 
@@ -223,9 +231,11 @@ class ConditionalModel:
             draws: The seed of the draws.
             within: Limits of columns.
             unknown: Which values (rows, columns) stay as they are, but are unknown to the network.
+            strata: Copies of each row, one after another, whose draws are stratified; see `draw_rows`.
         """
         generator = torch.Generator(device=self.device).manual_seed(draws.seed)
-        drawn, _ = self.draw(self.rows(table, unknown), self.wanted(table.column_names, wanted), generator, within)
+        rows, cells = self.rows(table, unknown), self.wanted(table.column_names, wanted)
+        drawn, _ = self.draw(rows, cells, generator, within, strata=strata)
         numbers = numbers_of(self.encoding, table, table.column_names)
         return filled(table, self.decode(drawn, draws, numbers), wanted)
 

@@ -26,7 +26,7 @@ from synthvae.errors import RequestError, listing, warn_user
 from synthvae.generation.given import Condition, Exactly, Given, Interval, OneOf, parse
 from synthvae.model import Rows
 from synthvae.synthesizer.conditional_coding import Draws, columns_of, filled, numbers_of
-from synthvae.synthesizer.conditional_model import Cells, ConditionalModel
+from synthvae.synthesizer.conditional_model import CHUNK_ROWS, Cells, ConditionalModel
 from synthvae.tables.arrow import is_text, plain_type
 from synthvae.training.batches import repeats
 
@@ -312,6 +312,16 @@ def unseen(model: ConditionalModel, table: pa.Table) -> Cells:
     return found
 
 
+def without_unseen(model: ConditionalModel, table: pa.Table) -> pa.Table:
+    """Return an aligned table in which values that are no known categories are missing."""
+    found = unseen(model, table)
+    for place in np.flatnonzero(found.any(0)).tolist():
+        column = table.column(place)
+        known = pc.if_else(pa.array(~found[:, place]), column, pa.scalar(None, column.type))
+        table = table.set_column(place, table.schema.field(place), known)
+    return table
+
+
 def _typed(name: str, column: pa.ChunkedArray, kind: pa.DataType, encoding: StoredEncoding | None) -> pa.Array:
     """A column in the type of training; numbers and dates of a column of text are written as it writes them."""
     array = column.combine_chunks()
@@ -330,17 +340,23 @@ def fill_table(model: ConditionalModel, table: pa.Table, draws: Draws) -> pa.Tab
     return model.fill(table, _missing(table), draws, unknown=unseen(model, table))
 
 
-def impute(model: ConditionalModel, table: pa.Table, draws: Draws) -> pa.Table:
+def impute(model: ConditionalModel, table: pa.Table, draws: Draws, strata: int = 1) -> pa.Table:
     """Return an aligned table whose missing values are drawn given the others; none is missing or a sentinel value.
 
     Columns whose values are generated anew stay as they are.
+
+    Args:
+        model: The model.
+        table: Aligned rows.
+        draws: The seed of the draws.
+        strata: Copies of each row, one after another, whose draws are stratified; see `draw_rows`.
     """
     wanted, within = _missing(table), model.real
     columns = columns_of(model.encoding)
     for place, name in enumerate(table.column_names):
         if isinstance(columns.get(name), GeneratedColumn) or (name not in within and _is_empty(model, name)):
             wanted[:, place] = False  # every training value is missing, or says nothing of others
-    return model.fill(table, wanted, draws, within, unknown=unseen(model, table))
+    return model.fill(table, wanted, draws, within, unknown=unseen(model, table), strata=strata)
 
 
 def mean_number(
@@ -361,15 +377,17 @@ def mean_number(
     wanted[:, table.column_names.index(name)] = True
     within = {name: model.limit(name, Allowed(states))}
     unknown = unseen(model, table)
-    rows = model.rows(table, unknown | (_missing(table) & ~wanted))
+    unknown |= _missing(table) & ~wanted
     generator = torch.Generator(device=model.device).manual_seed(draws.seed)
-    total = np.zeros(table.num_rows)
-    known = numbers_of(model.encoding, table, table.column_names)
-    for repeat in range(PREDICTION_DRAWS):
-        drawn, _ = model.draw(rows, model.wanted(table.column_names, wanted), generator, within)
-        decoded = model.decode(drawn, draws._replace(seed=draws.seed + repeat), known)
-        total += column.numbers_of(decoded.column(name))
-    return total / PREDICTION_DRAWS
+    means = []
+    for start in range(0, table.num_rows, CHUNK_ROWS):
+        each = np.arange(start, min(start + CHUNK_ROWS, table.num_rows)).repeat(PREDICTION_DRAWS)
+        some = table.take(pa.array(each))
+        rows, cells = model.rows(some, unknown[each]), model.wanted(table.column_names, wanted[each])
+        drawn, _ = model.draw(rows, cells, generator, within, strata=PREDICTION_DRAWS)
+        decoded = model.decode(drawn, draws, numbers_of(model.encoding, some, table.column_names))
+        means.append(column.numbers_of(decoded.column(name)).reshape(-1, PREDICTION_DRAWS).mean(1))
+    return np.concatenate([np.empty(0), *means])
 
 
 def _is_empty(model: ConditionalModel, name: str) -> bool:

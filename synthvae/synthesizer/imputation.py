@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 from pandas.api.types import is_float_dtype, is_integer_dtype, is_object_dtype
@@ -13,6 +14,26 @@ from synthvae.encoding.arrays import Mask
 from synthvae.tables import convert
 
 IMPUTED = "missingindicator_"  # as scikit-learn names such columns
+
+
+def random_weights(rows: int, seed: int, weights: npt.NDArray[np.float32] | None = None) -> npt.NDArray[np.float32]:
+    """Return weights (rows,) of mean 1, with which a fit is one of those that other samples of rows might have given.
+
+    Unlike rows that are drawn again, they leave no copies of held-out rows among the training rows.
+
+    Source: Rubin 1981, The Bayesian bootstrap, Annals of Statistics 9(1).
+
+    Args:
+        rows: The number of rows.
+        seed: The seed of the weights.
+        weights: Weights that the rows have anyway; None: all weigh the same.
+
+    Example:
+        >>> random_weights(3, 0).shape
+        (3,)
+    """
+    drawn = np.random.default_rng([seed, rows]).exponential(size=rows).astype(np.float32)
+    return drawn if weights is None else drawn * weights
 
 
 def completed_table(frame: pd.DataFrame, known: pa.Table, drawn: pa.Table, *, indicator: bool) -> pd.DataFrame:

@@ -143,9 +143,9 @@ def test_tables_with_weights_are_taken_by_every_method(fitted: Synthesizer) -> N
 
 
 def test_values_of_another_type_are_named_as_values_of_a_table(fitted: Synthesizer) -> None:
-    with pytest.raises(RequestError, match="^The values of column 'age' must be of type int64, got 'old'"):
+    with pytest.raises(RequestError, match=r"^The values of column 'age' must be of type int64, got 'old'"):
         fitted.impute(visits(5).assign(age=["41", "old", "1", "2", "3"], wage=None))
-    with pytest.raises(RequestError, match="^A condition on 'age' must be of type int64"):
+    with pytest.raises(RequestError, match=r"^A condition on 'age' must be of type int64"):
         fitted.sample(5, given={"age": "old"})
 
 
@@ -243,9 +243,7 @@ def test_few_effective_draws_are_reported_per_row(monkeypatch: pytest.MonkeyPatc
         fitted.sample(50, given={"age": (80, None), "wage": (None, 1500)})
 
 
-def test_more_rounds_are_drawn_until_enough_are_effective(
-    monkeypatch: pytest.MonkeyPatch, fitted: Synthesizer
-) -> None:
+def test_more_rounds_are_drawn_until_enough_are_effective(monkeypatch: pytest.MonkeyPatch, fitted: Synthesizer) -> None:
     model, sizes = fitted.learned_.conditional, []
     assert model is not None
     drawn = conditional_sampling._Pool.drawn
