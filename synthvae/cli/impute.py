@@ -54,6 +54,6 @@ def impute(
     read = convert.read(table, options=reading)
     found = Synthesizer.load(model).impute(read, draws=draws, indicator=indicator, proper=proper, random_state=seed)
     for place, frame in zip(places, found if isinstance(found, list) else [found], strict=True):
-        export.write(convert.read(frame), place, escape_formulas=escape_formulas)
+        export.write(convert.written_like(frame, read), place, escape_formulas=escape_formulas)
     gaps = {name: read.column(name).null_count for name in read.column_names if read.column(name).null_count}
     show({"tables": [str(place) for place in places], "rows": read.num_rows, "imputed": gaps}, as_json=as_json)

@@ -26,7 +26,6 @@ import pandas as pd
 from scipy.special import expit
 from scipy.stats import t
 
-from synthvae import Synthesizer
 from synthvae.estimators import VAEImputer
 
 Floats = npt.NDArray[np.float64]
@@ -82,15 +81,16 @@ def simulated(rows: int, rng: np.random.Generator) -> tuple[pd.DataFrame, pd.Dat
 def replicate(options: argparse.Namespace, number: int) -> dict[str, npt.NDArray[np.bool_]]:
     """Whether the intervals of each method cover the coefficients, in one replication."""
     whole, holed = simulated(options.rows, np.random.default_rng([options.seed, number]))
-    parameters: dict[str, Any] = {"width": 32, "max_steps": options.steps}
+    parameters: dict[str, Any] = {"width": 32, "max_steps": options.steps, "sample_posterior": True}
     found = {"no missing value": Regression.of(whole).covers(), "complete rows": Regression.of(holed.dropna()).covers()}
-    model = Synthesizer(conditions=True, protect=0, random_state=number, **parameters).fit(holed)
-    found["one fit"] = pooled([Regression.of(one) for one in model.impute(holed, draws=options.imputations)])
-    proper = {"sample_posterior": True, "proper": True, **parameters}
     seeds = np.random.SeedSequence([options.seed, number]).generate_state(options.imputations).tolist()
-    imputers = [VAEImputer(random_state=seed, **proper) for seed in seeds]
-    found["a fit for each (proper)"] = pooled([Regression.of(one.fit_transform(holed)) for one in imputers])
-    return found
+    single, one_fit = VAEImputer(random_state=number, **parameters).fit(holed), []
+    for seed in seeds:
+        single._seed = seed  # of its draws
+        one_fit.append(Regression.of(single.transform(holed)))
+    imputers = [VAEImputer(proper=True, random_state=seed, **parameters) for seed in seeds]
+    each = [Regression.of(imputer.fit_transform(holed)) for imputer in imputers]
+    return {**found, "one fit": pooled(one_fit), "a fit for each (proper)": pooled(each)}
 
 
 def main() -> None:
@@ -98,7 +98,7 @@ def main() -> None:
     parser.add_argument("--replications", type=int, default=500)
     parser.add_argument("--rows", type=int, default=300)
     parser.add_argument("--imputations", type=int, default=10)
-    parser.add_argument("--steps", type=int, default=300, help="largest number of steps of a fit")
+    parser.add_argument("--steps", type=int, default=200, help="largest number of steps of a fit")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="start no replication after so many")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
