@@ -33,6 +33,10 @@ def impute(
     ] = False,
     escape_formulas: EscapeFormulas = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing files.")] = False,
+    proper: Annotated[
+        bool,
+        typer.Option("--proper", help="Refit the model to TABLE with random weights of its rows for each draw."),
+    ] = False,
     seed: Seed = None,
     reading: Any = None,
     as_json: Json = False,
@@ -48,8 +52,8 @@ def impute(
     for place in places:
         export.check_place(place, overwrite=overwrite, escape_formulas=escape_formulas)
     read = convert.read(table, options=reading)
-    found = Synthesizer.load(model).impute(read, draws=draws, indicator=indicator, random_state=seed)
+    found = Synthesizer.load(model).impute(read, draws=draws, indicator=indicator, proper=proper, random_state=seed)
     for place, frame in zip(places, found if isinstance(found, list) else [found], strict=True):
-        export.write(convert.read(frame), place, escape_formulas=escape_formulas)
+        export.write(convert.written_like(frame, read), place, escape_formulas=escape_formulas)
     gaps = {name: read.column(name).null_count for name in read.column_names if read.column(name).null_count}
     show({"tables": [str(place) for place in places], "rows": read.num_rows, "imputed": gaps}, as_json=as_json)

@@ -8,13 +8,16 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from scipy.special import ndtri
 
 from synthvae.encoding.arrays import Mask
+from synthvae.encoding.binned import BinnedEncoding
 from synthvae.encoding.categorical import CategoricalEncoding
 from synthvae.encoding.kinds import StoredEncoding
 from synthvae.encoding.numeric import NumericEncoding
 from synthvae.encoding.protocol import GeneratedColumn
 from synthvae.encoding.temporal import TemporalEncoding
+from synthvae.encoding.written import own_number, written
 from synthvae.errors import RequestError, listing
 from synthvae.tables.arrow import is_text, plain_type
 
@@ -49,6 +52,22 @@ def present(name: str, encoding: StoredEncoding) -> Allowed:
     return Allowed(states)
 
 
+def real(name: str, encoding: StoredEncoding) -> Allowed:
+    """Return what is allowed of a column whose values must be neither missing nor sentinel values.
+
+    A column that has sentinel values alone may have these.
+
+    Raises:
+        RequestError: All values of the column were missing in training.
+    """
+    found = present(name, encoding)
+    steps = encoding.steps if isinstance(encoding, TemporalEncoding) else encoding
+    sentinels = len(steps.marks) if isinstance(steps, (NumericEncoding, BinnedEncoding)) else 0
+    end = encoding.levels - _may_be_missing(encoding)
+    states = found.states & ~np.isin(np.arange(encoding.levels), np.arange(end - sentinels, end))
+    return Allowed(states) if states.any() else found
+
+
 def missing(name: str, encoding: StoredEncoding) -> Allowed:
     """Return what is allowed of a column whose values must be missing.
 
@@ -67,26 +86,53 @@ def _may_be_missing(encoding: StoredEncoding) -> bool:
     return bool(getattr(steps, "missing", False))
 
 
-def one_of(name: str, encoding: StoredEncoding, values: Sequence[Any], kind: pa.DataType) -> Allowed:
+class Listed(NamedTuple):
+    """What a list of values allows of a column.
+
+    Args:
+        values: The values that have states of their own, in the type of the column.
+        allowed: What these allow.
+        numbers: The others, of each of which only a density is known.
+    """
+
+    values: tuple[Any, ...]
+    allowed: Allowed
+    numbers: tuple[Any, ...]
+
+
+def one_of(name: str, encoding: StoredEncoding, values: Sequence[Any], kind: pa.DataType) -> Listed:
     """Return what is allowed of a column that has one of some values, None among them if it may be missing.
 
     Raises:
-        RequestError: A value did not occur in training, or stands for an interval of numbers.
+        RequestError: A value did not occur in training, or has another type.
     """
-    column = pa.chunked_array([as_column(name, values, kind)])
+    array = as_column(name, values, kind, encoding)
+    column = pa.chunked_array([array])
     refuse_unseen(name, encoding, column)
     found = encoding.encode(name, column)
-    if encoding.valued:
-        numbers = encoding.scores(column, found, None)
-        if not np.isnan(numbers).all():
-            value = column[int(np.argmin(np.isnan(numbers)))].as_py()
-            raise RequestError(
-                f"A list of values of {name!r} must hold values that repeat in training, got {value!r}, one of many "
-                f"numbers. Give an interval, ({value!r}, {value!r}), or one value."
-            )
+    dense = ~np.isnan(encoding.scores(column, found, None)) if encoding.valued else np.zeros(len(array), bool)
     states = np.zeros(encoding.levels, bool)
-    states[found] = True
-    return Allowed(states)
+    states[found[~dense]] = True
+    exact, numbers = (tuple(array.filter(pa.array(some)).to_pylist()) for some in (~dense, dense))
+    return Listed(exact, Allowed(states), tuple(dict.fromkeys(numbers)))
+
+
+def log_score_width(name: str, encoding: StoredEncoding, value: Any, kind: pa.DataType) -> float:
+    """Return the log of the width of the normal scores of the numbers that round to a value; -inf if none has.
+
+    With the log density of its score it makes the log probability of a value. Numbers that are not rounded count as
+    rounded to a thousandth of their range.
+    """
+    column = pa.chunked_array([as_column(name, [value], kind, encoding)])
+    steps = encoding.steps if isinstance(encoding, TemporalEncoding) else encoding
+    assert isinstance(steps, NumericEncoding)
+    assert steps.curve is not None
+    number = float((encoding if isinstance(encoding, TemporalEncoding) else steps).numbers_of(column)[0])
+    window = max(steps.curve.half, (steps.high - steps.low) / 200)  # the curve is rough between few rows
+    ends = np.array(steps.curve.limits(number - window, number + window))
+    low, high = np.clip(ends, ndtri(steps.curve.margin), -ndtri(steps.curve.margin))
+    rounded = steps.curve.half or (steps.high - steps.low) / 2000
+    return float(np.log((high - low) * rounded / window)) if high > low else -np.inf
 
 
 def between(name: str, encoding: StoredEncoding, low: Any, high: Any, kind: pa.DataType) -> Allowed:
@@ -99,7 +145,7 @@ def between(name: str, encoding: StoredEncoding, low: Any, high: Any, kind: pa.D
         steps = [_steps(name, encoding, limit, kind) for limit in (low, high)]
         numbers, numeric = steps, encoding.steps
     elif isinstance(encoding, NumericEncoding):
-        numbers, numeric = [_number(name, limit) for limit in (low, high)], encoding
+        numbers, numeric = [_number(name, encoding, limit) for limit in (low, high)], encoding
     else:
         raise RequestError(f"An interval needs a column of numbers or dates, and {name!r} is none. Give a list.")
     first = -np.inf if numbers[0] is None else numbers[0]
@@ -150,9 +196,11 @@ def _all_atoms(encoding: NumericEncoding, low: float, high: float) -> bool:
     return bool(count == ((atoms >= low) & (atoms <= high)).sum())
 
 
-def _number(name: str, limit: Any) -> float | None:
+def _number(name: str, encoding: NumericEncoding, limit: Any) -> float | None:
+    """The number of a limit, which may be text as the column writes it."""
     try:
-        number = None if limit is None else float(limit)
+        own = None if not isinstance(limit, str) else own_number(limit, encoding.format)
+        number = None if limit is None else float(limit) if own is None else own
     except (TypeError, ValueError, OverflowError) as error:
         raise RequestError(f"A limit of {name!r} must be a number, got {limit!r}.") from error
     if number is not None and np.isnan(number):
@@ -163,7 +211,11 @@ def _number(name: str, limit: Any) -> float | None:
 def _steps(name: str, encoding: TemporalEncoding, limit: Any, kind: pa.DataType) -> float | None:
     if limit is None:
         return None
-    return float(encoding.numbers_of(pa.chunked_array([as_column(name, [limit], kind)]))[0])
+    number = float(encoding.numbers_of(pa.chunked_array([as_column(name, [limit], kind, encoding)]))[0])
+    if np.isnan(number):
+        form = "" if encoding.form is None else f" written as {encoding.form}"
+        raise RequestError(f"A limit of {name!r} must be a date{form}, got {limit!r}. Change it.")
+    return number
 
 
 def refuse_unseen(name: str, encoding: StoredEncoding, column: pa.ChunkedArray) -> None:
@@ -190,8 +242,21 @@ def refuse_unseen(name: str, encoding: StoredEncoding, column: pa.ChunkedArray) 
             )
 
 
-def as_column(name: str, values: Sequence[Any], kind: pa.DataType) -> pa.Array:
+def as_column(
+    name: str,
+    values: Sequence[Any],
+    kind: pa.DataType,
+    encoding: StoredEncoding | None = None,
+    what: str = "A condition on",
+) -> pa.Array:
     """Return values that a user passes as an array of a column's type.
+
+    Args:
+        name: The column.
+        values: Its values; numbers and dates of a column of text are written as the column writes them.
+        kind: Its type.
+        encoding: Its encoding; None: text has no form.
+        what: The subject of the sentence of an error, before the name of the column.
 
     Raises:
         RequestError: They are of another type.
@@ -199,10 +264,19 @@ def as_column(name: str, values: Sequence[Any], kind: pa.DataType) -> pa.Array:
     plain = plain_type(kind)
     given = [None if _is_missing(value) else value for value in values]
     try:
-        return _array(given, plain)
+        return _array(written(given, encoding, plain), plain)
     except (pa.ArrowException, ValueError, TypeError, OverflowError) as error:
-        wrong = next((value for value in given if value is not None), None)
-        raise RequestError(f"A condition on {name!r} must be of type {plain}, got {wrong!r}.") from error
+        wrong = next((value for value in given if value is not None and not _fits(value, encoding, plain)), None)
+        raise RequestError(f"{what} {name!r} must be of type {plain}, got {wrong!r}. Convert it.") from error
+
+
+def _fits(value: Any, encoding: StoredEncoding | None, kind: pa.DataType) -> bool:
+    """Whether a value has the type of a column."""
+    try:
+        _array(written([value], encoding, kind), kind)
+    except (pa.ArrowException, ValueError, TypeError, OverflowError):
+        return False
+    return True
 
 
 def _array(values: list[Any], kind: pa.DataType) -> pa.Array:

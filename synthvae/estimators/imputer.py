@@ -11,7 +11,6 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-from pandas.api.types import is_float_dtype, is_integer_dtype, is_object_dtype
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
@@ -19,18 +18,19 @@ from sklearn.utils.validation import check_is_fitted
 from synthvae.errors import ConfigurationError, TableError, listing, warn_user
 from synthvae.random_state import Seed, as_seed
 from synthvae.synthesizer import conditional_sampling
-from synthvae.synthesizer.any_columns import IMPUTED
 from synthvae.synthesizer.conditional_coding import Draws
-from synthvae.synthesizer.conditional_model import CHUNK_ROWS, ConditionalModel
+from synthvae.synthesizer.conditional_model import ConditionalModel
 from synthvae.synthesizer.fitting import fit_conditional_features
+from synthvae.synthesizer.imputation import IMPUTED, completed, random_weights
 from synthvae.synthesizer.parameters import documented
 from synthvae.synthesizer.synthesizer import Synthesizer
 from synthvae.tables import convert
 from synthvae.tables.features import is_array, read_features
 
 Mask = npt.NDArray[np.bool_]
+DRAWN_ROWS = 1 << 16  # that are held at once
 
-OWN = ("sample_posterior", "n_draws", "add_indicator")  # parameters that are not those of the synthesizer
+OWN = ("sample_posterior", "n_draws", "proper", "add_indicator")  # parameters that are not those of the synthesizer
 
 
 @documented(
@@ -39,6 +39,8 @@ OWN = ("sample_posterior", "n_draws", "add_indicator")  # parameters that are no
     n_draws="Draws of each missing value that `transform` summarises by the mean of numbers (rounded if the dtype "
     "holds whole numbers only), the median of dates, times and decimals, and the most frequent one of other values. "
     "Not used with `sample_posterior`.",
+    proper="Whether the rows have random weights in the fit (a Bayesian bootstrap), so that imputers with different "
+    "seeds differ as those of other samples would. Multiple imputation needs it, with `sample_posterior`.",
     add_indicator="Whether to append a column `missingindicator_NAME` for each feature with missing values in `fit`.",
     width="Hidden units of the network.",
     learning_rate="Peak learning rate. None: 0.006 below 2048 rows, up to 0.01 for 6,000 rows and more.",
@@ -57,12 +59,13 @@ class VAEImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     change; a category that did not occur in training is kept, and is not used to draw other columns.
 
     `transform` uses the random numbers of `fit`, so that it returns the same values for the same X; those of a row
-    depend on the other rows of X. For multiple imputation fit several imputers with `sample_posterior=True` and
-    different seeds, or use `Synthesizer(conditions=True)` and its method `impute(table, draws=m)`. A feature without
+    depend on the other rows of X. For multiple imputation fit several imputers with `sample_posterior=True`,
+    `proper=True` and different seeds, or use `Synthesizer(conditions=True)` and its method
+    `impute(table, draws=m, proper=True)`. Sentinel values are present, and none is drawn. A feature without
     any value in `fit` is dropped, with a warning, as by scikit-learn's imputers.
 
     Args:
-        {sample_posterior, n_draws, add_indicator, max_steps, device, verbose, random_state}
+        {sample_posterior, n_draws, proper, add_indicator, max_steps, device, verbose, random_state}
         {batch_size, learning_rate, validation_fraction}
         {width, dropout}
 
@@ -91,6 +94,7 @@ class VAEImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         *,
         sample_posterior: bool = False,
         n_draws: int = 20,
+        proper: bool = False,
         add_indicator: bool = False,
         max_steps: int | None = None,
         device: str = "auto",
@@ -102,7 +106,8 @@ class VAEImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         width: int = 128,
         dropout: float | None = None,
     ) -> None:
-        self.sample_posterior, self.n_draws, self.add_indicator = sample_posterior, n_draws, add_indicator
+        self.sample_posterior, self.n_draws = sample_posterior, n_draws
+        self.proper, self.add_indicator = proper, add_indicator
         self.max_steps, self.device, self.verbose, self.random_state = max_steps, device, verbose, random_state
         self.batch_size, self.learning_rate = batch_size, learning_rate
         self.validation_fraction = validation_fraction
@@ -132,7 +137,8 @@ class VAEImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         own = {name: value for name, value in self.get_params(deep=False).items() if name not in OWN}
         self._seed = as_seed(self.random_state)
         own |= {"random_state": self._seed, "protect": 0}
-        self.model_ = fit_conditional_features(Synthesizer(**own), table.drop_columns(empty))
+        weights = random_weights(table.num_rows, self._seed) if self.proper else None
+        self.model_ = fit_conditional_features(Synthesizer(**own), table.drop_columns(empty), weights)
         self._names, self._empty = table.column_names, empty
         self._indicated = [name for name, count in missing.items() if count]
         return self
@@ -164,29 +170,27 @@ class VAEImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         rows = np.flatnonzero(np.any([gaps[name] for name in names], 0))
         holed, parts = self._known(table.take(rows)), []
         masks = {name: gaps[name][rows] for name in names}
-        for start in range(0, len(rows), CHUNK_ROWS):
-            chunk = {name: mask[start : start + CHUNK_ROWS] for name, mask in masks.items()}
-            parts.append(self._summaries(holed.slice(start, CHUNK_ROWS), chunk, start))
+        size = max(DRAWN_ROWS // (1 if self.sample_posterior else int(self.n_draws)), 1)
+        for start in range(0, len(rows), size):
+            chunk = {name: mask[start : start + size] for name, mask in masks.items()}
+            parts.append(self._summaries(holed.slice(start, size), chunk, start))
         return {name: pd.concat([p[name] for p in parts if len(p[name])], ignore_index=True) for name in names}
 
     def _known(self, table: pa.Table) -> pa.Table:
         """The table in the types of training, without its categories that did not occur there."""
         aligned = conditional_sampling.aligned(self.model_, _rounded(table, self.model_.encoding.arrow_schema))
-        unseen = conditional_sampling.unseen(self.model_, aligned)
-        for place in np.flatnonzero(unseen.any(0)).tolist():
-            column = aligned.column(place)
-            known = pc.if_else(pa.array(~unseen[:, place]), column, pa.scalar(None, column.type))
-            aligned = aligned.set_column(place, aligned.schema.field(place), known)
-        return aligned
+        return conditional_sampling.without_unseen(self.model_, aligned)
 
     def _summaries(self, table: pa.Table, gaps: Mapping[str, Mask], start: int) -> dict[str, pd.Series[Any]]:
         """The values of the missing cells of some rows, the first of which has the number `start`."""
         count = 1 if self.sample_posterior else int(self.n_draws)
-        seeds = np.random.SeedSequence([self._seed, start]).generate_state(count, np.uint64) >> np.uint64(1)
-        drawn = [conditional_sampling.impute(self.model_, table, Draws(seed)) for seed in seeds.tolist()]
+        (seed,) = (np.random.SeedSequence([self._seed, start]).generate_state(1, np.uint64) >> np.uint64(1)).tolist()
+        each = np.arange(table.num_rows).repeat(count)
+        drawn = conditional_sampling.impute(self.model_, table.take(pa.array(each)), Draws(seed), strata=count)
+        places = {name: np.flatnonzero(mask) * count for name, mask in gaps.items()}
         return {
-            name: _summary([one.select([name]).filter(pa.array(mask)).combine_chunks() for one in drawn])
-            for name, mask in gaps.items()
+            name: _summary([drawn.select([name]).take(pa.array(place + one)).combine_chunks() for one in range(count)])
+            for name, place in places.items()
         }
 
     def _array(
@@ -212,7 +216,7 @@ class VAEImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         kept = [name for name in self._names if name not in self._empty]
         found = frame.iloc[:, [places[name] for name in kept]].copy()
         for name, values in imputed.items():
-            found[frame.columns[places[name]]] = _filled(frame.iloc[:, places[name]], gaps[name], values)
+            found[frame.columns[places[name]]] = completed(frame.iloc[:, places[name]], gaps[name], values)
         return found.assign(**{IMPUTED + name: gaps[name] for name in self._indicated if self.add_indicator})
 
     def get_feature_names_out(self, input_features: Any = None) -> npt.NDArray[np.object_]:
@@ -281,23 +285,3 @@ def _middle(ranks: Ranks) -> Ranks:
 def _most_frequent(ranks: Ranks) -> Ranks:
     """The draw (rows,) of the most frequent value; of several such values, the one that was drawn first."""
     return np.asarray(np.argmax([(ranks == one).sum(0) for one in ranks], axis=0))
-
-
-def _filled(given: pd.Series[Any], gaps: Mask, values: pd.Series[Any]) -> pd.Series[Any]:
-    """A column with its missing values (as many as are missing) filled, in its dtype if that can hold them."""
-    kind: Any = given.dtype
-    if isinstance(kind, pd.SparseDtype):
-        return _filled(pd.Series(np.asarray(given), given.index), gaps, values).astype(kind)
-    if gaps.all() and (is_object_dtype(kind) or is_float_dtype(kind)) and values.dtype != kind:
-        return values.set_axis(given.index)  # a column without values has no dtype of its own
-    if is_integer_dtype(kind) and is_float_dtype(values.dtype):
-        values = values.round()
-    if isinstance(kind, pd.CategoricalDtype):
-        given = given.cat.add_categories([one for one in values.unique() if one not in kind.categories])
-    found = given.copy()
-    try:
-        found.iloc[np.flatnonzero(gaps)] = values.astype(found.dtype).array
-    except (TypeError, ValueError):  # the column has another type than in training
-        found = given.astype(object)
-        found.iloc[np.flatnonzero(gaps)] = values.astype(object).array
-    return found

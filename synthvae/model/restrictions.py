@@ -40,6 +40,10 @@ class RowRules(Protocol):
     def cells(self) -> Container[int]:
         """The cells that the rules are on."""
 
+    @property
+    def weighed(self) -> Container[int]:
+        """The cells with conditions, too, whose probability weighs the rows."""
+
     def restrict(self, cell: int) -> Restriction | None:
         """Return what the cells so far leave of a cell; None: everything."""
 

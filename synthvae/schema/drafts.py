@@ -236,9 +236,11 @@ def _year(timestamp: Any, month: int, day: int, time: dt.time) -> Any:
     return dt.datetime.combine(date, time, timestamp.tzinfo) if isinstance(timestamp, dt.datetime) else date
 
 
-def without_ids(schema: Schema) -> Schema:
-    """Return the schema with inferred ids, which number the rows, as integers."""
+def without_ids(schema: Schema, table: pa.Table) -> Schema:
+    """Return the schema of a table with inferred ids that are numbers as integers; ids in text stay ids."""
+    texts = {field.name for field in table.schema if is_text(plain_type(field.type))}
     for column in schema.columns:
-        if schema.inferred and column.kind == "id" and column.name not in schema.declared:
+        inferred = schema.inferred and column.kind == "id" and column.name not in schema.declared
+        if inferred and column.name not in texts:
             schema = schema.declare(column.name, kind="integer")
     return schema

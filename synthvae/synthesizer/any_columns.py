@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from synthvae.encoding.categorical import CategoricalEncoding
 from synthvae.encoding.numeric import NumericEncoding
-from synthvae.errors import ConfigurationError, PrivacyError, RequestError, TableError, listing
+from synthvae.errors import ConfigurationError, PrivacyError, RequestError, TableError, listing, warn_user
 from synthvae.generation.request import Request
 from synthvae.random_state import Seed, as_seed
 from synthvae.synthesizer import conditional_sampling, weighting
@@ -24,11 +24,10 @@ from synthvae.synthesizer.conditional_coding import Draws, class_column, columns
 from synthvae.synthesizer.conditional_drawing import GivenDrawing
 from synthvae.synthesizer.conditional_model import ConditionalModel
 from synthvae.synthesizer.fitted_model import FittedModel, PerClass
+from synthvae.synthesizer.imputation import completed_table, random_weights
 from synthvae.tables import convert
 from synthvae.tables.features import read_features
 from synthvae.tables.selection import without
-
-IMPUTED = "missingindicator_"  # as scikit-learn names such columns
 
 
 def is_table(given: Any) -> bool:
@@ -111,9 +110,9 @@ class AnyColumns:
         if is_table(given):
             if rows is not None:
                 raise RequestError(f"`rows` must be None with a table of conditions, one row each, got {rows!r}.")
-            aligned = conditional_sampling.aligned(model, convert.read(given))
             if not len(given.columns):
                 raise RequestError("A table of conditions must have a column, got none. Request a number of rows.")
+            aligned = conditional_sampling.aligned(model, self._read(given))
             return GivenDrawing(model, Request((aligned.num_rows,), seed), aligned)
         if rows is None:
             raise RequestError("`rows` must be a number of rows or rows per class with conditions, got None.")
@@ -121,56 +120,120 @@ class AnyColumns:
         by_class = name is not None and isinstance(rows, (Mapping, pd.Series))
         if by_class and name in [str(column) for column in given]:
             raise RequestError(f"`given` must not name {name!r} if rows are requested by class. Remove one of the two.")
-        conditional_sampling.conditions(model, given)
+        conditional_sampling.alternatives(model, given)
         return GivenDrawing(model, request if by_class else Request((request.rows,), seed), given)
 
     @overload
     def impute(
-        self, table: Any, *, draws: Literal[1] = 1, indicator: bool = False, random_state: Seed = None
+        self,
+        table: Any,
+        *,
+        draws: Literal[1] = 1,
+        indicator: bool = False,
+        proper: bool = False,
+        random_state: Seed = None,
     ) -> pd.DataFrame: ...
 
     @overload
     def impute(
-        self, table: Any, *, draws: int, indicator: bool = False, random_state: Seed = None
+        self,
+        table: Any,
+        *,
+        draws: int,
+        indicator: bool = False,
+        proper: bool = False,
+        random_state: Seed = None,
     ) -> list[pd.DataFrame]: ...
 
     def impute(
-        self, table: Any, *, draws: int = 1, indicator: bool = False, random_state: Seed = None
+        self,
+        table: Any,
+        *,
+        draws: int = 1,
+        indicator: bool = False,
+        proper: bool = False,
+        random_state: Seed = None,
     ) -> pd.DataFrame | list[pd.DataFrame]:
         """Return a table whose missing values are drawn given the present ones of their row, which stay as they are.
 
         Each draw is one imputation; several make multiple imputation, whose spread shows what is unknown given the
-        model. A column that is absent is drawn, too. Values are assumed to be missing at random.
+        model. Values are assumed to be missing at random. Sentinel values are present, and none is drawn. Columns that
+        the model does not have, and those whose values it generates anew, such as ids, stay as they are.
 
         Args:
-            table: Rows with columns of the training table.
+            table: Rows with columns of the training table, in any order; columns that are absent are unknown.
             draws: The number of imputations; a list is returned if it is not 1.
             indicator: Whether to add, for each column with imputed values, a column `missingindicator_NAME`.
+            proper: Whether each imputation comes from a network of its own, fitted to the rows of this table with
+                random weights (a Bayesian bootstrap), so that the spread shows what is unknown of the model, too, as
+                Rubin's rules need. It takes a fit for each draw.
             random_state: Seed of the draws. None: that of the estimator.
 
         Raises:
-            RequestError: A column is unknown, a value did not occur in training, or `draws` is less than 1.
+            RequestError: No column is one of the model, a value has another type, or `draws` is less than 1.
             ConfigurationError: Conditions have not been learned.
         """
         model = self._conditional()
         if isinstance(draws, bool) or not isinstance(draws, (int, np.integer)) or draws < 1:
             raise RequestError(f"`draws` must be a whole number of at least 1, got {draws!r}.")
-        aligned = conditional_sampling.aligned(model, convert.read(table))
+        read = convert.read(table)
+        aligned = conditional_sampling.aligned(model, self._modelled(read))
+        frame = table if isinstance(table, pd.DataFrame) else convert.to_pandas(read)
         seed = as_seed(self.random_state if random_state is None else random_state)
-        seeds = [seed, *np.random.SeedSequence(seed).generate_state(int(draws) - 1).tolist()]
-        found = [self._imputed(model, table, aligned, one, indicator=indicator) for one in seeds]
+        found = []
+        for one in [seed, *np.random.SeedSequence(seed).generate_state(int(draws) - 1).tolist()]:
+            own = self._refitted(read, aligned, one) if proper else model
+            drawn = conditional_sampling.impute(own, aligned, Draws(one))
+            found.append(completed_table(frame, aligned, drawn, indicator=indicator))
         return found if draws > 1 else found[0]
 
-    @staticmethod
-    def _imputed(model: ConditionalModel, table: Any, aligned: pa.Table, seed: int, *, indicator: bool) -> pd.DataFrame:
-        frame = convert.to_pandas(conditional_sampling.impute(model, aligned, Draws(seed)))
-        if isinstance(table, pd.DataFrame):
-            frame = frame.set_axis(table.index)
-        if not indicator:
-            return frame
-        gaps = [column.is_null().to_numpy() for column in aligned.columns]
-        flags = {IMPUTED + str(name): gap for name, gap in zip(frame.columns, gaps, strict=True) if gap.any()}
-        return frame.assign(**flags)
+    def _read(self, table: Any) -> pa.Table:
+        """A table as Arrow, without columns that were aside in training: dropped ones, and the weights of rows."""
+        read = convert.read(table)
+        return read.drop_columns([name for name in read.column_names if name in self._aside])
+
+    def _modelled(self, table: pa.Table) -> pa.Table:
+        """The columns of a table that the model has; a warning names others, but for dropped ones and weights.
+
+        Raises:
+            RequestError: There is none.
+        """
+        names, aside = self.learned_.encoding.names, self._aside
+        known = [name for name in table.column_names if name in names]
+        if not known:
+            raise RequestError(f"The table must have a column of the model, got none. It has {listing(names)}.")
+        if others := [name for name in table.column_names if name not in names and name not in aside]:
+            warn_user(f"the model does not have the columns {listing(others)}. They are kept as they are, and not used")
+        return table.select(known)
+
+    @property
+    def _aside(self) -> set[str]:
+        """The columns of the training table that are not modelled: dropped ones, and the weights of rows."""
+        weights = self.learned_.provenance.weighted_by
+        return {*self.learned_.schema.drop, *([] if weights is None else [weights])}
+
+    def _refitted(self, read: pa.Table, aligned: pa.Table, seed: int) -> ConditionalModel:
+        """A network of conditions fitted to the rows of a table with random weights.
+
+        Raises:
+            RequestError: The table has fewer than 2 rows, or lacks a column of the model.
+            PrivacyError: The model has a privacy budget.
+        """
+        if self.learned_.ledger is not None:
+            raise PrivacyError("`proper` must be False for a private model: refits to a table have no budget.")
+        names = columns_of(self.learned_.encoding)
+        if absent := [name for name in names if name not in read.column_names]:
+            raise RequestError(
+                f"`proper` needs all columns of the model, to refit it, and the table lacks {listing(absent)}."
+            )
+        if aligned.num_rows < 2:
+            raise RequestError(f"`proper` needs at least 2 rows to refit the model, got {aligned.num_rows}.")
+        weights, rows, weighted_by = None, aligned, self.learned_.provenance.weighted_by
+        if weighted_by is not None and weighted_by in read.column_names:
+            rows, weights = weighting.split(aligned.append_column(weighted_by, read.column(weighted_by)), weighted_by)
+        rows = conditional_sampling.without_unseen(self._conditional(), rows)
+        parameters = self.get_params(deep=False)  # type: ignore[attr-defined]
+        return self.learned_.learn_conditional(rows, parameters, seed, random_weights(rows.num_rows, seed, weights))
 
     @available_if(_predicts)  # type: ignore[untyped-decorator]
     def predict_proba(self, table: Any, target: str | None = None) -> pd.DataFrame:
@@ -208,7 +271,7 @@ class AnyColumns:
 
     def _log_probabilities(self, table: Any, name: str) -> npt.NDArray[np.float64]:
         """Log p (rows, states) of a column given the others."""
-        encoding, read = self.learned_.encoding, convert.read(table)
+        encoding, read = self.learned_.encoding, self._read(table)
         others = [n for n in encoding.names if n in read.column_names and n != name]
         by_bayes = name == class_column(encoding) and set(others) | {name} == set(encoding.names)
         by_bayes = by_bayes and not (self.learned_.conditional and self._has_unseen(read.select(others)))
@@ -256,7 +319,7 @@ class AnyColumns:
             return found if index is None else found.set_axis(index)
         if not isinstance(column, NumericEncoding) or (not column.atoms and column.curve is None):
             raise RequestError(f"A prediction needs a column of categories or numbers, and {name!r} is none.")
-        model, read = self._conditional(), convert.read(table)
+        model, read = self._conditional(), self._read(table)
         others = [n for n in read.column_names if n != name]
         aligned = conditional_sampling.aligned(model, read.select(others))
         seed = as_seed(self.random_state if random_state is None else random_state)
@@ -281,7 +344,7 @@ class AnyColumns:
         if unknown or both:
             what = f"{listing(unknown)} are no columns" if unknown else f"{listing(both)} are in both"
             raise RequestError(f"`columns` and `given` must name different columns of the table: {what}. Change them.")
-        read = convert.read(table)
+        read = self._read(table)
         if absent := [name for name in (*columns, *given) if name not in read.column_names]:
             raise RequestError(f"The table must have the columns that are named, and lacks {listing(absent)}.")
         aligned = conditional_sampling.aligned(model, read.select([n for n in read.column_names if n in known]))

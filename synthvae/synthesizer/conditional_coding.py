@@ -94,6 +94,18 @@ def encode(encoding: TableEncoding, table: pa.Table, rng: np.random.Generator | 
     return Coded(np.concatenate([first, codes.digits], 1), codes.values)
 
 
+def codes_with_links(
+    encoding: TableEncoding,
+    table: pa.Table,
+    seed: int,
+    weights: npt.NDArray[np.float32] | None = None,
+) -> Codes:
+    """Return the codes of training rows twice side by side: with states of numbers that repeat others, then without."""
+    pair = [encode(encoding, table, np.random.default_rng(seed), linked=linked) for linked in (True, False)]
+    digits, values = (np.concatenate(parts, 1) for parts in zip(*pair, strict=True))
+    return Codes(digits, values, np.zeros(table.num_rows, np.int64), weights)
+
+
 def numbers_of(encoding: TableEncoding, table: pa.Table, names: Collection[str]) -> dict[str, Floats]:
     """Return the numbers (rows,) of the columns that others may repeat, NaN where they are missing."""
     linked = {link.to for column in encoding.columns.values() for link in links_of(column)} & set(names)

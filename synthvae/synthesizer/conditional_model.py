@@ -17,12 +17,11 @@ import torch
 from torch import Tensor
 
 from synthvae import progress
-from synthvae.codes import Codes
 from synthvae.devices import find_device, one_thread, own_modes
 from synthvae.encoding import TableEncoding
 from synthvae.encoding.arrays import Floats
 from synthvae.encoding.layout import Layout
-from synthvae.encoding.limits import Allowed, present
+from synthvae.encoding.limits import Allowed, real
 from synthvae.errors import ConfigurationError, RequestError, brief
 from synthvae.model import ModelConfig, Rows
 from synthvae.model.build import build_conditional
@@ -32,6 +31,7 @@ from synthvae.synthesizer import conditional_coding
 from synthvae.synthesizer.conditional_coding import (
     Coded,
     Draws,
+    codes_with_links,
     columns_of,
     encode,
     filled,
@@ -49,6 +49,7 @@ from synthvae.training.loop import Progress
 Cells = npt.NDArray[np.bool_]
 """Which cells (rows, columns) of a table."""
 
+CONDITIONAL_TRAINING = ("max_steps", "batch_size", "learning_rate", "validation_fraction")
 CHUNK_ROWS = 4096  # drawn at once, so that the matrices of a slot stay in a cache
 
 
@@ -75,13 +76,17 @@ def learn_conditional(  # noqa: PLR0917 (the inputs of a fit)
     """
     if model.pixels:
         raise ConfigurationError("`conditions` must be False with pixels, whose columns have no order. Remove it.")
-    names = ("max_steps", "batch_size", "learning_rate", "validation_fraction")
-    training = TrainingConfig(**{name: parameters[name] for name in names})
-    config = ConditionalConfig(model.width, (model.hidden, model.value_hidden), model.dropout)
+    training = TrainingConfig(**{name: parameters[name] for name in CONDITIONAL_TRAINING})
+    config = conditional_config(model)
     with progress.fitting(show=parameters["verbose"]) as report:
         return ConditionalModel.learn(
             encoding, table, config, training, seed, find_device(parameters["device"]), weights=weights, report=report
         )
+
+
+def conditional_config(model: ModelConfig) -> ConditionalConfig:
+    """Return the architecture of the network of conditions beside that of a model of whole rows."""
+    return ConditionalConfig(model.width, (model.hidden, model.value_hidden), model.dropout)
 
 
 @dataclass(frozen=True)
@@ -115,9 +120,7 @@ class ConditionalModel:
     ) -> ConditionalModel:
         """Fit a network to the rows of a table; see `train_conditional`."""
         network = build_conditional(layout_of(encoding).slots, config, seed).to(device)
-        pair = [encode(encoding, table, np.random.default_rng(seed), linked=linked) for linked in (True, False)]
-        digits, values = (np.concatenate(parts, 1) for parts in zip(*pair, strict=True))
-        codes = Codes(digits, values, np.zeros(table.num_rows, np.int64), weights)
+        codes = codes_with_links(encoding, table, seed, weights)
         self = cls(encoding, network, History())
         history = train_conditional(network, SinglePart(codes), training, seed, report, self._links)
         return replace(self, history=history)
@@ -179,20 +182,27 @@ class ConditionalModel:
 
     @own_modes()
     def draw(
-        self, rows: Rows, wanted: Tensor, generator: torch.Generator, within: Mapping[str, Limit] | None = None
+        self,
+        rows: Rows,
+        wanted: Tensor,
+        generator: torch.Generator,
+        within: Mapping[str, Limit] | None = None,
+        *,
+        strata: int = 1,
     ) -> tuple[Rows, Tensor]:
         """Draw the wanted cells (B, cells) of rows (B, or one for all) given the others, in chunks; see `draw_rows`.
 
         Unknown cells that are not wanted have digits -1 and values NaN.
         """
+        size = max(CHUNK_ROWS // strata, 1) * strata
         limited = {self.cells[name]: limit for name, limit in (within or {}).items() if name in self.cells}
         digits, values, logs = [], [], []
         with one_thread():
-            for start in range(0, max(len(wanted), 1), CHUNK_ROWS):
-                some = slice(start, start + CHUNK_ROWS)
+            for start in range(0, max(len(wanted), 1), size):
+                some = slice(start, start + size)
                 given, cells = (rows.take(some), wanted[some]) if len(rows.digits) > 1 else (rows, wanted[:1])
                 known = masked(given, ~cells, self.network.slots)
-                drawn, log_weights = draw_rows(self.network, known, wanted[some], generator, limited)
+                drawn, log_weights = draw_rows(self.network, known, wanted[some], generator, limited, strata=strata)
                 digits.append(drawn.digits)
                 values.append(drawn.values)
                 logs.append(log_weights)
@@ -211,6 +221,7 @@ class ConditionalModel:
         within: Mapping[str, Limit] | None = None,
         *,
         unknown: Cells | None = None,
+        strata: int = 1,
     ) -> pa.Table:
         """Return rows whose cells are drawn where they are wanted, given the others, which stay as they are.
 
@@ -220,19 +231,21 @@ class ConditionalModel:
             draws: The seed of the draws.
             within: Limits of columns.
             unknown: Which values (rows, columns) stay as they are, but are unknown to the network.
+            strata: Copies of each row, one after another, whose draws are stratified; see `draw_rows`.
         """
         generator = torch.Generator(device=self.device).manual_seed(draws.seed)
-        drawn, _ = self.draw(self.rows(table, unknown), self.wanted(table.column_names, wanted), generator, within)
+        rows, cells = self.rows(table, unknown), self.wanted(table.column_names, wanted)
+        drawn, _ = self.draw(rows, cells, generator, within, strata=strata)
         numbers = numbers_of(self.encoding, table, table.column_names)
         return filled(table, self.decode(drawn, draws, numbers), wanted)
 
     @cached_property
-    def present(self) -> dict[str, Limit]:
-        """The limits of columns whose values must not be missing; a column without any value has none."""
+    def real(self) -> dict[str, Limit]:
+        """The limits of columns without missing and sentinel values; a column without any value has none."""
         found = {}
         for name in self.cells:
             with contextlib.suppress(RequestError):
-                found[name] = self.limit(name, present(name, columns_of(self.encoding)[name]))
+                found[name] = self.limit(name, real(name, columns_of(self.encoding)[name]))
         return found
 
     @own_modes()

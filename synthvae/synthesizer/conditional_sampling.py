@@ -2,28 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+import contextlib
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import torch
+from scipy.special import softmax
 
 from synthvae.encoding import limits
 from synthvae.encoding.categorical import CategoricalEncoding
+from synthvae.encoding.kinds import StoredEncoding
 from synthvae.encoding.limits import Allowed
 from synthvae.encoding.numeric import NumericEncoding
+from synthvae.encoding.protocol import GeneratedColumn
+from synthvae.encoding.written import is_written
 from synthvae.errors import RequestError, listing, warn_user
-from synthvae.generation.given import Condition, Exactly, Given, Interval, parse
+from synthvae.generation.given import Condition, Exactly, Given, Interval, OneOf, parse
 from synthvae.model import Rows
 from synthvae.synthesizer.conditional_coding import Draws, columns_of, filled, numbers_of
-from synthvae.synthesizer.conditional_model import Cells, ConditionalModel
+from synthvae.synthesizer.conditional_model import CHUNK_ROWS, Cells, ConditionalModel
+from synthvae.tables.arrow import is_text, plain_type
 from synthvae.training.batches import repeats
 
 POOL, MIN_POOL = 2, 2048  # values within limits that are drawn for each row, and at least
-FEW_EFFECTIVE = 0.1  # effective draws per row below which the rows repeat values of one another
+MAX_ROUNDS = 4  # in which these are drawn, until enough are effective
+ENOUGH_EFFECTIVE = 1.0  # effective draws per row from which no further round is needed
+FEW_EFFECTIVE = 0.5  # effective draws per row below which a user is warned that rows repeat values of one another
+MAX_ALTERNATIVES = 100  # combinations of listed numbers, each of which is drawn apart
 PREDICTION_DRAWS = 32  # of a number, whose mean is the prediction
 MIN_PROBABILITY = 1e-5  # of a condition below which a user is warned
 
@@ -43,7 +54,7 @@ class Conditions(NamedTuple):
 
 
 def conditions(model: ConditionalModel, given: Given) -> Conditions:
-    """Check conditions against the encoding of a table.
+    """Check conditions against the encoding of a table. Lists have states of their own; see `alternatives`.
 
     Raises:
         RequestError: A column is unknown or has fresh values, a value did not occur, or an interval has none.
@@ -53,7 +64,7 @@ def conditions(model: ConditionalModel, given: Given) -> Conditions:
     fixed = {name: condition.value for name, condition in parsed.items() if isinstance(condition, Exactly)}
     arrays = []
     for field in encoding.arrow_schema:
-        array = limits.as_column(field.name, [fixed.get(field.name)], field.type)
+        array = limits.as_column(field.name, [fixed.get(field.name)], field.type, columns.get(field.name))
         if field.name in fixed:
             _refuse_unmodelled(field.name, columns)
             limits.refuse_unseen(field.name, columns[field.name], pa.chunked_array([array]))
@@ -74,19 +85,44 @@ def _allowed(model: ConditionalModel, name: str, condition: Condition) -> Allowe
     _refuse_unmodelled(name, columns)
     if not isinstance(condition, Interval):
         assert not isinstance(condition, Exactly)
-        return limits.one_of(name, columns[name], condition.values, kind)
+        return limits.one_of(name, columns[name], condition.values, kind).allowed
     if condition == Interval(None, None):
         return limits.present(name, columns[name])
     return limits.between(name, columns[name], *condition, kind)
 
 
+def alternatives(model: ConditionalModel, given: Given) -> list[Given]:
+    """Return conditions whose union is the given ones, and in which each number of a list stands alone.
+
+    Values that repeat in training have a probability each, and stay in lists; of other numbers the density is known.
+
+    Raises:
+        RequestError: A condition cannot be met, or the lists have too many combinations.
+    """
+    columns, schema = columns_of(model.encoding), model.encoding.arrow_schema
+    choices: dict[str, list[Any]] = {}
+    for name, condition in parse(given, model.encoding.names).items():
+        if isinstance(condition, OneOf):
+            _refuse_unmodelled(name, columns)
+            found = limits.one_of(name, columns[name], condition.values, schema.field(name).type)
+            if found.numbers:
+                choices[name] = [list(found.values)] * bool(found.values) + list(found.numbers)
+    count = math.prod(map(len, choices.values()))
+    if count > MAX_ALTERNATIVES:
+        raise RequestError(
+            f"Lists of numbers must have at most {MAX_ALTERNATIVES} combinations, got {count:,} of {listing(choices)}. "
+            "Shorten them, or give intervals."
+        )
+    combined = (dict(zip(choices, values, strict=True)) for values in itertools.product(*choices.values()))
+    rest = {str(name): value for name, value in given.items()}
+    found_ones: list[Given] = [{**rest, **one} for one in combined]
+    for one in found_ones:
+        conditions(model, one)
+    return found_ones
+
+
 def sample_given(model: ConditionalModel, rows: int, given: Given, draws: Draws) -> pa.Table:
     """Draw rows that obey conditions: p(the other columns | the conditions), without rejection.
-
-    The columns that are limited are drawn first, many times within their limits; these draws are weighted by the
-    probability of the limits and resampled. Then the other columns are drawn given them.
-
-    Source: Rubin 1987, A noniterative sampling/importance resampling alternative, JASA 82(398).
 
     Args:
         model: The model.
@@ -97,14 +133,50 @@ def sample_given(model: ConditionalModel, rows: int, given: Given, draws: Draws)
     Raises:
         RequestError: A condition cannot be met.
     """
+    every = alternatives(model, given)
+    if len(every) == 1:
+        return _sample_one(model, rows, every[0], draws)
+    listed = [name for name in map(str, given) if any(one[name] != every[0][name] for one in every)]
+    logs = np.array([_log_weight(model, one, listed, draws) for one in every])
+    if np.isneginf(logs).all():
+        raise RequestError(f"No row has one of the numbers listed for {listing(listed)}. Give an interval.")
+    rng = np.random.default_rng(draws.seed)
+    counts, first = rng.multinomial(rows, softmax(logs)), draws.first_row
+    tables: list[pa.Table] = []
+    for place, (one, count) in enumerate(zip(every, counts.tolist(), strict=True)):
+        if count or not (rows or tables):
+            own = Draws(draws.seed + place, first, draws.seed if draws.request is None else draws.request)
+            tables.append(_sample_one(model, count, one, own))
+        first += count
+    whole = pa.concat_tables([table.unify_dictionaries() for table in tables]).combine_chunks()
+    return whole.take(rng.permutation(whole.num_rows))
+
+
+def _log_weight(model: ConditionalModel, given: Given, listed: Sequence[str], draws: Draws) -> float:
+    """The log probability of conditions in which listed numbers stand alone, up to a constant."""
+    found, generator = conditions(model, given), torch.Generator(device=model.device).manual_seed(draws.seed)
+    columns, schema = columns_of(model.encoding), model.encoding.arrow_schema
+    log_p = _log_probability(model, found, densities=True)
+    for name in found.names.intersection(listed):
+        log_p += limits.log_score_width(name, columns[name], given[name], schema.field(name).type)
+    return log_p + (_Pool.drawn(model, found, MIN_POOL, generator).log_p if found.within else 0.0)
+
+
+def _sample_one(model: ConditionalModel, rows: int, given: Given, draws: Draws) -> pa.Table:
+    """Draw rows that obey conditions without listed numbers.
+
+    The columns that are limited are drawn first, many times within their limits; these draws are weighted by the
+    probability of the limits and resampled. Then the other columns are drawn given them.
+
+    Source: Rubin 1987, A noniterative sampling/importance resampling alternative, JASA 82(398).
+    """
     found, generator = conditions(model, given), torch.Generator(device=model.device).manual_seed(draws.seed)
     names = model.encoding.names
-    others = np.array([[name not in found.names for name in names]])  # their nulls are unknown, not missing
-    start = model.rows(found.fixed, unknown=others)
+    others = _others(model, found)
+    known = model.rows(found.fixed, unknown=others)
     log_p = _log_probability(model, found)
-    known = start
     if found.within and rows:
-        known, log_p_within = _resampled(model, start, found, rows, generator)
+        known, log_p_within = _resampled(model, found, rows, generator)
         log_p += log_p_within
     if np.exp(log_p) < MIN_PROBABILITY:
         warn_user(
@@ -120,6 +192,11 @@ def sample_given(model: ConditionalModel, rows: int, given: Given, draws: Draws)
     return filled(fixed, table, others.repeat(rows, 0))
 
 
+def _others(model: ConditionalModel, found: Conditions) -> Cells:
+    """The columns (1, columns) without one value, whose nulls are unknown, not missing."""
+    return np.array([[name not in found.names for name in model.encoding.names]])
+
+
 def _clipped(table: pa.Table, name: str, ends: tuple[float, float] | None) -> pa.Table:
     """The table with the numbers of a column within limits, which rounding of scores to single precision may miss."""
     place, field = table.column_names.index(name), table.schema.field(name)
@@ -133,31 +210,69 @@ def _clipped(table: pa.Table, name: str, ends: tuple[float, float] | None) -> pa
     return table.set_column(place, field, column)
 
 
-def _log_probability(model: ConditionalModel, found: Conditions) -> float:
-    """Log p of the values that columns have, without the densities of continuous ones."""
+def _log_probability(model: ConditionalModel, found: Conditions, *, densities: bool = False) -> float:
+    """Log p of the values that columns have, with or without the densities of continuous ones."""
     names = [name for name in model.encoding.names if name in found.names]
-    return float(model.log_likelihood(found.fixed, names, [], densities=False)[0]) if names else 0.0
+    return float(model.log_likelihood(found.fixed, names, [], densities=densities)[0]) if names else 0.0
 
 
-def _resampled(
-    model: ConditionalModel, start: Rows, found: Conditions, rows: int, generator: torch.Generator
-) -> tuple[Rows, float]:
+class _Pool(NamedTuple):
+    """Draws of limited columns within their limits, and the logs (draws,) of their weights."""
+
+    rows: Rows
+    logs: torch.Tensor
+
+    @classmethod
+    def drawn(cls, model: ConditionalModel, found: Conditions, count: int, generator: torch.Generator) -> Self:
+        """Draw the limited columns so many times given those with one value."""
+        names, start = model.encoding.names, model.rows(found.fixed, unknown=_others(model, found))
+        within = {name: model.limit(name, allowed) for name, allowed in found.within.items() if name in model.cells}
+        wanted = model.wanted(names, np.array([[name in within for name in names]]).repeat(count, 0))
+        rows, logs = model.draw(start, wanted, generator, within)
+        return cls(Rows(rows.digits.to(torch.int8), rows.values), logs)
+
+    def plus(self, other: _Pool) -> _Pool:
+        """Return the draws of both."""
+        pairs = zip(self.rows, other.rows, strict=True)
+        return _Pool(Rows(*(torch.cat(pair) for pair in pairs)), torch.cat([self.logs, other.logs]))
+
+    @property
+    def weights(self) -> torch.Tensor:
+        """The weights (draws,); the largest is 1."""
+        return (self.logs - self.logs.max()).double().exp()
+
+    @property
+    def effective(self) -> float:
+        """The number of draws of equal weight that are worth as much.
+
+        Source: Kish 1965, Survey sampling, section 11.7.
+        """
+        return float(self.weights.sum() ** 2 / self.weights.square().sum())
+
+    @property
+    def log_p(self) -> float:
+        """The log probability of the limits."""
+        return float(self.logs.double().logsumexp(0)) - float(np.log(len(self.logs)))
+
+
+def _resampled(model: ConditionalModel, found: Conditions, rows: int, generator: torch.Generator) -> tuple[Rows, float]:
     """Rows (B) with the limited columns drawn, and the log probability of the limits."""
-    pool, names = max(POOL * rows, MIN_POOL), model.encoding.names
-    within = {name: model.limit(name, allowed) for name, allowed in found.within.items() if name in model.cells}
-    wanted = model.wanted(names, np.array([[name in within for name in names]]).repeat(pool, 0))
-    drawn, logs = model.draw(start, wanted, generator, within)
-    weights = (logs - logs.max()).double().exp()
-    effective = float(weights.sum() ** 2 / weights.square().sum())
-    if effective < FEW_EFFECTIVE * rows:
+    count = max(POOL * rows, MIN_POOL)
+    pool = _Pool.drawn(model, found, count, generator)
+    for _ in range(MAX_ROUNDS - 1):
+        if pool.effective >= ENOUGH_EFFECTIVE * rows:
+            break
+        pool = pool.plus(_Pool.drawn(model, found, count, generator))
+    if pool.effective < FEW_EFFECTIVE * rows:
         warn_user(
-            f"the conditions on {listing(found.within)} leave {effective:.0f} effective draws for {rows} rows, which "
-            "repeat their values. Widen an interval, or condition on fewer columns."
+            f"the conditions on {listing(found.within)} leave {pool.effective:.0f} effective draws for {rows} rows "
+            f"({pool.effective / rows:.2g} per row), which repeat their values. Widen an interval, or condition on "
+            "fewer columns."
         )
-    picked = repeats(weights * (rows / weights.sum()), generator)
+    picked = repeats(pool.weights * (rows / pool.weights.sum()), generator)
     picked = picked[torch.randperm(len(picked), generator=generator, device=picked.device)]
     picked = torch.cat([picked, picked[: max(rows - len(picked), 0)]])[:rows]  # the sum of the weights is rounded
-    return drawn.take(picked), float(logs.double().logsumexp(0)) - float(np.log(pool))
+    return pool.rows.take(picked), pool.log_p
 
 
 def aligned(model: ConditionalModel, table: pa.Table) -> pa.Table:
@@ -166,7 +281,7 @@ def aligned(model: ConditionalModel, table: pa.Table) -> pa.Table:
     Raises:
         RequestError: A column is unknown, or a value has another type.
     """
-    schema = model.encoding.arrow_schema
+    schema, columns = model.encoding.arrow_schema, columns_of(model.encoding)
     unknown = [name for name in table.column_names if name not in schema.names]
     if unknown:
         raise RequestError(f"The table has columns that the model does not know: {listing(unknown)}. Drop them.")
@@ -175,8 +290,7 @@ def aligned(model: ConditionalModel, table: pa.Table) -> pa.Table:
         if field.name not in table.column_names:
             arrays.append(pa.nulls(table.num_rows, field.type))
             continue
-        array = _typed(field.name, table.column(field.name), field.type)
-        arrays.append(array)
+        arrays.append(_typed(field.name, table.column(field.name), field.type, columns.get(field.name)))
     return pa.Table.from_arrays(arrays, schema=pa.schema([schema.field(n) for n in schema.names], schema.metadata))
 
 
@@ -198,15 +312,27 @@ def unseen(model: ConditionalModel, table: pa.Table) -> Cells:
     return found
 
 
-def _typed(name: str, column: pa.ChunkedArray, kind: pa.DataType) -> pa.Array:
+def without_unseen(model: ConditionalModel, table: pa.Table) -> pa.Table:
+    """Return an aligned table in which values that are no known categories are missing."""
+    found = unseen(model, table)
+    for place in np.flatnonzero(found.any(0)).tolist():
+        column = table.column(place)
+        known = pc.if_else(pa.array(~found[:, place]), column, pa.scalar(None, column.type))
+        table = table.set_column(place, table.schema.field(place), known)
+    return table
+
+
+def _typed(name: str, column: pa.ChunkedArray, kind: pa.DataType, encoding: StoredEncoding | None) -> pa.Array:
+    """A column in the type of training; numbers and dates of a column of text are written as it writes them."""
     array = column.combine_chunks()
     if array.type == kind:
         return array
-    try:
-        return array.cast(kind)
-    except pa.ArrowException:
-        plain = limits.as_column(name, array.to_pylist(), kind)
-        return plain.dictionary_encode().cast(kind) if pa.types.is_dictionary(kind) else plain
+    rewritten = is_written(encoding) and is_text(plain_type(kind)) and not is_text(plain_type(array.type))
+    if not rewritten or pa.types.is_null(array.type):
+        with contextlib.suppress(pa.ArrowException):
+            return array.cast(kind)
+    plain = limits.as_column(name, array.to_pylist(), kind, encoding, "The values of column")
+    return plain.dictionary_encode().cast(kind) if pa.types.is_dictionary(kind) else plain
 
 
 def fill_table(model: ConditionalModel, table: pa.Table, draws: Draws) -> pa.Table:
@@ -214,13 +340,23 @@ def fill_table(model: ConditionalModel, table: pa.Table, draws: Draws) -> pa.Tab
     return model.fill(table, _missing(table), draws, unknown=unseen(model, table))
 
 
-def impute(model: ConditionalModel, table: pa.Table, draws: Draws) -> pa.Table:
-    """Return an aligned table whose missing values are drawn given the others, none of which is missing."""
-    wanted, within = _missing(table), model.present
+def impute(model: ConditionalModel, table: pa.Table, draws: Draws, strata: int = 1) -> pa.Table:
+    """Return an aligned table whose missing values are drawn given the others; none is missing or a sentinel value.
+
+    Columns whose values are generated anew stay as they are.
+
+    Args:
+        model: The model.
+        table: Aligned rows.
+        draws: The seed of the draws.
+        strata: Copies of each row, one after another, whose draws are stratified; see `draw_rows`.
+    """
+    wanted, within = _missing(table), model.real
+    columns = columns_of(model.encoding)
     for place, name in enumerate(table.column_names):
-        if name not in within and _is_empty(model, name):
-            wanted[:, place] = False  # every training value is missing
-    return model.fill(table, wanted, draws, within, unknown=unseen(model, table))
+        if isinstance(columns.get(name), GeneratedColumn) or (name not in within and _is_empty(model, name)):
+            wanted[:, place] = False  # every training value is missing, or says nothing of others
+    return model.fill(table, wanted, draws, within, unknown=unseen(model, table), strata=strata)
 
 
 def mean_number(
@@ -241,15 +377,17 @@ def mean_number(
     wanted[:, table.column_names.index(name)] = True
     within = {name: model.limit(name, Allowed(states))}
     unknown = unseen(model, table)
-    rows = model.rows(table, unknown | (_missing(table) & ~wanted))
+    unknown |= _missing(table) & ~wanted
     generator = torch.Generator(device=model.device).manual_seed(draws.seed)
-    total = np.zeros(table.num_rows)
-    known = numbers_of(model.encoding, table, table.column_names)
-    for repeat in range(PREDICTION_DRAWS):
-        drawn, _ = model.draw(rows, model.wanted(table.column_names, wanted), generator, within)
-        decoded = model.decode(drawn, draws._replace(seed=draws.seed + repeat), known)
-        total += column.numbers_of(decoded.column(name))
-    return total / PREDICTION_DRAWS
+    means = []
+    for start in range(0, table.num_rows, CHUNK_ROWS):
+        each = np.arange(start, min(start + CHUNK_ROWS, table.num_rows)).repeat(PREDICTION_DRAWS)
+        some = table.take(pa.array(each))
+        rows, cells = model.rows(some, unknown[each]), model.wanted(table.column_names, wanted[each])
+        drawn, _ = model.draw(rows, cells, generator, within, strata=PREDICTION_DRAWS)
+        decoded = model.decode(drawn, draws, numbers_of(model.encoding, some, table.column_names))
+        means.append(column.numbers_of(decoded.column(name)).reshape(-1, PREDICTION_DRAWS).mean(1))
+    return np.concatenate([np.empty(0), *means])
 
 
 def _is_empty(model: ConditionalModel, name: str) -> bool:

@@ -17,14 +17,18 @@ from synthvae.devices import find_device, own_modes
 from synthvae.encoding import Pixels, TableEncoding
 from synthvae.errors import PrivacyError, RequestError
 from synthvae.model import ModelConfig
-from synthvae.model.build import build
+from synthvae.model.build import build, build_conditional
 from synthvae.schema import drafts
 from synthvae.synthesizer import weighting
+from synthvae.synthesizer.conditional_coding import codes_with_links, layout_of
+from synthvae.synthesizer.conditional_model import CONDITIONAL_TRAINING, conditional_config
 from synthvae.synthesizer.configuration import MODEL, TRAINING, Parameters, configure, schema_of, target_in, values
 from synthvae.tables import convert, streaming
 from synthvae.training import SMALL, TrainingConfig
 from synthvae.training.batches import SinglePart
+from synthvae.training.conditional import STRETCH, VALIDATION_ROUNDS, ConditionalDescent
 from synthvae.training.distributed import ProcessGroup
+from synthvae.training.loop import Descent
 from synthvae.training.split import MAX_HELD_OUT
 from synthvae.training.trainer import ElboDescent
 
@@ -90,9 +94,11 @@ def estimate(parameters: Parameters, table: Any, columns: int | None = None) -> 
         rows, sample, loaded = _sampled(table)
     sample, _ = weighting.split(sample, parameters.weights)
     started = time.perf_counter()
-    encoding, codes, config = _encoded(parameters, sample)
+    sample, encoding, codes, config = _encoded(parameters, sample)
     reading = (time.perf_counter() - started) * max(rows / sample.num_rows, 1)
     trial = _Trial.run(parameters, encoding, codes, config, rows)
+    if parameters.conditions:
+        trial += _Trial.of_conditions(parameters, encoding, sample, config, rows)
     row_bytes = codes.digits.shape[1] + 4 * codes.values.shape[1] + 8
     cells = rows * len(encoding.names)
     held = 0 if loaded else min(cells * CELL_BYTES, streaming.LARGE * 4)
@@ -107,6 +113,9 @@ class _Trial:
     steps: int
     seconds: float
 
+    def __add__(self, other: _Trial) -> _Trial:
+        return _Trial(self.steps + other.steps, self.seconds + other.seconds)
+
     @classmethod
     def run(
         cls, parameters: Parameters, encoding: TableEncoding, codes: Codes, config: ModelConfig, rows: int
@@ -118,18 +127,41 @@ class _Trial:
         network = build(encoding.layout.slots, encoding.conditions, config, 0).to(device)
         whole = training.model_copy(update={"batch_size": batch, "validation_fraction": 0.0})
         descent = ElboDescent(network, SinglePart(codes), whole, 0, ProcessGroup())
-        with descent.running():
-            descent.step(1)
-            started = time.perf_counter()
-            for step in range(2, TRIAL_STEPS + 1):
-                descent.step(step)
-            taken = (time.perf_counter() - started) / (TRIAL_STEPS - 1)
+        taken = _seconds_of_a_step(descent)
         drawing = _seconds_of_a_draw(descent, device) * descent.model.matching_rows(rows) / DRAWN_ROWS
         validations = steps / descent.schedule.validate_every
         validating = validations * held / batch * taken * FORWARD_SHARE
         # A small table is trained on twice: the second time for the best number of steps of the first.
         times = 2 if held and rows < SMALL else 1
         return cls(steps, times * steps * taken + drawing + validating)
+
+    @classmethod
+    def of_conditions(
+        cls, parameters: Parameters, encoding: TableEncoding, sample: pa.Table, config: ModelConfig, rows: int
+    ) -> _Trial:
+        """The same of the network of any columns given any others, which is trained after that of whole rows."""
+        training = configure(TrainingConfig, {name: getattr(parameters, name) for name in CONDITIONAL_TRAINING})
+        held = min(int(rows * training.held_share(rows)), MAX_HELD_OUT)
+        steps, batch, *_ = training.schedule(rows - held, "autoregressive")
+        steps = steps if training.max_steps else STRETCH * steps
+        network = build_conditional(layout_of(encoding).slots, conditional_config(config), 0)
+        network = network.to(find_device(parameters.device))
+        whole = training.model_copy(update={"batch_size": batch, "validation_fraction": 0.0})
+        part = SinglePart(codes_with_links(encoding, sample, 0))
+        descent = ConditionalDescent(network, part, whole, 0, {})
+        taken = _seconds_of_a_step(descent)
+        validations = steps / descent.schedule.validate_every
+        validating = validations * VALIDATION_ROUNDS * held / batch * taken * FORWARD_SHARE
+        return cls(steps, (2 if held and rows < SMALL else 1) * steps * taken + validating)
+
+
+def _seconds_of_a_step(descent: Descent) -> float:
+    with descent.running():
+        descent.step(1)
+        started = time.perf_counter()
+        for step in range(2, TRIAL_STEPS + 1):
+            descent.step(step)
+        return (time.perf_counter() - started) / (TRIAL_STEPS - 1)
 
 
 def _seconds_of_a_draw(descent: ElboDescent, device: torch.device) -> float:
@@ -140,9 +172,9 @@ def _seconds_of_a_draw(descent: ElboDescent, device: torch.device) -> float:
     return time.perf_counter() - started
 
 
-def _encoded(parameters: Parameters, sample: pa.Table) -> tuple[TableEncoding, Codes, ModelConfig]:
-    """The encoding of a sample, its codes, and the architecture of the network."""
-    schema = weighting.without(drafts.without_ids(schema_of(parameters, sample)), parameters.weights)
+def _encoded(parameters: Parameters, sample: pa.Table) -> tuple[pa.Table, TableEncoding, Codes, ModelConfig]:
+    """A sample as it is encoded, its encoding, its codes, and the architecture of the network."""
+    schema = weighting.without(drafts.without_ids(schema_of(parameters, sample), sample), parameters.weights)
     config = configure(ModelConfig, {**values(parameters, MODEL), "dropout": parameters.dropout or 0.0})
     pixels = None
     if config.likelihood != "auto":
@@ -150,7 +182,7 @@ def _encoded(parameters: Parameters, sample: pa.Table) -> tuple[TableEncoding, C
     checked = schema.check_values(sample).select(sample.column_names)
     target = target_in(parameters, sample)
     encoding = TableEncoding.learn(checked, schema, target, 1, parameters.order, pixels=pixels)
-    return encoding, encoding.encode(checked, np.random.default_rng(0), partial=True), config
+    return checked, encoding, encoding.encode(checked, np.random.default_rng(0), partial=True), config
 
 
 def _sampled(table: Any) -> tuple[int, pa.Table, bool]:

@@ -273,6 +273,7 @@ class FittedModel:
             "columns": {column.name: column.kind for column in self.schema.columns},
             "schema": self.schema.origin,
             "target": target.name if target else None,
+            "conditions": self.conditional is not None,
         }
         if target:
             counts = dict(zip(map(str, target.labels), target.counts, strict=True))

@@ -144,29 +144,32 @@ def fit_features(
     target, seed = target_in(parameters, table), as_seed(parameters.random_state)
     if conditional_encoder:  # rows are generated
         warn_repeated_subjects(schema, table, target, new_keys=ids)
-    schema = schema if ids else drafts.without_ids(schema)
+    schema = schema if ids else drafts.without_ids(schema, table)
     network = {"told": conditional_encoder}
     task = TrainingTask(schema, target, 1, seed, **_subjects(parameters, table), network=network)
     return _train(parameters, source, task)
 
 
 @own_modes()
-def fit_conditional_features(parameters: Parameters, table: pa.Table) -> ConditionalModel:
+def fit_conditional_features(
+    parameters: Parameters, table: pa.Table, weights: npt.NDArray[np.float32] | None = None
+) -> ConditionalModel:
     """Fit the network of any columns given any others, and no model of whole rows, to the features of an estimator.
 
     Args:
         parameters: The parameters, with neither target nor weights; `privacy` is ignored.
         table: The features.
+        weights: Weights (rows,) of the rows; None: all weigh the same.
 
     Raises:
         TableError: A column cannot be modelled; the message names it.
     """
     source, seed = InMemory(table), as_seed(parameters.random_state)
-    schema = drafts.without_ids(schema_of(parameters, table))
+    schema = drafts.without_ids(schema_of(parameters, table), table)
     task = TrainingTask(schema, None, 1, seed, **_subjects(parameters, table))
     config = _architecture(parameters, source.rows)
     _, encoding, _, sample = _encoded(source, task, parameters, config)
-    fitted = learn_conditional(encoding, sample, config, parameters.get_params(deep=False), seed)
+    fitted = learn_conditional(encoding, sample, config, parameters.get_params(deep=False), seed, weights)
     _warn_of_stop(fitted.history)
     return fitted
 

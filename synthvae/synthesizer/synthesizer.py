@@ -408,6 +408,8 @@ class Synthesizer(AnyColumns, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
             ConfigurationError: Columns are named, and conditions have not been learned.
         """
         if columns is not None:
+            if (k, proposal) != (1, "posterior"):
+                raise RequestError("`k` and `proposal` must not be given with `columns`, whose density is no bound.")
             return self._log_likelihood_of(table, columns, given)
         if given:
             raise RequestError(f"`given` needs `columns`, whose density it conditions, got {list(given)!r} alone.")

@@ -130,6 +130,12 @@ def to_written(table: pa.Table) -> pd.DataFrame:
     return written_forms.as_written(to_pandas(table), _origin(table.schema).get("written", {}))
 
 
+def written_like(frame: pd.DataFrame, table: pa.Table) -> pa.Table:
+    """Return a DataFrame as Arrow, whose columns a CSV file writes as the file of `table` wrote those of its names."""
+    own, forms = read(frame), _origin(table.schema).get("written", {})
+    return _tag(own, {**_origin(own.schema), "written": forms}) if forms else own
+
+
 def _of_columns(origin: Mapping[str, Any], names: list[str]) -> dict[str, Any]:
     """What the origin states of columns that the table still has: weights, and columns that are dropped, are not."""
     kept = dict(origin)

@@ -1,20 +1,30 @@
-"""Imputation of missing cells beside scikit-learn's imputers. Prints Markdown.
+"""Imputation of missing cells beside other imputers. Prints Markdown.
 
     python tests/benchmarks/imputation.py --data ../shared/data [--tables adult support2] [--mechanisms MCAR MAR]
-        [--shares 0.1 0.3 0.5] [--rows 10000] [--seed 0]
+        [--shares 0.1 0.3 0.5] [--rows 5000] [--seed 0] [--peers /tmp/peers/bin/python] [--columns]
+        [--covered VAEImputer IterativeImputer]
 
 All imputers are fitted to the same table with cells hidden, and fill it. Only cells that had a value, and were hidden,
-are measured; cells that were missing before stay missing for all. VAEImputer (defaults) sees the table; the others see
-numbers, and categories as their places in the alphabet (OrdinalEncoder), standardised, of which the nearest place is
-the imputed category.
+are measured; cells that were missing before stay missing for all. VAEImputer (defaults) sees the table.
+
+- KNNImputer and IterativeImputer (defaults: 5 neighbours; BayesianRidge, 10 rounds) see standardised numbers and
+  categories one-hot: an indicator per level, all missing where the category is. The imputed category has the largest
+  imputed indicator.
+- forests, boosting: as MissForest (Stekhoven, Buehlmann 2012), missing cells are filled by means and modes, then by
+  models of each column given the others, column by column in the order of the numbers of missing cells, `ROUNDS`
+  times: random forests (50 trees) or histogram gradient boosting (defaults, 60 trees), regressors of numbers and
+  classifiers of categories, which see ordinal codes.
+- miceforest (defaults, 3 iterations, mean matching; 20 data sets, of which the mean or the mode is imputed) runs in an
+  environment of its own, named by `--peers`.
 
 - RMSE: root mean squared error of the imputed number over the standard deviation of its column (of the complete
-  table), the mean over the columns of numbers. The imputed number of VAEImputer is the mean of 20 draws,
-  IterativeImputer's (defaults: BayesianRidge, 10 rounds) its prediction, KNNImputer's (defaults: 5) the mean of
-  neighbours. 1 is about the error of the mean of the column.
+  table), the mean over the columns of numbers. The imputed number of VAEImputer is the mean of 20 draws. 1 is about
+  the error of the mean of the column.
 - accuracy: share of hidden categories that are met, the mean over the columns of categories.
-- coverage: share of hidden numbers within the 5 % and 95 % quantiles of 100 draws, the mean over the columns; 0.9 is
-  right. KNNImputer draws none. Columns of few numbers, of which an interval holds more than its share, tend upwards.
+- coverage: share of hidden numbers within the 5 % and 95 % quantiles of 100 draws (of 20 of miceforest), the mean over
+  the columns; 0.9 is right. Columns of few numbers, of which an interval holds more than its share, tend upwards.
+- PIT: the same by the randomised rank of the number among the draws (Czado, Gneiting, Held 2009), between .05 and .95:
+  0.9 is right for columns of any numbers.
 - CPU-s: seconds of processor time for fit and imputed values, and for 100 draws besides.
 
 MCAR hides each cell with the same probability. MAR hides none in the first half of the columns (in an order drawn by
@@ -25,6 +35,9 @@ of the first half, with random signs; the share is that of the columns in which 
 from __future__ import annotations
 
 import argparse
+import json
+import subprocess
+import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -37,6 +50,13 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.optimize import brentq
 from scipy.special import expit
+from scipy.stats import mode
+from sklearn.ensemble import (
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+    RandomForestClassifier,
+    RandomForestRegressor,
+)
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.experimental import enable_iterative_imputer  # noqa: F401 (makes the next but one work)
 from sklearn.impute import IterativeImputer, KNNImputer, SimpleImputer
@@ -49,8 +69,25 @@ Mask = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
 
 NAMES = ("adult", "default_credit", "support2", "nhanes_raw")
-DRAWS = 100
+DRAWS, PEER_DRAWS, ROUNDS = 100, 20, 3
 QUANTILES = 0.05, 0.95
+PEERS: list[str] = []
+PEER = """
+import json, sys, time
+from pathlib import Path
+import miceforest, pandas
+place = Path(sys.argv[1])
+job = json.loads((place / "job.json").read_text())
+table = pandas.read_parquet(place / "holed.parquet")
+kinds = {name: pandas.CategoricalDtype(sorted(table[name].dropna().unique())) for name in job["categorical"]}
+table = table.astype(kinds)
+began = time.process_time()
+kernel = miceforest.ImputationKernel(table, num_datasets=job["draws"], random_state=job["seed"])
+kernel.mice(3, num_threads=1)
+for k in range(job["draws"]):
+    kernel.complete_data(k).astype(float).to_parquet(place / f"{k}.parquet")
+print(time.process_time() - began)
+"""
 
 
 class Codes:
@@ -111,24 +148,102 @@ def vae(holed: pd.DataFrame, codes: Codes, seed: int, **parameters: Any) -> Impu
     return Imputed(frame, seconds, draws)
 
 
+class Indicators:
+    """A table as standardised numbers and an indicator of each level of a category, and back."""
+
+    def __init__(self, frame: pd.DataFrame, categorical: Sequence[str]) -> None:
+        self.frame, self.categorical = frame, list(categorical)
+        self.numeric = [str(name) for name in frame if name not in self.categorical]
+        self.levels = {name: sorted(frame[name].dropna().unique(), key=str) for name in self.categorical}
+        self.means, self.scales = frame[self.numeric].mean(), frame[self.numeric].std().replace(0, 1).fillna(1)
+
+    def encode(self, frame: pd.DataFrame) -> Floats:
+        parts = [((frame[self.numeric] - self.means) / self.scales).to_numpy(float)]
+        for name, levels in self.levels.items():
+            flags = (frame[name].to_numpy(object)[:, None] == np.array(levels, object)).astype(float)
+            flags[frame[name].isna()] = np.nan
+            parts.append(flags)
+        return np.hstack(parts)
+
+    def decode(self, array: Floats) -> pd.DataFrame:
+        count = len(self.numeric)
+        found = pd.DataFrame(array[:, :count] * self.scales.to_numpy() + self.means.to_numpy(), columns=self.numeric)
+        for name, levels in self.levels.items():
+            best = array[:, count : count + len(levels)].argmax(1)
+            found[name] = pd.Series(np.array(levels, object)[best], index=found.index)
+            count += len(levels)
+        return found[self.frame.columns]
+
+
 def iterative(holed: pd.DataFrame, codes: Codes, seed: int) -> Imputed:
-    began, coded = time.process_time(), codes.encode(holed)
-    frame = codes.decode(IterativeImputer(random_state=seed).fit_transform(coded))
+    indicators = Indicators(holed, codes.categorical)
+    began, coded = time.process_time(), indicators.encode(holed)
+    frame = indicators.decode(IterativeImputer(random_state=seed).fit_transform(coded))
     seconds = time.process_time() - began
 
     def draws() -> Iterator[pd.DataFrame]:
         imputer = IterativeImputer(random_state=seed, sample_posterior=True).fit(coded)
         for _ in range(DRAWS):
-            yield codes.decode(imputer.transform(coded))
+            yield indicators.decode(imputer.transform(coded))
 
     return Imputed(frame, seconds, draws)
 
 
 def nearest(holed: pd.DataFrame, codes: Codes, seed: int) -> Imputed:
     del seed
-    began = time.process_time()
-    frame = codes.decode(KNNImputer().fit_transform(codes.encode(holed)))
+    began, indicators = time.process_time(), Indicators(holed, codes.categorical)
+    frame = indicators.decode(KNNImputer().fit_transform(indicators.encode(holed)))
     return Imputed(frame, time.process_time() - began)
+
+
+def chained(holed: pd.DataFrame, codes: Codes, models: Callable[[bool], Any]) -> Imputed:
+    """Models of each column given the others, in rounds, as MissForest fits them."""
+    began = time.process_time()
+    gaps = holed.isna().to_numpy()
+    filled = codes._places(simple(holed, codes, 0).frame.astype(holed.dtypes))
+    for _ in range(ROUNDS):
+        for place in np.argsort(gaps.sum(0), kind="stable").tolist():
+            gap = gaps[:, place]
+            if not gap.any() or gap.all() or len(np.unique(filled[~gap, place])) < 2:
+                continue
+            others = np.delete(filled, place, axis=1)
+            model = models(holed.columns[place] in codes.categorical)
+            filled[gap, place] = model.fit(others[~gap], filled[~gap, place]).predict(others[gap])
+    return Imputed(codes.decode(codes.scaler.transform(filled)), time.process_time() - began)
+
+
+def forests(holed: pd.DataFrame, codes: Codes, seed: int) -> Imputed:
+    def models(categorical: bool) -> Any:  # noqa: FBT001
+        kind = RandomForestClassifier if categorical else RandomForestRegressor
+        return kind(50, max_features="sqrt", random_state=seed)
+
+    return chained(holed, codes, models)
+
+
+def boosting(holed: pd.DataFrame, codes: Codes, seed: int) -> Imputed:
+    def models(categorical: bool) -> Any:  # noqa: FBT001
+        kind = HistGradientBoostingClassifier if categorical else HistGradientBoostingRegressor
+        return kind(max_iter=60, early_stopping=False, random_state=seed)
+
+    return chained(holed, codes, models)
+
+
+def miceforest(holed: pd.DataFrame, codes: Codes, seed: int) -> Imputed:
+    """Run `PEER` with the interpreter of `--peers`."""
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        coded = pd.DataFrame(codes._places(holed), columns=[f"c{k}" for k in range(holed.shape[1])])
+        coded.to_parquet(place / "holed.parquet")
+        names = [f"c{k}" for k, name in enumerate(holed.columns) if name in codes.categorical]
+        (place / "job.json").write_text(json.dumps({"categorical": names, "seed": seed, "draws": PEER_DRAWS}))
+        seconds = float(subprocess.check_output([PEERS[0], "-c", PEER, folder], text=True).split()[-1])
+        drawn = [pd.read_parquet(place / f"{k}.parquet").to_numpy(float) for k in range(PEER_DRAWS)]
+    best = np.mean(drawn, 0)
+    for k, name in enumerate(holed.columns):
+        if name in codes.categorical:
+            best[:, k] = mode([one[:, k] for one in drawn], axis=0).mode
+    frames = [codes.decode(codes.scaler.transform(one)) for one in (best, *drawn)]
+    return Imputed(frames[0], seconds, lambda: iter(frames[1:]))
 
 
 def simple(holed: pd.DataFrame, codes: Codes, seed: int) -> Imputed:
@@ -144,6 +259,9 @@ IMPUTERS: dict[str, Callable[..., Imputed]] = {
     "mean / mode": simple,
     "KNNImputer": nearest,
     "IterativeImputer": iterative,
+    "forests": forests,
+    "boosting": boosting,
+    "miceforest": miceforest,
     "VAEImputer": vae,
 }
 
@@ -197,18 +315,31 @@ def accuracy(truth: pd.DataFrame, found: pd.DataFrame, mask: Mask, categorical: 
     return float(np.mean(hits)) if hits else float("nan")
 
 
-def coverage(truth: pd.DataFrame, draws: Iterator[pd.DataFrame], mask: Mask, numeric: Sequence[str]) -> float:
+class Covered(NamedTuple):
+    """The coverage of intervals of a column, by quantiles of draws and by randomised ranks."""
+
+    interval: float
+    rank: float
+
+
+def coverage(
+    truth: pd.DataFrame, draws: Iterator[pd.DataFrame], mask: Mask, numeric: Sequence[str]
+) -> dict[str, Covered]:
     places = {name: mask[:, truth.columns.get_loc(name)] for name in numeric}
     drawn: dict[str, list[Floats]] = {name: [] for name, cells in places.items() if cells.any()}
     for frame in draws:
         for name, found in drawn.items():
             found.append(frame[name].to_numpy(float)[places[name]])
-    inside = []
+    inside, rng = {}, np.random.default_rng(0)
     for name, found in drawn.items():
         low, high = np.quantile(found, QUANTILES, axis=0)
         value, slack = truth[name].to_numpy(float)[places[name]], 1e-6 * truth[name].std()  # codes are rounded
-        inside.append(((low - slack <= value) & (value <= high + slack)).mean())
-    return float(np.mean(inside))
+        below = (np.array(found) < value - slack).sum(0)
+        ties = (np.abs(np.array(found) - value) <= slack).sum(0)
+        rank = (below + rng.random(len(value)) * (ties + 1)) / (len(found) + 1)
+        within = (low - slack <= value) & (value <= high + slack)
+        inside[name] = Covered(within.mean(), ((rank >= QUANTILES[0]) & (rank <= QUANTILES[1])).mean())
+    return inside
 
 
 def compare(name: str, data: Path, mechanism: str, share: float, options: argparse.Namespace) -> Iterator[str]:
@@ -225,10 +356,14 @@ def compare(name: str, data: Path, mechanism: str, share: float, options: argpar
             f"{accuracy(truth, done.frame, mask, categorical):.3f}",
         ]
         began = time.process_time()
-        covered = f"{coverage(truth, done.drawers(), mask, numeric):.3f}" if done.drawers else ""
-        cells += [covered, f"{done.seconds:.0f}", f"{time.process_time() - began:.0f}" if done.drawers else ""]
+        covered = coverage(truth, done.drawers(), mask, numeric) if done.drawers and imputer in options.covered else {}
+        means = [f"{np.mean(part):.3f}" for part in zip(*covered.values(), strict=True)] if covered else ["", ""]
+        cells += [*means, f"{done.seconds:.0f}", f"{time.process_time() - began:.0f}" if covered else ""]
         table = f"{name} ({len(truth):,} x {truth.shape[1]})"
         yield f"| {table} | {mechanism} | {share:.0%} | {imputer} | {' | '.join(cells)} |"
+        if options.columns:
+            for column, one in covered.items():
+                yield f"    {column}: coverage {one.interval:.3f}, PIT {one.rank:.3f}"
 
 
 def main() -> None:
@@ -237,13 +372,18 @@ def main() -> None:
     parser.add_argument("--tables", nargs="+", choices=NAMES, default=list(NAMES))
     parser.add_argument("--mechanisms", nargs="+", choices=("MCAR", "MAR"), default=["MCAR", "MAR"])
     parser.add_argument("--shares", nargs="+", type=float, default=[0.1, 0.3, 0.5])
-    parser.add_argument("--imputers", nargs="+", choices=list(IMPUTERS), default=list(IMPUTERS))
-    parser.add_argument("--rows", type=int, default=10_000, help="largest number of rows of a table")
+    parser.add_argument("--imputers", nargs="+", choices=list(IMPUTERS), default=None)
+    parser.add_argument("--rows", type=int, default=5_000, help="largest number of rows of a table")
     parser.add_argument("--seed", type=int, default=0, help="of the rows, the hidden cells and the imputers")
+    parser.add_argument("--peers", default=None, help="the Python of an environment with miceforest and pyarrow")
+    parser.add_argument("--columns", action="store_true", help="print the coverage of each column, too")
+    parser.add_argument("--covered", nargs="*", default=["VAEImputer"], help="imputers whose coverage is measured")
     options = parser.parse_args()
+    PEERS[:] = [options.peers] if options.peers else []
+    options.imputers = options.imputers or [name for name in IMPUTERS if PEERS or name != "miceforest"]
     warnings.filterwarnings("ignore", category=ConvergenceWarning)
-    print("| table | hidden | share | imputer | RMSE | accuracy | coverage | CPU-s | CPU-s of 100 draws |")
-    print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
+    print("| table | hidden | share | imputer | RMSE | accuracy | coverage | PIT | CPU-s | CPU-s of 100 draws |")
+    print("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |")
     for name, mechanism, share in product(options.tables, options.mechanisms, options.shares):
         for line in compare(name, options.data, mechanism, share, options):
             print(line, flush=True)

@@ -72,6 +72,22 @@ def test_imputations_keep_what_is_present(folder: Path) -> None:
     assert "Pass --overwrite" in run("impute", folder / "table.csv", folder / "model", "-o", out, "--draws", 2, code=1)
 
 
+def test_imputed_files_have_the_rows_columns_and_numbers_of_the_caller(folder: Path) -> None:
+    given, out = folder / "holed.csv", folder / "whole.csv"
+    given.write_text("note,wage,sex,age\nx,1010,f,31\ny,,m,\nz,1020,,33\n")
+    run("impute", given, folder / "model", "-o", out, "--overwrite")
+    lines = [line.split(",") for line in out.read_text().splitlines()]
+    assert lines[0] == ["note", "wage", "sex", "age"]
+    assert lines[1] == ["x", "1010", "f", "31"]
+    assert lines[2][1].isdigit()
+    assert lines[2][3].isdigit()
+    assert (lines[3][:2], lines[3][3]) == (["z", "1020"], "33")
+    proper = ("--proper", "--draws", 2)
+    run("impute", folder / "table.csv", folder / "model", "-o", folder / "proper.csv", *proper)
+    one, two = (pd.read_csv(folder / f"proper-{k}.csv") for k in (1, 2))
+    assert not one.wage.equals(two.wage)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -341,3 +341,15 @@ def test_errors_on_real_tables_are_below_those_of_means(load: Any) -> None:
         for imputer in (VAEImputer(random_state=0), SimpleImputer())
     ]
     assert errors[0] < 0.9 * errors[1]
+
+
+def test_proper_fits_differ_by_their_weights_alone(holed: pd.DataFrame) -> None:
+    columns = ["number", "text", "whole"]
+    one, two = (
+        VAEImputer(**{**TINY, "max_steps": 20}, proper=proper).fit(holed[columns]).transform(holed[columns])
+        for proper in (False, True)
+    )
+    assert not one.equals(two)
+    assert not two.isna().any().any()
+    again = VAEImputer(**{**TINY, "max_steps": 20}, proper=True).fit_transform(holed[columns])
+    pd.testing.assert_frame_equal(two, again)

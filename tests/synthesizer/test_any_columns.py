@@ -151,7 +151,6 @@ def test_unseen_categories_stay_and_are_told(fitted: Synthesizer) -> None:
         ({"age": ("old", None)}, "must be a number"),
         ({"sex": ("a", "b")}, "needs a column of numbers or dates"),
         ({"age": None}, "must be present"),
-        ({"wage": [2543.21, 3000.0]}, "must hold values that repeat"),
         ({"age": "old"}, "must be of type"),
         ({"seen": "yesterday-ish"}, "must be of type"),
     ],
@@ -286,8 +285,7 @@ def test_the_probability_of_limits_is_the_share_of_draws_within(fitted: Synthesi
     assert model is not None
     found = conditional_sampling.conditions(model, given)
     generator = torch.Generator().manual_seed(0)
-    start = model.rows(found.fixed, unknown=np.ones((1, len(model.encoding.names)), bool))
-    _, log_p = conditional_sampling._resampled(model, start, found, 4000, generator)
+    _, log_p = conditional_sampling._resampled(model, found, 4000, generator)
     drawn = fitted.sample(given=table(4000)[[]].assign(constant=7))  # nothing is known
     (name, limit), *_ = given.items()
     inside = drawn[name].isin(limit) if isinstance(limit, list) else drawn[name].between(limit[0], limit[1] or np.inf)

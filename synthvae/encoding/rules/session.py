@@ -78,12 +78,18 @@ class RowsUnderRules:
 
     def __init__(self, rules: Compiled, cells: Mapping[int, Cell], rows: int, generator: np.random.Generator) -> None:
         self.rules, self.cells, self.rows, self.generator = rules, cells, rows, generator
+        self.conditions: dict[str, tuple[float, float]] = {}  # the compared numbers that a column must have
         self.known: dict[str, Known] = {}
         self.numbers: dict[str, Floats] = {}  # in the unit of their column
         self._allowed: Allowed | None = None
         for name, view in rules.views.items():
             if view.encoding.levels == 1 and not view.encoding.valued and view.base is None:  # a constant
                 self.tell(name, np.zeros(rows, np.int64), np.ones(rows, bool))
+
+    @property
+    def weighed(self) -> frozenset[int]:
+        """The cells with conditions."""
+        return frozenset(cell for cell, own in self.cells.items() if own.name in self.conditions)
 
     def tell(self, name: str, states: States, there: Mask, numbers: Floats | None = None) -> None:
         """Take note of values that are known before any is drawn.
@@ -108,6 +114,9 @@ class RowsUnderRules:
             return None
         view = self.rules.views[own.name]
         self._allowed = self._start(view)
+        if own.name in self.conditions:
+            low, high = self.conditions[own.name]
+            self._allowed.limit(np.full(self.rows, low), np.full(self.rows, high))
         for rule in self.rules.by_column.get(own.name, ()):
             rule.limit(own.name, self.known, self._allowed)
         unknown = Known(np.zeros(0, bool), np.zeros(0, np.int64), np.full(self.rows, np.nan), np.zeros(0, bool))
