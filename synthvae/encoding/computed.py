@@ -21,6 +21,7 @@ class ComputedEncoding(DiscreteColumn, BaseModel):
     """One state: the number is computed when the other columns of a row are decoded.
 
     Args:
+        given: The columns from which it is computed.
         decimals: Digits after the point of a decoded number; None writes it in full.
         style: How a number is written in a text column.
         format: How the number 1234.5 is written in a text column; None: in this way.
@@ -30,6 +31,7 @@ class ComputedEncoding(DiscreteColumn, BaseModel):
     __repr__ = __str__ = brief
 
     kind: Literal["computed"] = "computed"
+    given: tuple[str, ...]
     decimals: int | None
     style: Style = "repr"
     format: str | None = None
@@ -37,8 +39,13 @@ class ComputedEncoding(DiscreteColumn, BaseModel):
     singles: Literal[0] = 0
 
     @classmethod
-    def learn(cls, column: Column, values: pa.ChunkedArray) -> Self:
+    def learn(cls, column: Column, values: pa.ChunkedArray, given: tuple[str, ...]) -> Self:
         """Find the decimals of a column's numbers, and how they are written.
+
+        Args:
+            column: The column.
+            values: Its values.
+            given: The columns from which it is computed.
 
         Raises:
             TableError: A number is infinite.
@@ -48,13 +55,13 @@ class ComputedEncoding(DiscreteColumn, BaseModel):
         if decimals is None:
             decimals = count_decimals(finite_numbers(column.name, numbers), single=pa.types.is_float32(values.type))
         written = column.format if is_text(values.type) else None
-        return cls(decimals=decimals, style=style_of(values, (), column.format), format=written)
+        return cls(given=given, decimals=decimals, style=style_of(values, (), column.format), format=written)
 
     @classmethod
-    def declare(cls, column: Column) -> Self:
-        """Return the encoding of a declared column."""
+    def declare(cls, column: Column, given: tuple[str, ...]) -> Self:
+        """Return the encoding of a declared column that is computed from others."""
         decimals = decimals_of(column)
-        return cls(decimals=decimals, style="short" if decimals == 0 else "repr")
+        return cls(given=given, decimals=decimals, style="short" if decimals == 0 else "repr")
 
     def encode(self, name: str, values: pa.ChunkedArray) -> States:
         """Return 0 (rows,)."""

@@ -10,12 +10,14 @@ import pandas as pd
 import pyarrow as pa
 from scipy.special import ndtri
 
-from synthvae.encoding.arrays import Mask
+from synthvae.encoding.arrays import Floats, Mask
 from synthvae.encoding.binned import BinnedEncoding
 from synthvae.encoding.categorical import CategoricalEncoding
+from synthvae.encoding.computed import ComputedEncoding
 from synthvae.encoding.kinds import StoredEncoding
 from synthvae.encoding.numeric import NumericEncoding
 from synthvae.encoding.protocol import GeneratedColumn
+from synthvae.encoding.relative import RelativeEncoding
 from synthvae.encoding.temporal import TemporalEncoding
 from synthvae.encoding.written import own_number, written
 from synthvae.errors import RequestError, listing
@@ -82,7 +84,7 @@ def missing(name: str, encoding: StoredEncoding) -> Allowed:
 
 
 def _may_be_missing(encoding: StoredEncoding) -> bool:
-    steps = encoding.steps if isinstance(encoding, TemporalEncoding) else encoding
+    steps = encoding.steps if isinstance(encoding, (TemporalEncoding, RelativeEncoding)) else encoding
     return bool(getattr(steps, "missing", False))
 
 
@@ -109,6 +111,10 @@ def one_of(name: str, encoding: StoredEncoding, values: Sequence[Any], kind: pa.
     array = as_column(name, values, kind, encoding)
     column = pa.chunked_array([array])
     refuse_unseen(name, encoding, column)
+    if isinstance(encoding, RelativeEncoding):
+        gone = missing(name, encoding) if array.null_count else Allowed(np.zeros(encoding.levels, bool))
+        exact = (None,) if array.null_count else ()
+        return Listed(exact, gone, tuple(dict.fromkeys(array.drop_null().to_pylist())))
     found = encoding.encode(name, column)
     dense = ~np.isnan(encoding.scores(column, found, None)) if encoding.valued else np.zeros(len(array), bool)
     states = np.zeros(encoding.levels, bool)
@@ -129,7 +135,7 @@ def log_score_width(name: str, encoding: StoredEncoding, value: Any, kind: pa.Da
     assert steps.curve is not None
     number = float((encoding if isinstance(encoding, TemporalEncoding) else steps).numbers_of(column)[0])
     window = max(steps.curve.half, (steps.high - steps.low) / 200)  # the curve is rough between few rows
-    ends = np.array(steps.curve.limits(number - window, number + window))
+    ends = np.concatenate(steps.curve.limits(np.array([number - window]), np.array([number + window])))
     low, high = np.clip(ends, ndtri(steps.curve.margin), -ndtri(steps.curve.margin))
     rounded = steps.curve.half or (steps.high - steps.low) / 2000
     return float(np.log((high - low) * rounded / window)) if high > low else -np.inf
@@ -141,6 +147,8 @@ def between(name: str, encoding: StoredEncoding, low: Any, high: Any, kind: pa.D
     Raises:
         RequestError: The column has no order, the limits are the wrong way round, or no value lies between them.
     """
+    if isinstance(encoding, RelativeEncoding):
+        return _relative_between(name, encoding, low, high, kind)
     if isinstance(encoding, TemporalEncoding) and isinstance(encoding.steps, NumericEncoding):
         steps = [_steps(name, encoding, limit, kind) for limit in (low, high)]
         numbers, numeric = steps, encoding.steps
@@ -160,6 +168,26 @@ def between(name: str, encoding: StoredEncoding, low: Any, high: Any, kind: pa.D
             f"No value of {name!r} lies between {low!r} and {high!r}: training rows have {limits}. Widen the interval."
         )
     return allowed._replace(numbers=ends) if numeric is encoding else allowed
+
+
+def _relative_between(name: str, encoding: RelativeEncoding, low: Any, high: Any, kind: pa.DataType) -> Allowed:
+    """What is allowed of a column of distances whose numbers lie in an interval: any distance, as far as states go."""
+    found = []
+    for limit, end in ((low, encoding.low), (high, encoding.high)):
+        own = None if limit is None else _number_of(name, encoding, limit, kind)
+        found.append(end if own is None else own)
+    if found[0] > found[1]:
+        raise RequestError(f"An interval must go from the smaller to the larger value, got {low!r} to {high!r}.")
+    if found[0] > encoding.high or found[1] < encoding.low:
+        raise RequestError(f"No value of {name!r} lies between {low!r} and {high!r} in training. Widen the interval.")
+    return present(name, encoding)._replace(numbers=(found[0], found[1]))
+
+
+def _number_of(name: str, encoding: RelativeEncoding, limit: Any, kind: pa.DataType) -> float | None:
+    if isinstance(encoding.written, TemporalEncoding):
+        return _steps(name, encoding.written, limit, kind)
+    assert isinstance(encoding.written, NumericEncoding)
+    return _number(name, encoding.written, limit)
 
 
 def _numbers_between(encoding: NumericEncoding, low: float, high: float) -> Allowed:
@@ -226,6 +254,10 @@ def refuse_unseen(name: str, encoding: StoredEncoding, column: pa.ChunkedArray) 
     """
     if isinstance(encoding, GeneratedColumn):
         raise RequestError(f"Column {name!r} has fresh values, which say nothing of others. Drop the condition.")
+    if isinstance(encoding, ComputedEncoding):
+        raise RequestError(
+            f"Column {name!r} is computed from {listing(encoding.given)}. Give conditions on these columns instead."
+        )
     unseen = encoding.unseen(name, column)
     if unseen.any():
         value = column[int(np.argmax(unseen))].as_py()
@@ -233,13 +265,19 @@ def refuse_unseen(name: str, encoding: StoredEncoding, column: pa.ChunkedArray) 
         raise RequestError(f"A condition on {name!r} must be a value that occurs in training{known}, got {value!r}.")
     if column.null_count:
         missing(name, encoding)
+    if isinstance(encoding, RelativeEncoding):
+        _refuse_outside(name, column, encoding.numbers_of(column), encoding.low, encoding.high)
     steps = encoding.steps if isinstance(encoding, TemporalEncoding) else encoding
     if isinstance(steps, NumericEncoding):
         numbers = encoding.numbers_of(column) if isinstance(encoding, TemporalEncoding) else steps.numbers_of(column)
-        if (numbers < steps.low).any() or (numbers > steps.high).any():
-            raise RequestError(
-                f"A condition on {name!r} must lie within the values of training, got {column[0].as_py()!r}. Change it."
-            )
+        _refuse_outside(name, column, numbers, steps.low, steps.high)
+
+
+def _refuse_outside(name: str, column: pa.ChunkedArray, numbers: Floats, low: float, high: float) -> None:
+    if (numbers < low).any() or (numbers > high).any():
+        raise RequestError(
+            f"A condition on {name!r} must lie within the values of training, got {column[0].as_py()!r}. Change it."
+        )
 
 
 def as_column(

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from synthvae.encoding.kinds import StoredEncoding
 from synthvae.encoding.numeric import NumericEncoding
+from synthvae.encoding.relative import RelativeEncoding
 from synthvae.encoding.temporal import TemporalEncoding
 from synthvae.tables.arrow import is_text
 from synthvae.tables.number_format import NumberForm, write
@@ -34,7 +35,7 @@ def own_number(text: str, format: str | None) -> float | None:  # noqa: A002 (th
 
 def is_written(encoding: StoredEncoding | None) -> bool:
     """Whether a column has numbers or dates, which a column of text writes in a form."""
-    return isinstance(encoding, (NumericEncoding, TemporalEncoding))
+    return isinstance(encoding, (NumericEncoding, TemporalEncoding, RelativeEncoding))
 
 
 def written(values: Sequence[Any], encoding: StoredEncoding | None, kind: pa.DataType) -> list[Any]:
@@ -45,6 +46,8 @@ def written(values: Sequence[Any], encoding: StoredEncoding | None, kind: pa.Dat
         encoding: The encoding of the column; None: it has no form.
         kind: The type of the column.
     """
+    if isinstance(encoding, RelativeEncoding):
+        return written(values, encoding.written, kind)
     if isinstance(encoding, NumericEncoding) and is_text(kind):
         return [_number_as_text(value, encoding) for value in values]
     if isinstance(encoding, TemporalEncoding) and encoding.form is not None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +22,8 @@ from synthvae.encoding import TableEncoding
 from synthvae.encoding.arrays import Floats
 from synthvae.encoding.layout import Layout
 from synthvae.encoding.limits import Allowed, real
-from synthvae.errors import ConfigurationError, RequestError, brief
+from synthvae.encoding.rules.session import RowsUnderRules
+from synthvae.errors import ConfigurationError, RequestError, brief, warn_user
 from synthvae.model import ModelConfig, Rows
 from synthvae.model.build import build_conditional
 from synthvae.model.conditional import ConditionalConfig, ConditionalNetwork, Limit, cells_of, masked
@@ -50,6 +51,7 @@ Cells = npt.NDArray[np.bool_]
 """Which cells (rows, columns) of a table."""
 
 CONDITIONAL_TRAINING = ("max_steps", "batch_size", "learning_rate", "validation_fraction")
+MAX_ROUNDS = 20  # in which rows that break a rule are drawn again
 CHUNK_ROWS = 4096  # drawn at once, so that the matrices of a slot stay in a cache
 
 
@@ -87,6 +89,74 @@ def learn_conditional(  # noqa: PLR0917 (the inputs of a fit)
 def conditional_config(model: ModelConfig) -> ConditionalConfig:
     """Return the architecture of the network of conditions beside that of a model of whole rows."""
     return ConditionalConfig(model.width, (model.hidden, model.value_hidden), model.dropout)
+
+
+class Told(NamedTuple):
+    """What is known of rows beside their codes.
+
+    Args:
+        numbers: Numbers (rows,) of columns, or (1,) of all rows, in the unit of the column; NaN: those of the codes.
+        conditions: The smallest and the largest compared number of columns that are distances from others.
+    """
+
+    numbers: Mapping[str, Floats]
+    conditions: Mapping[str, tuple[float, float]] = {}
+
+    def take(self, some: slice | npt.NDArray[np.int64]) -> Told:
+        """Return what is known of some rows."""
+        return self._replace(numbers={n: own if len(own) == 1 else own[some] for n, own in self.numbers.items()})
+
+
+class Drawn(NamedTuple):
+    """Rows (B) with their wanted cells drawn.
+
+    Args:
+        rows: The rows.
+        log_weights: The log probability (B,) of the limits; see `draw_rows`.
+        numbers: Numbers (B,) of the columns of rules, in the unit of the column.
+    """
+
+    rows: Rows
+    log_weights: Tensor
+    numbers: dict[str, Floats]
+
+    def take(self, picked: Tensor) -> Drawn:
+        """Return some of the rows."""
+        places = picked.cpu().numpy()
+        numbers = {name: own[places] for name, own in self.numbers.items()}
+        return Drawn(self.rows.take(picked), self.log_weights[picked], numbers)
+
+    def put(self, places: npt.NDArray[np.int64], other: Drawn) -> None:
+        """Replace some of the rows, in place."""
+        some = torch.from_numpy(places).to(self.rows.digits.device)
+        self.rows.digits[some], self.rows.values[some] = other.rows.digits, other.rows.values
+        for name, own in other.numbers.items():
+            self.numbers[name][places] = own
+
+
+class Start(NamedTuple):
+    """What is known of rows, and which of their cells are wanted.
+
+    Args:
+        rows: Rows (B, or one that all have in common).
+        wanted: Which cells (B, cells) to draw.
+        told: What else is known of them.
+        within: Limits of columns.
+    """
+
+    rows: Rows
+    wanted: Tensor
+    told: Told
+    within: Mapping[str, Limit]
+
+    def take(self, places: npt.NDArray[np.int64]) -> Start:
+        """Return some of the rows."""
+        some = torch.from_numpy(places).to(self.wanted.device)
+        rows = self.rows if len(self.rows.digits) == 1 else self.rows.take(some)
+        return Start(rows, self.wanted[some], self.told.take(places), self.within)
+
+
+UNTOLD = Told({})
 
 
 @dataclass(frozen=True)
@@ -189,24 +259,60 @@ class ConditionalModel:
         within: Mapping[str, Limit] | None = None,
         *,
         strata: int = 1,
-    ) -> tuple[Rows, Tensor]:
+        told: Told = UNTOLD,
+    ) -> Drawn:
         """Draw the wanted cells (B, cells) of rows (B, or one for all) given the others, in chunks; see `draw_rows`.
 
-        Unknown cells that are not wanted have digits -1 and values NaN.
+        Unknown cells that are not wanted have digits -1 and values NaN. Rows keep the rules of the encoding as far as
+        the columns that are known leave a value.
         """
         size = max(CHUNK_ROWS // strata, 1) * strata
         limited = {self.cells[name]: limit for name, limit in (within or {}).items() if name in self.cells}
-        digits, values, logs = [], [], []
+        digits, values, logs, numbers = [], [], [], []
         with one_thread():
             for start in range(0, max(len(wanted), 1), size):
                 some = slice(start, start + size)
                 given, cells = (rows.take(some), wanted[some]) if len(rows.digits) > 1 else (rows, wanted[:1])
                 known = masked(given, ~cells, self.network.slots)
-                drawn, log_weights = draw_rows(self.network, known, wanted[some], generator, limited, strata=strata)
+                rules = self._under_rules(known, wanted[some], told.take(some), generator)
+                drawn, log_weights = draw_rows(
+                    self.network, known, wanted[some], generator, limited, strata=strata, rules=rules
+                )
                 digits.append(drawn.digits)
                 values.append(drawn.values)
                 logs.append(log_weights)
-        return Rows(torch.cat(digits), torch.cat(values)), torch.cat(logs)
+                numbers.append({} if rules is None else rules.numbers)
+        whole = {name: np.concatenate([part[name] for part in numbers]) for name in numbers[0]}
+        return Drawn(Rows(torch.cat(digits), torch.cat(values)), torch.cat(logs), whole)
+
+    def _under_rules(
+        self, known: Rows, wanted: Tensor, told: Told, generator: torch.Generator
+    ) -> RowsUnderRules | None:
+        """Rows (B) under the rules of the encoding, of which some cells are known; None without rules."""
+        compiled, count = self.encoding.compiled_rules, len(wanted)
+        if compiled is None:
+            return None
+        seed = int(torch.randint(1 << 62, (1,), generator=generator, device=generator.device))
+        session = compiled.rows(self.layout, count, np.random.default_rng(seed))
+        session.conditions = {name: ends for name, ends in told.conditions.items() if name in compiled.views}
+        digits, values = (np.broadcast_to(part.cpu().numpy(), (count, part.shape[1])) for part in known)
+        free = wanted.cpu().numpy()
+        for name in told.numbers.keys() - compiled.views.keys():
+            session.tell_computed(name, np.broadcast_to(told.numbers[name], count))
+        for cell, own in sorted(session.cells.items()):  # a column after those from which it is a distance
+            valued = own.name in self.layout.valued_names
+            scores = values[:, self.layout.valued_names.index(own.name)] if valued else None
+            numbers = told.numbers.get(own.name)
+            session.tell_codes(cell, digits[:, self.layout.spans[own.name]], scores, free[:, cell], numbers)
+        return session
+
+    def told(self, table: pa.Table) -> Told:
+        """Return the numbers of a table, as the rules of the encoding compare them."""
+        compiled = self.encoding.compiled_rules
+        if compiled is None:
+            return UNTOLD
+        found = {name: view.numbers_of(table.column(name)) for name, view in compiled.views.items()}
+        return Told(found | compiled.rules.computed_numbers(table))
 
     def decode(self, rows: Rows, draws: Draws, known: Mapping[str, Floats] | None = None) -> pa.Table:
         """Return the table that rows stand for; see `conditional_coding.decode`."""
@@ -235,9 +341,42 @@ class ConditionalModel:
         """
         generator = torch.Generator(device=self.device).manual_seed(draws.seed)
         rows, cells = self.rows(table, unknown), self.wanted(table.column_names, wanted)
-        drawn, _ = self.draw(rows, cells, generator, within, strata=strata)
-        numbers = numbers_of(self.encoding, table, table.column_names)
-        return filled(table, self.decode(drawn, draws, numbers), wanted)
+        start = Start(rows, cells, self.told(table), within or {})
+        known = numbers_of(self.encoding, table, table.column_names)
+
+        def finish(drawn: Drawn) -> pa.Table:
+            return filled(table, self.decode(drawn.rows, draws, {**known, **drawn.numbers}), wanted)
+
+        found, broken = self.kept(start, generator, finish, strata)
+        if broken.any():
+            warn_user(
+                f"{int(broken.sum())} of {len(broken)} rows break a rule of the schema: the values that they have "
+                "leave none that keeps it"
+            )
+        return found
+
+    def kept(
+        self, start: Start, generator: torch.Generator, finish: Callable[[Drawn], pa.Table], strata: int = 1
+    ) -> tuple[pa.Table, Cells]:
+        """Draw rows, and those again that break a rule; return them, and which ones (rows,) still do.
+
+        Args:
+            start: What is known and wanted.
+            generator: The generator of the draws.
+            finish: Turns the codes of all rows into a table, row by row.
+            strata: Copies of each row; see `draw_rows`.
+        """
+        drawn = self.draw(start.rows, start.wanted, generator, start.within, strata=strata, told=start.told)
+        rules = self.encoding.rules
+        for last in (False,) * MAX_ROUNDS + (True,):
+            table = finish(drawn)
+            broken = np.zeros(table.num_rows, bool) if rules is None else rules.broken(table)
+            broken &= start.wanted.any(1).cpu().numpy()
+            if last or not broken.any():
+                break
+            some = start.take(np.flatnonzero(broken))
+            drawn.put(np.flatnonzero(broken), self.draw(some.rows, some.wanted, generator, some.within, told=some.told))
+        return table, broken
 
     @cached_property
     def real(self) -> dict[str, Limit]:

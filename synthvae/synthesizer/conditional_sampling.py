@@ -16,17 +16,19 @@ import torch
 from scipy.special import softmax
 
 from synthvae.encoding import limits
+from synthvae.encoding.arrays import Floats
 from synthvae.encoding.categorical import CategoricalEncoding
 from synthvae.encoding.kinds import StoredEncoding
 from synthvae.encoding.limits import Allowed
 from synthvae.encoding.numeric import NumericEncoding
 from synthvae.encoding.protocol import GeneratedColumn
+from synthvae.encoding.relative import RelativeEncoding
 from synthvae.encoding.written import is_written
 from synthvae.errors import RequestError, listing, warn_user
 from synthvae.generation.given import Condition, Exactly, Given, Interval, OneOf, parse
 from synthvae.model import Rows
 from synthvae.synthesizer.conditional_coding import Draws, columns_of, filled, numbers_of
-from synthvae.synthesizer.conditional_model import CHUNK_ROWS, Cells, ConditionalModel
+from synthvae.synthesizer.conditional_model import CHUNK_ROWS, Cells, ConditionalModel, Drawn, Start, Told
 from synthvae.tables.arrow import is_text, plain_type
 from synthvae.training.batches import repeats
 
@@ -71,7 +73,21 @@ def conditions(model: ConditionalModel, given: Given) -> Conditions:
         arrays.append(array)
     table = pa.Table.from_arrays(arrays, names=encoding.arrow_schema.names)
     within = {n: _allowed(model, n, c) for n, c in parsed.items() if not isinstance(c, Exactly)}
-    return Conditions(table, frozenset(fixed), within)
+    distances = [name for name in fixed if isinstance(columns.get(name), RelativeEncoding)]
+    for name in distances:
+        within[name] = _exactly(name, columns[name], table.column(name))
+        place = table.column_names.index(name)
+        table = table.set_column(place, name, pa.nulls(1, table.column(name).type))
+    return Conditions(table, frozenset(fixed) - set(distances), within)
+
+
+def _exactly(name: str, encoding: StoredEncoding, value: pa.ChunkedArray) -> Allowed:
+    """What is allowed of a distance whose column has one value."""
+    assert isinstance(encoding, RelativeEncoding)
+    if value.null_count:
+        return limits.missing(name, encoding)
+    number = float(encoding.numbers_of(value)[0])
+    return limits.present(name, encoding)._replace(numbers=(number, number))
 
 
 def _refuse_unmodelled(name: str, columns: Mapping[str, Any]) -> None:
@@ -173,23 +189,57 @@ def _sample_one(model: ConditionalModel, rows: int, given: Given, draws: Draws) 
     found, generator = conditions(model, given), torch.Generator(device=model.device).manual_seed(draws.seed)
     names = model.encoding.names
     others = _others(model, found)
-    known = model.rows(found.fixed, unknown=others)
+    known, told = model.rows(found.fixed, unknown=others), model.told(found.fixed)
     log_p = _log_probability(model, found)
     if found.within and rows:
-        known, log_p_within = _resampled(model, found, rows, generator)
+        pool, log_p_within = _resampled(model, found, rows, generator)
+        known, told = pool.rows, Told({**told.numbers, **pool.numbers}, _limits_of_distances(model, found))
         log_p += log_p_within
     if np.exp(log_p) < MIN_PROBABILITY:
         warn_user(
             f"the conditions have a probability of {np.exp(log_p):.1g}: few or no training rows are like that, and the "
             "rows drawn are an extrapolation"
         )
-    free = np.array([[name not in found.names and name not in found.within for name in names]])
-    drawn, _ = model.draw(known, model.wanted(names, free.repeat(rows, 0)), generator)
+    first = _drawn_first(model, found) if rows else set(found.within)
+    free = np.array([[name not in found.names and name not in first for name in names]])
+    start = Start(known, model.wanted(names, free.repeat(rows, 0)), told, {})
     fixed = found.fixed.take(pa.array(np.zeros(rows, np.int64)))
-    table = model.decode(drawn, draws, numbers_of(model.encoding, fixed, found.names))
-    for name, allowed in found.within.items():
-        table = _clipped(table, name, allowed.numbers)
-    return filled(fixed, table, others.repeat(rows, 0))
+    numbers = numbers_of(model.encoding, fixed, found.names)
+
+    def finish(drawn: Drawn) -> pa.Table:
+        table = model.decode(drawn.rows, draws, {**numbers, **drawn.numbers})
+        for name, allowed in found.within.items():
+            table = _clipped(table, name, allowed.numbers)
+        return filled(fixed, table, others.repeat(rows, 0))
+
+    table, broken = model.kept(start, generator, finish)
+    if broken.any():
+        raise RequestError(
+            f"Conditions must leave rows that keep the rules of the schema, got {int(broken.sum())} of {rows} that do "
+            "not. Change the conditions."
+        )
+    return table
+
+
+def _drawn_first(model: ConditionalModel, found: Conditions) -> set[str]:
+    """The columns that are limited, and those from which they are distances."""
+    columns, names = columns_of(model.encoding), set(found.within)
+    waiting = list(names)
+    while waiting:
+        column = columns.get(waiting.pop())
+        if isinstance(column, RelativeEncoding) and column.base not in found.names | names:
+            names.add(column.base)
+            waiting.append(column.base)
+    return names
+
+
+def _limits_of_distances(model: ConditionalModel, found: Conditions) -> dict[str, tuple[float, float]]:
+    """The compared numbers that columns must have which are distances from others."""
+    compiled = model.encoding.compiled_rules
+    views = {} if compiled is None else compiled.views
+    ends = {n: allowed.numbers for n, allowed in found.within.items() if n in views and views[n].base is not None}
+    pairs = {name: views[name].compared(np.array(own)).tolist() for name, own in ends.items() if own is not None}
+    return {name: (low, high) for name, (low, high) in pairs.items()}
 
 
 def _others(model: ConditionalModel, found: Conditions) -> Cells:
@@ -221,20 +271,24 @@ class _Pool(NamedTuple):
 
     rows: Rows
     logs: torch.Tensor
+    numbers: dict[str, Floats]
 
     @classmethod
     def drawn(cls, model: ConditionalModel, found: Conditions, count: int, generator: torch.Generator) -> Self:
         """Draw the limited columns so many times given those with one value."""
         names, start = model.encoding.names, model.rows(found.fixed, unknown=_others(model, found))
         within = {name: model.limit(name, allowed) for name, allowed in found.within.items() if name in model.cells}
-        wanted = model.wanted(names, np.array([[name in within for name in names]]).repeat(count, 0))
-        rows, logs = model.draw(start, wanted, generator, within)
-        return cls(Rows(rows.digits.to(torch.int8), rows.values), logs)
+        first = _drawn_first(model, found)
+        wanted = model.wanted(names, np.array([[name in first for name in names]]).repeat(count, 0))
+        told = Told(model.told(found.fixed).numbers, _limits_of_distances(model, found))
+        rows, logs, numbers = model.draw(start, wanted, generator, within, told=told)
+        return cls(Rows(rows.digits.to(torch.int8), rows.values), logs, numbers)
 
     def plus(self, other: _Pool) -> _Pool:
         """Return the draws of both."""
         pairs = zip(self.rows, other.rows, strict=True)
-        return _Pool(Rows(*(torch.cat(pair) for pair in pairs)), torch.cat([self.logs, other.logs]))
+        numbers = {name: np.concatenate([own, other.numbers[name]]) for name, own in self.numbers.items()}
+        return _Pool(Rows(*(torch.cat(pair) for pair in pairs)), torch.cat([self.logs, other.logs]), numbers)
 
     @property
     def weights(self) -> torch.Tensor:
@@ -255,7 +309,9 @@ class _Pool(NamedTuple):
         return float(self.logs.double().logsumexp(0)) - float(np.log(len(self.logs)))
 
 
-def _resampled(model: ConditionalModel, found: Conditions, rows: int, generator: torch.Generator) -> tuple[Rows, float]:
+def _resampled(
+    model: ConditionalModel, found: Conditions, rows: int, generator: torch.Generator
+) -> tuple[Drawn, float]:
     """Rows (B) with the limited columns drawn, and the log probability of the limits."""
     count = max(POOL * rows, MIN_POOL)
     pool = _Pool.drawn(model, found, count, generator)
@@ -272,7 +328,7 @@ def _resampled(model: ConditionalModel, found: Conditions, rows: int, generator:
     picked = repeats(pool.weights * (rows / pool.weights.sum()), generator)
     picked = picked[torch.randperm(len(picked), generator=generator, device=picked.device)]
     picked = torch.cat([picked, picked[: max(rows - len(picked), 0)]])[:rows]  # the sum of the weights is rounded
-    return pool.rows.take(picked), pool.log_p
+    return Drawn(pool.rows, pool.logs, pool.numbers).take(picked), pool.log_p
 
 
 def aligned(model: ConditionalModel, table: pa.Table) -> pa.Table:
@@ -384,8 +440,9 @@ def mean_number(
         each = np.arange(start, min(start + CHUNK_ROWS, table.num_rows)).repeat(PREDICTION_DRAWS)
         some = table.take(pa.array(each))
         rows, cells = model.rows(some, unknown[each]), model.wanted(table.column_names, wanted[each])
-        drawn, _ = model.draw(rows, cells, generator, within, strata=PREDICTION_DRAWS)
-        decoded = model.decode(drawn, draws, numbers_of(model.encoding, some, table.column_names))
+        drawn = model.draw(rows, cells, generator, within, strata=PREDICTION_DRAWS, told=model.told(some))
+        known = numbers_of(model.encoding, some, table.column_names)
+        decoded = model.decode(drawn.rows, draws, {**known, **drawn.numbers})
         means.append(column.numbers_of(decoded.column(name)).reshape(-1, PREDICTION_DRAWS).mean(1))
     return np.concatenate([np.empty(0), *means])
 

@@ -19,10 +19,12 @@ from synthvae.encoding.rules.view import View
 from synthvae.encoding.temporal import TemporalEncoding
 from synthvae.schema.constraints.combinations import FixedCombinations, OneHot
 from synthvae.schema.constraints.comparable import Columns, label, truths
-from synthvae.schema.constraints.computed import SECONDS, Difference
+from synthvae.schema.constraints.computed import SECONDS, Difference, Sum
 from synthvae.schema.constraints.implications import If, ImpliesMissing, RequiredIf
 from synthvae.schema.constraints.inequality import Inequality
 from synthvae.schema.constraints.rule import Constraint
+
+ROUNDING = 1e-7  # error of a sum in doubles
 
 
 class Known(NamedTuple):
@@ -245,33 +247,64 @@ class Distant:
 
     Args:
         rule: The rule.
-        low: The smallest difference, as terms are compared.
-        high: The largest one.
+        bounds: The smallest and the largest difference.
+        unit: The size of 1 as terms are compared.
+        less: How much smaller than a difference the distance may be, before it is rounded.
+        more: How much larger it may be.
     """
 
     rule: Difference
-    low: float
-    high: float
+    bounds: tuple[Any, Any]
+    unit: float
+    less: float
+    more: float
 
     @classmethod
     def of(cls, rule: Difference, views: Mapping[str, View], bounds: tuple[Any, Any] | None) -> Distant | None:
-        """Return the distance of a rule whose result has bounds; None: there are none, or years are counted."""
-        if bounds is None or rule.unit == "years":
+        """Return the distance of a rule; None: years are counted, which differ in length."""
+        if rule.unit == "years":
             return None
         dates = isinstance(views[rule.high].encoding, (TemporalEncoding, RelativeEncoding)) and rule.unit is not None
         unit = SECONDS[rule.unit or "days"] * 1e6 if dates else 1.0
         less, more = {"nearest": (0.5, 0.5), "down": (0.0, 1.0), "up": (1.0, 0.0)}[rule.rounding]
-        return cls(rule, (bounds[0] - less) * unit, (bounds[1] + more) * unit)
+        return cls(rule, bounds or (-np.inf, np.inf), unit, less, more)
 
     def limit(self, name: str, known: Mapping[str, Known], allowed: Allowed) -> None:
-        """Leave the numbers at a distance between the bounds from those of the other term."""
+        """Leave the numbers at a distance between the bounds from those of the other term, or at the known one."""
         if name not in self.rule.given:
             return
         other = self.rule.low if name == self.rule.high else self.rule.high
-        if other in known:
-            numbers = known[other].numbers
-            ends = (self.low, self.high) if name == self.rule.high else (-self.high, -self.low)
-            allowed.limit(numbers + ends[0], numbers + ends[1])
+        if other not in known:
+            return
+        numbers, low, high = known[other].numbers, self.bounds[0], self.bounds[1]
+        if self.rule.result in known:
+            result = known[self.rule.result].numbers
+            low, high = (np.where(np.isnan(result), end, result) for end in (low, high))
+        low, high = (low - self.less) * self.unit, (high + self.more) * self.unit
+        sign = 1 if name == self.rule.high else -1
+        ends = (low, high) if sign == 1 else (-high, -low)
+        allowed.limit(numbers + ends[0], numbers + ends[1])
+
+
+@dataclass(frozen=True)
+class Added:
+    """The total of a `Sum` that is known before its parts."""
+
+    rule: Sum
+    views: Mapping[str, View]
+
+    def limit(self, name: str, known: Mapping[str, Known], allowed: Allowed) -> None:
+        """Leave the rest of a known total to the last part, and what others leave to the parts before."""
+        if self.rule.total not in known or name not in self.rule.parts:
+            return
+        low = high = known[self.rule.total].numbers
+        for other in self.rule.parts:
+            if other != name:
+                first, last = self.views[other].limits
+                numbers = known[other].numbers if other in known else np.full(allowed.rows, np.nan)
+                low = low - np.where(np.isnan(numbers), last, numbers)
+                high = high - np.where(np.isnan(numbers), first, numbers)
+        allowed.limit(low - ROUNDING, high + ROUNDING)
 
 
 def enforced(rule: Constraint, views: Mapping[str, View], columns: Columns) -> Enforced | None:
@@ -282,12 +315,14 @@ def enforced(rule: Constraint, views: Mapping[str, View], columns: Columns) -> E
         views: The columns that are modelled.
         columns: The declared columns.
     """
-    needed = rule.given if isinstance(rule, Difference) else rule.touches
+    needed = rule.given if isinstance(rule, (Difference, Sum)) else rule.touches
     if not all(name in views for name in needed):
         return None
     match rule:
         case Difference():
             found: Enforced | None = Distant.of(rule, views, columns[rule.result].bounds)
+        case Sum():
+            found = Added(rule, views)
         case Inequality():
             found = Ascending(rule, views)
         case FixedCombinations(combinations=(_, *_)):

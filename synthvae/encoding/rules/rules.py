@@ -95,6 +95,10 @@ class Rules(BaseModel):
         """The rules that compute a column, by that column, each after those that it needs."""
         return {rule.computed[0]: rule for rule in in_order(self.constraints)}
 
+    def _given(self, name: str) -> tuple[str, ...]:
+        """The columns from which a column is computed."""
+        return tuple(other for other in self.computing[name].touches if other != name)
+
     def encodings(
         self, table: pa.Table, found: Mapping[str, StoredEncoding], target: str | None
     ) -> dict[str, StoredEncoding]:
@@ -118,7 +122,7 @@ class Rules(BaseModel):
             frame = frame_of(table, self, computing.touches)
             unknown = pd.isna(numbers(frame[name])) != pd.isna(computing.compute(frame)).to_numpy()
             if name in found and not self[name].sentinels and not unknown.any():
-                own[name] = ComputedEncoding.learn(self[name], table.column(name))
+                own[name] = ComputedEncoding.learn(self[name], table.column(name), self._given(name))
         own.pop(str(target), None)
         fixed = {*own, target, *self._fixed}
         return own | distances.encodings(self, self._pairs, fixed, table, found)
@@ -150,9 +154,9 @@ class Rules(BaseModel):
             return not self[name].nullable and not self[name].sentinels
 
         whole = {name for name, rule in self.computing.items() if all(map(is_whole, rule.touches))}
-        own: dict[str, StoredEncoding] = {
-            name: ComputedEncoding.declare(self[name]) for name in whole if name in found and name != target
-        }
+        own: dict[str, StoredEncoding] = {}
+        for name in whole & found.keys() - {target}:
+            own[name] = ComputedEncoding.declare(self[name], self._given(name))
         for name in own.keys() & self.computing.keys():
             rule, fixed = self.computing[name], {*own, target, *self._fixed}
             if isinstance(rule, Difference) and rule.high not in fixed:
@@ -168,13 +172,17 @@ class Rules(BaseModel):
             drawn: The numbers that were drawn for it, which stay where it cannot be computed, NaN where it is missing;
                 None: it is not modelled.
         """
-        rule = self.computing[name]
-        given = [other for other in rule.touches if other != name]
+        rule, given = self.computing[name], self._given(name)
         frame = frame_of(pa.table({other: decoded[other] for other in given}), self, given)
         found = rule.compute(frame).to_numpy(np.float64)
         if drawn is None:
             return found
         return np.where(np.isnan(found) | np.isnan(drawn), drawn, found)
+
+    def computed_numbers(self, table: pa.Table) -> dict[str, Floats]:
+        """Return the numbers (rows,) of the computed columns of a table; NaN: missing."""
+        frames = {name: frame_of(table, self, [name])[name] for name in self.computing}
+        return {name: numbers(values).astype(np.float64) for name, values in frames.items()}
 
     def order(self, names: Sequence[str]) -> list[str]:
         """Return columns in their order, but each after those on which the rules make it depend.

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from synthvae.encoding.arrays import Floats, Mask, States
+from synthvae.encoding.arrays import Floats, Mask, Scores, States
 from synthvae.encoding.layout import Layout
 from synthvae.encoding.relative import RelativeEncoding
 from synthvae.encoding.rules.allowed import Allowed
@@ -106,6 +106,34 @@ class RowsUnderRules:
         self.numbers[name] = own
         present = np.where(states < 0, ~np.isnan(own), view.present[np.maximum(states, 0)])
         self.known[name] = Known(there, states, view.compared(own), there & present)
+
+    def tell_computed(self, name: str, numbers: Floats) -> None:
+        """Take note of the numbers (rows,) of a computed column; NaN: unknown."""
+        there = ~np.isnan(numbers)
+        self.known[name] = Known(there, np.full(self.rows, -1), numbers, there)
+
+    def tell_codes(self, cell: int, digits: States, scores: Scores | None, free: Mask, numbers: Floats | None) -> None:
+        """Take note of the codes of a column that are known before any is drawn.
+
+        Args:
+            cell: The number of its cell.
+            digits: Its digits (rows, digits); -1: unknown.
+            scores: Its continuous values (rows,); None: it has none.
+            free: Which of its values (rows,) are to be drawn.
+            numbers: Its numbers (rows,), in its unit; NaN: those of the codes.
+        """
+        own, view = self.cells[cell], self.rules.views[self.cells[cell].name]
+        coded = (digits >= 0).all(1) if own.sizes else ~np.isnan(np.asarray(scores))
+        states = np.where(coded, own.layout.join(np.maximum(digits, 0))[0] if own.sizes else 0, -1)
+        found = view.numbers(np.maximum(states, 0), scores, self.numbers, self.generator)
+        if view.base is not None:
+            base = self.known.get(view.base)
+            starts = np.full(self.rows, np.nan) if base is None else base.numbers
+            found = view.grid.nearest(view.own(starts + view.scale * found))
+        found = np.where(states < 0, np.nan, found)
+        given = np.full(self.rows, np.nan) if numbers is None else numbers
+        found = np.where(np.isnan(given), found, given)
+        self.tell(own.name, states, ~free & (coded | ~np.isnan(given)), found)
 
     def restrict(self, cell: int) -> Restriction | None:
         """Return what the rules leave of a cell; None: everything."""
