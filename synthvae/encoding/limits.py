@@ -246,6 +246,18 @@ def _steps(name: str, encoding: TemporalEncoding, limit: Any, kind: pa.DataType)
     return number
 
 
+def refuse_computed(name: str, encoding: ComputedEncoding) -> None:
+    """Refuse a condition on a column that a rule computes.
+
+    Raises:
+        RequestError: Always.
+    """
+    raise RequestError(
+        f"A condition must be on a column that is drawn, got {name!r}, which is computed from "
+        f"{listing(encoding.given)}. Give conditions on these columns instead."
+    )
+
+
 def refuse_unseen(name: str, encoding: StoredEncoding, column: pa.ChunkedArray) -> None:
     """Refuse values that did not occur in training, and conditions on columns whose values are generated anew.
 
@@ -254,10 +266,6 @@ def refuse_unseen(name: str, encoding: StoredEncoding, column: pa.ChunkedArray) 
     """
     if isinstance(encoding, GeneratedColumn):
         raise RequestError(f"Column {name!r} has fresh values, which say nothing of others. Drop the condition.")
-    if isinstance(encoding, ComputedEncoding):
-        raise RequestError(
-            f"Column {name!r} is computed from {listing(encoding.given)}. Give conditions on these columns instead."
-        )
     unseen = encoding.unseen(name, column)
     if unseen.any():
         value = column[int(np.argmax(unseen))].as_py()

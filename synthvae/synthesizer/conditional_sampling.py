@@ -18,6 +18,7 @@ from scipy.special import softmax
 from synthvae.encoding import limits
 from synthvae.encoding.arrays import Floats
 from synthvae.encoding.categorical import CategoricalEncoding
+from synthvae.encoding.computed import ComputedEncoding
 from synthvae.encoding.kinds import StoredEncoding
 from synthvae.encoding.limits import Allowed
 from synthvae.encoding.numeric import NumericEncoding
@@ -93,6 +94,8 @@ def _exactly(name: str, encoding: StoredEncoding, value: pa.ChunkedArray) -> All
 def _refuse_unmodelled(name: str, columns: Mapping[str, Any]) -> None:
     if name not in columns:
         raise RequestError(f"Column {name!r} has no values, so that it cannot be conditioned on. Remove the condition.")
+    if isinstance(columns[name], ComputedEncoding):
+        limits.refuse_computed(name, columns[name])
 
 
 def _allowed(model: ConditionalModel, name: str, condition: Condition) -> Allowed:
@@ -213,12 +216,24 @@ def _sample_one(model: ConditionalModel, rows: int, given: Given, draws: Draws) 
         return filled(fixed, table, others.repeat(rows, 0))
 
     table, broken = model.kept(start, generator, finish)
+    broken |= _unmet(model, found, table)
     if broken.any():
         raise RequestError(
             f"Conditions must leave rows that keep the rules of the schema, got {int(broken.sum())} of {rows} that do "
             "not. Change the conditions."
         )
     return table
+
+
+def _unmet(model: ConditionalModel, found: Conditions, table: pa.Table) -> npt.NDArray[np.bool_]:
+    """Which rows (rows,) do not meet the conditions on columns that are distances from others."""
+    columns, unmet = columns_of(model.encoding), np.zeros(table.num_rows, bool)
+    for name, allowed in found.within.items():
+        encoding = columns[name]
+        if isinstance(encoding, RelativeEncoding) and allowed.numbers is not None:
+            own = encoding.numbers_of(table.column(name))
+            unmet |= ~((own >= allowed.numbers[0]) & (own <= allowed.numbers[1]))
+    return unmet
 
 
 def _drawn_first(model: ConditionalModel, found: Conditions) -> set[str]:
@@ -234,12 +249,20 @@ def _drawn_first(model: ConditionalModel, found: Conditions) -> set[str]:
 
 
 def _limits_of_distances(model: ConditionalModel, found: Conditions) -> dict[str, tuple[float, float]]:
-    """The compared numbers that columns must have which are distances from others."""
-    compiled = model.encoding.compiled_rules
+    """The compared numbers that columns must have which are distances from others, or those of these others."""
+    compiled, limited = model.encoding.compiled_rules, dict[str, tuple[float, float]]()
     views = {} if compiled is None else compiled.views
-    ends = {n: allowed.numbers for n, allowed in found.within.items() if n in views and views[n].base is not None}
-    pairs = {name: views[name].compared(np.array(own)).tolist() for name, own in ends.items() if own is not None}
-    return {name: (low, high) for name, (low, high) in pairs.items()}
+    for name, view in reversed(views.items()):
+        ends = found.within[name].numbers if name in found.within and view.base is not None else None
+        own = [-np.inf, np.inf] if ends is None else view.compared(np.array(ends)).tolist()
+        outer = limited.get(name, own)
+        low, high = max(own[0], outer[0]), min(own[1], outer[1])
+        if (low, high) == (-np.inf, np.inf) or view.base is None:
+            continue
+        limited[name] = low, high
+        least, most = (view.scale * float(end) for end in (np.nanmin(view.ranges[0]), np.nanmax(view.ranges[1])))
+        limited[view.base] = low - most, high - least
+    return limited
 
 
 def _others(model: ConditionalModel, found: Conditions) -> Cells:
