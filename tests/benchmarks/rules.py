@@ -59,7 +59,7 @@ class Count:
             self.rows += len(places)
             self._put(rows, places, drawn)
 
-        ruled.RuledRows.put = put  # type: ignore[method-assign]
+        ruled.RuledRows.put = put  # type: ignore[method-assign, assignment]
         return self
 
     def __exit__(self, *error: object) -> None:
