@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from synthvae import safe_yaml
-from synthvae.cli.options import Debug, Quiet, SchemaFile, Seed, Table, Unit, place_of, reporting, say
+from synthvae.cli.options import Debug, Json, Quiet, SchemaFile, Seed, Table, Unit, place_of, reporting, say, show
 from synthvae.cli.reading_flags import reads_tables
 from synthvae.cli.schema_options import declared, declares_columns
 from synthvae.errors import ConfigurationError, RequestError
@@ -35,7 +35,9 @@ def evaluate(
     holdout: Holdout = None,
     target: Annotated[str | None, typer.Option(help="Column that users of the rows want to predict.")] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Write the report to this file (HTML).")] = None,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write all figures to this file (JSON).")] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json-file", help="Write all figures to this file (JSON).")
+    ] = None,
     fail_under: Threshold = None,
     fail_over: Annotated[
         list[str] | None,
@@ -54,6 +56,7 @@ def evaluate(
     attacks: Annotated[bool, typer.Option("--attacks/--no-attacks", help="Run privacy attacks on the rows.")] = True,
     seed: Seed = 0,
     reading: Any = None,
+    as_json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
@@ -77,13 +80,20 @@ def evaluate(
             attacks=attacks, ledger=ledger, protection=protection, names={role: str(paths[role]) for role in read},
             random_state=seed, watch=watch,
         )  # fmt: skip
-    for line in str(found).split("\n"):
-        say(line)
+    _print(found, as_json=as_json)
     if json_file is not None:
         found.to_json(json_file)
     if out is not None:
         found.to_html(out)
     _exit_if_missed(failures(found.figures, *thresholds))
+
+
+def _print(found: Any, *, as_json: bool) -> None:
+    if as_json:
+        show(found.to_dict(), as_json=True)
+        return
+    for line in str(found).split("\n"):
+        say(line)
 
 
 def _tables(

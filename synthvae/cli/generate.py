@@ -69,6 +69,7 @@ def generate(
         typer.Option(
             "--out",
             "-o",
+            metavar="PATH",
             help="Folder of the Parquet dataset, a URL (s3://, gs://), or one file: .csv, .parquet or .xlsx.",
             show_default=False,
         ),

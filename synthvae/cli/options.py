@@ -15,6 +15,7 @@ from typing import Annotated, Any, ParamSpec, TextIO
 import typer
 
 from synthvae.cli.interrupts import EXIT_CODE, interruptible
+from synthvae.cli.wording import in_shell
 from synthvae.errors import SynthvaeError, escaped
 
 P = ParamSpec("P")
@@ -39,12 +40,13 @@ Table = Annotated[
     ),
 ]
 Model = Annotated[Path, typer.Argument(help="Directory of a fitted model.", show_default=False)]
+Models = Annotated[list[Path], typer.Argument(help="Directories of fitted models.", show_default=False)]
 Seed = Annotated[int | None, typer.Option(help="Random seed: the same seed gives the same result.", show_default=False)]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress and no warnings.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Print the traceback of an error.")]
 SchemaFile = Annotated[Path | None, typer.Option("--schema", help="A reviewed schema (YAML).")]
-Config = Annotated[Path | None, typer.Option(help="Parameters of `Synthesizer` (YAML).")]
+Config = Annotated[Path | None, typer.Option(help="Parameters of the model and of its training (YAML).")]
 Ray = Annotated[
     str | None,
     typer.Option(metavar="ADDRESS", help='Run on the Ray cluster at this address; "local" starts one on this machine.'),
@@ -72,7 +74,7 @@ def reporting(command: Callable[P, None]) -> Callable[P, None]:
         with warnings.catch_warnings(), interruptible() as interrupted:
             warnings.showwarning = _locate_warning
             if not kwargs.get("debug"):
-                warnings.showwarning = functools.partial(_show_warning, quiet=bool(kwargs.get("quiet")))
+                warnings.showwarning = functools.partial(_show_warning, kwargs)
             try:
                 _refuse_urls(kwargs)
                 command(*args, **kwargs)
@@ -88,7 +90,7 @@ def reporting(command: Callable[P, None]) -> Callable[P, None]:
                     raise _interruption() from error
                 if kwargs.get("debug"):
                     _print_traceback(error)
-                say(f"error: {_one_line(error)}", err=True)
+                say(f"error: {in_shell(_one_line(error), kwargs)}", err=True)
                 raise typer.Exit(1) from error
 
     return run
@@ -99,8 +101,9 @@ def _refuse_urls(given: Mapping[str, Any]) -> None:
     from synthvae.filesystem import local_path
 
     for name, value in given.items():
-        if isinstance(value, Path):
-            local_path(value, f"`{name.replace('_', '-')}`")
+        for place in value if isinstance(value, list) else [value]:
+            if isinstance(place, Path):
+                local_path(place, f"`{name.replace('_', '-')}`")
 
 
 def _interruption(message: str = "") -> typer.Exit:
@@ -120,9 +123,9 @@ def _one_line(error: Exception) -> str:
     return f"{type(error).__name__}: {text} (unexpected error: `--debug` prints the traceback; please report it)"
 
 
-def _show_warning(message: Warning | str, *_: Any, quiet: bool) -> None:
-    if not quiet:
-        say(f"warning: {' '.join(str(message).split())}", err=True)
+def _show_warning(given: Mapping[str, Any], message: Warning | str, *_: Any) -> None:
+    if not given.get("quiet"):
+        say(f"warning: {in_shell(' '.join(str(message).split()), given)}", err=True)
 
 
 def _locate_warning(

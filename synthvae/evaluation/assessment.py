@@ -21,7 +21,7 @@ from synthvae.evaluation.disclosure.simulated_attacks import attacks as run_atta
 from synthvae.evaluation.fidelity.section import fidelity
 from synthvae.evaluation.logic import logic
 from synthvae.evaluation.report.html import ReportMetadata, render
-from synthvae.evaluation.report.text import render_text
+from synthvae.evaluation.report.text import notebook_table, render_text
 from synthvae.evaluation.results import Figure, Section, warn_deprecated
 from synthvae.evaluation.saved import checked_statement
 from synthvae.evaluation.utility.fairness import fairness
@@ -82,6 +82,9 @@ class Evaluation:
 
     def __str__(self) -> str:
         return render_text(self.sections, self.verdict, self.comparison.notes)
+
+    def _repr_html_(self) -> str:
+        return notebook_table(self.verdict, self.sections)
 
     @property
     def verdict(self) -> Verdict:

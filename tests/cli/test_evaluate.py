@@ -48,7 +48,7 @@ def run(folder: Path, made: str, *more: str) -> Result:
 
 def test_first_lines_answer_and_figures_follow(folder: Path) -> None:
     out = folder / "figures.json"
-    done = run(folder, "made", "--holdout", str(folder / "holdout.csv"), "--target", "kind", "--json", str(out))
+    done = run(folder, "made", "--holdout", str(folder / "holdout.csv"), "--target", "kind", "--json-file", str(out))
     assert done.exit_code == 0, done.stderr
     lines = done.stdout.splitlines()
     assert lines[0].startswith("Can these synthetic rows be used? [good]")

@@ -212,7 +212,7 @@ def test_what_is_no_evaluation_of_this_model_is_refused_in_one_line(
 def test_an_absent_evaluation_is_refused(model: Path, tmp_path: Path) -> None:
     done = info(model, "--card", "--evaluation", tmp_path / "nothing.json")
     assert done.exit_code == 1
-    assert "Write one with `synthvae evaluate --json`" in done.stderr
+    assert "Write one with `synthvae evaluate --json-file`" in done.stderr
 
 
 def test_wrong_usage_exits_2(model: Path, tmp_path: Path) -> None:
