@@ -121,7 +121,7 @@ def test_a_holdout_needs_all_columns(folder: Path) -> None:
     cancer().drop(columns="kind").to_csv(folder / "narrow.csv", index=False)
     done = run(folder, "made", "--holdout", str(folder / "narrow.csv"))
     assert (done.exit_code, done.stdout) == (1, "")
-    assert "lacks ['kind']" in done.stderr
+    assert "lacks 'kind'" in done.stderr
 
 
 @pytest.mark.parametrize(
