@@ -51,19 +51,19 @@ def details(synthesizer: Any) -> Iterator[str]:
         kinds.setdefault(kind, []).append(name)
     yield "columns:"
     for kind, names in kinds.items():
-        yield from _wrapped(f"  - {kind}: ", ", ".join(names))
+        yield from wrapped(f"  - {kind}: ", ", ".join(names))
     if summary.get("missing"):
         yield "missing values:"
         shares = (f"{name}: {share:.1%}" for name, share in summary["missing"].items())
-        yield from _wrapped("  - ", ", ".join(shares))
+        yield from wrapped("  - ", ", ".join(shares))
     if summary.get("protection"):
         yield "protection:"
         for line in sentences(summary["protection"]):
-            yield from _wrapped("  - ", line)
+            yield from wrapped("  - ", line)
     if ledger is not None:
         yield "privacy budget spent on:"
         for line in ledger.statement()["events"]:
-            yield from _wrapped("  - ", line)
+            yield from wrapped("  - ", line)
 
 
 def aligned(lines: Mapping[str, str]) -> Iterator[str]:
@@ -73,7 +73,7 @@ def aligned(lines: Mapping[str, str]) -> Iterator[str]:
         if name == "next":
             yield name.ljust(width) + text
         else:
-            yield from _wrapped(name.ljust(width), text)
+            yield from wrapped(name.ljust(width), text)
 
 
 def compared(tables: Sequence[Mapping[str, str]]) -> Iterator[str]:
@@ -141,7 +141,8 @@ def _width() -> int:
     return min(max(shutil.get_terminal_size().columns, NARROWEST), WIDEST)
 
 
-def _wrapped(start: str, text: str) -> list[str]:
+def wrapped(start: str, text: str) -> list[str]:
+    """Return text as lines of at most the width of the terminal, indented as the start of the first one."""
     wrap = textwrap.TextWrapper(_width(), initial_indent=start, subsequent_indent=" " * len(start))
     wrap.break_long_words = wrap.break_on_hyphens = False
     return wrap.wrap(escaped(text)) or [start.rstrip()]

@@ -12,7 +12,7 @@ from synthvae.notebook import html_table
 
 def render_text(sections: Sequence[Section], verdict: Verdict, notes: Sequence[str] = ()) -> str:
     """Return the verdict, all figures and all notes, one line each, whatever the names of columns contain."""
-    lines = [*(f"note: {note}" for note in notes), *_verdict(verdict), "", *_sections(sections)]
+    lines = [*_verdict(verdict), *(f"note: {note}" for note in notes), "", *_sections(sections)]
     return "\n".join(map(escaped, lines))
 
 
