@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from synthvae.errors import escaped
 
 MOST_ROWS = 20
-MOST_TEXT = 200  # characters of a cell
+MOST_TEXT = 600  # characters of a cell
 
 
 def html_table(title: str, rows: Iterable[Sequence[object]], heading: Sequence[str] = (), note: str = "") -> str:

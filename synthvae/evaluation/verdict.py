@@ -20,7 +20,7 @@ USES: dict[Grade, str] = {
     "good": "Yes. The rows can replace the training rows for development, testing, teaching and first analyses. "
     "Confirm important findings on real data.",
     "fair": "With caution. The rows reproduce much, but not all, of the structure of the training rows. Check below "
-    "which columns and pairs of columns differ before you rely on them.",
+    "what differs before you rely on it.",
     "poor": "No, not for analysis. Use these rows at most to test software.",
     "unknown": "This cannot be determined. The tables have too few rows, or too few columns in common.",
 }
@@ -102,9 +102,9 @@ def _decided(graded: Sequence[Aspect], grade: Grade) -> Iterator[str]:
     """Yield which aspects decided, with their figures and limits, and whether that is uncertain."""
     worse = [aspect for aspect in graded if aspect.grade not in {"good", "unknown"}]
     if grade in {"fair", "poor"}:
-        parts = [f"{aspect.name} is {aspect.grade} ({aspect.decided})" for aspect in worse]
+        parts = [f"{aspect.name} {aspect.grade} ({aspect.decided})" for aspect in worse]
         good = [aspect.name for aspect in graded if aspect.grade == "good"]
-        yield f"This follows from the grades of the aspects: {'; '.join(parts)}."
+        yield f"What decided: {', '.join(parts)}."
         if good:
             yield f"Good: {', '.join(good)}."
     unsure = [aspect.name for aspect in graded if aspect.uncertain]

@@ -81,7 +81,7 @@ class Aspect:
         grade: "good", "fair" or "poor".
         metric: The name of the metric of the figure.
         decided: The figure and the limit, such as "0.740 > 0.600".
-        reason: The sentence about the figure.
+        sentence: What the figure says, with its references.
         uncertain: Whether the 95% interval of the figure has the limit inside.
     """
 
@@ -89,8 +89,13 @@ class Aspect:
     grade: Grade
     metric: str
     decided: str
-    reason: str
+    sentence: str
     uncertain: bool = False
+
+    @property
+    def reason(self) -> str:
+        """The grade and the sentence behind it."""
+        return f"{self.name.capitalize()}: {self.grade} ({self.decided}). {self.sentence}"
 
 
 def aspects(figures: Mapping[str, Figure]) -> tuple[Aspect, ...]:
@@ -191,10 +196,9 @@ def _graded(figure: Figure, limits: Limits, grade: Grade, limit: float) -> Aspec
     inside = figure.interval is not None and figure.interval[0] < limit < figure.interval[1]
     decided = _compared(figure, limit, limits.shown)
     interval = _interval(figure, limits.shown)
-    reason = f"{limits.sentence.format(value=value)}{_references(figure, limits, interval)}"
+    said = f"{limits.sentence.format(value=value)}{_references(figure, limits, interval)}"
     unsure = ". The interval includes the limit, so this is uncertain" if inside else ""
-    title = f"{limits.aspect.capitalize()}: {grade} ({decided})"
-    return Aspect(limits.aspect, grade, limits.metric, decided, f"{title}. {_sentence(reason)}{unsure}.", inside)
+    return Aspect(limits.aspect, grade, limits.metric, decided, f"{said[:1].upper()}{said[1:]}{unsure}.", inside)
 
 
 def _compared(figure: Figure, limit: float, shown: str) -> str:
@@ -204,10 +208,6 @@ def _compared(figure: Figure, limit: float, shown: str) -> str:
     finer = shown.replace(".1", ".2").replace(".3", ".4")
     few = shown.format(figure.value) != shown.format(limit) or figure.value == limit
     return f"{(shown if few else finer).format(figure.value)} {sign} {(shown if few else finer).format(limit)}"
-
-
-def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:]
 
 
 def _worse(known: Aspect | None, other: Aspect) -> Aspect:

@@ -104,7 +104,7 @@ def test_a_figure_is_flagged_by_more_than_its_interval() -> None:
 def test_the_answer_names_the_figure_that_decided_and_its_limit() -> None:
     found = verdict(fidelity(0.988, 0.74, 0.91), None).use
     assert found.grade == "fair"
-    assert "detectability is fair (0.740 > 0.600). Good: columns, pairs, utility." in found.answer
+    assert "What decided: detectability fair (0.740 > 0.600). Good: columns, pairs, utility." in found.answer
     grades = {aspect.name: (aspect.grade, aspect.decided) for aspect in found.aspects}
     assert grades["pairs"] == ("good", "98.8% ≥ 97.2%")
     assert grades["utility"] == ("good", "0.910 ≥ 0.836")
@@ -114,7 +114,7 @@ def test_other_tables_with_the_same_grade_have_other_reasons() -> None:
     recognised, related = (verdict(fidelity(*of), None).use for of in ((0.988, 0.74, 0.91), (0.965, 0.55, 0.91)))
     assert recognised.grade == related.grade == "fair"
     assert recognised.answer != related.answer
-    assert "pairs is fair (96.5% < 97.2%)" in related.answer
+    assert "pairs fair (96.5% < 97.2%)" in related.answer
 
 
 @pytest.mark.parametrize(
