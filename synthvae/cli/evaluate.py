@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -92,8 +93,12 @@ def _print(found: Any, *, as_json: bool) -> None:
     if as_json:
         show(found.to_dict(), as_json=True)
         return
+    from synthvae.cli.summary import wrapped
+
     for line in str(found).split("\n"):
-        say(line)
+        indent = len(line) - len(line.lstrip(" -"))
+        for part in wrapped(line[:indent], line[indent:]) if sys.stdout.isatty() else [line]:
+            say(part)
 
 
 def _tables(

@@ -43,7 +43,7 @@ Model = Annotated[Path, typer.Argument(help="Directory of a fitted model.", show
 Models = Annotated[list[Path], typer.Argument(help="Directories of fitted models.", show_default=False)]
 Seed = Annotated[int | None, typer.Option(help="Random seed: the same seed gives the same result.", show_default=False)]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress and no warnings.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress, no warnings, and no summary of a fit.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Print the traceback of an error.")]
 SchemaFile = Annotated[Path | None, typer.Option("--schema", help="A reviewed schema (YAML).")]
 Config = Annotated[Path | None, typer.Option(help="Parameters of the model and of its training (YAML).")]

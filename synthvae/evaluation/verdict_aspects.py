@@ -36,6 +36,7 @@ class Limits:
         sentence: What the figure says, with a place for its value.
         shown: The format of its values.
         relative: Whether `good` and `fair` are positions.
+        apart: The distances that are good and fair where shuffled columns and real rows coincide.
     """
 
     aspect: str
@@ -45,12 +46,14 @@ class Limits:
     sentence: str
     shown: str = "{:.1%}"
     relative: bool = False
+    apart: tuple[float, float] | None = None
 
 
 CLASSIFIER = (
     "a classifier separates synthetic rows from {rows} with an AUC of {{value}}, where 0.5 is guessing and 1 is perfect"
 )
 HELD, SEEN = CLASSIFIER.format(rows="real rows withheld from training"), CLASSIFIER.format(rows="training rows")
+PAIRS = "relationships between pairs of columns agree to {value}"
 MODELS = "predictive models trained on synthetic rows score {value} on real rows, where 1 is perfect"
 COX = "a Cox model trained on synthetic rows has a concordance of {value} on real rows"
 RULE = "of the rules that real rows keep, the one broken most often holds in {value} of the synthetic rows"
@@ -59,7 +62,7 @@ LIMITS = (
     Limits("columns", "shape", 0.03, 0.1, "distributions of single columns agree to {value}"),
     Limits("columns", "missing", 0.05, 0.2, "shares of missing values differ by up to {value} in a column"),
     Limits("columns", "adherence", 0.01, 0.1, "{value} of the values are within the bounds of the real table"),
-    Limits("pairs", "trend", 0.8, 0.5, "relationships between pairs of columns agree to {value}", relative=True),
+    Limits("pairs", "trend", 0.8, 0.5, PAIRS, relative=True, apart=(0.01, 0.05)),
     Limits("detectability", "c2st_holdout", 0.1, 0.25, HELD, "{:.3f}"),
     Limits("detectability", "c2st_real", 0.1, 0.25, SEEN, "{:.3f}"),
     Limits("utility", "tstr", 0.8, 0.5, MODELS, "{:.3f}", relative=True),
@@ -169,14 +172,14 @@ def _aspect(figure: Figure, limits: Limits) -> Aspect | None:
 
 def _lines(figure: Figure, limits: Limits) -> tuple[float, float] | None:
     """The goodness from which a figure is good, and from which it is fair."""
-    if not limits.relative:
-        best = _goodness(figure, figure.real) if figure.real is not None else _goodness(figure, _best(figure))
-        return best - limits.good, best - limits.fair
-    ends = _ends(figure)
-    if ends is None:
+    ends, best = _ends(figure), _goodness(figure, _best(figure) if figure.real is None else figure.real)
+    if limits.relative and ends is not None:
+        good, fair = (ends[0] + position * (ends[1] - ends[0]) for position in (limits.good, limits.fair))
+        return good, fair
+    distances = limits.apart if limits.relative else (limits.good, limits.fair)
+    if distances is None or (limits.relative and figure.real is None):
         return None
-    worst, best = ends
-    return worst + limits.good * (best - worst), worst + limits.fair * (best - worst)
+    return best - distances[0], best - distances[1]
 
 
 def _best(figure: Figure) -> float:

@@ -58,10 +58,10 @@ def _protected(protection: Mapping[str, Any] | None) -> str:
     if protection is None:
         return ""
     cells = [sum(of.get(name, 0) for name in CELLS) for of in protection["columns"].values()]
-    subjects = "rows" if protection["unit"] is None else f"values of {protection['unit']}"
+    subjects = "rows" if protection["unit"] is None else f"subjects ({protection['unit']})"
     return (
-        f"{sum(cells):,} values in {len(cells)} columns, which fewer than {protection['least']} {subjects} had or "
-        "exceeded"
+        f"{sum(cells):,} values in {len(cells)} columns: categories of fewer than {protection['least']} {subjects}, "
+        "and the ends of numbers and dates"
     )
 
 

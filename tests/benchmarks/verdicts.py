@@ -26,6 +26,7 @@ from synthvae.evaluation import Evaluation, evaluate
 sys.path.insert(0, str(Path(__file__).parents[1] / "evaluation"))
 import known_quality
 
+Table = tuple[str, pd.DataFrame, dict[str, Any] | None]
 STEPS = (5, 50, None)
 EPSILONS = (0.5, 2.0, 8.0)
 TVAE = """
@@ -51,28 +52,31 @@ def main() -> None:
     for seed in given.seeds:
         people = known_quality.population(3 * given.rows, seed)
         real, fresh, holdout = (people[k * given.rows : (k + 1) * given.rows].reset_index(drop=True) for k in range(3))
-        for name, rows in tables(real, fresh, seed, given.peers_python):
-            result = evaluate(real, rows, holdout=holdout, target=known_quality.TARGET, attacks=False)
+        for name, rows, ledger in tables(real, fresh, seed, given.peers_python):
+            asked = {"target": known_quality.TARGET, "attacks": False, "ledger": ledger}
+            result = evaluate(real, rows, holdout=holdout, **asked)
             found.append({"seed": seed, "table": name, **described(result)})
             print(line_of(found[-1]), flush=True)
     if given.json is not None:
         given.json.write_text(json.dumps(found, indent=1), encoding="utf-8")
 
 
-def tables(
-    real: pd.DataFrame, fresh: pd.DataFrame, seed: int, peers: Path | None
-) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Yield names and synthetic tables."""
-    yield from known_quality.pairs(real, fresh, seed).items()
+def tables(real: pd.DataFrame, fresh: pd.DataFrame, seed: int, peers: Path | None) -> Iterator[Table]:
+    """Yield names, synthetic tables, and the privacy statements of private ones."""
+    yield from ((name, rows, None) for name, rows in known_quality.pairs(real, fresh, seed).items())
     if peers is not None:
-        yield "TVAE", tvae(real, peers)
+        yield "TVAE", tvae(real, peers), None
     for steps in STEPS:
         fitted = Synthesizer(target=known_quality.TARGET, max_steps=steps, random_state=seed).fit(real)
-        yield f"synthvae, {steps or 'all'} steps", fitted.sample(len(real), seed)
+        yield f"synthvae, {steps or 'all'} steps", fitted.sample(len(real), seed), None
     for epsilon in EPSILONS:
         budget = PrivacyBudget(epsilon=epsilon, delta=1e-6)
         fitted = Synthesizer(target=known_quality.TARGET, schema=schema(), privacy=budget, random_state=seed).fit(real)
-        yield f"synthvae, epsilon {epsilon:g}", fitted.sample(len(real), seed)
+        yield (
+            f"synthvae, epsilon {epsilon:g}",
+            fitted.sample(len(real), seed),
+            fitted.ledger_.statement() if fitted.ledger_ else None,
+        )
 
 
 def schema() -> Schema:

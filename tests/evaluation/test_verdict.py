@@ -173,3 +173,9 @@ def test_values_that_identify_people_stand_first() -> None:
     assert verdict(figures, LEDGER, [mail]).share.grade == "good"
     towns = Identifying("town", "addresses", 0.9, serious=False)
     assert verdict(figures, None, [towns]).share.grade == "fair"
+
+
+@pytest.mark.parametrize(("trend", "grade"), [(0.99, "good"), (0.97, "fair"), (0.9, "poor")])
+def test_pairs_that_are_hardly_related_have_a_grade(trend: float, grade: str) -> None:
+    figures = fidelity(0.988, 0.52, 0.91) | {"trend": figure("trend", trend, real=0.99, independent=0.985)}
+    assert {aspect.name: aspect.grade for aspect in aspects(figures)}["pairs"] == grade
