@@ -10,7 +10,14 @@ from typing import Any
 from synthvae.evaluation.disclosure.identifying import Identifying
 from synthvae.evaluation.results import Figure
 from synthvae.evaluation.verdict_aspects import Aspect, Grade, aspects, overall
-from synthvae.evaluation.verdict_risks import identifying_sentences, is_compared, is_small, measured, sentences
+from synthvae.evaluation.verdict_risks import (
+    identifying_sentences,
+    is_compared,
+    is_raised_often,
+    is_small,
+    measured,
+    sentences,
+)
 from synthvae.schema.values import at_most
 
 WEAK, LOOSE = 10.0, 1e-3  # Epsilon and delta from which a guarantee is practically void.
@@ -38,6 +45,9 @@ SHARES = {
     "raised": "Not decided by this report. Some measurements are slightly raised, which chance may explain, and there "
     "is no differential privacy guarantee to rely on. Evaluate with a larger holdout, show this report to your privacy "
     "board, or fit with a privacy budget.",
+    "often": "Not decided by this report, but there is reason for doubt. No measurement is flagged, yet several are "
+    "slightly raised, which chance alone hardly explains, and there is no differential privacy guarantee to rely on. "
+    "Evaluate with a larger holdout, show this report to your privacy board, or fit with a privacy budget.",
     "small": "This cannot be determined. The holdout is too small to tell memorised rows from learned patterns. "
     "Withhold more real rows from training, or fit with a privacy budget.",
     "unseen": "This cannot be determined. Without real rows that were withheld from training, memorised rows cannot be "
@@ -132,7 +142,7 @@ def _sharing(
     if is_small(figures):
         return "unknown", SHARES["small"]
     if signs["raised"]:
-        return "fair", SHARES["raised"]
+        return "fair", SHARES["often" if is_raised_often(figures) else "raised"]
     return "fair", SHARES["compared" if ledger is None else "weak"]
 
 

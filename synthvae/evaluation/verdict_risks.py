@@ -11,6 +11,7 @@ from synthvae.evaluation.results import Figure
 Sign = Literal["found", "raised", "uncertain", "none"]
 
 WIDE = 0.1  # half the width of an interval from which on a figure cannot tell
+OFTEN = 3  # of eight figures, each of which chance raises once in forty reports
 SENSITIVE = ("dcr_share", "membership")  # figures that compare training rows with a holdout
 SIMULATED = ("singling_out", "linkability", "inference", "membership")
 FOUND = {
@@ -64,12 +65,18 @@ def is_small(figures: Mapping[str, Figure]) -> bool:
     return bool(known) and all(sign(figure) == "uncertain" for figure in known)
 
 
+def is_raised_often(figures: Mapping[str, Figure]) -> bool:
+    """Whether so many measurements are raised that chance is no likely reason."""
+    return len(measured(figures)["raised"]) >= OFTEN
+
+
 def sentences(figures: Mapping[str, Figure]) -> Iterator[str]:
     """Yield what the measurements say, the most serious first."""
     found = measured(figures)
     yield from (_found(figure) for figure in found["found"])
     if found["raised"]:
-        yield f"Slightly raised, which chance may explain: {_listed(found['raised'])}."
+        chance = "chance alone hardly explains" if is_raised_often(figures) else "chance may explain"
+        yield f"Slightly raised, which {chance}: {_listed(found['raised'])}."
     if found["uncertain"]:
         yield f"Too uncertain to tell, with so few rows: {_listed(found['uncertain'])}."
     if found["none"]:

@@ -53,8 +53,8 @@ def main() -> None:
         people = known_quality.population(3 * given.rows, seed)
         real, fresh, holdout = (people[k * given.rows : (k + 1) * given.rows].reset_index(drop=True) for k in range(3))
         for name, rows, ledger in tables(real, fresh, seed, given.peers_python):
-            asked = {"target": known_quality.TARGET, "attacks": False, "ledger": ledger}
-            result = evaluate(real, rows, holdout=holdout, **asked)
+            target = known_quality.TARGET
+            result = evaluate(real, rows, holdout=holdout, target=target, attacks=False, ledger=ledger)
             found.append({"seed": seed, "table": name, **described(result)})
             print(line_of(found[-1]), flush=True)
     if given.json is not None:

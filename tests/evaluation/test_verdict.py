@@ -179,3 +179,13 @@ def test_values_that_identify_people_stand_first() -> None:
 def test_pairs_that_are_hardly_related_have_a_grade(trend: float, grade: str) -> None:
     figures = fidelity(0.988, 0.52, 0.91) | {"trend": figure("trend", trend, real=0.99, independent=0.985)}
     assert {aspect.name: aspect.grade for aspect in aspects(figures)}["pairs"] == grade
+
+
+@pytest.mark.parametrize(("raised", "said"), [(2, "chance may explain"), (3, "chance alone hardly explains")])
+def test_many_raised_measurements_are_no_chance(raised: int, said: str) -> None:
+    names = ("dcr_share", "nndr_share", "membership", "linkability")
+    ends = [(0.505, 0.578) if k < raised else (0.46, 0.54) for k in range(4)]
+    figures = {name: figure(name, sum(pair) / 2, "half", interval=pair) for name, pair in zip(names, ends, strict=True)}
+    found = verdict(figures, None).share
+    assert said in found.answer
+    assert any(said in reason for reason in found.reasons)
