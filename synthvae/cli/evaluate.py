@@ -9,7 +9,20 @@ from typing import Annotated, Any
 import typer
 
 from synthvae import safe_yaml
-from synthvae.cli.options import Debug, Json, Quiet, SchemaFile, Seed, Table, Unit, place_of, reporting, say, show
+from synthvae.cli.options import (
+    Debug,
+    Json,
+    Place,
+    Quiet,
+    SchemaFile,
+    Seed,
+    Table,
+    Unit,
+    place_of,
+    reporting,
+    say,
+    show,
+)
 from synthvae.cli.reading_flags import reads_tables
 from synthvae.cli.schema_options import declared, declares_columns
 from synthvae.errors import ConfigurationError, RequestError
@@ -18,7 +31,7 @@ Threshold = Annotated[
     list[str] | None, typer.Option(metavar="METRIC=X", help="Exit with 1 if a metric is below X; repeatable.")
 ]
 Holdout = Annotated[
-    Any, typer.Option(parser=place_of, metavar="TABLE", help="Real rows that were not used for training.")
+    Place, typer.Option(parser=place_of, metavar="TABLE", help="Real rows that were not used for training.")
 ]
 Group = Annotated[str | None, typer.Option(help="Column of groups of people, for figures of each group (fairness).")]
 Duration = Annotated[str | None, typer.Option(help="Survival analysis: column of the time to the event.")]
@@ -31,7 +44,7 @@ Event = Annotated[str | None, typer.Option(help="Survival analysis: column of wh
 def evaluate(
     real: Table,
     synthetic: Annotated[
-        Any, typer.Argument(parser=place_of, metavar="SYNTHETIC", help="Synthetic rows: a file or a folder.")
+        Place, typer.Argument(parser=place_of, metavar="SYNTHETIC", help="Synthetic rows: a file or a folder.")
     ],
     holdout: Holdout = None,
     target: Annotated[str | None, typer.Option(help="Column that users of the rows want to predict.")] = None,

@@ -27,6 +27,7 @@ from synthvae.cli.options import (
     configured,
     reporting,
     say,
+    seeded,
     show,
 )
 from synthvae.cli.reading_flags import reads_tables
@@ -171,7 +172,7 @@ def fit(
     if estimate:
         show(dataclasses.asdict(synthesizer.estimate(source)), as_json=as_json)
         return
-    drawn, begun = None if resume else _seeded(synthesizer), time.monotonic()
+    drawn, begun = None if resume else seeded(synthesizer), time.monotonic()
     with _journal_until_saved(synthesizer, out, resume=resume):
         if not quiet and ray is None:
             _show_estimate(synthesizer, source)
@@ -185,17 +186,6 @@ def fit(
             _say_fitted(synthesizer, out, time.monotonic() - begun, drawn)
         if synthesizer.history_.stopped == "interrupted":
             raise typer.Exit(130)
-
-
-def _seeded(synthesizer: Any) -> int | None:
-    """Set a short seed if the user stated none, and return it. Private fits draw from the operating system."""
-    from synthvae.random_state import as_seed
-
-    if synthesizer.random_state is not None or synthesizer.privacy is not None:
-        return None
-    seed = as_seed(None)
-    synthesizer.set_params(random_state=seed)
-    return seed
 
 
 def _say_fitted(synthesizer: Any, out: Path, seconds: float, seed: int | None) -> None:

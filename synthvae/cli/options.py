@@ -10,7 +10,7 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, ParamSpec, TextIO
+from typing import TYPE_CHECKING, Annotated, Any, ParamSpec, TextIO
 
 import typer
 
@@ -21,16 +21,22 @@ from synthvae.errors import SynthvaeError, escaped
 P = ParamSpec("P")
 
 
+if TYPE_CHECKING:
+    Place = Any
+else:
+    Place = type("path or URL", (), {})  # help shows the name of the type
+
+
 def place_of(text: str) -> Path | str:
     """Return a path, or the text of a URL, whose slashes a path would lose; `reads_tables` parses it.
 
-    Parameters that it parses are annotated as `Any`, since typer makes paths of those that are annotated as paths.
+    Parameters that it parses are annotated as `Place`, since typer makes paths of those that are annotated as paths.
     """
     return text if "://" in text or "::" in text else Path(text)
 
 
 Table = Annotated[
-    Any,
+    Place,
     typer.Argument(
         parser=place_of,
         metavar="TABLE",
@@ -180,6 +186,17 @@ def _lines(result: dict[str, Any], indent: str = "") -> Iterator[str]:
             yield from (f"{indent}  - {part}" for part in value)
         elif value is not None:
             yield f"{title} {', '.join(f'{k}: {v}' for k, v in value.items()) if isinstance(value, dict) else value}"
+
+
+def seeded(synthesizer: Any) -> int | None:
+    """Set a short seed if the user stated none, and return it. Private fits draw from the operating system."""
+    from synthvae.random_state import as_seed
+
+    if synthesizer.random_state is not None or synthesizer.privacy is not None:
+        return None
+    seed = as_seed(None)
+    synthesizer.set_params(random_state=seed)
+    return seed
 
 
 def configured(config: Path | None, given: dict[str, Any], *, verbose: bool) -> Any:

@@ -118,7 +118,7 @@ def test_the_card_says_how_training_went(model: Path) -> None:
     text, history = synthesizer.card(), synthesizer.history_
     assert f"The model has the weights of step {history.best_step}; " in text
     assert history.held_out_elbo is not None
-    assert f"Held-out ELBO: {history.held_out_elbo:.3f} nats per row." in text
+    assert f"Held-out loss (negative ELBO; lower is better): {-history.held_out_elbo:.2f} nats per row." in text
     assert f"Active latent units: {history.active_units} of 2" in text
 
 
