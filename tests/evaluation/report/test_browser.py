@@ -117,7 +117,12 @@ def test_sections_are_visible_and_charts_are_drawn_near_the_viewport(desktop: Se
 
 def test_hover_labels_show_values(desktop: Seen) -> None:
     seen = desktop
-    for selector in ("#fidelity .small", "#fidelity .square", "#survival .wide", "#attacks .wide, #attacks .square"):
+    for selector in (
+        "#fidelity .small:has-text('mean radius')",
+        "#fidelity .square",
+        "#survival .wide",
+        "#attacks .wide, #attacks .square",
+    ):
         plot = seen.near(f":is({selector}) [data-chart]")
         seen.page.mouse.move(*plot.evaluate(POINT))
         plot.locator(".hoverlayer .hovertext").first.wait_for()
