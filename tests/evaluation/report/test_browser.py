@@ -171,7 +171,7 @@ def test_the_keyboard_reaches_the_report_first_and_opens_and_sorts_tables(deskto
     sync.expect(skip).to_be_in_viewport()
     seen.page.keyboard.press("Enter")
     sync.expect(seen.page.locator("#main")).to_be_focused()
-    details = seen.page.locator("#fidelity details.table").first
+    details = seen.page.locator("#fidelity .small:has-text('mean radius') details.table").first
     details.locator("summary").focus()
     seen.page.keyboard.press("Enter")
     details.locator("tbody tr").first.wait_for()
