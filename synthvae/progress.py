@@ -1,10 +1,14 @@
-"""Progress bars on stderr, shown if it is a terminal."""
+"""Progress bars: on stderr if it is a terminal, below the cell in a notebook, and none in a log file."""
 
 from __future__ import annotations
 
+import html
 import math
+import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from rich.console import Console
 from rich.progress import (
@@ -21,43 +25,98 @@ from rich.progress import (
 from rich.text import Text
 
 _TIMED = (TextColumn("{task.description}"), TimeElapsedColumn())
+_EVERY = 0.1  # seconds between two updates in a notebook
 
 
 @contextmanager
 def fitting(*, show: bool) -> Iterator[Callable[[int, int, float], None] | None]:
     """Yield a function that `train` calls after each step with (step, steps, loss), or None without a bar."""
-    if not (show and _is_terminal()):
-        yield None
-        return
-    with _bars("{task.fields[loss]}") as bars:
-        task = bars.add_task("fitting", loss="", total=None)
-
-        def step(done: int, total: int, loss: float) -> None:
-            bars.update(task, completed=done, total=total, loss="" if math.isnan(loss) else f"{loss:.2f} nats")
-
-        yield step
+    with _shown(_steps, show=show) as bar:
+        yield None if bar is None else _Fitting(bar).step
 
 
 @contextmanager
 def generating(rows: int, *, show: bool) -> Iterator[Callable[[int], None] | None]:
     """Yield a function that `dataset.write` calls with the number of rows of each part, or None without a bar."""
-    if not (show and _is_terminal()):
-        yield None
-        return
-    with _bars("rows", _Rate()) as bars:
-        task = bars.add_task("generating", total=rows)
-        yield lambda done: bars.update(task, advance=done)
+    with _shown(_rows, show=show) as bar:
+        yield None if bar is None else _Generating(bar, rows).part
 
 
 @contextmanager
 def measuring(*, show: bool) -> Iterator[Callable[[str], None] | None]:
     """Yield a function that an evaluation calls with the name of each section, or None without a bar."""
-    if not (show and _is_terminal()):
+    with _shown(_sections, show=show) as bar:
+        if bar is None:
+            yield None
+            return
+        bar("reading", 0, None)
+        yield lambda name: bar(f"measuring {name}", 0, None)
+
+
+Bar = Callable[..., None]
+"""A function that shows (description, completed, total, text); a total of None is unknown."""
+
+
+class _Fitting:
+    """The bar of a fit. Early stopping may end it before its last step, so no time is promised."""
+
+    def __init__(self, bar: Bar) -> None:
+        self.bar, self.last, self.description = bar, 0, "fitting"
+        bar("fitting", 0, None, "")
+
+    def step(self, done: int, total: int, loss: float) -> None:
+        """Show a step; the loss of a private fit is NaN, and its number of steps is fixed."""
+        if done < self.last:
+            self.description = "fitting to all rows"
+        self.last = done
+        private = math.isnan(loss)
+        steps = f"step {done:,} of {'' if private else 'at most '}{total:,}"
+        self.bar(self.description, done, total, steps if private else f"{steps}, loss {loss:.2f} nats per row")
+
+
+class _Generating:
+    def __init__(self, bar: Bar, rows: int) -> None:
+        self.bar, self.rows, self.done = bar, rows, 0
+        bar("generating", 0, rows)
+
+    def part(self, rows: int) -> None:
+        """Show that the rows of one more part are written."""
+        self.done += rows
+        self.bar("generating", self.done, self.rows)
+
+
+@contextmanager
+def _shown(columns: Callable[[], tuple[ProgressColumn, ...]], *, show: bool) -> Iterator[Bar | None]:
+    """Yield what updates a bar, which is removed at the end; None without a terminal or a notebook."""
+    notebook = _notebook() if show else None
+    if notebook is not None:
+        try:
+            yield notebook.show
+        finally:
+            notebook.close()
+    elif show and _is_terminal():
+        with Progress(*columns(), console=Console(stderr=True), transient=True) as bars:
+            task = bars.add_task("", total=None, text="")
+
+            def update(description: str, completed: int, total: int | None, text: str = "") -> None:
+                bars.update(task, description=description, completed=completed, total=total, text=text)
+
+            yield update
+    else:
         yield None
-        return
-    with Progress(SpinnerColumn(), *_TIMED, console=Console(stderr=True), transient=True) as bars:
-        task = bars.add_task("reading", total=None)
-        yield lambda name: bars.update(task, description=f"measuring {name}")
+
+
+def _steps() -> tuple[ProgressColumn, ...]:
+    return TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[text]}"), TimeElapsedColumn()
+
+
+def _rows() -> tuple[ProgressColumn, ...]:
+    counts = (BarColumn(), MofNCompleteColumn(), TextColumn("rows"), _Rate(), TimeRemainingColumn())
+    return TextColumn("{task.description}"), *counts
+
+
+def _sections() -> tuple[ProgressColumn, ...]:
+    return SpinnerColumn(), *_TIMED
 
 
 def _is_terminal() -> bool:
@@ -73,6 +132,35 @@ class _Rate(ProgressColumn):
         return Text("" if task.speed is None else f"{task.speed:,.0f}/s")
 
 
-def _bars(unit: str, *more: ProgressColumn) -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn(unit), *more)
-    return Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True)
+class _Notebook:
+    """A bar below the cell of a notebook, in HTML, which needs no widgets."""
+
+    def __init__(self, display: Any) -> None:
+        self.display, self.shown = display({"text/html": "", "text/plain": ""}, raw=True, display_id=True), -math.inf
+
+    def show(self, description: str, completed: int, total: int | None, text: str = "") -> None:
+        """Show the progress, at most every tenth of a second."""
+        if time.monotonic() - self.shown < _EVERY:
+            return
+        self.shown = time.monotonic()
+        share = "" if total is None else f' max="{total}" value="{completed}"'
+        said = text or ("" if total is None else f"{completed:,} of {total:,} rows")
+        self._replace(f"<div>{html.escape(description)} <progress{share}></progress> {html.escape(said)}</div>")
+
+    def close(self) -> None:
+        """Remove the bar."""
+        self._replace("")
+
+    def _replace(self, markup: str) -> None:
+        self.display.update({"text/html": markup, "text/plain": ""}, raw=True)
+
+
+def _notebook() -> _Notebook | None:
+    """A bar in the notebook that runs this process; None outside of one."""
+    ipython = sys.modules.get("IPython")
+    shell = None if ipython is None else ipython.get_ipython()
+    if shell is None or not hasattr(shell, "kernel"):
+        return None
+    from IPython.display import display
+
+    return _Notebook(display)

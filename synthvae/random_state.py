@@ -9,10 +9,11 @@ import numpy as np
 from synthvae.errors import ConfigurationError
 
 Seed = int | np.random.RandomState | None
+DRAWN_SEEDS = 10**9  # a drawn seed has at most nine digits, since people repeat runs by typing it
 
 
 def as_seed(random_state: Seed) -> int:
-    """Return a seed (63 bits) for all random generators; for None it comes from the operating system's entropy.
+    """Return a seed (63 bits) for all random generators; for None one of `DRAWN_SEEDS`, by the operating system.
 
     Raises:
         ConfigurationError: `random_state` is not a whole number, a RandomState or None.
@@ -21,7 +22,7 @@ def as_seed(random_state: Seed) -> int:
     7
     """
     if random_state is None:
-        return secrets.randbits(63)
+        return secrets.randbelow(DRAWN_SEEDS)
     if isinstance(random_state, np.random.RandomState):
         return int(random_state.randint(2**31))
     if isinstance(random_state, bool) or not isinstance(random_state, (int, np.integer)):

@@ -13,7 +13,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "synthvae"
 FLOORS = [
     {"_version", "errors"},
-    {"codes", "progress", "safe_yaml"},
+    {"codes", "notebook", "progress", "safe_yaml"},
     {"devices", "filesystem", "model", "random_state"},
     {"tables", "training"},
     {"plots", "schema"},

@@ -105,7 +105,7 @@ IN_SHELL = {
     "evaluate": "evaluate {t} {other}",
     "evaluate --holdout": "evaluate {t} {t} --holdout {other}",
     "evaluate -o": "evaluate {t} {t} -o {url}",
-    "evaluate --json": "evaluate {t} {t} --json {url}",
+    "evaluate --json-file": "evaluate {t} {t} --json-file {url}",
     "evaluate --model": "evaluate {t} {t} --model {url}",
     "info": "info {url}",
     "info --evaluation": "info {m} --card --evaluation {url}",

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
 from sklearn.datasets import load_breast_cancer
 from sklearn.model_selection import train_test_split
 
+from synthvae.cli.summary import wrapped
 from synthvae.errors import ConfigurationError
 from synthvae.evaluation import Evaluation, evaluate
+from synthvae.evaluation.verdict import Answer
 from synthvae.synthesizer import artifact
 from synthvae.synthesizer.synthesizer import Synthesizer
 
@@ -36,17 +39,25 @@ def run(out: Path, *, verbose: bool) -> list[str]:
     synthetic = pd.read_parquet(out / "dataset")
     found = evaluate(real, synthesizer.sample(len(real), 0), holdout=holdout, target=TARGET, attacks=False)
     return [
-        f"Breast cancer, {len(real)} real rows; mean ± standard deviation by class:",
+        f"Breast cancer: {len(real) + len(holdout)} real rows, of which {len(real)} were used for training.",
+        "Mean ± standard deviation by class, training rows and synthetic rows:",
         "",
         *compare(real, synthetic).split("\n"),
         "",
-        f"{found.verdict.use.question} {found.verdict.use.answer}",
-        *(f"  - {reason}" for reason in found.verdict.use.reasons),
-        "",
+        *_answer(found.verdict.use),
+        *_answer(found.verdict.share),
         f"model    {out / 'model'}",
         f"dataset  {out / 'dataset'}  (pd.read_parquet reads it)",
         f"report   {_report(found, out / 'report.html')}",
     ]
+
+
+def _answer(answer: Answer) -> Iterator[str]:
+    """Yield a question, its answer and its reasons, wrapped between words."""
+    yield from wrapped("", f"{answer.question} [{answer.grade}] {answer.answer}")
+    for reason in answer.reasons:
+        yield from wrapped("  - ", reason)
+    yield ""
 
 
 def split(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:

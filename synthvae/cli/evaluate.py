@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from synthvae import safe_yaml
-from synthvae.cli.options import Debug, Quiet, SchemaFile, Seed, Table, Unit, place_of, reporting, say
+from synthvae.cli.options import (
+    Debug,
+    Json,
+    Place,
+    Quiet,
+    SchemaFile,
+    Seed,
+    Table,
+    Unit,
+    place_of,
+    reporting,
+    say,
+    show,
+)
 from synthvae.cli.reading_flags import reads_tables
 from synthvae.cli.schema_options import declared, declares_columns
 from synthvae.errors import ConfigurationError, RequestError
@@ -17,7 +31,7 @@ Threshold = Annotated[
     list[str] | None, typer.Option(metavar="METRIC=X", help="Exit with 1 if a metric is below X; repeatable.")
 ]
 Holdout = Annotated[
-    Any, typer.Option(parser=place_of, metavar="TABLE", help="Real rows that were not used for training.")
+    Place, typer.Option(parser=place_of, metavar="TABLE", help="Real rows that were not used for training.")
 ]
 Group = Annotated[str | None, typer.Option(help="Column of groups of people, for figures of each group (fairness).")]
 Duration = Annotated[str | None, typer.Option(help="Survival analysis: column of the time to the event.")]
@@ -30,12 +44,14 @@ Event = Annotated[str | None, typer.Option(help="Survival analysis: column of wh
 def evaluate(
     real: Table,
     synthetic: Annotated[
-        Any, typer.Argument(parser=place_of, metavar="SYNTHETIC", help="Synthetic rows: a file or a folder.")
+        Place, typer.Argument(parser=place_of, metavar="SYNTHETIC", help="Synthetic rows: a file or a folder.")
     ],
     holdout: Holdout = None,
     target: Annotated[str | None, typer.Option(help="Column that users of the rows want to predict.")] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Write the report to this file (HTML).")] = None,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write all figures to this file (JSON).")] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json-file", help="Write all figures to this file (JSON).")
+    ] = None,
     fail_under: Threshold = None,
     fail_over: Annotated[
         list[str] | None,
@@ -54,6 +70,7 @@ def evaluate(
     attacks: Annotated[bool, typer.Option("--attacks/--no-attacks", help="Run privacy attacks on the rows.")] = True,
     seed: Seed = 0,
     reading: Any = None,
+    as_json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
@@ -77,13 +94,24 @@ def evaluate(
             attacks=attacks, ledger=ledger, protection=protection, names={role: str(paths[role]) for role in read},
             random_state=seed, watch=watch,
         )  # fmt: skip
-    for line in str(found).split("\n"):
-        say(line)
+    _print(found, as_json=as_json)
     if json_file is not None:
         found.to_json(json_file)
     if out is not None:
         found.to_html(out)
     _exit_if_missed(failures(found.figures, *thresholds))
+
+
+def _print(found: Any, *, as_json: bool) -> None:
+    if as_json:
+        show(found.to_dict(), as_json=True)
+        return
+    from synthvae.cli.summary import wrapped
+
+    for line in str(found).split("\n"):
+        indent = len(line) - len(line.lstrip(" -"))
+        for part in wrapped(line[:indent], line[indent:]) if sys.stdout.isatty() else [line]:
+            say(part)
 
 
 def _tables(

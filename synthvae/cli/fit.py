@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,7 @@ from synthvae.cli.options import (
     Debug,
     Json,
     Model,
+    Models,
     Protect,
     Quiet,
     Ray,
@@ -25,6 +27,7 @@ from synthvae.cli.options import (
     configured,
     reporting,
     say,
+    seeded,
     show,
 )
 from synthvae.cli.reading_flags import reads_tables
@@ -95,7 +98,11 @@ Weights = Annotated[
 ]
 SchemaOrPrivate = Annotated[
     str | None,
-    typer.Option("--schema", help='A reviewed schema (YAML), or "private" to measure one with a part of the budget.'),
+    typer.Option(
+        "--schema",
+        metavar="PATH",
+        help='A reviewed schema (YAML), or "private" to measure one with a part of the budget.',
+    ),
 ]
 Epsilon = Annotated[
     float | None, typer.Option(help="Differential privacy: upper limit of epsilon. Needs --delta and --schema.")
@@ -165,14 +172,31 @@ def fit(
     if estimate:
         show(dataclasses.asdict(synthesizer.estimate(source)), as_json=as_json)
         return
+    drawn, begun = None if resume else seeded(synthesizer), time.monotonic()
     with _journal_until_saved(synthesizer, out, resume=resume):
         if not quiet and ray is None:
             _show_estimate(synthesizer, source)
         _fit(synthesizer, source, ray, num_workers)
+        if drawn is not None:  # a model that was fitted without a seed generates other rows each time
+            synthesizer.set_params(random_state=None)
         synthesizer.save(out)
-        show({"model": str(out), **_describe(synthesizer)}, as_json=as_json)
+        if as_json:
+            show({"model": str(out), **_describe(synthesizer)}, as_json=True)
+        elif not quiet:
+            _say_fitted(synthesizer, out, time.monotonic() - begun, drawn)
         if synthesizer.history_.stopped == "interrupted":
             raise typer.Exit(130)
+
+
+def _say_fitted(synthesizer: Any, out: Path, seconds: float, seed: int | None) -> None:
+    """Print a short table of what was fitted, and a warning if that was too short."""
+    from synthvae.cli import summary
+
+    for line in summary.aligned(summary.of_fit(synthesizer, out, seconds, seed)):
+        say(line)
+    warning = summary.too_short(synthesizer)
+    if warning:
+        say(f"warning: {warning}", err=True)
 
 
 def _units(unit: str | None, budget: dict[str, Any]) -> dict[str, Any]:
@@ -264,27 +288,51 @@ def _journal_until_saved(synthesizer: Any, out: Path, *, resume: bool) -> Iterat
 
 @reporting
 def info(
-    model: Model,
+    models: Models,
     card: Annotated[bool, typer.Option("--card", help="Print the model card (Markdown).")] = False,
-    evaluation: Annotated[Path | None, typer.Option(help="Figures written by `evaluate --json`, for the card.")] = None,
+    evaluation: Annotated[
+        Path | None, typer.Option(help="Figures written by `evaluate --json-file`, for the card.")
+    ] = None,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Describe a model: what it was fitted to, and its privacy ledger."""
+    """Describe a model: what it was fitted to, and its privacy ledger. Several models are compared."""
     del debug
     if evaluation is not None and not card:
         raise typer.BadParameter("--evaluation needs --card")
     if as_json and card:
         raise typer.BadParameter("give only one of --card and --json: a card is Markdown")
+    if card and len(models) > 1:
+        raise typer.BadParameter("--card takes one model")
     from synthvae import Synthesizer
+
+    loaded = {model: Synthesizer.load(model) for model in models}
+    if card:
+        _print_card(loaded[models[0]], evaluation)
+    elif as_json:
+        found = [{"model": str(model), **_describe(one)} for model, one in loaded.items()]
+        show(found[0] if len(models) == 1 else {"models": found}, as_json=True)
+    else:
+        _say_described(loaded)
+
+
+def _print_card(synthesizer: Any, evaluation: Path | None) -> None:
     from synthvae.evaluation import saved
 
-    synthesizer = Synthesizer.load(model)
-    if card:
-        figures = None if evaluation is None else saved.load(evaluation)
-        typer.echo(synthesizer.card(figures), nl=False)
-        return
-    show({"model": str(model), **_describe(synthesizer)}, as_json=as_json)
+    typer.echo(synthesizer.card(None if evaluation is None else saved.load(evaluation)), nl=False)
+
+
+def _say_described(models: dict[Path, Any]) -> None:
+    """Print a description of one model, or those of several beside each other."""
+    from synthvae.cli import summary
+
+    tables = [summary.of_model(one, model) for model, one in models.items()]
+    if len(tables) > 1:
+        lines = [*summary.compared(tables), *summary.differences(list(models.values()))]
+    else:
+        lines = [*summary.aligned(tables[0]), "", *summary.details(*models.values())]
+    for line in lines:
+        say(line)
 
 
 @reporting

@@ -22,6 +22,7 @@ from synthvae.cli.options import (
     configured,
     reporting,
     say,
+    seeded,
     show,
 )
 from synthvae.cli.reading_flags import reads_tables
@@ -69,6 +70,7 @@ def generate(
         typer.Option(
             "--out",
             "-o",
+            metavar="PATH",
             help="Folder of the Parquet dataset, a URL (s3://, gs://), or one file: .csv, .parquet or .xlsx.",
             show_default=False,
         ),
@@ -205,10 +207,12 @@ def augment(
     declare(synthesizer, decisions, read, reading)
     written = out.suffix == ".csv" and not synthetic_only
     fields = files.read_fields(table, reading) if written else None  # real cells stay as they are written
+    drawn = seeded(synthesizer)
     augmented = augmentation.augment(read, synthesizer, asked, mark=mark, synthetic_only=synthetic_only)
     export.write(augmented, out, escape_formulas=escape_formulas, fields=fields)
     new = augmented.num_rows - (0 if synthetic_only else read.num_rows)
-    show({"table": str(out), "real": augmented.num_rows - new, "synthetic": new, "column": mark}, as_json=as_json)
+    counts = {"table": str(out), "real": augmented.num_rows - new, "synthetic": new, "column": mark}
+    show(counts if drawn is None else {**counts, "seed": drawn}, as_json=as_json)
 
 
 def _parse_strategy(texts: list[str]) -> str | float | dict[str, int]:

@@ -11,24 +11,19 @@ import typer
 
 from synthvae._version import __version__
 from synthvae.cli import evaluate, fit, generate, impute, run
+from synthvae.cli import help as helping
 
 app = typer.Typer(
     help="Fit a conditional VAE to a table and write synthetic rows of each class.",
+    epilog=helping.epilog(helping.FIRST_STEPS),
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    context_settings=helping.HELP,
 )
-COMMANDS = (
-    generate.demo,
-    fit.schema,
-    fit.fit,
-    generate.generate,
-    generate.augment,
-    impute.impute,
-    evaluate.evaluate,
-    fit.info,
-    fit.audit,
-    run.run,
-)
+COMMANDS = {
+    helping.USE: (generate.demo, fit.schema, fit.fit, generate.generate, generate.augment, impute.impute, run.run),
+    helping.CHECK: (evaluate.evaluate, fit.info, fit.audit),
+}
 
 
 def _show_version(wanted: bool) -> None:
@@ -46,5 +41,4 @@ def _main(
     del version
 
 
-for _command in COMMANDS:
-    app.command()(_command)
+helping.add(app, COMMANDS)

@@ -10,26 +10,33 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, ParamSpec, TextIO
+from typing import TYPE_CHECKING, Annotated, Any, ParamSpec, TextIO
 
 import typer
 
 from synthvae.cli.interrupts import EXIT_CODE, interruptible
+from synthvae.cli.wording import in_shell
 from synthvae.errors import SynthvaeError, escaped
 
 P = ParamSpec("P")
 
 
+if TYPE_CHECKING:
+    Place = Any
+else:
+    Place = type("path or URL", (), {})  # help shows the name of the type
+
+
 def place_of(text: str) -> Path | str:
     """Return a path, or the text of a URL, whose slashes a path would lose; `reads_tables` parses it.
 
-    Parameters that it parses are annotated as `Any`, since typer makes paths of those that are annotated as paths.
+    Parameters that it parses are annotated as `Place`, since typer makes paths of those that are annotated as paths.
     """
     return text if "://" in text or "::" in text else Path(text)
 
 
 Table = Annotated[
-    Any,
+    Place,
     typer.Argument(
         parser=place_of,
         metavar="TABLE",
@@ -39,12 +46,13 @@ Table = Annotated[
     ),
 ]
 Model = Annotated[Path, typer.Argument(help="Directory of a fitted model.", show_default=False)]
+Models = Annotated[list[Path], typer.Argument(help="Directories of fitted models.", show_default=False)]
 Seed = Annotated[int | None, typer.Option(help="Random seed: the same seed gives the same result.", show_default=False)]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress and no warnings.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress, no warnings, and no summary of a fit.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Print the traceback of an error.")]
 SchemaFile = Annotated[Path | None, typer.Option("--schema", help="A reviewed schema (YAML).")]
-Config = Annotated[Path | None, typer.Option(help="Parameters of `Synthesizer` (YAML).")]
+Config = Annotated[Path | None, typer.Option(help="Parameters of the model and of its training (YAML).")]
 Ray = Annotated[
     str | None,
     typer.Option(metavar="ADDRESS", help='Run on the Ray cluster at this address; "local" starts one on this machine.'),
@@ -72,7 +80,7 @@ def reporting(command: Callable[P, None]) -> Callable[P, None]:
         with warnings.catch_warnings(), interruptible() as interrupted:
             warnings.showwarning = _locate_warning
             if not kwargs.get("debug"):
-                warnings.showwarning = functools.partial(_show_warning, quiet=bool(kwargs.get("quiet")))
+                warnings.showwarning = functools.partial(_show_warning, kwargs)
             try:
                 _refuse_urls(kwargs)
                 command(*args, **kwargs)
@@ -88,7 +96,7 @@ def reporting(command: Callable[P, None]) -> Callable[P, None]:
                     raise _interruption() from error
                 if kwargs.get("debug"):
                     _print_traceback(error)
-                say(f"error: {_one_line(error)}", err=True)
+                say(f"error: {in_shell(_one_line(error), kwargs)}", err=True)
                 raise typer.Exit(1) from error
 
     return run
@@ -99,8 +107,9 @@ def _refuse_urls(given: Mapping[str, Any]) -> None:
     from synthvae.filesystem import local_path
 
     for name, value in given.items():
-        if isinstance(value, Path):
-            local_path(value, f"`{name.replace('_', '-')}`")
+        for place in value if isinstance(value, list) else [value]:
+            if isinstance(place, Path):
+                local_path(place, f"`{name.replace('_', '-')}`")
 
 
 def _interruption(message: str = "") -> typer.Exit:
@@ -120,9 +129,9 @@ def _one_line(error: Exception) -> str:
     return f"{type(error).__name__}: {text} (unexpected error: `--debug` prints the traceback; please report it)"
 
 
-def _show_warning(message: Warning | str, *_: Any, quiet: bool) -> None:
-    if not quiet:
-        say(f"warning: {' '.join(str(message).split())}", err=True)
+def _show_warning(given: Mapping[str, Any], message: Warning | str, *_: Any) -> None:
+    if not given.get("quiet"):
+        say(f"warning: {in_shell(' '.join(str(message).split()), given)}", err=True)
 
 
 def _locate_warning(
@@ -177,6 +186,17 @@ def _lines(result: dict[str, Any], indent: str = "") -> Iterator[str]:
             yield from (f"{indent}  - {part}" for part in value)
         elif value is not None:
             yield f"{title} {', '.join(f'{k}: {v}' for k, v in value.items()) if isinstance(value, dict) else value}"
+
+
+def seeded(synthesizer: Any) -> int | None:
+    """Set a short seed if the user stated none, and return it. Private fits draw from the operating system."""
+    from synthvae.random_state import as_seed
+
+    if synthesizer.random_state is not None or synthesizer.privacy is not None:
+        return None
+    seed = as_seed(None)
+    synthesizer.set_params(random_state=seed)
+    return seed
 
 
 def configured(config: Path | None, given: dict[str, Any], *, verbose: bool) -> Any:

@@ -5,3 +5,7 @@ from synthvae.cluster.connection import LOCAL, connected
 from synthvae.cluster.executor import on
 
 __all__ = ["LOCAL", "RayBackend", "connected", "fit", "on"]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -10,3 +10,7 @@ from synthvae.evaluation.metrics import METRICS, Metric
 from synthvae.evaluation.results import Figure, Section
 
 __all__ = ["METRICS", "Comparison", "Evaluation", "Figure", "Metric", "Section", "evaluate"]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -17,11 +17,12 @@ from synthvae._version import __version__
 from synthvae.errors import brief
 from synthvae.evaluation.comparison import Comparison
 from synthvae.evaluation.disclosure.copies import disclosure
+from synthvae.evaluation.disclosure.identifying import Identifying, identifying
 from synthvae.evaluation.disclosure.simulated_attacks import attacks as run_attacks
 from synthvae.evaluation.fidelity.section import fidelity
 from synthvae.evaluation.logic import logic
 from synthvae.evaluation.report.html import ReportMetadata, render
-from synthvae.evaluation.report.text import render_text
+from synthvae.evaluation.report.text import notebook_table, render_text
 from synthvae.evaluation.results import Figure, Section, warn_deprecated
 from synthvae.evaluation.saved import checked_statement
 from synthvae.evaluation.utility.fairness import fairness
@@ -48,6 +49,7 @@ class Evaluation:
         seed: The random seed.
         ledger: `Ledger.statement()` of the model; None: no differential privacy guarantee.
         names: Names of the tables in the report, by role ("real", "synthetic", "holdout").
+        identifying: Columns whose synthetic values are real values that identify people.
 
     Example:
         >>> import pandas as pd
@@ -65,6 +67,7 @@ class Evaluation:
     seed: int
     ledger: Mapping[str, Any] | None = None
     names: Mapping[str, str] = field(default_factory=dict)
+    identifying: tuple[Identifying, ...] = ()
 
     @property
     def figures(self) -> dict[str, Figure]:
@@ -83,10 +86,13 @@ class Evaluation:
     def __str__(self) -> str:
         return render_text(self.sections, self.verdict, self.comparison.notes)
 
+    def _repr_html_(self) -> str:
+        return notebook_table(self.verdict, self.sections)
+
     @property
     def verdict(self) -> Verdict:
         """Whether the rows can be used, and shared, in plain words."""
-        return verdict(self.figures, self.ledger)
+        return verdict(self.figures, self.ledger, self.identifying)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the evaluation as JSON data; `synthvae.evaluation.saved.SavedEvaluation` reads it."""
@@ -98,6 +104,7 @@ class Evaluation:
             "seed": self.seed,
             "verdict": self.verdict.to_dict(),
             "notes": list(self.comparison.notes),
+            "identifying": [column.to_dict() for column in self.identifying],
             "sections": {section.name: section.to_dict() for section in self.sections},
             "ledger": None if self.ledger is None else dict(self.ledger),
         }
@@ -187,8 +194,8 @@ def evaluate(
 
     Raises:
         TableError: A table cannot be read or has less than two rows, the synthetic rows have less than half of the
-            columns of the real ones, a named column does not exist, or a unit has rows among the real rows and in the
-            holdout.
+            columns of the real ones, a named column does not exist, the target cannot be compared, or a unit has rows
+            among the real rows and in the holdout.
         SchemaError: A rule of the schema is on a column that does not exist.
         ConfigurationError: Only one of `duration` and `event` is given, or `ledger` is none.
 
@@ -222,7 +229,8 @@ def evaluate(
         "attacks": lambda: run_attacks(comparison, seed) if attacks else None,
         "fairness": lambda: fairness(comparison, group, seed) if group else None,
     }
-    return Evaluation(comparison, tuple(_sections(measurements, watch)), seed, guarantee, names or {})
+    sections = tuple(_sections(measurements, watch))
+    return Evaluation(comparison, sections, seed, guarantee, names or {}, identifying(real, synthetic))
 
 
 def _sections(measurements: Mapping[str, Callable[[], Section | None]], watch: Watch | None) -> Iterator[Section]:

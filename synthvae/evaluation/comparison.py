@@ -87,7 +87,8 @@ class Comparison:
 
         Raises:
             TableError: A table has less than two rows, the synthetic rows have less than half of the columns, the
-                target is not a column, or a unit has rows among the training rows and in the holdout.
+                target is not a column that can be compared, or a unit has rows among the training rows and in the
+                holdout.
 
         Example:
             >>> import pandas as pd
@@ -120,14 +121,17 @@ class Comparison:
             raise TableError("The tables must have a column in common. " + " ".join(notes))
         frames = _aligned(list(read.values()), kinds, notes)
         if target is not None and target not in kinds:
-            notes.append(f"The target {target!r} is not a column that can be compared: utility was not measured.")
+            raise TableError(
+                f"The target must be a column that can be compared, got {target!r}. "
+                f"{' '.join(note for note in notes if repr(target) in note)} Choose among {listing(kinds)}."
+            )
         found = dict(zip(read, frames, strict=True))
         return cls(
             found["real"],
             found["synthetic"],
             found.get("holdout"),
             kinds,
-            target if target in kinds else None,
+            target,
             tuple(notes),
             units,
             given,

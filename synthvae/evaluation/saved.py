@@ -1,4 +1,4 @@
-"""Reader of saved evaluations: the JSON that `Evaluation.to_json` and `synthvae evaluate --json` write.
+"""Reader of saved evaluations: the JSON that `Evaluation.to_json` and `synthvae evaluate --json-file` write.
 
 Every consumer of that JSON (the model card, the thresholds of a recipe) reads it through `SavedEvaluation`.
 """
@@ -115,8 +115,8 @@ class SavedEvaluation(_SavedModel):
             return cls.model_validate(document)
         except ValidationError as error:
             raise ConfigurationError(
-                f"An evaluation must be a document written by `synthvae evaluate --json`. {explain(error, document)} "
-                "Evaluate the rows again."
+                "An evaluation must be a document written by `synthvae evaluate --json-file`. "
+                f"{explain(error, document)} Evaluate the rows again."
             ) from error
 
     @property
@@ -159,5 +159,5 @@ def load(path: Path) -> Any:
         reason = error.strerror if isinstance(error, OSError) else type(error).__name__
         raise ConfigurationError(
             f"An evaluation must be a JSON file; {path} cannot be read ({reason}). Write one with "
-            "`synthvae evaluate --json`."
+            "`synthvae evaluate --json-file`."
         ) from error

@@ -59,8 +59,9 @@ def failures(figures: Mapping[str, Measured], under: Mapping[str, float], over: 
 
 def _check(figures: Mapping[str, Measured], name: str, bound: float, side: Side) -> None:
     if name not in figures:
-        near = difflib.get_close_matches(name, figures, 3) or list(figures)
-        raise ConfigurationError(f"No figure {name!r} was measured. Choose from {listing(near, len(near))}.")
+        near = difflib.get_close_matches(name, figures, 1)
+        way = f"Did you mean {near[0]!r}?" if near else f"Choose from {listing(figures, len(figures))}."
+        raise ConfigurationError(f"No figure {name!r} was measured. {way}")
     if not math.isfinite(bound):
         raise ConfigurationError(f"The threshold of {name!r} must be finite, got {bound}.")
     better = figures[name].better

@@ -11,3 +11,7 @@ from synthvae.privacy.ledger import Ledger
 from synthvae.privacy.plan import Descending, Plan
 
 __all__ = ["Descending", "Event", "Journal", "Ledger", "Plan", "PrivacyBudget"]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -8,6 +8,7 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict
 
 from synthvae.errors import PrivacyError, brief
+from synthvae.notebook import html_table
 from synthvae.privacy.accounting import spent
 from synthvae.privacy.budget import PrivacyBudget
 from synthvae.privacy.events import Event
@@ -36,6 +37,12 @@ class Ledger(BaseModel):
 
     budget: PrivacyBudget
     events: tuple[Event, ...] = ()
+
+    def _repr_html_(self) -> str:
+        stated = self.statement()
+        rows = [(name, at_most(stated[name])) for name in ("epsilon", "budget", "delta")]
+        events = [("spent on", event) for event in stated["events"]]
+        return html_table("Differential privacy", [*rows, ("unit", stated["unit"]), *events])
 
     @property
     def epsilon(self) -> float:

@@ -4,3 +4,7 @@ from synthvae.recipe.recipe import Recipe, json_schema
 from synthvae.recipe.runner import Outcome, run
 
 __all__ = ["Outcome", "Recipe", "json_schema", "run"]
+
+
+def __dir__() -> list[str]:
+    return __all__

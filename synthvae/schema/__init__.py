@@ -38,3 +38,7 @@ __all__ = [
     "Unique",
     "propose",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -23,6 +23,7 @@ from pydantic import (
 
 from synthvae import filesystem, safe_yaml
 from synthvae.errors import SchemaError, explain, listing
+from synthvae.notebook import html_table
 from synthvae.schema.column import DRAFTS, Column, Origin
 from synthvae.schema.constraints import Rule
 from synthvae.schema.constraints.consistency import contradictions, joined
@@ -209,6 +210,14 @@ class Schema(BaseModel):
         return f"Schema(columns={columns}, drop={listing(self.drop)}{rules}, origin={self.origin!r})"
 
     __str__ = __repr__
+
+    def _repr_html_(self) -> str:
+        rows = [(column.name, column.kind, "yes" if column.nullable else "no") for column in self.columns]
+        rest = [f"{len(self.constraints)} rules between columns."] * bool(self.constraints)
+        rest += [f"Left out: {', '.join(self.drop)}."] * bool(self.drop)
+        return html_table(
+            f"Schema of {len(rows)} columns, {self.origin}", rows, ("column", "kind", "missing values"), " ".join(rest)
+        )
 
     def declare(self, name: str, **changes: Any) -> Schema:
         """Return the schema with changed properties of one column.

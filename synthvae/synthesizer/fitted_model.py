@@ -19,13 +19,14 @@ from torch import Tensor
 
 from synthvae._version import __version__
 from synthvae.devices import one_thread, own_modes
-from synthvae.encoding import Codes, TableEncoding
+from synthvae.encoding import Codes, TableEncoding, TargetEncoding
 from synthvae.errors import RequestError, brief
 from synthvae.generation import drawing, partitions
 from synthvae.generation.request import Request
 from synthvae.model import CVAE, Rows, likelihood
 from synthvae.privacy import Ledger
 from synthvae.schema.coercion import conform
+from synthvae.schema.problems import suggestion
 from synthvae.schema.schema import Schema
 from synthvae.synthesizer.conditional_model import ConditionalModel, learn_conditional
 from synthvae.synthesizer.provenance import Provenance
@@ -122,7 +123,7 @@ class FittedModel:
         counts = [0] * self.encoding.conditions
         for label, count in rows.items():
             _refuse_missing_class(label)
-            counts[self.encoding.target.index(label)] += _count(count)
+            counts[_index(self.encoding.target, label)] += _count(count)
         return Request(tuple(counts), seed)
 
     def each_class(self, rows: int) -> dict[Any, int]:
@@ -310,6 +311,19 @@ def partition_column(fitted: FittedModel) -> str:
         raise RequestError("`partition` needs a target of classes, and the model has none. Pass partition=False.")
     partitions.check_labels(target.name, target.labels)
     return target.name
+
+
+def _index(target: TargetEncoding, label: Any) -> int:
+    """The condition of a class; an error names the most similar class.
+
+    Raises:
+        RequestError: There is no such class.
+    """
+    try:
+        return target.index(label)
+    except RequestError as error:
+        near = suggestion([str(label)], list(map(str, target.labels))) if target.classes is not None else ""
+        raise RequestError(f"{error}{near}") from error
 
 
 def _by_class(counts: pd.Series) -> dict[Any, int]:

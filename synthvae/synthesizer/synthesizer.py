@@ -20,9 +20,11 @@ from synthvae.errors import PrivacyError, RequestError
 from synthvae.generation import dataset, single_file
 from synthvae.generation.drawing import Drawing, useful_workers
 from synthvae.generation.given import Given
+from synthvae.generation.manifest import Manifest
 from synthvae.generation.request import DatasetRequest
 from synthvae.generation.workers import Each, PartsBackend, choose_backend
 from synthvae.model import CVAE
+from synthvae.notebook import html_table
 from synthvae.privacy import Ledger, PrivacyBudget
 from synthvae.privacy import fit as private_fit
 from synthvae.random_state import Seed, as_seed
@@ -32,6 +34,7 @@ from synthvae.synthesizer import card as cards
 from synthvae.synthesizer import configuration, fitting, persistence
 from synthvae.synthesizer.any_columns import AnyColumns, is_table
 from synthvae.synthesizer.conditional_drawing import GivenDrawing
+from synthvae.synthesizer.description import lines_of
 from synthvae.synthesizer.estimate import Estimate, estimate
 from synthvae.synthesizer.fitted_model import FittedModel, PerClass, partition_column, wanted_rows
 from synthvae.synthesizer.local_backend import Backend, Local
@@ -313,7 +316,7 @@ class Synthesizer(AnyColumns, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
             escape_formulas=escape_formulas,
         )
         with progress.generating(request.rows, show=self.verbose) as report:
-            return single_file.write(
+            written = single_file.write(
                 out,
                 content,
                 resume=resume,
@@ -322,6 +325,7 @@ class Synthesizer(AnyColumns, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
                 backend=choose_backend(backend, each),
                 progress=report,
             )
+        return Manifest(written)
 
     def _drawing(
         self, rows: int | PerClass | None, given: Given | pd.DataFrame | None, seed: int
@@ -464,7 +468,7 @@ class Synthesizer(AnyColumns, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         Source: Mitchell et al. 2019, Model cards for model reporting, https://arxiv.org/abs/1810.03993.
 
         Args:
-            evaluation: The output of `synthvae evaluate --json` on rows of this model, to include in the card.
+            evaluation: The output of `synthvae evaluate --json-file` on rows of this model, to include in the card.
 
         Raises:
             ConfigurationError: It is not an evaluation of this model.
@@ -494,6 +498,15 @@ class Synthesizer(AnyColumns, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
             self.n_features_in_ = len(found.model.encoding.names)
             self.card()
         return self
+
+    def _repr_html_(self) -> str:
+        if not hasattr(self, "learned_"):
+            return html_table("Synthesizer, not fitted", [(repr(self),)])
+        return html_table("Synthesizer", lines_of(self.learned_).items())
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        """What notebooks show in place of scikit-learn's diagram."""
+        return {"text/plain": repr(self), "text/html": self._repr_html_()}
 
     def __sklearn_clone__(self) -> Self:
         """An unfitted copy with the same callbacks: trackers of experiments often cannot be copied."""

@@ -4,3 +4,7 @@ from synthvae.tables.read_options import ReadOptions
 from synthvae.tables.reader import read
 
 __all__ = ["ReadOptions", "read"]
+
+
+def __dir__() -> list[str]:
+    return __all__

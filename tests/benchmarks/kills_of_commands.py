@@ -63,7 +63,7 @@ JOBS = {
                 "--resume", "--overwrite", "-q"), ("model/model.safetensors",)),
     "augment": Job(("augment", "table.csv", "--target", "target", "--config", "few.yaml", "--seed", "0", "-o",
                     "more.parquet", "--overwrite", "-q"), ("more.parquet",)),
-    "evaluate": Job(("evaluate", "table.csv", "synthetic.csv", "--target", "target", "-o", "report.html", "--json",
+    "evaluate": Job(("evaluate", "table.csv", "synthetic.csv", "--target", "target", "-o", "report.html", "--json-file",
                      "figures.json", "-q"), ("report.html", "figures.json")),
     "schema": Job(("schema", "table.csv", "-o", "schema.yaml", "--overwrite"), ("schema.yaml",)),
     "run": Job(("run", "study.yaml", "-q"), ("study/model/model.safetensors", "study/synthetic/part-*.parquet")),

@@ -74,7 +74,7 @@ FIT = "fit table.csv --target target --config quick.yaml --seed 1"
         "generate model --rows 9 --overwrite -o link.csv",
         "augment table.csv --target target --config quick.yaml --overwrite -o link.csv",
         "evaluate table.csv rows --no-attacks -o link",
-        "evaluate table.csv rows --no-attacks --json link",
+        "evaluate table.csv rows --no-attacks --json-file link",
         "schema table.csv --overwrite -o link",
     ],
 )

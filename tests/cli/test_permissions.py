@@ -143,7 +143,7 @@ def refused(pool: ProcessPoolExecutor, home: Path, words: str, place: str, mode:
         ("schema in/table.csv -o out/schema.yaml", "out"),
         ("schema in/table.csv -o in/schema.yaml --overwrite", "in"),
         (f"{EVALUATE} -o out/report.html", "out"),
-        (f"{EVALUATE} --json out/deep/figures.json", "out"),
+        (f"{EVALUATE} --json-file out/deep/figures.json", "out"),
         ("demo -o out/new", "out"),
         ("run in/study.yaml -o out/new", "out"),
         ("run in/study.yaml -o out/empty", "out/empty"),

@@ -53,7 +53,7 @@ def test_a_german_file_is_fitted_augmented_and_evaluated(home: Path) -> None:
     assert run("generate", home / "m", "--rows", 50, "--seed", 0, "-o", home / "s").exit_code == 0
     check_written(pd.read_parquet(home / "s"))
     for rows in ("s.csv", "s"):
-        done = run("evaluate", home / "g.csv", home / rows, *OPTIONS, "--no-attacks", "--json", home / "f.json")
+        done = run("evaluate", home / "g.csv", home / rows, *OPTIONS, "--no-attacks", "--json-file", home / "f.json")
         assert done.exit_code == 0, done.stderr
         figures = json.loads((home / "f.json").read_text())["sections"]["fidelity"]["figures"]
         assert figures["shape"]["value"] > 0.8
@@ -107,7 +107,7 @@ def test_text_in_excel_keeps_its_form_beside_numbers(home: Path) -> None:
     for rows in ("s.csv", "s.xlsx"):
         assert run("generate", home / "m", "--rows", 50, "--seed", 0, "-o", home / rows).exit_code == 0
     check_written(pd.read_excel(home / "s.xlsx", dtype={"few": str}))
-    done = run("evaluate", home / "g.xlsx", home / "s.csv", *OPTIONS, "--no-attacks", "--json", home / "f.json")
+    done = run("evaluate", home / "g.xlsx", home / "s.csv", *OPTIONS, "--no-attacks", "--json-file", home / "f.json")
     assert done.exit_code == 0, done.stderr
     figures = json.loads((home / "f.json").read_text())["sections"]["fidelity"]["figures"]
     assert figures["shape"]["value"] > 0.8

@@ -75,7 +75,7 @@ def test_thresholds_apply_equally_to_measured_and_saved_figures(data: st.DataObj
 
 @pytest.mark.parametrize("document", [[], {}, {"rows": {}, "seed": 0}, {"rows": 1, "seed": 0, "sections": {}}])
 def test_other_documents_are_refused(document: Any) -> None:
-    with pytest.raises(ConfigurationError, match="synthvae evaluate --json"):
+    with pytest.raises(ConfigurationError, match="synthvae evaluate --json-file"):
         SavedEvaluation.from_dict(document)
 
 

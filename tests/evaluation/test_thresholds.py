@@ -41,7 +41,7 @@ def test_each_failure_is_one_sentence_in_the_order_of_the_thresholds() -> None:
 
 
 @pytest.mark.parametrize(("under", "over", "message"), [
-    ({"trends": 0.5}, {}, r"No figure 'trends'.*Choose from \['trend'\]"), ({}, {"trends": 0.5}, "No figure 'trends'"),
+    ({"trends": 0.5}, {}, r"No figure 'trends'.*Did you mean 'trend'"), ({}, {"trends": 0.5}, "No figure 'trends'"),
     ({"copies": 0.1}, {}, "fail-over"), ({"c2st": 0.5}, {}, "near 0.5.*fail-over"),
     ({}, {"trend": 0.5}, "fail-under"), ({"trend": math.nan}, {}, "finite"), ({}, {"copies": math.inf}, "finite"),
 ])  # fmt: skip

@@ -6,9 +6,12 @@ from typing import Any
 
 import pytest
 
+from synthvae.evaluation.disclosure.identifying import Identifying
 from synthvae.evaluation.metrics import Better, Metric
 from synthvae.evaluation.results import Figure
-from synthvae.evaluation.verdict import closeness, verdict
+from synthvae.evaluation.verdict import verdict
+from synthvae.evaluation.verdict_aspects import aspects, closeness
+from synthvae.evaluation.verdict_risks import sign
 
 LEDGER = {"epsilon": 1.0, "delta": 1e-5, "unit": "row"}
 
@@ -31,13 +34,13 @@ def fidelity(trend: float, c2st: float, tstr: float) -> dict[str, Figure]:
     ("figures", "grade"),
     [
         (fidelity(0.988, 0.52, 0.91), "good"), (fidelity(0.965, 0.6, 0.91), "fair"), (fidelity(0.9, 0.95, 0.5), "poor"),
-        (fidelity(0.988, 0.98, 0.91), "poor"), ({}, "unknown"),
+        (fidelity(0.988, 0.98, 0.91), "fair"), (fidelity(0.965, 0.98, 0.91), "poor"), ({}, "unknown"),
     ],
 )  # fmt: skip
 def test_use_is_graded_by_the_worst_figure(figures: dict[str, Figure], grade: str) -> None:
     found = verdict(figures, None).use
     assert found.grade == grade
-    assert len(found.reasons) == max(len(figures) - 1, 0)  # the classifier is told of once
+    assert len(found.reasons) == len(found.aspects) == max(len(figures) - 1, 0)  # one classifier test counts
     assert all("real rows:" in reason for reason in found.reasons)
 
 
@@ -96,3 +99,93 @@ def test_a_figure_is_flagged_by_more_than_its_interval() -> None:
     assert not figure("dcr_share", 0.3, "half", interval=(0.25, 0.35)).flagged
     assert not figure("trend", 0.3, "higher", interval=(0.25, 0.35)).flagged
     assert not figure("copies", 0.5, "lower").flagged
+
+
+def test_the_answer_names_the_figure_that_decided_and_its_limit() -> None:
+    found = verdict(fidelity(0.988, 0.74, 0.91), None).use
+    assert found.grade == "fair"
+    assert "What decided: detectability fair (0.740 > 0.600). Good: columns, pairs, utility." in found.answer
+    grades = {aspect.name: (aspect.grade, aspect.decided) for aspect in found.aspects}
+    assert grades["pairs"] == ("good", "98.8% ≥ 97.2%")
+    assert grades["utility"] == ("good", "0.910 ≥ 0.836")
+
+
+def test_other_tables_with_the_same_grade_have_other_reasons() -> None:
+    recognised, related = (verdict(fidelity(*of), None).use for of in ((0.988, 0.74, 0.91), (0.965, 0.55, 0.91)))
+    assert recognised.grade == related.grade == "fair"
+    assert recognised.answer != related.answer
+    assert "pairs fair (96.5% < 97.2%)" in related.answer
+
+
+@pytest.mark.parametrize(
+    ("more", "aspect", "grade"),
+    [
+        ({"missing": figure("missing", 0.3, "lower", real=0.0)}, "columns", "poor"),
+        ({"adherence": figure("adherence", 0.95, real=1.0)}, "columns", "fair"),
+        ({"worst_rule": figure("worst_rule", 0.95, real=1.0, interval=(0.94, 0.96))}, "logic", "fair"),
+        ({"worst_rule": figure("worst_rule", 0.98, real=1.0, interval=(0.9, 0.995))}, "logic", "good"),
+        ({"kaplan_meier": figure("kaplan_meier", 0.1, "lower", real=0.01)}, "survival", "poor"),
+        ({"concordance": figure("concordance", 0.7, real=0.8, independent=0.5)}, "survival", "fair"),
+        ({"group_utility": figure("group_utility", 0.3, "lower", real=0.01)}, "fairness", "poor"),
+    ],
+)
+def test_missing_values_rules_survival_and_fairness_count(more: dict[str, Figure], aspect: str, grade: str) -> None:
+    found = verdict({**fidelity(0.988, 0.52, 0.91), **more}, None).use
+    assert {one.name: one.grade for one in found.aspects}[aspect] == grade
+    whole = {"good": "good", "fair": "fair", "poor": "fair" if aspect == "fairness" else "poor"}
+    assert found.grade == whole[grade]
+
+
+def test_an_interval_with_the_limit_inside_is_uncertain() -> None:
+    figures = fidelity(0.988, 0.52, 0.91)
+    figures["c2st_holdout"] = figure("c2st_holdout", 0.58, "half", real=0.5, independent=0.95, interval=(0.5, 0.66))
+    found = verdict(figures, None).use
+    assert found.grade == "good"
+    assert "The grade of detectability is uncertain" in found.answer
+    assert [aspect.name for aspect in aspects(figures) if aspect.uncertain] == ["detectability"]
+
+
+@pytest.mark.parametrize(
+    ("interval", "expected"),
+    [((0.505, 0.578), "raised"), ((0.46, 0.54), "none"), ((0.38, 0.64), "uncertain"), ((0.6, 0.64), "found")],
+)
+def test_no_sign_agrees_with_the_interval(interval: tuple[float, float], expected: str) -> None:
+    risk = figure("dcr_share", sum(interval) / 2, "half", interval=interval, real=0.5)
+    assert sign(risk) == expected
+    found = verdict({"dcr_share": risk}, None).share
+    said = {
+        "raised": "Slightly raised, which chance may explain: dcr_share 54.1% (95% interval: 50.5% to 57.8%, expected",
+        "none": "No sign of disclosure: dcr_share",
+        "uncertain": "Too uncertain to tell",
+        "found": "closer to training rows than",
+    }
+    assert any(said[expected] in reason for reason in found.reasons)
+    assert {"raised": "fair", "none": "fair", "uncertain": "unknown", "found": "poor"}[expected] == found.grade
+    assert ("too small to tell" in found.answer) == (expected == "uncertain")
+
+
+def test_values_that_identify_people_stand_first() -> None:
+    figures = {"dcr_share": figure("dcr_share", 0.5, "half", interval=(0.48, 0.52))}
+    mail = Identifying("mail", "e-mail addresses", 0.9, serious=True)
+    found = verdict(figures, None, [mail]).share
+    assert found.grade == "poor"
+    assert found.reasons[0].startswith("Column 'mail' has e-mail addresses: 90.0% of its synthetic values are values")
+    assert verdict(figures, LEDGER, [mail]).share.grade == "good"
+    towns = Identifying("town", "addresses", 0.9, serious=False)
+    assert verdict(figures, None, [towns]).share.grade == "fair"
+
+
+@pytest.mark.parametrize(("trend", "grade"), [(0.99, "good"), (0.97, "fair"), (0.9, "poor")])
+def test_pairs_that_are_hardly_related_have_a_grade(trend: float, grade: str) -> None:
+    figures = fidelity(0.988, 0.52, 0.91) | {"trend": figure("trend", trend, real=0.99, independent=0.985)}
+    assert {aspect.name: aspect.grade for aspect in aspects(figures)}["pairs"] == grade
+
+
+@pytest.mark.parametrize(("raised", "said"), [(2, "chance may explain"), (3, "chance alone hardly explains")])
+def test_many_raised_measurements_are_no_chance(raised: int, said: str) -> None:
+    names = ("dcr_share", "nndr_share", "membership", "linkability")
+    ends = [(0.505, 0.578) if k < raised else (0.46, 0.54) for k in range(4)]
+    figures = {name: figure(name, sum(pair) / 2, "half", interval=pair) for name, pair in zip(names, ends, strict=True)}
+    found = verdict(figures, None).share
+    assert said in found.answer
+    assert any(said in reason for reason in found.reasons)

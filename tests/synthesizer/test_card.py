@@ -118,7 +118,7 @@ def test_the_card_says_how_training_went(model: Path) -> None:
     text, history = synthesizer.card(), synthesizer.history_
     assert f"The model has the weights of step {history.best_step}; " in text
     assert history.held_out_elbo is not None
-    assert f"Held-out ELBO: {history.held_out_elbo:.3f} nats per row." in text
+    assert f"Held-out loss (negative ELBO; lower is better): {-history.held_out_elbo:.2f} nats per row." in text
     assert f"Active latent units: {history.active_units} of 2" in text
 
 
@@ -212,7 +212,7 @@ def test_what_is_no_evaluation_of_this_model_is_refused_in_one_line(
 def test_an_absent_evaluation_is_refused(model: Path, tmp_path: Path) -> None:
     done = info(model, "--card", "--evaluation", tmp_path / "nothing.json")
     assert done.exit_code == 1
-    assert "Write one with `synthvae evaluate --json`" in done.stderr
+    assert "Write one with `synthvae evaluate --json-file`" in done.stderr
 
 
 def test_wrong_usage_exits_2(model: Path, tmp_path: Path) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +13,7 @@ import pandas as pd
 import pytest
 from pydantic import BaseModel
 
-from synthvae import PrivacyBudget, Synthesizer
+from synthvae import Column, PrivacyBudget, Schema, Synthesizer
 from synthvae.errors import brief
 from synthvae.estimators import VAEOutlierDetector, VAETransformer
 from synthvae.evaluation import Comparison, evaluate
@@ -98,3 +100,35 @@ def test_of_any_values() -> None:
     kind = dataclasses.make_dataclass("Rows", ["cells", "text", "none", "frame"])
     shown = brief(kind(list("abc"), "x" * 500, None, pd.DataFrame({"a": [1, 2]})))
     assert shown == f"Rows(cells=<3 values>, text='{'x' * 60}'..., frame=<2 x 1 DataFrame>)"
+
+
+def test_notebooks_show_small_tables_without_values_of_rows(fitted: Synthesizer, tmp_path: Path) -> None:
+    ledger = Ledger(budget=PrivacyBudget(epsilon=1.0, delta=1e-6))
+    ledger = ledger.record(Event.of_counts("<b>rows</b> of each class", rows=1, noise=20.0))
+    found = evaluate(table(), fitted.sample(ROWS), attacks=False)
+    manifest = fitted.generate(tmp_path / "out", rows=5)
+    shown_in_notebooks: list[Any] = [fitted, Synthesizer(target="<i>y</i>"), fitted.schema_, ledger, found, manifest]
+    for each in shown_in_notebooks:
+        shown = each._repr_html_()
+        assert shown.count("<table>") >= 1
+        assert SECRET not in shown
+        assert "<b>rows" not in shown
+        assert "<i>" not in shown
+        assert len(shown) < 6000
+    assert fitted._repr_mimebundle_()["text/html"] == fitted._repr_html_()
+    assert repr(manifest).startswith("Manifest(")
+    assert len(repr(manifest)) < LONGEST
+
+
+def test_names_in_notebooks_are_escaped() -> None:
+    schema = Schema(columns=[Column(name=f"<script>{k}\u202e", kind="id") for k in range(30)])
+    shown = schema._repr_html_()
+    assert "<script>" not in shown
+    assert "\u202e" not in shown
+    assert "10 more rows" in shown
+
+
+@pytest.mark.parametrize("name", ["estimators", "evaluation", "privacy", "recipe", "schema", "synthesizer", "tables"])
+def test_completion_offers_public_names_alone(name: str) -> None:
+    module = importlib.import_module(f"synthvae.{name}")
+    assert dir(module) == sorted(module.__all__)

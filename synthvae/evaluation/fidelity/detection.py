@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -17,6 +19,7 @@ LEAST_ROWS = 30  # of each kind; with fewer, boosting cannot split a leaf
 LARGE = 200_000  # cells of each kind, above which boosting stops early
 MOST_CATEGORIES = 250  # for native splits; columns with more are treated as numbers, most frequent first
 FOLDS = 3
+Z = 1.96  # of a 95% interval
 
 
 def detection_auc(first: pd.DataFrame, second: pd.DataFrame, seed: int, most: int = MOST_ROWS) -> float:
@@ -35,7 +38,7 @@ def detection_auc(first: pd.DataFrame, second: pd.DataFrame, seed: int, most: in
     Returns:
         The area; NaN if there are too few rows.
     """
-    rows = min(len(first), len(second), most, max(MOST_CELLS // max(first.shape[1], 1), LEAST_ROWS))
+    rows = compared_rows(first, second, most)
     if rows < LEAST_ROWS:
         return float("nan")
     rng = np.random.default_rng([seed, 3])
@@ -51,6 +54,25 @@ def detection_auc(first: pd.DataFrame, second: pd.DataFrame, seed: int, most: in
     folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed % 2**32)
     found = cross_val_predict(model, features, is_second, cv=folds, method="predict_proba")
     return float(roc_auc_score(is_second, found[:, 1]))
+
+
+def compared_rows(first: pd.DataFrame, second: pd.DataFrame, most: int = MOST_ROWS) -> int:
+    """Return how many rows of each table the test uses."""
+    return min(len(first), len(second), most, max(MOST_CELLS // max(first.shape[1], 1), LEAST_ROWS))
+
+
+def auc_interval(area: float, rows: int) -> tuple[float, float]:
+    """Return the 95% interval of an area under the ROC curve of `rows` rows of either kind.
+
+    Source: Hanley and McNeil 1982, The meaning and use of the area under a ROC curve, equation 1.
+
+    >>> auc_interval(0.5, 1000)
+    (0.4747, 0.5253)
+    """
+    larger, both = area / (2 - area), 2 * area**2 / (1 + area)
+    variance = (area * (1 - area) + (rows - 1) * (larger + both - 2 * area**2)) / rows**2
+    half = Z * math.sqrt(max(variance, 0.0))
+    return round(max(area - half, 0.0), 4), round(min(area + half, 1.0), 4)
 
 
 def _features(parts: list[pd.DataFrame]) -> tuple[Matrix, npt.NDArray[np.bool_]]:

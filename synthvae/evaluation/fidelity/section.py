@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -66,7 +66,7 @@ def fidelity(comparison: Comparison, seed: int) -> Section:
     found = _measure(sample, chosen, seed, whole=comparison)
     floor = _measure(sample.against(other, real), chosen, seed)
     apart = _measure(sample.against(shuffled), chosen, seed)
-    figures = tuple(_figures(found.values, floor.values, apart.values))
+    figures = tuple(_with_intervals(_figures(found.values, floor.values, apart.values), sample))
     notes = (*_notes(comparison, sample, len(chosen)), *_absent(figures, comparison))
     return Section("fidelity", figures, _details(sample, found, floor, seed), notes)
 
@@ -126,6 +126,15 @@ def _figures(found: Values, floor: Values, apart: Values) -> Iterator[Figure]:
             baselines = (values.get(metric.name, math.nan) for values in (floor, apart))
             real, shuffled = (float(b) if math.isfinite(b) else None for b in baselines)
             yield Figure(metric, float(value), real=real, independent=shuffled)
+
+
+def _with_intervals(figures: Iterator[Figure], sample: Comparison) -> Iterator[Figure]:
+    """Yield figures with the intervals of the classifier tests."""
+    others = {C2ST_REAL.name: sample.real, C2ST_HOLDOUT.name: sample.holdout}
+    for figure in figures:
+        other = others.get(figure.metric.name)
+        rows = 0 if other is None else detection.compared_rows(other, sample.synthetic)
+        yield replace(figure, interval=detection.auc_interval(figure.value, rows)) if rows else figure
 
 
 def _details(sample: Comparison, found: _Measurement, floor: _Measurement, seed: int) -> dict[str, pd.DataFrame]:

@@ -233,7 +233,7 @@ def _form(labels: list[str]) -> Form:
 CHARTS: dict[str, tuple[str, str, Callable[[pd.DataFrame], Iterator[Chart]]]] = {
     "drawn_columns": (
         "Distribution of every column",
-        "Share of rows at each value. Where both lines coincide, the column has the same distribution in both tables.",
+        "Share of rows at each value, least similar columns first. The overlap is what the tables have in common.",
         every_column,
     ),
     "drawn_associations": (

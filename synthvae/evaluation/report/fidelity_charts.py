@@ -33,15 +33,22 @@ MISSING = {"text": "missing", "y": 1, "yref": "paper", "xanchor": "right", "show
 MOST_PAIRS = 15
 LABEL = 12  # characters of a category in a small chart
 MOST_COLUMNS = 60  # of a heat map
+FAR = 0.5  # difference of associations at which the colours of a heat map end
 MOST_LABELLED = 20  # columns of a heat map with legible names
 
 
 def every_column(frame: pd.DataFrame) -> Iterator[Chart]:
-    """Yield a histogram or bar chart of each column: shares of training and of synthetic rows."""
-    for name, rows in frame.groupby("column", sort=False, observed=True):
+    """Yield a histogram or bar chart of each column, least similar first: shares of training and of synthetic rows."""
+    parts = [(name, rows) for name, rows in frame.groupby("column", sort=False, observed=True)]
+    for name, rows in sorted(parts, key=lambda part: -_distance(part[1])):
         kind = rows["kind"].iloc[0]
         dated = kind == "date"
         yield _histogram(str(name), rows, dated=dated) if rows["low"].notna().any() else _shares(str(name), rows)
+
+
+def _distance(bins: pd.DataFrame) -> float:
+    """Total variation distance of the shares of training and of synthetic rows."""
+    return float((bins["real"] - bins["synthetic"]).abs().fillna(0.0).sum() / 2)
 
 
 def _histogram(name: str, lines: pd.DataFrame, *, dated: bool) -> Chart:
@@ -58,7 +65,7 @@ def _histogram(name: str, lines: pd.DataFrame, *, dated: bool) -> Chart:
     layout: dict[str, Any] = {"xaxis": axis(type="date" if dated else "linear")}
     if len(missing):
         layout["annotations"] = [{**MISSING, "x": ticks[-2]}]
-    layout["yaxis"] = axis(rangemode="tozero")
+    layout["yaxis"] = axis("share of rows", rangemode="tozero")
     return _comparison_chart(name, labels, pd.concat([bins, missing]), data, layout)
 
 
@@ -70,7 +77,9 @@ def _steps(shares: pd.Series[float], missing: float | None) -> list[float]:
 def _shares(name: str, bins: pd.DataFrame) -> Chart:
     labels = ["missing" if pd.isna(label) else str(label) for label in bins["label"]]
     data = [bars(who, labels, bins[who]) for who in WHO]
-    return _comparison_chart(name, labels, bins, data, {"xaxis": axis("", labels, LABEL), "yaxis": axis()})
+    return _comparison_chart(
+        name, labels, bins, data, {"xaxis": axis("", labels, LABEL), "yaxis": axis("share of rows")}
+    )
 
 
 def _comparison_chart(
@@ -79,17 +88,21 @@ def _comparison_chart(
     differences = (bins["real"] - bins["synthetic"]).abs().fillna(0.0)
     most = int(differences.to_numpy().argmax())
     sentence = (
-        f"{in_sentence(name)}: total variation distance {formatted(differences.sum() / 2)} between training and "
+        f"{in_sentence(name)}: total variation distance {formatted(_distance(bins))} between training and "
         f"synthetic rows; the largest difference is at {in_sentence(labels[most])}, with a share of "
         f"{formatted(bins['real'].iloc[most])} of the training rows and {formatted(bins['synthetic'].iloc[most])} of "
         "the synthetic rows."
     )
     rows = [[label, *pair] for label, pair in zip(labels, records(bins[["real", "synthetic"]]), strict=True)]
-    return Chart(name, sentence, data, layout, ("value", "training rows", "synthetic rows"), rows)
+    title = f"{name} · overlap {1 - _distance(bins):.1%}"
+    return Chart(title, sentence, data, layout, ("value", "training rows", "synthetic rows"), rows)
 
 
 def associations(frame: pd.DataFrame) -> Iterator[Chart]:
-    """Yield heat maps of training and synthetic associations and of their difference, where it is largest."""
+    """Yield heat maps of training and synthetic associations and of their difference, where it is largest.
+
+    The colours of the difference have the same scale in every report, so that small differences are pale.
+    """
     size = (frame["synthetic"] - frame["real"]).abs().fillna(0.0)
     worst = frame.assign(size=size).melt(["size"], ["first", "second"]).groupby("value", sort=False)["size"].max()
     names = [str(name) for name in worst.index[worst.rank(method="first", ascending=False) <= MOST_COLUMNS]]
@@ -97,8 +110,7 @@ def associations(frame: pd.DataFrame) -> Iterator[Chart]:
     low = -1.0 if min(np.nanmin(real), np.nanmin(synthetic)) < 0 else 0.0
     yield _heat("Training rows", names, real, low, 1.0)
     yield _heat("Synthetic rows", names, synthetic, low, 1.0)
-    far = float(np.nanmax(np.abs(synthetic - real))) or 1.0
-    yield _heat("Difference: synthetic minus training rows", names, synthetic - real, -far, far)
+    yield _heat("Difference: synthetic minus training rows", names, synthetic - real, -FAR, FAR)
 
 
 def _square(frame: pd.DataFrame, names: list[str], who: str) -> Floats:

@@ -1,4 +1,4 @@
-"""The report as text: the verdict, all figures and all notes, as the command line prints them."""
+"""The report as text and for notebooks: the verdict, all figures and all notes, as the command line prints them."""
 
 from __future__ import annotations
 
@@ -7,12 +7,25 @@ from collections.abc import Iterator, Sequence
 from synthvae.errors import escaped
 from synthvae.evaluation.results import Figure, Section
 from synthvae.evaluation.verdict import Verdict
+from synthvae.notebook import html_table
 
 
 def render_text(sections: Sequence[Section], verdict: Verdict, notes: Sequence[str] = ()) -> str:
     """Return the verdict, all figures and all notes, one line each, whatever the names of columns contain."""
-    lines = [*(f"note: {note}" for note in notes), *_verdict(verdict), "", *_sections(sections)]
+    lines = [*_verdict(verdict), *(f"note: {note}" for note in notes), "", *_sections(sections)]
     return "\n".join(map(escaped, lines))
+
+
+def notebook_table(verdict: Verdict, sections: Sequence[Section]) -> str:
+    """Return the answers and the figures as small HTML tables."""
+    answers = [(answer.question, answer.grade, answer.answer) for answer in (verdict.use, verdict.share)]
+    figures = [(figure.metric.title, *_numbers(figure)) for section in sections for figure in section.figures]
+    heading = ("figure", "synthetic rows", "real rows", "shuffled columns")
+    return html_table("Evaluation", answers) + html_table("Figures", figures, heading)
+
+
+def _numbers(figure: Figure) -> list[str]:
+    return ["" if value is None else f"{value:.3f}" for value in (figure.value, figure.real, figure.independent)]
 
 
 def _verdict(verdict: Verdict) -> Iterator[str]:

@@ -117,7 +117,12 @@ def test_sections_are_visible_and_charts_are_drawn_near_the_viewport(desktop: Se
 
 def test_hover_labels_show_values(desktop: Seen) -> None:
     seen = desktop
-    for selector in ("#fidelity .small", "#fidelity .square", "#survival .wide", "#attacks .wide, #attacks .square"):
+    for selector in (
+        "#fidelity .small:has-text('mean radius')",
+        "#fidelity .square",
+        "#survival .wide",
+        "#attacks .wide, #attacks .square",
+    ):
         plot = seen.near(f":is({selector}) [data-chart]")
         seen.page.mouse.move(*plot.evaluate(POINT))
         plot.locator(".hoverlayer .hovertext").first.wait_for()
@@ -166,7 +171,7 @@ def test_the_keyboard_reaches_the_report_first_and_opens_and_sorts_tables(deskto
     sync.expect(skip).to_be_in_viewport()
     seen.page.keyboard.press("Enter")
     sync.expect(seen.page.locator("#main")).to_be_focused()
-    details = seen.page.locator("#fidelity details.table").first
+    details = seen.page.locator("#fidelity .small:has-text('mean radius') details.table").first
     details.locator("summary").focus()
     seen.page.keyboard.press("Enter")
     details.locator("tbody tr").first.wait_for()

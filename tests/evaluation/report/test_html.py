@@ -150,8 +150,10 @@ def test_plotly_accepts_every_chart(html: str, tree: Tree) -> None:
 def test_charts_contain_the_given_shares() -> None:
     section = evaluated().sections[0]
     table = section.details["drawn_columns"]
-    charts = {chart.title: chart for chart in galleries(section)[0].charts}
-    assert list(charts) == list(dict.fromkeys(table["column"]))
+    charts = {chart.title.rpartition(" · overlap ")[0]: chart for chart in galleries(section)[0].charts}
+    assert set(charts) == set(table["column"])
+    overlaps = [float(chart.title.rpartition(" ")[2].removesuffix("%")) for chart in charts.values()]
+    assert overlaps == sorted(overlaps)  # least similar first
     one = table[table["column"] == "mean radius"]
     drawn = charts["mean radius"].data[1]
     np.testing.assert_allclose(drawn["y"][:-1], one["synthetic"], rtol=1e-4)

@@ -1,0 +1,115 @@
+"""Grades of the verdict on synthetic rows whose order of quality is known, from generators that take minutes.
+
+    python verdicts.py [--rows 2000] [--seeds 0] [--peers-python .venv-peers/bin/python] [--json FILE]
+
+Prints one line for each table: the answers, and the grade of each aspect with the figure and the limit that decided.
+The tables of `tests/evaluation/known_quality.py` come first, then TVAE (if a Python with ctgan is named), synthvae
+after 5 steps, 50 steps and all steps, and private fits at three values of epsilon.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from synthvae import Column, PrivacyBudget, Schema, Synthesizer
+from synthvae.evaluation import Evaluation, evaluate
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "evaluation"))
+import known_quality
+
+Table = tuple[str, pd.DataFrame, dict[str, Any] | None]
+STEPS = (5, 50, None)
+EPSILONS = (0.5, 2.0, 8.0)
+TVAE = """
+import sys, pandas as pd
+from ctgan import TVAE
+real = pd.read_csv(sys.argv[1])
+names = [name for name in real if real[name].dtype == object]
+model = TVAE(epochs=100)
+model.fit(real, names)
+model.sample(len(real)).to_csv(sys.argv[2], index=False)
+"""
+
+
+def main() -> None:
+    """Evaluate all tables of each seed."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=2000)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--peers-python", type=Path)
+    parser.add_argument("--json", type=Path)
+    given = parser.parse_args()
+    found = []
+    for seed in given.seeds:
+        people = known_quality.population(3 * given.rows, seed)
+        real, fresh, holdout = (people[k * given.rows : (k + 1) * given.rows].reset_index(drop=True) for k in range(3))
+        for name, rows, ledger in tables(real, fresh, seed, given.peers_python):
+            target = known_quality.TARGET
+            result = evaluate(real, rows, holdout=holdout, target=target, attacks=False, ledger=ledger)
+            found.append({"seed": seed, "table": name, **described(result)})
+            print(line_of(found[-1]), flush=True)
+    if given.json is not None:
+        given.json.write_text(json.dumps(found, indent=1), encoding="utf-8")
+
+
+def tables(real: pd.DataFrame, fresh: pd.DataFrame, seed: int, peers: Path | None) -> Iterator[Table]:
+    """Yield names, synthetic tables, and the privacy statements of private ones."""
+    yield from ((name, rows, None) for name, rows in known_quality.pairs(real, fresh, seed).items())
+    if peers is not None:
+        yield "TVAE", tvae(real, peers), None
+    for steps in STEPS:
+        fitted = Synthesizer(target=known_quality.TARGET, max_steps=steps, random_state=seed).fit(real)
+        yield f"synthvae, {steps or 'all'} steps", fitted.sample(len(real), seed), None
+    for epsilon in EPSILONS:
+        budget = PrivacyBudget(epsilon=epsilon, delta=1e-6)
+        fitted = Synthesizer(target=known_quality.TARGET, schema=schema(), privacy=budget, random_state=seed).fit(real)
+        yield (
+            f"synthvae, epsilon {epsilon:g}",
+            fitted.sample(len(real), seed),
+            fitted.ledger_.statement() if fitted.ledger_ else None,
+        )
+
+
+def schema() -> Schema:
+    """Public knowledge of the table."""
+    bounds = {"age": (18, 95), "pressure": (60, 200), "sugar": (2, 20), "weight": (30, 150)}
+    labels = {"ward": ["a", "b", "c"], "sex": ["f", "m"], known_quality.TARGET: ["no", "yes"]}
+    numbers = [Column(name=name, kind="continuous", bounds=pair, nullable=False) for name, pair in bounds.items()]
+    texts = [Column(name=name, kind="categorical", categories=of, nullable=False) for name, of in labels.items()]
+    known = {column.name: column for column in (*numbers, *texts)}
+    return Schema(columns=[known[str(name)] for name in known_quality.population(2, 0)])
+
+
+def tvae(real: pd.DataFrame, peers: Path) -> pd.DataFrame:
+    """Rows of CTGAN's TVAE, in an environment of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        paths = [Path(folder, name) for name in ("real.csv", "made.csv")]
+        real.to_csv(paths[0], index=False)
+        subprocess.run([str(peers), "-c", TVAE, *map(str, paths)], check=True)
+        return pd.read_csv(paths[1])
+
+
+def described(found: Evaluation) -> dict[str, Any]:
+    """The grades of an evaluation, and what decided them."""
+    verdict = found.verdict
+    aspects = {aspect.name: [aspect.grade, aspect.decided] for aspect in verdict.use.aspects}
+    return {"use": verdict.use.grade, "share": verdict.share.grade, "aspects": aspects}
+
+
+def line_of(found: dict[str, Any]) -> str:
+    """One line for a table."""
+    parts = [f"{name} {grade} ({decided})" for name, (grade, decided) in found["aspects"].items()]
+    return f"{found['table']:<24} {found['use']:<8} {found['share']:<8} {', '.join(parts)}"
+
+
+if __name__ == "__main__":
+    main()
