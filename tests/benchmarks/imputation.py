@@ -295,24 +295,24 @@ def hidden(frame: pd.DataFrame, codes: Codes, mechanism: str, share: float, seed
     return np.asarray((uniform < probability) & frame.notna().to_numpy())
 
 
-def rmse(truth: pd.DataFrame, found: pd.DataFrame, mask: Mask, numeric: Sequence[str]) -> float:
-    errors = []
+def rmse(truth: pd.DataFrame, found: pd.DataFrame, mask: Mask, numeric: Sequence[str]) -> dict[str, float]:
+    errors = {}
     for name in numeric:
         cells = mask[:, truth.columns.get_loc(name)]
         spread = truth[name].std()
         if cells.any() and spread > 0:
             miss = found[name].to_numpy(float)[cells] - truth[name].to_numpy(float)[cells]
-            errors.append(np.sqrt((miss**2).mean()) / spread)
-    return float(np.mean(errors))
+            errors[name] = float(np.sqrt((miss**2).mean()) / spread)
+    return errors
 
 
-def accuracy(truth: pd.DataFrame, found: pd.DataFrame, mask: Mask, categorical: Sequence[str]) -> float:
-    hits = []
+def accuracy(truth: pd.DataFrame, found: pd.DataFrame, mask: Mask, categorical: Sequence[str]) -> dict[str, float]:
+    hits = {}
     for name in categorical:
         cells = mask[:, truth.columns.get_loc(name)]
         if cells.any():
-            hits.append((found[name].to_numpy(object)[cells] == truth[name].to_numpy(object)[cells]).mean())
-    return float(np.mean(hits)) if hits else float("nan")
+            hits[name] = float((found[name].to_numpy(object)[cells] == truth[name].to_numpy(object)[cells]).mean())
+    return hits
 
 
 class Covered(NamedTuple):
@@ -351,10 +351,9 @@ def compare(name: str, data: Path, mechanism: str, share: float, options: argpar
     holed = truth.mask(mask)
     for imputer in options.imputers:
         done = IMPUTERS[imputer](holed, codes, options.seed)
-        cells = [
-            f"{rmse(truth, done.frame, mask, numeric):.3f}",
-            f"{accuracy(truth, done.frame, mask, categorical):.3f}",
-        ]
+        errors = rmse(truth, done.frame, mask, numeric)
+        hits = accuracy(truth, done.frame, mask, categorical)
+        cells = [f"{np.mean(list(each.values())):.3f}" if each else "" for each in (errors, hits)]
         began = time.process_time()
         covered = coverage(truth, done.drawers(), mask, numeric) if done.drawers and imputer in options.covered else {}
         means = [f"{np.mean(part):.3f}" for part in zip(*covered.values(), strict=True)] if covered else ["", ""]
@@ -362,6 +361,7 @@ def compare(name: str, data: Path, mechanism: str, share: float, options: argpar
         table = f"{name} ({len(truth):,} x {truth.shape[1]})"
         yield f"| {table} | {mechanism} | {share:.0%} | {imputer} | {' | '.join(cells)} |"
         if options.columns:
+            yield "    " + ", ".join(f"{column} {one:.3f}" for column, one in {**errors, **hits}.items())
             for column, one in covered.items():
                 yield f"    {column}: coverage {one.interval:.3f}, PIT {one.rank:.3f}"
 
@@ -376,7 +376,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=5_000, help="largest number of rows of a table")
     parser.add_argument("--seed", type=int, default=0, help="of the rows, the hidden cells and the imputers")
     parser.add_argument("--peers", default=None, help="the Python of an environment with miceforest and pyarrow")
-    parser.add_argument("--columns", action="store_true", help="print the coverage of each column, too")
+    parser.add_argument("--columns", action="store_true", help="print the figures of each column, too")
     parser.add_argument("--covered", nargs="*", default=["VAEImputer"], help="imputers whose coverage is measured")
     options = parser.parse_args()
     PEERS[:] = [options.peers] if options.peers else []
