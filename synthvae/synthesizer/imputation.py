@@ -59,18 +59,18 @@ def completed_table(frame: pd.DataFrame, known: pa.Table, drawn: pa.Table, *, in
     return found.assign(**flags) if indicator else found
 
 
-def completed(given: pd.Series[Any], gaps: Mask, values: pd.Series[Any]) -> pd.Series[Any]:
+def completed(given: pd.Series[Any], missing: Mask, values: pd.Series[Any]) -> pd.Series[Any]:
     """Return a column with its missing values filled, in its dtype if that can hold them.
 
     Args:
         given: The column.
-        gaps: Which of its values (rows,) are missing.
+        missing: Which of its values (rows,) are missing.
         values: What fills them, as many as are missing.
     """
     kind: Any = given.dtype
     if isinstance(kind, pd.SparseDtype):
-        return completed(pd.Series(np.asarray(given), given.index), gaps, values).astype(kind)
-    if gaps.all() and (is_object_dtype(kind) or is_float_dtype(kind)) and values.dtype != kind:
+        return completed(pd.Series(np.asarray(given), given.index), missing, values).astype(kind)
+    if missing.all() and (is_object_dtype(kind) or is_float_dtype(kind)) and values.dtype != kind:
         return values.set_axis(given.index)  # a column without values has no dtype of its own
     if is_integer_dtype(kind) and is_float_dtype(values.dtype):
         values = values.round()
@@ -78,8 +78,8 @@ def completed(given: pd.Series[Any], gaps: Mask, values: pd.Series[Any]) -> pd.S
         given = given.cat.add_categories([one for one in values.unique() if one not in kind.categories])
     found = given.copy()
     try:
-        found.iloc[np.flatnonzero(gaps)] = values.astype(found.dtype).array
+        found.iloc[np.flatnonzero(missing)] = values.astype(found.dtype).array
     except (TypeError, ValueError):  # the column has another type than in training
         found = given.astype(object)
-        found.iloc[np.flatnonzero(gaps)] = values.astype(object).array
+        found.iloc[np.flatnonzero(missing)] = values.astype(object).array
     return found
