@@ -188,7 +188,7 @@ def numbers_of(encoding: object, values: pa.ChunkedArray) -> Floats:
 
 
 def draw_numbers(encoding: object, column: CodedColumn) -> Floats:
-    """Return the numbers (rows,) of codes in the unit of their encoding; NaN where a state is no number.
+    """Return the numbers (rows,) of codes in the unit of their encoding; NaN where a state has none.
 
     Args:
         encoding: An encoding of numbers or timestamps.

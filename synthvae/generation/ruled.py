@@ -18,7 +18,7 @@ from synthvae.schema.constraints.combinations import Unique
 from synthvae.schema.constraints.comparable import frame_of
 
 MAX_ROUNDS = 50  # in which rows that break a rule are drawn again
-TOLD = 0.1  # rows that are drawn again for each row from which on a user is told
+MANY_AGAIN = 0.1  # rows that are drawn again for each row, of which a message is given
 
 Places = npt.NDArray[np.int64]
 Sampler = Callable[[int, Places, RowRules], Rows]
@@ -133,7 +133,7 @@ def decode_kept(
 
 
 def _tell(again: int, rows: int) -> None:
-    if again > TOLD * rows:
+    if again > MANY_AGAIN * rows:
         warn_user(
             f"rules were kept by drawing again: {rows / (rows + again):.1%} of the rows drawn kept them. Rules on "
             "computed columns are kept in this way"

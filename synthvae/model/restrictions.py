@@ -48,7 +48,11 @@ class RowRules(Protocol):
         """Return what the cells so far leave of a cell; None: everything."""
 
     def record(
-        self, cell: int, digits: npt.NDArray[np.int64], values: npt.NDArray[np.float32] | None, rows: Places
+        self,
+        cell: int,
+        digits: npt.NDArray[np.int64],
+        values: npt.NDArray[np.float32] | None,
+        rows: slice | npt.NDArray[np.int64],
     ) -> None:
         """Take note of a cell of some rows.
 
@@ -165,5 +169,5 @@ class Guard:
     def _finish(self, cell: int, values: npt.NDArray[np.float32] | None, rows: Places) -> None:
         assert self.rules is not None
         drawn = torch.stack(self._drawn).cpu().numpy() if self._drawn else np.empty((0, 0), np.int64)
-        self.rules.record(cell, drawn, values, rows)
+        self.rules.record(cell, drawn, values, rows if isinstance(rows, slice) else rows.cpu().numpy())
         self.current = -1

@@ -91,7 +91,7 @@ def conditional_config(model: ModelConfig) -> ConditionalConfig:
     return ConditionalConfig(model.width, (model.hidden, model.value_hidden), model.dropout)
 
 
-class Told(NamedTuple):
+class Facts(NamedTuple):
     """What is known of rows beside their codes.
 
     Args:
@@ -102,7 +102,7 @@ class Told(NamedTuple):
     numbers: Mapping[str, Floats]
     conditions: Mapping[str, tuple[float, float]] = {}
 
-    def take(self, some: slice | npt.NDArray[np.int64]) -> Told:
+    def take(self, some: slice | npt.NDArray[np.int64]) -> Facts:
         """Return what is known of some rows."""
         return self._replace(numbers={n: own if len(own) == 1 else own[some] for n, own in self.numbers.items()})
 
@@ -140,23 +140,23 @@ class Start(NamedTuple):
     Args:
         rows: Rows (B, or one that all have in common).
         wanted: Which cells (B, cells) to draw.
-        told: What else is known of them.
+        facts: What else is known of them.
         within: Limits of columns.
     """
 
     rows: Rows
     wanted: Tensor
-    told: Told
+    facts: Facts
     within: Mapping[str, Limit]
 
     def take(self, places: npt.NDArray[np.int64]) -> Start:
         """Return some of the rows."""
         some = torch.from_numpy(places).to(self.wanted.device)
         rows = self.rows if len(self.rows.digits) == 1 else self.rows.take(some)
-        return Start(rows, self.wanted[some], self.told.take(places), self.within)
+        return Start(rows, self.wanted[some], self.facts.take(places), self.within)
 
 
-UNTOLD = Told({})
+NO_FACTS = Facts({})
 
 
 @dataclass(frozen=True)
@@ -259,7 +259,7 @@ class ConditionalModel:
         within: Mapping[str, Limit] | None = None,
         *,
         strata: int = 1,
-        told: Told = UNTOLD,
+        facts: Facts = NO_FACTS,
     ) -> Drawn:
         """Draw the wanted cells (B, cells) of rows (B, or one for all) given the others, in chunks; see `draw_rows`.
 
@@ -274,7 +274,7 @@ class ConditionalModel:
                 some = slice(start, start + size)
                 given, cells = (rows.take(some), wanted[some]) if len(rows.digits) > 1 else (rows, wanted[:1])
                 known = masked(given, ~cells, self.network.slots)
-                rules = self._under_rules(known, wanted[some], told.take(some), generator)
+                rules = self._under_rules(known, wanted[some], facts.take(some), generator)
                 drawn, log_weights = draw_rows(
                     self.network, known, wanted[some], generator, limited, strata=strata, rules=rules
                 )
@@ -286,7 +286,7 @@ class ConditionalModel:
         return Drawn(Rows(torch.cat(digits), torch.cat(values)), torch.cat(logs), whole)
 
     def _under_rules(
-        self, known: Rows, wanted: Tensor, told: Told, generator: torch.Generator
+        self, known: Rows, wanted: Tensor, facts: Facts, generator: torch.Generator
     ) -> RowsUnderRules | None:
         """Rows (B) under the rules of the encoding, of which some cells are known; None without rules."""
         compiled, count = self.encoding.compiled_rules, len(wanted)
@@ -294,25 +294,25 @@ class ConditionalModel:
             return None
         seed = int(torch.randint(1 << 62, (1,), generator=generator, device=generator.device))
         session = compiled.rows(self.layout, count, np.random.default_rng(seed))
-        session.conditions = {name: ends for name, ends in told.conditions.items() if name in compiled.views}
+        session.conditions = {name: ends for name, ends in facts.conditions.items() if name in compiled.views}
         digits, values = (np.broadcast_to(part.cpu().numpy(), (count, part.shape[1])) for part in known)
         free = wanted.cpu().numpy()
-        for name in told.numbers.keys() - compiled.views.keys():
-            session.tell_computed(name, np.broadcast_to(told.numbers[name], count))
+        for name in facts.numbers.keys() - compiled.views.keys():
+            session.tell_computed(name, np.broadcast_to(facts.numbers[name], count))
         for cell, own in sorted(session.cells.items()):  # a column after those from which it is a distance
             valued = own.name in self.layout.valued_names
             scores = values[:, self.layout.valued_names.index(own.name)] if valued else None
-            numbers = told.numbers.get(own.name)
+            numbers = facts.numbers.get(own.name)
             session.tell_codes(cell, digits[:, self.layout.spans[own.name]], scores, free[:, cell], numbers)
         return session
 
-    def told(self, table: pa.Table) -> Told:
+    def facts_of(self, table: pa.Table) -> Facts:
         """Return the numbers of a table, as the rules of the encoding compare them."""
         compiled = self.encoding.compiled_rules
         if compiled is None:
-            return UNTOLD
+            return NO_FACTS
         found = {name: view.numbers_of(table.column(name)) for name, view in compiled.views.items()}
-        return Told(found | compiled.rules.computed_numbers(table))
+        return Facts(found | compiled.rules.computed_numbers(table))
 
     def decode(self, rows: Rows, draws: Draws, known: Mapping[str, Floats] | None = None) -> pa.Table:
         """Return the table that rows stand for; see `conditional_coding.decode`."""
@@ -341,7 +341,7 @@ class ConditionalModel:
         """
         generator = torch.Generator(device=self.device).manual_seed(draws.seed)
         rows, cells = self.rows(table, unknown), self.wanted(table.column_names, wanted)
-        start = Start(rows, cells, self.told(table), within or {})
+        start = Start(rows, cells, self.facts_of(table), within or {})
         known = numbers_of(self.encoding, table, table.column_names)
 
         def finish(drawn: Drawn) -> pa.Table:
@@ -366,7 +366,7 @@ class ConditionalModel:
             finish: Turns the codes of all rows into a table, row by row.
             strata: Copies of each row; see `draw_rows`.
         """
-        drawn = self.draw(start.rows, start.wanted, generator, start.within, strata=strata, told=start.told)
+        drawn = self.draw(start.rows, start.wanted, generator, start.within, strata=strata, facts=start.facts)
         rules = self.encoding.rules
         for last in (False,) * MAX_ROUNDS + (True,):
             table = finish(drawn)
@@ -375,7 +375,9 @@ class ConditionalModel:
             if last or not broken.any():
                 break
             some = start.take(np.flatnonzero(broken))
-            drawn.put(np.flatnonzero(broken), self.draw(some.rows, some.wanted, generator, some.within, told=some.told))
+            drawn.put(
+                np.flatnonzero(broken), self.draw(some.rows, some.wanted, generator, some.within, facts=some.facts)
+            )
         return table, broken
 
     @cached_property

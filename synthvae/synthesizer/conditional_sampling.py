@@ -29,7 +29,7 @@ from synthvae.errors import RequestError, listing, warn_user
 from synthvae.generation.given import Condition, Exactly, Given, Interval, OneOf, parse
 from synthvae.model import Rows
 from synthvae.synthesizer.conditional_coding import Draws, columns_of, filled, numbers_of
-from synthvae.synthesizer.conditional_model import CHUNK_ROWS, Cells, ConditionalModel, Drawn, Start, Told
+from synthvae.synthesizer.conditional_model import CHUNK_ROWS, Cells, ConditionalModel, Drawn, Facts, Start
 from synthvae.tables.arrow import is_text, plain_type
 from synthvae.training.batches import repeats
 
@@ -192,11 +192,11 @@ def _sample_one(model: ConditionalModel, rows: int, given: Given, draws: Draws) 
     found, generator = conditions(model, given), torch.Generator(device=model.device).manual_seed(draws.seed)
     names = model.encoding.names
     others = _others(model, found)
-    known, told = model.rows(found.fixed, unknown=others), model.told(found.fixed)
+    known, facts = model.rows(found.fixed, unknown=others), model.facts_of(found.fixed)
     log_p = _log_probability(model, found)
     if found.within and rows:
         pool, log_p_within = _resampled(model, found, rows, generator)
-        known, told = pool.rows, Told({**told.numbers, **pool.numbers}, _limits_of_distances(model, found))
+        known, facts = pool.rows, Facts({**facts.numbers, **pool.numbers}, _limits_of_distances(model, found))
         log_p += log_p_within
     if np.exp(log_p) < MIN_PROBABILITY:
         warn_user(
@@ -205,7 +205,7 @@ def _sample_one(model: ConditionalModel, rows: int, given: Given, draws: Draws) 
         )
     first = _drawn_first(model, found) if rows else set(found.within)
     free = np.array([[name not in found.names and name not in first for name in names]])
-    start = Start(known, model.wanted(names, free.repeat(rows, 0)), told, {})
+    start = Start(known, model.wanted(names, free.repeat(rows, 0)), facts, {})
     fixed = found.fixed.take(pa.array(np.zeros(rows, np.int64)))
     numbers = numbers_of(model.encoding, fixed, found.names)
 
@@ -303,8 +303,8 @@ class _Pool(NamedTuple):
         within = {name: model.limit(name, allowed) for name, allowed in found.within.items() if name in model.cells}
         first = _drawn_first(model, found)
         wanted = model.wanted(names, np.array([[name in first for name in names]]).repeat(count, 0))
-        told = Told(model.told(found.fixed).numbers, _limits_of_distances(model, found))
-        rows, logs, numbers = model.draw(start, wanted, generator, within, told=told)
+        facts = Facts(model.facts_of(found.fixed).numbers, _limits_of_distances(model, found))
+        rows, logs, numbers = model.draw(start, wanted, generator, within, facts=facts)
         return cls(Rows(rows.digits.to(torch.int8), rows.values), logs, numbers)
 
     def plus(self, other: _Pool) -> _Pool:
@@ -463,7 +463,7 @@ def mean_number(
         each = np.arange(start, min(start + CHUNK_ROWS, table.num_rows)).repeat(PREDICTION_DRAWS)
         some = table.take(pa.array(each))
         rows, cells = model.rows(some, unknown[each]), model.wanted(table.column_names, wanted[each])
-        drawn = model.draw(rows, cells, generator, within, strata=PREDICTION_DRAWS, told=model.told(some))
+        drawn = model.draw(rows, cells, generator, within, strata=PREDICTION_DRAWS, facts=model.facts_of(some))
         known = numbers_of(model.encoding, some, table.column_names)
         decoded = model.decode(drawn.rows, draws, {**known, **drawn.numbers})
         means.append(column.numbers_of(decoded.column(name)).reshape(-1, PREDICTION_DRAWS).mean(1))

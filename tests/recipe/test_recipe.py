@@ -65,12 +65,12 @@ def refusals() -> list[tuple[str, str]]:
     rows = start + "generation: {rows: 5}\n"
     private = rows + "privacy: {epsilon: 1.0, delta: 0.001}\n"
     return [
-        (rows + "modle: {}\n", "Try ['model'"),
+        (rows + "modle: {}\n", "Try 'model'"),
         (rows + "model: {latent_dims: 4}\n", "model: unknown key 'latent_dims'"),
-        (rows + "privacy: {epsilom: 1}\n", "Try ['epsilon'"),
-        (start + "generation: {row: 5}\n", "Try ['rows'"),
-        (rows + "evaluation: {attack: false}\n", "Try ['attacks'"),
-        (rows + "evaluation: {}\nreport: {fail-under: {}}\n", "Try ['fail_under'"),
+        (rows + "privacy: {epsilom: 1}\n", "Try 'epsilon'"),
+        (start + "generation: {row: 5}\n", "Try 'rows'"),
+        (rows + "evaluation: {attack: false}\n", "Try 'attacks'"),
+        (rows + "evaluation: {}\nreport: {fail-under: {}}\n", "Try 'fail_under'"),
         (rows + "7: 8\n", "unknown key 7"),
         (rows + "model: {latent_dim: '4'}\n", "`model.latent_dim`: input should be a valid integer"),
         (rows + "model: {latent_dim: true}\n", "`model.latent_dim`"),
@@ -112,8 +112,8 @@ def refusals() -> list[tuple[str, str]]:
         (rows.replace("wine", "absent"), "`input`: "),
         (rows + "schema: absent.yaml\n", "`schema`: "),
         (start + "evaluation: {synthetic: absent.csv}\n", "`evaluation.synthetic`: "),
-        (rows.replace("target: target", "target: absent"), "['absent']"),
-        (rows + "evaluation: {group: absent}\n", "['absent']"),
+        (rows.replace("target: target", "target: absent"), "'absent'"),
+        (rows + "evaluation: {group: absent}\n", "'absent'"),
         (rows + "split: {holdout: 0.3, by: absent}\n", "absent"),
         (rows + "split: {holdout: 0.001}\n", "at least 2 rows"),
         (rows + "encoding: ebcdic-of-mars\n", "character encoding must be known"),

@@ -142,7 +142,7 @@ def test_the_shell_says_one_line_a_stage_and_figures_that_are_not_reached(tmp_pa
     page["report"]["fail_under"] = {"trend": 0.8}
     assert command(tmp_path, page).exit_code == 0
     page["report"]["fail_under"] = {"trends": 0.8}
-    assert "Choose from ['trend']" in command(tmp_path, page, "--quiet").stderr
+    assert "Did you mean 'trend'?" in command(tmp_path, page, "--quiet").stderr
 
 
 def test_a_run_ends_where_it_is_told(tmp_path: Path, page: Page) -> None:

@@ -9,7 +9,6 @@ from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from synthvae.encoding.arrays import Floats, Mask, Scores, States
 from synthvae.encoding.layout import Layout
@@ -18,7 +17,7 @@ from synthvae.encoding.rules.allowed import Allowed
 from synthvae.encoding.rules.enforced import Enforced, Known
 from synthvae.encoding.rules.view import View
 from synthvae.errors import brief
-from synthvae.model.restrictions import Places, Restriction
+from synthvae.model.restrictions import Restriction
 
 
 class Compiled(Protocol):
@@ -163,15 +162,13 @@ class RowsUnderRules:
             allowed.forbid_present(base.there & ~base.present)
         return allowed
 
-    def record(
-        self, cell: int, digits: npt.NDArray[np.int64], values: npt.NDArray[np.float32] | None, rows: Places
-    ) -> None:
+    def record(self, cell: int, digits: npt.NDArray[np.int64], values: Scores | None, rows: slice | States) -> None:
         """Take note of a cell of some rows; see `RowRules.record`."""
         own = self.cells.get(cell)
         if own is None:
             return
         assert self._allowed is not None
-        places = np.arange(self.rows)[rows.cpu().numpy() if isinstance(rows, torch.Tensor) else rows]
+        places = np.arange(self.rows)[rows]
         view = self.rules.views[own.name]
         states = np.zeros(self.rows, np.int64)
         states[places] = own.layout.join(digits.T.astype(np.int8))[0] if own.sizes else 0

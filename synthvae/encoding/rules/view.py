@@ -150,7 +150,7 @@ class View:
 
     @cached_property
     def ranges(self) -> tuple[Floats, Floats]:
-        """The smallest and the largest number (states,) of each state, in its own unit; NaN: it is no number."""
+        """The smallest and the largest number (states,) of each state, in its own unit; NaN: it has none."""
         low = np.full(self.encoding.levels, np.nan)
         high = low.copy()
         steps = self.steps

@@ -67,18 +67,16 @@ def test_text_is_read_as_the_schema_declares_it() -> None:
     assert Inequality(columns=["born", "seen"], strict=True).holds(frame).tolist() == [True, True, False]
 
 
-def test_a_fit_checks_the_rules_and_warns_that_they_are_not_enforced() -> None:
+def test_a_fit_checks_the_rules_of_its_rows() -> None:
     frame = table()
     options: dict[str, Any] = {"schema": Schema(constraints=RULES), "max_steps": 5, "random_state": 0}
-    with pytest.warns(UserWarning, match="not made to keep the 3 rules"):
-        fitted = Synthesizer(**options).fit(frame)
+    fitted = Synthesizer(**options).fit(frame)
     assert fitted.schema_.constraints == tuple(RULES)
     frame["c"] += frame.index == 7
     with pytest.raises(TableError, match=r"1 break `c = a \+ b`"):
         Synthesizer(**options).fit(frame)
 
 
-@pytest.mark.filterwarnings("ignore:synthetic rows are not made")
 def test_a_streamed_table_is_checked_as_a_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("synthvae.tables.sampling.SAMPLE_ROWS", 100)
     monkeypatch.setattr(streaming, "LARGE", 0)
