@@ -1,0 +1,123 @@
+"""Drawing the rows of a child table, row by row for all subjects at once."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from synthvae.codes import Codes
+from synthvae.devices import one_thread, own_modes
+from synthvae.encoding.arrays import Floats
+from synthvae.model import Rows
+from synthvae.model.decoders import AutoregressiveDecoder
+from synthvae.relational.child_encoding import ChildEncoding, nothing
+from synthvae.relational.network import SequenceNetwork
+from synthvae.relational.sequences import Family, Places, as_rows
+
+CHUNK_SUBJECTS = 4096  # drawn at once
+
+
+@own_modes()
+def draw_children(
+    network: SequenceNetwork,
+    encoding: ChildEncoding,
+    family: Family,
+    ancestors: tuple[tuple[Codes, Places], ...],
+    bases: list[Floats],
+    seed: int,
+) -> tuple[Codes, Floats]:
+    """Draw the rows of a child table.
+
+    Args:
+        network: The network, in evaluation mode.
+        encoding: The encoding of the table.
+        family: To which parents and subjects the rows belong.
+        ancestors: The codes of each ancestor table, and the place (rows,) of each row's ancestor.
+        bases: The numbers (rows,) of the anchors of the order column.
+        seed: The seed of all draws.
+
+    Returns:
+        The codes of the columns other than the order column, and the numbers (rows,) of that one.
+    """
+    slots, rows = network.slots.rows, len(family)
+    codes = Codes(
+        np.empty((rows, len(slots.sizes)), np.int8),
+        np.empty((rows, len(slots.values)), np.float32),
+        np.zeros(rows, np.int64),
+    )
+    numbers = np.full(rows, np.nan)
+    device = next(network.parameters()).device
+    with one_thread(), torch.inference_mode():
+        for start in range(0, len(family.lengths), CHUNK_SUBJECTS):
+            chosen = np.arange(start, min(start + CHUNK_SUBJECTS, len(family.lengths)))
+            states = np.random.SeedSequence([seed, start]).generate_state(2, np.uint64).tolist()
+            generator = torch.Generator(device=device).manual_seed(states[0] >> 1)
+            drawing = _Drawing(network, encoding, family, ancestors, bases, generator, states[1])
+            drawing.run(chosen, codes, numbers)
+    return codes, numbers
+
+
+class _Drawing:
+    """The draw of the rows of some subjects; see `draw_children`."""
+
+    def __init__(
+        self,
+        network: SequenceNetwork,
+        encoding: ChildEncoding,
+        family: Family,
+        ancestors: tuple[tuple[Codes, Places], ...],
+        bases: list[Floats],
+        generator: torch.Generator,
+        seed: int,
+    ) -> None:
+        self.network, self.encoding, self.family = network, encoding, family
+        self.ancestors, self.bases, self.generator = ancestors, bases, generator
+        self.device, self.rng = generator.device, np.random.default_rng(seed)
+
+    def run(self, chosen: Places, codes: Codes, numbers: Floats) -> None:
+        """Draw the rows of chosen subjects, the first row of each, then the second row of each, ..."""
+        packed, _, sizes = self.family.packed(chosen)
+        width, units = self.network.config.width, self.network.config.memory
+        vectors = torch.zeros(len(chosen), width, device=self.device)
+        memory = torch.zeros(len(chosen), units, device=self.device)
+        start = 0
+        for size in sizes.tolist():
+            rows = packed[start : start + size]
+            before, memory, start = vectors[:size], memory[:size].contiguous(), start + size
+            ancestors = tuple(as_rows(own, line[rows], self.device) for own, line in self.ancestors)
+            places = torch.from_numpy(self.family.places[rows]).to(self.device)
+            sums = self.network.sums(ancestors, places, before, memory)
+            clock = self._clock(rows, sums, numbers)
+            drawn = self._rows(sums, clock)
+            codes.digits[rows] = drawn.digits.cpu().numpy().astype(np.int8)
+            codes.values[rows] = drawn.values.cpu().numpy()
+            vectors = self.network.vectors(drawn, clock)
+            memory = self.network.memory(vectors[None], memory[None])[1][0]
+
+    def _rows(self, sums: Tensor, clock: Rows) -> Rows:
+        """Draw the columns other than the order column."""
+        if self.network.decoder is None:
+            return as_rows(nothing(len(sums)), np.arange(len(sums)), self.device)
+        return self.network.decoder.sample(self.network.row_context(sums, clock), 0, self.generator)
+
+    def _clock(self, rows: Places, sums: Tensor, numbers: Floats) -> Rows:
+        """Draw the order column of some rows into `numbers`; return its codes."""
+        timeline = self.encoding.timeline
+        if timeline is None:
+            return as_rows(nothing(len(rows)), np.arange(len(rows)), self.device)
+        base = self.bases[0][rows]
+        first = self.family.places[rows, 0] == 0
+        way = timeline.way(base, first)
+        starts = np.where(first, base, numbers[np.maximum(rows - 1, 0)])  # rows of a subject are together
+        context = self.network.timing_context(sums)
+        for number, decoder in enumerate(self.network.timings):
+            here = np.flatnonzero(way == number)
+            if len(here):
+                assert isinstance(decoder, AutoregressiveDecoder)
+                found = decoder.sample(context[torch.from_numpy(here).to(self.device)], 0, self.generator)
+                digits, values = found.digits.cpu().numpy().astype(np.int8), found.values.cpu().numpy()
+                coded = Codes(digits, values, np.zeros(len(here), np.int64))
+                numbers[rows[here]] = timeline.drawn(number, coded, starts[here], self.rng)
+        codes = timeline.clock_codes(numbers[rows], [one[rows] for one in self.bases], None)
+        return as_rows(codes, np.arange(len(rows)), self.device)

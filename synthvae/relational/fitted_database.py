@@ -1,0 +1,175 @@
+"""A fitted database: a model of each root table, a network of each child table, and rows that are drawn from them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from synthvae.errors import brief
+from synthvae.relational.child_drawing import draw_children
+from synthvae.relational.child_encoding import Ancestor, ChildEncoding, joined, joined_slots
+from synthvae.relational.keys import Keys, choose, fill
+from synthvae.relational.lineage import LinkedTable
+from synthvae.relational.network import SequenceNetwork
+from synthvae.relational.sequences import Family, Places
+from synthvae.schema.database import Database
+from synthvae.schema.schema import Schema
+from synthvae.synthesizer.fitted_model import FittedModel
+from synthvae.training.history import History
+
+
+@dataclass(frozen=True)
+class FittedRoot:
+    """The model of a table without a parent.
+
+    Args:
+        model: The model of its rows, with the numbers of their children as columns; None if it has only keys.
+        rows: The number of training rows.
+    """
+
+    __repr__ = brief
+
+    model: FittedModel | None
+    rows: int
+
+
+@dataclass(frozen=True)
+class FittedChild:
+    """The model of a child table.
+
+    Args:
+        schema: The schema of the columns that are modelled.
+        encoding: Their encoding.
+        network: The fitted network, in evaluation mode.
+        history: Its training history; the bound is in nats per row.
+    """
+
+    __repr__ = brief
+
+    schema: Schema
+    encoding: ChildEncoding
+    network: SequenceNetwork
+    history: History
+
+
+@dataclass(frozen=True)
+class FittedTable:
+    """What is known of one table.
+
+    Args:
+        arrow: The Arrow schema of the table, with all columns that synthetic rows have.
+        keys: How its key columns are filled.
+        counts: The columns with the number of rows in each child table, by child.
+        model: The model of a root or of a child table.
+    """
+
+    __repr__ = brief
+
+    arrow: pa.Schema
+    keys: Keys
+    counts: Mapping[str, str]
+    model: FittedRoot | FittedChild
+
+
+@dataclass(frozen=True)
+class FittedDatabase:
+    """The models of all tables, each after the tables that it refers to.
+
+    Args:
+        database: The keys.
+        tables: The models by table.
+        public: The public tables, as they are.
+    """
+
+    __repr__ = brief
+
+    database: Database
+    tables: Mapping[str, FittedTable]
+    public: Mapping[str, pa.Table]
+
+    def sample(self, roots: Mapping[str, int], seed: int) -> dict[str, pa.Table]:
+        """Draw all tables.
+
+        Args:
+            roots: The number of rows of each root table.
+            seed: The seed of all draws.
+        """
+        drawing = _Drawing(self, seed)
+        for number, name in enumerate(self.tables):
+            drawing.add(name, number, roots)
+        return {name: drawing.done[name] if name in drawing.done else self.public[name] for name in self.database.tables}
+
+
+class _Drawing:
+    """Tables that are drawn one after the other."""
+
+    def __init__(self, fitted: FittedDatabase, seed: int) -> None:
+        self.fitted, self.seed = fitted, seed
+        self.done: dict[str, pa.Table] = {}
+        self.linked: dict[str, LinkedTable] = {}
+        self.modelled: dict[str, Ancestor] = {}  # the rows without keys, with counts of children
+        self.counts: dict[tuple[str, str], Places] = {}
+
+    def add(self, name: str, number: int, roots: Mapping[str, int]) -> None:
+        """Draw a table."""
+        table = self.fitted.tables[name]
+        seed, later = np.random.SeedSequence([self.seed, number]).generate_state(2, np.uint64).tolist()
+        rng = np.random.default_rng(later)
+        if isinstance(table.model, FittedRoot):
+            rows = self._add_root(name, table.model, roots[name], seed >> 1)
+        else:
+            rows = self._add_child(name, table.model, seed >> 1, rng)
+        for child, column in table.counts.items():
+            self.counts[name, child] = np.maximum(rows.column(column).to_numpy().astype(np.int64), 0)
+        self.done[name] = self._with_keys(name, table, rows, rng)
+
+    def _add_root(self, name: str, root: FittedRoot, count: int, seed: int) -> pa.Table:
+        places = np.arange(count)
+        if root.model is None:
+            rows = pa.table({"": pa.nulls(count)})
+        else:
+            rows = root.model.sample(root.model.request(count, seed))
+            model = root.model
+            self.modelled[name] = Ancestor(rows, model.encode(rows), model.encoding.layout.slots, model.encoding.columns)
+        self.linked[name] = LinkedTable(name, rows, places)
+        return rows
+
+    def _add_child(self, name: str, child: FittedChild, seed: int, rng: np.random.Generator) -> pa.Table:
+        parent = self.fitted.database.parents[name].parent
+        above = self.linked[parent]
+        places = np.repeat(np.arange(above.rows.num_rows), self.counts[parent, name])
+        family = Family(places, above.subjects[places])
+        lines = (places, *(line[places] for line in above.lines))
+        ancestors = (parent, *above.ancestors)
+        known = [self.modelled[other] for other in ancestors]
+        timeline = child.encoding.timeline
+        bases = [] if timeline is None else timeline.bases([one.rows for one in known], lines, len(family))
+        codes = tuple((one.codes, line) for one, line in zip(known, lines, strict=True))
+        drawn, numbers = draw_children(child.network, child.encoding, family, codes, bases, seed)
+        kinds = {field.name: field.type for field in self.fitted.tables[name].arrow}
+        columns = child.encoding.decode(drawn, numbers, kinds, rng, seed)
+        rows = pa.table(columns) if columns else pa.table({"": pa.nulls(len(family))})
+        self.linked[name] = LinkedTable(name, rows, family.subjects, family, ancestors, lines)
+        whole, slots = drawn, child.encoding.slots
+        if timeline is not None:
+            whole = joined(drawn, timeline.clock_codes(numbers, bases, None))
+            slots = joined_slots(slots, timeline.clock.slots)
+        self.modelled[name] = Ancestor(rows, whole, slots, child.encoding.encodings)
+        return rows
+
+    def _with_keys(self, name: str, table: FittedTable, rows: pa.Table, rng: np.random.Generator) -> pa.Table:
+        """The rows with their keys, without counts, and with the columns of the table in order."""
+        own = self.linked[name]
+        chosen = {
+            link.link: choose(link, own, self.linked[self.fitted.database.foreign_keys[link.link].parent], rng)
+            for link in table.keys.links
+        }
+        keys = fill(table.keys, own, self.done, chosen, table.arrow, rng)
+        arrays = [
+            keys[n] if n in keys else rows.column(n).combine_chunks() for n in table.arrow.names
+        ]
+        fields = [field.with_type(array.type) for field, array in zip(table.arrow, arrays, strict=True)]
+        return pa.Table.from_arrays(arrays, schema=pa.schema(fields, metadata=table.arrow.metadata))

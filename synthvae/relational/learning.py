@@ -1,0 +1,210 @@
+"""Fit a model to the tables of a database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from synthvae import progress
+from synthvae.codes import Slots
+from synthvae.devices import find_device, own_modes
+from synthvae.encoding.numeric import NumericEncoding
+from synthvae.encoding.temporal import TemporalEncoding
+from synthvae.errors import TableError
+from synthvae.relational.child_encoding import Ancestor, ChildEncoding, joined, joined_slots
+from synthvae.relational.descent import train_sequences
+from synthvae.relational.fitted_database import FittedChild, FittedDatabase, FittedRoot, FittedTable
+from synthvae.relational.keys import Keys, learn_keys
+from synthvae.relational.lineage import LinkedTable, children_counts, is_position, link, refuse_empty
+from synthvae.relational.network import SequenceConfig, build_sequences
+from synthvae.relational.sequences import Places, Sequences
+from synthvae.schema import decisions
+from synthvae.schema.database import Database
+from synthvae.schema.linkage import read
+from synthvae.schema.protection import protect
+from synthvae.schema.protection_rules import Subjects
+from synthvae.schema.schema import Schema
+from synthvae.synthesizer import Synthesizer
+from synthvae.training.config import SMALL, TrainingConfig
+
+SMALL_DROPOUT = 0.1  # of tables of few rows, as in single tables
+
+
+@dataclass(frozen=True)
+class Options:
+    """How the models of a database are fitted.
+
+    Args:
+        seed: The seed of all draws.
+        max_steps: Most steps of the training of each table; None: by its rows.
+        protect: The smallest number of subjects of a value; 0: nothing is protected.
+        device: The device of the networks.
+        verbose: Whether progress is shown.
+        width: Units of the networks.
+    """
+
+    seed: int
+    max_steps: int | None = None
+    protect: int = 5
+    device: str = "auto"
+    verbose: bool = False
+    width: int = 128
+
+
+def learn_database(database: Database, tables: Mapping[str, object] | None, options: Options) -> FittedDatabase:
+    """Fit a model to the tables of a database.
+
+    Args:
+        database: The keys.
+        tables: The tables by name; None: those of the database.
+        options: How to fit.
+
+    Raises:
+        TableError: A key is broken, or a table cannot be modelled; the message names it.
+    """
+    read_tables = read(database, tables)
+    linked = link(database, read_tables, _ranks(database, read_tables))
+    refuse_empty(linked)
+    learner = _Learner(database, linked, options)
+    for name in linked:
+        with naming(name):
+            learner.add(name)
+    public = {name: read_tables[name] for name in database.public}
+    return FittedDatabase(database.model_copy(update={"tables": dict.fromkeys(database.tables)}), learner.found, public)
+
+
+@contextmanager
+def naming(name: str) -> Iterator[None]:
+    """Name the table in the message of an error."""
+    try:
+        yield
+    except TableError as error:
+        raise TableError(f"Table {name!r}: {error}") from error
+
+
+def _ranks(database: Database, tables: Mapping[str, pa.Table]) -> dict[str, Places]:
+    """The rank (rows,) of each row of the tables with an order column; missing values come last."""
+    found = {}
+    for name, column in database.order.items():
+        with naming(name):
+            schema = _schema(database, tables[name].select([column]), name, {column: {}})
+            encoding = TemporalEncoding if schema[column].kind in {"date", "datetime"} else NumericEncoding
+            numbers = encoding.learn(schema[column], tables[name].column(column)).numbers_of(tables[name].column(column))
+            found[name] = np.argsort(np.argsort(np.where(np.isnan(numbers), np.inf, numbers), kind="stable"))
+    return found
+
+
+def _schema(
+    database: Database, table: pa.Table, name: str, declared: Mapping[str, Mapping[str, object]]
+) -> Schema:
+    """The schema of columns of a table: what the database declares, then what is inferred."""
+    given = database.schemas.get(name)
+    if given is not None:
+        columns = [c.model_dump(exclude_unset=True) for c in given.columns if c.name in table.column_names]
+        given = Schema(columns=columns) if columns else None
+    stated = {n: dict(fields) for n, fields in declared.items() if fields}
+    given = decisions.with_columns(given, stated, table.column_names)
+    return decisions.complete(given, table)
+
+
+class _Learner:
+    """Tables that are fitted one after the other."""
+
+    def __init__(self, database: Database, linked: Mapping[str, LinkedTable], options: Options) -> None:
+        self.database, self.linked, self.options = database, linked, options
+        self.found: dict[str, FittedTable] = {}
+        self.ancestors: dict[str, Ancestor] = {}
+
+    def add(self, name: str) -> None:
+        """Fit the model of a table."""
+        own = self.linked[name]
+        keys = learn_keys(self.database, name, self.linked)
+        given = self.database.schemas.get(name)
+        dropped = () if given is None else given.drop
+        kept = [n for n in own.rows.column_names if n not in dropped or n in keys.names]
+        counts = {child: _count_name(child, own.rows.column_names) for child in children_counts(name, self.linked)}
+        table = self._modelled(own, keys, kept, counts)
+        seed = int(np.random.SeedSequence([self.options.seed, len(self.found)]).generate_state(1, np.uint64)[0] >> 1)
+        if own.family is None:
+            model: FittedRoot | FittedChild = self._root(name, table, counts, seed)
+        else:
+            model = self._child(name, table, counts, seed)
+        self.found[name] = FittedTable(own.rows.select(kept).schema, keys, counts, model)
+
+    def _modelled(self, own: LinkedTable, keys: Keys, kept: list[str], counts: Mapping[str, str]) -> pa.Table:
+        """The rows without keys, with the number of children in each table."""
+        table = own.rows.select([n for n in kept if n not in keys.names])
+        for child, numbers in children_counts(own.name, self.linked).items():
+            table = table.append_column(counts[child], pa.array(numbers, pa.int64()))
+        return table.replace_schema_metadata(None)
+
+    def _root(self, name: str, table: pa.Table, counts: Mapping[str, str], seed: int) -> FittedRoot:
+        if not table.num_columns:
+            return FittedRoot(None, self.linked[name].rows.num_rows)
+        schema = _schema(self.database, table, name, {c: {"kind": "integer", "nullable": False} for c in counts.values()})
+        options = self.options
+        synthesizer = Synthesizer(
+            schema=schema,
+            random_state=seed,
+            max_steps=options.max_steps,
+            protect=options.protect,
+            device=options.device,
+            verbose=options.verbose,
+        ).fit(table)
+        model = synthesizer.learned_
+        rows = table.select(model.encoding.names)
+        self.ancestors[name] = Ancestor(rows, model.encode(rows), model.encoding.layout.slots, model.encoding.columns)
+        return FittedRoot(model, table.num_rows)
+
+    @own_modes()
+    def _child(self, name: str, table: pa.Table, counts: Mapping[str, str], seed: int) -> FittedChild:
+        own, options = self.linked[name], self.options
+        assert own.family is not None
+        order = self.database.order.get(name)
+        if order is not None and is_position(own.rows.column(order), own.family):
+            order = None
+        table, schema = self._protected(name, table, counts, seed)
+        ancestors = [self.ancestors[other] for other in own.ancestors]
+        encoding = ChildEncoding.learn(table, schema, order, own.family, ancestors, own.lines)
+        rng = np.random.default_rng(seed)
+        sequences = encoding.encode(table, own.family, ancestors, own.lines, rng)
+        config = SequenceConfig(width=options.width, dropout=SMALL_DROPOUT if len(own.family) < SMALL else 0.0)
+        network = build_sequences(encoding.sequence_slots([one.slots for one in ancestors]), config, seed)
+        network = network.to(find_device(options.device))
+        with progress.fitting(show=options.verbose) as report:
+            history = train_sequences(network, sequences, TrainingConfig(max_steps=options.max_steps), seed, report)
+        self.ancestors[name] = _as_ancestor(table, encoding, sequences)
+        return FittedChild(schema, encoding, network, history)
+
+    def _protected(
+        self, name: str, table: pa.Table, counts: Mapping[str, str], seed: int
+    ) -> tuple[pa.Table, Schema]:
+        """The rows with rare values replaced, checked, and their schema; a subject counts once for all its rows."""
+        declared = {column: {"kind": "integer", "nullable": False} for column in counts.values()}
+        if not table.num_columns:
+            return table, Schema(drop=[name])
+        schema = _schema(self.database, table, name, declared)
+        checked = schema.check(table).select(table.column_names)
+        subjects = Subjects(self.options.protect, self.linked[name].subjects)
+        protection = protect(checked, schema, None, subjects, None)
+        return protection.apply(checked, np.random.default_rng([seed, 71])), protection.schema
+
+
+def _as_ancestor(table: pa.Table, encoding: ChildEncoding, sequences: Sequences) -> Ancestor:
+    timeline = encoding.timeline
+    if timeline is None:
+        return Ancestor(table, sequences.rows, encoding.slots, encoding.encodings)
+    slots: Slots = joined_slots(encoding.slots, timeline.clock.slots)
+    return Ancestor(table, joined(sequences.rows, sequences.clock), slots, encoding.encodings)
+
+
+def _count_name(child: str, taken: list[str]) -> str:
+    """A name, which no column has, for the number of rows in a child table."""
+    name = f"rows of {child}"
+    while name in taken:
+        name += "_"
+    return name

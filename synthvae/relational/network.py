@@ -1,0 +1,205 @@
+"""The network of child rows: each row given its ancestors, the earlier rows of its subject and its place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
+
+from synthvae.codes import Slots
+from synthvae.model import Frequencies, Rows
+from synthvae.model.build import Construction
+from synthvae.model.decoders import AutoregressiveDecoder
+from synthvae.model.dropout import Dropout
+from synthvae.model.embeddings import SlotEmbedding
+from synthvae.model.frequencies import Sums
+
+PLACES = 32  # positions, and numbers of rows left, with a vector of their own; later ones share the last
+
+
+class SequenceConfig(NamedTuple):
+    """The architecture of a `SequenceNetwork`.
+
+    Args:
+        width: Units of the contexts and of the decoders.
+        hidden: Units of the hidden layer of each head: of digits, of values.
+        memory: Units of the recurrent summary of earlier rows.
+        dropout: Probability with which a unit is dropped in training.
+    """
+
+    width: int = 128
+    hidden: tuple[int, int] = (32, 96)
+    memory: int = 128
+    dropout: float = 0.0
+
+
+@dataclass(frozen=True)
+class SequenceSlots:
+    """The digits and values of a child table, and of all that its rows depend on.
+
+    Args:
+        rows: Those of the columns of a row, without the order column.
+        clock: Those of the order column as it is; empty without one.
+        timings: Those of each way to draw the order column, such as a difference from the row before; () without one.
+        ancestors: Those of the row of each ancestor table.
+    """
+
+    rows: Slots
+    clock: Slots
+    timings: tuple[Slots, ...]
+    ancestors: tuple[Slots, ...]
+
+
+@dataclass(frozen=True)
+class SequenceBatch:
+    """The child rows (N) of some subjects in packed order: the first row of each, then the second row of each, ...
+
+    Subjects are in order of the number of their rows, the largest first, as in torch's `PackedSequence`.
+
+    Args:
+        rows: The rows.
+        clock: The order column as it is.
+        timings: The order column as it is drawn; unknown in the ways that do not apply to a row.
+        ancestors: The row of each ancestor table.
+        places: The number of rows before and after each row (N, 2) that have the same parent.
+        previous: The place (N,) of the row before, of the same subject; -1 for a first row.
+        sizes: The number of subjects (T,) that have a first row, a second one, ...
+    """
+
+    rows: Rows
+    clock: Rows
+    timings: tuple[Rows, ...]
+    ancestors: tuple[Rows, ...]
+    places: Tensor
+    previous: Tensor
+    sizes: Tensor
+
+    def __len__(self) -> int:
+        return len(self.previous)
+
+
+class PlaceEmbedding(nn.Module):
+    """Vectors of the numbers of rows before and after a row.
+
+    Args:
+        width: Length of the vectors.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.tables = nn.Parameter(torch.randn(2, PLACES, width) * 0.1)
+        self.slopes = nn.Parameter(torch.zeros(2, width))
+
+    def forward(self, places: Tensor) -> Tensor:
+        """Return the vectors (N, width) of `places` (N, 2)."""
+        short = places.clamp_max(PLACES - 1)
+        found = self.tables[0][short[:, 0]] + self.tables[1][short[:, 1]]
+        return found + places.to(self.slopes).log1p() @ self.slopes
+
+
+class SequenceNetwork(nn.Module):
+    """p(rows of a subject | ancestors) = product over its rows of p(row | ancestors, earlier rows, place).
+
+    A context is the sum of vectors of the ancestors' rows, of the row before, of the place among the siblings, and of a
+    recurrent summary of all earlier rows of the subject, followed by a residual block. It takes the place of z in the
+    autoregressive decoders: first of the order column, then, with the vector of that one, of the other columns.
+
+    Source of the recurrent summary: Cho et al. 2014, https://arxiv.org/abs/1406.1078.
+
+    Args:
+        slots: The digits and values.
+        config: The architecture.
+    """
+
+    def __init__(self, slots: SequenceSlots, config: SequenceConfig) -> None:
+        super().__init__()
+        self.slots, self.config = slots, config
+        width = config.width
+        self.ancestors = nn.ModuleList(SlotEmbedding(one, width) for one in slots.ancestors)
+        self.places = PlaceEmbedding(width)
+        self.clock, self.seen = SlotEmbedding(slots.clock, width), SlotEmbedding(slots.rows, width)
+        self.clock_seen = SlotEmbedding(slots.clock, width)
+        self.before = nn.Linear(width, width)
+        self.memory = nn.GRU(width, config.memory)
+        self.recall = nn.Linear(config.memory, width)
+        self.blocks = nn.ModuleList(_block(config) for _ in range(2))  # before the order column, and after it
+        self.timings = nn.ModuleList(_decoder(one, config) for one in slots.timings)
+        self.decoder = _decoder(slots.rows, config) if slots.rows.order else None
+
+    def start_from(self, batch: SequenceBatch) -> None:
+        """Set the biases of all heads to the frequencies of some rows."""
+        pairs = [*zip(self.timings, batch.timings, strict=True), (self.decoder, batch.rows)]
+        for decoder, rows in pairs:
+            if isinstance(decoder, AutoregressiveDecoder):
+                labels = torch.zeros(len(rows.digits), dtype=torch.long, device=rows.digits.device)
+                sums = Sums.from_rows(rows.digits, rows.values, labels, 1, decoder.slots)
+                logs, ratios = sums.logs(decoder.slots), sums.ratios(decoder.slots)
+                decoder.start_from(Frequencies(logs, ratios, sums.moments()))
+
+    def log_prob(self, batch: SequenceBatch) -> Tensor:
+        """Return log p (N,) of each row of a batch given all before it, in nats."""
+        vectors = self.vectors(batch.rows, batch.clock)
+        remembered = self.memory(PackedSequence(vectors, batch.sizes))[0].data
+        sums = self.sums(batch.ancestors, batch.places, _shifted(vectors, batch), _shifted(remembered, batch))
+        labels = torch.zeros(len(batch), dtype=torch.long, device=vectors.device)
+        total = torch.zeros(len(batch), device=vectors.device)
+        for decoder, rows in zip(self.timings, batch.timings, strict=True):
+            there = ((rows.digits >= 0).any(1) | rows.values.isfinite().any(1)).nonzero()[:, 0]
+            if len(there):
+                context = self.timing_context(sums[there])
+                found = decoder.log_prob(rows.take(there), context, labels[there]).sum(0)
+                total = total.index_add(0, there, found)
+        if self.decoder is not None:
+            context = self.row_context(sums, batch.clock)
+            total = total + self.decoder.log_prob(batch.rows, context, labels).sum(0)
+        return total
+
+    def vectors(self, rows: Rows, clock: Rows) -> Tensor:
+        """Return the vectors (N, W) by which later rows remember rows."""
+        return torch.as_tensor(self.seen.total(rows) + self.clock_seen.total(clock))
+
+    def sums(self, ancestors: tuple[Rows, ...], places: Tensor, before: Tensor, remembered: Tensor) -> Tensor:
+        """Return the sum (N, W) of all that a row depends on.
+
+        Args:
+            ancestors: The row of each ancestor table.
+            places: The numbers of rows (N, 2) before and after it.
+            before: The vector (N, W) of the row before; zeros for a first row.
+            remembered: The summary (N, M) of all earlier rows; zeros for a first row.
+        """
+        total = self.places(places) + self.before(before) + self.recall(remembered)
+        for embedding, rows in zip(self.ancestors, ancestors, strict=True):
+            total = total + embedding.total(rows)
+        return torch.as_tensor(total)
+
+    def timing_context(self, sums: Tensor) -> Tensor:
+        """Return the contexts (N, W) from which the order column is drawn."""
+        return torch.as_tensor(sums + self.blocks[0](sums))
+
+    def row_context(self, sums: Tensor, clock: Rows) -> Tensor:
+        """Return the contexts (N, W) from which the other columns are drawn."""
+        total = sums + self.clock.total(clock)
+        return torch.as_tensor(total + self.blocks[1](total))
+
+
+def build_sequences(slots: SequenceSlots, config: SequenceConfig, seed: int) -> SequenceNetwork:
+    """Return an untrained network with random weights."""
+    with Construction(seed):
+        return SequenceNetwork(slots, config)
+
+
+def _shifted(rows: Tensor, batch: SequenceBatch) -> Tensor:
+    """The rows (N, ...) before each one; zeros before a first row."""
+    return torch.cat([torch.zeros_like(rows[:1]), rows]).index_select(0, batch.previous + 1)
+
+
+def _block(config: SequenceConfig) -> nn.Sequential:
+    width = config.width
+    return nn.Sequential(nn.ReLU(), nn.Linear(width, width), nn.ReLU(), Dropout(config.dropout))
+
+
+def _decoder(slots: Slots, config: SequenceConfig) -> AutoregressiveDecoder:
+    return AutoregressiveDecoder(slots, 1, config.width, config.width, config.hidden, config.dropout)
