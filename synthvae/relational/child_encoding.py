@@ -46,7 +46,7 @@ class ChildEncoding(BaseModel):
     """How the rows of a child table are encoded.
 
     Args:
-        rows: The encoding of the columns other than the order column; None without any.
+        rows: The encoding of the other columns; None without any.
         timeline: That of the order column; None without one.
         offsets: Dates that are modelled as differences from the order column, and their own encodings.
     """
@@ -62,7 +62,7 @@ class ChildEncoding(BaseModel):
     def learn(
         cls,
         table: pa.Table,
-        schema: Schema,
+        schema: Schema | None,
         order: str | None,
         family: Family,
         ancestors: Sequence[Ancestor],
@@ -72,7 +72,7 @@ class ChildEncoding(BaseModel):
 
         Args:
             table: The rows, without keys.
-            schema: Their schema.
+            schema: Their schema; None without columns.
             order: The order column; None without one.
             family: To which parents they belong.
             ancestors: The rows of the ancestor tables.
@@ -82,6 +82,8 @@ class ChildEncoding(BaseModel):
             TableError: A column cannot be encoded.
         """
         timeline, offsets = None, dict[str, TemporalEncoding]()
+        if schema is None:
+            return cls(rows=None, timeline=None, offsets=offsets)
         if order is not None:
             own = kinds.learn(schema[order], table.column(order))
             timeline = Timeline.learn(order, own, table, family, [(a.rows, a.encodings) for a in ancestors], lines)

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from synthvae.codes import Slots
 from synthvae.errors import brief
 from synthvae.relational.child_drawing import draw_children
-from synthvae.relational.child_encoding import Ancestor, ChildEncoding, joined, joined_slots
+from synthvae.relational.child_encoding import Ancestor, ChildEncoding, joined, joined_slots, nothing
 from synthvae.relational.keys import Keys, choose, fill
 from synthvae.relational.lineage import LinkedTable
 from synthvae.relational.network import SequenceNetwork
@@ -41,7 +42,7 @@ class FittedChild:
     """The model of a child table.
 
     Args:
-        schema: The schema of the columns that are modelled.
+        schema: The schema of the columns that are modelled; None without any.
         encoding: Their encoding.
         network: The fitted network, in evaluation mode.
         history: Its training history; the bound is in nats per row.
@@ -49,7 +50,7 @@ class FittedChild:
 
     __repr__ = brief
 
-    schema: Schema
+    schema: Schema | None
     encoding: ChildEncoding
     network: SequenceNetwork
     history: History
@@ -130,6 +131,7 @@ class _Drawing:
         places = np.arange(count)
         if root.model is None:
             rows = pa.table({"": pa.nulls(count)})
+            self.modelled[name] = Ancestor(rows, nothing(count), Slots(()), {})
         else:
             rows = root.model.sample(root.model.request(count, seed))
             model = root.model

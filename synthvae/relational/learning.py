@@ -15,7 +15,7 @@ from synthvae.devices import find_device, own_modes
 from synthvae.encoding.numeric import NumericEncoding
 from synthvae.encoding.temporal import TemporalEncoding
 from synthvae.errors import TableError
-from synthvae.relational.child_encoding import Ancestor, ChildEncoding, joined, joined_slots
+from synthvae.relational.child_encoding import Ancestor, ChildEncoding, joined, joined_slots, nothing
 from synthvae.relational.descent import train_sequences
 from synthvae.relational.fitted_database import FittedChild, FittedDatabase, FittedRoot, FittedTable
 from synthvae.relational.keys import Keys, learn_keys
@@ -31,6 +31,7 @@ from synthvae.schema.schema import Schema
 from synthvae.synthesizer import Synthesizer
 from synthvae.training.config import SMALL, TrainingConfig
 
+REDRAWN = 71  # the stream of random numbers that replace rare categories
 SMALL_DROPOUT = 0.1  # of tables of few rows, as in single tables
 
 
@@ -70,6 +71,7 @@ def learn_database(database: Database, tables: Mapping[str, object] | None, opti
     linked = link(database, read_tables, _ranks(database, read_tables))
     refuse_empty(linked)
     learner = _Learner(database, linked, options)
+    learner.plan()
     for name in linked:
         with naming(name):
             learner.add(name)
@@ -111,44 +113,79 @@ def _schema(
     return decisions.complete(given, table)
 
 
+@dataclass(frozen=True)
+class _Plan:
+    """What is known of a table before it is fitted.
+
+    Args:
+        keys: How its key columns are filled.
+        names: The columns that synthetic rows have.
+        counts: The columns with the number of rows in each child table, by child.
+        table: The rows without keys, with these numbers.
+        schema: The schema of this table; None if it has no column.
+    """
+
+    keys: Keys
+    names: list[str]
+    counts: dict[str, str]
+    table: pa.Table
+    schema: Schema | None
+
+
 class _Learner:
     """Tables that are fitted one after the other."""
 
     def __init__(self, database: Database, linked: Mapping[str, LinkedTable], options: Options) -> None:
         self.database, self.linked, self.options = database, linked, options
+        self.plans: dict[str, _Plan] = {}
         self.found: dict[str, FittedTable] = {}
         self.ancestors: dict[str, Ancestor] = {}
 
+    def plan(self) -> None:
+        """Find the keys and the schema of each table, before anything is fitted.
+
+        Raises:
+            TableError: Columns need a decision; the message is about all tables.
+        """
+        problems = []
+        for name in self.linked:
+            try:
+                with naming(name):
+                    self.plans[name] = self._plan(name)
+            except TableError as error:
+                problems.append(str(error))
+        if problems:
+            raise TableError(f"{' '.join(problems)} Declare these columns in `schemas` of the database.")
+
+    def _plan(self, name: str) -> _Plan:
+        own, given = self.linked[name], self.database.schemas.get(name)
+        keys = learn_keys(self.database, name, self.linked)
+        names = [n for n in own.rows.column_names if given is None or n not in given.drop or n in keys.names]
+        table = own.rows.select([n for n in names if n not in keys.names])
+        counts = {}
+        for child, numbers in children_counts(name, self.linked).items():
+            counts[child] = _count_name(child, own.rows.column_names)
+            table = table.append_column(counts[child], pa.array(numbers, pa.int64()))
+        table = table.replace_schema_metadata(None)
+        declared = {column: {"kind": "integer", "nullable": False} for column in counts.values()}
+        schema = _schema(self.database, table, name, declared) if table.num_columns else None
+        return _Plan(keys, names, counts, table, schema)
+
     def add(self, name: str) -> None:
         """Fit the model of a table."""
-        own = self.linked[name]
-        keys = learn_keys(self.database, name, self.linked)
-        given = self.database.schemas.get(name)
-        dropped = () if given is None else given.drop
-        kept = [n for n in own.rows.column_names if n not in dropped or n in keys.names]
-        counts = {child: _count_name(child, own.rows.column_names) for child in children_counts(name, self.linked)}
-        table = self._modelled(own, keys, kept, counts)
+        own, plan = self.linked[name], self.plans[name]
         seed = int(np.random.SeedSequence([self.options.seed, len(self.found)]).generate_state(1, np.uint64)[0] >> 1)
-        if own.family is None:
-            model: FittedRoot | FittedChild = self._root(name, table, counts, seed)
-        else:
-            model = self._child(name, table, counts, seed)
-        self.found[name] = FittedTable(own.rows.select(kept).schema, keys, counts, model)
+        fit = self._root if own.family is None else self._child
+        model = fit(name, plan, seed)
+        self.found[name] = FittedTable(own.rows.select(plan.names).schema, plan.keys, plan.counts, model)
 
-    def _modelled(self, own: LinkedTable, keys: Keys, kept: list[str], counts: Mapping[str, str]) -> pa.Table:
-        """The rows without keys, with the number of children in each table."""
-        table = own.rows.select([n for n in kept if n not in keys.names])
-        for child, numbers in children_counts(own.name, self.linked).items():
-            table = table.append_column(counts[child], pa.array(numbers, pa.int64()))
-        return table.replace_schema_metadata(None)
-
-    def _root(self, name: str, table: pa.Table, counts: Mapping[str, str], seed: int) -> FittedRoot:
-        if not table.num_columns:
+    def _root(self, name: str, plan: _Plan, seed: int) -> FittedRoot:
+        table, options = plan.table, self.options
+        if plan.schema is None:
+            self.ancestors[name] = Ancestor(table, nothing(table.num_rows), Slots(()), {})
             return FittedRoot(None, self.linked[name].rows.num_rows)
-        schema = _schema(self.database, table, name, {c: {"kind": "integer", "nullable": False} for c in counts.values()})
-        options = self.options
         synthesizer = Synthesizer(
-            schema=schema,
+            schema=plan.schema,
             random_state=seed,
             max_steps=options.max_steps,
             protect=options.protect,
@@ -161,13 +198,13 @@ class _Learner:
         return FittedRoot(model, table.num_rows)
 
     @own_modes()
-    def _child(self, name: str, table: pa.Table, counts: Mapping[str, str], seed: int) -> FittedChild:
+    def _child(self, name: str, plan: _Plan, seed: int) -> FittedChild:
         own, options = self.linked[name], self.options
         assert own.family is not None
         order = self.database.order.get(name)
         if order is not None and is_position(own.rows.column(order), own.family):
             order = None
-        table, schema = self._protected(name, table, counts, seed)
+        table, schema = self._protected(name, plan, seed)
         ancestors = [self.ancestors[other] for other in own.ancestors]
         encoding = ChildEncoding.learn(table, schema, order, own.family, ancestors, own.lines)
         rng = np.random.default_rng(seed)
@@ -180,18 +217,15 @@ class _Learner:
         self.ancestors[name] = _as_ancestor(table, encoding, sequences)
         return FittedChild(schema, encoding, network, history)
 
-    def _protected(
-        self, name: str, table: pa.Table, counts: Mapping[str, str], seed: int
-    ) -> tuple[pa.Table, Schema]:
+    def _protected(self, name: str, plan: _Plan, seed: int) -> tuple[pa.Table, Schema | None]:
         """The rows with rare values replaced, checked, and their schema; a subject counts once for all its rows."""
-        declared = {column: {"kind": "integer", "nullable": False} for column in counts.values()}
-        if not table.num_columns:
-            return table, Schema(drop=[name])
-        schema = _schema(self.database, table, name, declared)
+        table, schema = plan.table, plan.schema
+        if schema is None:
+            return table, None
         checked = schema.check(table).select(table.column_names)
         subjects = Subjects(self.options.protect, self.linked[name].subjects)
         protection = protect(checked, schema, None, subjects, None)
-        return protection.apply(checked, np.random.default_rng([seed, 71])), protection.schema
+        return protection.apply(checked, np.random.default_rng([seed, REDRAWN])), protection.schema
 
 
 def _as_ancestor(table: pa.Table, encoding: ChildEncoding, sequences: Sequences) -> Ancestor:
