@@ -18,7 +18,7 @@ from synthvae.encoding.temporal import TemporalEncoding
 from synthvae.errors import brief
 from synthvae.relational.network import SequenceSlots
 from synthvae.relational.sequences import Family, Places, Sequences
-from synthvae.relational.timeline import Timeline, comparable, in_units
+from synthvae.relational.timeline import Ends, Timeline, comparable, in_units
 from synthvae.schema.column import Column
 from synthvae.schema.schema import Schema
 
@@ -42,6 +42,23 @@ class Ancestor:
     encodings: Mapping[str, Any]
 
 
+@dataclass(frozen=True)
+class Protected:
+    """Rows in which values of few subjects are replaced.
+
+    Args:
+        schema: The schema of the rows.
+        rows: The rows.
+        ends: Limits numbers (rows,) to those that enough subjects have at or beyond.
+    """
+
+    __repr__ = brief
+
+    schema: Schema
+    rows: pa.Table
+    ends: Ends
+
+
 class ChildEncoding(BaseModel):
     """How the rows of a child table are encoded.
 
@@ -62,7 +79,7 @@ class ChildEncoding(BaseModel):
     def learn(
         cls,
         table: pa.Table,
-        schema: Schema | None,
+        protected: Protected,
         order: str | None,
         family: Family,
         ancestors: Sequence[Ancestor],
@@ -71,8 +88,8 @@ class ChildEncoding(BaseModel):
         """Find the encodings of sorted rows that obey a schema.
 
         Args:
-            table: The rows, without keys.
-            schema: Their schema; None without columns.
+            table: The rows, without keys; times as they are, other columns protected.
+            protected: The schema, and the rows in which times are protected, too.
             order: The order column; None without one.
             family: To which parents they belong.
             ancestors: The rows of the ancestor tables.
@@ -81,20 +98,25 @@ class ChildEncoding(BaseModel):
         Raises:
             TableError: A column cannot be encoded.
         """
-        timeline, offsets = None, dict[str, TemporalEncoding]()
-        if schema is None:
-            return cls(rows=None, timeline=None, offsets=offsets)
+        schema, timeline, offsets = protected.schema, None, dict[str, TemporalEncoding]()
         if order is not None:
-            own = kinds.learn(schema[order], table.column(order))
-            timeline = Timeline.learn(order, own, table, family, [(a.rows, a.encodings) for a in ancestors], lines)
-            offsets = _offsets(timeline, schema, table)
+            own = kinds.learn(schema[order], protected.rows.column(order))
+            known = [(one.rows, one.encodings) for one in ancestors]
+            timeline = Timeline.learn(order, own, table, family, known, lines, protected.ends)
+            offsets = _offsets(timeline, schema, protected.rows)
         self = cls(rows=None, timeline=timeline, offsets=offsets)
         plain = self.plain(table)
+        for name in offsets:
+            numbers = protected.ends(plain.column(name).to_numpy().astype(np.float64))
+            array = pa.array(np.nan_to_num(numbers).astype(np.int64), mask=np.isnan(numbers))
+            plain = plain.set_column(plain.column_names.index(name), name, array)
+        for name in set(plain.column_names) - offsets.keys():
+            plain = plain.set_column(plain.column_names.index(name), name, protected.rows.column(name))
+        if not plain.num_columns:
+            return self
         columns = [
             Column(name=name, kind="integer") if name in offsets else schema[name] for name in plain.column_names
         ]
-        if not columns:
-            return self
         reduced = Schema(columns=[column.model_dump(exclude_unset=True) for column in columns])
         return self.model_copy(update={"rows": TableEncoding.learn(plain, reduced, None)})
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Any, Self
 
@@ -9,6 +10,7 @@ import pandas as pd
 
 from synthvae.errors import ConfigurationError, PrivacyError, RequestError
 from synthvae.random_state import Seed, as_seed
+from synthvae.relational import saving
 from synthvae.relational.fitted_database import FittedDatabase, FittedRoot
 from synthvae.relational.learning import Options, learn_database
 from synthvae.schema.database import Database
@@ -101,6 +103,34 @@ class DatabaseSynthesizer:
         seed = as_seed(self.random_state if random_state is None else random_state)
         found = self.learned_.sample(self._roots(scale, subjects), seed)
         return {name: convert.to_pandas(table) for name, table in found.items()}
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the models of all tables to a directory: weights and JSON, without training rows or real keys.
+
+        Args:
+            path: The directory, which may hold an earlier model.
+
+        Raises:
+            ArtifactError: The directory holds something else, or cannot be written.
+        """
+        seed = self.random_state if isinstance(self.random_state, int) else None
+        saving.save(path, self.learned_, {"max_steps": self.max_steps, "protect": self.protect, "random_state": seed})
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], device: str = "auto") -> Self:
+        """Load a directory that `save` wrote. No code is executed.
+
+        Args:
+            path: The directory.
+            device: A torch device; "auto": a GPU if there is one.
+
+        Raises:
+            ArtifactError: It is absent, damaged, or of a newer format.
+        """
+        parameters, learned = saving.load(path, device)
+        self = cls(learned.database, device=device, **parameters)
+        self.learned_ = learned
+        return self
 
     def _roots(self, scale: float | None, subjects: int | None) -> dict[str, int]:
         """The number of rows of each root table."""

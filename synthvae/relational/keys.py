@@ -13,6 +13,7 @@ from synthvae.encoding.arrays import in_dictionary
 from synthvae.encoding.identifier import IdEncoding
 from synthvae.encoding.protocol import CodedColumn
 from synthvae.errors import brief
+from synthvae.relational.limits import limited
 from synthvae.relational.lineage import LinkedTable, is_position
 from synthvae.relational.sequences import Places
 from synthvae.schema.column import Column
@@ -84,13 +85,14 @@ class Keys(BaseModel):
         return [column.name for column in self.columns]
 
 
-def learn_keys(database: Database, name: str, linked: Mapping[str, LinkedTable]) -> Keys:
+def learn_keys(database: Database, name: str, linked: Mapping[str, LinkedTable], least: int) -> Keys:
     """Find how the key columns of a table are filled.
 
     Args:
         database: The keys.
         name: The table.
         linked: The rows of all tables that are modelled.
+        least: The smallest number of rows of a number of links; 0: any.
     """
     table, parent = linked[name], database.parents.get(name)
     rows = {other: one.rows for other, one in linked.items()}
@@ -105,7 +107,7 @@ def learn_keys(database: Database, name: str, linked: Mapping[str, LinkedTable])
         )
         how: Literal["inherited", "chosen"] = "inherited" if inherited else "chosen"
         if how == "chosen":
-            links.append(_chosen(number, key, places, table, linked))
+            links.append(_chosen(number, key, places, table, linked, least))
         for mine, theirs in zip(key.columns, key.parent_columns, strict=True):
             columns.setdefault(mine, KeyColumn(name=mine, how=how, table=key.parent, column=theirs, link=number))
     referred = [c for key in database.foreign_keys if key.parent == name for c in key.parent_columns]
@@ -125,8 +127,13 @@ def _own_key(column: str, table: LinkedTable, primary: Sequence[str]) -> KeyColu
     return KeyColumn(name=column, how="fresh", ids=IdEncoding.learn(Column(name=column, kind="id"), values))
 
 
-def _chosen(
-    number: int, key: ForeignKey, places: Places, table: LinkedTable, linked: Mapping[str, LinkedTable]
+def _chosen(  # noqa: PLR0917 (what a link depends on)
+    number: int,
+    key: ForeignKey,
+    places: Places,
+    table: LinkedTable,
+    linked: Mapping[str, LinkedTable],
+    least: int,
 ) -> ChosenLink:
     other, present = linked[key.parent], places >= 0
     shared = None
@@ -135,7 +142,9 @@ def _chosen(
         if theirs is not None and present.any() and (theirs[places[present]] == line[present]).all():
             shared = ancestor
             break
-    counts = np.bincount(np.bincount(places[present], minlength=other.rows.num_rows))
+    times = np.bincount(places[present], minlength=other.rows.num_rows)
+    usual = limited(times.astype(np.float64), None, least)
+    counts = np.bincount(times if np.isnan(usual).any() else usual.astype(np.int64))
     missing = 1 - float(present.mean()) if len(present) else 0.0
     return ChosenLink(link=number, missing=missing, shared=shared, degrees=tuple((counts / counts.sum()).tolist()))
 

@@ -12,17 +12,20 @@ import pyarrow as pa
 from synthvae import progress
 from synthvae.codes import Slots
 from synthvae.devices import find_device, own_modes
+from synthvae.encoding.arrays import Floats
 from synthvae.encoding.numeric import NumericEncoding
 from synthvae.encoding.temporal import TemporalEncoding
 from synthvae.errors import TableError
-from synthvae.relational.child_encoding import Ancestor, ChildEncoding, joined, joined_slots, nothing
+from synthvae.relational.child_encoding import Ancestor, ChildEncoding, Protected, joined, joined_slots, nothing
 from synthvae.relational.descent import train_sequences
 from synthvae.relational.fitted_database import FittedChild, FittedDatabase, FittedRoot, FittedTable
 from synthvae.relational.keys import Keys, learn_keys
+from synthvae.relational.limits import limited
 from synthvae.relational.lineage import LinkedTable, children_counts, is_position, link, refuse_empty
 from synthvae.relational.network import SequenceConfig, build_sequences
 from synthvae.relational.sequences import Places, Sequences
 from synthvae.schema import decisions
+from synthvae.schema.column import TEMPORAL
 from synthvae.schema.database import Database
 from synthvae.schema.linkage import read
 from synthvae.schema.protection import protect
@@ -159,7 +162,7 @@ class _Learner:
 
     def _plan(self, name: str) -> _Plan:
         own, given = self.linked[name], self.database.schemas.get(name)
-        keys = learn_keys(self.database, name, self.linked)
+        keys = learn_keys(self.database, name, self.linked, self.options.protect)
         names = [n for n in own.rows.column_names if given is None or n not in given.drop or n in keys.names]
         table = own.rows.select([n for n in names if n not in keys.names])
         counts = {}
@@ -204,9 +207,13 @@ class _Learner:
         order = self.database.order.get(name)
         if order is not None and is_position(own.rows.column(order), own.family):
             order = None
-        table, schema = self._protected(name, plan, seed)
         ancestors = [self.ancestors[other] for other in own.ancestors]
-        encoding = ChildEncoding.learn(table, schema, order, own.family, ancestors, own.lines)
+        table, schema, encoding = plan.table, plan.schema, ChildEncoding(rows=None, timeline=None, offsets={})
+        if schema is not None:
+            protected = self._protected(name, plan.table, schema, seed)
+            schema = protected.schema
+            table = with_times(protected, plan.table)
+            encoding = ChildEncoding.learn(table, protected, order, own.family, ancestors, own.lines)
         rng = np.random.default_rng(seed)
         sequences = encoding.encode(table, own.family, ancestors, own.lines, rng)
         config = SequenceConfig(width=options.width, dropout=SMALL_DROPOUT if len(own.family) < SMALL else 0.0)
@@ -217,15 +224,22 @@ class _Learner:
         self.ancestors[name] = _as_ancestor(table, encoding, sequences)
         return FittedChild(schema, encoding, network, history)
 
-    def _protected(self, name: str, plan: _Plan, seed: int) -> tuple[pa.Table, Schema | None]:
-        """The rows with rare values replaced, checked, and their schema; a subject counts once for all its rows."""
-        table, schema = plan.table, plan.schema
-        if schema is None:
-            return table, None
+    def _protected(self, name: str, table: pa.Table, schema: Schema, seed: int) -> Protected:
+        """The rows, checked, with rare values replaced; a subject counts once for all its rows."""
         checked = schema.check(table).select(table.column_names)
-        subjects = Subjects(self.options.protect, self.linked[name].subjects)
-        protection = protect(checked, schema, None, subjects, None)
-        return protection.apply(checked, np.random.default_rng([seed, REDRAWN])), protection.schema
+        units, least = self.linked[name].subjects, self.options.protect
+        protection = protect(checked, schema, None, Subjects(least, units), None)
+        rows = protection.apply(checked, np.random.default_rng([seed, REDRAWN]))
+        return Protected(protection.schema, rows, lambda numbers: limited(numbers, units, least))
+
+
+def with_times(protected: Protected, table: pa.Table) -> pa.Table:
+    """Return protected rows with dates and datetimes as they are, whose differences are protected instead."""
+    rows = protected.rows
+    for column in protected.schema.columns:
+        if column.kind in TEMPORAL:
+            rows = rows.set_column(rows.column_names.index(column.name), column.name, table.column(column.name))
+    return rows
 
 
 def _as_ancestor(table: pa.Table, encoding: ChildEncoding, sequences: Sequences) -> Ancestor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Annotated, Self
 
@@ -21,11 +21,14 @@ from synthvae.errors import TableError, brief
 from synthvae.relational.sequences import Family
 from synthvae.schema.column import Column
 
-NEARER = 0.75  # an ancestor's column is an anchor if differences from it spread at most so much of the column itself
+NEARER = 0.75  # an ancestor's column is an anchor if differences from it have less than this share of its spread
 KNOWN = 0.3  # and if at least this share of the rows has it
 ABSOLUTE, RELATIVE, STEP = range(3)  # the ways to draw a value
 
 Timed = Annotated[NumericEncoding | TemporalEncoding, Field(discriminator="kind")]
+
+
+Ends = Callable[[Floats], Floats]
 
 
 class Anchor(BaseModel):
@@ -77,16 +80,18 @@ class Timeline(BaseModel):
         family: Family,
         ancestors: Sequence[tuple[pa.Table, Mapping[str, object]]],
         lines: Sequence[npt.NDArray[np.int64]],
+        ends: Ends,
     ) -> Self:
         """Find the anchors and the distributions of a column.
 
         Args:
             name: The order column.
-            own: Its encoding.
-            table: The child rows, sorted by parent and order.
+            own: Its encoding, which ends where it is protected.
+            table: The child rows, sorted by parent and order, as they are.
             family: To which parents the rows belong.
             ancestors: The rows of each ancestor table, and the encodings of its columns.
             lines: The place of each child row's ancestor in each.
+            ends: Limits numbers (rows,) to those that enough subjects have at or beyond.
 
         Raises:
             TableError: The column has neither numbers nor dates.
@@ -107,15 +112,17 @@ class Timeline(BaseModel):
                     base = in_units(own, theirs, rows.column(other))[line]
                     spread = _relative_spread(numbers, base)
                     if spread is not None and spread < NEARER:
-                        difference = _encoding_of(numbers - base, own)
+                        difference = _encoding_of(ends(numbers - base), own)
                         anchor = Anchor(ancestor=place, column=other, encoding=theirs, difference=difference)
                         found.append((spread, anchor, base))
         found.sort(key=lambda one: one[0])
         base = found[0][2] if found else np.full(len(numbers), np.nan)
         steps = np.diff(numbers, prepend=np.nan)
-        parts = (numbers[first & np.isnan(base)], (numbers - base)[first & ~np.isnan(base)], steps[~first])
-        absolute = parts[0] if len(parts[0]) >= 2 else numbers[first]
-        ways = (_encoding_of(absolute, own), _encoding_of(parts[1], own), _encoding_of(parts[2], own))
+        known = ~np.isnan(base)
+        absolute = numbers if (first & ~known).sum() < 2 else np.where(known, np.nan, numbers)
+        parts = ((absolute, first), (numbers - base, first & known), (steps, ~first))
+        absolute_way, relative, step = (_encoding_of(ends(np.where(h, v, np.nan))[h], own) for v, h in parts)
+        ways = (absolute_way, relative, step)
         return cls(name=name, encoding=own, anchors=tuple(one[1] for one in found), ways=ways)
 
     @property
@@ -225,11 +232,19 @@ def in_units(own: Timed, other: Timed, values: pa.ChunkedArray) -> Floats:
 
 
 def _relative_spread(numbers: Floats, base: Floats) -> float | None:
-    """The spread of differences relative to that of the numbers; None if there are too few."""
+    """The spread of differences relative to that of the numbers, plus the share of rows without one.
+
+    None if there are too few.
+    """
     known = ~np.isnan(numbers - base)
-    if known.sum() < max(KNOWN * len(numbers), 2) or (spread := float(np.std(numbers[known]))) == 0:
+    if known.sum() < max(KNOWN * len(numbers), 2) or (spread := _spread(numbers[known])) == 0:
         return None
-    return float(np.std((numbers - base)[known])) / spread
+    return _spread((numbers - base)[known]) / spread + 1 - float(known.mean())
+
+
+def _spread(numbers: Floats) -> float:
+    """The distance of the first and the ninth decile, in which a few outliers do not matter."""
+    return float(np.subtract(*np.quantile(numbers, (0.9, 0.1))))
 
 
 def _encoding_of(numbers: Floats, own: Timed) -> NumericEncoding:
