@@ -13,13 +13,20 @@ from pydantic import BaseModel, ConfigDict
 from synthvae.codes import Codes, Slots
 from synthvae.encoding import TableEncoding, kinds
 from synthvae.encoding.arrays import Floats
-from synthvae.encoding.protocol import CodedColumn
 from synthvae.encoding.temporal import TemporalEncoding
 from synthvae.errors import brief
 from synthvae.relational.network import SequenceSlots
+from synthvae.relational.relative_dates import (
+    Protected,
+    RelativeDate,
+    Surroundings,
+    as_numbers,
+    from_differences,
+    learn_relative,
+    to_differences,
+)
 from synthvae.relational.sequences import Family, Places, Sequences
-from synthvae.relational.timeline import Ends, Timeline, comparable, in_units
-from synthvae.schema.column import Column
+from synthvae.relational.timeline import Ends, Timeline
 from synthvae.schema.schema import Schema
 
 
@@ -42,30 +49,13 @@ class Ancestor:
     encodings: Mapping[str, Any]
 
 
-@dataclass(frozen=True)
-class Protected:
-    """Rows in which values of few subjects are replaced.
-
-    Args:
-        schema: The schema of the rows.
-        rows: The rows.
-        ends: Limits numbers (rows,) to those that enough subjects have at or beyond.
-    """
-
-    __repr__ = brief
-
-    schema: Schema
-    rows: pa.Table
-    ends: Ends
-
-
 class ChildEncoding(BaseModel):
     """How the rows of a child table are encoded.
 
     Args:
         rows: The encoding of the other columns; None without any.
         timeline: That of the order column; None without one.
-        offsets: Dates that are modelled as differences from the order column, and their own encodings.
+        dates: Dates that are modelled as differences.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -73,7 +63,7 @@ class ChildEncoding(BaseModel):
 
     rows: TableEncoding | None
     timeline: Timeline | None
-    offsets: dict[str, TemporalEncoding]
+    dates: tuple[RelativeDate, ...]
 
     @classmethod
     def learn(
@@ -98,39 +88,34 @@ class ChildEncoding(BaseModel):
         Raises:
             TableError: A column cannot be encoded.
         """
-        schema, timeline, offsets = protected.schema, None, dict[str, TemporalEncoding]()
+        schema, timeline = protected.schema, None
+        around = surroundings(ancestors, lines)
         if order is not None:
             own = kinds.learn(schema[order], protected.rows.column(order))
             known = [(one.rows, one.encodings) for one in ancestors]
             timeline = Timeline.learn(order, own, table, family, known, lines, protected.ends)
-            offsets = _offsets(timeline, schema, protected.rows)
-        self = cls(rows=None, timeline=timeline, offsets=offsets)
-        plain = self.plain(table)
-        for name in offsets:
-            numbers = protected.ends(plain.column(name).to_numpy().astype(np.float64))
-            array = pa.array(np.nan_to_num(numbers).astype(np.int64), mask=np.isnan(numbers))
-            plain = plain.set_column(plain.column_names.index(name), name, array)
-        for name in set(plain.column_names) - offsets.keys():
+        first = None if timeline is None else (timeline.name, timeline.wide)
+        dates = learn_relative(table, protected, around, first)
+        self = cls(rows=None, timeline=timeline, dates=dates)
+        relative = {date.name for date in dates}
+        plain = self.plain(table, around, protected.ends)
+        for name in set(plain.column_names) - relative:
             plain = plain.set_column(plain.column_names.index(name), name, protected.rows.column(name))
         if not plain.num_columns:
             return self
-        columns = [
-            Column(name=name, kind="integer") if name in offsets else schema[name] for name in plain.column_names
-        ]
-        reduced = Schema(columns=[column.model_dump(exclude_unset=True) for column in columns])
-        return self.model_copy(update={"rows": TableEncoding.learn(plain, reduced, None)})
+        reduced = as_numbers(schema, dates)
+        columns = [reduced[name].model_dump(exclude_unset=True) for name in plain.column_names]
+        return self.model_copy(update={"rows": TableEncoding.learn(plain, Schema(columns=columns), None)})
 
-    def plain(self, table: pa.Table) -> pa.Table:
-        """Return rows without the order column, with dates as differences from it."""
-        if self.timeline is None:
-            return table
-        own, numbers = self.timeline.encoding, self.timeline.encoding.numbers_of(table.column(self.timeline.name))
-        for name, encoding in self.offsets.items():
-            assert isinstance(own, TemporalEncoding)
-            difference = (in_units(own, encoding, table.column(name)) - numbers) * own.step  # in ticks
-            array = pa.array(np.round(np.nan_to_num(difference)).astype(np.int64), mask=np.isnan(difference))
-            table = table.set_column(table.column_names.index(name), name, array)
-        return table.drop_columns([self.timeline.name])
+    def plain(self, table: pa.Table, around: Surroundings, ends: Ends | None = None) -> pa.Table:
+        """Return rows without the order column, with dates as differences; see `to_differences`."""
+        table = to_differences(table, self.dates, around, self._dated, ends)
+        return table if self.timeline is None else table.drop_columns([self.timeline.name])
+
+    @property
+    def _dated(self) -> dict[str, TemporalEncoding]:
+        """The encodings of dates that are modelled as they are."""
+        return {name: e for name, e in self.encodings.items() if isinstance(e, TemporalEncoding)}
 
     @property
     def slots(self) -> Slots:
@@ -140,9 +125,9 @@ class ChildEncoding(BaseModel):
     @property
     def encodings(self) -> dict[str, Any]:
         """The encodings of all columns as they are, from which those of descendants may be differences."""
-        own = {} if self.rows is None else {n: e for n, e in self.rows.columns.items() if n not in self.offsets}
-        time = {} if self.timeline is None else {self.timeline.name: self.timeline.encoding}
-        return {**own, **self.offsets, **time}
+        own = {} if self.rows is None else dict(self.rows.columns)
+        time = {} if self.timeline is None else {self.timeline.name: self.timeline.wide}
+        return {**own, **{date.name: date.encoding for date in self.dates}, **time}
 
     def sequence_slots(self, ancestors: Sequence[Slots]) -> SequenceSlots:
         """Return the digits and values of the network of the table."""
@@ -160,7 +145,8 @@ class ChildEncoding(BaseModel):
         rng: np.random.Generator,
     ) -> Sequences:
         """Return the coded rows of a table; parameters as of `learn`, `rng` draws scores within rounded numbers."""
-        rows = self.encode_rows(table, rng)
+        plain = self.plain(table, surroundings(ancestors, lines))
+        rows = nothing(len(family)) if self.rows is None else self.rows.encode(plain.select(self.rows.names), rng)
         codes, places = tuple(one.codes for one in ancestors), tuple(lines)
         if self.timeline is None:
             return Sequences(family, rows, nothing(len(family)), (), codes, places)
@@ -170,21 +156,22 @@ class ChildEncoding(BaseModel):
         timings = self.timeline.timing_codes(numbers, bases[0], family, rng)
         return Sequences(family, rows, clock, timings, codes, places)
 
-    def encode_rows(self, table: pa.Table, rng: np.random.Generator | None) -> Codes:
-        """Return the codes of the columns other than the order column."""
-        if self.rows is None:
-            return nothing(table.num_rows)
-        return self.rows.encode(self.plain(table).select(self.rows.names), rng)
-
     def decode(
-        self, codes: Codes, numbers: Floats, kinds_of: Mapping[str, pa.DataType], rng: np.random.Generator, seed: int
+        self,
+        codes: Codes,
+        numbers: Floats,
+        around: Surroundings,
+        types: Mapping[str, pa.DataType],
+        rng: np.random.Generator,
+        seed: int,
     ) -> dict[str, pa.Array]:
         """Return the columns of drawn rows.
 
         Args:
             codes: The codes of the columns other than the order column.
             numbers: The numbers (rows,) of the order column.
-            kinds_of: The types of columns.
+            around: The ancestors of the rows.
+            types: The types of columns.
             rng: Draws what codes leave open.
             seed: The seed of the request, on which fake values depend.
         """
@@ -192,33 +179,14 @@ class ChildEncoding(BaseModel):
         if self.rows is not None:
             plain = self.rows.decode(codes, rng, seed=seed)
             found = {name: plain.column(name).combine_chunks() for name in plain.column_names}
-        if self.timeline is None:
-            return found
-        own = self.timeline.encoding
-        for name, encoding in self.offsets.items():
-            assert isinstance(own, TemporalEncoding)
-            differences = found[name].cast(pa.float64()).to_numpy(zero_copy_only=False)
-            ticks = own.origin + numbers * own.step + differences
-            steps = (ticks - encoding.origin) / encoding.step
-            states = np.where(np.isnan(steps), encoding.levels - 1, 0)
-            found[name] = encoding.decode(CodedColumn(states, rng, numbers=np.round(steps)), kinds_of[name])
-        found[self.timeline.name] = self.timeline.decode(numbers, kinds_of[self.timeline.name], rng)
-        return found
+        if self.timeline is not None:
+            found[self.timeline.name] = self.timeline.decode(numbers, types[self.timeline.name], rng)
+        return from_differences(found, self.dates, around, self._dated, types, rng)
 
 
-def _offsets(timeline: Timeline, schema: Schema, table: pa.Table) -> dict[str, TemporalEncoding]:
-    """The dates that are modelled as differences from the order column, which must then be known in all rows."""
-    found = {}
-    own, kind = timeline.encoding, table.schema.field(timeline.name).type
-    if isinstance(own, TemporalEncoding) and not table.column(timeline.name).null_count and not own.column.sentinels:
-        for column in schema.columns:
-            if column.name == timeline.name or column.kind not in {"date", "datetime"} or column.sentinels:
-                continue
-            encoding = kinds.learn(column, table.column(column.name))
-            if comparable(own, encoding, kind, table.schema.field(column.name).type):
-                assert isinstance(encoding, TemporalEncoding)
-                found[column.name] = encoding
-    return found
+def surroundings(ancestors: Sequence[Ancestor], lines: Sequence[Places]) -> Surroundings:
+    """Return the ancestors of some rows, given the place of the ancestor of each."""
+    return Surroundings([one.rows for one in ancestors], [one.encodings for one in ancestors], lines)
 
 
 def nothing(rows: int) -> Codes:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from synthvae.codes import Slots
+from synthvae.encoding.temporal import TemporalEncoding
 from synthvae.errors import brief
 from synthvae.relational.child_drawing import draw_children
-from synthvae.relational.child_encoding import Ancestor, ChildEncoding, joined, joined_slots, nothing
+from synthvae.relational.child_encoding import Ancestor, ChildEncoding, joined, joined_slots, nothing, surroundings
 from synthvae.relational.keys import Keys, choose, fill
 from synthvae.relational.lineage import LinkedTable
 from synthvae.relational.network import SequenceNetwork
+from synthvae.relational.relative_dates import RelativeDate, Surroundings, from_differences
 from synthvae.relational.sequences import Family, Places
 from synthvae.schema.database import Database
 from synthvae.schema.schema import Schema
@@ -29,12 +32,20 @@ class FittedRoot:
     Args:
         model: The model of its rows, with the numbers of their children as columns; None if it has only keys.
         rows: The number of training rows.
+        dates: Dates that are modelled as differences.
     """
 
     __repr__ = brief
 
     model: FittedModel | None
     rows: int
+    dates: tuple[RelativeDate, ...] = ()
+
+    @property
+    def encodings(self) -> dict[str, Any]:
+        """The encodings of all columns as they are, from which those of descendants may be differences."""
+        columns = {} if self.model is None else dict(self.model.encoding.columns)
+        return {**columns, **{date.name: date.encoding for date in self.dates}}
 
 
 @dataclass(frozen=True)
@@ -120,22 +131,26 @@ class _Drawing:
         seed, later = np.random.SeedSequence([self.seed, number]).generate_state(2, np.uint64).tolist()
         rng = np.random.default_rng(later)
         if isinstance(table.model, FittedRoot):
-            rows = self._add_root(name, table.model, roots[name], seed >> 1)
+            rows = self._add_root(name, table.model, roots[name], seed >> 1, rng)
         else:
             rows = self._add_child(name, table.model, seed >> 1, rng)
         for child, column in table.counts.items():
             self.counts[name, child] = np.maximum(rows.column(column).to_numpy().astype(np.int64), 0)
         self.done[name] = self._with_keys(name, table, rows, rng)
 
-    def _add_root(self, name: str, root: FittedRoot, count: int, seed: int) -> pa.Table:
+    def _add_root(self, name: str, root: FittedRoot, count: int, seed: int, rng: np.random.Generator) -> pa.Table:
         places = np.arange(count)
         if root.model is None:
             rows = pa.table({"": pa.nulls(count)})
             self.modelled[name] = Ancestor(rows, nothing(count), Slots(()), {})
         else:
-            rows = root.model.sample(root.model.request(count, seed))
             model = root.model
-            self.modelled[name] = Ancestor(rows, model.encode(rows), model.encoding.layout.slots, model.encoding.columns)
+            drawn = model.sample(model.request(count, seed))
+            columns = {n: drawn.column(n).combine_chunks() for n in drawn.column_names}
+            types = {field.name: field.type for field in self.fitted.tables[name].arrow}
+            around = Surroundings()
+            rows = pa.table(from_differences(columns, root.dates, around, only_dates(root.encodings), types, rng))
+            self.modelled[name] = Ancestor(rows, model.encode(drawn), model.encoding.layout.slots, root.encodings)
         self.linked[name] = LinkedTable(name, rows, places)
         return rows
 
@@ -152,7 +167,7 @@ class _Drawing:
         codes = tuple((one.codes, line) for one, line in zip(known, lines, strict=True))
         drawn, numbers = draw_children(child.network, child.encoding, family, codes, bases, seed)
         kinds = {field.name: field.type for field in self.fitted.tables[name].arrow}
-        columns = child.encoding.decode(drawn, numbers, kinds, rng, seed)
+        columns = child.encoding.decode(drawn, numbers, surroundings(known, lines), kinds, rng, seed)
         rows = pa.table(columns) if columns else pa.table({"": pa.nulls(len(family))})
         self.linked[name] = LinkedTable(name, rows, family.subjects, family, ancestors, lines)
         whole, slots = drawn, child.encoding.slots
@@ -175,3 +190,8 @@ class _Drawing:
         ]
         fields = [field.with_type(array.type) for field, array in zip(table.arrow, arrays, strict=True)]
         return pa.Table.from_arrays(arrays, schema=pa.schema(fields, metadata=table.arrow.metadata))
+
+
+def only_dates(encodings: Mapping[str, Any]) -> dict[str, TemporalEncoding]:
+    """Return the encodings of dates among those of all columns."""
+    return {name: encoding for name, encoding in encodings.items() if isinstance(encoding, TemporalEncoding)}

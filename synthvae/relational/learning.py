@@ -12,17 +12,25 @@ import pyarrow as pa
 from synthvae import progress
 from synthvae.codes import Slots
 from synthvae.devices import find_device, own_modes
-from synthvae.encoding.arrays import Floats
+from synthvae.encoding import kinds
 from synthvae.encoding.numeric import NumericEncoding
 from synthvae.encoding.temporal import TemporalEncoding
 from synthvae.errors import TableError
-from synthvae.relational.child_encoding import Ancestor, ChildEncoding, Protected, joined, joined_slots, nothing
+from synthvae.relational.child_encoding import Ancestor, ChildEncoding, joined, joined_slots, nothing
 from synthvae.relational.descent import train_sequences
-from synthvae.relational.fitted_database import FittedChild, FittedDatabase, FittedRoot, FittedTable
+from synthvae.relational.fitted_database import FittedChild, FittedDatabase, FittedRoot, FittedTable, only_dates
 from synthvae.relational.keys import Keys, learn_keys
 from synthvae.relational.limits import limited
 from synthvae.relational.lineage import LinkedTable, children_counts, is_position, link, refuse_empty
 from synthvae.relational.network import SequenceConfig, build_sequences
+from synthvae.relational.relative_dates import (
+    Protected,
+    RelativeDate,
+    Surroundings,
+    as_numbers,
+    learn_relative,
+    to_differences,
+)
 from synthvae.relational.sequences import Places, Sequences
 from synthvae.schema import decisions
 from synthvae.schema.column import TEMPORAL
@@ -187,8 +195,18 @@ class _Learner:
         if plan.schema is None:
             self.ancestors[name] = Ancestor(table, nothing(table.num_rows), Slots(()), {})
             return FittedRoot(None, self.linked[name].rows.num_rows)
+        dated = [column.name for column in plan.schema.columns if column.kind in TEMPORAL]
+        dates: tuple[RelativeDate, ...] = ()
+        schema, whole = plan.schema, table
+        if dated:
+            times = Schema(columns=[plan.schema[n].model_dump(exclude_unset=True) for n in dated], inferred=True)
+            protected = self._protected(name, table.select(dated), times, seed)
+            dates = learn_relative(table, protected, Surroundings(), None)
+            encodings = {n: kinds.learn(protected.schema[n], protected.rows.column(n)) for n in dated}
+            table = to_differences(table, dates, Surroundings(), only_dates(encodings), protected.ends)
+            schema = as_numbers(schema, dates)
         synthesizer = Synthesizer(
-            schema=plan.schema,
+            schema=schema,
             random_state=seed,
             max_steps=options.max_steps,
             protect=options.protect,
@@ -197,8 +215,10 @@ class _Learner:
         ).fit(table)
         model = synthesizer.learned_
         rows = table.select(model.encoding.names)
-        self.ancestors[name] = Ancestor(rows, model.encode(rows), model.encoding.layout.slots, model.encoding.columns)
-        return FittedRoot(model, table.num_rows)
+        root = FittedRoot(model, table.num_rows, dates)
+        shown = whole.select(model.encoding.names)
+        self.ancestors[name] = Ancestor(shown, model.encode(rows), model.encoding.layout.slots, root.encodings)
+        return root
 
     @own_modes()
     def _child(self, name: str, plan: _Plan, seed: int) -> FittedChild:
@@ -208,12 +228,12 @@ class _Learner:
         if order is not None and is_position(own.rows.column(order), own.family):
             order = None
         ancestors = [self.ancestors[other] for other in own.ancestors]
-        table, schema, encoding = plan.table, plan.schema, ChildEncoding(rows=None, timeline=None, offsets={})
+        table, schema, encoding = plan.table, plan.schema, ChildEncoding(rows=None, timeline=None, dates=())
         if schema is not None:
             protected = self._protected(name, plan.table, schema, seed)
             schema = protected.schema
-            table = with_times(protected, plan.table)
             encoding = ChildEncoding.learn(table, protected, order, own.family, ancestors, own.lines)
+            table = with_times(protected, table, encoding)
         rng = np.random.default_rng(seed)
         sequences = encoding.encode(table, own.family, ancestors, own.lines, rng)
         config = SequenceConfig(width=options.width, dropout=SMALL_DROPOUT if len(own.family) < SMALL else 0.0)
@@ -233,12 +253,12 @@ class _Learner:
         return Protected(protection.schema, rows, lambda numbers: limited(numbers, units, least))
 
 
-def with_times(protected: Protected, table: pa.Table) -> pa.Table:
-    """Return protected rows with dates and datetimes as they are, whose differences are protected instead."""
+def with_times(protected: Protected, table: pa.Table, encoding: ChildEncoding) -> pa.Table:
+    """Return protected rows with the times as they are whose differences are protected instead."""
     rows = protected.rows
-    for column in protected.schema.columns:
-        if column.kind in TEMPORAL:
-            rows = rows.set_column(rows.column_names.index(column.name), column.name, table.column(column.name))
+    dates = [date.name for date in encoding.dates]
+    for name in (*dates, *(() if encoding.timeline is None else (encoding.timeline.name,))):
+        rows = rows.set_column(rows.column_names.index(name), name, table.column(name))
     return rows
 
 

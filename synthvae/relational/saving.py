@@ -20,6 +20,7 @@ from synthvae.relational.child_encoding import ChildEncoding, joined_slots
 from synthvae.relational.fitted_database import FittedChild, FittedDatabase, FittedRoot, FittedTable
 from synthvae.relational.keys import Keys
 from synthvae.relational.network import SequenceConfig, SequenceNetwork, build_sequences
+from synthvae.relational.relative_dates import RelativeDate
 from synthvae.schema.database import Database
 from synthvae.schema.schema import Schema
 from synthvae.synthesizer import artifact, persistence
@@ -74,7 +75,8 @@ def _table_to_dict(table: FittedTable) -> dict[str, Any]:
     model = table.model
     if isinstance(model, FittedRoot):
         own = None if model.model is None else persistence.to_dict(model.model)
-        return {**common, "root": {"rows": model.rows, "model": own}}
+        dates = [date.model_dump(mode="json") for date in model.dates]
+        return {**common, "root": {"rows": model.rows, "dates": dates, "model": own}}
     child = {
         "schema": None if model.schema is None else model.schema.to_dict(),
         "encoding": model.encoding.model_dump(mode="json"),
@@ -124,7 +126,7 @@ def _root(given: Mapping[str, Any], weights: Mapping[str, Tensor], device: torch
     persistence.refuse_other_weights(given["model"], weights, source)
     model = persistence.from_dict(given["model"], weights, device, source)
     persistence.try_out(model, source)
-    return FittedRoot(model, rows)
+    return FittedRoot(model, rows, tuple(RelativeDate.model_validate(date) for date in given["dates"]))
 
 
 def _child(

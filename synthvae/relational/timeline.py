@@ -9,6 +9,7 @@ from typing import Annotated, Self
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict, Field
 
 from synthvae.codes import Codes
@@ -17,11 +18,12 @@ from synthvae.encoding.layout import Layout
 from synthvae.encoding.numeric import NumericEncoding
 from synthvae.encoding.protocol import CodedColumn
 from synthvae.encoding.temporal import TemporalEncoding
-from synthvae.errors import TableError, brief
+from synthvae.errors import TableError, brief, listing
 from synthvae.relational.sequences import Family
 from synthvae.schema.column import Column
 
 NEARER = 0.75  # an ancestor's column is an anchor if differences from it have less than this share of its spread
+FEW = 0.01  # share of the rows that protection may cut off before limits are widened
 KNOWN = 0.3  # and if at least this share of the rows has it
 ABSOLUTE, RELATIVE, STEP = range(3)  # the ways to draw a value
 
@@ -61,6 +63,7 @@ class Timeline(BaseModel):
         encoding: Its encoding.
         anchors: Columns of ancestors, the one with the smallest spread of differences first.
         ways: The encodings of the values, the differences from the first anchor, and those from the row before.
+        limits: The smallest and the largest number.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -70,6 +73,7 @@ class Timeline(BaseModel):
     encoding: Timed
     anchors: tuple[Anchor, ...]
     ways: tuple[NumericEncoding, NumericEncoding, NumericEncoding]
+    limits: tuple[float, float]
 
     @classmethod
     def learn(
@@ -102,6 +106,11 @@ class Timeline(BaseModel):
                 f"The order column {name!r} must have numbers or dates, got a column of kind {kind}. Name another "
                 "column in `order`."
             )
+        if sentinels := own.column.sentinels if isinstance(own, TemporalEncoding) else own.marks:
+            raise TableError(
+                f"The order column {name!r} must have no values that are neither numbers nor dates, got "
+                f"{listing(sentinels)}. Make them missing, or name another column in `order`."
+            )
         numbers = own.numbers_of(table.column(name))
         first = family.places[:, 0] == 0
         found = []
@@ -110,7 +119,7 @@ class Timeline(BaseModel):
                 if comparable(own, theirs, table.schema.field(name).type, rows.schema.field(other).type):
                     assert isinstance(theirs, (NumericEncoding, TemporalEncoding))
                     base = in_units(own, theirs, rows.column(other))[line]
-                    spread = _relative_spread(numbers, base)
+                    spread = relative_spread(numbers, base)
                     if spread is not None and spread < NEARER:
                         difference = _encoding_of(ends(numbers - base), own)
                         anchor = Anchor(ancestor=place, column=other, encoding=theirs, difference=difference)
@@ -123,7 +132,8 @@ class Timeline(BaseModel):
         parts = ((absolute, first), (numbers - base, first & known), (steps, ~first))
         absolute_way, relative, step = (_encoding_of(ends(np.where(h, v, np.nan))[h], own) for v, h in parts)
         ways = (absolute_way, relative, step)
-        return cls(name=name, encoding=own, anchors=tuple(one[1] for one in found), ways=ways)
+        anchors = tuple(one[1] for one in found)
+        return cls(name=name, encoding=own, anchors=anchors, ways=ways, limits=_limits(numbers, own))
 
     @property
     def numeric(self) -> NumericEncoding:
@@ -131,6 +141,13 @@ class Timeline(BaseModel):
         numeric = self.encoding.steps if isinstance(self.encoding, TemporalEncoding) else self.encoding
         assert isinstance(numeric, NumericEncoding)
         return numeric
+
+    @cached_property
+    def wide(self) -> Timed:
+        """The encoding of the column with the ends of `limits`."""
+        if isinstance(self.encoding, TemporalEncoding):
+            return widened(self.encoding, *self.limits, np.empty(0))[0]
+        return self.encoding
 
     @cached_property
     def clock(self) -> Layout:
@@ -183,12 +200,16 @@ class Timeline(BaseModel):
         if way == STEP:
             numbers = np.maximum(numbers, 0.0)
         whole = numbers if way == ABSOLUTE else start + numbers
-        return np.asarray(np.clip(whole, self.numeric.low, self.numeric.high))
+        return np.asarray(np.clip(whole, *self.limits))
 
     def decode(self, numbers: Floats, kind: pa.DataType, rng: np.random.Generator) -> pa.Array:
         """Return the values that numbers (rows,) stand for; those of NaN are missing."""
-        states = np.where(np.isnan(numbers), self.encoding.levels - 1, 0)
-        return self.encoding.decode(CodedColumn(states, rng, numbers=numbers), kind)
+        missing = np.isnan(numbers)
+        states = np.where(missing, self.encoding.levels - 1, 0)
+        if isinstance(self.encoding, TemporalEncoding):
+            numbers = widened(self.encoding, *self.limits, numbers)[1]
+        values = self.wide.decode(CodedColumn(states, rng, numbers=numbers), kind)
+        return pc.if_else(pa.array(missing), pa.scalar(None, values.type), values)
 
 
 def layout_of(encodings: Mapping[str, NumericEncoding]) -> Layout:
@@ -231,8 +252,28 @@ def in_units(own: Timed, other: Timed, values: pa.ChunkedArray) -> Floats:
     return np.asarray(numbers, np.float64)
 
 
-def _relative_spread(numbers: Floats, base: Floats) -> float | None:
-    """The spread of differences relative to that of the numbers, plus the share of rows without one.
+def _limits(numbers: Floats, own: Timed) -> tuple[float, float]:
+    """The limits of a column: its protected ends, or twice as far apart where these cut off many rows."""
+    numeric = own.steps if isinstance(own, TemporalEncoding) else own
+    assert isinstance(numeric, NumericEncoding)
+    low, high = numeric.low, numeric.high
+    known = numbers[~np.isnan(numbers)]
+    cut = len(known) and ((known < low) | (known > high)).mean() > FEW
+    return (low - (high - low) / 2, high + (high - low) / 2) if cut else (low, high)
+
+
+def widened(
+    encoding: TemporalEncoding, low: float, high: float, numbers: Floats
+) -> tuple[TemporalEncoding, Floats]:
+    """Return an encoding of dates with other ends, in its numbers of steps, and numbers (rows,) in its steps."""
+    before = int(np.ceil(max(-low, 0.0)))
+    last = encoding.origin + int(np.floor(high)) * encoding.step
+    origin = encoding.origin - before * encoding.step
+    return encoding.model_copy(update={"origin": origin, "last": max(last, encoding.last)}), numbers + before
+
+
+def relative_spread(numbers: Floats, base: Floats) -> float | None:
+    """Return the spread of differences relative to that of the numbers, plus the share of rows without one.
 
     None if there are too few.
     """
