@@ -19,7 +19,7 @@ CHUNK_SUBJECTS = 4096  # drawn at once
 
 
 @own_modes()
-def draw_children(
+def draw_children(  # noqa: PLR0917 (what a draw depends on)
     network: SequenceNetwork,
     encoding: ChildEncoding,
     family: Family,
@@ -61,7 +61,7 @@ def draw_children(
 class _Drawing:
     """The draw of the rows of some subjects; see `draw_children`."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 (what a draw depends on)
         self,
         network: SequenceNetwork,
         encoding: ChildEncoding,

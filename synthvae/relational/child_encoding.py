@@ -66,7 +66,7 @@ class ChildEncoding(BaseModel):
     dates: tuple[RelativeDate, ...]
 
     @classmethod
-    def learn(
+    def learn(  # noqa: PLR0917 (the inputs of a fit)
         cls,
         table: pa.Table,
         protected: Protected,
@@ -156,7 +156,7 @@ class ChildEncoding(BaseModel):
         timings = self.timeline.timing_codes(numbers, bases[0], family, rng)
         return Sequences(family, rows, clock, timings, codes, places)
 
-    def decode(
+    def decode(  # noqa: PLR0917 (what a draw depends on)
         self,
         codes: Codes,
         numbers: Floats,

@@ -48,7 +48,7 @@ def train_sequences(
     Raises:
         ConfigurationError: The loss became NaN or infinite before the first validation step.
     """
-    if not len(sequences.family) or not (network.timings or network.decoder):
+    if not len(sequences.family) or not network.is_random:
         network.eval()
         return History()
     initial = copied(network.parameters())
@@ -126,7 +126,8 @@ class SequenceDescent(Descent):
             self.queue = split_by_rows(self.sequences.family.lengths, order, self.batch_rows)
         batch = self.sequences.batch(self.queue.pop(), self.device)
         loss = -self.network.log_prob(batch).sum() / self.batch_rows  # each subject weighs as many as it has rows
-        loss.backward()
+        if loss.requires_grad:  # a batch may have first rows alone, whose columns are all constant
+            loss.backward()
         nn.utils.clip_grad_norm_(self.parameters, CLIP_NORM)
         self.state.loss = float(loss.detach()) * self.batch_rows / len(batch)
 

@@ -112,7 +112,9 @@ class FittedDatabase:
         drawing = _Drawing(self, seed)
         for number, name in enumerate(self.tables):
             drawing.add(name, number, roots)
-        return {name: drawing.done[name] if name in drawing.done else self.public[name] for name in self.database.tables}
+        return {
+            name: drawing.done[name] if name in drawing.done else self.public[name] for name in self.database.tables
+        }
 
 
 class _Drawing:
@@ -185,9 +187,7 @@ class _Drawing:
             for link in table.keys.links
         }
         keys = fill(table.keys, own, self.done, chosen, table.arrow, rng)
-        arrays = [
-            keys[n] if n in keys else rows.column(n).combine_chunks() for n in table.arrow.names
-        ]
+        arrays = [keys[n] if n in keys else rows.column(n).combine_chunks() for n in table.arrow.names]
         fields = [field.with_type(array.type) for field, array in zip(table.arrow, arrays, strict=True)]
         return pa.Table.from_arrays(arrays, schema=pa.schema(fields, metadata=table.arrow.metadata))
 

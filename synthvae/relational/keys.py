@@ -182,7 +182,7 @@ def choose(chosen: ChosenLink, table: LinkedTable, other: LinkedTable, rng: np.r
     return np.where((rng.random(rows) < chosen.missing) | (high <= low), -1, found)
 
 
-def fill(
+def fill(  # noqa: PLR0917 (what a draw depends on)
     keys: Keys,
     table: LinkedTable,
     done: Mapping[str, pa.Table],

@@ -13,8 +13,6 @@ from synthvae import progress
 from synthvae.codes import Slots
 from synthvae.devices import find_device, own_modes
 from synthvae.encoding import kinds
-from synthvae.encoding.numeric import NumericEncoding
-from synthvae.encoding.temporal import TemporalEncoding
 from synthvae.errors import TableError
 from synthvae.relational.child_encoding import Ancestor, ChildEncoding, joined, joined_slots, nothing
 from synthvae.relational.descent import train_sequences
@@ -32,6 +30,7 @@ from synthvae.relational.relative_dates import (
     to_differences,
 )
 from synthvae.relational.sequences import Places, Sequences
+from synthvae.relational.timeline import timed
 from synthvae.schema import decisions
 from synthvae.schema.column import TEMPORAL
 from synthvae.schema.database import Database
@@ -105,15 +104,13 @@ def _ranks(database: Database, tables: Mapping[str, pa.Table]) -> dict[str, Plac
     for name, column in database.order.items():
         with naming(name):
             schema = _schema(database, tables[name].select([column]), name, {column: {}})
-            encoding = TemporalEncoding if schema[column].kind in {"date", "datetime"} else NumericEncoding
-            numbers = encoding.learn(schema[column], tables[name].column(column)).numbers_of(tables[name].column(column))
+            values = tables[name].column(column)
+            numbers = timed(column, kinds.learn(schema[column], values)).numbers_of(values)
             found[name] = np.argsort(np.argsort(np.where(np.isnan(numbers), np.inf, numbers), kind="stable"))
     return found
 
 
-def _schema(
-    database: Database, table: pa.Table, name: str, declared: Mapping[str, Mapping[str, object]]
-) -> Schema:
+def _schema(database: Database, table: pa.Table, name: str, declared: Mapping[str, Mapping[str, object]]) -> Schema:
     """The schema of columns of a table: what the database declares, then what is inferred."""
     given = database.schemas.get(name)
     if given is not None:

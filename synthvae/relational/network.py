@@ -119,7 +119,7 @@ class SequenceNetwork(nn.Module):
         self.slots, self.config = slots, config
         width = config.width
         self.ancestors = nn.ModuleList(SlotEmbedding(one, width) for one in slots.ancestors)
-        self.places = PlaceEmbedding(width)
+        self.place = PlaceEmbedding(width)
         self.clock, self.seen = SlotEmbedding(slots.clock, width), SlotEmbedding(slots.rows, width)
         self.clock_seen = SlotEmbedding(slots.clock, width)
         self.before = nn.Linear(width, width)
@@ -128,6 +128,11 @@ class SequenceNetwork(nn.Module):
         self.blocks = nn.ModuleList(_block(config) for _ in range(2))  # before the order column, and after it
         self.timings = nn.ModuleList(_decoder(one, config) for one in slots.timings)
         self.decoder = _decoder(slots.rows, config) if slots.rows.order else None
+
+    @property
+    def is_random(self) -> bool:
+        """Whether there is anything to draw: a digit or a value of some column."""
+        return any(len(slots.order) > 0 for slots in (self.slots.rows, *self.slots.timings))
 
     def start_from(self, batch: SequenceBatch) -> None:
         """Set the biases of all heads to the frequencies of some rows."""
@@ -147,6 +152,7 @@ class SequenceNetwork(nn.Module):
         labels = torch.zeros(len(batch), dtype=torch.long, device=vectors.device)
         total = torch.zeros(len(batch), device=vectors.device)
         for decoder, rows in zip(self.timings, batch.timings, strict=True):
+            assert isinstance(decoder, AutoregressiveDecoder)
             there = ((rows.digits >= 0).any(1) | rows.values.isfinite().any(1)).nonzero()[:, 0]
             if len(there):
                 context = self.timing_context(sums[there])
@@ -170,8 +176,9 @@ class SequenceNetwork(nn.Module):
             before: The vector (N, W) of the row before; zeros for a first row.
             remembered: The summary (N, M) of all earlier rows; zeros for a first row.
         """
-        total = self.places(places) + self.before(before) + self.recall(remembered)
+        total = self.place(places) + self.before(before) + self.recall(remembered)
         for embedding, rows in zip(self.ancestors, ancestors, strict=True):
+            assert isinstance(embedding, SlotEmbedding)
             total = total + embedding.total(rows)
         return torch.as_tensor(total)
 

@@ -123,7 +123,7 @@ def learn_relative(
     return tuple(found)
 
 
-def _nearest(
+def _nearest(  # noqa: PLR0917 (the inputs of a fit)
     column: Column,
     encoding: TemporalEncoding,
     table: pa.Table,
@@ -133,17 +133,21 @@ def _nearest(
 ) -> RelativeDate | None:
     """The best date from which a column is a difference; None if there is none."""
     ticks, kind = ticks_of(encoding, table.column(column.name)), table.schema.field(column.name).type
-    bases = {(OWN, name): (own, table, None) for name, own in before.items()}
+    everywhere = np.arange(table.num_rows)
+    bases = {(OWN, name): (own, table, everywhere) for name, own in before.items()}
     for place, (rows, columns, line) in enumerate(zip(around.tables, around.encodings, around.lines, strict=True)):
         bases |= {(place, name): (theirs, rows, line) for name, theirs in columns.items()}
     best: tuple[float, int, str, Floats, TemporalEncoding] | None = None
     for (place, name), (other, rows, line) in bases.items():
         if not comparable(encoding, other, kind, rows.schema.field(name).type):
             continue
-        theirs = ticks_of(other, rows.column(name))
-        theirs = theirs if line is None else theirs[line]
+        theirs = ticks_of(other, rows.column(name))[line]
         spread = relative_spread(ticks, theirs)
-        if spread is None or spread - np.isnan(ticks - theirs).mean() >= NEARER or (np.isnan(theirs) > np.isnan(ticks)).any():
+        if (
+            spread is None
+            or spread - np.isnan(ticks - theirs).mean() >= NEARER
+            or (np.isnan(theirs) > np.isnan(ticks)).any()
+        ):
             continue
         if best is None or spread < best[0]:
             best = (spread, place, name, ticks - theirs, other)
@@ -195,7 +199,7 @@ def to_differences(
     return found
 
 
-def from_differences(
+def from_differences(  # noqa: PLR0917 (what a draw depends on)
     columns: Mapping[str, pa.Array],
     dates: Sequence[RelativeDate],
     around: Surroundings,

@@ -55,7 +55,9 @@ def load(path: str | os.PathLike[str], device: str) -> tuple[dict[str, Any], Fit
     document, weights = artifact.load(path)
     source = str(path)
     if KIND not in document:
-        raise ArtifactError(f"{source} must be the model of a database, got one of a single table. Use Synthesizer.load.")
+        raise ArtifactError(
+            f"{source} must be the model of a database, got one of a single table. Use Synthesizer.load."
+        )
     with persistence.refusing(source):
         return {**document["parameters"]}, _from_dict(document, weights, find_device(device), source)
 
@@ -101,11 +103,13 @@ def _from_dict(
         own = {key.removeprefix(start): tensor for key, tensor in weights.items() if key.startswith(start)}
         given = document["tables"][name]
         if "root" in given:
-            model: FittedRoot | FittedChild = _root(given["root"], own, device, source)
-            slots[name] = Slots(()) if model.model is None else model.model.encoding.layout.slots
+            root = _root(given["root"], own, device, source)
+            slots[name] = Slots(()) if root.model is None else root.model.encoding.layout.slots
+            model: FittedRoot | FittedChild = root
         else:
-            model = _child(given["child"], own, [slots[other] for other in database.ancestors(name)], device)
-            slots[name] = slots_of(model.encoding)
+            child = _child(given["child"], own, [slots[other] for other in database.ancestors(name)], device)
+            slots[name] = slots_of(child.encoding)
+            model = child
         arrow = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(given["arrow"])))
         persistence.refuse_types(arrow)
         counts = {str(child): str(column) for child, column in given["counts"].items()}
@@ -168,4 +172,6 @@ def _card(fitted: FittedDatabase) -> str:
         parent = fitted.database.parents.get(name)
         lines.append(f"| {name} | {'' if parent is None else parent.parent} | {len(table.arrow.names)} |")
     lines += [f"| {name} | (public, copied) | {len(table.column_names)} |" for name, table in fitted.public.items()]
-    return "\n".join([*lines, "", "No differential privacy. Values that few subjects have were replaced before training.", ""])
+    return "\n".join(
+        [*lines, "", "No differential privacy. Values that few subjects have were replaced before training.", ""]
+    )

@@ -76,7 +76,7 @@ class Timeline(BaseModel):
     limits: tuple[float, float]
 
     @classmethod
-    def learn(
+    def learn(  # noqa: PLR0917 (the inputs of a fit)
         cls,
         name: str,
         own: object,
@@ -100,17 +100,7 @@ class Timeline(BaseModel):
         Raises:
             TableError: The column has neither numbers nor dates.
         """
-        if not isinstance(own, (NumericEncoding, TemporalEncoding)):
-            kind = getattr(own, "kind", "other")
-            raise TableError(
-                f"The order column {name!r} must have numbers or dates, got a column of kind {kind}. Name another "
-                "column in `order`."
-            )
-        if sentinels := own.column.sentinels if isinstance(own, TemporalEncoding) else own.marks:
-            raise TableError(
-                f"The order column {name!r} must have no values that are neither numbers nor dates, got "
-                f"{listing(sentinels)}. Make them missing, or name another column in `order`."
-            )
+        own = timed(name, own)
         numbers = own.numbers_of(table.column(name))
         first = family.places[:, 0] == 0
         found = []
@@ -159,9 +149,7 @@ class Timeline(BaseModel):
         """The layout of each way to draw a value."""
         return tuple(layout_of({"": way}) for way in self.ways)
 
-    def bases(
-        self, ancestors: Sequence[pa.Table], lines: Sequence[npt.NDArray[np.int64]], rows: int
-    ) -> list[Floats]:
+    def bases(self, ancestors: Sequence[pa.Table], lines: Sequence[npt.NDArray[np.int64]], rows: int) -> list[Floats]:
         """Return the numbers (rows,) of each anchor, in units of the column; without an anchor, one of NaN."""
         found = [
             in_units(self.encoding, one.encoding, ancestors[one.ancestor].column(one.column))[lines[one.ancestor]]
@@ -210,6 +198,26 @@ class Timeline(BaseModel):
             numbers = widened(self.encoding, *self.limits, numbers)[1]
         values = self.wide.decode(CodedColumn(states, rng, numbers=numbers), kind)
         return pc.if_else(pa.array(missing), pa.scalar(None, values.type), values)
+
+
+def timed(name: str, own: object) -> NumericEncoding | TemporalEncoding:
+    """Return the encoding of an order column if it is one of numbers or dates.
+
+    Raises:
+        TableError: It is not, or values are neither.
+    """
+    if not isinstance(own, (NumericEncoding, TemporalEncoding)):
+        kind = getattr(own, "kind", "other")
+        raise TableError(
+            f"The order column {name!r} must have numbers or dates, got a column of kind {kind}. Name another "
+            "column in `order`."
+        )
+    if sentinels := own.column.sentinels if isinstance(own, TemporalEncoding) else own.marks:
+        raise TableError(
+            f"The order column {name!r} must have no values that are neither numbers nor dates, got "
+            f"{listing(sentinels)}. Make them missing, or name another column in `order`."
+        )
+    return own
 
 
 def layout_of(encodings: Mapping[str, NumericEncoding]) -> Layout:
@@ -262,9 +270,7 @@ def _limits(numbers: Floats, own: Timed) -> tuple[float, float]:
     return (low - (high - low) / 2, high + (high - low) / 2) if cut else (low, high)
 
 
-def widened(
-    encoding: TemporalEncoding, low: float, high: float, numbers: Floats
-) -> tuple[TemporalEncoding, Floats]:
+def widened(encoding: TemporalEncoding, low: float, high: float, numbers: Floats) -> tuple[TemporalEncoding, Floats]:
     """Return an encoding of dates with other ends, in its numbers of steps, and numbers (rows,) in its steps."""
     before = int(np.ceil(max(-low, 0.0)))
     last = encoding.origin + int(np.floor(high)) * encoding.step

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple, Self
 
@@ -133,8 +132,8 @@ class Database(BaseModel):
             raise ValueError(f"`schemas` must be Schema objects, got other values for {listing(wrong)}.")
         if cycle := find_cycle([(key.child, key.parent) for key in self.foreign_keys]):
             raise ValueError(
-                f"`foreign_keys` must not form a cycle, got {' -> '.join(cycle)}. Remove one of these links, and declare "
-                "its columns as ids or drop them in `schemas`."
+                f"`foreign_keys` must not form a cycle, got {' -> '.join(cycle)}. Remove one of these links, and "
+                "declare its columns as ids or drop them in `schemas`."
             )
         return self
 
@@ -184,7 +183,9 @@ class Database(BaseModel):
         document: dict[str, Any] = {"tables": paths if any(paths.values()) else list(paths)}
         fields = {
             "primary_keys": {name: _plain(key) for name, key in self.primary_keys.items()},
-            "foreign_keys": [[k.child, _plain(k.columns), k.parent, _plain(k.parent_columns)] for k in self.foreign_keys],
+            "foreign_keys": [
+                [k.child, _plain(k.columns), k.parent, _plain(k.parent_columns)] for k in self.foreign_keys
+            ],
             "order": dict(self.order),
             "public": list(self.public),
             "schemas": {name: schema.to_dict() for name, schema in self.schemas.items()},
@@ -228,15 +229,10 @@ class Database(BaseModel):
                 return cls.from_dict(safe_yaml.load(source, MAX_VALUES))
             path = filesystem.local_path(source, "A database")
             document = safe_yaml.load(safe_yaml.read(path, MAX_BYTES), MAX_VALUES)
-            return cls.from_dict(document)._beside(path.parent)
+            return beside(cls.from_dict(document), path.parent)
         except ValueError as error:
             subject = "" if isinstance(error, SchemaError) else "A database "
             raise SchemaError(f"{subject}{error}") from error
-
-    def _beside(self, folder: Path) -> Database:
-        """The same database with paths of tables relative to a folder."""
-        tables = {name: str(folder / path) if isinstance(path, str) else path for name, path in self.tables.items()}
-        return self.model_copy(update={"tables": tables})
 
     @classmethod
     def from_sdv(cls, metadata: Any, tables: Mapping[str, Any] | None = None) -> Database:
@@ -292,9 +288,10 @@ def find_cycle(links: Sequence[tuple[str, str]]) -> list[str]:
     return path[path.index(path[-1]) :]
 
 
-def repeated(names: Iterable[str]) -> list[str]:
-    """Return the names that occur more than once."""
-    return [name for name, count in Counter(names).items() if count > 1]
+def beside(database: Database, folder: Path) -> Database:
+    """Return a database with paths of tables relative to a folder."""
+    tables = {n: str(folder / path) if isinstance(path, str) else path for n, path in database.tables.items()}
+    return database.model_copy(update={"tables": tables})
 
 
 def _plain(names: tuple[str, ...]) -> str | list[str]:

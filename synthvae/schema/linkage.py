@@ -52,7 +52,9 @@ def check(database: Database, tables: Mapping[str, pa.Table]) -> None:
     Raises:
         TableError: A column is missing, a primary key is missing or repeated, or a foreign key names no row.
     """
-    problems = list(_absent(database, tables)) or [*_broken_keys(database, tables), *_orphans(database, tables)]
+    problems: list[str] = []
+    for find in (_absent, _broken_keys, _orphans):  # each needs that the ones before find nothing
+        problems = problems or list(find(database, tables))
     if problems:
         more = f" {len(problems) - MAX_STATED} more problems follow." if len(problems) > MAX_STATED else ""
         raise TableError(" ".join(problems[:MAX_STATED]) + more)
@@ -142,7 +144,7 @@ def codes_of(keys: Sequence[pa.ChunkedArray], known: Sequence[pa.ChunkedArray]) 
         kind = plain_type(theirs.type)
         values = pc.unique(theirs.cast(kind)).drop_null()
         for place, column in enumerate((mine, theirs)):
-            plain = column.cast(kind) if not pa.types.is_null(column.type) else column.cast(kind)
+            plain = column.cast(kind)
             index = pc.index_in(plain, value_set=values).fill_null(ORPHAN).to_numpy()
             index = np.where(column.is_null().to_numpy(), MISSING, index)
             before = total[place]
@@ -233,9 +235,13 @@ def _evidence(tables: Mapping[str, pa.Table], keys: Mapping[str, str]) -> list[E
             if child == parent:
                 continue
             for column in table.column_names:
-                likely = column.lower() in {key.lower(), f"{parent}_{key}".lower(), f"{parent.rstrip('s')}_{key}".lower()}
+                likely = column.lower() in {
+                    key.lower(),
+                    f"{parent}_{key}".lower(),
+                    f"{parent.rstrip('s')}_{key}".lower(),
+                }
                 link = ForeignKey(child, (column,), parent, (key,))
-                if not likely or keys.get(child) == column and keys[parent] != column:
+                if not likely or (keys.get(child) == column and key != column):
                     continue
                 try:
                     places = parent_rows(link, tables)
