@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -16,6 +19,38 @@ from synthvae.relational.network import SequenceNetwork
 from synthvae.relational.sequences import Family, Places, as_rows
 
 CHUNK_SUBJECTS = 4096  # drawn at once
+REDRAWS = 20  # of rows that are equal to an earlier one
+
+
+@dataclass
+class Unique:
+    """Columns in which no two rows of a scope are to be equal, and the rows so far.
+
+    Args:
+        scopes: The scope (rows,) of each row, such as its parent.
+        digits: The places of the columns' digits.
+        values: The places of their values.
+        timed: Whether the order column is among them.
+    """
+
+    scopes: Places
+    digits: list[int]
+    values: list[int]
+    timed: bool
+    seen: set[bytes] = field(default_factory=set)
+
+    def _keys(self, rows: Places, codes: Codes, numbers: Floats) -> list[bytes]:
+        parts = [self.scopes[rows][:, None], codes.digits[rows][:, self.digits], codes.values[rows][:, self.values]]
+        parts += [numbers[rows][:, None]] if self.timed else []
+        return [row.tobytes() for row in np.concatenate(parts, 1, dtype=np.float64)]
+
+    def repeated(self, rows: Places, codes: Codes, numbers: Floats) -> npt.NDArray[np.bool_]:
+        """Return which rows (n,) are equal to an earlier one."""
+        return np.array([key in self.seen for key in self._keys(rows, codes, numbers)], bool)
+
+    def add(self, rows: Places, codes: Codes, numbers: Floats) -> None:
+        """Remember rows."""
+        self.seen.update(self._keys(rows, codes, numbers))
 
 
 @own_modes()
@@ -26,6 +61,7 @@ def draw_children(  # noqa: PLR0917 (what a draw depends on)
     ancestors: tuple[tuple[Codes, Places], ...],
     bases: list[Floats],
     seed: int,
+    unique: Unique | None = None,
 ) -> tuple[Codes, Floats]:
     """Draw the rows of a child table.
 
@@ -36,6 +72,7 @@ def draw_children(  # noqa: PLR0917 (what a draw depends on)
         ancestors: The codes of each ancestor table, and the place (rows,) of each row's ancestor.
         bases: The numbers (rows,) of the anchors of the order column.
         seed: The seed of all draws.
+        unique: Columns in which rows are to differ; None: rows may be equal.
 
     Returns:
         The codes of the columns other than the order column, and the numbers (rows,) of that one.
@@ -53,7 +90,7 @@ def draw_children(  # noqa: PLR0917 (what a draw depends on)
             chosen = np.arange(start, min(start + CHUNK_SUBJECTS, len(family.lengths)))
             states = np.random.SeedSequence([seed, start]).generate_state(2, np.uint64).tolist()
             generator = torch.Generator(device=device).manual_seed(states[0] >> 1)
-            drawing = _Drawing(network, encoding, family, ancestors, bases, generator, states[1])
+            drawing = _Drawing(network, encoding, family, ancestors, bases, generator, states[1], unique)
             drawing.run(chosen, codes, numbers)
     return codes, numbers
 
@@ -70,10 +107,11 @@ class _Drawing:
         bases: list[Floats],
         generator: torch.Generator,
         seed: int,
+        unique: Unique | None,
     ) -> None:
         self.network, self.encoding, self.family = network, encoding, family
         self.ancestors, self.bases, self.generator = ancestors, bases, generator
-        self.device, self.rng = generator.device, np.random.default_rng(seed)
+        self.device, self.rng, self.unique = generator.device, np.random.default_rng(seed), unique
 
     def run(self, chosen: Places, codes: Codes, numbers: Floats) -> None:
         """Draw the rows of chosen subjects, the first row of each, then the second row of each, ..."""
@@ -88,12 +126,35 @@ class _Drawing:
             ancestors = tuple(as_rows(own, line[rows], self.device) for own, line in self.ancestors)
             places = torch.from_numpy(self.family.places[rows]).to(self.device)
             sums = self.network.sums(ancestors, places, before, memory)
-            clock = self._clock(rows, sums, numbers)
-            drawn = self._rows(sums, clock)
-            codes.digits[rows] = drawn.digits.cpu().numpy().astype(np.int8)
-            codes.values[rows] = drawn.values.cpu().numpy()
+            clock, drawn = self._row(rows, sums, codes, numbers)
+            if self.unique is not None:
+                clock, drawn = self._redrawn(rows, sums, codes, numbers, (clock, drawn))
             vectors = self.network.vectors(drawn, clock)
             memory = self.network.memory(vectors[None], memory[None])[1][0]
+
+    def _row(self, rows: Places, sums: Tensor, codes: Codes, numbers: Floats) -> tuple[Rows, Rows]:
+        """Draw some rows into `codes` and `numbers`; return their codes: of the order column, and of the others."""
+        clock = self._clock(rows, sums, numbers)
+        drawn = self._rows(sums, clock)
+        codes.digits[rows] = drawn.digits.cpu().numpy().astype(np.int8)
+        codes.values[rows] = drawn.values.cpu().numpy()
+        return clock, drawn
+
+    def _redrawn(
+        self, rows: Places, sums: Tensor, codes: Codes, numbers: Floats, found: tuple[Rows, Rows]
+    ) -> tuple[Rows, Rows]:
+        """Draw those rows again that are equal to an earlier one, a limited number of times."""
+        assert self.unique is not None
+        for _ in range(REDRAWS):
+            again = np.flatnonzero(self.unique.repeated(rows, codes, numbers))
+            if not len(again):
+                break
+            places = torch.from_numpy(again).to(self.device)
+            fresh = self._row(rows[again], sums[places], codes, numbers)
+            for old, new in zip(found, fresh, strict=True):
+                old.digits[places], old.values[places] = new.digits, new.values
+        self.unique.add(rows, codes, numbers)
+        return found
 
     def _rows(self, sums: Tensor, clock: Rows) -> Rows:
         """Draw the columns other than the order column."""

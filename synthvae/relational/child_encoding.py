@@ -194,6 +194,11 @@ def nothing(rows: int) -> Codes:
     return Codes(np.empty((rows, 0), np.int8), np.empty((rows, 0), np.float32), np.zeros(rows, np.int64))
 
 
+def taken(codes: Codes, places: Places) -> Codes:
+    """Return some rows of codes."""
+    return Codes(codes.digits[places], codes.values[places], codes.labels[places])
+
+
 def joined(first: Codes, second: Codes) -> Codes:
     """Return the digits and values of both for each row."""
     digits = np.concatenate([first.digits, second.digits], 1)

@@ -12,8 +12,16 @@ import pyarrow as pa
 from synthvae.codes import Slots
 from synthvae.encoding.temporal import TemporalEncoding
 from synthvae.errors import brief
-from synthvae.relational.child_drawing import draw_children
-from synthvae.relational.child_encoding import Ancestor, ChildEncoding, joined, joined_slots, nothing, surroundings
+from synthvae.relational.child_drawing import Unique, draw_children
+from synthvae.relational.child_encoding import (
+    Ancestor,
+    ChildEncoding,
+    joined,
+    joined_slots,
+    nothing,
+    surroundings,
+    taken,
+)
 from synthvae.relational.keys import Keys, choose, fill
 from synthvae.relational.lineage import LinkedTable
 from synthvae.relational.network import SequenceNetwork
@@ -76,6 +84,8 @@ class FittedTable:
         keys: How its key columns are filled.
         counts: The columns with the number of rows in each child table, by child.
         model: The model of a root or of a child table.
+        unique: Columns that are modelled in which no two rows are equal; () if they may be.
+        within: Whether this holds for the rows of one parent; otherwise for all.
     """
 
     __repr__ = brief
@@ -84,6 +94,8 @@ class FittedTable:
     keys: Keys
     counts: Mapping[str, str]
     model: FittedRoot | FittedChild
+    unique: tuple[str, ...] = ()
+    within: bool = True
 
 
 @dataclass(frozen=True)
@@ -167,10 +179,16 @@ class _Drawing:
         timeline = child.encoding.timeline
         bases = [] if timeline is None else timeline.bases([one.rows for one in known], lines, len(family))
         codes = tuple((one.codes, line) for one, line in zip(known, lines, strict=True))
-        drawn, numbers = draw_children(child.network, child.encoding, family, codes, bases, seed)
+        unique = self._unique(name, child, family)
+        drawn, numbers = draw_children(child.network, child.encoding, family, codes, bases, seed, unique)
         kinds = {field.name: field.type for field in self.fitted.tables[name].arrow}
         columns = child.encoding.decode(drawn, numbers, surroundings(known, lines), kinds, rng, seed)
         rows = pa.table(columns) if columns else pa.table({"": pa.nulls(len(family))})
+        if unique is not None:
+            kept = first_ones(rows.select(self.fitted.tables[name].unique), unique.scopes)
+            family, lines = family.take(kept), tuple(line[kept] for line in lines)
+            rows, drawn, numbers = rows.take(kept), taken(drawn, kept), numbers[kept]
+            bases = [base[kept] for base in bases]
         self.linked[name] = LinkedTable(name, rows, family.subjects, family, ancestors, lines)
         whole, slots = drawn, child.encoding.slots
         if timeline is not None:
@@ -178,6 +196,21 @@ class _Drawing:
             slots = joined_slots(slots, timeline.clock.slots)
         self.modelled[name] = Ancestor(rows, whole, slots, child.encoding.encodings)
         return rows
+
+    def _unique(self, name: str, child: FittedChild, family: Family) -> Unique | None:
+        """The columns of a child table in which rows of a parent differ."""
+        table, timeline = self.fitted.tables[name], child.encoding.timeline
+        if not table.unique:
+            return None
+        timed = timeline is not None and timeline.name in table.unique
+        scopes = family.parents if table.within else np.zeros(len(family), np.int64)
+        if child.encoding.rows is None:
+            return Unique(scopes, [], [], timed)
+        layout = child.encoding.rows.layout
+        own = [column for column in table.unique if column in layout.names]
+        digits = [place for column in own for place in range(layout.spans[column].start, layout.spans[column].stop)]
+        values = [layout.valued_names.index(column) for column in own if column in layout.valued_names]
+        return Unique(scopes, digits, values, timed)
 
     def _with_keys(self, name: str, table: FittedTable, rows: pa.Table, rng: np.random.Generator) -> pa.Table:
         """The rows with their keys, without counts, and with the columns of the table in order."""
@@ -195,3 +228,10 @@ class _Drawing:
 def only_dates(encodings: Mapping[str, Any]) -> dict[str, TemporalEncoding]:
     """Return the encodings of dates among those of all columns."""
     return {name: encoding for name, encoding in encodings.items() if isinstance(encoding, TemporalEncoding)}
+
+
+def first_ones(rows: pa.Table, scopes: Places) -> Places:
+    """Return the places of the rows that are equal to no earlier row of the same scope."""
+    keys = {str(place): column.combine_chunks() for place, column in enumerate(rows.columns)}
+    frame = pa.table({**keys, "scope": pa.array(scopes)}).to_pandas()
+    return np.flatnonzero(~frame.duplicated().to_numpy())

@@ -13,10 +13,17 @@ from synthvae import progress
 from synthvae.codes import Slots
 from synthvae.devices import find_device, own_modes
 from synthvae.encoding import kinds
-from synthvae.errors import TableError
+from synthvae.errors import TableError, listing, warn_user
 from synthvae.relational.child_encoding import Ancestor, ChildEncoding, joined, joined_slots, nothing
 from synthvae.relational.descent import train_sequences
-from synthvae.relational.fitted_database import FittedChild, FittedDatabase, FittedRoot, FittedTable, only_dates
+from synthvae.relational.fitted_database import (
+    FittedChild,
+    FittedDatabase,
+    FittedRoot,
+    FittedTable,
+    first_ones,
+    only_dates,
+)
 from synthvae.relational.keys import Keys, learn_keys
 from synthvae.relational.limits import limited
 from synthvae.relational.lineage import LinkedTable, children_counts, is_position, link, refuse_empty
@@ -185,7 +192,22 @@ class _Learner:
         seed = int(np.random.SeedSequence([self.options.seed, len(self.found)]).generate_state(1, np.uint64)[0] >> 1)
         fit = self._root if own.family is None else self._child
         model = fit(name, plan, seed)
-        self.found[name] = FittedTable(own.rows.select(plan.names).schema, plan.keys, plan.counts, model)
+        unique, within = self._unique(name, plan)
+        arrow = own.rows.select(plan.names).schema
+        self.found[name] = FittedTable(arrow, plan.keys, plan.counts, model, unique, within)
+
+    def _unique(self, name: str, plan: _Plan) -> tuple[tuple[str, ...], bool]:
+        """The columns in which rows of a child table differ, and whether it is the rows of one parent that do."""
+        own, link = self.linked[name], self.database.parents.get(name)
+        if link is None or own.family is None:
+            return (), True
+        declared = tuple(c for c in self.database.unique.get(name, ()) if c not in plan.keys.names)
+        if declared:
+            _warn_of_repeated(name, own, declared)
+            return declared, True
+        primary = self.database.primary_keys.get(name, ())
+        modelled = tuple(column for column in primary if column not in plan.keys.names)
+        return modelled, set(link.columns) <= set(primary)
 
     def _root(self, name: str, plan: _Plan, seed: int) -> FittedRoot:
         table, options = plan.table, self.options
@@ -248,6 +270,16 @@ class _Learner:
         protection = protect(checked, schema, None, Subjects(least, units), None)
         rows = protection.apply(checked, np.random.default_rng([seed, REDRAWN]))
         return Protected(protection.schema, rows, lambda numbers: limited(numbers, units, least))
+
+
+def _warn_of_repeated(name: str, own: LinkedTable, columns: tuple[str, ...]) -> None:
+    assert own.family is not None
+    again = own.rows.num_rows - len(first_ones(own.rows.select(columns), own.family.parents))
+    if again:
+        warn_user(
+            f"table {name!r}: {again:,} of {own.rows.num_rows:,} rows are equal to an earlier row of their parent in "
+            f"{listing(columns)}, in which synthetic rows will differ. Remove it from `unique` if that is not intended."
+        )
 
 
 def with_times(protected: Protected, table: pa.Table, encoding: ChildEncoding) -> pa.Table:

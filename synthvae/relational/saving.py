@@ -73,6 +73,7 @@ def _table_to_dict(table: FittedTable) -> dict[str, Any]:
         "arrow": _text(table.arrow.serialize().to_pybytes()),
         "keys": table.keys.model_dump(mode="json"),
         "counts": dict(table.counts),
+        "unique": {"columns": list(table.unique), "within": table.within},
     }
     model = table.model
     if isinstance(model, FittedRoot):
@@ -113,7 +114,9 @@ def _from_dict(
         arrow = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(given["arrow"])))
         persistence.refuse_types(arrow)
         counts = {str(child): str(column) for child, column in given["counts"].items()}
-        found[name] = FittedTable(arrow, Keys.model_validate(given["keys"]), counts, model)
+        unique = tuple(str(column) for column in given["unique"]["columns"])
+        keys = Keys.model_validate(given["keys"])
+        found[name] = FittedTable(arrow, keys, counts, model, unique, bool(given["unique"]["within"]))
     public = {name: _read_ipc(base64.b64decode(text)) for name, text in document["public"].items()}
     return FittedDatabase(database, found, public)
 

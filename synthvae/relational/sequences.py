@@ -34,6 +34,10 @@ class Family:
     def __len__(self) -> int:
         return len(self.parents)
 
+    def take(self, rows: Places) -> Family:
+        """Return some rows, in ascending order."""
+        return Family(self.parents[rows], self.subjects[rows])
+
     @cached_property
     def starts(self) -> Places:
         """The first row of each subject that has rows, and the number of all rows."""

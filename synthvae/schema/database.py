@@ -55,6 +55,8 @@ class Database(BaseModel):
             parent whose rows its rows belong to. They must not form a cycle.
         order: The column of a child table, a time or a position, by which the rows of a parent are sorted. Without it
             they have the order of the table.
+        unique: Columns of a child table in which no two synthetic rows of one parent are equal, such as a code of each
+            visit. A primary key of several columns is unique in any case.
         public: Tables that are public, such as codes and their names: they are copied, and columns that refer to them
             are modelled as categories.
         schemas: Schemas of tables, which may be partial.
@@ -79,6 +81,7 @@ class Database(BaseModel):
     primary_keys: dict[StrictStr, Names] = Field(default_factory=dict)
     foreign_keys: Annotated[tuple[ForeignKey, ...], BeforeValidator(plain_items)] = ()
     order: dict[StrictStr, StrictStr] = Field(default_factory=dict)
+    unique: dict[StrictStr, Names] = Field(default_factory=dict)
     public: Annotated[tuple[StrictStr, ...], BeforeValidator(_names)] = ()
     schemas: dict[StrictStr, Any] = Field(default_factory=dict)
 
@@ -117,6 +120,7 @@ class Database(BaseModel):
             "primary_keys": self.primary_keys,
             "foreign_keys": [name for key in self.foreign_keys for name in (key.child, key.parent)],
             "order": self.order,
+            "unique": self.unique,
             "public": self.public,
             "schemas": self.schemas,
         }
@@ -187,6 +191,7 @@ class Database(BaseModel):
                 [k.child, _plain(k.columns), k.parent, _plain(k.parent_columns)] for k in self.foreign_keys
             ],
             "order": dict(self.order),
+            "unique": {name: _plain(columns) for name, columns in self.unique.items()},
             "public": list(self.public),
             "schemas": {name: schema.to_dict() for name, schema in self.schemas.items()},
         }

@@ -67,6 +67,8 @@ def _absent(database: Database, tables: Mapping[str, pa.Table]) -> Iterator[str]
         needed.setdefault(key.parent, []).extend(key.parent_columns)
     for name, column in database.order.items():
         needed.setdefault(name, []).append(column)
+    for name, unique in database.unique.items():
+        needed.setdefault(name, []).extend(unique)
     for name, columns in needed.items():
         have = tables[name].column_names
         if absent := [column for column in dict.fromkeys(columns) if column not in have]:

@@ -27,7 +27,9 @@ def tables(subjects: int = 120, seed: int = 0) -> dict[str, pd.DataFrame]:
     counts = np.where(np.arange(subjects) % 10 == 0, 0, rng.integers(1, 6, subjects))
     owner = np.repeat(np.arange(subjects), counts)
     position = np.concatenate([np.arange(n) for n in counts])
-    day = patients["born"].to_numpy()[owner] + pd.to_timedelta(10_000 + 400 * position + rng.integers(0, 9, len(owner)), "D")
+    day = patients["born"].to_numpy()[owner] + pd.to_timedelta(
+        10_000 + 400 * position + rng.integers(0, 9, len(owner)), "D"
+    )
     visits = pd.DataFrame({"visit": np.arange(1, len(owner) + 1), "patient": patients["id"].to_numpy()[owner]})
     visits["day"] = day
     visits["left"] = day + pd.to_timedelta(rng.integers(0, 4, len(owner)), "D")

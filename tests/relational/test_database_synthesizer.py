@@ -122,7 +122,9 @@ def test_models_of_other_kinds_and_damaged_ones_are_refused(fitted: DatabaseSynt
         DatabaseSynthesizer.load(tmp_path / "linked")
 
 
-@pytest.mark.parametrize("wanted", [{"scale": -1}, {"subjects": 2, "scale": 1}, {"scale": float("nan")}, {"subjects": True}])
+@pytest.mark.parametrize(
+    "wanted", [{"scale": -1}, {"subjects": 2, "scale": 1}, {"scale": float("nan")}, {"subjects": True}]
+)
 def test_impossible_requests_are_refused(fitted: DatabaseSynthesizer, wanted: dict[str, float]) -> None:
     with pytest.raises(RequestError):
         fitted.sample(**wanted)  # type: ignore[arg-type]

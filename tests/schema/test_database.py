@@ -100,7 +100,10 @@ def replaced(table: str, **columns: Any) -> dict[str, pd.DataFrame]:
         (replaced("patients", patient_id=[1, None, 3]), "'patients' must be present, got 1 of 3 rows"),
         (replaced("visits", patient_id=[1, 9, 9, 3]), "must be one of 'patients', got 2 of 4 rows with another"),
         (replaced("visits", patient_id=[1, None, 2, 3]), "must be present, since .* got 1 of 4 rows without one"),
-        (replaced("visits", patient_id=["1", "2", "2", "3"]), "must have the type of 'patients', got .*string and int64"),
+        (
+            replaced("visits", patient_id=["1", "2", "2", "3"]),
+            "must have the type of 'patients', got .*string and int64",
+        ),
     ],
 )
 def test_broken_keys_are_told_with_counts(tables: dict[str, pd.DataFrame], message: str) -> None:
@@ -113,7 +116,10 @@ def test_keys_of_several_columns_are_matched() -> None:
     notes = pd.DataFrame({"who": ["b", "a", "a", None], "event": [1, 2, 3, 1]})
     key = ForeignKey("notes", ("who", "event"), "events", ("who", "number"))
     declared = Database(tables=["events", "notes"], foreign_keys=[key])
-    tables = {name: linkage.read(Database(tables=[name]), {name: t})[name] for name, t in (("events", events), ("notes", notes))}
+    tables = {
+        name: linkage.read(Database(tables=[name]), {name: t})[name]
+        for name, t in (("events", events), ("notes", notes))
+    }
     assert linkage.parent_rows(declared.foreign_keys[0], tables).tolist() == [2, 1, linkage.ORPHAN, linkage.MISSING]
 
 
