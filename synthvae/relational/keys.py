@@ -17,8 +17,9 @@ from synthvae.relational.limits import limited
 from synthvae.relational.lineage import LinkedTable, is_position
 from synthvae.relational.sequences import Places
 from synthvae.schema.column import Column
-from synthvae.schema.database import Database, ForeignKey
-from synthvae.schema.linkage import parent_rows
+from synthvae.schema.database import Database
+from synthvae.schema.foreign_keys import ForeignKey
+from synthvae.schema.link_evidence import parent_rows
 from synthvae.tables.arrow import plain_type
 
 

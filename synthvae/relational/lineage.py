@@ -11,7 +11,7 @@ import pyarrow as pa
 from synthvae.errors import TableError, brief
 from synthvae.relational.sequences import Family, Places
 from synthvae.schema.database import Database
-from synthvae.schema.linkage import parent_rows
+from synthvae.schema.link_evidence import parent_rows
 
 
 @dataclass(frozen=True)

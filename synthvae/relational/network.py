@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -16,6 +17,9 @@ from synthvae.model.decoders import AutoregressiveDecoder
 from synthvae.model.dropout import Dropout
 from synthvae.model.embeddings import SlotEmbedding
 from synthvae.model.frequencies import Sums
+
+Weights = Mapping[str, Tensor]
+Device = torch.device
 
 PLACES = 32  # positions, and numbers of rows left, with a vector of their own; later ones share the last
 
@@ -196,6 +200,12 @@ def build_sequences(slots: SequenceSlots, config: SequenceConfig, seed: int) -> 
     """Return an untrained network with random weights."""
     with Construction(seed):
         return SequenceNetwork(slots, config)
+
+
+def expected_weights(slots: SequenceSlots, config: SequenceConfig) -> dict[str, Tensor]:
+    """Return weights of the names, shapes and types of a network, without memory."""
+    with torch.device("meta"):
+        return SequenceNetwork(slots, config).state_dict()
 
 
 def _shifted(rows: Tensor, batch: SequenceBatch) -> Tensor:

@@ -9,9 +9,7 @@ from dataclasses import asdict
 from typing import Any
 
 import pyarrow as pa
-import torch
 from pydantic import TypeAdapter
-from torch import Tensor
 
 from synthvae.codes import Slots
 from synthvae.devices import find_device, own_modes
@@ -19,7 +17,7 @@ from synthvae.errors import ArtifactError, listing
 from synthvae.relational.child_encoding import ChildEncoding, joined_slots
 from synthvae.relational.fitted_database import FittedChild, FittedDatabase, FittedRoot, FittedTable
 from synthvae.relational.keys import Keys
-from synthvae.relational.network import SequenceConfig, SequenceNetwork, build_sequences
+from synthvae.relational.network import Device, SequenceConfig, Weights, build_sequences, expected_weights
 from synthvae.relational.relative_dates import RelativeDate
 from synthvae.schema.database import Database
 from synthvae.schema.schema import Schema
@@ -34,7 +32,7 @@ def save(path: str | os.PathLike[str], fitted: FittedDatabase, parameters: Mappi
     Raises:
         ArtifactError: The directory holds something that is not a model, or cannot be written.
     """
-    weights: dict[str, Tensor] = {}
+    weights: dict[str, Any] = {}
     for number, table in enumerate(fitted.tables.values()):
         weights |= {f"{number}.{name}": tensor for name, tensor in _weights(table.model).items()}
     document = {
@@ -62,7 +60,7 @@ def load(path: str | os.PathLike[str], device: str) -> tuple[dict[str, Any], Fit
         return {**document["parameters"]}, _from_dict(document, weights, find_device(device), source)
 
 
-def _weights(model: FittedRoot | FittedChild) -> dict[str, Tensor]:
+def _weights(model: FittedRoot | FittedChild) -> dict[str, Any]:
     if isinstance(model, FittedChild):
         return dict(model.network.state_dict())
     return {} if model.model is None else persistence.weights_of(model.model)
@@ -90,9 +88,7 @@ def _table_to_dict(table: FittedTable) -> dict[str, Any]:
 
 
 @own_modes()
-def _from_dict(
-    document: Mapping[str, Any], weights: Mapping[str, Tensor], device: torch.device, source: str
-) -> FittedDatabase:
+def _from_dict(document: Mapping[str, Any], weights: Weights, device: Device, source: str) -> FittedDatabase:
     database = Database.from_dict(document[KIND])
     if set(document["tables"]) != set(database.modelled) or set(document["public"]) != set(database.public):
         raise ValueError(f"the tables must be those of the database, got {listing(document['tables'])}")
@@ -126,7 +122,7 @@ def slots_of(encoding: ChildEncoding) -> Slots:
     return encoding.slots if encoding.timeline is None else joined_slots(encoding.slots, encoding.timeline.clock.slots)
 
 
-def _root(given: Mapping[str, Any], weights: Mapping[str, Tensor], device: torch.device, source: str) -> FittedRoot:
+def _root(given: Mapping[str, Any], weights: Weights, device: Device, source: str) -> FittedRoot:
     rows = int(given["rows"])
     if given["model"] is None:
         return FittedRoot(None, rows)
@@ -136,14 +132,11 @@ def _root(given: Mapping[str, Any], weights: Mapping[str, Tensor], device: torch
     return FittedRoot(model, rows, tuple(RelativeDate.model_validate(date) for date in given["dates"]))
 
 
-def _child(
-    given: Mapping[str, Any], weights: Mapping[str, Tensor], ancestors: list[Slots], device: torch.device
-) -> FittedChild:
+def _child(given: Mapping[str, Any], weights: Weights, ancestors: list[Slots], device: Device) -> FittedChild:
     encoding = ChildEncoding.model_validate(given["encoding"])
     config = TypeAdapter(SequenceConfig).validate_python(given["network"])
     slots = encoding.sequence_slots(ancestors)
-    with torch.device("meta"):
-        persistence.refuse_unlike(SequenceNetwork(slots, config).state_dict(), weights)
+    persistence.refuse_unlike(expected_weights(slots, config), weights)
     network = build_sequences(slots, config, 0)
     network.load_state_dict(dict(weights))
     schema = None if given["schema"] is None else Schema.from_dict(given["schema"])

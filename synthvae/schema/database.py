@@ -2,46 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple, Self
+from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictStr, ValidationError, model_validator
 
 from synthvae import filesystem, safe_yaml
 from synthvae.errors import SchemaError, explain, listing
+from synthvae.schema import link_evidence
+from synthvae.schema.foreign_keys import ForeignKey, Names, find_cycle, names_of
 from synthvae.schema.schema import Schema
 from synthvae.schema.values import plain_items
 
 MAX_BYTES = 1 << 24  # of a YAML file
 MAX_VALUES = 1_000_000  # in it
-
-
-def _names(given: Any) -> Any:
-    """The names of a key, of which a single one may be given as a text."""
-    return (given,) if isinstance(given, str) else plain_items(given)
-
-
-Names = Annotated[tuple[StrictStr, ...], BeforeValidator(_names), Field(min_length=1)]
-
-
-class ForeignKey(NamedTuple):
-    """Columns of a child table that name a row of a parent table.
-
-    Args:
-        child: The child table.
-        columns: Its columns.
-        parent: The parent table.
-        parent_columns: The columns of the parent that they repeat, in the same order.
-    """
-
-    child: StrictStr
-    columns: Names
-    parent: StrictStr
-    parent_columns: Names
-
-    def __str__(self) -> str:
-        return f"{self.child}({', '.join(self.columns)}) -> {self.parent}({', '.join(self.parent_columns)})"
 
 
 class Database(BaseModel):
@@ -82,7 +57,7 @@ class Database(BaseModel):
     foreign_keys: Annotated[tuple[ForeignKey, ...], BeforeValidator(plain_items)] = ()
     order: dict[StrictStr, StrictStr] = Field(default_factory=dict)
     unique: dict[StrictStr, Names] = Field(default_factory=dict)
-    public: Annotated[tuple[StrictStr, ...], BeforeValidator(_names)] = ()
+    public: Annotated[tuple[StrictStr, ...], BeforeValidator(names_of)] = ()
     schemas: dict[StrictStr, Any] = Field(default_factory=dict)
 
     def __init__(self, **data: Any) -> None:
@@ -259,7 +234,7 @@ class Database(BaseModel):
     def infer(cls, tables: Mapping[str, Any]) -> Database:
         """Draft a database from its tables: keys that are unique, and columns that repeat them under their name.
 
-        The draft is for review: `synthvae.schema.linkage.evidence` states why each link was drafted.
+        The draft is for review: `synthvae.schema.link_evidence.evidence` states why each link was drafted.
 
         Args:
             tables: The tables by name.
@@ -267,30 +242,7 @@ class Database(BaseModel):
         Raises:
             TableError: A table cannot be read.
         """
-        from synthvae.schema import linkage
-
-        return cls(tables=dict(tables), **linkage.draft(tables))
-
-
-def find_cycle(links: Sequence[tuple[str, str]]) -> list[str]:
-    """Return the tables of a cycle of links, the first one repeated at the end; [] if there is none.
-
-    Example:
-        >>> find_cycle([("a", "b"), ("b", "c"), ("c", "a")])
-        ['a', 'b', 'c', 'a']
-    """
-    after: dict[str, list[str]] = {}
-    for child, parent in links:
-        after.setdefault(child, []).append(parent)
-    left = dict(after)
-    while free := [name for name, others in left.items() if not set(others) & left.keys()]:
-        left = {name: others for name, others in left.items() if name not in free}
-    if not left:
-        return []
-    path = [next(iter(left))]
-    while path[-1] not in path[:-1]:
-        path.append(next(name for name in after[path[-1]] if name in left))
-    return path[path.index(path[-1]) :]
+        return cls(tables=dict(tables), **link_evidence.draft(tables))
 
 
 def beside(database: Database, folder: Path) -> Database:

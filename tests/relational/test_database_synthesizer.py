@@ -177,11 +177,33 @@ def test_decisions_of_all_tables_are_asked_for_at_once() -> None:
     patients = pd.DataFrame({"id": range(60), "remark": texts})
     visits = pd.DataFrame({"p": range(60), "note": texts})
     given = Database(tables={"p": patients, "v": visits}, foreign_keys=[("v", "p", "p", "id")])
-    with pytest.raises(TableError, match="Table 'p': .*'remark'.* Table 'v': .*'note'.*`schemas`"):
+    with pytest.raises(TableError, match=r"Table 'p': .*'remark'.* Table 'v': .*'note'.*`schemas`"):
         DatabaseSynthesizer(given).fit()
 
 
 def test_an_order_column_of_texts_is_refused() -> None:
     visits = pd.DataFrame({"p": np.arange(80) % 40, "t": ["a", "b"] * 40})
-    with pytest.raises(TableError, match="Table 'v': .*order column 't' must have numbers or dates"):
+    with pytest.raises(TableError, match=r"Table 'v': .*order column 't' must have numbers or dates"):
         DatabaseSynthesizer(two(visits, order={"v": "t"})).fit()
+
+
+def test_unique_columns_and_keys_of_several_columns_do_not_repeat() -> None:
+    rng = np.random.default_rng(0)
+    codes = [code for _ in range(40) for code in rng.choice(list("abcd"), 3, replace=False)]
+    visits = pd.DataFrame({"p": np.repeat(np.arange(40), 3), "code": codes, "t": [0, 1, 1] * 40})
+    assert synthesize(two(visits))["v"].duplicated(["p", "code"]).any()
+    for given in (
+        two(visits, unique={"v": "code"}),
+        two(visits, primary_keys={"v": ("p", "code")}),
+        two(visits, unique={"v": ("code", "t")}, order={"v": "t"}),
+    ):
+        columns = ["p", *given.unique.get("v", ("code",))]
+        found = synthesize(given)["v"]
+        assert not found.duplicated(columns).any()
+        assert len(found) > 90  # few rows are left out
+
+
+def test_real_rows_that_repeat_unique_columns_are_warned_of() -> None:
+    visits = pd.DataFrame({"p": np.arange(80) % 40, "code": ["a", "b"] * 40})
+    with pytest.warns(UserWarning, match=r"40 of 80 rows are equal to an earlier row of their parent in \['code'\]"):
+        synthesize(two(visits, unique={"v": "code"}))

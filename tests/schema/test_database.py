@@ -11,7 +11,7 @@ import pytest
 
 from synthvae.errors import SchemaError, TableError
 from synthvae.relational import Database, ForeignKey
-from synthvae.schema import linkage
+from synthvae.schema import link_evidence, linkage
 
 TABLES = {
     "patients": pd.DataFrame({"patient_id": [1, 2, 3], "sex": ["f", "m", "f"]}),
@@ -120,7 +120,12 @@ def test_keys_of_several_columns_are_matched() -> None:
         name: linkage.read(Database(tables=[name]), {name: t})[name]
         for name, t in (("events", events), ("notes", notes))
     }
-    assert linkage.parent_rows(declared.foreign_keys[0], tables).tolist() == [2, 1, linkage.ORPHAN, linkage.MISSING]
+    assert link_evidence.parent_rows(declared.foreign_keys[0], tables).tolist() == [
+        2,
+        1,
+        link_evidence.ORPHAN,
+        link_evidence.MISSING,
+    ]
 
 
 def test_links_are_drafted_with_evidence() -> None:
@@ -130,7 +135,7 @@ def test_links_are_drafted_with_evidence() -> None:
         "labs(visit_id) -> visits(visit_id)",
         "labs(code) -> codes(code)",
     }
-    assert {str(one) for one in linkage.evidence(TABLES)} >= {
+    assert {str(one) for one in link_evidence.evidence(TABLES)} >= {
         "visits(patient_id) -> patients(patient_id): 100.0% of 4 keys are keys of 'patients'"
     }
 
