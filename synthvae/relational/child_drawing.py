@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,7 +16,7 @@ from synthvae.encoding.arrays import Floats
 from synthvae.model import Rows
 from synthvae.model.decoders import AutoregressiveDecoder
 from synthvae.relational.child_encoding import ChildEncoding, nothing
-from synthvae.relational.network import SequenceNetwork
+from synthvae.relational.network import Before, SequenceNetwork
 from synthvae.relational.sequences import Family, Places, as_rows
 
 CHUNK_SUBJECTS = 4096  # drawn at once
@@ -119,29 +120,33 @@ class _Drawing:
         width, units = self.network.config.width, self.network.config.memory
         vectors = torch.zeros(len(chosen), width, device=self.device)
         memory = torch.zeros(len(chosen), units, device=self.device)
+        last = torch.full((len(chosen), codes.values.shape[1]), math.nan, device=self.device)
         start = 0
         for size in sizes.tolist():
             rows = packed[start : start + size]
-            before, memory, start = vectors[:size], memory[:size].contiguous(), start + size
+            before, start = Before(vectors[:size], memory[:size].contiguous(), last[:size]), start + size
             ancestors = tuple(as_rows(own, line[rows], self.device) for own, line in self.ancestors)
             places = torch.from_numpy(self.family.places[rows]).to(self.device)
-            sums = self.network.sums(ancestors, places, before, memory)
-            clock, drawn = self._row(rows, sums, codes, numbers)
+            sums = self.network.sums(ancestors, places, before)
+            clock, drawn = self._row(rows, sums, before.last, codes, numbers)
             if self.unique is not None:
-                clock, drawn = self._redrawn(rows, sums, codes, numbers, (clock, drawn))
+                clock, drawn = self._redrawn(rows, sums, before.last, codes, numbers, (clock, drawn))
             vectors = self.network.vectors(drawn, clock)
-            memory = self.network.memory(vectors[None], memory[None])[1][0]
+            memory = self.network.memory(vectors[None], before.memory[None])[1][0]
+            last = drawn.values.where(drawn.values.isfinite(), before.last)
 
-    def _row(self, rows: Places, sums: Tensor, codes: Codes, numbers: Floats) -> tuple[Rows, Rows]:
+    def _row(
+        self, rows: Places, sums: Tensor, last: Tensor, codes: Codes, numbers: Floats
+    ) -> tuple[Rows, Rows]:
         """Draw some rows into `codes` and `numbers`; return their codes: of the order column, and of the others."""
         clock = self._clock(rows, sums, numbers)
-        drawn = self._rows(sums, clock)
+        drawn = self._rows(sums, last, clock)
         codes.digits[rows] = drawn.digits.cpu().numpy().astype(np.int8)
         codes.values[rows] = drawn.values.cpu().numpy()
         return clock, drawn
 
-    def _redrawn(
-        self, rows: Places, sums: Tensor, codes: Codes, numbers: Floats, found: tuple[Rows, Rows]
+    def _redrawn(  # noqa: PLR0917 (what a draw depends on)
+        self, rows: Places, sums: Tensor, last: Tensor, codes: Codes, numbers: Floats, found: tuple[Rows, Rows]
     ) -> tuple[Rows, Rows]:
         """Draw those rows again that are equal to an earlier one, a limited number of times."""
         assert self.unique is not None
@@ -150,17 +155,18 @@ class _Drawing:
             if not len(again):
                 break
             places = torch.from_numpy(again).to(self.device)
-            fresh = self._row(rows[again], sums[places], codes, numbers)
+            fresh = self._row(rows[again], sums[places], last[places], codes, numbers)
             for old, new in zip(found, fresh, strict=True):
                 old.digits[places], old.values[places] = new.digits, new.values
         self.unique.add(rows, codes, numbers)
         return found
 
-    def _rows(self, sums: Tensor, clock: Rows) -> Rows:
+    def _rows(self, sums: Tensor, last: Tensor, clock: Rows) -> Rows:
         """Draw the columns other than the order column."""
         if self.network.decoder is None:
             return as_rows(nothing(len(sums)), np.arange(len(sums)), self.device)
-        return self.network.decoder.sample(self.network.row_context(sums, clock), 0, self.generator)
+        drawn = self.network.decoder.sample(self.network.row_context(sums, clock), 0, self.generator)
+        return drawn._replace(values=self.network.innovations.inverse(drawn.values, last))
 
     def _clock(self, rows: Places, sums: Tensor, numbers: Floats) -> Rows:
         """Draw the order column of some rows into `numbers`; return its codes."""

@@ -219,7 +219,9 @@ class _Drawing:
             link.link: choose(link, own, self.linked[self.fitted.database.foreign_keys[link.link].parent], rng)
             for link in table.keys.links
         }
-        keys = fill(table.keys, own, self.done, chosen, table.arrow, rng)
+        parent = self.fitted.database.parents.get(name)
+        above = None if parent is None else self.linked[parent.parent].rows
+        keys = fill(table.keys, own, self.done, chosen, above, table.arrow, rng)
         arrays = [keys[n] if n in keys else rows.column(n).combine_chunks() for n in table.arrow.names]
         fields = [field.with_type(array.type) for field, array in zip(table.arrow, arrays, strict=True)]
         return pa.Table.from_arrays(arrays, schema=pa.schema(fields, metadata=table.arrow.metadata))

@@ -28,23 +28,26 @@ class KeyColumn(BaseModel):
 
     Args:
         name: The column.
-        how: "fresh": new ids; "inherited": the value of an ancestor; "position": the number of the row among those of
-            its parent, from 1 on; "chosen": the value of a row that a link chooses.
+        how: "carried": a value that all rows of a parent share, modelled with the parent; "fresh": new ids;
+            "inherited": the value of an ancestor; "position": the number of the row among those of its parent, from 1
+            on; "chosen": the value of a row that a link chooses.
         table: The table of the ancestor or of the chosen row.
         column: The column there.
         link: The number of the link among those of the database.
         ids: The pattern of fresh ids.
+        nullable: Whether a carried value may be missing.
     """
 
     model_config = ConfigDict(frozen=True)
     __repr__ = __str__ = brief
 
     name: str
-    how: Literal["fresh", "inherited", "position", "chosen"]
+    how: Literal["fresh", "inherited", "position", "chosen", "carried"]
     table: str = ""
     column: str = ""
     link: int = 0
     ids: IdEncoding | None = None
+    nullable: bool = True
 
 
 class ChosenLink(BaseModel):
@@ -188,6 +191,7 @@ def fill(  # noqa: PLR0917 (what a draw depends on)
     table: LinkedTable,
     done: Mapping[str, pa.Table],
     choices: Mapping[int, Places],
+    parents: pa.Table | None,
     schema: pa.Schema,
     rng: np.random.Generator,
 ) -> dict[str, pa.Array]:
@@ -197,6 +201,7 @@ def fill(  # noqa: PLR0917 (what a draw depends on)
         keys: How they are filled.
         table: The synthetic rows, sorted, so far without keys.
         done: The synthetic tables before, with their keys.
+        parents: The rows of the parent with the values that it carries; None for a root.
         choices: For each chosen link the place (rows,) of the chosen row; -1 without one.
         schema: The Arrow schema of the table.
         rng: Draws what ids leave open.
@@ -211,11 +216,27 @@ def fill(  # noqa: PLR0917 (what a draw depends on)
         elif column.how == "position":
             assert table.family is not None
             found[column.name] = pa.array(table.family.places[:, 0] + 1).cast(kind)
+        elif column.how == "carried":
+            assert table.family is not None
+            assert parents is not None
+            values = parents.column(column.column)
+            whole = whole_where_needed(values, table.family.parents, rng) if column.nullable is False else values
+            found[column.name] = _taken(whole, table.family.parents, kind)
         else:
             places = choices[column.link] if column.how == "chosen" else _line(table, column.table)
             assert places is not None
             found[column.name] = _taken(done[column.table].column(column.column), places, kind)
     return found
+
+
+def whole_where_needed(values: pa.ChunkedArray, needed: Places, rng: np.random.Generator) -> pa.ChunkedArray:
+    """Return values (rows,) of which none at the needed places is missing: it is that of another row."""
+    missing = values.is_null().to_numpy()
+    donors = np.flatnonzero(~missing)
+    if not missing[needed].any() or not len(donors):
+        return values
+    places = np.where(missing, donors[rng.integers(len(donors), size=len(values))], np.arange(len(values)))
+    return values.take(pa.array(places))
 
 
 def _taken(values: pa.ChunkedArray, places: Places, kind: pa.DataType) -> pa.Array:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -24,9 +24,17 @@ from synthvae.relational.fitted_database import (
     first_ones,
     only_dates,
 )
-from synthvae.relational.keys import Keys, learn_keys
+from synthvae.relational.keys import KeyColumn, Keys, learn_keys
 from synthvae.relational.limits import limited
-from synthvae.relational.lineage import LinkedTable, children_counts, is_position, link, refuse_empty
+from synthvae.relational.lineage import (
+    LinkedTable,
+    carried,
+    children_counts,
+    is_position,
+    link,
+    refuse_empty,
+    static_columns,
+)
 from synthvae.relational.network import SequenceConfig, build_sequences
 from synthvae.relational.relative_dates import (
     Protected,
@@ -175,16 +183,53 @@ class _Learner:
     def _plan(self, name: str) -> _Plan:
         own, given = self.linked[name], self.database.schemas.get(name)
         keys = learn_keys(self.database, name, self.linked, self.options.protect)
+        keys = keys.model_copy(update={"columns": (*keys.columns, *self._static(name, keys))})
         names = [n for n in own.rows.column_names if given is None or n not in given.drop or n in keys.names]
         table = own.rows.select([n for n in names if n not in keys.names])
         counts = {}
         for child, numbers in children_counts(name, self.linked).items():
-            counts[child] = _count_name(child, own.rows.column_names)
+            counts[child] = _free_name(f"rows of {child}", own.rows.column_names)
             table = table.append_column(counts[child], pa.array(numbers, pa.int64()))
+        carried_columns: dict[str, dict[str, object]] = {}
+        for child in counts:
+            for column in self._static(child, learn_keys(self.database, child, self.linked, 0)):
+                if column.how == "carried":
+                    values = carried(self.linked[child], column.name, table.num_rows)
+                    table = table.append_column(column.column, values)
+                    carried_columns[column.column] = self._declared(child, column.name)
         table = table.replace_schema_metadata(None)
-        declared = {column: {"kind": "integer", "nullable": False} for column in counts.values()}
+        declared: dict[str, dict[str, object]] = dict(carried_columns)
+        declared |= {column: {"kind": "integer", "nullable": False} for column in counts.values()}
         schema = _schema(self.database, table, name, declared) if table.num_columns else None
         return _Plan(keys, names, counts, table, schema)
+
+    def _static(self, name: str, keys: Keys) -> list[KeyColumn]:
+        """The columns of a child table that are constant among the rows of a parent: the parent has or carries them."""
+        own = self.linked[name]
+        if own.family is None:
+            return []
+        parent, given = self.linked[own.ancestors[0]], self.database.schemas.get(name)
+        left_out = {*keys.names, self.database.order.get(name), *(() if given is None else given.drop)}
+        found = []
+        for column in static_columns(own, [c for c in own.rows.column_names if c not in left_out]):
+            values = own.rows.column(column)
+            if column in parent.rows.column_names and parent.rows.column(column).take(own.family.parents).equals(
+                values
+            ):
+                found.append(KeyColumn(name=column, how="inherited", table=parent.name, column=column))
+                continue
+            hidden = _free_name(f"{column} of {name}", parent.rows.column_names)
+            nullable = values.null_count > 0
+            found.append(KeyColumn(name=column, how="carried", column=hidden, nullable=nullable))
+        return found
+
+    def _declared(self, name: str, column: str) -> dict[str, object]:
+        """What the database declares of a column."""
+        given = self.database.schemas.get(name)
+        if given is None or column not in given.names:
+            return {}
+        fields: dict[str, object] = given[column].model_dump(exclude_unset=True, exclude={"name", "nullable"})
+        return fields
 
     def add(self, name: str) -> None:
         """Fit the model of a table."""
@@ -299,9 +344,8 @@ def _as_ancestor(table: pa.Table, encoding: ChildEncoding, sequences: Sequences)
     return Ancestor(table, joined(sequences.rows, sequences.clock), slots, encoding.encodings)
 
 
-def _count_name(child: str, taken: list[str]) -> str:
-    """A name, which no column has, for the number of rows in a child table."""
-    name = f"rows of {child}"
+def _free_name(name: str, taken: Sequence[str]) -> str:
+    """A name that no column has."""
     while name in taken:
         name += "_"
     return name

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +12,9 @@ from synthvae.errors import TableError, brief
 from synthvae.relational.sequences import Family, Places
 from synthvae.schema.database import Database
 from synthvae.schema.link_evidence import parent_rows
+from synthvae.tables.arrow import dense, unit_numbers
+
+MIN_STATIC_ROWS = 20  # rows that have a sibling, from which on a column is taken to be static
 
 
 @dataclass(frozen=True)
@@ -97,3 +100,28 @@ def is_position(values: pa.ChunkedArray, family: Family) -> bool:
     if not pa.types.is_integer(values.type) or values.null_count or not len(family):
         return False
     return bool((values.to_numpy() == family.places[:, 0] + 1).all())
+
+
+def static_columns(table: LinkedTable, columns: Sequence[str]) -> list[str]:
+    """Return the columns that vary, but never among the rows of one parent, if enough parents have several rows."""
+    family = table.family
+    if family is None or (family.places.sum(1) > 0).sum() < MIN_STATIC_ROWS:
+        return []
+    same = np.diff(family.parents) == 0
+    found = []
+    for column in columns:
+        codes = unit_numbers(table.rows.column(column))
+        differs = np.diff(codes) != 0
+        if differs.any() and not differs[same].any():
+            found.append(column)
+    return found
+
+
+def carried(table: LinkedTable, column: str, parents: int) -> pa.Array:
+    """Return the value (parents,) of a static column of each parent; missing for one without rows."""
+    assert table.family is not None
+    first = np.flatnonzero(table.family.places[:, 0] == 0)
+    places = np.full(parents, -1)
+    places[table.family.parents[first]] = first
+    values = dense(table.rows.column(column))
+    return values.take(pa.array(places, mask=places < 0)).combine_chunks()

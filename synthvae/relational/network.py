@@ -15,12 +15,14 @@ from synthvae.model import Frequencies, Rows
 from synthvae.model.build import Construction
 from synthvae.model.decoders import AutoregressiveDecoder
 from synthvae.model.dropout import Dropout
-from synthvae.model.embeddings import SlotEmbedding
+from synthvae.model.embeddings import SlotEmbedding, ValueEmbedding
 from synthvae.model.frequencies import Sums
 
 Weights = Mapping[str, Tensor]
 Device = torch.device
 
+HALF_TRUSTED_PAIRS = 20  # pairs of values with which their correlation is trusted by half
+MAX_CORRELATION = 0.98
 PLACES = 32  # positions, and numbers of rows left, with a vector of their own; later ones share the last
 
 
@@ -69,6 +71,7 @@ class SequenceBatch:
         timings: The order column as it is drawn; unknown in the ways that do not apply to a row.
         ancestors: The row of each ancestor table.
         places: The number of rows before and after each row (N, 2) that have the same parent.
+        last: The last value (N, V) of each continuous column before the row that is known; NaN without one.
         previous: The place (N,) of the row before, of the same subject; -1 for a first row.
         sizes: The number of subjects (T,) that have a first row, a second one, ...
     """
@@ -78,11 +81,26 @@ class SequenceBatch:
     timings: tuple[Rows, ...]
     ancestors: tuple[Rows, ...]
     places: Tensor
+    last: Tensor
     previous: Tensor
     sizes: Tensor
 
     def __len__(self) -> int:
         return len(self.previous)
+
+
+class Before(NamedTuple):
+    """What is known of the earlier rows of a subject.
+
+    Args:
+        vector: The vector (N, W) of the row before; zeros for a first row.
+        memory: The summary (N, M) of all earlier rows; zeros for a first row.
+        last: The last known value (N, V) of each continuous column; NaN without one.
+    """
+
+    vector: Tensor
+    memory: Tensor
+    last: Tensor
 
 
 class PlaceEmbedding(nn.Module):
@@ -102,6 +120,52 @@ class PlaceEmbedding(nn.Module):
         short = places.clamp_max(PLACES - 1)
         found = self.tables[0][short[:, 0]] + self.tables[1][short[:, 1]]
         return found + places.to(self.slopes).log1p() @ self.slopes
+
+
+class Innovations(nn.Module):
+    """Continuous values as deviations from what the last known value of their column predicts.
+
+    A value v with the last value u is (v - r u) / sqrt(1 - r^2), r being their correlation: the innovation of an
+    autoregressive process, which has unit variance if v and u have. Values without a last one stay as they are. A
+    network of few rows would have to learn this from them.
+
+    Source: Box and Jenkins 1970, Time series analysis, section 3.2.
+
+    Args:
+        count: The number V of values.
+    """
+
+    correlations: Tensor
+
+    def __init__(self, count: int) -> None:
+        super().__init__()
+        self.register_buffer("correlations", torch.zeros(count))
+
+    def start_from(self, values: Tensor, last: Tensor) -> None:
+        """Estimate the correlations from values (N, V) and the last ones, shrunk where there are few."""
+        known = values.isfinite() & last.isfinite()
+        pairs = known.sum(0).clamp_min(1)
+        now, before = (part.masked_fill(~known, 0.0).double() for part in (values, last))
+        now, before = ((part - part.sum(0) / pairs).masked_fill(~known, 0.0) for part in (now, before))
+        size = (now.square().sum(0) * before.square().sum(0)).sqrt().clamp_min(1e-12)
+        found = (now * before).sum(0) / size * pairs / (pairs + HALF_TRUSTED_PAIRS)
+        self.correlations.copy_(found.clamp(0.0, MAX_CORRELATION))
+
+    def forward(self, values: Tensor, last: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the innovations (N, V) of values, and the logarithm (N,) of the density's change."""
+        predicted, scale = self._terms(last)
+        logs = (-scale.log()).masked_fill(~values.isfinite(), 0.0)
+        return (values - predicted) / scale, logs.sum(1)
+
+    def inverse(self, innovations: Tensor, last: Tensor) -> Tensor:
+        """Return the values (N, V) of innovations."""
+        predicted, scale = self._terms(last)
+        return predicted + scale * innovations
+
+    def _terms(self, last: Tensor) -> tuple[Tensor, Tensor]:
+        known = last.isfinite()
+        scale = (1 - self.correlations.square()).sqrt().expand_as(last)
+        return self.correlations * last.masked_fill(~known, 0.0), scale.masked_fill(~known, 1.0)
 
 
 class SequenceNetwork(nn.Module):
@@ -127,6 +191,7 @@ class SequenceNetwork(nn.Module):
         self.clock, self.seen = SlotEmbedding(slots.clock, width), SlotEmbedding(slots.rows, width)
         self.clock_seen = SlotEmbedding(slots.clock, width)
         self.before = nn.Linear(width, width)
+        self.innovations, self.last = Innovations(len(slots.rows.values)), ValueEmbedding(len(slots.rows.values), width)
         self.memory = nn.GRU(width, config.memory)
         self.recall = nn.Linear(config.memory, width)
         self.blocks = nn.ModuleList(_block(config) for _ in range(2))  # before the order column, and after it
@@ -140,7 +205,9 @@ class SequenceNetwork(nn.Module):
 
     def start_from(self, batch: SequenceBatch) -> None:
         """Set the biases of all heads to the frequencies of some rows."""
-        pairs = [*zip(self.timings, batch.timings, strict=True), (self.decoder, batch.rows)]
+        self.innovations.start_from(batch.rows.values, batch.last)
+        rows = batch.rows._replace(values=self.innovations(batch.rows.values, batch.last)[0])
+        pairs = [*zip(self.timings, batch.timings, strict=True), (self.decoder, rows)]
         for decoder, rows in pairs:
             if isinstance(decoder, AutoregressiveDecoder):
                 labels = torch.zeros(len(rows.digits), dtype=torch.long, device=rows.digits.device)
@@ -152,7 +219,8 @@ class SequenceNetwork(nn.Module):
         """Return log p (N,) of each row of a batch given all before it, in nats."""
         vectors = self.vectors(batch.rows, batch.clock)
         remembered = self.memory(PackedSequence(vectors, batch.sizes))[0].data
-        sums = self.sums(batch.ancestors, batch.places, _shifted(vectors, batch), _shifted(remembered, batch))
+        before = Before(_shifted(vectors, batch), _shifted(remembered, batch), batch.last)
+        sums = self.sums(batch.ancestors, batch.places, before)
         labels = torch.zeros(len(batch), dtype=torch.long, device=vectors.device)
         total = torch.zeros(len(batch), device=vectors.device)
         for decoder, rows in zip(self.timings, batch.timings, strict=True):
@@ -164,23 +232,25 @@ class SequenceNetwork(nn.Module):
                 total = total.index_add(0, there, found)
         if self.decoder is not None:
             context = self.row_context(sums, batch.clock)
-            total = total + self.decoder.log_prob(batch.rows, context, labels).sum(0)
+            values, change = self.innovations(batch.rows.values, batch.last)
+            rows = batch.rows._replace(values=values)
+            total = total + self.decoder.log_prob(rows, context, labels).sum(0) + change
         return total
 
     def vectors(self, rows: Rows, clock: Rows) -> Tensor:
         """Return the vectors (N, W) by which later rows remember rows."""
         return torch.as_tensor(self.seen.total(rows) + self.clock_seen.total(clock))
 
-    def sums(self, ancestors: tuple[Rows, ...], places: Tensor, before: Tensor, remembered: Tensor) -> Tensor:
+    def sums(self, ancestors: tuple[Rows, ...], places: Tensor, before: Before) -> Tensor:
         """Return the sum (N, W) of all that a row depends on.
 
         Args:
             ancestors: The row of each ancestor table.
             places: The numbers of rows (N, 2) before and after it.
-            before: The vector (N, W) of the row before; zeros for a first row.
-            remembered: The summary (N, M) of all earlier rows; zeros for a first row.
+            before: The earlier rows of the subject.
         """
-        total = self.place(places) + self.before(before) + self.recall(remembered)
+        total = self.place(places) + self.before(before.vector) + self.recall(before.memory)
+        total = total + self.last.total(before.last)
         for embedding, rows in zip(self.ancestors, ancestors, strict=True):
             assert isinstance(embedding, SlotEmbedding)
             total = total + embedding.total(rows)

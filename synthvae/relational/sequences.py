@@ -93,6 +93,16 @@ class Sequences:
     ancestors: tuple[Codes, ...]
     lines: tuple[Places, ...]
 
+    @cached_property
+    def last(self) -> npt.NDArray[np.float32]:
+        """The last value (N, V) of each continuous column before a row of the same subject; NaN without one."""
+        values, rows = self.rows.values, np.arange(len(self.family))
+        starts = np.repeat(self.family.starts[:-1], self.family.lengths)[:, None]
+        places = np.maximum.accumulate(np.where(np.isfinite(values), rows[:, None], -1), 0)
+        before = np.concatenate([np.full_like(places[:1], -1), places[:-1]])
+        found = np.take_along_axis(values, np.maximum(before, 0), 0)
+        return np.where(before >= starts, found, np.float32(np.nan))
+
     def batch(self, chosen: Places, device: torch.device) -> SequenceBatch:
         """Return the rows of chosen subjects, by number among those that have rows."""
         rows, before, sizes = self.family.packed(chosen)
@@ -102,6 +112,7 @@ class Sequences:
             tuple(as_rows(one, rows, device) for one in self.timings),
             tuple(as_rows(one, line[rows], device) for one, line in zip(self.ancestors, self.lines, strict=True)),
             torch.from_numpy(self.family.places[rows]).to(device),
+            torch.from_numpy(self.last[rows]).to(device),
             torch.from_numpy(before).to(device),
             torch.from_numpy(sizes),
         )

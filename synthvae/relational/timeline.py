@@ -64,6 +64,7 @@ class Timeline(BaseModel):
         anchors: Columns of ancestors, the one with the smallest spread of differences first.
         ways: The encodings of the values, the differences from the first anchor, and those from the row before.
         limits: The smallest and the largest number.
+        relative: Whether the first row of a parent is drawn as a difference from the first anchor.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -74,6 +75,7 @@ class Timeline(BaseModel):
     anchors: tuple[Anchor, ...]
     ways: tuple[NumericEncoding, NumericEncoding, NumericEncoding]
     limits: tuple[float, float]
+    relative: bool
 
     @classmethod
     def learn(  # noqa: PLR0917 (the inputs of a fit)
@@ -110,12 +112,13 @@ class Timeline(BaseModel):
                     assert isinstance(theirs, (NumericEncoding, TemporalEncoding))
                     base = in_units(own, theirs, rows.column(other))[line]
                     spread = relative_spread(numbers, base)
-                    if spread is not None and spread < NEARER:
+                    if spread is not None and (spread < NEARER or is_bound(numbers, base)):
                         difference = _encoding_of(ends(numbers - base), own)
                         anchor = Anchor(ancestor=place, column=other, encoding=theirs, difference=difference)
                         found.append((spread, anchor, base))
         found.sort(key=lambda one: one[0])
-        base = found[0][2] if found else np.full(len(numbers), np.nan)
+        near = bool(found) and found[0][0] < NEARER
+        base = found[0][2] if near else np.full(len(numbers), np.nan)
         steps = np.diff(numbers, prepend=np.nan)
         known = ~np.isnan(base)
         absolute = numbers if (first & ~known).sum() < 2 else np.where(known, np.nan, numbers)
@@ -123,7 +126,7 @@ class Timeline(BaseModel):
         absolute_way, relative, step = (_encoding_of(ends(np.where(h, v, np.nan))[h], own) for v, h in parts)
         ways = (absolute_way, relative, step)
         anchors = tuple(one[1] for one in found)
-        return cls(name=name, encoding=own, anchors=anchors, ways=ways, limits=_limits(numbers, own))
+        return cls(name=name, encoding=own, anchors=anchors, ways=ways, limits=_limits(numbers, own), relative=near)
 
     @property
     def numeric(self) -> NumericEncoding:
@@ -178,7 +181,7 @@ class Timeline(BaseModel):
 
     def way(self, base: Floats, first: Mask) -> npt.NDArray[np.int64]:
         """Return how each value (rows,) is drawn, given that of its first anchor and which rows are first ones."""
-        return np.where(~first, STEP, np.where(np.isnan(base), ABSOLUTE, RELATIVE))
+        return np.where(~first, STEP, np.where(np.isnan(base) | (not self.relative), ABSOLUTE, RELATIVE))
 
     def drawn(self, way: int, codes: Codes, start: Floats, rng: np.random.Generator) -> Floats:
         """Return the numbers (rows,) of codes drawn in one way, from the numbers (rows,) that they differ from."""
@@ -276,6 +279,16 @@ def widened(encoding: TemporalEncoding, low: float, high: float, numbers: Floats
     last = encoding.origin + int(np.floor(high)) * encoding.step
     origin = encoding.origin - before * encoding.step
     return encoding.model_copy(update={"origin": origin, "last": max(last, encoding.last)}), numbers + before
+
+
+def is_bound(numbers: Floats, base: Floats) -> bool:
+    """Whether nearly no number (rows,) is above a base, or below it, though the ranges of both overlap."""
+    known = ~np.isnan(numbers - base)
+    mine, theirs = numbers[known], base[known]
+    if known.mean() < KNOWN or theirs.min() == theirs.max():
+        return False
+    below = (mine <= theirs).mean() >= 1 - FEW and theirs.min() < mine.max()
+    return bool(below or ((mine >= theirs).mean() >= 1 - FEW and mine.min() < theirs.max()))
 
 
 def relative_spread(numbers: Floats, base: Floats) -> float | None:
