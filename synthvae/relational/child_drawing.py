@@ -41,9 +41,10 @@ class Unique:
     seen: set[bytes] = field(default_factory=set)
 
     def _keys(self, rows: Places, codes: Codes, numbers: Floats) -> list[bytes]:
-        parts = [self.scopes[rows][:, None], codes.digits[rows][:, self.digits], codes.values[rows][:, self.values]]
-        parts += [numbers[rows][:, None]] if self.timed else []
-        return [row.tobytes() for row in np.concatenate(parts, 1, dtype=np.float64)]
+        times = numbers[rows][:, None][:, : int(self.timed)]
+        chosen = (self.scopes[rows][:, None], codes.digits[rows][:, self.digits], codes.values[rows][:, self.values])
+        parts = [times, *(part.astype(np.float64) for part in chosen)]
+        return [row.tobytes() for row in np.concatenate(parts, 1)]
 
     def repeated(self, rows: Places, codes: Codes, numbers: Floats) -> npt.NDArray[np.bool_]:
         """Return which rows (n,) are equal to an earlier one."""
@@ -135,9 +136,7 @@ class _Drawing:
             memory = self.network.memory(vectors[None], before.memory[None])[1][0]
             last = drawn.values.where(drawn.values.isfinite(), before.last)
 
-    def _row(
-        self, rows: Places, sums: Tensor, last: Tensor, codes: Codes, numbers: Floats
-    ) -> tuple[Rows, Rows]:
+    def _row(self, rows: Places, sums: Tensor, last: Tensor, codes: Codes, numbers: Floats) -> tuple[Rows, Rows]:
         """Draw some rows into `codes` and `numbers`; return their codes: of the order column, and of the others."""
         clock = self._clock(rows, sums, numbers)
         drawn = self._rows(sums, last, clock)

@@ -69,7 +69,7 @@ def test_times_do_not_decrease_and_positions_count(drawn: dict[str, pd.DataFrame
 
 def test_dates_of_children_follow_those_of_their_ancestors(drawn: dict[str, pd.DataFrame]) -> None:
     first = drawn["visits"].drop_duplicates("patient").merge(drawn["patients"], left_on="patient", right_on="id")
-    age = (first["day"] - first["born"]) / pd.Timedelta("1D")
+    age = (first["day"] - first["born"]).dt.days
     assert age.between(9_990, 10_500).mean() > 0.95
 
 
@@ -146,7 +146,7 @@ def test_privacy_and_other_objects_are_refused() -> None:
 def two(visits: pd.DataFrame, **changes: object) -> Database:
     patients = pd.DataFrame({"id": range(40)})
     fields = {"tables": {"p": patients, "v": visits}, "foreign_keys": [("v", "p", "p", "id")], **changes}
-    return Database(**fields)  # type: ignore[arg-type]
+    return Database(**fields)
 
 
 def synthesize(given: Database) -> dict[str, pd.DataFrame]:

@@ -70,7 +70,8 @@ def test_every_parameter_gets_a_gradient() -> None:
     network = build_sequences(SLOTS, SequenceConfig(8, (4, 4), 8), 0)
     for parameter in network.parameters():
         parameter.data += 0.1  # gates and tables start at values without gradients of others
-    network.log_prob(sequences([4, 3, 2]).batch(np.arange(3), torch.device("cpu"))).sum().backward()
+    loss = network.log_prob(sequences([4, 3, 2]).batch(np.arange(3), torch.device("cpu"))).sum()
+    torch.autograd.backward(loss)
     assert not [n for n, p in network.named_parameters() if p.numel() and (p.grad is None or not p.grad.any())]
 
 
