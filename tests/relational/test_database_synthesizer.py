@@ -207,3 +207,33 @@ def test_real_rows_that_repeat_unique_columns_are_warned_of() -> None:
     visits = pd.DataFrame({"p": np.arange(80) % 40, "code": ["a", "b"] * 40})
     with pytest.warns(UserWarning, match=r"40 of 80 rows are equal to an earlier row of their parent in \['code'\]"):
         synthesize(two(visits, unique={"v": "code"}))
+
+
+def test_columns_that_are_constant_within_a_parent_stay_constant() -> None:
+    rng = np.random.default_rng(0)
+    sex, site = rng.choice(["f", "m"], 40), rng.integers(1, 4, 40)
+    visits = pd.DataFrame({"p": np.repeat(np.arange(40), 3), "sex": np.repeat(sex, 3), "site": np.repeat(site, 3)})
+    visits["size"] = rng.integers(0, 3, 120)
+    patients = pd.DataFrame({"id": range(41), "sex": [*sex, "f"]})  # the last one has no visit
+    found = synthesize(two(visits, tables={"p": patients, "v": visits}))
+    owned = found["v"].merge(found["p"], left_on="p", right_on="id", suffixes=("", "_of_patient"))
+    assert (owned["sex"] == owned["sex_of_patient"]).all()
+    assert found["v"].groupby("p")["site"].nunique().max() == 1
+    assert found["v"].groupby("p")["size"].nunique().max() > 1
+    pd.testing.assert_series_equal(found["v"].dtypes, visits.dtypes)
+    assert list(found["p"].columns) == ["id", "sex"]
+
+
+def test_times_stay_below_a_bound_of_the_parent() -> None:
+    rng = np.random.default_rng(0)
+    end, count = rng.integers(1000, 5000, 200), rng.integers(1, 6, 200)
+    owner = np.repeat(np.arange(200), count)
+    days = pd.DataFrame({"p": owner, "day": (rng.random(len(owner)) * end[owner]).astype(int)}).sort_values(
+        ["p", "day"]
+    )
+    patients = pd.DataFrame({"id": range(200), "end": end})
+    given = two(days, tables={"p": patients, "v": days}, order={"v": "day"})
+    synthesizer = DatabaseSynthesizer(given, max_steps=100, random_state=0).fit()
+    found = synthesizer.sample()
+    owned = found["v"].merge(found["p"], left_on="p", right_on="id")
+    assert (owned["day"] <= owned["end"]).mean() > 0.8
