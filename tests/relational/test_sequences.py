@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synthvae.codes import Codes, Slots
-from synthvae.relational.network import SequenceConfig, SequenceSlots, build_sequences
+from synthvae.relational.network import Innovations, SequenceConfig, SequenceSlots, build_sequences
 from synthvae.relational.sequences import Family, Sequences, split_by_rows
 
 SLOTS = SequenceSlots(Slots((3, 2)), Slots((4,)), (Slots((2, 2)),), (Slots((2,)),))
@@ -80,3 +80,30 @@ def test_batches_hold_each_subject_once(lengths: list[int], rows: int) -> None:
     batches = split_by_rows(np.array(lengths), np.arange(len(lengths)), rows)
     assert np.concatenate(batches).tolist() == list(range(len(lengths)))
     assert all(sum(lengths[i] for i in batch) < rows + max(lengths) for batch in batches)
+
+
+def test_innovations_come_back_and_the_change_of_density_is_theirs() -> None:
+    rng = torch.Generator().manual_seed(0)
+    last = torch.randn(400, 3, generator=rng)
+    values = 0.9 * last + 0.4 * torch.randn(400, 3, generator=rng)
+    last[::7], values[::5] = torch.nan, torch.nan
+    values[:, 2] = torch.randn(400, generator=rng)  # of low correlation
+    innovations = Innovations(3)
+    innovations.start_from(values, last)
+    assert innovations.correlations[:2].min() > 0.8
+    assert innovations.correlations[2] == 0
+    found, change = innovations(values, last)
+    torch.testing.assert_close(innovations.inverse(found, last), values, equal_nan=True)
+    assert found[:, 0].nanmean().abs() < 0.2
+    scale = (1 - innovations.correlations.square()).sqrt()
+    whole = values.isfinite().all(1) & last.isfinite().all(1)
+    torch.testing.assert_close(change[whole], (-scale.log().sum()).expand(int(whole.sum())))
+    torch.testing.assert_close(found[last.isnan()], values[last.isnan()], equal_nan=True)
+
+
+def test_last_values_are_known_ones_of_the_same_subject() -> None:
+    family = Family(np.array([0, 0, 0, 1, 1]), np.array([0, 0, 0, 1, 1]))
+    values = np.array([[1.0], [np.nan], [3.0], [4.0], [5.0]], np.float32)
+    rows = Codes(np.empty((5, 0), np.int8), values, np.zeros(5, np.int64))
+    found = Sequences(family, rows, rows, (), (), ()).last[:, 0]
+    np.testing.assert_array_equal(found, [np.nan, 1.0, 1.0, np.nan, 4.0])
