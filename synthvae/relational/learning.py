@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +12,7 @@ from synthvae import progress
 from synthvae.codes import Slots
 from synthvae.devices import find_device, own_modes
 from synthvae.encoding import kinds
-from synthvae.errors import TableError, listing, warn_user
+from synthvae.errors import listing, warn_user
 from synthvae.relational.child_encoding import Ancestor, ChildEncoding, joined, joined_slots, nothing
 from synthvae.relational.descent import train_sequences
 from synthvae.relational.fitted_database import (
@@ -24,18 +23,10 @@ from synthvae.relational.fitted_database import (
     first_ones,
     only_dates,
 )
-from synthvae.relational.keys import KeyColumn, Keys, learn_keys
 from synthvae.relational.limits import limited
-from synthvae.relational.lineage import (
-    LinkedTable,
-    carried,
-    children_counts,
-    is_position,
-    link,
-    refuse_empty,
-    static_columns,
-)
+from synthvae.relational.lineage import LinkedTable, is_position, link, refuse_empty
 from synthvae.relational.network import SequenceConfig, build_sequences
+from synthvae.relational.planning import Plan, naming, plan_tables, ranks_of
 from synthvae.relational.relative_dates import (
     Protected,
     RelativeDate,
@@ -44,9 +35,7 @@ from synthvae.relational.relative_dates import (
     learn_relative,
     to_differences,
 )
-from synthvae.relational.sequences import Places, Sequences
-from synthvae.relational.timeline import timed
-from synthvae.schema import decisions
+from synthvae.relational.sequences import Sequences
 from synthvae.schema.column import TEMPORAL
 from synthvae.schema.database import Database
 from synthvae.schema.linkage import read
@@ -93,10 +82,9 @@ def learn_database(database: Database, tables: Mapping[str, object] | None, opti
         TableError: A key is broken, or a table cannot be modelled; the message names it.
     """
     read_tables = read(database, tables)
-    linked = link(database, read_tables, _ranks(database, read_tables))
+    linked = link(database, read_tables, ranks_of(database, read_tables))
     refuse_empty(linked)
-    learner = _Learner(database, linked, options)
-    learner.plan()
+    learner = _Learner(database, linked, plan_tables(database, linked, options.protect), options)
     for name in linked:
         with naming(name):
             learner.add(name)
@@ -104,132 +92,15 @@ def learn_database(database: Database, tables: Mapping[str, object] | None, opti
     return FittedDatabase(database.model_copy(update={"tables": dict.fromkeys(database.tables)}), learner.found, public)
 
 
-@contextmanager
-def naming(name: str) -> Iterator[None]:
-    """Name the table in the message of an error."""
-    try:
-        yield
-    except TableError as error:
-        raise TableError(f"Table {name!r}: {error}") from error
-
-
-def _ranks(database: Database, tables: Mapping[str, pa.Table]) -> dict[str, Places]:
-    """The rank (rows,) of each row of the tables with an order column; missing values come last."""
-    found = {}
-    for name, column in database.order.items():
-        with naming(name):
-            schema = _schema(database, tables[name].select([column]), name, {column: {}})
-            values = tables[name].column(column)
-            numbers = timed(column, kinds.learn(schema[column], values)).numbers_of(values)
-            found[name] = np.argsort(np.argsort(np.where(np.isnan(numbers), np.inf, numbers), kind="stable"))
-    return found
-
-
-def _schema(database: Database, table: pa.Table, name: str, declared: Mapping[str, Mapping[str, object]]) -> Schema:
-    """The schema of columns of a table: what the database declares, then what is inferred."""
-    given = database.schemas.get(name)
-    if given is not None:
-        columns = [c.model_dump(exclude_unset=True) for c in given.columns if c.name in table.column_names]
-        given = Schema(columns=columns) if columns else None
-    stated = {n: dict(fields) for n, fields in declared.items() if fields}
-    given = decisions.with_columns(given, stated, table.column_names)
-    return decisions.complete(given, table)
-
-
-@dataclass(frozen=True)
-class _Plan:
-    """What is known of a table before it is fitted.
-
-    Args:
-        keys: How its key columns are filled.
-        names: The columns that synthetic rows have.
-        counts: The columns with the number of rows in each child table, by child.
-        table: The rows without keys, with these numbers.
-        schema: The schema of this table; None if it has no column.
-    """
-
-    keys: Keys
-    names: list[str]
-    counts: dict[str, str]
-    table: pa.Table
-    schema: Schema | None
-
-
 class _Learner:
     """Tables that are fitted one after the other."""
 
-    def __init__(self, database: Database, linked: Mapping[str, LinkedTable], options: Options) -> None:
-        self.database, self.linked, self.options = database, linked, options
-        self.plans: dict[str, _Plan] = {}
+    def __init__(
+        self, database: Database, linked: Mapping[str, LinkedTable], plans: Mapping[str, Plan], options: Options
+    ) -> None:
+        self.database, self.linked, self.plans, self.options = database, linked, plans, options
         self.found: dict[str, FittedTable] = {}
         self.ancestors: dict[str, Ancestor] = {}
-
-    def plan(self) -> None:
-        """Find the keys and the schema of each table, before anything is fitted.
-
-        Raises:
-            TableError: Columns need a decision; the message is about all tables.
-        """
-        problems = []
-        for name in self.linked:
-            try:
-                with naming(name):
-                    self.plans[name] = self._plan(name)
-            except TableError as error:
-                problems.append(str(error))
-        if problems:
-            raise TableError(f"{' '.join(problems)} Declare these columns in `schemas` of the database.")
-
-    def _plan(self, name: str) -> _Plan:
-        own, given = self.linked[name], self.database.schemas.get(name)
-        keys = learn_keys(self.database, name, self.linked, self.options.protect)
-        keys = keys.model_copy(update={"columns": (*keys.columns, *self._static(name, keys))})
-        names = [n for n in own.rows.column_names if given is None or n not in given.drop or n in keys.names]
-        table = own.rows.select([n for n in names if n not in keys.names])
-        counts = {}
-        for child, numbers in children_counts(name, self.linked).items():
-            counts[child] = _free_name(f"rows of {child}", own.rows.column_names)
-            table = table.append_column(counts[child], pa.array(numbers, pa.int64()))
-        carried_columns: dict[str, dict[str, object]] = {}
-        for child in counts:
-            for column in self._static(child, learn_keys(self.database, child, self.linked, 0)):
-                if column.how == "carried":
-                    values = carried(self.linked[child], column.name, table.num_rows)
-                    table = table.append_column(column.column, values)
-                    carried_columns[column.column] = self._declared(child, column.name)
-        table = table.replace_schema_metadata(None)
-        declared: dict[str, dict[str, object]] = dict(carried_columns)
-        declared |= {column: {"kind": "integer", "nullable": False} for column in counts.values()}
-        schema = _schema(self.database, table, name, declared) if table.num_columns else None
-        return _Plan(keys, names, counts, table, schema)
-
-    def _static(self, name: str, keys: Keys) -> list[KeyColumn]:
-        """The columns of a child table that are constant among the rows of a parent: the parent has or carries them."""
-        own = self.linked[name]
-        if own.family is None:
-            return []
-        parent, given = self.linked[own.ancestors[0]], self.database.schemas.get(name)
-        left_out = {*keys.names, self.database.order.get(name), *(() if given is None else given.drop)}
-        found = []
-        for column in static_columns(own, [c for c in own.rows.column_names if c not in left_out]):
-            values = own.rows.column(column)
-            if column in parent.rows.column_names and parent.rows.column(column).take(own.family.parents).equals(
-                values
-            ):
-                found.append(KeyColumn(name=column, how="inherited", table=parent.name, column=column))
-                continue
-            hidden = _free_name(f"{column} of {name}", parent.rows.column_names)
-            nullable = values.null_count > 0
-            found.append(KeyColumn(name=column, how="carried", column=hidden, nullable=nullable))
-        return found
-
-    def _declared(self, name: str, column: str) -> dict[str, object]:
-        """What the database declares of a column."""
-        given = self.database.schemas.get(name)
-        if given is None or column not in given.names:
-            return {}
-        fields: dict[str, object] = given[column].model_dump(exclude_unset=True, exclude={"name", "nullable"})
-        return fields
 
     def add(self, name: str) -> None:
         """Fit the model of a table."""
@@ -241,7 +112,7 @@ class _Learner:
         arrow = own.rows.select(plan.names).schema
         self.found[name] = FittedTable(arrow, plan.keys, plan.counts, model, unique, within)
 
-    def _unique(self, name: str, plan: _Plan) -> tuple[tuple[str, ...], bool]:
+    def _unique(self, name: str, plan: Plan) -> tuple[tuple[str, ...], bool]:
         """The columns in which rows of a child table differ, and whether it is the rows of one parent that do."""
         own, link = self.linked[name], self.database.parents.get(name)
         if link is None or own.family is None:
@@ -254,7 +125,7 @@ class _Learner:
         modelled = tuple(column for column in primary if column not in plan.keys.names)
         return modelled, set(link.columns) <= set(primary)
 
-    def _root(self, name: str, plan: _Plan, seed: int) -> FittedRoot:
+    def _root(self, name: str, plan: Plan, seed: int) -> FittedRoot:
         table, options = plan.table, self.options
         if plan.schema is None:
             self.ancestors[name] = Ancestor(table, nothing(table.num_rows), Slots(()), {})
@@ -285,7 +156,7 @@ class _Learner:
         return root
 
     @own_modes()
-    def _child(self, name: str, plan: _Plan, seed: int) -> FittedChild:
+    def _child(self, name: str, plan: Plan, seed: int) -> FittedChild:
         own, options = self.linked[name], self.options
         assert own.family is not None
         order = self.database.order.get(name)
@@ -342,10 +213,3 @@ def _as_ancestor(table: pa.Table, encoding: ChildEncoding, sequences: Sequences)
         return Ancestor(table, sequences.rows, encoding.slots, encoding.encodings)
     slots: Slots = joined_slots(encoding.slots, timeline.clock.slots)
     return Ancestor(table, joined(sequences.rows, sequences.clock), slots, encoding.encodings)
-
-
-def _free_name(name: str, taken: Sequence[str]) -> str:
-    """A name that no column has."""
-    while name in taken:
-        name += "_"
-    return name

@@ -22,7 +22,7 @@ Weights = Mapping[str, Tensor]
 Device = torch.device
 
 HALF_TRUSTED_PAIRS = 20  # pairs of values with which their correlation is trusted by half
-# Below the smaller one, a value is determined by the other columns of its row rather than by the row before: on seasons of
+# Below the smaller one, a value depends on the other columns of its row more than on the row before: on seasons of
 # players (.28 to .49), innovations cost .25 nats per row; on laboratory values of visits (.62 to .89) they gain .6.
 MIN_CORRELATION, MAX_CORRELATION = 0.5, 0.98
 PLACES = 32  # positions, and numbers of rows left, with a vector of their own; later ones share the last

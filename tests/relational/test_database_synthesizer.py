@@ -204,8 +204,8 @@ def test_unique_columns_and_keys_of_several_columns_do_not_repeat() -> None:
 
 
 def test_real_rows_that_repeat_unique_columns_are_warned_of() -> None:
-    visits = pd.DataFrame({"p": np.arange(80) % 40, "code": ["a", "b"] * 40})
-    with pytest.warns(UserWarning, match=r"40 of 80 rows are equal to an earlier row of their parent in \['code'\]"):
+    visits = pd.DataFrame({"p": np.arange(80) % 40, "code": ["a", "b"] * 20 + ["a", "a"] * 20})
+    with pytest.warns(UserWarning, match=r"20 of 80 rows are equal to an earlier row of their parent in \['code'\]"):
         synthesize(two(visits, unique={"v": "code"}))
 
 
@@ -237,3 +237,13 @@ def test_times_stay_below_a_bound_of_the_parent() -> None:
     found = synthesizer.sample()
     owned = found["v"].merge(found["p"], left_on="p", right_on="id")
     assert (owned["day"] <= owned["end"]).mean() > 0.8
+
+
+def test_rules_of_a_schema_are_checked_and_warned_of() -> None:
+    rule = {"kind": "inequality", "columns": ["low", "high"]}
+    visits = pd.DataFrame({"p": np.arange(80) % 40, "low": np.arange(80) % 5, "high": np.arange(80) % 5 + 1})
+    given = two(visits, schemas={"v": {"constraints": [rule]}})
+    with pytest.warns(UserWarning, match="not made to keep the 1 rules"):
+        synthesize(given)
+    with pytest.raises(TableError, match="low"):
+        synthesize(two(visits.assign(low=np.arange(80) % 7), schemas={"v": {"constraints": [rule]}}))
