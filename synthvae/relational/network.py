@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -165,6 +166,10 @@ class Innovations(nn.Module):
         predicted, scale = self._terms(last)
         return predicted + scale * innovations
 
+    def used(self, last: Tensor) -> Tensor:
+        """Return the last values (N, V) from which values are predicted; NaN for columns of low correlation."""
+        return last.masked_fill(self.correlations == 0, math.nan)
+
     def _terms(self, last: Tensor) -> tuple[Tensor, Tensor]:
         known = last.isfinite()
         scale = (1 - self.correlations.square()).sqrt().expand_as(last)
@@ -253,7 +258,7 @@ class SequenceNetwork(nn.Module):
             before: The earlier rows of the subject.
         """
         total = self.place(places) + self.before(before.vector) + self.recall(before.memory)
-        total = total + self.last.total(before.last)
+        total = total + self.last.total(self.innovations.used(before.last))
         for embedding, rows in zip(self.ancestors, ancestors, strict=True):
             assert isinstance(embedding, SlotEmbedding)
             total = total + embedding.total(rows)
