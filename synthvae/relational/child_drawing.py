@@ -20,7 +20,7 @@ from synthvae.relational.network import Before, SequenceNetwork
 from synthvae.relational.sequences import Family, Places, as_rows
 
 CHUNK_SUBJECTS = 4096  # drawn at once
-REDRAWS = 20  # of rows that are equal to an earlier one
+REDRAWS = 8  # of rows that are equal to an earlier one; those that still are are left out
 
 
 @dataclass
