@@ -30,6 +30,7 @@ from synthvae.relational.sequences import Family, Places
 from synthvae.schema.database import Database
 from synthvae.schema.schema import Schema
 from synthvae.synthesizer.fitted_model import FittedModel
+from synthvae.tables.arrow import plain_type
 from synthvae.training.history import History
 
 
@@ -128,6 +129,15 @@ class FittedDatabase:
             name: drawing.done[name] if name in drawing.done else self.public[name] for name in self.database.tables
         }
 
+    def types_of(self, name: str) -> dict[str, pa.DataType]:
+        """Return the types of the columns of a table, also of those that it carries for its child tables."""
+        found = {field.name: field.type for field in self.tables[name].arrow}
+        for child, key in self.database.parents.items():
+            if key.parent == name:
+                carried = [column for column in self.tables[child].keys.columns if column.how == "carried"]
+                found |= {c.column: plain_type(self.tables[child].arrow.field(c.name).type) for c in carried}
+        return found
+
 
 class _Drawing:
     """Tables that are drawn one after the other."""
@@ -161,7 +171,7 @@ class _Drawing:
             model = root.model
             drawn = model.sample(model.request(count, seed))
             columns = {n: drawn.column(n).combine_chunks() for n in drawn.column_names}
-            types = {field.name: field.type for field in self.fitted.tables[name].arrow}
+            types = self.fitted.types_of(name)
             around = Surroundings()
             rows = pa.table(from_differences(columns, root.dates, around, only_dates(root.encodings), types, rng))
             self.modelled[name] = Ancestor(rows, model.encode(drawn), model.encoding.layout.slots, root.encodings)
@@ -181,7 +191,7 @@ class _Drawing:
         codes = tuple((one.codes, line) for one, line in zip(known, lines, strict=True))
         unique = self._unique(name, child, family)
         drawn, numbers = draw_children(child.network, child.encoding, family, codes, bases, seed, unique)
-        kinds = {field.name: field.type for field in self.fitted.tables[name].arrow}
+        kinds = self.fitted.types_of(name)
         columns = child.encoding.decode(drawn, numbers, surroundings(known, lines), kinds, rng, seed)
         rows = pa.table(columns) if columns else pa.table({"": pa.nulls(len(family))})
         if unique is not None:

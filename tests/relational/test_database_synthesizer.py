@@ -247,3 +247,13 @@ def test_rules_of_a_schema_are_checked_and_warned_of() -> None:
         synthesize(given)
     with pytest.raises(TableError, match="low"):
         synthesize(two(visits.assign(low=np.arange(80) % 7), schemas={"v": {"constraints": [rule]}}))
+
+
+def test_dates_that_a_parent_carries_come_back() -> None:
+    born = np.datetime64("1950-01-01") + np.random.default_rng(0).integers(0, 9000, 60)
+    patients = pd.DataFrame({"id": range(60), "born": born.astype("datetime64[us]")})
+    visits = pd.DataFrame({"p": np.repeat(np.arange(60), 2), "size": np.arange(120) % 7})
+    visits["entry"] = np.repeat((born + 7000 + np.arange(60) % 5).astype("datetime64[us]"), 2)
+    found = synthesize(two(visits, tables={"p": patients, "v": visits}))["v"]
+    assert found["entry"].dtype == visits["entry"].dtype
+    assert found.groupby("p")["entry"].nunique().max() == 1
