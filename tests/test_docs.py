@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 SITE = DOCS / "_build" / "html"
 LOADED = runpy.run_path(str(DOCS / "offline.py"))["loaded"]
-PACKAGES = ["cluster", "estimators", "evaluation", "privacy", "recipe", "schema", "synthesizer"]
+PACKAGES = ["cluster", "estimators", "evaluation", "privacy", "recipe", "relational", "schema", "synthesizer"]
 CONSTANTS = {"synthvae.cluster.LOCAL", "synthvae.evaluation.METRICS"}  # described in words
 
 

@@ -31,7 +31,7 @@ BANNED = {
 }
 KEYS = re.compile(r"[`'\"](facts|told)[`'\"]")  # of saved files, which keep them
 HOMES = ["synthvae", *(f"synthvae.{name}" for name in ("cluster", "estimators", "evaluation", "plots", "privacy"))]
-HOMES += ["synthvae.recipe", "synthvae.schema", "synthvae.synthesizer"]
+HOMES += ["synthvae.recipe", "synthvae.relational", "synthvae.schema", "synthvae.synthesizer"]
 REMOTE = {"RayBackend", "connected", "on"}  # their examples would start a cluster
 
 

@@ -37,17 +37,17 @@ def build(slots: Slots, conditions: int, config: ModelConfig, seed: int) -> CVAE
             f"`image_shape` must multiply to the number of columns, {pixels}, got {config.image_shape}. Give the "
             "height and the width of the image."
         )
-    with _Construction(seed):
+    with Construction(seed):
         return CVAE(slots, conditions, config)
 
 
 def build_conditional(slots: Slots, config: ConditionalConfig, seed: int) -> ConditionalNetwork:
     """Return an untrained network of any columns given any others, with random weights."""
-    with _Construction(seed):
+    with Construction(seed):
         return ConditionalNetwork(slots, config)
 
 
-class _Construction(TorchFunctionMode):
+class Construction(TorchFunctionMode):
     """A context, of this thread alone, in which new tensors are in single precision and drawn from its own generator.
 
     torch's layers take no generator for their initial weights.

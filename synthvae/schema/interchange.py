@@ -177,6 +177,39 @@ def columns_of_sdv(metadata: Any, table: str | None = None) -> list[Column]:
     return _some(found, "SDV's metadata")
 
 
+def database_of_sdv(metadata: Any, tables: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return the fields of a `Database` in SDV's metadata of several tables; parameters as of `columns_of_sdv`.
+
+    Raises:
+        SchemaError: It is not such metadata.
+        FileNotFoundError: There is no such file.
+    """
+    document = _sdv_document(metadata)
+    described = document.get("tables")
+    if not isinstance(described, Mapping) or not described:
+        raise SchemaError(
+            "SDV's metadata must have `tables`, got none. Use Schema.from_sdv for that of a single table."
+        )
+    names = ("child_table_name", "child_foreign_key", "parent_table_name", "parent_primary_key")
+    links = [[dict(one).get(name) for name in names] for one in document.get("relationships") or ()]
+    keys = {name: dict(one)["primary_key"] for name, one in described.items() if dict(one).get("primary_key")}
+    order = {name: dict(one)["sequence_index"] for name, one in described.items() if dict(one).get("sequence_index")}
+    linked = {(link[0], column) for link in links for column in _listed(link[1])}
+    linked |= {(name, column) for name, key in keys.items() for column in _listed(key)}
+    schemas = {}
+    for name in described:
+        columns = dict(_sdv_table(document, name)["columns"])
+        kinds = {c: _fields_of_sdv(dict(stated)) for c, stated in columns.items() if (name, c) not in linked}
+        if found := [{"name": c, **fields} for c, fields in kinds.items() if fields]:
+            schemas[name] = {"columns": found}
+    sources = dict(tables) if tables is not None else dict.fromkeys(described)
+    return {"tables": sources, "primary_keys": keys, "foreign_keys": links, "order": order, "schemas": schemas}
+
+
+def _listed(key: Any) -> list[Any]:
+    return list(key) if isinstance(key, (list, tuple)) else [key]
+
+
 def _sdv_document(metadata: Any) -> Mapping[str, Any]:
     if hasattr(metadata, "to_dict"):
         metadata = metadata.to_dict()

@@ -146,7 +146,7 @@ def from_dict(
         network = _network(encoding, document)
         network.load_state_dict({name: w for name, w in weights.items() if not name.startswith(CONDITIONAL)})
         conditional = _conditional(encoding, document, weights, device)
-        history = _history(document["history"])
+        history = history_of(document["history"])
         ledger = None if document["ledger"] is None else Ledger.model_validate({**document["ledger"]})
         schema, provenance = Schema.from_dict(document["schema"]), Provenance.from_dict(document)
         return FittedModel(schema, encoding, network.to(device).eval(), history, ledger, provenance, conditional)
@@ -163,10 +163,10 @@ def _conditional(
         return None
     own = {name.removeprefix(CONDITIONAL): w for name, w in weights.items() if name.startswith(CONDITIONAL)}
     network.load_state_dict(own)
-    return ConditionalModel(encoding, network.to(device).eval(), _history(document["conditional"]["history"]))
+    return ConditionalModel(encoding, network.to(device).eval(), history_of(document["conditional"]["history"]))
 
 
-def _history(given: Mapping[str, Any]) -> History:
+def history_of(given: Mapping[str, Any]) -> History:
     """The history of training in a document, with values of the right types and numbers of steps of at least 0."""
     history = TypeAdapter(History).validate_python({**given, "records": given["records"]})
     steps = [history.best_step, history.active_units or 0, *(record.step for record in history.records)]
@@ -200,20 +200,29 @@ def refuse_other_weights(document: Mapping[str, Any], weights: Mapping[str, Tens
     """
     with refusing(source):
         encoding = TableEncoding.model_validate(document["encoding"])
-        _refuse_types(encoding.arrow_schema)
+        refuse_types(encoding.arrow_schema)
         with torch.device("meta"):
             expected = _network(encoding, document).state_dict()
             conditional = _conditional_network(encoding, document)
             if conditional is not None:
                 expected |= {CONDITIONAL + name: tensor for name, tensor in conditional.state_dict().items()}
-        other = set(expected) ^ set(weights)
-        if other:
-            raise ValueError(f"weight {min(other)!r} is missing or superfluous")
-        for name, tensor in expected.items():
-            if (weights[name].shape, weights[name].dtype) != (tensor.shape, tensor.dtype):
-                raise ValueError(f"weight {name!r} has shape {tuple(weights[name].shape)}, not {tuple(tensor.shape)}")
-            if tensor.is_floating_point() and not weights[name].isfinite().all():
-                raise ValueError(f"weight {name!r} is not finite")
+        refuse_unlike(expected, weights)
+
+
+def refuse_unlike(expected: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> None:
+    """Refuse weights that do not have the names, shapes and types of expected ones.
+
+    Raises:
+        ValueError: They do not, or one is not finite.
+    """
+    other = set(expected) ^ set(weights)
+    if other:
+        raise ValueError(f"weight {min(other)!r} is missing or superfluous")
+    for name, tensor in expected.items():
+        if (weights[name].shape, weights[name].dtype) != (tensor.shape, tensor.dtype):
+            raise ValueError(f"weight {name!r} has shape {tuple(weights[name].shape)}, not {tuple(tensor.shape)}")
+        if tensor.is_floating_point() and not weights[name].isfinite().all():
+            raise ValueError(f"weight {name!r} is not finite")
 
 
 def try_out(fitted: FittedModel, source: str) -> None:
@@ -241,7 +250,7 @@ def try_out(fitted: FittedModel, source: str) -> None:
         fitted.describe()
 
 
-def _refuse_types(schema: pa.Schema) -> None:
+def refuse_types(schema: pa.Schema) -> None:
     """Refuse types that no training table has: some of them take any amount of memory per row."""
     for field in schema:
         kind = plain_type(field.type)

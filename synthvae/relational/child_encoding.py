@@ -1,0 +1,210 @@
+"""The encoding of a child table: its order column as differences, dates relative to it, other columns as usual."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import pyarrow as pa
+from pydantic import BaseModel, ConfigDict
+
+from synthvae.codes import Codes, Slots
+from synthvae.encoding import TableEncoding, kinds
+from synthvae.encoding.arrays import Floats
+from synthvae.encoding.temporal import TemporalEncoding
+from synthvae.errors import brief
+from synthvae.relational.network import SequenceSlots
+from synthvae.relational.relative_dates import (
+    Protected,
+    RelativeDate,
+    Surroundings,
+    as_numbers,
+    from_differences,
+    learn_relative,
+    to_differences,
+)
+from synthvae.relational.sequences import Family, Places, Sequences
+from synthvae.relational.timeline import Ends, Timeline
+from synthvae.schema.schema import Schema
+
+
+@dataclass(frozen=True)
+class Ancestor:
+    """The rows of an ancestor table as child rows depend on them.
+
+    Args:
+        rows: The rows, without keys.
+        codes: Their codes.
+        slots: The digits and values of these.
+        encodings: The encodings of the columns.
+    """
+
+    __repr__ = brief
+
+    rows: pa.Table
+    codes: Codes
+    slots: Slots
+    encodings: Mapping[str, Any]
+
+
+class ChildEncoding(BaseModel):
+    """How the rows of a child table are encoded.
+
+    Args:
+        rows: The encoding of the other columns; None without any.
+        timeline: That of the order column; None without one.
+        dates: Dates that are modelled as differences.
+    """
+
+    model_config = ConfigDict(frozen=True)
+    __repr__ = __str__ = brief
+
+    rows: TableEncoding | None
+    timeline: Timeline | None
+    dates: tuple[RelativeDate, ...]
+
+    @classmethod
+    def learn(  # noqa: PLR0917 (the inputs of a fit)
+        cls,
+        table: pa.Table,
+        protected: Protected,
+        order: str | None,
+        family: Family,
+        ancestors: Sequence[Ancestor],
+        lines: Sequence[Places],
+    ) -> Self:
+        """Find the encodings of sorted rows that obey a schema.
+
+        Args:
+            table: The rows, without keys; times as they are, other columns protected.
+            protected: The schema, and the rows in which times are protected, too.
+            order: The order column; None without one.
+            family: To which parents they belong.
+            ancestors: The rows of the ancestor tables.
+            lines: The place of each row's ancestor in each.
+
+        Raises:
+            TableError: A column cannot be encoded.
+        """
+        schema, timeline = protected.schema, None
+        around = surroundings(ancestors, lines)
+        if order is not None:
+            own = kinds.learn(schema[order], protected.rows.column(order))
+            known = [(one.rows, one.encodings) for one in ancestors]
+            timeline = Timeline.learn(order, own, table, family, known, lines, protected.ends)
+        first = None if timeline is None else (timeline.name, timeline.wide)
+        dates = learn_relative(table, protected, around, first)
+        self = cls(rows=None, timeline=timeline, dates=dates)
+        relative = {date.name for date in dates}
+        plain = self.plain(table, around, protected.ends)
+        for name in set(plain.column_names) - relative:
+            plain = plain.set_column(plain.column_names.index(name), name, protected.rows.column(name))
+        if not plain.num_columns:
+            return self
+        reduced = as_numbers(schema, dates)
+        columns = [reduced[name].model_dump(exclude_unset=True) for name in plain.column_names]
+        return self.model_copy(update={"rows": TableEncoding.learn(plain, Schema(columns=columns), None)})
+
+    def plain(self, table: pa.Table, around: Surroundings, ends: Ends | None = None) -> pa.Table:
+        """Return rows without the order column, with dates as differences; see `to_differences`."""
+        table = to_differences(table, self.dates, around, self._dated, ends)
+        return table if self.timeline is None else table.drop_columns([self.timeline.name])
+
+    @property
+    def _dated(self) -> dict[str, TemporalEncoding]:
+        """The encodings of dates that are modelled as they are."""
+        return {name: e for name, e in self.encodings.items() if isinstance(e, TemporalEncoding)}
+
+    @property
+    def slots(self) -> Slots:
+        """The digits and values of the columns other than the order column."""
+        return Slots(()) if self.rows is None else self.rows.layout.slots
+
+    @property
+    def encodings(self) -> dict[str, Any]:
+        """The encodings of all columns as they are, from which those of descendants may be differences."""
+        own = {} if self.rows is None else dict(self.rows.columns)
+        time = {} if self.timeline is None else {self.timeline.name: self.timeline.wide}
+        return {**own, **{date.name: date.encoding for date in self.dates}, **time}
+
+    def sequence_slots(self, ancestors: Sequence[Slots]) -> SequenceSlots:
+        """Return the digits and values of the network of the table."""
+        if self.timeline is None:
+            return SequenceSlots(self.slots, Slots(()), (), tuple(ancestors))
+        timings = tuple(layout.slots for layout in self.timeline.layouts)
+        return SequenceSlots(self.slots, self.timeline.clock.slots, timings, tuple(ancestors))
+
+    def encode(
+        self,
+        table: pa.Table,
+        family: Family,
+        ancestors: Sequence[Ancestor],
+        lines: Sequence[Places],
+        rng: np.random.Generator,
+    ) -> Sequences:
+        """Return the coded rows of a table; parameters as of `learn`, `rng` draws scores within rounded numbers."""
+        plain = self.plain(table, surroundings(ancestors, lines))
+        rows = nothing(len(family)) if self.rows is None else self.rows.encode(plain.select(self.rows.names), rng)
+        codes, places = tuple(one.codes for one in ancestors), tuple(lines)
+        if self.timeline is None:
+            return Sequences(family, rows, nothing(len(family)), (), codes, places)
+        numbers = self.timeline.encoding.numbers_of(table.column(self.timeline.name))
+        bases = self.timeline.bases([one.rows for one in ancestors], lines, len(family))
+        clock = self.timeline.clock_codes(numbers, bases, rng)
+        timings = self.timeline.timing_codes(numbers, bases[0], family, rng)
+        return Sequences(family, rows, clock, timings, codes, places)
+
+    def decode(  # noqa: PLR0917 (what a draw depends on)
+        self,
+        codes: Codes,
+        numbers: Floats,
+        around: Surroundings,
+        types: Mapping[str, pa.DataType],
+        rng: np.random.Generator,
+        seed: int,
+    ) -> dict[str, pa.Array]:
+        """Return the columns of drawn rows.
+
+        Args:
+            codes: The codes of the columns other than the order column.
+            numbers: The numbers (rows,) of the order column.
+            around: The ancestors of the rows.
+            types: The types of columns.
+            rng: Draws what codes leave open.
+            seed: The seed of the request, on which fake values depend.
+        """
+        found: dict[str, pa.Array] = {}
+        if self.rows is not None:
+            plain = self.rows.decode(codes, rng, seed=seed)
+            found = {name: plain.column(name).combine_chunks() for name in plain.column_names}
+        if self.timeline is not None:
+            found[self.timeline.name] = self.timeline.decode(numbers, types[self.timeline.name], rng)
+        return from_differences(found, self.dates, around, self._dated, types, rng)
+
+
+def surroundings(ancestors: Sequence[Ancestor], lines: Sequence[Places]) -> Surroundings:
+    """Return the ancestors of some rows, given the place of the ancestor of each."""
+    return Surroundings([one.rows for one in ancestors], [one.encodings for one in ancestors], lines)
+
+
+def nothing(rows: int) -> Codes:
+    """Return codes without digits and values."""
+    return Codes(np.empty((rows, 0), np.int8), np.empty((rows, 0), np.float32), np.zeros(rows, np.int64))
+
+
+def taken(codes: Codes, places: Places) -> Codes:
+    """Return some rows of codes."""
+    return Codes(codes.digits[places], codes.values[places], codes.labels[places])
+
+
+def joined(first: Codes, second: Codes) -> Codes:
+    """Return the digits and values of both for each row."""
+    digits = np.concatenate([first.digits, second.digits], 1)
+    return Codes(digits, np.concatenate([first.values, second.values], 1), first.labels)
+
+
+def joined_slots(first: Slots, second: Slots) -> Slots:
+    """Return the digits and values of both, of which only numbers and sizes matter."""
+    return Slots((*first.sizes, *second.sizes), (*first.values, *second.values))

@@ -1,0 +1,143 @@
+"""The estimator that fits a generative model to the tables of a database and samples synthetic ones."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any, Self
+
+import pandas as pd
+
+from synthvae.errors import ConfigurationError, PrivacyError, RequestError
+from synthvae.random_state import Seed, as_seed
+from synthvae.relational import saving
+from synthvae.relational.fitted_database import FittedDatabase, FittedRoot
+from synthvae.relational.learning import Options, learn_database
+from synthvae.schema.database import Database
+from synthvae.schema.protection import LEAST
+from synthvae.tables import convert
+
+
+class DatabaseSynthesizer:
+    """A generative model of linked tables, from which new subjects with all their rows are drawn.
+
+    The rows of a root table, such as patients, are modelled as those of a single table are, together with the number of
+    their rows in each child table. The rows of a child table are drawn one after the other, each given the rows of its
+    ancestors and all earlier rows of the same subject.
+
+    Args:
+        database: The tables, their keys and their order.
+        max_steps: Most steps of the training of each table; None: by its number of rows.
+        protect: Values that fewer subjects have are replaced before training; 0: nothing is protected.
+        privacy: Only None: differential privacy for linked tables is not available yet.
+        device: A torch device; "auto": a GPU if there is one.
+        verbose: Whether progress is shown.
+        random_state: The seed of the fit, and of draws that state none.
+
+    Raises:
+        PrivacyError: `privacy` is not None.
+
+    Example:
+        >>> patients = pd.DataFrame({"id": range(40), "sex": ["f", "m"] * 20})
+        >>> visits = pd.DataFrame({"patient": [*range(40), *range(20)], "day": [0] * 40 + [7] * 20})
+        >>> database = Database(
+        ...     tables={"patients": patients, "visits": visits},
+        ...     primary_keys={"patients": "id"},
+        ...     foreign_keys=[("visits", "patient", "patients", "id")],
+        ...     order={"visits": "day"},
+        ... )
+        >>> tables = DatabaseSynthesizer(database, max_steps=20, random_state=0).fit().sample(subjects=10)
+        >>> len(tables["patients"]), set(tables["visits"]["patient"]) <= set(tables["patients"]["id"])
+        (10, True)
+    """
+
+    learned_: FittedDatabase
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        max_steps: int | None = None,
+        protect: int = LEAST,
+        privacy: Any = None,
+        device: str = "auto",
+        verbose: bool = False,
+        random_state: Seed = None,
+    ) -> None:
+        if not isinstance(database, Database):
+            raise ConfigurationError(f"`database` must be a Database, got a {type(database).__name__}.")
+        if privacy is not None:
+            raise PrivacyError(
+                "`privacy` must be None for linked tables, whose differential privacy is not available yet, got a "
+                f"{type(privacy).__name__}. Aggregate the rows of each subject to one row, and fit a Synthesizer."
+            )
+        self.database, self.max_steps, self.protect, self.privacy = database, max_steps, protect, privacy
+        self.device, self.verbose, self.random_state = device, verbose, random_state
+
+    def fit(self, tables: Mapping[str, Any] | None = None) -> Self:
+        """Fit the models of all tables.
+
+        Args:
+            tables: The tables by name; None: those of the database.
+
+        Raises:
+            TableError: A key is broken, or a table cannot be modelled; the message names it.
+        """
+        options = Options(as_seed(self.random_state), self.max_steps, self.protect, self.device, verbose=self.verbose)
+        self.learned_ = learn_database(self.database, tables, options)
+        return self
+
+    def sample(
+        self, scale: float | None = None, *, subjects: int | None = None, random_state: Seed = None
+    ) -> dict[str, pd.DataFrame]:
+        """Return synthetic tables with the columns, their order and the dtypes of the training tables.
+
+        Args:
+            scale: The number of rows of each root table relative to that of the training table; None: 1.
+            subjects: The number of rows of each root table, in place of `scale`.
+            random_state: The seed of the draws; None: that of the estimator.
+
+        Raises:
+            RequestError: A number is negative, or both are given.
+        """
+        seed = as_seed(self.random_state if random_state is None else random_state)
+        found = self.learned_.sample(self._roots(scale, subjects), seed)
+        return {name: convert.to_pandas(table) for name, table in found.items()}
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the models of all tables to a directory: weights and JSON, without training rows or real keys.
+
+        Args:
+            path: The directory, which may hold an earlier model.
+
+        Raises:
+            ArtifactError: The directory holds something else, or cannot be written.
+        """
+        seed = self.random_state if isinstance(self.random_state, int) else None
+        saving.save(path, self.learned_, {"max_steps": self.max_steps, "protect": self.protect, "random_state": seed})
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], device: str = "auto") -> Self:
+        """Load a directory that `save` wrote. No code is executed.
+
+        Args:
+            path: The directory.
+            device: A torch device; "auto": a GPU if there is one.
+
+        Raises:
+            ArtifactError: It is absent, damaged, or of a newer format.
+        """
+        parameters, learned = saving.load(path, device)
+        self = cls(learned.database, device=device, **parameters)
+        self.learned_ = learned
+        return self
+
+    def _roots(self, scale: float | None, subjects: int | None) -> dict[str, int]:
+        """The number of rows of each root table."""
+        if scale is not None and subjects is not None:
+            raise RequestError("Only one of `scale` and `subjects` must be given, got both. Leave one out.")
+        number = subjects if subjects is not None else 1.0 if scale is None else scale
+        if isinstance(number, bool) or not isinstance(number, (int, float)) or not 0 <= number < 1e12:
+            raise RequestError(f"`scale` and `subjects` must be numbers of at least 0, got {number!r}.")
+        roots = {n: t.model.rows for n, t in self.learned_.tables.items() if isinstance(t.model, FittedRoot)}
+        return {name: int(number) if subjects is not None else round(number * rows) for name, rows in roots.items()}

@@ -1,0 +1,245 @@
+"""The key columns of synthetic tables: fresh ones, those of ancestors, positions, and links that are chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+from pydantic import BaseModel, ConfigDict
+
+from synthvae.encoding.arrays import in_dictionary
+from synthvae.encoding.identifier import IdEncoding
+from synthvae.encoding.protocol import CodedColumn
+from synthvae.errors import brief
+from synthvae.relational.limits import limited
+from synthvae.relational.lineage import LinkedTable, is_position
+from synthvae.relational.sequences import Places
+from synthvae.schema.column import Column
+from synthvae.schema.database import Database
+from synthvae.schema.foreign_keys import ForeignKey
+from synthvae.schema.link_evidence import parent_rows
+from synthvae.tables.arrow import plain_type
+
+
+class KeyColumn(BaseModel):
+    """How a key column of a table is filled.
+
+    Args:
+        name: The column.
+        how: "carried": a value that all rows of a parent share, modelled with the parent; "fresh": new ids;
+            "inherited": the value of an ancestor; "position": the number of the row among those of its parent, from 1
+            on; "chosen": the value of a row that a link chooses.
+        table: The table of the ancestor or of the chosen row.
+        column: The column there.
+        link: The number of the link among those of the database.
+        ids: The pattern of fresh ids.
+        nullable: Whether a carried value may be missing.
+    """
+
+    model_config = ConfigDict(frozen=True)
+    __repr__ = __str__ = brief
+
+    name: str
+    how: Literal["fresh", "inherited", "position", "chosen", "carried"]
+    table: str = ""
+    column: str = ""
+    link: int = 0
+    ids: IdEncoding | None = None
+    nullable: bool = True
+
+
+class ChosenLink(BaseModel):
+    """How the rows of a table are chosen to which a link leads that is not that of its parent.
+
+    Args:
+        link: The number of the link among those of the database.
+        missing: The share of rows without a key.
+        shared: The ancestor tables, by name, whose row is always that of the chosen row, too; the nearest one.
+        degrees: How many rows of the other table are chosen 0, 1, ... times, as shares.
+    """
+
+    model_config = ConfigDict(frozen=True)
+    __repr__ = __str__ = brief
+
+    link: int
+    missing: float
+    shared: str | None
+    degrees: tuple[float, ...]
+
+
+class Keys(BaseModel):
+    """The key columns of a table, and the links that are chosen.
+
+    Args:
+        columns: The columns.
+        links: The links.
+    """
+
+    model_config = ConfigDict(frozen=True)
+    __repr__ = __str__ = brief
+
+    columns: tuple[KeyColumn, ...]
+    links: tuple[ChosenLink, ...]
+
+    @property
+    def names(self) -> list[str]:
+        """The key columns."""
+        return [column.name for column in self.columns]
+
+
+def learn_keys(database: Database, name: str, linked: Mapping[str, LinkedTable], least: int) -> Keys:
+    """Find how the key columns of a table are filled.
+
+    Args:
+        database: The keys.
+        name: The table.
+        linked: The rows of all tables that are modelled.
+        least: The smallest number of rows of a number of links; 0: any.
+    """
+    table, parent = linked[name], database.parents.get(name)
+    rows = {other: one.rows for other, one in linked.items()}
+    columns: dict[str, KeyColumn] = {}
+    links = []
+    own = [(i, key) for i, key in enumerate(database.foreign_keys) if key.child == name and key.parent in linked]
+    own.sort(key=lambda one: one[1] != parent)
+    for number, key in own:
+        places = parent_rows(key, rows)
+        inherited = key.parent in table.ancestors and bool(
+            (places == table.lines[table.ancestors.index(key.parent)]).all()
+        )
+        how: Literal["inherited", "chosen"] = "inherited" if inherited else "chosen"
+        if how == "chosen":
+            links.append(_chosen(number, key, places, table, linked, least))
+        for mine, theirs in zip(key.columns, key.parent_columns, strict=True):
+            columns.setdefault(mine, KeyColumn(name=mine, how=how, table=key.parent, column=theirs, link=number))
+    referred = [c for key in database.foreign_keys if key.parent == name for c in key.parent_columns]
+    for column in dict.fromkeys((*database.primary_keys.get(name, ()), *referred)):
+        if column not in columns and (found := _own_key(column, table, database.primary_keys.get(name, ()))):
+            columns[column] = found
+    return Keys(columns=tuple(columns.values()), links=tuple(links))
+
+
+def _own_key(column: str, table: LinkedTable, primary: Sequence[str]) -> KeyColumn | None:
+    """How a key column that refers to no other table is filled; None if it is modelled as others are."""
+    values = table.rows.column(column)
+    if table.family is not None and is_position(values, table.family):
+        return KeyColumn(name=column, how="position")
+    if column in primary and len(primary) > 1:
+        return None
+    return KeyColumn(name=column, how="fresh", ids=IdEncoding.learn(Column(name=column, kind="id"), values))
+
+
+def _chosen(  # noqa: PLR0917 (what a link depends on)
+    number: int,
+    key: ForeignKey,
+    places: Places,
+    table: LinkedTable,
+    linked: Mapping[str, LinkedTable],
+    least: int,
+) -> ChosenLink:
+    other, present = linked[key.parent], places >= 0
+    shared = None
+    for ancestor, line in zip(table.ancestors, table.lines, strict=True):
+        theirs = _line(other, ancestor)
+        if theirs is not None and present.any() and (theirs[places[present]] == line[present]).all():
+            shared = ancestor
+            break
+    times = np.bincount(places[present], minlength=other.rows.num_rows)
+    usual = limited(times.astype(np.float64), None, least)
+    counts = np.bincount(times if np.isnan(usual).any() else usual.astype(np.int64))
+    missing = 1 - float(present.mean()) if len(present) else 0.0
+    return ChosenLink(link=number, missing=missing, shared=shared, degrees=tuple((counts / counts.sum()).tolist()))
+
+
+def _line(table: LinkedTable, ancestor: str) -> Places | None:
+    """The place (rows,) of the ancestor of each row of a table, which may be the table itself."""
+    if ancestor == table.name:
+        return np.arange(table.rows.num_rows)
+    return table.lines[table.ancestors.index(ancestor)] if ancestor in table.ancestors else None
+
+
+def choose(chosen: ChosenLink, table: LinkedTable, other: LinkedTable, rng: np.random.Generator) -> Places:
+    """Return the place (rows,) of the row of the other table for each row of a table; -1 without one.
+
+    A row of the other table is chosen in proportion to a number drawn from the real numbers of times; if the real rows
+    share an ancestor with those to which they are linked, only rows with the same ancestor are chosen.
+    """
+    rows, most = table.rows.num_rows, other.rows.num_rows
+    if not most:
+        return np.full(rows, -1)
+    degrees = rng.choice(len(chosen.degrees), most, p=chosen.degrees).astype(float)
+    weights = np.cumsum(np.maximum(degrees, 1e-6))
+    low, high = np.zeros(rows), np.full(rows, weights[-1])
+    last = np.full(rows, most - 1)
+    if chosen.shared is not None:
+        mine, theirs = _line(table, chosen.shared), _line(other, chosen.shared)
+        assert mine is not None
+        assert theirs is not None
+        first = np.searchsorted(theirs, mine)
+        last = np.searchsorted(theirs, mine, side="right") - 1
+        before = np.concatenate([[0.0], weights])
+        low, high = before[first], before[last + 1]
+    found = np.searchsorted(weights, low + rng.random(rows) * (high - low), side="right")
+    found = np.minimum(found, last)
+    return np.where((rng.random(rows) < chosen.missing) | (high <= low), -1, found)
+
+
+def fill(  # noqa: PLR0917 (what a draw depends on)
+    keys: Keys,
+    table: LinkedTable,
+    done: Mapping[str, pa.Table],
+    choices: Mapping[int, Places],
+    parents: pa.Table | None,
+    schema: pa.Schema,
+    rng: np.random.Generator,
+) -> dict[str, pa.Array]:
+    """Return the key columns of synthetic rows.
+
+    Args:
+        keys: How they are filled.
+        table: The synthetic rows, sorted, so far without keys.
+        done: The synthetic tables before, with their keys.
+        parents: The rows of the parent with the values that it carries; None for a root.
+        choices: For each chosen link the place (rows,) of the chosen row; -1 without one.
+        schema: The Arrow schema of the table.
+        rng: Draws what ids leave open.
+    """
+    found = {}
+    rows = table.rows.num_rows
+    for column in keys.columns:
+        kind = schema.field(column.name).type
+        if column.how == "fresh":
+            assert column.ids is not None
+            found[column.name] = column.ids.decode(CodedColumn(np.zeros(rows, np.int64), rng), kind)
+        elif column.how == "position":
+            assert table.family is not None
+            found[column.name] = pa.array(table.family.places[:, 0] + 1).cast(kind)
+        elif column.how == "carried":
+            assert table.family is not None
+            assert parents is not None
+            values = parents.column(column.column)
+            whole = whole_where_needed(values, table.family.parents, rng) if column.nullable is False else values
+            found[column.name] = _taken(whole, table.family.parents, kind)
+        else:
+            places = choices[column.link] if column.how == "chosen" else _line(table, column.table)
+            assert places is not None
+            found[column.name] = _taken(done[column.table].column(column.column), places, kind)
+    return found
+
+
+def whole_where_needed(values: pa.ChunkedArray, needed: Places, rng: np.random.Generator) -> pa.ChunkedArray:
+    """Return values (rows,) of which none at the needed places is missing: it is that of another row."""
+    missing = values.is_null().to_numpy()
+    donors = np.flatnonzero(~missing)
+    if not missing[needed].any() or not len(donors):
+        return values
+    places = np.where(missing, donors[rng.integers(len(donors), size=len(values))], np.arange(len(values)))
+    return values.take(pa.array(places))
+
+
+def _taken(values: pa.ChunkedArray, places: Places, kind: pa.DataType) -> pa.Array:
+    """The values at some places, missing at -1, as an array of a type."""
+    plain = values.cast(plain_type(values.type)).take(pa.array(places, mask=places < 0)).combine_chunks()
+    return in_dictionary(plain, kind) if pa.types.is_dictionary(kind) else plain.cast(kind)
