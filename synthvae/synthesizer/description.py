@@ -32,6 +32,7 @@ def lines_of(fitted: FittedModel) -> dict[str, str]:
         "training": _training(fitted.history),
         "held-out loss": _loss(fitted.history.held_out_elbo),
         "privacy": _privacy(fitted.ledger),
+        "schema": "" if fitted.ledger is None else summary["schema"],
         "weights": f"{summary['parameters']:,}",
     }
     return {name: line for name, line in lines.items() if line}

@@ -13,7 +13,7 @@ from scipy.stats import kstest, norm
 from synthvae.codes import Slots, Value
 from synthvae.model import Rows
 from synthvae.model.decoders import AutoregressiveDecoder, FactorizedDecoder
-from synthvae.model.restrictions import Places, Restriction
+from synthvae.model.restrictions import Restriction
 from synthvae.model.values import COMPONENTS, PARAMETERS, draw_value_between
 
 SLOTS = Slots((4, 3, 5), (Value(3),), (None, 0, None))
@@ -37,7 +37,7 @@ class Recorded:
         low = np.where(self.digits[0] > 1, 0.5, -np.inf)[None]
         return Restriction(np.ones((len(self.left),), bool), low, np.full_like(low, np.inf))
 
-    def record(self, cell: int, digits: Any, values: Any, rows: Places) -> None:
+    def record(self, cell: int, digits: Any, values: Any, rows: Any) -> None:
         assert rows == slice(None)
         if cell == 0:
             self.digits = digits
