@@ -75,6 +75,7 @@ class TableEncoding(BaseModel):
         order: Order = "auto",
         *,
         pixels: Pixels | None = None,
+        rules: Rules | None = None,
     ) -> Self:
         """Find the encodings of a table that obeys `schema`.
 
@@ -86,6 +87,8 @@ class TableEncoding(BaseModel):
             order: The order in which columns are modelled: "information", "table", the names of all columns, or "auto":
                 by information if most columns are continuous. Pixels keep the order of the table.
             pixels: The likelihood of the columns, if all of them are pixels; None: each is encoded by its kind.
+            rules: The rules of the schema, with the combinations of the rows before any was protected; None: those
+                of the schema, with the combinations of the table.
 
         Raises:
             TableError: A column cannot be encoded, or the target cannot be conditioned on.
@@ -96,13 +99,15 @@ class TableEncoding(BaseModel):
             condition = TargetEncoding.learn(schema[target], table.column(target), min_class_rows)
         columns = _learned(_modelled(schema, condition), table, pixels)
         names = order_columns(columns, table, order if pixels is None else "table")
-        rules = Rules.of(schema, table)
+        rules = Rules.of(schema, table) if rules is None else rules
         if rules is not None:
             rules.refuse_repeats()
             names = rules.order(names) if isinstance(order, str) else names
         names.sort(key=lambda name: name != target)  # a continuous target comes first
         if rules is not None:
             columns |= rules.encodings(table, {name: columns[name] for name in names}, target)
+            classes = {} if condition is None or condition.classes is None else {condition.name: condition.classes}
+            rules = rules.without_unknown({**columns, **classes})
         return cls(
             names=tuple(table.column_names),
             columns=_linked({name: columns[name] for name in names}, table),

@@ -26,11 +26,13 @@ class Restriction(NamedTuple):
         combinations: Which combinations of its digits (rows, *sizes) are allowed.
         low: The smallest values (intervals, rows) of the intervals that are allowed; None: any value is.
         high: The largest ones; an interval with a smaller one than its low is empty.
+        missing: Whether the last level of its first digit is "missing", whose probability stays where it is allowed.
     """
 
     combinations: npt.NDArray[np.bool_]
     low: npt.NDArray[np.float64] | None = None
     high: npt.NDArray[np.float64] | None = None
+    missing: bool = False
 
 
 class RowRules(Protocol):
@@ -121,8 +123,12 @@ class Guard:
         self._begin(self.cells[digit], rows, logits.device)
         if self._left is None:
             return logits
-        allowed = self._left.flatten(2).any(2) if self._left.dim() > 2 else self._left
-        return torch.where(allowed.T, logits, logits.amin(0) + ZERO_LOGIT)
+        allowed = (self._left.flatten(2).any(2) if self._left.dim() > 2 else self._left).T
+        left = torch.where(allowed, logits, logits.amin(0) + ZERO_LOGIT)
+        if self._restriction is not None and self._restriction.missing and digit == self.digits[self.current][0]:
+            shift = logits[:-1].logsumexp(0) - left[:-1].logsumexp(0)  # rules say nothing of how many are missing
+            left = torch.cat([left[:-1] + torch.where(allowed[:-1].any(0), shift, 0.0), left[-1:]])
+        return left
 
     def note_digit(self, digit: int, drawn: Tensor, rows: Places = slice(None)) -> None:
         """Take note of the levels (B,) that were drawn for a digit of some rows."""

@@ -16,6 +16,7 @@ from synthvae import progress
 from synthvae.codes import Codes
 from synthvae.devices import find_device, own_modes
 from synthvae.encoding import Pixels, TableEncoding
+from synthvae.encoding.rules import Rules
 from synthvae.errors import ConfigurationError, TableError, listing, warn_user
 from synthvae.model import ModelConfig
 from synthvae.model.build import build
@@ -330,6 +331,7 @@ def _encoded(
         least,
         parameters.order,
         pixels=pixels,
+        rules=Rules.of(task.schema, checked),
     )
     codes = source.coded(encoding, task.schema, task.seed)
     if not isinstance(codes, Codes):

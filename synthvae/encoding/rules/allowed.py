@@ -104,7 +104,9 @@ class Allowed:
         if self.states is None:
             return None
         combinations = self.states[:, states_of].reshape(self.rows, *sizes)
-        return Restriction(combinations, *(limits or (None, None)))
+        missing = self.view.missing is not None and len(sizes) > 0
+        low, high = limits or (None, None)
+        return Restriction(combinations, low, high, missing)
 
     def _keep_numbers(self, linked: dict[int, Floats]) -> tuple[Floats, Floats] | None:
         """Leave the states of numbers within the intervals; return the limits (intervals, rows) of the values."""

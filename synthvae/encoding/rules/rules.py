@@ -19,12 +19,12 @@ from synthvae.encoding.layout import Layout
 from synthvae.encoding.rules import distances
 from synthvae.encoding.rules.enforced import Enforced, enforced
 from synthvae.encoding.rules.session import Cell, RowsUnderRules, cells
-from synthvae.encoding.rules.view import Grid, View
+from synthvae.encoding.rules.view import Grid, View, labels_of
 from synthvae.errors import TableError, brief
 from synthvae.schema.column import Column
 from synthvae.schema.constraints import If, ImpliesMissing, Increments, Inequality, RequiredIf, Rule
 from synthvae.schema.constraints.combinations import FixedCombinations, OneHot, Unique
-from synthvae.schema.constraints.comparable import frame_of, numbers
+from synthvae.schema.constraints.comparable import frame_of, label, numbers
 from synthvae.schema.constraints.computed import Difference
 from synthvae.schema.constraints.consistency import in_order
 from synthvae.schema.constraints.rule import Constraint
@@ -66,6 +66,14 @@ class Rules(BaseModel):
         if table is not None:
             rules = [rule.learned(frame_of(table, schema, rule.touches)) for rule in rules]
         return cls(constraints=tuple(rules), columns=tuple(schema[name] for name in touched))
+
+    def without_unknown(self, encodings: Mapping[str, StoredEncoding]) -> Self:
+        """Return the rules without combinations of values that no column has, such as rare ones that are protected.
+
+        Args:
+            encodings: The encodings of the columns, that of a target of classes among them.
+        """
+        return self.model_copy(update={"constraints": tuple(_known(rule, encodings) for rule in self.constraints)})
 
     @property
     def names(self) -> list[str]:
@@ -237,6 +245,19 @@ class Rules(BaseModel):
             schema: The Arrow schema of decoded tables.
         """
         return CompiledRules(self, encodings, schema)
+
+
+def _known(rule: Rule, encodings: Mapping[str, StoredEncoding]) -> Rule:
+    """A rule whose combinations have known values alone; any other rule as it is."""
+    if not isinstance(rule, FixedCombinations) or rule.combinations is None:
+        return rule
+    known = [labels_of(encodings[name]) if name in encodings else None for name in rule.columns]
+    kept = tuple(
+        one
+        for one in rule.combinations
+        if all(own is None or label(value) in own for value, own in zip(one, known, strict=True))
+    )
+    return rule.model_copy(update={"combinations": kept}) if kept else rule
 
 
 class CompiledRules:

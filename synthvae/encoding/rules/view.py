@@ -239,6 +239,15 @@ class View:
         return np.full(len(values), np.nan)
 
 
+def labels_of(encoding: StoredEncoding) -> set[str] | None:
+    """Return the texts of the values of a column as rules compare them; None: it has other values, too."""
+    if isinstance(encoding, CategoricalEncoding):
+        return {label(value) for value in encoding.values}
+    if isinstance(encoding, NumericEncoding) and not encoding.valued:
+        return {label(number) for number in (*encoding.atoms, *encoding.marks)}
+    return None
+
+
 def _steps(encoding: StoredEncoding) -> StoredEncoding:
     return encoding.steps if isinstance(encoding, (TemporalEncoding, RelativeEncoding)) else encoding
 
