@@ -117,8 +117,10 @@ class Limit(NamedTuple):
         allowed: For each of its digits, which levels (prefixes, K) may follow the coarser digits' number.
         low: The smallest value; -inf without a limit.
         high: The largest value; inf without a limit.
+        yields: Whether rules come first where they leave nothing within the limit.
     """
 
     allowed: Mapping[int, Tensor]
     low: float = -math.inf
     high: float = math.inf
+    yields: bool = False

@@ -119,6 +119,9 @@ class _Draw:
             prefix = self.prefixes.get(cell, torch.zeros(logits.shape[1], dtype=torch.long, device=logits.device))
             allowed = self.limits[cell].allowed[i][prefix]
             limited = torch.where(allowed.T, logits, logits.amin(0) + ZERO_LOGIT)
+            if self.limits[cell].yields:
+                possible = (allowed.T & (logits > logits.amax(0) + ZERO_LOGIT / 2)).any(0)
+                limited = torch.where(possible, limited, logits)
             self.log_weights[rows] += limited.logsumexp(0) - logits.logsumexp(0)
             logits = limited
         drawn = draw(logits, self._uniform(logits.shape[1]))

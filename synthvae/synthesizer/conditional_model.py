@@ -386,7 +386,7 @@ class ConditionalModel:
         found = {}
         for name in self.cells:
             with contextlib.suppress(RequestError):
-                found[name] = self.limit(name, real(name, columns_of(self.encoding)[name]))
+                found[name] = self.limit(name, real(name, columns_of(self.encoding)[name]))._replace(yields=True)
         return found
 
     @own_modes()

@@ -74,10 +74,11 @@ class Allowed:
         high = np.array([interval[1] for interval in part.intervals] or [-np.inf])
         low, high = np.where(rows, low[:, None], -np.inf), np.where(rows, high[:, None], np.inf)
         low[1:, ~rows], high[1:, ~rows] = np.inf, -np.inf  # one interval is enough
-        self.pieces = (
-            np.maximum(self.pieces[0][:, None], low).reshape(-1, self.rows),
-            np.minimum(self.pieces[1][:, None], high).reshape(-1, self.rows),
-        )
+        low = np.maximum(self.pieces[0][:, None], low).reshape(-1, self.rows)
+        high = np.minimum(self.pieces[1][:, None], high).reshape(-1, self.rows)
+        empty = low > high
+        first = np.argsort(empty, axis=0, kind="stable")[: max(int((~empty).sum(0).max(initial=0)), 1)]
+        self.pieces = np.take_along_axis(low, first, 0), np.take_along_axis(high, first, 0)
         self.is_limited = True
 
     def ends(self) -> tuple[Floats, Floats]:
@@ -143,7 +144,9 @@ class Allowed:
             return own
         first, last = (ends[states] for ends in self.view.ranges)
         low, high = self.ends()
-        low, high = np.fmax(low, self.view.grid.above(first, strict=False)), np.fmin(high, last)
+        inner = np.fmax(low, self.view.grid.above(first, strict=False)), np.fmin(high, last)
+        beyond = ~(inner[0] <= inner[1]).any(0)  # a known value of another column may lie beyond those of training
+        low, high = (np.where(beyond, outer, own_ends) for outer, own_ends in zip((low, high), inner, strict=True))
         wanted = own if self.view.steps.kind == "numeric" else _between(low, high, share)
         placed = np.clip(wanted, low, high)  # within each interval
         off = np.where(low <= high, np.abs(placed - wanted), np.inf)

@@ -17,6 +17,7 @@ from synthvae.encoding.rules.allowed import Allowed
 from synthvae.encoding.rules.predicate import Predicate
 from synthvae.encoding.rules.view import View
 from synthvae.encoding.temporal import TemporalEncoding
+from synthvae.schema.column import Column
 from synthvae.schema.constraints.combinations import FixedCombinations, OneHot
 from synthvae.schema.constraints.comparable import Columns, label, truths
 from synthvae.schema.constraints.computed import SECONDS, Difference, Sum
@@ -91,12 +92,14 @@ class Combined:
     Args:
         rule: The rule.
         views: The columns that are modelled.
-        tables: What goes with the known values of some columns, by the place of the column and theirs.
+        sorted: The combinations of some columns, and the value of another in each, by their places.
     """
 
     rule: FixedCombinations
     views: Mapping[str, View]
-    tables: dict[tuple[int, tuple[int, ...]], tuple[npt.NDArray[np.int64], Mask]] = field(default_factory=dict)
+    sorted: dict[tuple[int, tuple[int, ...]], tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]] = field(
+        default_factory=dict
+    )
 
     @cached_property
     def _codes(self) -> list[dict[str, int]]:
@@ -138,25 +141,25 @@ class Combined:
         values = [known[self.rule.columns[i]] for i in given]
         own = [self._of_states[i][value.states[rows]] for i, value in zip(given, values, strict=True)]
         missing = np.any([~value.present[rows] for value in values], axis=0)
-        keys, table = self._table(place, given)
-        numbers = self._joined(own, given)
-        found = np.minimum(np.searchsorted(keys, numbers), len(keys) - 1)
-        found = np.where(keys[found] == numbers, found, len(keys))  # the last row of the table is empty
+        keys, of_keys = self._sorted(place, given)
+        needed, inverse = np.unique(self._joined(own, given), return_inverse=True)
+        first, last = (np.searchsorted(keys, needed, side) for side in ("left", "right"))
+        table = np.zeros((len(needed), len(self._codes[place]) + 1), bool)
+        for row, (start, stop) in enumerate(zip(first.tolist(), last.tolist(), strict=True)):
+            table[row, of_keys[start:stop]] = True
         view = self.views[self.rule.columns[place]]
-        kept = table[found] | np.asarray(missing)[:, None] | ~view.present
+        kept = table[:, self._of_states[place]][inverse] | np.asarray(missing)[:, None] | ~view.present
         whole = np.ones((allowed.rows, view.encoding.levels), bool)
         whole[rows] = kept
         allowed.keep(whole)
 
-    def _table(self, place: int, given: tuple[int, ...]) -> tuple[npt.NDArray[np.int64], Mask]:
-        """The combinations (keys,) of some columns, and which states (keys + 1, states) go with each."""
-        if (place, given) not in self.tables:
+    def _sorted(self, place: int, given: tuple[int, ...]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """The combinations (combinations,) of some columns, ascending, and the value of a column in each."""
+        if (place, given) not in self.sorted:
             joined = self._joined([self._coded[:, i] for i in given], given)
-            keys, inverse = np.unique(joined, return_inverse=True)
-            table = np.zeros((len(keys) + 1, len(self._codes[place]) + 1), bool)
-            table[inverse, self._coded[:, place]] = True
-            self.tables[place, given] = keys, table[:, self._of_states[place]]
-        return self.tables[place, given]
+            order = np.argsort(joined, kind="stable")
+            self.sorted[place, given] = joined[order], self._coded[order, place]
+        return self.sorted[place, given]
 
     def _joined(self, parts: list[npt.NDArray[np.int64]], given: tuple[int, ...]) -> npt.NDArray[np.int64]:
         """One number (rows,) for the labels of several columns, -1 among which is one that no combination has."""
@@ -260,14 +263,16 @@ class Distant:
     more: float
 
     @classmethod
-    def of(cls, rule: Difference, views: Mapping[str, View], bounds: tuple[Any, Any] | None) -> Distant | None:
+    def of(cls, rule: Difference, views: Mapping[str, View], result: Column) -> Distant | None:
         """Return the distance of a rule; None: years are counted, which differ in length."""
         if rule.unit == "years":
             return None
         dates = isinstance(views[rule.high].encoding, (TemporalEncoding, RelativeEncoding)) and rule.unit is not None
         unit = SECONDS[rule.unit or "days"] * 1e6 if dates else 1.0
-        less, more = {"nearest": (0.5, 0.5), "down": (0.0, 1.0), "up": (1.0, 0.0)}[rule.rounding]
-        return cls(rule, bounds or (-np.inf, np.inf), unit, less, more)
+        decimals = 0 if result.kind == "integer" else result.decimals
+        half = ROUNDING if decimals is None else 0.5 * 10.0**-decimals
+        less, more = {"nearest": (half, half), "down": (0.0, 1.0), "up": (1.0, 0.0)}[rule.rounding]
+        return cls(rule, result.bounds or (-np.inf, np.inf), unit, less, more)
 
     def limit(self, name: str, known: Mapping[str, Known], allowed: Allowed) -> None:
         """Leave the numbers at a distance between the bounds from those of the other term, or at the known one."""
@@ -320,7 +325,7 @@ def enforced(rule: Constraint, views: Mapping[str, View], columns: Columns) -> E
         return None
     match rule:
         case Difference():
-            found: Enforced | None = Distant.of(rule, views, columns[rule.result].bounds)
+            found: Enforced | None = Distant.of(rule, views, columns[rule.result])
         case Sum():
             found = Added(rule, views)
         case Inequality():

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
+import pandas as pd
 
 from synthvae.encoding.arrays import Floats, Mask, States
 from synthvae.encoding.rules.allowed import Part
 from synthvae.encoding.rules.view import View
 from synthvae.errors import brief
-from synthvae.schema.constraints.comparable import label, microseconds
+from synthvae.schema.column import TEMPORAL
+from synthvae.schema.constraints.comparable import microseconds
 from synthvae.schema.constraints.condition import Condition
 
 Intervals = tuple[tuple[float, float], ...]
 
-MAX_POINTS = 8  # single numbers that a condition names; rows that meet one with more are checked when they are decoded
+MAX_POINTS = 100  # single numbers that a condition names; with more, rows are checked when they are decoded
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,8 @@ class Predicate:
     """
 
     __repr__ = brief
+
+    EVERY: ClassVar[Intervals] = ((-np.inf, np.inf),)
 
     view: View
     condition: Condition
@@ -45,9 +50,13 @@ class Predicate:
             first, last = (view.compared(ends) for ends in view.ranges)
             with np.errstate(invalid="ignore"):
                 return Part((first >= low) & (last <= high), ((low, high),))
-        wanted = {label(value) for value in condition.is_in or condition.not_in or ()}
+        known = [text for text in view.labels if text is not None]
+        wanted = condition.wanted(known)
         among = np.array([text in wanted for text in view.labels])
         points = self._points(wanted)
+        if points is None:
+            among, intervals = among | view.is_drawn, self.EVERY
+            return Part(among if condition.is_in is not None else ~among | view.is_drawn, intervals)
         if condition.is_in is not None:
             return Part(among, tuple((point, point) for point in points))
         return Part(~among & view.present, self._beside(tuple((point, point) for point in points)))
@@ -59,11 +68,13 @@ class Predicate:
             return Part(~self.met.states, ((-np.inf, np.inf),) if self.condition.is_missing else ())
         return Part(~self.met.states & ~self.view.is_drawn, self._beside(self.met.intervals))
 
-    def _points(self, wanted: set[str]) -> list[float]:
-        """The numbers among some labels."""
+    def _points(self, wanted: set[str]) -> list[float] | None:
+        """The compared numbers among some labels; None: they are too many."""
         if not self.view.is_drawn.any():
             return []
-        return sorted(float(text) for text in wanted if _is_number(text))[:MAX_POINTS]
+        read = _timestamp if self.view.column.kind in TEMPORAL else _number
+        found = sorted(number for number in map(read, wanted) if number is not None)
+        return found if len(found) <= MAX_POINTS else None
 
     def _beside(self, intervals: Intervals) -> Intervals:
         """The numbers that belong to none of some ascending intervals."""
@@ -103,8 +114,16 @@ def _limit(end: object, sign: int) -> float:
     return float(end) if isinstance(end, (int, float)) else float(microseconds(end))  # type: ignore[arg-type]
 
 
-def _is_number(text: str) -> bool:
+def _number(text: str) -> float | None:
     try:
-        return bool(np.isfinite(float(text)))
+        number = float(text)
     except ValueError:
-        return False
+        return None
+    return number if np.isfinite(number) else None
+
+
+def _timestamp(text: str) -> float | None:
+    try:
+        return float(microseconds(pd.Timestamp(text).to_pydatetime()))
+    except (ValueError, OverflowError):
+        return None

@@ -128,6 +128,12 @@ class Rules(BaseModel):
                     own[name] = kinds.learn(self[name].model_copy(update={"kind": "categorical"}), table.column(name))
         for name, computing in self.computing.items():
             frame = frame_of(table, self, computing.touches)
+            values = [numbers(frame[other]) for other in computing.touches]
+            if any(own_values.dtype == object for own_values in values):
+                raise TableError(
+                    f"The rule `{computing}` must be on numbers within 2**53, beyond which doubles do not hold their "
+                    "sums. Scale the columns, declare `kind: id`, or remove the rule."
+                )
             unknown = pd.isna(numbers(frame[name])) != pd.isna(computing.compute(frame)).to_numpy()
             if name in found and not self[name].sentinels and not unknown.any():
                 own[name] = ComputedEncoding.learn(self[name], table.column(name), self._given(name))

@@ -156,8 +156,9 @@ class RowsUnderRules:
             return Allowed(view, self.rows)
         base = self.known.get(view.encoding.base)
         allowed = Allowed(view, self.rows, np.full(self.rows, np.nan) if base is None else base.numbers)
-        ends = view.compared(np.array([view.encoding.low, view.encoding.high]))
-        allowed.limit(np.full(self.rows, ends[0]), np.full(self.rows, ends[1]))
+        low, high = view.compared(np.array([view.encoding.low, view.encoding.high])).tolist()
+        starts = np.full(self.rows, np.nan) if base is None else base.numbers
+        allowed.limit(np.fmin(low, starts), np.fmax(high, starts))  # beyond them, from a start beyond them
         if base is not None:
             allowed.forbid_present(base.there & ~base.present)
         return allowed

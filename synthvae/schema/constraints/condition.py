@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import datetime as dt
+from collections.abc import Iterable, Iterator
 from typing import Annotated, Any, Self
 
 import numpy as np
@@ -21,6 +22,7 @@ from pydantic import (
 from synthvae.errors import SchemaError, explain, listing
 from synthvae.schema.column import NUMERIC, TEMPORAL, Bound, Column, Values
 from synthvae.schema.constraints.comparable import (
+    TRUTHS,
     BoolArray,
     Columns,
     label,
@@ -36,6 +38,8 @@ Limits = Annotated[
     tuple[Bound | None, Bound | None], BeforeValidator(lambda values: parse_timestamps(plain_items(values)))
 ]
 TESTS = ("is_in", "not_in", "between", "is_missing")
+MIDNIGHT = " 00:00:00"
+TRUTH_LABELS = {text: bool(float(number)) for text, number in TRUTHS.items() for text in (text, text.capitalize())}
 SHOWN = 4  # values that a description names
 
 
@@ -76,7 +80,9 @@ class Condition(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _from_document(cls, document: Any) -> Any:
-        """A document with `in`, which is a keyword of Python."""
+        """A document with `in`, which is a keyword of Python, and dates among its values as text."""
+        if isinstance(document, dict):
+            document = {name: _texts_of_dates(name, values) for name, values in document.items()}
         if not isinstance(document, dict) or "in" not in document:
             return document
         if "is_in" in document:
@@ -142,10 +148,26 @@ class Condition(BaseModel):
             return np.asarray(present(values) != self.is_missing)
         if self.between is not None:
             return _within(numbers(values), *self.between)
-        wanted = {label(value) for value in self.is_in or self.not_in or ()}
         places, known = pd.factorize(labels(values))
+        wanted = self.wanted(known)
         among = np.array([*(text in wanted for text in known), False], bool)[places]
         return among if self.is_in is not None else ~among & (places >= 0)
+
+    def wanted(self, known: Iterable[str]) -> set[str]:
+        """Return the values of `in` or `not_in` as labels, written as those of a column.
+
+        True and 1 are the same value in columns of truths, and a date is its midnight.
+
+        Args:
+            known: The labels of the column.
+        """
+        own = {label(value) for value in self.is_in or self.not_in or ()}
+        texts = set(known)
+        if texts and texts <= TRUTH_LABELS.keys():
+            truths = {TRUTH_LABELS.get(text) for text in own}
+            return {text for text in texts if TRUTH_LABELS[text] in truths}
+        plain = {text.removesuffix(MIDNIGHT) for text in own}
+        return own | {text for text in texts if text.removesuffix(MIDNIGHT) in plain}
 
     def check(self, columns: Columns) -> list[str]:
         """Return what is wrong with the condition for the columns of a schema.
@@ -174,6 +196,13 @@ class Condition(BaseModel):
                 )
         if self.is_missing is not None and not column.nullable:
             yield f"The condition `{self}` is useless, since {column.name!r} has no missing values. Remove it."
+
+
+def _texts_of_dates(name: str, values: Any) -> Any:
+    """The values of `in` and `not_in` with text in place of dates and datetimes."""
+    if name not in ("in", "is_in", "not_in") or not isinstance(values, (list, tuple, set, frozenset)):
+        return values
+    return [str(value) if isinstance(value, dt.date) else value for value in values]
 
 
 def _are_limits(low: Any, high: Any) -> bool:
