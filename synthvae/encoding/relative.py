@@ -17,7 +17,7 @@ from synthvae.errors import brief
 from synthvae.schema.column import Column
 from synthvae.tables.arrow import split_sentinels
 
-NARROW = 1.0  # share of the spread of a column's numbers; distances that spread wider are not modelled
+NARROW = 0.7  # share of the spread of a column's numbers; distances that spread wider are not modelled
 SPREAD = (0.05, 0.95)  # the quantiles between which numbers spread
 
 Written = Annotated[NumericEncoding | BinnedEncoding | TemporalEncoding, Field(discriminator="kind")]

@@ -15,7 +15,6 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from synthvae.encoding.categorical import CategoricalEncoding
-from synthvae.encoding.numeric import NumericEncoding
 from synthvae.errors import ConfigurationError, PrivacyError, RequestError, TableError, listing, warn_user
 from synthvae.generation.request import Request
 from synthvae.random_state import Seed, as_seed
@@ -317,13 +316,13 @@ class AnyColumns:
             kind = self.learned_.encoding.arrow_schema.field(name).type
             found = convert.to_pandas(self._one_column(name, column.to_arrow(best, kind)))[name]
             return found if index is None else found.set_axis(index)
-        if not isinstance(column, NumericEncoding) or (not column.atoms and column.curve is None):
+        if not conditional_sampling.has_numbers(column):
             raise RequestError(f"A prediction needs a column of categories or numbers, and {name!r} is none.")
         model, read = self._conditional(), self._read(table)
         others = [n for n in read.column_names if n != name]
         aligned = conditional_sampling.aligned(model, read.select(others))
         seed = as_seed(self.random_state if random_state is None else random_state)
-        mean = conditional_sampling.mean_number(model, aligned, name, column, Draws(seed))
+        mean = conditional_sampling.mean_number(model, aligned, name, Draws(seed))
         return pd.Series(mean, index=index, name=name)
 
     def _one_column(self, name: str, values: pa.Array) -> pa.Table:

@@ -30,7 +30,7 @@ from synthvae.generation.given import Condition, Exactly, Given, Interval, OneOf
 from synthvae.model import Rows
 from synthvae.synthesizer.conditional_coding import Draws, columns_of, filled, numbers_of
 from synthvae.synthesizer.conditional_model import CHUNK_ROWS, Cells, ConditionalModel, Drawn, Facts, Start
-from synthvae.tables.arrow import is_text, plain_type
+from synthvae.tables.arrow import is_text, plain_type, split_sentinels
 from synthvae.training.batches import repeats
 
 POOL, MIN_POOL = 2, 2048  # values within limits that are drawn for each row, and at least
@@ -438,23 +438,28 @@ def impute(model: ConditionalModel, table: pa.Table, draws: Draws, strata: int =
     return model.fill(table, wanted, draws, within, unknown=unseen(model, table), strata=strata)
 
 
-def mean_number(
-    model: ConditionalModel, table: pa.Table, name: str, column: NumericEncoding, draws: Draws
-) -> npt.NDArray[np.float64]:
+def has_numbers(column: StoredEncoding) -> bool:
+    """Whether a column has numbers, of which a mean can be predicted."""
+    if isinstance(column, RelativeEncoding):
+        return isinstance(column.written, NumericEncoding)
+    if isinstance(column, NumericEncoding):
+        return bool(column.atoms) or column.curve is not None
+    return isinstance(column, ComputedEncoding)
+
+
+def mean_number(model: ConditionalModel, table: pa.Table, name: str, draws: Draws) -> npt.NDArray[np.float64]:
     """Return the mean (rows,) of draws of the numbers of one column given the others; sentinel values are none.
 
     Args:
         model: The model.
         table: Aligned rows; missing values are unknown, but for those that were missing in training, too.
-        name: The column.
-        column: Its encoding.
+        name: The column; see `has_numbers`.
         draws: The seed of the draws.
     """
-    marks = column.levels - len(column.marks) - column.missing
-    states = np.arange(column.levels) < max(marks, 1)
+    column = columns_of(model.encoding)[name]
     wanted = np.zeros((table.num_rows, table.num_columns), bool)
     wanted[:, table.column_names.index(name)] = True
-    within = {name: model.limit(name, Allowed(states))}
+    within = {name: model.real[name]} if name in model.real else {}
     unknown = unseen(model, table)
     unknown |= _missing(table) & ~wanted
     generator = torch.Generator(device=model.device).manual_seed(draws.seed)
@@ -466,8 +471,16 @@ def mean_number(
         drawn = model.draw(rows, cells, generator, within, strata=PREDICTION_DRAWS, facts=model.facts_of(some))
         known = numbers_of(model.encoding, some, table.column_names)
         decoded = model.decode(drawn.rows, draws, {**known, **drawn.numbers})
-        means.append(column.numbers_of(decoded.column(name)).reshape(-1, PREDICTION_DRAWS).mean(1))
+        means.append(_numbers(column, decoded.column(name)).reshape(-1, PREDICTION_DRAWS).mean(1))
     return np.concatenate([np.empty(0), *means])
+
+
+def _numbers(column: StoredEncoding, values: pa.ChunkedArray) -> npt.NDArray[np.float64]:
+    """The numbers (rows,) of a column."""
+    if isinstance(column, (NumericEncoding, RelativeEncoding)):
+        return column.numbers_of(values)
+    assert isinstance(column, ComputedEncoding)
+    return np.asarray(split_sentinels(values, (), column.format)[0].to_numpy().astype(np.float64))
 
 
 def _is_empty(model: ConditionalModel, name: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import pickle
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from synthvae.errors import RequestError, TableError
 from synthvae.generation import ruled
 from synthvae.generation.drawing import Drawing
 from synthvae.generation.request import Request
-from synthvae.schema import Formula, Inequality, Sum, Unique
+from synthvae.schema import FixedCombinations, Formula, If, Inequality, Sum, Unique
 from synthvae.schema.constraints.comparable import frame_of
 
 ROWS, DRAWN = 600, 400
@@ -179,6 +180,77 @@ def test_distinct_rows_need_a_column_of_ids(stays: pd.DataFrame) -> None:
     schema = Schema(columns=columns, constraints=(Unique(columns=["ward", "stay"]),))
     rows = Synthesizer(schema=schema, **UNTRAINED).fit(keyed).sample(DRAWN)
     assert not rows.duplicated(["ward", "stay"]).any()
+
+
+def test_many_rules_on_one_column_leave_few_intervals() -> None:
+    rng = np.random.default_rng(0)
+    age = rng.integers(0, 100, 500)
+    table = pd.DataFrame({"group": [f"g{one // 5}" for one in age], "age": age})
+    bands = [(low, low + 4, f"g{low // 5}") for low in range(0, 100, 5)]
+    rules = tuple(
+        If(condition={"column": "age", "between": [low, high]}, then={"column": "group", "in": [group]})
+        for low, high, group in bands
+    )
+    schema = Schema(constraints=rules)
+    rows = Synthesizer(schema=schema, order=["group", "age"], **UNTRAINED).fit(table).sample(DRAWN)
+    assert (rows["group"] == "g" + (rows["age"] // 5).astype(str)).all()
+
+
+@pytest.mark.parametrize(
+    ("values", "named"),
+    [
+        (np.array([False, True]), 1),
+        (np.array([False, True]), "true"),
+        (np.array([0, 1]), True),
+        (np.array(["no", "true"]), "true"),
+        (np.array(["false", "true"]), True),
+        (np.array(["2020-01-01", "2020-01-02"], "datetime64[us]"), "2020-01-02"),
+        (np.array(["2020-01-01", "2020-01-02"], "datetime64[us]"), pd.Timestamp("2020-01-02")),
+        (np.array([dt.date(2020, 1, 1), dt.date(2020, 1, 2)]), dt.date(2020, 1, 2)),
+        (np.array(["2020-01-01", "2020-01-02"]), "2020-01-02"),
+    ],
+)
+def test_a_condition_names_a_value_as_people_write_it(values: Any, named: Any) -> None:
+    rng = np.random.default_rng(0)
+    place = rng.integers(0, 2, 400)
+    table = pd.DataFrame({"flag": values[place], "kind": np.where(place == 1, "a", rng.choice(list("abc"), 400))})
+    rule = If(condition={"column": "flag", "in": [named]}, then={"column": "kind", "in": ["a"]})
+    rows = Synthesizer(schema=Schema(constraints=(rule,)), **UNTRAINED).fit(table).sample(DRAWN)
+    met = rows["flag"].astype(str) == pd.Series(values[place]).astype(str)[np.argmax(place)]
+    assert met.any()
+    assert (rows.loc[met, "kind"] == "a").all()
+    assert rule.holds(rows).all()
+
+
+def test_combinations_with_rare_values_are_not_mixed_by_their_protection() -> None:
+    rng = np.random.default_rng(0)
+    department = rng.choice(["med", "sur"], 800)
+    shares = [0.6, 0.395, 0.005]
+    pair = rng.choice(["M1", "M2", "M3"], 800, p=shares), rng.choice(["S1", "S2", "S3"], 800, p=shares)
+    table = pd.DataFrame({"department": department, "ward": np.where(department == "med", *pair)})
+    rule = FixedCombinations(columns=["department", "ward"])
+    synthesizer = Synthesizer(schema=Schema(constraints=(rule,)), **UNTRAINED).fit(table)
+    assert rule.learned(table).holds(synthesizer.sample(DRAWN)).all()
+    assert "M3" not in synthesizer.learned_.encoding.model_dump_json()
+
+
+def test_missing_values_stay_as_frequent_as_the_model_has_them() -> None:
+    rng = np.random.default_rng(0)
+    low = rng.integers(0, 20, 1500).astype(float)
+    table = pd.DataFrame({"low": low, "high": np.where(rng.random(1500) < 0.3, np.nan, rng.integers(low, 21))})
+    parameters: dict[str, Any] = {**UNTRAINED, "max_steps": 100}
+    rules = (Inequality(columns=["low", "high"]),)
+    free, ruled_rows = (
+        Synthesizer(schema=schema, **parameters).fit(table).sample(4000) for schema in (None, Schema(constraints=rules))
+    )
+    assert abs(free["high"].isna().mean() - ruled_rows["high"].isna().mean()) < 0.04
+
+
+def test_sums_beyond_the_whole_numbers_of_doubles_are_refused() -> None:
+    first = 2**60 + np.random.default_rng(0).integers(0, 2**40, 200)
+    table = pd.DataFrame({"a": first, "b": first // 3, "c": first + first // 3})
+    with pytest.raises(TableError, match=r"within 2\*\*53"):
+        Synthesizer(schema=Schema(constraints=(Sum(total="c", parts=["a", "b"]),)), **UNTRAINED).fit(table)
 
 
 def test_models_without_rules_draw_what_they_drew(fitted: Synthesizer) -> None:
