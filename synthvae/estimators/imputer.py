@@ -17,7 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from synthvae.errors import ConfigurationError, TableError, listing, warn_user
 from synthvae.random_state import Seed, as_seed
-from synthvae.synthesizer import conditional_sampling
+from synthvae.synthesizer import conditional_tables
 from synthvae.synthesizer.conditional_coding import Draws
 from synthvae.synthesizer.conditional_model import ConditionalModel
 from synthvae.synthesizer.fitting import fit_conditional_features
@@ -178,15 +178,15 @@ class VAEImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
     def _known(self, table: pa.Table) -> pa.Table:
         """The table in the types of training, without its categories that did not occur there."""
-        aligned = conditional_sampling.aligned(self.model_, _rounded(table, self.model_.encoding.arrow_schema))
-        return conditional_sampling.without_unseen(self.model_, aligned)
+        aligned = conditional_tables.aligned(self.model_, _rounded(table, self.model_.encoding.arrow_schema))
+        return conditional_tables.without_unseen(self.model_, aligned)
 
     def _summaries(self, table: pa.Table, gaps: Mapping[str, Mask], start: int) -> dict[str, pd.Series[Any]]:
         """The values of the missing cells of some rows, the first of which has the number `start`."""
         count = 1 if self.sample_posterior else int(self.n_draws)
         (seed,) = (np.random.SeedSequence([self._seed, start]).generate_state(1, np.uint64) >> np.uint64(1)).tolist()
         each = np.arange(table.num_rows).repeat(count)
-        drawn = conditional_sampling.impute(self.model_, table.take(pa.array(each)), Draws(seed), strata=count)
+        drawn = conditional_tables.impute(self.model_, table.take(pa.array(each)), Draws(seed), strata=count)
         places = {name: np.flatnonzero(mask) * count for name, mask in gaps.items()}
         return {
             name: _summary([drawn.select([name]).take(pa.array(place + one)).combine_chunks() for one in range(count)])

@@ -18,7 +18,7 @@ from synthvae.encoding.categorical import CategoricalEncoding
 from synthvae.errors import ConfigurationError, PrivacyError, RequestError, TableError, listing, warn_user
 from synthvae.generation.request import Request
 from synthvae.random_state import Seed, as_seed
-from synthvae.synthesizer import conditional_sampling, weighting
+from synthvae.synthesizer import conditional_sampling, conditional_tables, weighting
 from synthvae.synthesizer.conditional_coding import Draws, class_column, columns_of
 from synthvae.synthesizer.conditional_drawing import GivenDrawing
 from synthvae.synthesizer.conditional_model import ConditionalModel
@@ -111,7 +111,7 @@ class AnyColumns:
                 raise RequestError(f"`rows` must be None with a table of conditions, one row each, got {rows!r}.")
             if not len(given.columns):
                 raise RequestError("A table of conditions must have a column, got none. Request a number of rows.")
-            aligned = conditional_sampling.aligned(model, self._read(given))
+            aligned = conditional_tables.aligned(model, self._read(given))
             return GivenDrawing(model, Request((aligned.num_rows,), seed), aligned)
         if rows is None:
             raise RequestError("`rows` must be a number of rows or rows per class with conditions, got None.")
@@ -176,13 +176,13 @@ class AnyColumns:
         if isinstance(draws, bool) or not isinstance(draws, (int, np.integer)) or draws < 1:
             raise RequestError(f"`draws` must be a whole number of at least 1, got {draws!r}.")
         read = convert.read(table)
-        aligned = conditional_sampling.aligned(model, self._modelled(read))
+        aligned = conditional_tables.aligned(model, self._modelled(read))
         frame = table if isinstance(table, pd.DataFrame) else convert.to_pandas(read)
         seed = as_seed(self.random_state if random_state is None else random_state)
         found = []
         for one in [seed, *np.random.SeedSequence(seed).generate_state(int(draws) - 1).tolist()]:
             own = self._refitted(read, aligned, one) if proper else model
-            drawn = conditional_sampling.impute(own, aligned, Draws(one))
+            drawn = conditional_tables.impute(own, aligned, Draws(one))
             found.append(completed_table(frame, aligned, drawn, indicator=indicator))
         return found if draws > 1 else found[0]
 
@@ -230,7 +230,7 @@ class AnyColumns:
         weights, rows, weighted_by = None, aligned, self.learned_.provenance.weighted_by
         if weighted_by is not None and weighted_by in read.column_names:
             rows, weights = weighting.split(aligned.append_column(weighted_by, read.column(weighted_by)), weighted_by)
-        rows = conditional_sampling.without_unseen(self._conditional(), rows)
+        rows = conditional_tables.without_unseen(self._conditional(), rows)
         parameters = self.get_params(deep=False)  # type: ignore[attr-defined]
         return self.learned_.learn_conditional(rows, parameters, seed, random_weights(rows.num_rows, seed, weights))
 
@@ -279,8 +279,8 @@ class AnyColumns:
             conditional = self._conditional()
         found = []
         if conditional is not None:
-            aligned = conditional_sampling.aligned(conditional, read.select(others))
-            unknown = conditional_sampling.unseen(conditional, aligned)
+            aligned = conditional_tables.aligned(conditional, read.select(others))
+            unknown = conditional_tables.unseen(conditional, aligned)
             found.append(conditional.log_probabilities(aligned, name, others, unknown))
         if by_bayes:
             found.append(log_softmax(self.learned_.log_joint(read.select(others)), 1))
@@ -316,13 +316,13 @@ class AnyColumns:
             kind = self.learned_.encoding.arrow_schema.field(name).type
             found = convert.to_pandas(self._one_column(name, column.to_arrow(best, kind)))[name]
             return found if index is None else found.set_axis(index)
-        if not conditional_sampling.has_numbers(column):
+        if not conditional_tables.has_numbers(column):
             raise RequestError(f"A prediction needs a column of categories or numbers, and {name!r} is none.")
         model, read = self._conditional(), self._read(table)
         others = [n for n in read.column_names if n != name]
-        aligned = conditional_sampling.aligned(model, read.select(others))
+        aligned = conditional_tables.aligned(model, read.select(others))
         seed = as_seed(self.random_state if random_state is None else random_state)
-        mean = conditional_sampling.mean_number(model, aligned, name, Draws(seed))
+        mean = conditional_tables.mean_number(model, aligned, name, Draws(seed))
         return pd.Series(mean, index=index, name=name)
 
     def _one_column(self, name: str, values: pa.Array) -> pa.Table:
@@ -346,5 +346,5 @@ class AnyColumns:
         read = self._read(table)
         if absent := [name for name in (*columns, *given) if name not in read.column_names]:
             raise RequestError(f"The table must have the columns that are named, and lacks {listing(absent)}.")
-        aligned = conditional_sampling.aligned(model, read.select([n for n in read.column_names if n in known]))
+        aligned = conditional_tables.aligned(model, read.select([n for n in read.column_names if n in known]))
         return model.log_likelihood(aligned, columns, given)

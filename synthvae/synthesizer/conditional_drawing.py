@@ -19,7 +19,8 @@ from synthvae.model.build import build_conditional
 from synthvae.model.conditional import ConditionalConfig
 from synthvae.synthesizer.conditional_coding import Draws, class_column, layout_of
 from synthvae.synthesizer.conditional_model import ConditionalModel
-from synthvae.synthesizer.conditional_sampling import fill_table, sample_given
+from synthvae.synthesizer.conditional_sampling import sample_given
+from synthvae.synthesizer.conditional_tables import fill_table
 from synthvae.training.checkpoint import content_hash
 from synthvae.training.history import History
 

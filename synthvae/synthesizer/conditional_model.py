@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -41,6 +41,7 @@ from synthvae.synthesizer.conditional_coding import (
     links_of,
     numbers_of,
 )
+from synthvae.synthesizer.conditional_rows import NO_FACTS, Drawn, Facts, Start
 from synthvae.training.batches import SinglePart
 from synthvae.training.conditional import train_conditional
 from synthvae.training.config import TrainingConfig
@@ -89,74 +90,6 @@ def learn_conditional(  # noqa: PLR0917 (the inputs of a fit)
 def conditional_config(model: ModelConfig) -> ConditionalConfig:
     """Return the architecture of the network of conditions beside that of a model of whole rows."""
     return ConditionalConfig(model.width, (model.hidden, model.value_hidden), model.dropout)
-
-
-class Facts(NamedTuple):
-    """What is known of rows beside their codes.
-
-    Args:
-        numbers: Numbers (rows,) of columns, or (1,) of all rows, in the unit of the column; NaN: those of the codes.
-        conditions: The smallest and the largest compared number of columns that are distances from others.
-    """
-
-    numbers: Mapping[str, Floats]
-    conditions: Mapping[str, tuple[float, float]] = {}
-
-    def take(self, some: slice | npt.NDArray[np.int64]) -> Facts:
-        """Return what is known of some rows."""
-        return self._replace(numbers={n: own if len(own) == 1 else own[some] for n, own in self.numbers.items()})
-
-
-class Drawn(NamedTuple):
-    """Rows (B) with their wanted cells drawn.
-
-    Args:
-        rows: The rows.
-        log_weights: The log probability (B,) of the limits; see `draw_rows`.
-        numbers: Numbers (B,) of the columns of rules, in the unit of the column.
-    """
-
-    rows: Rows
-    log_weights: Tensor
-    numbers: dict[str, Floats]
-
-    def take(self, picked: Tensor) -> Drawn:
-        """Return some of the rows."""
-        places = picked.cpu().numpy()
-        numbers = {name: own[places] for name, own in self.numbers.items()}
-        return Drawn(self.rows.take(picked), self.log_weights[picked], numbers)
-
-    def put(self, places: npt.NDArray[np.int64], other: Drawn) -> None:
-        """Replace some of the rows, in place."""
-        some = torch.from_numpy(places).to(self.rows.digits.device)
-        self.rows.digits[some], self.rows.values[some] = other.rows.digits, other.rows.values
-        for name, own in other.numbers.items():
-            self.numbers[name][places] = own
-
-
-class Start(NamedTuple):
-    """What is known of rows, and which of their cells are wanted.
-
-    Args:
-        rows: Rows (B, or one that all have in common).
-        wanted: Which cells (B, cells) to draw.
-        facts: What else is known of them.
-        within: Limits of columns.
-    """
-
-    rows: Rows
-    wanted: Tensor
-    facts: Facts
-    within: Mapping[str, Limit]
-
-    def take(self, places: npt.NDArray[np.int64]) -> Start:
-        """Return some of the rows."""
-        some = torch.from_numpy(places).to(self.wanted.device)
-        rows = self.rows if len(self.rows.digits) == 1 else self.rows.take(some)
-        return Start(rows, self.wanted[some], self.facts.take(places), self.within)
-
-
-NO_FACTS = Facts({})
 
 
 @dataclass(frozen=True)
