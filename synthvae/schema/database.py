@@ -110,11 +110,11 @@ class Database(BaseModel):
         if wrong := [name for name, schema in self.schemas.items() if not isinstance(schema, Schema)]:
             raise ValueError(f"`schemas` must be Schema objects, got other values for {listing(wrong)}.")
         for name, schema in self.schemas.items():
-            needed = {self.order.get(name), *self.unique.get(name, ())}
-            if dropped := sorted(needed & set(schema.drop)):
+            needed = (*self.unique.get(name, ()), *([self.order[name]] if name in self.order else []))
+            if dropped := sorted(set(needed) & set(schema.drop)):
                 raise ValueError(
-                    f"`schemas` must not drop columns of `order` or `unique`, got {listing(dropped)} of table {name!r}. "
-                    "Remove them there, or from `drop`."
+                    f"`schemas` must not drop columns of `order` or `unique`, got {listing(dropped)} of table "
+                    f"{name!r}. Remove them there, or from `drop`."
                 )
         if cycle := find_cycle([(key.child, key.parent) for key in self.foreign_keys]):
             raise ValueError(

@@ -69,8 +69,8 @@ def _absent(database: Database, tables: Mapping[str, pa.Table]) -> Iterator[str]
         have = tables[name].column_names
         if absent := [column for column in dict.fromkeys(columns) if column not in have]:
             yield (
-                f"Table {name!r} must have the columns of its keys, order and schema, got none named {listing(absent)}. Choose "
-                f"among {listing(have)}."
+                f"Table {name!r} must have the columns of its keys, order and schema, got none named "
+                f"{listing(absent)}. Choose among {listing(have)}."
             )
 
 
