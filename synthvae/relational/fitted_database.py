@@ -30,6 +30,7 @@ from synthvae.relational.relative_dates import RelativeDate, Surroundings, from_
 from synthvae.relational.sequences import Family, Places
 from synthvae.schema.database import Database
 from synthvae.schema.schema import Schema
+from synthvae.synthesizer.card import NOT_PRIVATE
 from synthvae.synthesizer.fitted_model import FittedModel
 from synthvae.tables.arrow import plain_type
 from synthvae.training.history import History
@@ -128,6 +129,20 @@ class FittedDatabase:
             drawing.add(name, number, roots)
         return {
             name: drawing.done[name] if name in drawing.done else self.public[name] for name in self.database.tables
+        }
+
+    def describe(self) -> dict[str, Any]:
+        """Return what the model is as values of JSON; none of it is a value of a training row."""
+        columns = {name: list(table.arrow.names) for name, table in self.tables.items()}
+        columns |= {name: list(table.column_names) for name, table in self.public.items()}
+        roots = {n: {"rows": t.model.rows} for n, t in self.tables.items() if isinstance(t.model, FittedRoot)}
+        return {
+            "tables": {name: columns[name] for name in self.database.tables},
+            "roots": roots,
+            "links": [str(key) for key in self.database.foreign_keys],
+            "order": dict(self.database.order),
+            "public": list(self.database.public),
+            "privacy": NOT_PRIVATE,
         }
 
     def types_of(self, name: str) -> dict[str, pa.DataType]:
