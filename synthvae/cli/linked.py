@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import shlex
 import time
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-import click
 import typer
 
 from synthvae.cli import summary
 from synthvae.cli.options import say, show
-from synthvae.errors import ArtifactError, ConfigurationError, PrivacyError, listing
+from synthvae.errors import ArtifactError, ConfigurationError, PrivacyError, SchemaError
 
 FILES = {".yaml", ".yml"}
 PARAMETERS = ("max_steps", "protect", "device")  # that a file of `--config` may have
 FIT = {"table", "out", "config", "protect", "overwrite", "seed", "as_json", "quiet", "debug"}
 GENERATE = {"model", "out", "subjects", "scale", "overwrite", "seed", "as_json", "quiet", "debug"}
+DEFAULTS = {"num_workers": 2, "workers": 1}
+OPTIONS = {
+    "classes": "--class",
+    "schema_file": "--schema",
+    "reading": "options of table files",
+    "decisions": "options of columns",
+}
 PRIVACY = {"epsilon", "delta", "rows_per_unit", "plan"}
 
 
@@ -33,70 +40,60 @@ def is_model(model: Path) -> bool:
     return saving.is_database(model)
 
 
-def fit(
-    file: Path,
-    out: Path,
-    config: Path | None,
-    *,
-    protect: int | None,
-    overwrite: bool,
-    seed: int | None,
-    as_json: bool,
-    quiet: bool,
-) -> None:
+def fit(given: Mapping[str, Any]) -> None:
     """Fit the tables of a database, and save the model.
 
-    Raises:
-        PrivacyError: An option of a privacy budget is given.
-        ConfigurationError: Another option is given that single tables alone have.
+    Args:
+        given: The value of each parameter of the command.
     """
     from synthvae.random_state import as_seed
     from synthvae.relational import Database, DatabaseSynthesizer
+    from synthvae.synthesizer import artifact
 
-    refuse_options(FIT)
-    if out.is_dir() and any(out.iterdir()) and not overwrite:
+    refuse_options(given, FIT)
+    out, seed, quiet = given["out"], given["seed"], given["quiet"]
+    artifact.check_place(out)
+    if out.is_dir() and any(out.iterdir()) and not given["overwrite"]:
         raise ArtifactError(f"{out} has a model. Pass --overwrite to replace it, or choose another directory.")
     drawn, begun = as_seed(None) if seed is None else seed, time.monotonic()
-    given = _read_config(config) | ({} if protect is None else {"protect": protect})
-    synthesizer = DatabaseSynthesizer(Database.from_yaml(file), random_state=drawn, verbose=not quiet, **given).fit()
+    parameters = {"verbose": not quiet, "random_state": drawn, **_read_config(given["config"])}
+    parameters |= {} if given["protect"] is None else {"protect": given["protect"]}
+    try:
+        database = Database.from_yaml(given["table"])
+    except SchemaError as error:
+        raise SchemaError(f"{given['table']} must describe a database: {error}") from error
+    synthesizer = DatabaseSynthesizer(database, **parameters).fit()
     if seed is None:  # a model that was fitted without a seed generates other rows each time
         synthesizer.random_state = None
     synthesizer.save(out)
-    if as_json:
+    if given["as_json"]:
         show({"model": str(out), **described(synthesizer)}, as_json=True)
     elif not quiet:
         lines = {**_lines(synthesizer, out), "time": f"{time.monotonic() - begun:.1f} seconds"}
         lines |= {} if seed is not None else {"seed": f"{drawn} (--seed {drawn} repeats the fit)"}
-        subjects = max(sum(root["rows"] for root in described(synthesizer)["roots"].values()), 1)
-        lines["next"] = f"synthvae generate {shlex.quote(str(out))} --subjects {subjects} -o synthetic"
+        lines["next"] = f"synthvae generate {shlex.quote(str(out))} --scale 1 -o synthetic"
         for line in summary.aligned(lines):
             say(line)
 
 
-def generate(
-    model: Path,
-    out: str,
-    *,
-    subjects: int | None,
-    scale: float | None,
-    overwrite: bool,
-    seed: int | None,
-    as_json: bool,
-) -> None:
+def generate(given: Mapping[str, Any]) -> None:
     """Write synthetic tables of a model.
 
-    Raises:
-        ConfigurationError: An option is given that models of single tables alone have.
+    Args:
+        given: The value of each parameter of the command.
     """
     from synthvae.relational import DatabaseSynthesizer
 
-    refuse_options(GENERATE)
-    if subjects is not None and scale is not None:
-        raise typer.BadParameter("give only one of --subjects and --scale")
-    synthesizer = DatabaseSynthesizer.load(model)
-    manifest = synthesizer.generate(out, scale, subjects=subjects, overwrite=overwrite, random_state=seed)
+    refuse_options(given, GENERATE)
+    scale, subjects, out = given["scale"], given["subjects"], given["out"]
+    if (subjects is None) == (scale is None):
+        raise typer.BadParameter("give exactly one of --subjects and --scale")
+    synthesizer = DatabaseSynthesizer.load(given["model"])
+    where = {"overwrite": given["overwrite"], "random_state": given["seed"]}
+    manifest = synthesizer.generate(out, scale, subjects=subjects, **where)
     rows = {name: table["rows"] for name, table in manifest["tables"].items()}
-    show(dict(manifest) if as_json else {"dataset": out, "rows": rows, "seed": manifest["seed"]}, as_json=as_json)
+    brief = {"dataset": out, "rows": rows, "seed": manifest["seed"]}
+    show(dict(manifest) if given["as_json"] else brief, as_json=given["as_json"])
 
 
 def info(model: Path, *, as_json: bool) -> None:
@@ -135,21 +132,37 @@ def _lines(synthesizer: Any, place: Path) -> dict[str, str]:
     return {name: line for name, line in lines.items() if line}
 
 
-def refuse_options(known: set[str]) -> None:
-    """Refuse the options of a command, of those that are given, that linked tables do not have."""
-    context = click.get_current_context()
-    commandline = click.core.ParameterSource.COMMANDLINE
-    given = {p.name: p.opts[0] for p in context.command.params if context.get_parameter_source(p.name) == commandline}
-    if private := [option for name, option in given.items() if name in PRIVACY]:
+def refuse_options(given: Mapping[str, Any], known: Collection[str]) -> None:
+    """Refuse the options of a command, of those that are given, that linked tables do not have.
+
+    Args:
+        given: The value of each parameter of the command.
+        known: The parameters that linked tables have.
+
+    Raises:
+        PrivacyError: An option of a privacy budget is given.
+        ConfigurationError: Another option is given that single tables alone have.
+    """
+    stated = [name for name, value in given.items() if name not in known and _is_stated(name, value)]
+    if private := [name for name in stated if name in PRIVACY]:
         raise PrivacyError(
-            f"`{private[0]}` must not be given for linked tables, whose differential privacy is not available yet. "
-            "Aggregate the rows of each subject to one row, and fit that table."
+            f"`{_option(private[0])}` must not be given for linked tables, whose differential privacy is not available "
+            "yet. Aggregate the rows of each subject to one row, and fit that table."
         )
-    if other := [option for name, option in given.items() if name not in known]:
-        where = " Columns are declared under `schemas` of its YAML file." if "table" in known else ""
-        raise ConfigurationError(
-            f"Options of single tables must not be given for linked tables, got {listing(other)}.{where}"
-        )
+    if stated:
+        way = "Declare columns under `schemas` of the YAML file" if "table" in known else "Give --subjects or --scale"
+        shown = ", ".join(map(_option, stated))
+        raise ConfigurationError(f"For linked tables these must not be given: {shown}. {way}.")
+
+
+def _is_stated(name: str, value: Any) -> bool:
+    from synthvae.tables.read_options import ReadOptions
+
+    return bool(value) and value != DEFAULTS.get(name) and value != ReadOptions()
+
+
+def _option(name: str) -> str:
+    return OPTIONS.get(name, f"--{name.replace('_', '-')}")
 
 
 def _read_config(path: Path | None) -> dict[str, Any]:

@@ -53,7 +53,7 @@ def test_parts_of_many_rows(fitted: DatabaseSynthesizer, tmp_path: Path, monkeyp
 
 def test_an_old_dataset_is_replaced_only_if_asked(fitted: DatabaseSynthesizer, tmp_path: Path) -> None:
     fitted.generate(tmp_path / "out", subjects=10)
-    with pytest.raises(DatasetError, match="with linked tables. Pass --overwrite"):
+    with pytest.raises(DatasetError, match=r"with linked tables\. Pass --overwrite"):
         fitted.generate(tmp_path / "out", subjects=20)
     fitted.generate(tmp_path / "out", subjects=20, overwrite=True)
     assert len(pd.read_parquet(tmp_path / "out" / "patients")) == 20
