@@ -158,7 +158,8 @@ def refuse_options(given: Mapping[str, Any], known: Collection[str]) -> None:
 def _is_stated(name: str, value: Any) -> bool:
     from synthvae.tables.read_options import ReadOptions
 
-    return bool(value) and value != DEFAULTS.get(name) and value != ReadOptions()
+    given = bool(value) or (isinstance(value, (int, float)) and value is not False)  # 0 is a value
+    return given and value != DEFAULTS.get(name) and value != ReadOptions()
 
 
 def _option(name: str) -> str:
