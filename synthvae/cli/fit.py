@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from synthvae.cli import linked
 from synthvae.cli.options import (
     Config,
     Debug,
@@ -152,13 +153,20 @@ def fit(
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Fit a synthesizer to a table and save it. Tables above 256 MiB are read in batches, unless the fit is private."""
+    """Fit a synthesizer to a table and save it. Tables above 256 MiB are read in batches, unless the fit is private.
+
+    A YAML file with `tables`, their keys and links is a database, to which a model of linked tables is fitted.
+    """
+    given = dict(locals())
     del debug
+    if linked.is_file(table):
+        linked.fit(given)
+        return
     from synthvae.synthesizer import artifact
 
     artifact.check_place(out)
     _check_log(log_dir, out)
-    given: dict[str, Any] = {"target": target, "weights": weights, "schema": schema_file, "protect": protect}
+    given = {"target": target, "weights": weights, "schema": schema_file, "protect": protect}
     given |= {"conditions": conditions or None, "log_dir": log_dir, "random_state": seed}
     given |= _units(unit, {"epsilon": epsilon, "delta": delta, "rows_per_unit": rows_per_unit})
     synthesizer = configured(config, given, verbose=not quiet)
@@ -304,6 +312,11 @@ def info(
         raise typer.BadParameter("give only one of --card and --json: a card is Markdown")
     if card and len(models) > 1:
         raise typer.BadParameter("--card takes one model")
+    if any(map(linked.is_model, models)):
+        if len(models) > 1 or card or evaluation is not None:
+            raise typer.BadParameter("a model of linked tables is described alone, without --card and --evaluation")
+        linked.info(models[0], as_json=as_json)
+        return
     from synthvae import Synthesizer
 
     loaded = {model: Synthesizer.load(model) for model in models}

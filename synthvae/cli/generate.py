@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from synthvae.cli import linked
 from synthvae.cli.options import (
     Config,
     Debug,
@@ -84,6 +85,12 @@ def generate(
     ] = None,
     given: Conditions = None,
     given_file: ConditionsFile = None,
+    subjects: Annotated[
+        int | None, typer.Option(min=0, help="Linked tables: number of subjects, with all their rows.")
+    ] = None,
+    scale: Annotated[
+        float | None, typer.Option(min=0, help="Linked tables: number of subjects relative to the training tables.")
+    ] = None,
     seed: Seed = None,
     partition: Annotated[
         bool, typer.Option("--partition", help="Write a folder TARGET=LABEL/ for each class.")
@@ -97,15 +104,22 @@ def generate(
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Write synthetic rows as a Parquet dataset, or as one file."""
+    """Write synthetic rows as a Parquet dataset, or as one file; linked tables as a folder of datasets."""
+    options = dict(locals())
     del debug
+    from synthvae import Synthesizer
+
+    if linked.is_model(model):
+        linked.generate(options)
+        return
+    if subjects is not None or scale is not None:
+        Synthesizer.load(model)
+        raise typer.BadParameter("--subjects and --scale need a model of linked tables; give --rows")
     asked = {"rows": rows, "rows_per_class": rows_per_class, "classes": _parse_classes(classes)}
     if sum(value is not None for value in (*asked.values(), given_file)) != 1:
         raise typer.BadParameter("give exactly one of --rows, --rows-per-class, --class, --given-file")
     if given and given_file:
         raise typer.BadParameter("give only one of --given and --given-file")
-    from synthvae import Synthesizer
-
     synthesizer = Synthesizer.load(model).set_params(verbose=not quiet)
     manifest = synthesizer.generate(
         out,

@@ -38,7 +38,7 @@ def of_model(synthesizer: Any, place: Path) -> dict[str, str]:
     from synthvae.synthesizer.description import lines_of
 
     lines = lines_of(synthesizer.learned_)
-    return {"model": f"{place} ({_size(place)}, {lines.pop('weights')} weights)", **lines}
+    return {"model": f"{place} ({size(place)}, {lines.pop('weights')} weights)", **lines}
 
 
 def details(synthesizer: Any) -> Iterator[str]:
@@ -148,7 +148,8 @@ def wrapped(start: str, text: str) -> list[str]:
     return wrap.wrap(escaped(text)) or [start.rstrip()]
 
 
-def _size(place: Path) -> str:
+def size(place: Path) -> str:
+    """Return the size of the files of a model in words."""
     size = float(sum(path.stat().st_size for path in place.iterdir() if path.is_file()))
     for unit in ("bytes", "kB", "MB"):
         if size < 1000:

@@ -9,8 +9,9 @@ from typing import Any, Self
 import pandas as pd
 
 from synthvae.errors import ConfigurationError, PrivacyError, RequestError
+from synthvae.generation.manifest import Manifest
 from synthvae.random_state import Seed, as_seed
-from synthvae.relational import saving
+from synthvae.relational import saving, writing
 from synthvae.relational.fitted_database import FittedDatabase, FittedRoot
 from synthvae.relational.learning import Options, learn_database
 from synthvae.schema.database import Database
@@ -103,6 +104,38 @@ class DatabaseSynthesizer:
         seed = as_seed(self.random_state if random_state is None else random_state)
         found = self.learned_.sample(self._roots(scale, subjects), seed)
         return {name: convert.to_pandas(table) for name, table in found.items()}
+
+    def generate(
+        self,
+        out: str | os.PathLike[str],
+        scale: float | None = None,
+        *,
+        subjects: int | None = None,
+        overwrite: bool = False,
+        random_state: Seed = None,
+    ) -> dict[str, Any]:
+        """Write synthetic tables to a folder and return its manifest; the rows are those of `sample` with that seed.
+
+        Each table is a Parquet dataset in a folder of its own. The folder appears, or takes the place of an old one,
+        when all tables are complete; `_database.yaml` in it is read by `Database.from_yaml`. All rows are drawn in
+        memory before they are written, since keys and links are those of all rows.
+
+        Args:
+            out: The folder, on this machine.
+            scale: As of `sample`.
+            subjects: As of `sample`.
+            overwrite: Replace linked tables in the folder.
+            random_state: As of `sample`.
+
+        Raises:
+            RequestError: A number is negative, or both are given.
+            DatasetError: The folder holds something else, or cannot be written.
+        """
+        roots = self._roots(scale, subjects)
+        folder = writing.check_place(out, overwrite=overwrite)
+        seed = as_seed(self.random_state if random_state is None else random_state)
+        tables = self.learned_.sample(roots, seed)
+        return Manifest(writing.write(folder, tables, self.database, {"subjects": roots, "seed": seed}))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the models of all tables to a directory: weights and JSON, without training rows or real keys.

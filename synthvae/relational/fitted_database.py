@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from synthvae.codes import Slots
+from synthvae.encoding.arrays import Mask
 from synthvae.encoding.temporal import TemporalEncoding
 from synthvae.errors import brief
-from synthvae.relational.child_drawing import Unique, draw_children
+from synthvae.relational.child_drawing import REDRAWS, Unique, draw_children
 from synthvae.relational.child_encoding import (
     Ancestor,
     ChildEncoding,
@@ -29,6 +30,7 @@ from synthvae.relational.relative_dates import RelativeDate, Surroundings, from_
 from synthvae.relational.sequences import Family, Places
 from synthvae.schema.database import Database
 from synthvae.schema.schema import Schema
+from synthvae.synthesizer.card import NOT_PRIVATE
 from synthvae.synthesizer.fitted_model import FittedModel
 from synthvae.tables.arrow import plain_type
 from synthvae.training.history import History
@@ -129,6 +131,20 @@ class FittedDatabase:
             name: drawing.done[name] if name in drawing.done else self.public[name] for name in self.database.tables
         }
 
+    def describe(self) -> dict[str, Any]:
+        """Return what the model is as values of JSON; none of it is a value of a training row."""
+        columns = {name: list(table.arrow.names) for name, table in self.tables.items()}
+        columns |= {name: list(table.column_names) for name, table in self.public.items()}
+        roots = {n: {"rows": t.model.rows} for n, t in self.tables.items() if isinstance(t.model, FittedRoot)}
+        return {
+            "tables": {name: columns[name] for name in self.database.tables},
+            "roots": roots,
+            "links": [str(key) for key in self.database.foreign_keys],
+            "order": dict(self.database.order),
+            "public": list(self.database.public),
+            "privacy": NOT_PRIVATE,
+        }
+
     def types_of(self, name: str) -> dict[str, pa.DataType]:
         """Return the types of the columns of a table, also of those that it carries for its child tables."""
         found = {field.name: field.type for field in self.tables[name].arrow}
@@ -158,9 +174,59 @@ class _Drawing:
             rows = self._add_root(name, table.model, roots[name], seed >> 1, rng)
         else:
             rows = self._add_child(name, table.model, seed >> 1, rng)
+        choices = self._choices(name, rng)
+        if distinct_keys(self.fitted.database, name, table.keys):
+            choices = self._distinct(name, rows, choices, rng)
+        kept = np.ones(rows.num_rows, bool)
+        for link in table.keys.links:  # a row that must be linked cannot be without a row to be linked to
+            kept &= (choices[link.link] >= 0) | (link.missing > 0)
+        rows, choices = self._keep(name, rows, choices, kept)
+        for columns in distinct_keys(self.fitted.database, name, table.keys):
+            keys = self._with_keys(name, rows, choices, rng).select(columns)
+            first = np.zeros(rows.num_rows, bool)
+            first[first_ones(keys, np.zeros(rows.num_rows, np.int64))] = True
+            rows, choices = self._keep(name, rows, choices, first)
         for child, column in table.counts.items():
             self.counts[name, child] = np.maximum(rows.column(column).to_numpy().astype(np.int64), 0)
-        self.done[name] = self._with_keys(name, table, rows, rng)
+        self.done[name] = self._with_keys(name, rows, choices, rng)
+
+    def _choices(self, name: str, rng: np.random.Generator) -> dict[int, Places]:
+        """Choose the rows to which the links of a table lead."""
+        keys, links = self.fitted.tables[name].keys, self.fitted.database.foreign_keys
+        own = self.linked[name]
+        return {one.link: choose(one, own, self.linked[links[one.link].parent], rng) for one in keys.links}
+
+    def _distinct(
+        self, name: str, rows: pa.Table, choices: dict[int, Places], rng: np.random.Generator
+    ) -> dict[int, Places]:
+        """Choose again for rows that repeat a key, a limited number of times."""
+        whole = np.zeros(rows.num_rows, np.int64)
+        for _ in range(REDRAWS if choices else 0):
+            table = self._with_keys(name, rows, choices, rng)
+            again = np.zeros(rows.num_rows, bool)
+            for columns in distinct_keys(self.fitted.database, name, self.fitted.tables[name].keys):
+                again |= ~np.isin(np.arange(rows.num_rows), first_ones(table.select(columns), whole))
+            if not again.any():
+                break
+            fresh = self._choices(name, rng)
+            choices = {link: np.where(again, fresh[link], places) for link, places in choices.items()}
+        return choices
+
+    def _keep(
+        self, name: str, rows: pa.Table, choices: dict[int, Places], kept: Mask
+    ) -> tuple[pa.Table, dict[int, Places]]:
+        """Leave out rows that cannot have the keys that they need."""
+        if kept.all():
+            return rows, choices
+        places, own, modelled = np.flatnonzero(kept), self.linked[name], self.modelled[name]
+        rows = rows.take(places)
+        family = None if own.family is None else own.family.take(places)
+        subjects = np.arange(len(places)) if family is None else family.subjects
+        lines = tuple(line[places] for line in own.lines)
+        self.linked[name] = LinkedTable(name, rows, subjects, family, own.ancestors, lines)
+        codes = taken(modelled.codes, places)
+        self.modelled[name] = replace(modelled, rows=modelled.rows.take(places), codes=codes)
+        return rows, {link: one[places] for link, one in choices.items()}
 
     def _add_root(self, name: str, root: FittedRoot, count: int, seed: int, rng: np.random.Generator) -> pa.Table:
         places = np.arange(count)
@@ -222,19 +288,32 @@ class _Drawing:
         values = [layout.valued_names.index(column) for column in own if column in layout.valued_names]
         return Unique(scopes, digits, values, timed)
 
-    def _with_keys(self, name: str, table: FittedTable, rows: pa.Table, rng: np.random.Generator) -> pa.Table:
+    def _with_keys(self, name: str, rows: pa.Table, chosen: Mapping[int, Places], rng: np.random.Generator) -> pa.Table:
         """The rows with their keys, without counts, and with the columns of the table in order."""
-        own = self.linked[name]
-        chosen = {
-            link.link: choose(link, own, self.linked[self.fitted.database.foreign_keys[link.link].parent], rng)
-            for link in table.keys.links
-        }
+        table, own = self.fitted.tables[name], self.linked[name]
         parent = self.fitted.database.parents.get(name)
         above = None if parent is None else self.linked[parent.parent].rows
         keys = fill(table.keys, own, self.done, chosen, above, table.arrow, rng)
         arrays = [keys[n] if n in keys else rows.column(n).combine_chunks() for n in table.arrow.names]
         fields = [field.with_type(array.type) for field, array in zip(table.arrow, arrays, strict=True)]
         return pa.Table.from_arrays(arrays, schema=pa.schema(fields, metadata=table.arrow.metadata))
+
+
+def distinct_keys(database: Database, name: str, keys: Keys) -> list[list[str]]:
+    """Return the columns in which no two rows of a table are equal, where that depends on links that are chosen.
+
+    The same holds for the key of a root table if none of its columns has new ids in all rows.
+    """
+    primary, unique = database.primary_keys.get(name, ()), database.unique.get(name, ())
+    fresh = {column.name for column in keys.columns if column.how == "fresh"}
+    chosen = {column.name for column in keys.columns if column.how == "chosen"}
+    link = database.parents.get(name)
+    found = []
+    if primary and not fresh & set(primary) and (link is None or chosen & set(primary)):
+        found.append(list(primary))
+    if link is not None and chosen & set(unique):
+        found.append(list(dict.fromkeys((*link.columns, *unique))))
+    return found
 
 
 def only_dates(encodings: Mapping[str, Any]) -> dict[str, TemporalEncoding]:

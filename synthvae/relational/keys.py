@@ -9,10 +9,10 @@ import numpy as np
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
-from synthvae.encoding.arrays import in_dictionary
+from synthvae.encoding.arrays import Floats, in_dictionary
 from synthvae.encoding.identifier import IdEncoding
 from synthvae.encoding.protocol import CodedColumn
-from synthvae.errors import brief
+from synthvae.errors import TableError, brief
 from synthvae.relational.limits import limited
 from synthvae.relational.lineage import LinkedTable, is_position
 from synthvae.relational.sequences import Places
@@ -20,7 +20,9 @@ from synthvae.schema.column import Column
 from synthvae.schema.database import Database
 from synthvae.schema.foreign_keys import ForeignKey
 from synthvae.schema.link_evidence import parent_rows
-from synthvae.tables.arrow import plain_type
+from synthvae.tables.arrow import plain_type, unit_numbers
+
+ONCE = 2  # shares of degrees 0 and 1: no row is chosen twice
 
 
 class KeyColumn(BaseModel):
@@ -126,9 +128,31 @@ def _own_key(column: str, table: LinkedTable, primary: Sequence[str]) -> KeyColu
     values = table.rows.column(column)
     if table.family is not None and is_position(values, table.family):
         return KeyColumn(name=column, how="position")
-    if column in primary and len(primary) > 1:
+    if column in primary and len(primary) > 1 and column != _fresh_one(table, primary):
         return None
+    if not _has_ids(values.type):
+        raise TableError(
+            f"The key {column!r} must have integers or texts, from which new ones are made, got {values.type}. Convert "
+            "it, or add a column of numbers as the key."
+        )
     return KeyColumn(name=column, how="fresh", ids=IdEncoding.learn(Column(name=column, kind="id"), values))
+
+
+def _fresh_one(table: LinkedTable, primary: Sequence[str]) -> str | None:
+    """The column of a root table's key of several columns in which all synthetic rows differ; None without one."""
+    usable = [c for c in primary if _has_ids(table.rows.column(c).type)]
+    if table.family is not None or not usable:
+        return None
+    return max(usable, key=lambda c: len(np.unique(unit_numbers(table.rows.column(c)))))
+
+
+def _has_ids(kind: pa.DataType) -> bool:
+    """Whether new values can be made of a type."""
+    plain = plain_type(kind)
+    return any(
+        is_a(plain)
+        for is_a in (pa.types.is_integer, pa.types.is_floating, pa.types.is_string, pa.types.is_large_string)
+    )
 
 
 def _chosen(  # noqa: PLR0917 (what a link depends on)
@@ -164,12 +188,15 @@ def choose(chosen: ChosenLink, table: LinkedTable, other: LinkedTable, rng: np.r
     """Return the place (rows,) of the row of the other table for each row of a table; -1 without one.
 
     A row of the other table is chosen in proportion to a number drawn from the real numbers of times; if the real rows
-    share an ancestor with those to which they are linked, only rows with the same ancestor are chosen.
+    share an ancestor with those to which they are linked, only rows with the same ancestor are chosen. If no real row
+    is chosen twice, no synthetic one is.
     """
     rows, most = table.rows.num_rows, other.rows.num_rows
     if not most:
         return np.full(rows, -1)
     degrees = rng.choice(len(chosen.degrees), most, p=chosen.degrees).astype(float)
+    if len(chosen.degrees) <= ONCE:
+        return _choose_once(chosen, table, other, degrees, rng)
     weights = np.cumsum(np.maximum(degrees, 1e-6))
     low, high = np.zeros(rows), np.full(rows, weights[-1])
     last = np.full(rows, most - 1)
@@ -184,6 +211,27 @@ def choose(chosen: ChosenLink, table: LinkedTable, other: LinkedTable, rng: np.r
     found = np.searchsorted(weights, low + rng.random(rows) * (high - low), side="right")
     found = np.minimum(found, last)
     return np.where((rng.random(rows) < chosen.missing) | (high <= low), -1, found)
+
+
+def _choose_once(
+    chosen: ChosenLink, table: LinkedTable, other: LinkedTable, degrees: Floats, rng: np.random.Generator
+) -> Places:
+    """Return choices as `choose` does, each row of the other table at most once, those of degree 1 first."""
+    rows = table.rows.num_rows
+    mine, theirs = np.zeros(rows, np.int64), np.zeros(other.rows.num_rows, np.int64)
+    if chosen.shared is not None:
+        line, other_line = _line(table, chosen.shared), _line(other, chosen.shared)
+        assert line is not None
+        assert other_line is not None
+        mine, theirs = line, other_line
+    without = rng.random(rows) < chosen.missing
+    order = np.lexsort((rng.random(rows), without, mine))
+    ranks = np.empty(rows, np.int64)
+    ranks[order] = np.arange(rows) - np.searchsorted(mine[order], mine[order])
+    free = np.lexsort((rng.random(len(theirs)), -degrees, theirs))
+    places = np.searchsorted(theirs, mine) + ranks
+    found = free[np.minimum(places, len(free) - 1)]
+    return np.where(without | (places >= np.searchsorted(theirs, mine, side="right")), -1, found)
 
 
 def fill(  # noqa: PLR0917 (what a draw depends on)

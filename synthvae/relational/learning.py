@@ -20,6 +20,7 @@ from synthvae.relational.fitted_database import (
     FittedDatabase,
     FittedRoot,
     FittedTable,
+    distinct_keys,
     first_ones,
     only_dates,
 )
@@ -115,7 +116,7 @@ class _Learner:
     def _unique(self, name: str, plan: Plan) -> tuple[tuple[str, ...], bool]:
         """The columns in which rows of a child table differ, and whether it is the rows of one parent that do."""
         own, link = self.linked[name], self.database.parents.get(name)
-        if link is None or own.family is None:
+        if link is None or own.family is None or distinct_keys(self.database, name, plan.keys):
             return (), True
         declared = tuple(c for c in self.database.unique.get(name, ()) if c not in plan.keys.names)
         if declared:

@@ -85,14 +85,18 @@ def children_counts(name: str, linked: Mapping[str, LinkedTable]) -> dict[str, P
 
 
 def refuse_empty(linked: Mapping[str, LinkedTable]) -> None:
-    """Refuse root tables of fewer than two rows.
+    """Refuse root tables of fewer than two rows, and child tables without rows.
 
     Raises:
         TableError: There is one.
     """
     for name, table in linked.items():
-        if table.family is None and table.rows.num_rows < 2:
-            raise TableError(f"Table {name!r} must have at least 2 rows, got {table.rows.num_rows}.")
+        least = 2 if table.family is None else 1
+        if table.rows.num_rows < least:
+            raise TableError(
+                f"Table {name!r} must have at least {least} row{'s' * (least - 1)}, got {table.rows.num_rows}. Add "
+                "rows, or leave it out of the database."
+            )
 
 
 def is_position(values: pa.ChunkedArray, family: Family) -> bool:
@@ -110,6 +114,8 @@ def static_columns(table: LinkedTable, columns: Sequence[str]) -> list[str]:
     same = np.diff(family.parents) == 0
     found = []
     for column in columns:
+        if pa.types.is_nested(table.rows.column(column).type):
+            continue  # refused later, with a way out
         codes = unit_numbers(table.rows.column(column))
         differs = np.diff(codes) != 0
         if differs.any() and not differs[same].any():

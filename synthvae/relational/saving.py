@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -24,6 +26,15 @@ from synthvae.schema.schema import Schema
 from synthvae.synthesizer import artifact, persistence
 
 KIND = "database"  # the key of the document that tells it from that of a single table
+
+
+def is_database(path: str | os.PathLike[str]) -> bool:
+    """Whether a directory seems to have the model of a database; whoever loads it checks it."""
+    try:
+        content = (Path(path) / artifact.DOCUMENT).read_bytes()
+        return KIND in json.loads(content)
+    except (OSError, ValueError, TypeError, RecursionError):
+        return False
 
 
 def save(path: str | os.PathLike[str], fitted: FittedDatabase, parameters: Mapping[str, Any]) -> None:

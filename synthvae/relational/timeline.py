@@ -211,10 +211,8 @@ def timed(name: str, own: object) -> NumericEncoding | TemporalEncoding:
     """
     if not isinstance(own, (NumericEncoding, TemporalEncoding)):
         kind = getattr(own, "kind", "other")
-        raise TableError(
-            f"The order column {name!r} must have numbers or dates, got a column of kind {kind}. Name another "
-            "column in `order`."
-        )
+        way = "Sort the table by it instead" if kind == "id" else "Name another column in `order`"
+        raise TableError(f"The order column {name!r} must have numbers or dates, got a column of kind {kind}. {way}.")
     if sentinels := own.column.sentinels if isinstance(own, TemporalEncoding) else own.marks:
         raise TableError(
             f"The order column {name!r} must have no values that are neither numbers nor dates, got "

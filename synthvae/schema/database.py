@@ -109,6 +109,13 @@ class Database(BaseModel):
             self._validate_key(key)
         if wrong := [name for name, schema in self.schemas.items() if not isinstance(schema, Schema)]:
             raise ValueError(f"`schemas` must be Schema objects, got other values for {listing(wrong)}.")
+        for name, schema in self.schemas.items():
+            needed = (*self.unique.get(name, ()), *([self.order[name]] if name in self.order else []))
+            if dropped := sorted(set(needed) & set(schema.drop)):
+                raise ValueError(
+                    f"`schemas` must not drop columns of `order` or `unique`, got {listing(dropped)} of table "
+                    f"{name!r}. Remove them there, or from `drop`."
+                )
         if cycle := find_cycle([(key.child, key.parent) for key in self.foreign_keys]):
             raise ValueError(
                 f"`foreign_keys` must not form a cycle, got {' -> '.join(cycle)}. Remove one of these links, and "
@@ -125,6 +132,12 @@ class Database(BaseModel):
         if key.child in self.public and key.parent not in self.public:
             raise ValueError(
                 f"`public` tables must refer to public tables alone, got {key}. Remove {key.child!r} from `public`."
+            )
+
+        if len(key.columns) > 1 and key.parent in self.public and key.child not in self.public:
+            raise ValueError(
+                f"Links to `public` tables must have one column, got {key}, whose values would be drawn apart. Remove "
+                f"{key.parent!r} from `public`, or add a column that identifies its rows."
             )
 
     @property

@@ -63,12 +63,14 @@ def _absent(database: Database, tables: Mapping[str, pa.Table]) -> Iterator[str]
         needed.setdefault(name, []).append(column)
     for name, unique in database.unique.items():
         needed.setdefault(name, []).extend(unique)
+    for name, schema in database.schemas.items():
+        needed.setdefault(name, []).extend([*schema.names, *schema.drop])
     for name, columns in needed.items():
         have = tables[name].column_names
         if absent := [column for column in dict.fromkeys(columns) if column not in have]:
             yield (
-                f"Table {name!r} must have the columns of its keys and order, got none named {listing(absent)}. Choose "
-                f"among {listing(have)}."
+                f"Table {name!r} must have the columns of its keys, order and schema, got none named "
+                f"{listing(absent)}. Choose among {listing(have)}."
             )
 
 

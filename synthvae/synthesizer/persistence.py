@@ -82,6 +82,10 @@ def load(path: str | os.PathLike[str], device: str) -> Loaded:
     """
     document, weights = artifact.load(path)
     source = str(path)
+    if "database" in document:
+        raise ArtifactError(
+            f"{source} must be the model of a single table, got one of linked tables. Use DatabaseSynthesizer.load."
+        )
     refuse_other_weights(document, weights, source)
     fitted = from_dict(document, weights, find_device(device), source)
     try_out(fitted, source)

@@ -1,4 +1,5 @@
-"""Linked tables on real data: python tests/benchmarks/relational.py --data DIR [--out DIR] [--only NAME ...].
+"""Linked tables on real data: python tests/benchmarks/relational.py --data DIR [--out DIR] [--only NAME ...]
+    [--max-steps N].
 
 DIR is the folder of the real tables, with `relational/baseball`, `relational/pbcseq`, `relational/cdisc_pilot` and
 `mimic3demo_*`. Prints for each database the seconds of fit and draw, whether all keys are whole, and what is particular
@@ -154,10 +155,10 @@ def in_order(rows: pd.DataFrame, first: str, last: str) -> float:
 CASES = {"baseball": baseball, "pbcseq": pbcseq, "mimic": mimic, "cdisc": cdisc}
 
 
-def run(name: str, case: Case, seed: int, out: Path | None) -> None:
+def run(name: str, case: Case, options: argparse.Namespace) -> None:
     database = Database(tables=case.tables, **case.keys)
     began = time.perf_counter()
-    synthesizer = DatabaseSynthesizer(database, random_state=seed).fit()
+    synthesizer = DatabaseSynthesizer(database, max_steps=options.max_steps, random_state=options.seed).fit()
     fitted = time.perf_counter()
     found = synthesizer.sample(subjects=case.subjects)
     drawn = time.perf_counter()
@@ -170,7 +171,7 @@ def run(name: str, case: Case, seed: int, out: Path | None) -> None:
         print(f"  {figure}: real {value:.3f}, synthetic {synthetic[figure]:.3f}")
     rows = {n: (len(case.tables[n]), len(table)) for n, table in found.items()}
     print(f"  rows, real and synthetic: {rows}", flush=True)
-    if out is not None:
+    if (out := options.out) is not None:
         (out / name).mkdir(parents=True, exist_ok=True)
         for table, frame in found.items():
             frame.to_csv(out / name / f"{table}.csv", index=False)
@@ -182,7 +183,8 @@ if __name__ == "__main__":
     parser.add_argument("--out", type=Path)
     parser.add_argument("--only", nargs="*", choices=list(CASES), default=list(CASES))
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--max-steps", type=int, help="steps per table; default: as many as `fit` takes")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     for chosen in options.only:
-        run(chosen, CASES[chosen](options.data), options.seed, options.out)
+        run(chosen, CASES[chosen](options.data), options)
