@@ -204,8 +204,8 @@ def test_databases_that_cannot_be_drawn_are_refused(fields: dict[str, Any], mess
         (
             {
                 "tables": {
-                    "p": patients(id=pd.date_range("2020-01-01", periods=SUBJECTS)),
-                    "v": visits(pid=pd.Timestamp("2020-01-01")),
+                    "p": patients(id=pd.date_range("2020-01-01", periods=SUBJECTS, unit="us")),
+                    "v": visits(pid=pd.Timestamp("2020-01-01")).astype({"pid": "datetime64[us]"}),
                 }
             },
             "The key 'id' must have integers or texts",
