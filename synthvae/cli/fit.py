@@ -157,19 +157,16 @@ def fit(
 
     A YAML file with `tables`, their keys and links is a database, to which a model of linked tables is fitted.
     """
-    given = dict(locals())
+    options = dict(locals())
     del debug
     if linked.is_file(table):
-        linked.fit(given)
+        linked.fit(options)
         return
     from synthvae.synthesizer import artifact
 
     artifact.check_place(out)
     _check_log(log_dir, out)
-    given = {"target": target, "weights": weights, "schema": schema_file, "protect": protect}
-    given |= {"conditions": conditions or None, "log_dir": log_dir, "random_state": seed}
-    given |= _units(unit, {"epsilon": epsilon, "delta": delta, "rows_per_unit": rows_per_unit})
-    synthesizer = configured(config, given, verbose=not quiet)
+    synthesizer = configured(config, _given(options), verbose=not quiet)
     if plan is not None:
         names = declare(synthesizer, decisions, _names(table, reading, synthesizer, decisions), reading)
         show(synthesizer.plan(plan, names).statement(), as_json=as_json)
@@ -194,6 +191,14 @@ def fit(
             _say_fitted(synthesizer, out, time.monotonic() - begun, drawn)
         if synthesizer.history_.stopped == "interrupted":
             raise typer.Exit(130)
+
+
+def _given(options: dict[str, Any]) -> dict[str, Any]:
+    """The parameters of a synthesizer that options state."""
+    given = {name: options[name] for name in ("target", "weights", "protect", "log_dir")}
+    given |= {"schema": options["schema_file"], "conditions": options["conditions"] or None}
+    budget = {name: options[name] for name in ("epsilon", "delta", "rows_per_unit")}
+    return given | {"random_state": options["seed"]} | _units(options["unit"], budget)
 
 
 def _say_fitted(synthesizer: Any, out: Path, seconds: float, seed: int | None) -> None:

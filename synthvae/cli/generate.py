@@ -112,30 +112,30 @@ def generate(
     if linked.is_model(model):
         linked.generate(options)
         return
-    if subjects is not None or scale is not None:
-        Synthesizer.load(model)
-        raise typer.BadParameter("--subjects and --scale need a model of linked tables; give --rows")
-    asked = {"rows": rows, "rows_per_class": rows_per_class, "classes": _parse_classes(classes)}
-    if sum(value is not None for value in (*asked.values(), given_file)) != 1:
-        raise typer.BadParameter("give exactly one of --rows, --rows-per-class, --class, --given-file")
-    if given and given_file:
-        raise typer.BadParameter("give only one of --given and --given-file")
+    asked = _asked(options)
     synthesizer = Synthesizer.load(model).set_params(verbose=not quiet)
-    manifest = synthesizer.generate(
-        out,
-        **asked,
-        **_where(ray),
-        given=_conditions(given, given_file),
-        partition=partition,
-        resume=resume,
-        overwrite=overwrite,
-        escape_formulas=escape_formulas,
-        workers=workers,
-        random_state=seed,
-    )
+    same = {name: options[name] for name in ("partition", "resume", "overwrite", "escape_formulas", "workers")}
+    conditions = _conditions(given, given_file)
+    manifest = synthesizer.generate(out, **asked, **_where(ray), given=conditions, **same, random_state=seed)
     names = ("rows", "classes", "seed")
     summary = {"dataset": out, **{name: manifest[name] for name in names}, "files": len(manifest["parts"])}
     show(manifest if as_json else summary, as_json=as_json)
+
+
+def _asked(options: dict[str, Any]) -> dict[str, Any]:
+    """How many rows are asked for, of a model of one table."""
+    if options["subjects"] is not None or options["scale"] is not None:
+        from synthvae import Synthesizer
+
+        Synthesizer.load(options["model"])  # that there is none is said first
+        raise typer.BadParameter("--subjects and --scale need a model of linked tables; give --rows")
+    asked = {name: options[name] for name in ("rows", "rows_per_class")}
+    asked["classes"] = _parse_classes(options["classes"])
+    if sum(value is not None for value in (*asked.values(), options["given_file"])) != 1:
+        raise typer.BadParameter("give exactly one of --rows, --rows-per-class, --class, --given-file")
+    if options["given"] and options["given_file"]:
+        raise typer.BadParameter("give only one of --given and --given-file")
+    return asked
 
 
 def _conditions(given: list[str] | None, given_file: Path | None) -> Any:
