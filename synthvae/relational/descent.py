@@ -15,7 +15,7 @@ from synthvae.relational.network import SequenceNetwork
 from synthvae.relational.sequences import Places, Sequences, split_by_rows
 from synthvae.training.config import SMALL, TrainingConfig
 from synthvae.training.history import History, Record
-from synthvae.training.loop import Descent, Progress
+from synthvae.training.loop import Descent, Progress, validated
 from synthvae.training.optimizer import optimizer, rate_share
 from synthvae.training.split import MAX_HELD_OUT
 from synthvae.training.state import copied
@@ -133,14 +133,7 @@ class SequenceDescent(Descent):
 
     def validate(self, step: int, last: int) -> bool:
         """Validate the averaged weights if it is due; return whether to continue."""
-        history = self.history
-        if not math.isfinite(self.state.loss):
-            history.stopped = "diverged"
-        elif step % self.schedule.validate_every == 0 or step == last:
-            self._measure(step)
-            if step - history.best_step >= self.schedule.patience:
-                history.stopped = "early"
-        return history.stopped == "finished"
+        return validated(self, self.schedule, step, last, self._measure)
 
     @torch.no_grad()
     def _measure(self, step: int) -> None:

@@ -18,7 +18,7 @@ from synthvae.training.batches import Batches, LabelledRows, Parts
 from synthvae.training.config import SMALL, TrainingConfig
 from synthvae.training.distributed import ProcessGroup
 from synthvae.training.history import History, Record
-from synthvae.training.loop import Descent, Progress
+from synthvae.training.loop import Descent, Progress, validated
 from synthvae.training.optimizer import optimizer, rate_share
 from synthvae.training.split import TrainingSplit
 from synthvae.training.state import copied
@@ -159,14 +159,7 @@ class ConditionalDescent(Descent):
 
     def validate(self, step: int, last: int) -> bool:
         """Validate the averaged weights if it is due; return whether to continue."""
-        history = self.history
-        if not math.isfinite(self.state.loss):
-            history.stopped = "diverged"
-        elif step % self.schedule.validate_every == 0 or step == last:
-            self._measure(step)
-            if step - history.best_step >= self.schedule.patience:
-                history.stopped = "early"
-        return history.stopped == "finished"
+        return validated(self, self.schedule, step, last, self._measure)
 
     @torch.no_grad()
     def _measure(self, step: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -10,6 +11,7 @@ import torch
 from torch import nn
 
 from synthvae.model.dropout import seed_dropout
+from synthvae.training.config import Schedule
 from synthvae.training.history import History
 from synthvae.training.optimizer import Optimizer
 from synthvae.training.state import TrainingState
@@ -114,3 +116,23 @@ class Descent(ABC):
         self.optimizer.step()
         decay = min(self.decay, (1 + step) / (10 + step))  # the average starts with a short memory
         torch._foreach_lerp_(self.state.average, [p.detach() for p in self.parameters], 1 - decay)
+
+
+def validated(descent: Descent, schedule: Schedule, step: int, last: int, measure: Callable[[int], object]) -> bool:
+    """Validate if the schedule says so; return whether to continue: neither diverged nor out of patience.
+
+    Args:
+        descent: The descent, whose history says why it ended.
+        schedule: When it validates, and for how many steps without a better bound it goes on.
+        step: The step.
+        last: The last step.
+        measure: Adds the record of a step to the history.
+    """
+    history = descent.history
+    if not math.isfinite(descent.state.loss):
+        history.stopped = "diverged"
+    elif step % schedule.validate_every == 0 or step == last:
+        measure(step)
+        if step - history.best_step >= schedule.patience:
+            history.stopped = "early"
+    return history.stopped == "finished"
