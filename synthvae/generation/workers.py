@@ -24,6 +24,7 @@ from typing import Any, Protocol, TypeVar
 from synthvae.errors import warn_user
 
 WORKER = Path(__file__).with_name("worker_process.py")
+SIGNAL_INTERVAL = 0.5  # seconds
 
 Result = TypeVar("Result")
 
@@ -146,7 +147,12 @@ class _Pool:
 
     def next(self) -> tuple[int, Any]:
         """Return the next number and its result, in the order of arrival; raise the exception of a worker."""
-        result = self._results.get()
+        while True:
+            # An untimed wait loses a signal that arrives after Python's last look for signals and before the wait, which
+            # is long where threads compete for the interpreter: the wait is resumed, so that Python looks again.
+            with contextlib.suppress(Empty):
+                result = self._results.get(timeout=SIGNAL_INTERVAL)
+                break
         if isinstance(result, BaseException):
             raise result
         return result
