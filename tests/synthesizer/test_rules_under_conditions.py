@@ -99,18 +99,17 @@ def test_conditions_that_contradict_rules_are_refused(
 
 
 @pytest.mark.filterwarnings("ignore:.*rows break a rule")
-def test_imputed_values_keep_rules_and_solve_sums_and_differences(
-    synthesizer: Synthesizer, stays: pd.DataFrame
-) -> None:
+def test_imputed_values_keep_rules_and_solve_computed_columns(synthesizer: Synthesizer, stays: pd.DataFrame) -> None:
     rng = np.random.default_rng(0)
     holes = stays.copy()
-    for name in ("care", "lab", "discharged", "systolic", "ward", "emergency", "weight"):
+    for name in ("care", "lab", "discharged", "systolic", "ward", "emergency", "weight", "height", "bmi"):
         holes[name] = holes[name].astype(object).where(rng.random(len(stays)) > 0.3)
-    inside = stays["discharged"].between(*stays["discharged"].quantile([0.02, 0.98])) & stays["lab"].between(5, 250)
+    inside = stays["weight"].between(50, 100) & stays["height"].between(1.55, 1.85)
+    inside &= stays["discharged"].between(*stays["discharged"].quantile([0.02, 0.98])) & stays["lab"].between(5, 250)
     holes = holes.infer_objects().loc[inside & stays["care"].between(300, 9000)]  # within what protection leaves
     filled = synthesizer.impute(holes, random_state=0)
     assert not filled[holes.columns[holes.isna().any()].difference(["drug", "dose"])].isna().any().any()
-    refuse_broken(filled, stays, {"sum", "difference", "inequality", "fixed_combinations", "one_hot", "if"})
+    refuse_broken(filled, stays, {"sum", "difference", "formula", "inequality", "fixed_combinations", "one_hot", "if"})
     kept = holes.notna()
     pd.testing.assert_frame_equal(filled.where(kept).astype(object), holes.where(kept).astype(object))
 
@@ -133,6 +132,23 @@ def test_one_hidden_term_of_a_difference_is_found(decimals: int, hidden: str) ->
     inside = table["high"].between(*table["high"].quantile([0.05, 0.95])) & table["low"].between(2, 48)
     filled = fitted.impute(table[inside].assign(**{hidden: np.nan}), random_state=0)
     np.testing.assert_allclose(filled[hidden], table.loc[inside, hidden], atol=1e-9)
+
+
+@pytest.mark.parametrize("hidden", ["admitted", "born"])
+def test_a_hidden_date_agrees_with_a_known_age(hidden: str) -> None:
+    rng = np.random.default_rng(0)
+    born = pd.Timestamp("1940-01-01") + pd.to_timedelta(rng.integers(0, 20_000, 400), unit="D")
+    admitted = pd.Timestamp("2000-01-01") + pd.to_timedelta(rng.integers(0, 7_000, 400), unit="D")
+    table = pd.DataFrame({"born": born, "admitted": admitted})
+    rule = Difference(result="age", high="admitted", low="born", unit="years", rounding="down")
+    table["age"] = rule.compute(table).astype(int)
+    fitted = Synthesizer(schema=Schema(constraints=(rule,)), conditions=True, **{**FIT, "max_steps": 20}).fit(table)
+    inside = table["born"].between(*table["born"].quantile([0.1, 0.9])) & table["admitted"].between(
+        *table["admitted"].quantile([0.1, 0.9])
+    )
+    filled = fitted.impute(table[inside].assign(**{hidden: pd.NaT}), random_state=0)
+    assert rule.holds(filled).all()
+    assert filled[hidden].nunique() > 50  # drawn among the dates of that age
 
 
 def test_cells_that_must_be_missing_stay_missing() -> None:

@@ -26,7 +26,15 @@ from pandas.api.types import (
 
 from synthvae.errors import TableError, listing
 from synthvae.schema.column import NUMERIC, TEMPORAL, Column
-from synthvae.tables.arrow import LARGEST_EXACT, are_sentinels, count_decimals, dense, exact_as_double, is_text, split_sentinels
+from synthvae.tables.arrow import (
+    LARGEST_EXACT,
+    are_sentinels,
+    count_decimals,
+    dense,
+    exact_as_double,
+    is_text,
+    split_sentinels,
+)
 from synthvae.tables.time_format import readings, to_timestamps
 
 BoolArray = npt.NDArray[np.bool_]

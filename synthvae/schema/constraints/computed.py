@@ -207,7 +207,7 @@ class Difference(_Computed):
             return ROUNDED[self.rounding](_added(frame, {self.high: 1, self.low: -1}))
         high, low = (numbers(each).astype(np.float64) for each in values)
         if self.unit == "years":
-            return _completed_years(high, low)
+            return completed_years(high, low)
         return ROUNDED[self.rounding]((high - low) / (SECONDS[self.unit or "days"] * 1e6))
 
 
@@ -318,8 +318,8 @@ def _added(frame: pd.DataFrame, signs: dict[str, int]) -> Numbers:
     return total
 
 
-def _completed_years(high: Numbers, low: Numbers) -> Numbers:
-    """The completed calendar years (n,) between two timestamps, as an age is counted."""
+def completed_years(high: Numbers, low: Numbers) -> Numbers:
+    """Return the completed calendar years (n,) between two timestamps in microseconds, as an age is counted."""
     unknown = np.isnan(high) | np.isnan(low)
     ends = [np.where(unknown, 0, end).astype(np.int64).view("datetime64[us]") for end in (high, low)]
     years = [end.astype("datetime64[Y]").astype(np.int64) for end in ends]
