@@ -119,7 +119,7 @@ def generate(
     manifest = synthesizer.generate(out, **asked, **_where(ray), given=conditions, **same, random_state=seed)
     names = ("rows", "classes", "seed")
     summary = {"dataset": out, **{name: manifest[name] for name in names}, "files": len(manifest["parts"])}
-    show(manifest if as_json else summary, as_json=as_json)
+    show(manifest if as_json else summary, as_json=as_json, quiet=quiet)
 
 
 def _asked(options: dict[str, Any]) -> dict[str, Any]:
@@ -226,7 +226,7 @@ def augment(
     export.write(augmented, out, escape_formulas=escape_formulas, fields=fields)
     new = augmented.num_rows - (0 if synthetic_only else read.num_rows)
     counts = {"table": str(out), "real": augmented.num_rows - new, "synthetic": new, "column": mark}
-    show(counts if drawn is None else {**counts, "seed": drawn}, as_json=as_json)
+    show(counts if drawn is None else {**counts, "seed": drawn}, as_json=as_json, quiet=quiet)
 
 
 def _parse_strategy(texts: list[str]) -> str | float | dict[str, int]:
