@@ -13,6 +13,8 @@ from synthvae import Schema, Synthesizer
 from synthvae.errors import RequestError
 from synthvae.schema import Difference, ImpliesMissing, RequiredIf
 
+pytestmark = pytest.mark.xdist_group("rules under conditions")  # what they share is fitted once
+
 FIT: dict[str, Any] = {"max_steps": 150, "width": 48, "latent_dim": 2, "device": "cpu", "random_state": 0}
 MARCH = pd.Timestamp("2020-03-01"), pd.Timestamp("2020-03-31")
 
@@ -174,6 +176,7 @@ def test_a_table_of_conditions_keeps_its_rows(synthesizer: Synthesizer, stays: p
     pd.testing.assert_frame_equal(rows[list(given)], given)
 
 
+@pytest.mark.slow
 def test_predictions_of_a_distance_are_of_its_column(synthesizer: Synthesizer, stays: pd.DataFrame) -> None:
     probabilities = synthesizer.predict_proba(stays.head(40), target="ward")
     assert probabilities.shape == (40, 8)
