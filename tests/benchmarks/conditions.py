@@ -107,7 +107,7 @@ def table_of(
 ) -> str:
     """Return the figures of some conditions."""
     rng, lines, ratios, nearer = np.random.default_rng(0), [], [], []
-    numeric = frozenset(name for name in train if pd.api.types.is_numeric_dtype(train[name]))
+    numeric = frozenset(str(name) for name in train if pd.api.types.is_numeric_dtype(train[name]))
     free = clocked(model, rows, None)[1]
     for condition in chosen:
         drawn, seconds = clocked(model, rows, dict([condition]))
