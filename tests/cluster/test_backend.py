@@ -267,7 +267,12 @@ def test_rows_with_rules_and_conditions_are_the_same_bytes_on_a_cluster(
     stays = hospital(800)
     fitted = Synthesizer(schema=Schema(constraints=RULES), conditions=True, max_steps=20, random_state=0).fit(stays)
     given: dict[str, Any] = {"sex": "m", "systolic": (110, None)}
-    for name, how in {"here": {}, "workers": {"workers": 2}, "there": {"backend": cluster.RayBackend()}}.items():
+    ways: dict[str, dict[str, Any]] = {
+        "here": {},
+        "workers": {"workers": 2},
+        "there": {"backend": cluster.RayBackend()},
+    }
+    for name, how in ways.items():
         fitted.generate(tmp_path / name, rows=1_500, given=given, random_state=1, **how)
     assert files(tmp_path / "there") == files(tmp_path / "workers") == files(tmp_path / "here")
     rows = pd.read_parquet(tmp_path / "there")

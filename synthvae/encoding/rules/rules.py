@@ -22,7 +22,7 @@ from synthvae.encoding.rules.known import Enforced
 from synthvae.encoding.rules.session import Cell, RowsUnderRules, cells
 from synthvae.encoding.rules.view import Grid, View, labels_of
 from synthvae.errors import TableError, brief
-from synthvae.schema.column import Column
+from synthvae.schema.column import NUMERIC, TEMPORAL, Column
 from synthvae.schema.constraints import If, ImpliesMissing, Increments, Inequality, RequiredIf, Rule
 from synthvae.schema.constraints.combinations import FixedCombinations, OneHot, Unique
 from synthvae.schema.constraints.comparable import frame_of, label, numbers
@@ -233,15 +233,19 @@ class Rules(BaseModel):
             table: Decoded rows.
         """
         found = np.zeros(table.num_rows, bool)
+        frame = frame_of(table, self, self.names)
+        for name in self.names:
+            if self[name].kind not in (*NUMERIC, *TEMPORAL):
+                frame[name] = frame[name].astype("category")  # whose labels are found once for all rules
         for name in self.computing:
             bounds = self[name].bounds
             if bounds is not None:
-                own = numbers(frame_of(table, self, [name])[name]).astype(np.float64)
+                own = numbers(frame[name]).astype(np.float64)
                 low, high = (float(end) for end in bounds if isinstance(end, (int, float)))
                 found |= (own < low) | (own > high)
         for rule in self.constraints:
             if not isinstance(rule, Unique):
-                found |= ~rule.holds(frame_of(table, self, rule.touches), self)
+                found |= ~rule.holds(frame, self)
         return found
 
     def compiled(self, encodings: Mapping[str, StoredEncoding], schema: pa.Schema) -> CompiledRules:

@@ -227,11 +227,19 @@ def label(value: Any) -> str:
     return str(value)
 
 
+def labelled(values: pd.Series[Any]) -> tuple[npt.NDArray[np.intp], list[str]]:
+    """Return the places (n,) of the values of a column among labels, -1 for missing ones, and these labels.
+
+    A label occurs more than once if different values have it, such as 1 and "1".
+    """
+    places, known = pd.factorize(values)
+    return places, [label(value) for value in known]
+
+
 def labels(values: pd.Series[Any]) -> npt.NDArray[np.object_]:
     """Return the values of a column (n,) as `label` writes them; None: missing."""
-    places, known = pd.factorize(values.astype(object))
-    texts = np.array([*map(label, known), None], object)
-    found: npt.NDArray[np.object_] = texts[places]  # the place of a missing value is -1
+    places, texts = labelled(values)
+    found: npt.NDArray[np.object_] = np.array([*texts, None], object)[places]
     return found
 
 

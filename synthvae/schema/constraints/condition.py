@@ -26,7 +26,7 @@ from synthvae.schema.constraints.comparable import (
     BoolArray,
     Columns,
     label,
-    labels,
+    labelled,
     microseconds,
     numbers,
     present,
@@ -148,7 +148,7 @@ class Condition(BaseModel):
             return np.asarray(present(values) != self.is_missing)
         if self.between is not None:
             return _within(numbers(values), *self.between)
-        places, known = pd.factorize(labels(values))
+        places, known = labelled(values)
         wanted = self.wanted(known)
         among = np.array([*(text in wanted for text in known), False], bool)[places]
         return among if self.is_in is not None else ~among & (places >= 0)
