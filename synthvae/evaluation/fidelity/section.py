@@ -147,7 +147,7 @@ def _details(sample: Comparison, found: _Measurement, floor: _Measurement, seed:
     return {
         "columns": columns,
         "pairs": related,
-        "drawn_columns": column_shapes.histograms(sample),
+        "drawn_columns": column_shapes.histograms(sample).merge(columns[["column", "score"]], on="column"),
         "drawn_associations": pairs.associations(sample, names, np.random.default_rng([seed, 7])),
         "drawn_plane": _plane(sample, np.random.default_rng([seed, 8])),
     }

@@ -84,6 +84,12 @@ def histograms(frame: pd.DataFrame, seed: int = 0, bins: int = 20) -> pd.DataFra
     return pd.concat(parts, ignore_index=True)[columns]
 
 
+def scored(drawn: pd.DataFrame) -> pd.DataFrame:
+    """Columns with their similarity, here that of their bins."""
+    half = (drawn["real"] - drawn["synthetic"]).abs() / 2
+    return drawn.assign(score=1 - half.groupby(drawn["column"]).transform("sum"), logarithmic=False)
+
+
 def categories(name: str, labels: tuple[str, ...]) -> pd.DataFrame:
     real, made = (np.random.default_rng([7, k]).dirichlet(np.ones(len(labels))) for k in range(2))
     bars = {"label": labels, "low": np.nan, "high": np.nan, "real": real, "synthetic": made}
@@ -116,7 +122,7 @@ def fidelity(frame: pd.DataFrame) -> Section:
             "columns": pd.DataFrame({**columns, "wasserstein": rng.exponential(size=len(names)), "missing_real": None}),
             "pairs": pd.DataFrame({**at, "kind": "correlation", "score": score, "real": 0.99,
                                    "correlation_real": both["real"], "correlation_synthetic": both["synthetic"]}),
-            "drawn_columns": pd.concat(drawn, ignore_index=True),
+            "drawn_columns": scored(pd.concat(drawn, ignore_index=True)),
             "drawn_associations": pd.DataFrame({**at, **both}),
             "drawn_plane": pd.DataFrame(plane, columns=["x", "y"]).assign(rows=["real", "synthetic"] * 200),
         },

@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from reported import HOSTILE, LEDGER, evaluated, fidelity, figure, html_of
+from reported import HOSTILE, LEDGER, evaluated, fidelity, html_of
 from sklearn.datasets import load_wine
 
 from synthvae.errors import ConfigurationError
 from synthvae.evaluation import Comparison, Section
 from synthvae.evaluation.report.charts import CHARTS, galleries
-from synthvae.evaluation.report.html import cell, number, strip
+from synthvae.evaluation.report.formats import cell, number
 
 pytest.importorskip("jinja2")
 pytest.importorskip("plotly")
@@ -86,7 +86,7 @@ def test_every_figure_and_note_is_in_the_report(tree: Tree) -> None:
         assert ("section", section.name) in [(tag, attributes.get("id")) for tag, attributes in tree.tags]
         for found in section.figures:
             metric = found.metric
-            assert tree.text.count(metric.meaning) == 2
+            assert tree.text.count(metric.meaning) == 1
             assert metric.title in tree.text
             assert f"Source: {metric.source}" in tree.text
         assert all(note in tree.text for note in section.notes)
@@ -104,7 +104,7 @@ def test_table_contents_are_never_code(html: str, tree: Tree) -> None:
     # plotly reads tags in its texts: what it is handed must hold none.
     texts = [str(text) for chart in charts_of(html) for text in marks(chart)]
     assert any("&lt;script" in text for text in texts)
-    assert not [text for text in texts if "<" in text]
+    assert not [text for text in texts if "<" in text.replace("<br>", "")]  # lines of a label
 
 
 def marks(chart: dict[str, Any]) -> list[Any]:
@@ -150,22 +150,15 @@ def test_plotly_accepts_every_chart(html: str, tree: Tree) -> None:
 def test_charts_contain_the_given_shares() -> None:
     section = evaluated().sections[0]
     table = section.details["drawn_columns"]
-    charts = {chart.title.rpartition(" · overlap ")[0]: chart for chart in galleries(section)[0].charts}
+    charts = {chart.title.rpartition(" · ")[0]: chart for chart in galleries(section)[0].charts}
     assert set(charts) == set(table["column"])
-    overlaps = [float(chart.title.rpartition(" ")[2].removesuffix("%")) for chart in charts.values()]
-    assert overlaps == sorted(overlaps)  # least similar first
+    scores = [float(chart.title.rpartition(" ")[2].removesuffix("%")) for chart in charts.values()]
+    assert scores == sorted(scores)  # least similar first
     one = table[table["column"] == "mean radius"]
     drawn = charts["mean radius"].data[1]
     np.testing.assert_allclose(drawn["y"][:-1], one["synthetic"], rtol=1e-4)
     np.testing.assert_allclose(drawn["x"], [*one["low"], one["high"].iloc[-1]], rtol=1e-4)
     assert charts["admitted"].data[0]["x"] == ["2022-01-08", "2022-04-18", "2022-07-27", "2022-11-04"]
-    gone = pd.DataFrame(
-        {"column": ["mean radius"], "kind": ["number"], "label": ["missing"], "real": 0.1, "synthetic": 0.2}
-    )
-    (chart,) = galleries(Section("fidelity", details={"drawn_columns": pd.concat([one, gone])}))[0].charts
-    assert chart.data[1]["y"][-3:] == [0.0, 0.2, 0.2]
-    assert chart.data[1]["x"] == sorted(chart.data[1]["x"])
-    assert chart.rows[-1] == ["missing", 0.1, 0.2]
     total = (one["real"] - one["synthetic"]).abs().sum() / 2
     assert f"total variation distance {total:.3g}" in charts["mean radius"].sentence
 
@@ -200,7 +193,9 @@ def test_missing_numbers_are_drawn_as_gaps(name: str) -> None:
 
 
 def test_unknown_tables_are_listed() -> None:
-    table = pd.DataFrame({"site": [HOSTILE[2]], "some_count": [12345], "known": [True], "share": [np.nan]})
+    table = pd.DataFrame(
+        {"site": [HOSTILE[2], "b"], "some_count": [12345, 1], "known": [True, False], "share": [np.nan, 0.5]}
+    )
     text = Tree(html_of(evaluated((Section("new_things", details={"by_site": table}),)))).text
     assert all(said in text for said in ("New things", "By site.", HOSTILE[2], "some count", "12,345", "yes", "—"))
 
@@ -221,13 +216,6 @@ def test_five_hundred_columns_stay_small() -> None:
 def test_numbers_are_formatted(value: float | None, text: str) -> None:
     assert number(value) == text
     assert cell(value) == text
-
-
-def test_strip_is_limited_to_zero_and_one() -> None:
-    assert strip(figure(interval=(0.9, 0.92), real=0.98)) == {"value": 0.91, "low": 0.9, "high": 0.92, "real": 0.98}
-    assert strip(figure(value=1.5)) is None
-    assert strip(figure(value=float("nan"))) is None
-    assert strip(figure(real=-0.1)) is None
 
 
 @pytest.mark.parametrize("package", ["jinja2", "plotly"])
