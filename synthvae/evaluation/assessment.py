@@ -53,7 +53,7 @@ class Evaluation:
         names: Names of the tables in the report, by role ("real", "synthetic", "holdout").
         identifying: Columns whose synthetic values are real values that identify people.
         date: The day of the evaluation, as ISO 8601; None: unknown.
-        model: Parameters of the model and facts of its training, by name, which the report states.
+        model: Parameters of the model and results of its training, by name, which the report states.
         description: The columns, with values of some synthetic rows.
 
     Example:
@@ -107,7 +107,7 @@ class Evaluation:
         return {
             "synthvae": __version__,
             "date": self.date,
-            "rows": {role: len(frame) for role, frame in self._tables()},
+            "rows": {role: len(frame) for role, frame in self.tables()},
             "columns": len(self.comparison.kinds),
             "target": self.comparison.target,
             "seed": self.seed,
@@ -123,7 +123,8 @@ class Evaluation:
         warn_deprecated("as_dict", "to_dict")
         return self.to_dict()
 
-    def _tables(self) -> Iterator[tuple[str, pd.DataFrame]]:
+    def tables(self) -> Iterator[tuple[str, pd.DataFrame]]:
+        """Yield the compared tables by role: "real", "synthetic" and, if there is one, "holdout"."""
         yield "real", self.comparison.real
         yield "synthetic", self.comparison.synthetic
         if self.comparison.holdout is not None:
@@ -148,7 +149,7 @@ class Evaluation:
 
     def _html(self) -> str:
         metadata = ReportMetadata(
-            rows={role: len(frame) for role, frame in self._tables()},
+            rows={role: len(frame) for role, frame in self.tables()},
             columns=len(self.comparison.kinds),
             target=self.comparison.target,
             seed=self.seed,
@@ -198,7 +199,7 @@ def evaluate(
         attacks: Whether to simulate attacks, which takes longest.
         ledger: The privacy guarantee, as `Ledger.statement()` returns it.
         protection: What was protected before training, as the manifest of a dataset states it; the notes repeat it.
-        model: Parameters of the model and facts of its training, by name, which the report states, for example
+        model: Parameters of the model and results of its training, by name, which the report states, for example
             `Synthesizer.get_params()`.
         names: Names of the tables in the report, by role ("real", "synthetic", "holdout").
         random_state: Random seed.

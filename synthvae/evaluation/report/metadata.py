@@ -32,7 +32,7 @@ class ReportMetadata:
         ledger: `Ledger.statement()` of the model; None: no differential privacy guarantee.
         names: Names of the tables, by role.
         date: The day of the evaluation, as ISO 8601; None: unknown.
-        model: Parameters of the model and facts of its training, by name.
+        model: Parameters of the model and results of its training, by name.
         description: The columns, see `description`.
     """
 
