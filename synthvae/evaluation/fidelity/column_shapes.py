@@ -16,6 +16,7 @@ from synthvae.schema.column import TEMPORAL, Column
 MOST_BINS = 30
 MOST_CATEGORIES = 20
 CLIPPED = 0.005  # share of values at either end that fall into the outermost bins
+MOST_WHOLE = 9  # distinct whole numbers that are shown one by one
 FREQUENT = 0.5  # share of the real values from which on a number that many rows have is apart from the bins
 LONG_TAIL, LEAST_RATIO = 0.1, 20  # bins are logarithmic if the median is within so much of a range of such a ratio
 SECONDS_A_DAY = 86_400
@@ -149,7 +150,13 @@ def _categories(real: pd.Series[Any], synthetic: pd.Series[Any]) -> Iterator[Lin
 
 def _bins(real: pd.Series[Any], synthetic: pd.Series[Any], column: Column) -> Iterator[Line]:
     values = [real.dropna().to_numpy(), synthetic.dropna().to_numpy()]
-    frequent = _frequent(values[0]) if kind_of(column) == "number" else None
+    distinct = np.unique(np.concatenate(values))
+    if column.kind == "integer" and len(distinct) <= MOST_WHOLE:
+        for number in distinct:
+            first, second = (float((v == number).sum()) for v in values)
+            yield f"{number:.0f}", np.nan, np.nan, first, second
+        return
+    frequent = _frequent(values, column) if kind_of(column) == "number" else None
     if frequent is not None:
         first, second = (float((v == frequent).sum()) for v in values)
         yield f"{frequent:.4g}", np.nan, np.nan, first, second
@@ -163,18 +170,24 @@ def _bins(real: pd.Series[Any], synthetic: pd.Series[Any], column: Column) -> It
         yield _label(low, high, column), low, high, first, second
 
 
-def _frequent(values: Matrix) -> float | None:
-    """Return the number that most values equal, if bins cannot show the others beside it."""
-    found, counts = np.unique(values, return_counts=True)
-    if len(found) <= MOST_BINS or counts.max() < FREQUENT * len(values):
+def _frequent(values: list[Matrix], column: Column) -> float | None:
+    """Return the number that is shown apart from the bins: one that most values equal, or zero before a long tail."""
+    found, counts = np.unique(values[0], return_counts=True)
+    if len(found) <= MOST_BINS:
         return None
-    return float(found[counts.argmax()])
+    if counts.max() >= FREQUENT * len(values[0]):
+        return float(found[counts.argmax()])
+    positive = [v[v > 0] for v in values]
+    whole = column.kind == "integer"
+    return 0.0 if found[0] == 0 and _long_tailed(positive, whole=whole) is not None else None
 
 
 def _long_tailed(values: list[Matrix], *, whole: bool) -> list[float] | None:
     """Return edges of equal width on a logarithmic scale, if bins of equal width would leave most of them empty."""
-    low, high = _ends(values)
-    median = np.median(np.concatenate(values))
+    every = np.concatenate(values)
+    if len(np.unique(every)) <= MOST_BINS:
+        return None
+    (low, high), median = _ends(values), np.median(every)
     if low <= 0 or high / low < LEAST_RATIO or median - low > LONG_TAIL * (high - low):
         return None
     edges = np.geomspace(low, high + whole, MOST_BINS + 1)

@@ -11,7 +11,7 @@ import pandas as pd
 
 from synthvae.evaluation.metrics import METRICS
 from synthvae.evaluation.report.column_charts import every_column
-from synthvae.evaluation.report.fidelity_charts import PLANE, associations, plane
+from synthvae.evaluation.report.fidelity_charts import PLANE, associations, joint, plane
 from synthvae.evaluation.report.traces import (
     HOVER,
     OTHER,
@@ -244,6 +244,11 @@ CHARTS: dict[str, tuple[str, str, Callable[[pd.DataFrame], Iterator[Chart]]]] = 
         "Associations between columns",
         "Pearson correlation, Cramér's V of categories, or correlation ratio. Point at a cell to see its columns.",
         associations,
+    ),
+    "drawn_joint": (
+        "Pairs of columns that are least similar",
+        "Share of synthetic rows minus share of training rows with both values.",
+        joint,
     ),
     "drawn_plane": (
         PLANE,

@@ -20,6 +20,8 @@ from synthvae.evaluation.report.traces import (
     label,
     numbers,
     parts_of,
+    records,
+    shown,
     thinned,
 )
 
@@ -28,6 +30,9 @@ WHO = ("real", "synthetic")
 MOST_PAIRS = 15
 MOST_RANKED = 10  # pairs beside the map of differences
 MOST_COLUMNS = 60  # of a heat map
+MOST_SHARE = 0.03  # difference of shares of rows at which the colours of a joint distribution end
+SMALL = {"size": 9}  # pixels of the values at the axes of a joint distribution
+LEVEL = 16  # characters of a value at an axis of a joint distribution
 FAR = 0.5  # difference of associations at which the colours of a heat map end
 MOST_LABELLED = 40  # columns of a heat map with legible names
 
@@ -77,6 +82,33 @@ def _heat(title: str, names: list[str], matrix: Floats, low: float, high: float)
     across, down = axis("", names, **ticks), axis("", names, **ticks, autorange="reversed")
     layout = {"xaxis": across, "yaxis": down, "coloraxis": {"cmin": low, "cmax": high}}
     return Chart(title, sentence + ".", [trace], layout, ("first column", "second column", "association"), rows, "map")
+
+
+def joint(frame: pd.DataFrame) -> Iterator[Chart]:
+    """Yield the difference of the joint distributions of each pair of columns, on the same scale in every report."""
+    for (first, second), cells in frame.groupby(["first", "second"], sort=False, observed=True):
+        yield _joint(str(first), str(second), cells)
+
+
+def _joint(first: str, second: str, cells: pd.DataFrame) -> Chart:
+    shares = [cells.pivot_table(index="first_level", columns="second_level", values=who, dropna=False) for who in WHO]
+    real, synthetic = (table.to_numpy(np.float64) for table in shares)
+    down, across = (cells.groupby(f"{end}_level")[f"{end}_label"].first().tolist() for end in ("first", "second"))
+    hover = "%{y}, %{x}: %{customdata[0]:.2%} of real, %{customdata[1]:.2%} of synthetic rows<extra></extra>"
+    both = [[numbers(pair) for pair in zip(*rows, strict=True)] for rows in zip(real, synthetic, strict=True)]
+    trace: Trace = {"type": "heatmap", "z": [numbers(row) for row in np.round(synthetic - real, 5)], "customdata": both}
+    trace |= {"coloraxis": "coloraxis", "hovertemplate": hover}
+    gap = float(np.nansum(np.abs(synthetic - real)) / 2)
+    sentence = f"Joint distribution of {in_sentence(first)} and {in_sentence(second)}: total variation distance "
+    layout = {
+        "xaxis": axis(shown(second), across, LEVEL, tickfont=SMALL),
+        "yaxis": axis(shown(first), down, LEVEL, tickfont=SMALL, autorange="reversed"),
+        "coloraxis": {"cmin": -MOST_SHARE, "cmax": MOST_SHARE, "colorbar": {"tickformat": "+.0%"}},
+    }
+    largest = cells.assign(gap=(cells["synthetic"] - cells["real"]).abs()).nlargest(MOST_PAIRS, "gap")
+    rows = records(largest[["first_label", "second_label", *WHO]])
+    head = (first, second, "training rows", "synthetic rows")
+    return Chart(f"{first} and {second}", f"{sentence}{formatted(gap)}.", [trace], layout, head, rows, "square")
 
 
 def plane(frame: pd.DataFrame) -> Iterator[Chart]:

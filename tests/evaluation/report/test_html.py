@@ -8,6 +8,7 @@ import sys
 from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ import pytest
 from reported import HOSTILE, LEDGER, evaluated, fidelity, html_of
 from sklearn.datasets import load_wine
 
+import synthvae.evaluation.report
 from synthvae.errors import ConfigurationError
 from synthvae.evaluation import Comparison, Section
 from synthvae.evaluation.report.charts import CHARTS, galleries
@@ -113,6 +115,24 @@ def marks(chart: dict[str, Any]) -> list[Any]:
     return ticks + [text for trace in chart["data"] for text in (trace.get("name", ""), *trace.get("hovertext", []))]
 
 
+def test_the_font_is_in_the_file_and_its_licence_in_the_package(html: str) -> None:
+    assert re.findall(r"font-weight: (\d+); src: url\(data:font/woff2;base64,", html) == ["400", "600"]
+    folder = Path(synthvae.evaluation.report.__file__).parent / "fonts"
+    assert "SIL OPEN FONT LICENSE Version 1.1" in (folder / "OFL.txt").read_text(encoding="utf-8")
+    assert sum(file.stat().st_size for file in folder.glob("*.woff2")) < 100_000
+
+
+def test_date_model_and_example_rows_are_stated(tree: Tree) -> None:
+    assert all(said in tree.text for said in ("2026-11-30", "latent", HOSTILE[1], "row 1", HOSTILE[3]))
+
+
+def test_columns_without_a_value_are_left_out_of_tables() -> None:
+    table = pd.DataFrame({"site": ["a", "b"], "nothing": [np.nan, np.nan], "share": [0.5, np.nan]})
+    text = Tree(html_of(evaluated((Section("new", details={"by_site": table}),)))).text
+    assert "nothing" not in text
+    assert "share" in text
+
+
 def test_no_network_requests(tree: Tree) -> None:
     policy = next(a["content"] for tag, a in tree.tags if tag == "meta" and a.get("http-equiv"))
     assert policy is not None
@@ -206,7 +226,7 @@ def test_five_hundred_columns_stay_small() -> None:
     wide = pd.DataFrame(rng.normal(size=(200, 500)), columns=[f"column {k}" for k in range(500)])
     written = html_of(evaluated((fidelity(wide),)))
     assert len(written.encode()) < 15e6
-    assert len(charts_of(written)) == 500 + 3 + 3 + 1
+    assert len(charts_of(written)) == 500 + 3 + 3 + 1 + 1
 
 
 @pytest.mark.parametrize(("value", "text"), [

@@ -41,7 +41,7 @@
       legend: { orientation: "h", x: 0, y: 1, xanchor: "left", yanchor: "bottom", itemclick: false, itemdoubleclick: false },
       hoverlabel: { bgcolor: colour("raised"), bordercolor: colour("rule"), font: { color: colour("ink") }, align: "left" },
       xaxis: axis(layout.xaxis), yaxis: axis(layout.yaxis),
-      ...(ends && { coloraxis: { ...ends, colorscale: scale, colorbar: { thickness: 8, len: 0.8, outlinewidth: 0 } } }),
+      ...(ends && { coloraxis: { ...ends, colorscale: scale, colorbar: { thickness: 8, len: 0.8, outlinewidth: 0, ...ends.colorbar } } }),
     };
   }
 
