@@ -145,13 +145,14 @@ def _details(sample: Comparison, found: _Measurement, floor: _Measurement, seed:
     columns.insert(4, "wasserstein", column_shapes.wasserstein(sample).to_numpy())
     related.insert(4, "real", floor.pairs["score"])
     related = related.dropna(subset=["score"]).sort_values("score", kind="stable", ignore_index=True)
+    worst = related.head(MOST_JOINT)
     names = _least_similar(related, list(sample.kinds))
     return {
         "columns": columns,
         "pairs": related,
         "drawn_columns": column_shapes.histograms(sample).merge(columns[["column", "score"]], on="column"),
         "drawn_associations": pairs.associations(sample, names, np.random.default_rng([seed, 7])),
-        "drawn_joint": joint_shares(sample, related[["first", "second"]].head(MOST_JOINT).to_numpy().tolist()),
+        "drawn_joint": joint_shares(sample, list(zip(worst["first"], worst["second"], strict=True))),
         "drawn_plane": _plane(sample, np.random.default_rng([seed, 8])),
     }
 

@@ -65,12 +65,22 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """A table of the ranking, or a reference; a reference has no grades and no link."""
+    """A table of the ranking, or a reference; a reference has no grades and no link.
+
+    Args:
+        name: The name of the table.
+        use: The grade for use.
+        share: The grade for sharing.
+        cells: The figures.
+        flagged: The measurements of disclosure that are flagged.
+        link: The place of its report.
+    """
 
     name: str
     use: Grade | None
     share: Grade | None
     cells: tuple[Cell, ...]
+    flagged: str = ""
     link: str | None = None
 
 
@@ -142,6 +152,7 @@ def ranking(evaluations: Mapping[str, Evaluation]) -> list[Row]:
             found.verdict.use.grade,
             found.verdict.share.grade,
             tuple(replace(_cell(found, head), is_best=name in best[head.metric]) for head in known),
+            ", ".join(figure.metric.title for figure in found.figures.values() if figure.flagged),
         )
         for name, found in evaluations.items()
     ]

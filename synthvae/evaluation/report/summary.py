@@ -19,7 +19,8 @@ MOST_TILES = 5
 PERCENT = "{:.1%}"
 SHOWN = {limits.metric: limits.shown for limits in (*LIMITS, RULES)} | dict.fromkeys((*SHARES, "rules"), PERCENT)
 LEAST_LENGTH = 0.02  # value of the longest bar at least, if lower is better
-DISCLOSURE = ("dcr_share", "copies")  # the first that was measured is a large figure
+DISCLOSURE = ("dcr_share", "copies")  # large figures, if no other measurement is more serious
+SERIOUS: tuple[Sign, ...] = ("found", "raised")
 SIGNS: dict[Sign, tuple[Grade, str]] = {
     "found": ("poor", "Flagged"),
     "raised": ("fair", "Slightly raised"),
@@ -89,8 +90,18 @@ class Measurement:
 def tiles(verdict: Verdict, figures: Mapping[str, Figure]) -> tuple[Tile, ...]:
     """Return the large figures: the aspects of use in their order, and one measurement of disclosure."""
     found = [_aspect_tile(aspect, figures[aspect.metric]) for aspect in verdict.use.aspects if aspect.metric in figures]
-    risks = [_risk_tile(figures[name]) for name in DISCLOSURE if name in figures and figures[name].interval is not None]
-    return (*found[: MOST_TILES - len(risks[:1])], *risks[:1])
+    worst = worst_measurement(figures)
+    risks = [] if worst is None else [_risk_tile(worst)]
+    return (*found[: MOST_TILES - len(risks)], *risks)
+
+
+def worst_measurement(figures: Mapping[str, Figure]) -> Figure | None:
+    """Return the measurement of disclosure that decides: one that is flagged, or raised, or else the DCR share."""
+    names = [name for name in DISCLOSURE if name in figures]
+    names += [name for name in figures if name not in DISCLOSURE]
+    risks = [figures[name] for name in names if figures[name].metric.risk and figures[name].interval is not None]
+    serious = [figure for each in SERIOUS for figure in risks if sign(figure) == each]
+    return next(iter(serious + risks), None)
 
 
 def _aspect_tile(aspect: Aspect, figure: Figure) -> Tile:

@@ -20,7 +20,7 @@ def comparison() -> Comparison:
             {
                 "amount": np.where(rng.random(300) < 0.1, np.nan, rng.exponential(size=300)),
                 "ward": [f"w{k}" for k in rng.integers(0, 12, 300)],
-                "sex": rng.choice(["f", "m", None], 300),
+                "sex": pd.Series(["f", "m", None]).sample(300, replace=True, random_state=rng).to_numpy(),
             }
         )
         for _ in range(2)

@@ -7,7 +7,7 @@ import math
 import pytest
 
 from synthvae.evaluation import METRICS, Figure
-from synthvae.evaluation.report.summary import bars_of, measurements, text_of, tiles, unlisted
+from synthvae.evaluation.report.summary import bars_of, measurements, text_of, tiles, unlisted, worst_measurement
 from synthvae.evaluation.verdict import verdict
 from synthvae.evaluation.verdict_risks import sentences
 
@@ -44,6 +44,17 @@ def test_without_a_target_or_a_holdout_fewer_figures_are_large() -> None:
     few = {name: FIGURES[name] for name in ("shape", "trend", "c2st_real")}
     assert [tile.title for tile in tiles(verdict(few, None), few)] == ["Columns", "Pairs", "Detectability"]
     assert tiles(verdict({}, None), {}) == ()
+
+
+def test_the_most_serious_measurement_of_disclosure_is_large() -> None:
+    calm = {"dcr_share": made("dcr_share", 0.5, half=0.02), "copies": made("copies", 0.0, 0.0, half=0.0001)}
+    raised, flagged = made("linkability", 0.05, half=0.04), made("membership", 0.7, half=0.02)
+    for figures, expected in (
+        ({}, None), (calm, "dcr_share"), (calm | {"linkability": raised}, "linkability"),
+        (calm | {"linkability": raised, "membership": flagged}, "membership"), ({"shape": made("shape", 0.9)}, None),
+    ):  # fmt: skip
+        found = worst_measurement(figures)
+        assert (None if found is None else found.metric.name) == expected
 
 
 def test_bars_are_in_the_order_of_quality_and_as_long_as_their_values() -> None:
