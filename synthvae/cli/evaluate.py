@@ -111,7 +111,7 @@ def evaluate(
             **options,
         )
     result = found if len(found) > 1 else found[next(iter(tables))]
-    _print(result, as_json=as_json)
+    _print(result, as_json=as_json, wraps=len(found) == 1)
     if json_file is not None:
         result.to_json(json_file)
     if out is not None:
@@ -119,7 +119,8 @@ def evaluate(
     _exit_if_missed(_missed(found.evaluations, thresholds))
 
 
-def _print(found: Any, *, as_json: bool) -> None:
+def _print(found: Any, *, as_json: bool, wraps: bool) -> None:
+    """Print an evaluation; in a terminal, sentences are wrapped between words, and tables are not."""
     if as_json:
         show(found.to_dict(), as_json=True)
         return
@@ -127,7 +128,7 @@ def _print(found: Any, *, as_json: bool) -> None:
 
     for line in str(found).split("\n"):
         indent = len(line) - len(line.lstrip(" -"))
-        for part in wrapped(line[:indent], line[indent:]) if sys.stdout.isatty() else [line]:
+        for part in wrapped(line[:indent], line[indent:]) if wraps and sys.stdout.isatty() else [line]:
             say(part)
 
 

@@ -115,8 +115,8 @@ def test_several_tables_are_compared_on_one_page(folder: Path, tmp_path: Path) -
     done = run(folder, "made", str(folder / "shuffled.csv"), *outs, "--fail-under", "trend=0.85")
     assert done.exit_code == 1
     assert done.stderr.splitlines()[-1].startswith("error: shuffled.csv: `trend` must be at least 0.85")
-    lines = done.stdout.splitlines()
-    assert [line.split()[:2] for line in lines[1:3]] == [["made.csv", "good"], ["shuffled.csv", "poor"]]
+    lines = [line.split() for line in done.stdout.splitlines()]
+    assert lines[:2] == [["made.csv", "shuffled.csv", "real", "rows", "shuffled"], ["use", "good", "poor"]]
     document = json.loads((tmp_path / "figures.json").read_text(encoding="utf-8"))
     assert list(document["evaluations"]) == ["made.csv", "shuffled.csv"]
     reports = sorted(path.name for path in (tmp_path / "page_reports").iterdir())

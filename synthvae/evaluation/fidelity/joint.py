@@ -32,8 +32,8 @@ class _Levels:
 def joint_shares(comparison: Comparison, pairs: Sequence[Pair]) -> pd.DataFrame:
     """Return the share of rows in each cell of the joint distribution of pairs of columns.
 
-    Numbers are in intervals between the octiles of the real column; of categories, the eight most frequent ones are
-    told apart.
+    Numbers are in intervals between the octiles of the real column; all categories but the eight most frequent ones
+    are one level.
 
     Args:
         comparison: The tables.

@@ -32,6 +32,8 @@ HEADS = {
 }
 RISKS = ("copies", "dcr_share", "membership")
 REAL, SHUFFLED = "real rows (reference)", "shuffled columns (reference)"
+SHORT = {REAL: "real rows", SHUFFLED: "shuffled"}
+MOST_FLAGGED = 2  # measurements that are named
 BEST = "*"  # marks the best figure in text
 NOTE = f"{BEST}: the best figure of the tables whose rating for sharing is not poor."
 
@@ -109,15 +111,19 @@ def render_several(evaluations: Mapping[str, Evaluation], links: Mapping[str, st
 
 
 def render_several_text(evaluations: Mapping[str, Evaluation]) -> str:
-    """Return the ranking as text: one line per table, the best figures marked."""
-    known = heads(evaluations)
-    lines = [["", "use", "share", *(head.title.lower() for head in known)]]
+    """Return the ranking as text: one line per figure and one column per table, which fits a terminal."""
+    titles = ["", "use", "share", *(head.aspect or head.title for head in heads(evaluations))]
+    columns = [titles]
     for row in ranking(evaluations):
+        name = SHORT.get(row.name, row.name)
         texts = [cell.text + BEST * cell.is_best for cell in row.cells]
-        lines.append([escaped(row.name), row.use or "", row.share or "", *texts])
-    widths = [max(len(line[k]) for line in lines) for k in range(len(lines[0]))]
-    table = ["  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip() for line in lines]
-    return "\n".join([*table, "", NOTE])
+        columns.append([escaped(name), row.use or "", row.share or "", *texts])
+    widths = [max(map(len, column)) for column in columns]
+    lines = [
+        "  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip()
+        for line in zip(*columns, strict=True)
+    ]
+    return "\n".join([*lines, "", NOTE])
 
 
 def notebook_ranking(evaluations: Mapping[str, Evaluation]) -> str:
@@ -152,11 +158,17 @@ def ranking(evaluations: Mapping[str, Evaluation]) -> list[Row]:
             found.verdict.use.grade,
             found.verdict.share.grade,
             tuple(replace(_cell(found, head), is_best=name in best[head.metric]) for head in known),
-            ", ".join(figure.metric.title for figure in found.figures.values() if figure.flagged),
+            _flagged(found),
         )
         for name, found in evaluations.items()
     ]
     return rows + list(_references(evaluations, known))
+
+
+def _flagged(found: Evaluation) -> str:
+    """Name the measurements of disclosure that are flagged, or count them."""
+    titles = [figure.metric.title for figure in found.figures.values() if figure.flagged]
+    return f"{len(titles)} measurements" if len(titles) > MOST_FLAGGED else ", ".join(titles)
 
 
 def best_of(figures: Mapping[str, Figure]) -> frozenset[str]:
