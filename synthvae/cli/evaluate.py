@@ -49,7 +49,7 @@ def evaluate(
         list[Place],
         typer.Argument(
             parser=place_of,
-            metavar="SYNTHETIC...",
+            metavar="SYNTHETIC",
             help="Synthetic rows: a file or a folder. Of several, each is evaluated, and one page compares them.",
             show_default=False,
         ),
@@ -74,7 +74,9 @@ def evaluate(
     unit: Unit = None,
     duration: Duration = None,
     event: Event = None,
-    model: Annotated[Path | None, typer.Option(help="Directory of the model, for its privacy ledger.")] = None,
+    model: Annotated[
+        Path | None, typer.Option(help="Directory of the model, for its privacy ledger and its parameters.")
+    ] = None,
     attacks: Annotated[bool, typer.Option("--attacks/--no-attacks", help="Run privacy attacks on the rows.")] = True,
     seed: Seed = 0,
     reading: Any = None,

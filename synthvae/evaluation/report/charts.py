@@ -15,6 +15,7 @@ from synthvae.evaluation.report.fidelity_charts import PLANE, associations, join
 from synthvae.evaluation.report.traces import (
     HOVER,
     OTHER,
+    PERCENT,
     Chart,
     Trace,
     axis,
@@ -165,7 +166,8 @@ def _distances(frame: pd.DataFrame) -> Iterator[Chart]:
     data = [line(name, numbers(edges), [*s, s[-1]], "hv") for (name, _), s in zip(parts, shares, strict=True)]
     medians = ", ".join(f"{label(name)} rows {formatted(values.median())}" for name, values in parts)
     sentence = f"Distance to the closest training row; medians: {medians}."
-    layout = {"xaxis": axis("distance to the closest training row"), "yaxis": axis("share of rows", rangemode="tozero")}
+    share = axis("share of rows", rangemode="tozero", tickformat=PERCENT)
+    layout = {"xaxis": axis("distance to the closest training row"), "yaxis": share}
     rows = [[*numbers(edges[k : k + 2]), *numbers([s[k] for s in shares])] for k in range(BINS)]
     head = ("from", "to", *(f"{label(name)} rows" for name, _ in parts))
     yield Chart("Distance to the closest training row", sentence, data, layout, head, rows, "wide")

@@ -69,13 +69,13 @@ class ReportMetadata:
 
 
 def described(comparison: Comparison, synthetic: pd.DataFrame) -> pd.DataFrame:
-    """Return one row per column: its kind, its share of missing training values, and values of synthetic rows.
+    """Return one row for each of the first columns: kind, share of missing training values, values of synthetic rows.
 
     Args:
         comparison: The compared tables.
         synthetic: Synthetic rows as they were given, without columns whose values identify real people (rows, columns).
     """
-    first = synthetic.head(EXAMPLES)
+    first = synthetic.head(EXAMPLES).iloc[:, :MOST_COLUMNS]
     missing = comparison.real.isna().mean()
     names = [str(name) for name in first]
     kinds = {column.name: column.kind for column in (comparison.schema.columns if comparison.schema else ())}

@@ -194,4 +194,4 @@ def evaluated(sections: tuple[Section, ...] | None = None, **more: Any) -> Judge
     found = (fidelity(frame), utility(), *others()) if sections is None else sections
     described = pd.DataFrame({"column": HOSTILE[:2], "kind": "categorical", "missing": "0.0%", "row 1": HOSTILE[2:4]})
     given = {"given": VERDICT, "ledger": LEDGER, "date": "2026-11-30", "model": {"latent": HOSTILE[1]}}
-    return Judged(compared, found, 0, **{**given, "description": described, **more})
+    return Judged(more.pop("comparison", compared), found, 0, **{**given, "description": described, **more})

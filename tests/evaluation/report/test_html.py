@@ -22,6 +22,7 @@ from synthvae.errors import ConfigurationError
 from synthvae.evaluation import Comparison, Section
 from synthvae.evaluation.report.charts import CHARTS, galleries
 from synthvae.evaluation.report.formats import cell, number
+from synthvae.evaluation.report.metadata import described
 
 pytest.importorskip("jinja2")
 pytest.importorskip("plotly")
@@ -124,6 +125,16 @@ def test_the_font_is_in_the_file_and_its_licence_in_the_package(html: str) -> No
 
 def test_date_model_and_example_rows_are_stated(tree: Tree) -> None:
     assert all(said in tree.text for said in ("2026-11-30", "latent", HOSTILE[1], "row 1", HOSTILE[3]))
+
+
+def test_only_the_first_of_many_columns_are_described() -> None:
+    wide = pd.DataFrame(np.arange(200.0).reshape(2, 100)).rename(columns=str)
+    comparison = Comparison.from_tables(wide, wide)
+    found = described(comparison, wide.assign(**{"0": [None, "x" * 100]}))
+    assert len(found) == 60
+    assert found.loc[0, ["column", "kind", "missing", "row 1"]].tolist() == ["0", "integer", "0.0%", "missing"]
+    assert len(found.loc[0, "row 2"]) == 41
+    assert "The first 60 columns." in html_of(evaluated((), comparison=comparison, description=found))
 
 
 def test_columns_without_a_value_are_left_out_of_tables() -> None:
