@@ -20,7 +20,9 @@ from synthvae.evaluation import compare, evaluate
 from synthvae.evaluation.comparison import shuffle_columns
 
 PICTURES = Path(__file__).parent / "pictures"
-FIRST, SCREEN, TABLE = ({"width": 1280, "height": height} for height in (920, 800, 660))
+FIRST, SCREEN, TABLE = (
+    dict(zip(("width", "height"), size, strict=True)) for size in ((1100, 985), (1280, 800), (1280, 660))
+)
 COLUMNS = ["mean radius", "mean texture", "mean area", "mean concavity", "area error", "worst symmetry", "diagnosis"]
 STEPS = (10, 100)
 
