@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -44,7 +46,13 @@ Event = Annotated[str | None, typer.Option(help="Survival analysis: column of wh
 def evaluate(
     real: Table,
     synthetic: Annotated[
-        Place, typer.Argument(parser=place_of, metavar="SYNTHETIC", help="Synthetic rows: a file or a folder.")
+        list[Place],
+        typer.Argument(
+            parser=place_of,
+            metavar="SYNTHETIC",
+            help="Synthetic rows: a file or a folder. Of several, each is evaluated, and one page compares them.",
+            show_default=False,
+        ),
     ],
     holdout: Holdout = None,
     target: Annotated[str | None, typer.Option(help="Column that users of the rows want to predict.")] = None,
@@ -66,7 +74,9 @@ def evaluate(
     unit: Unit = None,
     duration: Duration = None,
     event: Event = None,
-    model: Annotated[Path | None, typer.Option(help="Directory of the model, for its privacy ledger.")] = None,
+    model: Annotated[
+        Path | None, typer.Option(help="Directory of the model, for its privacy ledger and its parameters.")
+    ] = None,
     attacks: Annotated[bool, typer.Option("--attacks/--no-attacks", help="Run privacy attacks on the rows.")] = True,
     seed: Seed = 0,
     reading: Any = None,
@@ -77,32 +87,42 @@ def evaluate(
     """Compare synthetic rows with real ones: can they be used, and can they be shared?"""
     del debug
     from synthvae import filesystem
-    from synthvae.evaluation import evaluate as measured
-    from synthvae.evaluation.thresholds import failures
+    from synthvae.evaluation import compare
     from synthvae.progress import measuring
 
     for place in (json_file, out):
         if place is not None:
             filesystem.check_writable(place)
     thresholds = _thresholds(fail_under, "--fail-under"), _thresholds(fail_over, "--fail-over")
-    paths = {"real": real, "synthetic": synthetic, "holdout": holdout}
-    read, (ledger, protection) = _tables(paths, reading, model)
-    schema = declared(schema_file, decisions, read["real"], reading)
+    if model is not None and len(synthetic) > 1:
+        raise typer.BadParameter("--model takes one synthetic table; several have the ledgers of their datasets")
+    paths = {"real": real, "holdout": holdout}
+    read = {role: _read(role, path, reading) for role, path in paths.items() if path is not None}
+    tables = {name: _synthetic(place, reading, model) for name, place in named(synthetic).items()}
+    options = {
+        "target": target, "schema": declared(schema_file, decisions, read["real"], reading), "group": group,
+        "unit": unit, "duration": duration, "event": event, "attacks": attacks, "random_state": seed,
+        "holdout": read.get("holdout"), "names": {role: str(paths[role]) for role in read},
+    }  # fmt: skip
     with measuring(show=not quiet) as watch:
-        found = measured(
-            **read, target=target, schema=schema, group=group, unit=unit, duration=duration, event=event,
-            attacks=attacks, ledger=ledger, protection=protection, names={role: str(paths[role]) for role in read},
-            random_state=seed, watch=watch,
-        )  # fmt: skip
-    _print(found, as_json=as_json)
+        found = compare(
+            read["real"],
+            {name: table.rows for name, table in tables.items()},
+            each={name: table.stated for name, table in tables.items()},
+            watch=watch,
+            **options,
+        )
+    result = found if len(found) > 1 else found[next(iter(tables))]
+    _print(result, as_json=as_json, wraps=len(found) == 1)
     if json_file is not None:
-        found.to_json(json_file)
+        result.to_json(json_file)
     if out is not None:
-        found.to_html(out)
-    _exit_if_missed(failures(found.figures, *thresholds))
+        result.to_html(out)
+    _exit_if_missed(_missed(found.evaluations, thresholds))
 
 
-def _print(found: Any, *, as_json: bool) -> None:
+def _print(found: Any, *, as_json: bool, wraps: bool) -> None:
+    """Print an evaluation; in a terminal, sentences are wrapped between words, and tables are not."""
     if as_json:
         show(found.to_dict(), as_json=True)
         return
@@ -110,23 +130,57 @@ def _print(found: Any, *, as_json: bool) -> None:
 
     for line in str(found).split("\n"):
         indent = len(line) - len(line.lstrip(" -"))
-        for part in wrapped(line[:indent], line[indent:]) if sys.stdout.isatty() else [line]:
+        for part in wrapped(line[:indent], line[indent:]) if wraps and sys.stdout.isatty() else [line]:
             say(part)
 
 
-def _tables(
-    paths: dict[str, Any], reading: Any, model: Path | None
-) -> tuple[dict[str, Any], tuple[dict[str, Any] | None, dict[str, Any] | None]]:
-    """Return the tables, and the statements of the model or of the same dataset as the synthetic rows."""
-    from synthvae.tables import convert, snapshots
+@dataclass(frozen=True)
+class _Synthetic:
+    """Synthetic rows, and the options of their evaluation that their dataset or model states."""
 
-    def read(role: str) -> Any:
-        return convert.read(paths[role], options=_options(role, paths[role], reading))
+    rows: Any
+    stated: dict[str, Any]
 
-    synthetic = paths["synthetic"]
-    rows, statements = snapshots.read(Path(str(synthetic)), lambda: (read("synthetic"), _statements(model, synthetic)))
-    found = {role: rows if role == "synthetic" else read(role) for role, path in paths.items() if path is not None}
-    return found, statements
+
+def named(places: Sequence[Any]) -> dict[str, Any]:
+    """Return places by the shortest of their names that differ.
+
+    Raises:
+        RequestError: A place is given twice.
+    """
+    short = [place.name if isinstance(place, Path) else str(place) for place in places]
+    names = [str(place) for place in places] if len(places) == 1 or len(set(short)) < len(short) else short
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        raise RequestError(f"Each synthetic table must be given once, got {twice[0]} twice. Leave one out.")
+    return dict(zip(names, places, strict=True))
+
+
+def _synthetic(place: Any, reading: Any, model: Path | None) -> _Synthetic:
+    """Return synthetic rows with the statements of the model or of the same dataset."""
+    from synthvae.tables import snapshots
+
+    def read() -> tuple[Any, dict[str, Any]]:
+        return _read("synthetic", place, reading), _statements(model, place)
+
+    return _Synthetic(*snapshots.read(Path(str(place)), read))
+
+
+def _read(role: str, place: Any, reading: Any) -> Any:
+    from synthvae.tables import convert
+
+    return convert.read(place, options=_options(role, place, reading))
+
+
+def _missed(evaluations: Mapping[str, Any], thresholds: tuple[dict[str, float], dict[str, float]]) -> list[str]:
+    """Return a line for each missed threshold, with the table where there are several."""
+    from synthvae.evaluation.thresholds import failures
+
+    return [
+        f"{name}: {line}" if len(evaluations) > 1 else line
+        for name, found in evaluations.items()
+        for line in failures(found.figures, *thresholds)
+    ]
 
 
 def _options(role: str, place: Any, reading: Any) -> Any:
@@ -159,20 +213,29 @@ def _thresholds(texts: list[str] | None, option: str) -> dict[str, float]:
     return found
 
 
-def _statements(model: Path | None, synthetic: Any) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
-    """Return the privacy statement and the protection of the model, or else of the manifest of the rows."""
+def _statements(model: Path | None, synthetic: Any) -> dict[str, Any]:
+    """Return the privacy ledger and the protection of the model, or else of the manifest of the rows."""
     place = Path(str(synthetic)) / "_manifest.json"
     manifest = _manifest(place) if place.is_file() else {}
     if model is None:
-        return _statement(manifest.get("ledger"), place), _protection(manifest.get("protection"), place)
+        return {
+            "ledger": _statement(manifest.get("ledger"), place),
+            "protection": _protection(manifest.get("protection"), place),
+        }
     from synthvae import Synthesizer
+    from synthvae.synthesizer.description import parameters_of
 
-    learned = Synthesizer.load(model).learned_
+    synthesizer = Synthesizer.load(model)
+    learned = synthesizer.learned_
     if manifest.get("model_sha256") not in {None, learned.fingerprint}:
         raise RequestError(
             f"The rows were not generated by the model {model}: {place} names another one. Pass that model."
         )
-    return None if learned.ledger is None else learned.ledger.statement(), learned.provenance.protection
+    return {
+        "ledger": None if learned.ledger is None else learned.ledger.statement(),
+        "protection": learned.provenance.protection,
+        "model": parameters_of(synthesizer.get_params(), Synthesizer().get_params(), learned),
+    }
 
 
 def _protection(given: Any, place: Path) -> dict[str, Any] | None:

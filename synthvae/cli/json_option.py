@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -11,10 +13,10 @@ JSON, JSON_FILE = "--json", "--json-file"
 
 
 class JsonFileCommand(TyperCommand):
-    """A command with two arguments, `--json` and `--json-file FILE`, that also takes the former `--json FILE`."""
+    """A command with tables as arguments, `--json` and `--json-file FILE`, that also takes the former `--json FILE`."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse the arguments; the word after `--json` is a file if it is one argument too many."""
+        """Parse the arguments; the word after `--json` is a file if it is none of a table, beside two tables."""
         return super().parse_args(ctx, self._renamed(ctx, args))
 
     def _renamed(self, ctx: Any, args: list[str]) -> list[str]:
@@ -23,12 +25,22 @@ class JsonFileCommand(TyperCommand):
             return args
         word, sign, file = args[place].partition("=")
         following = args[place + 1 : place + 2]
-        if not sign and (not following or following[0].startswith("-") or not self._is_extra(ctx, args)):
+        if not sign and (not following or following[0].startswith("-") or not self._is_file(ctx, args, following[0])):
             return args
         typer.echo(f"warning: `{word} FILE` is deprecated. Use `{JSON_FILE} FILE` instead.", err=True)
         return [*args[:place], JSON_FILE, *([file] if sign else []), *args[place + 1 :]]
 
-    def _is_extra(self, ctx: Any, args: list[str]) -> bool:
-        """Whether there is one argument more than the command takes."""
-        from_words = self.make_parser(ctx).parse_args(args=list(args))
-        return len(from_words[1]) == 1
+    def _is_file(self, ctx: Any, args: list[str], word: str) -> bool:
+        """Whether a word is the file for the result: an argument beside two tables, and no table."""
+        given, _, _ = self.make_parser(ctx).parse_args(args=list(args))
+        return len(given["synthetic"]) == 2 and word.endswith(".json") and not _is_table(Path(word))
+
+
+def _is_table(place: Path) -> bool:
+    """Whether a file is anything but a former result, which may be replaced."""
+    try:
+        return "sections" not in json.loads(place.read_text(encoding="utf-8"))
+    except OSError:
+        return False
+    except (ValueError, TypeError):
+        return True

@@ -48,8 +48,11 @@ def reads_tables(command: Command) -> Command:
         from synthvae.tables.databases import DatabaseUrl
 
         for name in PLACES:
-            if isinstance(kwargs.get(name), str):
-                kwargs[name] = DatabaseUrl.parse(kwargs[name])
+            given = kwargs.get(name)
+            if isinstance(given, list):
+                kwargs[name] = [DatabaseUrl.parse(place) if isinstance(place, str) else place for place in given]
+            elif isinstance(given, str):
+                kwargs[name] = DatabaseUrl.parse(given)
         command(*args, **kwargs)
 
     return in_place_of("reading", FLAGS, _options, DEFAULTS)(run)

@@ -8,8 +8,19 @@ from synthvae.evaluation.assessment import Evaluation, evaluate
 from synthvae.evaluation.comparison import Comparison
 from synthvae.evaluation.metrics import METRICS, Metric
 from synthvae.evaluation.results import Figure, Section
+from synthvae.evaluation.several import Evaluations, compare
 
-__all__ = ["METRICS", "Comparison", "Evaluation", "Figure", "Metric", "Section", "evaluate"]
+__all__ = [
+    "METRICS",
+    "Comparison",
+    "Evaluation",
+    "Evaluations",
+    "Figure",
+    "Metric",
+    "Section",
+    "compare",
+    "evaluate",
+]
 
 
 def __dir__() -> list[str]:

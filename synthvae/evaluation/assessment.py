@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,8 @@ from synthvae.evaluation.disclosure.identifying import Identifying, identifying
 from synthvae.evaluation.disclosure.simulated_attacks import attacks as run_attacks
 from synthvae.evaluation.fidelity.section import fidelity
 from synthvae.evaluation.logic import logic
-from synthvae.evaluation.report.html import ReportMetadata, render
+from synthvae.evaluation.report.html import render
+from synthvae.evaluation.report.metadata import EXAMPLES, ReportMetadata, described
 from synthvae.evaluation.report.text import notebook_table, render_text
 from synthvae.evaluation.results import Figure, Section, warn_deprecated
 from synthvae.evaluation.saved import checked_statement
@@ -50,6 +52,9 @@ class Evaluation:
         ledger: `Ledger.statement()` of the model; None: no differential privacy guarantee.
         names: Names of the tables in the report, by role ("real", "synthetic", "holdout").
         identifying: Columns whose synthetic values are real values that identify people.
+        date: The day of the evaluation, as ISO 8601; None: unknown.
+        model: Parameters of the model and results of its training, by name, which the report states.
+        description: The columns, with values of some synthetic rows.
 
     Example:
         >>> import pandas as pd
@@ -68,6 +73,9 @@ class Evaluation:
     ledger: Mapping[str, Any] | None = None
     names: Mapping[str, str] = field(default_factory=dict)
     identifying: tuple[Identifying, ...] = ()
+    date: str | None = None
+    model: Mapping[str, Any] = field(default_factory=dict)
+    description: pd.DataFrame | None = None
 
     @property
     def figures(self) -> dict[str, Figure]:
@@ -98,7 +106,8 @@ class Evaluation:
         """Return the evaluation as JSON data; `synthvae.evaluation.saved.SavedEvaluation` reads it."""
         return {
             "synthvae": __version__,
-            "rows": {role: len(frame) for role, frame in self._tables()},
+            "date": self.date,
+            "rows": {role: len(frame) for role, frame in self.tables()},
             "columns": len(self.comparison.kinds),
             "target": self.comparison.target,
             "seed": self.seed,
@@ -114,7 +123,8 @@ class Evaluation:
         warn_deprecated("as_dict", "to_dict")
         return self.to_dict()
 
-    def _tables(self) -> Iterator[tuple[str, pd.DataFrame]]:
+    def tables(self) -> Iterator[tuple[str, pd.DataFrame]]:
+        """Yield the compared tables by role: "real", "synthetic" and, if there is one, "holdout"."""
         yield "real", self.comparison.real
         yield "synthetic", self.comparison.synthetic
         if self.comparison.holdout is not None:
@@ -139,13 +149,16 @@ class Evaluation:
 
     def _html(self) -> str:
         metadata = ReportMetadata(
-            rows={role: len(frame) for role, frame in self._tables()},
+            rows={role: len(frame) for role, frame in self.tables()},
             columns=len(self.comparison.kinds),
             target=self.comparison.target,
             seed=self.seed,
             notes=self.comparison.notes,
             ledger=self.ledger,
             names=self.names,
+            date=self.date,
+            model=self.model,
+            description=self.description,
         )
         return render(self.sections, self.verdict, metadata)
 
@@ -164,6 +177,7 @@ def evaluate(
     attacks: bool = True,
     ledger: Mapping[str, Any] | None = None,
     protection: Mapping[str, Any] | None = None,
+    model: Mapping[str, Any] | None = None,
     names: Mapping[str, str] | None = None,
     random_state: Seed = 0,
     watch: Watch | None = None,
@@ -185,6 +199,8 @@ def evaluate(
         attacks: Whether to simulate attacks, which takes longest.
         ledger: The privacy guarantee, as `Ledger.statement()` returns it.
         protection: What was protected before training, as the manifest of a dataset states it; the notes repeat it.
+        model: Parameters of the model and results of its training, by name, which the report states, for example
+            `Synthesizer.get_params()`.
         names: Names of the tables in the report, by role ("real", "synthetic", "holdout").
         random_state: Random seed.
         watch: Callback that receives the name of each section before it is measured.
@@ -230,7 +246,19 @@ def evaluate(
         "fairness": lambda: fairness(comparison, group, seed) if group else None,
     }
     sections = tuple(_sections(measurements, watch))
-    return Evaluation(comparison, sections, seed, guarantee, names or {}, identifying(real, synthetic))
+    found = identifying(real, synthetic)
+    examples = synthetic.slice(0, EXAMPLES).drop_columns([column.name for column in found])
+    return Evaluation(
+        comparison,
+        sections,
+        seed,
+        guarantee,
+        names or {},
+        found,
+        date=datetime.now(UTC).date().isoformat(),
+        model=model or {},
+        description=described(comparison, convert.to_pandas(examples)),
+    )
 
 
 def _sections(measurements: Mapping[str, Callable[[], Section | None]], watch: Watch | None) -> Iterator[Section]:

@@ -70,9 +70,10 @@ TREND = Metric(
 )
 C2ST_REAL = Metric(
     "c2st_real",
-    "Classifier test against training rows",
+    "Detectability against training rows (C2ST)",
     "half",
-    "How well a classifier separates synthetic rows from training rows (area under the ROC curve).",
+    "How well a classifier separates synthetic rows from training rows (classifier two-sample test, area under the ROC "
+    "curve).",
     "Classifier two-sample test: Lopez-Paz and Oquab 2017, https://arxiv.org/abs/1610.06545",
     "One revealing detail, such as the number of decimals, is enough for a value of 1, although it may not matter for "
     "the intended use. Copies of training rows also give 0.5.",
@@ -81,10 +82,10 @@ C2ST_REAL = Metric(
 )
 C2ST_HOLDOUT = Metric(
     "c2st_holdout",
-    "Classifier test against holdout rows",
+    "Detectability against holdout rows (C2ST)",
     "half",
-    "How well a classifier separates synthetic rows from real rows that were not used for training (area under the ROC "
-    "curve).",
+    "How well a classifier separates synthetic rows from real rows that were not used for training (classifier "
+    "two-sample test, area under the ROC curve).",
     C2ST_REAL.source,
     C2ST_REAL.limits,
     formula=C2ST_REAL.formula,
@@ -190,7 +191,7 @@ WORST_RULE = Metric(
 
 TSTR = Metric(
     "tstr",
-    "Train on synthetic, test on real",
+    "TSTR (train on synthetic, test on real)",
     "higher",
     "How well three models trained on synthetic rows predict the target of real test rows.",
     "Esteban, Hyland and Rätsch 2017, https://arxiv.org/abs/1706.02633; ROC AUC: Fawcett 2006, sections 7 and 9, "
@@ -202,7 +203,7 @@ TSTR = Metric(
 )
 UTILITY = Metric(
     "utility",
-    "Relative utility",
+    "Relative utility (TSTR / TRTR)",
     "higher",
     "Score of models trained on synthetic rows as a share of the score of the same models trained on real rows.",
     "Esteban, Hyland and Rätsch 2017, https://arxiv.org/abs/1706.02633",
@@ -292,10 +293,10 @@ NEARNESS = Metric(
 )
 DCR = Metric(
     "dcr_share",
-    "Closer to training rows than to holdout rows",
+    "DCR share",
     "half",
-    "Share of synthetic rows that are closer to the training rows than to an equal number of holdout rows; ties count "
-    "one half.",
+    "Share of synthetic rows whose distance to the closest record (DCR) is less among the training rows than among an "
+    "equal number of holdout rows; ties count one half.",
     "Distance to the closest record: Platzer and Reutterer 2021, https://arxiv.org/abs/2104.00635",
     "An average over all rows, in which a few copies go unnoticed. " + NO_PROOF,
     risk=True,
@@ -304,10 +305,10 @@ DCR = Metric(
 )
 NNDR = Metric(
     "nndr_share",
-    "Closer to a single training row",
+    "NNDR share",
     "half",
-    "Share of synthetic rows whose nearest-neighbour distance ratio (nearest over second nearest) is smaller among the "
-    "training rows than among an equal number of holdout rows; ties count one half.",
+    "Share of synthetic rows whose nearest-neighbour distance ratio (NNDR: nearest over second nearest) is smaller "
+    "among the training rows than among an equal number of holdout rows; ties count one half.",
     "Nearest-neighbour distance ratio: Zhao et al. 2021, CTAB-GAN, https://arxiv.org/abs/2102.08369",
     "An average over all rows, in which a few copies go unnoticed. " + NO_PROOF,
     risk=True,

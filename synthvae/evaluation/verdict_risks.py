@@ -72,8 +72,17 @@ def is_raised_often(figures: Mapping[str, Figure]) -> bool:
 
 def sentences(figures: Mapping[str, Figure]) -> Iterator[str]:
     """Yield what the measurements say, the most serious first."""
+    yield from (_found(figure) for figure in measured(figures)["found"])
+    yield from summaries(figures)
+    if not any(name in figures for name in SIMULATED):
+        yield "Simulated attacks were not run."
+    if not is_compared(figures):
+        yield "There is no sufficient holdout, so the most sensitive measurements are not available."
+
+
+def summaries(figures: Mapping[str, Figure]) -> Iterator[str]:
+    """Yield one sentence for all measurements that are raised, for those that are uncertain, and for the others."""
     found = measured(figures)
-    yield from (_found(figure) for figure in found["found"])
     if found["raised"]:
         chance = "chance alone hardly explains" if is_raised_often(figures) else "chance may explain"
         yield f"Slightly raised, which {chance}: {_listed(found['raised'])}."
@@ -81,10 +90,6 @@ def sentences(figures: Mapping[str, Figure]) -> Iterator[str]:
         yield f"Too uncertain to tell, with so few rows: {_listed(found['uncertain'])}."
     if found["none"]:
         yield f"No sign of disclosure: {_listed(found['none'])}."
-    if not any(name in figures for name in SIMULATED):
-        yield "Simulated attacks were not run."
-    if not is_compared(figures):
-        yield "There is no sufficient holdout, so the most sensitive measurements are not available."
 
 
 def identifying_sentences(found: Sequence[Identifying]) -> Iterator[str]:

@@ -27,6 +27,7 @@ from synthvae.schema.forms import resolved
 from synthvae.schema.schema import Schema
 from synthvae.schema.values import at_most
 from synthvae.synthesizer import artifact, weighting
+from synthvae.synthesizer.description import parameters_of
 from synthvae.synthesizer.parameters import MEASURED
 from synthvae.synthesizer.synthesizer import Synthesizer
 from synthvae.tables import convert, export, files, rowwise
@@ -258,10 +259,19 @@ class Study:
             ledger=fitted.facts.get("ledger") if fitted else None,
             unit=self.recipe.unit,
             protection=self._protection,
+            model=self._parameters,
             names=self._names(),
             watch=self.watch,
             **given,
         )
+
+    @property
+    def _parameters(self) -> dict[str, str] | None:
+        """The parameters of the model of the study, and results of its training."""
+        if self.recipe.generation is None or not (self.out / MODEL).is_dir():
+            return None
+        synthesizer = Synthesizer.load(self.out / MODEL)
+        return parameters_of(synthesizer.get_params(), Synthesizer().get_params(), synthesizer.learned_)
 
     @property
     def _protection(self) -> dict[str, Any] | None:

@@ -38,6 +38,19 @@ def lines_of(fitted: FittedModel) -> dict[str, str]:
     return {name: line for name, line in lines.items() if line}
 
 
+def parameters_of(given: Mapping[str, Any], usual: Mapping[str, Any], fitted: FittedModel) -> dict[str, str]:
+    """Return the parameters of a model that are not the defaults, and results of its training, for a report.
+
+    Args:
+        given: The parameters of its synthesizer, as `get_params` returns them.
+        usual: Those of a new synthesizer.
+        fitted: The model.
+    """
+    stated = {name: str(value) for name, value in given.items() if value is not None and value != usual.get(name)}
+    lines = lines_of(fitted)
+    return stated | {name: lines[name] for name in ("training", "held-out loss", "weights") if name in lines}
+
+
 def _columns(columns: Mapping[str, str]) -> str:
     kinds = ", ".join(f"{count} {kind}" for kind, count in Counter(columns.values()).most_common())
     return f"{len(columns)}: {kinds}"

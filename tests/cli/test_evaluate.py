@@ -110,6 +110,39 @@ def test_bad_requests_are_refused_in_one_line(
     assert message in done.stderr
 
 
+def test_several_tables_are_compared_on_one_page(folder: Path, tmp_path: Path) -> None:
+    outs = ("--out", str(tmp_path / "page.html"), "--json-file", str(tmp_path / "figures.json"))
+    done = run(folder, "made", str(folder / "shuffled.csv"), *outs, "--fail-under", "trend=0.85")
+    assert done.exit_code == 1
+    assert done.stderr.splitlines()[-1].startswith("error: shuffled.csv: `trend` must be at least 0.85")
+    lines = [line.split() for line in done.stdout.splitlines()]
+    assert lines[:2] == [["made.csv", "shuffled.csv", "real", "rows", "shuffled"], ["use", "good", "poor"]]
+    document = json.loads((tmp_path / "figures.json").read_text(encoding="utf-8"))
+    assert list(document["evaluations"]) == ["made.csv", "shuffled.csv"]
+    reports = sorted(path.name for path in (tmp_path / "page_reports").iterdir())
+    assert reports == ["1-made-csv.html", "2-shuffled-csv.html"]
+    assert all(name in (tmp_path / "page.html").read_text(encoding="utf-8") for name in reports)
+
+
+def test_tables_of_one_name_are_told_apart_by_their_folders(folder: Path, tmp_path: Path) -> None:
+    places = [tmp_path / name / "rows.csv" for name in ("a", "b")]
+    for place, made in zip(places, ("made", "shuffled"), strict=True):
+        place.parent.mkdir()
+        place.write_bytes((folder / f"{made}.csv").read_bytes())
+    done = CliRunner().invoke(app, ["evaluate", str(folder / "real.csv"), *map(str, places), "--no-attacks", "--json"])
+    assert list(json.loads(done.stdout)["evaluations"]) == list(map(str, places))
+
+
+def test_a_table_that_is_given_twice_and_a_model_of_several_are_refused(folder: Path) -> None:
+    made = str(folder / "made.csv")
+    done = run(folder, "made", made)
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert "must be given once" in done.stderr
+    done = run(folder, "made", str(folder / "copy.csv"), "--model", str(folder))
+    assert done.exit_code == 2
+    assert "--model takes one synthetic table" in " ".join(done.stderr.split())
+
+
 def test_a_holdout_that_was_learned_is_none(folder: Path) -> None:
     done = run(folder, "copy", "--holdout", str(folder / "real.csv"))
     assert "Can these synthetic rows be shared? [poor]" in done.stdout

@@ -34,7 +34,7 @@ def write(folder: Path, text: str) -> Path:
     (Model, Synthesizer.__init__, {"self", "target", "schema", "privacy", "journal", "verbose", "callbacks"}),
     (Generation, Synthesizer.generate, {"self", "out", "resume", "overwrite", "escape_formulas", "backend", "each"}),
     (Augmenting, augment.augment, {"table", "synthesizer"}),
-    (Evaluating, evaluation.evaluate, {"real", "target", "schema", "ledger", "protection", "names", "watch"}),
+    (Evaluating, evaluation.evaluate, {"real", "target", "schema", "ledger", "protection", "model", "names", "watch"}),
 ])  # fmt: skip
 def test_keys_are_the_parameters_of_the_calls(
     section: type[RecipeSection], call: Callable[..., Any], elsewhere: set[str]

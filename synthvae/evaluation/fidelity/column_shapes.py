@@ -16,6 +16,9 @@ from synthvae.schema.column import TEMPORAL, Column
 MOST_BINS = 30
 MOST_CATEGORIES = 20
 CLIPPED = 0.005  # share of values at either end that fall into the outermost bins
+MOST_WHOLE = 9  # distinct whole numbers that are shown one by one
+FREQUENT = 0.5  # share of the real values from which on a number that many rows have is apart from the bins
+LONG_TAIL, LEAST_RATIO = 0.1, 20  # bins are logarithmic if the median is within so much of a range of such a ratio
 SECONDS_A_DAY = 86_400
 
 Kind = Literal["number", "date", "category"]
@@ -107,11 +110,17 @@ def _each(comparison: Comparison, measure: Any) -> pd.Series[float]:
 def histograms(comparison: Comparison) -> pd.DataFrame:
     """Return the histogram of each column: one row per bin or category, and one for missing values.
 
-    The columns are column, kind, label, low, high (edges of the bin, for dates in days since 1970; NaN for categories
-    and missing values), real and synthetic (shares of all rows of either table, which add up to one for each column).
+    A number that most real values equal, such as zero, has a row of its own. Bins of numbers that are positive and
+    have a long tail are of equal width on a logarithmic scale.
+
+    The columns are column, kind, label, low, high (edges of the bin, for dates in days since 1970; NaN for categories,
+    missing values and a frequent number), real and synthetic (shares of all rows of either table, which add up to one
+    for each column), and logarithmic (whether the bins of the column are).
     """
     lines = [line for name, column in comparison.kinds.items() for line in _lines(name, column, comparison)]
-    return pd.DataFrame(lines, columns=["column", "kind", "label", "low", "high", "real", "synthetic"])
+    columns = ["column", "kind", "label", "low", "high", "real", "synthetic"]
+    found = pd.DataFrame(lines, columns=columns)
+    return found.assign(logarithmic=found.groupby("column", sort=False)["low"].transform(_is_logarithmic).astype(bool))
 
 
 def _lines(name: str, column: Column, comparison: Comparison) -> Iterator[tuple[Any, ...]]:
@@ -141,18 +150,68 @@ def _categories(real: pd.Series[Any], synthetic: pd.Series[Any]) -> Iterator[Lin
 
 def _bins(real: pd.Series[Any], synthetic: pd.Series[Any], column: Column) -> Iterator[Line]:
     values = [real.dropna().to_numpy(), synthetic.dropna().to_numpy()]
+    distinct = np.unique(np.concatenate(values))
+    if column.kind == "integer" and len(distinct) <= MOST_WHOLE:
+        for number in distinct:
+            first, second = (float((v == number).sum()) for v in values)
+            yield f"{number:.0f}", np.nan, np.nan, first, second
+        return
+    frequent = _frequent(values, column) if kind_of(column) == "number" else None
+    if frequent is not None:
+        first, second = (float((v == frequent).sum()) for v in values)
+        yield f"{frequent:.4g}", np.nan, np.nan, first, second
+        values = [v[v != frequent] for v in values]
     if not any(map(len, values)):
         return
-    edges = _edges(values, whole=column.kind in {"integer", "date"})
+    whole = column.kind in {"integer", "date"}
+    edges = (_long_tailed(values, whole=whole) if kind_of(column) == "number" else None) or _edges(values, whole=whole)
     counts = [np.histogram(np.clip(v, edges[0], edges[-1]), edges)[0] for v in values]
     for low, high, first, second in zip(edges[:-1], edges[1:], *counts, strict=True):
         yield _label(low, high, column), low, high, first, second
 
 
+def _frequent(values: list[Matrix], column: Column) -> float | None:
+    """Return the number that is shown apart from the bins: one that most values equal, or zero before a long tail."""
+    found, counts = np.unique(values[0], return_counts=True)
+    if len(found) <= MOST_BINS:
+        return None
+    if counts.max() >= FREQUENT * len(values[0]):
+        return float(found[counts.argmax()])
+    positive = [v[v > 0] for v in values]
+    whole = column.kind == "integer"
+    return 0.0 if found[0] == 0 and _long_tailed(positive, whole=whole) is not None else None
+
+
+def _long_tailed(values: list[Matrix], *, whole: bool) -> list[float] | None:
+    """Return edges of equal width on a logarithmic scale, if bins of equal width would leave most of them empty."""
+    every = np.concatenate(values)
+    if len(np.unique(every)) <= MOST_BINS:
+        return None
+    (low, high), median = _ends(values), np.median(every)
+    if low <= 0 or high / low < LEAST_RATIO or median - low > LONG_TAIL * (high - low):
+        return None
+    edges = np.geomspace(low, high + whole, MOST_BINS + 1)
+    return list(np.unique(np.floor(edges)) - 0.5 if whole else edges)
+
+
+def _is_logarithmic(low: pd.Series[float]) -> bool:
+    """Whether edges of bins have equal ratios rather than equal distances."""
+    known = low.dropna().to_numpy()
+    if len(known) < MOST_BINS // 2 or known[0] <= 0:
+        return False
+    widths = np.diff(known)
+    return bool(widths[-1] > 2 * widths[0])
+
+
+def _ends(values: list[Matrix]) -> tuple[float, float]:
+    """Return the least and the greatest value of both tables, without outliers."""
+    ends = np.array([np.quantile(v, [CLIPPED, 1 - CLIPPED]) for v in values if len(v)])
+    return float(ends[:, 0].min()), float(ends[:, 1].max())
+
+
 def _edges(values: list[Matrix], *, whole: bool) -> Matrix:
     """Return edges of bins of equal width, between quantiles, so that outliers do not determine the width."""
-    ends = np.array([np.quantile(v, [CLIPPED, 1 - CLIPPED]) for v in values if len(v)])
-    low, high = ends[:, 0].min(), ends[:, 1].max()
+    low, high = _ends(values)
     if whole:
         # Bins of equally many whole numbers, since others would show artificial peaks.
         first = np.floor(low)

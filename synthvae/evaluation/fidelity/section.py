@@ -15,6 +15,7 @@ from synthvae.errors import listing
 from synthvae.evaluation.comparison import Comparison, real_reference, shuffle_columns, subsample
 from synthvae.evaluation.disclosure.points import as_points
 from synthvae.evaluation.fidelity import column_shapes, detection, pairs, support
+from synthvae.evaluation.fidelity.joint import joint_shares
 from synthvae.evaluation.metrics import (
     ADHERENCE,
     C2ST_HOLDOUT,
@@ -31,6 +32,7 @@ UNITS = "\0unit"  # the units of a sample, under a name that no column of a file
 LEAST_ROWS = 50_000  # in that sample, however wide the table
 MOST_ASSOCIATED = 40  # columns whose associations are plotted
 MOST_PROJECTED = 1_000  # rows of either kind
+MOST_JOINT = 6  # pairs whose joint distributions are plotted
 
 Values = Mapping[str, float]
 
@@ -57,7 +59,7 @@ def fidelity(comparison: Comparison, seed: int) -> Section:
 
     Returns:
         The figures of `synthvae.evaluation.metrics.SECTIONS["fidelity"]`; details "columns", "pairs" (least similar
-        first), "drawn_columns", "drawn_associations" and "drawn_plane".
+        first), "drawn_columns", "drawn_associations", "drawn_joint" and "drawn_plane".
     """
     sample = _sampled(comparison, np.random.default_rng([seed, 0]))
     chosen = pairs.column_pairs(list(sample.kinds), np.random.default_rng([seed, 1]))
@@ -143,12 +145,14 @@ def _details(sample: Comparison, found: _Measurement, floor: _Measurement, seed:
     columns.insert(4, "wasserstein", column_shapes.wasserstein(sample).to_numpy())
     related.insert(4, "real", floor.pairs["score"])
     related = related.dropna(subset=["score"]).sort_values("score", kind="stable", ignore_index=True)
+    worst = related.head(MOST_JOINT)
     names = _least_similar(related, list(sample.kinds))
     return {
         "columns": columns,
         "pairs": related,
-        "drawn_columns": column_shapes.histograms(sample),
+        "drawn_columns": column_shapes.histograms(sample).merge(columns[["column", "score"]], on="column"),
         "drawn_associations": pairs.associations(sample, names, np.random.default_rng([seed, 7])),
+        "drawn_joint": joint_shares(sample, list(zip(worst["first"], worst["second"], strict=True))),
         "drawn_plane": _plane(sample, np.random.default_rng([seed, 8])),
     }
 

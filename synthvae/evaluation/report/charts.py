@@ -10,14 +10,16 @@ import numpy as np
 import pandas as pd
 
 from synthvae.evaluation.metrics import METRICS
-from synthvae.evaluation.report.fidelity_charts import associations, every_column, plane
+from synthvae.evaluation.report.column_charts import every_column
+from synthvae.evaluation.report.fidelity_charts import PLANE, associations, joint, plane
 from synthvae.evaluation.report.traces import (
     HOVER,
     OTHER,
+    PERCENT,
     Chart,
-    Form,
     Trace,
     axis,
+    bar_layout,
     bars,
     diagonal,
     dots,
@@ -36,7 +38,6 @@ from synthvae.evaluation.results import Section
 
 BINS = 40  # of distances
 MOST_BARS = 15
-FEW = 4  # bars that fit a narrow chart
 MOST_CURVES = 12
 MOST_GUESSES = 30
 ATTACK = 34  # characters of the label of an attack
@@ -50,6 +51,16 @@ class Gallery:
     title: str
     lead: str
     charts: tuple[Chart, ...]
+
+    @property
+    def is_narrow(self) -> bool:
+        """Whether another gallery fits beside this one."""
+        return len(self.charts) == 1 and self.charts[0].form == "square"
+
+    @property
+    def has_key(self) -> bool:
+        """Whether the charts share a legend."""
+        return all(chart.layout.get("showlegend") is False for chart in self.charts)
 
 
 def galleries(section: Section) -> list[Gallery]:
@@ -72,10 +83,10 @@ def _importances(frame: pd.DataFrame) -> Iterator[Chart]:
         for first, who in zip(firsts, ("real", "synthetic"), strict=True)
     )
     sentence = f"Most important column: {real} when trained on real rows, {synthetic} when trained on synthetic rows."
-    layout = {"xaxis": axis("", labels), "yaxis": axis("permutation importance")}
+    layout = bar_layout(labels, "permutation importance")
     rows = records(best[["column", "real", "synthetic"]])
     head = ("column", "trained on real rows", "trained on synthetic rows")
-    yield Chart("Feature importance", sentence, data, layout, head, rows, _form(labels))
+    yield Chart("Feature importance", sentence, data, layout, head, rows, "wide")
 
 
 def _roc(frame: pd.DataFrame) -> Iterator[Chart]:
@@ -155,7 +166,8 @@ def _distances(frame: pd.DataFrame) -> Iterator[Chart]:
     data = [line(name, numbers(edges), [*s, s[-1]], "hv") for (name, _), s in zip(parts, shares, strict=True)]
     medians = ", ".join(f"{label(name)} rows {formatted(values.median())}" for name, values in parts)
     sentence = f"Distance to the closest training row; medians: {medians}."
-    layout = {"xaxis": axis("distance to the closest training row"), "yaxis": axis("share of rows", rangemode="tozero")}
+    share = axis("share of rows", rangemode="tozero", tickformat=PERCENT)
+    layout = {"xaxis": axis("distance to the closest training row"), "yaxis": share}
     rows = [[*numbers(edges[k : k + 2]), *numbers([s[k] for s in shares])] for k in range(BINS)]
     head = ("from", "to", *(f"{label(name)} rows" for name, _ in parts))
     yield Chart("Distance to the closest training row", sentence, data, layout, head, rows, "wide")
@@ -213,27 +225,21 @@ def _groups(frame: pd.DataFrame) -> Iterator[Chart]:
 
 
 def _grouped(title: str, what: str, data: list[Trace], labels: list[str]) -> Chart:
-    heights = pd.Series(data[-1]["y"], labels, dtype=np.float64)
+    heights = pd.Series(data[-1]["x"], labels, dtype=np.float64)
     sentence = f"{title}: with synthetic rows"
     if heights.notna().any():
         least, most = float(heights.min()), float(heights.max())
         sentence += f" lowest for {in_sentence(heights.idxmin())} ({formatted(least)}), highest for "
         sentence += f"{in_sentence(heights.idxmax())} ({formatted(most)})"
-    layout = {"xaxis": axis("", labels), "yaxis": axis(what)}
-    rows = [list(row) for row in zip(labels, *(trace["y"] for trace in data), strict=True)]
+    rows = [list(row) for row in zip(labels, *(trace["x"] for trace in data), strict=True)]
     head = ("group", *(str(trace["name"]) for trace in data))
-    return Chart(title, sentence + ".", data, layout, head, rows, _form(labels))
-
-
-def _form(labels: list[str]) -> Form:
-    """Return a narrow form for few bars."""
-    return "wide" if len(labels) > FEW else "square"
+    return Chart(title, sentence + ".", data, bar_layout(labels, what), head, rows, "square")
 
 
 CHARTS: dict[str, tuple[str, str, Callable[[pd.DataFrame], Iterator[Chart]]]] = {
     "drawn_columns": (
         "Distribution of every column",
-        "Share of rows at each value, least similar columns first. The overlap is what the tables have in common.",
+        "Least similar first. Similarity: 1 - Kolmogorov-Smirnov statistic; categories: 1 - total variation distance.",
         every_column,
     ),
     "drawn_associations": (
@@ -241,8 +247,13 @@ CHARTS: dict[str, tuple[str, str, Callable[[pd.DataFrame], Iterator[Chart]]]] = 
         "Pearson correlation, Cramér's V of categories, or correlation ratio. Point at a cell to see its columns.",
         associations,
     ),
+    "drawn_joint": (
+        "Pairs of columns that are least similar",
+        "Share of synthetic rows minus share of training rows with both values.",
+        joint,
+    ),
     "drawn_plane": (
-        "Principal components",
+        PLANE,
         "Each dot is a row, on the two directions in which the training rows vary most. The clouds should overlap.",
         plane,
     ),

@@ -1,101 +1,40 @@
-"""Charts of fidelity: distributions of columns, associations between columns, principal components."""
+"""Charts of fidelity beyond single columns: associations between columns, and principal components."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import pairwise
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from synthvae.evaluation.report.traces import (
-    SHADE,
     Chart,
     Floats,
     Trace,
     axis,
-    bars,
-    dates,
     dots,
     formatted,
     in_sentence,
     label,
-    line,
     numbers,
     parts_of,
     records,
+    shown,
     thinned,
 )
 
+PLANE = "PCA: principal component analysis"
 WHO = ("real", "synthetic")
-MISSING = {"text": "missing", "y": 1, "yref": "paper", "xanchor": "right", "showarrow": False}
 MOST_PAIRS = 15
-LABEL = 12  # characters of a category in a small chart
+MOST_RANKED = 10  # pairs beside the map of differences
 MOST_COLUMNS = 60  # of a heat map
+MOST_SHARE = 0.03  # difference of shares of rows at which the colours of a joint distribution end
+SMALL = {"size": 9}  # pixels of the values at the axes of a joint distribution
+LEVEL = 16  # characters of a value at an axis of a joint distribution
 FAR = 0.5  # difference of associations at which the colours of a heat map end
-MOST_LABELLED = 20  # columns of a heat map with legible names
-
-
-def every_column(frame: pd.DataFrame) -> Iterator[Chart]:
-    """Yield a histogram or bar chart of each column, least similar first: shares of training and of synthetic rows."""
-    parts = [(name, rows) for name, rows in frame.groupby("column", sort=False, observed=True)]
-    for name, rows in sorted(parts, key=lambda part: -_distance(part[1])):
-        kind = rows["kind"].iloc[0]
-        dated = kind == "date"
-        yield _histogram(str(name), rows, dated=dated) if rows["low"].notna().any() else _shares(str(name), rows)
-
-
-def _distance(bins: pd.DataFrame) -> float:
-    """Total variation distance of the shares of training and of synthetic rows."""
-    return float((bins["real"] - bins["synthetic"]).abs().fillna(0.0).sum() / 2)
-
-
-def _histogram(name: str, lines: pd.DataFrame, *, dated: bool) -> Chart:
-    """Draw steps over the bins and, separate from them on the right, a step for missing values."""
-    known = lines["low"].notna()
-    bins, missing = lines[known], lines[~known]
-    last, width = bins["high"].iloc[-1], (bins["high"] - bins["low"]).median()
-    beyond = [last + 2 * width, last + 4 * width] if len(missing) else []
-    along = [*bins["low"], last, *beyond]
-    ticks: list[Any] = dates(along) if dated else numbers(along)
-    data = [line(who, ticks, _steps(bins[who], missing[who].sum() if len(missing) else None), "hv") for who in WHO]
-    data[0] |= {"fill": "tozeroy", "fillcolor": SHADE}
-    labels = [f"{a} to {b}" for a, b in pairwise(ticks[: len(bins) + 1])] + ["missing"] * len(missing)
-    layout: dict[str, Any] = {"xaxis": axis(type="date" if dated else "linear")}
-    if len(missing):
-        layout["annotations"] = [{**MISSING, "x": ticks[-2]}]
-    layout["yaxis"] = axis("share of rows", rangemode="tozero")
-    return _comparison_chart(name, labels, pd.concat([bins, missing]), data, layout)
-
-
-def _steps(shares: pd.Series[float], missing: float | None) -> list[float]:
-    """Return heights at the edges; the last step needs its height twice."""
-    return [*shares, shares.iloc[-1]] if missing is None else [*shares, 0.0, missing, missing]
-
-
-def _shares(name: str, bins: pd.DataFrame) -> Chart:
-    labels = ["missing" if pd.isna(label) else str(label) for label in bins["label"]]
-    data = [bars(who, labels, bins[who]) for who in WHO]
-    return _comparison_chart(
-        name, labels, bins, data, {"xaxis": axis("", labels, LABEL), "yaxis": axis("share of rows")}
-    )
-
-
-def _comparison_chart(
-    name: str, labels: list[str], bins: pd.DataFrame, data: list[Trace], layout: dict[str, Any]
-) -> Chart:
-    differences = (bins["real"] - bins["synthetic"]).abs().fillna(0.0)
-    most = int(differences.to_numpy().argmax())
-    sentence = (
-        f"{in_sentence(name)}: total variation distance {formatted(_distance(bins))} between training and "
-        f"synthetic rows; the largest difference is at {in_sentence(labels[most])}, with a share of "
-        f"{formatted(bins['real'].iloc[most])} of the training rows and {formatted(bins['synthetic'].iloc[most])} of "
-        "the synthetic rows."
-    )
-    rows = [[label, *pair] for label, pair in zip(labels, records(bins[["real", "synthetic"]]), strict=True)]
-    title = f"{name} · overlap {1 - _distance(bins):.1%}"
-    return Chart(title, sentence, data, layout, ("value", "training rows", "synthetic rows"), rows)
+MOST_LABELLED = 40  # columns of a heat map with legible names
 
 
 def associations(frame: pd.DataFrame) -> Iterator[Chart]:
@@ -110,7 +49,8 @@ def associations(frame: pd.DataFrame) -> Iterator[Chart]:
     low = -1.0 if min(np.nanmin(real), np.nanmin(synthetic)) < 0 else 0.0
     yield _heat("Training rows", names, real, low, 1.0)
     yield _heat("Synthetic rows", names, synthetic, low, 1.0)
-    yield _heat("Difference: synthetic minus training rows", names, synthetic - real, -FAR, FAR)
+    less = _heat("Difference: synthetic minus training rows", names, synthetic - real, -FAR, FAR)
+    yield replace(less, head=(*less.head[:2], "difference"), ranked=min(MOST_RANKED, len(less.rows)))
 
 
 def _square(frame: pd.DataFrame, names: list[str], who: str) -> Floats:
@@ -134,16 +74,41 @@ def _heat(title: str, names: list[str], matrix: Floats, low: float, high: float)
         sentence += f"; mean absolute value {formatted(float(mean))}, largest for {in_sentence(names[a])} and "
         sentence += f"{in_sentence(names[b])}: {formatted(float(matrix[a, b]))}"
     rows = [[names[a], names[b], *numbers([matrix[a, b]])] for a, b in furthest]
-    size = {"size": 10 if len(names) <= MOST_PAIRS else 7}
+    size = {"size": 11 if len(names) <= MOST_PAIRS else 9 if len(names) <= 2 * MOST_PAIRS else 8}
     legible = len(names) <= MOST_LABELLED
     ticks: dict[str, Any] = {"showticklabels": legible, "ticks": "outside" if legible else "", "tickfont": size}
     trace: Trace = {"type": "heatmap", "z": [numbers(row) for row in np.round(matrix, 3)], "coloraxis": "coloraxis"}
     trace["hovertemplate"] = "%{y}, %{x}: %{z}<extra></extra>"
     across, down = axis("", names, **ticks), axis("", names, **ticks, autorange="reversed")
     layout = {"xaxis": across, "yaxis": down, "coloraxis": {"cmin": low, "cmax": high}}
-    return Chart(
-        title, sentence + ".", [trace], layout, ("first column", "second column", "association"), rows, "square"
-    )
+    return Chart(title, sentence + ".", [trace], layout, ("first column", "second column", "association"), rows, "map")
+
+
+def joint(frame: pd.DataFrame) -> Iterator[Chart]:
+    """Yield the difference of the joint distributions of each pair of columns, on the same scale in every report."""
+    for (first, second), cells in frame.groupby(["first", "second"], sort=False, observed=True):
+        yield _joint(str(first), str(second), cells)
+
+
+def _joint(first: str, second: str, cells: pd.DataFrame) -> Chart:
+    shares = [cells.pivot_table(index="first_level", columns="second_level", values=who, dropna=False) for who in WHO]
+    real, synthetic = (table.to_numpy(np.float64) for table in shares)
+    down, across = (cells.groupby(f"{end}_level")[f"{end}_label"].first().tolist() for end in ("first", "second"))
+    hover = "%{y}, %{x}: %{customdata[0]:.2%} of real, %{customdata[1]:.2%} of synthetic rows<extra></extra>"
+    both = [[numbers(pair) for pair in zip(*rows, strict=True)] for rows in zip(real, synthetic, strict=True)]
+    trace: Trace = {"type": "heatmap", "z": [numbers(row) for row in np.round(synthetic - real, 5)], "customdata": both}
+    trace |= {"coloraxis": "coloraxis", "hovertemplate": hover}
+    gap = float(np.nansum(np.abs(synthetic - real)) / 2)
+    sentence = f"Joint distribution of {in_sentence(first)} and {in_sentence(second)}: total variation distance "
+    layout = {
+        "xaxis": axis(shown(second), across, LEVEL, tickfont=SMALL),
+        "yaxis": axis(shown(first), down, LEVEL, tickfont=SMALL, autorange="reversed"),
+        "coloraxis": {"cmin": -MOST_SHARE, "cmax": MOST_SHARE, "colorbar": {"tickformat": "+.0%"}},
+    }
+    largest = cells.assign(gap=(cells["synthetic"] - cells["real"]).abs()).nlargest(MOST_PAIRS, "gap")
+    rows = records(largest[["first_label", "second_label", *WHO]])
+    head = (first, second, "training rows", "synthetic rows")
+    return Chart(f"{first} and {second}", f"{sentence}{formatted(gap)}.", [trace], layout, head, rows, "square")
 
 
 def plane(frame: pd.DataFrame) -> Iterator[Chart]:
@@ -163,4 +128,4 @@ def plane(frame: pd.DataFrame) -> Iterator[Chart]:
     sentence = f"Rows on the first two principal components of the training rows; means: {middles}."
     layout = {"xaxis": axis("first principal component"), "yaxis": axis("second principal component")}
     head = ("rows", "count", "mean 1", "mean 2", "standard deviation 1", "standard deviation 2")
-    yield Chart("Principal components", sentence, data, layout, head, rows, "wide")
+    yield Chart(PLANE, sentence, data, layout, head, rows, "wide")

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from numbers import Integral, Real
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
 from typing import TYPE_CHECKING, Any
-
-import pandas as pd
 
 from synthvae._version import __version__
 from synthvae.errors import ConfigurationError, escaped
-from synthvae.evaluation.report.charts import Gallery, attack_title, galleries
-from synthvae.evaluation.report.traces import label
-from synthvae.evaluation.results import Figure, Section
+from synthvae.evaluation.metrics import METRICS
+from synthvae.evaluation.report.charts import Gallery, galleries
+from synthvae.evaluation.report.formats import cell, is_number
+from synthvae.evaluation.report.listings import Listing, is_listed, listing
+from synthvae.evaluation.report.metadata import ReportMetadata
+from synthvae.evaluation.report.summary import bars_of, measurements, text_of, tiles, unlisted
+from synthvae.evaluation.results import Section
 from synthvae.evaluation.verdict import Verdict
 from synthvae.schema.values import at_most
 
@@ -22,8 +24,6 @@ if TYPE_CHECKING:
     import jinja2
 
 
-MOST_ROWS = 1000  # of a table other than that of columns
-MOST_PAIRS = 20
 TITLES = {
     "fidelity": "Fidelity: are the synthetic rows similar to the training rows?",
     "logic": "Logic: do the synthetic rows keep the rules between columns?",
@@ -33,107 +33,9 @@ TITLES = {
     "attacks": "Attacks: what can an attacker learn about training rows?",
     "fairness": "Fairness: are groups of people represented equally well?",
 }
-CAPTIONS = {
-    "columns": "All columns, least similar first.",
-    "pairs": f"The {MOST_PAIRS} pairs of columns whose relationship is least similar.",
-    "rules": "Rules between columns, most often broken first, with the shares of rows that keep them.",
-    "models": "Predictive models by the rows they were trained on, tested on real rows.",
-    "importances": "Importance of each column for gradient boosting, by the rows it was trained on.",
-    "nearest": "Quantiles of the distance to the closest training row.",
-    "attacks": "Success rates of each attack: on training rows, on holdout rows, and of random guesses.",
-    "groups": "Groups of people.",
-}
-HEADINGS = {
-    "first": "first column",
-    "second": "second column",
-    "kind": "type",
-    "score": "similarity",
-    "missing_real": "missing, training rows",
-    "missing_synthetic": "missing, synthetic rows",
-    "adherence": "within bounds",
-    "correlation_real": "correlation, training rows",
-    "correlation_synthetic": "correlation, synthetic rows",
-    "rows_real": "training rows",
-    "rows_synthetic": "synthetic rows",
-    "real": "similarity of real rows",
-    "wasserstein": "Wasserstein distance (standard deviations)",
-    "log_loss": "log loss",
-    "brier": "Brier score",
-    "calibration": "calibration error",
-    "shape": "column shapes",
-    "tstr": "score, trained on synthetic",
-    "trtr": "score, trained on real",
-    "success": "success on training rows",
-    "naive": "success of random guesses",
-    "control": "success on holdout rows",
-}
-HEADINGS_OF = {
-    "importances": {"real": "trained on real rows", "synthetic": "trained on synthetic rows"},
-    "models": {"score": "score"},
-    "rules": {
-        "judged": "synthetic rows judged",
-        "real": "real rows",
-        "synthetic": "synthetic rows",
-        "independent": "shuffled columns",
-    },
-}  # of tables in which a heading has another meaning
-LABELS = {"rows": label, "trained_on": label, "attack": attack_title}  # of the values of these columns
-BETTER = {"higher": "higher", "lower": "lower", "half": "near 0.5"}
+BETTER = {"higher": "Higher is better.", "lower": "Lower is better.", "half": "Best near 0.5."}
 GRADES = {"good": "Good", "fair": "Fair", "poor": "Poor", "unknown": "Not determined"}
-ROLES = {"real": "training rows", "synthetic": "synthetic rows", "holdout": "holdout rows (real)"}
-TERMS = {"budget": "epsilon budget", "unit": "protected unit", "adjacency": "neighbouring tables"}
-GUARANTEE = ("epsilon", "delta", "budget", "unit", "adjacency", "accountant")  # in this order, then the rest
-
-
-@dataclass(frozen=True)
-class ReportMetadata:
-    """What the report states besides figures and verdict.
-
-    Args:
-        rows: Numbers of rows, by role ("real", "synthetic", "holdout").
-        columns: Number of compared columns.
-        target: The column to be predicted.
-        seed: The random seed.
-        notes: What of the tables could not be compared, and why.
-        ledger: `Ledger.statement()` of the model; None: no differential privacy guarantee.
-        names: Names of the tables, by role.
-    """
-
-    rows: Mapping[str, int]
-    columns: int
-    target: str | None
-    seed: int
-    notes: tuple[str, ...] = ()
-    ledger: Mapping[str, Any] | None = None
-    names: Mapping[str, str] = field(default_factory=dict)
-
-    def facts(self) -> Iterator[tuple[str, str]]:
-        """Yield terms and values for the first screen."""
-        for role, count in self.rows.items():
-            name = self.names.get(role)
-            yield ROLES[role], f"{count:,}" if name is None else f"{count:,} ({name})"
-        yield "compared columns", f"{self.columns:,}"
-        yield "target column", self.target or "none"
-        yield "random seed", str(self.seed)
-        yield "software", f"synthvae {__version__}"
-
-    def guarantee(self) -> Iterator[tuple[str, Any]]:
-        """Yield terms and values of the ledger, without its events."""
-        ledger = self.ledger or {}
-        others = [name for name in ledger if name not in {*GUARANTEE, "events"}]
-        for name in (*GUARANTEE, *others):
-            if name in ledger:
-                yield TERMS.get(name, name), ledger[name]
-
-
-@dataclass(frozen=True)
-class Listing:
-    """A table of the report."""
-
-    name: str
-    caption: str
-    head: tuple[str, ...]
-    rows: list[tuple[Any, ...]]
+FONTS = {400: "inter-latin-400-normal.woff2", 600: "inter-latin-600-normal.woff2"}  # weights of Inter (OFL.txt)
 
 
 @dataclass(frozen=True)
@@ -149,12 +51,12 @@ class ReportSection:
     @classmethod
     def from_section(cls, section: Section) -> ReportSection:
         """Prepare a section for the template."""
-        tables = [_listing(name, table) for name, table in section.details.items() if _is_listed(name, table)]
+        tables = [listing(name, table) for name, table in section.details.items() if is_listed(name, table)]
         return cls(section.name, _title(section.name), section, tables, galleries(section))
 
 
 def render(sections: Sequence[Section], verdict: Verdict, metadata: ReportMetadata) -> str:
-    """Return the report as one HTML document that contains all of its scripts and styles.
+    """Return the report as one HTML document that contains all of its scripts, styles and fonts.
 
     Its content security policy forbids every network request.
 
@@ -166,21 +68,34 @@ def render(sections: Sequence[Section], verdict: Verdict, metadata: ReportMetada
     Raises:
         ConfigurationError: plotly or jinja2 is not installed.
     """
-    template = _environment().get_template("report.html.j2")
     parts = [ReportSection.from_section(section) for section in sections]
     charts = [
-        _without_steering(chart.to_dict()) for part in parts for gallery in part.galleries for chart in gallery.charts
+        without_steering(chart.to_dict()) for part in parts for gallery in part.galleries for chart in gallery.charts
     ]
-    return template.render(
+    figures = {figure.metric.name: figure for section in sections for figure in section.figures}
+    return page(
+        "report.html.j2",
         verdict=verdict,
         metadata=metadata,
         parts=parts,
+        tiles=tiles(verdict, figures),
+        measurements=measurements(figures),
+        reasons=unlisted(verdict.share.reasons, figures),
         charts=charts,
         plotly=_plotly() if charts else "",
-        version=__version__,
         better=BETTER,
-        grades=GRADES,
+        titles={name: metric.title for name, metric in METRICS.items()},
     )
+
+
+def page(template: str, **values: Any) -> str:
+    """Return a page from a template of this package, with its fonts.
+
+    Raises:
+        ConfigurationError: jinja2 is not installed.
+    """
+    found = _environment().get_template(template)
+    return found.render(version=__version__, grades=GRADES, fonts=_fonts(), **values)
 
 
 def _environment() -> jinja2.Environment:
@@ -195,23 +110,29 @@ def _environment() -> jinja2.Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        finalize=_without_steering,
+        finalize=without_steering,
     )
-    environment.filters.update(number=number, cell=cell, strip=strip, at_most=at_most)
-    environment.tests["number"] = _is_number
+    environment.filters.update(cell=cell, bars=bars_of, text=text_of, at_most=at_most)
+    environment.tests["number"] = is_number
     return environment
 
 
-def _without_steering(value: Any) -> Any:
+def without_steering(value: Any) -> Any:
     """Text, in lists and mappings too, on one line, with escapes for what steers a browser, such as the direction.
 
     Markup is not changed: it is part of the template, or was escaped.
     """
     if isinstance(value, Mapping):
-        return {_without_steering(name): _without_steering(part) for name, part in value.items()}
+        return {without_steering(name): without_steering(part) for name, part in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_without_steering(part) for part in value]
+        return [without_steering(part) for part in value]
     return escaped(value) if type(value) is str else value
+
+
+def _fonts() -> dict[int, str]:
+    """Return the font files by weight, in base64."""
+    folder = resources.files("synthvae.evaluation.report") / "fonts"
+    return {weight: base64.b64encode((folder / name).read_bytes()).decode() for weight, name in FONTS.items()}
 
 
 def _plotly() -> str:
@@ -233,58 +154,3 @@ def _not_installed(package: str) -> ConfigurationError:
 
 def _title(name: str) -> str:
     return TITLES.get(name, name.replace("_", " ").capitalize())
-
-
-def _is_listed(name: str, table: pd.DataFrame) -> bool:
-    return not name.startswith("drawn_") and len(table) > 0
-
-
-def _listing(name: str, table: pd.DataFrame) -> Listing:
-    shown = table
-    if name in {"columns", "pairs"} and "score" in table:
-        shown = table.sort_values("score", kind="stable")
-    shown = shown.head(MOST_PAIRS if name == "pairs" else max(MOST_ROWS, len(table) if name == "columns" else 0))
-    caption = CAPTIONS.get(name, name.replace("_", " ").capitalize() + ".")
-    if len(shown) < len(table) and name != "pairs":
-        caption += f" The first {len(shown):,} of {len(table):,} rows."
-    head = tuple(_heading(str(column), name) for column in shown)
-    shown = shown.assign(**{column: shown[column].map(LABELS[column]) for column in LABELS if column in shown})
-    return Listing(name, caption, head, list(shown.itertuples(index=False, name=None)))
-
-
-def _heading(column: str, table: str) -> str:
-    headings = {**HEADINGS, **HEADINGS_OF.get(table, {})}
-    return headings.get(column, column.replace("_", " "))
-
-
-def number(value: float | None) -> str:
-    """Format a figure; a dash where it was not measured."""
-    if value is None or not math.isfinite(value):
-        return "—"
-    if value != 0 and abs(value) < 0.001:
-        return f"{value:.2g}"
-    return f"{value:.3f}" if abs(value) < 100 else f"{value:,.6g}"
-
-
-def cell(value: Any) -> str:
-    """Format a cell of a table."""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, Integral):
-        return f"{int(value):,}"
-    if isinstance(value, Real):
-        return number(float(value))
-    return "—" if value is None or pd.isna(value) else str(value)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, Real)
-
-
-def strip(figure: Figure) -> dict[str, float] | None:
-    """Return the positions of a figure and its references between 0 and 1; None where one lies outside."""
-    low, high = figure.interval or (figure.value, figure.value)
-    values = {"value": figure.value, "low": low, "high": high, "real": figure.real, "independent": figure.independent}
-    found = {name: round(float(x), 4) for name, x in values.items() if x is not None and math.isfinite(x)}
-    fits = "value" in found and "low" in found and "high" in found
-    return found if fits and all(0 <= x <= 1 for x in found.values()) else None

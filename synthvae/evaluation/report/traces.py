@@ -6,6 +6,7 @@ hundreds of columns. Colours are those of the light theme; the script of the rep
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
@@ -25,9 +26,14 @@ NAME = 28  # characters of a name at an axis
 IN_SENTENCE = 60  # characters of a name in a sentence
 HOVER = 160  # characters of a name in a hover label
 NEAR = 40  # days; timestamps within so many days are shown with their time of day
+LINE, MOST_LINES = 22, 2  # characters of a line of a label at a bar, and its lines
+ROW, TALL = 19, 26  # pixels of a bar with its label of one line, and of two
+LEAST_BARS = 4  # for which a chart of bars has place
+PERCENT = ".2~p"
+HATCHED = {"shape": "/", "size": 4, "solidity": 0.25, "fillmode": "overlay"}
 ROWS = {"fresh real": "real (reference)", "independent": "shuffled columns"}  # labels of kinds of rows
 
-Form = Literal["small", "wide", "square"]
+Form = Literal["small", "wide", "square", "map"]
 Trace = dict[str, Any]
 Floats = npt.NDArray[np.float64]
 
@@ -44,6 +50,8 @@ class Chart:
         head: Column names of the table.
         rows: Rows of the table.
         form: Size in the report.
+        remark: What the chart leaves out, as text above it.
+        ranked: Number of rows of the table that are shown beside the chart.
     """
 
     title: str
@@ -53,6 +61,8 @@ class Chart:
     head: tuple[str, ...]
     rows: list[list[Any]]
     form: Form = "small"
+    remark: str = ""
+    ranked: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """Return the data for the script of the report."""
@@ -143,18 +153,36 @@ def dots(rows: object, x: Any, y: Any) -> Trace:
     return {**trace, "x": numbers(x), "y": numbers(y)}
 
 
-def bars(rows: object, labels: Sequence[object], y: Any) -> Trace:
-    """Return bars at 0, 1, ..., since labels that are shortened to the same text must not share a bar."""
-    marker = {"color": style(rows)["color"], "pattern": {"shape": "/" if rows == "synthetic" else ""}}
-    hover = [shown(name, HOVER) for name in labels]
+def bars(rows: object, labels: Sequence[object], shares: Any) -> Trace:
+    """Return horizontal bars at 0, 1, ..., since labels that are shortened to the same text must not share a bar."""
+    pattern = HATCHED if rows == "synthetic" else {"shape": ""}
     trace = {
         "type": "bar",
+        "orientation": "h",
         "name": shown(label(rows)),
-        "x": list(range(len(labels))),
-        "y": numbers(y),
-        "marker": marker,
+        "y": list(range(len(labels))),
+        "x": numbers(shares),
+        "marker": {"color": style(rows)["color"], "pattern": pattern},
     }
-    return {**trace, "hovertext": hover, "hovertemplate": "%{hovertext}: %{y}"}
+    hover = [shown(name, HOVER) for name in labels]
+    return {**trace, "hovertext": hover, "hovertemplate": "%{hovertext}: %{x}"}
+
+
+def bar_layout(labels: Sequence[object], title: str, **more: Any) -> dict[str, Any]:
+    """Return the layout of horizontal bars, the first at the top, with whole labels in lines."""
+    count = max(len(labels), LEAST_BARS)
+    texts = [wrapped(name) for name in labels]
+    ticks = {"tickvals": list(range(len(labels))), "ticktext": texts}
+    down = {**axis(), **ticks, "range": [count - 0.5, -0.5], "showgrid": False, "zeroline": False}
+    row = TALL if any("<br>" in text for text in texts) else ROW
+    across = axis(title, rangemode="tozero", tickangle=0, nticks=6, **more)
+    return {"xaxis": across, "yaxis": down, "height": 60 + row * count}
+
+
+def wrapped(text: object) -> str:
+    """Escape a label for plotly, in lines."""
+    few = textwrap.wrap(shortened(text, LINE * MOST_LINES), LINE, max_lines=MOST_LINES, placeholder="…")
+    return "<br>".join(escape(part, quote=False) for part in few)
 
 
 def diagonal(low: float = 0.0, high: float = 1.0) -> Trace:

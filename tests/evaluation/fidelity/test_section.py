@@ -265,6 +265,38 @@ def test_histograms_are_shares_of_all_rows() -> None:
     assert (money["low"].iloc[1:].to_numpy() == money["high"].iloc[:-1].to_numpy()).all()
 
 
+def test_a_frequent_number_is_apart_from_the_bins_of_the_others() -> None:
+    rng = np.random.default_rng(0)
+    gain = np.where(rng.random(2000) < 0.9, 0, np.round(np.exp(rng.normal(8, 1, 2000))))
+    comparison = Comparison.from_tables(*halves(pd.DataFrame({"gain": gain.astype(int)})))
+    shown = histograms(comparison)
+    apart = shown[shown["low"].isna()]
+    assert apart["label"].tolist() == ["0"]
+    assert apart["real"].iloc[0] == pytest.approx((comparison.real["gain"] == 0).mean())
+    assert shown[["real", "synthetic"]].sum().to_numpy() == pytest.approx(1)
+
+
+@pytest.mark.parametrize("zeros", [0.0, 0.2])
+def test_bins_of_a_long_tail_have_equal_ratios(zeros: float) -> None:
+    rng = np.random.default_rng(0)
+    dose = np.where(rng.random(600) < zeros, 0.0, np.exp(rng.normal(0, 2, 600)))
+    shown = histograms(Comparison.from_tables(*halves(pd.DataFrame({"dose": dose}))))
+    bins = shown[shown["low"].notna()]
+    assert shown["logarithmic"].all()
+    ratios = (bins["high"] / bins["low"]).to_numpy()
+    np.testing.assert_allclose(ratios, ratios[0])
+    assert shown["low"].isna().sum() == (zeros > 0)
+    assert shown[["real", "synthetic"]].sum().to_numpy() == pytest.approx(1)
+
+
+def test_bins_of_equal_width_are_not_logarithmic() -> None:
+    frame = pd.DataFrame({"age": np.random.default_rng(0).normal(50, 10, 400), "grade": [1, 2, 3, 4] * 100})
+    shown = histograms(Comparison.from_tables(*halves(frame)))
+    assert not shown["logarithmic"].any()
+    assert shown.query("column == 'grade'")["label"].tolist() == ["1", "2", "3", "4"]
+    assert shown.query("column == 'grade'")["low"].isna().all()
+
+
 def wide(n: int, columns: int) -> pd.DataFrame:
     return pd.DataFrame(np.random.default_rng(0).normal(size=(n, columns)).round(3)).rename(columns=str)
 

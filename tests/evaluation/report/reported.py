@@ -84,10 +84,26 @@ def histograms(frame: pd.DataFrame, seed: int = 0, bins: int = 20) -> pd.DataFra
     return pd.concat(parts, ignore_index=True)[columns]
 
 
+def scored(drawn: pd.DataFrame) -> pd.DataFrame:
+    """Columns with their similarity, here that of their bins."""
+    half = (drawn["real"] - drawn["synthetic"]).abs() / 2
+    return drawn.assign(score=1 - half.groupby(drawn["column"]).transform("sum"), logarithmic=False)
+
+
 def categories(name: str, labels: tuple[str, ...]) -> pd.DataFrame:
     real, made = (np.random.default_rng([7, k]).dirichlet(np.ones(len(labels))) for k in range(2))
     bars = {"label": labels, "low": np.nan, "high": np.nan, "real": real, "synthetic": made}
     return pd.DataFrame({"column": name, "kind": "category", **bars})
+
+
+def joint(first: str, second: str, labels: tuple[str, ...]) -> pd.DataFrame:
+    """The joint distribution of two columns, as `drawn_joint` has it."""
+    size = len(labels)
+    real, synthetic = (np.random.default_rng([8, k]).dirichlet(np.ones(2 * size)) for k in range(2))
+    above, beside = np.repeat(range(2), size), np.tile(range(size), 2)
+    cells = {"first": first, "second": second, "first_level": above, "second_level": beside}
+    names = {"first_label": [f"level {k}" for k in above], "second_label": [labels[k] for k in beside]}
+    return pd.DataFrame({**cells, **names, "real": real, "synthetic": synthetic})
 
 
 def fidelity(frame: pd.DataFrame) -> Section:
@@ -116,8 +132,9 @@ def fidelity(frame: pd.DataFrame) -> Section:
             "columns": pd.DataFrame({**columns, "wasserstein": rng.exponential(size=len(names)), "missing_real": None}),
             "pairs": pd.DataFrame({**at, "kind": "correlation", "score": score, "real": 0.99,
                                    "correlation_real": both["real"], "correlation_synthetic": both["synthetic"]}),
-            "drawn_columns": pd.concat(drawn, ignore_index=True),
+            "drawn_columns": scored(pd.concat(drawn, ignore_index=True)),
             "drawn_associations": pd.DataFrame({**at, **both}),
+            "drawn_joint": joint(HOSTILE[0], "site", HOSTILE),
             "drawn_plane": pd.DataFrame(plane, columns=["x", "y"]).assign(rows=["real", "synthetic"] * 200),
         },
         ("Two columns are constant: nothing goes together with them.",),
@@ -175,4 +192,6 @@ def evaluated(sections: tuple[Section, ...] | None = None, **more: Any) -> Judge
     made = frame.sample(len(frame), replace=True, random_state=0)
     compared = Comparison.from_tables(frame, made, holdout=frame.iloc[::3], target="target")
     found = (fidelity(frame), utility(), *others()) if sections is None else sections
-    return Judged(compared, found, 0, **{"given": VERDICT, "ledger": LEDGER, **more})
+    described = pd.DataFrame({"column": HOSTILE[:2], "kind": "categorical", "missing": "0.0%", "row 1": HOSTILE[2:4]})
+    given = {"given": VERDICT, "ledger": LEDGER, "date": "2026-11-30", "model": {"latent": HOSTILE[1]}}
+    return Judged(more.pop("comparison", compared), found, 0, **{**given, "description": described, **more})

@@ -15,7 +15,8 @@ import pandas as pd
 import pytest
 from reported import HOSTILE, evaluated, fidelity, html_of
 
-from synthvae.evaluation import Evaluation
+from synthvae.evaluation import Evaluation, Evaluations
+from synthvae.evaluation.report.listings import CAPTIONS
 
 pytest.importorskip("jinja2", reason="jinja2 is not installed")
 pytest.importorskip("plotly", reason="plotly is not installed")
@@ -112,7 +113,7 @@ def test_sections_are_visible_and_charts_are_drawn_near_the_viewport(desktop: Se
     # What tables wrote is text, in the page and in its plots.
     assert seen.page.locator("[data-chart]", has_text="alert").count() > 0
     assert seen.page.locator(":is([data-chart], main) :is(img, script), [data-chart] a").count() == 0
-    assert seen.page.locator("figcaption", has_text=HOSTILE[0]).count() == 1
+    assert seen.page.locator("figcaption", has_text=HOSTILE[0]).count() == 2  # a column, and a pair
 
 
 def test_hover_labels_show_values(desktop: Seen) -> None:
@@ -178,6 +179,8 @@ def test_the_keyboard_reaches_the_report_first_and_opens_and_sorts_tables(deskto
     assert details.locator("tbody tr").count() == 20
     assert "total variation distance" in details.inner_text()
     # A column is pressed, and the rows stand in its order.
+    seen.page.locator("#attacks details.listing summary").focus()
+    seen.page.keyboard.press("Enter")
     table = seen.page.locator("#attacks table.sortable")
     button = table.get_by_role("button", name="risk")
     for direction, risks in (("ascending", ["0.020", "0.100", "0.300"]), ("descending", ["0.300", "0.100", "0.020"])):
@@ -197,6 +200,7 @@ def test_print_has_every_chart_in_light_colours(browser: Any, report: Path, tmp_
         )
         for script in (watch, widest, count):
             seen.page.evaluate(script)
+        seen.page.locator("#utility details[data-print]").evaluate("details => details.open = true")
         seen.page.pdf(path=tmp_path / "report.pdf", prefer_css_page_size=True)
         assert (tmp_path / "report.pdf").read_bytes().startswith(b"%PDF")
         drawn, wide, colour = seen.page.evaluate("window.onPaper")
@@ -204,6 +208,49 @@ def test_print_has_every_chart_in_light_colours(browser: Any, report: Path, tmp_
         assert wide <= 680
         assert colour == BLUE
         seen.page.locator("html[data-printed]:not(.paper)").wait_for(state="attached")
+        assert seen.page.locator("details[open]").count() == 1  # what was opened for paper only is folded again
+
+
+def test_tables_that_are_folded_are_opened_for_paper_if_they_are_short(browser: Any, report: Path) -> None:
+    with opening(browser, report) as seen:
+        seen.page.evaluate("dispatchEvent(new Event('beforeprint'))")
+        seen.page.emulate_media(media="print")
+        for name, shown in (("models", True), ("groups", True), ("importances", False), ("pairs", False)):
+            caption = CAPTIONS[name]
+            assert seen.page.locator(f"table:has(caption:text-is('{caption}'))").is_visible() == shown, name
+        assert seen.page.locator("#methods dl.methods").last.is_visible()
+
+
+def test_texts_and_charts_have_the_font_of_the_file(desktop: Seen) -> None:
+    seen = desktop
+    chart = seen.near("#survival [data-chart]")
+    fonts = "[...document.fonts].map(font => `${font.family} ${font.weight} ${font.status}`).sort()"
+    assert seen.page.evaluate(fonts) == ["Inter 400 loaded", "Inter 600 loaded"]
+    family = "text => getComputedStyle(text).fontFamily"
+    assert chart.locator("text").first.evaluate(family).startswith("Inter")
+    assert seen.page.locator("h1").evaluate(family).startswith("Inter")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1280])
+def test_no_rule_of_accessibility_is_violated(browser: Any, report: Path, scheme: str, width: int) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed")
+    with opening(browser, report, width=width, color_scheme=scheme, bypass_csp=True) as seen:
+        seen.page.evaluate("document.querySelectorAll('details').forEach(each => each.open = true)")
+        seen.near("#survival [data-chart]")
+        found = axe.Axe().run(seen.page)
+        assert found.violations_count == 0, found.generate_report()
+
+
+def test_the_comparison_of_several_tables_is_accessible_and_fits_a_phone(browser: Any, tmp_path: Path) -> None:
+    Evaluations({"first": evaluated(), HOSTILE[0]: evaluated()}).to_html(tmp_path / "page.html")
+    with opening(browser, tmp_path / "page.html", width=390, bypass_csp=True) as seen:
+        assert seen.page.evaluate(WIDER) == 0
+        axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed")
+        found = axe.Axe().run(seen.page)
+        assert found.violations_count == 0, found.generate_report()
+        seen.page.get_by_role("link", name="first").click()
+        seen.page.locator("h1", has_text="Synthetic data report").wait_for()
 
 
 def test_charts_are_drawn_only_when_visible(browser: Any, tmp_path: Path) -> None:

@@ -8,18 +8,21 @@ import sys
 from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from reported import HOSTILE, LEDGER, evaluated, fidelity, figure, html_of
+from reported import HOSTILE, LEDGER, evaluated, fidelity, html_of
 from sklearn.datasets import load_wine
 
+import synthvae.evaluation.report
 from synthvae.errors import ConfigurationError
 from synthvae.evaluation import Comparison, Section
 from synthvae.evaluation.report.charts import CHARTS, galleries
-from synthvae.evaluation.report.html import cell, number, strip
+from synthvae.evaluation.report.formats import cell, number
+from synthvae.evaluation.report.metadata import described
 
 pytest.importorskip("jinja2")
 pytest.importorskip("plotly")
@@ -86,7 +89,7 @@ def test_every_figure_and_note_is_in_the_report(tree: Tree) -> None:
         assert ("section", section.name) in [(tag, attributes.get("id")) for tag, attributes in tree.tags]
         for found in section.figures:
             metric = found.metric
-            assert tree.text.count(metric.meaning) == 2
+            assert tree.text.count(metric.meaning) == 1
             assert metric.title in tree.text
             assert f"Source: {metric.source}" in tree.text
         assert all(note in tree.text for note in section.notes)
@@ -104,13 +107,40 @@ def test_table_contents_are_never_code(html: str, tree: Tree) -> None:
     # plotly reads tags in its texts: what it is handed must hold none.
     texts = [str(text) for chart in charts_of(html) for text in marks(chart)]
     assert any("&lt;script" in text for text in texts)
-    assert not [text for text in texts if "<" in text]
+    assert not [text for text in texts if "<" in text.replace("<br>", "")]  # lines of a label
 
 
 def marks(chart: dict[str, Any]) -> list[Any]:
     """The texts of a chart that plotly shows: but for its own templates."""
     ticks = [text for axis in ("xaxis", "yaxis") for text in chart["layout"].get(axis, {}).get("ticktext", [])]
     return ticks + [text for trace in chart["data"] for text in (trace.get("name", ""), *trace.get("hovertext", []))]
+
+
+def test_the_font_is_in_the_file_and_its_licence_in_the_package(html: str) -> None:
+    assert re.findall(r"font-weight: (\d+); src: url\(data:font/woff2;base64,", html) == ["400", "600"]
+    folder = Path(synthvae.evaluation.report.__file__).parent / "fonts"
+    assert "SIL OPEN FONT LICENSE Version 1.1" in (folder / "OFL.txt").read_text(encoding="utf-8")
+    assert sum(file.stat().st_size for file in folder.glob("*.woff2")) < 100_000
+
+
+def test_date_model_and_example_rows_are_stated(tree: Tree) -> None:
+    assert all(said in tree.text for said in ("2026-11-30", "latent", HOSTILE[1], "row 1", HOSTILE[3]))
+
+
+def test_only_the_first_of_many_columns_are_described() -> None:
+    wide = pd.DataFrame(np.arange(200.0).reshape(2, 100)).rename(columns=str)
+    comparison = Comparison.from_tables(wide, wide)
+    found = described(comparison, wide.assign(**{"0": pd.Series([None, "x" * 100])}))
+    assert len(found) == 60
+    assert found.iloc[0].tolist() == ["0", "integer", "0.0%", "missing", "x" * 40 + "…"]
+    assert "The first 60 columns." in html_of(evaluated((), comparison=comparison, description=found))
+
+
+def test_columns_without_a_value_are_left_out_of_tables() -> None:
+    table = pd.DataFrame({"site": ["a", "b"], "nothing": [np.nan, np.nan], "share": [0.5, np.nan]})
+    text = Tree(html_of(evaluated((Section("new", details={"by_site": table}),)))).text
+    assert "nothing" not in text
+    assert "share" in text
 
 
 def test_no_network_requests(tree: Tree) -> None:
@@ -150,22 +180,15 @@ def test_plotly_accepts_every_chart(html: str, tree: Tree) -> None:
 def test_charts_contain_the_given_shares() -> None:
     section = evaluated().sections[0]
     table = section.details["drawn_columns"]
-    charts = {chart.title.rpartition(" · overlap ")[0]: chart for chart in galleries(section)[0].charts}
+    charts = {chart.title.rpartition(" · ")[0]: chart for chart in galleries(section)[0].charts}
     assert set(charts) == set(table["column"])
-    overlaps = [float(chart.title.rpartition(" ")[2].removesuffix("%")) for chart in charts.values()]
-    assert overlaps == sorted(overlaps)  # least similar first
+    scores = [float(chart.title.rpartition(" ")[2].removesuffix("%")) for chart in charts.values()]
+    assert scores == sorted(scores)  # least similar first
     one = table[table["column"] == "mean radius"]
     drawn = charts["mean radius"].data[1]
     np.testing.assert_allclose(drawn["y"][:-1], one["synthetic"], rtol=1e-4)
     np.testing.assert_allclose(drawn["x"], [*one["low"], one["high"].iloc[-1]], rtol=1e-4)
     assert charts["admitted"].data[0]["x"] == ["2022-01-08", "2022-04-18", "2022-07-27", "2022-11-04"]
-    gone = pd.DataFrame(
-        {"column": ["mean radius"], "kind": ["number"], "label": ["missing"], "real": 0.1, "synthetic": 0.2}
-    )
-    (chart,) = galleries(Section("fidelity", details={"drawn_columns": pd.concat([one, gone])}))[0].charts
-    assert chart.data[1]["y"][-3:] == [0.0, 0.2, 0.2]
-    assert chart.data[1]["x"] == sorted(chart.data[1]["x"])
-    assert chart.rows[-1] == ["missing", 0.1, 0.2]
     total = (one["real"] - one["synthetic"]).abs().sum() / 2
     assert f"total variation distance {total:.3g}" in charts["mean radius"].sentence
 
@@ -200,7 +223,9 @@ def test_missing_numbers_are_drawn_as_gaps(name: str) -> None:
 
 
 def test_unknown_tables_are_listed() -> None:
-    table = pd.DataFrame({"site": [HOSTILE[2]], "some_count": [12345], "known": [True], "share": [np.nan]})
+    table = pd.DataFrame(
+        {"site": [HOSTILE[2], "b"], "some_count": [12345, 1], "known": [True, False], "share": [np.nan, 0.5]}
+    )
     text = Tree(html_of(evaluated((Section("new_things", details={"by_site": table}),)))).text
     assert all(said in text for said in ("New things", "By site.", HOSTILE[2], "some count", "12,345", "yes", "—"))
 
@@ -211,7 +236,7 @@ def test_five_hundred_columns_stay_small() -> None:
     wide = pd.DataFrame(rng.normal(size=(200, 500)), columns=[f"column {k}" for k in range(500)])
     written = html_of(evaluated((fidelity(wide),)))
     assert len(written.encode()) < 15e6
-    assert len(charts_of(written)) == 500 + 3 + 3 + 1
+    assert len(charts_of(written)) == 500 + 3 + 3 + 1 + 1
 
 
 @pytest.mark.parametrize(("value", "text"), [
@@ -221,13 +246,6 @@ def test_five_hundred_columns_stay_small() -> None:
 def test_numbers_are_formatted(value: float | None, text: str) -> None:
     assert number(value) == text
     assert cell(value) == text
-
-
-def test_strip_is_limited_to_zero_and_one() -> None:
-    assert strip(figure(interval=(0.9, 0.92), real=0.98)) == {"value": 0.91, "low": 0.9, "high": 0.92, "real": 0.98}
-    assert strip(figure(value=1.5)) is None
-    assert strip(figure(value=float("nan"))) is None
-    assert strip(figure(real=-0.1)) is None
 
 
 @pytest.mark.parametrize("package", ["jinja2", "plotly"])

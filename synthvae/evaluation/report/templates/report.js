@@ -21,25 +21,27 @@
   }
 
   function axis(given) {
+    const font = given?.tickfont && { tickfont: { size: given.tickfont.size - (root.classList.contains("paper") ? 3 : 0) } };
     return {
       fixedrange: true, automargin: true, gridcolor: colour("grid"), zerolinecolor: colour("rule"),
-      linecolor: colour("rule"), ...given, title: { ...given?.title, standoff: 6 },
+      linecolor: colour("rule"), ...given, ...font, title: { ...given?.title, standoff: 6 },
     };
   }
 
   function dressed(layout, box, small) {
     const scale = [[0, colour("least")], [0.5, colour("middle")], [1, colour("most")]];
     const ends = layout.coloraxis;
+    const size = (small ? 10 : 12) - (root.classList.contains("paper") ? 2 : 0);
     if (ends && ends.cmin >= 0) scale.splice(0, 3, [0, colour("middle")], [1, colour("most")]);
     return {
       ...layout, width: box.clientWidth, height: box.clientHeight, dragmode: false, barmode: "group", bargap: 0.25,
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
-      font: { family: colour("sans"), size: small ? 10 : 12, color: colour("ink") },
-      margin: { l: 40, r: 8, t: small ? 22 : 30, b: 6 },
+      font: { family: colour("sans"), size, color: colour("ink") },
+      margin: { l: 40, r: 10, t: layout.showlegend === false ? 8 : small ? 22 : 30, b: 6 },
       legend: { orientation: "h", x: 0, y: 1, xanchor: "left", yanchor: "bottom", itemclick: false, itemdoubleclick: false },
       hoverlabel: { bgcolor: colour("raised"), bordercolor: colour("rule"), font: { color: colour("ink") }, align: "left" },
       xaxis: axis(layout.xaxis), yaxis: axis(layout.yaxis),
-      ...(ends && { coloraxis: { ...ends, colorscale: scale, colorbar: { thickness: 8, len: 0.8, outlinewidth: 0 } } }),
+      ...(ends && { coloraxis: { ...ends, colorscale: scale, colorbar: { thickness: 8, len: 0.8, outlinewidth: 0, ...ends.colorbar } } }),
     };
   }
 
@@ -68,6 +70,10 @@
 
   function onPaper(yes) {
     root.classList.toggle("paper", yes);
+    for (const details of document.querySelectorAll("details[data-print]")) {
+      if (yes) details.dataset.print = details.open ? "open" : "folded";
+      details.open = yes || details.dataset.print === "open";
+    }
     if (yes) boxes.forEach(draw);
     else refresh();
   }
@@ -84,7 +90,8 @@
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", refresh);
   addEventListener("beforeprint", () => onPaper(true));
   addEventListener("afterprint", () => onPaper(false));
-  boxes.forEach((box) => near.observe(box));
+  // Plotly measures texts when it draws them, so that the font must be there.
+  document.fonts.load("1em Inter").finally(() => boxes.forEach((box) => near.observe(box)));
 
   function row(cells, name) {
     const line = document.createElement("tr");
