@@ -29,6 +29,7 @@ GROUPS = {
         "given_file",
         "subjects",
         "scale",
+        "copies",
         "strategy",
         "synthetic_only",
     ),
@@ -52,6 +53,7 @@ EXAMPLES = {
     "generate": [
         "synthvae generate model --rows 1000 -o synthetic",
         "synthvae generate model --class ill=500 --class healthy=500 -o synthetic.csv",
+        "synthvae generate model --rows 1000 --copies 10 -o synthetic",
         "synthvae generate model --rows 100 --given sex=f --given age=60.. -o synthetic",
         "synthvae generate model-of-a-database --subjects 1000 -o synthetic",
     ],

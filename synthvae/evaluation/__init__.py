@@ -7,9 +7,10 @@ ledger states.
 from synthvae.evaluation.assessment import Evaluation, evaluate
 from synthvae.evaluation.comparison import Comparison
 from synthvae.evaluation.metrics import METRICS, Metric
+from synthvae.evaluation.pooling import Pooled, pool
 from synthvae.evaluation.results import Figure, Section
 
-__all__ = ["METRICS", "Comparison", "Evaluation", "Figure", "Metric", "Section", "evaluate"]
+__all__ = ["METRICS", "Comparison", "Evaluation", "Figure", "Metric", "Pooled", "Section", "evaluate", "pool"]
 
 
 def __dir__() -> list[str]:

@@ -96,6 +96,7 @@ class Generation(RecipeSection):
         classes: Number of rows of each named class.
         given: Conditions by column, with `model: {conditions: true}`: a value, a list of values, an interval such as
             "60..", or null for missing.
+        copies: Number of independent datasets `copy_1/`, `copy_2/`, ...; the first one is evaluated. None: one dataset.
         partition: Write a folder `TARGET=LABEL/` for each class.
         workers: Number of worker processes.
         random_state: Seed of the draws.
@@ -105,6 +106,7 @@ class Generation(RecipeSection):
     rows_per_class: WHOLE | None = None
     classes: dict[Label, WHOLE] | None = None
     given: dict[str, Label | float | list[Label | float | None] | None] | None = None
+    copies: Annotated[int, Field(ge=1)] | None = None
     partition: bool = False
     workers: Annotated[int, Field(ge=1)] = 1
     random_state: WHOLE = 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from synthvae import filesystem
 from synthvae.errors import TableError, listing, warn_user
 from synthvae.estimators import augment as augmentation
-from synthvae.generation import stores
+from synthvae.generation import copies, stores
 from synthvae.generation.given import parse_interval
 from synthvae.privacy import Journal
 from synthvae.recipe.holdout import hold_out, hold_out_privately
@@ -191,22 +191,37 @@ class Study:
         asked = {"random_state": 0, **self.recipe.generation.stated()}
         if asked.get("given") is not None:
             asked["given"] = {name: _condition(value) for name, value in asked["given"].items()}
-        place = self.out / SYNTHETIC
-        self._clear_damaged()
-        resume = again and not (place / stores.MANIFEST).exists()  # a complete dataset is of an earlier run
-        manifest = synthesizer.generate(place, resume=resume, overwrite=not resume, **asked)
+        place, number = self.out / SYNTHETIC, self.recipe.generation.copies
+        self._clear_outdated(number)
+        # A complete dataset is of an earlier run; complete copies may be of the one that was interrupted.
+        resume = again and (number is not None or not (place / stores.MANIFEST).exists())
+        manifest = synthesizer.generate(place, resume=resume, overwrite=number is not None or not resume, **asked)
+        if number is not None:
+            return {"what": f"{number} x {manifest['rows']} rows"}
         files = len(manifest["parts"])
         return {"what": f"{manifest['rows']} rows in {files} file{'s' if files > 1 else ''}"}
 
-    def _clear_damaged(self) -> None:
-        """Remove the recorded files of a dataset without a manifest, and no others: they may be the user's."""
-        record, manifest = StageRecord.read(self.out, "generate"), f"{SYNTHETIC}/{stores.MANIFEST}"
-        there = digests(self.out, [SYNTHETIC], self.key)
-        if record is None or there.get(manifest) == record.outputs.get(manifest):
+    @property
+    def _synthetic(self) -> str:
+        """The folder of the synthetic rows that are evaluated: of several copies, the first."""
+        generation = self.recipe.generation
+        copied = generation is not None and generation.copies is not None
+        return f"{SYNTHETIC}/{copies.folder_of(1)}" if copied else SYNTHETIC
+
+    def _clear_outdated(self, number: int | None) -> None:
+        """Remove recorded files that the next run would not replace, and no others: they may be the user's.
+
+        They are those of a dataset whose manifest is damaged, or of another number of copies.
+        """
+        record = StageRecord.read(self.out, "generate")
+        if record is None:
             return
-        for name in there:
-            if name in record.outputs:
-                filesystem.Folder(self.out / SYNTHETIC).remove(name.removeprefix(f"{SYNTHETIC}/"))
+        there = digests(self.out, [SYNTHETIC], self.key)
+        for folder, names in _by_dataset(name for name in there if name in record.outputs).items():
+            manifest = f"{folder}/{stores.MANIFEST}"
+            if folder not in _datasets(number) or there.get(manifest) != record.outputs.get(manifest):
+                for name in names:
+                    filesystem.Folder(self.out / SYNTHETIC).remove(name.removeprefix(f"{SYNTHETIC}/"))
 
     def augment(self) -> dict[str, Any]:
         """Write the training rows followed by synthetic rows of scarce classes."""
@@ -236,7 +251,7 @@ class Study:
         if evaluation.synthetic:
             return {**found, "synthetic": self._read("evaluation.synthetic")}
         if self.recipe.augment is None:
-            return {**found, "synthetic": convert.read(self.out / SYNTHETIC)}
+            return {**found, "synthetic": convert.read(self.out / self._synthetic)}
         made = convert.read(self.out / AUGMENTED)
         made = made.filter(made.column(self.recipe.augment.mark)).drop_columns([self.recipe.augment.mark])
         found["synthetic"] = made
@@ -266,7 +281,7 @@ class Study:
     @property
     def _protection(self) -> dict[str, Any] | None:
         """What the manifest of the synthetic rows states was protected."""
-        place = self.out / SYNTHETIC / stores.MANIFEST
+        place = self.out / self._synthetic / stores.MANIFEST
         if self.recipe.generation is None or not place.is_file():
             return None
         found: dict[str, Any] | None = json.loads(place.read_text(encoding="utf-8")).get("protection")
@@ -284,7 +299,7 @@ class Study:
 
     def _names(self) -> dict[str, str]:
         files = self.files("input", "evaluation.synthetic", "evaluation.holdout")
-        made = AUGMENTED if self.recipe.augment else SYNTHETIC
+        made = AUGMENTED if self.recipe.augment else self._synthetic
         names = {"real": files["input"].name, "synthetic": made}
         if self.recipe.split:
             names |= {"real": TRAIN, "holdout": HOLDOUT}
@@ -316,6 +331,20 @@ def _interruptible(synthesizer: Synthesizer) -> Iterator[None]:
         yield
     if synthesizer.history_.stopped == "interrupted":
         raise KeyboardInterrupt
+
+
+def _datasets(number: int | None) -> set[str]:
+    """The folders of a dataset, or of a number of copies, inside the output folder."""
+    return {SYNTHETIC} if number is None else {f"{SYNTHETIC}/{copies.folder_of(copy + 1)}" for copy in range(number)}
+
+
+def _by_dataset(names: Iterable[str]) -> dict[str, list[str]]:
+    """Names of files inside the output folder, by the folder of their dataset, which may be partitioned."""
+    found: dict[str, list[str]] = {}
+    for name in names:
+        first = "/".join(name.split("/")[:2])
+        found.setdefault(first if copies.is_folder(first.rpartition("/")[2]) else SYNTHETIC, []).append(name)
+    return found
 
 
 def _of_classes(rows: pa.Table, made: pa.Table, target: str) -> pa.Table:
