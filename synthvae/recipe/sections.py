@@ -146,8 +146,8 @@ class Evaluating(RecipeSection):
         holdout: A table of real rows that were not used for training, without `split`.
         group: Column of groups of people: fidelity and utility are measured for each of them.
         unit: Column of units with several rows, such as patients. None: that of `split` or `model`.
-        duration: Column of the time to an event or to censoring, for survival analysis.
-        event: Column of whether the event was observed (1, true) or censored.
+        duration: Column of the time to an event or to censoring, for survival analysis. None: that of `model`.
+        event: Column of whether the event was observed (1, true) or censored. None: that of `model`.
         attacks: Run privacy attacks, which take longest.
         random_state: Seed of everything that is drawn.
     """

@@ -275,7 +275,7 @@ class Study:
             protection=self._protection,
             names=self._names(),
             watch=self.watch,
-            **given,
+            **{**given, **self.recipe.times},
         )
 
     @property

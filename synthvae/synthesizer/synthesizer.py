@@ -57,7 +57,8 @@ class Synthesizer(AnyColumns, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
     model come last.
 
     Args:
-        {target, conditions, schema, privacy, unit, protect, weights, max_steps, device, verbose, random_state}
+        {target, duration, event, conditions, schema, privacy, unit, protect, weights}
+        {max_steps, device, verbose, random_state}
         {strategy, journal}
         {batch_size, learning_rate, validation_fraction, precision}
         {callbacks, log_dir}
@@ -86,6 +87,8 @@ class Synthesizer(AnyColumns, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         self,
         *,
         target: str | None = None,
+        duration: str | None = None,
+        event: str | None = None,
         conditions: bool = False,
         schema: Schema | str | os.PathLike[str] | None = None,
         privacy: PrivacyBudget | Mapping[str, Any] | None = None,
@@ -120,7 +123,8 @@ class Synthesizer(AnyColumns, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         warm_up: float = 0.1,
         corruption: float = 0.0,
     ) -> None:
-        self.target, self.conditions, self.schema, self.privacy = target, conditions, schema, privacy
+        self.target, self.duration, self.event = target, duration, event
+        self.conditions, self.schema, self.privacy = conditions, schema, privacy
         self.unit, self.protect, self.weights = unit, protect, weights
         self.max_steps, self.device, self.verbose, self.random_state = max_steps, device, verbose, random_state
         self.strategy, self.journal = strategy, journal
@@ -182,9 +186,8 @@ class Synthesizer(AnyColumns, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         if schema is None:
             raise PrivacyError('`columns` must name the columns for a plan with schema="private", got None.')
         target = configuration.target_among(self, schema.names if isinstance(schema, Schema) else schema)
-        return private_fit.dry_run(
-            schema, target, budget, plan=configuration.spending_plan(self), rows=rows, order=self.order
-        )
+        plan, order = configuration.spending_plan(self), configuration.order_of(self)
+        return private_fit.dry_run(schema, target, budget, plan=plan, rows=rows, order=order)
 
     def estimate(self, table: Any, columns: int | None = None) -> Estimate:
         """Estimate the time and memory that `fit` takes on this machine, from a few steps on a sample.
