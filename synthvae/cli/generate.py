@@ -46,7 +46,8 @@ ConditionsFile = Annotated[
     typer.Option(help="Table of conditions: a row is drawn for each of its rows, whose present values it has."),
 ]
 
-SAME = ("copies", "partition", "resume", "overwrite", "escape_formulas", "workers")  # as in `Synthesizer.generate`
+# Options that are parameters of `Synthesizer.generate`, too.
+SAME = ("copies", "describe", "partition", "resume", "overwrite", "escape_formulas", "workers")
 
 
 @reporting
@@ -97,6 +98,10 @@ def generate(
         int | None,
         typer.Option(min=1, help="Number of independent datasets, copy_1/, copy_2/, ..., each analysed by itself."),
     ] = None,
+    describe: Annotated[
+        bool,
+        typer.Option("--describe", help="Write the rows to data/, beside README.md (a card) and croissant.json."),
+    ] = False,
     seed: Seed = None,
     partition: Annotated[
         bool, typer.Option("--partition", help="Write a folder TARGET=LABEL/ for each class.")
@@ -120,9 +125,7 @@ def generate(
         return
     asked = _asked(options)
     synthesizer = Synthesizer.load(model).set_params(verbose=not quiet)
-    same = {
-        name: options[name] for name in ("copies", "partition", "resume", "overwrite", "escape_formulas", "workers")
-    }
+    same = {name: options[name] for name in SAME}
     conditions = _conditions(given, given_file)
     manifest = synthesizer.generate(out, **asked, **_where(ray), given=conditions, **same, random_state=seed)
     if copies is None:

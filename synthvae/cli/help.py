@@ -35,7 +35,7 @@ GROUPS = {
     ),
     "What is measured": ("group", "attacks", "fail_under", "fail_over"),
     "Where it runs": ("ray", "num_workers", "workers", "resume", "log_dir", "estimate"),
-    "Output": ("as_json", "json_file", "quiet", "debug"),
+    "Output": ("describe", "as_json", "json_file", "quiet", "debug"),
 }
 GROUP = {name: group for group, names in GROUPS.items() for name in names}
 NAMES = {"target", "unit", "weights", "group", "duration", "event", "mark"}  # options that take the name of a column
@@ -54,6 +54,7 @@ EXAMPLES = {
     "generate": [
         "synthvae generate model --rows 1000 -o synthetic",
         "synthvae generate model --class ill=500 --class healthy=500 -o synthetic.csv",
+        "synthvae generate model --rows 1000 --describe -o dataset",
         "synthvae generate model --rows 1000 --copies 10 -o synthetic",
         "synthvae generate model --rows 100 --given sex=f --given age=60.. -o synthetic",
         "synthvae generate model-of-a-database --subjects 1000 -o synthetic",

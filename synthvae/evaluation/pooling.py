@@ -34,6 +34,10 @@ class Pooled:
         rule: The combining rule.
         names: The names (Q,) of the quantities.
         notes: Where the conditions of the rule are not met, or cannot be checked, one sentence each.
+
+    Example:
+        >>> pool([1.0], [0.01], rows=50, synthetic_rows=50).table().round(2).loc["0"].to_dict()
+        {'estimate': 1.0, 'standard_error': 0.14, 'low': 0.72, 'high': 1.28}
     """
 
     __repr__ = brief

@@ -33,7 +33,7 @@ from synthvae.random_state import Seed, as_seed
 from synthvae.schema.protection import LEAST
 from synthvae.schema.schema import Schema
 from synthvae.synthesizer import card as cards
-from synthvae.synthesizer import configuration, fitting, persistence
+from synthvae.synthesizer import configuration, dataset_card, fitting, persistence
 from synthvae.synthesizer.any_columns import AnyColumns, is_table
 from synthvae.synthesizer.conditional_drawing import GivenDrawing
 from synthvae.synthesizer.description import lines_of
@@ -270,6 +270,7 @@ class Synthesizer(AnyColumns, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         classes: PerClass | None = None,
         given: Given | pd.DataFrame | None = None,
         copies: int | None = None,
+        describe: bool = False,
         partition: bool = False,
         resume: bool = False,
         overwrite: bool = False,
@@ -294,6 +295,8 @@ class Synthesizer(AnyColumns, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
             copies: Write so many datasets `copy_1/`, `copy_2/`, ... whose analyses `synthvae.evaluation.pool` combines.
                 Their rows are independent: draws are not stratified, and with `rows`, classes are drawn at random in
                 their shares. None: one dataset.
+            describe: Write the rows to `data/` in the folder, and beside it `README.md`, a dataset card as Hugging Face
+                reads it, and `croissant.json`, their Croissant metadata.
             partition: Write a folder `TARGET=LABEL/` for each class.
             resume: Complete an interrupted run of the same request.
             overwrite: Replace the dataset in the folder.
@@ -317,6 +320,7 @@ class Synthesizer(AnyColumns, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         wanted = None if alone else wanted_rows(self.learned_, *asked)
         if copies is not None:
             datasets.check(out, copies)
+        folder, out = out, dataset_card.place_of_rows(out, partition=partition, copies=copies) if describe else out
         first = out if copies is None else f"{os.fspath(out).rstrip('/')}/{datasets.folder_of(1)}"
         begun = dataset.seed_begun(first) if resume and random_state is None and self.random_state is None else None
         seed = self._own_seed(random_state if begun is None else begun)
@@ -334,9 +338,13 @@ class Synthesizer(AnyColumns, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
                 "backend": choose_backend(backend, each),
                 "progress": report,
             }
-            if copies is None:
-                return Manifest(single_file.write(out, contents[0], **how))
-            return Manifest(datasets.write(out, contents, **how))
+            if copies is not None:
+                return Manifest(datasets.write(out, contents, **how))
+            written = single_file.write(out, contents[0], **how)
+        if describe:
+            kinds = {column.name: column.kind for column in self.schema_.columns}
+            dataset_card.write(folder, written, kinds)
+        return Manifest(written)
 
     def _drawings(
         self, rows: int | PerClass | None, given: Given | pd.DataFrame | None, seed: int, copies: int | None

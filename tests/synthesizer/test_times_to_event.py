@@ -18,7 +18,7 @@ from synthvae.evaluation.utility.survival import CensoredTimes, curve_distance, 
 
 END = 60.0  # months, at which the study ends
 QUICK: dict[str, Any] = {"width": 24, "latent_dim": 3, "device": "cpu", "random_state": 0}
-TIMES = {"duration": "months", "event": "cause"}
+TIMES: dict[str, Any] = {"duration": "months", "event": "cause"}
 COLUMNS = [
     Column(name="age", kind="integer", bounds=(30, 90), nullable=False),
     Column(name="arm", kind="categorical", categories=("a", "b"), nullable=False),
@@ -116,7 +116,7 @@ def test_times_under_a_privacy_budget(patients: pd.DataFrame, strategy: str) -> 
 def test_an_evaluation_takes_the_same_columns(patients: pd.DataFrame) -> None:
     died = patients.assign(cause=(patients["cause"] == "death").astype(int))
     model = Synthesizer(**TIMES, max_steps=5, **QUICK).fit(died)
-    found = evaluate(died, model.sample(600), attacks=False, **TIMES)  # type: ignore[arg-type]
+    found = evaluate(died, model.sample(600), attacks=False, **TIMES)
     assert {"kaplan_meier", "concordance"} <= found.figures.keys()
 
 
