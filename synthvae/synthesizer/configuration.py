@@ -62,7 +62,7 @@ class Parameters(Protocol):
     strategy: str
     journal: str | os.PathLike[str] | None
     prior: str
-    order: Order
+    order: str | Sequence[str]
     likelihood: str
     latent_dim: int
     dropout: float | None
@@ -205,10 +205,10 @@ class Times:
                     f"The {name} {what!r} must have a kind of {listing(kinds)}, got {schema[what].kind!r}. Name "
                     "another column, or declare its kind."
                 )
-        bounds = schema[self.duration].bounds
-        if bounds is not None and bounds[0] < 0:
+        low = min((float(end) for end in schema[self.duration].bounds or ()), default=0.0)  # type: ignore[arg-type]
+        if low < 0:
             raise TableError(
-                f"The duration {self.duration!r} must not be negative, got {bounds[0]}. Drop such rows, or declare its "
+                f"The duration {self.duration!r} must not be negative, got {low:g}. Drop such rows, or declare its "
                 "bounds."
             )
 

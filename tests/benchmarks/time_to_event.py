@@ -125,7 +125,7 @@ def judged(folder: Path) -> dict[str, dict[str, float]]:
     end = float(train[times.duration].max())
     encoded = Encoder(times, train)
     reference, other = (cox(encoded(rows), times) for rows in (train, test))
-    found = {}
+    found: dict[str, dict[str, float]] = {}
     for way in sorted(tables, key=list(ways(times)).index):
         own = cox(encoded(tables[way]), times)
         curves = [curve(rows, times) for rows in (tables[way], train, test)]
@@ -147,7 +147,7 @@ class Encoder:
         self.scales = self._dummies(train).std()
 
     def _dummies(self, rows: pd.DataFrame) -> pd.DataFrame:
-        found = {}
+        found: dict[str, pd.Series] = {}
         for name in self.covariates:
             levels = self.levels.get(name)
             columns = {name: rows[name]} if levels is None else {f"{name}={v}": rows[name] == v for v in levels[1:]}
@@ -174,7 +174,7 @@ def curve(rows: pd.DataFrame, times: Times) -> pd.Series:
     from lifelines import KaplanMeierFitter
 
     fitted = KaplanMeierFitter().fit(rows[times.duration], rows[times.event]).survival_function_
-    return fitted.iloc[:, 0]
+    return pd.Series(fitted.iloc[:, 0])
 
 
 def area(one: pd.Series, other: pd.Series, end: float) -> float:

@@ -16,6 +16,7 @@ from synthvae.errors import ConfigurationError, PrivacyError, TableError
 from synthvae.evaluation import evaluate
 from synthvae.evaluation.utility.survival import CensoredTimes, curve_distance, kaplan_meier
 
+CAUSES = ("censored", "relapse", "death")
 END = 60.0  # months, at which the study ends
 QUICK: dict[str, Any] = {"width": 24, "latent_dim": 3, "device": "cpu", "random_state": 0}
 TIMES: dict[str, Any] = {"duration": "months", "event": "cause"}
@@ -23,7 +24,7 @@ COLUMNS = [
     Column(name="age", kind="integer", bounds=(30, 90), nullable=False),
     Column(name="arm", kind="categorical", categories=("a", "b"), nullable=False),
     Column(name="months", kind="continuous", bounds=(0, 60), decimals=1, nullable=False),
-    Column(name="cause", kind="categorical", categories=("censored", "relapse", "death"), nullable=False),
+    Column(name="cause", kind="categorical", categories=CAUSES, nullable=False),
 ]
 
 
@@ -36,7 +37,7 @@ def cohort(rows: int, seed: int = 0) -> pd.DataFrame:
     lost = rng.exponential(300, rows)
     cause = np.argmin([np.minimum(lost, END), relapse, death], axis=0)
     months = np.maximum(np.minimum.reduce([lost, relapse, death, np.full(rows, END)]).round(1), 0.1)
-    return pd.DataFrame({"age": age, "arm": arm, "months": months, "cause": np.take(COLUMNS[3].categories, cause)})
+    return pd.DataFrame({"age": age, "arm": arm, "months": months, "cause": np.take(CAUSES, cause)})
 
 
 @pytest.fixture(scope="module")
