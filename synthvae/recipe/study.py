@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,11 +22,12 @@ from synthvae.generation.given import parse_interval
 from synthvae.privacy import Journal
 from synthvae.recipe.holdout import hold_out, hold_out_privately
 from synthvae.recipe.recipe import Recipe
+from synthvae.recipe.sections import Generation
 from synthvae.recipe.records import StageRecord, digests, users_key
 from synthvae.schema.forms import resolved
 from synthvae.schema.schema import Schema
 from synthvae.schema.values import at_most
-from synthvae.synthesizer import artifact, weighting
+from synthvae.synthesizer import artifact, dataset_card, weighting
 from synthvae.synthesizer.parameters import MEASURED
 from synthvae.synthesizer.synthesizer import Synthesizer
 from synthvae.tables import convert, export, files, rowwise
@@ -191,11 +192,12 @@ class Study:
         asked = {"random_state": 0, **self.recipe.generation.stated()}
         if asked.get("given") is not None:
             asked["given"] = {name: _condition(value) for name, value in asked["given"].items()}
-        place, number = self.out / SYNTHETIC, self.recipe.generation.copies
-        self._clear_outdated(number)
+        number = self.recipe.generation.copies
+        self._clear_outdated(_datasets(self.recipe.generation))
         # A complete dataset is of an earlier run; complete copies may be of the one that was interrupted.
-        resume = again and (number is not None or not (place / stores.MANIFEST).exists())
-        manifest = synthesizer.generate(place, resume=resume, overwrite=number is not None or not resume, **asked)
+        resume = again and (number is not None or not (self.out / self._synthetic / stores.MANIFEST).exists())
+        overwrite = number is not None or not resume
+        manifest = synthesizer.generate(self.out / SYNTHETIC, resume=resume, overwrite=overwrite, **asked)
         if number is not None:
             return {"what": f"{number} x {manifest['rows']} rows"}
         files = len(manifest["parts"])
@@ -204,14 +206,12 @@ class Study:
     @property
     def _synthetic(self) -> str:
         """The folder of the synthetic rows that are evaluated: of several copies, the first."""
-        generation = self.recipe.generation
-        copied = generation is not None and generation.copies is not None
-        return f"{SYNTHETIC}/{copies.folder_of(1)}" if copied else SYNTHETIC
+        return SYNTHETIC if self.recipe.generation is None else _datasets(self.recipe.generation)[0]
 
-    def _clear_outdated(self, number: int | None) -> None:
+    def _clear_outdated(self, datasets: Collection[str]) -> None:
         """Remove recorded files that the next run would not replace, and no others: they may be the user's.
 
-        They are those of a dataset whose manifest is damaged, or of another number of copies.
+        They are those of a dataset whose manifest is damaged, or that is none of the next ones.
         """
         record = StageRecord.read(self.out, "generate")
         if record is None:
@@ -219,7 +219,7 @@ class Study:
         there = digests(self.out, [SYNTHETIC], self.key)
         for folder, names in _by_dataset(name for name in there if name in record.outputs).items():
             manifest = f"{folder}/{stores.MANIFEST}"
-            if folder not in _datasets(number) or there.get(manifest) != record.outputs.get(manifest):
+            if folder not in datasets or there.get(manifest) != record.outputs.get(manifest):
                 for name in names:
                     filesystem.Folder(self.out / SYNTHETIC).remove(name.removeprefix(f"{SYNTHETIC}/"))
 
@@ -333,17 +333,25 @@ def _interruptible(synthesizer: Synthesizer) -> Iterator[None]:
         raise KeyboardInterrupt
 
 
-def _datasets(number: int | None) -> set[str]:
-    """The folders of a dataset, or of a number of copies, inside the output folder."""
-    return {SYNTHETIC} if number is None else {f"{SYNTHETIC}/{copies.folder_of(copy + 1)}" for copy in range(number)}
+def _datasets(generation: Generation) -> list[str]:
+    """The folders of the datasets that are generated, inside the output folder."""
+    if generation.describe:
+        return [f"{SYNTHETIC}/{dataset_card.DATA}"]
+    if generation.copies is None:
+        return [SYNTHETIC]
+    return [f"{SYNTHETIC}/{copies.folder_of(copy + 1)}" for copy in range(generation.copies)]
 
 
 def _by_dataset(names: Iterable[str]) -> dict[str, list[str]]:
     """Names of files inside the output folder, by the folder of their dataset, which may be partitioned."""
     found: dict[str, list[str]] = {}
     for name in names:
-        first = "/".join(name.split("/")[:2])
-        found.setdefault(first if copies.is_folder(first.rpartition("/")[2]) else SYNTHETIC, []).append(name)
+        first, folder = name.split("/")[1], SYNTHETIC
+        if copies.is_folder(first):
+            folder = f"{SYNTHETIC}/{first}"
+        elif first in {dataset_card.DATA, dataset_card.CARD, dataset_card.CROISSANT}:
+            folder = f"{SYNTHETIC}/{dataset_card.DATA}"
+        found.setdefault(folder, []).append(name)
     return found
 
 

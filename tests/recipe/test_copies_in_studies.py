@@ -10,6 +10,7 @@ import pytest
 from studies import QUICK, Page, contents, edited, ran, run, study_of_wine, without_measuring, write
 
 from synthvae import recipe
+from synthvae.errors import ConfigurationError
 
 
 @pytest.fixture
@@ -38,9 +39,25 @@ def test_the_first_copy_is_evaluated(tmp_path: Path, page: Page, calls: list[Pag
     assert contents(tmp_path / "out") == before
 
 
-def test_another_number_of_copies_replaces_those_before(tmp_path: Path, page: Page) -> None:
-    generations = [{"rows": 9, "copies": 3}, {"rows": 9, "copies": 1}, {"rows": 9}, {"rows": 8, "copies": 2}]
-    found = [["copy_1", "copy_2", "copy_3"], ["copy_1"], ["part-00000.parquet"], ["copy_1", "copy_2"]]
+def test_a_described_dataset_is_evaluated(tmp_path: Path, page: Page, calls: list[Page]) -> None:
+    page = edited(page, generation={"rows": 30, "describe": True})
+    assert ran(tmp_path, page) == ["fit", "generate", "evaluate"]
+    assert sorted(path.name for path in (tmp_path / "out" / "synthetic").iterdir()) == [
+        "README.md",
+        "croissant.json",
+        "data",
+    ]
+    assert calls[-1]["synthetic"].num_rows == 30
+    assert set(run(tmp_path, page).values()) == {"kept"}
+    with pytest.raises(ConfigurationError, match="describe` needs one dataset"):
+        run(tmp_path, edited(page, generation={"rows": 30, "describe": True, "copies": 2}))
+
+
+def test_another_form_of_dataset_replaces_the_one_before(tmp_path: Path, page: Page) -> None:
+    plain: list[Page] = [{"rows": 9}, {"rows": 9, "describe": True}]
+    generations = [{"rows": 9, "copies": 3}, {"rows": 9, "copies": 1}, *plain, plain[0], {"rows": 8, "copies": 2}]
+    files = [["part-00000.parquet"], ["data"], ["part-00000.parquet"]]
+    found = [["copy_1", "copy_2", "copy_3"], ["copy_1"], *files, ["copy_1", "copy_2"]]
     for generation, there in zip(generations, found, strict=True):
         assert "generate" in ran(tmp_path, edited(page, generation=generation))
         assert folders(tmp_path / "out") == there
