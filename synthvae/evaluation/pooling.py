@@ -78,14 +78,14 @@ def pool(
 
     The rows of `Synthesizer.generate(copies=m)` are drawn from one fitted model, whose parameters are fixed. For these,
     the estimate is the mean q of the m estimates, and its variance is T = v (k / n + 1 / m), where v is the mean of the
-    m variances, n the number of training rows and k that of the rows of each copy (Raab, Nowok & Dibben 2016, T_s; Raab
-    & Nowok, Inference from fitted models in synthpop, section 3). v k / n estimates the variance of the estimate from
+    m variances, n the number of training rows and k that of the rows of each copy (Raab, Nowok & Dibben 2016: simple
+    synthesis, inference to the population; so does R's synthpop). v k / n estimates the variance of the estimate from
     the real rows, and v / m is that of the draws. The interval is normal. One copy suffices.
 
     Where the parameters of the model were drawn anew for each copy, from their posterior distribution, T = (1 + 1 / m)
     b - v, where b is the variance of the m estimates, with (m - 1) (1 - v / ((1 + 1 / m) b))^2 degrees of freedom
     (Raghunathan, Reiter & Rubin 2003; Reiter 2002). Where T is not positive, it is T = v (k / n + (1 + k / n) / m)
-    instead (Raab et al. 2016, T_p). synthvae does not draw parameters; the rule is for tables of other programs.
+    instead (Raab et al. 2016: proper synthesis). synthvae does not draw parameters; the rule is for tables of other programs.
 
     Both hold for many rows, a model that is compatible with the analysis and is fitted without bias, and training rows
     that are a simple random sample. They do not hold for a private model, whose noise they ignore, and only about for
@@ -124,7 +124,7 @@ def pool(
     else:
         variance, freedom = _of_posterior(means.var(axis=0, ddof=1), v, copies, k / n)
         if np.isinf(freedom).any():
-            notes += ("Variances that the rule of posterior draws makes negative are those of large samples (T_p).",)
+            notes += ("Variances that the rule of posterior draws makes negative are those of large samples.",)
     estimate, half = means.mean(0), t.ppf((1 + level) / 2, freedom) * np.sqrt(variance)
     return Pooled(
         estimate, variance, estimate - half, estimate + half, freedom, level, copies, rule, names, tuple(notes)

@@ -62,7 +62,7 @@ def test_the_rules_are_the_published_ones() -> None:
     assert drawn.freedom == pytest.approx([2 * (1 - 0.6 / spread) ** 2])
     flat = pool([[1.0], [1.0]], [[0.5], [0.5]], rows=200, synthetic_rows=50, rule="posterior")
     assert flat.variance == pytest.approx([0.5 * (0.25 + 1.25 / 2)])
-    assert any("T_p" in note for note in flat.notes)
+    assert any("large samples" in note for note in flat.notes)
 
 
 def test_quantities_have_the_names_of_a_series() -> None:
