@@ -21,9 +21,11 @@ CORE := encoding/test_table.py encoding/test_columns.py privacy/test_fit.py::tes
 	privacy/test_fit.py::test_a_mapping_is_a_budget_and_cloning_keeps_it tables/test_files.py tables/test_databases.py \
 	tables/test_values_come_back.py synthesizer/test_artifact.py estimators/test_transformer.py \
 	estimators/test_augmented.py training/test_callbacks.py cli/test_main.py test_plots.py
-TABLELESS := model cluster/test_backend.py generation/test_faults.py generation/test_workers.py \
-	privacy/test_audit.py privacy/test_shared.py evaluation/report/test_browser.py synthesizer/test_linear.py \
-	synthesizer/test_resuming.py cli/test_permissions.py test_wheel.py test_imports.py test_constraints.py
+TABLELESS := model training cluster fuzz evaluation/report evaluation/disclosure cli/test_permissions.py \
+	$(patsubst %,generation/test_%.py,drawing faults links_in_datasets stores workers) \
+	$(patsubst %,privacy/%,counts dpsgd test_allocation.py test_audit.py test_guards.py test_ledger.py \
+	test_sensitivity.py test_shared.py) synthesizer/test_linear.py synthesizer/test_resuming.py \
+	test_constraints.py test_docstrings.py test_imports.py test_language.py test_wheel.py
 
 .PHONY: help demo test lint types test-all test-slow test-processors test-pandas2 test-lowest test-newest docs pin bench figures wheel \
 	audit clean

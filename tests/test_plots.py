@@ -30,6 +30,7 @@ def shown(figure: Any) -> np.ndarray:
     return np.asarray(figure.axes[0].get_images()[0].get_array())
 
 
+@pytest.mark.slow
 def test_a_history_is_drawn(tmp_path: Path) -> None:
     history = Synthesizer(max_steps=60, random_state=0).fit(load_wine(as_frame=True).frame).history_
     figure = plots.training(history)

@@ -132,7 +132,7 @@ def generate(
         summary = {name: manifest[name] for name in ("rows", "classes", "seed")} | {"files": len(manifest["parts"])}
     else:
         summary = {"copies": copies, "rows of each": manifest["rows"], "seed": manifest["seed"]}
-    show(manifest if as_json else {"dataset": out, **summary}, as_json=as_json)
+    show(manifest if as_json else {"dataset": out, **summary}, as_json=as_json, quiet=quiet)
 
 
 def _asked(options: dict[str, Any]) -> dict[str, Any]:
@@ -239,7 +239,7 @@ def augment(
     export.write(augmented, out, escape_formulas=escape_formulas, fields=fields)
     new = augmented.num_rows - (0 if synthetic_only else read.num_rows)
     counts = {"table": str(out), "real": augmented.num_rows - new, "synthetic": new, "column": mark}
-    show(counts if drawn is None else {**counts, "seed": drawn}, as_json=as_json)
+    show(counts if drawn is None else {**counts, "seed": drawn}, as_json=as_json, quiet=quiet)
 
 
 def _parse_strategy(texts: list[str]) -> str | float | dict[str, int]:

@@ -44,16 +44,18 @@ def impute(
     debug: Debug = False,
 ) -> None:
     """Fill the missing values of a table by a model that was fitted with --conditions. Present values stay."""
-    del debug, quiet
+    del debug
     from synthvae import Synthesizer
+    from synthvae.random_state import as_seed
     from synthvae.tables import convert, export
 
     places = [out] if draws == 1 else [out.with_stem(f"{out.stem}-{k}") for k in range(1, draws + 1)]
     for place in places:
         export.check_place(place, overwrite=overwrite, escape_formulas=escape_formulas)
-    read = convert.read(table, options=reading)
+    read, seed = convert.read(table, options=reading), as_seed(seed)
     found = Synthesizer.load(model).impute(read, draws=draws, indicator=indicator, proper=proper, random_state=seed)
     for place, frame in zip(places, found if isinstance(found, list) else [found], strict=True):
         export.write(convert.written_like(frame, read), place, escape_formulas=escape_formulas)
     gaps = {name: read.column(name).null_count for name in read.column_names if read.column(name).null_count}
-    show({"tables": [str(place) for place in places], "rows": read.num_rows, "imputed": gaps}, as_json=as_json)
+    summary = {"tables": [str(place) for place in places], "rows": read.num_rows, "imputed": gaps, "seed": seed}
+    show(summary, as_json=as_json, quiet=quiet)

@@ -93,7 +93,7 @@ def generate(given: Mapping[str, Any]) -> None:
     manifest = synthesizer.generate(out, scale, subjects=subjects, **where)
     rows = {name: table["rows"] for name, table in manifest["tables"].items()}
     brief = {"dataset": out, "rows": rows, "seed": manifest["seed"]}
-    show(dict(manifest) if given["as_json"] else brief, as_json=given["as_json"])
+    show(dict(manifest) if given["as_json"] else brief, as_json=given["as_json"], quiet=given["quiet"])
 
 
 def info(model: Path, *, as_json: bool) -> None:

@@ -49,7 +49,7 @@ Model = Annotated[Path, typer.Argument(help="Directory of a fitted model.", show
 Models = Annotated[list[Path], typer.Argument(help="Directories of fitted models.", show_default=False)]
 Seed = Annotated[int | None, typer.Option(help="Random seed: the same seed gives the same result.", show_default=False)]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress, no warnings, and no summary of a fit.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress, no warnings, and no summary.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Print the traceback of an error.")]
 SchemaFile = Annotated[Path | None, typer.Option("--schema", help="A reviewed schema (YAML).")]
 Config = Annotated[Path | None, typer.Option(help="Parameters of the model and of its training (YAML).")]
@@ -165,10 +165,11 @@ def say(line: str, *, err: bool = False) -> None:
     typer.echo(escaped(line), err=err)
 
 
-def show(result: dict[str, Any], *, as_json: bool) -> None:
-    """Print a result as JSON, or as text with one entry on each line."""
+def show(result: dict[str, Any], *, as_json: bool, quiet: bool = False) -> None:
+    """Print a result as JSON, or unless `quiet` as text with one entry on each line."""
     if as_json:
         typer.echo(json.dumps(result, default=str))
+    if as_json or quiet:
         return
     for line in _lines(result):
         say(line)

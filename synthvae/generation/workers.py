@@ -148,8 +148,8 @@ class _Pool:
     def next(self) -> tuple[int, Any]:
         """Return the next number and its result, in the order of arrival; raise the exception of a worker."""
         while True:
-            # An untimed wait loses a signal that arrives after Python's last look for signals and before the wait, which
-            # is long where threads compete for the interpreter: the wait is resumed, so that Python looks again.
+            # A wait without a limit misses a signal that arrives after Python last checked for signals and before the
+            # wait begins, which takes long where threads compete for the interpreter. Each new wait checks again.
             with contextlib.suppress(Empty):
                 result = self._results.get(timeout=SIGNAL_INTERVAL)
                 break

@@ -72,6 +72,13 @@ def test_imputations_keep_what_is_present(folder: Path) -> None:
     assert "Pass --overwrite" in run("impute", folder / "table.csv", folder / "model", "-o", out, "--draws", 2, code=1)
 
 
+def test_an_imputation_states_its_seed_unless_it_is_quiet(folder: Path) -> None:
+    words = ["impute", folder / "table.csv", folder / "model", "--overwrite"]
+    seed = json.loads(run(*words, "-o", folder / "drawn.csv", "--json"))["seed"]
+    assert run(*words, "-o", folder / "again.csv", "--seed", seed, "--quiet") == ""
+    assert (folder / "drawn.csv").read_bytes() == (folder / "again.csv").read_bytes()
+
+
 def test_imputed_files_have_the_rows_columns_and_numbers_of_the_caller(folder: Path) -> None:
     given, out = folder / "holed.csv", folder / "whole.csv"
     given.write_text("note,wage,sex,age\nx,1010,f,31\ny,,m,\nz,1020,,33\n")

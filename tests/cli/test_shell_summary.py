@@ -74,6 +74,20 @@ def test_quiet_prints_nothing(home: Path) -> None:
     assert (done.exit_code, done.stdout, done.stderr) == (0, "", "")
 
 
+@pytest.mark.parametrize("command", ["generate", "augment"])
+def test_quiet_commands_that_write_print_what_json_asks_for_and_nothing_else(
+    command: str, home: Path, tmp_path: Path
+) -> None:
+    words: list[object] = ["generate", home / "first", "--rows", 5]
+    if command == "augment":
+        words = ["augment", home / "wine.csv", "--target", "kind", "--config", home / "quick.yaml"]
+    done = run(*words, "-o", tmp_path / "a.parquet", "--quiet")
+    assert (done.exit_code, done.stdout, done.stderr) == (0, "", "")
+    done = run(*words, "-o", tmp_path / "b.parquet", "--quiet", "--json")
+    assert json.loads(done.stdout)
+    assert done.stderr == ""
+
+
 def test_a_fit_that_was_cut_short_is_said(home: Path) -> None:
     done = fit(home, "short", "--seed", 0)
     assert "warning: training ended at step 4, the most that `max_steps` allows" in done.stderr

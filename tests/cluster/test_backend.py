@@ -16,6 +16,7 @@ from unittest.mock import patch
 
 import pandas as pd
 import pytest
+from fabricated import RULES, hospital
 from sklearn.datasets import load_breast_cancer
 
 from synthvae import Column, PrivacyBudget, Schema, Synthesizer, cluster
@@ -256,3 +257,20 @@ def test_parts_are_the_same_bytes_though_a_worker_and_a_node_are_killed(
     assert there == here
     assert files(tmp_path / "there") == files(tmp_path / "here")
     assert not (tmp_path / "there" / ".incomplete").exists()
+
+
+def test_rows_with_rules_and_conditions_are_the_same_bytes_on_a_cluster(
+    nodes: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del nodes
+    monkeypatch.setattr(request, "PART_ROWS", 500)
+    stays = hospital(800)
+    fitted = Synthesizer(schema=Schema(constraints=RULES), conditions=True, max_steps=20, random_state=0).fit(stays)
+    given: dict[str, Any] = {"sex": "m", "systolic": (110, None)}
+    for name, how in {"here": {}, "workers": {"workers": 2}, "there": {"backend": cluster.RayBackend()}}.items():
+        fitted.generate(tmp_path / name, rows=1_500, given=given, random_state=1, **how)
+    assert files(tmp_path / "there") == files(tmp_path / "workers") == files(tmp_path / "here")
+    rows = pd.read_parquet(tmp_path / "there")
+    assert all(rule.learned(stays).holds(rows).all() for rule in RULES)
+    assert (rows["sex"] == "m").all()
+    assert (rows["systolic"] >= 110).all()

@@ -89,6 +89,7 @@ def plain_information(first: npt.NDArray[np.int64], second: npt.NDArray[np.int64
     return max(float(mutual_info_score(first, second)) - (joint - sum(states) + 1) / (2 * len(first)), 0.0)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=30)
 @given(st.integers(0, 99), st.integers(1, 12), st.sampled_from([1, 700, order_module.BLOCK]))
 def test_information_of_all_pairs_is_that_of_each_whatever_the_block(seed: int, count: int, block: int) -> None:

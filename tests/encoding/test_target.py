@@ -51,6 +51,7 @@ def test_sentinel_values_of_a_number_have_a_condition_of_their_own(form: str) ->
     assert "sentinels" not in plain.model_dump()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", FORMS)
 def test_a_target_with_sentinel_values_comes_back(form: str) -> None:
     values, fields = FORMS[form]

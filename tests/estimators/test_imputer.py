@@ -90,6 +90,7 @@ def same(one: pd.Series[Any], other: pd.Series[Any]) -> bool:
     return list(one.astype(object)) == list(other.astype(object))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sample_posterior", [False, True])
 def test_present_values_index_and_dtypes_stay(holed: pd.DataFrame, sample_posterior: bool) -> None:  # noqa: FBT001
     imputer = VAEImputer(max_steps=20, random_state=0, sample_posterior=sample_posterior)
@@ -299,6 +300,7 @@ def correlated(rows: int = 400) -> pd.DataFrame:
     return pd.DataFrame({**numbers, "band": bands, "sign": pd.array(z > 0, dtype="boolean")})
 
 
+@pytest.mark.slow
 def test_imputed_values_are_nearer_than_means_and_modes() -> None:
     truth = correlated()
     gaps = pd.DataFrame(np.random.default_rng(1).random(truth.shape) < 0.3, truth.index, truth.columns)
@@ -313,6 +315,7 @@ def test_imputed_values_are_nearer_than_means_and_modes() -> None:
         assert hits > modal + 0.2
 
 
+@pytest.mark.slow
 def test_multiple_imputations_differ_and_spread_as_the_truth_does() -> None:
     truth = correlated()
     hidden = np.random.default_rng(1).random(len(truth)) < 0.3

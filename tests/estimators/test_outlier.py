@@ -72,6 +72,7 @@ def test_scores_are_those_of_the_row_alone(detector: VAEOutlierDetector, table: 
     assert np.allclose(scores[40:43], detector.score_samples(table.iloc[40:43]))
 
 
+@pytest.mark.slow
 def test_scores_do_not_hang_on_units(table: pd.DataFrame) -> None:
     numbers = table[["alcohol", "malic_acid", "proline"]]
     scores = [VAEOutlierDetector(**FAST).fit(frame).score_samples(frame) for frame in (numbers, numbers * 1024)]

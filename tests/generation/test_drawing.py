@@ -118,6 +118,7 @@ def test_a_sample_has_exactly_the_classes_asked_for(fitted: Synthesizer, counts:
     assert {label: int(found.get(label, 0)) for label in asked} == asked
 
 
+@pytest.mark.slow
 def test_the_bytes_do_not_hang_on_the_workers_or_the_run(
     fitted: Synthesizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -145,6 +146,7 @@ def test_a_dataset_holds_the_rows_that_sample_gives(fitted: Synthesizer, tmp_pat
     pd.testing.assert_series_equal(read.dtypes, wine.dtypes)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small_parts")
 def test_ids_are_unique_over_all_parts_and_new(registry: Synthesizer, visits: pd.DataFrame, tmp_path: Path) -> None:
     manifest = registry.generate(tmp_path / "out", rows=333, workers=2)

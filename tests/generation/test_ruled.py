@@ -114,6 +114,7 @@ def test_computed_columns_stay_within_their_bounds(stays: pd.DataFrame) -> None:
         assert rows[name].between(stays[name].min(), stays[name].max()).all()
 
 
+@pytest.mark.slow
 def test_a_seed_a_saved_model_and_another_process_give_the_same_rows(stays: pd.DataFrame, tmp_path: Path) -> None:
     synthesizer = Synthesizer(target="department", schema=Schema(constraints=RULES), **UNTRAINED).fit(stays)
     synthesizer.save(tmp_path / "model")
@@ -136,6 +137,7 @@ def test_rows_like_given_ones_keep_the_rules(stays: pd.DataFrame) -> None:
     refuse_broken(stays, synthesizer.sample_like(stays.head(20), n=3), schema)
 
 
+@pytest.mark.slow
 def test_stays_are_as_long_as_real_ones() -> None:
     """The distance of two dates has its own distribution, which neither of them shows."""
     table = hospital(2000)
@@ -234,6 +236,7 @@ def test_combinations_with_rare_values_are_not_mixed_by_their_protection() -> No
     assert "M3" not in synthesizer.learned_.encoding.model_dump_json()
 
 
+@pytest.mark.slow
 def test_missing_values_stay_as_frequent_as_the_model_has_them() -> None:
     rng = np.random.default_rng(0)
     low = rng.integers(0, 20, 1500).astype(float)

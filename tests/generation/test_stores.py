@@ -71,6 +71,7 @@ def test_a_store_holds_the_bytes_of_a_folder(place: str, tmp_path: Path, options
     assert sorted(read["x"]) == list(range(20 * PARTS))
 
 
+@pytest.mark.slow
 def test_workers_write_to_a_store(place: str, tmp_path: Path) -> None:
     write(place, draw, PARTS, FACTS, workers=2)
     assert objects(place) == expected(tmp_path)

@@ -162,7 +162,7 @@ def interrupt(run: subprocess.Popen[str], mark: dict[str, str], how: str) -> Non
 
 
 @pytest.mark.parametrize(
-    "how", ["SIGINT", "SIGKILL", *(pytest.param(how, marks=pytest.mark.slow) for how in ("SIGTERM", "error", "worker"))]
+    "how", ["SIGINT", *(pytest.param(how, marks=pytest.mark.slow) for how in ("SIGKILL", "SIGTERM", "error", "worker"))]
 )
 @pytest.mark.parametrize("stage", STAGES)
 def test_whatever_interrupts_a_run_at_whatever_stage_all_its_processes_end(

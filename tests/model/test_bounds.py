@@ -69,6 +69,7 @@ def linear(offset: float = 0.0) -> Linear:
     return Linear(model, Rows(torch.empty(COUNT, 0, dtype=torch.int8), values), torch.zeros(COUNT, dtype=torch.long))
 
 
+@pytest.mark.slow
 def test_one_draw_is_the_elbo() -> None:
     """Its KL drawn, not in closed form: on average the same, and exactly what one log weight is."""
     case = linear(0.2)

@@ -206,6 +206,7 @@ def test_a_mapping_is_a_budget_and_cloning_keeps_it() -> None:
     assert synthesizer.ledger_.budget == BUDGET
 
 
+@pytest.mark.slow
 def test_a_plan_says_beforehand_what_a_fit_spends(fitted: Synthesizer) -> None:
     plan = quick().plan(rows=ROWS)
     assert fitted.ledger_ is not None
@@ -217,6 +218,7 @@ def test_a_plan_says_beforehand_what_a_fit_spends(fitted: Synthesizer) -> None:
         quick(privacy=None).plan(rows=ROWS)
 
 
+@pytest.mark.slow
 def test_rows_of_one_patient_are_one_unit() -> None:
     frame = table().assign(patient=np.arange(ROWS) // 4)
     budget = PrivacyBudget(epsilon=50.0, delta=1e-5, unit="patient", rows_per_unit=2)
@@ -269,6 +271,7 @@ def test_rows_without_a_unit_or_a_class_are_dropped() -> None:
     assert sum(synthesizer.encoding_.target.counts) == pytest.approx(100, abs=40)
 
 
+@pytest.mark.slow
 def test_no_value_of_a_row_is_an_error() -> None:
     frame = table().astype(object)
     odd: list[list[Any]] = [
@@ -313,6 +316,7 @@ def test_a_target_that_is_not_declared_is_refused() -> None:
         quick(target="dead").fit(table())
 
 
+@pytest.mark.slow
 def test_progress_shows_no_loss() -> None:
     seen: list[float] = []
     quick_table = convert.read(table())

@@ -259,6 +259,7 @@ def names(file: Path) -> set[str]:
     }
 
 
+@pytest.mark.slow
 def test_there_is_no_other_way_to_draw() -> None:
     """Samplers are asked by `mechanisms` alone, noise by the curator and the optimiser, events made to draw by few."""
     package = Path(synthvae.__file__).parent
@@ -308,6 +309,7 @@ def test_samples_take_units_whole_and_each_step_anew() -> None:
     assert len({frozenset(sample) for sample in drawn}) > 0.9 * steps
 
 
+@pytest.mark.slow
 def test_a_fit_that_forgets_the_cap_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(synthvae.privacy.fit, "_some_of_each", lambda given, _: given)
     with pytest.raises(PrivacyError, match="A unit must have at most 3 rows"):
@@ -362,6 +364,7 @@ def test_a_refusal_before_any_release_spent_nothing() -> None:
         assert "was spent" not in str(refused.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", [ZeroDivisionError, OSError, KeyboardInterrupt])
 def test_interrupted_and_failing_fits_say_what_they_spent(
     ending: type[BaseException], monkeypatch: pytest.MonkeyPatch

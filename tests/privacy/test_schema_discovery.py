@@ -161,6 +161,7 @@ def test_the_probability_to_reveal_a_value_is_taken_off_delta() -> None:
         ledger.record(all_of_it)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=60)
 @given(st.data())
 def test_whatever_a_table_holds_the_result_is_a_schema(data: st.DataObject) -> None:
@@ -218,6 +219,7 @@ def test_a_schema_can_be_measured_for_patients() -> None:
     assert {event.sensitivity for event in synthesizer.ledger_.events} == {2.0, 1.0}  # counts; clipped gradients
 
 
+@pytest.mark.slow
 def test_a_plan_includes_the_schema() -> None:
     wine = load_wine(as_frame=True).frame
     synthesizer = Synthesizer(target="target", schema="private", privacy={"epsilon": 1.0, "delta": 1e-6})
@@ -242,6 +244,7 @@ def test_less_noise_needs_more_budget() -> None:
     assert all(map(math.isfinite, scales))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy", ["gradients", "tables"])
 def test_a_target_that_turns_out_continuous_is_fitted(strategy: str) -> None:
     """Whether it has classes is not public: what it costs as a number like any other is recorded."""

@@ -28,6 +28,7 @@ def as_table(columns: tuple[list[str], list[int | None]]) -> pa.Table:
     return pa.table({"row": np.arange(len(labels)), "label": labels, "owner": pa.array(owners, pa.int64())})
 
 
+@pytest.mark.slow
 @settings(max_examples=80, deadline=None)
 @given(columns=TABLES, share=st.floats(0.05, 0.95), seed=st.integers(0, 9), by=st.sampled_from([None, "owner"]))
 def test_a_split_parts_the_rows_and_no_owner(
@@ -48,6 +49,7 @@ def test_a_split_parts_the_rows_and_no_owner(
         assert held.equals(again[1])
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(columns=TABLES, share=st.floats(0.05, 0.95))
 def test_classes_keep_their_shares(columns: tuple[list[str], list[int | None]], share: float) -> None:

@@ -107,6 +107,7 @@ def private(tmp_path: Path, page: Page) -> Page:
     return edited(page, schema="schema.yaml", privacy={"epsilon": 2.0, "delta": 0.001}, model=QUICK)
 
 
+@pytest.mark.slow
 def test_a_budget_goes_from_the_page_to_the_report(tmp_path: Path, private: Page, calls: list[Page]) -> None:
     outcome = recipe.run(write(tmp_path, private), tmp_path / "out")
     ledger = calls[0]["ledger"]
@@ -120,6 +121,7 @@ def test_a_budget_goes_from_the_page_to_the_report(tmp_path: Path, private: Page
         assert "fit" in ran(tmp_path, edited(private, privacy={"epsilon": 1.0, "delta": 0.001}), until="fit")
 
 
+@pytest.mark.slow
 def test_a_private_fit_that_was_broken_off_buys_nothing_twice(
     tmp_path: Path, private: Page, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -36,6 +36,7 @@ def test_what_is_done_is_kept_and_its_bytes_are_the_same(tmp_path: Path, page: P
     assert contents(tmp_path / "again") == before
 
 
+@pytest.mark.slow
 def test_only_what_reads_a_change_is_run_again(tmp_path: Path, page: Page) -> None:
     run(tmp_path, page)
     changes: list[tuple[Page, list[str]]] = [

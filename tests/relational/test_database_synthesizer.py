@@ -14,6 +14,8 @@ from synthvae import Synthesizer
 from synthvae.errors import ArtifactError, ConfigurationError, PrivacyError, RequestError, TableError
 from synthvae.relational import Database, DatabaseSynthesizer
 
+pytestmark = pytest.mark.xdist_group("database synthesizer")  # what they share is fitted once
+
 STEPS = 60
 
 
@@ -158,6 +160,7 @@ def test_tables_of_keys_alone() -> None:
     assert found["v"]["p"].isin(found["p"]["id"]).all()
 
 
+@pytest.mark.slow
 def test_sequences_of_one_row_and_of_a_thousand() -> None:
     visits = pd.DataFrame({"p": [0] * 1000 + [*range(1, 40)], "t": [*range(1000)] + [0] * 39})
     found = synthesize(two(visits, order={"v": "t"}))
@@ -187,6 +190,7 @@ def test_an_order_column_of_texts_is_refused() -> None:
         DatabaseSynthesizer(two(visits, order={"v": "t"})).fit()
 
 
+@pytest.mark.slow
 def test_unique_columns_and_keys_of_several_columns_do_not_repeat() -> None:
     rng = np.random.default_rng(0)
     codes = [code for _ in range(40) for code in rng.choice(list("abcd"), 3, replace=False)]
@@ -224,6 +228,7 @@ def test_columns_that_are_constant_within_a_parent_stay_constant() -> None:
     assert list(found["p"].columns) == ["id", "sex"]
 
 
+@pytest.mark.slow
 def test_times_stay_below_a_bound_of_the_parent() -> None:
     rng = np.random.default_rng(0)
     end, count = rng.integers(1000, 5000, 200), rng.integers(1, 6, 200)

@@ -137,6 +137,7 @@ def test_a_child_table_of_few_rows_is_drawn(rows: int) -> None:
     assert len(synthesize(two(tables={"p": patients(), "v": v}, order={"v": "t"}))["p"]) == 90
 
 
+@pytest.mark.slow
 def test_children_of_one_parent_may_be_many() -> None:
     v = pd.DataFrame({"pid": np.repeat(np.arange(1, 61), np.linspace(0, 500, 60).astype(int))})
     v["x"] = np.arange(len(v)) % 5

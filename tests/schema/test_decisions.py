@@ -155,6 +155,7 @@ def run(*words: Any) -> Any:
     return CliRunner().invoke(app, [str(word) for word in words])
 
 
+@pytest.mark.slow
 def test_the_shell_takes_decisions(tmp_path: Path) -> None:
     table, config, model = tmp_path / "t.csv", tmp_path / "c.yaml", tmp_path / "m"
     visits().to_csv(table, index=False)

@@ -18,6 +18,8 @@ from synthvae import Column, PrivacyBudget, Schema, Synthesizer
 from synthvae.errors import ConfigurationError, PrivacyError, RequestError
 from synthvae.synthesizer import conditional_sampling
 
+pytestmark = pytest.mark.xdist_group("any columns")  # what they share is fitted once
+
 ROWS = 600
 STEPS = 60
 
@@ -197,6 +199,7 @@ def test_saved_models_have_their_conditions(fitted: Synthesizer, tmp_path: Path)
     pd.testing.assert_frame_equal(sampled(again, 20, {"age": (60, None)}), sampled(fitted, 20, {"age": (60, None)}))
 
 
+@pytest.mark.slow
 def test_datasets_with_conditions_are_the_same_with_workers(
     fitted: Synthesizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -253,6 +256,7 @@ def test_predictions_of_numbers(fitted: Synthesizer) -> None:
     assert np.corrcoef(found, rows.wage)[0, 1] > 0.5
 
 
+@pytest.mark.slow
 def test_real_rows_are_classified() -> None:
     frame = load_breast_cancer(as_frame=True).frame.iloc[:, [0, 1, 6, 7, 20, 27, 30]]
     train, test = frame.iloc[::2], frame.iloc[1::2]

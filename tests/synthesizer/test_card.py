@@ -76,6 +76,7 @@ def written(names: list[str], **facts: Any) -> str:
     return card.render(told, {"synthvae": "0"}, History(best_step=3), None)
 
 
+@pytest.mark.slow
 @given(st.lists(st.text(min_size=1) | st.sampled_from(HOSTILE), min_size=1, max_size=6, unique=True))
 @settings(max_examples=100, deadline=None)
 def test_any_name_is_read_back_and_none_breaks_the_page(names: list[str]) -> None:

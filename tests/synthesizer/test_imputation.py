@@ -20,6 +20,8 @@ from synthvae.errors import PrivacyError, RequestError
 from synthvae.synthesizer import conditional_sampling
 from synthvae.tables import convert
 
+pytestmark = pytest.mark.xdist_group("imputation")  # what they share is fitted once
+
 ROWS = 400
 
 
@@ -224,6 +226,7 @@ def test_lists_of_numbers_that_do_not_repeat(fitted: Synthesizer) -> None:
         fitted.sample(5, given={"wage": [1400 + k / 4 for k in range(101)]})
 
 
+@pytest.mark.slow
 def test_listed_numbers_are_as_frequent_as_intervals_around_them() -> None:
     rng = np.random.default_rng(0)
     frame = pd.DataFrame({"x": rng.normal(size=3000).round(3), "group": rng.choice(["a", "b"], 3000)})
@@ -260,6 +263,7 @@ def test_more_rounds_are_drawn_until_enough_are_effective(monkeypatch: pytest.Mo
     assert len(sizes) == 1 + conditional_sampling.MAX_ROUNDS
 
 
+@pytest.mark.slow
 def test_proper_imputations_come_from_networks_of_their_own(fitted: Synthesizer) -> None:
     holed = with_missing(visits(200))
     first, second = fitted.impute(holed, draws=2, proper=True)

@@ -11,6 +11,8 @@ from synthvae import Synthesizer
 from synthvae.errors import RequestError
 from synthvae.estimators import VAETransformer
 
+pytestmark = pytest.mark.xdist_group("reconstruction")  # what they share is fitted once
+
 
 @pytest.fixture(scope="module")
 def wine() -> pd.DataFrame:
@@ -91,6 +93,7 @@ def test_what_cannot_be_drawn_is_refused(fitted: Synthesizer, wine: pd.DataFrame
         fitted.reconstruct(wine, draws=1)
 
 
+@pytest.mark.slow
 def test_a_transformer_draws_and_reconstructs_what_it_was_fitted_to(wine: pd.DataFrame) -> None:
     X, y = wine.drop(columns="target"), wine["target"]
     vae = VAETransformer(4, max_steps=100, random_state=0).fit(X, y)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import shutil
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -81,6 +82,7 @@ def test_a_fit_that_was_killed_ends_with_the_same_model(
     assert seen == [record.step for record in whole.history_.records]
 
 
+@pytest.mark.slow
 def test_without_a_seed_the_one_that_was_drawn_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checkpoint, "EVERY", 0.0)
     wine, folder = load_wine(as_frame=True).frame, tmp_path / "kept"
@@ -115,14 +117,22 @@ def undisturbed(wine: pd.DataFrame) -> str:
     return Synthesizer(**FEW).fit(wine).learned_.fingerprint
 
 
-@pytest.fixture
-def left(wine: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+@pytest.fixture(scope="module")
+def killed(wine: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What a fit left that was killed after two states were kept."""
-    monkeypatch.setattr(checkpoint, "EVERY", 0.0)
-    with pytest.raises(Killed):
-        Synthesizer(**FEW, journal=tmp_path / "kept", callbacks=killed_at(21)).fit(wine)
-    assert len(states(tmp_path / "kept")) == checkpoint.RETAINED
-    return tmp_path / "kept"
+    place = tmp_path_factory.mktemp("killed") / "kept"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(checkpoint, "EVERY", 0.0)
+        with pytest.raises(Killed):
+            Synthesizer(**FEW, journal=place, callbacks=killed_at(21)).fit(wine)
+    assert len(states(place)) == checkpoint.RETAINED
+    return place
+
+
+@pytest.fixture
+def left(killed: Path, tmp_path: Path) -> Path:
+    """A copy of it."""
+    return shutil.copytree(killed, tmp_path / "kept")
 
 
 def states(folder: Path) -> list[Path]:

@@ -13,6 +13,8 @@ from synthvae import Schema, Synthesizer
 from synthvae.errors import RequestError
 from synthvae.schema import Difference, ImpliesMissing, RequiredIf
 
+pytestmark = pytest.mark.xdist_group("rules under conditions")  # what they share is fitted once
+
 FIT: dict[str, Any] = {"max_steps": 150, "width": 48, "latent_dim": 2, "device": "cpu", "random_state": 0}
 MARCH = pd.Timestamp("2020-03-01"), pd.Timestamp("2020-03-31")
 
@@ -99,18 +101,17 @@ def test_conditions_that_contradict_rules_are_refused(
 
 
 @pytest.mark.filterwarnings("ignore:.*rows break a rule")
-def test_imputed_values_keep_rules_and_solve_sums_and_differences(
-    synthesizer: Synthesizer, stays: pd.DataFrame
-) -> None:
+def test_imputed_values_keep_rules_and_solve_computed_columns(synthesizer: Synthesizer, stays: pd.DataFrame) -> None:
     rng = np.random.default_rng(0)
     holes = stays.copy()
-    for name in ("care", "lab", "discharged", "systolic", "ward", "emergency", "weight"):
+    for name in ("care", "lab", "discharged", "systolic", "ward", "emergency", "weight", "height", "bmi"):
         holes[name] = holes[name].astype(object).where(rng.random(len(stays)) > 0.3)
-    inside = stays["discharged"].between(*stays["discharged"].quantile([0.02, 0.98])) & stays["lab"].between(5, 250)
+    inside = stays["weight"].between(50, 100) & stays["height"].between(1.55, 1.85)
+    inside &= stays["discharged"].between(*stays["discharged"].quantile([0.02, 0.98])) & stays["lab"].between(5, 250)
     holes = holes.infer_objects().loc[inside & stays["care"].between(300, 9000)]  # within what protection leaves
     filled = synthesizer.impute(holes, random_state=0)
     assert not filled[holes.columns[holes.isna().any()].difference(["drug", "dose"])].isna().any().any()
-    refuse_broken(filled, stays, {"sum", "difference", "inequality", "fixed_combinations", "one_hot", "if"})
+    refuse_broken(filled, stays, {"sum", "difference", "formula", "inequality", "fixed_combinations", "one_hot", "if"})
     kept = holes.notna()
     pd.testing.assert_frame_equal(filled.where(kept).astype(object), holes.where(kept).astype(object))
 
@@ -135,6 +136,25 @@ def test_one_hidden_term_of_a_difference_is_found(decimals: int, hidden: str) ->
     np.testing.assert_allclose(filled[hidden], table.loc[inside, hidden], atol=1e-9)
 
 
+@pytest.mark.parametrize("hidden", ["admitted", "born"])
+def test_a_hidden_date_agrees_with_a_known_age(hidden: str) -> None:
+    rng = np.random.default_rng(0)
+    born = pd.Timestamp("1940-01-01") + pd.to_timedelta(rng.integers(0, 20_000, 400), unit="D")
+    admitted = pd.Timestamp("2000-01-01") + pd.to_timedelta(rng.integers(0, 7_000, 400), unit="D")
+    table = pd.DataFrame({"born": born, "admitted": admitted})
+    rule = Difference(result="age", high="admitted", low="born", unit="years", rounding="down")
+    table["age"] = rule.compute(table).astype(int)
+    fitted = Synthesizer(schema=Schema(constraints=(rule,)), conditions=True, **{**FIT, "max_steps": 20}).fit(table)
+    inside = table["born"].between(*table["born"].quantile([0.1, 0.9])) & table["admitted"].between(
+        *table["admitted"].quantile([0.1, 0.9])
+    )
+    filled = fitted.impute(
+        table[inside].drop(columns=hidden).assign(**{hidden: pd.Series(dtype=table[hidden].dtype)}), random_state=0
+    )
+    assert rule.holds(filled).all()
+    assert filled[hidden].nunique() > 50  # drawn among the dates of that age
+
+
 def test_cells_that_must_be_missing_stay_missing() -> None:
     rng = np.random.default_rng(0)
     alive, age = rng.random(400) < 0.7, rng.integers(20, 90, 400)
@@ -156,6 +176,7 @@ def test_a_table_of_conditions_keeps_its_rows(synthesizer: Synthesizer, stays: p
     pd.testing.assert_frame_equal(rows[list(given)], given)
 
 
+@pytest.mark.slow
 def test_predictions_of_a_distance_are_of_its_column(synthesizer: Synthesizer, stays: pd.DataFrame) -> None:
     probabilities = synthesizer.predict_proba(stays.head(40), target="ward")
     assert probabilities.shape == (40, 8)

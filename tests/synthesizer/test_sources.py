@@ -119,6 +119,7 @@ columns = [
 ]
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=60)
 @given(frames.data_frames(columns, index=frames.range_indexes(min_size=2, max_size=200)), st.integers(1, 40))
 def test_what_a_schema_says_of_a_sample_and_its_witnesses_is_true_of_all_rows(table: pd.DataFrame, most: int) -> None:
@@ -280,6 +281,7 @@ def test_codes_on_disk_are_those_in_memory(mixed: pd.DataFrame, tmp_path: Path) 
     assert Shards.open(tmp_path / "codes") is None
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("large")
 @pytest.mark.parametrize("kind", ["parquet", "csv folder"])
 def test_a_table_on_disk_is_learned_like_one_in_memory(mixed: pd.DataFrame, tmp_path: Path, kind: str) -> None:

@@ -43,6 +43,7 @@ def check_marginals(table: pd.DataFrame, drawn: pd.DataFrame) -> None:
     assert abs(drawn["x"].mean() - np.average(table["x"], weights=table["w"])) < 0.2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", [None, "label"])
 def test_marginals_are_those_of_the_weighted_table(survey: pd.DataFrame, target: str | None, tmp_path: Path) -> None:
     model = Synthesizer(target=target, weights="w", max_steps=120, width=32, random_state=0).fit(survey)
@@ -55,6 +56,7 @@ def test_marginals_are_those_of_the_weighted_table(survey: pd.DataFrame, target:
     assert Synthesizer.load(tmp_path / "model").sample(50, random_state=1).equals(model.sample(50, random_state=1))
 
 
+@pytest.mark.slow
 def test_tables_on_disk_are_weighted_as_those_in_memory(
     survey: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,6 +14,7 @@ from synthvae.errors import TableError
 from synthvae.tables import convert, streaming
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("suffix", "pack"), [("gz", gzip.compress), ("bz2", bz2.compress)])
 def test_a_packed_file_counts_by_its_text(tmp_path: Path, suffix: str, pack: Callable[[bytes], bytes]) -> None:
     """One of equal rows is a thousand times as large as its file."""

@@ -199,6 +199,7 @@ def test_codes_are_no_numbers_where_numbers_are_declared(tmp_path: Path) -> None
 FIELDS = st.lists(st.text(st.sampled_from(" \t+-01.xe"), max_size=5), min_size=1, max_size=3)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=300)
 @given(FIELDS, st.sampled_from(",;\t"))
 def test_a_column_of_a_file_has_one_type_in_memory_and_in_batches(fields: list[str], sep: str) -> None:

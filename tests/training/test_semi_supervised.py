@@ -106,6 +106,7 @@ def test_rows_without_a_label_say_what_a_class_is(wine: tuple[pd.DataFrame, pd.D
     assert (found - true).abs().mean().mean() < (few - true).abs().mean().mean()
 
 
+@pytest.mark.slow
 def test_the_same_seed_learns_the_same(wine: tuple[pd.DataFrame, pd.DataFrame]) -> None:
     first, second = (
         Synthesizer(target="target", max_steps=10, random_state=0).fit(wine[1]).sample(20) for _ in range(2)

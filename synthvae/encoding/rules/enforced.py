@@ -5,50 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from synthvae.encoding.arrays import Floats, Mask, States
-from synthvae.encoding.relative import RelativeEncoding
+from synthvae.encoding.arrays import Floats, Mask
 from synthvae.encoding.rules.allowed import Allowed
+from synthvae.encoding.rules.arithmetic import Added, Solved, differing
+from synthvae.encoding.rules.known import Enforced, Known
 from synthvae.encoding.rules.predicate import Predicate
 from synthvae.encoding.rules.view import View
-from synthvae.encoding.temporal import TemporalEncoding
-from synthvae.schema.column import Column
 from synthvae.schema.constraints.combinations import FixedCombinations, OneHot
 from synthvae.schema.constraints.comparable import Columns, label, truths
-from synthvae.schema.constraints.computed import SECONDS, Difference, Sum
+from synthvae.schema.constraints.computed import Difference, Formula, Sum
 from synthvae.schema.constraints.implications import If, ImpliesMissing, RequiredIf
 from synthvae.schema.constraints.inequality import Inequality
 from synthvae.schema.constraints.rule import Constraint
-
-ROUNDING = 1e-7  # error of a sum in doubles
-
-
-class Known(NamedTuple):
-    """The values of a column that are known.
-
-    Args:
-        there: In which rows (rows,) the value, or that it is missing, is known.
-        states: The states (rows,); -1 where it is no value of training.
-        numbers: The compared numbers (rows,); NaN: missing, no number, or unknown.
-        present: Which values (rows,) are known not to be missing.
-    """
-
-    there: Mask
-    states: States
-    numbers: Floats
-    present: Mask
-
-
-class Enforced(Protocol):
-    """A rule that limits columns as they are drawn."""
-
-    def limit(self, name: str, known: Mapping[str, Known], allowed: Allowed) -> None:
-        """Leave, of a column, what the rule allows given the known ones."""
 
 
 @dataclass(frozen=True)
@@ -244,74 +217,6 @@ class Implied:
         return value.there & value.present & ~self.then.meets(value.states, value.numbers)
 
 
-@dataclass(frozen=True)
-class Distant:
-    """The bounds of a `Difference`, as a distance of its terms.
-
-    Args:
-        rule: The rule.
-        bounds: The smallest and the largest difference.
-        unit: The size of 1 as terms are compared.
-        less: How much smaller than a difference the distance may be, before it is rounded.
-        more: How much larger it may be.
-    """
-
-    rule: Difference
-    bounds: tuple[Any, Any]
-    unit: float
-    less: float
-    more: float
-
-    @classmethod
-    def of(cls, rule: Difference, views: Mapping[str, View], result: Column) -> Distant | None:
-        """Return the distance of a rule; None: years are counted, which differ in length."""
-        if rule.unit == "years":
-            return None
-        dates = isinstance(views[rule.high].encoding, (TemporalEncoding, RelativeEncoding)) and rule.unit is not None
-        unit = SECONDS[rule.unit or "days"] * 1e6 if dates else 1.0
-        decimals = 0 if result.kind == "integer" else result.decimals
-        half = ROUNDING if decimals is None else 0.5 * 10.0**-decimals
-        less, more = {"nearest": (half, half), "down": (0.0, 1.0), "up": (1.0, 0.0)}[rule.rounding]
-        return cls(rule, result.bounds or (-np.inf, np.inf), unit, less, more)
-
-    def limit(self, name: str, known: Mapping[str, Known], allowed: Allowed) -> None:
-        """Leave the numbers at a distance between the bounds from those of the other term, or at the known one."""
-        if name not in self.rule.given:
-            return
-        other = self.rule.low if name == self.rule.high else self.rule.high
-        if other not in known:
-            return
-        numbers, low, high = known[other].numbers, self.bounds[0], self.bounds[1]
-        if self.rule.result in known:
-            result = known[self.rule.result].numbers
-            low, high = (np.where(np.isnan(result), end, result) for end in (low, high))
-        low, high = (low - self.less) * self.unit, (high + self.more) * self.unit
-        sign = 1 if name == self.rule.high else -1
-        ends = (low, high) if sign == 1 else (-high, -low)
-        allowed.limit(numbers + ends[0], numbers + ends[1])
-
-
-@dataclass(frozen=True)
-class Added:
-    """The total of a `Sum` that is known before its parts."""
-
-    rule: Sum
-    views: Mapping[str, View]
-
-    def limit(self, name: str, known: Mapping[str, Known], allowed: Allowed) -> None:
-        """Leave the rest of a known total to the last part, and what others leave to the parts before."""
-        if self.rule.total not in known or name not in self.rule.parts:
-            return
-        low = high = known[self.rule.total].numbers
-        for other in self.rule.parts:
-            if other != name:
-                first, last = self.views[other].limits
-                numbers = known[other].numbers if other in known else np.full(allowed.rows, np.nan)
-                low = low - np.where(np.isnan(numbers), last, numbers)
-                high = high - np.where(np.isnan(numbers), first, numbers)
-        allowed.limit(low - ROUNDING, high + ROUNDING)
-
-
 def enforced(rule: Constraint, views: Mapping[str, View], columns: Columns) -> Enforced | None:
     """Return what a rule leaves of its columns; None: it is kept in another way.
 
@@ -320,14 +225,16 @@ def enforced(rule: Constraint, views: Mapping[str, View], columns: Columns) -> E
         views: The columns that are modelled.
         columns: The declared columns.
     """
-    needed = rule.given if isinstance(rule, (Difference, Sum)) else rule.touches
+    needed = rule.given if isinstance(rule, (Difference, Sum, Formula)) else rule.touches
     if not all(name in views for name in needed):
         return None
     match rule:
         case Difference():
-            found: Enforced | None = Distant.of(rule, views, columns[rule.result])
+            found: Enforced | None = differing(rule, views, columns[rule.result])
         case Sum():
             found = Added(rule, views)
+        case Formula():
+            found = Solved(rule, views, columns[rule.column], rule.parsed.evaluate)
         case Inequality():
             found = Ascending(rule, views)
         case FixedCombinations(combinations=(_, *_)):

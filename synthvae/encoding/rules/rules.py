@@ -17,7 +17,8 @@ from synthvae.encoding.computed import ComputedEncoding
 from synthvae.encoding.kinds import StoredEncoding
 from synthvae.encoding.layout import Layout
 from synthvae.encoding.rules import distances
-from synthvae.encoding.rules.enforced import Enforced, enforced
+from synthvae.encoding.rules.enforced import enforced
+from synthvae.encoding.rules.known import Enforced
 from synthvae.encoding.rules.session import Cell, RowsUnderRules, cells
 from synthvae.encoding.rules.view import Grid, View, labels_of
 from synthvae.errors import TableError, brief

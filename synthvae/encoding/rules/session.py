@@ -14,7 +14,7 @@ from synthvae.encoding.arrays import Floats, Mask, Scores, States
 from synthvae.encoding.layout import Layout
 from synthvae.encoding.relative import RelativeEncoding
 from synthvae.encoding.rules.allowed import Allowed
-from synthvae.encoding.rules.enforced import Enforced, Known
+from synthvae.encoding.rules.known import Enforced, Known
 from synthvae.encoding.rules.view import View
 from synthvae.errors import brief
 from synthvae.model.restrictions import Restriction

@@ -188,9 +188,9 @@ def _of_values(sample: Sample, column: str, places: Ints, missing: Flags) -> Fou
         return None
     values = sample.values[column]
     explained = float(missing[inside].sum() / missing.sum())
-    condition = _condition(column, values, always)
+    condition = condition_of(column, values, always)
     decided = bool((always | never).all() and missing.mean() * (known & ~inside).sum() >= EXPECTED)
-    return explained, -len(values), condition, _condition(column, values, ~always) if decided else None
+    return explained, -len(values), condition, condition_of(column, values, ~always) if decided else None
 
 
 def _is_telling(inside: Flags, missing: Flags) -> bool:
@@ -205,8 +205,14 @@ def _is_telling(inside: Flags, missing: Flags) -> bool:
     )
 
 
-def _condition(column: str, values: list[object], chosen: Flags) -> Condition:
-    """The condition with the shorter list of values."""
+def condition_of(column: str, values: list[object], chosen: Flags) -> Condition:
+    """Return the condition that a column has one of some values, with the shorter list of values.
+
+    Args:
+        column: The column.
+        values: All its values.
+        chosen: Which of them (values,) meet the condition.
+    """
     inside = [_plain(value) for value, met in zip(values, chosen, strict=True) if met]
     outside = [_plain(value) for value, met in zip(values, chosen, strict=True) if not met]
     if len(inside) <= len(outside):

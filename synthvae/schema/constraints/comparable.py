@@ -16,11 +16,25 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-from pandas.api.types import is_bool_dtype, is_datetime64_any_dtype, is_float_dtype, is_integer_dtype
+from pandas.api.types import (
+    is_bool_dtype,
+    is_datetime64_any_dtype,
+    is_dtype_equal,
+    is_float_dtype,
+    is_integer_dtype,
+)
 
 from synthvae.errors import TableError, listing
 from synthvae.schema.column import NUMERIC, TEMPORAL, Column
-from synthvae.tables.arrow import LARGEST_EXACT, are_sentinels, dense, exact_as_double, is_text, split_sentinels
+from synthvae.tables.arrow import (
+    LARGEST_EXACT,
+    are_sentinels,
+    count_decimals,
+    dense,
+    exact_as_double,
+    is_text,
+    split_sentinels,
+)
 from synthvae.tables.time_format import readings, to_timestamps
 
 BoolArray = npt.NDArray[np.bool_]
@@ -85,7 +99,7 @@ def _numbers_of(values: pa.ChunkedArray, column: Column) -> pd.Series[Any]:
     form = None if column.format is None else readings(column.format)[0]
     numbers, _ = split_sentinels(values, column.sentinels, form)
     if pa.types.is_floating(numbers.type):
-        return _objects(numbers).astype(np.float64)
+        return _objects(numbers).astype(np.float32 if is_single(values.type.to_pandas_dtype()) else np.float64)
     found: pd.Series[Any] = pd.to_numeric(_objects(numbers).astype(object), errors="coerce")
     return found.astype(np.float64)
 
@@ -122,12 +136,28 @@ def numbers(values: pd.Series[Any]) -> Numbers:
         naive = values.dt.tz_convert("UTC").dt.tz_localize(None) if isinstance(kind, pd.DatetimeTZDtype) else values
         return _microseconds(naive.to_numpy("datetime64[us]"))
     if is_bool_dtype(kind) or is_float_dtype(kind):
-        return _finite(values.to_numpy(np.float64, na_value=np.nan))
+        found = _finite(values.to_numpy(np.float64, na_value=np.nan))
+        return _decimal(found) if is_single(kind) else found
     if is_integer_dtype(kind):
         largest = 0 if values.dropna().empty else max(-int(values.min()), int(values.max()))
         if largest <= LARGEST_EXACT:
             return values.to_numpy(np.float64, na_value=np.nan)
     return _of_objects(values)
+
+
+def is_single(kind: Any) -> bool:
+    """Whether a type of pandas or NumPy holds floating-point numbers of fewer bits than doubles.
+
+    >>> is_single(np.dtype("float32")), is_single(pd.Float32Dtype()), is_single(np.dtype("float64"))
+    (True, True, False)
+    """
+    return is_float_dtype(kind) and not is_dtype_equal(getattr(kind, "numpy_dtype", kind), np.float64)
+
+
+def _decimal(found: Numbers) -> Numbers:
+    """The decimal numbers that single-precision ones stand for: 0.1, not 0.10000000149."""
+    decimals = count_decimals(found[~np.isnan(found)], single=True)
+    return found if decimals is None else np.round(found, decimals)
 
 
 def _microseconds(timestamps: npt.NDArray[np.datetime64]) -> Numbers:

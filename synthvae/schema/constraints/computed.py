@@ -2,7 +2,8 @@
 
 A value keeps such a rule if it is the computed value, rounded to the decimals of its column: if it differs by at most
 half of a unit of the last decimal. Sums and differences of whole and decimal numbers are decided exactly, since their
-errors are far smaller. Where no number of decimals is known, both must agree to nine digits.
+errors are far smaller. Where no number of decimals is known, both must agree to nine digits; if a column has single
+precision, to six digits of the largest number of the row.
 """
 
 from __future__ import annotations
@@ -16,13 +17,14 @@ from pandas.api.types import infer_dtype, is_datetime64_any_dtype
 from pydantic import StrictStr, model_validator
 
 from synthvae.schema.column import NUMERIC, TEMPORAL
-from synthvae.schema.constraints.comparable import BoolArray, Columns, Numbers, numbers, refuse_absent
+from synthvae.schema.constraints.comparable import BoolArray, Columns, Numbers, is_single, numbers, refuse_absent
 from synthvae.schema.constraints.expression import Expression, parse
 from synthvae.schema.constraints.rule import NUMBERS, ORDERED, Constraint, Names, check_names, unfit
 from synthvae.tables.arrow import count_decimals
 
 HALF = 0.5 + 1e-6  # units of the last decimal; the rest is the error of doubles
 RELATIVE = 1e-9  # where the decimals are unknown
+SINGLE = 1e-6  # where numbers have single precision, whose own error is up to 6e-8 at each step of the arithmetic
 
 Unit = Literal["years", "weeks", "days", "hours", "minutes", "seconds"]
 Rounding = Literal["nearest", "down", "up"]
@@ -70,7 +72,15 @@ class _Computed(Constraint):
         refuse_absent(frame, self.touches)
         name = self.computed[0]
         stated = numbers(frame[name])
-        return agree(stated, self._values(frame), _decimals(name, stated, columns))
+        kept = agree(stated, self._values(frame), _decimals(name, stated, columns))
+        return kept | self._nearly(frame) if any(is_single(frame[other].dtype) for other in self.touches) else kept
+
+    def _nearly(self, frame: pd.DataFrame) -> BoolArray:
+        """Where (n,) the value is the computed one up to the error of single precision."""
+        values = [np.nan_to_num(numbers(frame[name]).astype(np.float64)) for name in self.touches]
+        largest = np.abs(values).max(0)
+        apart = np.abs((numbers(frame[self.computed[0]]) - self._values(frame)).astype(np.float64))
+        return np.asarray(apart <= SINGLE * largest)
 
 
 class Sum(_Computed):
@@ -197,7 +207,7 @@ class Difference(_Computed):
             return ROUNDED[self.rounding](_added(frame, {self.high: 1, self.low: -1}))
         high, low = (numbers(each).astype(np.float64) for each in values)
         if self.unit == "years":
-            return _completed_years(high, low)
+            return completed_years(high, low)
         return ROUNDED[self.rounding]((high - low) / (SECONDS[self.unit or "days"] * 1e6))
 
 
@@ -308,8 +318,8 @@ def _added(frame: pd.DataFrame, signs: dict[str, int]) -> Numbers:
     return total
 
 
-def _completed_years(high: Numbers, low: Numbers) -> Numbers:
-    """The completed calendar years (n,) between two timestamps, as an age is counted."""
+def completed_years(high: Numbers, low: Numbers) -> Numbers:
+    """Return the completed calendar years (n,) between two timestamps in microseconds, as an age is counted."""
     unknown = np.isnan(high) | np.isnan(low)
     ends = [np.where(unknown, 0, end).astype(np.int64).view("datetime64[us]") for end in (high, low)]
     years = [end.astype("datetime64[Y]").astype(np.int64) for end in ends]

@@ -11,9 +11,17 @@ import pandas as pd
 import pyarrow as pa
 
 from synthvae.schema.column import Column
-from synthvae.schema.constraints import Constraint, FixedCombinations, categorical_search, numeric_search, time_search
+from synthvae.schema.constraints import (
+    Constraint,
+    FixedCombinations,
+    categorical_search,
+    conditional_search,
+    numeric_search,
+    time_search,
+)
 from synthvae.schema.constraints.comparable import codes, frame_of
 from synthvae.schema.constraints.consistency import contradictions
+from synthvae.schema.constraints.implications import ImpliesMissing, RequiredIf
 from synthvae.schema.constraints.sample import SAMPLE_ROWS, Sample
 from synthvae.schema.schema import Schema
 from synthvae.tables import convert
@@ -30,6 +38,8 @@ SEARCHES: tuple[Callable[[Sample], Iterator[Constraint]], ...] = (
     categorical_search.combinations,
     categorical_search.flags,
     categorical_search.implications,
+    conditional_search.missing_together,
+    conditional_search.implied_values,
     categorical_search.keys,
     numeric_search.increments,
 )
@@ -69,8 +79,9 @@ def propose(table: Any, schema: Schema, *, seed: int = 0) -> list[Proposal]:
 
     The search is bounded: candidates come from a sample of at most 20,000 rows. It finds inequalities of columns with
     one unit, sums, differences of dates, multiples and steps of numbers, hierarchies of categories, groups of flags,
-    values that are missing under a condition, and keys of several columns. No rule of two columns is found that only
-    repeats what each column alone shows, such as an order of columns whose ranges do not overlap.
+    values that follow from another one or are missing under a condition, and keys of several columns. No rule of two
+    columns is found that only repeats what each column alone shows, such as an order of columns whose ranges do not
+    overlap.
 
     The result describes rows of the table: it must not be shown of a private one.
 
@@ -156,6 +167,11 @@ def _share_of_majority(rule: FixedCombinations, frame: pd.DataFrame) -> float:
 def _is_implied(rule: Constraint, accepted: list[Constraint]) -> bool:
     """Whether a rule follows from found ones: on a multiple of another column, on an equation, on fixed values."""
     touched = set(rule.touches)
+    if isinstance(rule, (ImpliesMissing, RequiredIf)) and rule.condition.is_missing is not None:
+        return any(touched <= set(other.columns) for other in accepted if isinstance(other, ImpliesMissing))
+    if rule.kind == "if":
+        groups = (set(other.touches) for other in accepted if other.kind in {"fixed_combinations", "one_hot"})
+        return any(touched <= group for group in groups)
     if rule.kind == "increments":
         fixed = (other.touches if other.kind == "fixed_combinations" else other.computed for other in accepted)
         return any(touched <= set(names) for names in fixed)

@@ -8,6 +8,7 @@ import pandas as pd
 from synthvae.schema import (
     Difference,
     FixedCombinations,
+    If,
     ImpliesMissing,
     Increments,
     Inequality,
@@ -23,7 +24,7 @@ PARTS = ("drugs", "nursing", "imaging", "meals")
 
 
 def stays(n: int = 2_000, seed: int = 0) -> pd.DataFrame:
-    """Stays of patients (n, 20), in random order; some values are missing."""
+    """Stays of patients (n, 24), in random order; some values are missing."""
     rng = np.random.default_rng(seed)
     admission = pd.Timestamp("2015-01-01") + pd.to_timedelta(rng.integers(0, 2_000, n), unit="D")
     age = pd.to_timedelta(np.where(rng.random(n) < 0.3, rng.integers(0, 30, n), rng.integers(0, 33_000, n)), unit="D")
@@ -58,10 +59,18 @@ def stays(n: int = 2_000, seed: int = 0) -> pd.DataFrame:
     frame["visit"] = frame.groupby("patient").cumcount() + 1
     for name in ("weight", "birth", "drugs"):
         frame.loc[rng.random(n) < 0.05, name] = np.nan
+    frame["sex"] = rng.choice(["f", "m"], n)
+    frame["pregnant"] = (frame["sex"] == "f") & (rng.random(n) < 0.3)
+    measured = rng.random(n) < 0.8
+    for name in ("sodium", "potassium"):
+        frame[name] = pd.Series(rng.normal(100, 9, n).round(1)).where(measured)
     return frame.sample(frac=1, random_state=seed, ignore_index=True)
 
 
 RULES = {
+    If(condition={"column": "sex", "in": ["m"]}, then={"column": "pregnant", "in": [False]}),
+    ImpliesMissing(condition={"column": "sodium", "is_missing": True}, columns=["potassium"]),
+    RequiredIf(condition={"column": "sodium", "is_missing": False}, columns=["potassium"]),
     Difference(result="length_of_stay", high="discharge", low="admission", unit="days"),
     Sum(total="bill", parts=PARTS),
     Inequality(columns=["birth", "admission", "discharge"]),

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rows import by_row, column, small_frames
 
-from synthvae import Schema
+from synthvae import Schema, Synthesizer
 from synthvae.errors import SchemaError
 from synthvae.schema import Difference, Formula, Sum
 
@@ -143,3 +143,38 @@ def test_a_rule_that_contradicts_itself_is_refused(rule: Any, words: str) -> Non
 def test_columns_that_do_not_fit_are_refused(columns: list[Any], rule: Any, words: str) -> None:
     with pytest.raises(SchemaError, match=words):
         Schema(columns=columns, constraints=[rule])
+
+
+SINGLE = st.integers(-(10**6), 10**6).map(lambda cents: np.float32(cents / 100))
+
+
+@law
+@given(st.lists(st.tuples(SINGLE, SINGLE), min_size=1))
+def test_arithmetic_of_single_precision_is_true_of_single_precision(rows: list[tuple[np.float32, np.float32]]) -> None:
+    frame = pd.DataFrame(rows, columns=["a", "b"], dtype=np.float32)
+    frame["total"], frame["apart"], frame["product"] = frame.a + frame.b, frame.a - frame.b, frame.a * frame.b
+    rules = (
+        Sum(total="total", parts=["a", "b"]),
+        Difference(result="apart", high="a", low="b"),
+        Formula(column="product", expression="a * b"),
+    )
+    for kind in ("float32", "Float32", "float[pyarrow]"):
+        assert all(rule.holds(frame.astype(kind)).all() for rule in rules), kind
+    wrong = frame.assign(total=frame.total + 1 + float(np.abs(frame.to_numpy()).max()) / 1000)
+    assert not rules[0].holds(wrong.astype(np.float32)).any()
+
+
+def test_tables_of_single_precision_are_fitted_and_drawn_with_their_rules() -> None:
+    rng = np.random.default_rng(0)
+    drugs, weight = rng.gamma(2, 9, 200).round(2).astype("f4"), rng.normal(75, 9, 200).astype("f4")
+    care = np.full(200, 12.34, "f4")
+    frame = pd.DataFrame({"drugs": drugs, "care": care, "bill": drugs + care})
+    frame = frame.assign(weight=weight, heavy=weight**2 / 7)
+    assert {str(kind) for kind in frame.dtypes} == {"float32"}
+    rules = (Sum(total="bill", parts=["drugs", "care"]), Formula(column="heavy", expression="weight ** 2 / 7"))
+    drawn = Synthesizer(
+        schema=Schema.infer(frame).model_copy(update={"constraints": rules}), max_steps=2, random_state=0
+    ).fit(frame)
+    rows = drawn.sample(100)
+    assert {str(kind) for kind in rows.dtypes} == {"float32"}
+    assert all(rule.holds(rows).all() for rule in rules)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from strategies import FAMILIES, frames
 
 from synthvae import Schema
-from synthvae.schema import Difference, FixedCombinations, Inequality, Sum, Unique
+from synthvae.schema import Difference, FixedCombinations, If, Inequality, Sum, Unique
 from synthvae.schema.constraints.discovery import Proposal, propose
 from synthvae.schema.constraints.sample import share_words
 from synthvae.tables import convert
@@ -74,6 +74,20 @@ def test_nothing_is_found_in_shuffled_columns(seed: int) -> None:
     shuffled = pd.DataFrame({name: frame[name].to_numpy()[rng.permutation(len(frame))] for name in frame})
     kinds = {rule.kind for rule in rules(shuffled, SCHEMA)}
     assert kinds <= {"increments"}  # of one column
+
+
+def test_a_value_that_follows_is_found_once_and_from_the_coarser_column() -> None:
+    rng = np.random.default_rng(0)
+    ward = rng.choice(["A1", "A2", "B1", "B2"], 2_000)
+    department = np.where(np.char.startswith(ward, "A"), "birth", "other")
+    sex = np.where(department == "birth", "f", rng.choice(["f", "m"], 2_000))
+    frame = pd.DataFrame({"sex": sex, "ward": ward, "department": department})
+    implied = [rule for rule in rules(frame) if isinstance(rule, If)]
+    assert len(implied) == 1  # neither its contraposition, nor that of the wards
+    assert set(implied[0].touches) == {"sex", "department"}
+    few = frame.assign(sex=np.where(rng.random(2_000) < 0.02, "m", "f"))  # 1,000 rows, of which 20 would break it
+    few.loc[few["department"] == "birth", "sex"] = "f"
+    assert not any(isinstance(rule, If) for rule in rules(few))
 
 
 @pytest.mark.parametrize("seed", range(5))
