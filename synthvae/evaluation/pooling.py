@@ -85,7 +85,8 @@ def pool(
     Where the parameters of the model were drawn anew for each copy, from their posterior distribution, T = (1 + 1 / m)
     b - v, where b is the variance of the m estimates, with (m - 1) (1 - v / ((1 + 1 / m) b))^2 degrees of freedom
     (Raghunathan, Reiter & Rubin 2003; Reiter 2002). Where T is not positive, it is T = v (k / n + (1 + k / n) / m)
-    instead (Raab et al. 2016: proper synthesis). synthvae does not draw parameters; the rule is for tables of other programs.
+    instead (Raab et al. 2016: proper synthesis). synthvae does not draw parameters; the rule is for tables of other
+    programs.
 
     Both hold for many rows, a model that is compatible with the analysis and is fitted without bias, and training rows
     that are a simple random sample. They do not hold for a private model, whose noise they ignore, and only about for

@@ -22,8 +22,8 @@ from synthvae.generation.given import parse_interval
 from synthvae.privacy import Journal
 from synthvae.recipe.holdout import hold_out, hold_out_privately
 from synthvae.recipe.recipe import Recipe
-from synthvae.recipe.sections import Generation
 from synthvae.recipe.records import StageRecord, digests, users_key
+from synthvae.recipe.sections import Generation
 from synthvae.schema.forms import resolved
 from synthvae.schema.schema import Schema
 from synthvae.schema.values import at_most
