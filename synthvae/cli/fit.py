@@ -89,6 +89,10 @@ def schema(
 
 
 Target = Annotated[str | None, typer.Option(help="Column to condition on: rows are generated for each of its classes.")]
+Duration = Annotated[str | None, typer.Option(help="Column of the time to an event, or to censoring. Needs --event.")]
+Event = Annotated[
+    str | None, typer.Option(help="Column of whether the event of --duration was observed, or which one of several.")
+]
 Conditions = Annotated[
     bool,
     typer.Option("--conditions", help="Learn any columns given any others, too, for `generate --given` and `impute`."),
@@ -130,6 +134,8 @@ def fit(
     table: Table,
     out: Annotated[Path, typer.Option("--out", "-o", help="Directory to save the model to.", show_default=False)],
     target: Target = None,
+    duration: Duration = None,
+    event: Event = None,
     conditions: Conditions = False,
     weights: Weights = None,
     schema_file: SchemaOrPrivate = None,
@@ -195,7 +201,7 @@ def fit(
 
 def _given(options: dict[str, Any]) -> dict[str, Any]:
     """The parameters of a synthesizer that options state."""
-    given = {name: options[name] for name in ("target", "weights", "protect", "log_dir")}
+    given = {name: options[name] for name in ("target", "duration", "event", "weights", "protect", "log_dir")}
     given |= {"schema": options["schema_file"], "conditions": options["conditions"] or None}
     budget = {name: options[name] for name in ("epsilon", "delta", "rows_per_unit")}
     return given | {"random_state": options["seed"]} | _units(options["unit"], budget)

@@ -46,6 +46,9 @@ ConditionsFile = Annotated[
     typer.Option(help="Table of conditions: a row is drawn for each of its rows, whose present values it has."),
 ]
 
+# Options that are parameters of `Synthesizer.generate`, too.
+SAME = ("copies", "describe", "partition", "resume", "overwrite", "escape_formulas", "workers")
+
 
 @reporting
 def demo(
@@ -91,6 +94,14 @@ def generate(
     scale: Annotated[
         float | None, typer.Option(min=0, help="Linked tables: number of subjects relative to the training tables.")
     ] = None,
+    copies: Annotated[
+        int | None,
+        typer.Option(min=1, help="Number of independent datasets, copy_1/, copy_2/, ..., each analysed by itself."),
+    ] = None,
+    describe: Annotated[
+        bool,
+        typer.Option("--describe", help="Write the rows to data/, beside README.md (a card) and croissant.json."),
+    ] = False,
     seed: Seed = None,
     partition: Annotated[
         bool, typer.Option("--partition", help="Write a folder TARGET=LABEL/ for each class.")
@@ -114,12 +125,14 @@ def generate(
         return
     asked = _asked(options)
     synthesizer = Synthesizer.load(model).set_params(verbose=not quiet)
-    same = {name: options[name] for name in ("partition", "resume", "overwrite", "escape_formulas", "workers")}
+    same = {name: options[name] for name in SAME}
     conditions = _conditions(given, given_file)
     manifest = synthesizer.generate(out, **asked, **_where(ray), given=conditions, **same, random_state=seed)
-    names = ("rows", "classes", "seed")
-    summary = {"dataset": out, **{name: manifest[name] for name in names}, "files": len(manifest["parts"])}
-    show(manifest if as_json else summary, as_json=as_json, quiet=quiet)
+    if copies is None:
+        summary = {name: manifest[name] for name in ("rows", "classes", "seed")} | {"files": len(manifest["parts"])}
+    else:
+        summary = {"copies": copies, "rows of each": manifest["rows"], "seed": manifest["seed"]}
+    show(manifest if as_json else {"dataset": out, **summary}, as_json=as_json, quiet=quiet)
 
 
 def _asked(options: dict[str, Any]) -> dict[str, Any]:

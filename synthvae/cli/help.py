@@ -18,7 +18,7 @@ from synthvae.cli.schema_options import FLAGS as COLUMNS
 HELP = {"help_option_names": ["-h", "--help"]}
 USE, CHECK = "From a table to synthetic rows", "Checks and descriptions"
 GROUPS = {
-    "Columns": (*COLUMNS, "schema_file", "private", "constraints", "decisions", "weights"),
+    "Columns": (*COLUMNS, "schema_file", "private", "constraints", "decisions", "weights", "duration", "event"),
     "Privacy": ("epsilon", "delta", "unit", "rows_per_unit", "protect", "plan"),
     "Files of the table": (*READING,),
     "Rows to generate": (
@@ -29,12 +29,13 @@ GROUPS = {
         "given_file",
         "subjects",
         "scale",
+        "copies",
         "strategy",
         "synthetic_only",
     ),
-    "What is measured": ("group", "duration", "event", "attacks", "fail_under", "fail_over"),
+    "What is measured": ("group", "attacks", "fail_under", "fail_over"),
     "Where it runs": ("ray", "num_workers", "workers", "resume", "log_dir", "estimate"),
-    "Output": ("as_json", "json_file", "quiet", "debug"),
+    "Output": ("describe", "as_json", "json_file", "quiet", "debug"),
 }
 GROUP = {name: group for group, names in GROUPS.items() for name in names}
 NAMES = {"target", "unit", "weights", "group", "duration", "event", "mark"}  # options that take the name of a column
@@ -45,6 +46,7 @@ EXAMPLES = {
     "schema": ["synthvae schema patients.csv -o schema.yaml", "synthvae schema patients.csv --declare -o schema.yaml"],
     "fit": [
         SEEDED,
+        "synthvae fit patients.csv --duration days --event died -o model",
         "synthvae fit patients.csv --schema schema.yaml --id patient --drop note -o model",
         "synthvae fit patients.csv --schema schema.yaml --epsilon 1 --delta 1e-6 -o model",
         "synthvae fit database.yaml -o model",
@@ -52,6 +54,8 @@ EXAMPLES = {
     "generate": [
         "synthvae generate model --rows 1000 -o synthetic",
         "synthvae generate model --class ill=500 --class healthy=500 -o synthetic.csv",
+        "synthvae generate model --rows 1000 --describe -o dataset",
+        "synthvae generate model --rows 1000 --copies 10 -o synthetic",
         "synthvae generate model --rows 100 --given sex=f --given age=60.. -o synthetic",
         "synthvae generate model-of-a-database --subjects 1000 -o synthetic",
     ],

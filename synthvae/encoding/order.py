@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -13,8 +14,30 @@ from synthvae.encoding.layout import Layout
 from synthvae.encoding.protocol import ColumnEncoding
 from synthvae.errors import ConfigurationError, listing
 
-Order = str | Sequence[str]
-"""The order of columns: one of `ORDERS`, or the names of all columns."""
+
+@dataclass(frozen=True)
+class Leading:
+    """An order of columns that some of them lead.
+
+    Args:
+        first: The columns that come first.
+        rest: The order of the others: one of `ORDERS`, or the names of all columns, from which `first` are moved.
+
+    Example:
+        >>> Leading(("time", "none")).put_first(["age", "time", "sex"])
+        ['time', 'age', 'sex']
+    """
+
+    first: tuple[str, ...]
+    rest: str | Sequence[str] = "auto"
+
+    def put_first(self, names: Sequence[str]) -> list[str]:
+        """Return names with those that lead in front."""
+        return [*(name for name in self.first if name in names), *(name for name in names if name not in self.first)]
+
+
+Order = str | Sequence[str] | Leading
+"""The order of columns: one of `ORDERS`, the names of all columns, or an order that some columns lead."""
 
 ORDERS = ("auto", "information", "table")
 SAMPLE_ROWS = 10_000  # rows from which mutual information is estimated
@@ -22,7 +45,7 @@ BLOCK = 1 << 19  # counts, or rows, of all columns that are counted at once
 VALUED_SHARE = 2 / 3  # "auto": by information if so many columns are continuous; of others it was measured to harm
 
 
-def order_columns(columns: Mapping[str, ColumnEncoding], table: pa.Table, order: Order) -> list[str]:
+def order_columns(columns: Mapping[str, ColumnEncoding], table: pa.Table, order: str | Sequence[str]) -> list[str]:
     """Return the names of columns in the order in which they are modelled.
 
     Args:
@@ -43,7 +66,7 @@ def order_columns(columns: Mapping[str, ColumnEncoding], table: pa.Table, order:
     return named_order(columns, order)
 
 
-def named_order(columns: Collection[str], order: Order) -> list[str]:
+def named_order(columns: Collection[str], order: str | Sequence[str]) -> list[str]:
     """Return an order that names each column once.
 
     Raises:

@@ -18,7 +18,7 @@ from synthvae.encoding.arrays import Floats, States
 from synthvae.encoding.fake import FakeEncoding
 from synthvae.encoding.kinds import StoredEncoding
 from synthvae.encoding.layout import Layout
-from synthvae.encoding.order import Order, named_order, order_columns
+from synthvae.encoding.order import Leading, Order, named_order, order_columns
 from synthvae.encoding.protocol import CodedColumn, LinkableEncoding
 from synthvae.encoding.raw import Pixels, learn_plain
 from synthvae.encoding.relative import RelativeEncoding, draw_numbers, numbers_of
@@ -85,7 +85,8 @@ class TableEncoding(BaseModel):
             target: The column to condition on.
             min_class_rows: The smallest number of rows of each of its classes.
             order: The order in which columns are modelled: "information", "table", the names of all columns, or "auto":
-                by information if most columns are continuous. Pixels keep the order of the table.
+                by information if most columns are continuous; or `Leading`, by which some come first. Pixels keep the
+                order of the table.
             pixels: The likelihood of the columns, if all of them are pixels; None: each is encoded by its kind.
             rules: The rules of the schema, with the combinations of the rows before any was protected; None: those
                 of the schema, with the combinations of the table.
@@ -98,11 +99,13 @@ class TableEncoding(BaseModel):
         if target is not None:
             condition = TargetEncoding.learn(schema[target], table.column(target), min_class_rows)
         columns = _learned(_modelled(schema, condition), table, pixels)
-        names = order_columns(columns, table, order if pixels is None else "table")
+        leading = order if isinstance(order, Leading) else Leading((), order)
+        names = order_columns(columns, table, leading.rest if pixels is None else "table")
         rules = Rules.of(schema, table) if rules is None else rules
         if rules is not None:
             rules.refuse_repeats()
-            names = rules.order(names) if isinstance(order, str) else names
+            names = rules.order(names) if isinstance(leading.rest, str) else names
+        names = leading.put_first(names)
         names.sort(key=lambda name: name != target)  # a continuous target comes first
         if rules is not None:
             columns |= rules.encodings(table, {name: columns[name] for name in names}, target)
@@ -123,7 +126,8 @@ class TableEncoding(BaseModel):
         Args:
             schema: A schema with categories, bounds and bins.
             target: The column to condition on.
-            order: The order in which columns are modelled: "table", for which "auto" stands, too, or their names.
+            order: The order in which columns are modelled: "table", for which "auto" stands, too, or their names; or
+                `Leading`, by which some come first.
 
         Raises:
             TableError: The target cannot be conditioned on.
@@ -134,11 +138,13 @@ class TableEncoding(BaseModel):
         whole = {"nullable": False, "sentinels": ()}
         modelled = [c.model_copy(update=whole) if c.name == target else c for c in _modelled(schema, condition)]
         columns = {column.name: kinds.declare(column) for column in modelled}
-        names = list(columns) if order in ("auto", "table") else named_order(columns, order)
+        leading = order if isinstance(order, Leading) else Leading((), order)
+        names = list(columns) if leading.rest in ("auto", "table") else named_order(columns, leading.rest)
         rules = Rules.of(schema)
         if rules is not None:
             rules.refuse_repeats()
-            names = rules.order(names) if isinstance(order, str) else names
+            names = rules.order(names) if isinstance(leading.rest, str) else names
+        names = leading.put_first(names)
         names.sort(key=lambda name: name != target)
         if rules is not None:
             columns |= rules.declared({name: columns[name] for name in names}, target)

@@ -7,6 +7,7 @@ ledger states.
 from synthvae.evaluation.assessment import Evaluation, evaluate
 from synthvae.evaluation.comparison import Comparison
 from synthvae.evaluation.metrics import METRICS, Metric
+from synthvae.evaluation.pooling import Pooled, pool
 from synthvae.evaluation.results import Figure, Section
 from synthvae.evaluation.several import Evaluations, compare
 
@@ -17,9 +18,11 @@ __all__ = [
     "Evaluations",
     "Figure",
     "Metric",
+    "Pooled",
     "Section",
     "compare",
     "evaluate",
+    "pool",
 ]
 
 

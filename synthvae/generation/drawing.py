@@ -135,7 +135,8 @@ def draw_part(model: CVAE, encoding: TableEncoding, request: Request, part: int)
     rng = np.random.default_rng(values_seed)
     counts = request.counts_of(part)
     order = rng.permutation(sum(counts))
-    stratified, first_row = request.rows <= STRATIFIED_ROWS, sum(request.counts_before(part))
+    stratified = request.stratified and request.rows <= STRATIFIED_ROWS
+    first_row = sum(request.counts_before(part))
     if encoding.rules is None:
         codes = draw_codes(model, counts, encoding.layout.slots, generator, stratified=stratified)
         shuffled = Codes(codes.digits[order], codes.values[order], codes.labels[order])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 import numpy as np
@@ -27,6 +27,7 @@ class Request:
         counts: The number of rows of each condition.
         seed: The seed of all draws.
         part_rows: The approximate number of rows of a part.
+        stratified: Whether draws of few rows are stratified, so that shares vary less than those of independent rows.
 
     Example:
         >>> request = Request(counts=(3, 5), seed=0, part_rows=4)
@@ -37,6 +38,7 @@ class Request:
     counts: tuple[int, ...]
     seed: int
     part_rows: int = field(default_factory=lambda: PART_ROWS)
+    stratified: bool = True
 
     @classmethod
     def from_total(cls, rows: int, frequencies: npt.NDArray[np.float64], seed: int) -> Self:
@@ -54,6 +56,19 @@ class Request:
         inner = np.floor(np.cumsum(frequencies)[:-1] * rows + offset).astype(int)
         edges = np.concatenate([[0], np.minimum(inner, rows), [rows]])
         return cls(tuple(np.diff(edges).tolist()), seed)
+
+    def independently(self, seed: int, frequencies: npt.NDArray[np.float64] | None) -> Self:
+        """Return the same request for rows that are drawn independently of one another, with another seed.
+
+        Args:
+            seed: The seed of all draws.
+            frequencies: The share (conditions,) of each condition, by which their counts are drawn (multinomial);
+                None: they stay as they are.
+        """
+        counts = self.counts
+        if frequencies is not None and len(counts) == len(frequencies):
+            counts = tuple(np.random.default_rng([seed, self.rows]).multinomial(self.rows, frequencies).tolist())
+        return replace(self, counts=counts, seed=seed, stratified=False)
 
     @property
     def rows(self) -> int:

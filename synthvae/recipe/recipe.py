@@ -182,12 +182,21 @@ class Recipe(RecipeSection):
         return None if self.model is None else self.model.stated().get("weights")
 
     @property
+    def times(self) -> dict[str, str]:
+        """The columns of the time to an event, those of `evaluation` or else of `model`; empty if none are named."""
+        evaluation, model = self.evaluation, {} if self.model is None else self.model.stated()
+        named = {} if evaluation is None else {"duration": evaluation.duration, "event": evaluation.event}
+        found = {name: named.get(name) or model.get(name) for name in ("duration", "event")}
+        return {name: column for name, column in found.items() if column}
+
+    @property
     def columns(self) -> list[str]:
         """The columns that the recipe names, which the table must have."""
         named = [self.target, self.unit]
         evaluation = self.evaluation
         named.append(self.weights)
-        named += [evaluation.group, evaluation.duration, evaluation.event] if evaluation else []
+        named += [evaluation.group] if evaluation else []
+        named += self.times.values()
         return list(dict.fromkeys(name for name in named if name))
 
     @classmethod

@@ -96,6 +96,8 @@ class Generation(RecipeSection):
         classes: Number of rows of each named class.
         given: Conditions by column, with `model: {conditions: true}`: a value, a list of values, an interval such as
             "60..", or null for missing.
+        copies: Number of independent datasets `copy_1/`, `copy_2/`, ...; the first one is evaluated. None: one dataset.
+        describe: Write the rows to `data/`, beside `README.md`, a dataset card, and `croissant.json`.
         partition: Write a folder `TARGET=LABEL/` for each class.
         workers: Number of worker processes.
         random_state: Seed of the draws.
@@ -105,6 +107,8 @@ class Generation(RecipeSection):
     rows_per_class: WHOLE | None = None
     classes: dict[Label, WHOLE] | None = None
     given: dict[str, Label | float | list[Label | float | None] | None] | None = None
+    copies: Annotated[int, Field(ge=1)] | None = None
+    describe: bool = False
     partition: bool = False
     workers: Annotated[int, Field(ge=1)] = 1
     random_state: WHOLE = 0
@@ -116,6 +120,12 @@ class Generation(RecipeSection):
             raise ValueError(
                 f"`generation` must have exactly one of {', '.join(AMOUNTS)}, got {', '.join(stated) or 'none'}"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _one_dataset(self) -> Self:
+        if self.describe and (self.partition or self.copies is not None):
+            raise ValueError("`generation.describe` needs one dataset. Drop it, or `partition` and `copies`.")
         return self
 
 
@@ -144,8 +154,8 @@ class Evaluating(RecipeSection):
         holdout: A table of real rows that were not used for training, without `split`.
         group: Column of groups of people: fidelity and utility are measured for each of them.
         unit: Column of units with several rows, such as patients. None: that of `split` or `model`.
-        duration: Column of the time to an event or to censoring, for survival analysis.
-        event: Column of whether the event was observed (1, true) or censored.
+        duration: Column of the time to an event or to censoring, for survival analysis. None: that of `model`.
+        event: Column of whether the event was observed (1, true) or censored. None: that of `model`.
         attacks: Run privacy attacks, which take longest.
         random_state: Seed of everything that is drawn.
     """

@@ -101,7 +101,7 @@ def _evaluate(study: Study) -> list[Stage]:
     """Return the stage that measures and, if reports are asked for, the one that writes them."""
     recipe = study.recipe
     assert recipe.evaluation is not None
-    common = {"target": recipe.target, "schema": recipe.stated_schema, **_reading(study)}
+    common = {"target": recipe.target, "schema": recipe.stated_schema, **_reading(study), **recipe.times}
     reads = {"evaluation": recipe.evaluation.model_dump(exclude={"synthetic", "holdout"}), **common}
     sources = {**_rows(study), **study.files("evaluation.synthetic", "evaluation.holdout")}
     makers = ("fit", "generate") if recipe.generation else ("augment",) if recipe.augment else ()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,16 +17,17 @@ import pyarrow.compute as pc
 from synthvae import filesystem
 from synthvae.errors import TableError, listing, warn_user
 from synthvae.estimators import augment as augmentation
-from synthvae.generation import stores
+from synthvae.generation import copies, stores
 from synthvae.generation.given import parse_interval
 from synthvae.privacy import Journal
 from synthvae.recipe.holdout import hold_out, hold_out_privately
 from synthvae.recipe.recipe import Recipe
 from synthvae.recipe.records import StageRecord, digests, users_key
+from synthvae.recipe.sections import Generation
 from synthvae.schema.forms import resolved
 from synthvae.schema.schema import Schema
 from synthvae.schema.values import at_most
-from synthvae.synthesizer import artifact, weighting
+from synthvae.synthesizer import artifact, dataset_card, weighting
 from synthvae.synthesizer.description import parameters_of
 from synthvae.synthesizer.parameters import MEASURED
 from synthvae.synthesizer.synthesizer import Synthesizer
@@ -192,22 +193,36 @@ class Study:
         asked = {"random_state": 0, **self.recipe.generation.stated()}
         if asked.get("given") is not None:
             asked["given"] = {name: _condition(value) for name, value in asked["given"].items()}
-        place = self.out / SYNTHETIC
-        self._clear_damaged()
-        resume = again and not (place / stores.MANIFEST).exists()  # a complete dataset is of an earlier run
-        manifest = synthesizer.generate(place, resume=resume, overwrite=not resume, **asked)
+        number = self.recipe.generation.copies
+        self._clear_outdated(_datasets(self.recipe.generation))
+        # A complete dataset is of an earlier run; complete copies may be of the one that was interrupted.
+        resume = again and (number is not None or not (self.out / self._synthetic / stores.MANIFEST).exists())
+        overwrite = number is not None or not resume
+        manifest = synthesizer.generate(self.out / SYNTHETIC, resume=resume, overwrite=overwrite, **asked)
+        if number is not None:
+            return {"what": f"{number} x {manifest['rows']} rows"}
         files = len(manifest["parts"])
         return {"what": f"{manifest['rows']} rows in {files} file{'s' if files > 1 else ''}"}
 
-    def _clear_damaged(self) -> None:
-        """Remove the recorded files of a dataset without a manifest, and no others: they may be the user's."""
-        record, manifest = StageRecord.read(self.out, "generate"), f"{SYNTHETIC}/{stores.MANIFEST}"
-        there = digests(self.out, [SYNTHETIC], self.key)
-        if record is None or there.get(manifest) == record.outputs.get(manifest):
+    @property
+    def _synthetic(self) -> str:
+        """The folder of the synthetic rows that are evaluated: of several copies, the first."""
+        return SYNTHETIC if self.recipe.generation is None else _datasets(self.recipe.generation)[0]
+
+    def _clear_outdated(self, datasets: Collection[str]) -> None:
+        """Remove recorded files that the next run would not replace, and no others: they may be the user's.
+
+        They are those of a dataset whose manifest is damaged, or that is none of the next ones.
+        """
+        record = StageRecord.read(self.out, "generate")
+        if record is None:
             return
-        for name in there:
-            if name in record.outputs:
-                filesystem.Folder(self.out / SYNTHETIC).remove(name.removeprefix(f"{SYNTHETIC}/"))
+        there = digests(self.out, [SYNTHETIC], self.key)
+        for folder, names in _by_dataset(name for name in there if name in record.outputs).items():
+            manifest = f"{folder}/{stores.MANIFEST}"
+            if folder not in datasets or there.get(manifest) != record.outputs.get(manifest):
+                for name in names:
+                    filesystem.Folder(self.out / SYNTHETIC).remove(name.removeprefix(f"{SYNTHETIC}/"))
 
     def augment(self) -> dict[str, Any]:
         """Write the training rows followed by synthetic rows of scarce classes."""
@@ -237,7 +252,7 @@ class Study:
         if evaluation.synthetic:
             return {**found, "synthetic": self._read("evaluation.synthetic")}
         if self.recipe.augment is None:
-            return {**found, "synthetic": convert.read(self.out / SYNTHETIC)}
+            return {**found, "synthetic": convert.read(self.out / self._synthetic)}
         made = convert.read(self.out / AUGMENTED)
         made = made.filter(made.column(self.recipe.augment.mark)).drop_columns([self.recipe.augment.mark])
         found["synthetic"] = made
@@ -262,7 +277,7 @@ class Study:
             model=self._parameters,
             names=self._names(),
             watch=self.watch,
-            **given,
+            **{**given, **self.recipe.times},
         )
 
     @property
@@ -276,7 +291,7 @@ class Study:
     @property
     def _protection(self) -> dict[str, Any] | None:
         """What the manifest of the synthetic rows states was protected."""
-        place = self.out / SYNTHETIC / stores.MANIFEST
+        place = self.out / self._synthetic / stores.MANIFEST
         if self.recipe.generation is None or not place.is_file():
             return None
         found: dict[str, Any] | None = json.loads(place.read_text(encoding="utf-8")).get("protection")
@@ -294,7 +309,7 @@ class Study:
 
     def _names(self) -> dict[str, str]:
         files = self.files("input", "evaluation.synthetic", "evaluation.holdout")
-        made = AUGMENTED if self.recipe.augment else SYNTHETIC
+        made = AUGMENTED if self.recipe.augment else self._synthetic
         names = {"real": files["input"].name, "synthetic": made}
         if self.recipe.split:
             names |= {"real": TRAIN, "holdout": HOLDOUT}
@@ -326,6 +341,28 @@ def _interruptible(synthesizer: Synthesizer) -> Iterator[None]:
         yield
     if synthesizer.history_.stopped == "interrupted":
         raise KeyboardInterrupt
+
+
+def _datasets(generation: Generation) -> list[str]:
+    """The folders of the datasets that are generated, inside the output folder."""
+    if generation.describe:
+        return [f"{SYNTHETIC}/{dataset_card.DATA}"]
+    if generation.copies is None:
+        return [SYNTHETIC]
+    return [f"{SYNTHETIC}/{copies.folder_of(copy + 1)}" for copy in range(generation.copies)]
+
+
+def _by_dataset(names: Iterable[str]) -> dict[str, list[str]]:
+    """Names of files inside the output folder, by the folder of their dataset, which may be partitioned."""
+    found: dict[str, list[str]] = {}
+    for name in names:
+        first, folder = name.split("/")[1], SYNTHETIC
+        if copies.is_folder(first):
+            folder = f"{SYNTHETIC}/{first}"
+        elif first in {dataset_card.DATA, dataset_card.CARD, dataset_card.CROISSANT}:
+            folder = f"{SYNTHETIC}/{dataset_card.DATA}"
+        found.setdefault(folder, []).append(name)
+    return found
 
 
 def _of_classes(rows: pa.Table, made: pa.Table, target: str) -> pa.Table:

@@ -9,7 +9,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from synthvae.errors import escaped
 from synthvae.evaluation.saved import SavedEvaluation
@@ -17,6 +17,9 @@ from synthvae.schema.column import DRAFTS
 from synthvae.schema.protection import sentences
 from synthvae.schema.values import at_most
 from synthvae.training.history import History
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 TEMPLATE = Path(__file__).with_name("card.md.jinja")
 NOT_PRIVATE = "none: training rows may be reflected in synthetic rows"
@@ -47,30 +50,39 @@ def render(
     Raises:
         ConfigurationError: `evaluation` is not an evaluation, or not one of this model.
     """
-    from jinja2 import Environment, StrictUndefined  # imported here: most fits render no card
-
     measured = None if evaluation is None else SavedEvaluation.from_dict(evaluation)
     if measured is not None:
         measured.check_model(summary["columns"], statement)
     private, missing = statement is not None, summary.get("missing")
-    environment = Environment(  # noqa: S701 (Markdown, which `code` and `prose` escape)
+    return (
+        environment()
+        .from_string(TEMPLATE.read_text(encoding="utf-8"))
+        .render(
+            summary=summary,
+            columns=summary["columns"],
+            kinds=Counter(summary["columns"].values()).most_common(),
+            missing=None if private or missing is None else defaultdict(float, missing),
+            versions=versions,
+            history=history,
+            ends=ENDS,
+            evaluation=measured,
+            statement=statement,
+            drafted=summary.get("schema") in DRAFTS,
+            not_private=NOT_PRIVATE,
+            protected=[] if summary.get("protection") is None else sentences(summary["protection"]),
+        )
+    )
+
+
+def environment() -> Environment:
+    """Return the environment of Markdown templates, with the filters that escape what they insert."""
+    from jinja2 import Environment, StrictUndefined  # imported here: most fits render no card
+
+    found = Environment(  # noqa: S701 (Markdown, which `code` and `prose` escape)
         trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True, undefined=StrictUndefined
     )
-    environment.filters |= {"at_most": at_most, "code": _code, "number": _number, "prose": _prose}
-    return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
-        summary=summary,
-        columns=summary["columns"],
-        kinds=Counter(summary["columns"].values()).most_common(),
-        missing=None if private or missing is None else defaultdict(float, missing),
-        versions=versions,
-        history=history,
-        ends=ENDS,
-        evaluation=measured,
-        statement=statement,
-        drafted=summary.get("schema") in DRAFTS,
-        not_private=NOT_PRIVATE,
-        protected=[] if summary.get("protection") is None else sentences(summary["protection"]),
-    )
+    found.filters |= {"at_most": at_most, "code": _code, "number": _number, "prose": _prose}
+    return found
 
 
 def _number(value: float | None) -> str:

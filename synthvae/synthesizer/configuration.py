@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, TypeVar
+from dataclasses import dataclass
+from typing import Any, Protocol, Self, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -14,17 +15,20 @@ from pydantic import ValidationError
 
 from synthvae import filesystem
 from synthvae.encoding import Order
+from synthvae.encoding.order import Leading
 from synthvae.errors import ConfigurationError, PrivacyError, SchemaError, TableError, explain, listing, warn_user
 from synthvae.model import ModelConfig
 from synthvae.privacy import Descending, Plan, PrivacyBudget
 from synthvae.random_state import Seed
 from synthvae.schema import decisions
+from synthvae.schema.column import NUMERIC
 from synthvae.schema.domain import refuse_undeclared
 from synthvae.schema.schema import Schema
 from synthvae.synthesizer.parameters import MEASURED
 from synthvae.training import TrainingConfig
 from synthvae.training.callbacks import Callbacks
 
+EVENTS = ("categorical", "boolean", "integer")  # kinds of the event of a time
 # Parameters that are fields of a configuration of the same name.
 LATENT_TRAINING = ("max_steps", "beta", "free_bits", "validation_fraction", "warm_up", "corruption")
 TRAINING = (*LATENT_TRAINING, "batch_size", "learning_rate", "precision")
@@ -58,7 +62,7 @@ class Parameters(Protocol):
     strategy: str
     journal: str | os.PathLike[str] | None
     prior: str
-    order: Order
+    order: str | Sequence[str]
     likelihood: str
     latent_dim: int
     dropout: float | None
@@ -112,6 +116,8 @@ def schema_of(parameters: Parameters, table: pa.Table) -> Schema:
         raise ConfigurationError(f"`unit` must be another column than the target, got {unit!r}. Choose one.")
     schema = decisions.complete(given_schema(parameters), table, target, unit)
     target_among(parameters, schema.names)
+    if (times := Times.of(parameters)) is not None:
+        times.check(schema)
     return schema
 
 
@@ -121,7 +127,7 @@ def target_among(parameters: Parameters, names: Sequence[str]) -> str | None:
     Raises:
         SchemaError: The schema has no such column.
     """
-    target = parameters.target
+    target = conditioned_on(parameters)
     if target is not None and str(target) not in names:
         raise SchemaError(f"The target {target!r} is not a column of the schema. Declare it.")
     return None if target is None else str(target)
@@ -133,7 +139,78 @@ def target_in(parameters: Parameters, table: pa.Table) -> str | None:
     Raises:
         TableError: The table has no such column.
     """
-    return _column_in(table, parameters.target, "target")
+    return _column_in(table, conditioned_on(parameters), "event" if parameters.target is None else "target")
+
+
+def conditioned_on(parameters: Parameters) -> str | None:
+    """The column to condition on: the target; without one, the event of a time to an event."""
+    times = Times.of(parameters)
+    return times.event if parameters.target is None and times is not None else parameters.target
+
+
+def order_of(parameters: Parameters) -> Order:
+    """The order in which columns are modelled: the event and its time first, so that others are drawn given both."""
+    times, order = Times.of(parameters), parameters.order
+    if times is None:
+        return order
+    return Leading((times.event, times.duration), order if isinstance(order, str) else [*order])
+
+
+@dataclass(frozen=True)
+class Times:
+    """The columns of a time to an event.
+
+    Args:
+        duration: The time until the event, or until the end of the observation.
+        event: Whether the event was observed, or which one of several.
+    """
+
+    duration: str
+    event: str
+
+    @classmethod
+    def of(cls, parameters: Parameters) -> Self | None:
+        """Return the columns that parameters name; None if there are none.
+
+        Raises:
+            ConfigurationError: Only one is given, or both, or the duration and the target, are the same.
+        """
+        # The estimators for scikit-learn, whose parameters these are, too, have no times.
+        duration, event = (getattr(parameters, name, None) for name in ("duration", "event"))
+        if duration is None and event is None:
+            return None
+        if duration is None or event is None:
+            raise ConfigurationError(
+                f"`duration` and `event` must be given together, got {duration!r} and {event!r}. Name both columns or "
+                "neither."
+            )
+        if duration in {event, parameters.target}:
+            raise ConfigurationError(
+                f"`duration` must be another column than the event and the target, got {duration!r}. Name the column "
+                "of the time."
+            )
+        return cls(str(duration), str(event))
+
+    def check(self, schema: Schema) -> None:
+        """Refuse columns that cannot be a time and an event.
+
+        Raises:
+            TableError: A column is absent or has another kind, or a time may be negative.
+        """
+        for name, what, kinds in (("duration", self.duration, NUMERIC), ("event", self.event, EVENTS)):
+            if what not in schema.names:
+                raise TableError(f"The {name} {what!r} must be a column, and the table has {listing(schema.names)}.")
+            if schema[what].kind not in kinds:
+                raise TableError(
+                    f"The {name} {what!r} must have a kind of {listing(kinds)}, got {schema[what].kind!r}. Name "
+                    "another column, or declare its kind."
+                )
+        low = min((float(end) for end in schema[self.duration].bounds or ()), default=0.0)  # type: ignore[arg-type]
+        if low < 0:
+            raise TableError(
+                f"The duration {self.duration!r} must not be negative, got {low:g}. Drop such rows, or declare its "
+                "bounds."
+            )
 
 
 def unit_in(parameters: Parameters, table: pa.Table) -> str | None:
@@ -173,7 +250,7 @@ def refuse_class_prior_without_classes(parameters: Parameters) -> None:
     Raises:
         ConfigurationError: That is the case.
     """
-    if parameters.prior == "class_normal" and parameters.target is None:
+    if parameters.prior == "class_normal" and conditioned_on(parameters) is None:
         raise ConfigurationError(
             'prior="class_normal" needs a target, got target=None. Name the target, or choose prior="mixture".'
         )

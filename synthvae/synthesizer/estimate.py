@@ -22,7 +22,16 @@ from synthvae.schema import drafts
 from synthvae.synthesizer import weighting
 from synthvae.synthesizer.conditional_coding import codes_with_links, layout_of
 from synthvae.synthesizer.conditional_model import CONDITIONAL_TRAINING, conditional_config
-from synthvae.synthesizer.configuration import MODEL, TRAINING, Parameters, configure, schema_of, target_in, values
+from synthvae.synthesizer.configuration import (
+    MODEL,
+    TRAINING,
+    Parameters,
+    configure,
+    order_of,
+    schema_of,
+    target_in,
+    values,
+)
 from synthvae.tables import convert, streaming
 from synthvae.training import SMALL, TrainingConfig
 from synthvae.training.batches import SinglePart
@@ -181,7 +190,7 @@ def _encoded(parameters: Parameters, sample: pa.Table) -> tuple[pa.Table, TableE
         pixels = Pixels(config.likelihood, image=config.image_shape is not None)
     checked = schema.check_values(sample).select(sample.column_names)
     target = target_in(parameters, sample)
-    encoding = TableEncoding.learn(checked, schema, target, 1, parameters.order, pixels=pixels)
+    encoding = TableEncoding.learn(checked, schema, target, 1, order_of(parameters), pixels=pixels)
     return checked, encoding, encoding.encode(checked, np.random.default_rng(0), partial=True), config
 
 
@@ -210,7 +219,8 @@ def _typical(rows: int, columns: int | None) -> pa.Table:
 
 def _without_columns(parameters: Parameters) -> Parameters:
     """The parameters without those that name columns of a table."""
-    stated = {**parameters.get_params(deep=False), "target": None, "schema": None, "weights": None, "order": "auto"}
+    columns = dict.fromkeys(("target", "duration", "event", "schema", "weights"))
+    stated = {**parameters.get_params(deep=False), **columns, "order": "auto"}
     return type(parameters)(**stated)
 
 

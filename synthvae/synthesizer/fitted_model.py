@@ -266,6 +266,19 @@ class FittedModel:
             **({} if protected is None else {"protection": protected}),
         }
 
+    def inference(self, *, of_shares: bool) -> dict[str, Any]:
+        """Return what the manifest of a copy states for `synthvae.evaluation.pool`.
+
+        Args:
+            of_shares: Whether the counts of classes are random draws by their shares, and not those asked for.
+        """
+        return {
+            "training_rows": self.provenance.rows,
+            "weighted_by": self.provenance.weighted_by,
+            "rules": 0 if self.encoding.rules is None else len(self.encoding.rules.constraints),
+            "class_counts": None if self.encoding.target is None else "drawn" if of_shares else "requested",
+        }
+
     def describe(self) -> dict[str, Any]:
         """Return a summary of the model for people."""
         target = self.encoding.target

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,11 +36,14 @@ from synthvae.synthesizer.configuration import (
     MODEL,
     TRAINING,
     Parameters,
+    Times,
+    conditioned_on,
     configure,
     declared_schema,
     dropped,
     given_schema,
     least_subjects,
+    order_of,
     refuse_class_prior_without_classes,
     refuse_unsupported_in_private_fit,
     schema_of,
@@ -190,7 +194,11 @@ def _fit_privately(  # noqa: PLR0917 (the inputs of a fit)
     if schema is not None and schema.origin in DRAFTS:
         warn_user(DRAFTED)
     plan = spending_plan(parameters)
-    inputs = {"plan": plan.model_dump(mode="json"), "target": parameters.target, "order": parameters.order}
+    inputs = {"plan": plan.model_dump(mode="json"), "target": conditioned_on(parameters), "order": parameters.order}
+    if (times := Times.of(parameters)) is not None:
+        inputs["times"] = dataclasses.asdict(times)
+        if schema is not None:
+            times.check(schema)
     inputs["columns"] = table.column_names
     seed = None if parameters.random_state is None else as_seed(parameters.random_state)
     model = {**values(parameters, MODEL), "dropout": parameters.dropout or 0.0}
@@ -205,7 +213,7 @@ def _fit_privately(  # noqa: PLR0917 (the inputs of a fit)
             private_fit.open_journal(parameters.journal, schema, budget, seed, **inputs),
             backend.descender(folder / ".private-rows"),
             steps_only(callback, report),
-            parameters.order,
+            order_of(parameters),
         )
         target = target_among(parameters, table.column_names if schema is None else schema.names)
         found = private_fit.learn(table, schema, target, budget, setup)
@@ -329,7 +337,7 @@ def _encoded(
         protection.schema,
         task.target,
         least,
-        parameters.order,
+        order_of(parameters),
         pixels=pixels,
         rules=Rules.of(task.schema, checked),
     )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
@@ -17,6 +18,7 @@ from synthvae import progress
 from synthvae.codes import Codes
 from synthvae.encoding import TableEncoding
 from synthvae.errors import PrivacyError, RequestError
+from synthvae.generation import copies as datasets
 from synthvae.generation import dataset, single_file
 from synthvae.generation.drawing import Drawing, useful_workers
 from synthvae.generation.given import Given
@@ -31,7 +33,7 @@ from synthvae.random_state import Seed, as_seed
 from synthvae.schema.protection import LEAST
 from synthvae.schema.schema import Schema
 from synthvae.synthesizer import card as cards
-from synthvae.synthesizer import configuration, fitting, persistence
+from synthvae.synthesizer import configuration, dataset_card, fitting, persistence
 from synthvae.synthesizer.any_columns import AnyColumns, is_table
 from synthvae.synthesizer.conditional_drawing import GivenDrawing
 from synthvae.synthesizer.description import lines_of
@@ -55,7 +57,8 @@ class Synthesizer(AnyColumns, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
     model come last.
 
     Args:
-        {target, conditions, schema, privacy, unit, protect, weights, max_steps, device, verbose, random_state}
+        {target, duration, event, conditions, schema, privacy, unit, protect, weights}
+        {max_steps, device, verbose, random_state}
         {strategy, journal}
         {batch_size, learning_rate, validation_fraction, precision}
         {callbacks, log_dir}
@@ -84,6 +87,8 @@ class Synthesizer(AnyColumns, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         self,
         *,
         target: str | None = None,
+        duration: str | None = None,
+        event: str | None = None,
         conditions: bool = False,
         schema: Schema | str | os.PathLike[str] | None = None,
         privacy: PrivacyBudget | Mapping[str, Any] | None = None,
@@ -118,7 +123,8 @@ class Synthesizer(AnyColumns, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         warm_up: float = 0.1,
         corruption: float = 0.0,
     ) -> None:
-        self.target, self.conditions, self.schema, self.privacy = target, conditions, schema, privacy
+        self.target, self.duration, self.event = target, duration, event
+        self.conditions, self.schema, self.privacy = conditions, schema, privacy
         self.unit, self.protect, self.weights = unit, protect, weights
         self.max_steps, self.device, self.verbose, self.random_state = max_steps, device, verbose, random_state
         self.strategy, self.journal = strategy, journal
@@ -180,9 +186,8 @@ class Synthesizer(AnyColumns, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         if schema is None:
             raise PrivacyError('`columns` must name the columns for a plan with schema="private", got None.')
         target = configuration.target_among(self, schema.names if isinstance(schema, Schema) else schema)
-        return private_fit.dry_run(
-            schema, target, budget, plan=configuration.spending_plan(self), rows=rows, order=self.order
-        )
+        plan, order = configuration.spending_plan(self), configuration.order_of(self)
+        return private_fit.dry_run(schema, target, budget, plan=plan, rows=rows, order=order)
 
     def estimate(self, table: Any, columns: int | None = None) -> Estimate:
         """Estimate the time and memory that `fit` takes on this machine, from a few steps on a sample.
@@ -264,6 +269,8 @@ class Synthesizer(AnyColumns, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         rows_per_class: int | None = None,
         classes: PerClass | None = None,
         given: Given | pd.DataFrame | None = None,
+        copies: int | None = None,
+        describe: bool = False,
         partition: bool = False,
         resume: bool = False,
         overwrite: bool = False,
@@ -285,6 +292,11 @@ class Synthesizer(AnyColumns, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
             rows_per_class: The number of rows of each class.
             classes: A mapping or Series from class to number of rows.
             given: Conditions on any columns as of `sample`; with a table of conditions, the numbers of rows are None.
+            copies: Write so many datasets `copy_1/`, `copy_2/`, ... whose analyses `synthvae.evaluation.pool` combines.
+                Their rows are independent: draws are not stratified, and with `rows`, classes are drawn at random in
+                their shares. None: one dataset.
+            describe: Write the rows to `data/` in the folder, and beside it `README.md`, a dataset card as Hugging Face
+                reads it, and `croissant.json`, their Croissant metadata.
             partition: Write a folder `TARGET=LABEL/` for each class.
             resume: Complete an interrupted run of the same request.
             overwrite: Replace the dataset in the folder.
@@ -297,7 +309,8 @@ class Synthesizer(AnyColumns, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
             random_state: Seed of the draws. None: that of the estimator.
 
         Raises:
-            RequestError: Not exactly one of `rows`, `rows_per_class`, `classes` is given, or a class is unknown.
+            RequestError: Not exactly one of `rows`, `rows_per_class`, `classes` is given, a class is unknown, or copies
+                are to be written to one file.
             DatasetError: The folder holds something else, another run writes to it, it cannot be written, or a worker
                 was killed.
         """
@@ -305,38 +318,60 @@ class Synthesizer(AnyColumns, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         asked = (rows, rows_per_class, classes)
         alone = is_table(given) and asked == (None, None, None)
         wanted = None if alone else wanted_rows(self.learned_, *asked)
-        begun = dataset.seed_begun(out) if resume and random_state is None and self.random_state is None else None
-        drawing, manifest = self._drawing(wanted, given, self._own_seed(random_state if begun is None else begun))
-        request = drawing.request
-        content = DatasetRequest(
-            drawing,
-            request.parts,
-            manifest,
-            partition_by=partition_column(self.learned_) if partition else None,
-            escape_formulas=escape_formulas,
-        )
-        with progress.generating(request.rows, show=self.verbose) as report:
-            written = single_file.write(
-                out,
-                content,
-                resume=resume,
-                overwrite=overwrite,
-                workers=useful_workers(workers, request.parts),
-                backend=choose_backend(backend, each),
-                progress=report,
-            )
+        if copies is not None:
+            datasets.check(out, copies)
+        folder, out = out, dataset_card.place_of_rows(out, partition=partition, copies=copies) if describe else out
+        first = out if copies is None else f"{os.fspath(out).rstrip('/')}/{datasets.folder_of(1)}"
+        begun = dataset.seed_begun(first) if resume and random_state is None and self.random_state is None else None
+        seed = self._own_seed(random_state if begun is None else begun)
+        column = partition_column(self.learned_) if partition else None
+        contents = [
+            DatasetRequest(drawing, drawing.request.parts, manifest, column, escape_formulas)
+            for drawing, manifest in self._drawings(wanted, given, seed, copies)
+        ]
+        parts, total = contents[0].parts, sum(content.metadata["rows"] for content in contents)
+        with progress.generating(total, show=self.verbose) as report:
+            how: dict[str, Any] = {
+                "resume": resume,
+                "overwrite": overwrite,
+                "workers": useful_workers(workers, parts),
+                "backend": choose_backend(backend, each),
+                "progress": report,
+            }
+            if copies is not None:
+                return Manifest(datasets.write(out, contents, **how))
+            written = single_file.write(out, contents[0], **how)
+        if describe:
+            kinds = {column.name: column.kind for column in self.schema_.columns}
+            dataset_card.write(folder, written, kinds)
         return Manifest(written)
+
+    def _drawings(
+        self, rows: int | PerClass | None, given: Given | pd.DataFrame | None, seed: int, copies: int | None
+    ) -> Iterator[tuple[Drawing | GivenDrawing, dict[str, Any]]]:
+        """What draws the parts of a request, or of each of its copies, and the metadata of its dataset."""
+        drawing = self._drawing(rows, given, seed)
+        if copies is None:
+            yield drawing, self._manifest(drawing)
+            return
+        shares = self.encoding_.frequencies if isinstance(rows, (int, np.integer)) else None
+        for copy, own in enumerate([seed, *np.random.SeedSequence(seed).generate_state(copies - 1).tolist()], 1):
+            drawn = replace(drawing, request=drawing.request.independently(own, shares))
+            about = self.learned_.inference(of_shares=shares is not None)
+            yield drawn, {**self._manifest(drawn), "copy": copy, **about}
 
     def _drawing(
         self, rows: int | PerClass | None, given: Given | pd.DataFrame | None, seed: int
-    ) -> tuple[Drawing | GivenDrawing, dict[str, Any]]:
-        """What draws the parts of a request, and the metadata of its dataset."""
+    ) -> Drawing | GivenDrawing:
         if given is not None:
-            drawing = self._given_drawing(rows, given, seed)
-            return drawing, drawing.manifest(self.learned_.manifest(drawing.request))
+            return self._given_drawing(rows, given, seed)
         assert rows is not None
-        request = self.learned_.request(rows, seed)
-        return Drawing(self.model_, self.encoding_, request), self.learned_.manifest(request)
+        return Drawing(self.model_, self.encoding_, self.learned_.request(rows, seed))
+
+    def _manifest(self, drawing: Drawing | GivenDrawing) -> dict[str, Any]:
+        """The metadata of a dataset."""
+        of_rows = self.learned_.manifest(drawing.request)
+        return drawing.manifest(of_rows) if isinstance(drawing, GivenDrawing) else of_rows
 
     def transform(self, table: Any) -> npt.NDArray[np.float64]:
         """Return the posterior means (rows, latent_dim) of q(z | x, y) for the rows of a table.

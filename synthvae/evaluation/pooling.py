@@ -1,0 +1,250 @@
+"""Estimates from synthetic copies of a table, pooled to one with a standard error and an interval."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.stats import t
+
+from synthvae.errors import ConfigurationError, brief, warn_user
+
+Floats = npt.NDArray[np.float64]
+Rule = Literal["plug-in", "posterior"]
+RULES = ("plug-in", "posterior")
+MUCH = 0.01  # share of the training rows of a column whose values are protected, from which a user is warned
+
+
+@dataclass(frozen=True)
+class Pooled:
+    """Pooled estimates of Q quantities.
+
+    Args:
+        estimate: The estimates (Q,).
+        variance: Their estimated variances (Q,) over samples of real rows and draws of synthetic ones.
+        low: The lower ends (Q,) of the intervals.
+        high: The upper ends (Q,).
+        freedom: The degrees of freedom (Q,) of the t distribution of the intervals; infinite: normal.
+        level: The nominal coverage of the intervals.
+        copies: The number of synthetic copies.
+        rule: The combining rule.
+        names: The names (Q,) of the quantities.
+        notes: Where the conditions of the rule are not met, or cannot be checked, one sentence each.
+
+    Example:
+        >>> pool([1.0], [0.01], rows=50, synthetic_rows=50).table().round(2).loc["0"].to_dict()
+        {'estimate': 1.0, 'standard_error': 0.14, 'low': 0.72, 'high': 1.28}
+    """
+
+    __repr__ = brief
+
+    estimate: Floats
+    variance: Floats
+    low: Floats
+    high: Floats
+    freedom: Floats
+    level: float
+    copies: int
+    rule: Rule
+    names: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def standard_error(self) -> Floats:
+        """The square roots (Q,) of the variances."""
+        return np.sqrt(self.variance)
+
+    def table(self) -> pd.DataFrame:
+        """Return a row for each quantity: its estimate, standard error and interval."""
+        columns = {"estimate": self.estimate, "standard_error": self.standard_error, "low": self.low, "high": self.high}
+        return pd.DataFrame(columns, index=list(self.names))
+
+
+def pool(
+    estimates: Sequence[Any] | npt.ArrayLike,
+    variances: Sequence[Any] | npt.ArrayLike,
+    *,
+    rows: int | None = None,
+    synthetic_rows: int | None = None,
+    manifest: Mapping[str, Any] | None = None,
+    rule: Rule = "plug-in",
+    level: float = 0.95,
+) -> Pooled:
+    """Pool the estimates of analyses that were run on each synthetic copy as if it were the real table.
+
+    The rows of `Synthesizer.generate(copies=m)` are drawn from one fitted model, whose parameters are fixed. For these,
+    the estimate is the mean q of the m estimates, and its variance is T = v (k / n + 1 / m), where v is the mean of the
+    m variances, n the number of training rows and k that of the rows of each copy (Raab, Nowok & Dibben 2016: simple
+    synthesis, inference to the population; so does R's synthpop). v k / n estimates the variance of the estimate from
+    the real rows, and v / m is that of the draws. The interval is normal. One copy suffices.
+
+    Where the parameters of the model were drawn anew for each copy, from their posterior distribution, T = (1 + 1 / m)
+    b - v, where b is the variance of the m estimates, with (m - 1) (1 - v / ((1 + 1 / m) b))^2 degrees of freedom
+    (Raghunathan, Reiter & Rubin 2003; Reiter 2002). Where T is not positive, it is T = v (k / n + (1 + k / n) / m)
+    instead (Raab et al. 2016: proper synthesis). synthvae does not draw parameters; the rule is for tables of other
+    programs.
+
+    Both hold for many rows, a model that is compatible with the analysis and is fitted without bias, and training rows
+    that are a simple random sample. They do not hold for a private model, whose noise they ignore, and only about for
+    protected values, rules between columns, conditions, weights and units of several rows. The manifest tells these.
+
+    Args:
+        estimates: The estimates (m,) or (m, Q), such as coefficients; a Series or mapping names its quantities.
+        variances: Their estimated variances (m,) or (m, Q), the squares of standard errors, each from its copy alone.
+        rows: The number n of training rows. None: that of the manifest.
+        synthetic_rows: The number k of rows of each copy. None: that of the manifest.
+        manifest: What `generate(copies=...)` returned, or the manifest of a copy; its conditions are checked.
+        rule: "plug-in": the parameters are fixed, as in synthvae; "posterior": they were drawn for each copy.
+        level: The nominal coverage of the intervals.
+
+    Raises:
+        ConfigurationError: Numbers of rows are unknown, shapes differ, a variance is not positive, there are too few
+            copies for the rule, or the model is private.
+
+    Source: Raab, Nowok & Dibben 2016, https://doi.org/10.29012/jpc.v7i3.407; Raghunathan, Reiter & Rubin 2003, Multiple
+    imputation for statistical disclosure limitation, Journal of Official Statistics 19, 1-16; Reiter 2002, Satisfying
+    disclosure restrictions with synthetic data sets, Journal of Official Statistics 18, 531-543.
+
+    Example:
+        >>> pooled = pool([[1.1], [0.9]], [[0.04], [0.04]], rows=100, synthetic_rows=100)
+        >>> pooled.table().round(3).values.tolist()
+        [[1.0, 0.245, 0.52, 1.48]]
+    """
+    means, names = _matrix(estimates, "estimates")
+    within, _ = _matrix(variances, "variances")
+    _check(means, within, rule, level)
+    n, k = _numbers(rows, synthetic_rows, manifest)
+    copies, v = len(means), within.mean(0)
+    notes = _notes(manifest)
+    if rule == "plug-in":
+        variance, freedom = v * (k / n + 1 / copies), np.full(v.shape, np.inf)
+    else:
+        variance, freedom = _of_posterior(means.var(axis=0, ddof=1), v, copies, k / n)
+        if np.isinf(freedom).any():
+            notes += ("Variances that the rule of posterior draws makes negative are those of large samples.",)
+    estimate, half = means.mean(0), t.ppf((1 + level) / 2, freedom) * np.sqrt(variance)
+    return Pooled(
+        estimate, variance, estimate - half, estimate + half, freedom, level, copies, rule, names, tuple(notes)
+    )
+
+
+def _of_posterior(between: Floats, within: Floats, copies: int, ratio: float) -> tuple[Floats, Floats]:
+    """Variances (Q,) and degrees of freedom (Q,) where the parameters of each copy are a draw of their own.
+
+    Args:
+        between: Variances (Q,) of the estimates of the copies.
+        within: Means (Q,) of their variances.
+        copies: The number m of copies.
+        ratio: The number of rows of a copy, over that of the training rows.
+    """
+    spread = (1 + 1 / copies) * between
+    variance = spread - within
+    positive = variance > 0
+    freedom = (copies - 1) * (1 - within / np.where(positive, spread, 1.0)) ** 2
+    large = within * (ratio + (1 + ratio) / copies)
+    return np.where(positive, variance, large), np.where(positive, freedom, np.inf)
+
+
+def _matrix(given: Any, name: str) -> tuple[Floats, tuple[str, ...]]:
+    """Numbers (m, Q) of m copies, and the names (Q,) of the quantities."""
+    rows = [pd.Series(one) if isinstance(one, Mapping) else one for one in given]
+    named = rows and all(isinstance(one, pd.Series) for one in rows)
+    if named and any(set(one.index) != set(rows[0].index) for one in rows):
+        raise ConfigurationError(
+            f"`{name}` must have the same quantities in each copy, got others. Fit the same model."
+        )
+    try:
+        numbers = np.array([one[rows[0].index] if named else one for one in rows], float)
+    except ValueError as error:
+        raise ConfigurationError(f"`{name}` must be numbers, as many for each copy, got {given!r:.60}.") from error
+    if numbers.ndim not in {1, 2} or not numbers.size:
+        raise ConfigurationError(
+            f"`{name}` must have the shape (copies,) or (copies, quantities), got {numbers.shape}."
+        )
+    numbers = numbers.reshape(len(numbers), -1)
+    labels = rows[0].index if named else range(numbers.shape[1])
+    return numbers, tuple(map(str, labels))
+
+
+def _check(means: Floats, within: Floats, rule: str, level: float) -> None:
+    if rule not in RULES:
+        raise ConfigurationError(f"`rule` must be one of {', '.join(map(repr, RULES))}, got {rule!r}.")
+    if not 0 < level < 1:
+        raise ConfigurationError(f"`level` must be between 0 and 1, got {level!r}. Give .95 for 95 % intervals.")
+    if means.shape != within.shape:
+        raise ConfigurationError(
+            f"`estimates` and `variances` must have the same shape, got {means.shape} and {within.shape}."
+        )
+    if not (np.isfinite(means).all() and np.isfinite(within).all() and (within > 0).all()):
+        raise ConfigurationError(
+            "Estimates must be finite and variances positive. Leave out quantities that some copy does not determine."
+        )
+    if rule == "posterior" and len(means) < 2:
+        raise ConfigurationError("The rule of posterior draws needs at least 2 copies, got 1. Generate more.")
+
+
+def _numbers(rows: int | None, synthetic: int | None, manifest: Mapping[str, Any] | None) -> tuple[int, int]:
+    """The numbers of training rows and of rows of each copy."""
+    about = manifest or {}
+    found = []
+    for name, value, key in (("rows", rows, "training_rows"), ("synthetic_rows", synthetic, "rows")):
+        number = about.get(key) if value is None else value
+        if isinstance(number, bool) or not isinstance(number, (int, np.integer)) or number < 1:
+            raise ConfigurationError(
+                f"`{name}` must be a whole number of at least 1, got {number!r}. Give it, or the manifest that "
+                "`generate(copies=...)` returned."
+            )
+        found.append(int(number))
+    return found[0], found[1]
+
+
+def _notes(manifest: Mapping[str, Any] | None) -> tuple[str, ...]:
+    """Where the conditions of the rules are not met; a warning names them, unless they can hardly matter.
+
+    Raises:
+        ConfigurationError: The model is private.
+    """
+    if manifest is None:
+        return ("The conditions of the rule were not checked: no manifest was given.",)
+    if manifest.get("ledger") is not None:
+        raise ConfigurationError(
+            "Intervals must not be pooled for a private model, whose noise the combining rules ignore, so that they "
+            "would be too short. Report estimates without intervals, or fit without a privacy budget."
+        )
+    notes = tuple(_violations(manifest))
+    if notes:
+        warn_user(f"the combining rule holds only approximately. {' '.join(notes)}")
+    return notes + tuple(_protected(manifest, least=0.0) if not any("protected" in note for note in notes) else ())
+
+
+def _violations(manifest: Mapping[str, Any]) -> list[str]:
+    """One sentence for each condition that is not met."""
+    protection = manifest.get("protection") or {}
+    found = {
+        "Only rows that keep the rules between columns were drawn.": manifest.get("rules"),
+        "Rows were drawn under conditions, which fewer training rows meet.": manifest.get("given"),
+        "The training rows have weights, so that they tell less than their number.": manifest.get("weighted_by"),
+        "Units have several rows, which are not independent.": protection.get("unit"),
+        "The numbers of rows by class were asked for; intervals hold within classes.": (
+            manifest.get("class_counts") == "requested"
+        ),
+        "The draws of a single dataset are stratified; generate it with copies=1.": "class_counts" not in manifest,
+    }
+    return [note for note, holds in found.items() if holds] + _protected(manifest, MUCH)
+
+
+def _protected(manifest: Mapping[str, Any], least: float) -> list[str]:
+    """One sentence on protected values, if a column has a larger share of them than `least`."""
+    columns = (manifest.get("protection") or {}).get("columns", {})
+    rows = manifest.get("training_rows") or 1
+    cells = {
+        n: sum(of.get(key, 0) for key in ("cells_at_ends", "cells_of_rare_categories")) for n, of in columns.items()
+    }
+    worst = max(cells, key=lambda name: cells[name], default=None)
+    if worst is None or cells[worst] <= least * rows:
+        return []
+    return [f"Values were protected, {cells[worst] / rows:.1%} of those of {worst!r}; fit with protect=0 to avoid it."]

@@ -1,0 +1,201 @@
+"""What describes a published dataset: its card in the form of Hugging Face, and Croissant metadata.
+
+Both state what the dataset and its manifest state: names and types of columns, numbers of rows, hashes of files, and
+what was promised or protected. Neither has a value of a row.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import yaml
+
+from synthvae import filesystem
+from synthvae.errors import DatasetError, RequestError
+from synthvae.filesystem import Folder
+from synthvae.generation.single_file import is_single_file
+from synthvae.synthesizer.card import environment
+
+CARD, CROISSANT, DATA = "README.md", "croissant.json", "data"
+TEMPLATE = Path(__file__).with_name("dataset_card.md.jinja")
+SIZES = ("n<1K", "1K<n<10K", "10K<n<100K", "100K<n<1M", "1M<n<10M", "10M<n<100M", "100M<n<1B")  # of Hugging Face
+TEXT = "sc:Text"
+TYPES = {  # of Croissant, by how the name of the Arrow type begins
+    "bool": "sc:Boolean",
+    "int": "sc:Integer",
+    "uint": "sc:Integer",
+    "half": "sc:Float",
+    "float": "sc:Float",
+    "double": "sc:Float",
+    "decimal": "sc:Float",
+    "date": "sc:Date",
+    "timestamp": "sc:DateTime",
+    "time": "sc:Time",
+}
+CONFORMS_TO = "http://mlcommons.org/croissant/1.0"
+CONTEXT: dict[str, Any] = {  # of Croissant 1.0, https://docs.mlcommons.org/croissant/docs/croissant-spec.html
+    "@language": "en",
+    "@vocab": "https://schema.org/",
+    "sc": "https://schema.org/",
+    "cr": "http://mlcommons.org/croissant/",
+    "rai": "http://mlcommons.org/croissant/RAI/",
+    "dct": "http://purl.org/dc/terms/",
+    "citeAs": "cr:citeAs",
+    "column": "cr:column",
+    "conformsTo": "dct:conformsTo",
+    "data": {"@id": "cr:data", "@type": "@json"},
+    "dataType": {"@id": "cr:dataType", "@type": "@vocab"},
+    "examples": {"@id": "cr:examples", "@type": "@json"},
+    "extract": "cr:extract",
+    "field": "cr:field",
+    "fileObject": "cr:fileObject",
+    "fileProperty": "cr:fileProperty",
+    "fileSet": "cr:fileSet",
+    "format": "cr:format",
+    "includes": "cr:includes",
+    "isLiveDataset": "cr:isLiveDataset",
+    "jsonPath": "cr:jsonPath",
+    "key": "cr:key",
+    "md5": "cr:md5",
+    "parentField": "cr:parentField",
+    "path": "cr:path",
+    "recordSet": "cr:recordSet",
+    "references": "cr:references",
+    "regex": "cr:regex",
+    "repeated": "cr:repeated",
+    "replace": "cr:replace",
+    "samplingRate": "cr:samplingRate",
+    "separator": "cr:separator",
+    "source": "cr:source",
+    "subField": "cr:subField",
+    "transform": "cr:transform",
+}
+
+
+def place_of_rows(out: str | os.PathLike[str], *, partition: bool, copies: int | None) -> Path:
+    """Return the folder of the rows of a dataset that is described, before any row is drawn.
+
+    Raises:
+        RequestError: The output is a file, or the rows are in several folders.
+        DatasetError: The folder has other files.
+        ConfigurationError: It is a URL.
+    """
+    if is_single_file(out) or partition or copies is not None:
+        what = f"the file {out}" if is_single_file(out) else "`partition`" if partition else "`copies`"
+        raise RequestError(f"`describe` needs one dataset in a folder, got {what}. Omit one of the two.")
+    folder = filesystem.local_path(out, "A dataset that is described")
+    known = {CARD, CROISSANT, DATA}
+    if folder.is_dir() and (other := sorted(entry.name for entry in folder.iterdir() if entry.name not in known)):
+        raise DatasetError(
+            f"The output folder must be empty or a described dataset, got {folder} with {other[0]!r}. Choose another "
+            "folder."
+        )
+    return folder / DATA
+
+
+def write(out: str | os.PathLike[str], manifest: Mapping[str, Any], kinds: Mapping[str, str]) -> None:
+    """Write the card and the Croissant metadata of the dataset in `out/data`.
+
+    Args:
+        out: The folder.
+        manifest: The manifest of the dataset.
+        kinds: The kind of each column, as in its schema.
+
+    Raises:
+        DatasetError: They cannot be written.
+    """
+    name = Path(out).absolute().name
+    try:
+        Folder(Path(out)).write(CROISSANT, (json.dumps(croissant(name, manifest, kinds), indent=1) + "\n").encode())
+        Folder(Path(out)).write(CARD, card(name, manifest, kinds).encode())
+    except OSError as error:
+        raise DatasetError(f"{out} cannot be written ({error.strerror or error}). Choose another place.") from error
+
+
+def card(name: str, manifest: Mapping[str, Any], kinds: Mapping[str, str]) -> str:
+    """Return the card of a dataset in Markdown, whose front matter Hugging Face reads.
+
+    Args:
+        name: The name of the dataset.
+        manifest: Its manifest.
+        kinds: The kind of each column, as in its schema.
+    """
+    thousands = manifest["rows"] // 1000
+    size = SIZES[min(len(str(thousands)) if thousands else 0, len(SIZES) - 1)]
+    front = {
+        "pretty_name": name,
+        "tags": ["synthetic", "tabular"],
+        "size_categories": [size],
+        "configs": [{"config_name": "default", "data_files": f"{DATA}/*.parquet"}],
+    }
+    return (
+        environment()
+        .from_string(TEMPLATE.read_text(encoding="utf-8"))
+        .render(
+            front=yaml.safe_dump(front, sort_keys=False, allow_unicode=True),
+            name=name,
+            manifest=manifest,
+            kinds=kinds,
+            statement=manifest["ledger"],
+            data=DATA,
+        )
+    )
+
+
+def croissant(name: str, manifest: Mapping[str, Any], kinds: Mapping[str, str]) -> dict[str, Any]:
+    """Return the Croissant 1.0 metadata (JSON-LD) of a dataset whose parts are in a folder `data`.
+
+    Args:
+        name: The name of the dataset.
+        manifest: Its manifest.
+        kinds: The kind of each column, as in its schema.
+
+    Source: Akhtar et al. 2024, Croissant, https://arxiv.org/abs/2403.19546.
+    """
+    files = [_file(part) for part in manifest["parts"]]
+    parts = {"@type": "cr:FileSet", "@id": "parts", "name": "parts", "description": "All rows, as Parquet files."}
+    parts |= {"encodingFormat": "application/x-parquet", "includes": f"{DATA}/*.parquet"}
+    fields = [_field(column, kind, kinds.get(column)) for column, kind in manifest["columns"].items()]
+    return {
+        "@context": CONTEXT,
+        "@type": "sc:Dataset",
+        "name": name,
+        "description": f"{manifest['rows']:,} synthetic rows, drawn by synthvae {manifest['synthvae']}. None is real.",
+        "conformsTo": CONFORMS_TO,
+        "keywords": ["synthetic", "tabular"],
+        "distribution": [*files, parts],
+        "recordSet": [{"@type": "cr:RecordSet", "@id": "rows", "name": "rows", "field": fields}],
+    }
+
+
+def _file(part: Mapping[str, Any]) -> dict[str, Any]:
+    place = f"{DATA}/{part['file']}"
+    return {
+        "@type": "cr:FileObject",
+        "@id": place,
+        "name": part["file"],
+        "contentUrl": place,
+        "contentSize": f"{part['bytes']} B",
+        "encodingFormat": "application/x-parquet",
+        "sha256": part["sha256"],
+    }
+
+
+def _field(column: str, kind: str, declared: str | None) -> dict[str, Any]:
+    """The metadata of a column, given its Arrow type and its kind."""
+    kind = kind.removeprefix("dictionary<values=").partition(",")[0]
+    found = [data for prefix, data in TYPES.items() if kind.startswith(prefix)]
+    place = f"rows/{quote(column, safe='')}"
+    return {
+        "@type": "cr:Field",
+        "@id": place,
+        "name": place,
+        "description": f"Column {column!r}" + (f", {declared}" if declared else ""),
+        "dataType": found[0] if found else TEXT,
+        "source": {"fileSet": {"@id": "parts"}, "extract": {"column": column}},
+    }

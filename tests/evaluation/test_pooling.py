@@ -1,0 +1,131 @@
+"""Pooled intervals cover as often as they state where a closed form tells so, and say where they do not hold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from synthvae import Synthesizer
+from synthvae.errors import ConfigurationError
+from synthvae.evaluation import pool
+
+N, REPLICATIONS = 400, 4000
+ERROR = 3 * np.sqrt(0.95 * 0.05 / REPLICATIONS)
+ABOUT: dict[str, Any] = {"training_rows": 100, "rows": 100, "ledger": None, "class_counts": "drawn"}
+
+
+def share_covered(copies: int, synthetic: int, rule: str, *, posterior: bool) -> float:
+    """The coverage of the mean 0 of normal rows, by a generator that is a normal distribution fitted to N of them.
+
+    Means and variances of the rows are drawn from their own distributions, which are known.
+    """
+    rng = np.random.default_rng([copies, synthetic])
+    shape = (copies, REPLICATIONS)
+    mean, variance = rng.normal(size=REPLICATIONS) / np.sqrt(N), rng.chisquare(N - 1, REPLICATIONS) / (N - 1)
+    if posterior:
+        variance = variance * (N - 1) / rng.chisquare(N - 1, shape)
+        mean = mean + np.sqrt(variance / N) * rng.normal(size=shape)
+    means = mean + np.sqrt(variance / synthetic) * rng.normal(size=shape)
+    variances = variance * rng.chisquare(synthetic - 1, shape) / (synthetic - 1) / synthetic
+    found = pool(means, variances, rows=N, synthetic_rows=synthetic, rule=rule)  # type: ignore[arg-type]
+    return float(((found.low <= 0) & (found.high >= 0)).mean())
+
+
+@pytest.mark.parametrize(("copies", "synthetic"), [(1, N), (1, 100), (5, N), (20, 100), (3, 900)])
+def test_intervals_of_a_fitted_normal_distribution_cover(copies: int, synthetic: int) -> None:
+    assert abs(share_covered(copies, synthetic, "plug-in", posterior=False) - 0.95) < ERROR
+
+
+@pytest.mark.parametrize(("copies", "synthetic"), [(200, N), (50, 2000)])
+def test_intervals_of_posterior_draws_cover(copies: int, synthetic: int) -> None:
+    assert abs(share_covered(copies, synthetic, "posterior", posterior=True) - 0.95) < ERROR
+
+
+def test_the_wrong_rule_does_not_cover() -> None:
+    assert share_covered(20, N, "posterior", posterior=False) > 0.95 + ERROR
+    assert share_covered(1, 100, "plug-in", posterior=True) < 0.95 - ERROR
+
+
+def test_the_rules_are_the_published_ones() -> None:
+    estimates, variances = np.array([[1.0], [2.0], [6.0]]), np.array([[0.5], [0.7], [0.6]])
+    plain = pool(estimates, variances, rows=200, synthetic_rows=50)
+    assert plain.estimate == pytest.approx([3.0])
+    assert plain.variance == pytest.approx([0.6 * (50 / 200 + 1 / 3)])
+    drawn = pool(estimates, variances, rows=200, synthetic_rows=50, rule="posterior")
+    spread = (4 + 1 + 9) / 2 * (1 + 1 / 3)
+    assert drawn.variance == pytest.approx([spread - 0.6])
+    assert drawn.freedom == pytest.approx([2 * (1 - 0.6 / spread) ** 2])
+    flat = pool([[1.0], [1.0]], [[0.5], [0.5]], rows=200, synthetic_rows=50, rule="posterior")
+    assert flat.variance == pytest.approx([0.5 * (0.25 + 1.25 / 2)])
+    assert any("large samples" in note for note in flat.notes)
+
+
+def test_quantities_have_the_names_of_a_series() -> None:
+    one, other = pd.Series({"age": 1.0, "sex": 2.0}), pd.Series({"sex": 4.0, "age": 3.0})
+    found = pool([one, other], [one, other], rows=10, synthetic_rows=10).table()
+    assert found["estimate"].to_dict() == {"age": 2.0, "sex": 3.0}
+    assert pool([dict(one)], [dict(one)], rows=10, synthetic_rows=10).names == ("age", "sex")
+
+
+def test_what_generate_returns_tells_the_numbers(fitted: Synthesizer, tmp_path: Path) -> None:
+    manifest = fitted.generate(tmp_path / "out", rows=50, copies=2)
+    with pytest.warns(UserWarning, match=r"holds only approximately.*protected"):
+        pooled = pool([1.0, 1.0], [0.3, 0.3], manifest=manifest)
+    assert pooled.variance == pytest.approx([0.3 * (50 / 178 + 1 / 2)])
+    assert "protected" in pooled.notes[0]
+
+
+CONDITIONS: dict[str, dict[str, Any]] = {
+    "rules": {"rules": 2},
+    "under conditions": {"given": {"sex": "'f'"}},
+    "weights": {"weighted_by": "w"},
+    "Units": {"protection": {"unit": "patient", "columns": {}}},
+    "asked for": {"class_counts": "requested"},
+    "protected": {"protection": {"columns": {"age": {"cells_at_ends": 8}}}},
+}
+
+
+@pytest.mark.parametrize("words", CONDITIONS)
+def test_what_is_not_met_is_said(words: str) -> None:
+    with pytest.warns(UserWarning, match=words):
+        found = pool([1.0], [1.0], manifest={**ABOUT, **CONDITIONS[words]})
+    assert words in " ".join(found.notes)
+
+
+def test_a_single_dataset_is_said_to_be_stratified(fitted: Synthesizer, tmp_path: Path) -> None:
+    manifest = fitted.generate(tmp_path / "out", rows=50)
+    with pytest.warns(UserWarning, match="copies=1"):
+        pool([1.0], [1.0], rows=178, manifest=manifest)
+
+
+@pytest.mark.filterwarnings("error")
+def test_what_hardly_matters_is_no_warning() -> None:
+    few = {"columns": {"age": {"cells_at_ends": 1}}}
+    assert pool([1.0], [1.0], manifest={**ABOUT, "protection": few}).notes[0].startswith("Values were protected, 1.0%")
+    assert pool([1.0], [1.0], manifest=ABOUT).notes == ()
+    assert "not checked" in pool([1.0], [1.0], rows=10, synthetic_rows=10).notes[0]
+
+
+REFUSED: dict[str, Callable[[], Any]] = {
+    "private model": lambda: pool([1.0], [1.0], rows=10, manifest={**ABOUT, "ledger": {"epsilon": 1.0}}),
+    "`rows` must be": lambda: pool([1.0], [1.0], synthetic_rows=10),
+    "`synthetic_rows` must be": lambda: pool([1.0], [1.0], rows=10),
+    "same shape": lambda: pool([1.0, 2.0], [1.0], rows=10, synthetic_rows=10),
+    "variances positive": lambda: pool([1.0], [0.0], rows=10, synthetic_rows=10),
+    "at least 2 copies": lambda: pool([1.0], [1.0], rows=10, synthetic_rows=10, rule="posterior"),
+    "`rule` must be": lambda: pool([1.0], [1.0], rows=10, synthetic_rows=10, rule="rubin"),  # type: ignore[arg-type]
+    "`level` must be": lambda: pool([1.0], [1.0], rows=10, synthetic_rows=10, level=95),
+    "as many for each copy": lambda: pool([[1.0], [1.0, 2.0]], [[1.0], [1.0]], rows=10, synthetic_rows=10),
+    "must have the shape": lambda: pool([], [], rows=10, synthetic_rows=10),
+}
+
+
+@pytest.mark.parametrize("words", REFUSED)
+def test_what_cannot_be_pooled_is_refused(words: str) -> None:
+    with pytest.raises(ConfigurationError, match=words):
+        REFUSED[words]()

@@ -1,0 +1,165 @@
+"""Times to an event: drawn after the event and before all other columns, positive, with their censoring."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from synthvae import Column, Schema, Synthesizer
+from synthvae.cli.main import app
+from synthvae.errors import ConfigurationError, PrivacyError, TableError
+from synthvae.evaluation import evaluate
+from synthvae.evaluation.utility.survival import CensoredTimes, curve_distance, kaplan_meier
+
+CAUSES = ("censored", "relapse", "death")
+END = 60.0  # months, at which the study ends
+QUICK: dict[str, Any] = {"width": 24, "latent_dim": 3, "device": "cpu", "random_state": 0}
+TIMES: dict[str, Any] = {"duration": "months", "event": "cause"}
+COLUMNS = [
+    Column(name="age", kind="integer", bounds=(30, 90), nullable=False),
+    Column(name="arm", kind="categorical", categories=("a", "b"), nullable=False),
+    Column(name="months", kind="continuous", bounds=(0, 60), decimals=1, nullable=False),
+    Column(name="cause", kind="categorical", categories=CAUSES, nullable=False),
+]
+
+
+def cohort(rows: int, seed: int = 0) -> pd.DataFrame:
+    """Two competing causes; a third of the patients reach the end of the study."""
+    rng = np.random.default_rng(seed)
+    age, arm = rng.integers(30, 91, rows), rng.choice(["a", "b"], rows)
+    relapse = rng.exponential(np.where(arm == "a", 60, 120))
+    death = rng.exponential(90 * np.exp(-0.03 * (age - 60)))
+    lost = rng.exponential(300, rows)
+    cause = np.argmin([np.minimum(lost, END), relapse, death], axis=0)
+    months = np.maximum(np.minimum.reduce([lost, relapse, death, np.full(rows, END)]).round(1), 0.1)
+    return pd.DataFrame({"age": age, "arm": arm, "months": months, "cause": np.take(CAUSES, cause)})
+
+
+@pytest.fixture(scope="module")
+def patients() -> pd.DataFrame:
+    return cohort(600)
+
+
+@pytest.fixture(scope="module")
+def model(patients: pd.DataFrame) -> Synthesizer:
+    return Synthesizer(**TIMES, conditions=True, max_steps=250, **QUICK).fit(patients)
+
+
+def test_the_duration_comes_first_given_the_event(model: Synthesizer, patients: pd.DataFrame) -> None:
+    assert next(iter(model.encoding_.columns)) == "months"
+    found = model.sample(600, random_state=1)
+    assert list(found) == list(patients)
+    assert found["cause"].value_counts().to_dict() == patients["cause"].value_counts().to_dict()
+
+
+def test_censoring_at_the_end_stays_and_times_are_positive(model: Synthesizer, patients: pd.DataFrame) -> None:
+    found = model.sample(6000, random_state=1)
+    ends, real = found["months"] == END, patients["months"] == END
+    assert real.mean() > 0.15
+    assert abs(ends.mean() - real.mean()) < 0.03
+    assert (found.loc[ends, "cause"] == "censored").mean() > 0.97
+    assert found["months"].between(patients["months"].min(), END).all()
+
+
+def test_curves_are_those_of_the_patients(model: Synthesizer, patients: pd.DataFrame) -> None:
+    found = model.sample(6000, random_state=1)
+
+    def curve(rows: pd.DataFrame, cause: str) -> Any:
+        return kaplan_meier(CensoredTimes(rows["months"].to_numpy(), (rows["cause"] == cause).to_numpy()))
+
+    for cause in ("relapse", "death"):
+        halves = [curve(cohort(600, seed), cause) for seed in (1, 2, 3, 4)]
+        apart = np.mean([curve_distance(halves[i], halves[j], END) for i in range(4) for j in range(i)])
+        assert curve_distance(curve(found, cause), curve(patients, cause), END) < 1.2 * apart
+
+
+def test_rows_are_requested_by_event_and_under_conditions(model: Synthesizer) -> None:
+    assert model.sample({"death": 20, "relapse": 5})["cause"].value_counts().to_dict() == {"death": 20, "relapse": 5}
+    found = model.sample(50, given={"cause": "death", "age": (70, None)})
+    assert set(found["cause"]) == {"death"}
+    assert found["age"].min() >= 70
+    late = model.sample(50, given={"months": (36, None)})
+    assert late["months"].min() >= 36
+
+
+def test_a_saved_model_draws_the_same_rows(model: Synthesizer, tmp_path: Path) -> None:
+    model.save(tmp_path / "model")
+    loaded = Synthesizer.load(tmp_path / "model")
+    assert (loaded.duration, loaded.event, loaded.target) == ("months", "cause", None)
+    pd.testing.assert_frame_equal(loaded.sample(30, random_state=2), model.sample(30, random_state=2))
+
+
+def test_a_target_comes_before_the_event(patients: pd.DataFrame) -> None:
+    model = Synthesizer(**TIMES, target="arm", max_steps=20, **QUICK).fit(patients)
+    assert list(model.encoding_.columns)[:2] == ["cause", "months"]
+    assert model.sample({"a": 3, "b": 4})["arm"].value_counts().to_dict() == {"b": 4, "a": 3}
+    ordered = Synthesizer(**TIMES, order=["age", "arm", "months", "cause"], max_steps=5, **QUICK)
+    with pytest.raises(ConfigurationError, match="`order` must"):  # the event is the target
+        ordered.fit(patients)
+    model = ordered.set_params(target="arm", order=["months", "age", "cause"]).fit(patients)
+    assert list(model.encoding_.columns) == ["cause", "months", "age"]
+
+
+@pytest.mark.parametrize("strategy", ["tables", "gradients"])
+def test_times_under_a_privacy_budget(patients: pd.DataFrame, strategy: str) -> None:
+    private: dict[str, Any] = {"schema": Schema(columns=COLUMNS), "privacy": {"epsilon": 3, "delta": 1e-5}}
+    model = Synthesizer(**TIMES, **private, strategy=strategy, max_steps=5, **QUICK).fit(patients)
+    assert next(iter(model.encoding_.columns)) == "months"
+    assert model.sample({"death": 5})["months"].between(0, 60).all()
+    assert model.plan(600).epsilon <= 3
+
+
+def test_an_evaluation_takes_the_same_columns(patients: pd.DataFrame) -> None:
+    died = patients.assign(cause=(patients["cause"] == "death").astype(int))
+    model = Synthesizer(**TIMES, max_steps=5, **QUICK).fit(died)
+    found = evaluate(died, model.sample(600), attacks=False, **TIMES)
+    assert {"kaplan_meier", "concordance"} <= found.figures.keys()
+
+
+REFUSED: dict[str, dict[str, Any]] = {
+    "given together": {"duration": "months"},
+    "another column than the event": {"duration": "months", "event": "months"},
+    "another column than the event and the target": {**TIMES, "target": "months"},
+}
+
+
+@pytest.mark.parametrize("words", REFUSED)
+def test_parameters_that_contradict_each_other(patients: pd.DataFrame, words: str) -> None:
+    with pytest.raises(ConfigurationError, match=words):
+        Synthesizer(**REFUSED[words], **QUICK).fit(patients)
+
+
+def test_columns_that_are_no_times(patients: pd.DataFrame) -> None:
+    with pytest.raises(TableError, match="duration 'arm' must have a kind"):
+        Synthesizer(duration="arm", event="cause").fit(patients)
+    with pytest.raises(TableError, match="event 'months' must have a kind"):
+        Synthesizer(duration="age", event="months").fit(patients)
+    with pytest.raises(TableError, match="'days' must be a column"):
+        Synthesizer(duration="days", event="cause").fit(patients)
+    with pytest.raises(TableError, match="event 'status' is not a column"):
+        Synthesizer(duration="months", event="status").fit(patients)
+    with pytest.raises(TableError, match="must not be negative, got -1"):
+        Synthesizer(**TIMES).fit(patients.assign(months=patients["months"] - 1.5))
+    declared = [*COLUMNS[:2], COLUMNS[2].model_copy(update={"bounds": (-5, 60)}), COLUMNS[3]]
+    private: dict[str, Any] = {"schema": Schema(columns=declared), "privacy": {"epsilon": 3, "delta": 1e-5}}
+    with pytest.raises(TableError, match="must not be negative"):
+        Synthesizer(**TIMES, **private).fit(patients)
+    with pytest.raises(PrivacyError, match="privacy budget"):
+        Synthesizer(**TIMES, schema="private").fit(patients)
+
+
+def test_times_in_the_shell(patients: pd.DataFrame, tmp_path: Path) -> None:
+    patients.to_csv(tmp_path / "patients.csv", index=False)
+    (tmp_path / "steps.yaml").write_text("max_steps: 5\nwidth: 8\n")
+    words = ["fit", "patients.csv", "-o", "model", "--config", "steps.yaml", "--seed", "0", "--duration", "months"]
+    words = [str(tmp_path / word) if word in {"patients.csv", "model", "steps.yaml"} else word for word in words]
+    refused = CliRunner().invoke(app, words)
+    assert refused.exit_code == 1
+    assert "`--duration` and `--event` must be given together" in refused.output
+    assert CliRunner().invoke(app, [*words, "--event", "cause"]).exit_code == 0
+    assert Synthesizer.load(tmp_path / "model").duration == "months"
