@@ -15,6 +15,7 @@ from synthvae.encoding import TableEncoding, kinds
 from synthvae.encoding.arrays import Floats
 from synthvae.encoding.temporal import TemporalEncoding
 from synthvae.errors import brief
+from synthvae.relational.keys import Numbering
 from synthvae.relational.network import SequenceSlots
 from synthvae.relational.relative_dates import (
     Protected,
@@ -164,6 +165,7 @@ class ChildEncoding(BaseModel):
         types: Mapping[str, pa.DataType],
         rng: np.random.Generator,
         seed: int,
+        numbering: Numbering,
     ) -> dict[str, pa.Array]:
         """Return the columns of drawn rows.
 
@@ -174,10 +176,11 @@ class ChildEncoding(BaseModel):
             types: The types of columns.
             rng: Draws what codes leave open.
             seed: The seed of the request, on which fake values depend.
+            numbering: The numbers of the rows in the request, on which ids depend.
         """
         found: dict[str, pa.Array] = {}
         if self.rows is not None:
-            plain = self.rows.decode(codes, rng, seed=seed)
+            plain = self.rows.decode(codes, rng, numbering.first, seed, step=numbering.step)
             found = {name: plain.column(name).combine_chunks() for name in plain.column_names}
         if self.timeline is not None:
             found[self.timeline.name] = self.timeline.decode(numbers, types[self.timeline.name], rng)

@@ -9,11 +9,14 @@ from typing import Any, Self
 import pandas as pd
 
 from synthvae.errors import ConfigurationError, PrivacyError, RequestError
+from synthvae.generation import dataset
 from synthvae.generation.manifest import Manifest
+from synthvae.generation.workers import PartsBackend
 from synthvae.random_state import Seed, as_seed
 from synthvae.relational import saving, writing
-from synthvae.relational.fitted_database import FittedDatabase, FittedRoot
+from synthvae.relational.fitted_database import FittedDatabase
 from synthvae.relational.learning import Options, learn_database
+from synthvae.relational.portions import LinkedDraw
 from synthvae.schema.database import Database
 from synthvae.schema.protection import LEAST
 from synthvae.tables import convert
@@ -102,7 +105,7 @@ class DatabaseSynthesizer:
             RequestError: A number is negative, or both are given.
         """
         seed = as_seed(self.random_state if random_state is None else random_state)
-        found = self.learned_.sample(self._roots(scale, subjects), seed)
+        found = LinkedDraw.divided(self.learned_, self._roots(scale, subjects), seed).sample()
         return {name: convert.to_pandas(table) for name, table in found.items()}
 
     def generate(
@@ -111,31 +114,45 @@ class DatabaseSynthesizer:
         scale: float | None = None,
         *,
         subjects: int | None = None,
+        resume: bool = False,
         overwrite: bool = False,
+        workers: int = 1,
+        backend: PartsBackend | None = None,
         random_state: Seed = None,
     ) -> dict[str, Any]:
         """Write synthetic tables to a folder and return its manifest; the rows are those of `sample` with that seed.
 
-        Each table is a Parquet dataset in a folder of its own. The folder appears, or takes the place of an old one,
-        when all tables are complete; `_database.yaml` in it is read by `Database.from_yaml`. All rows are drawn in
-        memory before they are written, since keys and links are those of all rows.
+        Each table has a folder of Parquet files, and `_database.yaml` beside them is read by `Database.from_yaml`. The
+        subjects are drawn and written in parts, each with all rows of its subjects in all tables, so that memory does
+        not grow with their number. The manifest is written last. The same model, request and seed give the same bytes,
+        regardless of the number of workers and of interruptions.
 
         Args:
-            out: The folder, on this machine.
+            out: The folder, or a URI of an object store that pyarrow supports: `s3://bucket/prefix`,
+                `gs://bucket/prefix`.
             scale: As of `sample`.
             subjects: As of `sample`.
+            resume: Complete an interrupted run of the same request.
             overwrite: Replace linked tables in the folder.
+            workers: Largest number of processes that draw parts, each with the models in memory. Fewer are started if
+                there are less than two parts for each.
+            backend: Where parts are drawn. None: on this machine; `synthvae.cluster.RayBackend(address=...)`: on a Ray
+                cluster.
             random_state: As of `sample`.
 
         Raises:
             RequestError: A number is negative, or both are given.
-            DatasetError: The folder holds something else, or cannot be written.
+            DatasetError: The folder holds something else, another run writes to it, it cannot be written, or a worker
+                was killed.
         """
         roots = self._roots(scale, subjects)
-        folder = writing.check_place(out, overwrite=overwrite)
-        seed = as_seed(self.random_state if random_state is None else random_state)
-        tables = self.learned_.sample(roots, seed)
-        return Manifest(writing.write(folder, tables, self.database, {"subjects": roots, "seed": seed}))
+        begun = None
+        if resume and random_state is None and self.random_state is None:
+            begun = dataset.seed_begun(out)
+        seed = as_seed(self.random_state if random_state is None else random_state) if begun is None else begun
+        draw = LinkedDraw.divided(self.learned_, roots, seed)
+        how: dict[str, Any] = {"resume": resume, "overwrite": overwrite, "workers": workers, "backend": backend}
+        return Manifest(writing.write(out, draw, **how))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the models of all tables to a directory: weights and JSON, without training rows or real keys.
@@ -172,5 +189,5 @@ class DatabaseSynthesizer:
         number = subjects if subjects is not None else 1.0 if scale is None else scale
         if isinstance(number, bool) or not isinstance(number, (int, float)) or not 0 <= number < 1e12:
             raise RequestError(f"`scale` and `subjects` must be numbers of at least 0, got {number!r}.")
-        roots = {n: t.model.rows for n, t in self.learned_.tables.items() if isinstance(t.model, FittedRoot)}
+        roots = self.learned_.roots
         return {name: int(number) if subjects is not None else round(number * rows) for name, rows in roots.items()}

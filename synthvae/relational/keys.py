@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -69,6 +69,23 @@ class ChosenLink(BaseModel):
     missing: float
     shared: str | None
     degrees: tuple[float, ...]
+
+    @property
+    def once(self) -> bool:
+        """Whether no row is chosen twice."""
+        return len(self.degrees) <= ONCE
+
+
+class Numbering(NamedTuple):
+    """The numbers of new ids, which differ in all parts of a request.
+
+    Args:
+        first: The number of the first row.
+        step: The distance of the numbers of two rows.
+    """
+
+    first: int
+    step: int
 
 
 class Keys(BaseModel):
@@ -184,18 +201,24 @@ def _line(table: LinkedTable, ancestor: str) -> Places | None:
     return table.lines[table.ancestors.index(ancestor)] if ancestor in table.ancestors else None
 
 
-def choose(chosen: ChosenLink, table: LinkedTable, other: LinkedTable, rng: np.random.Generator) -> Places:
+def draw_degrees(chosen: ChosenLink, rows: int, rng: np.random.Generator) -> Floats:
+    """Return how many times each row (rows,) of a table is to be chosen, drawn from the real numbers of times."""
+    return rng.choice(len(chosen.degrees), rows, p=chosen.degrees).astype(float)
+
+
+def choose(
+    chosen: ChosenLink, table: LinkedTable, other: LinkedTable, degrees: Floats, rng: np.random.Generator
+) -> Places:
     """Return the place (rows,) of the row of the other table for each row of a table; -1 without one.
 
-    A row of the other table is chosen in proportion to a number drawn from the real numbers of times; if the real rows
-    share an ancestor with those to which they are linked, only rows with the same ancestor are chosen. If no real row
-    is chosen twice, no synthetic one is.
+    A row of the other table is chosen in proportion to its degree; if the real rows share an ancestor with those to
+    which they are linked, only rows with the same ancestor are chosen. If no real row is chosen twice, no synthetic one
+    is.
     """
     rows, most = table.rows.num_rows, other.rows.num_rows
     if not most:
         return np.full(rows, -1)
-    degrees = rng.choice(len(chosen.degrees), most, p=chosen.degrees).astype(float)
-    if len(chosen.degrees) <= ONCE:
+    if chosen.once:
         return _choose_once(chosen, table, other, degrees, rng)
     weights = np.cumsum(np.maximum(degrees, 1e-6))
     low, high = np.zeros(rows), np.full(rows, weights[-1])
@@ -242,6 +265,7 @@ def fill(  # noqa: PLR0917 (what a draw depends on)
     parents: pa.Table | None,
     schema: pa.Schema,
     rng: np.random.Generator,
+    numbering: Numbering,
 ) -> dict[str, pa.Array]:
     """Return the key columns of synthetic rows.
 
@@ -253,6 +277,7 @@ def fill(  # noqa: PLR0917 (what a draw depends on)
         choices: For each chosen link the place (rows,) of the chosen row; -1 without one.
         schema: The Arrow schema of the table.
         rng: Draws what ids leave open.
+        numbering: The numbers of new ids.
     """
     found = {}
     rows = table.rows.num_rows
@@ -260,7 +285,8 @@ def fill(  # noqa: PLR0917 (what a draw depends on)
         kind = schema.field(column.name).type
         if column.how == "fresh":
             assert column.ids is not None
-            found[column.name] = column.ids.decode(CodedColumn(np.zeros(rows, np.int64), rng), kind)
+            coded = CodedColumn(np.zeros(rows, np.int64), rng, first_row=numbering.first, step=numbering.step)
+            found[column.name] = column.ids.decode(coded, kind)
         elif column.how == "position":
             assert table.family is not None
             found[column.name] = pa.array(table.family.places[:, 0] + 1).cast(kind)

@@ -24,6 +24,7 @@ from synthvae.relational.relative_dates import RelativeDate
 from synthvae.schema.database import Database
 from synthvae.schema.schema import Schema
 from synthvae.synthesizer import artifact, persistence
+from synthvae.training.checkpoint import content_hash
 
 KIND = "database"  # the key of the document that tells it from that of a single table
 
@@ -43,16 +44,27 @@ def save(path: str | os.PathLike[str], fitted: FittedDatabase, parameters: Mappi
     Raises:
         ArtifactError: The directory holds something that is not a model, or cannot be written.
     """
+    document, weights = to_dict(fitted)
+    artifact.save(path, {**document, "parameters": dict(parameters)}, weights, _card(fitted))
+
+
+def to_dict(fitted: FittedDatabase) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return a fitted database as values of JSON and weights by name."""
     weights: dict[str, Any] = {}
     for number, table in enumerate(fitted.tables.values()):
-        weights |= {f"{number}.{name}": tensor for name, tensor in _weights(table.model).items()}
+        own = {f"{number}.{name}": tensor.detach().cpu().contiguous() for name, tensor in _weights(table.model).items()}
+        weights |= own
     document = {
         KIND: fitted.database.to_dict(),
-        "parameters": dict(parameters),
         "tables": {name: _table_to_dict(table) for name, table in fitted.tables.items()},
         "public": {name: _text(_ipc(table)) for name, table in fitted.public.items()},
     }
-    artifact.save(path, document, weights, _card(fitted))
+    return document, weights
+
+
+def fingerprint(fitted: FittedDatabase) -> str:
+    """Return a hash of everything that synthetic rows depend on."""
+    return content_hash(*to_dict(fitted))
 
 
 def load(path: str | os.PathLike[str], device: str) -> tuple[dict[str, Any], FittedDatabase]:
@@ -68,7 +80,7 @@ def load(path: str | os.PathLike[str], device: str) -> tuple[dict[str, Any], Fit
             f"{source} must be the model of a database, got one of a single table. Use Synthesizer.load."
         )
     with persistence.refusing(source):
-        return {**document["parameters"]}, _from_dict(document, weights, find_device(device), source)
+        return {**document["parameters"]}, from_dict(document, weights, device, source)
 
 
 def _weights(model: FittedRoot | FittedChild) -> dict[str, Any]:
@@ -99,7 +111,19 @@ def _table_to_dict(table: FittedTable) -> dict[str, Any]:
 
 
 @own_modes()
-def _from_dict(document: Mapping[str, Any], weights: Weights, device: Device, source: str) -> FittedDatabase:
+def from_dict(document: Mapping[str, Any], weights: Weights, device_name: str, source: str) -> FittedDatabase:
+    """Return the fitted database of a document that `to_dict` returned.
+
+    Args:
+        document: The document.
+        weights: The weights.
+        device_name: The device of the networks.
+        source: The place of the document, for messages.
+
+    Raises:
+        ValueError: The document is not one of these.
+    """
+    device = find_device(device_name)
     database = Database.from_dict(document[KIND])
     if set(document["tables"]) != set(database.modelled) or set(document["public"]) != set(database.public):
         raise ValueError(f"the tables must be those of the database, got {listing(document['tables'])}")
