@@ -116,7 +116,7 @@ def generate(
     synthesizer = Synthesizer.load(model).set_params(verbose=not quiet)
     same = {name: options[name] for name in ("partition", "resume", "overwrite", "escape_formulas", "workers")}
     conditions = _conditions(given, given_file)
-    manifest = synthesizer.generate(out, **asked, **_where(ray), given=conditions, **same, random_state=seed)
+    manifest = synthesizer.generate(out, **asked, **linked.backend(ray), given=conditions, **same, random_state=seed)
     names = ("rows", "classes", "seed")
     summary = {"dataset": out, **{name: manifest[name] for name in names}, "files": len(manifest["parts"])}
     show(manifest if as_json else summary, as_json=as_json)
@@ -151,15 +151,6 @@ def _conditions(given: list[str] | None, given_file: Path | None) -> Any:
     if len(dict(parsed)) < len(parsed):
         raise typer.BadParameter("--given may name each column once; write its values as A|B")
     return dict(parsed)
-
-
-def _where(ray: str | None) -> dict[str, Any]:
-    """Return the backend that draws the parts, unless it is this machine."""
-    if ray is None:
-        return {}
-    from synthvae import cluster
-
-    return {"backend": cluster.RayBackend(address=ray)}
 
 
 def _parse_classes(texts: list[str] | None, option: str = "--class") -> dict[str, int] | None:

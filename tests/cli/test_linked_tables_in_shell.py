@@ -105,7 +105,7 @@ def test_options_of_single_tables_are_refused(home: Path, options: list[object],
     ("options", "message"),
     [
         (["--rows", 20], "must not be given: --rows. Give --subjects or --scale."),
-        (["--scale", 1, "--workers", 2, "--partition"], "must not be given: --partition, --workers."),
+        (["--scale", 1, "--rows", 2, "--partition"], "must not be given: --rows, --partition."),
         (["--scale", 1, "--class", "a=1"], "must not be given: --class."),
         (["--scale", 1, "--rows", 0], "must not be given: --rows."),
         (["--scale", 1, "--subjects", 3], "give exactly one of --subjects and --scale"),
