@@ -43,7 +43,10 @@ Conditions = Annotated[
 ]
 ConditionsFile = Annotated[
     Path | None,
-    typer.Option(help="Table of conditions: a row is drawn for each of its rows, whose present values it has."),
+    typer.Option(
+        help="Table of conditions: a row is drawn for each of its rows, whose present values it has. Linked tables: "
+        "rows of the root table, whose children are drawn."
+    ),
 ]
 
 

@@ -18,7 +18,7 @@ FILES = {".yaml", ".yml"}
 PARAMETERS = ("max_steps", "protect", "device")  # that a file of `--config` may have
 FIT = {"table", "out", "config", "protect", "overwrite", "seed", "as_json", "quiet", "debug"}
 PLACE = {"resume", "overwrite", "workers", "ray"}
-GENERATE = {"model", "out", "subjects", "scale", "seed", "as_json", "quiet", "debug"} | PLACE
+GENERATE = {"model", "out", "subjects", "scale", "given_file", "seed", "as_json", "quiet", "debug"} | PLACE
 DEFAULTS = {"num_workers": 2, "workers": 1}
 OPTIONS = {
     "classes": "--class",
@@ -86,12 +86,13 @@ def generate(given: Mapping[str, Any]) -> None:
     from synthvae.relational import DatabaseSynthesizer
 
     refuse_options(given, GENERATE)
-    scale, subjects, out = given["scale"], given["subjects"], given["out"]
-    if (subjects is None) == (scale is None):
-        raise typer.BadParameter("give exactly one of --subjects and --scale")
+    scale, subjects, parents, out = given["scale"], given["subjects"], given["given_file"], given["out"]
+    if sum(one is not None for one in (subjects, scale, parents)) != 1:
+        raise typer.BadParameter("give exactly one of --subjects, --scale and --given-file")
     synthesizer = DatabaseSynthesizer.load(given["model"])
     where = {name: given[name] for name in PLACE - {"ray"}} | backend(given["ray"])
-    manifest = synthesizer.generate(out, scale, subjects=subjects, **where, random_state=given["seed"])
+    how = {"subjects": subjects, "given": parents, "random_state": given["seed"]}
+    manifest = synthesizer.generate(out, scale, **how, **where)
     rows = {name: table["rows"] for name, table in manifest["tables"].items()}
     brief = {"dataset": out, "rows": rows, "seed": manifest["seed"]}
     show(dict(manifest) if given["as_json"] else brief, as_json=given["as_json"])

@@ -16,6 +16,7 @@ from synthvae.encoding.arrays import Floats
 from synthvae.model import Rows
 from synthvae.model.decoders import AutoregressiveDecoder
 from synthvae.relational.child_encoding import ChildEncoding, nothing
+from synthvae.relational.completion import CANDIDATES, choose_candidates, draw_given
 from synthvae.relational.network import Before, SequenceNetwork
 from synthvae.relational.sequences import Family, Places, as_rows
 
@@ -55,6 +56,23 @@ class Unique:
         self.seen.update(self._keys(rows, codes, numbers))
 
 
+@dataclass(frozen=True)
+class GivenRows:
+    """Rows that are given, among those that are drawn.
+
+    Args:
+        there: Which rows (rows,) are given.
+        codes: The codes of all rows, those of given ones known.
+        numbers: The numbers (rows,) of the order column of given rows.
+        hidden: The columns that are not given, such as the number of rows in a child table.
+    """
+
+    there: npt.NDArray[np.bool_]
+    codes: Codes
+    numbers: Floats
+    hidden: tuple[str, ...]
+
+
 @own_modes()
 def draw_children(  # noqa: PLR0917 (what a draw depends on)
     network: SequenceNetwork,
@@ -64,6 +82,7 @@ def draw_children(  # noqa: PLR0917 (what a draw depends on)
     bases: list[Floats],
     seed: int,
     unique: Unique | None = None,
+    given: GivenRows | None = None,
 ) -> tuple[Codes, Floats]:
     """Draw the rows of a child table.
 
@@ -75,6 +94,7 @@ def draw_children(  # noqa: PLR0917 (what a draw depends on)
         bases: The numbers (rows,) of the anchors of the order column.
         seed: The seed of all draws.
         unique: Columns in which rows are to differ; None: rows may be equal.
+        given: Rows that are given, the first ones of each parent; None: all are drawn.
 
     Returns:
         The codes of the columns other than the order column, and the numbers (rows,) of that one.
@@ -85,14 +105,14 @@ def draw_children(  # noqa: PLR0917 (what a draw depends on)
         np.empty((rows, len(slots.values)), np.float32),
         np.zeros(rows, np.int64),
     )
-    numbers = np.full(rows, np.nan)
+    numbers = np.full(rows, np.nan) if given is None else given.numbers.copy()
     device = next(network.parameters()).device
     with one_thread(), torch.inference_mode():
         for start in range(0, len(family.lengths), CHUNK_SUBJECTS):
             chosen = np.arange(start, min(start + CHUNK_SUBJECTS, len(family.lengths)))
             states = np.random.SeedSequence([seed, start]).generate_state(2, np.uint64).tolist()
             generator = torch.Generator(device=device).manual_seed(states[0] >> 1)
-            drawing = _Drawing(network, encoding, family, ancestors, bases, generator, states[1], unique)
+            drawing = _Drawing(network, encoding, family, ancestors, bases, generator, states[1], unique, given)
             drawing.run(chosen, codes, numbers)
     return codes, numbers
 
@@ -110,10 +130,11 @@ class _Drawing:
         generator: torch.Generator,
         seed: int,
         unique: Unique | None,
+        given: GivenRows | None,
     ) -> None:
         self.network, self.encoding, self.family = network, encoding, family
         self.ancestors, self.bases, self.generator = ancestors, bases, generator
-        self.device, self.rng, self.unique = generator.device, np.random.default_rng(seed), unique
+        self.device, self.rng, self.unique, self.given = generator.device, np.random.default_rng(seed), unique, given
 
     def run(self, chosen: Places, codes: Codes, numbers: Floats) -> None:
         """Draw the rows of chosen subjects, the first row of each, then the second row of each, ..."""
@@ -140,6 +161,8 @@ class _Drawing:
         """Draw some rows into `codes` and `numbers`; return their codes: of the order column, and of the others."""
         clock = self._clock(rows, sums, numbers)
         drawn = self._rows(sums, last, clock)
+        if self.given is not None and self.given.there[rows].any():
+            self._put_given(rows, sums, last, clock, drawn)
         codes.digits[rows] = drawn.digits.cpu().numpy().astype(np.int8)
         codes.values[rows] = drawn.values.cpu().numpy()
         return clock, drawn
@@ -150,7 +173,8 @@ class _Drawing:
         """Draw those rows again that are equal to an earlier one, a limited number of times."""
         assert self.unique is not None
         for _ in range(REDRAWS):
-            again = np.flatnonzero(self.unique.repeated(rows, codes, numbers))
+            repeated = self.unique.repeated(rows, codes, numbers)
+            again = np.flatnonzero(repeated if self.given is None else repeated & ~self.given.there[rows])
             if not len(again):
                 break
             places = torch.from_numpy(again).to(self.device)
@@ -167,6 +191,33 @@ class _Drawing:
         drawn = self.network.decoder.sample(self.network.row_context(sums, clock), 0, self.generator)
         return drawn._replace(values=self.network.innovations.inverse(drawn.values, last))
 
+    def _put_given(self, rows: Places, sums: Tensor, last: Tensor, clock: Rows, drawn: Rows) -> None:
+        """Replace given rows among drawn ones, in place; their hidden columns are drawn given the others."""
+        assert self.given is not None
+        here = torch.from_numpy(np.flatnonzero(self.given.there[rows])).to(self.device)
+        known = as_rows(self.given.codes, rows[self.given.there[rows]], self.device)
+        if self.given.hidden:
+            known = self._completed(known, sums[here], last[here], clock.take(here))
+        drawn.digits[here], drawn.values[here] = known.digits.to(drawn.digits), known.values.to(drawn.values)
+
+    def _completed(self, known: Rows, sums: Tensor, last: Tensor, clock: Rows) -> Rows:
+        """Given rows with their hidden columns drawn."""
+        assert self.given is not None
+        assert self.encoding.rows is not None
+        decoder, innovations = self.network.decoder, self.network.innovations
+        assert isinstance(decoder, AutoregressiveDecoder)
+        again = torch.arange(len(sums), device=self.device).repeat_interleave(CANDIDATES)
+        context = self.network.row_context(sums, clock)[again]
+        labels, before = torch.zeros_like(again), last[again]
+        rows = known._replace(values=innovations(known.values, last)[0]).take(again)
+        layout = self.encoding.rows.layout
+        found, weights = draw_given(decoder, context, labels, rows, layout, self.given.hidden, self.generator)
+        accepted = np.ones(len(again), bool)
+        chosen = torch.from_numpy(choose_candidates(weights.cpu().numpy(), accepted, self.generator)).to(self.device)
+        whole = found._replace(values=innovations.inverse(found.values, before)).take(chosen)
+        values = torch.where(known.values.isfinite(), known.values, whole.values)  # as they are, without rounding
+        return whole._replace(values=values)
+
     def _clock(self, rows: Places, sums: Tensor, numbers: Floats) -> Rows:
         """Draw the order column of some rows into `numbers`; return its codes."""
         timeline = self.encoding.timeline
@@ -175,6 +226,8 @@ class _Drawing:
         base = self.bases[0][rows]
         first = self.family.places[rows, 0] == 0
         way = timeline.way(base, first)
+        if self.given is not None:
+            way[self.given.there[rows]] = -1  # known already
         starts = np.where(first, base, numbers[np.maximum(rows - 1, 0)])  # rows of a subject are together
         context = self.network.timing_context(sums)
         for number, decoder in enumerate(self.network.timings):

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
 
 from synthvae.codes import Slots
 from synthvae.encoding.arrays import Mask
-from synthvae.errors import brief
 from synthvae.relational.child_drawing import REDRAWS, Unique, draw_children
 from synthvae.relational.child_encoding import Ancestor, joined, joined_slots, nothing, surroundings, taken
+from synthvae.relational.completion import complete_root
 from synthvae.relational.fitted_database import (
     FittedChild,
     FittedDatabase,
@@ -23,39 +23,11 @@ from synthvae.relational.fitted_database import (
 )
 from synthvae.relational.keys import ChosenLink, Numbering, choose, draw_degrees, fill
 from synthvae.relational.lineage import LinkedTable
+from synthvae.relational.portions import GivenInPart, Portion
 from synthvae.relational.relative_dates import Surroundings, from_differences
 from synthvae.relational.sequences import Family, Places
 
 OUTSIDE = 83  # the stream of random numbers that weigh the rows of other trees
-
-
-@dataclass(frozen=True)
-class Portion:
-    """A part of the subjects.
-
-    Args:
-        number: Its number.
-        parts: The number of parts.
-        roots: The number of rows of each root table in all parts together.
-        seed: The seed of all parts.
-        outside: The keys of all parts of tables to which rows of other trees are linked.
-    """
-
-    __repr__ = brief
-
-    number: int
-    parts: int
-    roots: Mapping[str, int]
-    seed: int
-    outside: Mapping[str, pa.Table]
-
-    def rows_before(self, count: int, number: int | None = None) -> int:
-        """Return how many of `count` rows, of which each part has the same share, are in the parts before one."""
-        return (self.number if number is None else number) * count // self.parts
-
-    def share(self, count: int) -> slice:
-        """Return the places of those of `count` rows that are in this part."""
-        return slice(self.rows_before(count), self.rows_before(count, self.number + 1))
 
 
 def draw_portion(fitted: FittedDatabase, portion: Portion, names: Collection[str] | None = None) -> dict[str, pa.Table]:
@@ -70,7 +42,7 @@ def draw_portion(fitted: FittedDatabase, portion: Portion, names: Collection[str
     for number, name in enumerate(fitted.tables):
         if names is None or name in names:
             drawing.add(name, number)
-    return drawing.done
+    return {name: drawing.given.first(name, table) for name, table in drawing.done.items()}
 
 
 class _PartDrawing:
@@ -82,6 +54,7 @@ class _PartDrawing:
         self.linked: dict[str, LinkedTable] = {}
         self.modelled: dict[str, Ancestor] = {}  # the rows without keys, with counts of children
         self.counts: dict[tuple[str, str], Places] = {}
+        self.given = GivenInPart(portion)
 
     def add(self, name: str, number: int) -> None:
         """Draw a table."""
@@ -89,6 +62,9 @@ class _PartDrawing:
         whole = [portion.seed, number]
         seed, later = np.random.SeedSequence([*whole, portion.number]).generate_state(2, np.uint64).tolist()
         rng = np.random.default_rng(later)
+        if name in portion.given and isinstance(table.model, FittedRoot):
+            self._add_given_root(name, table.model, seed >> 1)
+            return
         if isinstance(table.model, FittedRoot):
             rows = self._add_root(name, table.model, rng)
         else:
@@ -98,20 +74,30 @@ class _PartDrawing:
             choices = self._distinct(name, rows, choices, rng)
         kept = np.ones(rows.num_rows, bool)
         for link in table.keys.links:  # a row that must be linked cannot be without a row to be linked to
-            kept &= (choices[link.link] >= 0) | (link.missing > 0)
+            kept &= (choices[link.link] >= 0) | (link.missing > 0) | self.given.mask(name, rows.num_rows)
         rows, choices = self._keep(name, rows, choices, kept)
         for columns in distinct_keys(self.fitted.database, name, table.keys):
             keys = self._with_keys(name, rows, choices, rng).select(columns)
-            first = np.zeros(rows.num_rows, bool)
+            first = self.given.mask(name, rows.num_rows).copy()
             first[first_ones(keys, np.zeros(rows.num_rows, np.int64))] = True
             rows, choices = self._keep(name, rows, choices, first)
-        for child, column in table.counts.items():
-            self.counts[name, child] = np.maximum(rows.column(column).to_numpy().astype(np.int64), 0)
+        self._count_children(name, rows)
         self.done[name] = self._with_keys(name, rows, choices, rng)
+
+    def _count_children(self, name: str, rows: pa.Table) -> None:
+        """Take note of the number of rows that each row has in each child table, at least those that are given."""
+        for child, column in self.fitted.tables[name].counts.items():
+            drawn = rows.column(column).to_numpy().astype(np.int64)
+            self.counts[name, child] = np.maximum(drawn, self.given.least(child, rows.num_rows))
 
     def _choices(self, name: str, rng: np.random.Generator) -> dict[int, Places]:
         """Choose the rows to which the links of a table lead."""
-        return {one.link: self._chosen(name, one, rng) for one in self.fitted.tables[name].keys.links}
+        found = {}
+        for one in self.fitted.tables[name].keys.links:
+            key = self.fitted.database.foreign_keys[one.link]
+            found[one.link] = self._chosen(name, one, rng)
+            self.given.put_links(key, found[one.link], {**self.done, **self._others(name)}[key.parent])
+        return found
 
     def _chosen(self, name: str, link: ChosenLink, rng: np.random.Generator) -> Places:
         """Choose the rows to which a link leads: of this part, or of all parts of another tree."""
@@ -156,6 +142,7 @@ class _PartDrawing:
         self.linked[name] = LinkedTable(name, rows, subjects, family, own.ancestors, lines)
         codes = taken(modelled.codes, places)
         self.modelled[name] = replace(modelled, rows=modelled.rows.take(places), codes=codes)
+        self.given.keep(name, places)
         return rows, {link: one[places] for link, one in choices.items()}
 
     def _add_root(self, name: str, root: FittedRoot, rng: np.random.Generator) -> pa.Table:
@@ -179,6 +166,20 @@ class _PartDrawing:
         self.linked[name] = LinkedTable(name, rows, places)
         return rows
 
+    def _add_given_root(self, name: str, root: FittedRoot, seed: int) -> None:
+        """Add given rows, for which the numbers of their children are drawn, and what they carry for these."""
+        given = self.portion.given_rows(name)
+        self.done[name], self.given.masks[name] = given, np.ones(given.num_rows, bool)
+        rows, codes, slots = given, nothing(given.num_rows), Slots(())
+        if root.model is not None:
+            counts = self.fitted.tables[name].counts
+            least = {column: self.given.least(child, given.num_rows) for child, column in counts.items()}
+            rows, codes = complete_root(root, given, least, self.fitted.types_of(name), seed)
+            slots = root.model.encoding.layout.slots
+        self.modelled[name] = Ancestor(rows, codes, slots, root.encodings)
+        self.linked[name] = LinkedTable(name, rows, np.arange(given.num_rows))
+        self._count_children(name, rows)
+
     def _add_child(self, name: str, child: FittedChild, seed: int, rng: np.random.Generator) -> pa.Table:
         parent = self.fitted.database.parents[name].parent
         above = self.linked[parent]
@@ -191,13 +192,16 @@ class _PartDrawing:
         bases = [] if timeline is None else timeline.bases([one.rows for one in known], lines, len(family))
         codes = tuple((one.codes, line) for one, line in zip(known, lines, strict=True))
         unique = self._unique(name, child, family)
-        drawn, numbers = draw_children(child.network, child.encoding, family, codes, bases, seed, unique)
+        given = self.given.start(name, child, family, self.fitted.types_of(name), known, lines)
+        drawn, numbers = draw_children(child.network, child.encoding, family, codes, bases, seed, unique, given)
         kinds = self.fitted.types_of(name)
         around, numbering = surroundings(known, lines), Numbering(self.portion.number, self.portion.parts)
         columns = child.encoding.decode(drawn, numbers, around, kinds, rng, self._seed(name), numbering)
-        rows = pa.table(columns) if columns else pa.table({"": pa.nulls(len(family))})
+        rows = self.given.put(name, pa.table(columns) if columns else pa.table({"": pa.nulls(len(family))}))
         if unique is not None:
             kept = first_ones(rows.select(self.fitted.tables[name].unique), unique.scopes)
+            kept = np.union1d(kept, np.flatnonzero(self.given.mask(name, rows.num_rows)))
+            self.given.keep(name, kept)
             family, lines = family.take(kept), tuple(line[kept] for line in lines)
             rows, drawn, numbers = rows.take(kept), taken(drawn, kept), numbers[kept]
             bases = [base[kept] for base in bases]
@@ -230,10 +234,12 @@ class _PartDrawing:
         parent = self.fitted.database.parents.get(name)
         above = None if parent is None else self.linked[parent.parent].rows
         done = {**self.done, **self._others(name)}
-        keys = fill(table.keys, own, done, chosen, above, table.arrow, rng, self._numbering(name))
+        known = self.portion.given[name].rows if name in self.portion.given else None
+        keys = fill(table.keys, own, done, chosen, above, table.arrow, rng, self._numbering(name), known)
         arrays = [keys[n] if n in keys else rows.column(n).combine_chunks() for n in table.arrow.names]
         fields = [field.with_type(array.type) for field, array in zip(table.arrow, arrays, strict=True)]
-        return pa.Table.from_arrays(arrays, schema=pa.schema(fields, metadata=table.arrow.metadata))
+        whole = pa.Table.from_arrays(arrays, schema=pa.schema(fields, metadata=table.arrow.metadata))
+        return self.given.put(name, whole)
 
     def _seed(self, name: str) -> int:
         """The seed of a table that all parts share."""

@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict
 
 from synthvae.encoding.arrays import Floats, in_dictionary
@@ -266,6 +267,7 @@ def fill(  # noqa: PLR0917 (what a draw depends on)
     schema: pa.Schema,
     rng: np.random.Generator,
     numbering: Numbering,
+    given: pa.Table | None = None,
 ) -> dict[str, pa.Array]:
     """Return the key columns of synthetic rows.
 
@@ -278,6 +280,7 @@ def fill(  # noqa: PLR0917 (what a draw depends on)
         schema: The Arrow schema of the table.
         rng: Draws what ids leave open.
         numbering: The numbers of new ids.
+        given: Rows of the table that are given, whose ids no new one repeats; None without any.
     """
     found = {}
     rows = table.rows.num_rows
@@ -285,8 +288,8 @@ def fill(  # noqa: PLR0917 (what a draw depends on)
         kind = schema.field(column.name).type
         if column.how == "fresh":
             assert column.ids is not None
-            coded = CodedColumn(np.zeros(rows, np.int64), rng, first_row=numbering.first, step=numbering.step)
-            found[column.name] = column.ids.decode(coded, kind)
+            known = None if given is None else given.column(column.name)
+            found[column.name] = _fresh(column.ids, rows, kind, rng, numbering, known)
         elif column.how == "position":
             assert table.family is not None
             found[column.name] = pa.array(table.family.places[:, 0] + 1).cast(kind)
@@ -301,6 +304,25 @@ def fill(  # noqa: PLR0917 (what a draw depends on)
             assert places is not None
             found[column.name] = _taken(done[column.table].column(column.column), places, kind)
     return found
+
+
+def _fresh(  # noqa: PLR0917 (what a draw depends on)
+    ids: IdEncoding,
+    rows: int,
+    kind: pa.DataType,
+    rng: np.random.Generator,
+    numbering: Numbering,
+    known: pa.ChunkedArray | None,
+) -> pa.Array:
+    """New ids (rows,), none of which is known."""
+    more = 0 if known is None else len(known)
+    coded = CodedColumn(np.zeros(rows + more, np.int64), rng, first_row=numbering.first, step=numbering.step)
+    found = ids.decode(coded, kind)
+    if known is None:
+        return found
+    plain = plain_type(kind)
+    is_known = pc.is_in(found.cast(plain), value_set=known.cast(plain).combine_chunks())
+    return found.filter(pc.invert(is_known)).slice(0, rows)
 
 
 def whole_where_needed(values: pa.ChunkedArray, needed: Places, rng: np.random.Generator) -> pa.ChunkedArray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from synthvae.generation.single_file import is_single_file
 from synthvae.generation.stores import KEYS
 from synthvae.generation.workers import LOCAL, PartsBackend
 from synthvae.relational import saving
-from synthvae.relational.portions import LinkedDraw
+from synthvae.relational.linked_draw import LinkedDraw
 
 
 @dataclass(frozen=True)
@@ -100,9 +101,17 @@ def _metadata(draw: LinkedDraw) -> dict[str, Any]:
         "synthvae": __version__,
         "seed": draw.seed,
         "subjects": dict(draw.roots),
+        **({"given": {name: _hash(table.rows) for name, table in draw.given.items()}} if draw.given else {}),
         "tables": {name: {"folder": folder_of(name)} for name in draw.fitted.database.tables},
         "model_sha256": saving.fingerprint(draw.fitted),
     }
+
+
+def _hash(table: pa.Table) -> str:
+    digest = hashlib.sha256()
+    for batch in table.combine_chunks().to_batches():
+        digest.update(batch.serialize())
+    return digest.hexdigest()
 
 
 def _with_rows(manifest: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

@@ -2,8 +2,8 @@
     [--workers 1] [--max-steps 200].
 
 Fabricated subjects with about so many rows each are learned from 2,000 of them, and written in as many subjects as
-stated, each time by a new process. Prints the seconds, the rows per second, the number of parts, and the largest resident
-memory of a process that draws, in MiB; it must not grow with the number of subjects.
+stated, each time by a new process. Prints the seconds, the rows per second, the number of parts, and the largest
+resident memory of a process that draws, in MiB; it must not grow with the number of subjects.
 """
 
 from __future__ import annotations

@@ -20,12 +20,12 @@ from linked import database
 
 from synthvae.errors import DatasetError, RequestError
 from synthvae.generation.workers import FunctionBackend
-from synthvae.relational import Database, DatabaseSynthesizer, portions
-from synthvae.relational.portions import LinkedDraw
+from synthvae.relational import Database, DatabaseSynthesizer, linked_draw
+from synthvae.relational.linked_draw import LinkedDraw
 from synthvae.schema import linkage
 
 SUBJECTS = 90
-SMALL_PARTS = "from synthvae.relational import portions; portions.PART_ROWS, portions.PILOT_SUBJECTS = 150, 20"
+SMALL_PARTS = "from synthvae.relational import linked_draw; portions.PART_ROWS, linked_draw.PILOT_SUBJECTS = 150, 20"
 
 
 @pytest.fixture(scope="module")
@@ -35,8 +35,8 @@ def fitted() -> DatabaseSynthesizer:
 
 @pytest.fixture
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(portions, "PART_ROWS", 150)
-    monkeypatch.setattr(portions, "PILOT_SUBJECTS", 20)
+    monkeypatch.setattr(linked_draw, "PART_ROWS", 150)
+    monkeypatch.setattr(linked_draw, "PILOT_SUBJECTS", 20)
 
 
 def content(folder: Path) -> dict[str, bytes]:
