@@ -117,9 +117,9 @@ class DatabaseSynthesizer:
         """
         seed = as_seed(self.random_state if random_state is None else random_state)
         known = None if given is None else read_given(self.learned_, given)
-        found = self._draw(scale, subjects, known, seed).sample(known)
+        found = self.draw(scale, subjects, known, seed).sample(known)
         tables = {name: convert.to_pandas(table) for name, table in found.items()}
-        return {name: _indexed(table, _given_index(given, name, known or {})) for name, table in tables.items()}
+        return {name: with_index(table, _given_index(given, name, known or {})) for name, table in tables.items()}
 
     def generate(
         self,
@@ -164,7 +164,7 @@ class DatabaseSynthesizer:
         if resume and random_state is None and self.random_state is None:
             begun = dataset.seed_begun(out)
         seed = as_seed(self.random_state if random_state is None else random_state) if begun is None else begun
-        draw = self._draw(scale, subjects, None if given is None else read_given(self.learned_, given), seed)
+        draw = self.draw(scale, subjects, None if given is None else read_given(self.learned_, given), seed)
         how: dict[str, Any] = {"resume": resume, "overwrite": overwrite, "workers": workers, "backend": backend}
         return Manifest(writing.write(out, draw, **how))
 
@@ -196,10 +196,20 @@ class DatabaseSynthesizer:
         self.learned_ = learned
         return self
 
-    def _draw(
+    def draw(
         self, scale: float | None, subjects: int | None, given: Mapping[str, pa.Table] | None, seed: int
     ) -> LinkedDraw:
-        """The draw of a request."""
+        """Return the function that draws the parts of a request.
+
+        Args:
+            scale: As of `sample`.
+            subjects: As of `sample`.
+            given: The given tables as `given_tables.read_given` returns them.
+            seed: The seed of all draws.
+
+        Raises:
+            RequestError: A number is negative, or several of these are given.
+        """
         if given is None:
             return LinkedDraw.divided(self.learned_, self._roots(scale, subjects), seed)
         if scale is not None or subjects is not None:
@@ -229,8 +239,8 @@ def _given_index(given: Any, name: str, known: Mapping[str, pa.Table]) -> pd.Ind
     return table.index if isinstance(table, pd.DataFrame) else None
 
 
-def _indexed(table: pd.DataFrame, index: pd.Index | None) -> pd.DataFrame:
-    """A table whose first rows have an index; integers go on from the largest one, and other labels are left out."""
+def with_index(table: pd.DataFrame, index: pd.Index | None) -> pd.DataFrame:
+    """Return a table whose first rows have an index; integers go on from its largest one, other labels are left out."""
     if index is None or index.equals(pd.RangeIndex(len(index))):
         return table
     more = len(table) - len(index)

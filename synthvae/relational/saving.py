@@ -19,6 +19,7 @@ from synthvae.errors import ArtifactError, listing
 from synthvae.relational.child_encoding import ChildEncoding, joined_slots
 from synthvae.relational.fitted_database import FittedChild, FittedDatabase, FittedRoot, FittedTable
 from synthvae.relational.keys import Keys
+from synthvae.relational.long_tables import LongTable
 from synthvae.relational.network import Device, SequenceConfig, Weights, build_sequences, expected_weights
 from synthvae.relational.relative_dates import RelativeDate
 from synthvae.schema.database import Database
@@ -27,6 +28,7 @@ from synthvae.synthesizer import artifact, persistence
 from synthvae.training.checkpoint import content_hash
 
 KIND = "database"  # the key of the document that tells it from that of a single table
+LONG = "long_table"  # the key of the document that tells it from that of a database
 
 
 def is_database(path: str | os.PathLike[str]) -> bool:
@@ -38,14 +40,26 @@ def is_database(path: str | os.PathLike[str]) -> bool:
         return False
 
 
-def save(path: str | os.PathLike[str], fitted: FittedDatabase, parameters: Mapping[str, Any]) -> None:
+def save(
+    path: str | os.PathLike[str],
+    fitted: FittedDatabase,
+    parameters: Mapping[str, Any],
+    long: LongTable | None = None,
+) -> None:
     """Write a fitted database to a directory: weights as safetensors, the rest as JSON, a card for people.
+
+    Args:
+        path: The directory.
+        fitted: The models.
+        parameters: The parameters of the estimator.
+        long: The long table that the tables are parts of; None: they are those of a database.
 
     Raises:
         ArtifactError: The directory holds something that is not a model, or cannot be written.
     """
     document, weights = to_dict(fitted)
-    artifact.save(path, {**document, "parameters": dict(parameters)}, weights, _card(fitted))
+    document |= {"parameters": dict(parameters), **({} if long is None else {LONG: long.model_dump(mode="json")})}
+    artifact.save(path, document, weights, _card(fitted))
 
 
 def to_dict(fitted: FittedDatabase) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -71,8 +85,32 @@ def load(path: str | os.PathLike[str], device: str) -> tuple[dict[str, Any], Fit
     """Return the parameters and the fitted database of a directory. Loading never executes code.
 
     Raises:
-        ArtifactError: It is absent, damaged, of a newer format, or the model of a single table.
+        ArtifactError: It is absent, damaged, of a newer format, or the model of a single or of a long table.
     """
+    parameters, fitted, long = _load(path, device)
+    if long is not None:
+        raise ArtifactError(
+            f"{path} must be the model of a database, got one of a long table. Use SequenceSynthesizer.load."
+        )
+    return parameters, fitted
+
+
+def load_long(path: str | os.PathLike[str], device: str) -> tuple[dict[str, Any], FittedDatabase, LongTable]:
+    """Return what `load` returns, and the long table that the tables are parts of.
+
+    Raises:
+        ArtifactError: It is absent, damaged, of a newer format, or another model.
+    """
+    parameters, fitted, long = _load(path, device)
+    if long is None:
+        raise ArtifactError(
+            f"{path} must be the model of a long table, got one of a database. Use DatabaseSynthesizer.load."
+        )
+    return parameters, fitted, long
+
+
+def _load(path: str | os.PathLike[str], device: str) -> tuple[dict[str, Any], FittedDatabase, LongTable | None]:
+    """The parameters, the models, and the long table that the tables are parts of, if they are."""
     document, weights = artifact.load(path)
     source = str(path)
     if KIND not in document:
@@ -80,7 +118,8 @@ def load(path: str | os.PathLike[str], device: str) -> tuple[dict[str, Any], Fit
             f"{source} must be the model of a database, got one of a single table. Use Synthesizer.load."
         )
     with persistence.refusing(source):
-        return {**document["parameters"]}, from_dict(document, weights, device, source)
+        long = LongTable.model_validate(document[LONG]) if LONG in document else None
+        return {**document["parameters"]}, from_dict(document, weights, device, source), long
 
 
 def _weights(model: FittedRoot | FittedChild) -> dict[str, Any]:
