@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
@@ -10,7 +11,7 @@ import pyarrow as pa
 
 from synthvae.codes import Slots
 from synthvae.encoding.arrays import Mask
-from synthvae.relational.child_drawing import REDRAWS, Unique, draw_children
+from synthvae.relational.child_drawing import REDRAWS, ChildDraw, DrawnRows, Unique
 from synthvae.relational.child_encoding import Ancestor, joined, joined_slots, nothing, surroundings, taken
 from synthvae.relational.completion import complete_root
 from synthvae.relational.fitted_database import (
@@ -21,12 +22,14 @@ from synthvae.relational.fitted_database import (
     first_ones,
     only_dates,
 )
-from synthvae.relational.keys import ChosenLink, Numbering, choose, draw_degrees, fill
+from synthvae.relational.keys import ChosenLink, Keys, Numbering, choose, draw_degrees, fill
 from synthvae.relational.lineage import LinkedTable
+from synthvae.relational.linked_rules import decode_kept
 from synthvae.relational.portions import GivenInPart, Portion
 from synthvae.relational.relative_dates import Surroundings, from_differences
 from synthvae.relational.sequences import Family, Places
 
+DECODED = 79  # the stream of random numbers that codes leave open
 OUTSIDE = 83  # the stream of random numbers that weigh the rows of other trees
 
 
@@ -68,7 +71,7 @@ class _PartDrawing:
         if isinstance(table.model, FittedRoot):
             rows = self._add_root(name, table.model, rng)
         else:
-            rows = self._add_child(name, table.model, seed >> 1, rng)
+            rows = self._add_child(name, table.model, seed >> 1)
         choices = self._choices(name, rng)
         if distinct_keys(self.fitted.database, name, table.keys):
             choices = self._distinct(name, rows, choices, rng)
@@ -77,12 +80,12 @@ class _PartDrawing:
             kept &= (choices[link.link] >= 0) | (link.missing > 0) | self.given.mask(name, rows.num_rows)
         rows, choices = self._keep(name, rows, choices, kept)
         for columns in distinct_keys(self.fitted.database, name, table.keys):
-            keys = self._with_keys(name, rows, choices, rng).select(columns)
+            keys = self._with_keys(name, rows, choices).select(columns)
             first = self.given.mask(name, rows.num_rows).copy()
             first[first_ones(keys, np.zeros(rows.num_rows, np.int64))] = True
             rows, choices = self._keep(name, rows, choices, first)
         self._count_children(name, rows)
-        self.done[name] = self._with_keys(name, rows, choices, rng)
+        self.done[name] = self._with_keys(name, rows, choices)
 
     def _count_children(self, name: str, rows: pa.Table) -> None:
         """Take note of the number of rows that each row has in each child table, at least those that are given."""
@@ -118,7 +121,7 @@ class _PartDrawing:
         """Choose again for rows that repeat a key, a limited number of times."""
         whole = np.zeros(rows.num_rows, np.int64)
         for _ in range(REDRAWS if choices else 0):
-            table = self._with_keys(name, rows, choices, rng)
+            table = self._with_keys(name, rows, choices)
             again = np.zeros(rows.num_rows, bool)
             for columns in distinct_keys(self.fitted.database, name, self.fitted.tables[name].keys):
                 again |= ~np.isin(np.arange(rows.num_rows), first_ones(table.select(columns), whole))
@@ -180,7 +183,7 @@ class _PartDrawing:
         self.linked[name] = LinkedTable(name, rows, np.arange(given.num_rows))
         self._count_children(name, rows)
 
-    def _add_child(self, name: str, child: FittedChild, seed: int, rng: np.random.Generator) -> pa.Table:
+    def _add_child(self, name: str, child: FittedChild, seed: int) -> pa.Table:
         parent = self.fitted.database.parents[name].parent
         above = self.linked[parent]
         places = np.repeat(np.arange(above.rows.num_rows), self.counts[parent, name])
@@ -193,11 +196,12 @@ class _PartDrawing:
         codes = tuple((one.codes, line) for one, line in zip(known, lines, strict=True))
         unique = self._unique(name, child, family)
         given = self.given.start(name, child, family, self.fitted.types_of(name), known, lines)
-        drawn, numbers = draw_children(child.network, child.encoding, family, codes, bases, seed, unique, given)
-        kinds = self.fitted.types_of(name)
-        around, numbering = surroundings(known, lines), Numbering(self.portion.number, self.portion.parts)
-        columns = child.encoding.decode(drawn, numbers, around, kinds, rng, self._seed(name), numbering)
-        rows = self.given.put(name, pa.table(columns) if columns else pa.table({"": pa.nulls(len(family))}))
+        draw = ChildDraw(child.network, child.encoding, family, codes, bases, seed, unique, given)
+        found = draw.draw()
+        empty = pa.table({"": pa.nulls(len(family))})
+        self.linked[name] = LinkedTable(name, empty, family.subjects, family, ancestors, lines)
+        rows = self._decoded(name, child, draw, found, surroundings(known, lines), seed)
+        drawn, numbers = found.codes, found.numbers
         if unique is not None:
             kept = first_ones(rows.select(self.fitted.tables[name].unique), unique.scopes)
             kept = np.union1d(kept, np.flatnonzero(self.given.mask(name, rows.num_rows)))
@@ -212,6 +216,44 @@ class _PartDrawing:
             slots = joined_slots(slots, timeline.clock.slots)
         self.modelled[name] = Ancestor(rows, whole, slots, child.encoding.encodings)
         return rows
+
+    def _decoded(  # noqa: PLR0917 (what rows depend on)
+        self, name: str, child: FittedChild, draw: ChildDraw, found: DrawnRows, around: Surroundings, seed: int
+    ) -> pa.Table:
+        """The rows of a child table, those drawn again that break a rule."""
+        kinds, rules = self.fitted.types_of(name), child.encoding.rules
+        numbering, rounds = Numbering(self.portion.number, self.portion.parts), itertools.count()
+        shared = {} if rules is None else self._shared(name, rules.names)
+
+        def decode() -> pa.Table:
+            rng = np.random.default_rng([seed, DECODED])
+            arrays = child.encoding.decode(
+                found.codes, found.numbers, around, kinds, rng, self._seed(name), numbering, found.ruled
+            )
+            rows = pa.table({**arrays, **shared}) if arrays else pa.table({"": pa.nulls(len(draw.family))})
+            return self.given.put(name, rows)
+
+        if rules is None:
+            return decode()
+        given = self.given.mask(name, len(draw.family))
+        rows = decode_kept(rules, decode, lambda again: draw.redraw(again, found, next(rounds)), given)
+        return rows.drop_columns(list(shared))
+
+    def _shared(self, name: str, names: Collection[str]) -> dict[str, pa.Array]:
+        """Those of some columns of a child table that all rows of a parent share."""
+        table, parent = self.fitted.tables[name], self.fitted.database.parents[name].parent
+        columns = [c for c in table.keys.columns if c.how in {"carried", "inherited"} and c.name in names]
+        keys = Keys(columns=tuple(columns), links=())
+        return self._filled(name, keys, {}, self.linked[parent].rows)
+
+    def _filled(
+        self, name: str, keys: Keys, chosen: Mapping[int, Places], above: pa.Table | None
+    ) -> dict[str, pa.Array]:
+        """Key columns of a table."""
+        done, seed = {**self.done, **self._others(name)}, self._seed(name) + self.portion.number
+        known = self.portion.given[name].rows if name in self.portion.given else None
+        arrow, numbering = self.fitted.tables[name].arrow, self._numbering(name)
+        return fill(keys, self.linked[name], done, chosen, above, arrow, seed, numbering, known)
 
     def _unique(self, name: str, child: FittedChild, family: Family) -> Unique | None:
         """The columns of a child table in which rows of a parent differ."""
@@ -228,14 +270,12 @@ class _PartDrawing:
         values = [layout.valued_names.index(column) for column in own if column in layout.valued_names]
         return Unique(scopes, digits, values, timed)
 
-    def _with_keys(self, name: str, rows: pa.Table, chosen: Mapping[int, Places], rng: np.random.Generator) -> pa.Table:
+    def _with_keys(self, name: str, rows: pa.Table, chosen: Mapping[int, Places]) -> pa.Table:
         """The rows with their keys, without counts, and with the columns of the table in order."""
-        table, own = self.fitted.tables[name], self.linked[name]
+        table = self.fitted.tables[name]
         parent = self.fitted.database.parents.get(name)
         above = None if parent is None else self.linked[parent.parent].rows
-        done = {**self.done, **self._others(name)}
-        known = self.portion.given[name].rows if name in self.portion.given else None
-        keys = fill(table.keys, own, done, chosen, above, table.arrow, rng, self._numbering(name), known)
+        keys = self._filled(name, table.keys, chosen, above)
         arrays = [keys[n] if n in keys else rows.column(n).combine_chunks() for n in table.arrow.names]
         fields = [field.with_type(array.type) for field, array in zip(table.arrow, arrays, strict=True)]
         whole = pa.Table.from_arrays(arrays, schema=pa.schema(fields, metadata=table.arrow.metadata))

@@ -265,7 +265,7 @@ def fill(  # noqa: PLR0917 (what a draw depends on)
     choices: Mapping[int, Places],
     parents: pa.Table | None,
     schema: pa.Schema,
-    rng: np.random.Generator,
+    seed: int,
     numbering: Numbering,
     given: pa.Table | None = None,
 ) -> dict[str, pa.Array]:
@@ -278,12 +278,13 @@ def fill(  # noqa: PLR0917 (what a draw depends on)
         parents: The rows of the parent with the values that it carries; None for a root.
         choices: For each chosen link the place (rows,) of the chosen row; -1 without one.
         schema: The Arrow schema of the table.
-        rng: Draws what ids leave open.
+        seed: The seed of what ids leave open, and of values in place of missing ones.
         numbering: The numbers of new ids.
         given: Rows of the table that are given, whose ids no new one repeats; None without any.
     """
     found = {}
     rows = table.rows.num_rows
+    rng, donors = np.random.default_rng([seed, 0]), np.random.default_rng([seed, 1])
     for column in keys.columns:
         kind = schema.field(column.name).type
         if column.how == "fresh":
@@ -297,7 +298,7 @@ def fill(  # noqa: PLR0917 (what a draw depends on)
             assert table.family is not None
             assert parents is not None
             values = parents.column(column.column)
-            whole = whole_where_needed(values, table.family.parents, rng) if column.nullable is False else values
+            whole = whole_where_needed(values, table.family.parents, donors) if column.nullable is False else values
             found[column.name] = _taken(whole, table.family.parents, kind)
         else:
             places = choices[column.link] if column.how == "chosen" else _line(table, column.table)
