@@ -45,6 +45,8 @@ def complete_rows(model: FittedModel, codes: Codes, unknown: Collection[str], se
         seed: The seed of the draws.
         accept: Chooses among candidates; a row without an accepted one in `ROUNDS` rounds gets any.
     """
+    if not model.encoding.layout.slots.order:  # all columns are constant
+        return codes
     digits, values = codes.digits.copy(), codes.values.copy()
     generator = torch.Generator(device=model.device).manual_seed(seed)
     waiting = np.arange(len(codes))

@@ -25,6 +25,7 @@ from synthvae.relational.fitted_database import (
 from synthvae.relational.keys import ChosenLink, Keys, Numbering, choose, draw_degrees, fill
 from synthvae.relational.lineage import LinkedTable
 from synthvae.relational.linked_rules import decode_kept
+from synthvae.relational.planning import naming
 from synthvae.relational.portions import GivenInPart, Portion
 from synthvae.relational.relative_dates import Surroundings, from_differences
 from synthvae.relational.sequences import Family, Places
@@ -177,7 +178,8 @@ class _PartDrawing:
         if root.model is not None:
             counts = self.fitted.tables[name].counts
             least = {column: self.given.least(child, given.num_rows) for child, column in counts.items()}
-            rows, codes = complete_root(root, given, least, self.fitted.types_of(name), seed)
+            with naming(name):
+                rows, codes = complete_root(root, given, least, self.fitted.types_of(name), seed)
             slots = root.model.encoding.layout.slots
         self.modelled[name] = Ancestor(rows, codes, slots, root.encodings)
         self.linked[name] = LinkedTable(name, rows, np.arange(given.num_rows))

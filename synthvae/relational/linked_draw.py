@@ -116,7 +116,8 @@ class LinkedDraw:
             for name, table in self(part).items():
                 own = portion.given_share(name)
                 found.setdefault(name, []).append(table.slice(own.stop - own.start))
-        return {name: pa.concat_tables(found[name]) for name in self.fitted.database.tables}
+        of_one_type = {name: [table.cast(tables[-1].schema) for table in tables] for name, tables in found.items()}
+        return {name: pa.concat_tables(of_one_type[name]) for name in self.fitted.database.tables}
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle weights as safetensors: tensors would be sent in shared memory, which other machines do not have."""

@@ -15,6 +15,7 @@ from synthvae.relational.child_drawing import GivenRows
 from synthvae.relational.child_encoding import Ancestor
 from synthvae.relational.fitted_database import FittedChild
 from synthvae.relational.lineage import LinkedTable
+from synthvae.relational.planning import naming
 from synthvae.relational.sequences import Family, Places
 from synthvae.schema.foreign_keys import ForeignKey
 from synthvae.schema.link_evidence import parent_rows
@@ -128,7 +129,8 @@ class GivenInPart:
         hidden = {n: pa.nulls(rows.num_rows, types.get(n, pa.int64())) for n in names if n not in rows.column_names}
         table = pa.table({n: hidden[n] if n in hidden else rows.column(n) for n in names})
         own = [line[places] for line in lines]
-        found = child.encoding.encode(table, family.take(places), known, own, np.random.default_rng(0)).rows
+        with naming(name):
+            found = child.encoding.encode(table, family.take(places), known, own, np.random.default_rng(0)).rows
         codes = _spread(found, places, len(family))
         numbers, timeline = np.full(len(family), np.nan), child.encoding.timeline
         if timeline is not None:

@@ -126,6 +126,24 @@ def test_indexes_of_labels_are_kept_where_no_row_is_added(fitted: DatabaseSynthe
     assert isinstance(found["visits"].index, pd.RangeIndex)
 
 
+def test_categories_come_back_and_unknown_ones_are_refused() -> None:
+    """All columns of the root table are constant: each has three rows."""
+    rng = np.random.default_rng(0)
+    ordered = pd.CategoricalDtype(["c", "a", "b"], ordered=True)
+    v = pd.DataFrame({"id": np.repeat(range(60), 3), "k": pd.Categorical(rng.choice(list("abc"), 180))})
+    v["o"] = rng.choice(list("abc"), 180)
+    p, v = pd.DataFrame({"id": range(60)}), v.astype({"o": ordered})
+    given = Database(tables={"p": p, "v": v}, foreign_keys=[("v", "id", "p", "id")])
+    synthesizer = DatabaseSynthesizer(given, max_steps=5, random_state=0, protect=0).fit()
+    begun = {"p": p.iloc[:10] + 1000, "v": v.iloc[:9].assign(id=v["id"].iloc[:9] + 1000)}
+    found = drawn(synthesizer, begun)["v"]
+    pd.testing.assert_frame_equal(found.iloc[:9], begun["v"])
+    assert len(found) == 30
+    pd.testing.assert_series_equal(found.dtypes, v.dtypes)
+    with pytest.raises(TableError, match=r"Table 'v': .*occurred in training, got 'z'"):
+        synthesizer.sample(given={**begun, "v": begun["v"].assign(k="z")})
+
+
 def broken(**changes: Any) -> Frames:
     return {**begun(), **changes}
 
