@@ -65,15 +65,15 @@ class GivenRows:
 
     Args:
         there: Which rows (rows,) are given.
-        codes: The codes of all rows, those of given ones known.
+        codes: The codes of all rows, unknown but for given ones.
         numbers: The numbers (rows,) of the order column of given rows.
-        hidden: The columns that are not given, such as the number of rows in a child table.
+        hidden: Whether columns of given rows are unknown, such as the number of their rows in a child table.
     """
 
     there: npt.NDArray[np.bool_]
     codes: Codes
     numbers: Floats
-    hidden: tuple[str, ...]
+    hidden: bool
 
 
 @dataclass(frozen=True)
@@ -261,19 +261,15 @@ class _Drawing:
 
     def _completed(self, known: Rows, sums: Tensor, last: Tensor, clock: Rows) -> Rows:
         """Given rows with their hidden columns drawn."""
-        assert self.given is not None
-        assert self.encoding.rows is not None
         decoder, innovations = self.network.decoder, self.network.innovations
         assert isinstance(decoder, AutoregressiveDecoder)
         again = torch.arange(len(sums), device=self.device).repeat_interleave(CANDIDATES)
         context = self.network.row_context(sums, clock)[again]
-        labels, before = torch.zeros_like(again), last[again]
         rows = known._replace(values=innovations(known.values, last)[0]).take(again)
-        layout = self.encoding.rows.layout
-        found, weights = draw_given(decoder, context, labels, rows, layout, self.given.hidden, self.generator)
+        found, weights = draw_given(decoder, context, rows, self.generator)
         accepted = np.ones(len(again), bool)
         chosen = torch.from_numpy(choose_candidates(weights.cpu().numpy(), accepted, self.generator)).to(self.device)
-        whole = found._replace(values=innovations.inverse(found.values, before)).take(chosen)
+        whole = found._replace(values=innovations.inverse(found.values, last[again])).take(chosen)
         values = torch.where(known.values.isfinite(), known.values, whole.values)  # as they are, without rounding
         return whole._replace(values=values)
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +15,7 @@ from synthvae.codes import Codes, Slots
 from synthvae.devices import one_thread, own_modes
 from synthvae.encoding.arrays import Mask, Scores, States
 from synthvae.encoding.layout import Layout
+from synthvae.errors import brief
 from synthvae.model import Rows
 from synthvae.model.decoders import AutoregressiveDecoder, FactorizedDecoder
 from synthvae.model.restrictions import Restriction
@@ -25,23 +27,48 @@ from synthvae.synthesizer.fitted_model import FittedModel
 CANDIDATES = 32  # draws of z and of the unknown columns for each row, of which one is chosen
 ROUNDS = 8  # in which rows without an accepted candidate are drawn again
 
+
+@dataclass(frozen=True)
+class Hidden:
+    """A column that is modelled beside those of given rows, such as the number of their children.
+
+    Args:
+        values: Its values (rows,), missing where they are unknown.
+        known: Which of them (rows,) are known.
+        least: The smallest numbers (rows,) that it may have.
+    """
+
+    __repr__ = brief
+
+    values: pa.Array
+    known: Mask
+    least: Places
+
+    def put(self, drawn: pa.Array) -> pa.Array:
+        """Return drawn values (rows,) with those that are known in place of them."""
+        if not self.known.any():
+            return drawn
+        rows = np.arange(len(drawn))
+        both = pa.chunked_array([self.values.cast(drawn.type), drawn]).unify_dictionaries().combine_chunks()
+        return both.take(np.where(self.known, rows, rows + len(rows)))
+
+
 Accept = Callable[[Codes, np.ndarray], Mask]
 """Which rows are accepted, given their codes and the places of the rows that they are drawn for."""
 
 
-def complete_rows(model: FittedModel, codes: Codes, unknown: Collection[str], seed: int, accept: Accept) -> Codes:
-    """Draw columns of rows given the other columns, by sampling importance resampling.
+def complete_rows(model: FittedModel, codes: Codes, seed: int, accept: Accept) -> Codes:
+    """Draw the unknown cells of rows given the others, by sampling importance resampling.
 
-    Candidates have z from the prior, and the unknown columns from the decoder in its order. One of them is chosen in
-    proportion to the likelihood of the known columns, which is the weight of likelihood weighting.
+    Candidates have z from the prior, and the unknown cells from the decoder in its order. One of them is chosen in
+    proportion to the likelihood of the known cells, which is the weight of likelihood weighting.
 
     Source: Rubin 1987, A noniterative sampling/importance resampling alternative to the data augmentation algorithm,
     JASA 82; Fung and Chang 1990, Weighing and integrating evidence, UAI, for the weights.
 
     Args:
         model: The model of the table, without a target.
-        codes: The rows.
-        unknown: The columns to be drawn, whose codes may be any.
+        codes: The rows; unknown cells have digits -1 and values NaN.
         seed: The seed of the draws.
         accept: Chooses among candidates; a row without an accepted one in `ROUNDS` rounds gets any.
     """
@@ -54,7 +81,7 @@ def complete_rows(model: FittedModel, codes: Codes, unknown: Collection[str], se
         if not len(waiting):
             break
         again = np.repeat(waiting, CANDIDATES)
-        drawn, weights = _candidates(model, codes, again, unknown, generator)
+        drawn, weights = _candidates(model, as_rows(codes, again, model.device), generator)
         found = Codes(drawn.digits.cpu().numpy().astype(np.int8), drawn.values.cpu().numpy(), codes.labels[again])
         accepted = accept(found, again)
         chosen = choose_candidates(weights.cpu().numpy(), accepted, generator)
@@ -64,123 +91,107 @@ def complete_rows(model: FittedModel, codes: Codes, unknown: Collection[str], se
 
 
 def complete_root(
-    root: FittedRoot,
-    given: pa.Table,
-    least: Mapping[str, Places],
-    types: Mapping[str, pa.DataType],
-    seed: int,
+    root: FittedRoot, given: pa.Table, hidden: Mapping[str, Hidden], types: Mapping[str, pa.DataType], seed: int
 ) -> tuple[pa.Table, Codes]:
     """Return given rows of a root table with what is modelled beside their columns, and their codes.
 
     Args:
         root: The model of the table.
         given: The rows.
-        least: The smallest numbers (rows,) of columns that are drawn.
-        types: The types of their columns, and of those that they carry for their children.
+        hidden: What is known of the columns beside theirs.
+        types: The types of all columns.
         seed: The seed of the draws.
 
     Raises:
         TableError: A value cannot be encoded.
     """
-    model, encodings = root.model, only_dates(root.encodings)
+    model, encodings, rng = root.model, only_dates(root.encodings), np.random.default_rng(seed)
     assert model is not None
-    hidden = [name for name in model.encoding.names if name not in given.column_names]
     whole = {n: given.column(n).combine_chunks() for n in model.encoding.names if n not in hidden}
-    whole |= {n: pa.nulls(given.num_rows, types.get(n, pa.int64())) for n in hidden}
+    whole |= {n: hidden[n].values for n in model.encoding.names if n in hidden}
     table = to_differences(pa.table(whole), root.dates, Surroundings(), encodings).select(model.encoding.names)
-    rng = np.random.default_rng(seed)
+    codes = hide(model.encode(table), model.encoding.layout, hidden)
+    least = {name: column.least for name, column in hidden.items() if column.least.any()}
 
     def accept(found: Codes, places: States) -> Mask:
-        if not any(numbers.any() for numbers in least.values()):
-            return np.ones(len(places), bool)
-        drawn = model.encoding.decode(found, rng)
-        enough = [drawn.column(name).to_numpy() >= numbers[places] for name, numbers in least.items()]
-        return np.asarray(np.logical_and.reduce(enough))
+        accepted = np.ones(len(places), bool)
+        drawn = model.encoding.decode(found, rng) if least else None
+        for name, numbers in least.items():
+            assert drawn is not None
+            accepted &= drawn.column(name).to_numpy() >= numbers[places]
+        return accepted
 
-    codes = complete_rows(model, model.encode(table), hidden, seed, accept)
-    drawn = model.encoding.decode(codes, rng, seed=seed)
+    codes = complete_rows(model, codes, seed, accept)
+    decoded = model.encoding.decode(codes, rng, seed=seed)
+    columns = whole | {name: decoded.column(name).combine_chunks() for name in hidden}
     dates = [date for date in root.dates if date.name in hidden]
-    columns = whole | {name: drawn.column(name).combine_chunks() for name in hidden}
-    return pa.table(from_differences(columns, dates, Surroundings(), encodings, types, rng)), codes
+    found = from_differences(columns, dates, Surroundings(), encodings, types, rng)
+    found |= {name: hidden[name].put(found[name]) for name in hidden}
+    return pa.table(found), codes
+
+
+def hide(codes: Codes, layout: Layout, hidden: Mapping[str, Hidden]) -> Codes:
+    """Return codes of rows whose hidden columns are unknown."""
+    digits, values = codes.digits.copy(), codes.values.copy()
+    for name, column in hidden.items():
+        if name in layout.names:
+            digits[~column.known, layout.spans[name]] = -1
+        if name in layout.valued_names:
+            values[~column.known, layout.valued_names.index(name)] = np.nan
+    return Codes(digits, values, codes.labels)
 
 
 @own_modes()
-def _candidates(
-    model: FittedModel, codes: Codes, places: States, unknown: Collection[str], generator: torch.Generator
-) -> tuple[Rows, Tensor]:
-    """Rows (N) with their unknown columns drawn, and the log weights (N,) of these."""
+def _candidates(model: FittedModel, rows: Rows, generator: torch.Generator) -> tuple[Rows, Tensor]:
+    """Rows (N) with their unknown cells drawn, and the log weights (N,) of these."""
     network = model.model
-    rows = as_rows(codes, places, model.device)
-    labels = torch.zeros(len(places), dtype=torch.long, device=model.device)
     with one_thread(), torch.inference_mode():
-        z = network.draw_prior(0, len(places), generator)
+        z = network.draw_prior(0, len(rows.digits), generator)
         assert isinstance(network.decoder, (AutoregressiveDecoder, FactorizedDecoder))
-        return draw_given(network.decoder, z, labels, rows, model.encoding.layout, unknown, generator)
+        return draw_given(network.decoder, z, rows, generator)
 
 
-def draw_given(  # noqa: PLR0917 (what a draw depends on)
-    decoder: AutoregressiveDecoder | FactorizedDecoder,
-    z: Tensor,
-    labels: Tensor,
-    rows: Rows,
-    layout: Layout,
-    unknown: Collection[str],
-    generator: torch.Generator,
+def draw_given(
+    decoder: AutoregressiveDecoder | FactorizedDecoder, z: Tensor, rows: Rows, generator: torch.Generator
 ) -> tuple[Rows, Tensor]:
-    """Return rows whose unknown columns are drawn slot by slot, and the log likelihood (N,) of the known ones.
+    """Return rows whose unknown cells are drawn slot by slot, and the log likelihood (N,) of the known ones.
 
     Args:
         decoder: The decoder of the rows.
         z: Its latents or contexts (N, L).
-        labels: Zeros (N,).
-        rows: The rows.
-        layout: Their columns.
-        unknown: The columns to be drawn.
+        rows: The rows; unknown cells have digits -1 and values NaN.
         generator: The generator of the draws.
     """
-    known = KnownCells(layout.slots, rows, {layout.names.index(name) for name in unknown}, layout)
-    drawn = decoder.sample(z, 0, generator, rules=known)
-    digits, values = rows.digits.long().clone(), rows.values.clone()
-    digits[:, known.free_digits], values[:, known.free_values] = (
-        drawn.digits[:, known.free_digits],
-        drawn.values[:, known.free_values],
-    )
-    found = Rows(digits, values)
-    logs = decoder.log_prob(found, z, labels)
-    logs = logs.masked_fill(known.free[:, None].to(logs.device), 0.0)
-    return found, torch.nan_to_num(logs, nan=0.0).sum(0)
+    drawn = decoder.sample(z, 0, generator, rules=KnownCells(decoder.slots, rows))
+    digits, values = rows.digits >= 0, rows.values.isfinite()
+    found = Rows(torch.where(digits, rows.digits.long(), drawn.digits), torch.where(values, rows.values, drawn.values))
+    logs = decoder.log_prob(found, z, torch.zeros(len(z), dtype=torch.long, device=z.device))
+    known = torch.cat([digits.T, values.T])
+    return found, logs.masked_fill(~known, 0.0).sum(0)
 
 
 class KnownCells:
-    """The known columns of rows, as rules under which a decoder draws them as they are; see `RowRules`.
+    """The known cells of rows, as rules under which a decoder draws them as they are; see `RowRules`.
 
     Args:
         slots: The digits and values of a row.
-        rows: The rows.
-        unknown: The numbers of the columns that are drawn.
-        layout: The columns.
+        rows: The rows; unknown cells have digits -1 and values NaN.
     """
 
     weighed: frozenset[int] = frozenset()
 
-    def __init__(self, slots: Slots, rows: Rows, unknown: Collection[int], layout: Layout) -> None:
+    def __init__(self, slots: Slots, rows: Rows) -> None:
         self.slots, self.rows = slots, rows
-        count = len(slots.sizes)
-        self.free = torch.tensor([owner in unknown for owner in layout.owners], dtype=torch.bool)
-        self.free_digits, self.free_values = self.free[:count], self.free[count:]
-        numbers = slots.cell_numbers
-        self.digits: dict[int, list[int]] = {}
-        self.values = {numbers[count + v]: v for v in range(len(slots.values)) if not self.free_values[v]}
-        for digit in range(count):
-            if not self.free_digits[digit]:
-                self.digits.setdefault(numbers[digit], []).append(digit)
-        self.cells = self.digits.keys() | self.values.keys()
+        numbers, count = slots.cell_numbers, len(slots.sizes)
+        self.cells = frozenset(numbers)
+        self.digits = {cell: [j for j in range(count) if numbers[j] == cell] for cell in self.cells}
+        self.values = {numbers[count + value]: value for value in range(len(slots.values))}
 
     def restrict(self, cell: int) -> Restriction:
         """Return the known digits and value of a cell as all that is allowed; anything where they are unknown."""
         rows = len(self.rows.digits)
         allowed: Mask = np.ones((rows,), bool)
-        for digit in self.digits.get(cell, ()):
+        for digit in self.digits[cell]:
             own = self.rows.digits[:, digit].cpu().numpy()
             one = (np.arange(self.slots.sizes[digit]) == own[:, None]) | (own < 0)[:, None]
             allowed = np.asarray(allowed[..., None] & one.reshape(rows, *([1] * (allowed.ndim - 1)), -1))

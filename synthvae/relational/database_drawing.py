@@ -176,10 +176,9 @@ class _PartDrawing:
         self.done[name], self.given.masks[name] = given, np.ones(given.num_rows, bool)
         rows, codes, slots = given, nothing(given.num_rows), Slots(())
         if root.model is not None:
-            counts = self.fitted.tables[name].counts
-            least = {column: self.given.least(child, given.num_rows) for child, column in counts.items()}
+            hidden = self.given.hidden(self.fitted, name, root.model.encoding.names)
             with naming(name):
-                rows, codes = complete_root(root, given, least, self.fitted.types_of(name), seed)
+                rows, codes = complete_root(root, given, hidden, self.fitted.types_of(name), seed)
             slots = root.model.encoding.layout.slots
         self.modelled[name] = Ancestor(rows, codes, slots, root.encodings)
         self.linked[name] = LinkedTable(name, rows, np.arange(given.num_rows))
@@ -197,7 +196,7 @@ class _PartDrawing:
         bases = [] if timeline is None else timeline.bases([one.rows for one in known], lines, len(family))
         codes = tuple((one.codes, line) for one, line in zip(known, lines, strict=True))
         unique = self._unique(name, child, family)
-        given = self.given.start(name, child, family, self.fitted.types_of(name), known, lines)
+        given = self.given.start(name, self.fitted, family, known, lines)
         draw = ChildDraw(child.network, child.encoding, family, codes, bases, seed, unique, given)
         found = draw.draw()
         empty = pa.table({"": pa.nulls(len(family))})

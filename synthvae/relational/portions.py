@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pyarrow as pa
@@ -13,12 +13,14 @@ from synthvae.encoding.arrays import Mask
 from synthvae.errors import brief
 from synthvae.relational.child_drawing import GivenRows
 from synthvae.relational.child_encoding import Ancestor
-from synthvae.relational.fitted_database import FittedChild
+from synthvae.relational.completion import Hidden, hide
+from synthvae.relational.fitted_database import FittedChild, FittedDatabase
 from synthvae.relational.lineage import LinkedTable
 from synthvae.relational.planning import naming
 from synthvae.relational.sequences import Family, Places
 from synthvae.schema.foreign_keys import ForeignKey
 from synthvae.schema.link_evidence import parent_rows
+from synthvae.tables.arrow import dense
 
 
 @dataclass(frozen=True)
@@ -83,28 +85,61 @@ class GivenInPart:
 
     def parents(self, name: str) -> Places:
         """Return the places, in this part, of the parents of the given rows of a child table."""
-        given = self.portion.given[name]
-        assert given.family is not None
-        parent = given.ancestors[0]
-        places = given.family.parents[self.portion.given_share(name)] - self.portion.given_share(parent).start
-        return np.asarray(np.flatnonzero(self.masks[parent])[places])
+        parent = self.portion.given[name].ancestors[0]
+        return np.asarray(np.flatnonzero(self.masks[parent])[self._given_parents(name)])
 
     def least(self, child: str, rows: int) -> Places:
         """Return how many given rows of a child table each row (rows,) of its parent has."""
         parents = self.parents(child) if child in self.portion.given else np.empty(0, np.int64)
         return np.bincount(parents, minlength=rows)
 
+    def hidden(self, fitted: FittedDatabase, name: str, columns: Sequence[str]) -> dict[str, Hidden]:
+        """Return what is known of the columns of given rows that are modelled beside their own.
+
+        Args:
+            fitted: The models.
+            name: The table.
+            columns: All columns that are modelled.
+        """
+        rows, types = self.portion.given_rows(name), fitted.types_of(name)
+        none = np.zeros(rows.num_rows, bool)
+        found = {
+            column: Hidden(pa.nulls(rows.num_rows, types.get(column, pa.int64())), none, none.astype(np.int64))
+            for column in columns
+            if column not in rows.column_names
+        }
+        for child, count in fitted.tables[name].counts.items():
+            if child not in self.portion.given:
+                continue
+            parents = self._given_parents(child)
+            numbers = np.bincount(parents, minlength=rows.num_rows)
+            found[count] = replace(found[count], least=numbers)
+            first = np.searchsorted(parents, np.arange(rows.num_rows))
+            for key in fitted.tables[child].keys.columns:
+                if key.how == "carried" and key.column in found:
+                    values = self.portion.given_rows(child).column(key.name).combine_chunks()
+                    taken = values.take(pa.array(first, mask=numbers == 0))
+                    own = found[key.column]
+                    found[key.column] = replace(own, values=dense(taken).cast(own.values.type), known=numbers > 0)
+        return found
+
+    def _given_parents(self, child: str) -> Places:
+        """The places of the parents of the given rows of a child table among the given rows of their table."""
+        given = self.portion.given[child]
+        assert given.family is not None
+        share, parents = self.portion.given_share(child), self.portion.given_share(given.ancestors[0])
+        return np.asarray(given.family.parents[share] - parents.start)
+
     def keep(self, name: str, places: Places) -> None:
         """Leave out all rows but those at some places."""
         if name in self.masks:
             self.masks[name] = self.masks[name][places]
 
-    def start(  # noqa: PLR0917 (what codes depend on)
+    def start(
         self,
         name: str,
-        child: FittedChild,
+        fitted: FittedDatabase,
         family: Family,
-        types: Mapping[str, pa.DataType],
         known: Sequence[Ancestor],
         lines: Sequence[Places],
     ) -> GivenRows | None:
@@ -112,9 +147,8 @@ class GivenInPart:
 
         Args:
             name: The table.
-            child: Its model.
+            fitted: The models.
             family: To which parents all its rows in this part belong.
-            types: The types of columns.
             known: The rows of the ancestor tables.
             lines: The place of the ancestor of each row.
         """
@@ -124,19 +158,21 @@ class GivenInPart:
         places = np.searchsorted(family.parents, parents) + np.arange(len(parents)) - np.searchsorted(parents, parents)
         self.masks[name] = np.zeros(len(family), bool)
         self.masks[name][places] = True
-        rows = self.portion.given_rows(name)
+        rows, child = self.portion.given_rows(name), fitted.tables[name].model
+        assert isinstance(child, FittedChild)
         names = [] if child.schema is None else child.schema.names
-        hidden = {n: pa.nulls(rows.num_rows, types.get(n, pa.int64())) for n in names if n not in rows.column_names}
-        table = pa.table({n: hidden[n] if n in hidden else rows.column(n) for n in names})
+        hidden = self.hidden(fitted, name, names)
+        table = pa.table({n: hidden[n].values if n in hidden else rows.column(n) for n in names})
         own = [line[places] for line in lines]
         with naming(name):
             found = child.encoding.encode(table, family.take(places), known, own, np.random.default_rng(0)).rows
+        if child.encoding.rows is not None:
+            found = hide(found, child.encoding.rows.layout, hidden)
         codes = _spread(found, places, len(family))
         numbers, timeline = np.full(len(family), np.nan), child.encoding.timeline
         if timeline is not None:
             numbers[places] = timeline.encoding.numbers_of(table.column(timeline.name))
-        modelled = () if child.encoding.rows is None else child.encoding.rows.names
-        return GivenRows(self.masks[name], codes, numbers, tuple(n for n in hidden if n in modelled))
+        return GivenRows(self.masks[name], codes, numbers, bool(hidden))
 
     def put(self, name: str, rows: pa.Table) -> pa.Table:
         """Return rows of a table in which given ones are as they are given."""

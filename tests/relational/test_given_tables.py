@@ -126,6 +126,28 @@ def test_indexes_of_labels_are_kept_where_no_row_is_added(fitted: DatabaseSynthe
     assert isinstance(found["visits"].index, pd.RangeIndex)
 
 
+def test_columns_that_rows_of_a_parent_share_go_on_as_they_are_given() -> None:
+    """Two such columns of each depth, one of which may be missing; they are known from the first given row."""
+    rng = np.random.default_rng(0)
+    p = pd.DataFrame({"id": range(60), "size": rng.integers(0, 5, 60)})
+    v = pd.DataFrame({"visit": range(240), "id": np.repeat(range(60), 4)})
+    v["sex"] = pd.Categorical(rng.choice(["f", "m"], 60)[v["id"]])
+    v["site"] = pd.Series(rng.choice(["a", "b", None], 60)).to_numpy()[v["id"]]
+    lab = pd.DataFrame({"visit": np.repeat(range(240), 3), "unit": np.repeat(rng.choice(["g", "kg"], 240), 3)})
+    links = [("v", "id", "p", "id"), ("lab", "visit", "v", "visit")]
+    given = Database(tables={"p": p, "v": v, "lab": lab}, primary_keys={"v": "visit"}, foreign_keys=links)
+    synthesizer = DatabaseSynthesizer(given, max_steps=20, random_state=0, protect=0).fit()
+    first = {"p": p, "v": v.groupby("id").head(1).iloc[::2]}
+    first["lab"] = lab[lab["visit"].isin(first["v"]["visit"])].groupby("visit").head(1)
+    found = drawn(synthesizer, first)
+    assert len(found["v"]) > 150
+    for name, parent, column in (("v", "id", "sex"), ("v", "id", "site"), ("lab", "visit", "unit")):
+        assert found[name].groupby(parent)[column].nunique(dropna=False).max() == 1
+        known = first[name].set_index(parent)[column]
+        shown = found[name].drop_duplicates(parent).set_index(parent)[column].reindex(known.index)
+        assert (shown.astype(object).fillna("") == known.astype(object).fillna("")).all()
+
+
 def test_categories_come_back_and_unknown_ones_are_refused() -> None:
     """All columns of the root table are constant: each has three rows."""
     rng = np.random.default_rng(0)
