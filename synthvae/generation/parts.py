@@ -57,19 +57,28 @@ def complete_part(store: Store, draw: Draw, partition_by: str | None, number: in
 
 def _write_part(store: Store, number: int, part: pa.Table | LinkedPart, partition_by: str | None) -> list[FileRecord]:
     done: list[FileRecord] = []
-    for place, rows in _split(part, partition_by) if isinstance(part, pa.Table) else part.items():
-        if isinstance(rows, bytes):
-            done.append(_written(store, place, rows, 0))
-        else:
-            name = f"{place}{'' if isinstance(part, pa.Table) else '/'}part-{number:05d}.parquet"
-            done.append(_written(store, name, _parquet(rows), rows.num_rows))
+    for file, content, rows in _contents(part, number, partition_by):
+        store.write(staged_name(store, file), content)
+        digest = hashlib.sha256(content).hexdigest()
+        done.append({"file": file, "rows": rows, "bytes": len(content), "sha256": digest})
     store.write(_record(number), json.dumps(done).encode())
     return done
 
 
-def _written(store: Store, file: str, content: bytes | memoryview, rows: int) -> FileRecord:
-    store.write(staged_name(store, file), content)
-    return {"file": file, "rows": rows, "bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+def _contents(
+    part: pa.Table | LinkedPart, number: int, partition_by: str | None
+) -> Iterator[tuple[str, bytes | memoryview, int]]:
+    """The name, the content and the number of rows of each file of a part."""
+    name = f"part-{number:05d}.parquet"
+    if isinstance(part, pa.Table):
+        for place, rows in _split(part, partition_by):
+            yield f"{place}{name}", _parquet(rows), rows.num_rows
+        return
+    for place, content in part.items():
+        if isinstance(content, bytes):
+            yield place, content, 0
+        else:
+            yield f"{place}/{name}", _parquet(content), content.num_rows
 
 
 def _parquet(rows: pa.Table) -> memoryview:
