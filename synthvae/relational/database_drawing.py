@@ -13,7 +13,6 @@ from synthvae.codes import Slots
 from synthvae.encoding.arrays import Mask
 from synthvae.relational.child_drawing import REDRAWS, ChildDraw, DrawnRows, Unique
 from synthvae.relational.child_encoding import Ancestor, joined, joined_slots, nothing, surroundings, taken
-from synthvae.relational.completion import complete_root
 from synthvae.relational.fitted_database import (
     FittedChild,
     FittedDatabase,
@@ -22,6 +21,7 @@ from synthvae.relational.fitted_database import (
     first_ones,
     only_dates,
 )
+from synthvae.relational.given_parents import complete_root
 from synthvae.relational.keys import ChosenLink, Keys, Numbering, choose, draw_degrees, fill
 from synthvae.relational.lineage import LinkedTable
 from synthvae.relational.linked_rules import decode_kept

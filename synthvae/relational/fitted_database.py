@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import torch
 
 from synthvae.encoding.temporal import TemporalEncoding
 from synthvae.errors import brief
@@ -107,14 +106,14 @@ class FittedDatabase:
     public: Mapping[str, pa.Table]
 
     @property
-    def device(self) -> torch.device:
+    def device(self) -> str:
         """The device of the networks."""
         for table in self.tables.values():
             if isinstance(table.model, FittedChild):
-                return next(table.model.network.parameters()).device
+                return str(next(table.model.network.parameters()).device)
             if table.model.model is not None:
-                return table.model.model.device
-        return torch.device("cpu")
+                return str(table.model.model.device)
+        return "cpu"
 
     @property
     def roots(self) -> dict[str, int]:

@@ -122,7 +122,7 @@ class LinkedDraw:
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle weights as safetensors: tensors would be sent in shared memory, which other machines do not have."""
         document, weights = saving.to_dict(self.fitted)
-        arguments = json.dumps(document), safetensors.torch.save(weights), str(self.fitted.device)
+        arguments = json.dumps(document), safetensors.torch.save(weights), self.fitted.device
         return _restore, (*arguments, self.parts, self.roots, self.seed, self.outside, self.given)
 
 

@@ -13,8 +13,8 @@ from synthvae.encoding.arrays import Mask
 from synthvae.errors import brief
 from synthvae.relational.child_drawing import GivenRows
 from synthvae.relational.child_encoding import Ancestor
-from synthvae.relational.completion import Hidden, hide
 from synthvae.relational.fitted_database import FittedChild, FittedDatabase
+from synthvae.relational.given_parents import Hidden, hide
 from synthvae.relational.lineage import LinkedTable
 from synthvae.relational.planning import naming
 from synthvae.relational.sequences import Family, Places
