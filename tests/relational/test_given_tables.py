@@ -85,6 +85,7 @@ def levels(subjects: int = 300, seed: int = 0) -> Frames:
     return {"p": p, "v": pd.DataFrame({"id": owner, "x": (level[owner] + rng.normal(size=len(owner))).round(2)})}
 
 
+@pytest.mark.slow
 def test_children_depend_on_given_parents_and_later_rows_on_given_ones() -> None:
     given = Database(tables=levels(), foreign_keys=[("v", "id", "p", "id")])
     fitted = DatabaseSynthesizer(given, max_steps=300, random_state=0).fit()

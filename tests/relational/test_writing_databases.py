@@ -25,7 +25,7 @@ from synthvae.relational.linked_draw import LinkedDraw
 from synthvae.schema import linkage
 
 SUBJECTS = 90
-SMALL_PARTS = "from synthvae.relational import linked_draw; portions.PART_ROWS, linked_draw.PILOT_SUBJECTS = 150, 20"
+SMALL_PARTS = "from synthvae.relational import linked_draw; linked_draw.PART_ROWS, linked_draw.PILOT_SUBJECTS = 150, 20"
 
 
 @pytest.fixture(scope="module")
