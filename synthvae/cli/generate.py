@@ -43,7 +43,10 @@ Conditions = Annotated[
 ]
 ConditionsFile = Annotated[
     Path | None,
-    typer.Option(help="Table of conditions: a row is drawn for each of its rows, whose present values it has."),
+    typer.Option(
+        help="Table of conditions: a row is drawn for each of its rows, whose present values it has. Linked tables: "
+        "rows of the root table, whose children are drawn."
+    ),
 ]
 
 # Options that are parameters of `Synthesizer.generate`, too.
@@ -127,7 +130,7 @@ def generate(
     synthesizer = Synthesizer.load(model).set_params(verbose=not quiet)
     same = {name: options[name] for name in SAME}
     conditions = _conditions(given, given_file)
-    manifest = synthesizer.generate(out, **asked, **_where(ray), given=conditions, **same, random_state=seed)
+    manifest = synthesizer.generate(out, **asked, **linked.backend(ray), given=conditions, **same, random_state=seed)
     if copies is None:
         summary = {name: manifest[name] for name in ("rows", "classes", "seed")} | {"files": len(manifest["parts"])}
     else:
@@ -164,15 +167,6 @@ def _conditions(given: list[str] | None, given_file: Path | None) -> Any:
     if len(dict(parsed)) < len(parsed):
         raise typer.BadParameter("--given may name each column once; write its values as A|B")
     return dict(parsed)
-
-
-def _where(ray: str | None) -> dict[str, Any]:
-    """Return the backend that draws the parts, unless it is this machine."""
-    if ray is None:
-        return {}
-    from synthvae import cluster
-
-    return {"backend": cluster.RayBackend(address=ray)}
 
 
 def _parse_classes(texts: list[str] | None, option: str = "--class") -> dict[str, int] | None:

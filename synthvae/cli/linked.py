@@ -17,7 +17,8 @@ from synthvae.errors import ArtifactError, ConfigurationError, PrivacyError, Sch
 FILES = {".yaml", ".yml"}
 PARAMETERS = ("max_steps", "protect", "device")  # that a file of `--config` may have
 FIT = {"table", "out", "config", "protect", "overwrite", "seed", "as_json", "quiet", "debug"}
-GENERATE = {"model", "out", "subjects", "scale", "overwrite", "seed", "as_json", "quiet", "debug"}
+PLACE = {"resume", "overwrite", "workers", "ray"}
+GENERATE = {"model", "out", "subjects", "scale", "given_file", "seed", "as_json", "quiet", "debug"} | PLACE
 DEFAULTS = {"num_workers": 2, "workers": 1}
 OPTIONS = {
     "classes": "--class",
@@ -85,15 +86,25 @@ def generate(given: Mapping[str, Any]) -> None:
     from synthvae.relational import DatabaseSynthesizer
 
     refuse_options(given, GENERATE)
-    scale, subjects, out = given["scale"], given["subjects"], given["out"]
-    if (subjects is None) == (scale is None):
-        raise typer.BadParameter("give exactly one of --subjects and --scale")
+    scale, subjects, parents, out = given["scale"], given["subjects"], given["given_file"], given["out"]
+    if sum(one is not None for one in (subjects, scale, parents)) != 1:
+        raise typer.BadParameter("give exactly one of --subjects, --scale and --given-file")
     synthesizer = DatabaseSynthesizer.load(given["model"])
-    where = {"overwrite": given["overwrite"], "random_state": given["seed"]}
-    manifest = synthesizer.generate(out, scale, subjects=subjects, **where)
+    where = {name: given[name] for name in PLACE - {"ray"}} | backend(given["ray"])
+    how = {"subjects": subjects, "given": parents, "random_state": given["seed"]}
+    manifest = synthesizer.generate(out, scale, **how, **where)
     rows = {name: table["rows"] for name, table in manifest["tables"].items()}
     brief = {"dataset": out, "rows": rows, "seed": manifest["seed"]}
     show(dict(manifest) if given["as_json"] else brief, as_json=given["as_json"], quiet=given["quiet"])
+
+
+def backend(ray: str | None) -> dict[str, Any]:
+    """Return the backend that draws the parts, unless it is this machine."""
+    if ray is None:
+        return {}
+    from synthvae import cluster
+
+    return {"backend": cluster.RayBackend(address=ray)}
 
 
 def info(model: Path, *, as_json: bool) -> None:

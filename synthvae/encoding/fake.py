@@ -115,7 +115,7 @@ class FakeEncoding(GeneratedColumn, BaseModel):
         rows = len(column.states)
         seed = int(column.rng.integers(1 << 62)) if column.seed is None else column.seed
         key = _key(seed, self.name)
-        numbers = np.arange(column.first_row, column.first_row + rows, dtype=np.uint64)
+        numbers = column.first_row + np.arange(rows, dtype=np.uint64) * np.uint64(column.step)
         if self.unique:
             choices = self._without_repeats(numbers, key)
         else:

@@ -93,7 +93,7 @@ class IdEncoding(GeneratedColumn, BaseModel):
             fresh = [str(uuid.UUID(bytes=column.rng.bytes(16), version=4)) for _ in range(rows)]
             return pa.array([text.upper() for text in fresh] if self.prefix else fresh, kind, mask=missing)
         first = self.start + column.first_row
-        numbers = range(first, first + rows)
+        numbers = range(first, first + rows * column.step, column.step)
         if is_text(kind):
             return pa.array([f"{self.prefix}{number:0{self.digits}d}" for number in numbers], kind, mask=missing)
         if pa.types.is_decimal(kind):

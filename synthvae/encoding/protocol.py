@@ -35,6 +35,7 @@ class CodedColumn:
         rng: The generator of what the codes leave open: the place in a bin, a fresh UUID.
         scores: Continuous values (rows,), NaN where a row has none; None if the column has no continuous value.
         first_row: The number of rows before these in the dataset, so that ids stay unique.
+        step: The distance of the numbers of two rows, in place of 1 where parts are drawn whose rows take turns.
         numbers: The numbers (rows,) that `LinkableEncoding.draw_numbers` has drawn; None for other columns.
         seed: The seed of the request, the same for all its parts; None: the codes are those of no request.
         subjects: The values (rows,) of the column that a fake value depends on; None: it depends on none.
@@ -49,6 +50,7 @@ class CodedColumn:
     numbers: Floats | None = None
     seed: int | None = None
     subjects: pa.Array | None = None
+    step: int = 1
 
     def with_numbers(self, numbers: Floats) -> Self:
         """Return the same codes with the numbers that were drawn."""

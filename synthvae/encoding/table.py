@@ -289,6 +289,7 @@ class TableEncoding(BaseModel):
         seed: int | None = None,
         *,
         known: Mapping[str, Floats] | None = None,
+        step: int = 1,
     ) -> pa.Table:
         """Return rows with these codes.
 
@@ -298,10 +299,11 @@ class TableEncoding(BaseModel):
             first_row: The number of rows before these in the dataset, so that ids stay unique.
             seed: The seed of the request, on which fake values depend; None draws one.
             known: Numbers (rows,) of columns, in place of those of the codes; NaN: these.
+            step: The distance of the numbers of two rows, as of `CodedColumn`.
         """
         states = dict(zip(self.layout.names, self.layout.join(codes.digits), strict=True))
         scores = dict(zip(self.layout.valued_names, codes.values.T, strict=True))
-        coded = {n: CodedColumn(states[n], rng, scores.get(n), first_row, seed=seed) for n in self.columns}
+        coded = {n: CodedColumn(states[n], rng, scores.get(n), first_row, seed=seed, step=step) for n in self.columns}
         numbers: dict[str, Floats] = {}
         for name, encoding in self._linkable.items():  # a column after those that it may repeat
             numbers[name] = self._numbers(encoding, coded[name], numbers, (known or {}).get(name))

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from synthvae.generation.partitions import folder
-from synthvae.generation.request import Draw
+from synthvae.generation.request import Draw, LinkedPart
 from synthvae.generation.stores import PART, STAGING, Store, staged_name
 
 FORMAT: dict[str, Any] = {
@@ -45,7 +45,7 @@ def complete_part(store: Store, draw: Draw, partition_by: str | None, number: in
 
     Args:
         store: The place of the dataset.
-        draw: Returns the table of a part, by number.
+        draw: Returns the table or tables of a part, by number.
         partition_by: The column whose values become folders.
         number: The part.
 
@@ -55,15 +55,30 @@ def complete_part(store: Store, draw: Draw, partition_by: str | None, number: in
     return _finished(store, number) or _write_part(store, number, draw(number), partition_by)
 
 
-def _write_part(store: Store, number: int, table: pa.Table, partition_by: str | None) -> list[FileRecord]:
+def _write_part(store: Store, number: int, part: pa.Table | LinkedPart, partition_by: str | None) -> list[FileRecord]:
     done: list[FileRecord] = []
-    for place, rows in _split(table, partition_by):
-        file, content = f"{place}part-{number:05d}.parquet", _parquet(rows)
+    for file, content, rows in _contents(part, number, partition_by):
         store.write(staged_name(store, file), content)
         digest = hashlib.sha256(content).hexdigest()
-        done.append({"file": file, "rows": rows.num_rows, "bytes": len(content), "sha256": digest})
+        done.append({"file": file, "rows": rows, "bytes": len(content), "sha256": digest})
     store.write(_record(number), json.dumps(done).encode())
     return done
+
+
+def _contents(
+    part: pa.Table | LinkedPart, number: int, partition_by: str | None
+) -> Iterator[tuple[str, bytes | memoryview, int]]:
+    """The name, the content and the number of rows of each file of a part."""
+    name = f"part-{number:05d}.parquet"
+    if isinstance(part, pa.Table):
+        for place, rows in _split(part, partition_by):
+            yield f"{place}{name}", _parquet(rows), rows.num_rows
+        return
+    for place, content in part.items():
+        if isinstance(content, bytes):
+            yield place, content, 0
+        else:
+            yield f"{place}/{name}", _parquet(content), content.num_rows
 
 
 def _parquet(rows: pa.Table) -> memoryview:

@@ -15,8 +15,11 @@ from synthvae.errors import brief
 
 PART_ROWS = 1 << 18
 
-Draw = Callable[[int], pa.Table]
-"""A function that returns the table of a part of a dataset, by number."""
+LinkedPart = Mapping[str, pa.Table | bytes]
+"""A part of several tables: each table by its folder, and the contents of files by their names."""
+
+Draw = Callable[[int], pa.Table | LinkedPart]
+"""A function that returns a part of a dataset, by number."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,7 @@ class Request:
         seed: The seed of all draws.
         part_rows: The approximate number of rows of a part.
         stratified: Whether draws of few rows are stratified, so that shares vary less than those of independent rows.
+        least_parts: The smallest number of parts.
 
     Example:
         >>> request = Request(counts=(3, 5), seed=0, part_rows=4)
@@ -39,6 +43,7 @@ class Request:
     seed: int
     part_rows: int = field(default_factory=lambda: PART_ROWS)
     stratified: bool = True
+    least_parts: int = 1
 
     @classmethod
     def from_total(cls, rows: int, frequencies: npt.NDArray[np.float64], seed: int) -> Self:
@@ -78,7 +83,7 @@ class Request:
     @property
     def parts(self) -> int:
         """The number of parts, at least 1."""
-        return max(-(-self.rows // self.part_rows), 1)
+        return max(-(-self.rows // self.part_rows), self.least_parts)
 
     def counts_before(self, part: int) -> tuple[int, ...]:
         """Return the number of rows of each condition in all parts before `part`, which have equal shares of each."""
@@ -94,7 +99,7 @@ class DatasetRequest:
     """The content of a dataset.
 
     Args:
-        draw: Returns the table of a part, by number; sent to each worker as pickled bytes.
+        draw: Returns the table or tables of a part, by number; sent to each worker as pickled bytes.
         parts: The number of parts.
         metadata: What determines the content (model, request, seed); saved in the manifest.
         partition_by: The column whose values become folders `COLUMN=VALUE/` instead of a column of the files.

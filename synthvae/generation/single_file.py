@@ -80,7 +80,7 @@ def write(
         if isinstance(error, DatasetError):
             raise
         raise DatasetError(f"{path} cannot be written ({error.strerror or error}). Choose another place.") from error
-    return {**manifest, "parts": [{"file": path.name, "rows": manifest["rows"]}]}
+    return {**manifest, "parts": [{"file": path.name, "rows": sum(part["rows"] for part in manifest["parts"])}]}
 
 
 OTHER_FORMATS = {".tsv", ".txt", ".xls", ".json", ".jsonl", ".gz", ".bz2", ".zst", ".zip", ".pq", ".feather"}

@@ -21,14 +21,15 @@ MANIFEST, STAGING = snapshots.MANIFEST, snapshots.STAGING
 PLAN = f"{STAGING}/plan.json"
 NEW = f"{STAGING}/{MANIFEST}"
 OLD = f"{STAGING}/old.json"
-PART = re.compile(r"([^/\\\0]+=[^/\\\0]*/)?part-\d{5,}\.parquet")  # never outside of the folder
+KEYS = "_database.yaml"  # of linked tables; readers of Parquet ignore files with an underscore
+_FOLDER = r"(?!\.)[^/\\\0]+"  # of a class or of a table; never outside of the dataset
+PART = re.compile(rf"({_FOLDER}/)?part-\d{{5,}}\.parquet|{re.escape(KEYS)}")
 MARKS = {name.partition("/")[2] for name in (PLAN, NEW, OLD)}
 # What a run writes to the folder of incomplete files besides: records, parts, and files that a kill left half-written,
 # also under the names that earlier releases gave them.
 _RECORD = r"part-\d{5,}\.json"
-_PARTITION = r"[^/\\\0]+=[^/\\\0]*"
 _HALF = rf"{re.escape(TEMPORARY)}[0-9a-f]{{16}}\.tmp|\.(plan|_manifest|part-\d{{5,}})\.(json|parquet)\.tmp"
-_STAGED = re.compile(rf"{_RECORD}|{PART.pattern}|{_PARTITION}/|({_PARTITION}/)?({_HALF})")
+_STAGED = re.compile(rf"{_RECORD}|{PART.pattern}|{_FOLDER}/|({_FOLDER}/)?({_HALF})")
 URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")  # at least two letters: one is a drive of Windows
 
 

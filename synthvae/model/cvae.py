@@ -290,15 +290,19 @@ class CVAE(nn.Module):
             stratified: Whether draws are spread evenly, which lowers the variance of shares.
             rules: Rules that the rows keep.
         """
-        device = generator.device
-        labels = torch.full((rows,), label, device=device)
+        z = self.draw_prior(label, rows, generator, stratified=stratified)
+        return self.decode(z, label, generator, stratified=stratified, rules=rules)
+
+    @torch.no_grad()
+    def draw_prior(self, label: int, rows: int, generator: torch.Generator, *, stratified: bool = False) -> Tensor:
+        """Draw latents (rows, L) of one condition from the prior; parameters as of `sample`."""
+        labels = torch.full((rows,), label, device=generator.device)
         if stratified:
             uniform = Uniforms(self.config.latent_dim, rows, generator, stratified=True).numbers[..., 0].T
             normal = torch.special.ndtri(uniform.double().clamp_min(MIN_UNIFORM)).float()
         else:
             normal = standard_normal(rows, self.config.latent_dim, generator=generator)
-        z = self.prior.draw(normal, labels, self._uniform(rows, generator, stratified=stratified))
-        return self.decode(z, label, generator, stratified=stratified, rules=rules)
+        return self.prior.draw(normal, labels, self._uniform(rows, generator, stratified=stratified))
 
     def _uniform(self, rows: int, generator: torch.Generator, *, stratified: bool = False) -> Tensor:
         """Return the uniform numbers (rows, choices) of draws of the prior."""

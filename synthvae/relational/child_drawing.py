@@ -13,13 +13,17 @@ from torch import Tensor
 from synthvae.codes import Codes
 from synthvae.devices import one_thread, own_modes
 from synthvae.encoding.arrays import Floats
+from synthvae.encoding.rules.session import RowsUnderRules
 from synthvae.model import Rows
 from synthvae.model.decoders import AutoregressiveDecoder
 from synthvae.relational.child_encoding import ChildEncoding, nothing
+from synthvae.relational.completion import CANDIDATES, choose_candidates, draw_given
+from synthvae.relational.linked_rules import InnovationRules
 from synthvae.relational.network import Before, SequenceNetwork
-from synthvae.relational.sequences import Family, Places, as_rows
+from synthvae.relational.sequences import Family, Places, Sequences, as_rows
 
 CHUNK_SUBJECTS = 4096  # drawn at once
+REDRAWN = 1  # the stream of random numbers of rows that break a rule
 REDRAWS = 8  # of rows that are equal to an earlier one; those that still are are left out
 
 
@@ -55,17 +59,41 @@ class Unique:
         self.seen.update(self._keys(rows, codes, numbers))
 
 
-@own_modes()
-def draw_children(  # noqa: PLR0917 (what a draw depends on)
-    network: SequenceNetwork,
-    encoding: ChildEncoding,
-    family: Family,
-    ancestors: tuple[tuple[Codes, Places], ...],
-    bases: list[Floats],
-    seed: int,
-    unique: Unique | None = None,
-) -> tuple[Codes, Floats]:
-    """Draw the rows of a child table.
+@dataclass(frozen=True)
+class GivenRows:
+    """Rows that are given, among those that are drawn.
+
+    Args:
+        there: Which rows (rows,) are given.
+        codes: The codes of all rows, unknown but for given ones.
+        numbers: The numbers (rows,) of the order column of given rows.
+        hidden: Whether columns of given rows are unknown, such as the number of their rows in a child table.
+    """
+
+    there: npt.NDArray[np.bool_]
+    codes: Codes
+    numbers: Floats
+    hidden: bool
+
+
+@dataclass(frozen=True)
+class DrawnRows:
+    """The rows of a child table that were drawn.
+
+    Args:
+        codes: The codes of the columns other than the order column.
+        numbers: The numbers (rows,) of the order column.
+        ruled: The numbers (rows,) of columns that rules have determined; NaN: those of the codes.
+    """
+
+    codes: Codes
+    numbers: Floats
+    ruled: dict[str, Floats]
+
+
+@dataclass(frozen=True)
+class ChildDraw:
+    """The draw of the rows of a child table.
 
     Args:
         network: The network, in evaluation mode.
@@ -75,53 +103,73 @@ def draw_children(  # noqa: PLR0917 (what a draw depends on)
         bases: The numbers (rows,) of the anchors of the order column.
         seed: The seed of all draws.
         unique: Columns in which rows are to differ; None: rows may be equal.
-
-    Returns:
-        The codes of the columns other than the order column, and the numbers (rows,) of that one.
+        given: Rows that are given, the first ones of each parent; None: all are drawn.
     """
-    slots, rows = network.slots.rows, len(family)
-    codes = Codes(
-        np.empty((rows, len(slots.sizes)), np.int8),
-        np.empty((rows, len(slots.values)), np.float32),
-        np.zeros(rows, np.int64),
-    )
-    numbers = np.full(rows, np.nan)
-    device = next(network.parameters()).device
-    with one_thread(), torch.inference_mode():
-        for start in range(0, len(family.lengths), CHUNK_SUBJECTS):
-            chosen = np.arange(start, min(start + CHUNK_SUBJECTS, len(family.lengths)))
-            states = np.random.SeedSequence([seed, start]).generate_state(2, np.uint64).tolist()
-            generator = torch.Generator(device=device).manual_seed(states[0] >> 1)
-            drawing = _Drawing(network, encoding, family, ancestors, bases, generator, states[1], unique)
-            drawing.run(chosen, codes, numbers)
-    return codes, numbers
+
+    network: SequenceNetwork
+    encoding: ChildEncoding
+    family: Family
+    ancestors: tuple[tuple[Codes, Places], ...]
+    bases: list[Floats]
+    seed: int
+    unique: Unique | None = None
+    given: GivenRows | None = None
+
+    @own_modes()
+    def draw(self) -> DrawnRows:
+        """Draw all rows."""
+        slots, rows = self.network.slots.rows, len(self.family)
+        digits = np.empty((rows, len(slots.sizes)), np.int8)
+        values = np.empty((rows, len(slots.values)), np.float32)
+        numbers = np.full(rows, np.nan) if self.given is None else self.given.numbers.copy()
+        compiled = None if self.encoding.rows is None else self.encoding.rows.compiled_rules
+        ruled = {name: np.full(rows, np.nan) for name in (compiled.views if compiled else ())}
+        found = DrawnRows(Codes(digits, values, np.zeros(rows, np.int64)), numbers, ruled)
+        with one_thread(), torch.inference_mode():
+            for start in range(0, len(self.family.lengths), CHUNK_SUBJECTS):
+                chosen = np.arange(start, min(start + CHUNK_SUBJECTS, len(self.family.lengths)))
+                _Drawing(self, [self.seed, start]).run(chosen, found)
+        return found
+
+    @own_modes()
+    def redraw(self, again: Places, found: DrawnRows, number: int) -> None:
+        """Draw some rows of `found` again, but for the order column, given all rows before them.
+
+        Args:
+            again: Their places.
+            found: All rows.
+            number: How many times rows were drawn again before.
+        """
+        timeline = self.encoding.timeline
+        rows = len(self.family)
+        clock = nothing(rows) if timeline is None else timeline.clock_codes(found.numbers, self.bases, None)
+        codes, lines = zip(*self.ancestors, strict=True)
+        sequences = Sequences(self.family, found.codes, clock, (), tuple(codes), tuple(lines))
+        subjects = np.unique(np.searchsorted(self.family.starts, again, side="right") - 1)
+        with one_thread(), torch.inference_mode():
+            drawing = _Drawing(self, [self.seed, number, REDRAWN])
+            for start in range(0, len(subjects), CHUNK_SUBJECTS):
+                drawing.redraw(subjects[start : start + CHUNK_SUBJECTS], sequences, again, found)
 
 
 class _Drawing:
-    """The draw of the rows of some subjects; see `draw_children`."""
+    """The draw of the rows of some subjects; see `ChildDraw`."""
 
-    def __init__(  # noqa: PLR0917 (what a draw depends on)
-        self,
-        network: SequenceNetwork,
-        encoding: ChildEncoding,
-        family: Family,
-        ancestors: tuple[tuple[Codes, Places], ...],
-        bases: list[Floats],
-        generator: torch.Generator,
-        seed: int,
-        unique: Unique | None,
-    ) -> None:
-        self.network, self.encoding, self.family = network, encoding, family
-        self.ancestors, self.bases, self.generator = ancestors, bases, generator
-        self.device, self.rng, self.unique = generator.device, np.random.default_rng(seed), unique
+    def __init__(self, draw: ChildDraw, seeds: list[int]) -> None:
+        self.network, self.encoding, self.family = draw.network, draw.encoding, draw.family
+        self.ancestors, self.bases, self.unique, self.given = draw.ancestors, draw.bases, draw.unique, draw.given
+        self.device = next(draw.network.parameters()).device
+        states = np.random.SeedSequence(seeds).generate_state(2, np.uint64).tolist()
+        self.generator = torch.Generator(device=self.device).manual_seed(states[0] >> 1)
+        self.rng = np.random.default_rng(states[1])
 
-    def run(self, chosen: Places, codes: Codes, numbers: Floats) -> None:
+    def run(self, chosen: Places, found: DrawnRows) -> None:
         """Draw the rows of chosen subjects, the first row of each, then the second row of each, ..."""
         packed, _, sizes = self.family.packed(chosen)
         width, units = self.network.config.width, self.network.config.memory
         vectors = torch.zeros(len(chosen), width, device=self.device)
         memory = torch.zeros(len(chosen), units, device=self.device)
-        last = torch.full((len(chosen), codes.values.shape[1]), math.nan, device=self.device)
+        last = torch.full((len(chosen), found.codes.values.shape[1]), math.nan, device=self.device)
         start = 0
         for size in sizes.tolist():
             rows = packed[start : start + size]
@@ -129,43 +177,101 @@ class _Drawing:
             ancestors = tuple(as_rows(own, line[rows], self.device) for own, line in self.ancestors)
             places = torch.from_numpy(self.family.places[rows]).to(self.device)
             sums = self.network.sums(ancestors, places, before)
-            clock, drawn = self._row(rows, sums, before.last, codes, numbers)
+            clock, drawn = self._row(rows, sums, before.last, found)
             if self.unique is not None:
-                clock, drawn = self._redrawn(rows, sums, before.last, codes, numbers, (clock, drawn))
+                clock, drawn = self._redrawn(rows, sums, before.last, found, (clock, drawn))
             vectors = self.network.vectors(drawn, clock)
             memory = self.network.memory(vectors[None], before.memory[None])[1][0]
             last = drawn.values.where(drawn.values.isfinite(), before.last)
 
-    def _row(self, rows: Places, sums: Tensor, last: Tensor, codes: Codes, numbers: Floats) -> tuple[Rows, Rows]:
-        """Draw some rows into `codes` and `numbers`; return their codes: of the order column, and of the others."""
-        clock = self._clock(rows, sums, numbers)
-        drawn = self._rows(sums, last, clock)
-        codes.digits[rows] = drawn.digits.cpu().numpy().astype(np.int8)
-        codes.values[rows] = drawn.values.cpu().numpy()
-        return clock, drawn
+    def _row(self, rows: Places, sums: Tensor, last: Tensor, found: DrawnRows) -> tuple[Rows, Rows]:
+        """Draw some rows into `found`; return their codes: of the order column, and of the others."""
+        clock = self._clock(rows, sums, found.numbers)
+        return clock, self._rest(rows, sums, last, clock, found)
 
-    def _redrawn(  # noqa: PLR0917 (what a draw depends on)
-        self, rows: Places, sums: Tensor, last: Tensor, codes: Codes, numbers: Floats, found: tuple[Rows, Rows]
+    def _rest(self, rows: Places, sums: Tensor, last: Tensor, clock: Rows, found: DrawnRows) -> Rows:
+        """Draw the columns of some rows other than the order column into `found`; return their codes."""
+        drawn = self._rows(rows, sums, last, clock, found.ruled)
+        if self.given is not None and self.given.there[rows].any():
+            self._put_given(rows, sums, last, clock, drawn)
+            for numbers in found.ruled.values():
+                numbers[rows[self.given.there[rows]]] = np.nan
+        found.codes.digits[rows] = drawn.digits.cpu().numpy().astype(np.int8)
+        found.codes.values[rows] = drawn.values.cpu().numpy()
+        return drawn
+
+    def _redrawn(
+        self, rows: Places, sums: Tensor, last: Tensor, found: DrawnRows, drawn: tuple[Rows, Rows]
     ) -> tuple[Rows, Rows]:
         """Draw those rows again that are equal to an earlier one, a limited number of times."""
         assert self.unique is not None
         for _ in range(REDRAWS):
-            again = np.flatnonzero(self.unique.repeated(rows, codes, numbers))
+            repeated = self.unique.repeated(rows, found.codes, found.numbers)
+            again = np.flatnonzero(repeated if self.given is None else repeated & ~self.given.there[rows])
             if not len(again):
                 break
             places = torch.from_numpy(again).to(self.device)
-            fresh = self._row(rows[again], sums[places], last[places], codes, numbers)
-            for old, new in zip(found, fresh, strict=True):
+            fresh = self._row(rows[again], sums[places], last[places], found)
+            for old, new in zip(drawn, fresh, strict=True):
                 old.digits[places], old.values[places] = new.digits, new.values
-        self.unique.add(rows, codes, numbers)
-        return found
+        self.unique.add(rows, found.codes, found.numbers)
+        return drawn
 
-    def _rows(self, sums: Tensor, last: Tensor, clock: Rows) -> Rows:
-        """Draw the columns other than the order column."""
+    def _rows(self, rows: Places, sums: Tensor, last: Tensor, clock: Rows, ruled: dict[str, Floats]) -> Rows:
+        """Draw the columns other than the order column, and the numbers that rules determine into `ruled`."""
         if self.network.decoder is None:
             return as_rows(nothing(len(sums)), np.arange(len(sums)), self.device)
-        drawn = self.network.decoder.sample(self.network.row_context(sums, clock), 0, self.generator)
+        session = self._session(len(rows))
+        rules = None if session is None else self._in_innovations(session, last)
+        drawn = self.network.decoder.sample(self.network.row_context(sums, clock), 0, self.generator, rules=rules)
+        for name, numbers in ({} if session is None else session.numbers).items():
+            ruled[name][rows] = numbers
         return drawn._replace(values=self.network.innovations.inverse(drawn.values, last))
+
+    def _session(self, rows: int) -> RowsUnderRules | None:
+        """Rows that are to be drawn under the rules of the table; None without any."""
+        encoding = self.encoding.rows
+        if encoding is None or encoding.compiled_rules is None:
+            return None
+        return encoding.compiled_rules.rows(encoding.layout, rows, self.rng)
+
+    def _in_innovations(self, session: RowsUnderRules, last: Tensor) -> InnovationRules:
+        """The rules of rows whose values are drawn as innovations."""
+        slots = self.network.slots.rows
+        predicted, scale = (part.double().cpu().numpy() for part in self.network.innovations.terms(last))
+        values = {slots.cell_numbers[len(slots.sizes) + value]: value for value in range(len(slots.values))}
+        return InnovationRules(session, values, predicted, scale)
+
+    def redraw(self, chosen: Places, sequences: Sequences, again: Places, found: DrawnRows) -> None:
+        """Draw some rows of chosen subjects again."""
+        packed, batch = self.family.packed(chosen)[0], sequences.batch(chosen, self.device)
+        here = np.flatnonzero(np.isin(packed, again))
+        places = torch.from_numpy(here).to(self.device)
+        sums = self.network.batch_sums(batch)[places]
+        self._rest(packed[here], sums, batch.last[places], batch.clock.take(places), found)
+
+    def _put_given(self, rows: Places, sums: Tensor, last: Tensor, clock: Rows, drawn: Rows) -> None:
+        """Replace given rows among drawn ones, in place; their hidden columns are drawn given the others."""
+        assert self.given is not None
+        here = torch.from_numpy(np.flatnonzero(self.given.there[rows])).to(self.device)
+        known = as_rows(self.given.codes, rows[self.given.there[rows]], self.device)
+        if self.given.hidden:
+            known = self._completed(known, sums[here], last[here], clock.take(here))
+        drawn.digits[here], drawn.values[here] = known.digits.to(drawn.digits), known.values.to(drawn.values)
+
+    def _completed(self, known: Rows, sums: Tensor, last: Tensor, clock: Rows) -> Rows:
+        """Given rows with their hidden columns drawn."""
+        decoder, innovations = self.network.decoder, self.network.innovations
+        assert isinstance(decoder, AutoregressiveDecoder)
+        again = torch.arange(len(sums), device=self.device).repeat_interleave(CANDIDATES)
+        context = self.network.row_context(sums, clock)[again]
+        rows = known._replace(values=innovations(known.values, last)[0]).take(again)
+        found, weights = draw_given(decoder, context, rows, self.generator)
+        accepted = np.ones(len(again), bool)
+        chosen = torch.from_numpy(choose_candidates(weights.cpu().numpy(), accepted, self.generator)).to(self.device)
+        whole = found._replace(values=innovations.inverse(found.values, last[again])).take(chosen)
+        values = torch.where(known.values.isfinite(), known.values, whole.values)  # as they are, without rounding
+        return whole._replace(values=values)
 
     def _clock(self, rows: Places, sums: Tensor, numbers: Floats) -> Rows:
         """Draw the order column of some rows into `numbers`; return its codes."""
@@ -175,6 +281,8 @@ class _Drawing:
         base = self.bases[0][rows]
         first = self.family.places[rows, 0] == 0
         way = timeline.way(base, first)
+        if self.given is not None:
+            way[self.given.there[rows]] = -1  # known already
         starts = np.where(first, base, numbers[np.maximum(rows - 1, 0)])  # rows of a subject are together
         context = self.network.timing_context(sums)
         for number, decoder in enumerate(self.network.timings):

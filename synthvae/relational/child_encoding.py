@@ -13,8 +13,11 @@ from pydantic import BaseModel, ConfigDict
 from synthvae.codes import Codes, Slots
 from synthvae.encoding import TableEncoding, kinds
 from synthvae.encoding.arrays import Floats
+from synthvae.encoding.rules import Rules
 from synthvae.encoding.temporal import TemporalEncoding
 from synthvae.errors import brief
+from synthvae.relational.keys import Numbering
+from synthvae.relational.linked_rules import inside
 from synthvae.relational.network import SequenceSlots
 from synthvae.relational.relative_dates import (
     Protected,
@@ -56,6 +59,7 @@ class ChildEncoding(BaseModel):
         rows: The encoding of the other columns; None without any.
         timeline: That of the order column; None without one.
         dates: Dates that are modelled as differences.
+        rules: The rules that rows keep; None without any.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -64,6 +68,7 @@ class ChildEncoding(BaseModel):
     rows: TableEncoding | None
     timeline: Timeline | None
     dates: tuple[RelativeDate, ...]
+    rules: Rules | None = None
 
     @classmethod
     def learn(  # noqa: PLR0917 (the inputs of a fit)
@@ -74,6 +79,7 @@ class ChildEncoding(BaseModel):
         family: Family,
         ancestors: Sequence[Ancestor],
         lines: Sequence[Places],
+        rules: Rules | None = None,
     ) -> Self:
         """Find the encodings of sorted rows that obey a schema.
 
@@ -84,9 +90,11 @@ class ChildEncoding(BaseModel):
             family: To which parents they belong.
             ancestors: The rows of the ancestor tables.
             lines: The place of each row's ancestor in each.
+            rules: The rules that rows keep.
 
         Raises:
             TableError: A column cannot be encoded.
+            SchemaError: A rule cannot be kept.
         """
         schema, timeline = protected.schema, None
         around = surroundings(ancestors, lines)
@@ -96,7 +104,7 @@ class ChildEncoding(BaseModel):
             timeline = Timeline.learn(order, own, table, family, known, lines, protected.ends)
         first = None if timeline is None else (timeline.name, timeline.wide)
         dates = learn_relative(table, protected, around, first)
-        self = cls(rows=None, timeline=timeline, dates=dates)
+        self = cls(rows=None, timeline=timeline, dates=dates, rules=rules)
         relative = {date.name for date in dates}
         plain = self.plain(table, around, protected.ends)
         for name in set(plain.column_names) - relative:
@@ -105,7 +113,8 @@ class ChildEncoding(BaseModel):
             return self
         reduced = as_numbers(schema, dates)
         columns = [reduced[name].model_dump(exclude_unset=True) for name in plain.column_names]
-        return self.model_copy(update={"rows": TableEncoding.learn(plain, Schema(columns=columns), None)})
+        kept = inside(rules, set(plain.column_names) - relative)
+        return self.model_copy(update={"rows": TableEncoding.learn(plain, Schema(columns=columns), None, rules=kept)})
 
     def plain(self, table: pa.Table, around: Surroundings, ends: Ends | None = None) -> pa.Table:
         """Return rows without the order column, with dates as differences; see `to_differences`."""
@@ -164,6 +173,8 @@ class ChildEncoding(BaseModel):
         types: Mapping[str, pa.DataType],
         rng: np.random.Generator,
         seed: int,
+        numbering: Numbering,
+        ruled: Mapping[str, Floats] | None = None,
     ) -> dict[str, pa.Array]:
         """Return the columns of drawn rows.
 
@@ -174,10 +185,12 @@ class ChildEncoding(BaseModel):
             types: The types of columns.
             rng: Draws what codes leave open.
             seed: The seed of the request, on which fake values depend.
+            numbering: The numbers of the rows in the request, on which ids depend.
+            ruled: Numbers (rows,) of columns that rules have determined; NaN: those of the codes.
         """
         found: dict[str, pa.Array] = {}
         if self.rows is not None:
-            plain = self.rows.decode(codes, rng, seed=seed)
+            plain = self.rows.decode(codes, rng, numbering.first, seed, known=ruled, step=numbering.step)
             found = {name: plain.column(name).combine_chunks() for name in plain.column_names}
         if self.timeline is not None:
             found[self.timeline.name] = self.timeline.decode(numbers, types[self.timeline.name], rng)

@@ -7,13 +7,18 @@ from collections.abc import Mapping
 from typing import Any, Self
 
 import pandas as pd
+import pyarrow as pa
 
 from synthvae.errors import ConfigurationError, PrivacyError, RequestError
+from synthvae.generation import dataset
 from synthvae.generation.manifest import Manifest
+from synthvae.generation.workers import PartsBackend
 from synthvae.random_state import Seed, as_seed
 from synthvae.relational import saving, writing
-from synthvae.relational.fitted_database import FittedDatabase, FittedRoot
+from synthvae.relational.fitted_database import FittedDatabase
+from synthvae.relational.given_tables import link_given, read_given
 from synthvae.relational.learning import Options, learn_database
+from synthvae.relational.linked_draw import LinkedDraw
 from synthvae.schema.database import Database
 from synthvae.schema.protection import LEAST
 from synthvae.tables import convert
@@ -89,21 +94,32 @@ class DatabaseSynthesizer:
         return self
 
     def sample(
-        self, scale: float | None = None, *, subjects: int | None = None, random_state: Seed = None
+        self,
+        scale: float | None = None,
+        *,
+        subjects: int | None = None,
+        given: Any = None,
+        random_state: Seed = None,
     ) -> dict[str, pd.DataFrame]:
         """Return synthetic tables with the columns, their order and the dtypes of the training tables.
 
         Args:
             scale: The number of rows of each root table relative to that of the training table; None: 1.
             subjects: The number of rows of each root table, in place of `scale`.
+            given: Rows of a root table with all its columns, or a mapping from tables to rows: their children are
+                drawn, and they come back unchanged, with their order and index. Given rows of a child table come
+                first, too, and are the first ones of their parents, which must be given: later rows go on from them.
             random_state: The seed of the draws; None: that of the estimator.
 
         Raises:
-            RequestError: A number is negative, or both are given.
+            RequestError: A number is negative, several of these are given, or given rows are not those of a table.
+            TableError: The keys of given rows are broken, or a value cannot be encoded.
         """
         seed = as_seed(self.random_state if random_state is None else random_state)
-        found = self.learned_.sample(self._roots(scale, subjects), seed)
-        return {name: convert.to_pandas(table) for name, table in found.items()}
+        known = None if given is None else read_given(self.learned_, given)
+        found = self.draw(scale, subjects, known, seed).sample(known)
+        tables = {name: convert.to_pandas(table) for name, table in found.items()}
+        return {name: with_index(table, _given_index(given, name, known or {})) for name, table in tables.items()}
 
     def generate(
         self,
@@ -111,31 +127,46 @@ class DatabaseSynthesizer:
         scale: float | None = None,
         *,
         subjects: int | None = None,
+        given: Any = None,
+        resume: bool = False,
         overwrite: bool = False,
+        workers: int = 1,
+        backend: PartsBackend | None = None,
         random_state: Seed = None,
     ) -> dict[str, Any]:
         """Write synthetic tables to a folder and return its manifest; the rows are those of `sample` with that seed.
 
-        Each table is a Parquet dataset in a folder of its own. The folder appears, or takes the place of an old one,
-        when all tables are complete; `_database.yaml` in it is read by `Database.from_yaml`. All rows are drawn in
-        memory before they are written, since keys and links are those of all rows.
+        Each table has a folder of Parquet files, and `_database.yaml` beside them is read by `Database.from_yaml`. The
+        subjects are drawn and written in parts, each with all rows of its subjects in all tables, so that memory does
+        not grow with their number. The manifest is written last. The same model, request and seed give the same bytes,
+        regardless of the number of workers and of interruptions.
 
         Args:
-            out: The folder, on this machine.
+            out: The folder, or a URI of an object store that pyarrow supports: `s3://bucket/prefix`,
+                `gs://bucket/prefix`.
             scale: As of `sample`.
             subjects: As of `sample`.
+            given: As of `sample`.
+            resume: Complete an interrupted run of the same request.
             overwrite: Replace linked tables in the folder.
+            workers: Largest number of processes that draw parts, each with the models in memory. Fewer are started if
+                there are less than two parts for each.
+            backend: Where parts are drawn. None: on this machine; `synthvae.cluster.RayBackend(address=...)`: on a Ray
+                cluster.
             random_state: As of `sample`.
 
         Raises:
             RequestError: A number is negative, or both are given.
-            DatasetError: The folder holds something else, or cannot be written.
+            DatasetError: The folder holds something else, another run writes to it, it cannot be written, or a worker
+                was killed.
         """
-        roots = self._roots(scale, subjects)
-        folder = writing.check_place(out, overwrite=overwrite)
-        seed = as_seed(self.random_state if random_state is None else random_state)
-        tables = self.learned_.sample(roots, seed)
-        return Manifest(writing.write(folder, tables, self.database, {"subjects": roots, "seed": seed}))
+        begun = None
+        if resume and random_state is None and self.random_state is None:
+            begun = dataset.seed_begun(out)
+        seed = as_seed(self.random_state if random_state is None else random_state) if begun is None else begun
+        draw = self.draw(scale, subjects, None if given is None else read_given(self.learned_, given), seed)
+        how: dict[str, Any] = {"resume": resume, "overwrite": overwrite, "workers": workers, "backend": backend}
+        return Manifest(writing.write(out, draw, **how))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the models of all tables to a directory: weights and JSON, without training rows or real keys.
@@ -165,6 +196,30 @@ class DatabaseSynthesizer:
         self.learned_ = learned
         return self
 
+    def draw(
+        self, scale: float | None, subjects: int | None, given: Mapping[str, pa.Table] | None, seed: int
+    ) -> LinkedDraw:
+        """Return the function that draws the parts of a request.
+
+        Args:
+            scale: As of `sample`.
+            subjects: As of `sample`.
+            given: The given tables as `given_tables.read_given` returns them.
+            seed: The seed of all draws.
+
+        Raises:
+            RequestError: A number is negative, or several of these are given.
+        """
+        if given is None:
+            return LinkedDraw.divided(self.learned_, self._roots(scale, subjects), seed)
+        if scale is not None or subjects is not None:
+            raise RequestError(
+                "Only one of `scale`, `subjects` and `given` must be given, got several. Leave them out."
+            )
+        known = link_given(self.learned_, given)
+        roots = self.learned_.roots | {n: t.rows.num_rows for n, t in known.items() if n in self.learned_.roots}
+        return LinkedDraw.divided(self.learned_, roots, seed, known)
+
     def _roots(self, scale: float | None, subjects: int | None) -> dict[str, int]:
         """The number of rows of each root table."""
         if scale is not None and subjects is not None:
@@ -172,5 +227,24 @@ class DatabaseSynthesizer:
         number = subjects if subjects is not None else 1.0 if scale is None else scale
         if isinstance(number, bool) or not isinstance(number, (int, float)) or not 0 <= number < 1e12:
             raise RequestError(f"`scale` and `subjects` must be numbers of at least 0, got {number!r}.")
-        roots = {n: t.model.rows for n, t in self.learned_.tables.items() if isinstance(t.model, FittedRoot)}
+        roots = self.learned_.roots
         return {name: int(number) if subjects is not None else round(number * rows) for name, rows in roots.items()}
+
+
+def _given_index(given: Any, name: str, known: Mapping[str, pa.Table]) -> pd.Index | None:
+    """The index of the given rows of a table; None if they have none."""
+    if name not in known:
+        return None
+    table = given[name] if isinstance(given, Mapping) else given
+    return table.index if isinstance(table, pd.DataFrame) else None
+
+
+def with_index(table: pd.DataFrame, index: pd.Index | None) -> pd.DataFrame:
+    """Return a table whose first rows have an index; integers go on from its largest one, other labels are left out."""
+    if index is None or index.equals(pd.RangeIndex(len(index))):
+        return table
+    more = len(table) - len(index)
+    if more and not pd.api.types.is_integer_dtype(index.dtype):
+        return table
+    first = int(index.max()) + 1 if more and len(index) else 0
+    return table.set_axis(index.append(pd.RangeIndex(first, first + more)) if more else index)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict
 
 from synthvae.encoding.arrays import Floats, in_dictionary
@@ -69,6 +70,23 @@ class ChosenLink(BaseModel):
     missing: float
     shared: str | None
     degrees: tuple[float, ...]
+
+    @property
+    def once(self) -> bool:
+        """Whether no row is chosen twice."""
+        return len(self.degrees) <= ONCE
+
+
+class Numbering(NamedTuple):
+    """The numbers of new ids, which differ in all parts of a request.
+
+    Args:
+        first: The number of the first row.
+        step: The distance of the numbers of two rows.
+    """
+
+    first: int
+    step: int
 
 
 class Keys(BaseModel):
@@ -184,18 +202,24 @@ def _line(table: LinkedTable, ancestor: str) -> Places | None:
     return table.lines[table.ancestors.index(ancestor)] if ancestor in table.ancestors else None
 
 
-def choose(chosen: ChosenLink, table: LinkedTable, other: LinkedTable, rng: np.random.Generator) -> Places:
+def draw_degrees(chosen: ChosenLink, rows: int, rng: np.random.Generator) -> Floats:
+    """Return how many times each row (rows,) of a table is to be chosen, drawn from the real numbers of times."""
+    return rng.choice(len(chosen.degrees), rows, p=chosen.degrees).astype(float)
+
+
+def choose(
+    chosen: ChosenLink, table: LinkedTable, other: LinkedTable, degrees: Floats, rng: np.random.Generator
+) -> Places:
     """Return the place (rows,) of the row of the other table for each row of a table; -1 without one.
 
-    A row of the other table is chosen in proportion to a number drawn from the real numbers of times; if the real rows
-    share an ancestor with those to which they are linked, only rows with the same ancestor are chosen. If no real row
-    is chosen twice, no synthetic one is.
+    A row of the other table is chosen in proportion to its degree; if the real rows share an ancestor with those to
+    which they are linked, only rows with the same ancestor are chosen. If no real row is chosen twice, no synthetic one
+    is.
     """
     rows, most = table.rows.num_rows, other.rows.num_rows
     if not most:
         return np.full(rows, -1)
-    degrees = rng.choice(len(chosen.degrees), most, p=chosen.degrees).astype(float)
-    if len(chosen.degrees) <= ONCE:
+    if chosen.once:
         return _choose_once(chosen, table, other, degrees, rng)
     weights = np.cumsum(np.maximum(degrees, 1e-6))
     low, high = np.zeros(rows), np.full(rows, weights[-1])
@@ -241,7 +265,9 @@ def fill(  # noqa: PLR0917 (what a draw depends on)
     choices: Mapping[int, Places],
     parents: pa.Table | None,
     schema: pa.Schema,
-    rng: np.random.Generator,
+    seed: int,
+    numbering: Numbering,
+    given: pa.Table | None = None,
 ) -> dict[str, pa.Array]:
     """Return the key columns of synthetic rows.
 
@@ -252,15 +278,19 @@ def fill(  # noqa: PLR0917 (what a draw depends on)
         parents: The rows of the parent with the values that it carries; None for a root.
         choices: For each chosen link the place (rows,) of the chosen row; -1 without one.
         schema: The Arrow schema of the table.
-        rng: Draws what ids leave open.
+        seed: The seed of what ids leave open, and of values in place of missing ones.
+        numbering: The numbers of new ids.
+        given: Rows of the table that are given, whose ids no new one repeats; None without any.
     """
     found = {}
     rows = table.rows.num_rows
+    rng, donors = np.random.default_rng([seed, 0]), np.random.default_rng([seed, 1])
     for column in keys.columns:
         kind = schema.field(column.name).type
         if column.how == "fresh":
             assert column.ids is not None
-            found[column.name] = column.ids.decode(CodedColumn(np.zeros(rows, np.int64), rng), kind)
+            known = None if given is None else given.column(column.name)
+            found[column.name] = _fresh(column.ids, rows, kind, rng, numbering, known)
         elif column.how == "position":
             assert table.family is not None
             found[column.name] = pa.array(table.family.places[:, 0] + 1).cast(kind)
@@ -268,13 +298,32 @@ def fill(  # noqa: PLR0917 (what a draw depends on)
             assert table.family is not None
             assert parents is not None
             values = parents.column(column.column)
-            whole = whole_where_needed(values, table.family.parents, rng) if column.nullable is False else values
+            whole = whole_where_needed(values, table.family.parents, donors) if column.nullable is False else values
             found[column.name] = _taken(whole, table.family.parents, kind)
         else:
             places = choices[column.link] if column.how == "chosen" else _line(table, column.table)
             assert places is not None
             found[column.name] = _taken(done[column.table].column(column.column), places, kind)
     return found
+
+
+def _fresh(  # noqa: PLR0917 (what a draw depends on)
+    ids: IdEncoding,
+    rows: int,
+    kind: pa.DataType,
+    rng: np.random.Generator,
+    numbering: Numbering,
+    known: pa.ChunkedArray | None,
+) -> pa.Array:
+    """New ids (rows,), none of which is known."""
+    more = 0 if known is None else len(known)
+    coded = CodedColumn(np.zeros(rows + more, np.int64), rng, first_row=numbering.first, step=numbering.step)
+    found = ids.decode(coded, kind)
+    if known is None:
+        return found
+    plain = plain_type(kind)
+    is_known = pc.is_in(found.cast(plain), value_set=known.cast(plain).combine_chunks())
+    return found.filter(pc.invert(is_known)).slice(0, rows)
 
 
 def whole_where_needed(values: pa.ChunkedArray, needed: Places, rng: np.random.Generator) -> pa.ChunkedArray:

@@ -26,6 +26,7 @@ from synthvae.relational.fitted_database import (
 )
 from synthvae.relational.limits import limited
 from synthvae.relational.lineage import LinkedTable, is_position, link, refuse_empty
+from synthvae.relational.linked_rules import with_unique_rules
 from synthvae.relational.network import SequenceConfig, build_sequences
 from synthvae.relational.planning import Plan, naming, plan_tables, ranks_of
 from synthvae.relational.relative_dates import (
@@ -82,6 +83,7 @@ def learn_database(database: Database, tables: Mapping[str, object] | None, opti
     Raises:
         TableError: A key is broken, or a table cannot be modelled; the message names it.
     """
+    database = with_unique_rules(database)
     read_tables = read(database, tables)
     linked = link(database, read_tables, ranks_of(database, read_tables))
     refuse_empty(linked)
@@ -131,7 +133,8 @@ class _Learner:
         if plan.schema is None:
             self.ancestors[name] = Ancestor(table, nothing(table.num_rows), Slots(()), {})
             return FittedRoot(None, self.linked[name].rows.num_rows)
-        dated = [column.name for column in plan.schema.columns if column.kind in TEMPORAL]
+        ruled = () if plan.rules is None else plan.rules.names
+        dated = [column.name for column in plan.schema.columns if column.kind in TEMPORAL and column.name not in ruled]
         dates: tuple[RelativeDate, ...] = ()
         schema, whole = plan.schema, table
         if dated:
@@ -141,8 +144,9 @@ class _Learner:
             encodings = {n: kinds.learn(protected.schema[n], protected.rows.column(n)) for n in dated}
             table = to_differences(table, dates, Surroundings(), only_dates(encodings), protected.ends)
             schema = as_numbers(schema, dates)
+        rules = () if plan.rules is None else plan.rules.constraints
         synthesizer = Synthesizer(
-            schema=schema,
+            schema=schema.model_copy(update={"constraints": rules}),
             random_state=seed,
             max_steps=options.max_steps,
             protect=options.protect,
@@ -168,7 +172,7 @@ class _Learner:
         if schema is not None:
             protected = self._protected(name, plan.table, schema, seed)
             schema = protected.schema
-            encoding = ChildEncoding.learn(table, protected, order, own.family, ancestors, own.lines)
+            encoding = ChildEncoding.learn(table, protected, order, own.family, ancestors, own.lines, plan.rules)
             table = with_times(protected, table, encoding)
         rng = np.random.default_rng(seed)
         sequences = encoding.encode(table, own.family, ancestors, own.lines, rng)

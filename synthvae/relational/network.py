@@ -157,20 +157,21 @@ class Innovations(nn.Module):
 
     def forward(self, values: Tensor, last: Tensor) -> tuple[Tensor, Tensor]:
         """Return the innovations (N, V) of values, and the logarithm (N,) of the density's change."""
-        predicted, scale = self._terms(last)
+        predicted, scale = self.terms(last)
         logs = (-scale.log()).masked_fill(~values.isfinite(), 0.0)
         return (values - predicted) / scale, logs.sum(1)
 
     def inverse(self, innovations: Tensor, last: Tensor) -> Tensor:
         """Return the values (N, V) of innovations."""
-        predicted, scale = self._terms(last)
+        predicted, scale = self.terms(last)
         return predicted + scale * innovations
 
     def used(self, last: Tensor) -> Tensor:
         """Return the last values (N, V) from which values are predicted; NaN for columns of low correlation."""
         return last.masked_fill(self.correlations == 0, math.nan)
 
-    def _terms(self, last: Tensor) -> tuple[Tensor, Tensor]:
+    def terms(self, last: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the predictions and the scales (N, V) of values, given the last values (N, V)."""
         known = last.isfinite()
         scale = (1 - self.correlations.square()).sqrt().expand_as(last)
         return self.correlations * last.masked_fill(~known, 0.0), scale.masked_fill(~known, 1.0)
@@ -225,12 +226,9 @@ class SequenceNetwork(nn.Module):
 
     def log_prob(self, batch: SequenceBatch) -> Tensor:
         """Return log p (N,) of each row of a batch given all before it, in nats."""
-        vectors = self.vectors(batch.rows, batch.clock)
-        remembered = self.memory(PackedSequence(vectors, batch.sizes))[0].data
-        before = Before(_shifted(vectors, batch), _shifted(remembered, batch), batch.last)
-        sums = self.sums(batch.ancestors, batch.places, before)
-        labels = torch.zeros(len(batch), dtype=torch.long, device=vectors.device)
-        total = torch.zeros(len(batch), device=vectors.device)
+        sums = self.batch_sums(batch)
+        labels = torch.zeros(len(batch), dtype=torch.long, device=sums.device)
+        total = torch.zeros(len(batch), device=sums.device)
         for decoder, rows in zip(self.timings, batch.timings, strict=True):
             assert isinstance(decoder, AutoregressiveDecoder)
             there = ((rows.digits >= 0).any(1) | rows.values.isfinite().any(1)).nonzero()[:, 0]
@@ -244,6 +242,13 @@ class SequenceNetwork(nn.Module):
             rows = batch.rows._replace(values=values)
             total = total + self.decoder.log_prob(rows, context, labels).sum(0) + change
         return total
+
+    def batch_sums(self, batch: SequenceBatch) -> Tensor:
+        """Return the sum (N, W) of all that each row of a batch depends on."""
+        vectors = self.vectors(batch.rows, batch.clock)
+        remembered = self.memory(PackedSequence(vectors, batch.sizes))[0].data
+        before = Before(_shifted(vectors, batch), _shifted(remembered, batch), batch.last)
+        return self.sums(batch.ancestors, batch.places, before)
 
     def vectors(self, rows: Rows, clock: Rows) -> Tensor:
         """Return the vectors (N, W) by which later rows remember rows."""

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
 
 from synthvae.encoding import kinds
-from synthvae.errors import TableError, warn_user
+from synthvae.encoding.rules import Rules
+from synthvae.errors import TableError
 from synthvae.relational.keys import KeyColumn, Keys, learn_keys
 from synthvae.relational.lineage import LinkedTable, carried, children_counts, static_columns
+from synthvae.relational.linked_rules import plan_rules
 from synthvae.relational.sequences import Places
 from synthvae.relational.timeline import timed
 from synthvae.schema import decisions
@@ -30,6 +32,7 @@ class Plan:
         counts: The columns with the number of rows in each child table, by child.
         table: The rows without keys, with these numbers.
         schema: The schema of this table; None if it has no column.
+        rules: The rules that synthetic rows keep; None without any.
     """
 
     keys: Keys
@@ -37,6 +40,7 @@ class Plan:
     counts: dict[str, str]
     table: pa.Table
     schema: Schema | None
+    rules: Rules | None = None
 
 
 @contextmanager
@@ -69,7 +73,8 @@ def plan_tables(database: Database, linked: Mapping[str, LinkedTable], least: in
         least: The smallest number of rows of a number of links; 0: any.
 
     Raises:
-        TableError: Columns need a decision; the message is about all tables.
+        TableError: Columns need a decision; the message is about all tables. Or rows break a rule.
+        SchemaError: A rule cannot be kept.
     """
     plans, problems = {}, []
     for name in linked:
@@ -80,6 +85,10 @@ def plan_tables(database: Database, linked: Mapping[str, LinkedTable], least: in
             problems.append(str(error))
     if problems:
         raise TableError(f"{' '.join(problems)} Declare these columns in `schemas` of the database.")
+    for name, given in database.schemas.items():
+        if name in plans and given.constraints:
+            with naming(name):
+                plans[name] = replace(plans[name], rules=_rules(database, linked[name], given, plans[name].keys))
     return plans
 
 
@@ -104,8 +113,6 @@ def _plan(database: Database, name: str, linked: Mapping[str, LinkedTable], leas
     declared: dict[str, dict[str, object]] = dict(carried_columns)
     declared |= {column: {"kind": "integer", "nullable": False} for column in counts.values()}
     schema = _schema(database, table, name, declared) if table.num_columns else None
-    if given is not None and given.constraints:
-        _check_rules(name, given, own.rows)
     return Plan(keys, names, counts, table, schema)
 
 
@@ -137,12 +144,22 @@ def _declared(database: Database, name: str, column: str) -> dict[str, object]:
     return fields
 
 
-def _check_rules(name: str, given: Schema, rows: pa.Table) -> None:
-    """Refuse rows that break the rules of their schema, and warn that synthetic rows may."""
+def _rules(database: Database, own: LinkedTable, given: Schema, keys: Keys) -> Rules | None:
+    """The rules of a table, which its rows keep.
+
+    Raises:
+        TableError: Rows break a rule.
+        SchemaError: A rule cannot be kept.
+    """
     stated = Schema(columns=[c.model_dump(exclude_unset=True) for c in given.columns], constraints=given.constraints)
-    kept = [column for column in rows.column_names if column not in given.drop]
-    decisions.draft(stated, rows.select(kept)).check(rows.select(kept))
-    warn_user(f"table {name!r}: synthetic rows are not made to keep the {len(given.constraints)} rules of its schema.")
+    kept = [column for column in own.rows.column_names if column not in given.drop]
+    decisions.draft(stated, own.rows.select(kept)).check(own.rows.select(kept))
+    shared = [column.name for column in keys.columns if column.how in {"carried", "inherited"}]
+    linked = {column for key in database.foreign_keys for column in key.columns if key.child == own.name}
+    usable = [n for n in kept if n not in keys.names or (n in shared and n not in linked)]
+    drawn = [n for n in usable if n not in shared and n != database.order.get(own.name)]
+    schema = _schema(database, own.rows.select(usable), own.name, {})
+    return plan_rules(own.name, given.constraints, schema, own.rows, drawn)
 
 
 def _schema(database: Database, table: pa.Table, name: str, declared: Mapping[str, Mapping[str, object]]) -> Schema:

@@ -19,13 +19,16 @@ from synthvae.errors import ArtifactError, listing
 from synthvae.relational.child_encoding import ChildEncoding, joined_slots
 from synthvae.relational.fitted_database import FittedChild, FittedDatabase, FittedRoot, FittedTable
 from synthvae.relational.keys import Keys
+from synthvae.relational.long_tables import LongTable
 from synthvae.relational.network import Device, SequenceConfig, Weights, build_sequences, expected_weights
 from synthvae.relational.relative_dates import RelativeDate
 from synthvae.schema.database import Database
 from synthvae.schema.schema import Schema
 from synthvae.synthesizer import artifact, persistence
+from synthvae.training.checkpoint import content_hash
 
 KIND = "database"  # the key of the document that tells it from that of a single table
+LONG = "long_table"  # the key of the document that tells it from that of a database
 
 
 def is_database(path: str | os.PathLike[str]) -> bool:
@@ -37,30 +40,77 @@ def is_database(path: str | os.PathLike[str]) -> bool:
         return False
 
 
-def save(path: str | os.PathLike[str], fitted: FittedDatabase, parameters: Mapping[str, Any]) -> None:
+def save(
+    path: str | os.PathLike[str],
+    fitted: FittedDatabase,
+    parameters: Mapping[str, Any],
+    long: LongTable | None = None,
+) -> None:
     """Write a fitted database to a directory: weights as safetensors, the rest as JSON, a card for people.
+
+    Args:
+        path: The directory.
+        fitted: The models.
+        parameters: The parameters of the estimator.
+        long: The long table that the tables are parts of; None: they are those of a database.
 
     Raises:
         ArtifactError: The directory holds something that is not a model, or cannot be written.
     """
+    document, weights = to_dict(fitted)
+    document |= {"parameters": dict(parameters), **({} if long is None else {LONG: long.model_dump(mode="json")})}
+    artifact.save(path, document, weights, _card(fitted))
+
+
+def to_dict(fitted: FittedDatabase) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return a fitted database as values of JSON and weights by name."""
     weights: dict[str, Any] = {}
     for number, table in enumerate(fitted.tables.values()):
-        weights |= {f"{number}.{name}": tensor for name, tensor in _weights(table.model).items()}
+        own = {f"{number}.{name}": tensor.detach().cpu().contiguous() for name, tensor in _weights(table.model).items()}
+        weights |= own
     document = {
         KIND: fitted.database.to_dict(),
-        "parameters": dict(parameters),
         "tables": {name: _table_to_dict(table) for name, table in fitted.tables.items()},
         "public": {name: _text(_ipc(table)) for name, table in fitted.public.items()},
     }
-    artifact.save(path, document, weights, _card(fitted))
+    return document, weights
+
+
+def fingerprint(fitted: FittedDatabase) -> str:
+    """Return a hash of everything that synthetic rows depend on."""
+    return content_hash(*to_dict(fitted))
 
 
 def load(path: str | os.PathLike[str], device: str) -> tuple[dict[str, Any], FittedDatabase]:
     """Return the parameters and the fitted database of a directory. Loading never executes code.
 
     Raises:
-        ArtifactError: It is absent, damaged, of a newer format, or the model of a single table.
+        ArtifactError: It is absent, damaged, of a newer format, or the model of a single or of a long table.
     """
+    parameters, fitted, long = _load(path, device)
+    if long is not None:
+        raise ArtifactError(
+            f"{path} must be the model of a database, got one of a long table. Use SequenceSynthesizer.load."
+        )
+    return parameters, fitted
+
+
+def load_long(path: str | os.PathLike[str], device: str) -> tuple[dict[str, Any], FittedDatabase, LongTable]:
+    """Return what `load` returns, and the long table that the tables are parts of.
+
+    Raises:
+        ArtifactError: It is absent, damaged, of a newer format, or another model.
+    """
+    parameters, fitted, long = _load(path, device)
+    if long is None:
+        raise ArtifactError(
+            f"{path} must be the model of a long table, got one of a database. Use DatabaseSynthesizer.load."
+        )
+    return parameters, fitted, long
+
+
+def _load(path: str | os.PathLike[str], device: str) -> tuple[dict[str, Any], FittedDatabase, LongTable | None]:
+    """The parameters, the models, and the long table that the tables are parts of, if they are."""
     document, weights = artifact.load(path)
     source = str(path)
     if KIND not in document:
@@ -68,7 +118,8 @@ def load(path: str | os.PathLike[str], device: str) -> tuple[dict[str, Any], Fit
             f"{source} must be the model of a database, got one of a single table. Use Synthesizer.load."
         )
     with persistence.refusing(source):
-        return {**document["parameters"]}, _from_dict(document, weights, find_device(device), source)
+        long = LongTable.model_validate(document[LONG]) if LONG in document else None
+        return {**document["parameters"]}, from_dict(document, weights, device, source), long
 
 
 def _weights(model: FittedRoot | FittedChild) -> dict[str, Any]:
@@ -99,7 +150,19 @@ def _table_to_dict(table: FittedTable) -> dict[str, Any]:
 
 
 @own_modes()
-def _from_dict(document: Mapping[str, Any], weights: Weights, device: Device, source: str) -> FittedDatabase:
+def from_dict(document: Mapping[str, Any], weights: Weights, device_name: str, source: str) -> FittedDatabase:
+    """Return the fitted database of a document that `to_dict` returned.
+
+    Args:
+        document: The document.
+        weights: The weights.
+        device_name: The device of the networks.
+        source: The place of the document, for messages.
+
+    Raises:
+        ValueError: The document is not one of these.
+    """
+    device = find_device(device_name)
     database = Database.from_dict(document[KIND])
     if set(document["tables"]) != set(database.modelled) or set(document["public"]) != set(database.public):
         raise ValueError(f"the tables must be those of the database, got {listing(document['tables'])}")

@@ -1,95 +1,86 @@
-"""Writing synthetic linked tables: a folder with one Parquet dataset per table, the keys, and a manifest."""
+"""Writing synthetic linked tables: one dataset with a folder of parts for each table, and the keys beside them."""
 
 from __future__ import annotations
 
-import functools
-import json
+import hashlib
 import os
-import shutil
-import tempfile
 from collections.abc import Mapping
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
 import pyarrow as pa
 
-from synthvae import filesystem
-from synthvae.errors import DatasetError
+from synthvae._version import __version__
+from synthvae.errors import DatasetError, brief
 from synthvae.generation import dataset
-from synthvae.generation.request import PART_ROWS, DatasetRequest
+from synthvae.generation.drawing import useful_workers
+from synthvae.generation.request import DatasetRequest, LinkedPart
 from synthvae.generation.single_file import is_single_file
-from synthvae.generation.stores import PART
-from synthvae.schema.database import Database
-from synthvae.tables.snapshots import MANIFEST
-
-TABLES, KEYS = "_database.json", "_database.yaml"  # readers of Parquet ignore files with an underscore
-WRITING = ".generating-"
+from synthvae.generation.stores import KEYS
+from synthvae.generation.workers import LOCAL, PartsBackend
+from synthvae.relational import saving
+from synthvae.relational.linked_draw import LinkedDraw
 
 
-def check_place(out: str | os.PathLike[str], *, overwrite: bool) -> Path:
-    """Return the folder to write, before anything is drawn.
+@dataclass(frozen=True)
+class FilesOfPart:
+    """The function that returns what is written of a part: its tables by folder; the first one has all public ones.
 
-    Raises:
-        DatasetError: It holds something else than linked tables that this package wrote, it holds those and they must
-            not be replaced, or it cannot be written.
-        ConfigurationError: It is a URL.
+    Args:
+        draw: Draws the modelled tables.
     """
-    folder = filesystem.local_path(out, "A dataset of linked tables")
-    if is_single_file(out) or folder.is_symlink() or (folder.exists() and not folder.is_dir()):
-        raise DatasetError(
-            f"Linked tables must be written to a folder, got {folder}. Name a folder that may be created."
-        )
-    if foreign := _foreign(folder):
-        raise DatasetError(
-            f"The output folder must be empty, got {folder} with {foreign[0]!r}, which belongs to no linked tables of "
-            "synthvae. Choose another folder."
-        )
-    if (folder / TABLES).exists() and not overwrite:
-        raise DatasetError(f"The output folder must be empty, got {folder} with linked tables. Pass --overwrite.")
-    return folder
+
+    __repr__ = brief
+
+    draw: LinkedDraw
+
+    def __call__(self, part: int) -> LinkedPart:
+        """Return the tables and files of a part."""
+        tables: dict[str, pa.Table] = self.draw(part)
+        if part:
+            return {folder_of(name): table for name, table in tables.items()}
+        database = self.draw.fitted.database
+        keys = database.model_copy(update={"tables": {name: folder_of(name) for name in database.tables}})
+        tables = {**tables, **self.draw.fitted.public}
+        return {**{folder_of(name): table for name, table in tables.items()}, KEYS: keys.to_yaml().encode()}
 
 
 def write(
-    folder: Path, tables: Mapping[str, pa.Table], database: Database, metadata: Mapping[str, Any]
+    out: str | os.PathLike[str],
+    draw: LinkedDraw,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    workers: int = 1,
+    backend: PartsBackend | None = None,
 ) -> dict[str, Any]:
-    """Write tables to a new folder, which takes the place of `folder` when all of them are complete.
+    """Write linked tables and return the manifest; parameters as of `dataset.write`.
 
     Args:
-        folder: The folder, which `check_place` has checked.
-        tables: The tables by name.
-        database: Their keys.
-        metadata: What determines the rows, for the manifest.
-
-    Returns:
-        The manifest: the metadata, and for each table its folder and its number of rows.
+        out: The folder, or a URI of an object store.
+        draw: Draws the parts.
+        resume: Complete an interrupted run of the same request.
+        overwrite: Replace linked tables in the folder.
+        workers: Largest number of processes.
+        backend: Where parts are drawn; None: on this machine.
 
     Raises:
-        DatasetError: It cannot be written; then nothing is changed there.
+        DatasetError: The output is a file, or as of `dataset.write`.
+        RequestError: `workers` is less than 1.
     """
-    places = {name: folder_of(name) for name in tables}
-    listed = {name: {"folder": places[name], "rows": table.num_rows} for name, table in tables.items()}
-    manifest = {**metadata, "tables": listed}
-    keys = database.model_copy(update={"tables": places})
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}{WRITING}", dir=folder.parent))
-        try:
-            fresh = beside / "new"
-            fresh.mkdir()
-            for name, table in tables.items():
-                dataset.write(fresh / places[name], _request(name, table, metadata))
-            content = {KEYS: keys.to_yaml(), TABLES: json.dumps(manifest, indent=1)}
-            for name, text in content.items():
-                filesystem.Folder(fresh).write(name, text.encode())
-            _replace(folder, fresh, beside / "old")
-        finally:
-            shutil.rmtree(beside, ignore_errors=True)
-    except OSError as error:
-        raise DatasetError(
-            f"{folder} cannot be written ({error.strerror or error}). Free some space, or choose another place."
-        ) from error
-    return manifest
+    if is_single_file(out):
+        raise DatasetError(f"Linked tables must be written to a folder, got {out}. Name a folder that may be created.")
+    request = DatasetRequest(FilesOfPart(draw), draw.parts, _metadata(draw))
+    manifest = dataset.write(
+        out,
+        request,
+        resume=resume,
+        overwrite=overwrite,
+        workers=useful_workers(workers, draw.parts),
+        backend=backend or LOCAL,
+    )
+    return {**manifest, "tables": _with_rows(manifest)}
 
 
 def folder_of(name: str) -> str:
@@ -103,42 +94,30 @@ def folder_of(name: str) -> str:
     return f"%5F{text[1:]}" if text.startswith("_") else text
 
 
-def _request(name: str, table: pa.Table, metadata: Mapping[str, Any]) -> DatasetRequest:
-    parts = max(-(-table.num_rows // PART_ROWS), 1)
-    own = {**metadata, "table": name, "rows": table.num_rows}
-    return DatasetRequest(functools.partial(_part, table), parts, own)
+def _metadata(draw: LinkedDraw) -> dict[str, Any]:
+    """What determines the rows."""
+    return {
+        "format": 1,
+        "synthvae": __version__,
+        "seed": draw.seed,
+        "subjects": dict(draw.roots),
+        **({"given": {name: _hash(table.rows) for name, table in draw.given.items()}} if draw.given else {}),
+        "tables": {name: {"folder": folder_of(name)} for name in draw.fitted.database.tables},
+        "model_sha256": saving.fingerprint(draw.fitted),
+    }
 
 
-def _part(table: pa.Table, number: int) -> pa.Table:
-    return table.slice(number * PART_ROWS, PART_ROWS)
+def _hash(table: pa.Table) -> str:
+    digest = hashlib.sha256()
+    for batch in table.combine_chunks().to_batches():
+        digest.update(batch.serialize())
+    return digest.hexdigest()
 
 
-def _replace(folder: Path, fresh: Path, old: Path) -> None:
-    """Rename a new folder to its place; an old one is back if that fails."""
-    if folder.exists():
-        folder.rename(old)
-    try:
-        fresh.rename(folder)
-    except BaseException:
-        if old.exists():
-            old.rename(folder)
-        raise
-
-
-def _foreign(folder: Path) -> list[str]:
-    """The entries of a folder that no linked tables of this package have."""
-    entries = filesystem.Folder(folder).entries()
-    known = {TABLES, KEYS}
-    for place in _listed(folder):
-        known |= {f"{place}/{MANIFEST}"}
-        known |= {name for name in entries if name.startswith(f"{place}/") and PART.fullmatch(name[len(place) + 1 :])}
-    return sorted(name for name, is_odd in entries.items() if is_odd or name not in known)
-
-
-def _listed(folder: Path) -> list[str]:
-    """The folders of tables that the manifest of a folder lists; none if it is not one of this package."""
-    try:
-        content = json.loads(filesystem.Folder(folder).read(TABLES) or b"")
-        return [table["folder"] for name, table in content["tables"].items() if table["folder"] == folder_of(name)]
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        return []
+def _with_rows(manifest: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The folder of each table, and the number of its rows."""
+    rows: dict[str, int] = {}
+    for part in manifest["parts"]:
+        folder = part["file"].rpartition("/")[0]
+        rows[folder] = rows.get(folder, 0) + part["rows"]
+    return {name: {**table, "rows": rows.get(table["folder"], 0)} for name, table in manifest["tables"].items()}

@@ -169,6 +169,10 @@ class Database(BaseModel):
             found.append(name)
         return found
 
+    def root(self, name: str) -> str:
+        """Return the table without a parent to which a table belongs: itself, or its last ancestor."""
+        return [name, *self.ancestors(name)][-1]
+
     def to_dict(self) -> dict[str, Any]:
         """Return the metadata as values of JSON; tables in memory are named alone."""
         paths = {name: str(s) if isinstance(s, (str, Path)) else None for name, s in self.tables.items()}

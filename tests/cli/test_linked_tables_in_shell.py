@@ -72,6 +72,18 @@ def test_generate_writes_the_rows_of_sample(home: Path, tmp_path: Path) -> None:
     assert json.loads(done.stdout)["tables"]["patients"]["rows"] == 80
 
 
+def test_children_of_given_parents_are_written_and_a_run_is_resumed(home: Path, tmp_path: Path) -> None:
+    parents = DatabaseSynthesizer.load(home / "model").sample(subjects=30, random_state=4)["patients"]
+    parents.to_csv(tmp_path / "parents.csv", index=False)
+    words = ("generate", home / "model", "-o", tmp_path / "out", "--given-file", tmp_path / "parents.csv")
+    for more in ([], ["--resume", "--workers", 2]):
+        done = run(*words, "--seed", 1, *more)
+        assert done.exit_code == 0, done.output
+    found = {name: pd.read_parquet(tmp_path / "out" / name) for name in ("patients", "visits")}
+    pd.testing.assert_frame_equal(found["patients"], parents)
+    assert found["visits"]["patient"].isin(parents["id"]).all()
+
+
 def test_info_says_what_the_model_is(home: Path) -> None:
     done = run("info", home / "model")
     assert "of linked tables" in done.output
@@ -105,11 +117,11 @@ def test_options_of_single_tables_are_refused(home: Path, options: list[object],
     ("options", "message"),
     [
         (["--rows", 20], "must not be given: --rows. Give --subjects or --scale."),
-        (["--scale", 1, "--workers", 2, "--partition"], "must not be given: --partition, --workers."),
+        (["--scale", 1, "--rows", 2, "--partition"], "must not be given: --rows, --partition."),
         (["--scale", 1, "--class", "a=1"], "must not be given: --class."),
         (["--scale", 1, "--rows", 0], "must not be given: --rows."),
-        (["--scale", 1, "--subjects", 3], "give exactly one of --subjects and --scale"),
-        ([], "give exactly one of --subjects and --scale"),
+        (["--scale", 1, "--subjects", 3], "give exactly one of --subjects, --scale and --given-file"),
+        ([], "give exactly one of --subjects, --scale and --given-file"),
     ],
 )
 def test_requests_of_single_tables_are_refused(home: Path, options: list[object], message: str, tmp_path: Path) -> None:

@@ -244,16 +244,6 @@ def test_times_stay_below_a_bound_of_the_parent() -> None:
     assert (owned["day"] <= owned["end"]).mean() > 0.8
 
 
-def test_rules_of_a_schema_are_checked_and_warned_of() -> None:
-    rule = {"kind": "inequality", "columns": ["low", "high"]}
-    visits = pd.DataFrame({"p": np.arange(80) % 40, "low": np.arange(80) % 5, "high": np.arange(80) % 5 + 1})
-    given = two(visits, schemas={"v": {"constraints": [rule]}})
-    with pytest.warns(UserWarning, match="not made to keep the 1 rules"):
-        synthesize(given)
-    with pytest.raises(TableError, match="low"):
-        synthesize(two(visits.assign(low=np.arange(80) % 7), schemas={"v": {"constraints": [rule]}}))
-
-
 def test_dates_that_a_parent_carries_come_back() -> None:
     born = np.datetime64("1950-01-01") + np.random.default_rng(0).integers(0, 9000, 60)
     patients = pd.DataFrame({"id": range(60), "born": born.astype("datetime64[us]")})
