@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from synthvae import safe_yaml
+from synthvae.cli import evaluate_linked, linked
 from synthvae.cli.options import (
     Debug,
     Json,
@@ -74,17 +76,24 @@ def evaluate(
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Compare synthetic rows with real ones: can they be used, and can they be shared?"""
+    """Compare synthetic rows with real ones: can they be used, and can they be shared?
+
+    A YAML file of linked tables is compared with a folder of synthetic ones: each table, each link and whole subjects.
+    """
+    options = dict(locals())
     del debug
     from synthvae import filesystem
     from synthvae.evaluation import evaluate as measured
-    from synthvae.evaluation.thresholds import failures
     from synthvae.progress import measuring
 
     for place in (json_file, out):
         if place is not None:
             filesystem.check_writable(place)
+    report = functools.partial(_report, json_file=json_file, out=out, as_json=as_json)
     thresholds = _thresholds(fail_under, "--fail-under"), _thresholds(fail_over, "--fail-over")
+    if linked.is_file(real):
+        report(evaluate_linked.measure(options), thresholds)
+        return
     paths = {"real": real, "synthetic": synthetic, "holdout": holdout}
     read, (ledger, protection) = _tables(paths, reading, model)
     schema = declared(schema_file, decisions, read["real"], reading)
@@ -94,6 +103,20 @@ def evaluate(
             attacks=attacks, ledger=ledger, protection=protection, names={role: str(paths[role]) for role in read},
             random_state=seed, watch=watch,
         )  # fmt: skip
+    report(found, thresholds)
+
+
+def _report(
+    found: Any,
+    thresholds: tuple[dict[str, float], dict[str, float]],
+    *,
+    json_file: Path | None,
+    out: Path | None,
+    as_json: bool,
+) -> None:
+    """Print an evaluation, write its files, and exit with 1 if a figure misses its threshold."""
+    from synthvae.evaluation.thresholds import failures
+
     _print(found, as_json=as_json)
     if json_file is not None:
         found.to_json(json_file)

@@ -6,10 +6,21 @@ ledger states.
 
 from synthvae.evaluation.assessment import Evaluation, evaluate
 from synthvae.evaluation.comparison import Comparison
+from synthvae.evaluation.linked.database_evaluation import DatabaseEvaluation, evaluate_database
 from synthvae.evaluation.metrics import METRICS, Metric
 from synthvae.evaluation.results import Figure, Section
 
-__all__ = ["METRICS", "Comparison", "Evaluation", "Figure", "Metric", "Section", "evaluate"]
+__all__ = [
+    "METRICS",
+    "Comparison",
+    "DatabaseEvaluation",
+    "Evaluation",
+    "Figure",
+    "Metric",
+    "Section",
+    "evaluate",
+    "evaluate_database",
+]
 
 
 def __dir__() -> list[str]:

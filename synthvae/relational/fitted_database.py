@@ -13,6 +13,7 @@ from synthvae.codes import Slots
 from synthvae.encoding.arrays import Mask
 from synthvae.encoding.temporal import TemporalEncoding
 from synthvae.errors import brief
+from synthvae.privacy.ledger import Ledger
 from synthvae.relational.child_drawing import REDRAWS, Unique, draw_children
 from synthvae.relational.child_encoding import (
     Ancestor,
@@ -109,6 +110,7 @@ class FittedDatabase:
         database: The keys.
         tables: The models by table.
         public: The public tables, as they are.
+        ledger: What was spent of a privacy budget; None: the fit had none.
     """
 
     __repr__ = brief
@@ -116,6 +118,7 @@ class FittedDatabase:
     database: Database
     tables: Mapping[str, FittedTable]
     public: Mapping[str, pa.Table]
+    ledger: Ledger | None = None
 
     def sample(self, roots: Mapping[str, int], seed: int) -> dict[str, pa.Table]:
         """Draw all tables.
@@ -142,7 +145,7 @@ class FittedDatabase:
             "links": [str(key) for key in self.database.foreign_keys],
             "order": dict(self.database.order),
             "public": list(self.database.public),
-            "privacy": NOT_PRIVATE,
+            "privacy": NOT_PRIVATE if self.ledger is None else self.ledger.statement(),
         }
 
     def types_of(self, name: str) -> dict[str, pa.DataType]:

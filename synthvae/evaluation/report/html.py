@@ -32,6 +32,9 @@ TITLES = {
     "disclosure": "Disclosure: are training rows copied?",
     "attacks": "Attacks: what can an attacker learn about training rows?",
     "fairness": "Fairness: are groups of people represented equally well?",
+    "integrity": "Integrity: do the keys lead to rows, and are rows in order?",
+    "sequences": "Sequences: do rows depend on their parent and on each other as the real ones do?",
+    "subjects": "Subjects: are subjects with all of their rows similar, and are any copied?",
 }
 CAPTIONS = {
     "columns": "All columns, least similar first.",
@@ -42,6 +45,13 @@ CAPTIONS = {
     "nearest": "Quantiles of the distance to the closest training row.",
     "attacks": "Success rates of each attack: on training rows, on holdout rows, and of random guesses.",
     "groups": "Groups of people.",
+    "keys": "Links, with the shares of rows whose key leads to no row, and of rows without a key.",
+    "children": "Number of rows of a parent.",
+    "consecutive": "Columns and the row before, least similar first: distance of the joint distributions (other real "
+    "rows: lag floor), association, share of equal values, and share of the variance that lies between subjects.",
+    "times": "Quantiles of the time between rows.",
+    "crossed": "Columns of a row and of its ancestors, least similar first: distance of the joint distributions, and "
+    "that of other real rows.",
 }
 HEADINGS = {
     "first": "first column",
@@ -150,7 +160,9 @@ class ReportSection:
     def from_section(cls, section: Section) -> ReportSection:
         """Prepare a section for the template."""
         tables = [_listing(name, table) for name, table in section.details.items() if _is_listed(name, table)]
-        return cls(section.name, _title(section.name), section, tables, galleries(section))
+        # Ids of HTML elements have no spaces, and those of two tables differ.
+        name = f"s{section.key.encode().hex()}" if section.table else section.name
+        return cls(name, _title(section), section, tables, galleries(section))
 
 
 def render(sections: Sequence[Section], verdict: Verdict, metadata: ReportMetadata) -> str:
@@ -231,8 +243,9 @@ def _not_installed(package: str) -> ConfigurationError:
     )
 
 
-def _title(name: str) -> str:
-    return TITLES.get(name, name.replace("_", " ").capitalize())
+def _title(section: Section) -> str:
+    title = TITLES.get(section.name, section.name.replace("_", " ").capitalize())
+    return f"{section.table}, {title[:1].lower()}{title[1:]}" if section.table else title
 
 
 def _is_listed(name: str, table: pd.DataFrame) -> bool:
