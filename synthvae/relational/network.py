@@ -227,7 +227,7 @@ class SequenceNetwork(nn.Module):
         """Return log p (N,) of each row of a batch given all before it, in nats."""
         vectors = self.vectors(batch.rows, batch.clock)
         remembered = self.memory(PackedSequence(vectors, batch.sizes))[0].data
-        before = Before(_shifted(vectors, batch), _shifted(remembered, batch), batch.last)
+        before = Before(shifted(vectors, batch), shifted(remembered, batch), batch.last)
         sums = self.sums(batch.ancestors, batch.places, before)
         labels = torch.zeros(len(batch), dtype=torch.long, device=vectors.device)
         total = torch.zeros(len(batch), device=vectors.device)
@@ -286,7 +286,7 @@ def expected_weights(slots: SequenceSlots, config: SequenceConfig) -> dict[str, 
         return SequenceNetwork(slots, config).state_dict()
 
 
-def _shifted(rows: Tensor, batch: SequenceBatch) -> Tensor:
+def shifted(rows: Tensor, batch: SequenceBatch) -> Tensor:
     """The rows (N, ...) before each one; zeros before a first row."""
     return torch.cat([torch.zeros_like(rows[:1]), rows]).index_select(0, batch.previous + 1)
 
