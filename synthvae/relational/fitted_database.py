@@ -28,6 +28,7 @@ from synthvae.relational.keys import Keys, choose, fill
 from synthvae.relational.lineage import LinkedTable
 from synthvae.relational.network import SequenceNetwork
 from synthvae.relational.relative_dates import RelativeDate, Surroundings, from_differences
+from synthvae.relational.repeats import restore
 from synthvae.relational.sequences import Family, Places
 from synthvae.schema.database import Database
 from synthvae.schema.schema import Schema
@@ -262,6 +263,7 @@ class _Drawing:
         drawn, numbers = draw_children(child.network, child.encoding, family, codes, bases, seed, unique)
         kinds = self.fitted.types_of(name)
         columns = child.encoding.decode(drawn, numbers, surroundings(known, lines), kinds, rng, seed)
+        columns = restore(columns, family, child.encoding.repeats)
         rows = pa.table(columns) if columns else pa.table({"": pa.nulls(len(family))})
         if unique is not None:
             kept = first_ones(rows.select(self.fitted.tables[name].unique), unique.scopes)

@@ -42,6 +42,7 @@ from synthvae.relational.private_planning import (
     with_counts,
 )
 from synthvae.relational.private_timeline import declared_timeline
+from synthvae.relational.repeats import mark, with_repeats
 from synthvae.relational.sequences import Places, Sequences
 from synthvae.schema.database import Database
 from synthvae.schema.domain import arrow_schema
@@ -178,13 +179,17 @@ class _PrivateLearner:
         own, order = self.linked[name], self.database.order.get(name)
         assert own.family is not None
         timeline = None if order is None else declared_timeline(plan.schema[order])
-        fields = [c.model_dump(exclude_unset=True) for c in plan.schema.columns if c.name != order]
-        schema = Schema(columns=fields) if fields else None
+        columns = [c for c in plan.schema.columns if c.name != order]
+        states: dict[str, Any] = {}
+        if order is not None:
+            columns, states = with_repeats(columns)
+            table = mark(table, own.family, states)
+        schema = Schema(columns=[c.model_dump(exclude_unset=True) for c in columns]) if columns else None
         allocated = self._allocated(name, schema, timed=timeline is not None)
         if schema is not None:
             schema = self._with_bins(schema, table, own.family.subjects, allocated.halvings)
         rows = None if schema is None else TableEncoding.declare(schema, None)
-        encoding = ChildEncoding(rows=rows, timeline=timeline, dates=())
+        encoding = ChildEncoding(rows=rows, timeline=timeline, dates=(), repeats=states)
         above = [self.ancestors[other] for other in own.ancestors]
         sequences = encoding.encode(table, own.family, above, own.lines, np.random.default_rng(seed))
         network = build_sequences(encoding.sequence_slots([one.slots for one in above]), CONFIG, seed)

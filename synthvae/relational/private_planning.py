@@ -14,18 +14,20 @@ import numpy as np
 import pyarrow as pa
 
 from synthvae.encoding.identifier import IdEncoding
-from synthvae.errors import PrivacyError, TableError, brief, listing
+from synthvae.errors import PrivacyError, TableError, brief, listing, warn_user
 from synthvae.privacy import PrivacyBudget
 from synthvae.relational.keys import KeyColumn, Keys
 from synthvae.relational.lineage import LinkedTable, children_counts, link
+from synthvae.relational.private_timeline import declared_timeline
 from synthvae.relational.sequences import Places
 from synthvae.schema import linkage
 from synthvae.schema.coercion import conform
-from synthvae.schema.column import TEMPORAL
+from synthvae.schema.column import DRAFTS
 from synthvae.schema.database import Database
 from synthvae.schema.domain import refuse_undeclared
 from synthvae.schema.foreign_keys import ForeignKey
 from synthvae.schema.schema import Schema
+from synthvae.synthesizer.fitting import DRAFTED
 from synthvae.tables import rowwise
 from synthvae.tables.arrow import plain_type
 
@@ -141,7 +143,16 @@ def _plan(database: Database, name: str, names: list[str], caps: Mapping[str, in
     ]
     if not fields:
         raise PrivacyError("a table of a private fit must have a column that is not a key.")
-    schema = refuse_undeclared(Schema(columns=fields))
+    origin = "declared" if given is None else given.origin
+    if given is not None and given.columns:
+        refuse_undeclared(given)
+    if origin in DRAFTS and name in database.parents:  # that of the root table is warned of by its own fit
+        warn_user(f"table {name!r}: {DRAFTED}")
+    schema = refuse_undeclared(Schema(columns=fields, origin=origin))
+    if (order := database.order.get(name)) is not None:
+        if order not in schema.names:
+            raise PrivacyError(f"the order column {order!r} must be declared in `schemas`, like other columns.")
+        declared_timeline(schema[order])
     return PrivatePlan(
         keys, schema, counts, tuple(c for c in names if c not in set(() if given is None else given.drop))
     )
@@ -235,8 +246,3 @@ def with_counts(plan: PrivatePlan, name: str, linked: Mapping[str, LinkedTable])
     for child, column in plan.counts.items():
         rows = rows.append_column(column, pa.array(numbers[child], pa.int64()))
     return rows
-
-
-def is_ordered_by_number(schema: Schema, column: str) -> bool:
-    """Whether a declared column has whole numbers or dates, by which rows can be ordered in steps."""
-    return schema[column].kind == "integer" or schema[column].kind in TEMPORAL

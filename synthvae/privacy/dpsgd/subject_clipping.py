@@ -116,7 +116,8 @@ class SubjectClipping:
     """Clipped sums of the gradients of subjects of a module.
 
     Args:
-        module: The module that is trained. Each of its layers with parameters is called once a pass, with all rows.
+        module: The module that is trained. Each of its layers with parameters is called at most once a pass, with all
+            rows.
         frozen: Layers that are not trained.
         rules: The rules of further kinds of layers: that of `ghost_clipping`, and the one of this module.
 
@@ -164,7 +165,9 @@ class SubjectClipping:
         found: dict[Tensor, Tensor] = {}
         for layer, call in calls:
             found |= dict(self.ghost.rules[type(layer)](layer, call)[1](factors))
-        return [found[parameter] for parameter in self.parameters], norms
+        # A layer without a call, such as that of an order column that a table lacks, has no gradient.
+        sums = [found.get(parameter, torch.zeros_like(parameter)) for parameter in self.parameters]
+        return sums, norms
 
     def _squares(self, layer: nn.Module, call: Call, grid: Grid) -> Tensor:
         """The squared norms (S,) of the subjects' gradients over all parameters of a layer."""
