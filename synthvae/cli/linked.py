@@ -152,8 +152,8 @@ def refuse_options(given: Mapping[str, Any], known: Collection[str]) -> None:
     stated = [name for name, value in given.items() if name not in known and _is_stated(name, value)]
     if private := [name for name in stated if name in PRIVACY]:
         raise PrivacyError(
-            f"`{_option(private[0])}` must not be given for linked tables, whose privacy budget has a number of rows for "
-            "each table. State `privacy` with epsilon, delta and rows_of_tables in the file of --config."
+            f"`{_option(private[0])}` must not be given for linked tables, whose privacy budget has a number of rows "
+            "for each table. State `privacy` with epsilon, delta and rows_of_tables in the file of --config."
         )
     if stated:
         way = "Declare columns under `schemas` of the YAML file" if "table" in known else "Give --subjects or --scale"

@@ -108,6 +108,8 @@ class _PrivateLearner:
         self.curator, self.options, self.budget = curator, options, curator.ledger.budget
         self.found: dict[str, FittedTable] = {}
         self.ancestors: dict[str, Ancestor] = {}
+        steps = DESCENT.steps if options.max_steps is None else min(options.max_steps, DESCENT.steps)
+        self.descent = DESCENT.model_copy(update={"steps": steps})
         self.rows = self._number_of_subjects()
         refuse_delta(self.budget.delta, self.rows)
 
@@ -194,7 +196,7 @@ class _PrivateLearner:
         sequences = encoding.encode(table, own.family, above, own.lines, np.random.default_rng(seed))
         network = build_sequences(encoding.sequence_slots([one.slots for one in above]), CONFIG, seed)
         self._start(network, encoding, sequences, allocated.singles)
-        spending = Spending(allocated.gradients, DESCENT, self.rows, 1)
+        spending = Spending(allocated.gradients, self.descent, self.rows, 1)
         with progress.fitting(show=self.options.verbose) as report:
             self.curator.lend(allocated.gradients)
             history = descend(network, sequences, spending, self.curator.journal, report)
@@ -231,9 +233,9 @@ class _PrivateLearner:
             name=f"gradients of {name}",
             mechanism="Poisson-sampled Gaussian",
             noise_multiplier=noise,
-            sensitivity=DESCENT.clip,
-            sampling_rate=min(DESCENT.batch / self.rows, 1.0),
-            times=DESCENT.steps,
+            sensitivity=self.descent.clip,
+            sampling_rate=min(self.descent.batch / self.rows, 1.0),
+            times=self.descent.steps,
             purpose="dependence of rows on their ancestors and on earlier rows",
         )
 

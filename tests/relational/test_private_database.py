@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 
 from synthvae.errors import PrivacyError
-from synthvae.privacy import Descending, PrivacyBudget, mechanisms
-from synthvae.relational import Database, DatabaseSynthesizer, private_learning
+from synthvae.privacy import PrivacyBudget, mechanisms
+from synthvae.relational import Database, DatabaseSynthesizer
 from synthvae.relational.private_planning import link_privately, plan_privately, read_privately
 
 Frames = dict[str, pd.DataFrame]
@@ -78,13 +78,8 @@ def budget(**changes: Any) -> PrivacyBudget:
     return PrivacyBudget(**{"epsilon": 3.0, "delta": 1e-4, "rows": 60, "rows_of_tables": CAPS, **changes})
 
 
-@pytest.fixture(autouse=True)
-def few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(private_learning, "DESCENT", Descending(batch=30, steps=4))
-
-
 def fitted(frames: Frames, **changes: Any) -> DatabaseSynthesizer:
-    return DatabaseSynthesizer(database(frames), max_steps=20, random_state=0, privacy=budget(**changes)).fit()
+    return DatabaseSynthesizer(database(frames), max_steps=4, random_state=0, privacy=budget(**changes)).fit()
 
 
 @pytest.mark.slow
