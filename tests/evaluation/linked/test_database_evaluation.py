@@ -216,3 +216,17 @@ def test_results_are_json_text_and_html(tmp_path: Path) -> None:
     assert len(ids) == len(set(ids)) > 10
     assert "sequences of seasons lag" in str(found)
     assert "players: Column shapes" in found._repr_html_()
+
+
+def test_rows_of_some_subjects_keep_their_ancestors(frames: tuple[Frames, Frames, Frames]) -> None:
+    comparison = compared(frames[0], frames[2])
+    side = comparison.sides["real"]
+    chosen = np.random.default_rng(0).random(PLAYERS) < 0.5
+    half = comparison.of_subjects(side, "players", chosen)
+    assert half["games"].subjects.max() < chosen.sum()
+    for name, column in (("seasons", "height"), ("games", "height"), ("games", "born")):
+        places, whole = (comparison.lines(name, part)["players"] for part in (half, side))
+        kept = chosen[side[name].subjects]
+        expected = side["players"].frame[column].to_numpy()[whole[kept]]
+        np.testing.assert_array_equal(half["players"].frame[column].to_numpy()[places], expected)
+        pd.testing.assert_frame_equal(half[name].frame, side[name].frame[kept].reset_index(drop=True))
