@@ -61,7 +61,7 @@ def _differences(span: float) -> Floats:
 
     Example:
         >>> _differences(40).tolist()[-4:]
-        [32.0, 35.0, 39.0, 40.0]
+        [32.0, 35.0, 38.0, 40.0]
     """
     larger = [float(EACH)]
     while larger[-1] < span:

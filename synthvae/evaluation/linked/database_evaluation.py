@@ -190,6 +190,7 @@ def evaluate_database(
         ...     visits = pd.DataFrame({"id": np.repeat(np.arange(subjects), 3), "day": np.tile([0, 7, 14], subjects)})
         ...     visits["weight"] = (size[visits["id"]] + rng.normal(0, 2, len(visits))).round(1)
         ...     return {"patients": pd.DataFrame({"id": np.arange(subjects), "size": size}), "visits": visits}
+        ...
         >>> database = Database(
         ...     tables=tables(80), primary_keys={"patients": "id"}, order={"visits": "day"},
         ...     foreign_keys=[("visits", "id", "patients", "id")],

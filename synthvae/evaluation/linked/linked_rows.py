@@ -191,7 +191,8 @@ def _compared(database: Database, name: str, tables: Tables) -> Comparison | Non
             schema=_schema(given, names, coded_columns(database, name)),
         )
     except TableError as error:
-        raise TableError(f"Table {name!r}: {error}") from error
+        way = "Rows without a parent are not compared; to leave out columns, name them in `drop` of its schema."
+        raise TableError(f"Table {name!r}: {error} {way}") from error
 
 
 def _schema(given: Schema | None, names: list[str], coded: set[str]) -> Schema | None:
@@ -219,4 +220,5 @@ def _sorted_comparison(found: Comparison, rows: Side) -> Comparison:
     """The comparison of sorted rows; those of a subject are on one side of every split."""
     held = rows["holdout"].frame if "holdout" in rows else None
     real, synthetic = rows["real"], rows["synthetic"]
-    return replace(found, real=real.frame, synthetic=synthetic.frame, holdout=held, units=real.subjects)
+    units = real.subjects if len(np.unique(real.subjects)) > 1 else None  # the rows of one subject must be split
+    return replace(found, real=real.frame, synthetic=synthetic.frame, holdout=held, units=units)
