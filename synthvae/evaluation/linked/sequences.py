@@ -36,6 +36,7 @@ from synthvae.evaluation.results import Figure, Section
 
 CLASSIFIED = 4_000  # rows of each kind in the classifier test
 CRITICAL = 1.358  # 95% quantile of Kolmogorov's distribution
+HALVINGS = 4  # of the subjects
 LEAST_PAIRS = 2  # of consecutive rows
 ROLES = ("real", "synthetic")
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
@@ -49,24 +50,29 @@ class References:
         real: Real rows.
         other: Other real rows: the holdout, or the other half of the real subjects.
         shuffled: These other rows, dealt to parents at random.
+        halves: Random halves of the real subjects, by which the error of a figure is estimated.
     """
 
     real: Side
     other: Side
     shuffled: Side
+    halves: tuple[tuple[Side, Side], ...]
 
     @classmethod
     def from_comparison(cls, comparison: LinkedComparison, root: str, seed: int) -> References:
         """Return the references of the tables below a root table."""
         rng = np.random.default_rng([seed, 60])
-        real = comparison.sides["real"]
-        if "holdout" in comparison.sides:
-            other = comparison.sides["holdout"]
-        else:
-            half = np.zeros(len(real[root]), bool)
-            half[rng.permutation(len(half))[: len(half) // 2]] = True
-            real, other = (comparison.of_subjects(real, root, chosen) for chosen in (half, ~half))
-        return cls(real, other, comparison.shuffled(other, root, rng))
+        whole = comparison.sides["real"]
+        halves = tuple(_halves(comparison, whole, root, rng) for _ in range(HALVINGS))
+        held = comparison.sides.get("holdout")
+        real, other = halves[0] if held is None else (whole, held)
+        return cls(real, other, comparison.shuffled(other, root, rng), halves)
+
+
+def _halves(comparison: LinkedComparison, whole: Side, root: str, rng: np.random.Generator) -> tuple[Side, Side]:
+    half = np.zeros(len(whole[root]), bool)
+    half[rng.permutation(len(half))[: len(half) // 2]] = True
+    return comparison.of_subjects(whole, root, half), comparison.of_subjects(whole, root, ~half)
 
 
 def sequences(comparison: LinkedComparison, name: str, references: References, seed: int) -> Section:
@@ -100,7 +106,8 @@ def sequences(comparison: LinkedComparison, name: str, references: References, s
         CHILDREN: (len(real[parent]), len(synthetic[parent])),
         TIME_STEPS: tuple(len(np.unique(side[name].subjects)) for side in (real, synthetic)),
     }
-    figures = [_with_interval(figure, rows, counted.get(figure.metric)) for figure in figures]
+    errors = _errors([link.measure(*pair).values for pair in references.halves])
+    figures = [_with_interval(figure, rows, counted.get(figure.metric), errors) for figure in figures]
     details = {
         "children": _children(real, synthetic, name, comparison),
         "consecutive": _consecutive(found, floor),
@@ -123,17 +130,30 @@ def figures_of(
             yield Figure(metric, value, real=best, independent=worst)
 
 
-def _with_interval(figure: Figure, rows: int, counted: tuple[int, ...] | None) -> Figure:
-    """A figure with the interval of the classifier test, or of a distance of two distributions.
+def _errors(halves: list[dict[str, float]]) -> dict[str, float]:
+    """Half the width of the 95% interval of each figure, by its standard deviation among halves of the subjects.
 
-    The latter is as wide as the distance from which on a Kolmogorov-Smirnov test of so many independent numbers rejects
-    that they have one distribution, at the level of 5% (Massey 1951).
+    Halves have half as many subjects, so that the variance is twice that of the figure: as large as that of its
+    difference from the figure of other real rows, with which it is compared.
     """
-    if figure.metric is ROW_C2ST and rows:
-        return replace(figure, interval=detection.auc_interval(figure.value, rows))
-    if counted is None or not all(counted):
+    deviations = pd.DataFrame(halves).std(ddof=1)
+    return {str(name): detection.Z * float(value) for name, value in deviations.items() if math.isfinite(value)}
+
+
+def _with_interval(figure: Figure, rows: int, counted: tuple[int, ...] | None, errors: Mapping[str, float]) -> Figure:
+    """A figure with the interval of the classifier test, of a distance of two distributions, or by halves of subjects.
+
+    That of a distance is as wide as the distance from which on a Kolmogorov-Smirnov test of so many independent numbers
+    rejects that they have one distribution, at the level of 5% (Massey 1951).
+    """
+    if figure.metric is ROW_C2ST:
+        return replace(figure, interval=detection.auc_interval(figure.value, rows)) if rows else figure
+    if counted is None:
+        half = errors.get(figure.metric.name)
+    else:
+        half = CRITICAL * math.sqrt(sum(1 / count for count in counted)) if all(counted) else None
+    if half is None:
         return figure
-    half = CRITICAL * math.sqrt(sum(1 / count for count in counted))
     return replace(figure, interval=(max(figure.value - half, 0.0), min(figure.value + half, 1.0)))
 
 
