@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from synthvae.devices import one_thread
+from synthvae.model import Frequencies
 from synthvae.model.decoders import AutoregressiveDecoder
 from synthvae.privacy import mechanisms
 from synthvae.privacy.dpsgd.ghost_clipping import Call, Gradients, Sums
@@ -110,7 +112,7 @@ class PrivateSequenceDescent(Descent):
         super().__init__(network, parameters, noisy, steps=event.times, decay=settings.decay, seed=0)
         self.journal = journal
 
-    def limited_threads(self):  # type: ignore[no-untyped-def]  # noqa: ANN201
+    def limited_threads(self) -> AbstractContextManager[None]:
         """Return a context that limits training to one thread: a batch is too little work to share."""
         return one_thread()
 
@@ -187,7 +189,7 @@ def descend(
     return run.history
 
 
-def start_decoder(decoder: nn.Module | None, frequencies: object) -> None:
+def start_decoder(decoder: nn.Module | None, frequencies: Frequencies) -> None:
     """Set the biases of a decoder to frequencies."""
     if isinstance(decoder, AutoregressiveDecoder):
-        decoder.start_from(frequencies)  # type: ignore[arg-type]
+        decoder.start_from(frequencies)
