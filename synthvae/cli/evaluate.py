@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from synthvae import safe_yaml
+from synthvae.cli import evaluate_linked, linked
 from synthvae.cli.options import (
     Debug,
     Json,
@@ -84,41 +85,61 @@ def evaluate(
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Compare synthetic rows with real ones: can they be used, and can they be shared?"""
+    """Compare synthetic rows with real ones: can they be used, and can they be shared?
+
+    A YAML file of linked tables is compared with a folder of synthetic ones: each table, each link and whole subjects.
+    """
+    options = dict(locals())
     del debug
     from synthvae import filesystem
-    from synthvae.evaluation import compare
-    from synthvae.progress import measuring
 
     for place in (json_file, out):
         if place is not None:
             filesystem.check_writable(place)
     thresholds = _thresholds(fail_under, "--fail-under"), _thresholds(fail_over, "--fail-over")
-    if model is not None and len(synthetic) > 1:
-        raise typer.BadParameter("--model takes one synthetic table; several have the ledgers of their datasets")
-    paths = {"real": real, "holdout": holdout}
-    read = {role: _read(role, path, reading) for role, path in paths.items() if path is not None}
-    tables = {name: _synthetic(place, reading, model) for name, place in named(synthetic).items()}
-    options = {
-        "target": target, "schema": declared(schema_file, decisions, read["real"], reading), "group": group,
-        "unit": unit, "duration": duration, "event": event, "attacks": attacks, "random_state": seed,
-        "holdout": read.get("holdout"), "names": {role: str(paths[role]) for role in read},
-    }  # fmt: skip
-    with measuring(show=not quiet) as watch:
-        found = compare(
-            read["real"],
-            {name: table.rows for name, table in tables.items()},
-            each={name: table.stated for name, table in tables.items()},
-            watch=watch,
-            **options,
-        )
-    result = found if len(found) > 1 else found[next(iter(tables))]
-    _print(result, as_json=as_json, wraps=len(found) == 1)
+    result, evaluations = _of_linked(options) if linked.is_file(real) else _of_tables(options)
+    _print(result, as_json=as_json, wraps=len(evaluations) == 1)
     if json_file is not None:
         result.to_json(json_file)
     if out is not None:
         result.to_html(out)
-    _exit_if_missed(_missed(found.evaluations, thresholds))
+    _exit_if_missed(_missed(evaluations, thresholds))
+
+
+def _of_linked(given: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """Return the evaluation of linked tables, and the same by the name of their folder."""
+    synthetic = given["synthetic"]
+    if len(synthetic) > 1:
+        raise typer.BadParameter("linked tables are compared with one folder of synthetic ones; leave the others out")
+    found = evaluate_linked.measure({**given, "synthetic": synthetic[0]})
+    return found, {str(synthetic[0]): found}
+
+
+def _of_tables(given: dict[str, Any]) -> tuple[Any, Mapping[str, Any]]:
+    """Return what is printed of synthetic tables, one evaluation or all of them, and each evaluation by name."""
+    from synthvae.evaluation import compare
+    from synthvae.progress import measuring
+
+    synthetic, model, reading = given["synthetic"], given["model"], given["reading"]
+    if model is not None and len(synthetic) > 1:
+        raise typer.BadParameter("--model takes one synthetic table; several have the ledgers of their datasets")
+    paths = {role: given[role] for role in ("real", "holdout") if given[role] is not None}
+    read = {role: _read(role, path, reading) for role, path in paths.items()}
+    tables = {name: _synthetic(place, reading, model) for name, place in named(synthetic).items()}
+    options = {name: given[name] for name in ("target", "group", "unit", "duration", "event", "attacks")}
+    with measuring(show=not given["quiet"]) as watch:
+        found = compare(
+            read["real"],
+            {name: table.rows for name, table in tables.items()},
+            each={name: table.stated for name, table in tables.items()},
+            schema=declared(given["schema_file"], given["decisions"], read["real"], reading),
+            holdout=read.get("holdout"),
+            names={role: str(path) for role, path in paths.items()},
+            random_state=given["seed"],
+            watch=watch,
+            **options,
+        )
+    return found if len(found) > 1 else found[next(iter(tables))], found.evaluations
 
 
 def _print(found: Any, *, as_json: bool, wraps: bool) -> None:

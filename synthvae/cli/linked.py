@@ -15,7 +15,7 @@ from synthvae.cli.options import say, show
 from synthvae.errors import ArtifactError, ConfigurationError, PrivacyError, SchemaError
 
 FILES = {".yaml", ".yml"}
-PARAMETERS = ("max_steps", "protect", "device")  # that a file of `--config` may have
+PARAMETERS = ("max_steps", "protect", "device", "privacy")  # that a file of `--config` may have
 FIT = {"table", "out", "config", "protect", "overwrite", "seed", "as_json", "quiet", "debug"}
 PLACE = {"resume", "overwrite", "workers", "ray"}
 GENERATE = {"model", "out", "subjects", "scale", "given_file", "seed", "as_json", "quiet", "debug"} | PLACE
@@ -138,9 +138,15 @@ def _lines(synthesizer: Any, place: Path) -> dict[str, str]:
         "links": ", ".join(about["links"]),
         "order": ", ".join(f"{name}: {column}" for name, column in about["order"].items()),
         "public": ", ".join(about["public"]),
-        "privacy": about["privacy"],
+        "privacy": _privacy(about["privacy"]),
     }
     return {name: line for name, line in lines.items() if line}
+
+
+def _privacy(stated: Any) -> str:
+    if isinstance(stated, str):
+        return stated
+    return f"epsilon {stated['epsilon']}, delta {stated['delta']}; unit: {stated['unit']}"
 
 
 def refuse_options(given: Mapping[str, Any], known: Collection[str]) -> None:
@@ -157,8 +163,8 @@ def refuse_options(given: Mapping[str, Any], known: Collection[str]) -> None:
     stated = [name for name, value in given.items() if name not in known and _is_stated(name, value)]
     if private := [name for name in stated if name in PRIVACY]:
         raise PrivacyError(
-            f"`{_option(private[0])}` must not be given for linked tables, whose differential privacy is not available "
-            "yet. Aggregate the rows of each subject to one row, and fit that table."
+            f"`{_option(private[0])}` must not be given for linked tables, whose privacy budget has a number of rows "
+            "for each table. State `privacy` with epsilon, delta and rows_of_tables in the file of --config."
         )
     if stated:
         way = "Declare columns under `schemas` of the YAML file" if "table" in known else "Give --subjects or --scale"

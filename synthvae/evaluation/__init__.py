@@ -6,6 +6,7 @@ ledger states.
 
 from synthvae.evaluation.assessment import Evaluation, evaluate
 from synthvae.evaluation.comparison import Comparison
+from synthvae.evaluation.linked.database_evaluation import DatabaseEvaluation, evaluate_database
 from synthvae.evaluation.metrics import METRICS, Metric
 from synthvae.evaluation.pooling import Pooled, pool
 from synthvae.evaluation.results import Figure, Section
@@ -14,6 +15,7 @@ from synthvae.evaluation.several import Evaluations, compare
 __all__ = [
     "METRICS",
     "Comparison",
+    "DatabaseEvaluation",
     "Evaluation",
     "Evaluations",
     "Figure",
@@ -22,6 +24,7 @@ __all__ = [
     "Section",
     "compare",
     "evaluate",
+    "evaluate_database",
     "pool",
 ]
 

@@ -87,10 +87,12 @@ class Section:
     """Figures of one aspect, with the tables behind them.
 
     Args:
-        name: "fidelity", "logic", "utility", "survival", "disclosure", "attacks" or "fairness".
+        name: "fidelity", "logic", "utility", "survival", "disclosure", "attacks" or "fairness"; of linked tables also
+            "integrity", "sequences" or "subjects".
         figures: The figures, most important first.
         details: Tables behind the figures, by name. Those whose name begins with `drawn` are for plots only.
         notes: What could not be measured, and why; one sentence each.
+        table: The table that it is about, of several linked ones.
 
     Example:
         >>> from synthvae.evaluation import METRICS
@@ -104,6 +106,12 @@ class Section:
     figures: tuple[Figure, ...] = ()
     details: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    table: str = ""
+
+    @property
+    def key(self) -> str:
+        """The name, and the table if there are several."""
+        return f"{self.name} of {self.table}" if self.table else self.name
 
     def __getitem__(self, name: str) -> Figure:
         for figure in self.figures:

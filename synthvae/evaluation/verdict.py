@@ -96,13 +96,18 @@ def verdict(
         ledger: `Ledger.statement()` of the model; None: no guarantee.
         identifying: Columns whose synthetic values are real values that identify people.
     """
-    return Verdict(_use(figures), _share(figures, ledger, identifying))
-
-
-def _use(figures: Mapping[str, Figure]) -> Answer:
     detection = figures.get("c2st_real")
     small = detection is None or math.isnan(detection.value)  # too few rows for a classifier
-    graded = aspects(figures)
+    return Verdict(use_answer(aspects(figures), small=small), share_answer(figures, ledger, identifying))
+
+
+def use_answer(graded: tuple[Aspect, ...], *, small: bool) -> Answer:
+    """Return whether rows can be used.
+
+    Args:
+        graded: The grades of all aspects.
+        small: Whether there are too few rows to tell.
+    """
     grade: Grade = "unknown" if small else overall(graded)
     reasons = tuple(aspect.reason for aspect in graded)
     return Answer(USE_QUESTION, grade, " ".join([USES[grade], *_decided(graded, grade)]), reasons, graded)
@@ -112,19 +117,20 @@ def _decided(graded: Sequence[Aspect], grade: Grade) -> Iterator[str]:
     """Yield which aspects decided, with their figures and limits, and whether that is uncertain."""
     worse = [aspect for aspect in graded if aspect.grade not in {"good", "unknown"}]
     if grade in {"fair", "poor"}:
-        parts = [f"{aspect.name} {aspect.grade} ({aspect.decided})" for aspect in worse]
-        good = [aspect.name for aspect in graded if aspect.grade == "good"]
+        parts = [f"{aspect.title} {aspect.grade} ({aspect.decided})" for aspect in worse]
+        good = [aspect.title for aspect in graded if aspect.grade == "good"]
         yield f"What decided: {', '.join(parts)}."
         if good:
             yield f"Good: {', '.join(good)}."
-    unsure = [aspect.name for aspect in graded if aspect.uncertain]
+    unsure = [aspect.title for aspect in graded if aspect.uncertain]
     if unsure and grade != "unknown":
         yield f"The grade of {', '.join(unsure)} is uncertain: the limit is in the 95% interval of the figure."
 
 
-def _share(
+def share_answer(
     figures: Mapping[str, Figure], ledger: Mapping[str, Any] | None, identifying: Sequence[Identifying]
 ) -> Answer:
+    """Return whether rows can be shared; arguments as of `verdict`."""
     reasons = (*identifying_sentences(identifying), *_guarantee(ledger), *sentences(figures))
     return Answer(SHARE_QUESTION, *_sharing(figures, ledger, identifying), reasons)
 

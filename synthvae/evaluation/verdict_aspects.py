@@ -8,7 +8,7 @@ real rows.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -20,7 +20,10 @@ Grade = Literal["good", "fair", "poor", "unknown"]
 # Least distance between shuffled columns and real rows at which a position between them is meaningful.
 LEAST_SPAN, LEAST_AREA = 0.01, 0.1
 ORDER: tuple[Grade, ...] = ("poor", "fair", "good")
-CONTENT = frozenset({"columns", "pairs", "utility", "survival"})  # what users of the rows rely on
+# What users of the rows rely on; the last four are aspects of linked tables.
+CONTENT = frozenset(
+    {"columns", "pairs", "utility", "survival", "keys", "numbers of rows", "sequences", "dependence on parents"}
+)
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,8 @@ class Limits:
         shown: The format of its values.
         relative: Whether `good` and `fair` are positions.
         apart: The distances that are good and fair where shuffled columns and real rows coincide.
+        shuffled: What the reference of independent rows is.
+        sure: Whether only what is surely beyond a limit counts, by the interval of the figure.
     """
 
     aspect: str
@@ -47,6 +52,8 @@ class Limits:
     shown: str = "{:.1%}"
     relative: bool = False
     apart: tuple[float, float] | None = None
+    shuffled: str = "columns shuffled at random"
+    sure: bool = False
 
 
 CLASSIFIER = (
@@ -80,12 +87,14 @@ class Aspect:
     """The grade of one aspect, and the figure that decided it.
 
     Args:
-        name: "columns", "pairs", "detectability", "utility", "survival", "logic" or "fairness".
+        name: "columns", "pairs", "detectability", "utility", "survival", "logic" or "fairness"; of linked tables also
+            "keys", "numbers of rows", "sequences" or "dependence on parents".
         grade: "good", "fair" or "poor".
         metric: The name of the metric of the figure.
         decided: The figure and the limit, such as "0.740 > 0.600".
         sentence: What the figure says, with its references.
         uncertain: Whether the 95% interval of the figure has the limit inside.
+        table: The table, of several linked ones.
     """
 
     name: str
@@ -94,21 +103,28 @@ class Aspect:
     decided: str
     sentence: str
     uncertain: bool = False
+    table: str = ""
+
+    @property
+    def title(self) -> str:
+        """The name, and the table if there are several."""
+        return f"{self.name} of {self.table!r}" if self.table else self.name
 
     @property
     def reason(self) -> str:
         """The grade and the sentence behind it."""
-        return f"{self.name.capitalize()}: {self.grade} ({self.decided}). {self.sentence}"
+        return f"{self.title[:1].upper()}{self.title[1:]}: {self.grade} ({self.decided}). {self.sentence}"
 
 
-def aspects(figures: Mapping[str, Figure]) -> tuple[Aspect, ...]:
+def aspects(figures: Mapping[str, Figure], known_limits: Sequence[Limits] = LIMITS) -> tuple[Aspect, ...]:
     """Return the grade of each aspect that was measured: that of its worst figure.
 
     Args:
         figures: Figures by the name of their metric.
+        known_limits: How figures are graded.
     """
     found: dict[str, Aspect] = {}
-    for limits in LIMITS:
+    for limits in known_limits:
         known = limits.metric in figures and not (limits.metric == "c2st_real" and "c2st_holdout" in figures)
         aspect = _aspect(figures[limits.metric], limits) if known else None
         if aspect is not None:
@@ -164,7 +180,8 @@ def _aspect(figure: Figure, limits: Limits) -> Aspect | None:
     lines = _lines(figure, limits)
     if lines is None or math.isnan(figure.value):
         return None
-    value = _goodness(figure, figure.value)
+    ends = figure.interval if limits.sure and figure.interval else (figure.value, figure.value)
+    value = max(_goodness(figure, end) for end in ends)
     grade: Grade = "good" if value >= lines[0] else "fair" if value >= lines[1] else "poor"
     limit = _value(figure, lines[1] if grade == "poor" else lines[0])
     return _graded(figure, limits, grade, limit)
@@ -227,7 +244,7 @@ def _interval(figure: Figure, shown: str) -> str:
 
 def _references(figure: Figure, limits: Limits, interval: str) -> str:
     """The interval and the values of real rows and of shuffled columns, in parentheses."""
-    real, shuffled = "two samples of real rows", "columns shuffled at random"
+    real, shuffled = "two samples of real rows", limits.shuffled
     if limits.metric in {"tstr", "concordance"}:
         real, shuffled = "trained on real rows", "on columns shuffled at random"
     if limits.metric == "worst_rule":

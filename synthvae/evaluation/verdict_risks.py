@@ -16,6 +16,8 @@ SENSITIVE = ("dcr_share", "membership")  # figures that compare training rows wi
 SIMULATED = ("singling_out", "linkability", "inference", "membership")
 FOUND = {
     "copies": "{value} of the synthetic rows are exact copies of training rows",
+    "subject_copies": "{value} of the synthetic subjects are copies of training subjects with all their rows",
+    "sequence_copies": "{value} of the synthetic subjects have the same rows of a table as a training subject",
     "nearness": "{value} of the synthetic rows are near copies of training rows",
     "dcr_share": "{value} of the synthetic rows are closer to training rows than to other real rows",
     "nndr_share": "{value} of the synthetic rows are closer to one single training row than to one other real row",
@@ -28,7 +30,7 @@ FOUND = {
     "membership": "An attacker can recognise who is in the training rows with an AUC of {value}, where 0.5 is guessing "
     "and 1 is perfect",
 }
-SHARES = ("copies", "nearness", "dcr_share", "nndr_share")  # shown in percent
+SHARES = ("copies", "subject_copies", "sequence_copies", "nearness", "dcr_share", "nndr_share")  # in percent
 
 
 def sign(figure: Figure) -> Sign:

@@ -4,9 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, StrictStr, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    StrictStr,
+    ValidationError,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from synthvae.errors import PrivacyError, explain
 from synthvae.schema.schema import Schema
@@ -24,6 +34,9 @@ class PrivacyBudget(BaseModel):
         rows_per_unit: Rows of a unit that are used, chosen at random; further rows are dropped before any release.
         rows: Number of rows, roughly, if that is public; best an upper bound. It determines how the budget is spent.
             None: it is released first, for a fiftieth of epsilon.
+        rows_of_tables: For linked tables, whose unit is a row of a root table with all its rows in all other tables:
+            the rows of each of these tables that are used of a unit, the first ones by parent and order. Then `rows` is
+            the number of units, and `unit` and `rows_per_unit` are not given.
 
     Raises:
         PrivacyError: A number is outside its domain.
@@ -43,6 +56,12 @@ class PrivacyBudget(BaseModel):
     unit: StrictStr | None = None
     rows_per_unit: int = 1
     rows: int | None = None
+    rows_of_tables: dict[StrictStr, Annotated[int, Field(ge=1, strict=True)]] | None = None
+
+    @model_serializer(mode="wrap")
+    def _as_saved(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        fields: dict[str, Any] = handler(self)
+        return {name: value for name, value in fields.items() if name != "rows_of_tables" or value is not None}
 
     @classmethod
     def of(cls, given: PrivacyBudget | Mapping[str, Any] | None) -> PrivacyBudget | None:
@@ -89,6 +108,8 @@ class PrivacyBudget(BaseModel):
             )
         if self.rows_per_unit < 1:
             raise ValueError(f"`rows_per_unit` must be at least 1, got {self.rows_per_unit}.")
+        if self.rows_of_tables is not None and (self.unit is not None or self.rows_per_unit != 1):
+            raise ValueError("`unit` and `rows_per_unit` must not be given with `rows_of_tables`. Leave them out.")
         if self.rows is not None and self.rows < 1:
             raise ValueError(f"`rows` must be at least 1, got {self.rows}.")
         return self

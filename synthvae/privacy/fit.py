@@ -128,6 +128,10 @@ def learn(
     """
     from synthvae.privacy.measure import match, measure
 
+    if budget.rows_of_tables is not None:
+        raise PrivacyError(
+            "`rows_of_tables` must not be given for a single table. Name the `unit` and its `rows_per_unit`."
+        )
     seed = setup.journal.seed
     curator = Curator(Ledger(budget=budget), setup.journal)
     with curator.reporting_failures():
@@ -214,7 +218,7 @@ def _scope(schema: Schema | Sequence[str], target: str | None, unit: str | None,
 
 
 def _depth(schema: Schema, target: str | None) -> int:
-    return sum(bisection.depth for bisection in _bisections(schema, target).values())
+    return sum(bisection.depth for bisection in bisections_of(schema, target).values())
 
 
 def open_journal(
@@ -234,7 +238,7 @@ def open_journal(
     return Journal.open(folder, fit, seed, as_seed(None))
 
 
-def _bisections(schema: Schema, target: str | None) -> dict[str, Bisection]:
+def bisections_of(schema: Schema, target: str | None) -> dict[str, Bisection]:
     """The bisections of the bounds of all numeric columns without declared bins."""
     unknown = [c for c in schema.columns if c.kind in NUMERIC and c.bins is None and c.name != target]
     found = {column.name: Bisection.between(*limits(column), decimals_of(column)) for column in unknown}
@@ -244,7 +248,7 @@ def _bisections(schema: Schema, target: str | None) -> dict[str, Bisection]:
 def _with_bins(prepared: _Prepared, target: str | None, curator: Curator, *, trim: bool) -> Schema:
     """The schema with bins for all numeric columns, in bounds that are `trim`med if they were measured."""
     schema, recorded = prepared.schema, prepared.allocation.halvings
-    bisections = _bisections(schema, target)
+    bisections = bisections_of(schema, target)
     if not bisections or recorded is None:
         return schema
     numbers = {
@@ -252,11 +256,11 @@ def _with_bins(prepared: _Prepared, target: str | None, curator: Curator, *, tri
     }
     binning.bisect(bisections, numbers, curator, recorded)
     sure = SURE * recorded.event.scale if trim else None
-    columns = [_binned(c, bisections[c.name], sure) if c.name in bisections else c for c in schema.columns]
+    columns = [binned(c, bisections[c.name], sure) if c.name in bisections else c for c in schema.columns]
     return schema.model_copy(update={"columns": tuple(columns)})
 
 
-def _binned(column: Column, bisection: Bisection, sure: float | None) -> Column:
+def binned(column: Column, bisection: Bisection, sure: float | None) -> Column:
     """The column with measured bins, within the bounds where intervals hold more than `sure` rows, if given."""
     decimals = decimals_of(column)
     cuts = bisection.cuts(decimals)

@@ -79,6 +79,10 @@ class Ledger(BaseModel):
         """Return the promise and its events in words and numbers, for people; epsilon is rounded up."""
         unit = "one row" if self.budget.unit is None else f"the rows of one {self.budget.unit}"
         used = "" if self.budget.unit is None else f", at most {self.budget.rows_per_unit} used"
+        if self.budget.rows_of_tables is not None:
+            unit = "one row of a root table with all its rows in the other tables"
+            most = ", ".join(f"{most} of {table!r}" for table, most in self.budget.rows_of_tables.items())
+            used = f", at most {most} used" if most else ""
         return {
             "epsilon": rounded_up(self.epsilon),
             "delta": self.delta,

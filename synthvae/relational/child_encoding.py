@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from synthvae.codes import Codes, Slots
 from synthvae.encoding import TableEncoding, kinds
@@ -30,6 +30,7 @@ from synthvae.relational.relative_dates import (
 )
 from synthvae.relational.sequences import Family, Places, Sequences
 from synthvae.relational.timeline import Ends, Timeline
+from synthvae.schema.column import Value
 from synthvae.schema.schema import Schema
 
 
@@ -60,6 +61,7 @@ class ChildEncoding(BaseModel):
         timeline: That of the order column; None without one.
         dates: Dates that are modelled as differences.
         rules: The rules that rows keep; None without any.
+        repeats: The category that stands for that of the row before, by column; see `relational.repeats`.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -69,6 +71,7 @@ class ChildEncoding(BaseModel):
     timeline: Timeline | None
     dates: tuple[RelativeDate, ...]
     rules: Rules | None = None
+    repeats: dict[str, Value] = Field(default_factory=dict)
 
     @classmethod
     def learn(  # noqa: PLR0917 (the inputs of a fit)

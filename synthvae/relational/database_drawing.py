@@ -28,6 +28,7 @@ from synthvae.relational.linked_rules import decode_kept
 from synthvae.relational.planning import naming
 from synthvae.relational.portions import GivenInPart, Portion
 from synthvae.relational.relative_dates import Surroundings, from_differences
+from synthvae.relational.repeats import restore
 from synthvae.relational.sequences import Family, Places
 
 DECODED = 79  # the stream of random numbers that codes leave open
@@ -231,6 +232,7 @@ class _PartDrawing:
             arrays = child.encoding.decode(
                 found.codes, found.numbers, around, kinds, rng, self._seed(name), numbering, found.ruled
             )
+            arrays = restore(arrays, draw.family, child.encoding.repeats)
             rows = pa.table({**arrays, **shared}) if arrays else pa.table({"": pa.nulls(len(draw.family))})
             return self.given.put(name, rows)
 

@@ -13,12 +13,14 @@ from synthvae.errors import ConfigurationError, PrivacyError, RequestError
 from synthvae.generation import dataset
 from synthvae.generation.manifest import Manifest
 from synthvae.generation.workers import PartsBackend
+from synthvae.privacy import Ledger, PrivacyBudget
 from synthvae.random_state import Seed, as_seed
 from synthvae.relational import saving, writing
 from synthvae.relational.fitted_database import FittedDatabase
 from synthvae.relational.given_tables import link_given, read_given
 from synthvae.relational.learning import Options, learn_database
 from synthvae.relational.linked_draw import LinkedDraw
+from synthvae.relational.private_learning import learn_privately
 from synthvae.schema.database import Database
 from synthvae.schema.protection import LEAST
 from synthvae.tables import convert
@@ -35,13 +37,15 @@ class DatabaseSynthesizer:
         database: The tables, their keys and their order.
         max_steps: Most steps of the training of each table; None: by its number of rows.
         protect: Values that fewer subjects have are replaced before training; 0: nothing is protected.
-        privacy: Only None: differential privacy for linked tables is not available yet.
+        privacy: The privacy budget, with `rows_of_tables`: all that a fit reveals is differentially private, and the
+            unit is a row of the root table with all its rows in the other tables. All columns must be declared in the
+            schemas of the database. None: no privacy is promised. `protect` has then no effect.
         device: A torch device; "auto": a GPU if there is one.
         verbose: Whether progress is shown.
         random_state: The seed of the fit, and of draws that state none.
 
     Raises:
-        PrivacyError: `privacy` is not None.
+        PrivacyError: `privacy` is not a budget, or lacks `rows_of_tables`.
 
     Example:
         >>> patients = pd.DataFrame({"id": range(40), "sex": ["f", "m"] * 20})
@@ -65,17 +69,18 @@ class DatabaseSynthesizer:
         *,
         max_steps: int | None = None,
         protect: int = LEAST,
-        privacy: Any = None,
+        privacy: PrivacyBudget | Mapping[str, Any] | None = None,
         device: str = "auto",
         verbose: bool = False,
         random_state: Seed = None,
     ) -> None:
         if not isinstance(database, Database):
             raise ConfigurationError(f"`database` must be a Database, got a {type(database).__name__}.")
-        if privacy is not None:
+        budget = PrivacyBudget.of(privacy)
+        if budget is not None and budget.rows_of_tables is None:
             raise PrivacyError(
-                "`privacy` must be None for linked tables, whose differential privacy is not available yet, got a "
-                f"{type(privacy).__name__}. Aggregate the rows of each subject to one row, and fit a Synthesizer."
+                "`privacy` must have `rows_of_tables` for linked tables, got none. Declare for each child table the "
+                "most rows of a subject that are used, such as {'visits': 40}."
             )
         self.database, self.max_steps, self.protect, self.privacy = database, max_steps, protect, privacy
         self.device, self.verbose, self.random_state = device, verbose, random_state
@@ -88,10 +93,20 @@ class DatabaseSynthesizer:
 
         Raises:
             TableError: A key is broken, or a table cannot be modelled; the message names it.
+            PrivacyError: What a private fit needs is not declared, or the budget does not suffice.
         """
         options = Options(as_seed(self.random_state), self.max_steps, self.protect, self.device, verbose=self.verbose)
-        self.learned_ = learn_database(self.database, tables, options)
+        budget = PrivacyBudget.of(self.privacy)
+        if budget is None:
+            self.learned_ = learn_database(self.database, tables, options)
+        else:
+            self.learned_ = learn_privately(self.database, tables, budget, options)
         return self
+
+    @property
+    def ledger_(self) -> Ledger | None:
+        """What the fit spent of its privacy budget; None if it had none."""
+        return self.learned_.ledger
 
     def sample(
         self,
@@ -192,7 +207,8 @@ class DatabaseSynthesizer:
             ArtifactError: It is absent, damaged, or of a newer format.
         """
         parameters, learned = saving.load(path, device)
-        self = cls(learned.database, device=device, **parameters)
+        budget = None if learned.ledger is None else learned.ledger.budget
+        self = cls(learned.database, device=device, privacy=budget, **parameters)
         self.learned_ = learned
         return self
 

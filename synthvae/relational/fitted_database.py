@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from synthvae.encoding.temporal import TemporalEncoding
 from synthvae.errors import brief
+from synthvae.privacy.ledger import Ledger
 from synthvae.relational.child_encoding import ChildEncoding
 from synthvae.relational.keys import ChosenLink, Keys
 from synthvae.relational.network import SequenceNetwork
@@ -97,6 +98,7 @@ class FittedDatabase:
         database: The keys.
         tables: The models by table.
         public: The public tables, as they are.
+        ledger: What was spent of a privacy budget; None: the fit had none.
     """
 
     __repr__ = brief
@@ -104,6 +106,7 @@ class FittedDatabase:
     database: Database
     tables: Mapping[str, FittedTable]
     public: Mapping[str, pa.Table]
+    ledger: Ledger | None = None
 
     @property
     def device(self) -> str:
@@ -151,7 +154,7 @@ class FittedDatabase:
             "links": [str(key) for key in self.database.foreign_keys],
             "order": dict(self.database.order),
             "public": list(self.database.public),
-            "privacy": NOT_PRIVATE,
+            "privacy": NOT_PRIVATE if self.ledger is None else self.ledger.statement(),
         }
 
     def types_of(self, name: str) -> dict[str, pa.DataType]:

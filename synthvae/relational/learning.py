@@ -181,7 +181,7 @@ class _Learner:
         network = network.to(find_device(options.device))
         with progress.fitting(show=options.verbose) as report:
             history = train_sequences(network, sequences, TrainingConfig(max_steps=options.max_steps), seed, report)
-        self.ancestors[name] = _as_ancestor(table, encoding, sequences)
+        self.ancestors[name] = as_ancestor(table, encoding, sequences)
         return FittedChild(schema, encoding, network, history)
 
     def _protected(self, name: str, table: pa.Table, schema: Schema, seed: int) -> Protected:
@@ -212,7 +212,8 @@ def with_times(protected: Protected, table: pa.Table, encoding: ChildEncoding) -
     return rows
 
 
-def _as_ancestor(table: pa.Table, encoding: ChildEncoding, sequences: Sequences) -> Ancestor:
+def as_ancestor(table: pa.Table, encoding: ChildEncoding, sequences: Sequences) -> Ancestor:
+    """Return the rows of a fitted child table as the rows of its own children depend on them."""
     timeline = encoding.timeline
     if timeline is None:
         return Ancestor(table, sequences.rows, encoding.slots, encoding.encodings)

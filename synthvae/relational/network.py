@@ -247,7 +247,7 @@ class SequenceNetwork(nn.Module):
         """Return the sum (N, W) of all that each row of a batch depends on."""
         vectors = self.vectors(batch.rows, batch.clock)
         remembered = self.memory(PackedSequence(vectors, batch.sizes))[0].data
-        before = Before(_shifted(vectors, batch), _shifted(remembered, batch), batch.last)
+        before = Before(shifted(vectors, batch), shifted(remembered, batch), batch.last)
         return self.sums(batch.ancestors, batch.places, before)
 
     def vectors(self, rows: Rows, clock: Rows) -> Tensor:
@@ -291,7 +291,7 @@ def expected_weights(slots: SequenceSlots, config: SequenceConfig) -> dict[str, 
         return SequenceNetwork(slots, config).state_dict()
 
 
-def _shifted(rows: Tensor, batch: SequenceBatch) -> Tensor:
+def shifted(rows: Tensor, batch: SequenceBatch) -> Tensor:
     """The rows (N, ...) before each one; zeros before a first row."""
     return torch.cat([torch.zeros_like(rows[:1]), rows]).index_select(0, batch.previous + 1)
 

@@ -16,6 +16,7 @@ from pydantic import TypeAdapter
 from synthvae.codes import Slots
 from synthvae.devices import find_device, own_modes
 from synthvae.errors import ArtifactError, listing
+from synthvae.privacy import Ledger
 from synthvae.relational.child_encoding import ChildEncoding, joined_slots
 from synthvae.relational.fitted_database import FittedChild, FittedDatabase, FittedRoot, FittedTable
 from synthvae.relational.keys import Keys
@@ -72,6 +73,7 @@ def to_dict(fitted: FittedDatabase) -> tuple[dict[str, Any], dict[str, Any]]:
         KIND: fitted.database.to_dict(),
         "tables": {name: _table_to_dict(table) for name, table in fitted.tables.items()},
         "public": {name: _text(_ipc(table)) for name, table in fitted.public.items()},
+        "ledger": None if fitted.ledger is None else fitted.ledger.model_dump(mode="json"),
     }
     return document, weights
 
@@ -188,7 +190,8 @@ def from_dict(document: Mapping[str, Any], weights: Weights, device_name: str, s
         keys = Keys.model_validate(given["keys"])
         found[name] = FittedTable(arrow, keys, counts, model, unique, bool(given["unique"]["within"]))
     public = {name: _read_ipc(base64.b64decode(text)) for name, text in document["public"].items()}
-    return FittedDatabase(database, found, public)
+    ledger = document.get("ledger")
+    return FittedDatabase(database, found, public, None if ledger is None else Ledger.model_validate(ledger))
 
 
 def slots_of(encoding: ChildEncoding) -> Slots:
@@ -242,6 +245,13 @@ def _card(fitted: FittedDatabase) -> str:
         parent = fitted.database.parents.get(name)
         lines.append(f"| {name} | {'' if parent is None else parent.parent} | {len(table.arrow.names)} |")
     lines += [f"| {name} | (public, copied) | {len(table.column_names)} |" for name, table in fitted.public.items()]
-    return "\n".join(
-        [*lines, "", "No differential privacy. Values that few subjects have were replaced before training.", ""]
-    )
+    return "\n".join([*lines, "", *_promise(fitted), ""])
+
+
+def _promise(fitted: FittedDatabase) -> list[str]:
+    if fitted.ledger is None:
+        return ["No differential privacy. Values that few subjects have were replaced before training."]
+    stated = fitted.ledger.statement()
+    events = [f"- {event}" for event in stated["events"]]
+    promise = f"Differential privacy: epsilon {stated['epsilon']}, delta {stated['delta']}; unit: {stated['unit']}."
+    return [promise, "", *events]

@@ -96,6 +96,7 @@ def folder_of(name: str) -> str:
 
 def _metadata(draw: LinkedDraw) -> dict[str, Any]:
     """What determines the rows."""
+    ledger = draw.fitted.ledger
     return {
         "format": 1,
         "synthvae": __version__,
@@ -104,6 +105,7 @@ def _metadata(draw: LinkedDraw) -> dict[str, Any]:
         **({"given": {name: _hash(table.rows) for name, table in draw.given.items()}} if draw.given else {}),
         "tables": {name: {"folder": folder_of(name)} for name in draw.fitted.database.tables},
         "model_sha256": saving.fingerprint(draw.fitted),
+        **({} if ledger is None else {"ledger": ledger.statement()}),
     }
 
 

@@ -139,8 +139,8 @@ def test_no_subjects_give_empty_tables(fitted: DatabaseSynthesizer) -> None:
 
 
 def test_privacy_and_other_objects_are_refused() -> None:
-    with pytest.raises(PrivacyError, match="not available yet"):
-        DatabaseSynthesizer(database(), privacy={"epsilon": 1})
+    with pytest.raises(PrivacyError, match="must have `rows_of_tables`"):
+        DatabaseSynthesizer(database(), privacy={"epsilon": 1, "delta": 1e-6})
     with pytest.raises(ConfigurationError, match="must be a Database"):
         DatabaseSynthesizer({"patients": None})  # type: ignore[arg-type]
 

@@ -32,6 +32,9 @@ TITLES = {
     "disclosure": "Disclosure: are training rows copied?",
     "attacks": "Attacks: what can an attacker learn about training rows?",
     "fairness": "Fairness: are groups of people represented equally well?",
+    "integrity": "Integrity: do the keys lead to rows, and are rows in order?",
+    "sequences": "Sequences: do rows depend on their parent and on each other as the real ones do?",
+    "subjects": "Subjects: are subjects with all of their rows similar, and are any copied?",
 }
 BETTER = {"higher": "Higher is better.", "lower": "Lower is better.", "half": "Best near 0.5."}
 GRADES = {"good": "Good", "fair": "Fair", "poor": "Poor", "unknown": "Not determined"}
@@ -52,7 +55,9 @@ class ReportSection:
     def from_section(cls, section: Section) -> ReportSection:
         """Prepare a section for the template."""
         tables = [listing(name, table) for name, table in section.details.items() if is_listed(name, table)]
-        return cls(section.name, _title(section.name), section, tables, galleries(section))
+        # Ids of HTML elements have no spaces, and those of two tables differ.
+        name = f"s{section.key.encode().hex()}" if section.table else section.name
+        return cls(name, _title(section), section, tables, galleries(section))
 
 
 def render(sections: Sequence[Section], verdict: Verdict, metadata: ReportMetadata) -> str:
@@ -152,5 +157,6 @@ def _not_installed(package: str) -> ConfigurationError:
     )
 
 
-def _title(name: str) -> str:
-    return TITLES.get(name, name.replace("_", " ").capitalize())
+def _title(section: Section) -> str:
+    title = TITLES.get(section.name, section.name.replace("_", " ").capitalize())
+    return f"{section.table}, {title[:1].lower()}{title[1:]}" if section.table else title

@@ -21,6 +21,13 @@ CAPTIONS = {
     "nearest": "Quantiles of the distance to the closest training row.",
     "attacks": "Success rates of each attack: on training rows, on holdout rows, and of random guesses.",
     "groups": "Groups of people.",
+    "keys": "Links, with the shares of rows whose key leads to no row, and of rows without a key.",
+    "children": "Number of rows of a parent.",
+    "consecutive": "Columns and the row before, least similar first: distance of the joint distributions (other real "
+    "rows: lag floor), association, share of equal values, and share of the variance that lies between subjects.",
+    "times": "Quantiles of the time between rows.",
+    "crossed": "Columns of a row and of its ancestors, least similar first: distance of the joint distributions, and "
+    "that of other real rows.",
 }
 HEADINGS = {
     "first": "first column",

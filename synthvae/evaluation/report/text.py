@@ -19,9 +19,13 @@ def render_text(sections: Sequence[Section], verdict: Verdict, notes: Sequence[s
 def notebook_table(verdict: Verdict, sections: Sequence[Section]) -> str:
     """Return the answers and the figures as small HTML tables."""
     answers = [(answer.question, answer.grade, answer.answer) for answer in (verdict.use, verdict.share)]
-    figures = [(figure.metric.title, *_numbers(figure)) for section in sections for figure in section.figures]
+    figures = [(_named(figure, section), *_numbers(figure)) for section in sections for figure in section.figures]
     heading = ("figure", "synthetic rows", "real rows", "shuffled columns")
     return html_table("Evaluation", answers) + html_table("Figures", figures, heading)
+
+
+def _named(figure: Figure, section: Section) -> str:
+    return f"{section.table}: {figure.metric.title}" if section.table else figure.metric.title
 
 
 def _numbers(figure: Figure) -> list[str]:
@@ -36,8 +40,8 @@ def _verdict(verdict: Verdict) -> Iterator[str]:
 
 def _sections(sections: Sequence[Section]) -> Iterator[str]:
     for section in sections:
-        yield from (f"{section.name} {_figure(figure)}" for figure in section.figures)
-        yield from (f"{section.name}: {note}" for note in section.notes)
+        yield from (f"{section.key} {_figure(figure)}" for figure in section.figures)
+        yield from (f"{section.key}: {note}" for note in section.notes)
 
 
 def _figure(figure: Figure) -> str:

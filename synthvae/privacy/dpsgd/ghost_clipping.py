@@ -11,7 +11,7 @@ Shapes: B rows, J slots, W width, N inputs, K outputs of a layer.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -156,18 +156,22 @@ class GhostClipping:
     Args:
         module: The module that is trained. Each of its layers with parameters has a rule and is called once a pass.
         frozen: Layers that are not trained.
+        rules: The rule of each kind of layer.
 
     Raises:
         TypeError: A layer has no rule.
     """
 
-    def __init__(self, module: nn.Module, frozen: tuple[nn.Module, ...] = ()) -> None:
+    def __init__(
+        self, module: nn.Module, frozen: tuple[nn.Module, ...] = (), rules: Mapping[type[nn.Module], Rule] = RULES
+    ) -> None:
+        self.rules = rules
         self.layers = [
             layer
             for layer in module.modules()
             if layer not in frozen and any(p.numel() for p in layer.parameters(recurse=False))
         ]
-        unknown = {type(layer).__name__ for layer in self.layers if type(layer) not in RULES}
+        unknown = {type(layer).__name__ for layer in self.layers if type(layer) not in rules}
         if unknown:
             raise TypeError(f"Each layer must have a rule for ghost clipping, got {sorted(unknown)} without one.")
         self.parameters = [p for layer in self.layers for p in layer.parameters(recurse=False)]
@@ -195,6 +199,18 @@ class GhostClipping:
         self._calls[layer] = (tuple(v.detach() if isinstance(v, Tensor) else v for v in inputs), output)
         return output
 
+    def calls(self, losses: Callable[[], Tensor]) -> list[tuple[nn.Module, Call]]:
+        """Return the calls of the layers in one pass, with the gradients of the sum of some losses (B,)."""
+        with self.recording():
+            loss = losses()
+            calls = list(self._calls.items())
+            outputs = [output for _, (_, output) in calls]
+            gradients = torch.autograd.grad(loss.sum(), outputs, materialize_grads=True)
+        return [
+            (layer, Call(inputs, output.detach(), gradient))
+            for (layer, (inputs, output)), gradient in zip(calls, gradients, strict=True)
+        ]
+
     def clipped_sums(
         self, losses: Callable[[Rows, Tensor], Tensor], rows: Rows, labels: Tensor, clip: float
     ) -> tuple[list[Tensor], Tensor]:
@@ -208,14 +224,8 @@ class GhostClipping:
             labels: The conditions (B,).
             clip: The largest norm.
         """
-        with self.recording():
-            loss = losses(rows, labels)
-            calls = list(self._calls.items())
-            gradients = torch.autograd.grad(loss.sum(), [output for _, (_, output) in calls])
-        known = [
-            RULES[type(layer)](layer, Call(inputs, output.detach(), gradient))
-            for (layer, (inputs, output)), gradient in zip(calls, gradients, strict=True)
-        ]
+        calls = self.calls(lambda: losses(rows, labels))
+        known = [self.rules[type(layer)](layer, call) for layer, call in calls]
         norms = torch.stack([squares for squares, _ in known]).sum(0).sqrt()
         good = norms.isfinite()
         if not good.all():

@@ -1,0 +1,1 @@
+"""Evaluation of linked tables: keys, sequences, whole subjects."""
