@@ -15,7 +15,7 @@ from synthvae.evaluation.report.charts import Gallery, galleries
 from synthvae.evaluation.report.formats import cell, is_number
 from synthvae.evaluation.report.listings import Listing, is_listed, listing
 from synthvae.evaluation.report.metadata import ReportMetadata
-from synthvae.evaluation.report.summary import bars_of, measurements, text_of, tiles, unlisted
+from synthvae.evaluation.report.summary import bars_of, key_of, measurements, text_of, tiles, unlisted
 from synthvae.evaluation.results import Section
 from synthvae.evaluation.verdict import Verdict
 from synthvae.schema.values import at_most
@@ -77,7 +77,8 @@ def render(sections: Sequence[Section], verdict: Verdict, metadata: ReportMetada
     charts = [
         without_steering(chart.to_dict()) for part in parts for gallery in part.galleries for chart in gallery.charts
     ]
-    figures = {figure.metric.name: figure for section in sections for figure in section.figures}
+    figures = {key_of(part.table, figure.metric.name): figure for part in sections for figure in part.figures}
+    metrics = {figure.metric.name: figure.metric for figure in figures.values()}
     return page(
         "report.html.j2",
         verdict=verdict,
@@ -89,7 +90,7 @@ def render(sections: Sequence[Section], verdict: Verdict, metadata: ReportMetada
         charts=charts,
         plotly=_plotly() if charts else "",
         better=BETTER,
-        titles={name: metric.title for name, metric in METRICS.items()},
+        titles={name: metric.title for name, metric in {**METRICS, **metrics}.items()},
     )
 
 

@@ -16,6 +16,7 @@ from synthvae.evaluation.verdict_risks import SHARES, Sign, sign, summaries
 Role = Literal["independent", "synthetic", "real"]
 
 MOST_TILES = 5
+GRADES: tuple[Grade, ...] = ("poor", "fair", "unknown", "good")  # the worst first
 PERCENT = "{:.1%}"
 SHOWN = {limits.metric: limits.shown for limits in (*LIMITS, RULES)} | dict.fromkeys((*SHARES, "rules"), PERCENT)
 LEAST_LENGTH = 0.02  # value of the longest bar at least, if lower is better
@@ -87,9 +88,30 @@ class Measurement:
     word: str
 
 
+def key_of(table: str, metric: str) -> str:
+    """Return the name of a figure: that of its metric, after the name of its table if there are several.
+
+    Example:
+        >>> key_of("", "shape"), key_of("visits", "shape")
+        ('shape', 'visits.shape')
+    """
+    return f"{table}.{metric}" if table else metric
+
+
 def tiles(verdict: Verdict, figures: Mapping[str, Figure]) -> tuple[Tile, ...]:
-    """Return the large figures: the aspects of use in their order, and one measurement of disclosure."""
-    found = [_aspect_tile(aspect, figures[aspect.metric]) for aspect in verdict.use.aspects if aspect.metric in figures]
+    """Return the large figures: the aspects of use, and one measurement of disclosure.
+
+    Aspects have their order; those of linked tables, of which there are many, begin with the worst.
+
+    Args:
+        verdict: The verdict.
+        figures: The figures by `key_of`.
+    """
+    aspects = verdict.use.aspects
+    if any(aspect.table for aspect in aspects):
+        aspects = tuple(sorted(aspects, key=lambda aspect: GRADES.index(aspect.grade)))
+    keys = {key_of(aspect.table, aspect.metric): aspect for aspect in aspects}
+    found = [_aspect_tile(aspect, figures[key]) for key, aspect in keys.items() if key in figures]
     worst = worst_measurement(figures)
     risks = [] if worst is None else [_risk_tile(worst)]
     return (*found[: MOST_TILES - len(risks)], *risks)
@@ -97,16 +119,16 @@ def tiles(verdict: Verdict, figures: Mapping[str, Figure]) -> tuple[Tile, ...]:
 
 def worst_measurement(figures: Mapping[str, Figure]) -> Figure | None:
     """Return the measurement of disclosure that decides: one that is flagged, or raised, or else the DCR share."""
-    names = [name for name in DISCLOSURE if name in figures]
-    names += [name for name in figures if name not in DISCLOSURE]
-    risks = [figures[name] for name in names if figures[name].metric.risk and figures[name].interval is not None]
+    first = [one for name in DISCLOSURE for one in figures.values() if one.metric.name == name]
+    others = [one for one in figures.values() if one.metric.name not in DISCLOSURE]
+    risks = [one for one in (*first, *others) if one.metric.risk and one.interval is not None]
     serious = [figure for each in SERIOUS for figure in risks if sign(figure) == each]
     return next(iter(serious + risks), None)
 
 
 def _aspect_tile(aspect: Aspect, figure: Figure) -> Tile:
     word = aspect.grade.capitalize()
-    title, value = aspect.name.capitalize(), text_of(figure, figure.value)
+    title, value = f"{aspect.title[:1].upper()}{aspect.title[1:]}", text_of(figure, figure.value)
     return Tile(title, figure.metric.title, value, aspect.grade, word, aspect.decided, bars_of(figure))
 
 
@@ -118,14 +140,18 @@ def _risk_tile(figure: Figure) -> Tile:
 
 def measurements(figures: Mapping[str, Figure]) -> tuple[Measurement, ...]:
     """Return the measurements of disclosure that have an interval, in their order."""
-    risks = (figure for figure in figures.values() if figure.metric.risk and figure.interval is not None)
-    return tuple(_measurement(figure) for figure in risks)
+    return tuple(
+        _measurement(figure, name.removesuffix(figure.metric.name).removesuffix("."))
+        for name, figure in figures.items()
+        if figure.metric.risk and figure.interval is not None
+    )
 
 
-def _measurement(figure: Figure) -> Measurement:
+def _measurement(figure: Figure, table: str) -> Measurement:
     assert figure.interval is not None
+    title = f"{table}: {figure.metric.title}" if table else figure.metric.title
     low, high = (text_of(figure, end) for end in figure.interval)
-    return Measurement(figure.metric.title, text_of(figure, figure.value), f"{low} to {high}", *SIGNS[sign(figure)])
+    return Measurement(title, text_of(figure, figure.value), f"{low} to {high}", *SIGNS[sign(figure)])
 
 
 def unlisted(reasons: Sequence[str], figures: Mapping[str, Figure]) -> list[str]:
