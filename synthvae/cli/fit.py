@@ -174,8 +174,7 @@ def fit(
     _check_log(log_dir, out)
     synthesizer = configured(config, _given(options), verbose=not quiet)
     if plan is not None:
-        names = declare(synthesizer, decisions, _names(table, reading, synthesizer, decisions), reading)
-        show(synthesizer.plan(plan, names).statement(), as_json=as_json)
+        _show_plan(synthesizer, options)
         return
     if not (overwrite or estimate):
         _refuse_overwriting(out, _journal_of(synthesizer, out), resume=resume or synthesizer.privacy is not None)
@@ -191,12 +190,17 @@ def fit(
         if drawn is not None:  # a model that was fitted without a seed generates other rows each time
             synthesizer.set_params(random_state=None)
         synthesizer.save(out)
-        if as_json:
-            show({"model": str(out), **_describe(synthesizer)}, as_json=True)
-        elif not quiet:
-            _say_fitted(synthesizer, out, time.monotonic() - begun, drawn)
+        if as_json or not quiet:
+            _say_fitted(synthesizer, out, time.monotonic() - begun, drawn, as_json=as_json)
         if synthesizer.history_.stopped == "interrupted":
             raise typer.Exit(130)
+
+
+def _show_plan(synthesizer: Any, given: dict[str, Any]) -> None:
+    """Print how the budget would be spent on a number of rows."""
+    decisions, reading = given["decisions"], given["reading"]
+    names = declare(synthesizer, decisions, _names(given["table"], reading, synthesizer, decisions), reading)
+    show(synthesizer.plan(given["plan"], names).statement(), as_json=given["as_json"])
 
 
 def _given(options: dict[str, Any]) -> dict[str, Any]:
@@ -207,8 +211,11 @@ def _given(options: dict[str, Any]) -> dict[str, Any]:
     return given | {"random_state": options["seed"]} | _units(options["unit"], budget)
 
 
-def _say_fitted(synthesizer: Any, out: Path, seconds: float, seed: int | None) -> None:
-    """Print a short table of what was fitted, and a warning if that was too short."""
+def _say_fitted(synthesizer: Any, out: Path, seconds: float, seed: int | None, *, as_json: bool) -> None:
+    """Print what was fitted: as JSON, or as a short table with a warning if training was too short."""
+    if as_json:
+        show({"model": str(out), **_describe(synthesizer)}, as_json=True)
+        return
     from synthvae.cli import summary
 
     for line in summary.aligned(summary.of_fit(synthesizer, out, seconds, seed)):

@@ -69,42 +69,47 @@ def demo(
         say(line)
 
 
+Out = Annotated[
+    str,
+    typer.Option(
+        "--out",
+        "-o",
+        metavar="PATH",
+        help="Folder of the Parquet dataset, a URL (s3://, gs://), or one file: .csv, .parquet or .xlsx.",
+        show_default=False,
+    ),
+]
+Rows = Annotated[int | None, typer.Option(min=0, help="Number of rows, with classes in their training shares.")]
+RowsPerClass = Annotated[int | None, typer.Option(min=0, help="Number of rows of each class.")]
+Classes = Annotated[
+    list[str] | None, typer.Option("--class", metavar="LABEL=N", help="Number of rows of one class; repeatable.")
+]
+Subjects = Annotated[int | None, typer.Option(min=0, help="Linked tables: number of subjects, with all their rows.")]
+Scale = Annotated[
+    float | None, typer.Option(min=0, help="Linked tables: number of subjects relative to the training tables.")
+]
+Copies = Annotated[
+    int | None,
+    typer.Option(min=1, help="Number of independent datasets, copy_1/, copy_2/, ..., each analysed by itself."),
+]
+Describe = Annotated[
+    bool, typer.Option("--describe", help="Write the rows to data/, beside README.md (a card) and croissant.json.")
+]
+
+
 @reporting
 def generate(
     model: Model,
-    out: Annotated[
-        str,
-        typer.Option(
-            "--out",
-            "-o",
-            metavar="PATH",
-            help="Folder of the Parquet dataset, a URL (s3://, gs://), or one file: .csv, .parquet or .xlsx.",
-            show_default=False,
-        ),
-    ],
-    rows: Annotated[
-        int | None, typer.Option(min=0, help="Number of rows, with classes in their training shares.")
-    ] = None,
-    rows_per_class: Annotated[int | None, typer.Option(min=0, help="Number of rows of each class.")] = None,
-    classes: Annotated[
-        list[str] | None, typer.Option("--class", metavar="LABEL=N", help="Number of rows of one class; repeatable.")
-    ] = None,
+    out: Out,
+    rows: Rows = None,
+    rows_per_class: RowsPerClass = None,
+    classes: Classes = None,
     given: Conditions = None,
     given_file: ConditionsFile = None,
-    subjects: Annotated[
-        int | None, typer.Option(min=0, help="Linked tables: number of subjects, with all their rows.")
-    ] = None,
-    scale: Annotated[
-        float | None, typer.Option(min=0, help="Linked tables: number of subjects relative to the training tables.")
-    ] = None,
-    copies: Annotated[
-        int | None,
-        typer.Option(min=1, help="Number of independent datasets, copy_1/, copy_2/, ..., each analysed by itself."),
-    ] = None,
-    describe: Annotated[
-        bool,
-        typer.Option("--describe", help="Write the rows to data/, beside README.md (a card) and croissant.json."),
-    ] = False,
+    subjects: Subjects = None,
+    scale: Scale = None,
+    copies: Copies = None,
+    describe: Describe = False,
     seed: Seed = None,
     partition: Annotated[
         bool, typer.Option("--partition", help="Write a folder TARGET=LABEL/ for each class.")

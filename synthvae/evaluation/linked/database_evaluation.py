@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,7 @@ class DatabaseEvaluation:
         ledger: `Ledger.statement()` of the model; None: no differential privacy guarantee.
         identifying: Columns whose synthetic values are real values that identify people.
         names: What the tables are called in the report, by role ("real", "synthetic", "holdout").
+        date: The day of the evaluation, as ISO 8601; None: unknown.
 
     Example:
         >>> import pandas as pd
@@ -67,6 +69,7 @@ class DatabaseEvaluation:
     ledger: Mapping[str, Any] | None = None
     identifying: tuple[Identifying, ...] = ()
     names: Mapping[str, str] = field(default_factory=dict)
+    date: str | None = None
 
     @property
     def figures(self) -> dict[str, Figure]:
@@ -113,6 +116,7 @@ class DatabaseEvaluation:
             tables[section.table]["sections"][section.name] = section.to_dict()
         return {
             "synthvae": __version__,
+            "date": self.date,
             "links": [str(key) for key in self.comparison.database.foreign_keys],
             "seed": self.seed,
             "verdict": self.verdict.to_dict(),
@@ -141,7 +145,7 @@ class DatabaseEvaluation:
         columns = sum(len(one.kinds) for one in self.comparison.tables.values())
         metadata = ReportMetadata(
             rows=rows, columns=columns, target=None, seed=self.seed, notes=self.notes, ledger=self.ledger,
-            names=self.names,
+            names=self.names, date=self.date,
         )  # fmt: skip
         filesystem.export(Path(path), render(self.sections, self.verdict, metadata).encode())
 
@@ -210,7 +214,9 @@ def evaluate_database(
     comparison = LinkedComparison.from_tables(database, read)
     seed = as_seed(random_state)
     sections = tuple(_sections(comparison, seed, attacked=attacks, watch=watch))
-    return DatabaseEvaluation(comparison, sections, seed, guarantee, tuple(_identifying(comparison)), names or {})
+    today = datetime.now(UTC).date().isoformat()
+    found = tuple(_identifying(comparison))
+    return DatabaseEvaluation(comparison, sections, seed, guarantee, found, names or {}, today)
 
 
 def _sections(comparison: LinkedComparison, seed: int, *, attacked: bool, watch: Watch | None) -> Iterator[Section]:
