@@ -78,7 +78,7 @@ class PrivacyBudget(BaseModel):
 
     @property
     def max_rows_of_unit(self) -> int:
-        """The largest number of rows of one unit, which is public: the sensitivity of a count."""
+        """The largest number of rows of one unit, which is public, and the sensitivity of a count."""
         return 1 if self.unit is None else self.rows_per_unit
 
     def unit_outside(self, schema: Schema | None) -> str | None:
