@@ -136,8 +136,8 @@ def test_one_hidden_term_of_a_difference_is_found(decimals: int, hidden: str) ->
     np.testing.assert_allclose(filled[hidden], table.loc[inside, hidden], atol=1e-9)
 
 
-@pytest.mark.parametrize("hidden", ["admitted", "born"])
-def test_a_hidden_date_agrees_with_a_known_age(hidden: str) -> None:
+@pytest.mark.parametrize("hidden", [["admitted"], ["born"], ["born", "admitted"]])
+def test_hidden_dates_agree_with_a_known_age(hidden: list[str]) -> None:
     rng = np.random.default_rng(0)
     born = pd.Timestamp("1940-01-01") + pd.to_timedelta(rng.integers(0, 20_000, 400), unit="D")
     admitted = pd.Timestamp("2000-01-01") + pd.to_timedelta(rng.integers(0, 7_000, 400), unit="D")
@@ -148,11 +148,11 @@ def test_a_hidden_date_agrees_with_a_known_age(hidden: str) -> None:
     inside = table["born"].between(*table["born"].quantile([0.1, 0.9])) & table["admitted"].between(
         *table["admitted"].quantile([0.1, 0.9])
     )
-    filled = fitted.impute(
-        table[inside].drop(columns=hidden).assign(**{hidden: pd.Series(dtype=table[hidden].dtype)}), random_state=0
-    )
+    unknown = table[inside].copy()
+    unknown[hidden] = np.datetime64("NaT")
+    filled = fitted.impute(unknown, random_state=0)
     assert rule.holds(filled).all()
-    assert filled[hidden].nunique() > 50  # drawn among the dates of that age
+    assert filled[hidden].nunique().min() > 50  # drawn among the dates of that age
 
 
 def test_cells_that_must_be_missing_stay_missing() -> None:

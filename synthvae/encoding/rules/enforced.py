@@ -18,7 +18,7 @@ from synthvae.encoding.rules.predicate import Predicate
 from synthvae.encoding.rules.view import View
 from synthvae.schema.constraints.combinations import FixedCombinations, OneHot
 from synthvae.schema.constraints.comparable import Columns, label, truths
-from synthvae.schema.constraints.computed import Difference, Formula, Sum
+from synthvae.schema.constraints.computed import SINGLE, Difference, Formula, Sum
 from synthvae.schema.constraints.implications import If, ImpliesMissing, RequiredIf
 from synthvae.schema.constraints.inequality import Inequality
 from synthvae.schema.constraints.rule import Constraint
@@ -217,24 +217,28 @@ class Implied:
         return value.there & value.present & ~self.then.meets(value.states, value.numbers)
 
 
-def enforced(rule: Constraint, views: Mapping[str, View], columns: Columns) -> Enforced | None:
+def enforced(
+    rule: Constraint, views: Mapping[str, View], columns: Columns, single: frozenset[str] = frozenset()
+) -> Enforced | None:
     """Return what a rule leaves of its columns; None: it is kept in another way.
 
     Args:
         rule: The rule.
         views: The columns that are modelled.
         columns: The declared columns.
+        single: The columns of single precision.
     """
+    slack = SINGLE if single & set(rule.touches) else 0.0
     needed = rule.given if isinstance(rule, (Difference, Sum, Formula)) else rule.touches
     if not all(name in views for name in needed):
         return None
     match rule:
         case Difference():
-            found: Enforced | None = differing(rule, views, columns[rule.result])
+            found: Enforced | None = differing(rule, views, columns[rule.result], slack)
         case Sum():
-            found = Added(rule, views)
+            found = Added(rule, views, slack)
         case Formula():
-            found = Solved(rule, views, columns[rule.column], rule.parsed.evaluate)
+            found = Solved(rule, views, columns[rule.column], rule.parsed.evaluate, slack)
         case Inequality():
             found = Ascending(rule, views)
         case FixedCombinations(combinations=(_, *_)):

@@ -295,7 +295,10 @@ class CompiledRules:
             column = rules[name] if name in rules.names else Column(name=name, kind="continuous")
             self.views[name] = View.of(column, encodings[name], schema.field(name).type, grids.get(name))
             wanted.extend(self.views[name].links.values())
-        found = [(rule, enforced(rule, self.views, rules)) for rule in rules.constraints]
+        single = frozenset(
+            field.name for field in schema if pa.types.is_float32(field.type) or pa.types.is_float16(field.type)
+        )
+        found = [(rule, enforced(rule, self.views, rules, single)) for rule in rules.constraints]
         self.by_column: dict[str, list[Enforced]] = {}
         for rule, own in found:
             for name in set(rule.touches) & set(self.views) if own is not None else ():

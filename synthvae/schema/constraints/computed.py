@@ -2,8 +2,8 @@
 
 A value keeps such a rule if it is the computed value, rounded to the decimals of its column: if it differs by at most
 half of a unit of the last decimal. Sums and differences of whole and decimal numbers are decided exactly, since their
-errors are far smaller. Where no number of decimals is known, both must agree to nine digits; if a column has single
-precision, to six digits of the largest number of the row.
+errors are far smaller. Where no number of decimals is known, both must agree to nine digits. Columns of single
+precision may differ by their own error, and by what it changes of the computed value.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any, Literal, Self
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from pandas.api.types import infer_dtype, is_datetime64_any_dtype
 from pydantic import StrictStr, model_validator
@@ -24,7 +25,7 @@ from synthvae.tables.arrow import count_decimals
 
 HALF = 0.5 + 1e-6  # units of the last decimal; the rest is the error of doubles
 RELATIVE = 1e-9  # where the decimals are unknown
-SINGLE = 1e-6  # where numbers have single precision, whose own error is up to 6e-8 at each step of the arithmetic
+SINGLE = 2.0**-22  # relative error of a number of single precision after a few steps of arithmetic
 
 Unit = Literal["years", "weeks", "days", "hours", "minutes", "seconds"]
 Rounding = Literal["nearest", "down", "up"]
@@ -72,15 +73,19 @@ class _Computed(Constraint):
         refuse_absent(frame, self.touches)
         name = self.computed[0]
         stated = numbers(frame[name])
-        kept = agree(stated, self._values(frame), _decimals(name, stated, columns))
-        return kept | self._nearly(frame) if any(is_single(frame[other].dtype) for other in self.touches) else kept
+        found = self._values(frame)
+        return agree(stated, found, _decimals(name, stated, columns), self._room(frame, stated, found))
 
-    def _nearly(self, frame: pd.DataFrame) -> BoolArray:
-        """Where (n,) the value is the computed one up to the error of single precision."""
-        values = [np.nan_to_num(numbers(frame[name]).astype(np.float64)) for name in self.touches]
-        largest = np.abs(values).max(0)
-        apart = np.abs((numbers(frame[self.computed[0]]) - self._values(frame)).astype(np.float64))
-        return np.asarray(apart <= SINGLE * largest)
+    def _room(self, frame: pd.DataFrame, stated: Numbers, found: Numbers) -> Numbers:
+        """The error (n,) of single precision: that of the value, and what those of the terms change of it."""
+        room = np.zeros(len(frame))
+        if is_single(frame[self.computed[0]].dtype):
+            room += SINGLE * np.maximum(np.abs(_doubles(stated)), np.abs(_doubles(found)))
+        for name in self.given:
+            if is_single(frame[name].dtype):
+                moved = self._values(frame.assign(**{name: numbers(frame[name]) * (1 + SINGLE)}))
+                room += np.abs(_doubles(moved) - _doubles(found))
+        return room
 
 
 class Sum(_Computed):
@@ -272,13 +277,14 @@ class Formula(_Computed):
         return self.parsed.evaluate({name: numbers(frame[name]) for name in self.given})
 
 
-def agree(stated: Numbers, computed: Numbers, decimals: int | None) -> BoolArray:
+def agree(stated: Numbers, computed: Numbers, decimals: int | None, room: Numbers | float = 0.0) -> BoolArray:
     """Return where values (n,) are the computed ones (n,), rounded, or where one of them is missing.
 
     Args:
         stated: The values of the column.
         computed: The computed values.
         decimals: Digits after the decimal point of the column; None: unknown.
+        room: By how much they may differ besides (n,).
 
     Example:
         >>> agree(np.array([20.1, 20.1, np.nan]), np.array([20.149, 20.16, 1.0]), 1).tolist()
@@ -289,7 +295,12 @@ def agree(stated: Numbers, computed: Numbers, decimals: int | None) -> BoolArray
         apart = np.abs(np.where(unknown, 0, stated - computed))
         largest = np.where(unknown, 0, np.maximum(np.abs(stated), np.abs(computed)))
     allowed = RELATIVE * largest if decimals is None else HALF * 10.0**-decimals
-    return np.asarray(apart <= allowed).astype(bool)
+    return np.asarray(apart <= allowed + room).astype(bool)
+
+
+def _doubles(values: Numbers) -> npt.NDArray[np.float64]:
+    """Numbers (n,) as doubles; missing ones are 0."""
+    return np.nan_to_num(values.astype(np.float64))
 
 
 def _decimals(name: str, stated: Numbers, columns: Columns | None) -> int | None:

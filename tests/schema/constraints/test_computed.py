@@ -164,6 +164,16 @@ def test_arithmetic_of_single_precision_is_true_of_single_precision(rows: list[t
     assert not rules[0].holds(wrong.astype(np.float32)).any()
 
 
+def test_single_precision_is_no_excuse_for_a_wrong_value() -> None:
+    frame = pd.DataFrame({"profit": [2e8, 3e8], "revenue": [1e9, 1e9], "margin": [0.2, -7]}, dtype=np.float32)
+    assert Formula(column="margin", expression="profit / revenue").holds(frame).tolist() == [True, False]
+    assert Difference(result="profit", high="revenue", low="margin").holds(frame).tolist() == [False, False]
+    dates = pd.DataFrame({"born": ["1950-06-01"] * 2, "admitted": ["2000-06-01"] * 2}, dtype="datetime64[us]")
+    ages = dates.assign(age=np.array([50, 51], np.float32))
+    rule = Difference(result="age", high="admitted", low="born", unit="years", rounding="down")
+    assert rule.holds(ages).tolist() == [True, False]
+
+
 def test_tables_of_single_precision_are_fitted_and_drawn_with_their_rules() -> None:
     rng = np.random.default_rng(0)
     drugs, weight = rng.gamma(2, 9, 200).round(2).astype("f4"), rng.normal(75, 9, 200).astype("f4")
@@ -172,9 +182,10 @@ def test_tables_of_single_precision_are_fitted_and_drawn_with_their_rules() -> N
     frame = frame.assign(weight=weight, heavy=weight**2 / 7)
     assert {str(kind) for kind in frame.dtypes} == {"float32"}
     rules = (Sum(total="bill", parts=["drugs", "care"]), Formula(column="heavy", expression="weight ** 2 / 7"))
-    drawn = Synthesizer(
-        schema=Schema.infer(frame).model_copy(update={"constraints": rules}), max_steps=2, random_state=0
-    ).fit(frame)
+    schema = Schema.infer(frame).model_copy(update={"constraints": rules})
+    drawn = Synthesizer(schema=schema, conditions=True, max_steps=2, random_state=0).fit(frame)
     rows = drawn.sample(100)
+    unknown = frame.assign(drugs=frame["drugs"].mask(frame["drugs"].between(5, 40)))
+    np.testing.assert_allclose(drawn.impute(unknown, random_state=0)["drugs"], frame["drugs"], atol=1e-4)
     assert {str(kind) for kind in rows.dtypes} == {"float32"}
     assert all(rule.holds(rows).all() for rule in rules)
