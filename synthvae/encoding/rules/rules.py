@@ -25,8 +25,8 @@ from synthvae.errors import TableError, brief
 from synthvae.schema.column import NUMERIC, TEMPORAL, Column
 from synthvae.schema.constraints import If, ImpliesMissing, Increments, Inequality, RequiredIf, Rule
 from synthvae.schema.constraints.combinations import FixedCombinations, OneHot, Unique
-from synthvae.schema.constraints.comparable import frame_of, label, numbers
-from synthvae.schema.constraints.computed import Difference
+from synthvae.schema.constraints.comparable import frame_of, is_single, label, numbers
+from synthvae.schema.constraints.computed import SINGLE, Difference
 from synthvae.schema.constraints.consistency import in_order
 from synthvae.schema.constraints.rule import Constraint
 from synthvae.schema.schema import Schema
@@ -242,7 +242,8 @@ class Rules(BaseModel):
             if bounds is not None:
                 own = numbers(frame[name]).astype(np.float64)
                 low, high = (float(end) for end in bounds if isinstance(end, (int, float)))
-                found |= (own < low) | (own > high)
+                room = SINGLE * np.abs(own) if is_single(frame[name].dtype) else 0.0
+                found |= (own < low - room) | (own > high + room)
         for rule in self.constraints:
             if not isinstance(rule, Unique):
                 found |= ~rule.holds(frame, self)
