@@ -20,6 +20,7 @@ from synthvae.errors import DatasetError, RequestError
 from synthvae.filesystem import Folder
 from synthvae.generation.single_file import is_single_file
 from synthvae.synthesizer.card import environment
+from synthvae.tables.snapshots import MANIFEST
 
 CARD, CROISSANT, DATA = "README.md", "croissant.json", "data"
 TEMPLATE = Path(__file__).with_name("dataset_card.md.jinja")
@@ -77,8 +78,10 @@ CONTEXT: dict[str, Any] = {  # of Croissant 1.0, https://docs.mlcommons.org/croi
 }
 
 
-def place_of_rows(out: str | os.PathLike[str], *, partition: bool, copies: int | None) -> Path:
+def place_of_rows(out: str | os.PathLike[str], *, partition: bool, copies: int | None, overwrite: bool = False) -> Path:
     """Return the folder of the rows of a dataset that is described, before any row is drawn.
+
+    With `overwrite`, a folder may have a card or metadata and no rows.
 
     Raises:
         RequestError: The output is a file, or the rows are in several folders.
@@ -95,24 +98,41 @@ def place_of_rows(out: str | os.PathLike[str], *, partition: bool, copies: int |
             f"The output folder must be empty or a described dataset, got {folder} with {other[0]!r}. Choose another "
             "folder."
         )
+    own = [name for name in (CARD, CROISSANT) if (folder / name).exists()]
+    if own and not overwrite and not any((folder / DATA).glob("*")):
+        raise DatasetError(
+            f"The output folder must be empty or a described dataset, got {folder} with {own[0]!r} and no rows. Choose "
+            "another folder, or pass --overwrite."
+        )
     return folder / DATA
 
 
-def write(out: str | os.PathLike[str], manifest: Mapping[str, Any], kinds: Mapping[str, str]) -> None:
+def manifest_of(folder: Path) -> bytes | None:
+    """Return the manifest of the rows of a described dataset; None if there is none."""
+    place = folder / DATA / MANIFEST
+    return place.read_bytes() if place.is_file() else None
+
+
+def write(
+    out: str | os.PathLike[str], manifest: Mapping[str, Any], kinds: Mapping[str, str], *, keep: bool = False
+) -> None:
     """Write the card and the Croissant metadata of the dataset in `out/data`.
 
     Args:
         out: The folder.
         manifest: The manifest of the dataset.
         kinds: The kind of each column, as in its schema.
+        keep: Whether files that are there stay as they are; their owner may have edited them.
 
     Raises:
         DatasetError: They cannot be written.
     """
-    name = Path(out).absolute().name
+    folder = Path(out).absolute()
+    metadata = json.dumps(croissant(folder.name, manifest, kinds), indent=1) + "\n"
     try:
-        Folder(Path(out)).write(CROISSANT, (json.dumps(croissant(name, manifest, kinds), indent=1) + "\n").encode())
-        Folder(Path(out)).write(CARD, card(name, manifest, kinds).encode())
+        for name, text in ((CROISSANT, metadata), (CARD, card(folder.name, manifest, kinds))):
+            if not (keep and (folder / name).exists()):
+                Folder(folder).write(name, text.encode())
     except OSError as error:
         raise DatasetError(f"{out} cannot be written ({error.strerror or error}). Choose another place.") from error
 

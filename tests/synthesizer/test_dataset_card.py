@@ -109,6 +109,30 @@ def test_what_is_refused_changes_nothing(model: Synthesizer, tmp_path: Path) -> 
     assert sorted(path.name for path in tmp_path.iterdir()) == ["described", "plain"]
 
 
+def test_files_of_others_are_not_replaced(model: Synthesizer, tmp_path: Path) -> None:
+    for name in ("README.md", "croissant.json"):
+        folder = tmp_path / name.partition(".")[0]
+        folder.mkdir()
+        (folder / name).write_text("mine")
+        with pytest.raises(DatasetError, match="no rows"):
+            model.generate(folder, rows=5, describe=True)
+        assert [(path.name, path.read_text()) for path in folder.iterdir()] == [(name, "mine")]
+        model.generate(folder, rows=5, describe=True, overwrite=True)
+        assert (folder / name).read_text() != "mine"
+
+
+def test_a_complete_dataset_keeps_an_edited_card(model: Synthesizer, tmp_path: Path) -> None:
+    model.generate(tmp_path, rows=5, describe=True)
+    (tmp_path / "README.md").write_text("edited")
+    metadata = (tmp_path / "croissant.json").read_bytes()
+    (tmp_path / "croissant.json").unlink()
+    model.generate(tmp_path, rows=5, describe=True, resume=True)
+    assert (tmp_path / "README.md").read_text() == "edited"
+    assert (tmp_path / "croissant.json").read_bytes() == metadata
+    model.generate(tmp_path, rows=6, describe=True, resume=True, overwrite=True)
+    assert (tmp_path / "README.md").read_text() != "edited"
+
+
 def test_a_dataset_is_described_in_the_shell(model: Synthesizer, tmp_path: Path) -> None:
     model.save(tmp_path / "model")
     words = ["generate", str(tmp_path / "model"), "--rows", "5", "--describe", "-o", str(tmp_path / "out")]
