@@ -348,7 +348,8 @@ class Synthesizer(AnyColumns, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         if describe:
             kinds = {column.name: column.kind for column in self.schema_.columns}
             complete = before is not None and before == dataset_card.manifest_of(folder)
-            dataset_card.write(folder, written, kinds, keep=complete)
+            requested = {"class_counts": "requested"} if isinstance(wanted, (Mapping, pd.Series)) else {}
+            dataset_card.write(folder, {**written, **requested}, kinds, keep=complete)
         return Manifest(written)
 
     def _drawings(
