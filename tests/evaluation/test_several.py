@@ -47,6 +47,21 @@ def test_the_best_is_marked_but_no_table_that_is_flagged(found: Evaluations) -> 
     assert all(row.use is None for name, row in rows.items() if name in {REAL, SHUFFLED})
 
 
+def test_a_table_without_a_column_is_noted_and_not_marked(tmp_path: Path) -> None:
+    rows = load_breast_cancer(as_frame=True).frame.iloc[:, [0, 1, 3, 7]].sample(frac=1, random_state=0)
+    real, other = rows[:200].reset_index(drop=True), rows[380:].reset_index(drop=True)
+    tables = {"poor": shuffle_columns(real, 200, np.random.default_rng(0)), "few": other.iloc[:, :3], "all": other}
+    found = compare(real, tables, attacks=False)
+    marked = {row.name: sum(cell.is_best for cell in row.cells) for row in ranking(found.evaluations)}
+    assert marked["few"] == 0
+    assert marked["all"] > 0
+    found.to_html(tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text("utf-8").replace("&#39;", "'")
+    for text in (str(found), page, found._repr_html_().replace("&#39;", "'").replace("&#x27;", "'")):
+        assert "Table 'few' was compared without ['mean concave points']" in text
+        assert "Table 'all'" not in text
+
+
 def test_best_of_each_direction_and_of_equal_figures() -> None:
     def best(name: str, **values: float) -> set[str]:
         return set(best_of({table: Figure(METRICS[name], value) for table, value in values.items()}))
