@@ -153,7 +153,11 @@ def order_of(parameters: Parameters) -> Order:
     times, order = Times.of(parameters), parameters.order
     if times is None:
         return order
-    return Leading((times.event, times.duration), order if isinstance(order, str) else [*order])
+    first = (times.event, times.duration)
+    if isinstance(order, str):
+        return Leading(first, order)
+    implied = [name for name in first if name not in order and name != conditioned_on(parameters)]
+    return Leading(first, [*implied, *order])
 
 
 @dataclass(frozen=True)

@@ -105,6 +105,15 @@ def test_a_target_comes_before_the_event(patients: pd.DataFrame) -> None:
     assert list(model.encoding_.columns) == ["cause", "months", "age"]
 
 
+def test_an_order_may_name_the_other_columns_only(patients: pd.DataFrame) -> None:
+    model = Synthesizer(**TIMES, order=["arm", "age"], max_steps=5, **QUICK).fit(patients)
+    assert list(model.encoding_.columns) == ["months", "arm", "age"]
+    model = model.set_params(target="arm", order=["age"]).fit(patients)
+    assert list(model.encoding_.columns) == ["cause", "months", "age"]
+    with pytest.raises(ConfigurationError, match="`order` must"):
+        model.set_params(target=None, order=["age"]).fit(patients)
+
+
 @pytest.mark.parametrize("strategy", ["tables", "gradients"])
 def test_times_under_a_privacy_budget(patients: pd.DataFrame, strategy: str) -> None:
     private: dict[str, Any] = {"schema": Schema(columns=COLUMNS), "privacy": {"epsilon": 3, "delta": 1e-5}}
