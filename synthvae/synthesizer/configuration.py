@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, Self, TypeVar
 
@@ -177,7 +177,8 @@ class Times:
         """Return the columns that parameters name; None if there are none.
 
         Raises:
-            ConfigurationError: Only one is given, or both, or the duration and the target, are the same.
+            ConfigurationError: Only one is given, or one is no name, or both, or the duration and the target, are the
+                same, or one has the weights.
         """
         # The estimators for scikit-learn, whose parameters these are, too, have no times.
         duration, event = (getattr(parameters, name, None) for name in ("duration", "event"))
@@ -188,7 +189,16 @@ class Times:
                 f"`duration` and `event` must be given together, got {duration!r} and {event!r}. Name both columns or "
                 "neither."
             )
-        if duration in {event, parameters.target}:
+        for name, value in (("duration", duration), ("event", event)):
+            if not isinstance(value, Hashable):
+                raise ConfigurationError(f"`{name}` must be the name of one column, got {value!r:.60}. Name one.")
+        weights = getattr(parameters, "weights", None)
+        if weights is not None and weights in (duration, event):
+            raise ConfigurationError(
+                f"`weights` must be another column than the duration and the event, got {weights!r}. Weights are not "
+                "modelled; name the column of the weights."
+            )
+        if duration in (event, parameters.target):
             raise ConfigurationError(
                 f"`duration` must be another column than the event and the target, got {duration!r}. Name the column "
                 "of the time."

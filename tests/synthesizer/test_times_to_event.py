@@ -130,8 +130,19 @@ def test_an_evaluation_takes_the_same_columns(patients: pd.DataFrame) -> None:
     assert {"kaplan_meier", "concordance"} <= found.figures.keys()
 
 
+def test_dates_are_no_duration_of_an_evaluation(patients: pd.DataFrame) -> None:
+    died = patients.assign(cause=(patients["cause"] == "death").astype(int))
+    dated = died.assign(months=pd.Timestamp("2020-01-01") + pd.to_timedelta(died["months"].round() * 30, "D"))
+    found = evaluate(dated, dated, attacks=False, **TIMES)
+    assert not found["survival"].figures
+    assert "'months' holds dates" in found["survival"].notes[0]
+
+
 REFUSED: dict[str, dict[str, Any]] = {
     "given together": {"duration": "months"},
+    "`event` must be the name of one column": {"duration": "months", "event": ["cause"]},
+    "`duration` must be the name of one column": {"duration": ["months"], "event": "cause"},
+    "`weights` must be another column": {**TIMES, "weights": "months"},
     "another column than the event": {"duration": "months", "event": "months"},
     "another column than the event and the target": {**TIMES, "target": "months"},
 }
