@@ -312,9 +312,16 @@ def spending_plan(parameters: Parameters) -> Plan:
     return configure(Plan, {"strategy": parameters.strategy, "descent": configure(Descending, stated)})
 
 
-def warn_missing_labels(target: str | None, missing: Mapping[str, int], rows: int) -> None:
-    """Warn of rows without a label, which may be a mistake."""
-    if target is not None and 0 < missing[target] < rows:
+def warn_missing_labels(target: str | None, missing: Mapping[str, int], rows: int, *, event: str | None = None) -> None:
+    """Warn of rows without a label, or without the event that is conditioned on; it may be a mistake."""
+    if target is None or not 0 < missing[target] < rows:
+        return
+    if target == event:
+        warn_user(
+            f"event {event!r}: {missing[target]} of {rows} rows have no value. They are used in training, with the "
+            "event marginalised, and every synthetic row has one; drop them if that is not intended."
+        )
+    else:
         warn_user(
             f"target {target!r}: {missing[target]} of {rows} rows have no label. They are used in training, with their "
             "class marginalised; drop them if that is not intended."

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from sklearn.datasets import load_breast_cancer
 
-from synthvae.errors import ConfigurationError
+from synthvae.errors import ConfigurationError, TableError
 from synthvae.evaluation import METRICS, Evaluations, Figure, compare
 from synthvae.evaluation.comparison import shuffle_columns
 from synthvae.evaluation.report.side_by_side import REAL, SHUFFLED, best_of, ranking
@@ -131,3 +131,17 @@ def test_the_callback_names_table_and_section() -> None:
     seen: list[str] = []
     compare(rows, {"a": rows, "b": rows}, attacks=False, watch=seen.append)
     assert {"a: fidelity", "b: disclosure"} <= set(seen)
+
+
+def test_wrong_tables_and_options_are_one_error() -> None:
+    rows = pd.DataFrame({"a": range(20), "b": [0.5, 1.5] * 10})
+    with pytest.raises(ConfigurationError, match="by name, got a list"):
+        compare(rows, [rows, rows])  # type: ignore[arg-type]
+    with pytest.raises(ConfigurationError, match="'nope' for table 'x'"):
+        compare(rows, {"x": rows}, each={"x": {"nope": 1}})
+    with pytest.raises(ConfigurationError, match="dictionary of options"):
+        compare(rows, {"x": rows}, each={"x": 5})  # type: ignore[dict-item]
+    with pytest.raises(TableError, match=r"^Table 'y': The synthetic table must have at least 2 rows"):
+        compare(rows, {"x": rows, "y": rows[:0]}, attacks=False)
+    with pytest.raises(TableError, match=r"^The real table"):
+        compare(rows[:1], {"x": rows, "y": rows}, attacks=False)

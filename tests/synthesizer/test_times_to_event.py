@@ -130,6 +130,15 @@ def test_an_evaluation_takes_the_same_columns(patients: pd.DataFrame) -> None:
     assert {"kaplan_meier", "concordance"} <= found.figures.keys()
 
 
+def test_a_missing_event_is_marginalised_or_with_a_target_a_value(patients: pd.DataFrame) -> None:
+    some = patients.assign(cause=patients["cause"].where(patients.index >= 150))
+    with pytest.warns(UserWarning, match="event 'cause': 150 of 600 rows have no value"):
+        model = Synthesizer(**TIMES, max_steps=5, **QUICK).fit(some)
+    assert not model.sample(300)["cause"].isna().any()
+    model = Synthesizer(**TIMES, target="arm", max_steps=40, **QUICK).fit(some)
+    assert 0.1 < model.sample(2000)["cause"].isna().mean() < 0.4
+
+
 def test_dates_are_no_duration_of_an_evaluation(patients: pd.DataFrame) -> None:
     died = patients.assign(cause=(patients["cause"] == "death").astype(int))
     dated = died.assign(months=pd.Timestamp("2020-01-01") + pd.to_timedelta(died["months"].round() * 30, "D"))
