@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.stats import t
 
-from synthvae.errors import ConfigurationError, brief, warn_user
+from synthvae.errors import ConfigurationError, brief, listing, warn_user
 
 Floats = npt.NDArray[np.float64]
 Rule = Literal["plug-in", "posterior"]
@@ -93,8 +93,10 @@ def pool(
     protected values, rules between columns, conditions, weights and units of several rows. The manifest tells these.
 
     Args:
-        estimates: The estimates (m,) or (m, Q), such as coefficients; a Series or mapping names its quantities.
-        variances: Their estimated variances (m,) or (m, Q), the squares of standard errors, each from its copy alone.
+        estimates: The estimates (m,) or (m, Q), such as coefficients. A Series or mapping for each copy, or a DataFrame
+            with a row for each, names the quantities.
+        variances: Their estimated variances (m,) or (m, Q), the squares of standard errors, each from its copy alone;
+            those with names are matched to the estimates by name.
         rows: The number n of training rows. None: that of the manifest.
         synthetic_rows: The number k of rows of each copy. None: that of the manifest.
         manifest: What `generate(copies=...)` returned, or the manifest of a copy; its conditions are checked.
@@ -102,8 +104,8 @@ def pool(
         level: The nominal coverage of the intervals.
 
     Raises:
-        ConfigurationError: Numbers of rows are unknown, shapes differ, a variance is not positive, there are too few
-            copies for the rule, or the model is private.
+        ConfigurationError: Numbers of rows are unknown, shapes or names differ, a variance is not positive, the number
+            of copies is not that of the manifest or too low for the rule, or the model is private.
 
     Source: Raab, Nowok & Dibben 2016, https://doi.org/10.29012/jpc.v7i3.407; Raghunathan, Reiter & Rubin 2003, Multiple
     imputation for statistical disclosure limitation, Journal of Official Statistics 19, 1-16; Reiter 2002, Satisfying
@@ -114,9 +116,10 @@ def pool(
         >>> pooled.table().round(3).values.tolist()
         [[1.0, 0.245, 0.52, 1.48]]
     """
-    means, names = _matrix(estimates, "estimates")
-    within, _ = _matrix(variances, "variances")
+    _refuse_manifest(manifest)
+    means, within, names = _paired(estimates, variances)
     _check(means, within, rule, level)
+    _check_copies(len(means), manifest)
     n, k = _numbers(rows, synthetic_rows, manifest)
     copies, v = len(means), within.mean(0)
     notes = _notes(manifest)
@@ -149,25 +152,90 @@ def _of_posterior(between: Floats, within: Floats, copies: int, ratio: float) ->
     return np.where(positive, variance, large), np.where(positive, freedom, np.inf)
 
 
-def _matrix(given: Any, name: str) -> tuple[Floats, tuple[str, ...]]:
-    """Numbers (m, Q) of m copies, and the names (Q,) of the quantities."""
-    rows = [pd.Series(one) if isinstance(one, Mapping) else one for one in given]
-    named = rows and all(isinstance(one, pd.Series) for one in rows)
-    if named and any(set(one.index) != set(rows[0].index) for one in rows):
+def _paired(estimates: Any, variances: Any) -> tuple[Floats, Floats, tuple[str, ...]]:
+    """Estimates (m, Q) and variances (m, Q) of the same quantities, matched by name if both have names, and names."""
+    ours, theirs = _rows(estimates, "estimates"), _rows(variances, "variances")
+    names, others = _names(ours, "estimates"), _names(theirs, "variances")
+    if names is not None and others is not None:
+        if set(names) != set(others):
+            raise ConfigurationError(
+                f"`estimates` and `variances` must have the same names, got {listing(names, 5)} and "
+                f"{listing(others, 5)}. Take both from the same model."
+            )
+    elif any(isinstance(one, pd.Series) and list(one.index) != list(ours[0].index) for one in ours):
+        raise ConfigurationError(
+            "Variances without names must be in the order of the estimates, got estimates in several orders. Give the "
+            "variances names, too."
+        )
+    means = _matrix(ours, names, "estimates")
+    labels = range(means.shape[1]) if names is None else names
+    return means, _matrix(theirs, None if others is None else names or others, "variances"), tuple(map(str, labels))
+
+
+def _rows(given: Any, name: str) -> list[Any]:
+    """What was given for each of m copies: a number, numbers, or a Series with the names of quantities."""
+    table = given.to_pandas() if hasattr(given, "to_pandas") else given  # of polars or Arrow
+    if isinstance(table, pd.DataFrame):
+        return [table.iloc[place] for place in range(len(table))]
+    if isinstance(table, (str, bytes, Mapping)) or not isinstance(table, Iterable) or getattr(table, "ndim", 1) == 0:
+        raise ConfigurationError(
+            f"`{name}` must have an item for each copy, got {given!r:.60}. Give a list, also for one copy."
+        )
+    return [pd.Series(one) if isinstance(one, Mapping) else one for one in table]
+
+
+def _names(rows: list[Any], name: str) -> list[Any] | None:
+    """The names (Q,) of the quantities, in the order of the first copy; None if there are none."""
+    named = [one for one in rows if isinstance(one, pd.Series)]
+    if not named:
+        return None
+    first = list(named[0].index)
+    if len(named) < len(rows) or any(set(one.index) != set(first) for one in named):
         raise ConfigurationError(
             f"`{name}` must have the same quantities in each copy, got others. Fit the same model."
         )
+    if any(not one.index.is_unique for one in named):
+        raise ConfigurationError(f"`{name}` must have each name once, got {listing(first, 5)}. Rename the quantities.")
+    return first
+
+
+def _matrix(rows: list[Any], names: list[Any] | None, name: str) -> Floats:
+    """Numbers (m, Q) of m copies, in the order of the names if there are any."""
     try:
-        numbers = np.array([one[rows[0].index] if named else one for one in rows], float)
-    except ValueError as error:
-        raise ConfigurationError(f"`{name}` must be numbers, as many for each copy, got {given!r:.60}.") from error
+        numbers = np.array([one if names is None else one[names] for one in rows], float)
+    except (TypeError, ValueError) as error:
+        raise ConfigurationError(f"`{name}` must be numbers, as many for each copy, got {rows!r:.60}.") from error
     if numbers.ndim not in {1, 2} or not numbers.size:
         raise ConfigurationError(
             f"`{name}` must have the shape (copies,) or (copies, quantities), got {numbers.shape}."
         )
-    numbers = numbers.reshape(len(numbers), -1)
-    labels = rows[0].index if named else range(numbers.shape[1])
-    return numbers, tuple(map(str, labels))
+    return numbers.reshape(len(numbers), -1)
+
+
+def _refuse_manifest(manifest: Any) -> None:
+    """Refuse what is no manifest, and that of a private model."""
+    if manifest is None:
+        return
+    if not isinstance(manifest, Mapping):
+        raise ConfigurationError(
+            f"`manifest` must be what `generate(copies=...)` returned, got {manifest!r:.60}. Read the file "
+            "`_manifest.json` of a copy with `json.load`."
+        )
+    if manifest.get("ledger") is not None:
+        raise ConfigurationError(
+            "Intervals must not be pooled for a private model, whose noise the combining rules ignore, so that they "
+            "would be too short. Report estimates without intervals, or fit without a privacy budget."
+        )
+
+
+def _check_copies(copies: int, manifest: Mapping[str, Any] | None) -> None:
+    """Refuse another number of copies than that of the manifest; the manifest of one copy does not tell it."""
+    written = (manifest or {}).get("copies")
+    if written is not None and len(written) != copies:
+        raise ConfigurationError(
+            f"There must be one item for each of the {len(written)} copies of the manifest, got {copies}. Give the "
+            "estimates of all copies, in the shape (copies, quantities)."
+        )
 
 
 def _check(means: Floats, within: Floats, rule: str, level: float) -> None:
@@ -203,18 +271,9 @@ def _numbers(rows: int | None, synthetic: int | None, manifest: Mapping[str, Any
 
 
 def _notes(manifest: Mapping[str, Any] | None) -> tuple[str, ...]:
-    """Where the conditions of the rules are not met; a warning names them, unless they can hardly matter.
-
-    Raises:
-        ConfigurationError: The model is private.
-    """
+    """Where the conditions of the rules are not met; a warning names them, unless they can hardly matter."""
     if manifest is None:
         return ("The conditions of the rule were not checked: no manifest was given.",)
-    if manifest.get("ledger") is not None:
-        raise ConfigurationError(
-            "Intervals must not be pooled for a private model, whose noise the combining rules ignore, so that they "
-            "would be too short. Report estimates without intervals, or fit without a privacy budget."
-        )
     notes = tuple(_violations(manifest))
     if notes:
         warn_user(f"the combining rule holds only approximately. {' '.join(notes)}")

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ import pandas as pd
 
 from synthvae import filesystem
 from synthvae._version import __version__
-from synthvae.errors import ConfigurationError, brief
+from synthvae.errors import ConfigurationError, TableError, brief, listing
 from synthvae.evaluation.assessment import Evaluation, evaluate
 from synthvae.evaluation.report.side_by_side import notebook_ranking, render_several, render_several_text
 from synthvae.tables import convert
@@ -115,8 +117,9 @@ def compare(
         **options: Options of `evaluate` for all tables, such as `holdout` and `target`.
 
     Raises:
-        ConfigurationError: There is no table, or `each` names a table that is not given.
-        TableError: See `evaluate`.
+        ConfigurationError: Tables are not given by name or there is none, or `each` names a table or an option that
+            does not exist.
+        TableError: See `evaluate`; of several tables, the message names the one.
 
     Example:
         >>> from sklearn.datasets import load_wine
@@ -125,11 +128,7 @@ def compare(
         >>> compare(rows[:90], tables, attacks=False).frame["use"].to_dict()
         {'other': 'good', 'rounded': 'poor'}
     """
-    if not synthetic:
-        raise ConfigurationError("At least one synthetic table must be given, got none. Pass tables by name.")
-    unknown = sorted(set(each or {}) - set(synthetic))
-    if unknown:
-        raise ConfigurationError(f"`each` must name tables that are given, got {unknown[0]!r}. Correct the name.")
+    _check(synthetic, each or {})
     rows = convert.read(real)
     if options.get("holdout") is not None:
         options = {**options, "holdout": convert.read(options["holdout"])}
@@ -138,8 +137,45 @@ def compare(
         own = {**options, **(each or {}).get(name, {})}
         names = {"synthetic": name, **own.pop("names", {})}
         prefix = f"{name}: " if len(synthetic) > 1 else ""
-        found[name] = evaluate(rows, table, names=names, watch=_prefixed(watch, prefix), **own)
+        with _naming(name if len(synthetic) > 1 else None):
+            found[name] = evaluate(rows, table, names=names, watch=_prefixed(watch, prefix), **own)
     return Evaluations(found)
+
+
+def _check(synthetic: Any, each: Any) -> None:
+    """Refuse tables without names, and options of tables or of names that do not exist."""
+    if not isinstance(synthetic, Mapping):
+        raise ConfigurationError(
+            f"Synthetic tables must be given by name, got a {type(synthetic).__name__}. Pass a dictionary from name to "
+            "table, or use `evaluate` for one table."
+        )
+    if not synthetic:
+        raise ConfigurationError("At least one synthetic table must be given, got none. Pass tables by name.")
+    if not isinstance(each, Mapping) or not all(isinstance(options, Mapping) for options in each.values()):
+        raise ConfigurationError(
+            f"`each` must have a dictionary of options by the name of a table, got {each!r:.60}. Correct it."
+        )
+    unknown = [name for name in each if name not in synthetic]
+    if unknown:
+        raise ConfigurationError(f"`each` must name tables that are given, got {unknown[0]!r}. Correct the name.")
+    known = set(signature(evaluate).parameters) - {"real", "synthetic", "watch"}
+    wrong = [(name, option) for name, options in each.items() for option in options if option not in known]
+    if wrong:
+        raise ConfigurationError(
+            f"`each` must have options of `evaluate`, got {wrong[0][1]!r} for table {wrong[0][0]!r}. Choose among "
+            f"{listing(sorted(known), len(known))}."
+        )
+
+
+@contextmanager
+def _naming(name: str | None) -> Iterator[None]:
+    """Name the table in errors on synthetic rows; None: do not."""
+    try:
+        yield
+    except TableError as error:
+        if name is None or "synthetic" not in str(error):
+            raise
+        raise type(error)(f"Table {name!r}: {error}") from error
 
 
 def _prefixed(watch: Callable[[str], None] | None, prefix: str) -> Callable[[str], None] | None:

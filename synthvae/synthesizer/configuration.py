@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, Self, TypeVar
 
@@ -153,7 +153,11 @@ def order_of(parameters: Parameters) -> Order:
     times, order = Times.of(parameters), parameters.order
     if times is None:
         return order
-    return Leading((times.event, times.duration), order if isinstance(order, str) else [*order])
+    first = (times.event, times.duration)
+    if isinstance(order, str):
+        return Leading(first, order)
+    implied = [name for name in first if name not in order and name != conditioned_on(parameters)]
+    return Leading(first, [*implied, *order])
 
 
 @dataclass(frozen=True)
@@ -173,7 +177,8 @@ class Times:
         """Return the columns that parameters name; None if there are none.
 
         Raises:
-            ConfigurationError: Only one is given, or both, or the duration and the target, are the same.
+            ConfigurationError: Only one is given, or one is no name, or both, or the duration and the target, are the
+                same, or one has the weights.
         """
         # The estimators for scikit-learn, whose parameters these are, too, have no times.
         duration, event = (getattr(parameters, name, None) for name in ("duration", "event"))
@@ -184,7 +189,16 @@ class Times:
                 f"`duration` and `event` must be given together, got {duration!r} and {event!r}. Name both columns or "
                 "neither."
             )
-        if duration in {event, parameters.target}:
+        for name, value in (("duration", duration), ("event", event)):
+            if not isinstance(value, Hashable):
+                raise ConfigurationError(f"`{name}` must be the name of one column, got {value!r:.60}. Name one.")
+        weights = getattr(parameters, "weights", None)
+        if weights is not None and weights in (duration, event):
+            raise ConfigurationError(
+                f"`weights` must be another column than the duration and the event, got {weights!r}. Weights are not "
+                "modelled; name the column of the weights."
+            )
+        if duration in (event, parameters.target):
             raise ConfigurationError(
                 f"`duration` must be another column than the event and the target, got {duration!r}. Name the column "
                 "of the time."
@@ -298,9 +312,16 @@ def spending_plan(parameters: Parameters) -> Plan:
     return configure(Plan, {"strategy": parameters.strategy, "descent": configure(Descending, stated)})
 
 
-def warn_missing_labels(target: str | None, missing: Mapping[str, int], rows: int) -> None:
-    """Warn of rows without a label, which may be a mistake."""
-    if target is not None and 0 < missing[target] < rows:
+def warn_missing_labels(target: str | None, missing: Mapping[str, int], rows: int, *, event: str | None = None) -> None:
+    """Warn of rows without a label, or without the event that is conditioned on; it may be a mistake."""
+    if target is None or not 0 < missing[target] < rows:
+        return
+    if target == event:
+        warn_user(
+            f"event {event!r}: {missing[target]} of {rows} rows have no value. They are used in training, with the "
+            "event marginalised, and every synthetic row has one; drop them if that is not intended."
+        )
+    else:
         warn_user(
             f"target {target!r}: {missing[target]} of {rows} rows have no label. They are used in training, with their "
             "class marginalised; drop them if that is not intended."

@@ -1,7 +1,7 @@
 """What describes a published dataset: its card in the form of Hugging Face, and Croissant metadata.
 
 Both state what the dataset and its manifest state: names and types of columns, numbers of rows, hashes of files, and
-what was promised or protected. Neither has a value of a row.
+what was promised or protected. Neither has a value of a row, except the labels of classes.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from synthvae.errors import DatasetError, RequestError
 from synthvae.filesystem import Folder
 from synthvae.generation.single_file import is_single_file
 from synthvae.synthesizer.card import environment
+from synthvae.tables.snapshots import MANIFEST
 
 CARD, CROISSANT, DATA = "README.md", "croissant.json", "data"
 TEMPLATE = Path(__file__).with_name("dataset_card.md.jinja")
@@ -77,8 +78,10 @@ CONTEXT: dict[str, Any] = {  # of Croissant 1.0, https://docs.mlcommons.org/croi
 }
 
 
-def place_of_rows(out: str | os.PathLike[str], *, partition: bool, copies: int | None) -> Path:
+def place_of_rows(out: str | os.PathLike[str], *, partition: bool, copies: int | None, overwrite: bool = False) -> Path:
     """Return the folder of the rows of a dataset that is described, before any row is drawn.
+
+    With `overwrite`, a folder may have a card or metadata and no rows.
 
     Raises:
         RequestError: The output is a file, or the rows are in several folders.
@@ -95,24 +98,41 @@ def place_of_rows(out: str | os.PathLike[str], *, partition: bool, copies: int |
             f"The output folder must be empty or a described dataset, got {folder} with {other[0]!r}. Choose another "
             "folder."
         )
+    own = [name for name in (CARD, CROISSANT) if (folder / name).exists()]
+    if own and not overwrite and not any((folder / DATA).glob("*")):
+        raise DatasetError(
+            f"The output folder must be empty or a described dataset, got {folder} with {own[0]!r} and no rows. Choose "
+            "another folder, or pass --overwrite."
+        )
     return folder / DATA
 
 
-def write(out: str | os.PathLike[str], manifest: Mapping[str, Any], kinds: Mapping[str, str]) -> None:
+def manifest_of(folder: Path) -> bytes | None:
+    """Return the manifest of the rows of a described dataset; None if there is none."""
+    place = folder / DATA / MANIFEST
+    return place.read_bytes() if place.is_file() else None
+
+
+def write(
+    out: str | os.PathLike[str], manifest: Mapping[str, Any], kinds: Mapping[str, str], *, keep: bool = False
+) -> None:
     """Write the card and the Croissant metadata of the dataset in `out/data`.
 
     Args:
         out: The folder.
         manifest: The manifest of the dataset.
         kinds: The kind of each column, as in its schema.
+        keep: Whether files that are there stay as they are; their owner may have edited them.
 
     Raises:
         DatasetError: They cannot be written.
     """
-    name = Path(out).absolute().name
+    folder = Path(out).absolute()
+    metadata = json.dumps(croissant(folder.name, manifest, kinds), indent=1) + "\n"
     try:
-        Folder(Path(out)).write(CROISSANT, (json.dumps(croissant(name, manifest, kinds), indent=1) + "\n").encode())
-        Folder(Path(out)).write(CARD, card(name, manifest, kinds).encode())
+        for name, text in ((CROISSANT, metadata), (CARD, card(folder.name, manifest, kinds))):
+            if not (keep and (folder / name).exists()):
+                Folder(folder).write(name, text.encode())
     except OSError as error:
         raise DatasetError(f"{out} cannot be written ({error.strerror or error}). Choose another place.") from error
 
@@ -143,6 +163,7 @@ def card(name: str, manifest: Mapping[str, Any], kinds: Mapping[str, str]) -> st
             kinds=kinds,
             statement=manifest["ledger"],
             data=DATA,
+            source=source(manifest),
         )
     )
 
@@ -161,16 +182,33 @@ def croissant(name: str, manifest: Mapping[str, Any], kinds: Mapping[str, str]) 
     parts = {"@type": "cr:FileSet", "@id": "parts", "name": "parts", "description": "All rows, as Parquet files."}
     parts |= {"encodingFormat": "application/x-parquet", "includes": f"{DATA}/*.parquet"}
     fields = [_field(column, kind, kinds.get(column)) for column, kind in manifest["columns"].items()]
+    drawn = f"{manifest['rows']:,} synthetic rows, drawn by synthvae {manifest['synthvae']}."
     return {
         "@context": CONTEXT,
         "@type": "sc:Dataset",
         "name": name,
-        "description": f"{manifest['rows']:,} synthetic rows, drawn by synthvae {manifest['synthvae']}. None is real.",
+        "description": f"{drawn} {source(manifest)}",
         "conformsTo": CONFORMS_TO,
         "keywords": ["synthetic", "tabular"],
         "distribution": [*files, parts],
         "recordSet": [{"@type": "cr:RecordSet", "@id": "rows", "name": "rows", "field": fields}],
     }
+
+
+def source(manifest: Mapping[str, Any]) -> str:
+    """Return how rows came about: generated by a model, perhaps under conditions or with requested numbers by class."""
+    found = "They were generated by a model; it is not excluded that some equal real rows."
+    given = manifest.get("given") or {}
+    if "table_sha256" in given:
+        found += f" They were drawn for the rows of a table of conditions (SHA-256 {given['table_sha256']})."
+    elif given:
+        conditions = ", ".join(f"{name}: {value}" for name, value in given.items())
+        found += f" They were drawn under conditions ({conditions}), so that their shares are not those of real rows."
+    if manifest.get("class_counts") == "requested":
+        found += (
+            f" The numbers of rows by class of {manifest['target']!r} were requested; they are not those of real rows."
+        )
+    return found
 
 
 def _file(part: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -320,7 +321,10 @@ class Synthesizer(AnyColumns, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         wanted = None if alone else wanted_rows(self.learned_, *asked)
         if copies is not None:
             datasets.check(out, copies)
-        folder, out = out, dataset_card.place_of_rows(out, partition=partition, copies=copies) if describe else out
+        folder, before = Path(out), None
+        if describe:
+            out = dataset_card.place_of_rows(out, partition=partition, copies=copies, overwrite=overwrite)
+            before = dataset_card.manifest_of(folder) if resume else None
         first = out if copies is None else f"{os.fspath(out).rstrip('/')}/{datasets.folder_of(1)}"
         begun = dataset.seed_begun(first) if resume and random_state is None and self.random_state is None else None
         seed = self._own_seed(random_state if begun is None else begun)
@@ -343,7 +347,9 @@ class Synthesizer(AnyColumns, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
             written = single_file.write(out, contents[0], **how)
         if describe:
             kinds = {column.name: column.kind for column in self.schema_.columns}
-            dataset_card.write(folder, written, kinds)
+            complete = before is not None and before == dataset_card.manifest_of(folder)
+            requested = {"class_counts": "requested"} if isinstance(wanted, (Mapping, pd.Series)) else {}
+            dataset_card.write(folder, {**written, **requested}, kinds, keep=complete)
         return Manifest(written)
 
     def _drawings(

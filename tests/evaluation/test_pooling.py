@@ -72,6 +72,16 @@ def test_quantities_have_the_names_of_a_series() -> None:
     assert pool([dict(one)], [dict(one)], rows=10, synthetic_rows=10).names == ("age", "sex")
 
 
+def test_variances_are_matched_by_name() -> None:
+    mean, variance = pd.Series({"dose": 0.5, "constant": 1.0}), pd.Series({"constant": 0.01, "dose": 4.0})
+    expected = pool([[0.5, 1.0]] * 2, [[4.0, 0.01]] * 2, rows=10, synthetic_rows=10).table().to_numpy()
+    for given in ([variance] * 2, [dict(variance)] * 2, pd.DataFrame([variance] * 2), [[4.0, 0.01]] * 2):
+        for estimates in ([mean] * 2, pd.DataFrame([mean] * 2)):
+            found = pool(estimates, given, rows=10, synthetic_rows=10).table()
+            assert list(found.index) == ["dose", "constant"]
+            assert found.to_numpy() == pytest.approx(expected)
+
+
 def test_what_generate_returns_tells_the_numbers(fitted: Synthesizer, tmp_path: Path) -> None:
     manifest = fitted.generate(tmp_path / "out", rows=50, copies=2)
     with pytest.warns(UserWarning, match=r"holds only approximately.*protected"):
@@ -111,8 +121,9 @@ def test_what_hardly_matters_is_no_warning() -> None:
     assert "not checked" in pool([1.0], [1.0], rows=10, synthetic_rows=10).notes[0]
 
 
+NAMED = pd.Series({"q": 1.0, "r": 2.0})
 REFUSED: dict[str, Callable[[], Any]] = {
-    "private model": lambda: pool([1.0], [1.0], rows=10, manifest={**ABOUT, "ledger": {"epsilon": 1.0}}),
+    "private model": lambda: pool([1.0], [1.0], manifest={"rows": 9, "ledger": {"epsilon": 1.0}}),
     "`rows` must be": lambda: pool([1.0], [1.0], synthetic_rows=10),
     "`synthetic_rows` must be": lambda: pool([1.0], [1.0], rows=10),
     "same shape": lambda: pool([1.0, 2.0], [1.0], rows=10, synthetic_rows=10),
@@ -121,6 +132,14 @@ REFUSED: dict[str, Callable[[], Any]] = {
     "`rule` must be": lambda: pool([1.0], [1.0], rows=10, synthetic_rows=10, rule="rubin"),  # type: ignore[arg-type]
     "`level` must be": lambda: pool([1.0], [1.0], rows=10, synthetic_rows=10, level=95),
     "as many for each copy": lambda: pool([[1.0], [1.0, 2.0]], [[1.0], [1.0]], rows=10, synthetic_rows=10),
+    "must have the same names": lambda: pool([NAMED], [pd.Series({"a": 1.0})], rows=10, synthetic_rows=10),
+    "in several orders": lambda: pool([NAMED, NAMED[::-1]], [[1.0, 1.0]] * 2, rows=10, synthetic_rows=10),
+    "each name once": lambda: pool([pd.Series([1.0, 2.0], ["q", "q"])], [[1.0, 1.0]], rows=10, synthetic_rows=10),
+    "same quantities in each": lambda: pool([NAMED, [1.0, 2.0]], [[1.0, 1.0]] * 2, rows=10, synthetic_rows=10),
+    "an item for each copy": lambda: pool(1.0, 1.0, rows=10, synthetic_rows=10),
+    "must be numbers": lambda: pool(["x"], [1.0], rows=10, synthetic_rows=10),
+    "`manifest` must be": lambda: pool([1.0], [1.0], manifest="path"),  # type: ignore[arg-type]
+    "each of the 4 copies": lambda: pool([1.0] * 8, [1.0] * 8, manifest={**ABOUT, "copies": [{}] * 4}),
     "must have the shape": lambda: pool([], [], rows=10, synthetic_rows=10),
 }
 

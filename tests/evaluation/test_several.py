@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from sklearn.datasets import load_breast_cancer
 
-from synthvae.errors import ConfigurationError
+from synthvae.errors import ConfigurationError, TableError
 from synthvae.evaluation import METRICS, Evaluations, Figure, compare
 from synthvae.evaluation.comparison import shuffle_columns
 from synthvae.evaluation.report.side_by_side import REAL, SHUFFLED, best_of, ranking
@@ -45,6 +45,21 @@ def test_the_best_is_marked_but_no_table_that_is_flagged(found: Evaluations) -> 
     assert not any(cell.is_best for cell in rows["copy"].cells)  # although every column is equal
     assert sum(cell.is_best for cell in rows[HOSTILE].cells) > sum(cell.is_best for cell in rows["shuffled"].cells)
     assert all(row.use is None for name, row in rows.items() if name in {REAL, SHUFFLED})
+
+
+def test_a_table_without_a_column_is_noted_and_not_marked(tmp_path: Path) -> None:
+    rows = load_breast_cancer(as_frame=True).frame.iloc[:, [0, 1, 3, 7]].sample(frac=1, random_state=0)
+    real, other = rows[:200].reset_index(drop=True), rows[380:].reset_index(drop=True)
+    tables = {"poor": shuffle_columns(real, 200, np.random.default_rng(0)), "few": other.iloc[:, :3], "all": other}
+    found = compare(real, tables, attacks=False)
+    marked = {row.name: sum(cell.is_best for cell in row.cells) for row in ranking(found.evaluations)}
+    assert marked["few"] == 0
+    assert marked["all"] > 0
+    found.to_html(tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text("utf-8").replace("&#39;", "'")
+    for text in (str(found), page, found._repr_html_().replace("&#39;", "'").replace("&#x27;", "'")):
+        assert "Table 'few' was compared without ['mean concave points']" in text
+        assert "Table 'all'" not in text
 
 
 def test_best_of_each_direction_and_of_equal_figures() -> None:
@@ -116,3 +131,17 @@ def test_the_callback_names_table_and_section() -> None:
     seen: list[str] = []
     compare(rows, {"a": rows, "b": rows}, attacks=False, watch=seen.append)
     assert {"a: fidelity", "b: disclosure"} <= set(seen)
+
+
+def test_wrong_tables_and_options_are_one_error() -> None:
+    rows = pd.DataFrame({"a": range(20), "b": [0.5, 1.5] * 10})
+    with pytest.raises(ConfigurationError, match="by name, got a list"):
+        compare(rows, [rows, rows])  # type: ignore[arg-type]
+    with pytest.raises(ConfigurationError, match="'nope' for table 'x'"):
+        compare(rows, {"x": rows}, each={"x": {"nope": 1}})
+    with pytest.raises(ConfigurationError, match="dictionary of options"):
+        compare(rows, {"x": rows}, each={"x": 5})  # type: ignore[dict-item]
+    with pytest.raises(TableError, match=r"^Table 'y': The synthetic table must have at least 2 rows"):
+        compare(rows, {"x": rows, "y": rows[:0]}, attacks=False)
+    with pytest.raises(TableError, match=r"^The real table"):
+        compare(rows[:1], {"x": rows, "y": rows}, attacks=False)

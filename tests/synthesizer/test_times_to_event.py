@@ -105,6 +105,15 @@ def test_a_target_comes_before_the_event(patients: pd.DataFrame) -> None:
     assert list(model.encoding_.columns) == ["cause", "months", "age"]
 
 
+def test_an_order_may_name_the_other_columns_only(patients: pd.DataFrame) -> None:
+    model = Synthesizer(**TIMES, order=["arm", "age"], max_steps=5, **QUICK).fit(patients)
+    assert list(model.encoding_.columns) == ["months", "arm", "age"]
+    model = model.set_params(target="arm", order=["age"]).fit(patients)
+    assert list(model.encoding_.columns) == ["cause", "months", "age"]
+    with pytest.raises(ConfigurationError, match="`order` must"):
+        model.set_params(target=None, order=["age"]).fit(patients)
+
+
 @pytest.mark.parametrize("strategy", ["tables", "gradients"])
 def test_times_under_a_privacy_budget(patients: pd.DataFrame, strategy: str) -> None:
     private: dict[str, Any] = {"schema": Schema(columns=COLUMNS), "privacy": {"epsilon": 3, "delta": 1e-5}}
@@ -121,8 +130,28 @@ def test_an_evaluation_takes_the_same_columns(patients: pd.DataFrame) -> None:
     assert {"kaplan_meier", "concordance"} <= found.figures.keys()
 
 
+def test_a_missing_event_is_marginalised_or_with_a_target_a_value(patients: pd.DataFrame) -> None:
+    some = patients.assign(cause=patients["cause"].where(patients.index >= 150))
+    with pytest.warns(UserWarning, match="event 'cause': 150 of 600 rows have no value"):
+        model = Synthesizer(**TIMES, max_steps=5, **QUICK).fit(some)
+    assert not model.sample(300)["cause"].isna().any()
+    model = Synthesizer(**TIMES, target="arm", max_steps=40, **QUICK).fit(some)
+    assert 0.1 < model.sample(2000)["cause"].isna().mean() < 0.4
+
+
+def test_dates_are_no_duration_of_an_evaluation(patients: pd.DataFrame) -> None:
+    died = patients.assign(cause=(patients["cause"] == "death").astype(int))
+    dated = died.assign(months=pd.Timestamp("2020-01-01") + pd.to_timedelta(died["months"].round() * 30, "D"))
+    found = evaluate(dated, dated, attacks=False, **TIMES)
+    assert not found["survival"].figures
+    assert "'months' holds dates" in found["survival"].notes[0]
+
+
 REFUSED: dict[str, dict[str, Any]] = {
     "given together": {"duration": "months"},
+    "`event` must be the name of one column": {"duration": "months", "event": ["cause"]},
+    "`duration` must be the name of one column": {"duration": ["months"], "event": "cause"},
+    "`weights` must be another column": {**TIMES, "weights": "months"},
     "another column than the event": {"duration": "months", "event": "months"},
     "another column than the event and the target": {**TIMES, "target": "months"},
 }

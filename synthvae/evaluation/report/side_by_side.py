@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from synthvae.errors import escaped
+from synthvae.errors import escaped, listing
 from synthvae.evaluation.metrics import METRICS, SECTIONS
 from synthvae.evaluation.report.html import GRADES, page
 from synthvae.evaluation.report.metadata import ROLES
@@ -33,9 +33,10 @@ HEADS = {
 RISKS = ("copies", "dcr_share", "membership")
 REAL, SHUFFLED = "real rows (reference)", "shuffled columns (reference)"
 SHORT = {REAL: "real rows", SHUFFLED: "shuffled"}
+MOST_ABSENT = 5  # columns that a note names
 MOST_FLAGGED = 2  # measurements that are named
 BEST = "*"  # marks the best figure in text
-NOTE = f"{BEST}: the best figure of the tables whose rating for sharing is not poor."
+NOTE = f"{BEST}: the best figure of the tables with all columns whose rating for sharing is not poor."
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,7 @@ def render_several(evaluations: Mapping[str, Evaluation], links: Mapping[str, st
         groups=list(_groups(evaluations)),
         names=list(evaluations),
         evaluations=evaluations,
+        notes=notes_on_columns(evaluations),
         facts=[("date", first.date)] * (first.date is not None) + facts,
     )
 
@@ -123,7 +125,7 @@ def render_several_text(evaluations: Mapping[str, Evaluation]) -> str:
         "  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip()
         for line in zip(*columns, strict=True)
     ]
-    return "\n".join([*lines, "", NOTE])
+    return "\n".join([*lines, "", NOTE, *notes_on_columns(evaluations)])
 
 
 def notebook_ranking(evaluations: Mapping[str, Evaluation]) -> str:
@@ -133,7 +135,7 @@ def notebook_ranking(evaluations: Mapping[str, Evaluation]) -> str:
         (row.name, row.use or "", row.share or "", *(cell.text + BEST * cell.is_best for cell in row.cells))
         for row in ranking(evaluations)
     ]
-    return html_table("Evaluations", rows, heading, NOTE)
+    return html_table("Evaluations", rows, heading, " ".join([NOTE, *notes_on_columns(evaluations)]))
 
 
 def heads(evaluations: Mapping[str, Evaluation]) -> list[Head]:
@@ -194,13 +196,40 @@ def _badness(figure: Figure) -> float:
     return figure.value if figure.better == "lower" else -figure.value
 
 
+def _absent(evaluations: Mapping[str, Evaluation]) -> dict[str, list[str]]:
+    """The columns that were compared for other tables only, by the name of the table that lacks some."""
+    known = dict.fromkeys(column for found in evaluations.values() for column in found.comparison.kinds)
+    absent = {
+        name: [column for column in known if column not in found.comparison.kinds]
+        for name, found in evaluations.items()
+    }
+    return {name: columns for name, columns in absent.items() if columns}
+
+
+def notes_on_columns(evaluations: Mapping[str, Evaluation]) -> list[str]:
+    """Return one sentence for each table that was compared over fewer columns than the others."""
+    return [
+        f"Table {name!r} was compared without {listing(columns, MOST_ABSENT)}: its figures are over fewer columns than "
+        "those of other tables, and none is marked as best."
+        for name, columns in _absent(evaluations).items()
+    ]
+
+
 def _figures(evaluations: Mapping[str, Evaluation], metric: str) -> dict[str, Figure]:
     return {name: found.figures[metric] for name, found in evaluations.items() if metric in found.figures}
 
 
 def _eligible(evaluations: Mapping[str, Evaluation], metric: str) -> dict[str, Figure]:
-    """The figures of tables that are not flagged for disclosure: copies of training rows would be best of all."""
-    shared = {name: found for name, found in evaluations.items() if found.verdict.share.grade != "poor"}
+    """The figures of tables that have all columns and are not flagged for disclosure.
+
+    Copies of training rows would be best of all, and figures over fewer columns are of another comparison.
+    """
+    partial = _absent(evaluations)
+    shared = {
+        name: found
+        for name, found in evaluations.items()
+        if found.verdict.share.grade != "poor" and name not in partial
+    }
     return _figures(shared, metric)
 
 

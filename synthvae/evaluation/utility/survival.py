@@ -24,6 +24,7 @@ from synthvae.evaluation.utility.learners import (
     interval,
     split,
 )
+from synthvae.schema.column import TEMPORAL
 
 OBSERVED = ("1", "true", "yes")
 CENSORED = ("0", "false", "no")
@@ -106,6 +107,12 @@ def _readable(comparison: Comparison, times: Survival, notes: list[str]) -> Comp
         return None
     if times.duration not in comparison.numeric:
         notes.append(f"Survival was not measured: the duration {times.duration!r} is not a numeric column.")
+        return None
+    if comparison.kinds[times.duration].kind in TEMPORAL:
+        notes.append(
+            f"Survival was not measured: the duration {times.duration!r} holds dates or times of the calendar, and "
+            "must be a number, such as days since the start of the observation."
+        )
         return None
     meaning = _meaning(comparison.real[times.event])
     if meaning is None:
