@@ -21,6 +21,7 @@ from synthvae.schema.column import Column
 from synthvae.schema.database import Database
 from synthvae.schema.foreign_keys import ForeignKey
 from synthvae.schema.link_evidence import parent_rows
+from synthvae.schema.schema import Schema
 from synthvae.tables.arrow import plain_type, unit_numbers
 
 ONCE = 2  # shares of degrees 0 and 1: no row is chosen twice
@@ -138,6 +139,9 @@ def learn_keys(database: Database, name: str, linked: Mapping[str, LinkedTable],
     for column in dict.fromkeys((*database.primary_keys.get(name, ()), *referred)):
         if column not in columns and (found := _own_key(column, table, database.primary_keys.get(name, ()))):
             columns[column] = found
+    order = database.order.get(name)
+    if order is not None and order not in columns and _is_numbered(order, table, database.schemas.get(name)):
+        columns[order] = KeyColumn(name=order, how="position")
     return Keys(columns=tuple(columns.values()), links=tuple(links))
 
 
@@ -154,6 +158,13 @@ def _own_key(column: str, table: LinkedTable, primary: Sequence[str]) -> KeyColu
             "it, or add a column of numbers as the key."
         )
     return KeyColumn(name=column, how="fresh", ids=IdEncoding.learn(Column(name=column, kind="id"), values))
+
+
+def _is_numbered(order: str, table: LinkedTable, given: Schema | None) -> bool:
+    """Whether an order column numbers the rows of each parent, and no rule needs its values."""
+    if table.family is None or not is_position(table.rows.column(order), table.family):
+        return False
+    return given is None or (order not in given.drop and all(order not in rule.touches for rule in given.constraints))
 
 
 def _fresh_one(table: LinkedTable, primary: Sequence[str]) -> str | None:
