@@ -19,7 +19,6 @@ from synthvae.relational.fitted_database import (
     FittedRoot,
     distinct_keys,
     first_ones,
-    only_dates,
 )
 from synthvae.relational.given_parents import complete_root
 from synthvae.relational.keys import ChosenLink, Keys, Numbering, choose, draw_degrees, fill
@@ -27,7 +26,7 @@ from synthvae.relational.lineage import LinkedTable
 from synthvae.relational.linked_rules import decode_kept
 from synthvae.relational.planning import naming
 from synthvae.relational.portions import GivenInPart, Portion
-from synthvae.relational.relative_dates import Surroundings, from_differences
+from synthvae.relational.relative_dates import Surroundings, from_differences, only_dates
 from synthvae.relational.repeats import restore
 from synthvae.relational.sequences import Family, Places
 

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from synthvae.encoding.temporal import TemporalEncoding
 from synthvae.errors import brief
 from synthvae.privacy.ledger import Ledger
 from synthvae.relational.child_encoding import ChildEncoding
@@ -182,11 +181,6 @@ def distinct_keys(database: Database, name: str, keys: Keys) -> list[list[str]]:
     if link is not None and chosen & set(unique):
         found.append(list(dict.fromkeys((*link.columns, *unique))))
     return found
-
-
-def only_dates(encodings: Mapping[str, Any]) -> dict[str, TemporalEncoding]:
-    """Return the encodings of dates among those of all columns."""
-    return {name: encoding for name, encoding in encodings.items() if isinstance(encoding, TemporalEncoding)}
 
 
 def first_ones(rows: pa.Table, scopes: Places) -> Places:

@@ -22,7 +22,6 @@ from synthvae.relational.fitted_database import (
     FittedTable,
     distinct_keys,
     first_ones,
-    only_dates,
 )
 from synthvae.relational.limits import limited
 from synthvae.relational.lineage import LinkedTable, link, refuse_empty
@@ -35,6 +34,7 @@ from synthvae.relational.relative_dates import (
     Surroundings,
     as_numbers,
     learn_relative,
+    only_dates,
     to_differences,
 )
 from synthvae.relational.sequences import Sequences

@@ -217,6 +217,11 @@ def from_differences(  # noqa: PLR0917 (what a draw depends on)
     return found
 
 
+def only_dates(encodings: Mapping[str, Any]) -> dict[str, TemporalEncoding]:
+    """Return the encodings of dates among those of all columns."""
+    return {name: encoding for name, encoding in encodings.items() if isinstance(encoding, TemporalEncoding)}
+
+
 def as_numbers(schema: Schema, dates: Sequence[RelativeDate]) -> Schema:
     """Return a schema in which dates are whole numbers."""
     names = {date.name for date in dates}
