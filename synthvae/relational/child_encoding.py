@@ -111,8 +111,8 @@ class ChildEncoding(BaseModel):
         dates = learn_relative(table, protected, around, first)
         self = cls(rows=None, timeline=timeline, dates=dates, rules=rules)
         relative = {date.name for date in dates}
-        own = {date.base for date in dates if date.ancestor == OWN} - set(self.encodings)
-        bases = {base: kinds.learn(schema[base], protected.rows.column(base)) for base in sorted(own)}
+        near = {date.base for date in dates if date.ancestor == OWN} - set(self.encodings)
+        bases = {base: kinds.learn(schema[base], protected.rows.column(base)) for base in sorted(near)}
         plain = self.plain(table, around, protected.ends, bases)
         for name in set(plain.column_names) - relative:
             plain = plain.set_column(plain.column_names.index(name), name, protected.rows.column(name))

@@ -255,7 +255,9 @@ class _PartDrawing:
         done, seed = {**self.done, **self._others(name)}, self._seed(name) + self.portion.number
         known = self.portion.given[name].rows if name in self.portion.given else None
         arrow, numbering = self.fitted.tables[name].arrow, self._numbering(name)
-        return fill(keys, self.linked[name], done, chosen, above, arrow, seed, numbering, known)
+        found = fill(keys, self.linked[name], done, chosen, above, arrow, seed, numbering, known)
+        numbered = [column.name for column in keys.columns if column.how == "position"]
+        return found | {n: self.given.go_on(name, n, found[n], self.linked[name].family) for n in numbered}
 
     def _unique(self, name: str, child: FittedChild, family: Family) -> Unique | None:
         """The columns of a child table in which rows of a parent differ."""

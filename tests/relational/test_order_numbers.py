@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from synthvae import Schema
 from synthvae.relational import Database, DatabaseSynthesizer, SequenceSynthesizer
@@ -47,3 +48,22 @@ def test_a_rule_may_be_on_such_a_column() -> None:
     found = SequenceSynthesizer("id", time="visit", schema=schema, max_steps=20, random_state=0).fit(rows).sample(50)
     assert found.groupby("id")["visit"].is_monotonic_increasing.all()
     assert (found["visit"] <= found["z"]).all()
+
+
+@pytest.mark.parametrize("first", [[2], [3], [4, 7], [0], [-5]])
+@pytest.mark.parametrize("key", [{"v": ("id", "visit")}, {}])
+def test_numbers_go_on_from_the_largest_given_one(first: list[int], key: dict[str, tuple[str, ...]]) -> None:
+    tables = {"p": pd.DataFrame({"id": range(1, 101)}), "v": numbered()}
+    primary = {"p": "id", **key}
+    database = Database(
+        tables=tables, primary_keys=primary, foreign_keys=[("v", "id", "p", "id")], order={"v": "visit"}
+    )
+    fitted = DatabaseSynthesizer(database, max_steps=5, random_state=0).fit()
+    begun = pd.DataFrame({"id": np.repeat([1, 5, 9], len(first)), "visit": first * 3, "y": 0.5})
+    found = fitted.sample(given={"p": tables["p"].iloc[:20], "v": begun})["v"]
+    pd.testing.assert_frame_equal(found.iloc[: len(begun)], begun)
+    for owner, numbers in found.groupby("id")["visit"]:
+        begins = first if owner in {1, 5, 9} else []
+        last = max(begins, default=0)
+        later = len(numbers) - len(begins)
+        assert numbers.tolist() == [*begins, *range(last + 1, last + 1 + later)]
