@@ -60,6 +60,19 @@ def test_begun_sequences_go_on(fitted: DatabaseSynthesizer) -> None:
     assert not later["visit"].isin(first["visit"]).any()
 
 
+@pytest.mark.parametrize("begins", ["2150-01-01", "1700-06-01"])
+def test_sequences_go_on_beyond_the_times_of_the_training_rows(fitted: DatabaseSynthesizer, begins: str) -> None:
+    given = begun(1)
+    start = pd.Timestamp(begins)
+    given["visits"] = given["visits"].assign(day=start, left=start + pd.Timedelta(days=1))
+    later = drawn(fitted, given)["visits"].iloc[len(given["visits"]) :]
+    later = later[later["patient"].isin(given["visits"]["patient"])]
+    assert len(later) > 20
+    assert later.groupby("patient")["day"].is_monotonic_increasing.all()
+    assert (later.groupby("patient")["day"].first() - start).dt.days.between(300, 500).mean() > 0.7
+    assert (later["left"] - later["day"]).dt.days.between(0, 3).all()
+
+
 def test_rows_of_all_depths_may_be_given(fitted: DatabaseSynthesizer) -> None:
     others = tables(40, seed=5)
     given = {name: others[name] for name in ("patients", "visits", "labs")}
