@@ -12,9 +12,13 @@ from synthvae.encoding.arrays import in_dictionary
 from synthvae.errors import RequestError, TableError, listing
 from synthvae.relational.fitted_database import FittedChild, FittedDatabase
 from synthvae.relational.lineage import LinkedTable, link
+from synthvae.relational.planning import naming
 from synthvae.relational.sequences import Places
 from synthvae.schema import linkage
+from synthvae.schema.column import Column
+from synthvae.schema.constraints import checking
 from synthvae.schema.database import Database
+from synthvae.schema.schema import Schema
 from synthvae.tables import convert
 from synthvae.tables.arrow import plain_type
 
@@ -28,11 +32,14 @@ def read_given(fitted: FittedDatabase, given: Any) -> dict[str, pa.Table]:
 
     Raises:
         RequestError: A table is unknown, has other columns or types, or one that its rows belong to is not given.
-        TableError: A table cannot be read, or a key is broken.
+        TableError: A table cannot be read, a key is broken, or rows break a rule.
     """
     tables = _by_name(fitted, given)
     found = {name: _as_trained(fitted, name, convert.read(table)) for name, table in tables.items()}
     linkage.check(_of_given(fitted, found), {**fitted.public, **found})
+    for name, rows in found.items():
+        with naming(name):
+            _refuse_broken(fitted, name, rows)
     return found
 
 
@@ -40,6 +47,22 @@ def link_given(fitted: FittedDatabase, tables: Mapping[str, pa.Table]) -> dict[s
     """Return given tables with their rows sorted by subject, parent and order; roots keep their order."""
     ranks = {name: _ranks(fitted, name, tables[name]) for name in fitted.database.order if name in tables}
     return link(_of_given(fitted, tables), {**fitted.public, **tables}, ranks)
+
+
+def _refuse_broken(fitted: FittedDatabase, name: str, rows: pa.Table) -> None:
+    """Refuse given rows that break a declared rule."""
+    schema, model = fitted.database.schemas.get(name), fitted.tables[name].model
+    if schema is None or not schema.constraints:
+        return
+    if isinstance(model, FittedChild):
+        rules = model.encoding.rules
+    else:
+        rules = None if model.model is None else model.model.encoding.rules
+    known = {} if rules is None else {column.name: column for column in rules.columns}
+    touched = dict.fromkeys(column for rule in schema.constraints for column in rule.touches)
+    columns = [known.get(column, Column(name=column, kind="id")) for column in touched]  # keys are of distinct rows
+    fields = [column.model_dump(exclude_unset=True) for column in columns]
+    checking.refuse_broken(rows, schema.constraints, Schema(columns=fields))
 
 
 def _by_name(fitted: FittedDatabase, given: Any) -> dict[str, Any]:
