@@ -11,6 +11,7 @@ import pyarrow as pa
 from synthvae.encoding.arrays import in_dictionary
 from synthvae.errors import RequestError, TableError, listing
 from synthvae.relational.fitted_database import FittedChild, FittedDatabase
+from synthvae.relational.keys import Keys
 from synthvae.relational.lineage import LinkedTable, link
 from synthvae.relational.planning import naming
 from synthvae.relational.sequences import Places
@@ -18,6 +19,7 @@ from synthvae.schema import linkage
 from synthvae.schema.column import Column
 from synthvae.schema.constraints import checking
 from synthvae.schema.database import Database
+from synthvae.schema.link_evidence import codes_of
 from synthvae.schema.schema import Schema
 from synthvae.tables import convert
 from synthvae.tables.arrow import plain_type
@@ -44,9 +46,31 @@ def read_given(fitted: FittedDatabase, given: Any) -> dict[str, pa.Table]:
 
 
 def link_given(fitted: FittedDatabase, tables: Mapping[str, pa.Table]) -> dict[str, LinkedTable]:
-    """Return given tables with their rows sorted by subject, parent and order; roots keep their order."""
+    """Return given tables with their rows sorted by subject, parent and order; roots keep their order.
+
+    Raises:
+        TableError: A column that repeats one of an ancestor has another value than that.
+    """
     ranks = {name: _ranks(fitted, name, tables[name]) for name in fitted.database.order if name in tables}
-    return link(_of_given(fitted, tables), {**fitted.public, **tables}, ranks)
+    found = link(_of_given(fitted, tables), {**fitted.public, **tables}, ranks)
+    for name, table in found.items():
+        _refuse_contradictions(fitted.tables[name].keys, table, found)
+    return found
+
+
+def _refuse_contradictions(keys: Keys, table: LinkedTable, linked: Mapping[str, LinkedTable]) -> None:
+    """Refuse given rows with another value of an ancestor's column than the ancestor, which no training row had."""
+    for column in keys.columns:
+        if column.how != "inherited":
+            continue
+        line = table.lines[table.ancestors.index(column.table)]
+        theirs = linked[column.table].rows.column(column.column).take(line)
+        own, known = codes_of([table.rows.column(column.name)], [theirs])
+        if others := int((own != known).sum()):
+            raise TableError(
+                f"Column {column.name!r} of given rows of {table.name!r} must be {column.column!r} of their row of "
+                f"{column.table!r}, got {others:,} of {len(own):,} rows with another. Correct these rows."
+            )
 
 
 def _refuse_broken(fitted: FittedDatabase, name: str, rows: pa.Table) -> None:

@@ -180,6 +180,16 @@ def test_categories_come_back_and_unknown_ones_are_refused() -> None:
         synthesizer.sample(given={**begun, "v": begun["v"].assign(k="z")})
 
 
+def test_given_keys_that_contradict_those_of_an_ancestor_are_refused(fitted: DatabaseSynthesizer) -> None:
+    given = begun()
+    first, visits = given["patients"]["id"].iloc[0], given["visits"]
+    own = visits.loc[visits["patient"] != first, "visit"].iloc[:3].to_numpy()
+    labs = pd.DataFrame({"visit": own, "patient": first, "number": [1, 1, 1], "code": "k", "value": 0.0})
+    labs["ordered_at"] = np.nan
+    with pytest.raises(TableError, match=r"'patient' of given rows of 'labs' must be .* got 3 of 3 rows with another"):
+        fitted.sample(given={**given, "labs": labs[list(tables()["labs"])]})
+
+
 def broken(**changes: Any) -> Frames:
     return {**begun(), **changes}
 
