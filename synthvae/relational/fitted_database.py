@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from sklearn.exceptions import NotFittedError
 
 from synthvae.errors import brief
 from synthvae.privacy.ledger import Ledger
@@ -164,6 +165,19 @@ class FittedDatabase:
                 carried = [column for column in self.tables[child].keys.columns if column.how == "carried"]
                 found |= {c.column: plain_type(self.tables[child].arrow.field(c.name).type) for c in carried}
         return found
+
+
+def refuse_unfitted(estimator: object) -> None:
+    """Refuse an estimator of linked tables that is not fitted, as scikit-learn does.
+
+    Raises:
+        NotFittedError: It has no attribute `learned_`.
+    """
+    if not hasattr(estimator, "learned_"):
+        raise NotFittedError(
+            f"This {type(estimator).__name__} instance is not fitted yet. Call 'fit' with appropriate arguments before "
+            "using this estimator."
+        )
 
 
 def distinct_keys(database: Database, name: str, keys: Keys) -> list[list[str]]:
