@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import Any, Self
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 
@@ -128,8 +129,10 @@ class DatabaseSynthesizer:
             random_state: The seed of the draws; None: that of the estimator.
 
         Raises:
-            RequestError: A number is negative, several of these are given, or given rows are not those of a table.
+            RequestError: A number is negative or not whole, several of these are given, or given rows are not those of
+                a table.
             TableError: The keys of given rows are broken, or a value cannot be encoded.
+            FileNotFoundError: `given` names a file that does not exist.
             NotFittedError: There is no model yet.
         """
         refuse_unfitted(self)
@@ -248,7 +251,9 @@ class DatabaseSynthesizer:
         """The number of rows of each root table."""
         if scale is not None and subjects is not None:
             raise RequestError("Only one of `scale` and `subjects` must be given, got both. Leave one out.")
-        number = subjects if subjects is not None else 1.0 if scale is None else scale
+        if subjects is not None and (isinstance(subjects, bool) or not isinstance(subjects, (int, np.integer))):
+            raise RequestError(f"The number of subjects must be a whole number, got {subjects!r}. Round it.")
+        number = int(subjects) if subjects is not None else 1.0 if scale is None else scale
         if isinstance(number, bool) or not isinstance(number, (int, float)) or not 0 <= number < 1e12:
             raise RequestError(f"`scale` and `subjects` must be numbers of at least 0, got {number!r}.")
         roots = self.learned_.roots

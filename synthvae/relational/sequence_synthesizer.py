@@ -53,7 +53,7 @@ class SequenceSynthesizer:
         random_state: The seed of the fit, and of draws that state none.
 
     Raises:
-        ConfigurationError: `entity` and `time` are the same column.
+        ConfigurationError: `entity` and `time` are the same column, or not one column each.
         PrivacyError: `privacy` is not None.
 
     Example:
@@ -82,6 +82,11 @@ class SequenceSynthesizer:
         verbose: bool = False,
         random_state: Seed = None,
     ) -> None:
+        if not isinstance(entity, str) or not isinstance(time, (str, type(None))) or isinstance(static, str):
+            raise ConfigurationError(
+                "`entity` and `time` must be a column each, and `static` a list of columns, got "
+                f"{entity!r}, {time!r} and {static!r}. An entity of several columns needs one that names it."
+            )
         if entity == time or {entity, time} & set(static or ()):
             raise ConfigurationError(
                 f"`entity`, `time` and `static` must be different columns, got {entity!r}, {time!r} and {static!r}. "
