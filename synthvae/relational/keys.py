@@ -15,13 +15,12 @@ from synthvae.encoding.identifier import IdEncoding
 from synthvae.encoding.protocol import CodedColumn
 from synthvae.errors import TableError, brief
 from synthvae.relational.limits import limited
-from synthvae.relational.lineage import LinkedTable, is_position
+from synthvae.relational.lineage import LinkedTable, is_numbered, is_position
 from synthvae.relational.sequences import Places
 from synthvae.schema.column import Column
 from synthvae.schema.database import Database
 from synthvae.schema.foreign_keys import ForeignKey
 from synthvae.schema.link_evidence import parent_rows
-from synthvae.schema.schema import Schema
 from synthvae.tables.arrow import plain_type, unit_numbers
 
 ONCE = 2  # shares of degrees 0 and 1: no row is chosen twice
@@ -140,7 +139,7 @@ def learn_keys(database: Database, name: str, linked: Mapping[str, LinkedTable],
         if column not in columns and (found := _own_key(column, table, database.primary_keys.get(name, ()))):
             columns[column] = found
     order = database.order.get(name)
-    if order is not None and order not in columns and _is_numbered(order, table, database.schemas.get(name)):
+    if order is not None and order not in columns and is_numbered(order, table, database.schemas.get(name)):
         columns[order] = KeyColumn(name=order, how="position")
     return Keys(columns=tuple(columns.values()), links=tuple(links))
 
@@ -158,13 +157,6 @@ def _own_key(column: str, table: LinkedTable, primary: Sequence[str]) -> KeyColu
             "it, or add a column of numbers as the key."
         )
     return KeyColumn(name=column, how="fresh", ids=IdEncoding.learn(Column(name=column, kind="id"), values))
-
-
-def _is_numbered(order: str, table: LinkedTable, given: Schema | None) -> bool:
-    """Whether an order column numbers the rows of each parent, and no rule needs its values."""
-    if table.family is None or not is_position(table.rows.column(order), table.family):
-        return False
-    return given is None or (order not in given.drop and all(order not in rule.touches for rule in given.constraints))
 
 
 def _fresh_one(table: LinkedTable, primary: Sequence[str]) -> str | None:
