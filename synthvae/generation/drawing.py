@@ -176,8 +176,10 @@ def useful_workers(workers: int, parts: int) -> int:
     """Return how many of `workers` save time: starting one takes about as long as drawing a part.
 
     Raises:
-        RequestError: `workers` is less than 1.
+        RequestError: `workers` is less than 1, or not a whole number.
     """
+    if isinstance(workers, bool) or not isinstance(workers, (int, np.integer)):
+        raise RequestError(f"`workers` must be a whole number, got {workers!r}. Round it.")
     if workers < 1:
         raise RequestError(f"`workers` must be at least 1, got {workers}.")
     return max(min(workers, parts // PARTS_TO_START), 1)

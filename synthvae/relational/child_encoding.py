@@ -20,12 +20,14 @@ from synthvae.relational.keys import Numbering
 from synthvae.relational.linked_rules import inside
 from synthvae.relational.network import SequenceSlots
 from synthvae.relational.relative_dates import (
+    OWN,
     Protected,
     RelativeDate,
     Surroundings,
     as_numbers,
     from_differences,
     learn_relative,
+    only_dates,
     to_differences,
 )
 from synthvae.relational.sequences import Family, Places, Sequences
@@ -109,7 +111,9 @@ class ChildEncoding(BaseModel):
         dates = learn_relative(table, protected, around, first)
         self = cls(rows=None, timeline=timeline, dates=dates, rules=rules)
         relative = {date.name for date in dates}
-        plain = self.plain(table, around, protected.ends)
+        near = {date.base for date in dates if date.ancestor == OWN} - set(self.encodings)
+        bases = {base: kinds.learn(schema[base], protected.rows.column(base)) for base in sorted(near)}
+        plain = self.plain(table, around, protected.ends, bases)
         for name in set(plain.column_names) - relative:
             plain = plain.set_column(plain.column_names.index(name), name, protected.rows.column(name))
         if not plain.num_columns:
@@ -119,15 +123,24 @@ class ChildEncoding(BaseModel):
         kept = inside(rules, set(plain.column_names) - relative)
         return self.model_copy(update={"rows": TableEncoding.learn(plain, Schema(columns=columns), None, rules=kept)})
 
-    def plain(self, table: pa.Table, around: Surroundings, ends: Ends | None = None) -> pa.Table:
-        """Return rows without the order column, with dates as differences; see `to_differences`."""
-        table = to_differences(table, self.dates, around, self._dated, ends)
+    def plain(
+        self, table: pa.Table, around: Surroundings, ends: Ends | None = None, bases: Mapping[str, Any] | None = None
+    ) -> pa.Table:
+        """Return rows without the order column, with dates as differences.
+
+        Args:
+            table: The rows.
+            around: Their ancestors.
+            ends: As of `to_differences`.
+            bases: The encodings of dates of the rows that are not among `encodings` yet.
+        """
+        table = to_differences(table, self.dates, around, {**self._dated, **only_dates(bases or {})}, ends)
         return table if self.timeline is None else table.drop_columns([self.timeline.name])
 
     @property
     def _dated(self) -> dict[str, TemporalEncoding]:
         """The encodings of dates that are modelled as they are."""
-        return {name: e for name, e in self.encodings.items() if isinstance(e, TemporalEncoding)}
+        return only_dates(self.encodings)
 
     @property
     def slots(self) -> Slots:

@@ -19,7 +19,6 @@ from synthvae.relational.fitted_database import (
     FittedRoot,
     distinct_keys,
     first_ones,
-    only_dates,
 )
 from synthvae.relational.given_parents import complete_root
 from synthvae.relational.keys import ChosenLink, Keys, Numbering, choose, draw_degrees, fill
@@ -27,7 +26,7 @@ from synthvae.relational.lineage import LinkedTable
 from synthvae.relational.linked_rules import decode_kept
 from synthvae.relational.planning import naming
 from synthvae.relational.portions import GivenInPart, Portion
-from synthvae.relational.relative_dates import Surroundings, from_differences
+from synthvae.relational.relative_dates import Surroundings, from_differences, only_dates
 from synthvae.relational.repeats import restore
 from synthvae.relational.sequences import Family, Places
 
@@ -256,7 +255,9 @@ class _PartDrawing:
         done, seed = {**self.done, **self._others(name)}, self._seed(name) + self.portion.number
         known = self.portion.given[name].rows if name in self.portion.given else None
         arrow, numbering = self.fitted.tables[name].arrow, self._numbering(name)
-        return fill(keys, self.linked[name], done, chosen, above, arrow, seed, numbering, known)
+        found = fill(keys, self.linked[name], done, chosen, above, arrow, seed, numbering, known)
+        numbered = [column.name for column in keys.columns if column.how == "position"]
+        return found | {n: self.given.go_on(name, n, found[n], self.linked[name].family) for n in numbered}
 
     def _unique(self, name: str, child: FittedChild, family: Family) -> Unique | None:
         """The columns of a child table in which rows of a parent differ."""

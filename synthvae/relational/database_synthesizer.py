@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import Any, Self
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 
@@ -16,7 +17,7 @@ from synthvae.generation.workers import PartsBackend
 from synthvae.privacy import Ledger, PrivacyBudget
 from synthvae.random_state import Seed, as_seed
 from synthvae.relational import saving, writing
-from synthvae.relational.fitted_database import FittedDatabase
+from synthvae.relational.fitted_database import FittedDatabase, refuse_unfitted
 from synthvae.relational.given_tables import link_given, read_given
 from synthvae.relational.learning import Options, learn_database
 from synthvae.relational.linked_draw import LinkedDraw
@@ -106,6 +107,7 @@ class DatabaseSynthesizer:
     @property
     def ledger_(self) -> Ledger | None:
         """What the fit spent of its privacy budget; None if it had none."""
+        refuse_unfitted(self)
         return self.learned_.ledger
 
     def sample(
@@ -127,9 +129,13 @@ class DatabaseSynthesizer:
             random_state: The seed of the draws; None: that of the estimator.
 
         Raises:
-            RequestError: A number is negative, several of these are given, or given rows are not those of a table.
+            RequestError: A number is negative or not whole, several of these are given, or given rows are not those of
+                a table.
             TableError: The keys of given rows are broken, or a value cannot be encoded.
+            FileNotFoundError: `given` names a file that does not exist.
+            NotFittedError: There is no model yet.
         """
+        refuse_unfitted(self)
         seed = as_seed(self.random_state if random_state is None else random_state)
         known = None if given is None else read_given(self.learned_, given)
         found = self.draw(scale, subjects, known, seed).sample(known)
@@ -174,7 +180,9 @@ class DatabaseSynthesizer:
             RequestError: A number is negative, or both are given.
             DatasetError: The folder holds something else, another run writes to it, it cannot be written, or a worker
                 was killed.
+            NotFittedError: There is no model yet.
         """
+        refuse_unfitted(self)
         begun = None
         if resume and random_state is None and self.random_state is None:
             begun = dataset.seed_begun(out)
@@ -191,7 +199,9 @@ class DatabaseSynthesizer:
 
         Raises:
             ArtifactError: The directory holds something else, or cannot be written.
+            NotFittedError: There is no model yet.
         """
+        refuse_unfitted(self)
         seed = self.random_state if isinstance(self.random_state, int) else None
         saving.save(path, self.learned_, {"max_steps": self.max_steps, "protect": self.protect, "random_state": seed})
 
@@ -226,6 +236,7 @@ class DatabaseSynthesizer:
         Raises:
             RequestError: A number is negative, or several of these are given.
         """
+        refuse_unfitted(self)
         if given is None:
             return LinkedDraw.divided(self.learned_, self._roots(scale, subjects), seed)
         if scale is not None or subjects is not None:
@@ -240,7 +251,9 @@ class DatabaseSynthesizer:
         """The number of rows of each root table."""
         if scale is not None and subjects is not None:
             raise RequestError("Only one of `scale` and `subjects` must be given, got both. Leave one out.")
-        number = subjects if subjects is not None else 1.0 if scale is None else scale
+        if subjects is not None and (isinstance(subjects, bool) or not isinstance(subjects, (int, np.integer))):
+            raise RequestError(f"The number of subjects must be a whole number, got {subjects!r}. Round it.")
+        number = int(subjects) if subjects is not None else 1.0 if scale is None else scale
         if isinstance(number, bool) or not isinstance(number, (int, float)) or not 0 <= number < 1e12:
             raise RequestError(f"`scale` and `subjects` must be numbers of at least 0, got {number!r}.")
         roots = self.learned_.roots

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from sklearn.exceptions import NotFittedError
 
-from synthvae.encoding.temporal import TemporalEncoding
 from synthvae.errors import brief
 from synthvae.privacy.ledger import Ledger
 from synthvae.relational.child_encoding import ChildEncoding
@@ -167,6 +167,19 @@ class FittedDatabase:
         return found
 
 
+def refuse_unfitted(estimator: object) -> None:
+    """Refuse an estimator of linked tables that is not fitted, as scikit-learn does.
+
+    Raises:
+        NotFittedError: It has no attribute `learned_`.
+    """
+    if not hasattr(estimator, "learned_"):
+        raise NotFittedError(
+            f"This {type(estimator).__name__} instance is not fitted yet. Call 'fit' with appropriate arguments before "
+            "using this estimator."
+        )
+
+
 def distinct_keys(database: Database, name: str, keys: Keys) -> list[list[str]]:
     """Return the columns in which no two rows of a table are equal, where that depends on links that are chosen.
 
@@ -182,11 +195,6 @@ def distinct_keys(database: Database, name: str, keys: Keys) -> list[list[str]]:
     if link is not None and chosen & set(unique):
         found.append(list(dict.fromkeys((*link.columns, *unique))))
     return found
-
-
-def only_dates(encodings: Mapping[str, Any]) -> dict[str, TemporalEncoding]:
-    """Return the encodings of dates among those of all columns."""
-    return {name: encoding for name, encoding in encodings.items() if isinstance(encoding, TemporalEncoding)}
 
 
 def first_ones(rows: pa.Table, scopes: Places) -> Places:

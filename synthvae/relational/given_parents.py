@@ -13,8 +13,8 @@ from synthvae.encoding.arrays import Mask, States
 from synthvae.encoding.layout import Layout
 from synthvae.errors import brief
 from synthvae.relational.completion import complete_rows
-from synthvae.relational.fitted_database import FittedRoot, only_dates
-from synthvae.relational.relative_dates import Surroundings, from_differences, to_differences
+from synthvae.relational.fitted_database import FittedRoot
+from synthvae.relational.relative_dates import Surroundings, from_differences, only_dates, to_differences
 from synthvae.relational.sequences import Places
 
 

@@ -11,10 +11,16 @@ import pyarrow as pa
 from synthvae.encoding.arrays import in_dictionary
 from synthvae.errors import RequestError, TableError, listing
 from synthvae.relational.fitted_database import FittedChild, FittedDatabase
+from synthvae.relational.keys import Keys
 from synthvae.relational.lineage import LinkedTable, link
+from synthvae.relational.planning import naming
 from synthvae.relational.sequences import Places
 from synthvae.schema import linkage
+from synthvae.schema.column import Column
+from synthvae.schema.constraints import checking
 from synthvae.schema.database import Database
+from synthvae.schema.link_evidence import codes_of
+from synthvae.schema.schema import Schema
 from synthvae.tables import convert
 from synthvae.tables.arrow import plain_type
 
@@ -28,18 +34,59 @@ def read_given(fitted: FittedDatabase, given: Any) -> dict[str, pa.Table]:
 
     Raises:
         RequestError: A table is unknown, has other columns or types, or one that its rows belong to is not given.
-        TableError: A table cannot be read, or a key is broken.
+        TableError: A table cannot be read, a key is broken, or rows break a rule.
     """
     tables = _by_name(fitted, given)
     found = {name: _as_trained(fitted, name, convert.read(table)) for name, table in tables.items()}
     linkage.check(_of_given(fitted, found), {**fitted.public, **found})
+    for name, rows in found.items():
+        with naming(name):
+            _refuse_broken(fitted, name, rows)
     return found
 
 
 def link_given(fitted: FittedDatabase, tables: Mapping[str, pa.Table]) -> dict[str, LinkedTable]:
-    """Return given tables with their rows sorted by subject, parent and order; roots keep their order."""
+    """Return given tables with their rows sorted by subject, parent and order; roots keep their order.
+
+    Raises:
+        TableError: A column that repeats one of an ancestor has another value than that.
+    """
     ranks = {name: _ranks(fitted, name, tables[name]) for name in fitted.database.order if name in tables}
-    return link(_of_given(fitted, tables), {**fitted.public, **tables}, ranks)
+    found = link(_of_given(fitted, tables), {**fitted.public, **tables}, ranks)
+    for name, table in found.items():
+        _refuse_contradictions(fitted.tables[name].keys, table, found)
+    return found
+
+
+def _refuse_contradictions(keys: Keys, table: LinkedTable, linked: Mapping[str, LinkedTable]) -> None:
+    """Refuse given rows with another value of an ancestor's column than the ancestor, which no training row had."""
+    for column in keys.columns:
+        if column.how != "inherited":
+            continue
+        line = table.lines[table.ancestors.index(column.table)]
+        theirs = linked[column.table].rows.column(column.column).take(line)
+        own, known = codes_of([table.rows.column(column.name)], [theirs])
+        if others := int((own != known).sum()):
+            raise TableError(
+                f"Column {column.name!r} of given rows of {table.name!r} must be {column.column!r} of their row of "
+                f"{column.table!r}, got {others:,} of {len(own):,} rows with another. Correct these rows."
+            )
+
+
+def _refuse_broken(fitted: FittedDatabase, name: str, rows: pa.Table) -> None:
+    """Refuse given rows that break a declared rule."""
+    schema, model = fitted.database.schemas.get(name), fitted.tables[name].model
+    if schema is None or not schema.constraints:
+        return
+    if isinstance(model, FittedChild):
+        rules = model.encoding.rules
+    else:
+        rules = None if model.model is None else model.model.encoding.rules
+    known = {} if rules is None else {column.name: column for column in rules.columns}
+    touched = dict.fromkeys(column for rule in schema.constraints for column in rule.touches)
+    columns = [known.get(column, Column(name=column, kind="id")) for column in touched]  # keys are of distinct rows
+    fields = [column.model_dump(exclude_unset=True) for column in columns]
+    checking.refuse_broken(rows, schema.constraints, Schema(columns=fields))
 
 
 def _by_name(fitted: FittedDatabase, given: Any) -> dict[str, Any]:

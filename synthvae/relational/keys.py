@@ -15,7 +15,7 @@ from synthvae.encoding.identifier import IdEncoding
 from synthvae.encoding.protocol import CodedColumn
 from synthvae.errors import TableError, brief
 from synthvae.relational.limits import limited
-from synthvae.relational.lineage import LinkedTable, is_position
+from synthvae.relational.lineage import LinkedTable, is_numbered, is_position
 from synthvae.relational.sequences import Places
 from synthvae.schema.column import Column
 from synthvae.schema.database import Database
@@ -138,6 +138,9 @@ def learn_keys(database: Database, name: str, linked: Mapping[str, LinkedTable],
     for column in dict.fromkeys((*database.primary_keys.get(name, ()), *referred)):
         if column not in columns and (found := _own_key(column, table, database.primary_keys.get(name, ()))):
             columns[column] = found
+    order = database.order.get(name)
+    if order is not None and order not in columns and is_numbered(order, table, database.schemas.get(name)):
+        columns[order] = KeyColumn(name=order, how="position")
     return Keys(columns=tuple(columns.values()), links=tuple(links))
 
 

@@ -22,10 +22,9 @@ from synthvae.relational.fitted_database import (
     FittedTable,
     distinct_keys,
     first_ones,
-    only_dates,
 )
 from synthvae.relational.limits import limited
-from synthvae.relational.lineage import LinkedTable, is_position, link, refuse_empty
+from synthvae.relational.lineage import LinkedTable, link, refuse_empty
 from synthvae.relational.linked_rules import with_unique_rules
 from synthvae.relational.network import SequenceConfig, build_sequences
 from synthvae.relational.planning import Plan, naming, plan_tables, ranks_of
@@ -35,6 +34,7 @@ from synthvae.relational.relative_dates import (
     Surroundings,
     as_numbers,
     learn_relative,
+    only_dates,
     to_differences,
 )
 from synthvae.relational.sequences import Sequences
@@ -120,7 +120,10 @@ class _Learner:
         own, link = self.linked[name], self.database.parents.get(name)
         if link is None or own.family is None or distinct_keys(self.database, name, plan.keys):
             return (), True
-        declared = tuple(c for c in self.database.unique.get(name, ()) if c not in plan.keys.names)
+        unique = self.database.unique.get(name, ())
+        if any(column.how == "position" and column.name in unique for column in plan.keys.columns):
+            return (), True
+        declared = tuple(c for c in unique if c not in plan.keys.names)
         if declared:
             _warn_of_repeated(name, own, declared)
             return declared, True
@@ -165,8 +168,8 @@ class _Learner:
         own, options = self.linked[name], self.options
         assert own.family is not None
         order = self.database.order.get(name)
-        if order is not None and is_position(own.rows.column(order), own.family):
-            order = None
+        if order in plan.keys.names:
+            order = None  # the rows are numbered
         ancestors = [self.ancestors[other] for other in own.ancestors]
         table, schema, encoding = plan.table, plan.schema, ChildEncoding(rows=None, timeline=None, dates=())
         if schema is not None:

@@ -12,6 +12,7 @@ from synthvae.errors import TableError, brief
 from synthvae.relational.sequences import Family, Places
 from synthvae.schema.database import Database
 from synthvae.schema.link_evidence import parent_rows
+from synthvae.schema.schema import Schema
 from synthvae.tables.arrow import dense, unit_numbers
 
 MIN_STATIC_ROWS = 20  # rows that have a sibling, from which on a column is taken to be static
@@ -104,6 +105,13 @@ def is_position(values: pa.ChunkedArray, family: Family) -> bool:
     if not pa.types.is_integer(values.type) or values.null_count or not len(family):
         return False
     return bool((values.to_numpy() == family.places[:, 0] + 1).all())
+
+
+def is_numbered(order: str, table: LinkedTable, given: Schema | None) -> bool:
+    """Whether an order column numbers the rows of each parent, and no rule needs its values."""
+    if table.family is None or not is_position(table.rows.column(order), table.family):
+        return False
+    return given is None or (order not in given.drop and all(order not in rule.touches for rule in given.constraints))
 
 
 def static_columns(table: LinkedTable, columns: Sequence[str]) -> list[str]:

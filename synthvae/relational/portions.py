@@ -188,6 +188,27 @@ class GivenInPart:
                 rows = rows.set_column(place, rows.field(place), both.unify_dictionaries().combine_chunks().take(order))
         return rows
 
+    def go_on(self, name: str, column: str, positions: pa.Array, family: Family | None) -> pa.Array:
+        """Return positions (rows,) that go on from the largest given one of each parent, which need not be a count.
+
+        Args:
+            name: The table.
+            column: The column of positions.
+            positions: The number of each row among those of its parent, from 1 on.
+            family: To which parents the rows belong.
+        """
+        if name not in self.masks or family is None or not self.masks[name].any():
+            return positions
+        given = self.portion.given_rows(name).column(column)
+        known = given.is_valid().to_numpy()
+        parents = family.parents[self.masks[name]]
+        largest = np.full(int(family.parents.max()) + 1, np.iinfo(np.int64).min)
+        np.maximum.at(largest, parents[known], given.drop_null().cast(pa.int64()).to_numpy())
+        counts = np.bincount(parents, minlength=len(largest))
+        shifts = np.where(largest > np.iinfo(np.int64).min, largest - counts, 0)
+        whole = positions.cast(pa.int64()).to_numpy() + shifts[family.parents]
+        return pa.array(whole).cast(positions.type)
+
     def put_links(self, key: ForeignKey, choices: Places, other: pa.Table) -> None:
         """Replace the choices (rows,) of given rows, in place, by the rows of the other table to which they link."""
         if key.child in self.masks:

@@ -17,7 +17,7 @@ from synthvae.encoding.protocol import CodedColumn
 from synthvae.encoding.temporal import TemporalEncoding
 from synthvae.errors import brief
 from synthvae.relational.sequences import Places
-from synthvae.relational.timeline import NEARER, Ends, comparable, relative_spread, widened
+from synthvae.relational.timeline import NEARER, Ends, comparable, covering, relative_spread, widened
 from synthvae.schema.column import TEMPORAL, Column
 from synthvae.schema.schema import Schema
 
@@ -93,9 +93,10 @@ class RelativeDate(BaseModel):
     def decode(self, differences: pa.Array, base: Floats, kind: pa.DataType, rng: np.random.Generator) -> pa.Array:
         """Return the dates (rows,) of drawn differences."""
         numbers = differences.cast(pa.float64()).to_numpy(zero_copy_only=False)
-        steps = (base + numbers * self.unit - self.encoding.origin) / self.encoding.step
+        steps = np.round((base + numbers * self.unit - self.encoding.origin) / self.encoding.step)
         states = np.where(np.isnan(steps), self.encoding.levels - 1, 0)
-        values = self.encoding.decode(CodedColumn(states, rng, numbers=np.round(steps)), kind)
+        encoding, steps = covering(self.encoding, 0.0, 0.0, steps)
+        values = encoding.decode(CodedColumn(states, rng, numbers=steps), kind)
         return without(values, np.isnan(steps))
 
 
@@ -215,6 +216,11 @@ def from_differences(  # noqa: PLR0917 (what a draw depends on)
         base = around.ticks(date.ancestor, date.base) if base is None else base
         found[date.name] = date.decode(found[date.name], base, types[date.name], rng)
     return found
+
+
+def only_dates(encodings: Mapping[str, Any]) -> dict[str, TemporalEncoding]:
+    """Return the encodings of dates among those of all columns."""
+    return {name: encoding for name, encoding in encodings.items() if isinstance(encoding, TemporalEncoding)}
 
 
 def as_numbers(schema: Schema, dates: Sequence[RelativeDate]) -> Schema:

@@ -20,7 +20,7 @@ from synthvae.generation.workers import LOCAL, PartsBackend
 from synthvae.random_state import Seed, as_seed
 from synthvae.relational import saving
 from synthvae.relational.database_synthesizer import DatabaseSynthesizer, with_index
-from synthvae.relational.fitted_database import FittedDatabase
+from synthvae.relational.fitted_database import FittedDatabase, refuse_unfitted
 from synthvae.relational.given_tables import read_given
 from synthvae.relational.linked_draw import LinkedDraw
 from synthvae.relational.long_tables import ENTITIES, ROWS, LongTable
@@ -53,7 +53,7 @@ class SequenceSynthesizer:
         random_state: The seed of the fit, and of draws that state none.
 
     Raises:
-        ConfigurationError: `entity` and `time` are the same column.
+        ConfigurationError: `entity` and `time` are the same column, or not one column each.
         PrivacyError: `privacy` is not None.
 
     Example:
@@ -82,6 +82,11 @@ class SequenceSynthesizer:
         verbose: bool = False,
         random_state: Seed = None,
     ) -> None:
+        if not isinstance(entity, str) or not isinstance(time, (str, type(None))) or isinstance(static, str):
+            raise ConfigurationError(
+                "`entity` and `time` must be a column each, and `static` a list of columns, got "
+                f"{entity!r}, {time!r} and {static!r}. An entity of several columns needs one that names it."
+            )
         if entity == time or {entity, time} & set(static or ()):
             raise ConfigurationError(
                 f"`entity`, `time` and `static` must be different columns, got {entity!r}, {time!r} and {static!r}. "
@@ -140,7 +145,9 @@ class SequenceSynthesizer:
         Raises:
             RequestError: A number is negative, several of these are given, or given rows have other columns.
             TableError: A static column is not constant within each entity of the given rows.
+            NotFittedError: There is no model yet.
         """
+        refuse_unfitted(self)
         rows = None if given is None else convert.read(given)
         known = None if rows is None else read_given(self.learned_, self.long_.divide(rows))
         found = self._database.draw(scale, entities, known, self._seed(random_state)).sample(known)
@@ -177,7 +184,9 @@ class SequenceSynthesizer:
         Raises:
             RequestError: A number is negative, or both are given.
             DatasetError: The place holds something else, or cannot be written.
+            NotFittedError: There is no model yet.
         """
+        refuse_unfitted(self)
         begun = None
         if resume and random_state is None and self.random_state is None:
             begun = dataset.seed_begun(out)
@@ -201,7 +210,9 @@ class SequenceSynthesizer:
 
         Raises:
             ArtifactError: The directory holds something else, or cannot be written.
+            NotFittedError: There is no model yet.
         """
+        refuse_unfitted(self)
         seed = self.random_state if isinstance(self.random_state, int) else None
         parameters = {"max_steps": self.max_steps, "protect": self.protect, "random_state": seed}
         saving.save(path, self.learned_, parameters, self.long_)

@@ -184,22 +184,28 @@ class Timeline(BaseModel):
         return np.where(~first, STEP, np.where(np.isnan(base) | (not self.relative), ABSOLUTE, RELATIVE))
 
     def drawn(self, way: int, codes: Codes, start: Floats, rng: np.random.Generator) -> Floats:
-        """Return the numbers (rows,) of codes drawn in one way, from the numbers (rows,) that they differ from."""
+        """Return the numbers (rows,) of codes drawn in one way, from the numbers (rows,) that they differ from.
+
+        They are within `limits`, but for those that go on from a given number beyond these.
+        """
         encoding, layout = self.ways[way], self.layouts[way]
         scores = codes.values[:, 0] if encoding.valued else None
         numbers = encoding.draw_numbers(CodedColumn(layout.join(codes.digits)[0], rng, scores), {})
         if way == STEP:
             numbers = np.maximum(numbers, 0.0)
         whole = numbers if way == ABSOLUTE else start + numbers
-        return np.asarray(np.clip(whole, *self.limits))
+        low, high = self.limits
+        within = np.clip(whole, low, high)
+        return np.where((start < low) | (start > high), whole, within) if way == STEP else np.asarray(within)
 
     def decode(self, numbers: Floats, kind: pa.DataType, rng: np.random.Generator) -> pa.Array:
         """Return the values that numbers (rows,) stand for; those of NaN are missing."""
         missing = np.isnan(numbers)
         states = np.where(missing, self.encoding.levels - 1, 0)
-        if isinstance(self.encoding, TemporalEncoding):
-            numbers = widened(self.encoding, *self.limits, numbers)[1]
-        values = self.wide.decode(CodedColumn(states, rng, numbers=numbers), kind)
+        own = self.encoding
+        if isinstance(own, TemporalEncoding):
+            own, numbers = covering(own, *self.limits, numbers)
+        values = own.decode(CodedColumn(states, rng, numbers=numbers), kind)
         return pc.if_else(pa.array(missing), pa.scalar(None, values.type), values)
 
 
@@ -277,6 +283,14 @@ def widened(encoding: TemporalEncoding, low: float, high: float, numbers: Floats
     last = encoding.origin + int(np.floor(high)) * encoding.step
     origin = encoding.origin - before * encoding.step
     return encoding.model_copy(update={"origin": origin, "last": max(last, encoding.last)}), numbers + before
+
+
+def covering(encoding: TemporalEncoding, low: float, high: float, numbers: Floats) -> tuple[TemporalEncoding, Floats]:
+    """Return what `widened` does, with ends that are wide enough for all numbers (rows,), such as given ones."""
+    known = numbers[~np.isnan(numbers)]
+    if len(known):
+        low, high = min(low, float(known.min())), max(high, float(known.max()))
+    return widened(encoding, low, high, numbers)
 
 
 def is_bound(numbers: Floats, base: Floats) -> bool:

@@ -60,6 +60,19 @@ def test_begun_sequences_go_on(fitted: DatabaseSynthesizer) -> None:
     assert not later["visit"].isin(first["visit"]).any()
 
 
+@pytest.mark.parametrize("begins", ["2150-01-01", "1700-06-01"])
+def test_sequences_go_on_beyond_the_times_of_the_training_rows(fitted: DatabaseSynthesizer, begins: str) -> None:
+    given = begun(1)
+    start = pd.Timestamp(begins)
+    given["visits"] = given["visits"].assign(day=start, left=start + pd.Timedelta(days=1))
+    later = drawn(fitted, given)["visits"].iloc[len(given["visits"]) :]
+    later = later[later["patient"].isin(given["visits"]["patient"])]
+    assert len(later) > 20
+    assert later.groupby("patient")["day"].is_monotonic_increasing.all()
+    assert (later.groupby("patient")["day"].first() - start).dt.days.between(300, 500).mean() > 0.7
+    assert (later["left"] - later["day"]).dt.days.between(0, 3).all()
+
+
 def test_rows_of_all_depths_may_be_given(fitted: DatabaseSynthesizer) -> None:
     others = tables(40, seed=5)
     given = {name: others[name] for name in ("patients", "visits", "labs")}
@@ -165,6 +178,16 @@ def test_categories_come_back_and_unknown_ones_are_refused() -> None:
     pd.testing.assert_series_equal(found.dtypes, v.dtypes)
     with pytest.raises(TableError, match=r"Table 'v': .*occurred in training, got 'z'"):
         synthesizer.sample(given={**begun, "v": begun["v"].assign(k="z")})
+
+
+def test_given_keys_that_contradict_those_of_an_ancestor_are_refused(fitted: DatabaseSynthesizer) -> None:
+    given = begun()
+    first, visits = given["patients"]["id"].iloc[0], given["visits"]
+    own = visits.loc[visits["patient"] != first, "visit"].iloc[:3].to_numpy()
+    labs = pd.DataFrame({"visit": own, "patient": first, "number": [1, 1, 1], "code": "k", "value": 0.0})
+    labs["ordered_at"] = np.nan
+    with pytest.raises(TableError, match=r"'patient' of given rows of 'labs' must be .* got 3 of 3 rows with another"):
+        fitted.sample(given={**given, "labs": labs[list(tables()["labs"])]})
 
 
 def broken(**changes: Any) -> Frames:

@@ -128,6 +128,19 @@ def test_distinct_rows_within_a_parent() -> None:
     assert fit(database({"players": [key]}), max_steps=5).sample(subjects=200)["players"]["id"].is_unique
 
 
+def test_given_rows_that_break_a_rule_are_refused(ruled: DatabaseSynthesizer) -> None:
+    real = tables()
+    first = {"players": real["players"], "seasons": real["seasons"].groupby("player").head(1)}
+    wrong = first["players"].copy()
+    wrong.loc[:2, "debut"] = wrong["born"] - pd.Timedelta(days=1)
+    with pytest.raises(TableError, match=r"Table 'players': .* got 80 rows of which 3 break `born <= debut`"):
+        ruled.sample(given={**first, "players": wrong})
+    wrong = first["seasons"].copy()
+    wrong["points"] += np.where(np.arange(len(wrong)) < 2, 5, 0)
+    with pytest.raises(TableError, match=r"Table 'seasons': .* got 80 rows of which 2 break"):
+        ruled.sample(given={**first, "seasons": wrong})
+
+
 def test_rules_of_one_long_table() -> None:
     schema = Schema.from_dict({"constraints": [inequality("starts", "games"), inequality("year", "ended")]})
     rows = tables()["seasons"]

@@ -129,6 +129,17 @@ def test_equal_and_missing_times() -> None:
     assert rows_of(visits().assign(day=np.nan), time="day")["day"].isna().all()
 
 
+def test_near_dates_of_which_none_is_the_order_column() -> None:
+    rng = np.random.default_rng(0)
+    owner = np.repeat(np.arange(40), 3)
+    days = rng.integers(0, 900, 40)[owner] + np.tile([0, 200, 400], 40)
+    table = pd.DataFrame({"patient": owner, "a": pd.Timestamp("2020-01-01") + pd.to_timedelta(days, "D")})
+    table["b"] = table["a"] + pd.to_timedelta(rng.integers(0, 6, 120), "D")
+    found = rows_of(table)
+    assert len(found) == 120
+    assert (found["b"] - found["a"]).dt.days.between(0, 5).all()
+
+
 def test_static_columns_may_be_named_and_few_rows_do_not_make_any() -> None:
     few = visits().drop_duplicates("patient")
     few = pd.concat([few, few.iloc[:10]])
