@@ -18,7 +18,7 @@ from synthvae.encoding.rules.predicate import Predicate
 from synthvae.encoding.rules.view import View
 from synthvae.schema.constraints.combinations import FixedCombinations, OneHot
 from synthvae.schema.constraints.comparable import Columns, label, truths
-from synthvae.schema.constraints.computed import SINGLE, Difference, Formula, Sum
+from synthvae.schema.constraints.computed import Difference, Formula, Sum
 from synthvae.schema.constraints.implications import If, ImpliesMissing, RequiredIf
 from synthvae.schema.constraints.inequality import Inequality
 from synthvae.schema.constraints.rule import Constraint
@@ -218,7 +218,7 @@ class Implied:
 
 
 def enforced(
-    rule: Constraint, views: Mapping[str, View], columns: Columns, single: frozenset[str] = frozenset()
+    rule: Constraint, views: Mapping[str, View], columns: Columns, errors: Mapping[str, float] | None = None
 ) -> Enforced | None:
     """Return what a rule leaves of its columns; None: it is kept in another way.
 
@@ -226,9 +226,9 @@ def enforced(
         rule: The rule.
         views: The columns that are modelled.
         columns: The declared columns.
-        single: The columns of single precision.
+        errors: The relative errors of numbers of less than double precision, by column.
     """
-    slack = SINGLE if single & set(rule.touches) else 0.0
+    slack = max((errors or {}).get(name, 0.0) for name in rule.touches)
     needed = rule.given if isinstance(rule, (Difference, Sum, Formula)) else rule.touches
     if not all(name in views for name in needed):
         return None

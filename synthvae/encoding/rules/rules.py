@@ -25,8 +25,8 @@ from synthvae.errors import TableError, brief
 from synthvae.schema.column import NUMERIC, TEMPORAL, Column
 from synthvae.schema.constraints import If, ImpliesMissing, Increments, Inequality, RequiredIf, Rule
 from synthvae.schema.constraints.combinations import FixedCombinations, OneHot, Unique
-from synthvae.schema.constraints.comparable import frame_of, is_single, label, numbers
-from synthvae.schema.constraints.computed import SINGLE, Difference
+from synthvae.schema.constraints.comparable import frame_of, label, numbers, relative_error
+from synthvae.schema.constraints.computed import Difference
 from synthvae.schema.constraints.consistency import in_order
 from synthvae.schema.constraints.rule import Constraint
 from synthvae.schema.schema import Schema
@@ -242,7 +242,7 @@ class Rules(BaseModel):
             if bounds is not None:
                 own = numbers(frame[name]).astype(np.float64)
                 low, high = (float(end) for end in bounds if isinstance(end, (int, float)))
-                room = SINGLE * np.abs(own) if is_single(frame[name].dtype) else 0.0
+                room = relative_error(frame[name].dtype) * np.abs(own)
                 found |= (own < low - room) | (own > high + room)
         for rule in self.constraints:
             if not isinstance(rule, Unique):
@@ -296,10 +296,9 @@ class CompiledRules:
             column = rules[name] if name in rules.names else Column(name=name, kind="continuous")
             self.views[name] = View.of(column, encodings[name], schema.field(name).type, grids.get(name))
             wanted.extend(self.views[name].links.values())
-        single = frozenset(
-            field.name for field in schema if pa.types.is_float32(field.type) or pa.types.is_float16(field.type)
-        )
-        found = [(rule, enforced(rule, self.views, rules, single)) for rule in rules.constraints]
+        floating = (field for field in schema if pa.types.is_floating(field.type))
+        errors = {field.name: relative_error(field.type.to_pandas_dtype()) for field in floating}
+        found = [(rule, enforced(rule, self.views, rules, errors)) for rule in rules.constraints]
         self.by_column: dict[str, list[Enforced]] = {}
         for rule, own in found:
             for name in set(rule.touches) & set(self.views) if own is not None else ():

@@ -18,14 +18,13 @@ from pandas.api.types import infer_dtype, is_datetime64_any_dtype
 from pydantic import StrictStr, model_validator
 
 from synthvae.schema.column import NUMERIC, TEMPORAL
-from synthvae.schema.constraints.comparable import BoolArray, Columns, Numbers, is_single, numbers, refuse_absent
+from synthvae.schema.constraints.comparable import BoolArray, Columns, Numbers, numbers, refuse_absent, relative_error
 from synthvae.schema.constraints.expression import Expression, parse
 from synthvae.schema.constraints.rule import NUMBERS, ORDERED, Constraint, Names, check_names, unfit
 from synthvae.tables.arrow import count_decimals
 
 HALF = 0.5 + 1e-6  # units of the last decimal; the rest is the error of doubles
 RELATIVE = 1e-9  # where the decimals are unknown
-SINGLE = 2.0**-22  # relative error of a number of single precision after a few steps of arithmetic
 
 Unit = Literal["years", "weeks", "days", "hours", "minutes", "seconds"]
 Rounding = Literal["nearest", "down", "up"]
@@ -78,13 +77,12 @@ class _Computed(Constraint):
 
     def _room(self, frame: pd.DataFrame, stated: Numbers, found: Numbers) -> Numbers:
         """The error (n,) of single precision: that of the value, and what those of the terms change of it."""
-        room = np.zeros(len(frame))
-        if is_single(frame[self.computed[0]].dtype):
-            room += SINGLE * np.maximum(np.abs(_doubles(stated)), np.abs(_doubles(found)))
+        error = relative_error(frame[self.computed[0]].dtype)
+        room = error * np.maximum(np.abs(_doubles(stated)), np.abs(_doubles(found)))
         for name in self.given:
-            if is_single(frame[name].dtype):
-                moved = self._values(frame.assign(**{name: numbers(frame[name]) * (1 + SINGLE)}))
-                room += np.abs(_doubles(moved) - _doubles(found))
+            if error := relative_error(frame[name].dtype):
+                moved = self._values(frame.assign(**{name: numbers(frame[name]) * (1 + error)}))
+                room = room + np.abs(_doubles(moved) - _doubles(found))
         return room
 
 

@@ -85,11 +85,16 @@ def _candidates(sample: Sample, names: list[str]) -> Iterator[tuple[str, str]]:
         rows = np.flatnonzero(few[:, place] >= 0)
         chosen[rows, start + few[rows, place]] = 1
     joint = (chosen.T @ chosen).astype(np.float64)
-    for first, given in enumerate(names):
-        for second, other in enumerate(names):
-            table = joint[starts[first] : starts[first + 1], starts[second] : starts[second + 1]]
-            if first != second and _implied(table, 4 * BROKEN, least=EXCLUDED / len(sample.codes) * len(few) / 2):
-                yield given, other
+    if not names:
+        return
+    most = np.maximum.reduceat(joint, starts[:-1], axis=1)  # of the rows with a value, by the other column
+    rows_of = np.add.reduceat(joint, starts[:-1], axis=1)
+    follows = (rows_of > 0) & (most >= (1 - 4 * BROKEN) * rows_of)
+    least = EXCLUDED / len(sample.codes) * len(few) / 2
+    for first, second in np.argwhere(np.logical_or.reduceat(follows, starts[:-1], axis=0)).tolist():
+        table = joint[starts[first] : starts[first + 1], starts[second] : starts[second + 1]]
+        if first != second and _implied(table, 4 * BROKEN, least):
+            yield names[first], names[second]
 
 
 def _table(sample: Sample, given: str, other: str) -> Floats:

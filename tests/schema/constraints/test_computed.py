@@ -159,6 +159,8 @@ def test_arithmetic_of_single_precision_is_true_of_single_precision(rows: list[t
         Difference(result="apart", high="a", low="b"),
         Formula(column="product", expression="a * b"),
     )
+    halves = (frame[["a", "b"]] / 100).astype(np.float16)
+    assert rules[0].holds(halves.assign(total=halves.a + halves.b)).all()
     for kind in ("float32", "Float32", "float[pyarrow]"):
         assert all(rule.holds(frame.astype(kind)).all() for rule in rules), kind
     wrong = frame.assign(total=frame.total + 1 + float(np.abs(frame.to_numpy()).max()) / 1000)
