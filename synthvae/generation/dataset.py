@@ -32,6 +32,7 @@ from synthvae.generation.stores import (
     staged_name,
 )
 from synthvae.generation.workers import LOCAL, PartsBackend
+from synthvae.random_state import Seed, as_seed
 
 Progress = Callable[[int], None]
 
@@ -240,6 +241,24 @@ def _abandon(store: Store) -> None:
     """Remove incomplete files, unless an old dataset was set aside, so that the run must be resumed."""
     if store.read(OLD) is None:
         store.clear()
+
+
+def seed_of_run(out: str | os.PathLike[str], own: Seed, asked: Seed, *, resume: bool) -> int:
+    """Return the seed of a run: of a resumed one without a seed, that with which it began.
+
+    Args:
+        out: The folder or the file.
+        own: The seed of the synthesizer, which counts if none is asked for.
+        asked: The seed of the request.
+        resume: Whether an interrupted run is resumed.
+
+    Raises:
+        ConfigurationError: The seed is none.
+        DatasetError: The run that is resumed cannot be read.
+    """
+    stated = own if asked is None else asked
+    begun = seed_begun(out) if resume and stated is None else None
+    return as_seed(stated if begun is None else begun)
 
 
 def seed_begun(out: str | os.PathLike[str]) -> int | None:

@@ -183,10 +183,7 @@ class DatabaseSynthesizer:
             NotFittedError: There is no model yet.
         """
         refuse_unfitted(self)
-        begun = None
-        if resume and random_state is None and self.random_state is None:
-            begun = dataset.seed_begun(out)
-        seed = as_seed(self.random_state if random_state is None else random_state) if begun is None else begun
+        seed = dataset.seed_of_run(out, self.random_state, random_state, resume=resume)
         draw = self.draw(scale, subjects, None if given is None else read_given(self.learned_, given), seed)
         how: dict[str, Any] = {"resume": resume, "overwrite": overwrite, "workers": workers, "backend": backend}
         return Manifest(writing.write(out, draw, **how))

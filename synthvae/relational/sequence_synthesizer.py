@@ -187,10 +187,8 @@ class SequenceSynthesizer:
             NotFittedError: There is no model yet.
         """
         refuse_unfitted(self)
-        begun = None
-        if resume and random_state is None and self.random_state is None:
-            begun = dataset.seed_begun(out)
-        draw = self._database.draw(scale, entities, None, self._seed(random_state) if begun is None else begun)
+        seed = dataset.seed_of_run(out, self.random_state, random_state, resume=resume)
+        draw = self._database.draw(scale, entities, None, seed)
         request = DatasetRequest(JoinedDraw(draw, self.long_), draw.parts, self._metadata(draw))
         written = single_file.write(
             out,

@@ -326,8 +326,7 @@ class Synthesizer(AnyColumns, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
             out = dataset_card.place_of_rows(out, partition=partition, copies=copies, overwrite=overwrite)
             before = dataset_card.manifest_of(folder) if resume else None
         first = out if copies is None else f"{os.fspath(out).rstrip('/')}/{datasets.folder_of(1)}"
-        begun = dataset.seed_begun(first) if resume and random_state is None and self.random_state is None else None
-        seed = self._own_seed(random_state if begun is None else begun)
+        seed = dataset.seed_of_run(first, self.random_state, random_state, resume=resume)
         column = partition_column(self.learned_) if partition else None
         contents = [
             DatasetRequest(drawing, drawing.request.parts, manifest, column, escape_formulas)
