@@ -180,7 +180,7 @@ def argmax(patch: pytest.MonkeyPatch) -> None:
         return outputs[COMPONENTS : 2 * COMPONENTS].gather(0, component)[0]
 
     patch.setattr("synthvae.model.decoders.draw", lambda logits, _, **_kind: logits.argmax(0))
-    patch.setattr("synthvae.model.decoders.draw_value", mean)
+    patch.setattr("synthvae.model.restrictions.draw_value", mean)
 
 
 def by_column(layout: Layout) -> list[Any]:
