@@ -15,13 +15,13 @@ from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model
 from synthvae.codes import Codes
 from synthvae.encoding import kinds
 from synthvae.encoding.arrays import Floats, States
+from synthvae.encoding.dependent import DependentNumbers
 from synthvae.encoding.fake import FakeEncoding
 from synthvae.encoding.kinds import StoredEncoding
 from synthvae.encoding.layout import Layout
 from synthvae.encoding.order import Leading, Order, named_order, order_columns
-from synthvae.encoding.protocol import CodedColumn, LinkableEncoding
+from synthvae.encoding.protocol import CodedColumn
 from synthvae.encoding.raw import Pixels, learn_plain
-from synthvae.encoding.relative import RelativeEncoding, draw_numbers, numbers_of
 from synthvae.encoding.rules import CompiledRules, Rules
 from synthvae.encoding.target import TargetEncoding
 from synthvae.errors import brief
@@ -218,12 +218,12 @@ class TableEncoding(BaseModel):
         Raises:
             TableError: A value cannot be encoded.
         """
-        columns = {name: table.column(name) for name in self.columns} | self._distances(table)
+        columns = {name: table.column(name) for name in self.columns} | self._dependent.distances(table)
         states = {name: encoding.encode(name, columns[name]) for name, encoding in self.columns.items()}
-        for name in self._relative:
+        for name in self._dependent.relative:
             states[name][columns[name].is_null().to_numpy() & table.column(name).is_valid().to_numpy()] = -1
         if linked:
-            self._mark_links(states, table)
+            self._dependent.mark_links(states, table)
         digits = self.layout.split(list(states.values())).reshape(table.num_rows, self.layout.width)
         valued = self.layout.valued_names
         scores = [self.columns[name].scores(columns[name], states[name], rng) for name in valued]
@@ -231,50 +231,14 @@ class TableEncoding(BaseModel):
         return Codes(digits, values, self._labels(table, partial=partial))
 
     @cached_property
-    def _linkable(self) -> dict[str, LinkableEncoding]:
-        """The encodings whose numbers may be repeated."""
-        linkable = {name: encoding.linkable for name, encoding in self.columns.items()}
-        return {name: encoding for name, encoding in linkable.items() if encoding is not None}
-
-    @cached_property
-    def _relative(self) -> dict[str, RelativeEncoding]:
-        """The columns that are modelled as a distance from another one."""
-        return {name: encoding for name, encoding in self.columns.items() if isinstance(encoding, RelativeEncoding)}
-
-    def _distances(self, table: pa.Table) -> dict[str, pa.ChunkedArray]:
-        """The distances (rows,) of columns from others; missing where one of both is."""
-        found = {}
-        for name, encoding in self._relative.items():
-            base = self.columns[encoding.base]
-            found[name] = encoding.distances(table.column(name), numbers_of(base, table.column(encoding.base)))
-        return found
-
-    def _place(self, coded: dict[str, CodedColumn], numbers: dict[str, Floats], known: Mapping[str, Floats]) -> None:
-        """Draw the numbers of columns that are distances from others, in place; `known` ones stay."""
-        for name, encoding in self._relative.items():
-            base = self.columns[encoding.base]
-            if encoding.base not in numbers:
-                own = known.get(encoding.base, np.full(len(coded[name].states), np.nan))
-                numbers[encoding.base] = np.where(np.isnan(own), draw_numbers(base, coded[encoding.base]), own)
-                coded[encoding.base] = coded[encoding.base].with_numbers(numbers[encoding.base])
-            drawn = encoding.draw_numbers(coded[name], numbers[encoding.base])
-            own = known.get(name, np.full(len(drawn), np.nan))
-            numbers[name] = np.where(np.isnan(own), drawn, own)
-            coded[name] = coded[name].with_numbers(numbers[name])
+    def _dependent(self) -> DependentNumbers:
+        return DependentNumbers(self.columns)
 
     @cached_property
     def _subjects(self) -> dict[str, str]:
         """The columns that depend on another one, and that one."""
         fake = {name: encoding for name, encoding in self.columns.items() if isinstance(encoding, FakeEncoding)}
         return {name: encoding.subject for name, encoding in fake.items() if encoding.subject is not None}
-
-    def _mark_links(self, states: Mapping[str, States], table: pa.Table) -> None:
-        """Set the states of numbers that repeat another column's, in place."""
-        linked = {name: encoding for name, encoding in self._linkable.items() if encoding.links}
-        needed = {link.to for encoding in linked.values() for link in encoding.links} | set(linked)
-        numbers = {n: e.numbers_of(table.column(n)) for n, e in self._linkable.items() if n in needed}
-        for name, encoding in linked.items():
-            encoding.mark_links(states[name], numbers, numbers[name])
 
     def _labels(self, table: pa.Table, *, partial: bool) -> States:
         if self.target is None or self.target.name not in table.column_names:
@@ -304,13 +268,7 @@ class TableEncoding(BaseModel):
         states = dict(zip(self.layout.names, self.layout.join(codes.digits), strict=True))
         scores = dict(zip(self.layout.valued_names, codes.values.T, strict=True))
         coded = {n: CodedColumn(states[n], rng, scores.get(n), first_row, seed=seed, step=step) for n in self.columns}
-        numbers: dict[str, Floats] = {}
-        for name, encoding in self._linkable.items():  # a column after those that it may repeat
-            numbers[name] = self._numbers(encoding, coded[name], numbers, (known or {}).get(name))
-            coded[name] = coded[name].with_numbers(numbers[name])
-        self._place(coded, numbers, known or {})
-        for name in (known or {}).keys() - numbers.keys() & coded.keys():
-            coded[name] = coded[name].with_numbers((known or {})[name])
+        coded, numbers = self._dependent.draw(coded, known or {})
         schema, decoded = self.arrow_schema, dict[str, pa.Array]()
         for name in self._decoded_in_order:
             if name in self._subjects:
@@ -337,16 +295,6 @@ class TableEncoding(BaseModel):
             return None
         columns = {} if self.target is None or self.target.classes is None else {self.target.name: self.target.classes}
         return self.rules.compiled(columns | self.columns, self.arrow_schema)
-
-    @staticmethod
-    def _numbers(
-        encoding: LinkableEncoding, column: CodedColumn, before: Mapping[str, Floats], known: Floats | None
-    ) -> Floats:
-        """The numbers (rows,) of a column: those that are known, and others as they are drawn."""
-        if known is not None and not np.isnan(known).any():
-            return known
-        drawn = encoding.draw_numbers(column, before)
-        return drawn if known is None else np.where(np.isnan(known), drawn, known)
 
     def _decode_column(
         self, name: str, kind: pa.DataType, coded: Mapping[str, CodedColumn], labels: States
