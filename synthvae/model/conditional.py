@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from synthvae.codes import Slots
+from synthvae.model.calibration import Outputs, log_likelihood
 from synthvae.model.decoders import AutoregressiveDecoder
 from synthvae.model.dropout import Dropout
 from synthvae.model.embeddings import SlotEmbedding
@@ -68,8 +69,12 @@ class ConditionalNetwork(nn.Module):
 
     def log_prob(self, known: Rows, wanted: Rows) -> Tensor:
         """Return log p (J + V, B) of each digit, then each value of `wanted`, in nats; 0 where it is not wanted."""
+        return log_likelihood(self.outputs(known, wanted), wanted)
+
+    def outputs(self, known: Rows, wanted: Rows) -> Outputs:
+        """Return the outputs of all heads for `wanted` (B)."""
         labels = torch.zeros(len(known.digits), dtype=torch.long, device=known.digits.device)
-        return self.decoder.log_prob(wanted, self.context(known), labels)
+        return self.decoder.outputs(wanted, self.context(known), labels)
 
 
 class Choice(NamedTuple):

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from synthvae.codes import Slots
 from synthvae.model.bounds import importance_bound
+from synthvae.model.calibration import Calibration, calibration
 from synthvae.model.config import ModelConfig
 from synthvae.model.decoders import AutoregressiveDecoder, FactorizedDecoder, Marginals
 from synthvae.model.draws import MIN_UNIFORM, Uniforms, standard_normal
@@ -239,6 +240,25 @@ class CVAE(nn.Module):
         batches = zip(rows.digits.split(ENCODED_ROWS), rows.values.split(ENCODED_ROWS), strict=True)
         parts = zip(batches, labels.split(ENCODED_ROWS), normal.split(ENCODED_ROWS), strict=True)
         return torch.cat([self.posterior_draw(Rows(*batch), some, noise) for batch, some, noise in parts])
+
+    @torch.no_grad()
+    def calibration(
+        self, rows: Rows, labels: Tensor, weights: Tensor, generator: torch.Generator
+    ) -> Calibration | None:
+        """Return the change of the decoder's outputs under which rows that were not trained on are most probable.
+
+        None for decoders that are not autoregressive.
+
+        Args:
+            rows: B rows.
+            labels: Their conditions (B,).
+            weights: The number of rows (B,) that each of them stands for.
+            generator: Draws the latents.
+        """
+        if not isinstance(self.decoder, AutoregressiveDecoder):
+            return None
+        outputs = self.decoder.outputs(rows, self._draw_latents(rows, labels, generator), self.network_labels(labels))
+        return calibration(outputs, rows, weights, self.decoder.slots.sizes)
 
     @torch.no_grad()
     def match_marginals(

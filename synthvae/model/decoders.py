@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from synthvae.codes import Slots, Value
-from synthvae.model.draws import Uniforms, draw, log_prob, match_marginal, padding, standard_normal, tempered
+from synthvae.model.calibration import Calibration, Outputs, log_likelihood
+from synthvae.model.draws import Uniforms, draw, match_marginal, padding, standard_normal, tempered
 from synthvae.model.dropout import Dropout
 from synthvae.model.embeddings import FineTables, RunningSum, SlotEmbedding, SlotOrder
 from synthvae.model.fused import AllHeads, Batch, Packed
@@ -17,7 +18,7 @@ from synthvae.model.heads import Heads
 from synthvae.model.layers import SlotLinear, is_observed
 from synthvae.model.restrictions import Guard, RowRules
 from synthvae.model.rows import Rows
-from synthvae.model.values import PARAMETERS, initial_bias, log_density
+from synthvae.model.values import COMPONENTS, PARAMETERS, initial_bias
 
 
 class Frequencies(NamedTuple):
@@ -110,11 +111,25 @@ class AutoregressiveDecoder(nn.Module):
 
     def log_prob(self, rows: Rows, z: Tensor, labels: Tensor) -> Tensor:
         """Return log p (J + V, B) of each digit, then each value of `rows`, given the slots before it, in nats."""
+        return log_likelihood(self.outputs(rows, z, labels), rows)
+
+    def outputs(self, rows: Rows, z: Tensor, labels: Tensor) -> Outputs:
+        """Return the outputs of all heads for `rows` (B), given the slots before each."""
         start = self.start(z) + self.condition(labels)  # (B, W)
         fused = z.device.type == "cpu" and not torch.is_autocast_enabled("cpu") and not is_observed(self)
         digits, values = (self._outputs if fused else self._outputs_by_layer)(rows, start, labels)
-        logits = self.tables(digits, rows.digits)
-        return torch.cat([log_prob(logits, rows.digits), log_density(values, rows.values)])
+        return Outputs(self.tables(digits, rows.digits), values)
+
+    @torch.no_grad()
+    def calibrate(self, change: Calibration) -> None:
+        """Change the outputs of all heads, in place."""
+        factors = change.digits[:, None, None]
+        for parameter in self.digits.last_layer:
+            parameter.mul_(factors)
+        self.tables.weight.mul_(factors[self.tables.fine])
+        for parameter in self.values.last_layer:
+            parameter[..., :COMPONENTS] *= change.components[:, None, None]
+        self.values.bias[..., 2 * COMPONENTS :] += change.log_scales[:, None, None]
 
     def _outputs_by_layer(self, rows: Rows, start: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """The outputs (J, B, K) of digits and (V, B, 3 M) of values, each layer for all slots at once."""
@@ -232,8 +247,7 @@ class FactorizedDecoder(nn.Module):
         hidden = self._hidden(z, labels)
         logits = self.digits(hidden.expand(len(self.slots.sizes), -1, -1), labels) + self.mask
         mixtures = self.values(hidden.expand(len(self.slots.values), -1, -1), labels)
-        logits = self.tables(logits, rows.digits)
-        return torch.cat([log_prob(logits, rows.digits), log_density(mixtures, rows.values)])
+        return log_likelihood(Outputs(self.tables(logits, rows.digits), mixtures), rows)
 
     def _hidden(self, z: Tensor, labels: Tensor) -> Tensor:
         hidden = self.start(z) + self.condition(labels)

@@ -41,6 +41,12 @@ class Heads(nn.Module):
         """The biases (J, C, K) of the outputs."""
         return self.linear.bias
 
+    @property
+    def last_layer(self) -> list[Tensor]:
+        """The parameters (J, ..., K) of which the outputs are linear functions."""
+        linear: list[Tensor] = [self.linear.weight, self.linear.bias]
+        return [*linear, self.outer.weight] if self.hidden else linear
+
     def forward(self, sums: Tensor, labels: Tensor) -> Tensor:
         """Return the outputs (J, B, K) of all heads for running sums (J, B, W)."""
         hidden = self.dropout(self.read(sums, labels))

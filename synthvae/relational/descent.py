@@ -11,6 +11,8 @@ from torch import nn
 
 from synthvae.devices import one_thread
 from synthvae.errors import ConfigurationError
+from synthvae.model.calibration import Calibration
+from synthvae.model.decoders import AutoregressiveDecoder
 from synthvae.relational.network import SequenceNetwork
 from synthvae.relational.sequences import Places, Sequences, split_by_rows
 from synthvae.training.config import SMALL, TrainingConfig
@@ -19,7 +21,7 @@ from synthvae.training.loop import Descent, Progress, validated
 from synthvae.training.optimizer import optimizer, rate_share
 from synthvae.training.split import MAX_HELD_OUT
 from synthvae.training.state import copied
-from synthvae.training.trainer import CLIP_NORM, EMA_DECAY
+from synthvae.training.trainer import CALIBRATION_ROWS, CLIP_NORM, EMA_DECAY
 
 BATCH_ROWS = 512  # of many rows: subjects of one batch are alike in part, so that it needs more rows than others
 STRETCH = 2  # as many steps as those of a model of so many independent rows
@@ -57,19 +59,26 @@ def train_sequences(
     history = descent.history
     if history.stopped == "diverged" and not history.best_step:
         raise ConfigurationError("Training must converge, got a loss that is not finite. Lower `learning_rate`.")
+    descent.state.load_best()
+    network.eval()
+    changes = descent.calibrations()
+    _calibrate(changes)
+    history.held_out_elbo = descent.bound() if len(descent.held) else None
     if descent.is_small and history.stopped in ("early", "finished"):
-        best = copied(descent.state.best)
         descent.state.load(initial)
         whole = config.model_copy(update={"validation_fraction": 0.0})
         second = SequenceDescent(network, sequences, whole, seed)
         second.run(progress, until=history.best_step)
         history.refitted = second.history.stopped == "finished"
-        descent.state.load(second.state.average if history.refitted else best)
-    else:
-        descent.state.load_best()
-    history.held_out_elbo = descent.state.best_bound if len(descent.held) else None
-    network.eval()
+        descent.state.load(second.state.average if history.refitted else descent.state.best)
+        network.eval()
+        _calibrate(changes)
     return history
+
+
+def _calibrate(changes: list[tuple[AutoregressiveDecoder, Calibration]]) -> None:
+    for decoder, change in changes:
+        decoder.calibrate(change)
 
 
 class SequenceDescent(Descent):
@@ -140,12 +149,24 @@ class SequenceDescent(Descent):
         state, bound = self.state, None
         if len(self.held):
             self.model.eval()
-            lengths = self.sequences.family.lengths
             with state.averaged():
-                parts = split_by_rows(lengths, self.held, VALIDATION_ROWS)
-                sums = [float(self.network.log_prob(self.sequences.batch(part, self.device)).sum()) for part in parts]
-                bound = math.fsum(sums) / int(lengths[self.held].sum())
+                bound = self.bound()
         state.history.records.append(Record(step, state.loss, -state.loss, 0.0, bound))
         if bound is None or bound > state.best_bound:
             state.best_bound, state.history.best_step = bound or 0.0, step
             state.best = copied(state.average)
+
+    @torch.no_grad()
+    def bound(self) -> float:
+        """Return the mean log p of the rows of held-out subjects, in nats per row."""
+        lengths = self.sequences.family.lengths
+        parts = split_by_rows(lengths, self.held, VALIDATION_ROWS)
+        sums = [float(self.network.log_prob(self.sequences.batch(part, self.device)).sum()) for part in parts]
+        return math.fsum(sums) / int(lengths[self.held].sum())
+
+    def calibrations(self) -> list[tuple[AutoregressiveDecoder, Calibration]]:
+        """Return each decoder with the change of its outputs under which held-out rows are most probable."""
+        if not len(self.held):
+            return []
+        part = split_by_rows(self.sequences.family.lengths, self.held, CALIBRATION_ROWS)[0]
+        return self.network.calibrations(self.sequences.batch(part, self.device))

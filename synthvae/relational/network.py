@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -14,6 +14,7 @@ from torch.nn.utils.rnn import PackedSequence
 from synthvae.codes import Slots
 from synthvae.model import Frequencies, Rows
 from synthvae.model.build import Construction
+from synthvae.model.calibration import Calibration, calibration
 from synthvae.model.decoders import AutoregressiveDecoder
 from synthvae.model.dropout import Dropout
 from synthvae.model.embeddings import SlotEmbedding, ValueEmbedding
@@ -226,22 +227,40 @@ class SequenceNetwork(nn.Module):
 
     def log_prob(self, batch: SequenceBatch) -> Tensor:
         """Return log p (N,) of each row of a batch given all before it, in nats."""
+        total = torch.zeros(len(batch), device=batch.rows.digits.device)
+        for decoder, context, rows, there in self._drawn(batch):
+            total = total.index_add(0, there, decoder.log_prob(rows, context, _no_labels(rows)).sum(0))
+        if self.decoder is None:
+            return total
+        change: Tensor = self.innovations(batch.rows.values, batch.last)[1]
+        return total + change
+
+    @torch.no_grad()
+    def calibrations(self, batch: SequenceBatch) -> list[tuple[AutoregressiveDecoder, Calibration]]:
+        """Return each decoder with the change of its outputs under which rows of a batch are most probable.
+
+        Args:
+            batch: Rows that were not trained on.
+        """
+        changes = []
+        for decoder, context, rows, there in self._drawn(batch):
+            outputs = decoder.outputs(rows, context, _no_labels(rows))
+            weights = torch.ones(len(there), device=there.device)
+            changes.append((decoder, calibration(outputs, rows, weights, decoder.slots.sizes)))
+        return changes
+
+    def _drawn(self, batch: SequenceBatch) -> Iterator[tuple[AutoregressiveDecoder, Tensor, Rows, Tensor]]:
+        """Yield each decoder, what it depends on (B, W), the rows (B) that it draws and their places (B,)."""
         sums = self.batch_sums(batch)
-        labels = torch.zeros(len(batch), dtype=torch.long, device=sums.device)
-        total = torch.zeros(len(batch), device=sums.device)
         for decoder, rows in zip(self.timings, batch.timings, strict=True):
             assert isinstance(decoder, AutoregressiveDecoder)
             there = ((rows.digits >= 0).any(1) | rows.values.isfinite().any(1)).nonzero()[:, 0]
             if len(there):
-                context = self.timing_context(sums[there])
-                found = decoder.log_prob(rows.take(there), context, labels[there]).sum(0)
-                total = total.index_add(0, there, found)
+                yield decoder, self.timing_context(sums[there]), rows.take(there), there
         if self.decoder is not None:
-            context = self.row_context(sums, batch.clock)
-            values, change = self.innovations(batch.rows.values, batch.last)
-            rows = batch.rows._replace(values=values)
-            total = total + self.decoder.log_prob(rows, context, labels).sum(0) + change
-        return total
+            values, _ = self.innovations(batch.rows.values, batch.last)
+            everywhere = torch.arange(len(batch), device=sums.device)
+            yield self.decoder, self.row_context(sums, batch.clock), batch.rows._replace(values=values), everywhere
 
     def batch_sums(self, batch: SequenceBatch) -> Tensor:
         """Return the sum (N, W) of all that each row of a batch depends on."""
@@ -299,6 +318,10 @@ def shifted(rows: Tensor, batch: SequenceBatch) -> Tensor:
 def _block(config: SequenceConfig) -> nn.Sequential:
     width = config.width
     return nn.Sequential(nn.ReLU(), nn.Linear(width, width), nn.ReLU(), Dropout(config.dropout))
+
+
+def _no_labels(rows: Rows) -> Tensor:
+    return torch.zeros(len(rows.digits), dtype=torch.long, device=rows.digits.device)
 
 
 def _decoder(slots: Slots, config: SequenceConfig) -> AutoregressiveDecoder:

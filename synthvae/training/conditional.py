@@ -12,6 +12,7 @@ from torch import nn
 from synthvae.devices import one_thread
 from synthvae.errors import ConfigurationError
 from synthvae.model import Frequencies, Rows
+from synthvae.model.calibration import Calibration, calibration
 from synthvae.model.conditional import Choice, ConditionalNetwork, cells_of, masked, random_choice
 from synthvae.model.frequencies import Sums
 from synthvae.training.batches import Batches, LabelledRows, Parts
@@ -22,7 +23,7 @@ from synthvae.training.loop import Descent, Progress, validated
 from synthvae.training.optimizer import optimizer, rate_share
 from synthvae.training.split import TrainingSplit
 from synthvae.training.state import copied
-from synthvae.training.trainer import CLIP_NORM, EMA_DECAY, PARALLEL_BATCH, VALIDATION_ROWS
+from synthvae.training.trainer import CALIBRATION_ROWS, CLIP_NORM, EMA_DECAY, PARALLEL_BATCH, VALIDATION_ROWS
 
 STRETCH = 2  # as many steps as those of a model of whole rows: each sees a part of each row only
 VALIDATION_ROUNDS = 2  # choices of known columns for each held-out row
@@ -68,6 +69,9 @@ def train_conditional(  # noqa: PLR0917 (the inputs of a fit)
     history = descent.history
     if history.stopped == "diverged" and not history.best_step:
         raise ConfigurationError("Training must converge, got a loss that is not finite. Lower `learning_rate`.")
+    descent.state.load_best()
+    network.eval()
+    change = descent.calibration()
     if descent.is_small and history.stopped in ("early", "finished"):
         best = copied(descent.state.best)
         descent.state.load(initial)
@@ -76,8 +80,8 @@ def train_conditional(  # noqa: PLR0917 (the inputs of a fit)
         second.run(progress, until=history.best_step)
         history.refitted = second.history.stopped == "finished"
         descent.state.load(second.state.average if history.refitted else best)
-    else:
-        descent.state.load_best()
+    if change is not None:
+        network.decoder.calibrate(change)
     network.eval()
     return history
 
@@ -130,14 +134,30 @@ class ConditionalDescent(Descent):
         """Return the learning rate of a step."""
         return self.schedule.learning_rate * rate_share(step, self.steps, self.schedule.rise)
 
-    def _log_prob(self, batch: LabelledRows, generator: torch.Generator) -> torch.Tensor:
-        """Log p (B,) of the wanted columns of a batch given the known ones, both random, in nats."""
+    def _chosen(self, batch: LabelledRows, generator: torch.Generator) -> tuple[Rows, Rows]:
+        """The known and the wanted columns of a batch, both random."""
         choice = random_choice(len(batch), self.cells, generator)
         linked, known = _with_and_without_links(batch)
         predicted = self._linked_where_available(linked, known, choice) if self.links else linked
         slots = self.network.slots
-        found = self.network.log_prob(masked(known, choice.known, slots), masked(predicted, choice.wanted, slots))
-        return found.sum(0)
+        return masked(known, choice.known, slots), masked(predicted, choice.wanted, slots)
+
+    def _log_prob(self, batch: LabelledRows, generator: torch.Generator) -> torch.Tensor:
+        """Log p (B,) of the wanted columns of a batch given the known ones, in nats."""
+        return self.network.log_prob(*self._chosen(batch, generator)).sum(0)
+
+    @torch.no_grad()
+    def calibration(self) -> Calibration | None:
+        """Return the change of the outputs under which held-out rows are most probable; None without such rows."""
+        held = self.split.held_out
+        if not len(held):
+            return None
+        held = held.take(slice(None, None, -(-len(held) // CALIBRATION_ROWS)))
+        generator = torch.Generator(device=self.generator.device).manual_seed(0)
+        rounds = [self._chosen(held, generator) for _ in range(VALIDATION_ROUNDS)]
+        known, wanted = (Rows(*map(torch.cat, zip(*rows, strict=True))) for rows in zip(*rounds, strict=True))
+        weights = self.batches.times(held).repeat(VALIDATION_ROUNDS)
+        return calibration(self.network.outputs(known, wanted), wanted, weights, self.network.slots.sizes)
 
     def _linked_where_available(self, linked: Rows, plain: Rows, choice: Choice) -> Rows:
         """The rows with links in the cells whose linked cells are all known or predicted, without them elsewhere."""

@@ -15,6 +15,8 @@ from torch import Tensor, nn
 from synthvae.devices import one_thread
 from synthvae.errors import ConfigurationError
 from synthvae.model import CVAE, MATCHING_ROWS, Frequencies, activity
+from synthvae.model.calibration import Calibration
+from synthvae.model.decoders import AutoregressiveDecoder
 from synthvae.model.draws import standard_normal
 from synthvae.model.frequencies import Sums
 from synthvae.training.batches import Batches, LabelledRows, Parts
@@ -33,6 +35,7 @@ PARALLEL_BATCH = 256
 EMA_DECAY = 0.998
 CLIP_NORM = 5.0
 FEW_MATCHING_ROWS = 8192  # drawn to match marginals after an interrupt
+CALIBRATION_ROWS = 2048  # held-out rows by which outputs are calibrated
 VALIDATION_ROWS = 512  # held-out rows of one batch: the matrices of a slot stay in a cache
 
 
@@ -80,6 +83,7 @@ class ElboDescent(Descent):
             seed=seed + group.rank,
         )
         self.is_due = False
+        self.calibration: Calibration | None = None
         self._resume()
 
     def _initialise(self, model: CVAE) -> None:
@@ -204,10 +208,12 @@ class ElboDescent(Descent):
         """Return a descent from the initial weights on all rows, the held-out ones included."""
         self.state.load(self.initial_values)
         config = self.config.model_copy(update={"validation_fraction": 0.0})
-        return ElboDescent(self.model, self.batches.parts, config, self.seed, self.group)
+        descent = ElboDescent(self.model, self.batches.parts, config, self.seed, self.group)
+        descent.calibration = self.calibration
+        return descent
 
     def finish(self, *, matching: bool = True) -> None:
-        """Load the best weights, fit the prior, and match the marginals of the decoder to the data.
+        """Load the best weights, calibrate them, fit the prior, and match the marginals of the decoder to the data.
 
         After an interrupt the user waits for this: then fewer rows are read and drawn.
 
@@ -216,6 +222,7 @@ class ElboDescent(Descent):
         """
         self.state.load_best()
         self.model.eval()
+        self._calibrate()
         first = self.objective.labels.complete(self.split.training + self.split.held_out)
         drawn = first.repeated(self.generator)
         self.model.match_prior(drawn.rows, drawn.labels, self.generator)
@@ -223,6 +230,18 @@ class ElboDescent(Descent):
             self._match_marginals(first, drawn.labels)
         self.group.broadcast([parameter.detach() for parameter in self.parameters])
         self.history.held_out_elbo = None if self.model.is_point else self._validation_bound()
+
+    def _calibrate(self) -> None:
+        """Calibrate the decoder by the held-out rows; a descent on all rows was given how."""
+        every = -(-len(self.split.held_out) // CALIBRATION_ROWS) or 1
+        held = self.objective.labels.complete(self.split.held_out.take(slice(None, None, every)))
+        if len(held):
+            generator = torch.Generator(device=self.generator.device).manual_seed(0)  # the same each time
+            weights = self.batches.times(held)
+            self.calibration = self.model.calibration(held.rows, held.labels, weights, generator)
+        if self.calibration is not None:
+            assert isinstance(self.model.decoder, AutoregressiveDecoder)
+            self.model.decoder.calibrate(self.calibration)
 
     def _match_marginals(self, first: LabelledRows, drawn: Tensor) -> None:
         """Match the marginals to those of all rows.
