@@ -69,7 +69,7 @@ def test_factors_of_logits_are_those_of_a_search(seed: int, true: float, count: 
     def loss(factor: float) -> float:
         logs = factor * logits - logsumexp(factor * logits, axis=1, keepdims=True)
         known = drawn >= 0
-        return -(weights * logs[np.arange(count), drawn])[known].sum() + 0.5 * ((factor - 1) / SPREAD) ** 2
+        return float(-(weights * logs[np.arange(count), drawn])[known].sum() + 0.5 * ((factor - 1) / SPREAD) ** 2)
 
     best = minimize_scalar(loss, bounds=(0.05, 5), method="bounded", options={"xatol": 1e-6}).x
     outputs = Outputs(torch.from_numpy(logits).float()[None], torch.empty(0, count, PARAMETERS))
