@@ -5,8 +5,10 @@ A generator is made by name and imports its package only then, so that each runs
 
 from __future__ import annotations
 
+import subprocess
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -38,13 +40,21 @@ class Setting:
     budget: float
 
 
+def commit_of(folder: Path) -> str:
+    """Return the commit that a folder is checked out from, and whether its files differ from it."""
+    command = ["git", "-C", str(folder), "describe", "--always", "--exclude=*", "--dirty=, changed"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return f"commit {done.stdout.strip()}" if done.returncode == 0 else "no commit"
+
+
 class Synthvae:
     """`synthvae.Synthesizer` with its defaults."""
 
     def __init__(self, setting: Setting) -> None:
         package = import_module("synthvae")
         torch = import_module("torch")
-        self.versions = {"synthvae": str(package.__version__), "torch": str(torch.__version__)}
+        version = f"{package.__version__} ({commit_of(Path(package.__file__).parent)})"
+        self.versions = {"synthvae": version, "torch": str(torch.__version__)}
         self.notes: list[str] = []
         self.seed, self.draws = setting.seed, 0
         self.model: Any = package.Synthesizer(target=setting.target, device="cpu", random_state=setting.seed)
