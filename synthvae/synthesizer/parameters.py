@@ -37,6 +37,10 @@ GROUPS: dict[str, dict[str, str]] = {
         "are not used. None: all rows weigh the same. Not with a privacy budget.",
         "max_steps": "Largest number of optimiser steps. None: chosen by the number of rows, 1000 for 30,000 rows and "
         "at most 1600 for fewer. Under a privacy budget the exact number of steps, by default 300.",
+        "effort": 'How much a fit may cost: "fast" (about half of the time of the default), "balanced", or "thorough" '
+        "(about twice the time, for columns that depend on many others). It sets the width of the networks, the units "
+        "of the decoder, the steps and the learning rate by the number of rows; what other parameters state wins. "
+        'Under a privacy budget only "balanced", since the number of rows is not public.',
         "device": '"auto" (a GPU if there is one), "cpu", "cuda", "cuda:1", ...',
         "verbose": "Whether to show progress on stderr.",
         "random_state": "Seed of all random draws. Noise for differential privacy never depends on it.",
@@ -73,7 +77,7 @@ GROUPS: dict[str, dict[str, str]] = {
     },
     "model": {
         "latent_dim": "Dimensions of the latent z.",
-        "width": "Hidden units of encoder and decoder.",
+        "width": 'Hidden units of encoder and decoder. None: as `effort` says, 128 with "balanced".',
         "dropout": "Dropout probability in training. None: 0.1 below 2048 rows, otherwise 0; 0 for pixels.",
         "decoder": '"autoregressive" (each column given the columns before it), "factorized" (columns independent '
         'given z) or, with likelihood="gaussian" or "bernoulli", "linear" (no hidden layer: factor analysis).',
