@@ -338,7 +338,7 @@ def architecture(parameters: Parameters, rows: int, **network: Any) -> ModelConf
     size = {"width": effort.width, "hidden": effort.hidden, "value_hidden": effort.value_hidden}
     size |= {} if parameters.width is None else {"width": parameters.width}
     stated = {**values(parameters, MODEL), **size, **network}
-    config = configure(ModelConfig, stated)  # refuses a width that is no number
+    config = configure(ModelConfig, stated)  # refuses a width of another type
     return configure(ModelConfig, {**stated, "products": min(effort.products, config.width // 3)})
 
 

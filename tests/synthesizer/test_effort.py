@@ -82,7 +82,7 @@ def _database() -> Database:
     return Database(
         tables={"parents": parents, "children": children},
         primary_keys={"parents": "id"},
-        foreign_keys={"children": {"parent": "parents"}},
+        foreign_keys=[("children", "parent", "parents", "id")],
     )
 
 
@@ -108,7 +108,7 @@ ESTIMATORS: list[Any] = [
 @pytest.mark.parametrize("estimator", ESTIMATORS, ids=lambda estimator: type(estimator).__name__)
 def test_an_unknown_effort_is_refused(estimator: BaseEstimator) -> None:
     wine = load_wine(as_frame=True).data
-    with pytest.raises(ConfigurationError, match="`effort` must be 'fast', 'balanced' or 'thorough', got 'slow'"):
+    with pytest.raises(ConfigurationError, match="`effort`: input should be 'fast', 'balanced' or 'thorough', got 'slow'"):
         estimator.fit(wine)  # type: ignore[attr-defined]
 
 
@@ -118,5 +118,5 @@ def test_sequences_and_databases_refuse_an_unknown_effort() -> None:
         (SequenceSynthesizer("patient", effort="slow"), visits),
         (DatabaseSynthesizer(_database(), effort="slow"), None),
     ):
-        with pytest.raises(ConfigurationError, match="`effort` must be"):
+        with pytest.raises(ConfigurationError, match="`effort`: input should be"):
             estimator.fit(given)
