@@ -108,7 +108,9 @@ ESTIMATORS: list[Any] = [
 @pytest.mark.parametrize("estimator", ESTIMATORS, ids=lambda estimator: type(estimator).__name__)
 def test_an_unknown_effort_is_refused(estimator: BaseEstimator) -> None:
     wine = load_wine(as_frame=True).data
-    with pytest.raises(ConfigurationError, match="`effort`: input should be 'fast', 'balanced' or 'thorough', got 'slow'"):
+    with pytest.raises(
+        ConfigurationError, match="`effort`: input should be 'fast', 'balanced' or 'thorough', got 'slow'"
+    ):
         estimator.fit(wine)  # type: ignore[attr-defined]
 
 
