@@ -286,7 +286,7 @@ def main() -> None:
     settings = {
         "tables": f"{len(options.tables)} of {len(TABLES)}; not measured: {', '.join(left_out) or 'none'}",
         "seeds": plan.seeds,
-        "of peers": plan.peer_seeds,
+        "seeds of the others": plan.peer_seeds,
         "budget": f"{plan.budget:.0f} CPU-s a fit",
         "cap": plan.rows or "none",
     }

@@ -236,8 +236,8 @@ def bar_table(results: list[Result]) -> str:
     lines = [
         [name, bar.measure, cell("", bar.value), bar.relation, cell("", bar.limit), bar.reached] for name, bar in limits
     ]
-    heads = ["table", "bar", "measured", "", "limit", "reached"]
-    return f"{reached} of {known} measured bars are reached.\n\n" + grid(heads, lines)
+    heads = ["table", "goal", "measured", "", "limit", "reached"]
+    return f"{reached} of {known} measured goals are reached.\n\n" + grid(heads, lines)
 
 
 def versions(results: list[Result]) -> str:
@@ -276,6 +276,6 @@ def markdown(results: list[Result], settings: Figures, pictures: list[Path]) -> 
     images = "\n\n".join(f"![{ALT[picture.stem.partition('_')[2]]}]({picture})" for picture in pictures)
     parts = ["# Benchmarks", INTRODUCTION, f"Settings: {said}.", f"Versions: {versions(results)}."]
     parts += [f"Machine: {machines(results)}.", LEGEND]
-    parts += ["## Ahead or not", contest(results), "## Bars", bar_table(results), images]
+    parts += ["## Ahead or not", contest(results), "## Goals", bar_table(results), images]
     parts += [beside_before(results), *(section(result) for result in results)]
     return "\n\n".join(filter(None, parts)) + "\n"
