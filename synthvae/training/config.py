@@ -75,7 +75,7 @@ class Effort(NamedTuple):
 # A few steps with a learning rate that falls to its end take the place of many that early stopping ends.
 FAST = Effort(width=96, hidden=24, value_hidden=48, steps=1 / 4, rate=1.5)
 SMALL_FAST = FAST._replace(steps=1 / 16)
-THOROUGH = Effort(width=192, products=64)
+THOROUGH = Effort(width=192, products=64, steps=1.5)
 # A normal prior of the weights is weaker in proportion to the rows. Held-out ELBO with this weight decay and with 0.01,
 # one seed each: Seoul bikes -7.95 and -8.71 nats, WDBC -10.99 and -11.92, German -20.57 and -20.71.
 DECAY_ROWS, MAX_DECAY = 2000, 1.0
