@@ -53,7 +53,7 @@ class Synthvae:
     def __init__(self, setting: Setting) -> None:
         package = import_module("synthvae")
         torch = import_module("torch")
-        version = f"{package.__version__} ({commit_of(Path(package.__file__).parent)})"
+        version = f"{package.__version__} ({commit_of(Path(str(package.__file__)).parent)})"
         self.versions = {"synthvae": version, "torch": str(torch.__version__)}
         self.notes: list[str] = []
         self.seed, self.draws = setting.seed, 0

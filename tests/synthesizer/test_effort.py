@@ -8,7 +8,6 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from sklearn.base import BaseEstimator
 from sklearn.datasets import load_wine
 
 from synthvae import PrivacyBudget, Schema, Synthesizer
@@ -97,28 +96,33 @@ def test_linked_tables_are_saved_with_their_effort(tmp_path: Path) -> None:
     assert DatabaseSynthesizer.load(tmp_path / "model").effort == "fast"
 
 
-ESTIMATORS: list[Any] = [
-    Synthesizer(effort="slow", **QUICK),
-    VAETransformer(effort="slow", **QUICK),
-    VAEImputer(effort="slow", **QUICK),
-    VAEOutlierDetector(effort="slow", **QUICK),
-]
+UNKNOWN: dict[str, Any] = {"effort": "slow"}
+ESTIMATORS: list[Any] = [kind(**UNKNOWN) for kind in (Synthesizer, VAETransformer, VAEImputer, VAEOutlierDetector)]
 
 
 @pytest.mark.parametrize("estimator", ESTIMATORS, ids=lambda estimator: type(estimator).__name__)
-def test_an_unknown_effort_is_refused(estimator: BaseEstimator) -> None:
+def test_an_unknown_effort_is_refused(estimator: Any) -> None:
     wine = load_wine(as_frame=True).data
     with pytest.raises(
         ConfigurationError, match="`effort`: input should be 'fast', 'balanced' or 'thorough', got 'slow'"
     ):
-        estimator.fit(wine)  # type: ignore[attr-defined]
+        estimator.fit(wine)
 
 
 def test_sequences_and_databases_refuse_an_unknown_effort() -> None:
     visits = pd.DataFrame({"patient": [0, 0, 1, 1], "sex": list("ffmm")})
-    for estimator, given in (
-        (SequenceSynthesizer("patient", effort="slow"), visits),
-        (DatabaseSynthesizer(_database(), effort="slow"), None),
-    ):
-        with pytest.raises(ConfigurationError, match="`effort`: input should be"):
-            estimator.fit(given)
+    with pytest.raises(ConfigurationError, match="`effort`: input should be"):
+        SequenceSynthesizer("patient", **UNKNOWN).fit(visits)
+    with pytest.raises(ConfigurationError, match="`effort`: input should be"):
+        DatabaseSynthesizer(_database(), **UNKNOWN).fit()
+
+
+def test_a_thorough_fit_decays_weights_less_where_there_are_more_rows() -> None:
+    """The weight decay stands for a prior, which weighs as much as a fixed number of rows."""
+    rows = [10**k for k in range(2, 8)]
+    decays = [TrainingConfig(effort="thorough").decay(count) for count in rows]
+    assert decays == sorted(decays, reverse=True)
+    assert decays[0] == 1.0
+    assert decays[-2] == pytest.approx(10 * decays[-1])
+    assert [TrainingConfig(effort="thorough", weight_decay=0.2).decay(count) for count in rows] == [0.2] * len(rows)
+    assert {TrainingConfig().decay(count) for count in rows} == {0.01}
