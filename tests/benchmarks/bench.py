@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import charts
-from generators import BEFORE, GENERATORS, PEERS
+from generators import BEFORE, EFFORTS, GENERATORS, PEERS
 from halves import FLOOR
 from report import OURS, Result, markdown
 from tables import TABLES, Table, split
@@ -248,7 +248,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, required=True, help="the folder of the tables")
     parser.add_argument("--tables", nargs="+", choices=list(TABLES), default=list(TABLES), metavar="TABLE")
     names = [*(name for name in GENERATORS if name != BEFORE), FLOOR]
-    parser.add_argument("--generators", nargs="+", choices=names, default=names, metavar="GENERATOR")
+    usual = [name for name in names if name not in EFFORTS]
+    parser.add_argument("--generators", nargs="+", choices=names, default=usual, metavar="GENERATOR")
     parser.add_argument("--before", type=Path, metavar="CHECKOUT", help="the folder of an earlier version")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--peer-seeds", type=int, nargs="+", help="those of the peers, if fewer will do")

@@ -22,6 +22,8 @@ Y_LABELS = {"trend": "trend, % (lower is better)", "c2st_test": "c2st_test, AUC 
 # Names beside points would overlap, so marks and a legend tell the generators apart (colours of Okabe and Ito).
 MARKS = {
     "synthvae": ("*", "#d55e00"),
+    "fast": ("P", "#d55e00"),
+    "thorough": ("h", "#d55e00"),
     "cart": ("s", "#0072b2"),
     "independent": ("X", "#777777"),
     "smote": ("^", "#009e73"),
