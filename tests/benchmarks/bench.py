@@ -286,8 +286,8 @@ def main() -> None:
     left_out = [name for name in TABLES if name not in options.tables]
     settings = {
         "tables": f"{len(options.tables)} of {len(TABLES)}; not measured: {', '.join(left_out) or 'none'}",
-        "seeds": plan.seeds,
-        "seeds of the others": plan.peer_seeds,
+        "seeds": ", ".join(map(str, plan.seeds)),
+        "seeds of the others": ", ".join(map(str, plan.peer_seeds)),
         "budget": f"{plan.budget:.0f} CPU-s a fit",
         "cap": plan.rows or "none",
     }
