@@ -35,12 +35,13 @@ GROUPS: dict[str, dict[str, str]] = {
         "weights": "Column of survey weights, numbers of at least 0: synthetic rows are drawn as from the table in "
         "which each row occurs as often as it weighs. The column is neither modelled nor generated; rows of weight 0 "
         "are not used. None: all rows weigh the same. Not with a privacy budget.",
+        "effort": 'How much a fit may cost: "fast" (a third to two thirds of the time of the default), "balanced", or '
+        '"thorough" (1.2 to 2 times the time, for columns that depend on many others). It sets the width of the '
+        "networks, the units of the decoder, the steps, the learning rate and the weight decay by the number of rows; "
+        'what other parameters state wins. Under a privacy budget only "balanced", since the number of rows is not '
+        "public.",
         "max_steps": "Largest number of optimiser steps. None: chosen by the number of rows, 1000 for 30,000 rows and "
         "at most 1600 for fewer. Under a privacy budget the exact number of steps, by default 300.",
-        "effort": 'How much a fit may cost: "fast" (a third to two thirds of the time of the default), "balanced", or "thorough" '
-        "(1.2 to 2 times the time, for columns that depend on many others). It sets the width of the networks, the "
-        "units of the decoder, the steps, the learning rate and the weight decay by the number of rows; what other "
-        'parameters state wins. Under a privacy budget only "balanced", since the number of rows is not public.',
         "device": '"auto" (a GPU if there is one), "cpu", "cuda", "cuda:1", ...',
         "verbose": "Whether to show progress on stderr.",
         "random_state": "Seed of all random draws. Noise for differential privacy never depends on it.",
