@@ -92,7 +92,7 @@ def test_linked_tables_under_a_budget_allow_balanced_only() -> None:
 
 
 def test_linked_tables_are_saved_with_their_effort(tmp_path: Path) -> None:
-    DatabaseSynthesizer(_database(), effort="fast", **QUICK).fit().save(tmp_path / "model")
+    DatabaseSynthesizer(_database(), effort="fast", protect=0, **QUICK).fit().save(tmp_path / "model")
     assert DatabaseSynthesizer.load(tmp_path / "model").effort == "fast"
 
 
