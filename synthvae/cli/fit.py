@@ -16,6 +16,7 @@ from synthvae.cli import linked
 from synthvae.cli.options import (
     Config,
     Debug,
+    Effort,
     Json,
     Model,
     Models,
@@ -146,6 +147,7 @@ def fit(
     unit: Unit = None,
     rows_per_unit: RowsPerUnit = None,
     protect: Protect = None,
+    effort: Effort = None,
     plan: PlannedRows = None,
     estimate: Annotated[bool, typer.Option("--estimate", help=ESTIMATE)] = False,
     log_dir: LogDir = None,
@@ -205,7 +207,7 @@ def _show_plan(synthesizer: Any, given: dict[str, Any]) -> None:
 
 def _given(options: dict[str, Any]) -> dict[str, Any]:
     """The parameters of a synthesizer that options state."""
-    given = {name: options[name] for name in ("target", "duration", "event", "weights", "protect", "log_dir")}
+    given = {name: options[name] for name in ("target", "duration", "event", "weights", "protect", "effort", "log_dir")}
     given |= {"schema": options["schema_file"], "conditions": options["conditions"] or None}
     budget = {name: options[name] for name in ("epsilon", "delta", "rows_per_unit")}
     return given | {"random_state": options["seed"]} | _units(options["unit"], budget)
@@ -400,6 +402,7 @@ def _describe(synthesizer: Any) -> dict[str, Any]:
         described["protection"] = sentences(described["protection"])
     return {
         **described,
+        "effort": synthesizer.effort,
         "steps": history.best_step,
         "training": history.stopped,
         "held_out_elbo_nats": None if history.held_out_elbo is None else round(history.held_out_elbo, 3),

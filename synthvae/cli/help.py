@@ -34,7 +34,8 @@ GROUPS = {
         "synthetic_only",
     ),
     "What is measured": ("group", "attacks", "fail_under", "fail_over"),
-    "Where it runs": ("ray", "num_workers", "workers", "resume", "log_dir", "estimate"),
+    "How much it costs": ("effort", "estimate"),
+    "Where it runs": ("ray", "num_workers", "workers", "resume", "log_dir"),
     "Output": ("describe", "as_json", "json_file", "quiet", "debug"),
 }
 GROUP = {name: group for group, names in GROUPS.items() for name in names}

@@ -15,8 +15,8 @@ from synthvae.cli.options import say, show
 from synthvae.errors import ArtifactError, ConfigurationError, PrivacyError, SchemaError
 
 FILES = {".yaml", ".yml"}
-PARAMETERS = ("max_steps", "protect", "device", "privacy")  # that a file of `--config` may have
-FIT = {"table", "out", "config", "protect", "overwrite", "seed", "as_json", "quiet", "debug"}
+PARAMETERS = ("effort", "max_steps", "protect", "device", "privacy")  # that a file of `--config` may have
+FIT = {"table", "out", "config", "effort", "protect", "overwrite", "seed", "as_json", "quiet", "debug"}
 PLACE = {"resume", "overwrite", "workers", "ray"}
 GENERATE = {"model", "out", "subjects", "scale", "given_file", "seed", "as_json", "quiet", "debug"} | PLACE
 DEFAULTS = {"num_workers": 2, "workers": 1}
@@ -58,7 +58,7 @@ def fit(given: Mapping[str, Any]) -> None:
         raise ArtifactError(f"{out} has a model. Pass --overwrite to replace it, or choose another directory.")
     drawn, begun = as_seed(None) if seed is None else seed, time.monotonic()
     parameters = {"verbose": not quiet, "random_state": drawn, **_read_config(given["config"])}
-    parameters |= {} if given["protect"] is None else {"protect": given["protect"]}
+    parameters |= {name: given[name] for name in ("effort", "protect") if given[name] is not None}
     try:
         database = Database.from_yaml(given["table"])
     except SchemaError as error:
@@ -126,7 +126,7 @@ def info(model: Path, *, as_json: bool) -> None:
 
 def described(synthesizer: Any) -> dict[str, Any]:
     """Return what a model of linked tables is; none of it is a value of a training row."""
-    return dict(synthesizer.learned_.describe())
+    return {**synthesizer.learned_.describe(), "effort": synthesizer.effort}
 
 
 def _lines(synthesizer: Any, place: Path) -> dict[str, str]:
@@ -139,6 +139,7 @@ def _lines(synthesizer: Any, place: Path) -> dict[str, str]:
         "order": ", ".join(f"{name}: {column}" for name, column in about["order"].items()),
         "public": ", ".join(about["public"]),
         "privacy": _privacy(about["privacy"]),
+        "effort": about["effort"],
     }
     return {name: line for name, line in lines.items() if line}
 

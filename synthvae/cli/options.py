@@ -53,6 +53,14 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress, n
 Debug = Annotated[bool, typer.Option("--debug", help="Print the traceback of an error.")]
 SchemaFile = Annotated[Path | None, typer.Option("--schema", help="A reviewed schema (YAML).")]
 Config = Annotated[Path | None, typer.Option(help="Parameters of the model and of its training (YAML).")]
+Effort = Annotated[
+    str | None,
+    typer.Option(
+        metavar="fast|balanced|thorough",
+        help="How much the fit may cost; default: balanced. thorough suits columns that depend on many others.",
+        show_default=False,
+    ),
+]
 Ray = Annotated[
     str | None,
     typer.Option(metavar="ADDRESS", help='Run on the Ray cluster at this address; "local" starts one on this machine.'),

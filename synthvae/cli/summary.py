@@ -38,7 +38,8 @@ def of_model(synthesizer: Any, place: Path) -> dict[str, str]:
     from synthvae.synthesizer.description import lines_of
 
     lines = lines_of(synthesizer.learned_)
-    return {"model": f"{place} ({size(place)}, {lines.pop('weights')} weights)", **lines}
+    model = f"{place} ({size(place)}, {lines.pop('weights')} weights)"
+    return {"model": model, **lines, "effort": synthesizer.effort}
 
 
 def details(synthesizer: Any) -> Iterator[str]:

@@ -26,6 +26,7 @@ from synthvae.synthesizer.parameters import documented
 from synthvae.synthesizer.synthesizer import Synthesizer
 from synthvae.tables import convert
 from synthvae.tables.features import is_array, read_features
+from synthvae.training.config import EffortName
 
 Mask = npt.NDArray[np.bool_]
 DRAWN_ROWS = 1 << 16  # that are held at once
@@ -42,7 +43,7 @@ OWN = ("sample_posterior", "n_draws", "proper", "add_indicator")  # parameters t
     proper="Whether the rows have random weights in the fit (a Bayesian bootstrap), so that imputers with different "
     "seeds differ as those of other samples would. Multiple imputation needs it, with `sample_posterior`.",
     add_indicator="Whether to append a column `missingindicator_NAME` for each feature with missing values in `fit`.",
-    width="Hidden units of the network.",
+    width='Hidden units of the network. None: as `effort` says, 128 with "balanced".',
     learning_rate="Peak learning rate. None: 0.006 below 2048 rows, up to 0.01 for 6,000 rows and more.",
     batch_size="Rows per step. None: 256, or 64 below 2048 rows.",
     max_steps="Largest number of optimiser steps. None: chosen by the number of rows, 2000 for 30,000 rows and at most "
@@ -65,7 +66,7 @@ class VAEImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     any value in `fit` is dropped, with a warning, as by scikit-learn's imputers.
 
     Args:
-        {sample_posterior, n_draws, proper, add_indicator, max_steps, device, verbose, random_state}
+        {sample_posterior, n_draws, proper, add_indicator, effort, max_steps, device, verbose, random_state}
         {batch_size, learning_rate, validation_fraction}
         {width, dropout}
 
@@ -96,6 +97,7 @@ class VAEImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         n_draws: int = 20,
         proper: bool = False,
         add_indicator: bool = False,
+        effort: EffortName = "balanced",
         max_steps: int | None = None,
         device: str = "auto",
         verbose: bool = False,
@@ -103,12 +105,13 @@ class VAEImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         batch_size: int | None = None,
         learning_rate: float | None = None,
         validation_fraction: float | None = None,
-        width: int = 128,
+        width: int | None = None,
         dropout: float | None = None,
     ) -> None:
         self.sample_posterior, self.n_draws = sample_posterior, n_draws
         self.proper, self.add_indicator = proper, add_indicator
-        self.max_steps, self.device, self.verbose, self.random_state = max_steps, device, verbose, random_state
+        self.effort, self.max_steps = effort, max_steps
+        self.device, self.verbose, self.random_state = device, verbose, random_state
         self.batch_size, self.learning_rate = batch_size, learning_rate
         self.validation_fraction = validation_fraction
         self.width, self.dropout = width, dropout

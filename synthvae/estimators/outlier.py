@@ -21,6 +21,7 @@ from synthvae.synthesizer.fitting import fit_features
 from synthvae.synthesizer.parameters import documented
 from synthvae.synthesizer.synthesizer import Synthesizer
 from synthvae.tables.features import read_features
+from synthvae.training.config import EffortName
 
 Floats = npt.NDArray[np.float64]
 
@@ -50,7 +51,7 @@ class VAEOutlierDetector(OutlierMixin, BaseEstimator):
     training (a category, a missing value in a complete column) has the probability of half a row.
 
     Args:
-        {contamination, draws, latent_dim, max_steps, device, verbose, random_state}
+        {contamination, draws, latent_dim, effort, max_steps, device, verbose, random_state}
         {batch_size, learning_rate, validation_fraction, precision}
         {width, dropout, decoder, beta, free_bits}
 
@@ -74,6 +75,7 @@ class VAEOutlierDetector(OutlierMixin, BaseEstimator):
         contamination: float | str = "auto",
         draws: int = 8,
         latent_dim: int = 8,
+        effort: EffortName = "balanced",
         max_steps: int | None = None,
         device: str = "auto",
         verbose: bool = False,
@@ -82,14 +84,15 @@ class VAEOutlierDetector(OutlierMixin, BaseEstimator):
         learning_rate: float | None = None,
         validation_fraction: float | None = None,
         precision: str = "float32",
-        width: int = 128,
+        width: int | None = None,
         dropout: float | None = None,
         decoder: str = "autoregressive",
         beta: float = 1.0,
         free_bits: float = 0.2,
     ) -> None:
         self.contamination, self.draws, self.latent_dim = contamination, draws, latent_dim
-        self.max_steps, self.device, self.verbose, self.random_state = max_steps, device, verbose, random_state
+        self.effort, self.max_steps = effort, max_steps
+        self.device, self.verbose, self.random_state = device, verbose, random_state
         self.batch_size, self.learning_rate = batch_size, learning_rate
         self.validation_fraction, self.precision = validation_fraction, precision
         self.width, self.dropout, self.decoder = width, dropout, decoder

@@ -26,6 +26,7 @@ from synthvae.synthesizer.reconstruction import reconstruct
 from synthvae.synthesizer.synthesizer import Synthesizer
 from synthvae.tables import convert
 from synthvae.tables.features import is_array, read_features
+from synthvae.training.config import EffortName
 
 IMAGES = 3  # dimensions of an array of images
 UNKNOWN = ("error", "ignore", "warn")
@@ -55,7 +56,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
     categories, timestamps and missing values. Most users need the first parameters only.
 
     Args:
-        {latent_dim, max_steps, device, verbose, random_state}
+        {latent_dim, effort, max_steps, device, verbose, random_state}
         {batch_size, learning_rate, validation_fraction, precision}
         {width, dropout, decoder}
         {prior, components, posterior, likelihood, variance, image_shape}
@@ -76,6 +77,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         self,
         latent_dim: int = 8,
         *,
+        effort: EffortName = "balanced",
         max_steps: int | None = None,
         device: str = "auto",
         verbose: bool = False,
@@ -84,7 +86,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         learning_rate: float | None = None,
         validation_fraction: float | None = None,
         precision: str = "float32",
-        width: int = 128,
+        width: int | None = None,
         dropout: float | None = None,
         decoder: str = "factorized",
         prior: str = "auto",
@@ -100,7 +102,8 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         handle_unknown: str = "error",
     ) -> None:
         self.latent_dim = latent_dim
-        self.max_steps, self.device, self.verbose, self.random_state = max_steps, device, verbose, random_state
+        self.effort, self.max_steps = effort, max_steps
+        self.device, self.verbose, self.random_state = device, verbose, random_state
         self.batch_size, self.learning_rate = batch_size, learning_rate
         self.validation_fraction, self.precision = validation_fraction, precision
         self.width, self.dropout, self.decoder = width, dropout, decoder

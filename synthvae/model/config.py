@@ -33,6 +33,8 @@ class ModelConfig(BaseModel):
         width: Units of encoder and decoder.
         hidden: Units of the hidden layer of each autoregressive head of a digit.
         value_hidden: Units of the hidden layer of each autoregressive head of a continuous value.
+        products: Entries of the running sum of the autoregressive decoder, at most half of its width, that hold
+            products of factors of two slots; see `synthvae.model.embeddings.with_products`.
         dropout: Probability with which a hidden unit is dropped in training.
         components: The number of components of a mixture prior; None: 16, or 100 for pixels.
         posterior: "normal", or "point": an autoencoder, whose latent is the posterior mean, without a prior in the
@@ -57,6 +59,7 @@ class ModelConfig(BaseModel):
     width: int = Field(default=128, ge=1)
     hidden: int = Field(default=32, ge=0)
     value_hidden: int = Field(default=96, ge=0)
+    products: int = Field(default=0, ge=0)
     dropout: float = Field(default=0.0, ge=0.0, lt=1.0)
     components: int | None = Field(default=None, ge=1)
     posterior: PosteriorName = "normal"
@@ -76,6 +79,15 @@ class ModelConfig(BaseModel):
             raise ValueError(
                 f'`prior` must be "standard_normal" or "mixture" with posterior="point", got {self.prior!r}. A mixture '
                 "is fitted to the latents of an autoencoder after training."
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _validate_products(self) -> Self:
+        if 2 * self.products > self.width:
+            raise ValueError(
+                f"`products` must be at most half of the width, {self.width}, got {self.products}. Each product "
+                "needs a factor beside it."
             )
         return self
 

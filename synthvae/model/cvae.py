@@ -367,7 +367,9 @@ def _decoder(
     if config.decoder == "factorized":
         return FactorizedDecoder(slots, conditions, config.latent_dim, config.width, config.dropout)
     hidden = (config.hidden, config.value_hidden)
-    return AutoregressiveDecoder(slots, conditions, config.latent_dim, config.width, hidden, config.dropout)
+    return AutoregressiveDecoder(
+        slots, conditions, config.latent_dim, config.width, hidden, config.dropout, products=config.products
+    )
 
 
 def _network(config: ModelConfig) -> PixelNetwork:

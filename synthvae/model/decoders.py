@@ -12,7 +12,7 @@ from synthvae.codes import Slots, Value
 from synthvae.model.calibration import Calibration, Outputs, log_likelihood
 from synthvae.model.draws import Uniforms, draw, match_marginal, padding, standard_normal, tempered
 from synthvae.model.dropout import Dropout
-from synthvae.model.embeddings import FineTables, RunningSum, SlotEmbedding, SlotOrder
+from synthvae.model.embeddings import FineTables, RunningSum, SlotEmbedding, SlotOrder, running_sums, with_products
 from synthvae.model.fused import AllHeads, Batch, Packed
 from synthvae.model.heads import Heads
 from synthvae.model.layers import SlotLinear, is_observed
@@ -81,15 +81,24 @@ class AutoregressiveDecoder(nn.Module):
         width: W, length of the running sum.
         hidden: H, units of the hidden layer of each head: of digits, of values.
         dropout: Probability with which a unit is dropped in training.
+        products: F, entries of the running sum for products of factors; see `with_products`.
     """
 
     mask: Tensor
 
     def __init__(
-        self, slots: Slots, conditions: int, latent_dim: int, width: int, hidden: tuple[int, int], dropout: float
+        self,
+        slots: Slots,
+        conditions: int,
+        latent_dim: int,
+        width: int,
+        hidden: tuple[int, int],
+        dropout: float,
+        *,
+        products: int = 0,
     ) -> None:
         super().__init__()
-        self.slots = slots
+        self.slots, self.products = slots, products
         self.start = nn.Linear(latent_dim, width)
         self.condition = nn.Embedding.from_pretrained(torch.zeros(conditions, width), freeze=False)
         self.embedding = SlotEmbedding(slots, width)
@@ -133,7 +142,10 @@ class AutoregressiveDecoder(nn.Module):
 
     def _outputs_by_layer(self, rows: Rows, start: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """The outputs (J, B, K) of digits and (V, B, 3 M) of values, each layer for all slots at once."""
-        digits, values = RunningSum.apply(self.slots.order, start, *self.embedding(rows))
+        if self.products:
+            digits, values = running_sums(self.slots.order, start, self.embedding(rows), self.products)
+        else:
+            digits, values = RunningSum.apply(self.slots.order, start, *self.embedding(rows))
         return self.digits(digits, labels) + self.mask[:, None], self.values(values, labels)
 
     def _outputs(self, rows: Rows, start: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
@@ -142,7 +154,7 @@ class AutoregressiveDecoder(nn.Module):
         member = nn.functional.one_hot(labels.long(), self.condition.num_embeddings).T.to(start.dtype).contiguous()
         kept = self.digits.dropped(*start.shape), self.values.dropped(*start.shape)
         places, features = embedding.digits.places(rows.digits), embedding.values.features(rows.values.T)
-        batch = Batch(self.slots.order, member, places, features, kept)
+        batch = Batch(self.slots.order, member, places, features, kept, self.products)
         digits = Packed.of(self.digits, embedding.digits.table(), self.mask)
         values = Packed.of(self.values, embedding.values.weight)
         outputs: tuple[Tensor, Tensor] = AllHeads.apply(batch, start, *digits, *values)
@@ -191,7 +203,7 @@ class AutoregressiveDecoder(nn.Module):
                 numbers = guard.draw_value(i, outputs, uniforms.numbers[place], normal[i], uniforms.temperature)
                 values[i] = where_present(self.slots.values[i], digits, numbers)
                 guard.note_value(i, values[i])
-                sums += self.embedding.values.one(i, values[i])
+                sums += with_products(self.embedding.values.one(i, values[i]), sums, self.products)
                 continue
             size = self.slots.sizes[i]
             logits = digit_heads.outputs(i, sums, size)
@@ -203,7 +215,8 @@ class AutoregressiveDecoder(nn.Module):
             logits = guard.logits(i, tempered(logits, uniforms.temperature))
             digits[i] = draw(logits, uniforms.numbers[place], stratified=uniforms.stratified)
             guard.note_digit(i, digits[i])
-            sums += self.embedding.digits.rows_of(i, size).index_select(0, digits[i])
+            drawn = self.embedding.digits.rows_of(i, size).index_select(0, digits[i])
+            sums += with_products(drawn, sums, self.products)
         return Rows(digits.T, values.T)
 
 

@@ -156,6 +156,54 @@ class RunningSum(torch.autograd.Function):
         return None, after + gradient, *sums
 
 
+def with_products(vector: Tensor, total: Tensor, products: int) -> Tensor:
+    """Return a slot's vector (..., B, W) with the products of its factors and those of the slots before it.
+
+    The last `products` entries of the running sum are the sums over all pairs of slots of the products of their
+    factors, which are the `products` entries before them: the second order of a factorisation machine, one slot after
+    the other.
+
+    Source: Rendle 2010, Factorization machines, https://doi.org/10.1109/ICDM.2010.127.
+
+    Args:
+        vector: The vector of the slot.
+        total: The running sum (B, W) before it.
+        products: F; 0: there are none.
+    """
+    if not products:
+        return vector
+    plain, factors, last = vector.split([vector.shape[-1] - 2 * products, products, products], -1)
+    return torch.cat([plain, factors, torch.addcmul(last, factors, total[..., -2 * products : -products])], -1)
+
+
+def factored(gradient: Tensor, other: Tensor, products: int) -> Tensor:
+    """Return the gradient (B, W) of one of the two terms of `with_products`, given that of their sum and the other."""
+    places = slice(-2 * products, -products)
+    found = gradient.clone()
+    found[:, places].addcmul_(gradient[:, -products:], other[:, places])
+    return found
+
+
+def running_sums(order: SlotOrder, start: Tensor, vectors: tuple[Tensor, Tensor], products: int) -> list[Tensor]:
+    """Return the sums (J, B, W) before digits and (V, B, W) before values, with products of factors.
+
+    Args:
+        order: The order of the slots.
+        start: The sum (B, W) before the first one.
+        vectors: The vectors (J, B, W) of digits and (V, B, W) of values.
+        products: F, see `with_products`.
+    """
+    before: tuple[dict[int, Tensor], dict[int, Tensor]] = ({}, {})
+    total = start
+    for kind, i in order:
+        before[kind][i] = total
+        total = total + with_products(vectors[kind][i], total, products)
+    return [
+        torch.stack([sums[i] for i in range(len(sums))]) if sums else like.new_zeros(like.shape)
+        for sums, like in zip(before, vectors, strict=True)
+    ]
+
+
 KNOTS = 9
 
 

@@ -15,14 +15,14 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from synthvae.model.embeddings import SlotOrder
+from synthvae.model.embeddings import SlotOrder, factored, with_products
 from synthvae.model.heads import Heads
 
 relu_backward = torch.ops.aten.threshold_backward
 
 Slot = tuple[Tensor, ...]
-Pass = tuple[Tensor, Tensor, Tensor, Tensor]
-"""What the backward pass of a slot needs: the sum, its gate, the activations, and the hidden layer."""
+Pass = tuple[Tensor, Tensor, Tensor, Tensor, Tensor | None]
+"""What the backward pass of a slot needs: the sum, its gate, the activations, the hidden layer, and its factors."""
 
 
 class Packed(NamedTuple):
@@ -67,6 +67,7 @@ class Batch(NamedTuple):
         places: The places (J, B) of the digits in their table.
         features: The weights (V, B, N) of the vectors of the values.
         kept: Factors (J, B, W) of dropout for digits and for values; None: no dropout.
+        products: F, the entries of the sum that hold products of factors; see `with_products`.
     """
 
     order: SlotOrder
@@ -74,6 +75,7 @@ class Batch(NamedTuple):
     places: Tensor
     features: Tensor
     kept: tuple[Tensor | None, Tensor | None]
+    products: int = 0
 
 
 class AllHeads(torch.autograd.Function):
@@ -98,8 +100,9 @@ class AllHeads(torch.autograd.Function):
             both = torch.addmm(bias if labels is None else bias.index_select(0, labels), read, weight)
             hidden, linear = both.split_with_sizes(outer.shape, 1)
             torch.addmm(linear, hidden.relu_(), outer, out=outputs[kind][i])
-            passes.append((total, gate, read, hidden))
-            total = _added(total, batch, kinds, (kind, i))
+            before = total
+            total, factors = _added(total, batch, kinds, (kind, i))
+            passes.append((before, gate, read, hidden, factors))
         ctx.batch, ctx.start, ctx.kinds, ctx.slots, ctx.passes = batch, start, kinds, slots, passes
         return outputs[0], outputs[1]
 
@@ -112,14 +115,18 @@ class AllHeads(torch.autograd.Function):
         found[0].table.zero_()
         to_slots = found[0].slots(), found[1].slots()
         after = torch.zeros_like(ctx.start)  # the gradient of the sum after a slot
-        for (kind, i), (total, gate, read, hidden) in zip(reversed(batch.order), reversed(ctx.passes), strict=True):
+        for (kind, i), one in zip(reversed(batch.order), reversed(ctx.passes), strict=True):
+            total, gate, read, hidden, factors = one
             _, _, weight, _, outer = ctx.slots[kind][i]
             to_gates, to_shift, to_weight, to_bias, to_outer = to_slots[kind][i]
             gradient, kept = gradients[kind][i], batch.kept[kind]
+            to_vector = after if factors is None else factored(after, total, batch.products)
             if kind:
-                torch.mm(batch.features[i].T, after, out=found[1].table[i])
+                torch.mm(batch.features[i].T, to_vector, out=found[1].table[i])
             else:
-                found[0].table.index_add_(0, batch.places[i], after)
+                found[0].table.index_add_(0, batch.places[i], to_vector)
+            if factors is not None:
+                after = factored(after, factors, batch.products)
             torch.mm(hidden.T, gradient, out=to_outer)
             both = torch.cat([relu_backward(torch.mm(gradient, outer.T), hidden, 0), gradient], 1)
             torch.mm(read.T, both, out=to_weight)
@@ -133,9 +140,15 @@ class AllHeads(torch.autograd.Function):
         return None, after, *found[0], *found[1]
 
 
-def _added(total: Tensor, batch: Batch, kinds: tuple[Packed, Packed], slot: tuple[bool, int]) -> Tensor:
-    """The sum (B, W) after a slot."""
+def _added(
+    total: Tensor, batch: Batch, kinds: tuple[Packed, Packed], slot: tuple[bool, int]
+) -> tuple[Tensor, Tensor | None]:
+    """The sum (B, W) after a slot, and the vector (B, W) that was added to it if it has factors."""
     kind, i = slot
+    if batch.products:
+        table = kinds[kind].table
+        vector = batch.features[i] @ table[i] if kind else table.index_select(0, batch.places[i])
+        return total + with_products(vector, total, batch.products), vector
     if kind:
-        return torch.addmm(total, batch.features[i], kinds[1].table[i])
-    return kinds[0].table.index_select(0, batch.places[i]).add_(total)
+        return torch.addmm(total, batch.features[i], kinds[1].table[i]), None
+    return kinds[0].table.index_select(0, batch.places[i]).add_(total), None

@@ -24,7 +24,9 @@ from synthvae.relational.linked_draw import LinkedDraw
 from synthvae.relational.private_learning import learn_privately
 from synthvae.schema.database import Database
 from synthvae.schema.protection import LEAST
+from synthvae.synthesizer import configuration
 from synthvae.tables import convert
+from synthvae.training.config import EffortName
 
 
 class DatabaseSynthesizer:
@@ -36,6 +38,7 @@ class DatabaseSynthesizer:
 
     Args:
         database: The tables, their keys and their order.
+        effort: How much the fit of each table may cost: "fast", "balanced" or "thorough", see `Synthesizer`.
         max_steps: Most steps of the training of each table; None: by its number of rows.
         protect: Values that fewer subjects have are replaced before training; 0: nothing is protected.
         privacy: The privacy budget, with `rows_of_tables`: all that a fit reveals is differentially private, and the
@@ -68,6 +71,7 @@ class DatabaseSynthesizer:
         self,
         database: Database,
         *,
+        effort: EffortName = "balanced",
         max_steps: int | None = None,
         protect: int = LEAST,
         privacy: PrivacyBudget | Mapping[str, Any] | None = None,
@@ -83,7 +87,8 @@ class DatabaseSynthesizer:
                 "`privacy` must have `rows_of_tables` for linked tables, got none. Declare for each child table the "
                 "most rows of a subject that are used, such as {'visits': 40}."
             )
-        self.database, self.max_steps, self.protect, self.privacy = database, max_steps, protect, privacy
+        self.database, self.effort, self.max_steps = database, effort, max_steps
+        self.protect, self.privacy = protect, privacy
         self.device, self.verbose, self.random_state = device, verbose, random_state
 
     def fit(self, tables: Mapping[str, Any] | None = None) -> Self:
@@ -96,8 +101,16 @@ class DatabaseSynthesizer:
             TableError: A key is broken, or a table cannot be modelled; the message names it.
             PrivacyError: What a private fit needs is not declared, or the budget does not suffice.
         """
-        options = Options(as_seed(self.random_state), self.max_steps, self.protect, self.device, verbose=self.verbose)
         budget = PrivacyBudget.of(self.privacy)
+        configuration.check_effort(self.effort, private=budget is not None)
+        options = Options(
+            as_seed(self.random_state),
+            self.max_steps,
+            self.protect,
+            self.device,
+            verbose=self.verbose,
+            effort=self.effort,
+        )
         if budget is None:
             self.learned_ = learn_database(self.database, tables, options)
         else:
@@ -200,7 +213,8 @@ class DatabaseSynthesizer:
         """
         refuse_unfitted(self)
         seed = self.random_state if isinstance(self.random_state, int) else None
-        saving.save(path, self.learned_, {"max_steps": self.max_steps, "protect": self.protect, "random_state": seed})
+        stated = {name: getattr(self, name) for name in saving.PARAMETERS}
+        saving.save(path, self.learned_, stated | {"random_state": seed})
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], device: str = "auto") -> Self:

@@ -96,14 +96,15 @@ class SequenceDescent(Descent):
         self.device, self.rng = next(network.parameters()).device, np.random.default_rng(seed)
         self.training, self.held = self._split(config)
         lengths = sequences.family.lengths
-        schedule = config.schedule(int(lengths[self.training].sum()), "autoregressive")
+        rows = int(lengths[self.training].sum())
+        schedule = config.schedule(rows, "autoregressive")
         self.schedule = schedule if config.max_steps else schedule._replace(steps=STRETCH * schedule.steps)
         self.batch_rows = self.schedule.batch if self.is_small or config.batch_size else BATCH_ROWS
         self.queue: list[Places] = []
         start = split_by_rows(lengths, self.training, START_ROWS)[0]
         network.start_from(sequences.batch(start, self.device))
         steps, rate = self.schedule.steps, self.schedule.learning_rate
-        optimiser = optimizer(network, rate, config.weight_decay)
+        optimiser = optimizer(network, rate, config.decay(rows))
         super().__init__(network, list(network.parameters()), optimiser, steps=steps, decay=EMA_DECAY, seed=seed)
 
     def _split(self, config: TrainingConfig) -> tuple[Places, Places]:

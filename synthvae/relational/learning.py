@@ -45,7 +45,7 @@ from synthvae.schema.protection import protect
 from synthvae.schema.protection_rules import Subjects
 from synthvae.schema.schema import Schema
 from synthvae.synthesizer import Synthesizer
-from synthvae.training.config import SMALL, TrainingConfig
+from synthvae.training.config import SMALL, EffortName, TrainingConfig, effort_of
 
 REDRAWN = 71  # the stream of random numbers that replace rare categories
 SMALL_DROPOUT = 0.1  # of tables of few rows, as in single tables
@@ -61,7 +61,7 @@ class Options:
         protect: The smallest number of subjects of a value; 0: nothing is protected.
         device: The device of the networks.
         verbose: Whether progress is shown.
-        width: Units of the networks.
+        effort: How much the fit of each table may cost, see `synthvae.training.config.effort_of`.
     """
 
     seed: int
@@ -69,7 +69,7 @@ class Options:
     protect: int = 5
     device: str = "auto"
     verbose: bool = False
-    width: int = 128
+    effort: EffortName = "balanced"
 
 
 def learn_database(database: Database, tables: Mapping[str, object] | None, options: Options) -> FittedDatabase:
@@ -151,6 +151,7 @@ class _Learner:
         synthesizer = Synthesizer(
             schema=schema.model_copy(update={"constraints": rules}),
             random_state=seed,
+            effort=options.effort,
             max_steps=options.max_steps,
             protect=options.protect,
             device=options.device,
@@ -179,11 +180,14 @@ class _Learner:
             table = with_times(protected, table, encoding)
         rng = np.random.default_rng(seed)
         sequences = encoding.encode(table, own.family, ancestors, own.lines, rng)
-        config = SequenceConfig(width=options.width, dropout=SMALL_DROPOUT if len(own.family) < SMALL else 0.0)
+        size = effort_of(options.effort, len(own.family))
+        dropout = SMALL_DROPOUT if len(own.family) < SMALL else 0.0
+        config = SequenceConfig(size.width, (size.hidden, size.value_hidden), size.width, dropout)
         network = build_sequences(encoding.sequence_slots([one.slots for one in ancestors]), config, seed)
         network = network.to(find_device(options.device))
         with progress.fitting(show=options.verbose) as report:
-            history = train_sequences(network, sequences, TrainingConfig(max_steps=options.max_steps), seed, report)
+            training = TrainingConfig(max_steps=options.max_steps, effort=options.effort)
+            history = train_sequences(network, sequences, training, seed, report)
         self.ancestors[name] = as_ancestor(table, encoding, sequences)
         return FittedChild(schema, encoding, network, history)
 

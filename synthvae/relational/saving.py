@@ -29,6 +29,7 @@ from synthvae.synthesizer import artifact, persistence
 from synthvae.training.checkpoint import content_hash
 
 KIND = "database"  # the key of the document that tells it from that of a single table
+PARAMETERS = ("effort", "max_steps", "protect")  # of an estimator that are saved as they are
 LONG = "long_table"  # the key of the document that tells it from that of a database
 
 

@@ -27,6 +27,7 @@ from synthvae.relational.long_tables import ENTITIES, ROWS, LongTable
 from synthvae.schema.protection import LEAST
 from synthvae.schema.schema import Schema
 from synthvae.tables import convert
+from synthvae.training.config import EffortName
 
 
 class SequenceSynthesizer:
@@ -45,6 +46,7 @@ class SequenceSynthesizer:
             if 20 rows or more repeat an entity.
         schema: What is known of columns, and their rules; what it does not name is inferred. Columns of its `drop` are
             left out.
+        effort: How much the fit of each table may cost: "fast", "balanced" or "thorough", see `Synthesizer`.
         max_steps: Most steps of the training of each of the two models; None: by the number of rows.
         protect: Values that fewer entities have are replaced before training; 0: nothing is protected.
         privacy: Only None: differential privacy for sequences is not available yet.
@@ -75,6 +77,7 @@ class SequenceSynthesizer:
         time: str | None = None,
         static: Sequence[str] | None = None,
         schema: Schema | None = None,
+        effort: EffortName = "balanced",
         max_steps: int | None = None,
         protect: int = LEAST,
         privacy: Any = None,
@@ -98,7 +101,7 @@ class SequenceSynthesizer:
                 f"{type(privacy).__name__}. Aggregate the rows of each entity to one row, and fit a Synthesizer."
             )
         self.entity, self.time, self.static, self.schema = entity, time, static, schema
-        self.max_steps, self.protect, self.privacy = max_steps, protect, privacy
+        self.effort, self.max_steps, self.protect, self.privacy = effort, max_steps, protect, privacy
         self.device, self.verbose, self.random_state = device, verbose, random_state
 
     def fit(self, table: Any) -> Self:
@@ -116,6 +119,7 @@ class SequenceSynthesizer:
         self.long_ = LongTable.learn(rows, self.entity, self.time, self.static)
         fitted = DatabaseSynthesizer(
             self.long_.database(self.schema),
+            effort=self.effort,
             max_steps=self.max_steps,
             protect=self.protect,
             device=self.device,
@@ -212,8 +216,8 @@ class SequenceSynthesizer:
         """
         refuse_unfitted(self)
         seed = self.random_state if isinstance(self.random_state, int) else None
-        parameters = {"max_steps": self.max_steps, "protect": self.protect, "random_state": seed}
-        saving.save(path, self.learned_, parameters, self.long_)
+        stated = {name: getattr(self, name) for name in saving.PARAMETERS}
+        saving.save(path, self.learned_, stated | {"random_state": seed}, self.long_)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], device: str = "auto") -> Self:

@@ -51,7 +51,7 @@ from synthvae.training.loop import Progress
 Cells = npt.NDArray[np.bool_]
 """Which cells (rows, columns) of a table."""
 
-CONDITIONAL_TRAINING = ("max_steps", "batch_size", "learning_rate", "validation_fraction")
+CONDITIONAL_TRAINING = ("max_steps", "batch_size", "learning_rate", "validation_fraction", "effort")
 MAX_ROUNDS = 20  # in which rows that break a rule are drawn again
 CHUNK_ROWS = 4096  # drawn at once, so that the matrices of a slot stay in a cache
 

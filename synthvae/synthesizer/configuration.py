@@ -27,12 +27,13 @@ from synthvae.schema.schema import Schema
 from synthvae.synthesizer.parameters import MEASURED
 from synthvae.training import TrainingConfig
 from synthvae.training.callbacks import Callbacks
+from synthvae.training.config import EffortName, effort_of
 
 EVENTS = ("categorical", "boolean", "integer")  # kinds of the event of a time
 # Parameters that are fields of a configuration of the same name.
 LATENT_TRAINING = ("max_steps", "beta", "free_bits", "validation_fraction", "warm_up", "corruption")
-TRAINING = (*LATENT_TRAINING, "batch_size", "learning_rate", "precision")
-MODEL = ("decoder", "prior", "latent_dim", "width", "components", "posterior", "likelihood", "variance", "image_shape")
+TRAINING = (*LATENT_TRAINING, "batch_size", "learning_rate", "effort", "precision")
+MODEL = ("decoder", "prior", "latent_dim", "components", "posterior", "likelihood", "variance", "image_shape")
 
 Config = TypeVar("Config", TrainingConfig, ModelConfig, Descending, Plan)
 
@@ -65,6 +66,8 @@ class Parameters(Protocol):
     order: str | Sequence[str]
     likelihood: str
     latent_dim: int
+    width: int | None
+    effort: EffortName
     dropout: float | None
     learning_rate: float | None
     device: str
@@ -292,6 +295,7 @@ def refuse_unsupported_in_private_fit(parameters: Parameters) -> None:
             f'`likelihood` must be "auto" for a private fit, which models bins and not pixels, got '
             f"{parameters.likelihood!r}."
         )
+    check_effort(parameters.effort, private=True)
     if parameters.precision != "float32":
         raise ConfigurationError(
             f'`precision` must be "float32" for a private fit, which clips and adds noise in it, got '
@@ -302,6 +306,40 @@ def refuse_unsupported_in_private_fit(parameters: Parameters) -> None:
 def values(parameters: Parameters, names: tuple[str, ...]) -> dict[str, Any]:
     """Parameters by name."""
     return {name: getattr(parameters, name) for name in names}
+
+
+def check_effort(effort: EffortName, *, private: bool) -> None:
+    """Refuse an unknown effort, or any but "balanced" for a private fit.
+
+    Raises:
+        ConfigurationError: That is the case.
+    """
+    configure(TrainingConfig, {"effort": effort})
+    if private and effort != "balanced":
+        raise ConfigurationError(
+            f'`effort` must be "balanced" for a private fit, got {effort!r}: it follows the number of rows, which is '
+            "not public. State `max_steps` and `width` instead."
+        )
+
+
+def architecture(parameters: Parameters, rows: int, **network: Any) -> ModelConfig:
+    """Return the architecture of a model of a table of so many rows.
+
+    Args:
+        parameters: The parameters; those that are stated win over the effort.
+        rows: The number of rows; under a privacy budget, where it is not public, any: the effort is "balanced".
+        **network: Further fields of the architecture.
+
+    Raises:
+        ConfigurationError: A parameter is outside its domain.
+    """
+    check_effort(parameters.effort, private=False)
+    effort = effort_of(parameters.effort, rows)
+    size = {"width": effort.width, "hidden": effort.hidden, "value_hidden": effort.value_hidden}
+    size |= {} if parameters.width is None else {"width": parameters.width}
+    stated = {**values(parameters, MODEL), **size, **network}
+    config = configure(ModelConfig, stated)  # refuses a width of another type
+    return configure(ModelConfig, {**stated, "products": min(effort.products, config.width // 3)})
 
 
 def spending_plan(parameters: Parameters) -> Plan:

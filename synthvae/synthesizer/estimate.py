@@ -23,9 +23,9 @@ from synthvae.synthesizer import weighting
 from synthvae.synthesizer.conditional_coding import codes_with_links, layout_of
 from synthvae.synthesizer.conditional_model import CONDITIONAL_TRAINING, conditional_config
 from synthvae.synthesizer.configuration import (
-    MODEL,
     TRAINING,
     Parameters,
+    architecture,
     configure,
     order_of,
     schema_of,
@@ -103,7 +103,7 @@ def estimate(parameters: Parameters, table: Any, columns: int | None = None) -> 
         rows, sample, loaded = _sampled(table)
     sample, _ = weighting.split(sample, parameters.weights)
     started = time.perf_counter()
-    sample, encoding, codes, config = _encoded(parameters, sample)
+    sample, encoding, codes, config = _encoded(parameters, sample, rows)
     reading = (time.perf_counter() - started) * max(rows / sample.num_rows, 1)
     trial = _Trial.run(parameters, encoding, codes, config, rows)
     if parameters.conditions:
@@ -181,10 +181,10 @@ def _seconds_of_a_draw(descent: ElboDescent, device: torch.device) -> float:
     return time.perf_counter() - started
 
 
-def _encoded(parameters: Parameters, sample: pa.Table) -> tuple[pa.Table, TableEncoding, Codes, ModelConfig]:
-    """A sample as it is encoded, its encoding, its codes, and the architecture of the network."""
+def _encoded(parameters: Parameters, sample: pa.Table, rows: int) -> tuple[pa.Table, TableEncoding, Codes, ModelConfig]:
+    """A sample of rows as it is encoded, its encoding, its codes, and the architecture of the network."""
     schema = weighting.without(drafts.without_ids(schema_of(parameters, sample), sample), parameters.weights)
-    config = configure(ModelConfig, {**values(parameters, MODEL), "dropout": parameters.dropout or 0.0})
+    config = architecture(parameters, rows, dropout=parameters.dropout or 0.0)
     pixels = None
     if config.likelihood != "auto":
         pixels = Pixels(config.likelihood, image=config.image_shape is not None)

@@ -33,10 +33,10 @@ from synthvae.synthesizer import weighting
 from synthvae.synthesizer.conditional_model import ConditionalModel, learn_conditional
 from synthvae.synthesizer.configuration import (
     LATENT_TRAINING,
-    MODEL,
     TRAINING,
     Parameters,
     Times,
+    architecture,
     conditioned_on,
     configure,
     declared_schema,
@@ -201,14 +201,13 @@ def _fit_privately(  # noqa: PLR0917 (the inputs of a fit)
             times.check(schema)
     inputs["columns"] = table.column_names
     seed = None if parameters.random_state is None else as_seed(parameters.random_state)
-    model = {**values(parameters, MODEL), "dropout": parameters.dropout or 0.0}
     with (
         progress.fitting(show=parameters.verbose) as report,
         open_callbacks(parameters.callbacks, parameters.log_dir) as callback,
     ):
         setup = private_fit.Setup(
             plan,
-            configure(ModelConfig, model),
+            architecture(parameters, 0, dropout=parameters.dropout or 0.0),
             configure(TrainingConfig, values(parameters, LATENT_TRAINING)),
             private_fit.open_journal(parameters.journal, schema, budget, seed, **inputs),
             backend.descender(folder / ".private-rows"),
@@ -310,7 +309,7 @@ def _architecture(parameters: Parameters, rows: int, **network: Any) -> ModelCon
     """The architecture of a model of so many rows, with fields that are not parameters of a synthesizer."""
     regularised = rows < SMALL and parameters.likelihood == "auto"
     dropout = (0.1 if regularised else 0.0) if parameters.dropout is None else parameters.dropout
-    return configure(ModelConfig, {**values(parameters, MODEL), "dropout": dropout, **network})
+    return architecture(parameters, rows, dropout=dropout, **network)
 
 
 def _encoded(

@@ -35,6 +35,11 @@ GROUPS: dict[str, dict[str, str]] = {
         "weights": "Column of survey weights, numbers of at least 0: synthetic rows are drawn as from the table in "
         "which each row occurs as often as it weighs. The column is neither modelled nor generated; rows of weight 0 "
         "are not used. None: all rows weigh the same. Not with a privacy budget.",
+        "effort": 'How much a fit may cost: "fast" (a third to two thirds of the time of the default), "balanced", or '
+        '"thorough" (1.2 to 2 times the time, for columns that depend on many others). It sets the width of the '
+        "networks, the units of the decoder, the steps, the learning rate and the weight decay by the number of rows; "
+        'what other parameters state wins. Under a privacy budget only "balanced", since the number of rows is not '
+        "public.",
         "max_steps": "Largest number of optimiser steps. None: chosen by the number of rows, 1000 for 30,000 rows and "
         "at most 1600 for fewer. Under a privacy budget the exact number of steps, by default 300.",
         "device": '"auto" (a GPU if there is one), "cpu", "cuda", "cuda:1", ...',
@@ -73,7 +78,7 @@ GROUPS: dict[str, dict[str, str]] = {
     },
     "model": {
         "latent_dim": "Dimensions of the latent z.",
-        "width": "Hidden units of encoder and decoder.",
+        "width": 'Hidden units of encoder and decoder. None: as `effort` says, 128 with "balanced".',
         "dropout": "Dropout probability in training. None: 0.1 below 2048 rows, otherwise 0; 0 for pixels.",
         "decoder": '"autoregressive" (each column given the columns before it), "factorized" (columns independent '
         'given z) or, with likelihood="gaussian" or "bernoulli", "linear" (no hidden layer: factor analysis).',

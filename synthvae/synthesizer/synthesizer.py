@@ -47,6 +47,7 @@ from synthvae.tables import convert
 from synthvae.tables.features import read_features, read_private_features, select
 from synthvae.tables.selection import without, without_privately
 from synthvae.training.callbacks import Callbacks
+from synthvae.training.config import EffortName
 from synthvae.training.history import History
 
 
@@ -59,7 +60,7 @@ class Synthesizer(AnyColumns, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
 
     Args:
         {target, duration, event, conditions, schema, privacy, unit, protect, weights}
-        {max_steps, device, verbose, random_state}
+        {effort, max_steps, device, verbose, random_state}
         {strategy, journal}
         {batch_size, learning_rate, validation_fraction, precision}
         {callbacks, log_dir}
@@ -96,6 +97,7 @@ class Synthesizer(AnyColumns, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         unit: str | None = None,
         protect: int = LEAST,
         weights: str | None = None,
+        effort: EffortName = "balanced",
         max_steps: int | None = None,
         device: str = "auto",
         verbose: bool = False,
@@ -109,7 +111,7 @@ class Synthesizer(AnyColumns, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         callbacks: Callbacks = None,
         log_dir: str | os.PathLike[str] | None = None,
         latent_dim: int = 8,
-        width: int = 128,
+        width: int | None = None,
         dropout: float | None = None,
         decoder: str = "autoregressive",
         order: str | Sequence[str] = "auto",
@@ -127,7 +129,8 @@ class Synthesizer(AnyColumns, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         self.target, self.duration, self.event = target, duration, event
         self.conditions, self.schema, self.privacy = conditions, schema, privacy
         self.unit, self.protect, self.weights = unit, protect, weights
-        self.max_steps, self.device, self.verbose, self.random_state = max_steps, device, verbose, random_state
+        self.effort, self.max_steps = effort, max_steps
+        self.device, self.verbose, self.random_state = device, verbose, random_state
         self.strategy, self.journal = strategy, journal
         self.batch_size, self.learning_rate = batch_size, learning_rate
         self.validation_fraction, self.precision = validation_fraction, precision

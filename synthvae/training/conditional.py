@@ -111,7 +111,7 @@ class ConditionalDescent(Descent):
         self.cells = max(self.cell_of) + 1
         self._initialise()
         steps, rate = self.schedule.steps, self.schedule.learning_rate
-        optimiser = optimizer(network, rate, config.weight_decay)
+        optimiser = optimizer(network, rate, config.decay(self.split.training_rows))
         super().__init__(network, list(network.parameters()), optimiser, steps=steps, decay=EMA_DECAY, seed=seed)
 
     def _initialise(self) -> None:

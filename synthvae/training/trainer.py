@@ -77,7 +77,7 @@ class ElboDescent(Descent):
         super().__init__(
             model,
             list(model.parameters()),
-            optimizer(model, self.schedule.learning_rate, config.weight_decay),
+            optimizer(model, self.schedule.learning_rate, config.decay(self.split.training_rows)),
             steps=self.schedule.steps,
             decay=EMA_DECAY,
             seed=seed + group.rank,

@@ -2,14 +2,15 @@
 
     python bench.py --data DIR [--tables adult pima] [--generators synthvae cart] [--seeds 0 1 2] [--peer-seeds 0]
                     [--budget 600] [--rows CAP] [--peers-python PYTHON] [--work DIR] [--again NAME ...]
-                    [--before CHECKOUT] [--judge judge.py] [-o report.md]
+                    [--before CHECKOUT] [--judge judge.py] [-o docs/benchmarks.md]
 
 Every fit is a process of its own with one thread (`worker.py`); every synthetic table is judged by `yardstick.py`. With
 `--work`, runs whose figures lie there are not repeated, except those of the generators named by `--again` and those
 that timed out under a smaller budget. With `--judge`, a judge of your own judges the same files, and a figure that
 differs is an error. With `--before`, an earlier version, of a checkout in another folder, is a generator, too: its runs
-take turns with ours, seed by seed, and the report has the ratios of the costs. Beside the report lie two charts of
-fidelity against cost. Compare costs only when they come from the same, otherwise idle, machine.
+take turns with ours, seed by seed, and the report has the ratios of the costs. The report is the page of the
+documentation unless `-o` names another file; two charts of fidelity against cost lie in `pictures` beside it. Compare
+costs only when they come from the same, otherwise idle, machine.
 """
 
 from __future__ import annotations
@@ -25,13 +26,14 @@ from pathlib import Path
 from typing import Any
 
 import charts
-from generators import BEFORE, GENERATORS, PEERS
+from generators import BEFORE, EFFORTS, GENERATORS, PEERS
 from halves import FLOOR
 from report import OURS, Result, markdown
 from tables import TABLES, Table, split
 
 HERE = Path(__file__).parent
 PEERS_PYTHON = HERE.parents[1] / ".venv-peers" / "bin" / "python"
+PAGE = HERE.parents[1] / "docs" / "benchmarks.md"
 TOLERANCE = 2e-4  # two figures rounded to four places
 
 # One core for everybody: BLAS, OpenMP, joblib's pools; and no accelerator.
@@ -246,7 +248,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, required=True, help="the folder of the tables")
     parser.add_argument("--tables", nargs="+", choices=list(TABLES), default=list(TABLES), metavar="TABLE")
     names = [*(name for name in GENERATORS if name != BEFORE), FLOOR]
-    parser.add_argument("--generators", nargs="+", choices=names, default=names, metavar="GENERATOR")
+    usual = [name for name in names if name not in EFFORTS]
+    parser.add_argument("--generators", nargs="+", choices=names, default=usual, metavar="GENERATOR")
     parser.add_argument("--before", type=Path, metavar="CHECKOUT", help="the folder of an earlier version")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--peer-seeds", type=int, nargs="+", help="those of the peers, if fewer will do")
@@ -258,7 +261,7 @@ def parse() -> argparse.Namespace:
         "--again", nargs="+", default=[], choices=[*names, BEFORE], metavar="GENERATOR", help="repeat its runs"
     )
     parser.add_argument("--judge", type=Path, help="another judge, which must agree with ours")
-    parser.add_argument("-o", "--out", type=Path, default=Path("benchmark.md"), help="the report")
+    parser.add_argument("-o", "--out", type=Path, default=PAGE, help="the report")
     return parser.parse_args()
 
 
@@ -280,9 +283,11 @@ def main() -> None:
         results, wrong = measured_all([TABLES[name] for name in options.tables], plan, options.judge)
     options.out.parent.mkdir(parents=True, exist_ok=True)
     pictures = charts.draw(results, options.out) if results else []
+    left_out = [name for name in TABLES if name not in options.tables]
     settings = {
-        "seeds": plan.seeds,
-        "of peers": plan.peer_seeds,
+        "tables": f"{len(options.tables)} of {len(TABLES)}; not measured: {', '.join(left_out) or 'none'}",
+        "seeds": ", ".join(map(str, plan.seeds)),
+        "seeds of the others": ", ".join(map(str, plan.peer_seeds)),
         "budget": f"{plan.budget:.0f} CPU-s a fit",
         "cap": plan.rows or "none",
     }

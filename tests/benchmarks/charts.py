@@ -16,11 +16,14 @@ if TYPE_CHECKING:
 
 ACROSS = 4
 PANEL = (3.4, 2.9)  # inches
+PICTURES = "pictures"
 LEAST = 0.01  # CPU-seconds; a logarithmic axis has no zero
 Y_LABELS = {"trend": "trend, % (lower is better)", "c2st_test": "c2st_test, AUC (.5 is best)"}
 # Names beside points would overlap, so marks and a legend tell the generators apart (colours of Okabe and Ito).
 MARKS = {
     "synthvae": ("*", "#d55e00"),
+    "fast": ("P", "#d55e00"),
+    "thorough": ("h", "#d55e00"),
     "cart": ("s", "#0072b2"),
     "independent": ("X", "#777777"),
     "smote": ("^", "#009e73"),
@@ -31,9 +34,13 @@ MARKS = {
 
 
 def draw(results: list[Result], report: Path) -> list[Path]:
-    """Draw a chart for each measure beside the report; return their paths."""
+    """Draw a chart for each measure into the folder `pictures` beside the report; return their paths from there."""
     mpl.use("Agg")
-    return [chart(results, measure, report.with_name(f"{report.stem}_{measure}.png")) for measure in Y_LABELS]
+    report.with_name(PICTURES).mkdir(exist_ok=True)
+    paths = [Path(PICTURES, f"{report.stem}_{measure}.png") for measure in Y_LABELS]
+    for path, measure in zip(paths, Y_LABELS, strict=True):
+        chart(results, measure, report.parent / path)
+    return paths
 
 
 def chart(results: list[Result], measure: str, path: Path) -> Path:

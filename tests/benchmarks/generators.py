@@ -5,8 +5,10 @@ A generator is made by name and imports its package only then, so that each runs
 
 from __future__ import annotations
 
+import subprocess
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -38,16 +40,24 @@ class Setting:
     budget: float
 
 
-class Synthvae:
-    """`synthvae.Synthesizer` with its defaults."""
+def commit_of(folder: Path) -> str:
+    """Return the commit that a folder is checked out from, and whether its files differ from it."""
+    command = ["git", "-C", str(folder), "describe", "--always", "--exclude=*", "--dirty=, changed"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return f"commit {done.stdout.strip()}" if done.returncode == 0 else "no commit"
 
-    def __init__(self, setting: Setting) -> None:
+
+class Synthvae:
+    """`synthvae.Synthesizer` with its defaults, or with parameters that are stated."""
+
+    def __init__(self, setting: Setting, **stated: Any) -> None:
         package = import_module("synthvae")
         torch = import_module("torch")
-        self.versions = {"synthvae": str(package.__version__), "torch": str(torch.__version__)}
+        version = f"{package.__version__} ({commit_of(Path(str(package.__file__)).parent)})"
+        self.versions = {"synthvae": version, "torch": str(torch.__version__)}
         self.notes: list[str] = []
         self.seed, self.draws = setting.seed, 0
-        self.model: Any = package.Synthesizer(target=setting.target, device="cpu", random_state=setting.seed)
+        self.model: Any = package.Synthesizer(target=setting.target, device="cpu", random_state=setting.seed, **stated)
 
     def fit(self, train: pd.DataFrame) -> None:
         """Learn the table as it is."""
@@ -109,6 +119,8 @@ def _mostlyai(setting: Setting) -> Generator:
 GENERATORS: dict[str, Callable[[Setting], Generator]] = {
     "synthvae": Synthvae,
     "before": Synthvae,
+    "fast": lambda setting: Synthvae(setting, effort="fast"),
+    "thorough": lambda setting: Synthvae(setting, effort="thorough"),
     "independent": lambda setting: Independent(setting.seed),
     "cart": _cart,
     "smote": _smote,
@@ -119,6 +131,9 @@ GENERATORS: dict[str, Callable[[Setting], Generator]] = {
 
 # The package of another checkout, `bench.py --before`.
 BEFORE = "before"
+
+# Other efforts than the default, which run only where they are named.
+EFFORTS = ("fast", "thorough")
 
 # These run in the peers' environment, whose pins the package need not share.
 PEERS = frozenset({"smote", "tvae", "ctgan", "mostlyai"})

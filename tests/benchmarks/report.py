@@ -236,8 +236,8 @@ def bar_table(results: list[Result]) -> str:
     lines = [
         [name, bar.measure, cell("", bar.value), bar.relation, cell("", bar.limit), bar.reached] for name, bar in limits
     ]
-    heads = ["table", "bar", "measured", "", "limit", "reached"]
-    return f"{reached} of {known} measured bars are reached.\n\n" + grid(heads, lines)
+    heads = ["table", "goal", "measured", "", "limit", "reached"]
+    return f"{reached} of {known} measured goals are reached.\n\n" + grid(heads, lines)
 
 
 def versions(results: list[Result]) -> str:
@@ -249,20 +249,33 @@ def versions(results: list[Result]) -> str:
     return ", ".join(f"{name} {' and '.join(found[name])}" for name in sorted(found))
 
 
+def machines(results: list[Result]) -> str:
+    """Return the classes of the machines of the runs, and how busy these were."""
+    runs = [run for result in results for run in result.runs]
+    found = "; ".join(dict.fromkeys(run["machine"] for run in runs if "machine" in run)) or "not recorded"
+    loads = [run["load"] for run in runs if "load" in run]
+    return f"{found}; load {min(loads):.0f} to {max(loads):.0f}, of its own process 1" if loads else found
+
+
+ALT = {"trend": "Trend error against the cost of a fit", "c2st_test": "Detection AUC against the cost of a fit"}
 LEGEND = """\
 Medians over the seeds. Errors in per cent, lower is better: shape (single columns), trend (pairs of columns),
 null (largest difference of a missing rate). tstr: score of boosting trained on synthetic and tested on real
-rows; trtr: trained on real rows. c2st: AUC of boosting told to tell synthetic from real rows, .5 is best.
+rows; trtr: trained on real rows. c2st: AUC of boosting trained to tell synthetic from real rows, .5 is best.
 alpha, beta: alpha-precision and beta-recall, per cent, higher is better. dcr: share of rows nearer to a
 training than to a test row, .5 is best. copies: share of rows that repeat a training row. FLOOR: the real
-test rows, judged as if synthetic. One thread; costs in CPU-seconds, peak memory of the whole process."""
+test rows, evaluated as if synthetic. One thread; costs in CPU-seconds, peak memory of the whole process."""
+INTRODUCTION = """\
+This page is what `make bench DATA=DIR` writes (`tests/benchmarks/bench.py`); nothing in it is edited. Everything else
+that was measured, on more tables and with earlier versions, too, is under [Measurements](measurements.md)."""
 
 
 def markdown(results: list[Result], settings: Figures, pictures: list[Path]) -> str:
     """Return the report."""
     said = "; ".join(f"{name}: {value}" for name, value in settings.items())
-    images = "\n".join(f"![{picture.stem}]({picture.name})" for picture in pictures)
-    parts = ["# Benchmarks", LEGEND, f"Settings: {said}. Versions: {versions(results)}."]
-    parts += ["## Ahead or not", contest(results), "## Bars", bar_table(results), images]
+    images = "\n\n".join(f"![{ALT[picture.stem.partition('_')[2]]}]({picture})" for picture in pictures)
+    parts = ["# Benchmarks", INTRODUCTION, f"Settings: {said}.", f"Versions: {versions(results)}."]
+    parts += [f"Machine: {machines(results)}.", LEGEND]
+    parts += ["## Ahead or not", contest(results), "## Goals", bar_table(results), images]
     parts += [beside_before(results), *(section(result) for result in results)]
     return "\n\n".join(filter(None, parts)) + "\n"

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
 import resource
 import signal
@@ -135,9 +136,16 @@ def failure(error: Exception) -> str:
 def described(generator: Generator | None) -> Figures:
     """Return versions and notes."""
     versions = {"python": platform.python_version(), "pandas": pd.__version__}
+    found = {"versions": versions, "notes": [], "machine": machine(), "load": os.getloadavg()[0]}
     if generator is None:
-        return {"versions": versions, "notes": []}
-    return {"versions": versions | generator.versions, "notes": generator.notes}
+        return found
+    return found | {"versions": versions | generator.versions, "notes": generator.notes}
+
+
+def machine() -> str:
+    """Return the class of this machine, without its name."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return f"{platform.system()} on {platform.machine()}, {os.cpu_count()} cores, {memory:.0f} GiB of memory"
 
 
 def main() -> None:

@@ -43,7 +43,7 @@ def test_a_fit_is_summarised(home: Path) -> None:
     done = fit(home, "third")
     lines = dict(re.findall(r"^(\S[\w -]*?)  +(.*)", done.stdout, re.MULTILINE))
     assert list(lines) == ["model", "rows", "columns", "target", "protected", "training", "held-out loss", "privacy",
-                           "time", "seed", "next"]  # fmt: skip
+                           "effort", "time", "seed", "next"]  # fmt: skip
     assert lines["rows"] == "178"
     assert lines["columns"] == "14: 11 continuous, 2 integer, 1 categorical"
     assert re.fullmatch(r"-?\d+\.\d\d nats per row \(negative ELBO; lower is better\)", lines["held-out loss"])

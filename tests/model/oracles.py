@@ -17,7 +17,7 @@ from synthvae.model.decoders import AutoregressiveDecoder, FactorizedDecoder
 
 Decoder = AutoregressiveDecoder | FactorizedDecoder
 Array = npt.NDArray[np.float64]
-LATENT, CONDITIONS, WIDTH = 2, 3, 7
+LATENT, CONDITIONS, WIDTH, PRODUCTS = 2, 3, 7, 3
 DIGITS = Slots((2, 4, 1, 3))
 MIXED = Slots((2, 4, 1, 3), (Value(0), Value(2, 1, 3), Value(2), Value(4, 3, 0)), (None, 0, 1, None))
 KNOTS = [float(np.float32(NormalDist().inv_cdf(k / 10))) for k in range(1, 10)]
@@ -29,9 +29,9 @@ def build(name: str, slots: Slots = DIGITS, hidden: int = 5, spread: float = 0.7
     with torch.random.fork_rng():
         torch.manual_seed(len(slots.sizes) + hidden)
         decoder: Decoder
-        if name == "autoregressive":
-            pair = (hidden, hidden + 1 if hidden else 0)
-            decoder = AutoregressiveDecoder(slots, CONDITIONS, LATENT, WIDTH, pair, 0.0)
+        if name != "factorized":
+            pair, products = (hidden, hidden + 1 if hidden else 0), PRODUCTS if name == "products" else 0
+            decoder = AutoregressiveDecoder(slots, CONDITIONS, LATENT, WIDTH, pair, 0.0, products=products)
         else:
             decoder = FactorizedDecoder(slots, CONDITIONS, LATENT, WIDTH, 0.0)
         with torch.no_grad():
@@ -143,20 +143,31 @@ def _said(w: dict[str, Array], slots: Slots, digits: list[int], j: int) -> Array
     return np.zeros(max(slots.sizes))
 
 
+def _sum(vectors: list[Array], products: int) -> Array:
+    """The sum of vectors, with the products of the factors of each pair of them in its last entries."""
+    total = np.asarray(sum(vectors))
+    if products:
+        first = [vector[-2 * products : -products] for vector in vectors]
+        pairs = [left * right for left, right in itertools.combinations(first, 2)]
+        total[-products:] += np.sum(pairs, axis=0) if pairs else 0.0
+    return total
+
+
 def nade(decoder: Decoder, digits: list[int], values: list[float], z: Array, label: int) -> list[float]:
     """The recursion by hand: log p of each digit, then each value of one row."""
     w, slots = weights(decoder), decoder.slots
-    known = w["start.weight"] @ z + w["start.bias"] + w["condition.weight"][label]
+    vectors = [w["start.weight"] @ z + w["start.bias"] + w["condition.weight"][label]]
+    products = decoder.products if isinstance(decoder, AutoregressiveDecoder) else 0
     of_digits, of_values = [0.0] * len(slots.sizes), [0.0] * len(slots.values)
     for j in range(len(slots.sizes) + 1):
         for v, value in enumerate(slots.values):
             if value.after == j:
-                of_values[v] = log_mixture(_head(w, "values", v, known, label), values[v])
-                known = known + value_vector(w["embedding.values.weight"][v], values[v])
+                of_values[v] = log_mixture(_head(w, "values", v, _sum(vectors, products), label), values[v])
+                vectors.append(value_vector(w["embedding.values.weight"][v], values[v]))
         if j < len(slots.sizes) and digits[j] >= 0:
-            logits = _head(w, "digits", j, known, label) + _said(w, slots, digits, j)
+            logits = _head(w, "digits", j, _sum(vectors, products), label) + _said(w, slots, digits, j)
             of_digits[j] = log_softmax(logits[: slots.sizes[j]])[digits[j]]
-            known = known + w["embedding.digits.weight"][sum(slots.sizes[:j]) + digits[j]]
+            vectors.append(w["embedding.digits.weight"][sum(slots.sizes[:j]) + digits[j]])
     return of_digits + of_values
 
 
@@ -174,4 +185,4 @@ def independent(decoder: Decoder, digits: list[int], values: list[float], z: Arr
     return out
 
 
-ORACLES = {"autoregressive": nade, "factorized": independent}
+ORACLES = {"autoregressive": nade, "products": nade, "factorized": independent}

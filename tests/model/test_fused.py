@@ -16,9 +16,9 @@ MIXED = Slots(SIZES, (Value(after=1, switch=0, level=2), Value(after=4)), (None,
 DIGITS, VALUES = Slots(SIZES, (), (None, None, 0, None)), Slots((), (Value(after=0), Value(after=0)))
 
 
-def _decoder(slots: Slots, conditions: int, hidden: int, dropout: float) -> AutoregressiveDecoder:
+def _decoder(slots: Slots, conditions: int, hidden: int, dropout: float, products: int = 0) -> AutoregressiveDecoder:
     torch.manual_seed(0)
-    config = ModelConfig(latent_dim=2, width=12, hidden=hidden, value_hidden=hidden, dropout=dropout)
+    config = ModelConfig(latent_dim=2, width=12, hidden=hidden, value_hidden=hidden, dropout=dropout, products=products)
     decoder = CVAE(slots, conditions, config).double().decoder
     assert isinstance(decoder, AutoregressiveDecoder)
     with torch.no_grad():
@@ -47,11 +47,12 @@ def _found(decoder: AutoregressiveDecoder, rows: Rows, z: Tensor, labels: Tensor
 
 
 @pytest.mark.parametrize("slots", [MIXED, DIGITS, VALUES], ids=["mixed", "digits", "values"])
+@pytest.mark.parametrize("products", [0, 4])
 @pytest.mark.parametrize(("conditions", "hidden", "dropout"), [(1, 4, 0.0), (3, 4, 0.0), (3, 0, 0.0), (2, 4, 0.5)])
 def test_outputs_and_gradients_are_those_of_the_layers(
-    slots: Slots, conditions: int, hidden: int, dropout: float
+    slots: Slots, conditions: int, hidden: int, dropout: float, products: int
 ) -> None:
-    decoder, given = _decoder(slots, conditions, hidden, dropout), _given(slots, conditions)
+    decoder, given = _decoder(slots, conditions, hidden, dropout, products), _given(slots, conditions)
     terms, gradients = _found(decoder, *given)
     calls: list[nn.Module] = []
     hook = decoder.digits.linear.register_forward_hook(lambda layer, *_: calls.append(layer))
@@ -62,7 +63,8 @@ def test_outputs_and_gradients_are_those_of_the_layers(
     torch.testing.assert_close(gradients, expected)
 
 
-def test_gradients_are_those_of_differences() -> None:
-    decoder, (rows, z, labels) = _decoder(MIXED, 2, 4, 0.0), _given(MIXED, 2)
+@pytest.mark.parametrize("products", [0, 4])
+def test_gradients_are_those_of_differences(products: int) -> None:
+    decoder, (rows, z, labels) = _decoder(MIXED, 2, 4, 0.0, products), _given(MIXED, 2)
     rows, labels = rows.take(slice(0, 3)), labels[:3]
     assert torch.autograd.gradcheck(lambda some: decoder.log_prob(rows, some, labels), z[:3])
