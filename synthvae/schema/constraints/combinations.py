@@ -15,6 +15,7 @@ from synthvae.schema.constraints.comparable import (
     Columns,
     codes,
     label,
+    labelled,
     labels,
     refuse_absent,
     truths,
@@ -101,13 +102,19 @@ class FixedCombinations(Constraint):
         refuse_absent(frame, self.columns)
         if self.combinations is None:
             return np.ones(len(frame), bool)
-        allowed = pd.DataFrame(
-            {name: [label(one[place]) for one in self.combinations] for place, name in enumerate(self.columns)}
-        )
-        rows = pd.DataFrame({name: labels(frame[name]) for name in self.columns})
-        found = codes(pd.concat([allowed, rows], ignore_index=True), self.columns)
-        inside = np.isin(found[len(allowed) :], found[: len(allowed)])
-        return np.asarray(inside | (found[len(allowed) :] < 0))
+        allowed, rows = np.zeros(len(self.combinations), np.int64), np.zeros(len(frame), np.int64)
+        for name, values in zip(self.columns, zip(*self.combinations, strict=True), strict=True):
+            texts = [label(value) for value in values]
+            known = {text: number for number, text in enumerate(dict.fromkeys(texts))}
+            places, own = labelled(frame[name])
+            numbers = np.array([*(known.get(text, len(known)) for text in own), -1])[places]
+            missing = (rows < 0) | (numbers < 0)
+            wanted = rows * (len(known) + 1) + numbers
+            starts = allowed * (len(known) + 1) + np.array([known[text] for text in texts])
+            begun, allowed = np.unique(starts, return_inverse=True)  # the beginnings of combinations
+            rows = np.searchsorted(begun, wanted).clip(max=len(begun) - 1)
+            rows = np.where(missing, -1, np.where(begun[rows] == wanted, rows, len(begun)))
+        return np.asarray(rows < len(begun))
 
     def learned(self, frame: pd.DataFrame) -> Self:
         """Return the rule with the combinations of the training table, unless it declares some.
