@@ -98,6 +98,7 @@ class Combined:
         place = self.rule.columns.index(name)
         others = [i for i, other in enumerate(self.rule.columns) if other in known and i != place]
         if not others:
+            allowed.keep(((self._of_states[place] >= 0) | ~self.views[name].present)[None])
             return
         there = np.stack([known[self.rule.columns[i]].there for i in others])
         patterns = [np.ones(len(others), bool)] if there.all() else np.unique(there, axis=1).T

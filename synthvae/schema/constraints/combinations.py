@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from pydantic import BeforeValidator, model_validator
 
-from synthvae.errors import listing
+from synthvae.errors import TableError, listing, warn_user
 from synthvae.schema.column import Kind, Value
 from synthvae.schema.constraints.comparable import (
     BoolArray,
@@ -22,6 +22,7 @@ from synthvae.schema.constraints.comparable import (
 )
 from synthvae.schema.constraints.rule import Constraint, Names, check_names, unfit
 from synthvae.schema.values import plain_items
+from synthvae.tables.subjects import Units
 
 MAX_COMBINATIONS = 200_000
 DISCRETE: tuple[Kind, ...] = ("categorical", "integer", "boolean")
@@ -128,6 +129,37 @@ class FixedCombinations(Constraint):
         rows = pd.DataFrame({name: labels(frame[name]) for name in self.columns}).dropna().drop_duplicates()
         found = tuple(rows.head(MAX_COMBINATIONS).itertuples(index=False, name=None))
         return type(self)(columns=self.columns, combinations=found) if found else self
+
+    def frequent(self, frame: pd.DataFrame, protected: pd.DataFrame, least: int, units: Units | None) -> Self:
+        """Return the rule with those combinations of a training table that at least `least` subjects have.
+
+        Args:
+            frame: The training table.
+            protected: The same without rare values, whose combinations go without a warning.
+            least: The smallest number of subjects.
+            units: The unit (rows,) of each row; None: each row is a subject.
+
+        Raises:
+            TableError: There is none.
+        """
+        rows = pd.DataFrame({name: labels(frame[name]) for name in self.columns})
+        for name in self.columns:
+            rows[name] = rows[name].where(rows[name].isin(labels(protected[name])))
+        rows = rows.assign(unit=range(len(rows)) if units is None else units).dropna()
+        counts = rows.groupby(list(self.columns), sort=False)["unit"].nunique()
+        found = tuple(counts.index[counts >= least])
+        if not found:
+            raise TableError(
+                f"The rule `{self}` must have a combination of at least {least} subjects, got none. Declare its "
+                "`combinations`, remove the rule, or pass a smaller `protect` (0: none)."
+            )
+        if len(found) < len(counts):
+            warn_user(
+                f"rule `{self}`: {len(counts) - len(found)} of {len(counts)} combinations have fewer than {least} "
+                "subjects, and no synthetic row has them. Declare `combinations` if they are public, or pass a smaller "
+                "`protect` (0: none)."
+            )
+        return type(self)(columns=self.columns, combinations=found)
 
 
 class OneHot(Constraint):
