@@ -28,7 +28,6 @@ from synthvae.tables import convert
 from synthvae.tables.features import read_features
 from synthvae.tables.selection import without
 
-
 WITHOUT_BUDGET = (
     "Fit another model to rows of this one, `Synthesizer(conditions=True).fit(model.sample(20_000))`, which spends no "
     "budget. Requests by class need none."

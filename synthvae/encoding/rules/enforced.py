@@ -98,7 +98,8 @@ class Combined:
         place = self.rule.columns.index(name)
         others = [i for i, other in enumerate(self.rule.columns) if other in known and i != place]
         if not others:
-            allowed.keep(((self._of_states[place] >= 0) | ~self.views[name].present)[None])
+            if all(self.views[other].missing is None for other in self.rule.columns):
+                allowed.keep((self._of_states[place] >= 0)[None])  # beside a missing value, any other is allowed
             return
         there = np.stack([known[self.rule.columns[i]].there for i in others])
         patterns = [np.ones(len(others), bool)] if there.all() else np.unique(there, axis=1).T
