@@ -195,7 +195,6 @@ def test_private_models_learn_no_conditions() -> None:
     for request in (
         lambda: private.sample(2, given={"a": 1}),
         lambda: private.impute(frame.mask(frame == 1)),
-        lambda: private.predict_proba(frame, target="b"),
         lambda: private.log_likelihood(frame, columns=["a"], given=["b"]),
     ):
         with pytest.raises(ConfigurationError, match=way_out):
