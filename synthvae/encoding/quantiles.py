@@ -85,9 +85,12 @@ class QuantileCurve(BaseModel):
         """
         shares, knots = self._table
         half = self.half * (1 - 1e-6)
-        below = 1 - _interpolate(half - low, -knots[::-1], 1 - shares[::-1])
-        above = _interpolate(high + half, knots, shares)
-        return np.where(low <= knots[0], -np.inf, ndtri(below)), np.where(high >= knots[-1], np.inf, ndtri(above))
+        first, last = np.full(low.shape, -np.inf), np.full(high.shape, np.inf)
+        some = ~(low <= knots[0])
+        first[some] = ndtri(1 - _interpolate(half - low[some], -knots[::-1], 1 - shares[::-1]))
+        some = ~(high >= knots[-1])
+        last[some] = ndtri(_interpolate(high[some] + half, knots, shares))
+        return first, last
 
     def numbers(self, scores: npt.NDArray[np.floating]) -> Floats:
         """Return the numbers (rows,) that have these scores, not rounded."""

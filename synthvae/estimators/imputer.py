@@ -56,8 +56,10 @@ class VAEImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
     One network learns the distribution of any columns given any others from rows that may have missing values
     themselves; no model of whole rows is fitted. Missing values are drawn jointly, given the present values of their
-    row, and lie within the range of the training values. They are assumed to be missing at random. Present values never
-    change; a category that did not occur in training is kept, and is not used to draw other columns.
+    row, and lie within the range of the training values. They are assumed to be missing at random. Where one value
+    determines another in all rows of `fit` that have both, such as a code and its name, imputed values agree with it;
+    see `synthvae.schema.FixedCombinations` and `If`. Present values never change; a category that did not occur in
+    training is kept, and is not used to draw other columns.
 
     `transform` uses the random numbers of `fit`, so that it returns the same values for the same X; those of a row
     depend on the other rows of X. For multiple imputation fit several imputers with `sample_posterior=True`,

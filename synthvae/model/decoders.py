@@ -16,7 +16,7 @@ from synthvae.model.embeddings import FineTables, RunningSum, SlotEmbedding, Slo
 from synthvae.model.fused import AllHeads, Batch, Packed
 from synthvae.model.heads import Heads
 from synthvae.model.layers import SlotLinear, is_observed
-from synthvae.model.restrictions import Guard, RowRules
+from synthvae.model.restrictions import Guard, NormalDraws, RowRules
 from synthvae.model.rows import Rows
 from synthvae.model.values import COMPONENTS, PARAMETERS, initial_bias
 
@@ -200,7 +200,8 @@ class AutoregressiveDecoder(nn.Module):
         for place, (is_value, i) in enumerate(order):
             if is_value:
                 outputs = value_heads.outputs(i, sums, PARAMETERS)
-                numbers = guard.draw_value(i, outputs, uniforms.numbers[place], normal[i], uniforms.temperature)
+                draws = NormalDraws(uniforms.numbers[place], normal[i])
+                numbers = guard.draw_value(i, outputs, draws, generator, uniforms.temperature)
                 values[i] = where_present(self.slots.values[i], digits, numbers)
                 guard.note_value(i, values[i])
                 sums += with_products(self.embedding.values.one(i, values[i]), sums, self.products)
@@ -287,8 +288,8 @@ class FactorizedDecoder(nn.Module):
         for is_value, i in slots.order:
             if is_value:
                 mixtures = torch.addmm(self.values.bias[i, label, :, None], self.values.weight[i].T, hidden.T)
-                uniform = uniforms.numbers[len(digits) + i]
-                numbers = guard.draw_value(i, mixtures, uniform, normal[i], uniforms.temperature)
+                draws = NormalDraws(uniforms.numbers[len(digits) + i], normal[i])
+                numbers = guard.draw_value(i, mixtures, draws, generator, uniforms.temperature)
                 values[i] = where_present(slots.values[i], digits, numbers)
                 guard.note_value(i, values[i])
             else:

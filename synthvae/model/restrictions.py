@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from synthvae.codes import Slots
-from synthvae.model.draws import ZERO_LOGIT
+from synthvae.model.draws import ZERO_LOGIT, standard_normal
 from synthvae.model.values import draw_value, draw_value_between
 
 Places = Tensor | slice
@@ -33,6 +33,13 @@ class Restriction(NamedTuple):
     low: npt.NDArray[np.float64] | None = None
     high: npt.NDArray[np.float64] | None = None
     missing: bool = False
+
+
+class NormalDraws(NamedTuple):
+    """The random numbers of draws from mixtures: uniform (B, 1) ones of components, standard normal ones (B,)."""
+
+    uniform: Tensor
+    normal: Tensor
 
 
 class RowRules(Protocol):
@@ -124,6 +131,8 @@ class Guard:
         if self._left is None:
             return logits
         allowed = (self._left.flatten(2).any(2) if self._left.dim() > 2 else self._left).T
+        if bool(allowed.all()):
+            return logits
         left = torch.where(allowed, logits, logits.amin(0) + ZERO_LOGIT)
         if self._restriction is not None and self._restriction.missing and digit == self.digits[self.current][0]:
             shift = logits[:-1].logsumexp(0) - left[:-1].logsumexp(0)  # rules say nothing of how many are missing
@@ -143,13 +152,31 @@ class Guard:
             self._finish(cell, None, rows)
 
     def draw_value(
-        self, value: int, outputs: Tensor, uniform: Tensor, normal: Tensor, temperature: float = 1.0
+        self, value: int, outputs: Tensor, draws: NormalDraws, generator: torch.Generator, temperature: float = 1.0
     ) -> Tensor:
-        """Draw the numbers (B,) of a value of all rows; see `values.draw_value`."""
+        """Draw the numbers (B,) of a value of all rows within the limits of rules; see `values.draw_value`.
+
+        A number beyond its limits is drawn anew from the density within them. Numbers that are within anyway have that
+        density, too, so that all have it, and the truncated density, which costs far more, is needed for few rows.
+
+        Args:
+            value: The value.
+            outputs: The outputs (3 M, B) of its head.
+            draws: The random numbers of the rows.
+            generator: Draws the random numbers of new draws.
+            temperature: The temperature of the draws.
+        """
+        drawn = draw_value(outputs, *draws, temperature)
         limits = self.limits(value, slice(None), outputs.device)
         if limits is None:
-            return draw_value(outputs, uniform, normal, temperature)
-        return draw_value_between(outputs, uniform, torch.special.ndtr(normal * temperature), limits)[0]
+            return drawn
+        beyond = (~((limits[0] <= drawn) & (drawn <= limits[1])).any(0)).nonzero()[:, 0]
+        if len(beyond):
+            uniform = torch.rand(len(beyond), 1, generator=generator, device=generator.device, dtype=torch.float32)
+            share = torch.special.ndtr(standard_normal(len(beyond), generator=generator) * temperature)
+            within = limits[0][:, beyond], limits[1][:, beyond]
+            drawn[beyond] = draw_value_between(outputs[:, beyond], uniform, share, within)[0]
+        return drawn
 
     def limits(self, value: int, rows: Places, device: torch.device) -> tuple[Tensor, Tensor] | None:
         """Return the smallest and the largest values (intervals, B) of a value of some rows; None without any."""

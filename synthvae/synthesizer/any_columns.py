@@ -28,6 +28,11 @@ from synthvae.tables import convert
 from synthvae.tables.features import read_features
 from synthvae.tables.selection import without
 
+WITHOUT_BUDGET = (
+    "Fit another model to rows of this one, `Synthesizer(conditions=True).fit(model.sample(20_000))`, which spends no "
+    "budget. Requests by class need none."
+)
+
 
 def is_table(given: Any) -> bool:
     """Whether conditions are a table, with a row for each row to draw."""
@@ -58,6 +63,10 @@ class AnyColumns:
             ConfigurationError: It has not been learned.
         """
         check_is_fitted(self)
+        if self.learned_.conditional is None and self.learned_.ledger is not None:
+            raise ConfigurationError(
+                f"Conditions on any columns must be learned, and a private fit learns whole rows only. {WITHOUT_BUDGET}"
+            )
         if self.learned_.conditional is None:
             raise ConfigurationError(
                 "Conditions on any columns must be learned, and this model has learned whole rows only. Fit it with "
@@ -80,7 +89,7 @@ class AnyColumns:
         if self.learned_.ledger is not None:
             raise PrivacyError(
                 "Conditions must not be learned from the table of a private model: its privacy budget is spent. "
-                "Requests by class need none."
+                f"{WITHOUT_BUDGET}"
             )
         parameters = self.get_params(deep=False)  # type: ignore[attr-defined]
         rows, weights = weighting.split(without(convert.read(table), self.learned_.schema.drop), parameters["weights"])

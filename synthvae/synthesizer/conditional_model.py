@@ -283,8 +283,8 @@ class ConditionalModel:
         found, broken = self.kept(start, generator, finish, strata)
         if broken.any():
             warn_user(
-                f"{int(broken.sum())} of {len(broken)} rows break a rule of the schema: the values that they have "
-                "leave none that keeps it"
+                f"{int(broken.sum())} of {len(broken)} rows break a rule between columns: the values that they "
+                "have leave none that keeps it"
             )
         return found
 

@@ -26,6 +26,8 @@ from synthvae.privacy import fit as private_fit
 from synthvae.random_state import as_seed
 from synthvae.schema import drafts
 from synthvae.schema.column import DRAFTS
+from synthvae.schema.constraints import FixedCombinations, If
+from synthvae.schema.constraints.discovery import propose
 from synthvae.schema.protection import Protection
 from synthvae.schema.repeated import warn_repeated_subjects
 from synthvae.schema.schema import Schema
@@ -62,6 +64,7 @@ from synthvae.synthesizer.sources import InMemory, OnDisk, TableSource
 from synthvae.tables import selection, streaming
 from synthvae.tables.features import read_features, read_private_features
 from synthvae.tables.streaming import Stream
+from synthvae.tables.subjects import units_of
 from synthvae.training import SMALL, Parts, Trainer, TrainingConfig, train
 from synthvae.training.callbacks import open_callbacks, steps_only
 from synthvae.training.checkpoint import Checkpoint
@@ -170,13 +173,24 @@ def fit_conditional_features(
         TableError: A column cannot be modelled; the message names it.
     """
     source, seed = InMemory(table), as_seed(parameters.random_state)
-    schema = drafts.without_ids(schema_of(parameters, table), table)
+    schema = _with_determined(drafts.without_ids(schema_of(parameters, table), table), table)
     task = TrainingTask(schema, None, 1, seed, **_subjects(parameters, table))
     config = _architecture(parameters, source.rows)
     _, encoding, _, sample = _encoded(source, task, parameters, config)
     fitted = learn_conditional(encoding, sample, config, parameters.get_params(deep=False), seed, weights)
     _warn_of_stop(fitted.history)
     return fitted
+
+
+def _with_determined(schema: Schema, table: pa.Table) -> Schema:
+    """The schema with the rules by which one value determines another in all rows of a table that have both.
+
+    A network learns such rules from few rows only roughly: of two columns that code the same, neither would tell the
+    other exactly.
+    """
+    found = [p.constraint for p in propose(table, schema) if p.support == 1]
+    found = [rule for rule in found if isinstance(rule, (FixedCombinations, If))]
+    return schema.model_copy(update={"constraints": (*schema.constraints, *found)})
 
 
 @own_modes()
@@ -331,7 +345,10 @@ def _encoded(
     if config.likelihood != "auto":
         pixels = Pixels(config.likelihood, image=config.image_shape is not None)
     protection = source.protection(task.schema, task.target, 0 if pixels else task.least, task.unit)
-    source = source.protected(protection, task.seed)
+    source, rules = source.protected(protection, task.seed), Rules.of(task.schema, checked)
+    if rules is not None and protection.least:
+        units = None if task.unit is None else units_of(checked.column(task.unit))
+        rules = rules.protected(task.schema, (checked, source.sample), protection.least, units)
     encoding = TableEncoding.learn(
         source.sample,
         protection.schema,
@@ -339,7 +356,7 @@ def _encoded(
         least,
         order_of(parameters),
         pixels=pixels,
-        rules=Rules.of(task.schema, checked),
+        rules=rules,
     )
     codes = source.coded(encoding, task.schema, task.seed)
     if not isinstance(codes, Codes):

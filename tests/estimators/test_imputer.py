@@ -315,6 +315,33 @@ def test_imputed_values_are_nearer_than_means_and_modes() -> None:
         assert hits > modal + 0.2
 
 
+def coded(rows: int = 400) -> pd.DataFrame:
+    """Names of which each has a code, and a class of names; and a number that has nothing to do with them."""
+    rng = np.random.default_rng(0)
+    place = rng.integers(0, 12, rows)
+    names = np.array([f"ward {chr(97 + one)}" for one in place])
+    return pd.DataFrame({"ward": names, "code": 100.0 + 7 * place, "floor": place // 3, "age": rng.normal(50, 9, rows)})
+
+
+@pytest.mark.parametrize("sample_posterior", [False, True])
+def test_a_value_that_another_determines_is_met(sample_posterior: bool) -> None:  # noqa: FBT001
+    truth = coded()
+    hidden = np.random.default_rng(1).random(len(truth)) < 0.3
+    X = truth.assign(code=truth["code"].mask(hidden))
+    filled = VAEImputer(**{**TINY, "sample_posterior": sample_posterior}).fit_transform(X)
+    assert np.array_equal(filled["code"], truth["code"])
+
+
+def test_rows_that_break_what_was_found_in_training_are_kept() -> None:
+    imputer = VAEImputer(**TINY).fit(coded())
+    other = coded(20).assign(code=100.0).mask(np.eye(20, 4, dtype=bool))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        filled = imputer.transform(other)
+    assert not filled.isna().to_numpy().any()
+    assert (filled["code"][4:] == 100).all()
+
+
 @pytest.mark.slow
 def test_multiple_imputations_differ_and_spread_as_the_truth_does() -> None:
     truth = correlated()

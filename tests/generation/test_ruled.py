@@ -236,6 +236,33 @@ def test_combinations_with_rare_values_are_not_mixed_by_their_protection() -> No
     assert "M3" not in synthesizer.learned_.encoding.model_dump_json()
 
 
+def test_a_combination_of_one_row_is_not_in_the_model() -> None:
+    rng = np.random.default_rng(0)
+    department = rng.choice(["med", "sur", "eye"], 600)
+    table = pd.DataFrame({"department": department, "ward": np.char.add(department, rng.choice(["1", "2"], 600))})
+    table.loc[table["department"] == "eye", "ward"] = [f"{name}1" for name in rng.choice(["med", "sur", "eye"], 600)][
+        : int((table["department"] == "eye").sum())
+    ]
+    table.loc[0] = ["med", "sur1"]
+    rule = FixedCombinations(columns=["department", "ward"])
+    with pytest.warns(UserWarning, match="1 of 8 combinations have fewer than 5 subjects"):
+        synthesizer = Synthesizer(schema=Schema(constraints=(rule,)), **UNTRAINED).fit(table)
+    rows = synthesizer.sample(DRAWN)
+    assert rule.learned(table.drop(index=0)).holds(rows).all()
+    open_model = Synthesizer(schema=Schema(constraints=(rule,)), protect=0, **UNTRAINED).fit(table)
+    drawn = open_model.sample(DRAWN)
+    assert ((drawn["department"] == "med") & (drawn["ward"] == "sur1")).any()
+
+
+def test_a_value_without_a_frequent_combination_is_never_drawn() -> None:
+    pairs = [("a", f"{letter}") for letter in "pqrs"] * 20 + [("b", letter) for letter in "pqrs"] * 2
+    table = pd.DataFrame(pairs, columns=["first", "second"])
+    schema = Schema(constraints=(FixedCombinations(columns=["first", "second"]),))
+    with pytest.warns(UserWarning, match="4 of 8 combinations"):
+        synthesizer = Synthesizer(schema=schema, **UNTRAINED).fit(table)
+    assert set(synthesizer.sample(DRAWN)["first"]) == {"a"}
+
+
 @pytest.mark.slow
 def test_missing_values_stay_as_frequent_as_the_model_has_them() -> None:
     rng = np.random.default_rng(0)

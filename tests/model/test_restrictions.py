@@ -13,7 +13,7 @@ from scipy.stats import kstest, norm
 from synthvae.codes import Slots, Value
 from synthvae.model import Rows
 from synthvae.model.decoders import AutoregressiveDecoder, FactorizedDecoder
-from synthvae.model.restrictions import Restriction
+from synthvae.model.restrictions import Guard, NormalDraws, Restriction
 from synthvae.model.values import COMPONENTS, PARAMETERS, draw_value_between
 
 SLOTS = Slots((4, 3, 5), (Value(3),), (None, 0, None))
@@ -96,3 +96,34 @@ def test_values_in_several_intervals_have_the_density_of_the_mixture_there() -> 
         return (below + np.clip(law.cdf(at) - law.cdf(0.5), 0, masses[1])) / sum(masses)
 
     assert kstest(values.numpy(), cdf).pvalue > 0.01
+
+
+class Between(Recorded):
+    """Rules that leave the values in two intervals, and nothing else to know."""
+
+    cells: tuple[int, ...] = (0,)
+
+    def restrict(self, cell: int) -> Restriction | None:
+        del cell
+        low, high = (np.tile(np.array(ends)[:, None], len(self.left)) for ends in ([-np.inf, 1.5], [-1.0, 2.0]))
+        return Restriction(np.ones((len(self.left),), bool), low, high)
+
+
+def test_values_that_are_drawn_anew_have_the_density_within_the_limits() -> None:
+    rows, generator = 20_000, torch.Generator().manual_seed(0)
+    outputs = torch.zeros(PARAMETERS, rows)
+    outputs[:COMPONENTS] = -1e4
+    outputs[:2], outputs[COMPONENTS], outputs[COMPONENTS + 1] = torch.tensor([[0.0], [math.log(3)]]), -0.5, 1.0
+    draws = NormalDraws(torch.rand(rows, 1, generator=generator), torch.randn(rows, generator=generator))
+    guard = Guard(Slots((), (Value(0),)), Between(rows))
+    values = guard.draw_value(0, outputs, draws, generator).double().numpy()
+    assert (((values <= -1) | (values >= 1.5)) & (values <= 2)).all()
+
+    def below(at: Any) -> Any:
+        return 0.25 * norm(-0.5, 1).cdf(at) + 0.75 * norm(1, 1).cdf(at)
+
+    def cdf(at: Any) -> Any:
+        mass = below(-1), below(2) - below(1.5)
+        return (np.minimum(below(at), mass[0]) + np.clip(below(at) - below(1.5), 0, mass[1])) / sum(mass)
+
+    assert kstest(values, cdf).pvalue > 0.01

@@ -191,6 +191,16 @@ def test_private_models_learn_no_conditions() -> None:
     private = Synthesizer(schema=schema, privacy=budget, max_steps=2).fit(frame)
     with pytest.raises(PrivacyError, match="budget is spent"):
         private.learn_conditions(frame)
+    way_out = r"Synthesizer\(conditions=True\).fit\(model.sample"
+    for request in (
+        lambda: private.sample(2, given={"a": 1}),
+        lambda: private.impute(frame.mask(frame == 1)),
+        lambda: private.log_likelihood(frame, columns=["a"], given=["b"]),
+    ):
+        with pytest.raises(ConfigurationError, match=way_out):
+            request()
+    second = Synthesizer(conditions=True, max_steps=2, protect=0, random_state=0).fit(private.sample(100))
+    assert (second.sample(5, given={"a": 1})["a"] == 1).all()
 
 
 def test_saved_models_have_their_conditions(fitted: Synthesizer, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -36,8 +37,8 @@ class Allowed:
         self.view, self.rows = view, rows
         self.origin = view.origin if base is None else base
         self.states: Mask | None = None  # (rows, states)
-        self.low, self.high = np.full(rows, -np.inf), np.full(rows, np.inf)  # compared numbers of each row
-        self.pieces = np.full((1, rows), -np.inf), np.full((1, rows), np.inf)  # intervals of numbers that are drawn
+        self.low, self.high = np.array(-np.inf), np.array(np.inf)  # compared numbers, (rows,) or the same for all rows
+        self.pieces: tuple[Floats, Floats] | None = None  # intervals (intervals, rows) of numbers that are drawn
         self.is_limited = False
 
     def _mask(self) -> Mask:
@@ -59,30 +60,44 @@ class Allowed:
         self._mask()[np.ix_(rows, self.view.present)] = False
 
     def limit(self, low: Floats, high: Floats) -> None:
-        """Leave the compared numbers (rows,) from `low` to `high`; NaN: no limit."""
-        self.low = np.fmax(self.low, low)
-        self.high = np.fmin(self.high, high)
-        self.is_limited = True
+        """Leave the compared numbers, (rows,) or the same for all rows, from `low` to `high`; NaN: no limit."""
+        first, last = self.view.limits
+        may_be_beyond = self.view.base is not None  # a distance from a number that is beyond
+        if may_be_beyond or not first >= np.fmax.reduce(low, axis=None, initial=-np.inf):
+            self.low, self.is_limited = np.fmax(self.low, low), True
+        if may_be_beyond or not last <= np.fmin.reduce(high, axis=None, initial=np.inf):
+            self.high, self.is_limited = np.fmin(self.high, high), True
 
     def keep_part(self, part: Part, rows: Mask) -> None:
         """Leave the values of a part, in some rows (rows,)."""
+        if not rows.any():
+            return
         states = ~rows[:, None] | part.states | self.view.is_drawn
         for state in self.view.links:
             states[:, state] = ~rows
         self.keep(states)
+        if not self.view.is_drawn.any():
+            return
         low = np.array([interval[0] for interval in part.intervals] or [np.inf])
         high = np.array([interval[1] for interval in part.intervals] or [-np.inf])
         low, high = np.where(rows, low[:, None], -np.inf), np.where(rows, high[:, None], np.inf)
         low[1:, ~rows], high[1:, ~rows] = np.inf, -np.inf  # one interval is enough
-        low = np.maximum(self.pieces[0][:, None], low).reshape(-1, self.rows)
-        high = np.minimum(self.pieces[1][:, None], high).reshape(-1, self.rows)
+        if self.pieces is not None:
+            low = np.maximum(self.pieces[0][:, None], low).reshape(-1, self.rows)
+            high = np.minimum(self.pieces[1][:, None], high).reshape(-1, self.rows)
         empty = low > high
         first = np.argsort(empty, axis=0, kind="stable")[: max(int((~empty).sum(0).max(initial=0)), 1)]
         self.pieces = np.take_along_axis(low, first, 0), np.take_along_axis(high, first, 0)
         self.is_limited = True
 
+    @cached_property
     def ends(self) -> tuple[Floats, Floats]:
-        """Return the intervals (intervals, rows) of numbers that are drawn, on the grid and in the column's unit."""
+        """The intervals, (intervals, rows) or (intervals, 1), of numbers that are drawn, in the column's unit.
+
+        They are asked for when all rules have left what they leave.
+        """
+        if self.pieces is None:
+            return self._own(self.low.reshape(1, -1), self.high.reshape(1, -1))
         return self._own(np.maximum(self.pieces[0], self.low), np.minimum(self.pieces[1], self.high))
 
     def _own(self, low: Floats, high: Floats) -> tuple[Floats, Floats]:
@@ -104,7 +119,8 @@ class Allowed:
             limits = self._keep_numbers(linked)
         if self.states is None:
             return None
-        combinations = self.states[:, states_of].reshape(self.rows, *sizes)
+        in_order = np.array_equal(states_of, np.arange(self.view.encoding.levels))
+        combinations = (self.states if in_order else self.states[:, states_of]).reshape(self.rows, *sizes)
         missing = self.view.missing is not None and len(sizes) > 0
         low, high = limits or (None, None)
         return Restriction(combinations, low, high, missing)
@@ -112,18 +128,18 @@ class Allowed:
     def _keep_numbers(self, linked: dict[int, Floats]) -> tuple[Floats, Floats] | None:
         """Leave the states of numbers within the intervals; return the limits (intervals, rows) of the values."""
         own, (first, last) = self._mask(), self.view.ranges
-        single = np.flatnonzero(~np.isnan(first) & ~self.view.is_drawn)
-        low, high = self._own(self.low, self.high)
-        own[:, single] &= (first[single] >= low[:, None]) & (first[single] <= high[:, None])
-        several = np.flatnonzero(self.view.is_drawn)
-        low, high = self.ends()
-        inside = np.zeros((self.rows, len(several)), bool)
+        single, several = self.view.places
+        low, high = self.ends
+        if len(first[single]):
+            lowest, highest = (low, high) if self.pieces is None else self._own(self.low, self.high)
+            own[:, single] &= (first[single] >= lowest.reshape(-1, 1)) & (first[single] <= highest.reshape(-1, 1))
+        inside = np.zeros((self.rows, len(first[several])), bool)
         for some_low, some_high in zip(low, high, strict=True):
             at_least = np.maximum(some_low[:, None], first[several])
             inside |= at_least <= np.minimum(some_high[:, None], last[several])
         own[:, several] &= inside
-        limited = np.isfinite(self.low) | np.isfinite(self.high)
         for state, repeated in linked.items():
+            limited = np.isfinite(self.low) | np.isfinite(self.high)
             own[:, state] &= ((repeated >= self.low) & (repeated <= self.high)) | ~limited
         ends = self.view.scores(low, high)
         if ends is None:
@@ -140,11 +156,13 @@ class Allowed:
             share: Uniform numbers (rows,), the places within a bin.
         """
         drawn = self.view.is_drawn[states]
-        if not drawn.any():
+        if not drawn.any() or (not self.is_limited and self.view.is_decoded_on_grid):
             return own
-        first, last = (ends[states] for ends in self.view.ranges)
-        low, high = self.ends()
-        inner = np.fmax(low, self.view.grid.above(first, strict=False)), np.fmin(high, last)
+        first, last = self.view.ranges
+        low, high = self.ends
+        if self.view.is_decoded_on_grid and (~drawn | ((low <= own) & (own <= high)).any(0)).all():
+            return own
+        inner = np.fmax(low, self.view.grid.above(first, strict=False)[states]), np.fmin(high, last[states])
         beyond = ~(inner[0] <= inner[1]).any(0)  # a known value of another column may lie beyond those of training
         low, high = (np.where(beyond, outer, own_ends) for outer, own_ends in zip((low, high), inner, strict=True))
         wanted = own if self.view.steps.kind == "numeric" else _between(low, high, share)

@@ -34,27 +34,27 @@ class Ascending:
     def limit(self, name: str, known: Mapping[str, Known], allowed: Allowed) -> None:
         """Leave the numbers between those of the columns before and after in the chain."""
         place = self.rule.columns.index(name)
-        low = self._ends(self.rule.columns[:place], known, allowed.rows, first=False)
-        high = self._ends(self.rule.columns[place + 1 :], known, allowed.rows, first=True)
+        low = self._ends(self.rule.columns[:place], known, first=False)
+        high = self._ends(self.rule.columns[place + 1 :], known, first=True)
         view = self.views[name]
         if self.rule.strict:
             low = view.compared(view.grid.above(view.own(low), strict=True))
             high = view.compared(view.grid.below(view.own(high), strict=True))
         allowed.limit(low, high)
 
-    def _ends(self, names: tuple[str, ...], known: Mapping[str, Known], rows: int, *, first: bool) -> Floats:
-        """The smallest (`first`) or the largest of the known numbers (rows,); NaN: there is none.
+    def _ends(self, names: tuple[str, ...], known: Mapping[str, Known], *, first: bool) -> Floats:
+        """The smallest (`first`) or the largest of the known numbers, (rows,) or one for all; NaN: there is none.
 
         Of a column that is not known and never missing, the smallest or largest number that it can have counts.
         """
-        found = np.full(rows, np.nan)
+        found: Floats = np.array(np.nan)
         nearest = np.fmin if first else np.fmax
         for name in names:
             if name in known:
                 found = nearest(found, known[name].numbers)
             view = self.views.get(name)
             if view is not None and view.missing is None and not view.marks:
-                found = nearest(found, np.full(rows, view.limits[first]))
+                found = nearest(found, view.limits[first])
         return found
 
 
@@ -98,6 +98,8 @@ class Combined:
         place = self.rule.columns.index(name)
         others = [i for i, other in enumerate(self.rule.columns) if other in known and i != place]
         if not others:
+            if all(self.views[other].missing is None for other in self.rule.columns):
+                allowed.keep((self._of_states[place] >= 0)[None])  # beside a missing value, any other is allowed
             return
         there = np.stack([known[self.rule.columns[i]].there for i in others])
         patterns = [np.ones(len(others), bool)] if there.all() else np.unique(there, axis=1).T
@@ -151,21 +153,24 @@ class OneTrue:
 
     def limit(self, name: str, known: Mapping[str, Known], allowed: Allowed) -> None:
         """Leave false where another flag is true, and true where all others are known and false."""
+        others = [other for other in self.rule.columns if other != name and other in known]
+        if not others:
+            return
         count, false = np.zeros(allowed.rows, int), np.zeros(allowed.rows, int)
-        for other in self.rule.columns:
-            if other != name and other in known:
-                value = known[other]
-                truth = np.where(value.states < 0, -1, self._truths(other)[np.maximum(value.states, 0)])
-                count += value.there & (truth == 1)
-                false += value.there & (truth == 0)
-        own, present = self._truths(name), self.views[name].present
+        for other in others:
+            value = known[other]
+            truth = np.where(value.states < 0, -1, self._truths[other][np.maximum(value.states, 0)])
+            count += value.there & (truth == 1)
+            false += value.there & (truth == 0)
+        own, present = self._truths[name], self.views[name].present
         last = false == len(self.rule.columns) - 1
         wanted = np.where((count > 0)[:, None], own == 0, np.where(last[:, None], own == 1, own >= 0))
         allowed.keep(wanted | ~present)
 
-    def _truths(self, name: str) -> Floats:
-        """1, 0 or -1 (states,)."""
-        return truths(pd.Series(self.views[name].labels, dtype=object))
+    @cached_property
+    def _truths(self) -> dict[str, Floats]:
+        """1, 0 or -1 (states,) of each flag."""
+        return {name: truths(pd.Series(self.views[name].labels, dtype=object)) for name in self.rule.columns}
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ from synthvae.schema.constraints.computed import Difference
 from synthvae.schema.constraints.consistency import in_order
 from synthvae.schema.constraints.rule import Constraint
 from synthvae.schema.schema import Schema
+from synthvae.tables.subjects import Units
 
 
 class Rules(BaseModel):
@@ -75,6 +76,28 @@ class Rules(BaseModel):
             encodings: The encodings of the columns, that of a target of classes among them.
         """
         return self.model_copy(update={"constraints": tuple(_known(rule, encodings) for rule in self.constraints)})
+
+    def protected(self, schema: Schema, tables: tuple[pa.Table, pa.Table], least: int, units: Units | None) -> Self:
+        """Return the rules without learned combinations of fewer than `least` subjects; a warning counts them.
+
+        Args:
+            schema: The schema, whose rules these are; combinations that it declares stay.
+            tables: The training rows before and after rare values were protected. Combinations of rare values go
+                without a warning, as the values do.
+            least: The smallest number of subjects.
+            units: The unit (rows,) of each row; None: each row is a subject.
+
+        Raises:
+            TableError: No combination of a rule has so many subjects.
+        """
+        rules: list[Rule] = []
+        for declared, rule in zip(schema.constraints, self.constraints, strict=True):
+            if isinstance(rule, FixedCombinations) and rule != declared:
+                before, after = (frame_of(table, schema, rule.columns) for table in tables)
+                rules.append(rule.frequent(before, after, least, units))
+            else:
+                rules.append(rule)
+        return self.model_copy(update={"constraints": tuple(rules)})
 
     @property
     def names(self) -> list[str]:

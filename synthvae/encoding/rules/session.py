@@ -146,8 +146,8 @@ class RowsUnderRules:
             self._allowed.limit(np.full(self.rows, low), np.full(self.rows, high))
         for rule in self.rules.by_column.get(own.name, ()):
             rule.limit(own.name, self.known, self._allowed)
-        unknown = Known(np.zeros(0, bool), np.zeros(0, np.int64), np.full(self.rows, np.nan), np.zeros(0, bool))
-        linked = {state: self.known.get(to, unknown).numbers for state, to in view.links.items()}
+        unknown = np.full(self.rows if view.links else 0, np.nan)
+        linked = {state: self.known[to].numbers if to in self.known else unknown for state, to in view.links.items()}
         return self._allowed.restriction(own.states, own.sizes, linked)
 
     def _start(self, view: View) -> Allowed:
@@ -169,19 +169,17 @@ class RowsUnderRules:
         if own is None:
             return
         assert self._allowed is not None
-        places = np.arange(self.rows)[rows]
         view = self.rules.views[own.name]
-        states = np.zeros(self.rows, np.int64)
-        states[places] = own.layout.join(digits.T.astype(np.int8))[0] if own.sizes else 0
+        states, there = np.zeros(self.rows, np.int64), np.zeros(self.rows, bool)
+        states[rows] = own.layout.join(digits.T.astype(np.int8))[0] if own.sizes else 0
+        there[rows] = True
         scores = np.full(self.rows, np.nan, np.float32)
         if values is not None:
-            scores[places] = values
+            scores[rows] = values
         numbers = view.numbers(states, scores, self.numbers, self.generator)
         numbers = self._allowed.adjust(numbers, states, self.generator.random(self.rows))
         if view.base is not None:
             numbers = view.grid.nearest(view.own(self._allowed.origin + view.scale * numbers))
-        there = np.zeros(self.rows, bool)
-        there[places] = True
         self._merge(own.name, states, there, numbers)
 
     def _merge(self, name: str, states: States, there: Mask, numbers: Floats) -> None:

@@ -22,6 +22,8 @@ from synthvae.schema.column import Column
 from synthvae.schema.constraints.comparable import frame_of, label, numbers
 from synthvae.schema.schema import Schema
 
+Places = slice | States
+
 ON_GRID = 1e-6  # of a step, by which doubles may miss a number of the grid
 
 
@@ -187,6 +189,20 @@ class View:
         return found
 
     @cached_property
+    def places(self) -> tuple[Places, Places]:
+        """The states that stand for one number, and those that stand for several; slices, if possible, for speed."""
+        single = ~np.isnan(self.ranges[0]) & ~self.is_drawn
+        return _places(single), _places(self.is_drawn)
+
+    @cached_property
+    def is_decoded_on_grid(self) -> bool:
+        """Whether any number that is decoded is one that the column can have: none of a bin, nor a distance."""
+        steps = self.steps
+        if self.base is not None or not isinstance(steps, NumericEncoding):
+            return False
+        return self.grid == Grid(None if steps.decimals is None else 10.0**-steps.decimals)
+
+    @cached_property
     def labels(self) -> npt.NDArray[np.object_]:
         """The text (states,) of each state as rules compare it; None: it is missing, or stands for several values."""
         found = np.full(self.encoding.levels, None, object)
@@ -218,7 +234,7 @@ class View:
         if not isinstance(steps, NumericEncoding) or steps.curve is None:
             return None
         first, last = steps.curve.limits(low.ravel(), high.ravel())
-        return first.reshape(low.shape), last.reshape(low.shape)
+        return first.reshape(low.shape), last.reshape(high.shape)
 
     def numbers(
         self, states: States, values: Scores | None, before: dict[str, Floats], rng: np.random.Generator
@@ -246,6 +262,13 @@ def labels_of(encoding: StoredEncoding) -> set[str] | None:
     if isinstance(encoding, NumericEncoding) and not encoding.valued:
         return {label(number) for number in (*encoding.atoms, *encoding.marks)}
     return None
+
+
+def _places(chosen: Mask) -> Places:
+    found = np.flatnonzero(chosen)
+    if len(found) and found[-1] - found[0] == len(found) - 1:
+        return slice(int(found[0]), int(found[-1]) + 1)
+    return found
 
 
 def _steps(encoding: StoredEncoding) -> StoredEncoding:

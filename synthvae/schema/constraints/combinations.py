@@ -8,19 +8,21 @@ import numpy as np
 import pandas as pd
 from pydantic import BeforeValidator, model_validator
 
-from synthvae.errors import listing
+from synthvae.errors import TableError, listing, warn_user
 from synthvae.schema.column import Kind, Value
 from synthvae.schema.constraints.comparable import (
     BoolArray,
     Columns,
     codes,
     label,
+    labelled,
     labels,
     refuse_absent,
     truths,
 )
 from synthvae.schema.constraints.rule import Constraint, Names, check_names, unfit
 from synthvae.schema.values import plain_items
+from synthvae.tables.subjects import Units
 
 MAX_COMBINATIONS = 200_000
 DISCRETE: tuple[Kind, ...] = ("categorical", "integer", "boolean")
@@ -101,13 +103,19 @@ class FixedCombinations(Constraint):
         refuse_absent(frame, self.columns)
         if self.combinations is None:
             return np.ones(len(frame), bool)
-        allowed = pd.DataFrame(
-            {name: [label(one[place]) for one in self.combinations] for place, name in enumerate(self.columns)}
-        )
-        rows = pd.DataFrame({name: labels(frame[name]) for name in self.columns})
-        found = codes(pd.concat([allowed, rows], ignore_index=True), self.columns)
-        inside = np.isin(found[len(allowed) :], found[: len(allowed)])
-        return np.asarray(inside | (found[len(allowed) :] < 0))
+        allowed, rows = np.zeros(len(self.combinations), np.int64), np.zeros(len(frame), np.int64)
+        for name, values in zip(self.columns, zip(*self.combinations, strict=True), strict=True):
+            texts = [label(value) for value in values]
+            known = {text: number for number, text in enumerate(dict.fromkeys(texts))}
+            places, own = labelled(frame[name])
+            numbers = np.array([*(known.get(text, len(known)) for text in own), -1])[places]
+            missing = (rows < 0) | (numbers < 0)
+            wanted = rows * (len(known) + 1) + numbers
+            starts = allowed * (len(known) + 1) + np.array([known[text] for text in texts])
+            begun, allowed = np.unique(starts, return_inverse=True)  # the beginnings of combinations
+            rows = np.searchsorted(begun, wanted).clip(max=len(begun) - 1)
+            rows = np.where(missing, -1, np.where(begun[rows] == wanted, rows, len(begun)))
+        return np.asarray(rows < len(begun))
 
     def learned(self, frame: pd.DataFrame) -> Self:
         """Return the rule with the combinations of the training table, unless it declares some.
@@ -121,6 +129,37 @@ class FixedCombinations(Constraint):
         rows = pd.DataFrame({name: labels(frame[name]) for name in self.columns}).dropna().drop_duplicates()
         found = tuple(rows.head(MAX_COMBINATIONS).itertuples(index=False, name=None))
         return type(self)(columns=self.columns, combinations=found) if found else self
+
+    def frequent(self, frame: pd.DataFrame, protected: pd.DataFrame, least: int, units: Units | None) -> Self:
+        """Return the rule with those combinations of a training table that at least `least` subjects have.
+
+        Args:
+            frame: The training table.
+            protected: The same without rare values, whose combinations go without a warning.
+            least: The smallest number of subjects.
+            units: The unit (rows,) of each row; None: each row is a subject.
+
+        Raises:
+            TableError: There is none.
+        """
+        rows = pd.DataFrame({name: labels(frame[name]) for name in self.columns})
+        for name in self.columns:
+            rows[name] = rows[name].where(rows[name].isin(labels(protected[name])))
+        rows = rows.assign(unit=range(len(rows)) if units is None else units).dropna()
+        counts = rows.groupby(list(self.columns), sort=False)["unit"].nunique()
+        found = tuple(counts.index[counts >= least])
+        if not found:
+            raise TableError(
+                f"The rule `{self}` must have a combination of at least {least} subjects, got none. Declare its "
+                "`combinations`, remove the rule, or pass a smaller `protect` (0: none)."
+            )
+        if len(found) < len(counts):
+            warn_user(
+                f"rule `{self}`: {len(counts) - len(found)} of {len(counts)} combinations have fewer than {least} "
+                "subjects, and no synthetic row has them. Declare `combinations` if they are public, or pass a smaller "
+                "`protect` (0: none)."
+            )
+        return type(self)(columns=self.columns, combinations=found)
 
 
 class OneHot(Constraint):

@@ -255,16 +255,17 @@ def labels(values: pd.Series[Any]) -> npt.NDArray[np.object_]:
 
 def truths(values: pd.Series[Any]) -> Numbers:
     """Return 1 for true, 0 for false, -1 for other values and NaN for missing ones (n,)."""
-    places, known = pd.factorize(labels(values))
-    found = np.array([*(TRUTHS.get(str(text).casefold(), -1.0) for text in known), np.nan])
-    return found[places]
+    places, texts = labelled(values)
+    return np.array([*(TRUTHS.get(text.casefold(), -1.0) for text in texts), np.nan])[places]
 
 
 def codes(frame: pd.DataFrame, names: Iterable[str]) -> npt.NDArray[np.int64]:
     """Return a number for each combination of values (n,), the same for equal ones; -1: a value is missing."""
     found = np.zeros(len(frame), np.int64)
     for name in names:
-        places, known = pd.factorize(labels(frame[name]))
-        joined = np.where((places < 0) | (found < 0), -1, found * (len(known) + 1) + places)
-        found = np.unique(joined, return_inverse=True)[1].reshape(-1) - int((joined < 0).any())
+        places, texts = labelled(frame[name])
+        known = {text: number for number, text in enumerate(dict.fromkeys(texts))}
+        own = np.array([*(known[text] for text in texts), -1])[places]
+        joined = np.where((own < 0) | (found < 0), -1, found * len(known) + own)
+        found = np.where(joined < 0, -1, pd.factorize(joined)[0])
     return found

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
+from collections import defaultdict
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
@@ -11,7 +14,7 @@ from hypothesis import strategies as st
 from rows import by_row, column, rows_of, small_frames
 
 from synthvae import Schema
-from synthvae.errors import SchemaError
+from synthvae.errors import SchemaError, TableError
 from synthvae.schema import FixedCombinations, OneHot, Unique
 
 law = settings(deadline=None, max_examples=50)
@@ -88,3 +91,33 @@ def test_a_key_repeats_no_row_above(frame: pd.DataFrame) -> None:
         return new
 
     assert Unique(columns=["a", "b"]).holds(frame).tolist() == by_row(frame, is_new)
+
+
+@law
+@given(texts, st.integers(1, 3), st.booleans())
+def test_combinations_of_few_subjects_are_left_out(frame: pd.DataFrame, least: int, in_units: bool) -> None:  # noqa: FBT001
+    units = np.arange(len(frame)) // 2 if in_units else None
+    subjects: dict[tuple[Any, Any], set[int]] = defaultdict(set)
+    for place, row in enumerate(rows_of(frame)):
+        if None not in row.values():
+            subjects[row["a"], row["b"]].add(place if units is None else int(units[place]))
+    wanted = {pair for pair, own in subjects.items() if len(own) >= least}
+    rule = FixedCombinations(columns=["a", "b"])
+    if not wanted:
+        with pytest.raises(TableError, match=f"at least {least} subjects, got none"):
+            rule.frequent(frame, frame, least, units)
+        return
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        found = rule.frequent(frame, frame, least, units)
+    assert set(found.combinations or ()) == wanted
+    few = len(subjects) - len(wanted)
+    assert [f"{few} of {len(subjects)} combinations" in str(one.message) for one in caught] == [True] * bool(few)
+
+
+def test_combinations_of_rare_values_are_left_out_without_a_warning() -> None:
+    frame = pd.DataFrame({"a": ["x"] * 5 + ["y"], "b": ["q"] * 6})
+    protected = frame.assign(a="x")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert FixedCombinations(columns=["a", "b"]).frequent(frame, protected, 5, None).combinations == (("x", "q"),)
