@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from synthvae.errors import TableError, brief, listing
 from synthvae.evaluation.results import warn_deprecated
-from synthvae.schema.column import TEMPORAL, Column
+from synthvae.schema.column import NUMERIC, TEMPORAL, Column
 from synthvae.schema.problems import infer_supported, refuse_unknown
 from synthvae.schema.repeated import repeated_subjects
 from synthvae.schema.schema import Schema
@@ -27,7 +27,7 @@ from synthvae.tables.time_format import readings, to_timestamps
 LEAST_ROWS = 2
 LEAST_COLUMNS = 1 / 2  # share of the real columns that synthetic rows must have: tables with fewer are of other things
 MOST_NAMED = 50  # columns that an error names
-NUMERIC_KINDS = ("integer", "continuous", *TEMPORAL)
+NUMERIC_KINDS = (*NUMERIC, *TEMPORAL)
 
 Matrix = npt.NDArray[np.float64]
 

@@ -165,6 +165,9 @@ def _numeric_violations(  # noqa: PLR0911 (the first violation ends the list)
             "digits, since doubles represent no more. Declare `kind: categorical` or `kind: id`, or round them."
         )
         return
+    if column.kind == "duration" and (least := pc.min(numbers).as_py()) is not None and least < 0:
+        yield f"durations must not be negative, got {least:g}. Drop such rows, or make such values missing."
+        return
     if column.bounds is not None:
         span = pc.min_max(numbers if exact else values).as_py()
         low, high = column.bounds
