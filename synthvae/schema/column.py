@@ -52,8 +52,8 @@ class Column(BaseModel):
 
     Args:
         name: Name of the column.
-        kind: What the values are. A "duration" is the time until an event, or until the end of the observation: a number
-            that is not negative.
+        kind: What the values are. A "duration" is the time until an event, or until the end of the observation, a
+            number of at least 0.
         categories: Possible values of a categorical column, in order if `ordered`; None: those in the training table.
         other_category: The category that replaces a value outside `categories`; None: such a value is an error.
         ordered: Whether the categories have an order.

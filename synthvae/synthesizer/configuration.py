@@ -181,7 +181,8 @@ class Times:
         """
         if not hasattr(parameters, "duration"):  # of an estimator for scikit-learn, which has no times
             return None
-        duration, event = _with_declared(parameters, parameters.duration, parameters.event)
+        given = (getattr(parameters, name) for name in ("duration", "event"))
+        duration, event = _with_declared(parameters, *given)
         if duration is None and event is None:
             return None
         if duration is None or event is None:
@@ -239,8 +240,8 @@ def _with_declared(parameters: Parameters, duration: Any, event: Any) -> tuple[A
     declared = (schema.duration.name, schema.duration.event)
     if any(name not in (None, known) for name, known in zip((duration, event), declared, strict=True)):
         raise ConfigurationError(
-            f"`duration` and `event` must be those of the schema, {declared[0]!r} and {declared[1]!r}, got {duration!r} "
-            f"and {event!r}. Leave them out, or correct the schema."
+            f"`duration` and `event` must be those of the schema, {declared[0]!r} and {declared[1]!r}, got "
+            f"{duration!r} and {event!r}. Leave them out, or correct the schema."
         )
     return declared
 

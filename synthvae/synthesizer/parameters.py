@@ -15,7 +15,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "is unconditional.",
         "duration": "Column of the time until an event, or until the end of the observation (censoring). It is drawn "
         "right after the event, and all other columns given both. It is a number of at least 0. None: the column of "
-        '`kind: duration` of the schema, if there is one.',
+        "`kind: duration` of the schema, if there is one.",
         "event": "Column that tells whether the event of `duration` was observed, or which one of several (competing "
         "risks). Without a target, rows are conditioned on it as on a target: its shares are exact, and rows can be "
         "requested by event. None: that of the duration of the schema.",

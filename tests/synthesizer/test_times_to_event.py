@@ -14,7 +14,7 @@ from synthvae import Column, Schema, Synthesizer
 from synthvae.cli.main import app
 from synthvae.errors import ConfigurationError, PrivacyError, TableError
 from synthvae.evaluation import evaluate
-from synthvae.evaluation.utility.survival import CensoredTimes, curve_distance, kaplan_meier
+from synthvae.evaluation.utility.event_times import CensoredTimes, curve_distance, kaplan_meier
 
 CAUSES = ("censored", "relapse", "death")
 END = 60.0  # months, at which the study ends
