@@ -237,7 +237,7 @@ class ElboDescent(Descent):
         # Of a model that is conditional, every class is needed, and the weights within one are in the frequencies.
         labels = first.labels if self.model.network_conditions > 1 else drawn
         most = FEW_MATCHING_ROWS if interrupted else MATCHING_ROWS
-        self.model.match_marginals(frequencies.logs.exp(), labels, self.generator, most)
+        self.model.match_marginals(frequencies.logs.exp(), labels, self.generator, most, frequencies.moments)
 
     def measure_activity(self) -> None:
         """Measure the KL of each latent dimension and count the active units."""
