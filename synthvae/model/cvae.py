@@ -247,7 +247,7 @@ class CVAE(nn.Module):
         labels: Tensor,
         generator: torch.Generator,
         most: int = MATCHING_ROWS,
-        moments: tuple[Tensor, Tensor] | None = None,
+        means: Tensor | None = None,
     ) -> None:
         """Move the decoder's biases until the marginals of drawn rows agree with those of the training rows.
 
@@ -258,7 +258,7 @@ class CVAE(nn.Module):
             labels: Conditions (B,) of the training rows; the more there are, the more their frequencies are trusted.
             generator: The generator of the drawn rows.
             most: The number of rows to draw, for all classes.
-            moments: Means and standard deviations (V, C) of the values within the conditions; None: values stay.
+            means: Means (V, C) of the values within the conditions; None: values stay.
         """
         network_labels = self.network_labels(labels)
         for condition in network_labels.unique().tolist():
@@ -268,8 +268,8 @@ class CVAE(nn.Module):
             normal = standard_normal(drawn, self.config.latent_dim, generator=generator)
             trust = len(rows) / (len(rows) + HALF_TRUST_ROWS)
             z = self.prior.draw(normal, rows[pick], self._uniform(drawn, generator))
-            own = None if moments is None else (moments[0][:, condition], moments[1][:, condition])
-            self.decoder.match(z, condition, generator, Marginals(frequencies[:, condition], trust, own))
+            own = Marginals(frequencies[:, condition], trust, None if means is None else means[:, condition])
+            self.decoder.match(z, condition, generator, own)
 
     def _least_matching_rows(self, most: int) -> int:
         return max(min(2 * most // self.network_conditions, MANY_MATCHING_ROWS), MIN_MATCHING_ROWS)

@@ -17,7 +17,7 @@ from synthvae.model.heads import Heads
 from synthvae.model.layers import SlotLinear, is_observed
 from synthvae.model.restrictions import Guard, RowRules
 from synthvae.model.rows import Rows
-from synthvae.model.values import PARAMETERS, initial_bias, log_density, moment_shift
+from synthvae.model.values import PARAMETERS, initial_bias, log_density, mean_shift
 
 
 class Frequencies(NamedTuple):
@@ -40,12 +40,12 @@ class Marginals(NamedTuple):
     Args:
         frequencies: Frequencies (J, K) of the levels.
         trust: How far to move towards them, 0 to 1.
-        moments: Means and standard deviations (V,) of the values; None: values are not matched.
+        means: Means (V,) of the values; None: values are not matched.
     """
 
     frequencies: Tensor
     trust: float
-    moments: tuple[Tensor, Tensor] | None = None
+    means: Tensor | None = None
 
     def matched(self, digit: int, logits: Tensor, bias: Tensor) -> Tensor:
         """Move `bias` (K,) of a digit, in place, and return its `logits` (levels, B) moved as far."""
@@ -63,10 +63,9 @@ class Marginals(NamedTuple):
             present: The rows (B,) that have the value.
             bias: The biases of its head, for this condition.
         """
-        if self.moments is None or not present.any():
+        if self.means is None or not present.any():
             return outputs
-        mean, std = (moment[value] for moment in self.moments)
-        shift = moment_shift(outputs[:, present], mean, std) * self.trust
+        shift = (self.trust * mean_shift(outputs[:, present], self.means[value])).to(outputs)
         bias += shift
         return outputs + shift[:, None]
 
@@ -191,7 +190,7 @@ class AutoregressiveDecoder(nn.Module):
         digits = torch.empty(len(self.slots.sizes), len(z), dtype=torch.long, device=z.device)
         values = torch.empty(len(self.slots.values), len(z), device=z.device, dtype=z.dtype)
         digit_heads, value_heads = self.digits.packed(label), self.values.packed(label)
-        digits_only = marginals is not None and marginals.moments is None
+        digits_only = marginals is not None and marginals.means is None
         order = up_to_last_digit(self.slots.order) if digits_only else self.slots.order
         guard = Guard(self.slots, rules)
         for place, (is_value, i) in enumerate(order):

@@ -14,7 +14,6 @@ COMPONENTS = 10  # of a mixture
 PARAMETERS = 3 * COMPONENTS  # a head's outputs: logits, means and log standard deviations of the components
 LOG_SCALES = (-5.0, 2.0)
 MIN_MASS = 1e-30  # of a component within limits
-MOST_SCALED = 1.5  # factor of the variance within components by which moments are matched
 LIMIT = 5.2  # of drawn values: one in ten million exceeds it under a standard normal
 
 
@@ -32,25 +31,19 @@ def initial_bias(mean: Tensor | None = None, std: Tensor | None = None) -> Tenso
     return torch.cat([torch.zeros_like(means), means, spreads], -1)
 
 
-def moment_shift(outputs: Tensor, mean: Tensor, std: Tensor) -> Tensor:
-    """Return what to add (3 M,) to the `outputs` (3 M, B) of rows, so that draws have a mean and a standard deviation.
+def mean_shift(outputs: Tensor, mean: Tensor) -> Tensor:
+    """Return what to add (3 M,) to the `outputs` (3 M, B) of rows, so that the mean of draws is `mean`.
 
-    The means of all components move alike, and the spreads of all components are scaled alike. The variance of the
-    draws is that of the means of the components plus the mean variance within them, which alone is scaled.
+    The means of all components move alike. Their spreads stay: scaling them so that the variance of draws agrees, too,
+    adds noise, and weakened the relation of a column with those before it.
 
     Args:
         outputs: The parameters of the mixtures of rows that are drawn from the model.
         mean: The mean of the values in the data.
-        std: Their standard deviation.
     """
     logits, means, log_scales = outputs.double().split(COMPONENTS)
-    shares = logits.softmax(0) / outputs.shape[1]
-    within = (shares * (2 * log_scales.clamp(*LOG_SCALES)).exp()).sum()
-    center = (shares * means).sum()
-    between = (shares * (means - center).square()).sum()
-    ratio = ((std.double().square() - between) / within).clamp(1 / MOST_SCALED, MOST_SCALED)
-    zero = torch.zeros(COMPONENTS, device=outputs.device)
-    return torch.cat([zero, zero + (mean - center), zero + ratio.log() / 2]).to(outputs)
+    off = mean - (logits.softmax(0) * means).sum(0).mean()
+    return torch.cat([torch.zeros_like(logits[:, 0]), off.expand(COMPONENTS), torch.zeros_like(log_scales[:, 0])])
 
 
 def log_density(outputs: Tensor, values: Tensor) -> Tensor:

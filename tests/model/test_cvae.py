@@ -300,7 +300,7 @@ def test_matched_marginals_are_those_seen(decoder: DecoderName, prior: PriorName
 
 
 @kinds
-def test_matched_moments_are_those_seen(decoder: DecoderName, prior: PriorName) -> None:
+def test_matched_means_are_those_seen(decoder: DecoderName, prior: PriorName) -> None:
     """With many rows seen, drawn values have their means within each class, also where a digit switches them on.
 
     Some of a random network are beyond the limit of drawn values, which moves their means by up to 0.05.
@@ -312,7 +312,7 @@ def test_matched_moments_are_those_seen(decoder: DecoderName, prior: PriorName) 
     frequencies *= torch.arange(max(SIZES)) < torch.tensor(SIZES)[:, None, None]
     frequencies /= frequencies.sum(2, keepdim=True)
     means = torch.linspace(-0.4, 0.4, 2 * model.network_conditions).view(2, -1)
-    model.match_marginals(frequencies, labels, generator, moments=(means, torch.full_like(means, 0.9)))
+    model.match_marginals(frequencies, labels, generator, means=means)
     for label in range(model.network_conditions):
         asked = [label] if model.network_conditions > 1 else list(range(CONDITIONS))
         drawn = torch.cat([model.sample(label, 30_000 // len(asked), generator).values for label in asked])
