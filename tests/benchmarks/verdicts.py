@@ -65,11 +65,12 @@ def main() -> None:
 
 
 def population(table: Path | None, rows: int, seed: int) -> pd.DataFrame:
-    """So many people, or random rows of a table, numbers as floats."""
+    """So many people, or random rows of a table: floats, and texts of which a missing one is a category."""
     if table is None:
         return known_quality.population(rows, seed)
     found = pd.read_csv(table).sample(rows, random_state=seed)
-    return found.astype(dict.fromkeys(found.select_dtypes("number"), float))
+    numbers = list(found.select_dtypes("number"))
+    return found.astype(dict.fromkeys(numbers, float)).fillna(dict.fromkeys(found.columns.drop(numbers), "missing"))
 
 
 def tables(real: pd.DataFrame, fresh: pd.DataFrame, seed: int, given: argparse.Namespace) -> Iterator[Table]:
