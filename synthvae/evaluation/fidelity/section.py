@@ -14,7 +14,7 @@ from sklearn.decomposition import PCA
 from synthvae.errors import listing
 from synthvae.evaluation.comparison import Comparison, real_reference, shuffle_columns, subsample
 from synthvae.evaluation.disclosure.points import as_points
-from synthvae.evaluation.fidelity import column_shapes, detection, pairs, support
+from synthvae.evaluation.fidelity import column_shapes, detection, pairs, support, triples
 from synthvae.evaluation.fidelity.joint import joint_shares
 from synthvae.evaluation.metrics import (
     ADHERENCE,
@@ -24,6 +24,7 @@ from synthvae.evaluation.metrics import (
     SECTIONS,
     SHAPE,
     TREND,
+    TRIPLES,
 )
 from synthvae.evaluation.results import Figure, Section
 
@@ -93,9 +94,11 @@ def _measure(
     """Measure a comparison; what costs little is measured on the `whole` tables if the comparison is a sample."""
     columns = _columns(comparison, whole or comparison)
     related = pairs.similarities(comparison, chosen, np.random.default_rng([seed, 5]))
+    three = triples.column_triples(list(comparison.kinds), np.random.default_rng([seed, 9]))
     values = {
         SHAPE.name: columns["score"].mean(),
         TREND.name: related["score"].mean(),
+        TRIPLES.name: triples.similarity(comparison, three, np.random.default_rng([seed, 10])),
         MISSING.name: (columns["missing_real"] - columns["missing_synthetic"]).abs().max(),
         ADHERENCE.name: columns["adherence"].mean(),
         C2ST_REAL.name: detection.detection_auc(comparison.real, comparison.synthetic, seed),
