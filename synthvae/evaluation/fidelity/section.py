@@ -205,6 +205,8 @@ def _absent(figures: tuple[Figure, ...], comparison: Comparison) -> Iterator[str
     if TREND.name not in there:
         why = "there is only one column" if len(comparison.kinds) < 2 else "no pair of columns is related"
         yield f"Pairs of columns were not compared ({TREND.name}), since {why}."
+    if TRIPLES.name not in there:
+        yield f"Triples of columns were not compared ({TRIPLES.name}), since there are less than three columns."
     if SHAPE.name not in there:
         yield f"Columns were not compared ({SHAPE.name}, {ADHERENCE.name}), since no real column has a value."
     if C2ST_REAL.name not in there:
