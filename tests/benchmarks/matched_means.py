@@ -3,7 +3,7 @@
     python tests/benchmarks/matched_means.py [--replications 40] [--rows 500]
 
 The tables and the analysis are those of `pooling.py`. Each model is fitted once; its weights before and after means are
-matched give 20,000 rows each. Figures are differences from the estimates of the training rows, in their standard errors.
+matched give 20,000 rows each. Figures are differences from the estimates of the training rows, in standard errors.
 """
 
 from __future__ import annotations
@@ -30,9 +30,8 @@ def fitted(table: Any, seed: int) -> tuple[Synthesizer, dict[str, Weights]]:
     found: dict[str, Weights] = {}
     match = CVAE.match_marginals
 
-    def both(
-        self: CVAE, frequencies: Tensor, labels: Tensor, generator: torch.Generator, most: int, means: Tensor | None
-    ) -> None:
+    def both(self: CVAE, frequencies: Tensor, labels: Tensor, generator: torch.Generator, *rest: Any) -> None:
+        most, means = rest
         before, state = {name: value.clone() for name, value in self.state_dict().items()}, generator.get_state()
         for name, wanted in (("without", None), ("with", means)):
             self.load_state_dict(before)
