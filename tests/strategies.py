@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import decimal
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from synthvae import Column, Schema
 from synthvae.errors import PrivacyError
+from synthvae.schema.column import Kind
 from synthvae.schema.domain import refuse_undeclared
 
 Series = st.SearchStrategy[pd.Series]
@@ -229,6 +230,7 @@ def _facts(kind: str) -> st.SearchStrategy[dict[str, Any]]:
         "categorical": {"categories": st.none() | values, "ordered": st.booleans()},
         "integer": {"bounds": _bounded(number), "sentinels": marks},
         "continuous": {"bounds": _bounded(number), "sentinels": marks, "decimals": st.none() | st.integers(0, 9)},
+        "duration": {"bounds": _bounded(number.map(abs)), "decimals": st.none() | st.integers(0, 9)},
         "datetime": {"bounds": _bounded(moment)},
         "date": {"bounds": _bounded(moment)},
         "fake": {"provider": st.sampled_from(["name", "email"]), "locale": st.sampled_from([None, "de_DE"])},
@@ -239,14 +241,16 @@ def _facts(kind: str) -> st.SearchStrategy[dict[str, Any]]:
 @st.composite
 def schema_columns(draw: Draw) -> Column:
     """Any column that contradicts nothing."""
-    kind = draw(st.sampled_from(["categorical", "integer", "continuous", "boolean", "datetime", "date", "id", "fake"]))
-    return Column(name=draw(TEXT.filter(bool)), kind=kind, **draw(_facts(kind)))
+    kind, name = draw(st.sampled_from(get_args(Kind))), draw(TEXT.filter(bool))
+    event = {"event": f"the event of {name}"} if kind == "duration" else {}
+    return Column(name=name, kind=kind, **event, **draw(_facts(kind)))
 
 
 @st.composite
 def schemas(draw: Draw) -> Schema:
     """Any schema."""
-    columns = draw(st.lists(schema_columns(), min_size=1, max_size=5, unique_by=lambda column: column.name))
+    lists = st.lists(schema_columns(), min_size=1, max_size=5, unique_by=lambda column: column.name)
+    columns = draw(lists.filter(lambda found: [column.kind for column in found].count("duration") < 2))
     return Schema(columns=columns, inferred=draw(st.booleans()))
 
 

@@ -72,7 +72,7 @@ class NumericEncoding(BaseModel):
         numbers, _ = split_sentinels(values, column.sentinels, column.format)
         finite = finite_numbers(column.name, numbers)
         decimals = decimals_of(column)
-        if column.kind == "continuous" and decimals is None:
+        if column.kind != "integer" and decimals is None:
             decimals = count_decimals(finite, single=pa.types.is_float32(values.type))
         present = count_sentinels(values, column.sentinels)
         atoms, others = find_atoms(finite, decimals)

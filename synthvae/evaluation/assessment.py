@@ -194,8 +194,10 @@ def evaluate(
         group: A column of groups of people, for which fidelity and utility are compared.
         unit: The column that identifies units with several rows, such as patients: those of one are on one side of
             every split. None: each row is a unit.
-        duration: For survival: the column of the time to the event, or to the end of the observation.
-        event: For survival: the column that tells whether the event was observed (1, true) or not.
+        duration: For survival: the column of the time to the event, or to the end of the observation. None: the column
+            of kind "duration" of the schema, if there is one.
+        event: For survival: the column that tells whether the event was observed (1, true) or not (0, false, censored),
+            or which one of several competing events was. None: that of the duration of the schema.
         attacks: Whether to simulate attacks, which takes longest.
         ledger: The privacy guarantee, as `Ledger.statement()` returns it.
         protection: What was protected before training, as the manifest of a dataset states it; the notes repeat it.
@@ -235,7 +237,7 @@ def evaluate(
     if protection is not None:
         comparison = replace(comparison, notes=(*comparison.notes, *sentences(protection)))
     seed = as_seed(random_state)
-    times = Survival.from_columns(duration, event)
+    times = Survival.from_columns(duration, event, schema)
     measurements: dict[str, Callable[[], Section | None]] = {
         "fidelity": lambda: fidelity(comparison, seed),
         "logic": lambda: logic(real, synthetic, holdout, comparison.schema, seed),

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from synthvae.errors import TableError, listing
-from synthvae.schema.column import TEMPORAL, Column
+from synthvae.schema.column import NUMERIC, TEMPORAL, Column
 from synthvae.schema.problems import infer_supported
 from synthvae.schema.schema import Schema
 from synthvae.tables.arrow import are_classes, are_sentinels, split_sentinels
@@ -21,7 +21,7 @@ from synthvae.tables.time_format import readings, to_timestamps
 LEAST_ROWS = 2
 LEAST_COLUMNS = 1 / 2  # share of the real columns that synthetic rows must have: tables with fewer are of other things
 MOST_NAMED = 50  # columns that an error names
-NUMERIC_KINDS = ("integer", "continuous", *TEMPORAL)
+NUMERIC_KINDS = (*NUMERIC, *TEMPORAL)
 
 
 def units_of_rows(read: dict[str, pa.Table], unit: str) -> Units:

@@ -62,6 +62,7 @@ CLASSIFIER = (
 HELD, SEEN = CLASSIFIER.format(rows="real rows withheld from training"), CLASSIFIER.format(rows="training rows")
 PAIRS = "relationships between pairs of columns agree to {value}"
 MODELS = "predictive models trained on synthetic rows score {value} on real rows, where 1 is perfect"
+INCIDENCE = "cumulative incidence curves of one cause are {value} of the follow-up apart"
 COX = "a Cox model trained on synthetic rows has a concordance of {value} on real rows"
 RULE = "of the rules that real rows keep, the one broken most often holds in {value} of the synthetic rows"
 LIMITS = (
@@ -75,6 +76,7 @@ LIMITS = (
     Limits("utility", "tstr", 0.8, 0.5, MODELS, "{:.3f}", relative=True),
     Limits("survival", "concordance", 0.8, 0.5, COX, "{:.3f}", relative=True),
     Limits("survival", "kaplan_meier", 0.02, 0.06, "Kaplan-Meier curves are {value} of the follow-up apart"),
+    Limits("survival", "cumulative_incidence", 0.02, 0.06, INCIDENCE),
     Limits("fairness", "group_share", 0.05, 0.15, "shares of groups differ by up to {value}"),
     Limits("fairness", "group_fidelity", 0.05, 0.15, "fidelity differs by {value} between groups", "{:.3f}"),
     Limits("fairness", "group_utility", 0.05, 0.15, "utility differs by {value} between groups", "{:.3f}"),

@@ -262,7 +262,12 @@ class CVAE(nn.Module):
 
     @torch.no_grad()
     def match_marginals(
-        self, frequencies: Tensor, labels: Tensor, generator: torch.Generator, most: int = MATCHING_ROWS
+        self,
+        frequencies: Tensor,
+        labels: Tensor,
+        generator: torch.Generator,
+        most: int = MATCHING_ROWS,
+        means: Tensor | None = None,
     ) -> None:
         """Move the decoder's biases until the marginals of drawn rows agree with those of the training rows.
 
@@ -273,6 +278,7 @@ class CVAE(nn.Module):
             labels: Conditions (B,) of the training rows; the more there are, the more their frequencies are trusted.
             generator: The generator of the drawn rows.
             most: The number of rows to draw, for all classes.
+            means: Means (V, C) of the values within the conditions; None: values stay.
         """
         network_labels = self.network_labels(labels)
         for condition in network_labels.unique().tolist():
@@ -282,7 +288,8 @@ class CVAE(nn.Module):
             normal = standard_normal(drawn, self.config.latent_dim, generator=generator)
             trust = len(rows) / (len(rows) + HALF_TRUST_ROWS)
             z = self.prior.draw(normal, rows[pick], self._uniform(drawn, generator))
-            self.decoder.match(z, condition, generator, Marginals(frequencies[:, condition], trust))
+            own = Marginals(frequencies[:, condition], trust, None if means is None else means[:, condition])
+            self.decoder.match(z, condition, generator, own)
 
     def _least_matching_rows(self, most: int) -> int:
         return max(min(2 * most // self.network_conditions, MANY_MATCHING_ROWS), MIN_MATCHING_ROWS)

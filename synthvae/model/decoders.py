@@ -18,7 +18,7 @@ from synthvae.model.heads import Heads
 from synthvae.model.layers import SlotLinear, is_observed
 from synthvae.model.restrictions import Guard, NormalDraws, RowRules
 from synthvae.model.rows import Rows
-from synthvae.model.values import COMPONENTS, PARAMETERS, initial_bias
+from synthvae.model.values import COMPONENTS, PARAMETERS, initial_bias, mean_shift
 
 
 class Frequencies(NamedTuple):
@@ -41,10 +41,12 @@ class Marginals(NamedTuple):
     Args:
         frequencies: Frequencies (J, K) of the levels.
         trust: How far to move towards them, 0 to 1.
+        means: Means (V,) of the values; None: values are not matched.
     """
 
     frequencies: Tensor
     trust: float
+    means: Tensor | None = None
 
     def matched(self, digit: int, logits: Tensor, bias: Tensor) -> Tensor:
         """Move `bias` (K,) of a digit, in place, and return its `logits` (levels, B) moved as far."""
@@ -53,16 +55,36 @@ class Marginals(NamedTuple):
         bias[:size] += shift
         return logits + shift[:, None]
 
+    def moved(self, value: int, outputs: Tensor, present: Tensor, bias: Tensor) -> Tensor:
+        """Move `bias` (3 M,) of a value, in place, and return its `outputs` (3 M, B) moved as far.
+
+        Args:
+            value: The value.
+            outputs: The parameters of its mixtures.
+            present: The rows (B,) that have the value.
+            bias: The biases of its head, for this condition.
+        """
+        if self.means is None or not present.any():
+            return outputs
+        shift = (self.trust * mean_shift(outputs[:, present], self.means[value])).to(outputs)
+        bias += shift
+        return outputs + shift[:, None]
+
 
 def where_present(value: Value, digits: Tensor, numbers: Tensor) -> Tensor:
     """Return the drawn `numbers` (B,) of a value, NaN where its switch among `digits` (J, B) is off."""
+    return numbers if value.switch is None else numbers.masked_fill_(~is_present(value, digits), math.nan)
+
+
+def is_present(value: Value, digits: Tensor) -> Tensor:
+    """Return which rows (B,) have a value, by its switch among `digits` (J, B)."""
     if value.switch is None:
-        return numbers
-    return numbers.masked_fill_(digits[value.switch] != value.level, math.nan)
+        return torch.ones(digits.shape[1], dtype=torch.bool, device=digits.device)
+    return digits[value.switch] == value.level
 
 
 def up_to_last_digit(order: SlotOrder) -> SlotOrder:
-    """Return the slots of `order` without the values after the last digit, which no marginal depends on."""
+    """Return the slots of `order` without the values after the last digit, which no frequency depends on."""
     return order[: max((place + 1 for place, (is_value, _) in enumerate(order) if not is_value), default=0)]
 
 
@@ -177,7 +199,7 @@ class AutoregressiveDecoder(nn.Module):
 
     @torch.no_grad()
     def match(self, z: Tensor, label: int, generator: torch.Generator, marginals: Marginals) -> None:
-        """Move the biases of a condition, digit by digit, until drawn rows have `marginals`."""
+        """Move the biases of a condition, slot by slot, until drawn rows have `marginals`."""
         uniforms = Uniforms(len(self.slots.order), len(z), generator, stratified=True)
         self._draw(z, label, generator, uniforms, marginals)
 
@@ -195,11 +217,15 @@ class AutoregressiveDecoder(nn.Module):
         digits = torch.empty(len(self.slots.sizes), len(z), dtype=torch.long, device=z.device)
         values = torch.empty(len(self.slots.values), len(z), device=z.device, dtype=z.dtype)
         digit_heads, value_heads = self.digits.packed(label), self.values.packed(label)
-        order = self.slots.order if marginals is None else up_to_last_digit(self.slots.order)
+        digits_only = marginals is not None and marginals.means is None
+        order = up_to_last_digit(self.slots.order) if digits_only else self.slots.order
         guard = Guard(self.slots, rules)
         for place, (is_value, i) in enumerate(order):
             if is_value:
                 outputs = value_heads.outputs(i, sums, PARAMETERS)
+                if marginals is not None:
+                    present = is_present(self.slots.values[i], digits)
+                    outputs = marginals.moved(i, outputs, present, self.values.bias[i, label])
                 draws = NormalDraws(uniforms.numbers[place], normal[i])
                 numbers = guard.draw_value(i, outputs, draws, generator, uniforms.temperature)
                 values[i] = where_present(self.slots.values[i], digits, numbers)
@@ -287,7 +313,7 @@ class FactorizedDecoder(nn.Module):
         values = torch.empty(len(slots.values), len(z), device=z.device, dtype=z.dtype)
         for is_value, i in slots.order:
             if is_value:
-                mixtures = torch.addmm(self.values.bias[i, label, :, None], self.values.weight[i].T, hidden.T)
+                mixtures = self._mixtures(i, hidden, label)
                 draws = NormalDraws(uniforms.numbers[len(digits) + i], normal[i])
                 numbers = guard.draw_value(i, mixtures, draws, generator, uniforms.temperature)
                 values[i] = where_present(slots.values[i], digits, numbers)
@@ -304,6 +330,13 @@ class FactorizedDecoder(nn.Module):
         digits = torch.empty(len(self.slots.sizes), len(hidden), dtype=torch.long, device=hidden.device)
         for j in range(len(digits)):
             self._draw_digit(j, digits, hidden, label, uniforms, marginals)
+        for i, value in enumerate(self.slots.values):
+            outputs = self._mixtures(i, hidden, label)
+            marginals.moved(i, outputs, is_present(value, digits), self.values.bias[i, label])
+
+    def _mixtures(self, i: int, hidden: Tensor, label: int) -> Tensor:
+        """The outputs (3 M, B) of a value, for rows with `hidden` (B, W)."""
+        return torch.addmm(self.values.bias[i, label, :, None], self.values.weight[i].T, hidden.T)
 
     def _draw_digit(
         self,

@@ -31,6 +31,21 @@ def initial_bias(mean: Tensor | None = None, std: Tensor | None = None) -> Tenso
     return torch.cat([torch.zeros_like(means), means, spreads], -1)
 
 
+def mean_shift(outputs: Tensor, mean: Tensor) -> Tensor:
+    """Return what to add (3 M,) to the `outputs` (3 M, B) of rows, so that the mean of draws is `mean`.
+
+    The means of all components move alike. Their spreads stay: scaling them so that the variance of draws agrees, too,
+    adds noise, and weakened the relation of a column with those before it.
+
+    Args:
+        outputs: The parameters of the mixtures of rows that are drawn from the model.
+        mean: The mean of the values in the data.
+    """
+    logits, means, log_scales = outputs.double().split(COMPONENTS)
+    off = mean - (logits.softmax(0) * means).sum(0).mean()
+    return torch.cat([torch.zeros_like(logits[:, 0]), off.expand(COMPONENTS), torch.zeros_like(log_scales[:, 0])])
+
+
 def log_density(outputs: Tensor, values: Tensor) -> Tensor:
     """Return log p (V, B) of `values` (B, V) under mixtures with `outputs` (V, B, 3 M), in nats; 0 where missing.
 

@@ -97,7 +97,7 @@ class Generation(RecipeSection):
         given: Conditions by column, with `model: {conditions: true}`: a value, a list of values, an interval such as
             "60..", or null for missing.
         copies: Number of independent datasets `copy_1/`, `copy_2/`, ...; the first one is evaluated. None: one dataset.
-        describe: Write the rows to `data/`, beside `README.md`, a dataset card, and `croissant.json`.
+        describe: Write the rows, or the copies, to `data/`, beside `README.md`, a dataset card, and `croissant.json`.
         partition: Write a folder `TARGET=LABEL/` for each class.
         workers: Number of worker processes.
         random_state: Seed of the draws.
@@ -120,12 +120,6 @@ class Generation(RecipeSection):
             raise ValueError(
                 f"`generation` must have exactly one of {', '.join(AMOUNTS)}, got {', '.join(stated) or 'none'}"
             )
-        return self
-
-    @model_validator(mode="after")
-    def _one_dataset(self) -> Self:
-        if self.describe and (self.partition or self.copies is not None):
-            raise ValueError("`generation.describe` needs one dataset. Drop it, or `partition` and `copies`.")
         return self
 
 

@@ -345,22 +345,21 @@ def _interruptible(synthesizer: Synthesizer) -> Iterator[None]:
 
 def _datasets(generation: Generation) -> list[str]:
     """The folders of the datasets that are generated, inside the output folder."""
-    if generation.describe:
-        return [f"{SYNTHETIC}/{dataset_card.DATA}"]
+    folder = f"{SYNTHETIC}/{dataset_card.DATA}" if generation.describe else SYNTHETIC
     if generation.copies is None:
-        return [SYNTHETIC]
-    return [f"{SYNTHETIC}/{copies.folder_of(copy + 1)}" for copy in range(generation.copies)]
+        return [folder]
+    return [f"{folder}/{copies.folder_of(copy + 1)}" for copy in range(generation.copies)]
 
 
 def _by_dataset(names: Iterable[str]) -> dict[str, list[str]]:
     """Names of files inside the output folder, by the folder of their dataset, which may be partitioned."""
     found: dict[str, list[str]] = {}
     for name in names:
-        first, folder = name.split("/")[1], SYNTHETIC
+        folder, (first, *rest) = SYNTHETIC, name.split("/")[1:]
+        if first in {dataset_card.DATA, dataset_card.CARD, dataset_card.CROISSANT}:
+            folder, first = f"{SYNTHETIC}/{dataset_card.DATA}", rest[0] if rest else ""
         if copies.is_folder(first):
-            folder = f"{SYNTHETIC}/{first}"
-        elif first in {dataset_card.DATA, dataset_card.CARD, dataset_card.CROISSANT}:
-            folder = f"{SYNTHETIC}/{dataset_card.DATA}"
+            folder = f"{folder}/{first}"
         found.setdefault(folder, []).append(name)
     return found
 

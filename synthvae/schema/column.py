@@ -30,7 +30,7 @@ from synthvae.tables.time_format import problem_of, readings
 
 Origin = Literal["declared", "drafted from data", "reviewed draft", "measured privately"]
 DRAFTS: tuple[Origin, Origin] = ("drafted from data", "reviewed draft")
-Kind = Literal["categorical", "integer", "continuous", "boolean", "datetime", "date", "id", "fake"]
+Kind = Literal["categorical", "integer", "continuous", "duration", "boolean", "datetime", "date", "id", "fake"]
 
 Int = Annotated[StrictInt, AfterValidator(storable)]
 Value = StrictBool | Int | StrictFloat | StrictStr
@@ -42,8 +42,9 @@ Cuts = Annotated[tuple[Int | StrictFloat, ...], BeforeValidator(plain_items)]
 MAX_SENTINELS = 64
 PROVIDER = r"[a-z][a-z0-9_]{0,60}"
 LOCALE = r"[a-z]{2,3}([_-][A-Za-z]{2,4})?"
-NUMERIC: tuple[Kind, ...] = ("integer", "continuous")
+NUMERIC: tuple[Kind, ...] = ("integer", "continuous", "duration")
 TEMPORAL: tuple[Kind, ...] = ("datetime", "date")
+EVENTS: tuple[Kind, ...] = ("categorical", "boolean", "integer")  # of the event of a duration
 
 
 class Column(BaseModel):
@@ -51,7 +52,8 @@ class Column(BaseModel):
 
     Args:
         name: Name of the column.
-        kind: What the values are.
+        kind: What the values are. A "duration" is the time until an event, or until the end of the observation, a
+            number of at least 0.
         categories: Possible values of a categorical column, in order if `ordered`; None: those in the training table.
         other_category: The category that replaces a value outside `categories`; None: such a value is an error.
         ordered: Whether the categories have an order.
@@ -63,7 +65,8 @@ class Column(BaseModel):
             ("%d/%m/%Y", "%Y%m%d", "%H:%M:%S" for a time of day), or "timedelta" for durations as pandas writes them.
             None: ISO dates (2020-12-31) and datetimes (2020-12-31 23:59:59). Of a number in text: how the column writes
             1234.5 ("1.234,5", "$1,234.5", "1234.5 %").
-        decimals: Digits after the decimal point of a continuous value; None: as many as in the training table.
+        decimals: Digits after the decimal point of a continuous value or a duration; None: as many as in the training
+            table.
         nullable: Whether values may be missing.
         sentinels: Values among numbers or dates that are none, such as "N", -9 or "0000-00-00". They are modelled as
             categories of their own and come back as they are written. They are compared as texts in a column of text,
@@ -76,6 +79,7 @@ class Column(BaseModel):
             provider has enough values.
         subject: Another column; rows with equal values of it have the same value of this fake column. None: rows are
             independent.
+        event: The column that tells whether the event of a duration was observed, or which one of several.
 
     Raises:
         SchemaError: The properties contradict each other.
@@ -103,6 +107,7 @@ class Column(BaseModel):
     locale: StrictStr | None = None
     unique: StrictBool | None = None
     subject: StrictStr | None = None
+    event: StrictStr | None = None
 
     def __init__(self, **data: Any) -> None:
         data, former = rename_fields(data)
@@ -144,6 +149,7 @@ class Column(BaseModel):
         yield from self._number_contradictions()
         yield from self._format_contradictions()
         yield from self._fake_contradictions()
+        yield from self._duration_contradictions()
 
     def _format_contradictions(self) -> Iterator[str]:
         if self.format is None:
@@ -168,6 +174,18 @@ class Column(BaseModel):
             yield f"`subject` must be another column, got {self.subject!r}."
         if self.subject is not None and self.unique:
             yield "`unique` must not be true for values that the rows of a `subject` share. Remove one of them."
+
+    def _duration_contradictions(self) -> Iterator[str]:
+        if self.kind != "duration":
+            if self.event is not None:
+                yield f"`event` requires the kind duration, got {self.kind}."
+            return
+        if not self.event:
+            yield "`event` must name the column of the event of a duration, got none. Declare it."
+        if self.event == self.name:
+            yield f"`event` must be another column, got {self.event!r}. Name the column of the event."
+        if self.bounds is not None and self.bounds[0] < 0:  # type: ignore[operator]
+            yield f"`bounds` of a duration must not be negative, got {self.bounds}. Drop such rows, or correct them."
 
     def _category_contradictions(self) -> Iterator[str]:
         if self.categories is not None and self.kind not in ("categorical", "boolean"):
@@ -194,9 +212,10 @@ class Column(BaseModel):
             yield f"`bounds` must be (smallest, largest), got {self.bounds}."
         if self.bounds is not None and not self._bounds_fit():
             yield f"`bounds` of kind {self.kind} must have the type of its values, got {self.bounds}."
-        if self.decimals is not None and (self.kind != "continuous" or not 0 <= self.decimals <= MAX_DIGITS):
+        written = self.kind in ("continuous", "duration")
+        if self.decimals is not None and not (written and 0 <= self.decimals <= MAX_DIGITS):
             yield (
-                f"`decimals` must be between 0 and {MAX_DIGITS} and require the kind continuous, "
+                f"`decimals` must be between 0 and {MAX_DIGITS} and require the kind continuous or duration, "
                 f"got {self.decimals} and {self.kind}."
             )
             return

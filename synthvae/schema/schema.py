@@ -24,7 +24,7 @@ from pydantic import (
 from synthvae import filesystem, safe_yaml
 from synthvae.errors import SchemaError, explain, listing
 from synthvae.notebook import html_table
-from synthvae.schema.column import DRAFTS, Column, Origin
+from synthvae.schema.column import DRAFTS, EVENTS, Column, Origin
 from synthvae.schema.constraints import Rule
 from synthvae.schema.constraints.consistency import contradictions, joined
 from synthvae.schema.renamed import rename_document, rename_fields, warn_of_former
@@ -95,6 +95,7 @@ class Schema(BaseModel):
         for column in self.columns:
             if column.subject is not None:
                 self._check_subject(column.name, column.subject)
+        self._check_durations()
         if found := contradictions(self.constraints, self, self.drop):
             raise ValueError(joined(found))
         return self
@@ -105,6 +106,25 @@ class Schema(BaseModel):
             raise ValueError(f"Column {name!r}: `subject` must be a column of the schema, got {subject!r}.")
         if self[subject].subject is not None:
             raise ValueError(f"Column {name!r}: `subject` must not depend on a subject itself, got {subject!r}.")
+
+    def _check_durations(self) -> None:
+        """Refuse several durations, and an event that is dropped or of another kind; it may be inferred."""
+        durations = [column for column in self.columns if column.kind == "duration"]
+        if len(durations) > 1:
+            raise ValueError(
+                f"A schema must have at most one column of kind duration, got {listing(c.name for c in durations)}. "
+                "Declare the others as `kind: continuous`."
+            )
+        for column in durations:
+            assert column.event is not None
+            if column.event in self.drop:
+                raise ValueError(f"Column {column.name!r}: `event` must not be dropped, got {column.event!r}. Keep it.")
+            kind = self[column.event].kind if column.event in self.names else EVENTS[0]
+            if kind not in EVENTS:
+                raise ValueError(
+                    f"Column {column.name!r}: `event` must have a kind of {listing(EVENTS)}, got {column.event!r} of "
+                    f"kind {kind}. Declare its kind."
+                )
 
     def __init__(self, **data: Any) -> None:
         try:
@@ -124,6 +144,11 @@ class Schema(BaseModel):
     def names(self) -> list[str]:
         """The column names, in order."""
         return [column.name for column in self.columns]
+
+    @property
+    def duration(self) -> Column | None:
+        """The column of kind "duration"; None if there is none."""
+        return next((column for column in self.columns if column.kind == "duration"), None)
 
     @classmethod
     def infer(cls, table: Any) -> Schema:

@@ -165,10 +165,18 @@ def _numeric_violations(  # noqa: PLR0911 (the first violation ends the list)
             "digits, since doubles represent no more. Declare `kind: categorical` or `kind: id`, or round them."
         )
         return
+    yield from _range_violations(column, numbers if exact else values)
+
+
+def _range_violations(column: Column, numbers: pa.ChunkedArray) -> Iterator[str]:
+    span = pc.min_max(numbers).as_py()
+    if span["min"] is None:
+        return
+    if column.kind == "duration" and span["min"] < 0:
+        yield f"durations must not be negative, got {span['min']:g}. Drop such rows, or make such values missing."
     if column.bounds is not None:
-        span = pc.min_max(numbers if exact else values).as_py()
         low, high = column.bounds
-        if span["min"] is not None and (span["min"] < low or span["max"] > high):
+        if span["min"] < low or span["max"] > high:
             yield (
                 f"values must be in its bounds [{low}, {high}], got [{span['min']}, {span['max']}]. "
                 "Widen the bounds, or clip the values."

@@ -21,7 +21,7 @@ from synthvae.model import ModelConfig
 from synthvae.privacy import Descending, Plan, PrivacyBudget
 from synthvae.random_state import Seed
 from synthvae.schema import decisions
-from synthvae.schema.column import NUMERIC
+from synthvae.schema.column import EVENTS, NUMERIC
 from synthvae.schema.domain import refuse_undeclared
 from synthvae.schema.schema import Schema
 from synthvae.synthesizer.parameters import MEASURED
@@ -29,7 +29,6 @@ from synthvae.training import TrainingConfig
 from synthvae.training.callbacks import Callbacks
 from synthvae.training.config import EffortName, effort_of
 
-EVENTS = ("categorical", "boolean", "integer")  # kinds of the event of a time
 # Parameters that are fields of a configuration of the same name.
 LATENT_TRAINING = ("max_steps", "beta", "free_bits", "validation_fraction", "warm_up", "corruption")
 TRAINING = (*LATENT_TRAINING, "batch_size", "learning_rate", "effort", "precision")
@@ -177,14 +176,16 @@ class Times:
 
     @classmethod
     def of(cls, parameters: Parameters) -> Self | None:
-        """Return the columns that parameters name; None if there are none.
+        """Return the columns that parameters name, or else those of their schema; None if there are none.
 
         Raises:
             ConfigurationError: Only one is given, or one is no name, or both, or the duration and the target, are the
-                same, or one has the weights.
+                same, or one has the weights, or the schema declares another one.
         """
-        # The estimators for scikit-learn, whose parameters these are, too, have no times.
-        duration, event = (getattr(parameters, name, None) for name in ("duration", "event"))
+        if not hasattr(parameters, "duration"):  # of an estimator for scikit-learn, which has no times
+            return None
+        given = (getattr(parameters, name) for name in ("duration", "event"))
+        duration, event = _with_declared(parameters, *given)
         if duration is None and event is None:
             return None
         if duration is None or event is None:
@@ -228,6 +229,24 @@ class Times:
                 f"The duration {self.duration!r} must not be negative, got {low:g}. Drop such rows, or declare its "
                 "bounds."
             )
+
+
+def _with_declared(parameters: Parameters, duration: Any, event: Any) -> tuple[Any, Any]:
+    """The duration and the event, and where none are named, those of the schema.
+
+    Raises:
+        ConfigurationError: The schema declares others than those that are named.
+    """
+    schema = None if parameters.schema == MEASURED else given_schema(parameters)
+    if schema is None or schema.duration is None:
+        return duration, event
+    declared = (schema.duration.name, schema.duration.event)
+    if any(name not in (None, known) for name, known in zip((duration, event), declared, strict=True)):
+        raise ConfigurationError(
+            f"`duration` and `event` must be those of the schema, {declared[0]!r} and {declared[1]!r}, got "
+            f"{duration!r} and {event!r}. Leave them out, or correct the schema."
+        )
+    return declared
 
 
 def unit_in(parameters: Parameters, table: pa.Table) -> str | None:

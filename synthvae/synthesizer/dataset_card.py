@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ import yaml
 from synthvae import filesystem
 from synthvae.errors import DatasetError, RequestError
 from synthvae.filesystem import Folder
+from synthvae.generation import copies, partitions
 from synthvae.generation.single_file import is_single_file
 from synthvae.synthesizer.card import environment
 from synthvae.tables.snapshots import MANIFEST
@@ -26,6 +28,8 @@ CARD, CROISSANT, DATA = "README.md", "croissant.json", "data"
 TEMPLATE = Path(__file__).with_name("dataset_card.md.jinja")
 SIZES = ("n<1K", "1K<n<10K", "10K<n<100K", "100K<n<1M", "1M<n<10M", "10M<n<100M", "100M<n<1B")  # of Hugging Face
 TEXT = "sc:Text"
+COPY = "rows/copies/number"  # no column has this name: those of columns have no slash after the first
+DEFAULT = [("default", "")]  # the configuration of one dataset, which is no copy
 TYPES = {  # of Croissant, by how the name of the Arrow type begins
     "bool": "sc:Boolean",
     "int": "sc:Integer",
@@ -78,19 +82,18 @@ CONTEXT: dict[str, Any] = {  # of Croissant 1.0, https://docs.mlcommons.org/croi
 }
 
 
-def place_of_rows(out: str | os.PathLike[str], *, partition: bool, copies: int | None, overwrite: bool = False) -> Path:
-    """Return the folder of the rows of a dataset that is described, before any row is drawn.
+def place_of_rows(out: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
+    """Return the folder of the rows of a dataset that is described, or of its copies, before any row is drawn.
 
     With `overwrite`, a folder may have a card or metadata and no rows.
 
     Raises:
-        RequestError: The output is a file, or the rows are in several folders.
+        RequestError: The output is a file.
         DatasetError: The folder has other files.
         ConfigurationError: It is a URL.
     """
-    if is_single_file(out) or partition or copies is not None:
-        what = f"the file {out}" if is_single_file(out) else "`partition`" if partition else "`copies`"
-        raise RequestError(f"`describe` needs one dataset in a folder, got {what}. Omit one of the two.")
+    if is_single_file(out):
+        raise RequestError(f"`describe` needs a folder, got the file {out}. Name a folder, or omit `describe`.")
     folder = filesystem.local_path(out, "A dataset that is described")
     known = {CARD, CROISSANT, DATA}
     if folder.is_dir() and (other := sorted(entry.name for entry in folder.iterdir() if entry.name not in known)):
@@ -107,20 +110,21 @@ def place_of_rows(out: str | os.PathLike[str], *, partition: bool, copies: int |
     return folder / DATA
 
 
-def manifest_of(folder: Path) -> bytes | None:
-    """Return the manifest of the rows of a described dataset; None if there is none."""
-    place = folder / DATA / MANIFEST
-    return place.read_bytes() if place.is_file() else None
+def manifests_of(folder: Path, number: int | None) -> list[bytes] | None:
+    """Return the manifests of the rows of a described dataset, or of its copies; None if one is absent."""
+    names = ["."] if number is None else [copies.folder_of(copy) for copy in range(1, number + 1)]
+    places = [folder / DATA / name / MANIFEST for name in names]
+    return [place.read_bytes() for place in places] if all(place.is_file() for place in places) else None
 
 
 def write(
     out: str | os.PathLike[str], manifest: Mapping[str, Any], kinds: Mapping[str, str], *, keep: bool = False
 ) -> None:
-    """Write the card and the Croissant metadata of the dataset in `out/data`.
+    """Write the card and the Croissant metadata of the dataset, or of all copies, in `out/data`.
 
     Args:
         out: The folder.
-        manifest: The manifest of the dataset.
+        manifest: The manifest of the dataset, or of all copies.
         kinds: The kind of each column, as in its schema.
         keep: Whether files that are there stay as they are; their owner may have edited them.
 
@@ -128,6 +132,7 @@ def write(
         DatasetError: They cannot be written.
     """
     folder = Path(out).absolute()
+    manifest = _whole(folder / DATA, manifest)
     metadata = json.dumps(croissant(folder.name, manifest, kinds), indent=1) + "\n"
     try:
         for name, text in ((CROISSANT, metadata), (CARD, card(folder.name, manifest, kinds))):
@@ -137,21 +142,35 @@ def write(
         raise DatasetError(f"{out} cannot be written ({error.strerror or error}). Choose another place.") from error
 
 
+def _whole(folder: Path, manifest: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The manifest of all copies as that of one dataset, with the rows and the parts of all."""
+    if "copies" not in manifest:
+        return manifest
+    parts: list[dict[str, Any]] = []
+    for copy in manifest["copies"]:
+        own = json.loads((folder / copy["folder"] / MANIFEST).read_bytes())
+        parts += [{**part, "file": f"{copy['folder']}/{part['file']}"} for part in own["parts"]]
+    return {**manifest, "rows": sum(copy["rows"] for copy in manifest["copies"]), "classes": None, "parts": parts}
+
+
 def card(name: str, manifest: Mapping[str, Any], kinds: Mapping[str, str]) -> str:
     """Return the card of a dataset in Markdown, whose front matter Hugging Face reads.
 
     Args:
         name: The name of the dataset.
-        manifest: Its manifest.
+        manifest: Its manifest; of copies, with the rows and the parts of all.
         kinds: The kind of each column, as in its schema.
     """
+    own = [(copy["folder"], copy["folder"]) for copy in manifest.get("copies", ())]
     thousands = manifest["rows"] // 1000
     size = SIZES[min(len(str(thousands)) if thousands else 0, len(SIZES) - 1)]
     front = {
         "pretty_name": name,
         "tags": ["synthetic", "tabular"],
         "size_categories": [size],
-        "configs": [{"config_name": "default", "data_files": f"{DATA}/*.parquet"}],
+        "configs": [
+            {"config_name": config, "data_files": _pattern(manifest, of_copy=copy)} for config, copy in own or DEFAULT
+        ],
     }
     return (
         environment()
@@ -163,9 +182,17 @@ def card(name: str, manifest: Mapping[str, Any], kinds: Mapping[str, str]) -> st
             kinds=kinds,
             statement=manifest["ledger"],
             data=DATA,
+            copies=manifest.get("copies", []),
+            place=f"{DATA}/{own[0][0]}" if own else DATA,
             source=source(manifest),
         )
     )
+
+
+def _pattern(manifest: Mapping[str, Any], *, of_copy: str) -> str:
+    """The pattern of the names of the files of a dataset, or of one copy."""
+    folders = [DATA, of_copy] if of_copy else [DATA]
+    return "/".join([*folders, *["*"] * (manifest.get("partition_by") is not None), "*.parquet"])
 
 
 def croissant(name: str, manifest: Mapping[str, Any], kinds: Mapping[str, str]) -> dict[str, Any]:
@@ -173,16 +200,25 @@ def croissant(name: str, manifest: Mapping[str, Any], kinds: Mapping[str, str]) 
 
     Args:
         name: The name of the dataset.
-        manifest: Its manifest.
+        manifest: Its manifest; of copies, with the rows and the parts of all, among which a field tells them apart.
         kinds: The kind of each column, as in its schema.
 
     Source: Akhtar et al. 2024, Croissant, https://arxiv.org/abs/2403.19546.
     """
     files = [_file(part) for part in manifest["parts"]]
     parts = {"@type": "cr:FileSet", "@id": "parts", "name": "parts", "description": "All rows, as Parquet files."}
-    parts |= {"encodingFormat": "application/x-parquet", "includes": f"{DATA}/*.parquet"}
+    pattern = _pattern(manifest, of_copy="copy_*" if "copies" in manifest else "")
+    parts |= {"encodingFormat": "application/x-parquet", "includes": pattern}
     fields = [_field(column, kind, kinds.get(column)) for column, kind in manifest["columns"].items()]
+    if (label := manifest.get("partition_by")) is not None:
+        place = list(manifest["columns"]).index(label)
+        fields[place] = _from_folder(fields[place], partitions.folder(label, "").removesuffix("="), "([^/]*)")
+    if "copies" in manifest:
+        copy = {"@id": COPY, "name": COPY, "description": "The number of the copy", "dataType": "sc:Integer"}
+        fields.append({"@type": "cr:Field", **_from_folder(copy, "copy", "([0-9]+)", sign="_")})
     drawn = f"{manifest['rows']:,} synthetic rows, drawn by synthvae {manifest['synthvae']}."
+    if "copies" in manifest:
+        drawn += f" They are {len(manifest['copies'])} independent copies, each analysed by itself."
     return {
         "@context": CONTEXT,
         "@type": "sc:Dataset",
@@ -211,13 +247,20 @@ def source(manifest: Mapping[str, Any]) -> str:
     return found
 
 
+def _from_folder(field: Mapping[str, Any], name: str, value: str, sign: str = "=") -> dict[str, Any]:
+    """A field whose values are in the name of a folder, such as `group=x`, as a regular expression finds them."""
+    transform = {"regex": f".*/{re.escape(name)}{sign}{value}/.*"}
+    path = {"fileSet": {"@id": "parts"}, "extract": {"fileProperty": "fullpath"}, "transform": transform}
+    return {**field, "source": path}
+
+
 def _file(part: Mapping[str, Any]) -> dict[str, Any]:
     place = f"{DATA}/{part['file']}"
     return {
         "@type": "cr:FileObject",
         "@id": place,
         "name": part["file"],
-        "contentUrl": place,
+        "contentUrl": quote(place, safe="/="),
         "contentSize": f"{part['bytes']} B",
         "encodingFormat": "application/x-parquet",
         "sha256": part["sha256"],

@@ -14,10 +14,11 @@ GROUPS: dict[str, dict[str, str]] = {
         "target": "Column to condition on: its classes, or the quantile bins of a continuous column. None: the model "
         "is unconditional.",
         "duration": "Column of the time until an event, or until the end of the observation (censoring). It is drawn "
-        "right after the event, and all other columns given both. It is a number of at least 0.",
+        "right after the event, and all other columns given both. It is a number of at least 0. None: the column of "
+        "`kind: duration` of the schema, if there is one.",
         "event": "Column that tells whether the event of `duration` was observed, or which one of several (competing "
         "risks). Without a target, rows are conditioned on it as on a target: its shares are exact, and rows can be "
-        "requested by event.",
+        "requested by event. None: that of the duration of the schema.",
         "conditions": "Whether to learn the distribution of any columns given any others, too, by a network of its "
         "own: `sample(given=...)`, `impute`, `predict` of any column need it. It takes about twice the time of the "
         "fit, and leaves rows without conditions as they are.",

@@ -299,8 +299,8 @@ class Synthesizer(AnyColumns, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
             copies: Write so many datasets `copy_1/`, `copy_2/`, ... whose analyses `synthvae.evaluation.pool` combines.
                 Their rows are independent: draws are not stratified, and with `rows`, classes are drawn at random in
                 their shares. None: one dataset.
-            describe: Write the rows to `data/` in the folder, and beside it `README.md`, a dataset card as Hugging Face
-                reads it, and `croissant.json`, their Croissant metadata.
+            describe: Write the rows, or the copies, to `data/` in the folder, and beside it `README.md`, a dataset card
+                as Hugging Face reads it, and `croissant.json`, their Croissant metadata.
             partition: Write a folder `TARGET=LABEL/` for each class.
             resume: Complete an interrupted run of the same request.
             overwrite: Replace the dataset in the folder.
@@ -322,12 +322,12 @@ class Synthesizer(AnyColumns, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         asked = (rows, rows_per_class, classes)
         alone = is_table(given) and asked == (None, None, None)
         wanted = None if alone else wanted_rows(self.learned_, *asked)
-        if copies is not None:
-            datasets.check(out, copies)
         folder, before = Path(out), None
         if describe:
-            out = dataset_card.place_of_rows(out, partition=partition, copies=copies, overwrite=overwrite)
-            before = dataset_card.manifest_of(folder) if resume else None
+            out = dataset_card.place_of_rows(out, overwrite=overwrite)
+            before = dataset_card.manifests_of(folder, copies) if resume else None
+        if copies is not None:
+            datasets.check(out, copies)
         first = out if copies is None else f"{os.fspath(out).rstrip('/')}/{datasets.folder_of(1)}"
         seed = dataset.seed_of_run(first, self.random_state, random_state, resume=resume)
         column = partition_column(self.learned_) if partition else None
@@ -344,12 +344,13 @@ class Synthesizer(AnyColumns, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
                 "backend": choose_backend(backend, each),
                 "progress": report,
             }
-            if copies is not None:
-                return Manifest(datasets.write(out, contents, **how))
-            written = single_file.write(out, contents[0], **how)
+            if copies is None:
+                written = single_file.write(out, contents[0], **how)
+            else:
+                written = datasets.write(out, contents, **how)
         if describe:
             kinds = {column.name: column.kind for column in self.schema_.columns}
-            complete = before is not None and before == dataset_card.manifest_of(folder)
+            complete = before is not None and before == dataset_card.manifests_of(folder, copies)
             requested = {"class_counts": "requested"} if isinstance(wanted, (Mapping, pd.Series)) else {}
             dataset_card.write(folder, {**written, **requested}, kinds, keep=complete)
         return Manifest(written)

@@ -256,7 +256,8 @@ class ElboDescent(Descent):
         # Of a model that is conditional, every class is needed, and the weights within one are in the frequencies.
         labels = first.labels if self.model.network_conditions > 1 else drawn
         most = FEW_MATCHING_ROWS if interrupted else MATCHING_ROWS
-        self.model.match_marginals(frequencies.logs.exp(), labels, self.generator, most)
+        means = None if frequencies.moments is None else frequencies.moments[0]
+        self.model.match_marginals(frequencies.logs.exp(), labels, self.generator, most, means)
 
     def measure_activity(self) -> None:
         """Measure the KL of each latent dimension and count the active units."""

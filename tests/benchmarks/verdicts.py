@@ -1,10 +1,12 @@
 """Grades of the verdict on synthetic rows whose order of quality is known, from generators that take minutes.
 
     python verdicts.py [--rows 2000] [--seeds 0] [--peers-python .venv-peers/bin/python] [--json FILE]
+                       [--table adult.csv.gz --target income]
 
 Prints one line for each table: the answers, and the grade of each aspect with the figure and the limit that decided.
 The tables of `tests/evaluation/known_quality.py` come first, then TVAE (if a Python with ctgan is named), synthvae
-after 5 steps, 50 steps and all steps, and private fits at three values of epsilon.
+after 5 steps, 50 steps and all steps, and private fits at three values of epsilon. With `--table`, they are made of
+three times `--rows` random rows of a CSV file instead of the population of that module, and none is private.
 """
 
 from __future__ import annotations
@@ -33,7 +35,7 @@ TVAE = """
 import sys, pandas as pd
 from ctgan import TVAE
 real = pd.read_csv(sys.argv[1])
-names = [name for name in real if real[name].dtype == object]
+names = [name for name in real if not pd.api.types.is_numeric_dtype(real[name])]
 model = TVAE(epochs=100)
 model.fit(real, names)
 model.sample(len(real)).to_csv(sys.argv[2], index=False)
@@ -47,29 +49,39 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--peers-python", type=Path)
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--table", type=Path, help="a CSV file without missing values in its numbers")
+    parser.add_argument("--target", default=known_quality.TARGET)
     given = parser.parse_args()
     found = []
     for seed in given.seeds:
-        people = known_quality.population(3 * given.rows, seed)
+        people = population(given.table, 3 * given.rows, seed)
         real, fresh, holdout = (people[k * given.rows : (k + 1) * given.rows].reset_index(drop=True) for k in range(3))
-        for name, rows, ledger in tables(real, fresh, seed, given.peers_python):
-            target = known_quality.TARGET
-            result = evaluate(real, rows, holdout=holdout, target=target, attacks=False, ledger=ledger)
+        for name, rows, ledger in tables(real, fresh, seed, given):
+            result = evaluate(real, rows, holdout=holdout, target=given.target, attacks=False, ledger=ledger)
             found.append({"seed": seed, "table": name, **described(result)})
             print(line_of(found[-1]), flush=True)
     if given.json is not None:
         given.json.write_text(json.dumps(found, indent=1), encoding="utf-8")
 
 
-def tables(real: pd.DataFrame, fresh: pd.DataFrame, seed: int, peers: Path | None) -> Iterator[Table]:
+def population(table: Path | None, rows: int, seed: int) -> pd.DataFrame:
+    """So many people, or random rows of a table: floats, and texts of which a missing one is a category."""
+    if table is None:
+        return known_quality.population(rows, seed)
+    found = pd.read_csv(table).sample(rows, random_state=seed)
+    numbers = list(found.select_dtypes("number"))
+    return found.astype(dict.fromkeys(numbers, float)).fillna(dict.fromkeys(found.columns.drop(numbers), "missing"))
+
+
+def tables(real: pd.DataFrame, fresh: pd.DataFrame, seed: int, given: argparse.Namespace) -> Iterator[Table]:
     """Yield names, synthetic tables, and the privacy statements of private ones."""
-    yield from ((name, rows, None) for name, rows in known_quality.pairs(real, fresh, seed).items())
-    if peers is not None:
-        yield "TVAE", tvae(real, peers), None
+    yield from ((name, rows, None) for name, rows in known_quality.pairs(real, fresh, seed, given.target).items())
+    if given.peers_python is not None:
+        yield "TVAE", tvae(real, given.peers_python), None
     for steps in STEPS:
-        fitted = Synthesizer(target=known_quality.TARGET, max_steps=steps, random_state=seed).fit(real)
+        fitted = Synthesizer(target=given.target, max_steps=steps, random_state=seed).fit(real)
         yield f"synthvae, {steps or 'all'} steps", fitted.sample(len(real), seed), None
-    for epsilon in EPSILONS:
+    for epsilon in () if given.table else EPSILONS:
         budget = PrivacyBudget(epsilon=epsilon, delta=1e-6)
         fitted = Synthesizer(target=known_quality.TARGET, schema=schema(), privacy=budget, random_state=seed).fit(real)
         yield (

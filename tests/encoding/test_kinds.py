@@ -22,7 +22,7 @@ def test_an_encoding_is_restored_as_the_class_that_was_saved(kind: Kind) -> None
     if kind == "fake":
         pytest.importorskip("faker")
     own: dict[str, dict[str, Any]] = {"categorical": {"categories": ("a",)}, "fake": {"provider": "name"}}
-    own |= {"boolean": {}, "id": {}}
+    own |= {"boolean": {}, "id": {}, "duration": {"event": "y", "bounds": (0, 9)}}
     facts = own.get(kind, {"bounds": dates})
     encoding = kinds.declare(Column(name="x", kind=kind, **facts))
     saved = encoding.model_dump(mode="json")

@@ -45,9 +45,9 @@ def shuffled(rows: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
     return pd.DataFrame({name: rng.permutation(values.to_numpy()) for name, values in rows.items()})
 
 
-def within_classes(rows: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
+def within_classes(rows: pd.DataFrame, rng: np.random.Generator, target: str = TARGET) -> pd.DataFrame:
     """Permute each column by itself within each class: naive Bayes."""
-    return pd.concat([shuffled(part, rng) for _, part in rows.groupby(TARGET)], ignore_index=True)
+    return pd.concat([shuffled(part, rng) for _, part in rows.groupby(target)], ignore_index=True)
 
 
 def cart_chain(rows: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
@@ -65,7 +65,7 @@ def cart_chain(rows: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
     return drawn
 
 
-def pairs(real: pd.DataFrame, fresh: pd.DataFrame, seed: int = 0) -> dict[str, pd.DataFrame]:
+def pairs(real: pd.DataFrame, fresh: pd.DataFrame, seed: int = 0, target: str = TARGET) -> dict[str, pd.DataFrame]:
     """Return synthetic rows of known quality, by what they are."""
     rng = np.random.default_rng(seed)
     makers: dict[str, Callable[[], pd.DataFrame]] = {
@@ -74,7 +74,7 @@ def pairs(real: pd.DataFrame, fresh: pd.DataFrame, seed: int = 0) -> dict[str, p
         "copy": lambda: real,
         "cart": lambda: cart_chain(real, rng),
         **{f"noise {strength}": lambda strength=strength: noisy(real, strength, rng) for strength in NOISES},  # type: ignore[misc]
-        "within classes": lambda: within_classes(real, rng),
+        "within classes": lambda: within_classes(real, rng, target),
         "half shuffled": lambda: pd.concat([fresh[: len(fresh) // 2], shuffled(real, rng)[: len(real) // 2]]),
         "shuffled": lambda: shuffled(real, rng),
         "one row": lambda: pd.concat([real[:1]] * len(real)),

@@ -299,6 +299,26 @@ def test_matched_marginals_are_those_seen(decoder: DecoderName, prior: PriorName
             assert torch.allclose(share, seen[j, told, :size], atol=0.015)
 
 
+@kinds
+def test_matched_means_are_those_seen(decoder: DecoderName, prior: PriorName) -> None:
+    """With many rows seen, drawn values have their means within each class, also where a digit switches them on.
+
+    Some of a random network are beyond the limit of drawn values, which moves their means by up to 0.05.
+    """
+    model = build(decoder, prior, slots=MIXED, spread=0.2).float()
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.arange(CONDITIONS).repeat(20_000)
+    frequencies = torch.rand(len(SIZES), model.network_conditions, max(SIZES), generator=generator) + 0.2
+    frequencies *= torch.arange(max(SIZES)) < torch.tensor(SIZES)[:, None, None]
+    frequencies /= frequencies.sum(2, keepdim=True)
+    means = torch.linspace(-0.4, 0.4, 2 * model.network_conditions).view(2, -1)
+    model.match_marginals(frequencies, labels, generator, means=means)
+    for label in range(model.network_conditions):
+        asked = [label] if model.network_conditions > 1 else list(range(CONDITIONS))
+        drawn = torch.cat([model.sample(label, 30_000 // len(asked), generator).values for label in asked])
+        assert drawn.nanmean(0).tolist() == pytest.approx(means[:, label].tolist(), abs=0.08)
+
+
 def test_marginals_of_few_rows_are_trusted_little() -> None:
     """A class of one row keeps ten of eleven parts of the model's own marginals."""
     found = []

@@ -11,7 +11,16 @@ from oracles import KNOTS, log_mixture, mixture, value_vector, weights
 from torch import Tensor
 
 from synthvae.model.embeddings import ValueEmbedding, deviates
-from synthvae.model.values import COMPONENTS, LIMIT, LOG_SCALES, PARAMETERS, draw_value, initial_bias, log_density
+from synthvae.model.values import (
+    COMPONENTS,
+    LIMIT,
+    LOG_SCALES,
+    PARAMETERS,
+    draw_value,
+    initial_bias,
+    log_density,
+    mean_shift,
+)
 
 DRAWS = 40_000
 STEP = 0.005  # the narrowest normal is wider, so that sums over a grid are integrals
@@ -118,3 +127,13 @@ def test_a_head_starts_from_the_moments_of_a_class() -> None:
     drawn = draw_value(outputs[1][:, None].expand(-1, 20_000), uniform, normal)
     assert float(drawn.mean()) == pytest.approx(1.5, abs=0.02)
     assert float(drawn.std()) == pytest.approx(0.4, rel=0.2)
+
+
+@pytest.mark.parametrize("goal", [0.3, -0.5])
+def test_shifted_mixtures_have_the_mean(goal: float) -> None:
+    heads = outputs(200, 0.3).T
+    moved = heads + mean_shift(heads, torch.tensor(goal))[:, None]
+    parts = [mixture(head.numpy()) for head in moved.T]
+    assert np.mean([sum(share * normal.mean for share, normal in part) for part in parts]) == pytest.approx(goal)
+    assert torch.equal((moved - heads)[:COMPONENTS], torch.zeros(COMPONENTS, 200))
+    assert torch.equal((moved - heads)[2 * COMPONENTS :], torch.zeros(COMPONENTS, 200))

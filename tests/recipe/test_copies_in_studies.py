@@ -10,7 +10,6 @@ import pytest
 from studies import QUICK, Page, contents, edited, ran, run, study_of_wine, without_measuring, write
 
 from synthvae import recipe
-from synthvae.errors import ConfigurationError
 
 
 @pytest.fixture
@@ -49,8 +48,19 @@ def test_a_described_dataset_is_evaluated(tmp_path: Path, page: Page, calls: lis
     ]
     assert calls[-1]["synthetic"].num_rows == 30
     assert set(run(tmp_path, page).values()) == {"kept"}
-    with pytest.raises(ConfigurationError, match="describe` needs one dataset"):
-        run(tmp_path, edited(page, generation={"rows": 30, "describe": True, "copies": 2}))
+
+
+def test_described_copies_replace_a_described_dataset(tmp_path: Path, page: Page, calls: list[Page]) -> None:
+    described: list[Page] = [{"rows": 9, "describe": True}, {"rows": 9, "describe": True, "copies": 2}]
+    for generation in (*described, described[0], {"rows": 9, "copies": 2}):
+        assert "generate" in ran(tmp_path, edited(page, generation=generation))
+        copies = generation.get("copies")
+        data = tmp_path / "out" / "synthetic" / ("data" if "describe" in generation else "")
+        names = {path.parent.name for path in data.rglob("*.parquet")}
+        assert names == ({"copy_1", "copy_2"} if copies else {"data"})
+        assert (tmp_path / "out" / "synthetic" / "README.md").exists() == ("describe" in generation)
+        assert calls[-1]["synthetic"].num_rows == 9
+        assert set(run(tmp_path, edited(page, generation=generation)).values()) == {"kept"}
 
 
 def test_another_form_of_dataset_replaces_the_one_before(tmp_path: Path, page: Page) -> None:

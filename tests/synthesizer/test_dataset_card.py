@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import numpy as np
 import pandas as pd
@@ -109,10 +111,10 @@ def test_private_rows_state_what_was_spent(model: Synthesizer) -> None:
 
 
 def test_what_is_refused_changes_nothing(model: Synthesizer, tmp_path: Path) -> None:
-    refused: list[tuple[str, dict[str, Any]]] = [("out.csv", {}), ("out", {"copies": 2}), ("out", {"partition": True})]
-    for place, options in refused:
-        with pytest.raises(RequestError, match="`describe` needs one dataset in a folder"):
-            model.generate(tmp_path / place, rows=5, describe=True, **options)
+    with pytest.raises(RequestError, match=r"`describe` needs a folder, got the file .*out\.csv"):
+        model.generate(tmp_path / "out.csv", rows=5, describe=True)
+    with pytest.raises(RequestError, match="`copies` must be a whole number from 1"):
+        model.generate(tmp_path / "out", rows=5, describe=True, copies=0)
     with pytest.raises(ConfigurationError, match="path"):
         model.generate("s3://bucket/rows", rows=5, describe=True)
     model.generate(tmp_path / "plain", rows=5)
@@ -122,6 +124,52 @@ def test_what_is_refused_changes_nothing(model: Synthesizer, tmp_path: Path) -> 
     with pytest.raises(DatasetError, match="Pass --overwrite"):
         model.generate(tmp_path / "described", rows=6, describe=True)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["described", "plain"]
+
+
+FORMS: dict[str, dict[str, Any]] = {
+    "partitioned": {"partition": True},
+    "copies": {"copies": 3},
+    "partitioned copies": {"copies": 2, "partition": True},
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_one_card_for_all_copies_and_partitions(model: Synthesizer, tmp_path: Path, form: str) -> None:
+    options = FORMS[form]
+    number = options.get("copies", 1)
+    model.generate(tmp_path / "out", rows=20, describe=True, **options)
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["README.md", "croissant.json", "data"]
+    card = (tmp_path / "out" / "README.md").read_text("utf-8")
+    metadata = json.loads((tmp_path / "out" / "croissant.json").read_text("utf-8"))
+    assert f"\n{20 * number} synthetic rows" in card
+    files = [part for part in metadata["distribution"] if part["@type"] == "cr:FileObject"]
+    (patterns,) = (part["includes"] for part in metadata["distribution"] if part["@type"] == "cr:FileSet")
+    written = {str(path.relative_to(tmp_path / "out")): path for path in (tmp_path / "out").rglob("*.parquet")}
+    assert {part["@id"] for part in files} == set(written)
+    assert {str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").glob(patterns)} == set(written)
+    for part in files:
+        assert part["sha256"] == hashlib.sha256(written[part["@id"]].read_bytes()).hexdigest()
+        assert f"`{part['@id']}`" in card
+    front = yaml.safe_load(card.split("---\n")[1])
+    for config in front["configs"]:
+        found = [pd.read_parquet(path) for path in (tmp_path / "out").glob(config["data_files"])]
+        assert sum(map(len, found)) == 20
+    names = ["default"] if number == 1 else [f"copy_{copy + 1}" for copy in range(number)]
+    assert [config["config_name"] for config in front["configs"]] == names
+    assert ("independent copies" in card) == (number > 1)
+
+
+def test_complete_copies_keep_an_edited_card(model: Synthesizer, tmp_path: Path) -> None:
+    options: dict[str, Any] = {"rows": 5, "copies": 2, "describe": True}
+    manifest = model.generate(tmp_path, **options)
+    assert [copy["folder"] for copy in manifest["copies"]] == ["copy_1", "copy_2"]
+    (tmp_path / "README.md").write_text("edited")
+    model.generate(tmp_path, **options, resume=True)
+    assert (tmp_path / "README.md").read_text() == "edited"
+    model.generate(tmp_path, **{**options, "rows": 6}, resume=True, overwrite=True)
+    assert "2 independent copies of 6 rows" in (tmp_path / "README.md").read_text()
+    with pytest.raises(DatasetError, match="nothing besides 1 copies"):
+        model.generate(tmp_path, rows=5, copies=1, describe=True)
 
 
 def test_files_of_others_are_not_replaced(model: Synthesizer, tmp_path: Path) -> None:
@@ -159,16 +207,26 @@ def test_a_dataset_is_described_in_the_shell(model: Synthesizer, tmp_path: Path)
 @pytest.mark.skipif(
     not ORACLE.exists(), reason="mlcroissant has an environment of its own, which `make .venv-oracle/.dev` makes"
 )
-def test_mlcroissant_reads_all_rows(model: Synthesizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("form", ["one", *FORMS])
+def test_mlcroissant_reads_all_rows(
+    model: Synthesizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
     monkeypatch.setattr(request, "PART_ROWS", 10)  # several files
-    model.generate(tmp_path / "out", rows=45, describe=True)
+    options = FORMS.get(form, {})
+    model.generate(tmp_path / "out", rows=45, describe=True, **options)
     command = [str(ORACLE), "-c", SCRIPT, str(tmp_path / "out" / "croissant.json")]
     found = json.loads(subprocess.run(command, capture_output=True, check=True, text=True).stdout)
     assert found["errors"] == 0
-    assert len(found["rows"]) == 45
-    own = pd.read_parquet(tmp_path / "out" / "data")
-    by_field = dict(zip(found["fields"], own, strict=True))
-    read = pd.DataFrame(found["rows"]).rename(columns=by_field)
+    names = [f"copy_{copy + 1}" for copy in range(options.get("copies", 0))]
+    copies = [pd.read_parquet(tmp_path / "out" / "data" / name) for name in names or [""]]
+    own = pd.concat(copies)
+    assert len(found["rows"]) == len(own) == 45 * len(copies)
+    fields = [unquote(name.removeprefix("rows/")) for name in found["fields"]]
+    assert sorted(fields[: own.shape[1]]) == sorted(map(str, own))
+    read = pd.DataFrame(found["rows"]).rename(columns=dict(zip(found["fields"], fields, strict=True)))
+    for number, copy in enumerate(copies, 1) if names else ():
+        here = read[read["copies/number"].astype(int) == number]
+        assert sorted(here["age"].astype(int)) == sorted(copy["age"])
     assert sorted(read["age"].astype(int)) == sorted(own["age"])
     assert sorted(read[ODD].astype(float)) == pytest.approx(sorted(own[ODD]))
     assert sorted(read["group"]) == sorted(own["group"].astype(str))

@@ -14,7 +14,7 @@ from synthvae import Column, Schema, Synthesizer
 from synthvae.cli.main import app
 from synthvae.errors import ConfigurationError, PrivacyError, TableError
 from synthvae.evaluation import evaluate
-from synthvae.evaluation.utility.survival import CensoredTimes, curve_distance, kaplan_meier
+from synthvae.evaluation.utility.event_times import CensoredTimes, curve_distance, kaplan_meier
 
 CAUSES = ("censored", "relapse", "death")
 END = 60.0  # months, at which the study ends
@@ -147,6 +147,56 @@ def test_dates_are_no_duration_of_an_evaluation(patients: pd.DataFrame) -> None:
     assert "'months' holds dates" in found["survival"].notes[0]
 
 
+def declared(patients: pd.DataFrame) -> Schema:
+    return Schema.infer(patients).declare("months", kind="duration", event="cause")
+
+
+def test_a_schema_names_the_times(patients: pd.DataFrame, model: Synthesizer) -> None:
+    """A fit with a declared duration is that with both parameters, also if nothing else is declared."""
+    for schema in (declared(patients), Schema(columns=[declared(patients)["months"]])):
+        found = Synthesizer(schema=schema, max_steps=5, **QUICK).fit(patients)
+        expected = Synthesizer(**TIMES, max_steps=5, **QUICK).fit(patients)
+        pd.testing.assert_frame_equal(found.sample(50), expected.sample(50))
+        assert found.schema_["months"].kind == "duration"
+    assert model.schema_["months"].kind == "continuous"
+    both = Synthesizer(schema=declared(patients), **TIMES, max_steps=5, **QUICK).fit(patients)
+    assert next(iter(both.encoding_.columns)) == "months"
+
+
+def test_whole_days_stay_whole_in_a_saved_model(patients: pd.DataFrame, tmp_path: Path) -> None:
+    days = patients.assign(months=(patients["months"] * 30).astype("int32"))
+    model = Synthesizer(schema=declared(days), max_steps=5, **QUICK).fit(days)
+    model.save(tmp_path)
+    loaded = Synthesizer.load(tmp_path)
+    assert loaded.schema_.duration == model.schema_.duration
+    assert loaded.sample(20)["months"].dtype == "int32"
+    assert loaded.sample(200)["months"].between(days["months"].min(), days["months"].max()).all()
+
+
+def test_a_declared_duration_under_a_privacy_budget(patients: pd.DataFrame) -> None:
+    months = Column(name="months", kind="duration", event="cause", bounds=(0, 60), decimals=1, nullable=False)
+    schema = Schema(columns=[*COLUMNS[:2], months, COLUMNS[3]])
+    model = Synthesizer(schema=schema, privacy={"epsilon": 3, "delta": 1e-5}, max_steps=5, **QUICK).fit(patients)
+    assert next(iter(model.encoding_.columns)) == "months"
+    assert model.sample({"death": 5})["months"].between(0, 60).all()
+
+
+def test_a_declared_duration_that_does_not_fit(patients: pd.DataFrame) -> None:
+    schema = declared(patients)
+    refused: list[tuple[dict[str, Any], pd.DataFrame, str]] = [
+        ({"duration": "age", "event": "cause"}, patients, "must be those of the schema, 'months' and 'cause'"),
+        ({"event": "arm"}, patients, "must be those of the schema"),
+        ({"target": "months"}, patients, "another column than the event and the target"),
+        ({}, patients.assign(months=-patients["months"]), "durations must not be negative, got -60"),
+    ]
+    for parameters, table, words in refused:
+        partial = Schema(columns=[schema["months"].model_copy(update={"bounds": None})])
+        with pytest.raises((ConfigurationError, TableError), match=words):
+            Synthesizer(schema=partial, **parameters, **QUICK).fit(table)
+    with pytest.raises(TableError, match="event 'cause' is not a column of the table"):
+        Synthesizer(schema=Schema(columns=[schema["months"]]), **QUICK).fit(patients.drop(columns="cause"))
+
+
 REFUSED: dict[str, dict[str, Any]] = {
     "given together": {"duration": "months"},
     "`event` must be the name of one column": {"duration": "months", "event": ["cause"]},
@@ -192,3 +242,18 @@ def test_times_in_the_shell(patients: pd.DataFrame, tmp_path: Path) -> None:
     assert "`--duration` and `--event` must be given together" in refused.output
     assert CliRunner().invoke(app, [*words, "--event", "cause"]).exit_code == 0
     assert Synthesizer.load(tmp_path / "model").duration == "months"
+
+
+def test_a_schema_names_the_times_in_the_shell(patients: pd.DataFrame, tmp_path: Path) -> None:
+    patients.to_csv(tmp_path / "patients.csv", index=False)
+    (tmp_path / "steps.yaml").write_text("max_steps: 5\nwidth: 8\n")
+    (tmp_path / "schema.yaml").write_text("columns:\n- {name: months, kind: duration, event: cause}\n")
+    files = {name: str(tmp_path / name) for name in ("patients.csv", "schema.yaml", "steps.yaml", "model")}
+    words = ["fit", files["patients.csv"], "--schema", files["schema.yaml"], "-o", files["model"]]
+    done = CliRunner().invoke(app, [*words, "--config", files["steps.yaml"], "--seed", "0"])
+    assert done.exit_code == 0, done.output
+    assert next(iter(Synthesizer.load(tmp_path / "model").encoding_.columns)) == "months"
+    words = ["evaluate", files["patients.csv"], files["patients.csv"], "--schema", files["schema.yaml"]]
+    found = CliRunner().invoke(app, [*words, "--no-attacks", "--quiet"])
+    assert found.exit_code == 0, found.output
+    assert "survival cumulative_incidence: 0.0000" in found.output

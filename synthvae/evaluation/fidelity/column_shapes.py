@@ -11,7 +11,7 @@ import pandas as pd
 from scipy.stats import ks_2samp, wasserstein_distance
 
 from synthvae.evaluation.comparison import Comparison, Matrix
-from synthvae.schema.column import TEMPORAL, Column
+from synthvae.schema.column import NUMERIC, TEMPORAL, Column
 
 MOST_BINS = 30
 MOST_CATEGORIES = 20
@@ -28,7 +28,7 @@ def kind_of(column: Column) -> Kind:
     """Return how a column is compared."""
     if column.kind in TEMPORAL:
         return "date"
-    return "number" if column.kind in {"integer", "continuous"} else "category"
+    return "number" if column.kind in NUMERIC else "category"
 
 
 def similarities(comparison: Comparison) -> pd.Series[float]:

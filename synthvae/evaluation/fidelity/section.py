@@ -14,7 +14,7 @@ from sklearn.decomposition import PCA
 from synthvae.errors import listing
 from synthvae.evaluation.comparison import Comparison, real_reference, shuffle_columns, subsample
 from synthvae.evaluation.disclosure.points import as_points
-from synthvae.evaluation.fidelity import column_shapes, detection, pairs, support
+from synthvae.evaluation.fidelity import column_shapes, detection, pairs, support, triples
 from synthvae.evaluation.fidelity.joint import joint_shares
 from synthvae.evaluation.metrics import (
     ADHERENCE,
@@ -24,6 +24,7 @@ from synthvae.evaluation.metrics import (
     SECTIONS,
     SHAPE,
     TREND,
+    TRIPLES,
 )
 from synthvae.evaluation.results import Figure, Section
 
@@ -93,9 +94,11 @@ def _measure(
     """Measure a comparison; what costs little is measured on the `whole` tables if the comparison is a sample."""
     columns = _columns(comparison, whole or comparison)
     related = pairs.similarities(comparison, chosen, np.random.default_rng([seed, 5]))
+    three = triples.column_triples(list(comparison.kinds), np.random.default_rng([seed, 9]))
     values = {
         SHAPE.name: columns["score"].mean(),
         TREND.name: related["score"].mean(),
+        TRIPLES.name: triples.similarity(comparison, three, np.random.default_rng([seed, 10])),
         MISSING.name: (columns["missing_real"] - columns["missing_synthetic"]).abs().max(),
         ADHERENCE.name: columns["adherence"].mean(),
         C2ST_REAL.name: detection.detection_auc(comparison.real, comparison.synthetic, seed),
@@ -202,6 +205,8 @@ def _absent(figures: tuple[Figure, ...], comparison: Comparison) -> Iterator[str
     if TREND.name not in there:
         why = "there is only one column" if len(comparison.kinds) < 2 else "no pair of columns is related"
         yield f"Pairs of columns were not compared ({TREND.name}), since {why}."
+    if TRIPLES.name not in there:
+        yield f"Triples of columns were not compared ({TRIPLES.name}), since there are less than three columns."
     if SHAPE.name not in there:
         yield f"Columns were not compared ({SHAPE.name}, {ADHERENCE.name}), since no real column has a value."
     if C2ST_REAL.name not in there:

@@ -156,6 +156,18 @@ def _survival(frame: pd.DataFrame) -> Iterator[Chart]:
     yield Chart("Survival", sentence, chart.data, layout, chart.head, chart.rows, "wide")
 
 
+def _incidence(frame: pd.DataFrame) -> Iterator[Chart]:
+    for cause, rows in frame.groupby("cause", sort=False, observed=True):
+        title = f"Cause: {in_sentence(cause)}"
+        chart = _curves(title, rows, "rows", "time", "incidence", shape="hv")
+        last = "; ".join(
+            f"{label(name)} rows {formatted(part['incidence'].iloc[-1])}" for name, part in parts_of(rows, "rows")
+        )
+        sentence = f"Cumulative incidence of {in_sentence(cause)}; share at the end of the observation: {last}."
+        share = axis("share with the event", rangemode="tozero")
+        yield Chart(title, sentence, chart.data, {**chart.layout, "yaxis": share}, chart.head, chart.rows, "square")
+
+
 def _distances(frame: pd.DataFrame) -> Iterator[Chart]:
     known = frame[np.isfinite(frame["distance"])]
     if known.empty:
@@ -274,6 +286,11 @@ CHARTS: dict[str, tuple[str, str, Callable[[pd.DataFrame], Iterator[Chart]]]] = 
     ),
     "drawn_predictions": ("Predictions", "On the dotted diagonal, predictions are exact.", _predictions),
     "drawn_survival": ("Survival curves", "Share of people without the event, by time.", _survival),
+    "drawn_incidence": (
+        "Cumulative incidence",
+        "Share of people whom each of the competing events has struck, by time.",
+        _incidence,
+    ),
     "drawn_distances": (
         "Distance to the closest training row",
         "Synthetic rows that are closer to a training row than most other real rows may be memorised.",

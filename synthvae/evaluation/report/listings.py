@@ -21,6 +21,7 @@ CAPTIONS = {
     "nearest": "Quantiles of the distance to the closest training row.",
     "attacks": "Success rates of each attack: on training rows, on holdout rows, and of random guesses.",
     "groups": "Groups of people.",
+    "causes": "Competing events. Distances are those of cumulative incidence curves from those of the training rows.",
     "keys": "Links, with the shares of rows whose key leads to no row, and of rows without a key.",
     "children": "Number of rows of a parent.",
     "consecutive": "Columns and the row before, least similar first: distance of the joint distributions (other real "
@@ -52,6 +53,11 @@ HEADINGS = {
     "success": "success on training rows",
     "naive": "success of random guesses",
     "control": "success on holdout rows",
+    "events_real": "events, training rows",
+    "events_synthetic": "events, synthetic rows",
+    "real_distance": "distance of real rows",
+    "concordance_real": "concordance, trained on real",
+    "concordance_synthetic": "concordance, trained on synthetic",
 }
 HEADINGS_OF = {
     "importances": {"real": "trained on real rows", "synthetic": "trained on synthetic rows"},
@@ -64,7 +70,7 @@ HEADINGS_OF = {
     },
 }  # of tables in which a heading has another meaning
 LABELS = {"rows": label, "trained_on": label, "attack": attack_title}  # of the values of these columns
-PRINTED = frozenset({"models", "groups", "rules"})  # tables that are short, and in no chart
+PRINTED = frozenset({"models", "groups", "rules", "causes"})  # tables that are short, and in no chart
 
 
 @dataclass(frozen=True)

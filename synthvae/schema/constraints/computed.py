@@ -356,7 +356,7 @@ def _outside(rule: Constraint, columns: Columns, signs: dict[str, int]) -> list[
     bounds: dict[str, Any] = {name: columns[name].bounds for name in names}
     ends = [[sign * end for end in bounds[name]] for name, sign in signs.items()]
     low, high = sum(map(min, ends)), sum(map(max, ends))
-    decimals = columns[result].decimals if columns[result].kind == "continuous" else 0
+    decimals = 0 if columns[result].kind == "integer" else columns[result].decimals
     room = 0.0 if decimals is None else HALF * 10.0**-decimals
     if bounds[result][0] <= high + room and bounds[result][1] >= low - room:
         return []

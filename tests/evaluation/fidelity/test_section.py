@@ -318,7 +318,8 @@ def test_absent_figures_have_a_note(
         warnings.simplefilter("error")
         found = fidelity(Comparison(real.astype(np.float64), synthetic.astype(np.float64), None, kinds), 0)
     names = {figure.metric.name for figure in found.figures}
-    assert names == {metric.name for metric in SECTIONS["fidelity"]} - absent - {"c2st_holdout"}
+    few = {"triples"} if real.shape[1] < 3 else set()
+    assert names == {metric.name for metric in SECTIONS["fidelity"]} - absent - few - {"c2st_holdout"}
     for part in ["There is no holdout", *notes]:
         assert any(part in note and note.endswith(".") for note in found.notes), found.notes
     assert found.details["pairs"]["score"].notna().all()

@@ -169,6 +169,7 @@ def others() -> list[Section]:
         pd.DataFrame({"rows": who, "time": time, "survival": 0.9 ** (time * k)})
         for who, k in (("real", 1), ("synthetic", 1.2))
     ]
+    incidence = pd.concat([curve.assign(cause=HOSTILE[0], incidence=1 - curve["survival"]) for curve in curves])
     distances = [
         pd.DataFrame({"rows": who, "distance": rng.gamma(k, size=500)}) for who, k in (("holdout", 2), ("synthetic", 1))
     ]
@@ -179,7 +180,7 @@ def others() -> list[Section]:
                            "shape": [0.9, 0.8], "tstr": [0.8, 0.7], "trtr": [0.9, 0.88]})  # fmt: skip
     copied = figure("exact_copies", "lower", 0.012, risk=True, interval=(0.006, 0.02), real=0.0)
     return [
-        Section("survival", (), {"drawn_survival": pd.concat(curves)}),
+        Section("survival", (), {"drawn_survival": pd.concat(curves), "drawn_incidence": incidence}),
         Section("disclosure", (copied,), {"nearest": pd.DataFrame({"rows": ["holdout"], "median": [0.4]}),
                                           "drawn_distances": pd.concat(distances)}),
         Section("attacks", (figure("linkability", "lower", 0.02, interval=(0.0, 0.05)),), {"attacks": attacks}),
