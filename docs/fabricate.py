@@ -57,6 +57,6 @@ def visits(subjects: int, rng: np.random.Generator) -> pd.DataFrame:
 if __name__ == "__main__":
     for name, table in {
         **clinic(400, np.random.default_rng(0)),
-        "visits": visits(300, np.random.default_rng(1)),
+        "visits": visits(600, np.random.default_rng(1)),
     }.items():
         table.to_csv(DATA / f"{name}.csv", index=False)
