@@ -303,6 +303,8 @@ class _PartDrawing:
         parent = self.fitted.database.parents.get(name)
         above = None if parent is None else self.linked[parent.parent].rows
         keys = self._filled(name, table.keys, chosen, above)
+        for one in table.totals:  # filled in once the rows of child tables are drawn
+            keys[one.total.column] = pa.nulls(rows.num_rows, table.arrow.field(one.total.column).type)
         arrays = [keys[n] if n in keys else rows.column(n).combine_chunks() for n in table.arrow.names]
         fields = [field.with_type(array.type) for field, array in zip(table.arrow, arrays, strict=True)]
         whole = pa.Table.from_arrays(arrays, schema=pa.schema(fields, metadata=table.arrow.metadata))

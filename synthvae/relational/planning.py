@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
@@ -99,8 +99,13 @@ def plan_tables(database: Database, linked: Mapping[str, LinkedTable], least: in
         raise TableError(f"{' '.join(problems)} Declare these columns in `schemas` of the database.")
     rows = {name: table.rows for name, table in linked.items()}
     for name in linked:
-        with naming(name):
-            plans[name] = replace(plans[name], totals=learn_totals(database, name, rows))
+        try:
+            with naming(name):
+                plans[name] = replace(plans[name], totals=learn_totals(database, name, rows))
+        except TableError as error:
+            problems.append(str(error))
+    if problems:
+        raise TableError(" ".join(problems))
     planner = _RulePlanner(database, linked, plans)
     for name in reversed(list(linked)):  # rules of descendants imply some of their ancestors
         with naming(name):
@@ -211,6 +216,8 @@ class _RulePlanner:
         constraints = [*declared, *(rule for rule in implied if self._is_kept(rule, whole, usable, drawn))]
         rules = plan_rules(name, constraints, schema, whole, drawn, self.database.order.get(name))
         self._imply(constraints, ancestors)
+        if rules is not None:
+            rules = _without_inferred_bounds(rules, drawn, given)
         return replace(self.plans[name], rules=rules, ancestors=ancestors, ruled=whole)
 
     def _shared(self, name: str) -> list[str]:
@@ -239,6 +246,17 @@ class _RulePlanner:
             nearest = max((place.table for place in places), key=lambda table: len(self.database.ancestors(table)))
             names = [place.column if place.table == nearest else f"{place.table}.{place.column}" for place in places]
             self.implied.setdefault(nearest, []).append(Inequality(columns=names))
+
+
+def _without_inferred_bounds(rules: Rules, drawn: Collection[str], given: Schema | None) -> Rules:
+    """Rules without the bounds, unless these are declared, of columns that are computed from values drawn before.
+
+    A row beyond such bounds could not be drawn again.
+    """
+    free = {name for name, rule in rules.computing.items() if set(rule.touches) - set(drawn)}
+    free -= set() if given is None else set(given.names)
+    columns = [c.model_copy(update={"bounds": None}) if c.name in free else c for c in rules.columns]
+    return rules.model_copy(update={"columns": tuple(columns)})
 
 
 def _schema(database: Database, table: pa.Table, name: str, declared: Mapping[str, Mapping[str, object]]) -> Schema:

@@ -12,6 +12,7 @@ from synthvae.encoding.arrays import Mask
 from synthvae.encoding.computed import ComputedEncoding
 from synthvae.encoding.protocol import CodedColumn
 from synthvae.errors import RequestError, SchemaError, TableError, brief
+from synthvae.relational.sequences import Places
 from synthvae.schema import decisions
 from synthvae.schema.column import TEMPORAL, Column
 from synthvae.schema.database import Database
@@ -55,8 +56,9 @@ class FittedTotal(BaseModel):
             raise SchemaError(f"`totals` of dates must be a min or a max, got `{total}`. Remove it.")
         if own.sentinels:
             raise SchemaError(f"`totals` must be columns without sentinel values, got `{total}`. Make these missing.")
-        stated, found = numbers_of(own, tables[total.table]), values_of(total, database, tables, of)
-        empty = _without_values(total, database, tables, of)
+        parents = parent_rows(database.parents[total.child], tables)
+        stated, found = numbers_of(own, tables[total.table]), values_of(total, parents, tables, of)
+        empty = _without_values(total, parents, tables, of)
         is_empty = bool(total.function == "sum" and empty.any() and np.isnan(stated[empty]).all())
         found = np.where(empty & is_empty, np.nan, found)
         wrong = int((~kept(stated, found, decimals_of(own))).sum())
@@ -73,15 +75,16 @@ class FittedTotal(BaseModel):
 
     def fill(self, database: Database, tables: Tables, kind: pa.DataType) -> pa.Array:
         """Return the values (rows,) of the column for drawn tables, as an Arrow array of type `kind`."""
-        found = values_of(self.total, database, tables, self.of)
+        parents = parent_rows(database.parents[self.total.child], tables)
+        found = values_of(self.total, parents, tables, self.of)
         if self.is_empty:
-            found[_without_values(self.total, database, tables, self.of)] = np.nan
+            found[_without_values(self.total, parents, tables, self.of)] = np.nan
         if self.encoding is not None:
             states = np.zeros(len(found), np.int64)
             return self.encoding.decode(CodedColumn(states, np.random.default_rng(0), numbers=found), kind)
         assert self.of is not None
         child = tables[self.total.child]
-        parents, own = parent_rows(database.parents[self.total.child], tables), numbers_of(self.of, child)
+        own = numbers_of(self.of, child)
         places = np.full(len(found), -1)
         here = np.flatnonzero((parents >= 0) & (own == found[np.maximum(parents, 0)]))
         places[parents[here][::-1]] = here[::-1]  # the first one of equal ones
@@ -148,8 +151,7 @@ def _column(database: Database, tables: Tables, name: str, column: str) -> Colum
     return decisions.draft(None, table.select([column]))[column]
 
 
-def _without_values(total: Total, database: Database, tables: Tables, of: Column | None) -> Mask:
+def _without_values(total: Total, parents: Places, tables: Tables, of: Column | None) -> Mask:
     """Which rows (rows,) of the parent table have no value to add up."""
-    parents = parent_rows(database.parents[total.child], tables)
     known = parents >= 0 if of is None else (parents >= 0) & ~np.isnan(numbers_of(of, tables[total.child]))
     return np.asarray(np.bincount(parents[known], minlength=tables[total.table].num_rows) == 0)

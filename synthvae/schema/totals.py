@@ -14,13 +14,13 @@ from synthvae.errors import TableError
 from synthvae.schema.column import NUMERIC, TEMPORAL, Column
 from synthvae.schema.constraints.comparable import frame_of, numbers
 from synthvae.schema.constraints.computed import agree
-from synthvae.schema.link_evidence import parent_rows
 from synthvae.schema.schema import Schema
 
 if TYPE_CHECKING:
     from synthvae.schema.database import Database
 
 Floats = npt.NDArray[np.float64]
+Places = npt.NDArray[np.int64]
 Function = Literal["sum", "count", "min", "max"]
 
 
@@ -79,28 +79,27 @@ def problem_of(total: Total, database: Database) -> str | None:
     return None
 
 
-def values_of(total: Total, database: Database, tables: Mapping[str, pa.Table], of: Column | None) -> Floats:
+def values_of(total: Total, parents: Places, tables: Mapping[str, pa.Table], of: Column | None) -> Floats:
     """Return the totals (rows,) of all rows of the parent table; NaN: there is none.
 
     The sum of no value is 0; the smallest and the largest of no value are missing. Dates are microseconds.
 
     Args:
         total: The total.
-        database: The keys.
+        parents: The place (child rows,) of the parent of each row of the child table; negative without one.
         tables: The tables by name.
         of: What is known of the column of the child table; None for a count.
 
     Raises:
         TableError: Values have no numbers, or numbers beyond 2**53.
     """
-    parents = parent_rows(database.parents[total.child], tables)
     rows, linked = tables[total.table].num_rows, parents >= 0
     if of is None:
         return np.asarray(np.bincount(parents[linked], minlength=rows), np.float64)
     own = numbers_of(of, tables[total.child])
     known = linked & ~np.isnan(own)
     if total.function == "sum":
-        return np.bincount(parents[known], weights=own[known], minlength=rows)
+        return np.asarray(np.bincount(parents[known], weights=own[known], minlength=rows), np.float64)
     worst = np.inf if total.function == "min" else -np.inf
     found = np.full(rows, worst)
     (np.minimum if total.function == "min" else np.maximum).at(found, parents[known], own[known])
