@@ -13,7 +13,7 @@ from synthvae.errors import SchemaError, explain, listing
 from synthvae.schema import link_evidence
 from synthvae.schema.foreign_keys import ForeignKey, Names, find_cycle, names_of
 from synthvae.schema.schema import Schema
-from synthvae.schema.totals import Total, problem_of
+from synthvae.schema.totals import Total
 from synthvae.schema.values import plain_items
 
 MAX_BYTES = 1 << 24  # of a YAML file
@@ -132,11 +132,31 @@ class Database(BaseModel):
 
     @model_validator(mode="after")
     def _validate_totals(self) -> Self:
-        if problem := next(filter(None, (problem_of(total, self) for total in self.totals)), None):
-            raise ValueError(problem)
+        for total in self.totals:
+            self._validate_total(total)
         if len({total[:2] for total in self.totals}) < len(self.totals):
             raise ValueError("`totals` must have each column once. Remove the others.")
         return self
+
+    def _validate_total(self, total: Total) -> None:
+        link, own, child = self.parents.get(total.child), self.schemas.get(total.table), self.schemas.get(total.child)
+        if link is None or link.parent != total.table:
+            raise ValueError(
+                f"`totals` must be of rows that belong to those of the table, got `{total}`. Make a key of "
+                f"{total.child!r} to {total.table!r} its first one."
+            )
+        if (total.of is None) != (total.function == "count"):
+            raise ValueError(
+                f"`totals` must name a column of the child table, and none for a count, got `{total}`. Correct it."
+            )
+        keys = [key.columns for key in self.foreign_keys if key.child == total.table]
+        keys += [key.parent_columns for key in self.foreign_keys if key.parent == total.table]
+        keys += [self.primary_keys.get(total.table, ()), self.unique.get(total.table, ())]
+        others = {*(column for key in keys for column in key), self.order.get(total.table), *(own.drop if own else ())}
+        if total.column in others:
+            raise ValueError(f"`totals` must not be keys, ordered, unique or dropped, got `{total}`. Remove it.")
+        if total.of in {*link.columns, *(child.drop if child else ())}:
+            raise ValueError(f"`totals` must be of a column that is no key and not dropped, got `{total}`. Remove it.")
 
     def _validate_key(self, key: ForeignKey) -> None:
         if len(key.columns) != len(key.parent_columns):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -15,9 +15,6 @@ from synthvae.schema.column import NUMERIC, TEMPORAL, Column
 from synthvae.schema.constraints.comparable import frame_of, numbers
 from synthvae.schema.constraints.computed import agree
 from synthvae.schema.schema import Schema
-
-if TYPE_CHECKING:
-    from synthvae.schema.database import Database
 
 Floats = npt.NDArray[np.float64]
 Places = npt.NDArray[np.int64]
@@ -52,31 +49,6 @@ class Total(NamedTuple):
     def what(self) -> str:
         """What the column is, in words."""
         return f"{self.function} of {self.child}{'' if self.of is None else f'.{self.of}'}"
-
-
-def problem_of(total: Total, database: Database) -> str | None:
-    """Return what is wrong with a total of a database, as a sentence; None: nothing.
-
-    Args:
-        total: The total.
-        database: The keys; the tables that the total names are among its tables.
-    """
-    link, schema = database.parents.get(total.child), database.schemas.get(total.table)
-    if link is None or link.parent != total.table:
-        return f"`totals` must be of rows that belong to those of the table, got `{total}`. Link {total.child!r} first."
-    if (total.of is None) != (total.function == "count"):
-        return f"`totals` must name a column of the child table, and none for a count, got `{total}`. Correct it."
-    keys = [key.columns for key in database.foreign_keys if key.child == total.table]
-    keys += [key.parent_columns for key in database.foreign_keys if key.parent == total.table]
-    keys += [database.primary_keys.get(total.table, ()), database.unique.get(total.table, ())]
-    dropped = () if schema is None else schema.drop
-    others = {*(column for key in keys for column in key), database.order.get(total.table), *dropped}
-    if total.column in others:
-        return f"`totals` must not be keys, ordered, unique or dropped, got `{total}`. Remove it."
-    child = database.schemas.get(total.child)
-    if total.of in {*link.columns, *(() if child is None else child.drop)}:
-        return f"`totals` must be of a column with values, got the link or dropped column `{total}`. Remove it."
-    return None
 
 
 def values_of(total: Total, parents: Places, tables: Mapping[str, pa.Table], of: Column | None) -> Floats:
