@@ -123,7 +123,9 @@ def test_subjects_are_whole_on_both_sides_of_a_split(tmp_path: Path, page: Page,
         assert set(side["stays"]["person"]) <= set(side["people"]["id"])
     for name, table in tables().items():
         both = pd.concat([side[name] for side in found]).sort_values(table.columns.to_list()).reset_index(drop=True)
-        pd.testing.assert_frame_equal(both, table.sort_values(table.columns.to_list()).reset_index(drop=True), check_dtype=False)
+        pd.testing.assert_frame_equal(
+            both, table.sort_values(table.columns.to_list()).reset_index(drop=True), check_dtype=False
+        )
     assert asked[0]["names"] == {"real": "split/train", "synthetic": "synthetic", "holdout": "split/holdout"}
     written = Database.from_yaml(tmp_path / "out" / "synthetic" / "_database.yaml")
     assert len(pd.read_parquet(written.tables["people"])) == 60

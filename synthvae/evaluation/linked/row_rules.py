@@ -46,12 +46,14 @@ def row_rules(comparison: LinkedComparison, name: str, seed: int) -> Section | N
     names = {column.name for column in columns}
     rules: list[Constraint] = [rule for rule in declared if set(rule.touches) <= names]
     totals = list(_totals(comparison, name))
+    added: list[str] = []
     for total in totals:
-        columns += _columns_of(total, kinds[total.column])
+        columns += (more := _columns_of(total, kinds[total.column]))
+        added += [column.name for column in more]
         rules.append(_rule_of(total, kinds[total.column]))
     schema = Schema(columns=[c.model_dump(exclude_unset=True) for c in columns], inferred=True, constraints=rules)
     joined = {role: _joined(comparison, name, role, known, totals) for role in comparison.sides}
-    found = logic(joined["real"], joined["synthetic"], joined.get("holdout"), schema, seed)
+    found = logic(joined["real"], joined["synthetic"], joined.get("holdout"), schema, seed, added)
     return None if found is None else replace(found, table=name)
 
 
