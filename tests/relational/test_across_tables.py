@@ -236,3 +236,22 @@ def test_an_evaluation_judges_rules_and_totals_across_tables() -> None:
     assert orders.loc["lines = `count of items`", "synthetic"] == 1.0
     assert orders.loc["customers.joined <= placed <= closed", "origin"] == "declared"
     assert orders.filter(like="last in microseconds = `max of items.sent`", axis=0)["synthetic"].item() < 1
+
+
+def test_the_order_column_stays_between_dates_of_ancestors() -> None:
+    given = tables()
+    customers, orders = given["customers"], given["orders"]
+    customers["until"] = customers["joined"] + days(np.random.default_rng(1).integers(0, 60, SUBJECTS))
+    open_then = (orders["placed"] <= customers["until"].to_numpy()[orders["customer"]]).to_numpy()
+    given["orders"] = orders[open_then][["order", "customer", "placed"]].reset_index(drop=True)
+    rule = {"kind": "inequality", "columns": ["customers.joined", "placed", "customers.until"]}
+    del given["items"]
+    keys: dict[str, Any] = {
+        "primary_keys": {"customers": "id"},
+        "foreign_keys": [("orders", "customer", "customers", "id")],
+    }
+    ruled = database(given, **keys, totals=(), schemas={"orders": {"constraints": [rule]}})
+    found = fit(ruled, max_steps=5).sample(subjects=150)
+    whole = found["orders"].merge(found["customers"], left_on="customer", right_on="id")
+    assert whole["placed"].between(whole["joined"], whole["until"]).all()
+    assert len(whole) > 50

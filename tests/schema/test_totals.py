@@ -34,7 +34,7 @@ def test_totals_are_those_of_pandas(rows: list[tuple[int, float | None]], functi
         "items": pa.table({"price": pa.array(values, from_pandas=True)}),
     }
     of = None if function == "count" else PRICE
-    found = values_of(Total("orders", "total", function, "items", of and of.name), parents, tables, of)
+    found = values_of(Total("orders", "total", function, "items", None if of is None else of.name), parents, tables, of)
     linked = values[parents >= 0].groupby(parents[parents >= 0])
     expected = (linked.size() if function == "count" else linked.agg(function)).reindex(range(PARENTS))
     if function in {"sum", "count"}:
