@@ -16,6 +16,8 @@ from typer.testing import CliRunner
 from synthvae import recipe
 from synthvae.cli.main import app
 from synthvae.recipe import Recipe
+from synthvae.relational import Database
+from synthvae.schema import linkage
 
 jsonschema = pytest.importorskip("jsonschema")
 PIPELINES = Path(__file__).parents[1] / "pipelines"
@@ -26,22 +28,28 @@ SMOKE: dict[str, dict[str, Any]] = {
     "generation": {"rows": 150},
     "evaluation": {"attacks": False},
 }
+LINKED: dict[str, dict[str, Any]] = {**SMOKE, "model": {"max_steps": 10}, "generation": {"subjects": 150}}
 
 
 def smoke(path: Path, folder: Path) -> Path:
     """A copy of a recipe that asks for little, with its data beside it."""
     shutil.copytree(PIPELINES / "data", folder / "data")
     page = yaml.safe_load(path.read_text(encoding="utf-8"))
-    for section, less in SMOKE.items():
+    is_linked = "database" in page or "entity" in page
+    for section, less in (LINKED if is_linked else SMOKE).items():
         if section in page or (section == "model" and "generation" in page):
-            page[section] = {**page.get(section, {}), **less}
+            kept = {name: value for name, value in page.get(section, {}).items() if name != "scale"}
+            page[section] = {**kept, **less}
     copy = folder / path.name
     copy.write_text(yaml.safe_dump(page))
     return copy
 
 
 def test_the_recipes_are_there() -> None:
-    assert {path.stem for path in RECIPES} >= {"tabular", "private_medical", "augment_rare_class", "evaluate_only"}
+    assert {path.stem for path in RECIPES} >= {"tabular", "private_medical", "augment_rare_class", "evaluate_only"} | {
+        "relational",
+        "longitudinal",
+    }
 
 
 @pytest.mark.slow
@@ -77,7 +85,10 @@ def test_editors_read_the_schema_of_today() -> None:
     assert shipped == json.loads(json.dumps(recipe.json_schema())), "synthvae run --json-schema > pipelines/schema.json"
 
 
-@pytest.mark.parametrize("page", [{"input": "a.csv", "modle": {}}, {"target": "a"}, {"input": 1}, []])
+@pytest.mark.parametrize(
+    "page",
+    [{"input": "a.csv", "database": "b.yaml"}, {"input": "a.csv", "modle": {}}, {"target": "a"}, {"input": 1}, []],
+)
 def test_editors_mark_what_is_refused(page: Any) -> None:
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(page, recipe.json_schema())
@@ -103,3 +114,15 @@ def test_the_tables_are_those_of_scikit_learn() -> None:
     patients, original = pd.read_csv(data / "diabetes.csv"), load_diabetes(as_frame=True, scaled=False).frame
     assert (patients["age"] == original["age"]).all()
     assert ((patients["progression"] == "fast") == (original["target"] > 150)).all()
+
+
+def test_the_linked_tables_keep_their_keys_rules_and_totals() -> None:
+    tables = {name: pd.read_csv(PIPELINES / "data" / f"{name}.csv") for name in ("patients", "admissions", "diagnoses")}
+    linkage.read(Database.from_yaml(PIPELINES / "data" / "clinic.yaml"))
+    whole = tables["admissions"].merge(tables["patients"], on="patient")
+    assert ((whole["born"] <= whole["admitted"]) & (whole["admitted"] <= whole["discharged"])).all()
+    costs = whole["stay"].map(tables["diagnoses"].groupby("stay")["cost"].sum())
+    assert (whole["cost"] - costs).abs().max() < 1e-6
+    visits = pd.read_csv(PIPELINES / "data" / "visits.csv")
+    assert (visits["diastolic"] <= visits["systolic"]).all()
+    assert visits.groupby("patient")[["sex", "age"]].nunique().max().max() == 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,8 +45,13 @@ class _Kept:
     independent: float
 
 
-def logic(
-    real: pa.Table, synthetic: pa.Table, holdout: pa.Table | None, schema: Schema | None, seed: int
+def logic(  # noqa: PLR0917 (the inputs of a section)
+    real: pa.Table,
+    synthetic: pa.Table,
+    holdout: pa.Table | None,
+    schema: Schema | None,
+    seed: int,
+    declared_alone: Collection[str] = (),
 ) -> Section | None:
     """Measure how many rows keep the rules that the schema declares, and those found in the training rows.
 
@@ -56,6 +61,7 @@ def logic(
         holdout: Real rows that were not used for training, which are the reference; None: the training rows are.
         schema: The schema of the training rows.
         seed: Random seed.
+        declared_alone: Columns on which no rules are searched for.
 
     Returns:
         The figures of `synthvae.evaluation.metrics.SECTIONS["logic"]` and the detail "rules", worst first; None if no
@@ -68,6 +74,7 @@ def logic(
         return None
     consistency.refuse(consistency.unknown_columns(schema.constraints, schema))
     found = [proposal.constraint for proposal in propose(real, schema, seed=seed)]
+    found = [rule for rule in found if not set(rule.touches) & set(declared_alone)]
     rules = list(dict.fromkeys([*schema.constraints, *found]))
     here = [rule for rule in rules if set(rule.touches) <= {*synthetic.column_names} & {*real.column_names}]
     if not here:

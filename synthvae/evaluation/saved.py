@@ -146,6 +146,24 @@ class SavedEvaluation(_SavedModel):
             )
 
 
+class SavedTable(_SavedModel):
+    """One of linked tables: its sections by name."""
+
+    sections: dict[str, SavedSection] = Field(default_factory=dict)
+
+
+class SavedDatabaseEvaluation(_SavedModel):
+    """An evaluation of linked tables as read from JSON, see `DatabaseEvaluation.to_dict`."""
+
+    tables: dict[str, SavedTable]
+
+    @property
+    def figures(self) -> dict[str, SavedFigure]:
+        """All figures by their table and the name of their metric, such as "visits.lag"."""
+        sections = [(name, section) for name, table in self.tables.items() for section in table.sections.values()]
+        return {f"{name}.{metric}": figure for name, own in sections for metric, figure in own.figures.items()}
+
+
 def load(path: Path) -> Any:
     """Return the content of a JSON file, to be validated by `SavedEvaluation.from_dict`.
 

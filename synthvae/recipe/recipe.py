@@ -12,6 +12,8 @@ from synthvae.filesystem import scheme_of
 from synthvae.privacy import PrivacyBudget
 from synthvae.recipe.reading import invalid, read_mapping
 from synthvae.recipe.sections import (
+    LINKED,
+    LINKED_AMOUNTS,
     Augmenting,
     Evaluating,
     Generation,
@@ -22,9 +24,12 @@ from synthvae.recipe.sections import (
     Report,
     Split,
 )
+from synthvae.schema.database import Database
 from synthvae.schema.schema import Schema
 from synthvae.synthesizer.parameters import MEASURED
 from synthvae.tables import ReadOptions
+
+LONG = ("schema", "entity")  # keys of one table that linked tables do not have
 
 
 class Recipe(RecipeSection):
@@ -32,7 +37,12 @@ class Recipe(RecipeSection):
 
     Args:
         input: The real rows: a CSV, Parquet, Excel, Stata, SPSS, SAS, Feather or JSON lines file, or a folder of CSV or
-            Parquet files, relative to this file.
+            Parquet files, relative to this file. Linked tables have `database` instead.
+        database: Linked tables: the YAML file of a `Database`, relative to this file; or its `tables`, with paths
+            relative to this file, `primary_keys`, `foreign_keys`, `order` and other fields themselves.
+        entity: The column of entities of a long table, such as patients, of which each has several rows.
+        time: The column by which the rows of an entity are sorted. None: they have the order of the table.
+        static: The columns that are constant within each entity. None: all that are in the table.
         encoding: Character encoding of CSV files.
         read: How the real tables are written in their files. None: as synthvae finds it.
         schema: The schema of the table, which may be partial unless there is a privacy budget: a reviewed file,
@@ -40,9 +50,10 @@ class Recipe(RecipeSection):
             part of the privacy budget. None: it is inferred.
         target: The column to condition on, and to predict.
         split: Which rows are held out. None: all are used for training.
-        model: The parameters of `Synthesizer`.
+        model: The parameters of `Synthesizer`; linked tables and long ones have `max_steps`, `protect`, `device` and
+            `random_state` alone.
         privacy: The fields of `PrivacyBudget`. None: no differential privacy.
-        generation: How many synthetic rows are generated.
+        generation: How many synthetic rows, or subjects of linked tables, are generated.
         augment: Which classes get more rows, instead of `generation`.
         evaluation: What is measured. None: nothing.
         report: Which reports are written, and which thresholds must be met.
@@ -53,7 +64,11 @@ class Recipe(RecipeSection):
         ['y']
     """
 
-    input: str
+    input: str | None = None
+    database: str | dict[str, Any] | None = None
+    entity: str | None = None
+    time: str | None = None
+    static: list[str] | None = None
     encoding: str = "utf-8"
     read_: Annotated[Reading | None, Field(alias="read")] = None
     schema_: Annotated[str | dict[str, Any] | None, Field(alias="schema")] = None
@@ -86,10 +101,13 @@ class Recipe(RecipeSection):
             reading.check_private()
         if isinstance(self.schema_, dict):
             Schema.from_dict(self.schema_)
+        if isinstance(self.database, dict):
+            Database.from_dict(self.database)
         return self
 
     def _contradictions(self) -> Iterator[str]:
         yield from self._source_contradictions()
+        yield from self._linked_contradictions()
         yield from self._privacy_contradictions()
         if self.report is not None and self.evaluation is None:
             yield "`report` needs `evaluation`. Add `evaluation: {}`, or drop `report`."
@@ -98,9 +116,39 @@ class Recipe(RecipeSection):
         if self.evaluation is not None and (self.evaluation.duration is None) != (self.evaluation.event is None):
             yield "`evaluation.duration` and `evaluation.event` must be given together. Add the other."
 
+    def _linked_contradictions(self) -> Iterator[str]:
+        if (self.input is None) == (self.database is None):
+            both = "neither" if self.input is None else "both"
+            yield f"exactly one of `input` and `database` must be given, got {both}"
+        if self.entity is None and (alone := [n for n in ("time", "static") if getattr(self, n) is not None]):
+            yield f"`{alone[0]}` is of a long table with an `entity`. Add `entity`, or drop `{alone[0]}`."
+        amounts = [] if self.generation is None else [n for n in self.generation.stated() if n in LINKED_AMOUNTS]
+        if not self.is_linked:
+            if amounts:
+                yield f"`generation.{amounts[0]}` is of linked tables. Name `database` or `entity`, or state `rows`."
+            return
+        kind = "`entity`" if self.database is None else "`database`"
+        others = ["target", "augment", *(("privacy",) if self.database is None else LONG)]
+        stated = [f"`{name}`" for name in others if getattr(self, name.replace("schema", "schema_")) is not None]
+        stated += ["`encoding`"] * (self.database is not None and self.encoding != "utf-8")
+        stated += ["`read`"] * (self.database is not None and self.read_ is not None)
+        for section, known in LINKED.items():
+            given = getattr(self, section)
+            unknown = [] if given is None else [name for name in given.stated() if name not in known]
+            stated += [f"`{section}.{name}`" for name in unknown]
+        if stated:
+            yield f"a recipe with {kind} must not have {' and '.join(stated)}. Remove them."
+        if self.privacy is not None and self.privacy.stated().get("rows_of_tables") is None:
+            yield "`privacy` of linked tables needs `rows_of_tables`, the most rows of a subject in each child table."
+
     def _source_contradictions(self) -> Iterator[str]:
         evaluation = self.evaluation
-        tables = (self.input, evaluation and evaluation.synthetic, evaluation and evaluation.holdout)
+        tables = (
+            self.input,
+            *self._named_databases,
+            evaluation and evaluation.synthetic,
+            evaluation and evaluation.holdout,
+        )
         if any(
             place and ("://" in place or scheme_of(place)) for place in tables
         ):  # a URL may have a password, so it is not shown
@@ -138,7 +186,7 @@ class Recipe(RecipeSection):
             yield (
                 "`augment` writes real rows and counts them exactly, which no privacy budget covers. Use `generation`."
             )
-        if self.schema_ is None:
+        if self.schema_ is None and self.database is None:
             yield (
                 "`privacy` needs a declared schema. Name its file as `schema` (see `synthvae schema --declare`), or "
                 "measure it with `schema: private`."
@@ -150,6 +198,19 @@ class Recipe(RecipeSection):
             yield (
                 f"`split.{key}` must be the privacy unit {unit!r}, got {split!r}: rows of one unit must be on one side"
             )
+
+    @property
+    def _named_databases(self) -> list[str]:
+        """The file of the linked tables, or the files of those that the recipe names itself."""
+        if not isinstance(self.database, dict):
+            return [] if self.database is None else [self.database]
+        tables = self.database.get("tables")
+        return [path for path in tables.values() if isinstance(path, str)] if isinstance(tables, dict) else []
+
+    @property
+    def is_linked(self) -> bool:
+        """Whether the recipe is about linked tables, or about a long table of entities."""
+        return self.database is not None or self.entity is not None
 
     @property
     def read_options(self) -> ReadOptions:
@@ -168,7 +229,12 @@ class Recipe(RecipeSection):
 
     @property
     def unit(self) -> str | None:
-        """The column of units: of the privacy budget, or the first that `split`, `model` and `evaluation` name."""
+        """The column of units: of the privacy budget, or the first that `split`, `model` and `evaluation` name.
+
+        Those of a long table are its entities.
+        """
+        if self.entity is not None:
+            return self.entity
         if self.privacy is not None:
             return self.privacy.stated().get("unit")
         stated = [self.split.unit or self.split.by] if self.split else []
@@ -196,7 +262,7 @@ class Recipe(RecipeSection):
         evaluation = self.evaluation
         named.append(self.weights)
         named += [evaluation.group] if evaluation else []
-        named += self.times.values()
+        named += [*self.times.values(), self.time, *(self.static or ())]
         return list(dict.fromkeys(name for name in named if name))
 
     @classmethod
@@ -222,4 +288,6 @@ def json_schema() -> dict[str, Any]:
         'A synthvae recipe'
     """
     schema = Recipe.model_json_schema()
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "A synthvae recipe"}
+    dialect = "https://json-schema.org/draft/2020-12/schema"
+    one_source = [{"required": ["input"]}, {"required": ["database"]}]
+    return {"$schema": dialect, **schema, "oneOf": one_source, "title": "A synthvae recipe"}

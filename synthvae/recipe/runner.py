@@ -213,8 +213,9 @@ def _failures(recipe: Recipe, out: Path) -> tuple[str, ...]:
     """Return the thresholds of the report that are not met."""
     if recipe.report is None or not (recipe.report.fail_under or recipe.report.fail_over):
         return ()
-    from synthvae.evaluation.saved import SavedEvaluation, load
+    from synthvae.evaluation.saved import SavedDatabaseEvaluation, SavedEvaluation, load
     from synthvae.evaluation.thresholds import failures
 
-    figures = SavedEvaluation.from_dict(load(out / FIGURES)).figures
-    return tuple(failures(figures, recipe.report.fail_under, recipe.report.fail_over))
+    written = load(out / FIGURES)
+    saved = SavedDatabaseEvaluation.model_validate(written) if recipe.is_linked else SavedEvaluation.from_dict(written)
+    return tuple(failures(saved.figures, recipe.report.fail_under, recipe.report.fail_over))

@@ -15,7 +15,15 @@ from synthvae.synthesizer.synthesizer import Synthesizer
 
 ELSEWHERE = ("target", "schema", "privacy")  # parameters of `Synthesizer` that have sections or keys of their own
 OURS = ("journal", "verbose", "callbacks")  # those that the run sets, or that YAML cannot express
-AMOUNTS = ("rows", "rows_per_class", "classes")
+AMOUNTS = ("rows", "rows_per_class", "classes", "subjects", "scale")
+LINKED_AMOUNTS = ("subjects", "scale")  # of linked tables and of long ones
+LINKED = {
+    "model": ("max_steps", "protect", "device", "random_state"),
+    "generation": (*LINKED_AMOUNTS, "workers", "random_state"),
+    "split": ("holdout", "random_state"),
+    "evaluation": ("synthetic", "holdout", "attacks", "random_state"),
+}
+"""The keys of sections that linked tables and long ones have, too."""
 WHOLE = Annotated[int, Field(ge=0)]
 Label = str | int | float | bool
 Share = Annotated[float, Field(gt=0, lt=1)]
@@ -68,7 +76,7 @@ class Split(RecipeSection):
     """Which real rows are held out, so that memorised rows can be detected.
 
     Args:
-        holdout: Share of the rows to hold out.
+        holdout: Share of the rows to hold out; of linked tables and of long ones, share of the subjects.
         unit: The column that identifies units, such as patients, whose rows stay on one side. None: that of `model`, or
             each row is one.
         by: The same as `unit`, its name in earlier releases.
@@ -90,10 +98,14 @@ class Split(RecipeSection):
 class Generation(RecipeSection):
     """How many synthetic rows are generated: the parameters of `Synthesizer.generate`.
 
+    Linked tables and long ones have `subjects` or `scale`, `workers` and `random_state` alone.
+
     Args:
         rows: Number of rows, with classes in their training shares.
         rows_per_class: Number of rows of each class.
         classes: Number of rows of each named class.
+        subjects: Number of subjects: rows of each table without a parent, or entities of a long table.
+        scale: Number of subjects relative to that of the training tables.
         given: Conditions by column, with `model: {conditions: true}`: a value, a list of values, an interval such as
             "60..", or null for missing.
         copies: Number of independent datasets `copy_1/`, `copy_2/`, ...; the first one is evaluated. None: one dataset.
@@ -106,6 +118,8 @@ class Generation(RecipeSection):
     rows: WHOLE | None = None
     rows_per_class: WHOLE | None = None
     classes: dict[Label, WHOLE] | None = None
+    subjects: WHOLE | None = None
+    scale: Annotated[float, Field(ge=0, lt=1e12)] | None = None
     given: dict[str, Label | float | list[Label | float | None] | None] | None = None
     copies: Annotated[int, Field(ge=1)] | None = None
     describe: bool = False
@@ -143,9 +157,12 @@ class Augmenting(RecipeSection):
 class Evaluating(RecipeSection):
     """What is measured: the parameters of `synthvae.evaluation.evaluate`.
 
+    Linked tables and long ones have `synthetic`, `holdout`, `attacks` and `random_state` alone.
+
     Args:
-        synthetic: A table of existing synthetic rows: nothing is fitted, the rows are only evaluated.
-        holdout: A table of real rows that were not used for training, without `split`.
+        synthetic: A table of existing synthetic rows: nothing is fitted, the rows are only evaluated. Of linked tables,
+            a folder with a file or folder for each table, or a YAML file that describes them.
+        holdout: A table of real rows that were not used for training, without `split`; linked tables as `synthetic`.
         group: Column of groups of people: fidelity and utility are measured for each of them.
         unit: Column of units with several rows, such as patients. None: that of `split` or `model`.
         duration: Column of the time to an event or to censoring, for survival analysis. None: that of `model`.

@@ -67,11 +67,22 @@ class Study:
         evaluation = self.recipe.evaluation
         named = {
             "input": self.recipe.input,
+            "database": self.recipe.database if isinstance(self.recipe.database, str) else None,
             "schema": self.recipe.schema_ if isinstance(self.recipe.schema_, str) else None,
             "evaluation.synthetic": evaluation and evaluation.synthetic,
             "evaluation.holdout": evaluation and evaluation.holdout,
         }
         return {key: self.home / str(named[key]) for key in keys if named[key] is not None}
+
+    @property
+    def parts(self) -> tuple[str, str]:
+        """Where training rows and the holdout are written."""
+        return TRAIN, HOLDOUT
+
+    @property
+    def inputs(self) -> dict[str, Path]:
+        """The files of the real rows, by their keys."""
+        return self.files("input")
 
     @property
     def logs(self) -> list[str]:
@@ -85,7 +96,7 @@ class Study:
         return None if self.recipe.privacy is None else users_key()
 
     @property
-    def _schema(self) -> Path | Schema | None:
+    def declared_schema(self) -> Path | Schema | None:
         """The declared schema, or its file; with the columns of the written forms that `read` states."""
         given, reading = self._given_schema, self.recipe.read_options
         if not reading.forms:  # as under a privacy budget
@@ -98,7 +109,7 @@ class Study:
             return Schema.from_dict(self.recipe.schema_)
         return None if self.recipe.schema_ in {None, MEASURED} else self.files("schema")["schema"]
 
-    def _read(self, key: str) -> pa.Table:
+    def read(self, key: str) -> pa.Table:
         """Read a table of the user, row by row under a privacy budget."""
         read = convert.read if self.recipe.privacy is None else rowwise.read
         path, options = self.files(key)[key], self.recipe.read_options
@@ -115,7 +126,7 @@ class Study:
         Raises:
             TableError: A column that the recipe names is missing.
         """
-        return self._checked(convert.read(self.out / TRAIN) if self.recipe.split else self._read("input"))
+        return self._checked(convert.read(self.out / TRAIN) if self.recipe.split else self.read("input"))
 
     def _checked(self, table: pa.Table) -> pa.Table:
         absent = [name for name in self.recipe.columns if name not in table.column_names]
@@ -130,7 +141,7 @@ class Study:
         """Write training rows and holdout."""
         split = self.recipe.split
         assert split is not None
-        table = self._checked(self._read("input"))
+        table = self._checked(self.read("input"))
         if self.recipe.privacy is not None:
             parts = hold_out_privately(table, split.holdout, split.random_state, by=self.recipe.unit)
             what = "each unit by an independent random draw"  # the numbers of rows are private
@@ -151,7 +162,7 @@ class Study:
             stated["unit"] = recipe.unit
         if stated.get("log_dir") is not None:
             stated["log_dir"] = self.out / stated["log_dir"]
-        schema = MEASURED if recipe.schema_ == MEASURED else self._schema
+        schema = MEASURED if recipe.schema_ == MEASURED else self.declared_schema
         privacy = None if recipe.privacy is None else recipe.privacy.stated()
         return Synthesizer(target=recipe.target, schema=schema, privacy=privacy, verbose=self.verbose, **stated)
 
@@ -160,7 +171,7 @@ class Study:
         synthesizer, place = self._synthesizer(), self.out / MODEL
         artifact.check_place(place)
         if synthesizer.privacy is not None:
-            self._warn_of_another_budget()
+            self.warn_of_another_budget()
         # The journal is named by its inputs, so that a fit of other inputs does not resume it.
         folder = self.out / f".{MODEL}.{inputs[:12]}.{'fit' if synthesizer.privacy is None else 'releases'}"
         with Journal.until_saved(folder):
@@ -175,7 +186,8 @@ class Study:
             "ledger": ledger.statement(),
         }
 
-    def _warn_of_another_budget(self) -> None:
+    def warn_of_another_budget(self) -> None:
+        """Warn if a private fit was run in this folder before."""
         if StageRecord.read(self.out, "fit") is not None:
             warn_user(
                 "Each private fit spends its budget anew, and there was one here before. Together the two models "
@@ -183,18 +195,19 @@ class Study:
             )
 
     @property
-    def _device(self) -> str:
+    def device(self) -> str:
+        """The device of the model."""
         return str(self.recipe.model.stated().get("device", "auto")) if self.recipe.model else "auto"
 
     def generate(self, *, again: bool) -> dict[str, Any]:
         """Write synthetic rows; `again` resumes an interrupted run of the same request."""
         assert self.recipe.generation is not None
-        synthesizer = Synthesizer.load(self.out / MODEL, device=self._device).set_params(verbose=self.verbose)
+        synthesizer = Synthesizer.load(self.out / MODEL, device=self.device).set_params(verbose=self.verbose)
         asked = {"random_state": 0, **self.recipe.generation.stated()}
         if asked.get("given") is not None:
             asked["given"] = {name: _condition(value) for name, value in asked["given"].items()}
         number = self.recipe.generation.copies
-        self._clear_outdated(_datasets(self.recipe.generation))
+        self.clear_outdated(_datasets(self.recipe.generation))
         # A complete dataset is of an earlier run; complete copies may be of the one that was interrupted.
         resume = again and (number is not None or not (self.out / self._synthetic / stores.MANIFEST).exists())
         overwrite = number is not None or not resume
@@ -209,7 +222,7 @@ class Study:
         """The folder of the synthetic rows that are evaluated: of several copies, the first."""
         return SYNTHETIC if self.recipe.generation is None else _datasets(self.recipe.generation)[0]
 
-    def _clear_outdated(self, datasets: Collection[str]) -> None:
+    def clear_outdated(self, datasets: Collection[str]) -> None:
         """Remove recorded files that the next run would not replace, and no others: they may be the user's.
 
         They are those of a dataset whose manifest is damaged, or that is none of the next ones.
@@ -246,11 +259,11 @@ class Study:
         if self.recipe.split:
             found["holdout"] = convert.read(self.out / HOLDOUT)
         elif evaluation.holdout:
-            found["holdout"] = self._read("evaluation.holdout")
+            found["holdout"] = self.read("evaluation.holdout")
         if weights is not None and found["holdout"] is not None:
             found["holdout"] = weighting.represented(found["holdout"], weights, evaluation.random_state)
         if evaluation.synthetic:
-            return {**found, "synthetic": self._read("evaluation.synthetic")}
+            return {**found, "synthetic": self.read("evaluation.synthetic")}
         if self.recipe.augment is None:
             return {**found, "synthetic": convert.read(self.out / self._synthetic)}
         made = convert.read(self.out / AUGMENTED)
@@ -275,7 +288,7 @@ class Study:
             unit=self.recipe.unit,
             protection=self._protection,
             model=self._parameters,
-            names=self._names(),
+            names=self.names(),
             watch=self.watch,
             **{**given, **self.recipe.times},
         )
@@ -300,14 +313,15 @@ class Study:
     def _schema_to_compare(self) -> Path | Schema | None:
         if self.recipe.schema_ == MEASURED:
             return Synthesizer.load(self.out / MODEL).schema_
-        schema = self._schema
+        schema = self.declared_schema
         if schema is None or self.recipe.weights is None:
             return schema
         return weighting.without(
             schema if isinstance(schema, Schema) else Schema.from_yaml(schema), self.recipe.weights
         )
 
-    def _names(self) -> dict[str, str]:
+    def names(self) -> dict[str, str]:
+        """Return what the tables are called in the report, by role."""
         files = self.files("input", "evaluation.synthetic", "evaluation.holdout")
         made = AUGMENTED if self.recipe.augment else self._synthetic
         names = {"real": files["input"].name, "synthetic": made}

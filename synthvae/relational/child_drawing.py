@@ -16,6 +16,7 @@ from synthvae.encoding.arrays import Floats
 from synthvae.encoding.rules.session import RowsUnderRules
 from synthvae.model import Rows
 from synthvae.model.decoders import AutoregressiveDecoder
+from synthvae.relational.across_tables import RowLimits
 from synthvae.relational.child_encoding import ChildEncoding, nothing
 from synthvae.relational.completion import CANDIDATES, choose_candidates, draw_given
 from synthvae.relational.linked_rules import InnovationRules
@@ -104,6 +105,7 @@ class ChildDraw:
         seed: The seed of all draws.
         unique: Columns in which rows are to differ; None: rows may be equal.
         given: Rows that are given, the first ones of each parent; None: all are drawn.
+        limits: What is known of rows before they are drawn, under rules; None without any.
     """
 
     network: SequenceNetwork
@@ -114,6 +116,7 @@ class ChildDraw:
     seed: int
     unique: Unique | None = None
     given: GivenRows | None = None
+    limits: RowLimits | None = None
 
     @own_modes()
     def draw(self) -> DrawnRows:
@@ -122,7 +125,7 @@ class ChildDraw:
         digits = np.empty((rows, len(slots.sizes)), np.int8)
         values = np.empty((rows, len(slots.values)), np.float32)
         numbers = np.full(rows, np.nan) if self.given is None else self.given.numbers.copy()
-        compiled = None if self.encoding.rows is None else self.encoding.rows.compiled_rules
+        compiled = self.encoding.compiled_rules
         ruled = {name: np.full(rows, np.nan) for name in (compiled.views if compiled else ())}
         found = DrawnRows(Codes(digits, values, np.zeros(rows, np.int64)), numbers, ruled)
         with one_thread(), torch.inference_mode():
@@ -158,6 +161,7 @@ class _Drawing:
     def __init__(self, draw: ChildDraw, seeds: list[int]) -> None:
         self.network, self.encoding, self.family = draw.network, draw.encoding, draw.family
         self.ancestors, self.bases, self.unique, self.given = draw.ancestors, draw.bases, draw.unique, draw.given
+        self.limits = draw.limits
         self.device = next(draw.network.parameters()).device
         states = np.random.SeedSequence(seeds).generate_state(2, np.uint64).tolist()
         self.generator = torch.Generator(device=self.device).manual_seed(states[0] >> 1)
@@ -191,7 +195,7 @@ class _Drawing:
 
     def _rest(self, rows: Places, sums: Tensor, last: Tensor, clock: Rows, found: DrawnRows) -> Rows:
         """Draw the columns of some rows other than the order column into `found`; return their codes."""
-        drawn = self._rows(rows, sums, last, clock, found.ruled)
+        drawn = self._rows(rows, sums, last, clock, found)
         if self.given is not None and self.given.there[rows].any():
             self._put_given(rows, sums, last, clock, drawn)
             for numbers in found.ruled.values():
@@ -217,23 +221,26 @@ class _Drawing:
         self.unique.add(rows, found.codes, found.numbers)
         return drawn
 
-    def _rows(self, rows: Places, sums: Tensor, last: Tensor, clock: Rows, ruled: dict[str, Floats]) -> Rows:
-        """Draw the columns other than the order column, and the numbers that rules determine into `ruled`."""
+    def _rows(self, rows: Places, sums: Tensor, last: Tensor, clock: Rows, found: DrawnRows) -> Rows:
+        """Draw the columns other than the order column, and the numbers that rules determine into `found`."""
         if self.network.decoder is None:
             return as_rows(nothing(len(sums)), np.arange(len(sums)), self.device)
-        session = self._session(len(rows))
+        session = self._session(rows, found.numbers[rows])
         rules = None if session is None else self._in_innovations(session, last)
         drawn = self.network.decoder.sample(self.network.row_context(sums, clock), 0, self.generator, rules=rules)
         for name, numbers in ({} if session is None else session.numbers).items():
-            ruled[name][rows] = numbers
+            found.ruled[name][rows] = numbers
         return drawn._replace(values=self.network.innovations.inverse(drawn.values, last))
 
-    def _session(self, rows: int) -> RowsUnderRules | None:
-        """Rows that are to be drawn under the rules of the table; None without any."""
-        encoding = self.encoding.rows
-        if encoding is None or encoding.compiled_rules is None:
+    def _session(self, rows: Places, order: Floats) -> RowsUnderRules | None:
+        """Some rows that are to be drawn under the rules of the table, given their order column; None without any."""
+        encoding, compiled = self.encoding.rows, self.encoding.compiled_rules
+        if encoding is None or compiled is None:
             return None
-        return encoding.compiled_rules.rows(encoding.layout, rows, self.rng)
+        session = compiled.rows(encoding.layout, len(rows), self.rng)
+        if self.limits is not None:
+            session.limits = self.limits.columns(rows, order)
+        return session
 
     def _in_innovations(self, session: RowsUnderRules, last: Tensor) -> InnovationRules:
         """The rules of rows whose values are drawn as innovations."""
@@ -273,6 +280,19 @@ class _Drawing:
         values = torch.where(known.values.isfinite(), known.values, whole.values)  # as they are, without rounding
         return whole._replace(values=values)
 
+    def _draw_order(self, rows: Places, context: Tensor, way: Places, starts: Floats, numbers: Floats) -> None:
+        """Draw the order column of some rows into `numbers`, each in its way; -1: not at all."""
+        timeline = self.encoding.timeline
+        assert timeline is not None
+        for number, decoder in enumerate(self.network.timings):
+            here = np.flatnonzero(way == number)
+            if len(here):
+                assert isinstance(decoder, AutoregressiveDecoder)
+                found = decoder.sample(context[torch.from_numpy(here).to(self.device)], 0, self.generator)
+                digits, values = found.digits.cpu().numpy().astype(np.int8), found.values.cpu().numpy()
+                coded = Codes(digits, values, np.zeros(len(here), np.int64))
+                numbers[rows[here]] = timeline.drawn(number, coded, starts[here], self.rng)
+
     def _clock(self, rows: Places, sums: Tensor, numbers: Floats) -> Rows:
         """Draw the order column of some rows into `numbers`; return its codes."""
         timeline = self.encoding.timeline
@@ -285,13 +305,15 @@ class _Drawing:
             way[self.given.there[rows]] = -1  # known already
         starts = np.where(first, base, numbers[np.maximum(rows - 1, 0)])  # rows of a subject are together
         context = self.network.timing_context(sums)
-        for number, decoder in enumerate(self.network.timings):
-            here = np.flatnonzero(way == number)
-            if len(here):
-                assert isinstance(decoder, AutoregressiveDecoder)
-                found = decoder.sample(context[torch.from_numpy(here).to(self.device)], 0, self.generator)
-                digits, values = found.digits.cpu().numpy().astype(np.int8), found.values.cpu().numpy()
-                coded = Codes(digits, values, np.zeros(len(here), np.int64))
-                numbers[rows[here]] = timeline.drawn(number, coded, starts[here], self.rng)
+        self._draw_order(rows, context, way, starts, numbers)
+        ends = None if self.limits is None else self.limits.order(rows)
+        if ends is not None:
+            for _ in range(REDRAWS):
+                outside = (numbers[rows] < ends[0]) | (numbers[rows] > ends[1])  # a comparison with NaN is false
+                if not (outside & (way >= 0)).any():
+                    break
+                self._draw_order(rows, context, np.where(outside, way, -1), starts, numbers)
+            within = np.fmin(np.fmax(numbers[rows], ends[0]), ends[1])
+            numbers[rows] = np.where((way >= 0) & ~np.isnan(numbers[rows]), within, numbers[rows])
         codes = timeline.clock_codes(numbers[rows], [one[rows] for one in self.bases], None)
         return as_rows(codes, np.arange(len(rows)), self.device)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
@@ -13,9 +14,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from synthvae.codes import Codes, Slots
 from synthvae.encoding import TableEncoding, kinds
 from synthvae.encoding.arrays import Floats
-from synthvae.encoding.rules import Rules
+from synthvae.encoding.rules import CompiledRules, Rules
 from synthvae.encoding.temporal import TemporalEncoding
 from synthvae.errors import brief
+from synthvae.relational.across_tables import AcrossRules
 from synthvae.relational.keys import Numbering
 from synthvae.relational.linked_rules import inside
 from synthvae.relational.network import SequenceSlots
@@ -32,7 +34,8 @@ from synthvae.relational.relative_dates import (
 )
 from synthvae.relational.sequences import Family, Places, Sequences
 from synthvae.relational.timeline import Ends, Timeline
-from synthvae.schema.column import Value
+from synthvae.schema.ancestor_columns import AncestorColumn
+from synthvae.schema.column import Column, Value
 from synthvae.schema.schema import Schema
 
 
@@ -55,6 +58,23 @@ class Ancestor:
     encodings: Mapping[str, Any]
 
 
+@dataclass(frozen=True)
+class Ruled:
+    """The rules of a child table.
+
+    Args:
+        rules: The rules.
+        ancestors: The columns of ancestors that they are on, by the names that they give them.
+        rows: The training rows, with these columns.
+    """
+
+    __repr__ = brief
+
+    rules: Rules
+    ancestors: Mapping[str, AncestorColumn]
+    rows: pa.Table
+
+
 class ChildEncoding(BaseModel):
     """How the rows of a child table are encoded.
 
@@ -62,7 +82,7 @@ class ChildEncoding(BaseModel):
         rows: The encoding of the other columns; None without any.
         timeline: That of the order column; None without one.
         dates: Dates that are modelled as differences.
-        rules: The rules that rows keep; None without any.
+        across: The rules that rows keep, with columns of ancestors among theirs; None without any.
         repeats: The category that stands for that of the row before, by column; see `relational.repeats`.
     """
 
@@ -72,7 +92,7 @@ class ChildEncoding(BaseModel):
     rows: TableEncoding | None
     timeline: Timeline | None
     dates: tuple[RelativeDate, ...]
-    rules: Rules | None = None
+    across: AcrossRules | None = None
     repeats: dict[str, Value] = Field(default_factory=dict)
 
     @classmethod
@@ -84,7 +104,7 @@ class ChildEncoding(BaseModel):
         family: Family,
         ancestors: Sequence[Ancestor],
         lines: Sequence[Places],
-        rules: Rules | None = None,
+        ruled: Ruled | None = None,
     ) -> Self:
         """Find the encodings of sorted rows that obey a schema.
 
@@ -95,7 +115,7 @@ class ChildEncoding(BaseModel):
             family: To which parents they belong.
             ancestors: The rows of the ancestor tables.
             lines: The place of each row's ancestor in each.
-            rules: The rules that rows keep.
+            ruled: The rules that rows keep; None without any.
 
         Raises:
             TableError: A column cannot be encoded.
@@ -109,18 +129,22 @@ class ChildEncoding(BaseModel):
             timeline = Timeline.learn(order, own, table, family, known, lines, protected.ends)
         first = None if timeline is None else (timeline.name, timeline.wide)
         dates = learn_relative(table, protected, around, first)
-        self = cls(rows=None, timeline=timeline, dates=dates, rules=rules)
+        self = cls(rows=None, timeline=timeline, dates=dates)
         relative = {date.name for date in dates}
         near = {date.base for date in dates if date.ancestor == OWN} - set(self.encodings)
         bases = {base: kinds.learn(schema[base], protected.rows.column(base)) for base in sorted(near)}
         plain = self.plain(table, around, protected.ends, bases)
         for name in set(plain.column_names) - relative:
             plain = plain.set_column(plain.column_names.index(name), name, protected.rows.column(name))
+        rules, as_they_are = None if ruled is None else ruled.rules, set(plain.column_names) - relative
+        if ruled is not None:
+            across = AcrossRules.learn(ruled.rules, ruled.ancestors, as_they_are, ruled.rows)
+            self = self.model_copy(update={"across": across})
         if not plain.num_columns:
             return self
         reduced = as_numbers(schema, dates)
         columns = [reduced[name].model_dump(exclude_unset=True) for name in plain.column_names]
-        kept = inside(rules, set(plain.column_names) - relative)
+        kept = inside(rules, as_they_are)
         return self.model_copy(update={"rows": TableEncoding.learn(plain, Schema(columns=columns), None, rules=kept)})
 
     def plain(
@@ -141,6 +165,24 @@ class ChildEncoding(BaseModel):
     def _dated(self) -> dict[str, TemporalEncoding]:
         """The encodings of dates that are modelled as they are."""
         return only_dates(self.encodings)
+
+    @property
+    def rules(self) -> Rules | None:
+        """All rules that rows keep; None without any."""
+        return None if self.across is None else self.across.rules
+
+    @cached_property
+    def compiled_rules(self) -> CompiledRules | None:
+        """The rules, as draws of rows keep them, and the columns that others limit; None: there are none."""
+        if self.rows is None or self.across is None:
+            return None
+        limited = self.across.limited(self.rows.names)
+        if not limited:
+            return self.rows.compiled_rules
+        relative = {date.name for date in self.dates}
+        columns = [Column(name=c.name, kind="integer") if c.name in relative else c for c in limited]
+        rules = self.rows.rules or Rules(constraints=(), columns=())
+        return CompiledRules(rules, self.rows.columns, self.rows.arrow_schema, columns)
 
     @property
     def slots(self) -> Slots:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from synthvae.codes import Slots
 from synthvae.encoding.arrays import Mask
+from synthvae.relational.across_tables import RowLimits
 from synthvae.relational.child_drawing import REDRAWS, ChildDraw, DrawnRows, Unique
 from synthvae.relational.child_encoding import Ancestor, joined, joined_slots, nothing, surroundings, taken
 from synthvae.relational.fitted_database import (
@@ -29,6 +30,7 @@ from synthvae.relational.portions import GivenInPart, Portion
 from synthvae.relational.relative_dates import Surroundings, from_differences, only_dates
 from synthvae.relational.repeats import restore
 from synthvae.relational.sequences import Family, Places
+from synthvae.relational.totals import fill_totals
 
 DECODED = 79  # the stream of random numbers that codes leave open
 OUTSIDE = 83  # the stream of random numbers that weigh the rows of other trees
@@ -46,7 +48,8 @@ def draw_portion(fitted: FittedDatabase, portion: Portion, names: Collection[str
     for number, name in enumerate(fitted.tables):
         if names is None or name in names:
             drawing.add(name, number)
-    return {name: drawing.given.first(name, table) for name, table in drawing.done.items()}
+    done = fill_totals(fitted.database, fitted.totals, drawing.done)
+    return {name: drawing.given.first(name, table) for name, table in done.items()}
 
 
 class _PartDrawing:
@@ -197,11 +200,13 @@ class _PartDrawing:
         codes = tuple((one.codes, line) for one, line in zip(known, lines, strict=True))
         unique = self._unique(name, child, family)
         given = self.given.start(name, self.fitted, family, known, lines)
-        draw = ChildDraw(child.network, child.encoding, family, codes, bases, seed, unique, given)
-        found = draw.draw()
         empty = pa.table({"": pa.nulls(len(family))})
         self.linked[name] = LinkedTable(name, empty, family.subjects, family, ancestors, lines)
-        rows = self._decoded(name, child, draw, found, surroundings(known, lines), seed)
+        around = surroundings(known, lines)
+        limits = self._limits(name, child, lines, around)
+        draw = ChildDraw(child.network, child.encoding, family, codes, bases, seed, unique, given, limits)
+        found = draw.draw()
+        rows = self._decoded(name, child, draw, found, around, seed)
         drawn, numbers = found.codes, found.numbers
         if unique is not None:
             kept = first_ones(rows.select(self.fitted.tables[name].unique), unique.scopes)
@@ -224,7 +229,8 @@ class _PartDrawing:
         """The rows of a child table, those drawn again that break a rule."""
         kinds, rules = self.fitted.types_of(name), child.encoding.rules
         numbering, rounds = Numbering(self.portion.number, self.portion.parts), itertools.count()
-        shared = {} if rules is None else self._shared(name, rules.names)
+        across = child.encoding.across
+        shared = pa.table({}) if draw.limits is None else draw.limits.known
 
         def decode() -> pa.Table:
             rng = np.random.default_rng([seed, DECODED])
@@ -232,14 +238,31 @@ class _PartDrawing:
                 found.codes, found.numbers, around, kinds, rng, self._seed(name), numbering, found.ruled
             )
             arrays = restore(arrays, draw.family, child.encoding.repeats)
-            rows = pa.table({**arrays, **shared}) if arrays else pa.table({"": pa.nulls(len(draw.family))})
-            return self.given.put(name, rows)
+            rows = pa.table(arrays) if arrays else pa.table({"": pa.nulls(len(draw.family))})
+            for column in shared.column_names:
+                rows = rows.append_column(column, shared.column(column))
+            return self.given.put(name, rows if across is None else across.with_computed(rows))
 
         if rules is None:
             return decode()
         given = self.given.mask(name, len(draw.family))
         rows = decode_kept(rules, decode, lambda again: draw.redraw(again, found, next(rounds)), given)
-        return rows.drop_columns(list(shared))
+        return rows.drop_columns(shared.column_names)
+
+    def _limits(self, name: str, child: FittedChild, lines: Sequence[Places], around: Surroundings) -> RowLimits | None:
+        """What is known of the rows of a child table before they are drawn, under its rules; None without any."""
+        encoding, across = child.encoding, child.encoding.across
+        if across is None:
+            return None
+        known = self._shared(name, across.rules.names)
+        ancestors = self.fitted.database.ancestors(name)
+        for column, (table, other) in across.ancestors.items():
+            known[column] = self.done[table].column(other).take(lines[ancestors.index(table)]).combine_chunks()
+        names = () if encoding.rows is None else encoding.rows.names
+        types = self.fitted.types_of(name)
+        return RowLimits(
+            across, pa.table(known), len(lines[0]), types, encoding.timeline, encoding.dates, around, names
+        )
 
     def _shared(self, name: str, names: Collection[str]) -> dict[str, pa.Array]:
         """Those of some columns of a child table that all rows of a parent share."""
@@ -280,6 +303,8 @@ class _PartDrawing:
         parent = self.fitted.database.parents.get(name)
         above = None if parent is None else self.linked[parent.parent].rows
         keys = self._filled(name, table.keys, chosen, above)
+        for one in table.totals:  # filled in once the rows of child tables are drawn
+            keys[one.total.column] = pa.nulls(rows.num_rows, table.arrow.field(one.total.column).type)
         arrays = [keys[n] if n in keys else rows.column(n).combine_chunks() for n in table.arrow.names]
         fields = [field.with_type(array.type) for field, array in zip(table.arrow, arrays, strict=True)]
         whole = pa.Table.from_arrays(arrays, schema=pa.schema(fields, metadata=table.arrow.metadata))

@@ -17,6 +17,7 @@ from synthvae.relational.keys import ChosenLink, Keys
 from synthvae.relational.network import SequenceNetwork
 from synthvae.relational.relative_dates import RelativeDate
 from synthvae.relational.sequences import Places
+from synthvae.relational.totals import FittedTotal
 from synthvae.schema.database import Database
 from synthvae.schema.schema import Schema
 from synthvae.synthesizer.card import NOT_PRIVATE
@@ -78,6 +79,7 @@ class FittedTable:
         model: The model of a root or of a child table.
         unique: Columns that are modelled in which no two rows are equal; () if they may be.
         within: Whether this holds for the rows of one parent; otherwise for all.
+        totals: The columns that are computed from the rows of child tables.
     """
 
     __repr__ = brief
@@ -88,6 +90,7 @@ class FittedTable:
     model: FittedRoot | FittedChild
     unique: tuple[str, ...] = ()
     within: bool = True
+    totals: tuple[FittedTotal, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -117,6 +120,11 @@ class FittedDatabase:
             if table.model.model is not None:
                 return str(table.model.model.device)
         return "cpu"
+
+    @property
+    def totals(self) -> dict[str, tuple[FittedTotal, ...]]:
+        """The columns that are computed from the rows of child tables, by table."""
+        return {name: table.totals for name, table in self.tables.items() if table.totals}
 
     @property
     def roots(self) -> dict[str, int]:
@@ -154,6 +162,7 @@ class FittedDatabase:
             "links": [str(key) for key in self.database.foreign_keys],
             "order": dict(self.database.order),
             "public": list(self.database.public),
+            **({"totals": [str(total) for total in self.database.totals]} if self.database.totals else {}),
             "privacy": NOT_PRIVATE if self.ledger is None else self.ledger.statement(),
         }
 

@@ -15,6 +15,7 @@ from synthvae.relational.keys import Keys
 from synthvae.relational.lineage import LinkedTable, link
 from synthvae.relational.planning import naming
 from synthvae.relational.sequences import Places
+from synthvae.relational.totals import refuse_given
 from synthvae.schema import linkage
 from synthvae.schema.column import Column
 from synthvae.schema.constraints import checking
@@ -40,9 +41,21 @@ def read_given(fitted: FittedDatabase, given: Any) -> dict[str, pa.Table]:
     found = {name: _as_trained(fitted, name, convert.read(table)) for name, table in tables.items()}
     linkage.check(_of_given(fitted, found), {**fitted.public, **found})
     for name, rows in found.items():
+        refuse_given(name, fitted.tables[name].totals, rows)
+    for name, table in link(_of_given(fitted, found), {**fitted.public, **found}, {}).items():
         with naming(name):
-            _refuse_broken(fitted, name, rows)
+            _refuse_broken(fitted, name, _with_ancestors(fitted, table, found))
     return found
+
+
+def _with_ancestors(fitted: FittedDatabase, own: LinkedTable, tables: Mapping[str, pa.Table]) -> pa.Table:
+    """Given rows, with the columns of ancestors that rules of their table are on."""
+    model, rows = fitted.tables[own.name].model, own.rows
+    across = model.encoding.across if isinstance(model, FittedChild) else None
+    for column, (table, other) in ({} if across is None else across.ancestors).items():
+        values = tables[table].column(other).take(own.lines[own.ancestors.index(table)])
+        rows = rows.append_column(column, values)
+    return rows
 
 
 def link_given(fitted: FittedDatabase, tables: Mapping[str, pa.Table]) -> dict[str, LinkedTable]:

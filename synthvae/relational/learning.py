@@ -13,7 +13,7 @@ from synthvae.codes import Slots
 from synthvae.devices import find_device, own_modes
 from synthvae.encoding import kinds
 from synthvae.errors import listing, warn_user
-from synthvae.relational.child_encoding import Ancestor, ChildEncoding, joined, joined_slots, nothing
+from synthvae.relational.child_encoding import Ancestor, ChildEncoding, Ruled, joined, joined_slots, nothing
 from synthvae.relational.descent import train_sequences
 from synthvae.relational.fitted_database import (
     FittedChild,
@@ -113,7 +113,7 @@ class _Learner:
         model = fit(name, plan, seed)
         unique, within = self._unique(name, plan)
         arrow = own.rows.select(plan.names).schema
-        self.found[name] = FittedTable(arrow, plan.keys, plan.counts, model, unique, within)
+        self.found[name] = FittedTable(arrow, plan.keys, plan.counts, model, unique, within, plan.totals)
 
     def _unique(self, name: str, plan: Plan) -> tuple[tuple[str, ...], bool]:
         """The columns in which rows of a child table differ, and whether it is the rows of one parent that do."""
@@ -176,7 +176,7 @@ class _Learner:
         if schema is not None:
             protected = self._protected(name, plan.table, schema, seed)
             schema = protected.schema
-            encoding = ChildEncoding.learn(table, protected, order, own.family, ancestors, own.lines, plan.rules)
+            encoding = ChildEncoding.learn(table, protected, order, own.family, ancestors, own.lines, ruled_by(plan))
             table = with_times(protected, table, encoding)
         rng = np.random.default_rng(seed)
         sequences = encoding.encode(table, own.family, ancestors, own.lines, rng)
@@ -208,6 +208,14 @@ def _warn_of_repeated(name: str, own: LinkedTable, columns: tuple[str, ...]) -> 
             f"table {name!r}: {again:,} of {own.rows.num_rows:,} rows are equal to an earlier row of their parent in "
             f"{listing(columns)}, in which synthetic rows will differ. Remove it from `unique` if that is not intended."
         )
+
+
+def ruled_by(plan: Plan) -> Ruled | None:
+    """Return the rules of a child table, with the rows that they are learned from; None without any."""
+    if plan.rules is None:
+        return None
+    assert plan.ruled is not None
+    return Ruled(plan.rules, plan.ancestors, plan.ruled)
 
 
 def with_times(protected: Protected, table: pa.Table, encoding: ChildEncoding) -> pa.Table:

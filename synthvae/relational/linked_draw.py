@@ -18,6 +18,7 @@ from synthvae.relational.database_drawing import draw_portion
 from synthvae.relational.fitted_database import FittedDatabase
 from synthvae.relational.lineage import LinkedTable
 from synthvae.relational.portions import Portion
+from synthvae.relational.totals import fill_totals
 from synthvae.schema.database import Database
 
 PILOT_SUBJECTS = 256  # whose rows are counted before a request of more subjects is divided
@@ -117,7 +118,10 @@ class LinkedDraw:
                 own = portion.given_share(name)
                 found.setdefault(name, []).append(table.slice(own.stop - own.start))
         of_one_type = {name: [table.cast(tables[-1].schema) for table in tables] for name, tables in found.items()}
-        return {name: pa.concat_tables(of_one_type[name]) for name in self.fitted.database.tables}
+        whole = {name: pa.concat_tables(of_one_type[name]) for name in self.fitted.database.tables}
+        if given is None:
+            return whole
+        return fill_totals(self.fitted.database, self.fitted.totals, whole)  # given rows are without theirs
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle weights as safetensors: tensors would be sent in shared memory, which other machines do not have."""

@@ -17,6 +17,7 @@ from synthvae.model.restrictions import Restriction
 from synthvae.relational.sequences import Places
 from synthvae.schema.constraints.combinations import Unique
 from synthvae.schema.constraints.comparable import frame_of
+from synthvae.schema.constraints.inequality import Inequality
 from synthvae.schema.constraints.rule import Constraint
 from synthvae.schema.database import Database
 from synthvae.schema.schema import Schema
@@ -56,8 +57,13 @@ def _unique_columns(database: Database, name: str, rule: Unique, declared: tuple
     return columns
 
 
-def plan_rules(
-    name: str, constraints: Collection[Constraint], schema: Schema, rows: pa.Table, drawn: Collection[str]
+def plan_rules(  # noqa: PLR0917 (what rules depend on)
+    name: str,
+    constraints: Collection[Constraint],
+    schema: Schema,
+    rows: pa.Table,
+    drawn: Collection[str],
+    order: str | None = None,
 ) -> Rules | None:
     """Return the rules of a table that its synthetic rows are to keep; None without any.
 
@@ -65,8 +71,9 @@ def plan_rules(
         name: The table.
         constraints: The rules of its schema.
         schema: A schema of all columns that they may be on, which are neither keys nor dropped.
-        rows: The training rows.
+        rows: The training rows, with the columns of ancestors.
         drawn: The columns that are drawn with the row, so that a row that breaks a rule can be drawn again.
+        order: The order column, which is kept within the limits of columns that are known before it.
 
     Raises:
         SchemaError: A rule cannot be kept.
@@ -78,7 +85,8 @@ def plan_rules(
                 f"Table {name!r}: the rule `{rule}` must be on columns with learned values, got the key or dropped "
                 f"columns {listing(other)}. Remove the rule."
             )
-        if not set(rule.touches) & set(drawn):
+        limits_order = isinstance(rule, Inequality) and order in rule.columns
+        if not set(rule.touches) & set(drawn) and not limits_order:
             raise SchemaError(
                 f"Table {name!r}: the rule `{rule}` must be on a column beside the order column and those that all "
                 "rows of a parent share, since these are drawn before. Remove the rule."
@@ -91,20 +99,10 @@ def plan_rules(
 
 
 def inside(rules: Rules | None, names: Collection[str]) -> Rules | None:
-    """Return the rules on some columns alone, which are kept as these are drawn; None without any.
-
-    Raises:
-        SchemaError: A rule that computes a column is on others, too.
-    """
+    """Return the rules on some columns alone, which are kept as these are drawn; None without any."""
     if rules is None:
         return None
     kept = [rule for rule in rules.constraints if set(rule.touches) <= set(names)]
-    for rule in rules.constraints:
-        if rule.computed and rule not in kept:
-            raise SchemaError(
-                f"The rule `{rule}` must be on columns of the row alone, without the order column, dates that are "
-                "modelled as differences and columns that all rows of a parent share. Remove the rule."
-            )
     touched = {column for rule in kept for column in rule.touches}
     columns = tuple(column for column in rules.columns if column.name in touched)
     return Rules(constraints=tuple(kept), columns=columns) if kept else None

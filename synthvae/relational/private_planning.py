@@ -134,6 +134,10 @@ def _plan(database: Database, name: str, names: list[str], caps: Mapping[str, in
         )
     if given is not None and given.constraints:
         raise PrivacyError("rules between columns are not kept in a private fit of linked tables. Remove them.")
+    if totals := [str(total) for total in database.totals if total.table == name]:
+        raise PrivacyError(
+            f"`totals` are not kept in a private fit of linked tables, got {listing(totals)}. Drop them."
+        )
     counts = {child: f"rows of {child}" for child, key in database.parents.items() if key.parent == name}
     fields = [declared[column].model_dump(exclude_unset=True) for column in columns]
     fields += [

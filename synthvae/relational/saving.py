@@ -23,6 +23,7 @@ from synthvae.relational.keys import Keys
 from synthvae.relational.long_tables import LongTable
 from synthvae.relational.network import Device, SequenceConfig, Weights, build_sequences, expected_weights
 from synthvae.relational.relative_dates import RelativeDate
+from synthvae.relational.totals import FittedTotal
 from synthvae.schema.database import Database
 from synthvae.schema.schema import Schema
 from synthvae.synthesizer import artifact, persistence
@@ -137,6 +138,7 @@ def _table_to_dict(table: FittedTable) -> dict[str, Any]:
         "keys": table.keys.model_dump(mode="json"),
         "counts": dict(table.counts),
         "unique": {"columns": list(table.unique), "within": table.within},
+        **({"totals": [total.model_dump(mode="json") for total in table.totals]} if table.totals else {}),
     }
     model = table.model
     if isinstance(model, FittedRoot):
@@ -189,7 +191,9 @@ def from_dict(document: Mapping[str, Any], weights: Weights, device_name: str, s
         counts = {str(child): str(column) for child, column in given["counts"].items()}
         unique = tuple(str(column) for column in given["unique"]["columns"])
         keys = Keys.model_validate(given["keys"])
-        found[name] = FittedTable(arrow, keys, counts, model, unique, bool(given["unique"]["within"]))
+        totals = tuple(FittedTotal.model_validate(total) for total in given.get("totals", ()))
+        within = bool(given["unique"]["within"])
+        found[name] = FittedTable(arrow, keys, counts, model, unique, within, totals)
     public = {name: _read_ipc(base64.b64decode(text)) for name, text in document["public"].items()}
     ledger = document.get("ledger")
     return FittedDatabase(database, found, public, None if ledger is None else Ledger.model_validate(ledger))

@@ -13,6 +13,7 @@ from synthvae.errors import SchemaError, explain, listing
 from synthvae.schema import link_evidence
 from synthvae.schema.foreign_keys import ForeignKey, Names, find_cycle, names_of
 from synthvae.schema.schema import Schema
+from synthvae.schema.totals import Total
 from synthvae.schema.values import plain_items
 
 MAX_BYTES = 1 << 24  # of a YAML file
@@ -34,7 +35,11 @@ class Database(BaseModel):
             visit. A primary key of several columns is unique in any case.
         public: Tables that are public, such as codes and their names: they are copied, and columns that refer to them
             are modelled as categories.
-        schemas: Schemas of tables, which may be partial.
+        totals: Columns of a parent table (table, column, function, child, column of the child) that are the "sum", the
+            "min" or the "max" of a column of its rows in a child table, or their "count". They are not modelled, but
+            computed from the rows that are drawn.
+        schemas: Schemas of tables, which may be partial. Rules of a child table may name columns of its parent, of the
+            parent of that one, and so on: `patients.born` in a rule of admissions.
 
     Raises:
         SchemaError: A key names an unknown table, tables form a cycle, or a field has the wrong form.
@@ -58,6 +63,7 @@ class Database(BaseModel):
     order: dict[StrictStr, StrictStr] = Field(default_factory=dict)
     unique: dict[StrictStr, Names] = Field(default_factory=dict)
     public: Annotated[tuple[StrictStr, ...], BeforeValidator(names_of)] = ()
+    totals: Annotated[tuple[Total, ...], BeforeValidator(plain_items)] = ()
     schemas: dict[StrictStr, Any] = Field(default_factory=dict)
 
     def __init__(self, **data: Any) -> None:
@@ -97,6 +103,7 @@ class Database(BaseModel):
             "order": self.order,
             "unique": self.unique,
             "public": self.public,
+            "totals": [name for total in self.totals for name in (total.table, total.child)],
             "schemas": self.schemas,
         }
         for field, names in named.items():
@@ -122,6 +129,34 @@ class Database(BaseModel):
                 "declare its columns as ids or drop them in `schemas`."
             )
         return self
+
+    @model_validator(mode="after")
+    def _validate_totals(self) -> Self:
+        for total in self.totals:
+            self._validate_total(total)
+        if len({total[:2] for total in self.totals}) < len(self.totals):
+            raise ValueError("`totals` must have each column once. Remove the others.")
+        return self
+
+    def _validate_total(self, total: Total) -> None:
+        link, own, child = self.parents.get(total.child), self.schemas.get(total.table), self.schemas.get(total.child)
+        if link is None or link.parent != total.table:
+            raise ValueError(
+                f"`totals` must be of rows that belong to those of the table, got `{total}`. Make a key of "
+                f"{total.child!r} to {total.table!r} its first one."
+            )
+        if (total.of is None) != (total.function == "count"):
+            raise ValueError(
+                f"`totals` must name a column of the child table, and none for a count, got `{total}`. Correct it."
+            )
+        keys = [key.columns for key in self.foreign_keys if key.child == total.table]
+        keys += [key.parent_columns for key in self.foreign_keys if key.parent == total.table]
+        keys += [self.primary_keys.get(total.table, ()), self.unique.get(total.table, ())]
+        others = {*(column for key in keys for column in key), self.order.get(total.table), *(own.drop if own else ())}
+        if total.column in others:
+            raise ValueError(f"`totals` must not be keys, ordered, unique or dropped, got `{total}`. Remove it.")
+        if total.of in {*link.columns, *(child.drop if child else ())}:
+            raise ValueError(f"`totals` must be of a column that is no key and not dropped, got `{total}`. Remove it.")
 
     def _validate_key(self, key: ForeignKey) -> None:
         if len(key.columns) != len(key.parent_columns):
@@ -185,6 +220,7 @@ class Database(BaseModel):
             "order": dict(self.order),
             "unique": {name: _plain(columns) for name, columns in self.unique.items()},
             "public": list(self.public),
+            "totals": [[part for part in total if part is not None] for total in self.totals],
             "schemas": {name: schema.to_dict() for name, schema in self.schemas.items()},
         }
         return {**document, **{name: value for name, value in fields.items() if value}}

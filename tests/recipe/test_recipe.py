@@ -20,8 +20,18 @@ from synthvae.cli.main import app
 from synthvae.errors import ConfigurationError
 from synthvae.estimators import augment
 from synthvae.recipe.recipe import Recipe
-from synthvae.recipe.sections import Augmenting, Evaluating, Generation, Model, Privacy, RecipeSection
+from synthvae.recipe.sections import (
+    LINKED,
+    LINKED_AMOUNTS,
+    Augmenting,
+    Evaluating,
+    Generation,
+    Model,
+    Privacy,
+    RecipeSection,
+)
 from synthvae.recipe.study import Study
+from synthvae.relational import DatabaseSynthesizer, SequenceSynthesizer
 
 
 def write(folder: Path, text: str) -> Path:
@@ -40,11 +50,25 @@ def test_keys_are_the_parameters_of_the_calls(
     section: type[RecipeSection], call: Callable[..., Any], elsewhere: set[str]
 ) -> None:
     parameters = inspect.signature(call).parameters
-    assert set(section.model_fields) == set(parameters) - elsewhere
-    for name, field in section.model_fields.items():
+    own = {name: field for name, field in section.model_fields.items() if name not in LINKED_AMOUNTS}
+    assert set(own) == set(parameters) - elsewhere
+    for name, field in own.items():
         default = parameters[name].default
         if name != "random_state" and default is not inspect.Parameter.empty:
             assert field.default == default
+
+
+@pytest.mark.parametrize(("section", "call"), [
+    ("model", DatabaseSynthesizer.__init__),
+    ("model", SequenceSynthesizer.__init__),
+    ("generation", DatabaseSynthesizer.generate),
+    ("evaluation", evaluation.evaluate_database),
+])  # fmt: skip
+def test_keys_of_linked_tables_are_parameters_of_their_calls(section: str, call: Callable[..., Any]) -> None:
+    parameters = inspect.signature(call).parameters
+    assert set(LINKED[section]) <= set(parameters)
+    for name in LINKED_AMOUNTS if section == "generation" else ():
+        assert parameters[name].default is Generation.model_fields[name].default
 
 
 def test_the_budget_of_a_page_is_that_of_python() -> None:

@@ -302,21 +302,29 @@ class CompiledRules:
         rules: The rules.
         encodings: The encodings of the columns, in the order in which they are modelled.
         schema: The Arrow schema of decoded tables.
+        limited: Other columns, which may be limited row by row.
     """
 
     __repr__ = brief
 
-    def __init__(self, rules: Rules, encodings: Mapping[str, StoredEncoding], schema: pa.Schema) -> None:
+    def __init__(
+        self,
+        rules: Rules,
+        encodings: Mapping[str, StoredEncoding],
+        schema: pa.Schema,
+        limited: Sequence[Column] = (),
+    ) -> None:
         self.rules = rules
+        known = {column.name: column for column in (*limited, *rules.columns)}
         self._cells: dict[tuple[str, ...], dict[int, Cell]] = {}
         grids = {r.column: Grid(float(r.step), float(r.offset)) for r in rules.constraints if isinstance(r, Increments)}
         self.views: dict[str, View] = {}
-        wanted = [n for n in rules.names if n in encodings and not isinstance(encodings[n], ComputedEncoding)]
+        wanted = [n for n in known if n in encodings and not isinstance(encodings[n], ComputedEncoding)]
         while wanted:
             name = wanted.pop()
             if name in self.views:
                 continue
-            column = rules[name] if name in rules.names else Column(name=name, kind="continuous")
+            column = known.get(name, Column(name=name, kind="continuous"))
             self.views[name] = View.of(column, encodings[name], schema.field(name).type, grids.get(name))
             wanted.extend(self.views[name].links.values())
         floating = (field for field in schema if pa.types.is_floating(field.type))

@@ -78,6 +78,7 @@ class RowsUnderRules:
     def __init__(self, rules: Compiled, cells: Mapping[int, Cell], rows: int, generator: np.random.Generator) -> None:
         self.rules, self.cells, self.rows, self.generator = rules, cells, rows, generator
         self.conditions: dict[str, tuple[float, float]] = {}  # the compared numbers that a column must have
+        self.limits: dict[str, tuple[Floats, Floats]] = {}  # the compared numbers (rows,) between which it must be
         self.known: dict[str, Known] = {}
         self.numbers: dict[str, Floats] = {}  # in the unit of their column
         self._allowed: Allowed | None = None
@@ -144,6 +145,8 @@ class RowsUnderRules:
         if own.name in self.conditions:
             low, high = self.conditions[own.name]
             self._allowed.limit(np.full(self.rows, low), np.full(self.rows, high))
+        if own.name in self.limits:
+            self._allowed.limit(*self.limits[own.name])
         for rule in self.rules.by_column.get(own.name, ()):
             rule.limit(own.name, self.known, self._allowed)
         unknown = np.full(self.rows if view.links else 0, np.nan)
