@@ -102,14 +102,15 @@ def _metadata(draw: LinkedDraw) -> dict[str, Any]:
         "synthvae": __version__,
         "seed": draw.seed,
         "subjects": dict(draw.roots),
-        **({"given": {name: _hash(table.rows) for name, table in draw.given.items()}} if draw.given else {}),
+        **({"given": {name: table_hash(table.rows) for name, table in draw.given.items()}} if draw.given else {}),
         "tables": {name: {"folder": folder_of(name)} for name in draw.fitted.database.tables},
         "model_sha256": saving.fingerprint(draw.fitted),
         **({} if ledger is None else {"ledger": ledger.statement()}),
     }
 
 
-def _hash(table: pa.Table) -> str:
+def table_hash(table: pa.Table) -> str:
+    """Return a hash of the rows of a table."""
     digest = hashlib.sha256()
     for batch in table.combine_chunks().to_batches():
         digest.update(batch.serialize())
