@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from synthvae.encoding.layout import Layout
@@ -20,6 +21,8 @@ from synthvae.relational.private_descent import start_decoder
 from synthvae.relational.sequences import Places, Sequences
 from synthvae.schema.schema import Schema
 from synthvae.tables.arrow import split_sentinels
+
+MARGINALS = "marginals"  # the event of counts of states
 
 
 def with_bins(
@@ -63,34 +66,47 @@ def start(
         curator: Releases the counts.
         recorded: The event of the counts, one release for each column with digits.
     """
-    family = sequences.family
-    everywhere, first = np.arange(len(family)), family.places[:, 0] == 0
+    subjects, first = sequences.family.subjects, sequences.family.places[:, 0] == 0
     if encoding.rows is not None:
         layout = encoding.rows.layout
-        chosen = everywhere[some_of_each(family.subjects, 1)]
-        states = dict(zip(layout.names, layout.join(sequences.rows.digits[chosen]), strict=True))
-        start_decoder(network.decoder, _frequencies(layout, states, curator, recorded))
+        noisy = counted_states(layout, sequences.rows.digits, subjects, curator, recorded)
+        start_decoder(network.decoder, _frequencies(layout, noisy))
     if encoding.timeline is not None:
         parts = (first, np.zeros_like(first), ~first)
         for number, layout in enumerate(encoding.timeline.layouts):
-            rows = everywhere[parts[number]]
+            rows = np.flatnonzero(parts[number])
             if layout.width:
-                rows = rows[some_of_each(family.subjects[rows], 1)]
-                states = dict(zip(layout.names, layout.join(sequences.timings[number].digits[rows]), strict=True))
-                start_decoder(network.timings[number], _frequencies(layout, states, curator, recorded))
+                digits = sequences.timings[number].digits[rows]
+                noisy = counted_states(layout, digits, subjects[rows], curator, recorded)
+                start_decoder(network.timings[number], _frequencies(layout, noisy))
 
 
-def _frequencies(
-    layout: Layout, states: Mapping[str, Places], curator: Curator, recorded: RecordedEvent
-) -> Frequencies:
-    """The initial weights of a decoder, from one noisy table of each column that has digits."""
-    found, rows = {}, 1.0
-    for name, levels, digits in zip(layout.names, layout.levels, layout.digits, strict=True):
-        if digits:
-            noisy = curator.counts(recorded, _counted(states[name], levels)).astype(np.float64)
-            rows = max(float(noisy.sum()), 1.0)
-            found[name] = postprocessing.frequencies(noisy[None], np.array([rows]))
-    return postprocessing.start(layout, found, np.array([rows]))
+def counted_states(
+    layout: Layout, digits: npt.NDArray[np.int8], subjects: Places, curator: Curator, recorded: RecordedEvent
+) -> dict[str, Places]:
+    """Return the noisy number of rows in each state of each column that has digits, by one random row of each subject.
+
+    Args:
+        layout: The layout of the columns.
+        digits: The digits (rows, J).
+        subjects: The subject (rows,) of each.
+        curator: Releases the counts.
+        recorded: The event of the counts, one release for each column.
+    """
+    chosen = digits[some_of_each(subjects, 1)]
+    states = dict(zip(layout.names, layout.join(chosen), strict=True))
+    levels = dict(zip(layout.names, layout.levels, strict=True))
+    names = [name for name, own in zip(layout.names, layout.digits, strict=True) if own]
+    return {name: curator.counts(recorded, _counted(states[name], levels[name])) for name in names}
+
+
+def _frequencies(layout: Layout, noisy: Mapping[str, Places]) -> Frequencies:
+    """The initial weights of a decoder."""
+    rows = {name: np.array([max(float(counts.sum()), 1.0)]) for name, counts in noisy.items()}
+    found = {
+        name: postprocessing.frequencies(counts.astype(np.float64)[None], rows[name]) for name, counts in noisy.items()
+    }
+    return postprocessing.start(layout, found, list(rows.values())[-1] if rows else np.ones(1))
 
 
 def _counted(states: Places, levels: int) -> Callable[[], Places]:

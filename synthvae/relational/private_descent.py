@@ -104,6 +104,10 @@ class PrivateSequenceDescent(NoisyDescent):
         """Return a context that limits training to one thread: a batch is too little work to share."""
         return one_thread()
 
+    def losses(self, batch: SequenceBatch) -> Tensor:
+        """Return the loss (N,) of each row, in nats; that of a row depends on rows of its subject alone."""
+        return -log_prob(self.network, batch)
+
     def clipped_sums(self) -> Iterator[list[Tensor]]:
         """Yield the sums of the clipped gradients of the parts of a Poisson sample of subjects."""
         return map(self.clipped_sum, self._sample())
@@ -122,9 +126,7 @@ class PrivateSequenceDescent(NoisyDescent):
         batch = self.sequences.batch(chosen, torch.device("cpu"))
         subjects = _subjects(batch.sizes)
         try:
-            sums = self.clipping.clipped_sums(
-                lambda: -log_prob(self.network, batch), subjects, len(chosen), self.settings.clip
-            )
+            sums = self.clipping.clipped_sums(lambda: self.losses(batch), subjects, len(chosen), self.settings.clip)
         except FloatingPointError:
             if len(chosen) == 1:
                 return [torch.zeros_like(parameter) for parameter in self.parameters]

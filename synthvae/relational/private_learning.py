@@ -32,7 +32,7 @@ from synthvae.relational.fitted_database import FittedChild, FittedDatabase, Fit
 from synthvae.relational.learning import Options, as_ancestor
 from synthvae.relational.lineage import LinkedTable
 from synthvae.relational.network import SequenceConfig, build_sequences
-from synthvae.relational.private_counts import start, with_bins
+from synthvae.relational.private_counts import MARGINALS, start, with_bins
 from synthvae.relational.private_descent import PrivateSequenceDescent
 from synthvae.relational.private_planning import (
     PrivatePlan,
@@ -259,7 +259,7 @@ class _PrivateLearner:
             return self.curator.record(event(noise))
 
         halvings = counts(binning.HALVES, depth, "bins of numeric columns, by one row of each subject")
-        singles = counts("marginals", columns, "initial weights, by one row of each subject")
+        singles = counts(MARGINALS, columns, "initial weights, by one row of each subject")
         events = self.curator.ledger.events
         noise = calibrated(lambda noise: [*events, self._gradients(name, noise)], before + granted, budget.delta)
         return _Allocated(halvings, singles, self.curator.record(self._gradients(name, noise)))
