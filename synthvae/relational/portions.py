@@ -15,6 +15,7 @@ from synthvae.relational.child_drawing import GivenRows
 from synthvae.relational.child_encoding import Ancestor
 from synthvae.relational.fitted_database import FittedChild, FittedDatabase
 from synthvae.relational.given_parents import Hidden, hide
+from synthvae.relational.limits import range_of, refuse_outside
 from synthvae.relational.lineage import LinkedTable
 from synthvae.relational.planning import naming
 from synthvae.relational.sequences import Family, Places
@@ -196,6 +197,9 @@ class GivenInPart:
             column: The column of positions.
             positions: The number of each row among those of its parent, from 1 on.
             family: To which parents the rows belong.
+
+        Raises:
+            TableError: A position is not one of the type.
         """
         if name not in self.masks or family is None or not self.masks[name].any():
             return positions
@@ -206,8 +210,11 @@ class GivenInPart:
         np.maximum.at(largest, parents[known], given.drop_null().cast(pa.int64()).to_numpy())
         counts = np.bincount(parents, minlength=len(largest))
         shifts = np.where(largest > np.iinfo(np.int64).min, largest - counts, 0)
-        whole = positions.cast(pa.int64()).to_numpy() + shifts[family.parents]
-        return pa.array(whole).cast(positions.type)
+        numbers, shift = positions.cast(pa.int64()).to_numpy(), shifts[family.parents]
+        high = int(min(range_of(positions.type)[1], 2**63 - 1))
+        with naming(name):
+            refuse_outside(column, positions.type, shift > high - numbers)
+        return pa.array(numbers + shift).cast(positions.type)
 
     def put_links(self, key: ForeignKey, choices: Places, other: pa.Table) -> None:
         """Replace the choices (rows,) of given rows, in place, by the rows of the other table to which they link."""
