@@ -25,11 +25,10 @@ from synthvae.tables.arrow import dense
 
 
 @dataclass(frozen=True)
-class Portion:
-    """A part of the subjects.
+class LinkedRequest:
+    """How many subjects are drawn, in how many parts.
 
     Args:
-        number: Its number.
         parts: The number of parts.
         roots: The number of rows of each root table in all parts together.
         seed: The seed of all parts.
@@ -39,12 +38,28 @@ class Portion:
 
     __repr__ = brief
 
-    number: int
     parts: int
     roots: Mapping[str, int]
     seed: int
-    outside: Mapping[str, pa.Table]
+    outside: Mapping[str, pa.Table] = field(default_factory=dict)
     given: Mapping[str, LinkedTable] = field(default_factory=dict)
+
+    def portion(self, number: int) -> Portion:
+        """Return a part by its number."""
+        return Portion(self.parts, self.roots, self.seed, self.outside, self.given, number)
+
+
+@dataclass(frozen=True)
+class Portion(LinkedRequest):
+    """A part of the subjects of a request.
+
+    Args:
+        number: Its number; the others are as of `LinkedRequest`.
+    """
+
+    __repr__ = brief
+
+    number: int = 0
 
     def rows_before(self, count: int, number: int | None = None) -> int:
         """Return how many of `count` rows, of which each part has the same share, are in the parts before one."""
