@@ -204,14 +204,11 @@ class Timeline(BaseModel):
     @cached_property
     def _ends_of_base(self) -> tuple[float, float]:
         """The smallest and the largest number of the first anchor, in units of the column."""
-        if not self.anchors:
-            return -np.inf, np.inf
-        anchor = self.anchors[0].encoding
-        if isinstance(self.encoding, TemporalEncoding) and isinstance(anchor, TemporalEncoding):
-            own = self.encoding
+        anchor, own = self.anchors[0].encoding, self.encoding
+        if isinstance(anchor, TemporalEncoding):
+            assert isinstance(own, TemporalEncoding), "dates differ from dates, and numbers from numbers"
             return (anchor.origin - own.origin) / own.step, (anchor.last - own.origin) / own.step
-        numeric = anchor.steps if isinstance(anchor, TemporalEncoding) else anchor
-        return float(numeric.low), float(numeric.high)
+        return float(anchor.low), float(anchor.high)
 
     def decode(self, numbers: Floats, kind: pa.DataType, rng: np.random.Generator) -> pa.Array:
         """Return the values that numbers (rows,) stand for; those of NaN are missing.
@@ -221,8 +218,8 @@ class Timeline(BaseModel):
         """
         missing = np.isnan(numbers)
         low, high = range_of(kind, self.encoding if isinstance(self.encoding, TemporalEncoding) else None)
-        beyond = (numbers < self.limits[0]) | (numbers > self.limits[1])
-        refuse_outside(self.name, kind, beyond & ((numbers <= low - 1) | (numbers >= high + 1)))
+        goes_on = (numbers < self.limits[0]) | (numbers > self.limits[1])
+        refuse_outside(self.name, kind, goes_on & ((numbers <= low - 1) | (numbers >= high + 1)))
         states = np.where(missing, self.encoding.levels - 1, 0)
         own = self.encoding
         if isinstance(own, TemporalEncoding):
