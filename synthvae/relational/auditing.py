@@ -28,7 +28,6 @@ from synthvae.privacy.audit.attacks import (
     OTHERS,
     Attack,
     Bools,
-    Counts,
     Floats,
     of_counts,
     of_halvings,
@@ -38,7 +37,7 @@ from synthvae.privacy.audit.attacks import (
 from synthvae.privacy.audit.audit import Audit, together
 from synthvae.privacy.audit.gradient_attacks import BESIDE, LENGTH, noisy_gradients, of_gradients
 from synthvae.privacy.counts.binning import HALVES
-from synthvae.privacy.curator import Curator, named
+from synthvae.privacy.curator import Counts, Curator, named
 from synthvae.privacy.dpsgd.poisson import some_of_each
 from synthvae.privacy.dpsgd.trainer import Spending
 from synthvae.relational.database_synthesizer import DatabaseSynthesizer
@@ -165,7 +164,7 @@ class _CanaryDescent(PrivateSequenceDescent):
         """Return the losses (N,) of rows, whose digits are those of the numbers of their canaries."""
         canary = batch.rows.digits.long() @ BASE ** torch.arange(DIGITS)
         own = cast("_CanaryNetwork", self.network).numbers(canary // BESIDE).gather(1, (canary % BESIDE)[:, None])
-        return LENGTH * self.settings.clip * own[:, 0]
+        return cast("Tensor", LENGTH * self.settings.clip * own[:, 0])
 
 
 def follow(event: Event, ledger: Ledger, present: Bools, *, rows: int) -> Floats:

@@ -29,8 +29,6 @@ KNOWN = 0.3  # and if at least this share of the rows has it
 ABSOLUTE, RELATIVE, STEP = range(3)  # the ways to draw a value
 
 Timed = Annotated[NumericEncoding | TemporalEncoding, Field(discriminator="kind")]
-
-
 Ends = Callable[[Floats], Floats]
 
 

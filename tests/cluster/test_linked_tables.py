@@ -115,7 +115,7 @@ def test_a_killed_run_is_resumed_on_a_cluster_with_the_same_bytes(
     """The killed run has a cluster of its own, which ends with it; the other one is this process's."""
     del connected
     fitted.save(tmp_path / "model")
-    folder, how = tmp_path / "killed", {"subjects": 700, "random_state": 3}
+    folder, how = tmp_path / "killed", dict[str, Any](subjects=700, random_state=3)
     command = (
         f"{SMALL_PARTS}; from synthvae import cluster; from synthvae.relational import DatabaseSynthesizer; "
         f"DatabaseSynthesizer.load({str(tmp_path / 'model')!r}).generate("

@@ -21,7 +21,9 @@ from test_private_database import CAPS, SCHEMAS, Frames, budget, database, table
 from synthvae.errors import ConfigurationError, PrivacyError
 from synthvae.privacy import Journal, fit
 from synthvae.relational import DatabaseSynthesizer, private_learning, saving
+from synthvae.relational.fitted_database import FittedRoot
 from synthvae.relational.private_descent import PrivateSequenceDescent
+from synthvae.relational.private_planning import with_counts
 
 STEPS = 3
 
@@ -112,16 +114,14 @@ def test_what_is_read_of_the_rows_is_found(
     frames, more = tables(), joined(tables(), SUBJECTS["like the others"], "last")
     one = seen(frames, tmp_path / "one", capsys, journal=None)
     assert one["model.safetensors"] != seen(frames, tmp_path / "two", capsys, journal=None)["model.safetensors"]
-    ends = private_learning.FittedRoot
-    linked = private_learning.with_counts
     counted: list[int] = []
 
     def counting(plan: Any, name: str, found: Any) -> Any:
         counted.append(found["patients"].rows.num_rows)
-        return linked(plan, name, found)
+        return with_counts(plan, name, found)
 
     monkeypatch.setattr(private_learning, "with_counts", counting)
-    monkeypatch.setattr(private_learning, "FittedRoot", lambda model, _: ends(model, counted[-1]))
+    monkeypatch.setattr(private_learning, "FittedRoot", lambda model, _: FittedRoot(model, counted[-1]))
     how: dict[str, Any] = {"journal": tmp_path / "journal"}
     assert seen(frames, tmp_path / "three", capsys, **how) != seen(more, tmp_path / "four", capsys, **how)
 
