@@ -5,14 +5,12 @@ from __future__ import annotations
 import dataclasses
 import json
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from synthvae.cli import linked
+from synthvae.cli import journals, linked
 from synthvae.cli.options import (
     Config,
     Debug,
@@ -34,7 +32,7 @@ from synthvae.cli.options import (
 )
 from synthvae.cli.reading_flags import reads_tables
 from synthvae.cli.schema_options import declare, declares_columns, stated
-from synthvae.errors import ArtifactError, ConfigurationError, SchemaError
+from synthvae.errors import ConfigurationError, SchemaError
 
 if TYPE_CHECKING:
     from synthvae.schema.decisions import Decisions
@@ -179,13 +177,15 @@ def fit(
         _show_plan(synthesizer, options)
         return
     if not (overwrite or estimate):
-        _refuse_overwriting(out, _journal_of(synthesizer, out), resume=resume or synthesizer.privacy is not None)
+        journals.refuse_overwriting(
+            out, journals.beside(out, synthesizer), resume=resume or synthesizer.privacy is not None
+        )
     source = declare(synthesizer, decisions, _source(table, reading, synthesizer), reading)
     if estimate:
         show(dataclasses.asdict(synthesizer.estimate(source)), as_json=as_json)
         return
     drawn, begun = None if resume else seeded(synthesizer), time.monotonic()
-    with _journal_until_saved(synthesizer, out, resume=resume):
+    with journals.until_saved(synthesizer, out, resume=resume):
         if not quiet and ray is None:
             _show_estimate(synthesizer, source)
         _fit(synthesizer, source, ray, num_workers)
@@ -285,35 +285,6 @@ def _check_log(log_dir: Path | None, out: Path) -> None:
         )
 
 
-def _journal_of(synthesizer: Any, out: Path) -> Path:
-    """Return the folder beside a model that holds the journal of its fit until it is saved."""
-    return out.parent / f".{out.name}.{'fit' if synthesizer.privacy is None else 'releases'}"
-
-
-def _refuse_overwriting(out: Path, journal: Path, *, resume: bool) -> None:
-    """Refuse a directory with a model, unless an interrupted fit of it is resumed."""
-    if not out.is_dir() or not any(out.iterdir()) or (resume and journal.exists()):
-        return
-    way = "pass --resume to continue its interrupted fit" if journal.exists() else "choose another directory"
-    raise ArtifactError(f"{out} has a model. Pass --overwrite to replace it, or {way}.")
-
-
-@contextmanager
-def _journal_until_saved(synthesizer: Any, out: Path, *, resume: bool) -> Iterator[None]:
-    """Keep a journal beside the model until it is saved; one with private releases is always resumed."""
-    from synthvae.privacy import Journal
-    from synthvae.training import checkpoint
-
-    private, folder = synthesizer.privacy is not None, _journal_of(synthesizer, out)
-    if not (resume or private):
-        checkpoint.remove(folder)
-    synthesizer.set_params(journal=folder)
-    with Journal.until_saved(folder) as journal:
-        if private and journal.kept:
-            say(f"warning: resuming an interrupted fit from {folder}", err=True)
-        yield
-
-
 @reporting
 def info(
     models: Models,
@@ -383,10 +354,13 @@ def audit(
     from synthvae.errors import PrivacyError
     from synthvae.privacy.audit.audit import audit as attack
 
-    ledger = Synthesizer.load(model).ledger_
-    if ledger is None:
-        raise PrivacyError(f"{model} was fitted without a privacy budget, so there is no ledger to audit.")
-    found = attack(ledger, canaries=canaries)
+    if linked.is_model(model):
+        found = linked.audit(model, canaries)
+    else:
+        ledger = Synthesizer.load(model).ledger_
+        if ledger is None:
+            raise PrivacyError(f"{model} was fitted without a privacy budget, so there is no ledger to audit.")
+        found = attack(ledger, canaries=canaries)
     typer.echo(json.dumps(found.to_dict()) if as_json else str(found))
     if found.refuted:
         raise typer.Exit(1)

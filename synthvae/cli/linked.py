@@ -5,14 +5,15 @@ from __future__ import annotations
 import shlex
 import time
 from collections.abc import Collection, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import typer
 
-from synthvae.cli import summary
+from synthvae.cli import journals, summary
 from synthvae.cli.options import say, show
-from synthvae.errors import ArtifactError, ConfigurationError, PrivacyError, SchemaError
+from synthvae.errors import ConfigurationError, PrivacyError, SchemaError
 
 FILES = {".yaml", ".yml"}
 PARAMETERS = ("effort", "max_steps", "protect", "device", "privacy")  # that a file of `--config` may have
@@ -48,33 +49,55 @@ def fit(given: Mapping[str, Any]) -> None:
         given: The value of each parameter of the command.
     """
     from synthvae.random_state import as_seed
-    from synthvae.relational import Database, DatabaseSynthesizer
+    from synthvae.relational import DatabaseSynthesizer
     from synthvae.synthesizer import artifact
 
-    refuse_options(given, FIT)
+    config = _read_config(given["config"])
+    private = config.get("privacy") is not None
+    refuse_options(given, FIT | {"resume"} if private else FIT)
     out, seed, quiet = given["out"], given["seed"], given["quiet"]
     artifact.check_place(out)
-    if out.is_dir() and any(out.iterdir()) and not given["overwrite"]:
-        raise ArtifactError(f"{out} has a model. Pass --overwrite to replace it, or choose another directory.")
-    drawn, begun = as_seed(None) if seed is None else seed, time.monotonic()
-    parameters = {"verbose": not quiet, "random_state": drawn, **_read_config(given["config"])}
+    # A private fit draws from the operating system, and its journal has a seed of its own.
+    drawn, begun = as_seed(None) if seed is None and not private else seed, time.monotonic()
+    parameters = {"verbose": not quiet, "random_state": drawn, **config}
     parameters |= {name: given[name] for name in ("effort", "protect") if given[name] is not None}
-    try:
-        database = Database.from_yaml(given["table"])
-    except SchemaError as error:
-        raise SchemaError(f"{given['table']} must describe a database: {error}") from error
-    synthesizer = DatabaseSynthesizer(database, **parameters).fit()
-    if seed is None:  # a model that was fitted without a seed generates other rows each time
-        synthesizer.random_state = None
-    synthesizer.save(out)
+    synthesizer = DatabaseSynthesizer(_database(given["table"]), **parameters)
+    if not given["overwrite"]:
+        journals.refuse_overwriting(out, journals.beside(out, synthesizer), resume=private)
+    with journals.until_saved(synthesizer, out, resume=True) if private else nullcontext():
+        synthesizer.fit()
+        if seed is None:  # a model that was fitted without a seed generates other rows each time
+            synthesizer.random_state = None
+        synthesizer.save(out)
     if given["as_json"]:
         show({"model": str(out), **described(synthesizer)}, as_json=True)
     elif not quiet:
         lines = {**_lines(synthesizer, out), "time": f"{time.monotonic() - begun:.1f} seconds"}
-        lines |= {} if seed is not None else {"seed": f"{drawn} (--seed {drawn} repeats the fit)"}
+        lines |= {} if seed is not None or private else {"seed": f"{drawn} (--seed {drawn} repeats the fit)"}
         lines["next"] = f"synthvae generate {shlex.quote(str(out))} --scale 1 -o synthetic"
         for line in summary.aligned(lines):
             say(line)
+
+
+def _database(table: Path) -> Any:
+    from synthvae.relational import Database
+
+    try:
+        return Database.from_yaml(table)
+    except SchemaError as error:
+        raise SchemaError(f"{table} must describe a database: {error}") from error
+
+
+def audit(model: Path, canaries: int) -> Any:
+    """Return the audit of a private model of linked tables.
+
+    Args:
+        model: The directory of the model.
+        canaries: The number of canaries.
+    """
+    from synthvae.relational import auditing
+
+    return auditing.audit(model, canaries=canaries)
 
 
 def generate(given: Mapping[str, Any]) -> None:

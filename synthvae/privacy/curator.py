@@ -14,6 +14,7 @@ from torch import Tensor
 
 from synthvae.errors import PrivacyError, SynthvaeError
 from synthvae.privacy import mechanisms
+from synthvae.privacy.budget import PrivacyBudget
 from synthvae.privacy.events import Event
 from synthvae.privacy.journal import Journal
 from synthvae.privacy.ledger import Ledger, RecordedEvent
@@ -23,6 +24,16 @@ Counts = npt.NDArray[np.int64]
 Variables = tuple[int, ...]  # the variables of a table, by their positions
 
 MARGIN = 3.0  # noise scales added to the number of rows: the bound then fails with probability exp(-3) / 2, 1 in 40
+
+
+def named(event: str, part: str) -> str:
+    """Return the name that an event of a part of a fit has in the ledger of the whole.
+
+    Example:
+        >>> named("gradients", "visits")
+        'gradients of visits'
+    """
+    return f"{event} of {part}"
 
 
 class Curator:
@@ -117,6 +128,44 @@ class Curator:
             if self.drawn:
                 _add_spent(error, self.spent)
             raise
+
+
+class PartCurator(Curator):
+    """The curator of a part of a fit, such as one of several tables, with a budget of its own.
+
+    All that it records is in the ledger of the whole as well, before anything is released, and its releases are stored
+    in the same journal.
+
+    Args:
+        whole: The curator of the whole fit.
+        budget: The budget of the part.
+        name: The part, by which the whole tells its events from others.
+    """
+
+    def __init__(self, whole: Curator, budget: PrivacyBudget, name: str) -> None:
+        super().__init__(Ledger(budget=budget), whole.journal)
+        self.whole, self.name = whole, name
+
+    def record(self, event: Event) -> RecordedEvent:
+        """Record an event in both ledgers.
+
+        Raises:
+            PrivacyError: A budget does not suffice.
+        """
+        self.whole.record(event.model_copy(update={"name": named(event.name, self.name)}))
+        return super().record(event)
+
+    def lend(self, recorded: RecordedEvent) -> RecordedEvent:
+        """Hand over an event for drawing; from then on it counts as spent by the whole."""
+        self.drawn.add(recorded.event.name)
+        self.whole.drawn.add(named(recorded.event.name, self.name))
+        self.journal.note(self.whole.ledger)
+        return recorded
+
+    @contextmanager
+    def reporting_failures(self) -> Iterator[None]:
+        """Leave it to the whole to say what was spent."""
+        yield
 
 
 class DryRun(Curator):

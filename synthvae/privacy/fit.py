@@ -60,7 +60,6 @@ class Setup:
         plan: How the budget is spent.
         model: The configuration of the model that is saved.
         training: How that model is trained, on rows that a private decoder draws.
-        journal: Where releases are stored, so that none is charged twice.
         descender: What runs DP-SGD, in this process or elsewhere.
         progress: Called with step, last step and NaN in place of a loss after each step.
         order: The order in which columns are modelled.
@@ -71,7 +70,6 @@ class Setup:
     plan: Plan
     model: ModelConfig
     training: TrainingConfig
-    journal: Journal
     descender: Descender
     progress: Progress | None = None
     order: Order = "auto"
@@ -114,13 +112,18 @@ class _Prepared:
     allocation: Allocation
 
 
-def learn(
-    table: pa.Table, schema: Schema | None, target: str | None, budget: PrivacyBudget, setup: Setup
-) -> PrivateFit:
-    """Fit a model to a table, of which it reveals nothing but what the budget was spent on.
+def learn(table: pa.Table, schema: Schema | None, target: str | None, curator: Curator, setup: Setup) -> PrivateFit:
+    """Fit a model to a table, of which it reveals nothing but what the budget of the curator was spent on.
 
     Only this package reads the rows, and trains a private decoder on them. The model is fitted to rows that this
     decoder draws, so that its encoder and z cost nothing. Without a schema, one is measured as well.
+
+    Args:
+        table: The rows.
+        schema: The declared schema; None: one is measured.
+        target: The column to condition on.
+        curator: Releases counts and gradients of the rows; nothing is recorded in its ledger before.
+        setup: How to fit.
 
     Raises:
         PrivacyError: The table does not have the columns of the schema, or the budget does not suffice. If something
@@ -128,12 +131,11 @@ def learn(
     """
     from synthvae.privacy.measure import match, measure
 
+    budget, seed = curator.ledger.budget, curator.journal.seed
     if budget.rows_of_tables is not None:
         raise PrivacyError(
             "`rows_of_tables` must not be given for a single table. Name the `unit` and its `rows_per_unit`."
         )
-    seed = setup.journal.seed
-    curator = Curator(Ledger(budget=budget), setup.journal)
     with curator.reporting_failures():
         prepared = _prepared(table, schema, target, curator, setup)
         full = _with_bins(prepared, target, curator, trim=schema is None)
@@ -150,7 +152,7 @@ def learn(
             progress=setup.progress,
         )
         encoding = encoding.counted(measurement.totals)
-        trained = _train(network, encoding, measurement, setup)
+        trained = _train(network, encoding, measurement, setup, seed)
         match(network, encoding, measurement, seed)
     history = measurement.history or History(best_step=trained.best_step)
     if history.stopped == "finished" and trained.stopped != "early":
@@ -158,9 +160,8 @@ def learn(
     return PrivateFit(full, encoding, network, history, curator.ledger)
 
 
-def _train(network: CVAE, encoding: TableEncoding, measurement: Measurement, setup: Setup) -> History:
+def _train(network: CVAE, encoding: TableEncoding, measurement: Measurement, setup: Setup, seed: int) -> History:
     """Train a network on rows that are drawn from the source of a measurement."""
-    seed = setup.journal.seed
     drawn = _synthetic(measurement.source, encoding, int(np.clip(measurement.totals.sum(), *DRAWN_ROWS)), seed)
     # What the source draws is smooth, so that half the steps suffice.
     steps = setup.training.max_steps or setup.training.schedule(len(drawn), network.config.decoder).steps // 2

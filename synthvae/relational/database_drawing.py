@@ -234,9 +234,10 @@ class _PartDrawing:
 
         def decode() -> pa.Table:
             rng = np.random.default_rng([seed, DECODED])
-            arrays = child.encoding.decode(
-                found.codes, found.numbers, around, kinds, rng, self._seed(name), numbering, found.ruled
-            )
+            with naming(name):
+                arrays = child.encoding.decode(
+                    found.codes, found.numbers, around, kinds, rng, self._seed(name), numbering, found.ruled
+                )
             arrays = restore(arrays, draw.family, child.encoding.repeats)
             rows = pa.table(arrays) if arrays else pa.table({"": pa.nulls(len(draw.family))})
             for column in shared.column_names:

@@ -44,12 +44,15 @@ class DatabaseSynthesizer:
         privacy: The privacy budget, with `rows_of_tables`: all that a fit reveals is differentially private, and the
             unit is a row of the root table with all its rows in the other tables. All columns must be declared in the
             schemas of the database. None: no privacy is promised. `protect` has then no effect.
+        journal: Folder in which a private fit stores its releases, so that an interrupted fit that is repeated resumes
+            and spends nothing twice. A fit without `privacy` has none.
         device: A torch device; "auto": a GPU if there is one.
         verbose: Whether progress is shown.
         random_state: The seed of the fit, and of draws that state none.
 
     Raises:
         PrivacyError: `privacy` is not a budget, or lacks `rows_of_tables`.
+        ConfigurationError: `database` is not a Database, or `journal` is given without `privacy`.
 
     Example:
         >>> patients = pd.DataFrame({"id": range(40), "sex": ["f", "m"] * 20})
@@ -75,6 +78,7 @@ class DatabaseSynthesizer:
         max_steps: int | None = None,
         protect: int = LEAST,
         privacy: PrivacyBudget | Mapping[str, Any] | None = None,
+        journal: str | os.PathLike[str] | None = None,
         device: str = "auto",
         verbose: bool = False,
         random_state: Seed = None,
@@ -87,8 +91,13 @@ class DatabaseSynthesizer:
                 "`privacy` must have `rows_of_tables` for linked tables, got none. Declare for each child table the "
                 "most rows of a subject that are used, such as {'visits': 40}."
             )
+        if journal is not None and budget is None:
+            raise ConfigurationError(
+                f"`journal` must be None without `privacy`, since such fits of linked tables are not resumed, got "
+                f"{journal}. Leave it out."
+            )
         self.database, self.effort, self.max_steps = database, effort, max_steps
-        self.protect, self.privacy = protect, privacy
+        self.protect, self.privacy, self.journal = protect, privacy, journal
         self.device, self.verbose, self.random_state = device, verbose, random_state
 
     def fit(self, tables: Mapping[str, Any] | None = None) -> Self:
@@ -99,7 +108,10 @@ class DatabaseSynthesizer:
 
         Raises:
             TableError: A key is broken, or a table cannot be modelled; the message names it.
-            PrivacyError: What a private fit needs is not declared, or the budget does not suffice.
+            PrivacyError: What a private fit needs is not declared, or the budget does not suffice; or the journal is of
+                another fit, or cannot be written. If something was spent before, the error says so and carries the
+                `ledger`.
+            KeyboardInterrupt: A private fit was interrupted. With a journal, the same fit goes on from there.
         """
         budget = PrivacyBudget.of(self.privacy)
         configuration.check_effort(self.effort, private=budget is not None)
@@ -114,7 +126,8 @@ class DatabaseSynthesizer:
         if budget is None:
             self.learned_ = learn_database(self.database, tables, options)
         else:
-            self.learned_ = learn_privately(self.database, tables, budget, options)
+            seeded = self.random_state is not None
+            self.learned_ = learn_privately(self.database, tables, budget, options, self.journal, seeded=seeded)
         return self
 
     @property

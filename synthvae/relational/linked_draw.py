@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
@@ -17,7 +17,7 @@ from synthvae.relational import saving
 from synthvae.relational.database_drawing import draw_portion
 from synthvae.relational.fitted_database import FittedDatabase
 from synthvae.relational.lineage import LinkedTable
-from synthvae.relational.portions import Portion
+from synthvae.relational.portions import LinkedRequest
 from synthvae.relational.totals import fill_totals
 from synthvae.schema.database import Database
 
@@ -30,21 +30,13 @@ class LinkedDraw:
 
     Args:
         fitted: The models.
-        parts: The number of parts.
-        roots: The number of rows of each root table in all parts together.
-        seed: The seed of all parts.
-        outside: The keys of all parts of tables to which rows of other trees are linked.
-        given: The rows of all parts that are given, by table.
+        request: The subjects and their parts.
     """
 
     __repr__ = brief
 
     fitted: FittedDatabase
-    parts: int
-    roots: Mapping[str, int]
-    seed: int
-    outside: Mapping[str, pa.Table]
-    given: Mapping[str, LinkedTable] = field(default_factory=dict)
+    request: LinkedRequest
 
     @classmethod
     def divided(
@@ -84,25 +76,22 @@ class LinkedDraw:
 
         Keys to which rows of other trees are linked are drawn first, and once more with the rest of their part.
         """
-        known, outside = given or {}, dict[str, pa.Table]()
+        request = LinkedRequest(parts, roots, seed, given=given or {})
         for name, columns in _linked_across(fitted).items():
             needed = _needed(fitted, name)
             keys = []
             for number in range(parts):
                 with one_thread():
-                    found = draw_portion(fitted, Portion(number, parts, roots, seed, outside, known), needed)
+                    found = draw_portion(fitted, request.portion(number), needed)
                 keys.append(found[name].select(columns))
-            outside = {**outside, name: pa.concat_tables(keys, promote_options="permissive")}
-        return cls(fitted, parts, roots, seed, outside, known)
+            outside = {**request.outside, name: pa.concat_tables(keys, promote_options="permissive")}
+            request = replace(request, outside=outside)
+        return cls(fitted, request)
 
     def __call__(self, part: int) -> dict[str, pa.Table]:
         """Return the modelled tables of a part."""
         with one_thread():
-            return draw_portion(self.fitted, self.portion(part))
-
-    def portion(self, part: int) -> Portion:
-        """Return a part by its number."""
-        return Portion(part, self.parts, self.roots, self.seed, self.outside, self.given)
+            return draw_portion(self.fitted, self.request.portion(part))
 
     def sample(self, given: Mapping[str, pa.Table] | None = None) -> dict[str, pa.Table]:
         """Return all parts of all tables, also of public ones.
@@ -112,8 +101,8 @@ class LinkedDraw:
         """
         found: dict[str, list[pa.Table]] = {name: [table] for name, table in self.fitted.public.items()}
         found |= {name: [table] for name, table in (given or {}).items()}
-        for part in range(self.parts):
-            portion = self.portion(part)
+        for part in range(self.request.parts):
+            portion = self.request.portion(part)
             for name, table in self(part).items():
                 own = portion.given_share(name)
                 found.setdefault(name, []).append(table.slice(own.stop - own.start))
@@ -126,22 +115,12 @@ class LinkedDraw:
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle weights as safetensors: tensors would be sent in shared memory, which other machines do not have."""
         document, weights = saving.to_dict(self.fitted)
-        arguments = json.dumps(document), safetensors.torch.save(weights), self.fitted.device
-        return _restore, (*arguments, self.parts, self.roots, self.seed, self.outside, self.given)
+        return _restore, (json.dumps(document), safetensors.torch.save(weights), self.fitted.device, self.request)
 
 
-def _restore(  # noqa: PLR0917 (the fields of a draw)
-    document: str,
-    weights: bytes,
-    device: str,
-    parts: int,
-    roots: Mapping[str, int],
-    seed: int,
-    outside: Mapping[str, pa.Table],
-    given: Mapping[str, LinkedTable],
-) -> LinkedDraw:
+def _restore(document: str, weights: bytes, device: str, request: LinkedRequest) -> LinkedDraw:
     fitted = saving.from_dict(json.loads(document), safetensors.torch.load(weights), device, "the model")
-    return LinkedDraw(fitted, parts, roots, seed, outside, given)
+    return LinkedDraw(fitted, request)
 
 
 def _linked_across(fitted: FittedDatabase) -> dict[str, list[str]]:

@@ -15,6 +15,7 @@ from synthvae.relational.child_drawing import GivenRows
 from synthvae.relational.child_encoding import Ancestor
 from synthvae.relational.fitted_database import FittedChild, FittedDatabase
 from synthvae.relational.given_parents import Hidden, hide
+from synthvae.relational.limits import range_of, refuse_outside
 from synthvae.relational.lineage import LinkedTable
 from synthvae.relational.planning import naming
 from synthvae.relational.sequences import Family, Places
@@ -24,11 +25,10 @@ from synthvae.tables.arrow import dense
 
 
 @dataclass(frozen=True)
-class Portion:
-    """A part of the subjects.
+class LinkedRequest:
+    """How many subjects are drawn, in how many parts.
 
     Args:
-        number: Its number.
         parts: The number of parts.
         roots: The number of rows of each root table in all parts together.
         seed: The seed of all parts.
@@ -38,12 +38,28 @@ class Portion:
 
     __repr__ = brief
 
-    number: int
     parts: int
     roots: Mapping[str, int]
     seed: int
-    outside: Mapping[str, pa.Table]
+    outside: Mapping[str, pa.Table] = field(default_factory=dict)
     given: Mapping[str, LinkedTable] = field(default_factory=dict)
+
+    def portion(self, number: int) -> Portion:
+        """Return a part by its number."""
+        return Portion(self.parts, self.roots, self.seed, self.outside, self.given, number)
+
+
+@dataclass(frozen=True)
+class Portion(LinkedRequest):
+    """A part of the subjects of a request.
+
+    Args:
+        number: Its number; the others are as of `LinkedRequest`.
+    """
+
+    __repr__ = brief
+
+    number: int = 0
 
     def rows_before(self, count: int, number: int | None = None) -> int:
         """Return how many of `count` rows, of which each part has the same share, are in the parts before one."""
@@ -196,6 +212,9 @@ class GivenInPart:
             column: The column of positions.
             positions: The number of each row among those of its parent, from 1 on.
             family: To which parents the rows belong.
+
+        Raises:
+            TableError: A position is not one of the type.
         """
         if name not in self.masks or family is None or not self.masks[name].any():
             return positions
@@ -206,8 +225,11 @@ class GivenInPart:
         np.maximum.at(largest, parents[known], given.drop_null().cast(pa.int64()).to_numpy())
         counts = np.bincount(parents, minlength=len(largest))
         shifts = np.where(largest > np.iinfo(np.int64).min, largest - counts, 0)
-        whole = positions.cast(pa.int64()).to_numpy() + shifts[family.parents]
-        return pa.array(whole).cast(positions.type)
+        numbers, shift = positions.cast(pa.int64()).to_numpy(), shifts[family.parents]
+        high = int(min(range_of(positions.type)[1], 2**63 - 1))
+        with naming(name):
+            refuse_outside(column, positions.type, shift > high - numbers)
+        return pa.array(numbers + shift).cast(positions.type)
 
     def put_links(self, key: ForeignKey, choices: Places, other: pa.Table) -> None:
         """Replace the choices (rows,) of given rows, in place, by the rows of the other table to which they link."""

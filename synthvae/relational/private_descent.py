@@ -9,7 +9,6 @@ training recurrent neural networks, GMD report 148.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 
@@ -24,12 +23,10 @@ from synthvae.model.decoders import AutoregressiveDecoder
 from synthvae.privacy import mechanisms
 from synthvae.privacy.dpsgd.ghost_clipping import Call, Gradients, Sums
 from synthvae.privacy.dpsgd.subject_clipping import Grid, SubjectClipping
-from synthvae.privacy.dpsgd.trainer import NoisyOptimizer, Spending
+from synthvae.privacy.dpsgd.trainer import NoisyDescent, Spending
 from synthvae.privacy.journal import Journal
 from synthvae.relational.network import PLACES, Before, PlaceEmbedding, SequenceBatch, SequenceNetwork, shifted
 from synthvae.relational.sequences import Places, Sequences, split_by_rows
-from synthvae.training.history import History
-from synthvae.training.loop import Descent, Progress
 
 MICRO_BATCH = 1024  # rows of one forward and backward pass
 
@@ -85,8 +82,8 @@ def clipping(network: SequenceNetwork) -> SubjectClipping:
     return SubjectClipping(network, (network.memory, *tables), {PlaceEmbedding: (_place_rule, _place_norm)})
 
 
-class PrivateSequenceDescent(Descent):
-    """Training by noisy sums of clipped gradients of subjects; no loss is computed, and no subject is held out.
+class PrivateSequenceDescent(NoisyDescent):
+    """Training by noisy sums of clipped gradients of subjects.
 
     Args:
         network: The network, without dropout and on the CPU.
@@ -95,39 +92,25 @@ class PrivateSequenceDescent(Descent):
         journal: Where noisy gradients are stored.
     """
 
-    def __init__(self, network: SequenceNetwork, sequences: Sequences, spending: Spending, journal: Journal) -> None:
-        event, settings = spending.event, spending.settings
-        self.network, self.sequences, self.settings, self.rate_of_subjects = (
-            network, sequences, settings, event.sampling_rate,
-        )  # fmt: skip
+    def __init__(
+        self, network: SequenceNetwork, sequences: Sequences, spending: Spending, journal: Journal | None = None
+    ) -> None:
+        self.network, self.sequences = network, sequences
+        self.rate_of_subjects = spending.event.sampling_rate
         self.clipping = clipping(network)
-        parameters = self.clipping.parameters
-        noisy = NoisyOptimizer(
-            torch.optim.Adam(parameters, betas=(0.9, 0.99)),
-            noise_multiplier=event.noise_multiplier,
-            max_grad_norm=settings.clip,
-            expected_batch_size=max(round(event.sampling_rate * spending.rows), 1),
-        )
-        noisy.journal, noisy.recorded = journal, spending.recorded
-        super().__init__(network, parameters, noisy, steps=event.times, decay=settings.decay, seed=0)
-        self.journal = journal
+        super().__init__(network, self.clipping.parameters, spending, journal=journal)
 
     def limited_threads(self) -> AbstractContextManager[None]:
         """Return a context that limits training to one thread: a batch is too little work to share."""
         return one_thread()
 
-    def rate(self, step: int) -> float:
-        """Return the learning rate of a step."""
-        return self.settings.rate(step)
+    def losses(self, batch: SequenceBatch) -> Tensor:
+        """Return the loss (N,) of each row, in nats; that of a row depends on rows of its subject alone."""
+        return -log_prob(self.network, batch)
 
-    def backward(self, step: int) -> None:
-        """Sum the clipped gradients of a Poisson sample of subjects, which may be empty."""
-        del step
-        totals = [torch.zeros_like(parameter) for parameter in self.parameters]
-        for chosen in () if self.journal.has_next else self._sample():
-            torch._foreach_add_(totals, self.clipped_sum(chosen))
-        for parameter, total in zip(self.parameters, totals, strict=True):
-            parameter.grad = total  # the optimiser uses it once
+    def clipped_sums(self) -> Iterator[list[Tensor]]:
+        """Yield the sums of the clipped gradients of the parts of a Poisson sample of subjects."""
+        return map(self.clipped_sum, self._sample())
 
     def _sample(self) -> Iterator[Places]:
         """Yield a Poisson sample of subjects in parts; those of one part have about as many rows each."""
@@ -143,9 +126,7 @@ class PrivateSequenceDescent(Descent):
         batch = self.sequences.batch(chosen, torch.device("cpu"))
         subjects = _subjects(batch.sizes)
         try:
-            sums = self.clipping.clipped_sums(
-                lambda: -log_prob(self.network, batch), subjects, len(chosen), self.settings.clip
-            )
+            sums = self.clipping.clipped_sums(lambda: self.losses(batch), subjects, len(chosen), self.settings.clip)
         except FloatingPointError:
             if len(chosen) == 1:
                 return [torch.zeros_like(parameter) for parameter in self.parameters]
@@ -153,40 +134,10 @@ class PrivateSequenceDescent(Descent):
             return [first + second for first, second in zip(*halves, strict=True)]
         return sums[0]
 
-    def validate(self, step: int, last: int) -> bool:
-        """Skip validation: it would reveal a loss of private rows."""
-        del step, last
-        self.state.loss = math.nan
-        return True
-
 
 def _subjects(sizes: Tensor) -> Tensor:
     """The subject (N,) of each row in packed order: the first row of each, then the second row of each, ..."""
     return torch.cat([torch.arange(int(size)) for size in sizes]) if len(sizes) else torch.empty(0, dtype=torch.long)
-
-
-def descend(
-    network: SequenceNetwork,
-    sequences: Sequences,
-    spending: Spending,
-    journal: Journal,
-    progress: Progress | None = None,
-) -> History:
-    """Train a network by DP-SGD, in place; it ends with the averaged weights, in evaluation mode.
-
-    Args:
-        network: The network.
-        sequences: The coded rows.
-        spending: The recorded event and the settings.
-        journal: Where noisy gradients are stored.
-        progress: Called with step, last step and NaN in place of a loss after each step.
-    """
-    run = PrivateSequenceDescent(network, sequences, spending, journal)
-    run.run(progress)
-    run.state.load(run.state.average)
-    network.eval()
-    run.history.best_step = spending.event.times
-    return run.history
 
 
 def start_decoder(decoder: nn.Module | None, frequencies: Frequencies) -> None:

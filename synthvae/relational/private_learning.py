@@ -7,32 +7,33 @@ clipped gradients of subjects. All events are in one ledger.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from synthvae import progress
+from synthvae._version import __version__
 from synthvae.devices import own_modes
 from synthvae.encoding import TableEncoding
-from synthvae.encoding.layout import Layout
 from synthvae.privacy import Descending, Event, Journal, Ledger, PrivacyBudget
 from synthvae.privacy.accounting import calibrated, spent
-from synthvae.privacy.allocation import ROWS, ROWS_SHARE, refuse_delta
-from synthvae.privacy.counts import binning, postprocessing
-from synthvae.privacy.curator import Curator
-from synthvae.privacy.dpsgd.poisson import some_of_each
-from synthvae.privacy.dpsgd.trainer import Spending
-from synthvae.privacy.fit import binned, bisections_of
+from synthvae.privacy.allocation import GRADIENTS, ROWS, ROWS_SHARE, refuse_delta
+from synthvae.privacy.counts import binning
+from synthvae.privacy.curator import Curator, PartCurator, named
+from synthvae.privacy.dpsgd.trainer import Spending, descend
+from synthvae.privacy.fit import bisections_of
 from synthvae.privacy.ledger import RecordedEvent
 from synthvae.relational.child_encoding import Ancestor, ChildEncoding
 from synthvae.relational.fitted_database import FittedChild, FittedDatabase, FittedRoot, FittedTable, distinct_keys
 from synthvae.relational.learning import Options, as_ancestor
 from synthvae.relational.lineage import LinkedTable
-from synthvae.relational.network import SequenceConfig, SequenceNetwork, build_sequences
-from synthvae.relational.private_descent import descend, start_decoder
+from synthvae.relational.network import SequenceConfig, build_sequences
+from synthvae.relational.private_counts import MARGINALS, start, with_bins
+from synthvae.relational.private_descent import PrivateSequenceDescent
 from synthvae.relational.private_planning import (
     PrivatePlan,
     Tables,
@@ -43,12 +44,13 @@ from synthvae.relational.private_planning import (
 )
 from synthvae.relational.private_timeline import declared_timeline
 from synthvae.relational.repeats import mark, with_repeats
-from synthvae.relational.sequences import Places, Sequences
+from synthvae.relational.writing import table_hash
 from synthvae.schema.database import Database
 from synthvae.schema.domain import arrow_schema
 from synthvae.schema.schema import Schema
 from synthvae.synthesizer import Synthesizer
-from synthvae.tables.arrow import split_sentinels
+from synthvae.synthesizer.fitting import fit_by_curator
+from synthvae.training.history import History
 
 ROOT_SHARE = 0.35  # of epsilon, for the root table; the rest is for the child tables
 COUNTS_SHARE = 0.1  # of the epsilon of a child table, for bins, and again for initial weights
@@ -57,7 +59,13 @@ CONFIG = SequenceConfig(width=32, hidden=(0, 0), memory=32)  # noise harms a mod
 
 
 def learn_privately(
-    database: Database, tables: Mapping[str, Any] | None, budget: PrivacyBudget, options: Options
+    database: Database,
+    tables: Mapping[str, Any] | None,
+    budget: PrivacyBudget,
+    options: Options,
+    journal: str | os.PathLike[str] | None = None,
+    *,
+    seeded: bool = True,
 ) -> FittedDatabase:
     """Fit a model to the tables of a database, of which it reveals nothing but what the budget was spent on.
 
@@ -66,14 +74,22 @@ def learn_privately(
         tables: The tables by name; None: those of the database.
         budget: The budget.
         options: How to fit.
+        journal: The folder in which releases are stored before they are used, and from which an interrupted fit goes
+            on; None: nothing is stored.
+        seeded: Whether the seed of the options was given; if not, an interrupted fit goes on with that of its journal.
 
     Raises:
-        PrivacyError: Something is not declared, the tables break their keys, or the budget does not suffice.
+        PrivacyError: Something is not declared, the tables break their keys, or the budget does not suffice; or the
+            journal is of another fit, or cannot be written. If something was spent before, the error says so and
+            carries the `ledger`.
+        KeyboardInterrupt: The fit was interrupted; it has no model, since later tables depend on earlier ones.
     """
     read = read_privately(database, tables)
     plans = plan_privately(database, read, budget)
+    kept = _open_journal(journal, database, read, budget, options, seeded=seeded)
+    options = replace(options, seed=kept.seed)
     linked = link_privately(database, read, plans, budget.rows_of_tables or {})
-    curator = Curator(Ledger(budget=budget), Journal(None, options.seed))
+    curator = Curator(Ledger(budget=budget), kept)
     with curator.reporting_failures():
         learner = _PrivateLearner(database, read, linked, plans, curator, options)
         for name in plans:
@@ -81,6 +97,30 @@ def learn_privately(
     public = {name: read[name] for name in database.public}
     keys = database.model_copy(update={"tables": dict.fromkeys(database.tables)})
     return FittedDatabase(keys, learner.found, public, curator.ledger)
+
+
+def _open_journal(
+    folder: str | os.PathLike[str] | None,
+    database: Database,
+    read: Tables,
+    budget: PrivacyBudget,
+    options: Options,
+    *,
+    seeded: bool,
+) -> Journal:
+    """The journal of a fit, which another fit must not use; nothing in it depends on a private row."""
+    inputs = {
+        "database": database.model_copy(update={"tables": dict.fromkeys(database.tables)}).to_dict(),
+        "columns": {name: table.column_names for name, table in read.items()},
+        "public": {name: table_hash(read[name]) for name in database.public},
+        "budget": budget.model_dump(mode="json"),
+        "max_steps": options.max_steps,
+        "shares": [ROOT_SHARE, COUNTS_SHARE],
+        "descent": DESCENT.model_dump(mode="json"),
+        "network": CONFIG._asdict(),
+        "synthvae": __version__,
+    }
+    return Journal.open(folder, inputs, options.seed if seeded else None, options.seed)
 
 
 @dataclass(frozen=True)
@@ -132,7 +172,9 @@ class _PrivateLearner:
         plan, number = self.plans[name], len(self.found)
         seed = int(np.random.SeedSequence([self.options.seed, number]).generate_state(1, np.uint64)[0] >> 1)
         table = with_counts(plan, name, self.linked)
-        model = (self._root if self.linked[name].family is None else self._child)(name, plan, table, seed)
+        model = (
+            self._root(name, plan, table) if self.linked[name].family is None else self._child(name, plan, table, seed)
+        )
         unique, within = self._unique(name, plan)
         self.found[name] = FittedTable(self._arrow(name, plan), plan.keys, plan.counts, model, unique, within)
 
@@ -151,26 +193,18 @@ class _PrivateLearner:
         modelled = tuple(column for column in primary if column not in plan.keys.names)
         return (declared, True) if declared else (modelled, set(link.columns) <= set(primary))
 
-    def _root(self, name: str, plan: PrivatePlan, table: pa.Table, seed: int) -> FittedRoot:
-        """Fit a single private table, and add its events to the ledger."""
+    def _root(self, name: str, plan: PrivatePlan, table: pa.Table) -> FittedRoot:
+        """Fit a single private table, whose events are in the ledger, too; its seed is that of the journal."""
         share = ROOT_SHARE if len(self.plans) > 1 else 1.0
         counted = 0.0 if self.budget.rows is not None else ROWS_SHARE
         budget = PrivacyBudget(
             epsilon=share * (1 - counted) * self.budget.epsilon, delta=self.budget.delta, rows=self.rows
         )
-        synthesizer = Synthesizer(
-            schema=plan.schema,
-            privacy=budget,
-            random_state=seed,
-            max_steps=self.options.max_steps,
-            device=self.options.device,
-            verbose=self.options.verbose,
-        ).fit(table)
-        model = synthesizer.learned_
-        assert model.ledger is not None
-        for event in model.ledger.events:
-            self.curator.record(event.model_copy(update={"name": f"{event.name} of {name}"}))
-        self.curator.drawn |= {event.name for event in self.curator.ledger.events}
+        parameters = Synthesizer(
+            max_steps=self.options.max_steps, device=self.options.device, verbose=self.options.verbose
+        )
+        model = fit_by_curator(parameters, table, plan.schema, PartCurator(self.curator, budget, name), descend)
+        _refuse_part(model.history)
         rows = table.select(model.encoding.names)
         root = FittedRoot(model, self.rows)
         self.ancestors[name] = Ancestor(rows, model.encode(rows), model.encoding.layout.slots, root.encodings)
@@ -189,17 +223,19 @@ class _PrivateLearner:
         schema = Schema(columns=[c.model_dump(exclude_unset=True) for c in columns]) if columns else None
         allocated = self._allocated(name, schema, timed=timeline is not None)
         if schema is not None:
-            schema = self._with_bins(schema, table, own.family.subjects, allocated.halvings)
+            schema = with_bins(schema, table, own.family.subjects, self.curator, allocated.halvings)
         rows = None if schema is None else TableEncoding.declare(schema, None)
         encoding = ChildEncoding(rows=rows, timeline=timeline, dates=(), repeats=states)
         above = [self.ancestors[other] for other in own.ancestors]
         sequences = encoding.encode(table, own.family, above, own.lines, np.random.default_rng(seed))
         network = build_sequences(encoding.sequence_slots([one.slots for one in above]), CONFIG, seed)
-        self._start(network, encoding, sequences, allocated.singles)
+        if allocated.singles is not None:
+            start(network, encoding, sequences, self.curator, allocated.singles)
         spending = Spending(allocated.gradients, self.descent, self.rows, 1)
         with progress.fitting(show=self.options.verbose) as report:
             self.curator.lend(allocated.gradients)
-            history = descend(network, sequences, spending, self.curator.journal, report)
+            history = PrivateSequenceDescent(network, sequences, spending, self.curator.journal).train(report)
+        _refuse_part(history)
         self.ancestors[name] = as_ancestor(table, encoding, sequences)
         return FittedChild(schema, encoding, network, history)
 
@@ -217,20 +253,20 @@ class _PrivateLearner:
                 return None
 
             def event(noise: float) -> Event:
-                return Event.of_counts(f"{what} of {name}", 1, noise, times=times, purpose=purpose)
+                return Event.of_counts(named(what, name), 1, noise, times=times, purpose=purpose)
 
             noise = calibrated(lambda noise: [event(noise)], COUNTS_SHARE * granted, budget.delta)
             return self.curator.record(event(noise))
 
         halvings = counts(binning.HALVES, depth, "bins of numeric columns, by one row of each subject")
-        singles = counts("marginals", columns, "initial weights, by one row of each subject")
+        singles = counts(MARGINALS, columns, "initial weights, by one row of each subject")
         events = self.curator.ledger.events
         noise = calibrated(lambda noise: [*events, self._gradients(name, noise)], before + granted, budget.delta)
         return _Allocated(halvings, singles, self.curator.record(self._gradients(name, noise)))
 
     def _gradients(self, name: str, noise: float) -> Event:
         return Event(
-            name=f"gradients of {name}",
+            name=named(GRADIENTS, name),
             mechanism="Poisson-sampled Gaussian",
             noise_multiplier=noise,
             sensitivity=self.descent.clip,
@@ -239,54 +275,12 @@ class _PrivateLearner:
             purpose="dependence of rows on their ancestors and on earlier rows",
         )
 
-    def _with_bins(self, schema: Schema, table: pa.Table, subjects: Places, recorded: RecordedEvent | None) -> Schema:
-        """The schema with bins for numeric columns, by one random row of each subject."""
-        bisections = bisections_of(schema, None)
-        if recorded is None or not bisections:
-            return schema
-        some = table.take(some_of_each(subjects, 1))
-        numbers = {
-            name: split_sentinels(some.column(name), schema[name].sentinels)[0].to_numpy().astype(np.float64)
-            for name in bisections
-        }
-        binning.bisect(bisections, numbers, self.curator, recorded)
-        columns = [binned(c, bisections[c.name], None) if c.name in bisections else c for c in schema.columns]
-        return schema.model_copy(update={"columns": tuple(columns)})
 
-    def _start(
-        self,
-        network: SequenceNetwork,
-        encoding: ChildEncoding,
-        sequences: Sequences,
-        recorded: RecordedEvent | None,
-    ) -> None:
-        """Set the biases of all heads to noisy frequencies, by one random row of each subject."""
-        family = sequences.family
-        everywhere, first = np.arange(len(family)), family.places[:, 0] == 0
-        if encoding.rows is not None and recorded is not None:
-            layout = encoding.rows.layout
-            chosen = everywhere[some_of_each(family.subjects, 1)]
-            states = dict(zip(layout.names, layout.join(sequences.rows.digits[chosen]), strict=True))
-            start_decoder(network.decoder, self._frequencies(layout, states, recorded))
-        if encoding.timeline is not None and recorded is not None:
-            parts = (first, np.zeros_like(first), ~first)
-            for number, layout in enumerate(encoding.timeline.layouts):
-                rows = everywhere[parts[number]]
-                if layout.width:
-                    rows = rows[some_of_each(family.subjects[rows], 1)]
-                    states = dict(zip(layout.names, layout.join(sequences.timings[number].digits[rows]), strict=True))
-                    start_decoder(network.timings[number], self._frequencies(layout, states, recorded))
+def _refuse_part(history: History) -> None:
+    """Interrupt a fit of which a table was interrupted, so that later releases of a journal stay those of later tables.
 
-    def _frequencies(self, layout: Layout, states: Mapping[str, Places], recorded: RecordedEvent) -> Any:
-        """The initial weights of a decoder, from one noisy table of each column that has digits."""
-        found, rows = {}, 1.0
-        for name, levels, digits in zip(layout.names, layout.levels, layout.digits, strict=True):
-            if digits:
-                noisy = self.curator.counts(recorded, _counted(states[name], levels)).astype(np.float64)
-                rows = max(float(noisy.sum()), 1.0)
-                found[name] = postprocessing.frequencies(noisy[None], np.array([rows]))
-        return postprocessing.start(layout, found, np.array([rows]))
-
-
-def _counted(states: Places, levels: int) -> Callable[[], Places]:
-    return lambda: np.bincount(states[states >= 0], minlength=levels).astype(np.int64)
+    Raises:
+        KeyboardInterrupt: Training was interrupted.
+    """
+    if history.stopped == "interrupted":
+        raise KeyboardInterrupt

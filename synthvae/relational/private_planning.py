@@ -150,7 +150,7 @@ def _plan(database: Database, name: str, names: list[str], caps: Mapping[str, in
     origin = "declared" if given is None else given.origin
     if given is not None and given.columns:
         refuse_undeclared(given)
-    if origin in DRAFTS and name in database.parents:  # that of the root table is warned of by its own fit
+    if origin in DRAFTS:
         warn_user(f"table {name!r}: {DRAFTED}")
     schema = refuse_undeclared(Schema(columns=fields, origin=origin))
     if (order := database.order.get(name)) is not None:

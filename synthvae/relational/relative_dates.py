@@ -16,6 +16,7 @@ from synthvae.encoding.arrays import Floats
 from synthvae.encoding.protocol import CodedColumn
 from synthvae.encoding.temporal import TemporalEncoding
 from synthvae.errors import brief
+from synthvae.relational.limits import range_of, refuse_outside
 from synthvae.relational.sequences import Places
 from synthvae.relational.timeline import NEARER, Ends, comparable, covering, relative_spread, widened
 from synthvae.schema.column import TEMPORAL, Column
@@ -91,10 +92,17 @@ class RelativeDate(BaseModel):
         return pa.array(np.round(np.where(missing, 0, numbers)).astype(np.int64), mask=missing)
 
     def decode(self, differences: pa.Array, base: Floats, kind: pa.DataType, rng: np.random.Generator) -> pa.Array:
-        """Return the dates (rows,) of drawn differences."""
+        """Return the dates (rows,) of drawn differences.
+
+        Raises:
+            TableError: A date that differs from a given one is not one of the type.
+        """
         numbers = differences.cast(pa.float64()).to_numpy(zero_copy_only=False)
         steps = np.round((base + numbers * self.unit - self.encoding.origin) / self.encoding.step)
         states = np.where(np.isnan(steps), self.encoding.levels - 1, 0)
+        low, high = range_of(kind, self.encoding)
+        last = (self.encoding.last - self.encoding.origin) / self.encoding.step
+        refuse_outside(self.name, kind, ((steps < 0) | (steps > last)) & ((steps <= low - 1) | (steps >= high + 1)))
         encoding, steps = covering(self.encoding, 0.0, 0.0, steps)
         values = encoding.decode(CodedColumn(states, rng, numbers=steps), kind)
         return without(values, np.isnan(steps))

@@ -193,13 +193,13 @@ class SequenceSynthesizer:
         refuse_unfitted(self)
         seed = dataset.seed_of_run(out, self.random_state, random_state, resume=resume)
         draw = self._database.draw(scale, entities, None, seed)
-        request = DatasetRequest(JoinedDraw(draw, self.long_), draw.parts, self._metadata(draw))
+        request = DatasetRequest(JoinedDraw(draw, self.long_), draw.request.parts, self._metadata(draw))
         written = single_file.write(
             out,
             request,
             resume=resume,
             overwrite=overwrite,
-            workers=useful_workers(workers, draw.parts),
+            workers=useful_workers(workers, draw.request.parts),
             backend=backend or LOCAL,
         )
         return Manifest({**written, "rows": sum(part["rows"] for part in written["parts"])})
@@ -250,8 +250,8 @@ class SequenceSynthesizer:
         return {
             "format": 1,
             "synthvae": __version__,
-            "seed": draw.seed,
-            "entities": draw.roots[ENTITIES],
+            "seed": draw.request.seed,
+            "entities": draw.request.roots[ENTITIES],
             "columns": {field.name: str(field.type) for field in self.long_.schema},
             "model_sha256": saving.fingerprint(draw.fitted),
         }

@@ -19,6 +19,7 @@ from synthvae.encoding.numeric import NumericEncoding
 from synthvae.encoding.protocol import CodedColumn
 from synthvae.encoding.temporal import TemporalEncoding
 from synthvae.errors import TableError, brief, listing
+from synthvae.relational.limits import range_of, refuse_outside
 from synthvae.relational.sequences import Family
 from synthvae.schema.column import Column
 
@@ -28,8 +29,6 @@ KNOWN = 0.3  # and if at least this share of the rows has it
 ABSOLUTE, RELATIVE, STEP = range(3)  # the ways to draw a value
 
 Timed = Annotated[NumericEncoding | TemporalEncoding, Field(discriminator="kind")]
-
-
 Ends = Callable[[Floats], Floats]
 
 
@@ -186,7 +185,7 @@ class Timeline(BaseModel):
     def drawn(self, way: int, codes: Codes, start: Floats, rng: np.random.Generator) -> Floats:
         """Return the numbers (rows,) of codes drawn in one way, from the numbers (rows,) that they differ from.
 
-        They are within `limits`, but for those that go on from a given number beyond these.
+        They are within `limits`, but for those that go on from a given number beyond the ones of the training rows.
         """
         encoding, layout = self.ways[way], self.layouts[way]
         scores = codes.values[:, 0] if encoding.valued else None
@@ -194,13 +193,31 @@ class Timeline(BaseModel):
         if way == STEP:
             numbers = np.maximum(numbers, 0.0)
         whole = numbers if way == ABSOLUTE else start + numbers
-        low, high = self.limits
-        within = np.clip(whole, low, high)
-        return np.where((start < low) | (start > high), whole, within) if way == STEP else np.asarray(within)
+        within = np.clip(whole, *self.limits)
+        if way == ABSOLUTE:
+            return np.asarray(within)
+        low, high = self.limits if way == STEP else self._ends_of_base
+        return np.where((start < low) | (start > high), whole, within)
+
+    @cached_property
+    def _ends_of_base(self) -> tuple[float, float]:
+        """The smallest and the largest number of the first anchor, in units of the column."""
+        anchor, own = self.anchors[0].encoding, self.encoding
+        if isinstance(anchor, TemporalEncoding):
+            assert isinstance(own, TemporalEncoding), "dates differ from dates, and numbers from numbers"
+            return (anchor.origin - own.origin) / own.step, (anchor.last - own.origin) / own.step
+        return float(anchor.low), float(anchor.high)
 
     def decode(self, numbers: Floats, kind: pa.DataType, rng: np.random.Generator) -> pa.Array:
-        """Return the values that numbers (rows,) stand for; those of NaN are missing."""
+        """Return the values that numbers (rows,) stand for; those of NaN are missing.
+
+        Raises:
+            TableError: A number that goes on from a given one is not one of the type.
+        """
         missing = np.isnan(numbers)
+        low, high = range_of(kind, self.encoding if isinstance(self.encoding, TemporalEncoding) else None)
+        goes_on = (numbers < self.limits[0]) | (numbers > self.limits[1])
+        refuse_outside(self.name, kind, goes_on & ((numbers <= low - 1) | (numbers >= high + 1)))
         states = np.where(missing, self.encoding.levels - 1, 0)
         own = self.encoding
         if isinstance(own, TemporalEncoding):

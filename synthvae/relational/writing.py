@@ -71,13 +71,13 @@ def write(
     """
     if is_single_file(out):
         raise DatasetError(f"Linked tables must be written to a folder, got {out}. Name a folder that may be created.")
-    request = DatasetRequest(FilesOfPart(draw), draw.parts, _metadata(draw))
+    request = DatasetRequest(FilesOfPart(draw), draw.request.parts, _metadata(draw))
     manifest = dataset.write(
         out,
         request,
         resume=resume,
         overwrite=overwrite,
-        workers=useful_workers(workers, draw.parts),
+        workers=useful_workers(workers, draw.request.parts),
         backend=backend or LOCAL,
     )
     return {**manifest, "tables": _with_rows(manifest)}
@@ -100,16 +100,21 @@ def _metadata(draw: LinkedDraw) -> dict[str, Any]:
     return {
         "format": 1,
         "synthvae": __version__,
-        "seed": draw.seed,
-        "subjects": dict(draw.roots),
-        **({"given": {name: _hash(table.rows) for name, table in draw.given.items()}} if draw.given else {}),
+        "seed": draw.request.seed,
+        "subjects": dict(draw.request.roots),
+        **(
+            {"given": {name: table_hash(table.rows) for name, table in draw.request.given.items()}}
+            if draw.request.given
+            else {}
+        ),
         "tables": {name: {"folder": folder_of(name)} for name in draw.fitted.database.tables},
         "model_sha256": saving.fingerprint(draw.fitted),
         **({} if ledger is None else {"ledger": ledger.statement()}),
     }
 
 
-def _hash(table: pa.Table) -> str:
+def table_hash(table: pa.Table) -> str:
+    """Return a hash of the rows of a table."""
     digest = hashlib.sha256()
     for batch in table.combine_chunks().to_batches():
         digest.update(batch.serialize())

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -21,8 +21,9 @@ from synthvae.encoding.rules import Rules
 from synthvae.errors import ConfigurationError, TableError, listing, warn_user
 from synthvae.model import ModelConfig
 from synthvae.model.build import build
-from synthvae.privacy import PrivacyBudget
+from synthvae.privacy import Ledger, PrivacyBudget
 from synthvae.privacy import fit as private_fit
+from synthvae.privacy.curator import Curator
 from synthvae.random_state import as_seed
 from synthvae.schema import drafts
 from synthvae.schema.column import DRAFTS
@@ -70,6 +71,9 @@ from synthvae.training.callbacks import open_callbacks, steps_only
 from synthvae.training.checkpoint import Checkpoint
 from synthvae.training.config import SCHEDULES
 from synthvae.training.history import History
+
+if TYPE_CHECKING:
+    from synthvae.privacy.dpsgd.trainer import Descender
 
 DRAFTED = (
     "THE SCHEMA WAS DRAFTED FROM THE DATA, then reviewed: what its categories and bounds reveal about single rows is "
@@ -193,7 +197,6 @@ def _with_determined(schema: Schema, table: pa.Table) -> Schema:
     return schema.model_copy(update={"constraints": (*schema.constraints, *found)})
 
 
-@own_modes()
 def _fit_privately(  # noqa: PLR0917 (the inputs of a fit)
     parameters: Parameters,
     table: pa.Table,
@@ -202,7 +205,7 @@ def _fit_privately(  # noqa: PLR0917 (the inputs of a fit)
     backend: Backend,
     folder: Path,
 ) -> FittedModel:
-    """Fit a model under a privacy budget; nothing that it reports on the way depends on the rows."""
+    """Fit a model under a privacy budget, with the journal that the parameters name."""
     refuse_unsupported_in_private_fit(parameters)
     weighting.refuse_in_private_fit(parameters.weights)
     if schema is not None and schema.origin in DRAFTS:
@@ -215,21 +218,41 @@ def _fit_privately(  # noqa: PLR0917 (the inputs of a fit)
             times.check(schema)
     inputs["columns"] = table.column_names
     seed = None if parameters.random_state is None else as_seed(parameters.random_state)
+    journal = private_fit.open_journal(parameters.journal, schema, budget, seed, **inputs)
+    curator = Curator(Ledger(budget=budget), journal)
+    return fit_by_curator(parameters, table, schema, curator, backend.descender(folder / ".private-rows"))
+
+
+@own_modes()
+def fit_by_curator(
+    parameters: Parameters, table: pa.Table, schema: Schema | None, curator: Curator, descender: Descender
+) -> FittedModel:
+    """Fit a model under the budget of a curator; nothing that it reports on the way depends on the rows.
+
+    Args:
+        parameters: The parameters; the budget, the journal and the seed are those of the curator.
+        table: The rows, read one by one.
+        schema: The declared schema; None: one is measured.
+        curator: Releases counts and gradients of the rows.
+        descender: Trains by differentially private SGD.
+
+    Raises:
+        PrivacyError: The table does not have the columns of the schema, or the budget does not suffice.
+    """
     with (
         progress.fitting(show=parameters.verbose) as report,
         open_callbacks(parameters.callbacks, parameters.log_dir) as callback,
     ):
         setup = private_fit.Setup(
-            plan,
+            spending_plan(parameters),
             architecture(parameters, 0, dropout=parameters.dropout or 0.0),
             configure(TrainingConfig, values(parameters, LATENT_TRAINING)),
-            private_fit.open_journal(parameters.journal, schema, budget, seed, **inputs),
-            backend.descender(folder / ".private-rows"),
+            descender,
             steps_only(callback, report),
             order_of(parameters),
         )
         target = target_among(parameters, table.column_names if schema is None else schema.names)
-        found = private_fit.learn(table, schema, target, budget, setup)
+        found = private_fit.learn(table, schema, target, curator, setup)
     network = found.network.to(find_device(parameters.device))
     fitted = FittedModel(found.schema, found.encoding, network, found.history, found.ledger)
     _warn_of_training(fitted, parameters)

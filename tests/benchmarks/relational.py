@@ -16,13 +16,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
+from synthvae.evaluation.utility.event_times import CensoredTimes, curve_distance, kaplan_meier
 from synthvae.relational import Database, DatabaseSynthesizer
 from synthvae.schema import linkage
 
 Frames = dict[str, pd.DataFrame]
 LABS = ("bili", "albumin", "protime")
+HALVES = 50  # random splits of the patients
 
 
 def read(path: Path) -> pd.DataFrame:
@@ -71,14 +74,36 @@ def pbcseq(data: Path) -> Case:
     }
 
     def figures(found: Frames) -> dict[str, float]:
-        rows = found["visits"].sort_values(["id", "day"], kind="stable")
+        real, rows = found is tables, found["visits"].sort_values(["id", "day"], kind="stable")
         lags = {lab: float(rows[lab].corr(rows.groupby("id")[lab].shift())) for lab in LABS}
         return {
             **{f"lag of {lab}": lag for lab, lag in lags.items()},
             "day <= futime": float((rows["day"] <= rows["futime"]).mean()),
+            "area between Kaplan-Meier curves (real: of random halves)": halves(visits) if real else area(visits, rows),
         }
 
     return Case(tables, keys, 3120, figures)
+
+
+def curve(visits: pd.DataFrame) -> Any:
+    """The Kaplan-Meier curve of the death of patients; transplants are censored."""
+    patients = visits.groupby("id").first()
+    return kaplan_meier(CensoredTimes(patients["futime"].to_numpy(float), patients["status"].eq(2).to_numpy()))
+
+
+def area(one: pd.DataFrame, other: pd.DataFrame) -> float:
+    """The area between the curves of patients, as a share of the follow-up of the first ones."""
+    return curve_distance(curve(one), curve(other), float(one["futime"].max()))
+
+
+def halves(visits: pd.DataFrame) -> float:
+    """The mean area between the curves of random halves of patients."""
+    owner = visits["id"].to_numpy()
+    found = []
+    for seed in range(HALVES):
+        first = np.isin(owner, np.random.default_rng(seed).permutation(np.unique(owner))[::2])
+        found.append(area(visits[first], visits[~first]))
+    return float(np.mean(found))
 
 
 def mimic(data: Path) -> Case:

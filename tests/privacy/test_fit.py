@@ -13,8 +13,9 @@ from sklearn.base import clone
 
 from synthvae import Column, PrivacyBudget, Schema, Synthesizer
 from synthvae.errors import ConfigurationError, PrivacyError, SchemaError, TableError
-from synthvae.privacy import fit
+from synthvae.privacy import Ledger, fit
 from synthvae.privacy.accounting import spent
+from synthvae.privacy.curator import Curator
 from synthvae.schema.domain import arrow_schema
 from synthvae.synthesizer.configuration import spending_plan
 from synthvae.tables import convert
@@ -325,7 +326,7 @@ def test_progress_shows_no_loss() -> None:
         quick_table,
         SCHEMA,
         "ill",
-        BUDGET,
+        Curator(Ledger(budget=BUDGET)),
         fit.Setup(plan=spending_plan(synthesizer), **_configs(), progress=lambda *given: seen.append(given[2])),
     )
     assert len(seen) == 20
@@ -334,7 +335,6 @@ def test_progress_shows_no_loss() -> None:
 
 def _configs() -> dict[str, Any]:
     from synthvae.model import ModelConfig
-    from synthvae.privacy import Journal
     from synthvae.privacy.dpsgd.trainer import descend
     from synthvae.training import TrainingConfig
 
@@ -342,6 +342,5 @@ def _configs() -> dict[str, Any]:
     return {
         "model": shape,
         "training": TrainingConfig(max_steps=5),
-        "journal": Journal(None, 0),
         "descender": descend,
     }

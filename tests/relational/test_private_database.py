@@ -199,6 +199,16 @@ def test_what_is_not_declared_is_refused(changes: dict[str, Any], message: str) 
         DatabaseSynthesizer(database(frames, **changes), privacy=budget(rows=10), max_steps=1).fit()
 
 
+@pytest.mark.parametrize("name", ["patients", "labs"])
+def test_reviewed_drafts_are_warned_of(name: str) -> None:
+    frames = tables(10)
+    keys = database(frames, schemas={**SCHEMAS, name: {**SCHEMAS[name], "origin": "reviewed draft"}})
+    read = read_privately(keys, None)
+    with pytest.warns(UserWarning, match=f"table '{name}': ") as caught:
+        plan_privately(keys, read, budget())
+    assert len(caught) == 1
+
+
 def test_broken_keys_are_refused_without_a_number() -> None:
     frames = tables(10)
     with pytest.raises(PrivacyError, match="keys that are whole and unique") as caught:

@@ -184,7 +184,7 @@ def test_tables_whose_keys_are_learned_values_are_one_part() -> None:
     given = Database(tables={"p": p}, primary_keys={"p": ("from", "to")})
     fitted = DatabaseSynthesizer(given, max_steps=10, random_state=0).fit()
     draw = LinkedDraw.divided(fitted.learned_, {"p": 600}, 0)
-    assert draw.parts == 1
+    assert draw.request.parts == 1
     assert not pa.Table.to_pandas(draw(0)["p"]).duplicated(["from", "to"]).any()
 
 

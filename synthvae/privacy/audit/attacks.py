@@ -96,14 +96,14 @@ def of_counts(events: Sequence[Event], ledger: Ledger, present: Bools) -> Attack
             tables = Tables(Curator(ledger), np.repeat(cells[:, None], width, 1), [2] * width)
             wanted = [(place,) for place in range(width)]
             released = np.reshape(tables.release(recorded(ledger, event, len(chosen)), wanted), (-1, len(chosen), 2))
-            scores[chosen] += _ratio(released[:, :, 1], 0, event).sum(0)
+            scores[chosen] += ratio(released[:, :, 1], 0, event).sum(0)
             without = released - [OTHERS, there * ledger.budget.max_rows_of_unit]
             noise.append((event, without.reshape(event.times, -1).astype(float)))
     return Attack("noisy counts", "likelihood ratio", events, scores, noise)
 
 
-def _ratio(counts: Counts, without: int, event: Event) -> Floats:
-    """The log likelihood ratios of counts that a canary changes by the event's sensitivity."""
+def ratio(counts: Counts, without: int, event: Event) -> Floats:
+    """Return the log likelihood ratios of counts that a canary changes by the event's sensitivity."""
     return np.asarray(event.sensitivity * (counts - without - event.sensitivity / 2) / event.scale**2)
 
 
@@ -136,11 +136,11 @@ def _of_discovery(ledger: Ledger, events: list[Event], present: Bools, *, lone: 
         counts = typed.numpy().reshape(-1, TYPES)
         frequent = [dict(json.loads(release.numpy().tobytes())) for (release,) in encoded]
         shared = np.array([found.get("shared", base) for found in frequent])
-        scores[chosen] += _ratio(counts[:, ELSE], base, types)
+        scores[chosen] += ratio(counts[:, ELSE], base, types)
         if lone:
             scores[chosen] += REVEALED * np.array([any(value != "shared" for value in found) for found in frequent])
         else:
-            scores[chosen] += _ratio(shared, base, values)
+            scores[chosen] += ratio(shared, base, values)
         exact = np.where(np.arange(TYPES) == ELSE, base + len(own), 0)
         noise += [(types, (counts - exact).astype(float))]
         noise += [(values, (shared - base - (0 if lone else len(own))).astype(float)[None])]
@@ -148,28 +148,40 @@ def _of_discovery(ledger: Ledger, events: list[Event], present: Bools, *, lone: 
     return Attack("schema discovery, one column", statistic, [types, values], scores, noise)
 
 
-def of_halvings(ledger: Ledger, present: Bools) -> Attack:
+Counted = Callable[[Floats, Counts], Floats]
+"""A function that returns the numbers of the rows that a fit counts, given those of all rows and their units."""
+
+
+def of_halvings(event: Event, ledger: Ledger, present: Bools, rows: int = 1, counted: Counted | None = None) -> Attack:
     """Attack bins of numeric columns by the counts of the halves in which the canary would lie.
 
     Each canary has a column of its own, whose bounds are halved a few times.
+
+    Args:
+        event: The event of the counts.
+        ledger: The ledger with the budget and its unit.
+        present: Whether each canary is present (N,).
+        rows: The number of rows of a unit.
+        counted: Which of them a fit counts; None: all.
     """
-    (event,) = (event for event in ledger.events if event.name == HALVES)
-    depth = min(event.times, LEVELS)
+    depth, size = min(event.times, LEVELS), round(event.sensitivity)
     done = event.model_copy(update={"times": depth})
     scores, noise = np.zeros(len(present)), []
     for there in (False, True):
-        own = np.zeros(there * ledger.budget.max_rows_of_unit)
-        numbers = np.concatenate([np.full(OTHERS, 2.0**depth - 1), own])
+        units = np.arange(OTHERS + there).repeat(rows)
+        numbers = np.where(units < OTHERS, 2.0**depth - 1, 0.0)
         for canary in np.flatnonzero(present == there):
+            own = numbers if counted is None else counted(numbers, units)
             journal, bisection, replayed = _Transcript(), _bisection(depth), _bisection(depth)
-            binning.bisect({"x": bisection}, {"x": numbers}, Curator(ledger, journal), recorded(ledger, done))
+            binning.bisect({"x": bisection}, {"x": own}, Curator(ledger, journal), recorded(ledger, done))
             for level, (released,) in enumerate(journal.releases, start=1):
                 counts, children = released.numpy(), replayed.children
-                scores[canary] += _ratio(counts[children == 0], 0, event).sum()
-                exact = np.where(children == 0, len(own), 0) + np.where(children == 2**level - 1, OTHERS, 0)
+                scores[canary] += ratio(counts[children == 0], 0, event).sum()
+                exact = there * size * (children == 0) + OTHERS * size * (children == 2**level - 1)
                 noise.append(counts - exact)
                 replayed.split(level, counts)
-    return Attack("bins of one column", "likelihood ratio", [done], scores, [(event, np.concatenate(noise)[None])])
+    audited = "bins of one column" if event.name == HALVES else f"bins of one column, {event.name}"
+    return Attack(audited, "likelihood ratio", [done], scores, [(event, np.concatenate(noise)[None])])
 
 
 def _bisection(depth: int) -> Bisection:

@@ -11,7 +11,7 @@ Shapes: N canaries, S steps.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -119,16 +119,22 @@ def worst(checks: Iterable[NoiseCheck]) -> list[NoiseCheck]:
     return list(found.values())
 
 
-def audit(ledger: Ledger, *, canaries: int = 10_000, confidence: float = 0.95) -> Audit:
+Attacks = Callable[[Ledger, Bools], list[Attack]]
+"""A function that returns attacks on the code of the events of a ledger, given which canaries are present."""
+
+
+def audit(ledger: Ledger, *, canaries: int = 10_000, confidence: float = 0.95, attacks: Attacks | None = None) -> Audit:
     """Repeat the events of a ledger on canaries, and bound epsilon by how well an attacker tells which are present.
 
     Args:
         ledger: The ledger of a private model.
         canaries: The number N of canaries; with more, bounds are tighter and take longer.
         confidence: The probability that no lower bound is above the epsilon that the code spends.
+        attacks: The attacks on the code of the fit; None: those on fits of single tables.
 
     Raises:
-        PrivacyError: The ledger has no event, there are too few canaries, or the confidence is not between 0 and 1.
+        PrivacyError: The ledger has no event, there are too few canaries, or the confidence is not between 0 and 1; or
+            it is the ledger of linked tables, which `synthvae.relational.auditing.audit` audits.
 
     Example:
         >>> from synthvae.privacy import Event, Ledger, PrivacyBudget
@@ -142,13 +148,18 @@ def audit(ledger: Ledger, *, canaries: int = 10_000, confidence: float = 0.95) -
             f"An audit needs a ledger with events, at least {FEWEST} canaries and a confidence between 0 and 1, got "
             f"{len(ledger.events)} events, {canaries=} and {confidence=}."
         )
+    if attacks is None and ledger.budget.rows_of_tables is not None:
+        raise PrivacyError(
+            "An audit of a ledger needs one of a single table, got one of linked tables, whose units are subjects with "
+            "several rows. Pass the model to `synthvae.relational.auditing.audit`."
+        )
     present = mechanisms.uniform(canaries) < 0.5
     with one_thread():
-        attacks = _attacks(ledger, present)
-    noise = [pair for attack in attacks for pair in attack.noise]
-    significance, about = (1 - confidence) / (2 * len(attacks) + 3 * len(noise)), ledger.budget.epsilon
+        done = (attacks or _attacks)(ledger, present)
+    noise = [pair for attack in done for pair in attack.noise]
+    significance, about = (1 - confidence) / (2 * len(done) + 3 * len(noise)), ledger.budget.epsilon
     found = []
-    for attack in attacks:
+    for attack in done:
         upper = spent(attack.events, ledger.delta, about)
         scores, events = attack.scores, attack.events
         by_errors = from_errors(scores, present, events, ledger.delta, significance, about=about)
@@ -160,19 +171,24 @@ def audit(ledger: Ledger, *, canaries: int = 10_000, confidence: float = 0.95) -
 
 
 def _attacks(ledger: Ledger, present: Bools) -> list[Attack]:
-    """The attacks on the code of each event, and on all events together."""
+    """The attacks on the code of each event of a single table, and on all events together."""
     names = {event.name for event in ledger.events}
     tables = [event for event in ledger.events if event.mechanism == "discrete Gaussian"]
     found = [of_counts(tables, ledger, present)] if tables else []
     for event in ledger.events:
         if event.mechanism == "Poisson-sampled Gaussian":
             found += of_gradients(event, ledger, present)
-    once = [attack for attack in found if attack.attack == "likelihood ratio"]
-    if len(once) > 1:
-        events = [event for attack in once for event in attack.events]
-        found.append(Attack("all together", "likelihood ratio", events, np.sum([a.scores for a in once], axis=0)))
+    found += together(found)
     if {VALUE_TYPES, FREQUENT_VALUES, SHORT_RANGES} <= names:
         found += of_discovery(ledger, present)
-    if HALVES in names:
-        found.append(of_halvings(ledger, present))
-    return found
+    halvings, rows = [event for event in ledger.events if event.name == HALVES], ledger.budget.max_rows_of_unit
+    return found + [of_halvings(event, ledger, present, rows) for event in halvings]
+
+
+def together(found: Sequence[Attack]) -> list[Attack]:
+    """Return the attack by all likelihood ratios of some attacks, if there are several; no two share an event."""
+    once = [attack for attack in found if attack.attack == "likelihood ratio"]
+    if len(once) < 2:
+        return []
+    events = [event for attack in once for event in attack.events]
+    return [Attack("all together", "likelihood ratio", events, np.sum([a.scores for a in once], axis=0))]

@@ -6,6 +6,7 @@ Shapes: N canaries, S steps.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import cast
 
 import numpy as np
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 from synthvae.model import CVAE, ModelConfig, Rows
 from synthvae.privacy.audit.attacks import Attack, Bools, Floats, recorded
 from synthvae.privacy.dpsgd.poisson import PrivateRows
-from synthvae.privacy.dpsgd.trainer import MICRO_BATCH, PrivateDescent, Spending
+from synthvae.privacy.dpsgd.trainer import MICRO_BATCH, NoisyDescent, PrivateDescent, Spending
 from synthvae.privacy.events import Event
 from synthvae.privacy.ledger import Ledger
 from synthvae.privacy.plan import Descending
@@ -62,6 +63,17 @@ def follow(event: Event, ledger: Ledger, present: Bools) -> Floats:
         rows.samples(event.sampling_rate, event.times, MICRO_BATCH),
         Spending(recorded(ledger, event), settings, max(len(owners), 1), cap),
     )
+    return noisy_gradients(run, event, len(present))
+
+
+def noisy_gradients(run: NoisyDescent, event: Event, canaries: int) -> Floats:
+    """Return the noisy gradient of each canary at each step of a descent (S, N), in clipping norms.
+
+    Args:
+        run: The descent, of a model whose only parameter has one number for each canary, and then unused ones.
+        event: Its event.
+        canaries: The number N of canaries.
+    """
     scale = run.optimizer.expected_batch_size / event.sensitivity
     observed: list[Floats] = []
 
@@ -69,7 +81,7 @@ def follow(event: Event, ledger: Ledger, present: Bools) -> Floats:
         del step, steps, loss
         (gradient,) = (parameter.grad for parameter in run.parameters)
         assert gradient is not None
-        observed.append(scale * gradient.flatten()[: len(present)].double().numpy())
+        observed.append(scale * gradient.flatten()[:canaries].double().numpy())
 
     run.run(observe)
     if len(observed) < event.times:
@@ -77,8 +89,19 @@ def follow(event: Event, ledger: Ledger, present: Bools) -> Floats:
     return np.stack(observed)
 
 
-def of_gradients(event: Event, ledger: Ledger, present: Bools) -> list[Attack]:
-    """Attack noisy gradients, assuming an independent sample in each step, or one batch that returns once an epoch."""
+Follow = Callable[[Event, Ledger, Bools], Floats]
+"""A function that returns what `follow` does, by the code of another descent."""
+
+
+def of_gradients(event: Event, ledger: Ledger, present: Bools, follow: Follow = follow) -> list[Attack]:
+    """Attack noisy gradients, assuming an independent sample in each step, or one batch that returns once an epoch.
+
+    Args:
+        event: The event of the gradients.
+        ledger: The ledger with the budget and its unit.
+        present: Whether each canary is present (N,).
+        follow: Runs the descent on the canaries.
+    """
     observed = follow(event, ledger, present)
     noise = [(event, event.sensitivity * observed[:, ~present])]
     found = [Attack(event.name, "likelihood ratio", [event], sampled_ratios(observed, event), noise)]

@@ -6,12 +6,13 @@ Source: Abadi et al. 2016, Deep learning with differential privacy, https://arxi
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
 import torch.distributed as dist
-from torch import Tensor
+from torch import Tensor, nn
 
 from synthvae.errors import PrivacyError
 from synthvae.model import CVAE, Rows
@@ -88,17 +89,83 @@ class Spending:
         return self.recorded.event
 
 
-class PrivateDescent(Descent):
-    """Training a decoder, with z fixed at 0, by noisy sums of clipped gradients of private rows.
+class NoisyDescent(Descent):
+    """Training by noisy sums of clipped gradients of private units; no loss is computed, and no unit is held out.
 
-    No loss is computed, and no row is held out.
+    Args:
+        model: The model.
+        parameters: Those of its parameters that are trained.
+        spending: The recorded event and the settings.
+        journal: Where noisy gradients are stored.
+        optimizer: The optimiser that adds noise: `SharedOptimizer` for several processes with rows of their own.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        parameters: list[nn.Parameter],
+        spending: Spending,
+        *,
+        journal: Journal | None = None,
+        optimizer: type[NoisyOptimizer] = NoisyOptimizer,
+    ) -> None:
+        event, self.settings = spending.event, spending.settings
+        noisy = optimizer(
+            torch.optim.Adam(parameters, betas=(0.9, 0.99)),
+            noise_multiplier=event.noise_multiplier,
+            max_grad_norm=self.settings.clip,
+            expected_batch_size=max(round(event.sampling_rate * spending.rows), 1),
+        )
+        super().__init__(model, parameters, noisy, steps=event.times, decay=self.settings.decay, seed=0)
+        self.optimizer: NoisyOptimizer
+        self.optimizer.journal = self.journal = journal or Journal(None, 0)
+        self.optimizer.recorded = spending.recorded
+
+    @abstractmethod
+    def clipped_sums(self) -> Iterator[list[Tensor]]:
+        """Yield, for each parameter, the sum of clipped gradients of a part of a Poisson sample, which may be empty."""
+
+    def rate(self, step: int) -> float:
+        """Return the learning rate of a step."""
+        return self.settings.rate(step)
+
+    def backward(self, step: int) -> None:
+        """Sum the clipped gradients of a sample, unless the journal has the noisy sums of this step."""
+        del step
+        totals = [torch.zeros_like(parameter) for parameter in self.parameters]
+        for sums in () if self.journal.has_next else self.clipped_sums():
+            torch._foreach_add_(totals, sums)
+        for parameter, total in zip(self.parameters, totals, strict=True):
+            parameter.grad = total  # the optimiser uses it once
+
+    def validate(self, step: int, last: int) -> bool:
+        """Skip validation: it would reveal a loss of private rows."""
+        del step, last
+        self.state.loss = math.nan
+        return True
+
+    def train(self, progress: Progress | None = None) -> History:
+        """Train the model, which ends with the averaged weights, in evaluation mode.
+
+        Args:
+            progress: Called with step, last step and NaN in place of a loss after each step.
+        """
+        self.run(progress)
+        self.state.load(self.state.average)
+        self.model.eval()
+        self.history.best_step = self.steps
+        return self.history
+
+
+class PrivateDescent(NoisyDescent):
+    """Training a decoder, with z fixed at 0, by noisy sums of clipped gradients of private rows.
 
     Args:
         model: The model whose decoder is trained.
         batches: Poisson samples of the rows, one for each step, in parts.
         spending: The recorded event and the settings.
         journal: Where noisy gradients are stored.
-        optimizer: The optimiser that adds noise: `SharedOptimizer` for several processes with rows of their own.
+        optimizer: As of `NoisyDescent`.
 
     Raises:
         PrivacyError: The model has dropout.
@@ -113,51 +180,25 @@ class PrivateDescent(Descent):
         journal: Journal | None = None,
         optimizer: type[NoisyOptimizer] = NoisyOptimizer,
     ) -> None:
-        event, settings = spending.event, spending.settings
         if model.config.dropout:
             raise PrivacyError(
                 f"`dropout` must be 0 in a private fit, as it would follow a public seed, got {model.config.dropout}."
             )
         assert not isinstance(model.decoder, PixelDecoder), "pixels are refused earlier"
         self.ghost = GhostClipping(model.decoder, (model.decoder.start, model.decoder.tables))
-        self.batches, self.settings = batches, settings
-        self.row_clip = settings.clip / spending.rows_per_unit
-        parameters = self.ghost.parameters
-        noisy = optimizer(
-            torch.optim.Adam(parameters, betas=(0.9, 0.99)),
-            noise_multiplier=event.noise_multiplier,
-            max_grad_norm=settings.clip,
-            expected_batch_size=max(round(event.sampling_rate * spending.rows), 1),
-        )
-        super().__init__(model, parameters, noisy, steps=event.times, decay=settings.decay, seed=0)
+        self.batches = batches
+        self.row_clip = spending.settings.clip / spending.rows_per_unit
+        super().__init__(model, self.ghost.parameters, spending, journal=journal, optimizer=optimizer)
         self.model: CVAE
-        self.optimizer: NoisyOptimizer
-        self.optimizer.journal = self.journal = journal or Journal(None, 0)
-        self.optimizer.recorded = spending.recorded
 
-    def rate(self, step: int) -> float:
-        """Return the learning rate of a step."""
-        return self.settings.rate(step)
-
-    def backward(self, step: int) -> None:
-        """Sum the clipped gradients of a sample, which may be empty."""
-        del step
-        totals = [torch.zeros_like(parameter) for parameter in self.parameters]
-        for rows, labels in () if self.journal.has_next else next(self.batches):
-            sums, _ = self.ghost.clipped_sums(self._losses, rows, labels, self.row_clip)
-            torch._foreach_add_(totals, sums)
-        for parameter, total in zip(self.parameters, totals, strict=True):
-            parameter.grad = total  # the optimiser uses it once
+    def clipped_sums(self) -> Iterator[list[Tensor]]:
+        """Yield the sums of the clipped gradients of the parts of the next sample."""
+        for rows, labels in next(self.batches):
+            yield self.ghost.clipped_sums(self._losses, rows, labels, self.row_clip)[0]
 
     def _losses(self, rows: Rows, labels: Tensor) -> Tensor:
         z = torch.zeros(len(labels), self.model.config.latent_dim, dtype=torch.float32)
         return -self.model.decoder.log_prob(rows, z, labels).sum(0)
-
-    def validate(self, step: int, last: int) -> bool:
-        """Skip validation: it would reveal a loss of private rows."""
-        del step, last
-        self.state.loss = math.nan
-        return True
 
 
 Descender = Callable[[CVAE, PrivateRows, Spending, Journal, Progress | None], History]
@@ -185,9 +226,4 @@ def descend(
     """
     event = spending.event
     batches = rows.samples(event.sampling_rate, event.times, MICRO_BATCH)
-    run = PrivateDescent(model, batches, spending, journal=journal, optimizer=optimizer)
-    run.run(progress)
-    run.state.load(run.state.average)
-    model.eval()
-    run.history.best_step = event.times
-    return run.history
+    return PrivateDescent(model, batches, spending, journal=journal, optimizer=optimizer).train(progress)
