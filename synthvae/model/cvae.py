@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
@@ -24,6 +25,7 @@ from synthvae.model.rows import Rows
 MATCHING_ROWS = 1 << 16  # rows drawn to match marginals, for all conditions together
 MANY_MATCHING_ROWS, MIN_MATCHING_ROWS = 1 << 13, 1 << 11  # for each condition, of few and of many conditions
 HALF_TRUST_ROWS = 10  # training rows of a condition with which its frequencies are trusted by half
+ERRORS_OF_MEAN = 2.0  # standard errors by which the mean of a value is moved at most
 ENCODED_ROWS = 2048  # of one batch
 MAX_FITTED_ROWS = 20_000  # to whose latents a prior is fitted
 DRAWS_PER_ROW = 4  # of the latents to which a prior is fitted
@@ -288,7 +290,8 @@ class CVAE(nn.Module):
             normal = standard_normal(drawn, self.config.latent_dim, generator=generator)
             trust = len(rows) / (len(rows) + HALF_TRUST_ROWS)
             z = self.prior.draw(normal, rows[pick], self._uniform(drawn, generator))
-            own = Marginals(frequencies[:, condition], trust, None if means is None else means[:, condition])
+            reach = ERRORS_OF_MEAN / math.sqrt(len(rows))
+            own = Marginals(frequencies[:, condition], trust, None if means is None else means[:, condition], reach)
             self.decoder.match(z, condition, generator, own)
 
     def _least_matching_rows(self, most: int) -> int:

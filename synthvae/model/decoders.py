@@ -42,11 +42,13 @@ class Marginals(NamedTuple):
         frequencies: Frequencies (J, K) of the levels.
         trust: How far to move towards them, 0 to 1.
         means: Means (V,) of the values; None: values are not matched.
+        reach: How far the mean of a value is moved at most, see `mean_shift`.
     """
 
     frequencies: Tensor
     trust: float
     means: Tensor | None = None
+    reach: float = 0.0
 
     def matched(self, digit: int, logits: Tensor, bias: Tensor) -> Tensor:
         """Move `bias` (K,) of a digit, in place, and return its `logits` (levels, B) moved as far."""
@@ -66,7 +68,7 @@ class Marginals(NamedTuple):
         """
         if self.means is None or not present.any():
             return outputs
-        shift = (self.trust * mean_shift(outputs[:, present], self.means[value])).to(outputs)
+        shift = (self.trust * mean_shift(outputs[:, present], self.means[value], self.reach)).to(outputs)
         bias += shift
         return outputs + shift[:, None]
 

@@ -13,7 +13,6 @@ from synthvae.model.embeddings import deviates
 COMPONENTS = 10  # of a mixture
 PARAMETERS = 3 * COMPONENTS  # a head's outputs: logits, means and log standard deviations of the components
 LOG_SCALES = (-5.0, 2.0)
-REACH = 0.1  # of shifts of a value's mean, in standard deviations of its density
 MIN_MASS = 1e-30  # of a component within limits
 LIMIT = 5.2  # of drawn values: one in ten million exceeds it under a standard normal
 
@@ -32,25 +31,25 @@ def initial_bias(mean: Tensor | None = None, std: Tensor | None = None) -> Tenso
     return torch.cat([torch.zeros_like(means), means, spreads], -1)
 
 
-def mean_shift(outputs: Tensor, mean: Tensor) -> Tensor:
+def mean_shift(outputs: Tensor, mean: Tensor, reach: float) -> Tensor:
     """Return what to add (3 M,) to the `outputs` (3 M, B) of rows, so that the mean of draws is nearer to `mean`.
 
     The means of all components move alike. If other slots determine a value, its density is narrow, and a shift spoils
-    it, though their own draws may be what is off. So the shift is at most `REACH` times the typical (geometric mean)
-    standard deviation of a row's density: that costs at most about 0.005 nats. The spreads of components stay: scaling
-    them so that the variance of draws agrees, too, adds noise, and weakened the relation of a column with those before
-    it.
+    it, though their own draws may be what is off. So the shift is limited: one of a tenth of a density's standard
+    deviation costs 0.005 nats. The spreads of components stay: scaling them so that the variance of draws agrees, too,
+    adds noise, and weakened the relation of a column with those before it.
 
     Args:
         outputs: The parameters of the mixtures of rows that are drawn from the model.
         mean: The mean of the values in the data.
+        reach: The largest shift, in typical (geometric mean) standard deviations of a row's density.
     """
     logits, means, log_scales = outputs.double().split(COMPONENTS)
     shares = logits.softmax(0)
     expected = (shares * means).sum(0)
     variances = (shares * ((means - expected).square() + (2 * log_scales.clamp(*LOG_SCALES)).exp())).sum(0)
-    reach = REACH * (0.5 * variances.log().mean()).exp()
-    off = (mean - expected.mean()).clamp(-reach, reach)
+    most = reach * (0.5 * variances.log().mean()).exp()
+    off = (mean - expected.mean()).clamp(-most, most)
     return torch.cat([torch.zeros_like(logits[:, 0]), off.expand(COMPONENTS), torch.zeros_like(log_scales[:, 0])])
 
 

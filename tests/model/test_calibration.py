@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given, settings
@@ -19,6 +20,9 @@ from synthvae.model import Rows
 from synthvae.model.calibration import SPREAD, Calibration, Outputs, calibration, changed_mixtures, log_likelihood
 from synthvae.model.decoders import AutoregressiveDecoder
 from synthvae.model.values import COMPONENTS, PARAMETERS
+from synthvae.relational import SequenceSynthesizer
+from synthvae.relational.descent import SequenceDescent
+from synthvae.training.conditional import ConditionalDescent
 from synthvae.training.trainer import ElboDescent
 
 SLOTS = Slots((3, 4, 2), values=(Value(0), Value(3, switch=2, level=1)), coarser=(None, 0, None))
@@ -126,3 +130,38 @@ def test_rows_never_seen_are_more_probable_when_calibrated(monkeypatch: pytest.M
     calibrated = fitted()
     monkeypatch.setattr(ElboDescent, "_calibrate", lambda _descent: None)
     assert calibrated > fitted()
+
+
+def test_conditions_of_unseen_rows_are_more_probable_when_calibrated(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = load_breast_cancer(as_frame=True).frame.sample(frac=1, random_state=0).iloc[:, -6:]
+    known, unseen = table[:300], table[300:]
+    first, *others = known.columns[:-1]
+
+    def fitted() -> float:
+        synthesizer = Synthesizer(target="target", random_state=0, conditions=True).fit(known)
+        return float(synthesizer.log_likelihood(unseen, columns=[first], given=others).mean())
+
+    calibrated = fitted()
+    monkeypatch.setattr(ConditionalDescent, "calibration", lambda _descent: None)
+    assert calibrated > fitted()
+
+
+def test_rows_of_unseen_subjects_are_more_probable_when_calibrated(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    steps = rng.normal(size=(150, 4)).cumsum(1)
+    rows = {"patient": np.repeat(np.arange(150), 4), "day": np.tile(np.arange(4) * 7, 150), "value": steps.ravel()}
+    bounds: list[float] = []
+    histories = []
+    calibrations = SequenceDescent.calibrations
+
+    def recorded(descent: SequenceDescent) -> object:
+        bounds.append(descent.bound())
+        histories.append(descent.history)
+        return calibrations(descent)
+
+    monkeypatch.setattr(SequenceDescent, "calibrations", recorded)
+    SequenceSynthesizer("patient", time="day", random_state=0, max_steps=150).fit(pd.DataFrame(rows))
+    assert bounds
+    for before, history in zip(bounds, histories, strict=True):
+        assert history.held_out_elbo is not None
+        assert history.held_out_elbo > before

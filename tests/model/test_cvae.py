@@ -305,7 +305,7 @@ def test_matched_means_are_those_seen(decoder: DecoderName, prior: PriorName, mo
 
     Some of a random network are beyond the limit of drawn values, which moves their means by up to 0.05.
     """
-    monkeypatch.setattr("synthvae.model.values.REACH", 10.0)
+    monkeypatch.setattr("synthvae.model.cvae.ERRORS_OF_MEAN", 1000.0)
     model = build(decoder, prior, slots=MIXED, spread=0.2).float()
     generator = torch.Generator().manual_seed(0)
     labels = torch.arange(CONDITIONS).repeat(20_000)

@@ -139,7 +139,7 @@ def test_shifted_mixtures_have_the_mean_unless_it_is_far(off: float) -> None:
         math.sqrt(sum(share * (normal.stdev**2 + (normal.mean - mean) ** 2) for share, normal in part))
         for part, mean in zip(parts, means, strict=True)
     ]
-    moved = heads + mean_shift(heads, torch.tensor(np.mean(means) + off))[:, None]
+    moved = heads + mean_shift(heads, torch.tensor(np.mean(means) + off), 0.1)[:, None]
     shift = (moved - heads)[COMPONENTS : 2 * COMPONENTS]
     expected = math.copysign(min(abs(off), 0.1 * statistics.geometric_mean(widths)), off)
     np.testing.assert_allclose(shift.numpy(), expected, rtol=1e-6)
