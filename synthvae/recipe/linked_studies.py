@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ import pyarrow as pa
 from synthvae import filesystem
 from synthvae.errors import ConfigurationError, TableError, listing
 from synthvae.generation import stores
+from synthvae.privacy import Journal
 from synthvae.recipe.linked_holdout import hold_out_subjects
 from synthvae.recipe.records import StageRecord
 from synthvae.recipe.study import FIGURES, HOLDOUT, MODEL, SYNTHETIC, Study
@@ -97,16 +99,17 @@ class DatabaseStudy:
         self.database.model_copy(update={"tables": files}).to_yaml(folder / KEYS)
 
     def fit(self, inputs: str) -> dict[str, Any]:
-        """Fit and save the models."""
-        del inputs
-        recipe = self.study.recipe
+        """Fit and save the models; `inputs` (a hash) names the journal that a private fit keeps until then."""
+        recipe, folder = self.study.recipe, self.study.out / f".{MODEL}.{inputs[:12]}.releases"
         privacy = None if recipe.privacy is None else recipe.privacy.stated()
         artifact.check_place(self.study.out / MODEL)
         if privacy is not None:
             self.study.warn_of_another_budget()
-        synthesizer = DatabaseSynthesizer(self.training, privacy=privacy, **_parameters(self.study)).fit()
-        _refuse_interrupted(synthesizer.learned_)
-        synthesizer.save(self.study.out / MODEL)
+        journal = None if privacy is None else folder
+        synthesizer = DatabaseSynthesizer(self.training, privacy=privacy, journal=journal, **_parameters(self.study))
+        with nullcontext() if journal is None else Journal.until_saved(journal):
+            _refuse_interrupted(synthesizer.fit().learned_)
+            synthesizer.save(self.study.out / MODEL)
         ledger = synthesizer.ledger_
         if ledger is None:
             return {"what": _subjects(synthesizer.learned_)}

@@ -29,7 +29,7 @@ from synthvae.schema.foreign_keys import ForeignKey
 from synthvae.schema.schema import Schema
 from synthvae.synthesizer.fitting import DRAFTED
 from synthvae.tables import rowwise
-from synthvae.tables.arrow import plain_type
+from synthvae.tables.arrow import is_text, plain_type
 
 Tables = Mapping[str, pa.Table]
 
@@ -58,12 +58,13 @@ def read_privately(database: Database, tables: Mapping[str, Any] | None) -> dict
 
     Raises:
         PrivacyError: They break the keys of the database; which rows do so is private.
-        TableError: A table is not given, or lacks a column.
+        TableError: A table is not given, or lacks a column, or of the two columns of a link one is text.
     """
     given = {**database.tables, **dict(tables or {})}
     if absent := [name for name, source in given.items() if source is None or name not in database.tables]:
         raise TableError(f"`tables` must be those of the database, got other ones or none for {listing(absent)}.")
     found = {name: rowwise.read(source) for name, source in given.items()}
+    _refuse_mixed_keys(database, found)
     try:
         linkage.check(database, found)
     except TableError as error:
@@ -73,6 +74,22 @@ def read_privately(database: Database, tables: Mapping[str, Any] | None) -> dict
             "who may know the rows."
         ) from error
     return found
+
+
+def _refuse_mixed_keys(database: Database, tables: Mapping[str, pa.Table]) -> None:
+    """Refuse links of text and other types, which are public: CSV files are read as text, row by row."""
+    for key in database.foreign_keys:
+        for own, other in zip(key.columns, key.parent_columns, strict=True):
+            sides = ((key.child, own), (key.parent, other))
+            if any(column not in tables[name].column_names for name, column in sides):
+                continue  # the check of keys says so
+            kinds = [plain_type(tables[name].schema.field(column).type) for name, column in sides]
+            if not any(map(pa.types.is_null, kinds)) and is_text(kinds[0]) != is_text(kinds[1]):
+                raise TableError(
+                    f"The two columns of a link must be of one type, got {kinds[0]} for {key.child}.{own} and "
+                    f"{kinds[1]} for {key.parent}.{other}; a private fit reads the keys of CSV files as text. Store "
+                    "both tables in the same format."
+                )
 
 
 def plan_privately(database: Database, read: Tables, budget: PrivacyBudget) -> dict[str, PrivatePlan]:

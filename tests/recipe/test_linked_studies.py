@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,10 @@ from studies import Page, command, contents, edited, ran, run, write
 
 from synthvae import evaluation, filesystem, recipe
 from synthvae.errors import ConfigurationError
+from synthvae.privacy import Journal
 from synthvae.recipe import Recipe
 from synthvae.relational import Database
-from synthvae.schema import linkage
+from synthvae.schema import Column, Schema, linkage
 
 ALL = ["split", "fit", "generate", "evaluate", "report"]
 KEYS: Page = {
@@ -208,3 +210,43 @@ def test_tables_that_cannot_be_divided_are_refused(tmp_path: Path, page: Page) -
     assert "must name a file for each table" in command(tmp_path, edited(page, database=named)).stderr
     absent = {**KEYS, "tables": {"people": "people.csv", "stays": "gone.csv"}}
     assert "gone.csv cannot be opened" in command(tmp_path, edited(page, database=absent)).stderr
+
+
+@pytest.mark.slow
+def test_a_private_fit_of_linked_tables_that_was_broken_off_buys_nothing_twice(
+    tmp_path: Path, page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    age = Column(name="age", kind="integer", bounds=(18, 80), nullable=False)
+    sex = Column(name="sex", kind="categorical", categories=["f", "m"], nullable=False)
+    day = Column(name="day", kind="integer", bounds=(0, 99), nullable=False)
+    ward = Column(name="ward", kind="categorical", categories=["a", "b"], nullable=False)
+    schemas = {"people": Schema(columns=[age, sex]), "stays": Schema(columns=[day, ward])}
+    files = {"people": "people.csv", "stays": "stays.csv"}
+    tables()["stays"].to_csv(tmp_path / "stays.csv", index=False)
+    Database(**{**KEYS, "tables": files, "schemas": schemas}).to_yaml(tmp_path / "db.yaml")
+    budget = {"epsilon": 3.0, "delta": 0.001, "rows_of_tables": {"stays": 3}}
+    page = edited(page, database="db.yaml", privacy=budget, split=None, evaluation=None, report=None)
+    keep, remove, seen = Journal.keep, Journal.remove, dict[str, bytes]()
+
+    def interrupted(journal: Journal, draw: Callable[[], Any]) -> Any:
+        bought = keep(journal, draw)
+        if journal.kept == 2:
+            raise KeyboardInterrupt
+        return bought
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Journal, "keep", interrupted)
+        result = command(tmp_path, page)
+        assert result.exit_code == 130, result.output
+    (folder,) = (tmp_path / "out").glob(".model.*.releases")
+    bought = {path.name: path.read_bytes() for path in folder.rglob("*.safetensors")}
+    assert len(bought) == 2
+
+    def removed(journal: Journal) -> None:
+        seen.update({path.name: path.read_bytes() for path in folder.rglob("*.safetensors")})
+        remove(journal)
+
+    monkeypatch.setattr(Journal, "remove", removed)
+    assert ran(tmp_path, page) == ["fit", "generate"]
+    assert bought.items() <= seen.items()
+    assert not folder.exists()

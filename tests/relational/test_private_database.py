@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from synthvae.errors import PrivacyError
+from synthvae.errors import PrivacyError, TableError
 from synthvae.privacy import PrivacyBudget, mechanisms
 from synthvae.relational import Database, DatabaseSynthesizer
 from synthvae.relational.private_planning import link_privately, plan_privately, read_privately
@@ -226,3 +226,14 @@ def test_budgets_without_caps_and_caps_of_other_tables_are_refused() -> None:
         budget(unit="patient")
     with pytest.raises(PrivacyError, match="rows_of_tables"):
         budget(rows_of_tables={"visits": 0})
+
+
+def test_links_of_text_and_numbers_are_refused_without_a_word_on_rows() -> None:
+    frames = tables()
+    frames["visits"] = frames["visits"].assign(patient=frames["visits"]["patient"].str[2:].astype(int))
+    with pytest.raises(TableError, match=r"must be of one type, got int64 for visits\.patient and .*patients\.id"):
+        fitted(frames)
+    as_categories = {
+        name: frame.astype({"patient": "category"}) for name, frame in tables().items() if "patient" in frame
+    }
+    assert fitted({**tables(), **as_categories}).ledger_ is not None
