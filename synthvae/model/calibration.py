@@ -18,6 +18,10 @@ from synthvae.model.draws import log_prob
 from synthvae.model.rows import Rows
 from synthvae.model.values import COMPONENTS, log_density
 
+# Rows are drawn slot after slot, each with the errors of those before it: wider densities make related columns less so.
+# On the default of credit, .05 nats cost a tenth of a point of trend; on Seoul bikes, .6 nats brought the share of rows
+# that are nearer to a training row from .554 to .524.
+LEAST_GAIN = 0.2  # nats per row below which drawing does better without a change
 SPREAD = 0.5  # standard deviation of the prior of each number around no change
 NEWTON_STEPS, LARGEST_STEP = 8, 0.5
 LEAST_FACTOR = 0.05
@@ -120,6 +124,14 @@ def changed_mixtures(outputs: Tensor, components: Tensor, log_scales: Tensor) ->
     logits, means, scales = outputs.split(COMPONENTS, -1)
     shape = (-1, *(1 for _ in outputs.shape[1:]))
     return torch.cat([logits * components.view(shape), means, scales + log_scales.view(shape)], -1)
+
+
+def gain(change: Calibration, outputs: Outputs, rows: Rows, weights: Tensor) -> float:
+    """Return how much more probable rows (B) with these outputs are by a change, in nats per row, on average."""
+    digits = outputs.digits * change.digits[:, None, None]
+    changed = Outputs(digits, changed_mixtures(outputs.values, change.components, change.log_scales))
+    found = (log_likelihood(changed, rows) - log_likelihood(outputs, rows)).sum(0)
+    return float((found * weights).sum() / weights.sum())
 
 
 def log_likelihood(outputs: Outputs, rows: Rows) -> Tensor:

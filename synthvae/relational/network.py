@@ -14,7 +14,7 @@ from torch.nn.utils.rnn import PackedSequence
 from synthvae.codes import Slots
 from synthvae.model import Frequencies, Rows
 from synthvae.model.build import Construction
-from synthvae.model.calibration import Calibration, calibration
+from synthvae.model.calibration import LEAST_GAIN, Calibration, calibration, gain
 from synthvae.model.decoders import AutoregressiveDecoder
 from synthvae.model.dropout import Dropout
 from synthvae.model.embeddings import SlotEmbedding, ValueEmbedding
@@ -239,6 +239,8 @@ class SequenceNetwork(nn.Module):
     def calibrations(self, batch: SequenceBatch) -> list[tuple[AutoregressiveDecoder, Calibration]]:
         """Return each decoder with the change of its outputs under which rows of a batch are most probable.
 
+        Decoders are left out under which the rows gain less than `LEAST_GAIN`.
+
         Args:
             batch: Rows that were not trained on.
         """
@@ -246,7 +248,9 @@ class SequenceNetwork(nn.Module):
         for decoder, context, rows, there in self._drawn(batch):
             outputs = decoder.outputs(rows, context, _no_labels(rows))
             weights = torch.ones(len(there), device=there.device)
-            changes.append((decoder, calibration(outputs, rows, weights, decoder.slots.sizes)))
+            change = calibration(outputs, rows, weights, decoder.slots.sizes)
+            if gain(change, outputs, rows, weights) >= LEAST_GAIN:
+                changes.append((decoder, change))
         return changes
 
     def _drawn(self, batch: SequenceBatch) -> Iterator[tuple[AutoregressiveDecoder, Tensor, Rows, Tensor]]:

@@ -155,7 +155,8 @@ def interrupt(run: subprocess.Popen[str], mark: dict[str, str], how: str) -> Non
     if how == "worker":  # which is not there yet, or is at the stage
         for process in marked(mark):
             if process.pid != run.pid:
-                process.kill()
+                with contextlib.suppress(psutil.NoSuchProcess):  # one that has ended meanwhile
+                    process.kill()
         run.send_signal(signal.SIGINT)
         return
     run.send_signal({"error": signal.SIGUSR1}.get(how) or getattr(signal, how))

@@ -16,8 +16,8 @@ from sklearn.datasets import load_breast_cancer
 
 from synthvae import Synthesizer
 from synthvae.codes import Slots, Value
-from synthvae.model import Rows
-from synthvae.model.calibration import SPREAD, Calibration, Outputs, calibration, changed_mixtures, log_likelihood
+from synthvae.model import CVAE, ModelConfig, Rows
+from synthvae.model.calibration import SPREAD, Calibration, Outputs, calibration, changed_mixtures, gain, log_likelihood
 from synthvae.model.decoders import AutoregressiveDecoder
 from synthvae.model.values import COMPONENTS, PARAMETERS
 from synthvae.relational import SequenceSynthesizer
@@ -119,6 +119,28 @@ def test_no_row_means_no_change() -> None:
     assert torch.equal(log_likelihood(outputs, rows), torch.zeros(5, 4))
 
 
+def test_the_gain_is_that_of_a_changed_decoder() -> None:
+    made, rows, z = decoder(1, (5, 6)), random_rows(50, 1), torch.randn(50, 2)
+    labels, weights = torch.zeros(50, dtype=torch.long), torch.rand(50)
+    with torch.no_grad():
+        before = made.outputs(rows, z, labels)
+        change = calibration(before, rows, weights, SLOTS.sizes)
+        made.calibrate(change)
+        after = made.outputs(rows, z, labels)
+    expected = (log_likelihood(after, rows) - log_likelihood(before, rows)).sum(0)
+    assert gain(change, before, rows, weights) == pytest.approx(float((expected * weights).sum() / weights.sum()), 1e-3)
+    assert gain(change, before, rows, weights) > 0
+
+
+def test_decoders_stay_that_rows_gain_little_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("synthvae.model.cvae.LEAST_GAIN", math.inf)
+    model = CVAE(SLOTS, conditions=1, config=ModelConfig(latent_dim=2, width=4))
+    rows, generator = random_rows(50, 1), torch.Generator().manual_seed(0)
+    assert model.calibration(rows, torch.zeros(50, dtype=torch.long), torch.ones(50), generator) is None
+    monkeypatch.setattr("synthvae.model.cvae.LEAST_GAIN", -math.inf)
+    assert model.calibration(rows, torch.zeros(50, dtype=torch.long), torch.ones(50), generator) is not None
+
+
 def test_rows_never_seen_are_more_probable_when_calibrated(monkeypatch: pytest.MonkeyPatch) -> None:
     table = load_breast_cancer(as_frame=True).frame.sample(frac=1, random_state=0).iloc[:, -12:]
     known, unseen = table[:300], table[300:]
@@ -160,6 +182,7 @@ def test_rows_of_unseen_subjects_are_more_probable_when_calibrated(monkeypatch: 
         return calibrations(descent)
 
     monkeypatch.setattr(SequenceDescent, "calibrations", recorded)
+    monkeypatch.setattr("synthvae.relational.network.LEAST_GAIN", 0.0)
     SequenceSynthesizer("patient", time="day", random_state=0, max_steps=150).fit(pd.DataFrame(rows))
     assert bounds
     for before, history in zip(bounds, histories, strict=True):
