@@ -61,8 +61,9 @@ def train_sequences(
         raise ConfigurationError("Training must converge, got a loss that is not finite. Lower `learning_rate`.")
     descent.state.load_best()
     network.eval()
-    changes = descent.calibrations()
-    _calibrate(changes)
+    if not descent.is_small:  # the held-out rows of a small table are too few
+        for decoder, change in descent.calibrations():
+            decoder.calibrate(change)
     history.held_out_elbo = descent.bound() if len(descent.held) else None
     if descent.is_small and history.stopped in ("early", "finished"):
         descent.state.load(initial)
@@ -72,13 +73,7 @@ def train_sequences(
         history.refitted = second.history.stopped == "finished"
         descent.state.load(second.state.average if history.refitted else descent.state.best)
         network.eval()
-        _calibrate(changes)
     return history
-
-
-def _calibrate(changes: list[tuple[AutoregressiveDecoder, Calibration]]) -> None:
-    for decoder, change in changes:
-        decoder.calibrate(change)
 
 
 class SequenceDescent(Descent):

@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from synthvae.devices import one_thread
 from synthvae.errors import ConfigurationError
 from synthvae.model import CVAE, MATCHING_ROWS, Frequencies, activity
-from synthvae.model.calibration import Calibration
 from synthvae.model.decoders import AutoregressiveDecoder
 from synthvae.model.draws import standard_normal
 from synthvae.model.frequencies import Sums
@@ -83,7 +82,6 @@ class ElboDescent(Descent):
             seed=seed + group.rank,
         )
         self.is_due = False
-        self.calibration: Calibration | None = None
         self._resume()
 
     def _initialise(self, model: CVAE) -> None:
@@ -208,9 +206,7 @@ class ElboDescent(Descent):
         """Return a descent from the initial weights on all rows, the held-out ones included."""
         self.state.load(self.initial_values)
         config = self.config.model_copy(update={"validation_fraction": 0.0})
-        descent = ElboDescent(self.model, self.batches.parts, config, self.seed, self.group)
-        descent.calibration = self.calibration
-        return descent
+        return ElboDescent(self.model, self.batches.parts, config, self.seed, self.group)
 
     def finish(self, *, matching: bool = True) -> None:
         """Load the best weights, calibrate them, fit the prior, and match the marginals of the decoder to the data.
@@ -222,7 +218,8 @@ class ElboDescent(Descent):
         """
         self.state.load_best()
         self.model.eval()
-        self._calibrate()
+        if not self.is_small:
+            self._calibrate()
         first = self.objective.labels.complete(self.split.training + self.split.held_out)
         drawn = first.repeated(self.generator)
         self.model.match_prior(drawn.rows, drawn.labels, self.generator)
@@ -232,16 +229,16 @@ class ElboDescent(Descent):
         self.history.held_out_elbo = None if self.model.is_point else self._validation_bound()
 
     def _calibrate(self) -> None:
-        """Calibrate the decoder by the held-out rows; a descent on all rows was given how."""
+        """Calibrate the decoder by the held-out rows; those of a small table are too few."""
         every = -(-len(self.split.held_out) // CALIBRATION_ROWS) or 1
         held = self.objective.labels.complete(self.split.held_out.take(slice(None, None, every)))
-        if len(held):
-            generator = torch.Generator(device=self.generator.device).manual_seed(0)  # the same each time
-            weights = self.batches.times(held)
-            self.calibration = self.model.calibration(held.rows, held.labels, weights, generator)
-        if self.calibration is not None:
+        if not len(held):
+            return
+        generator = torch.Generator(device=self.generator.device).manual_seed(0)  # the same each time
+        change = self.model.calibration(held.rows, held.labels, self.batches.times(held), generator)
+        if change is not None:
             assert isinstance(self.model.decoder, AutoregressiveDecoder)
-            self.model.decoder.calibrate(self.calibration)
+            self.model.decoder.calibrate(change)
 
     def _match_marginals(self, first: LabelledRows, drawn: Tensor) -> None:
         """Match the marginals to those of all rows.

@@ -144,6 +144,7 @@ def test_decoders_stay_that_rows_gain_little_from(monkeypatch: pytest.MonkeyPatc
 def test_rows_never_seen_are_more_probable_when_calibrated(monkeypatch: pytest.MonkeyPatch) -> None:
     table = load_breast_cancer(as_frame=True).frame.sample(frac=1, random_state=0).iloc[:, -12:]
     known, unseen = table[:300], table[300:]
+    monkeypatch.setattr(ElboDescent, "is_small", False)
 
     def fitted() -> float:
         synthesizer = Synthesizer(target="target", random_state=0).fit(known)
@@ -183,6 +184,7 @@ def test_rows_of_unseen_subjects_are_more_probable_when_calibrated(monkeypatch: 
 
     monkeypatch.setattr(SequenceDescent, "calibrations", recorded)
     monkeypatch.setattr("synthvae.relational.network.LEAST_GAIN", 0.0)
+    monkeypatch.setattr(SequenceDescent, "is_small", False)
     SequenceSynthesizer("patient", time="day", random_state=0, max_steps=150).fit(pd.DataFrame(rows))
     assert bounds
     for before, history in zip(bounds, histories, strict=True):
