@@ -164,7 +164,6 @@ def fit(
     A YAML file with `tables`, their keys and links is a database, to which a model of linked tables is fitted.
     """
     options = dict(locals())
-    del debug
     if linked.is_file(table):
         linked.fit(options)
         return
@@ -177,9 +176,7 @@ def fit(
         _show_plan(synthesizer, options)
         return
     if not (overwrite or estimate):
-        journals.refuse_overwriting(
-            out, journals.beside(out, synthesizer), resume=resume or synthesizer.privacy is not None
-        )
+        journals.refuse_overwriting(out, synthesizer, resume=resume)
     source = declare(synthesizer, decisions, _source(table, reading, synthesizer), reading)
     if estimate:
         show(dataclasses.asdict(synthesizer.estimate(source)), as_json=as_json)

@@ -16,18 +16,20 @@ def beside(out: Path, synthesizer: Any) -> Path:
     return out.parent / f".{out.name}.{'fit' if synthesizer.privacy is None else 'releases'}"
 
 
-def refuse_overwriting(out: Path, journal: Path, *, resume: bool) -> None:
+def refuse_overwriting(out: Path, synthesizer: Any, *, resume: bool) -> None:
     """Refuse a directory with a model, unless an interrupted fit of it is resumed.
 
     Args:
         out: The directory.
-        journal: The folder of the journal.
-        resume: Whether a fit that has a journal is resumed.
+        synthesizer: The synthesizer to be fitted.
+        resume: Whether a fit without a budget is resumed; one with a budget always is.
 
     Raises:
         ArtifactError: There is a model.
     """
-    if not out.is_dir() or not any(out.iterdir()) or (resume and journal.exists()):
+    journal = beside(out, synthesizer)
+    resumed = (resume or synthesizer.privacy is not None) and journal.exists()
+    if not out.is_dir() or not any(out.iterdir()) or resumed:
         return
     way = "pass --resume to continue its interrupted fit" if journal.exists() else "choose another directory"
     raise ArtifactError(f"{out} has a model. Pass --overwrite to replace it, or {way}.")

@@ -63,7 +63,7 @@ def fit(given: Mapping[str, Any]) -> None:
     parameters |= {name: given[name] for name in ("effort", "protect") if given[name] is not None}
     synthesizer = DatabaseSynthesizer(_database(given["table"]), **parameters)
     if not given["overwrite"]:
-        journals.refuse_overwriting(out, journals.beside(out, synthesizer), resume=private)
+        journals.refuse_overwriting(out, synthesizer, resume=False)
     with journals.until_saved(synthesizer, out, resume=True) if private else nullcontext():
         synthesizer.fit()
         if seed is None:  # a model that was fitted without a seed generates other rows each time
