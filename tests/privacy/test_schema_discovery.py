@@ -128,10 +128,14 @@ def test_whole_numbers_that_a_schema_cannot_hold_stay_as_they_are_written() -> N
 
 @pytest.mark.slow
 def test_what_one_unit_alone_has_is_not_released() -> None:
-    """Of 20,000 such values none, though with noise some counts are far above 1."""
+    """Of three times 20,000 such values hardly any, though with noise some counts are far above 1.
+
+    A value is released with a probability of 1e-7, three of 60,000 with one of 4e-8.
+    """
     frame = pd.DataFrame({"x": [f"n{i}" for i in range(20_000)]})
-    for _ in range(3):
-        assert measured(frame)["x"].kind == "id"
+    columns = [measured(frame)["x"] for _ in range(3)]
+    released = {value for column in columns for value in column.categories or () if value != column.other_category}
+    assert len(released) < 3
 
 
 @pytest.mark.parametrize("rows", [1, 3])
