@@ -20,6 +20,7 @@ from synthvae.schema.constraints.comparable import frame_of
 from synthvae.schema.constraints.inequality import Inequality
 from synthvae.schema.constraints.rule import Constraint
 from synthvae.schema.database import Database
+from synthvae.schema.protection_rules import Subjects
 from synthvae.schema.schema import Schema
 
 
@@ -61,8 +62,9 @@ def plan_rules(  # noqa: PLR0917 (what rules depend on)
     name: str,
     constraints: Collection[Constraint],
     schema: Schema,
-    rows: pa.Table,
+    rows: pa.Table | None,
     drawn: Collection[str],
+    subjects: Subjects,
     order: str | None = None,
 ) -> Rules | None:
     """Return the rules of a table that its synthetic rows are to keep; None without any.
@@ -71,12 +73,15 @@ def plan_rules(  # noqa: PLR0917 (what rules depend on)
         name: The table.
         constraints: The rules of its schema.
         schema: A schema of all columns that they may be on, which are neither keys nor dropped.
-        rows: The training rows, with the columns of ancestors.
+        rows: The training rows, with the columns of ancestors, from which combinations of values are learned; None
+            for a table without ancestors, whose synthesizer learns them.
         drawn: The columns that are drawn with the row, so that a row that breaks a rule can be drawn again.
+        subjects: The subjects of the rows, and how many of them a combination of values must have.
         order: The order column, which is kept within the limits of columns that are known before it.
 
     Raises:
         SchemaError: A rule cannot be kept.
+        TableError: No combination of a rule has so many subjects.
     """
     kept = [rule for rule in constraints if not isinstance(rule, Unique)]
     for rule in kept:
@@ -95,7 +100,11 @@ def plan_rules(  # noqa: PLR0917 (what rules depend on)
         return None
     touched = dict.fromkeys(column for rule in kept for column in rule.touches)
     columns = [schema[column].model_dump(exclude_unset=True) for column in touched]
-    return Rules.of(Schema(columns=columns, constraints=kept), rows)
+    ruled = Schema(columns=columns, constraints=kept)
+    rules = Rules.of(ruled, rows)
+    if rules is None or rows is None or not subjects.least:
+        return rules
+    return rules.protected(ruled, (rows, rows), subjects.least, subjects.units)
 
 
 def inside(rules: Rules | None, names: Collection[str]) -> Rules | None:

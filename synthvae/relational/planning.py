@@ -25,6 +25,7 @@ from synthvae.schema.constraints.comparable import frame_of
 from synthvae.schema.constraints.inequality import Inequality
 from synthvae.schema.constraints.rule import Constraint
 from synthvae.schema.database import Database
+from synthvae.schema.protection_rules import Subjects
 from synthvae.schema.schema import Schema
 
 
@@ -82,7 +83,7 @@ def plan_tables(database: Database, linked: Mapping[str, LinkedTable], least: in
     Args:
         database: The keys.
         linked: The rows of all tables that are modelled.
-        least: The smallest number of rows of a number of links; 0: any.
+        least: The smallest number of rows of a number of links, and of subjects of a combination of values; 0: any.
 
     Raises:
         TableError: Columns need a decision; the message is about all tables. Or rows break a rule.
@@ -106,7 +107,7 @@ def plan_tables(database: Database, linked: Mapping[str, LinkedTable], least: in
             problems.append(str(error))
     if problems:
         raise TableError(" ".join(problems))
-    planner = _RulePlanner(database, linked, plans)
+    planner = _RulePlanner(database, linked, plans, least)
     for name in reversed(list(linked)):  # rules of descendants imply some of their ancestors
         with naming(name):
             plans[name] = planner.plan(name)
@@ -176,10 +177,13 @@ class _RulePlanner:
         database: The keys.
         linked: The rows of all tables that are modelled.
         plans: What else is known of them.
+        least: The smallest number of subjects of a combination of values; 0: any.
     """
 
-    def __init__(self, database: Database, linked: Mapping[str, LinkedTable], plans: Mapping[str, Plan]) -> None:
-        self.database, self.linked, self.plans = database, linked, plans
+    def __init__(
+        self, database: Database, linked: Mapping[str, LinkedTable], plans: Mapping[str, Plan], least: int
+    ) -> None:
+        self.database, self.linked, self.plans, self.least = database, linked, plans, least
         self.implied: dict[str, list[Inequality]] = {}  # by the rules of descendants
 
     def plan(self, name: str) -> Plan:
@@ -214,7 +218,9 @@ class _RulePlanner:
         ]
         schema = _schema(self.database, whole.select(usable), name, stated)
         constraints = [*declared, *(rule for rule in implied if self._is_kept(rule, whole, usable, drawn))]
-        rules = plan_rules(name, constraints, schema, whole, drawn, self.database.order.get(name))
+        subjects = Subjects(self.least, own.subjects)
+        rows = None if own.family is None else whole
+        rules = plan_rules(name, constraints, schema, rows, drawn, subjects, self.database.order.get(name))
         self._imply(constraints, ancestors)
         if rules is not None:
             rules = _without_inferred_bounds(rules, drawn, given)

@@ -14,6 +14,7 @@ from synthvae.encoding.rules import Rules
 from synthvae.errors import RequestError, SchemaError, TableError
 from synthvae.relational import Database, DatabaseSynthesizer, SequenceSynthesizer
 from synthvae.schema import linkage
+from synthvae.schema.constraints.combinations import FixedCombinations
 
 SUBJECTS = 80
 START = pd.Timestamp("2020-01-01")
@@ -191,3 +192,31 @@ def test_a_rule_that_hardly_any_row_keeps_ends_with_an_error(monkeypatch: pytest
     monkeypatch.setattr(Rules, "broken", lambda _, rows: np.ones(len(rows), bool))
     with pytest.raises(RequestError, match=r"the rule `year <= ended` must be likely enough"):
         fitted.sample(subjects=5)
+
+
+@pytest.mark.parametrize("ruled_table", ["clinics", "stays"])
+def test_a_combination_of_one_subject_is_not_in_the_model(ruled_table: str) -> None:
+    rng = np.random.default_rng(0)
+    clinics, stays = (
+        pd.DataFrame({"area": rng.choice(["north", "south"], rows), "ward": rng.choice(["A", "B"], rows)})
+        for rows in (60, 240)
+    )
+    clinics.insert(0, "id", range(60))
+    stays.insert(0, "clinic", np.arange(240) // 4)
+    tables = {"clinics": clinics, "stays": stays}
+    mixed = tables[ruled_table]
+    mixed["ward"] = mixed["area"].str[0] + mixed["ward"]
+    mixed.loc[:3, ["area", "ward"]] = ["north", "sA"]  # all stays of one clinic, or four clinics
+    rule = FixedCombinations(columns=["area", "ward"])
+    given = database(
+        {ruled_table: [rule]},
+        tables=tables,
+        primary_keys={"clinics": "id"},
+        foreign_keys=[("stays", "clinic", "clinics", "id")],
+        order={},
+    )
+    with pytest.warns(UserWarning, match="1 of 5 combinations have fewer than 5 subjects"):
+        drawn = fit(given, max_steps=1).sample(subjects=400)[ruled_table]
+    assert set(drawn["area"].str[0] + drawn["ward"]) == {"nnA", "nnB", "ssA", "ssB"}
+    unprotected = fit(given, max_steps=1, protect=0).sample(subjects=400)[ruled_table]
+    assert "nsA" in set(unprotected["area"].str[0] + unprotected["ward"])
