@@ -27,10 +27,12 @@ from synthvae.privacy.curator import Curator, PartCurator, named
 from synthvae.privacy.dpsgd.trainer import Spending, descend
 from synthvae.privacy.fit import bisections_of
 from synthvae.privacy.ledger import RecordedEvent
+from synthvae.relational.across_tables import AcrossRules
 from synthvae.relational.child_encoding import Ancestor, ChildEncoding
 from synthvae.relational.fitted_database import FittedChild, FittedDatabase, FittedRoot, FittedTable, distinct_keys
 from synthvae.relational.learning import Options, as_ancestor
 from synthvae.relational.lineage import LinkedTable
+from synthvae.relational.linked_rules import with_unique_rules
 from synthvae.relational.network import SequenceConfig, build_sequences
 from synthvae.relational.private_counts import MARGINALS, start, with_bins
 from synthvae.relational.private_descent import PrivateSequenceDescent
@@ -84,6 +86,7 @@ def learn_privately(
             carries the `ledger`.
         KeyboardInterrupt: The fit was interrupted; it has no model, since later tables depend on earlier ones.
     """
+    database = with_unique_rules(database)
     read = read_privately(database, tables)
     plans = plan_privately(database, read, budget)
     kept = _open_journal(journal, database, read, budget, options, seeded=seeded)
@@ -218,14 +221,17 @@ class _PrivateLearner:
         columns = [c for c in plan.schema.columns if c.name != order]
         states: dict[str, Any] = {}
         if order is not None:
-            columns, states = with_repeats(columns)
+            ruled = {name for rule in plan.schema.constraints for name in rule.touches}
+            columns, states = with_repeats(columns, but=ruled)
             table = mark(table, own.family, states)
-        schema = Schema(columns=[c.model_dump(exclude_unset=True) for c in columns]) if columns else None
+        fields = [c.model_dump(exclude_unset=True) for c in columns]
+        schema = Schema(columns=fields, constraints=plan.schema.constraints) if fields else None
         allocated = self._allocated(name, schema, timed=timeline is not None)
         if schema is not None:
             schema = with_bins(schema, table, own.family.subjects, self.curator, allocated.halvings)
         rows = None if schema is None else TableEncoding.declare(schema, None)
-        encoding = ChildEncoding(rows=rows, timeline=timeline, dates=(), repeats=states)
+        across = None if rows is None or rows.rules is None else AcrossRules(rules=rows.rules)
+        encoding = ChildEncoding(rows=rows, timeline=timeline, dates=(), across=across, repeats=states)
         above = [self.ancestors[other] for other in own.ancestors]
         sequences = encoding.encode(table, own.family, above, own.lines, np.random.default_rng(seed))
         network = build_sequences(encoding.sequence_slots([one.slots for one in above]), CONFIG, seed)

@@ -6,7 +6,7 @@ neighbours if one has a row of a root table more than the other, with all its ro
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,8 @@ from synthvae.relational.sequences import Places
 from synthvae.schema import linkage
 from synthvae.schema.coercion import conform
 from synthvae.schema.column import DRAFTS
+from synthvae.schema.constraints.combinations import Unique
+from synthvae.schema.constraints.rule import Constraint
 from synthvae.schema.database import Database
 from synthvae.schema.domain import refuse_undeclared
 from synthvae.schema.foreign_keys import ForeignKey
@@ -149,8 +151,7 @@ def _plan(database: Database, name: str, names: list[str], caps: Mapping[str, in
         raise PrivacyError(
             f"columns of a private fit must have categories or numbers, got ids: {listing(kinds)}. Drop them."
         )
-    if given is not None and given.constraints:
-        raise PrivacyError("rules between columns are not kept in a private fit of linked tables. Remove them.")
+    constraints = _rules(() if given is None else given.constraints, columns, database.order.get(name))
     if totals := [str(total) for total in database.totals if total.table == name]:
         raise PrivacyError(
             f"`totals` are not kept in a private fit of linked tables, got {listing(totals)}. Drop them."
@@ -169,7 +170,7 @@ def _plan(database: Database, name: str, names: list[str], caps: Mapping[str, in
         refuse_undeclared(given)
     if origin in DRAFTS:
         warn_user(f"table {name!r}: {DRAFTED}")
-    schema = refuse_undeclared(Schema(columns=fields, origin=origin))
+    schema = refuse_undeclared(Schema(columns=fields, origin=origin, constraints=constraints))
     if (order := database.order.get(name)) is not None:
         if order not in schema.names:
             raise PrivacyError(f"the order column {order!r} must be declared in `schemas`, like other columns.")
@@ -177,6 +178,18 @@ def _plan(database: Database, name: str, names: list[str], caps: Mapping[str, in
     return PrivatePlan(
         keys, schema, counts, tuple(c for c in names if c not in set(() if given is None else given.drop))
     )
+
+
+def _rules(declared: Collection[Constraint], columns: list[str], order: str | None) -> list[Constraint]:
+    """The rules of a table that its rows are drawn under; those of distinct rows are in `unique` of the database."""
+    rules = [rule for rule in declared if not isinstance(rule, Unique)]
+    for rule in rules:
+        if other := [column for column in rule.touches if column not in columns or column == order]:
+            raise PrivacyError(
+                f"the rule `{rule}` of a private fit must be on columns of the table that are neither keys nor its "
+                f"order column, got {listing(other)}. Remove the rule."
+            )
+    return rules
 
 
 def _keys(database: Database, name: str, declared: tuple[str, ...]) -> Keys:

@@ -6,7 +6,7 @@ steps learns at once. The coding depends on no value but those of the parent's o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -22,15 +22,17 @@ Repeats = Mapping[str, Any]
 """The category that stands for that of the row before, of each column that has one."""
 
 
-def with_repeats(columns: list[Column]) -> tuple[list[Column], dict[str, Any]]:
+def with_repeats(columns: list[Column], but: Collection[str] = ()) -> tuple[list[Column], dict[str, Any]]:
     """Return declared columns, those of categories with one more, and that category of each of these.
+
+    Columns named by `but` stay as they are: rules are on their values.
 
     Example:
         >>> columns, states = with_repeats([Column(name="team", kind="categorical", categories=("a", "b"))])
         >>> columns[0].categories, states
         (('a', 'b', '(as before)'), {'team': '(as before)'})
     """
-    states = {c.name: _state(c) for c in columns if c.kind == "categorical" and c.categories}
+    states = {c.name: _state(c) for c in columns if c.kind == "categorical" and c.categories and c.name not in but}
     found = [
         c.model_copy(update={"categories": (*(c.categories or ()), states[c.name])}) if c.name in states else c
         for c in columns
