@@ -208,10 +208,8 @@ def test_a_model_is_learned_with_a_measured_schema(tmp_path: Path) -> None:
     rows = synthesizer.sample({"no": 20, "yes": 30})
     assert list(rows) == list(frame)
     assert set(rows["sex"]) <= {"F", "M"}
-    low, high = limits(synthesizer.schema_["age"])
-    assert low <= 20  # noise may add empty cells, and hide none so full
-    assert high >= 90
-    assert rows["age"].between(low, high).all()
+    assert rows["age"].between(*limits(synthesizer.schema_["age"])).all()
+    assert 18 <= rows["age"].median() <= 90
     synthesizer.save(tmp_path / "model")
     pd.testing.assert_frame_equal(Synthesizer.load(tmp_path / "model").sample(9, 1), synthesizer.sample(9, 1))
 
