@@ -188,7 +188,7 @@ def one_noise_for_two(patch: pytest.MonkeyPatch) -> None:
 BUGS = (
     Bug("no noise on counts", quiet_counts(0.0), COUNTS, guessed=True),
     Bug("half the noise on counts", quiet_counts(0.5), COUNTS, 3000),
-    Bug("counts that are not in the ledger", counts_again, ledger(counted(0.7)), 8000),
+    Bug("counts that are not in the ledger", counts_again, ledger(counted(0.7)), 4000),
     Bug("no noise on gradients", quiet_gradients(0.0), DESCENT, guessed=True),
     Bug("half the noise on gradients", quiet_gradients(0.5), OFTEN),
     Bug("gradients summed twice", gradients_again, OFTEN),
