@@ -34,7 +34,7 @@ from synthvae.random_state import Seed, as_seed
 from synthvae.schema.protection import LEAST
 from synthvae.schema.schema import Schema
 from synthvae.synthesizer import card as cards
-from synthvae.synthesizer import configuration, dataset_card, fitting, persistence
+from synthvae.synthesizer import configuration, dataset_card, fit_warnings, fitting, persistence, roles
 from synthvae.synthesizer.any_columns import AnyColumns, is_table
 from synthvae.synthesizer.conditional_drawing import GivenDrawing
 from synthvae.synthesizer.description import lines_of
@@ -157,8 +157,8 @@ class Synthesizer(AnyColumns, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
             TableError: The table violates its schema or a model cannot be fitted to it; the message names the column.
             ConfigurationError: A parameter is outside its domain.
         """
-        configuration.warn_of_separate_target(y)
-        configuration.warn_of_index(table)
+        fit_warnings.warn_of_separate_target(y)
+        fit_warnings.warn_of_index(table)
         self.learned_ = fitting.fit(self, table, backend or Local())
         return self
 
@@ -189,8 +189,8 @@ class Synthesizer(AnyColumns, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         schema = configuration.declared_schema(self) or columns
         if schema is None:
             raise PrivacyError('`columns` must name the columns for a plan with schema="private", got None.')
-        target = configuration.target_among(self, schema.names if isinstance(schema, Schema) else schema)
-        plan, order = configuration.spending_plan(self), configuration.order_of(self)
+        target = roles.target_among(self, schema.names if isinstance(schema, Schema) else schema)
+        plan, order = configuration.spending_plan(self), roles.order_of(self)
         return private_fit.dry_run(schema, target, budget, plan=plan, rows=rows, order=order)
 
     def estimate(self, table: Any, columns: int | None = None) -> Estimate:

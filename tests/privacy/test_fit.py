@@ -229,7 +229,9 @@ def test_rows_of_one_patient_are_one_unit() -> None:
     assert "patient" in synthesizer.ledger_.statement()["unit"]
     assert "patient" not in synthesizer.sample(5)
     assert synthesizer.encoding_.target is not None
-    assert sum(synthesizer.encoding_.target.counts) == pytest.approx(ROWS / 2, abs=30)  # 7 standard deviations of the noise
+    assert sum(synthesizer.encoding_.target.counts) == pytest.approx(
+        ROWS / 2, abs=30
+    )  # 7 standard deviations of the noise
 
 
 @pytest.mark.slow
