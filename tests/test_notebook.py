@@ -32,7 +32,7 @@ def test_it_runs_and_shows_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("JUPYTER_PLATFORM_DIRS", "1")
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     resources = {"metadata": {"path": str(tmp_path)}}
-    nbclient.NotebookClient(notebook, timeout=300, kernel_name="python3", resources=resources).execute()
+    nbclient.NotebookClient(notebook, timeout=None, kernel_name="python3", resources=resources).execute()
     outputs = [output for cell in code_cells(notebook) for output in cell.outputs]
     shown = "".join(output.get("data", {}).get("text/html", "") for output in outputs)
     assert not [output for output in outputs if output.output_type == "error"]

@@ -12,7 +12,8 @@ from synthvae.encoding import TargetEncoding
 from synthvae.errors import PrivacyError, RequestError
 from synthvae.estimators.sampling_strategy import Strategy, rows_to_make, warn_of_few_rows
 from synthvae.random_state import Seed, as_seed
-from synthvae.synthesizer.configuration import dropped, schema_of, target_in
+from synthvae.synthesizer.configuration import dropped
+from synthvae.synthesizer.roles import schema_of, target_in
 from synthvae.synthesizer.synthesizer import Synthesizer
 from synthvae.tables import convert
 from synthvae.tables.selection import without

@@ -26,7 +26,7 @@ from synthvae.estimators.containers import Labels, Mask
 from synthvae.estimators.generator import JointGenerator
 from synthvae.estimators.sampling_strategy import Amount, AmountSelection
 from synthvae.random_state import Seed, as_seed
-from synthvae.synthesizer.configuration import unit_in
+from synthvae.synthesizer.roles import unit_in
 from synthvae.synthesizer.synthesizer import Synthesizer
 from synthvae.tables.features import read_features
 from synthvae.tables.subjects import units_of

@@ -7,7 +7,8 @@ ledger states.
 from synthvae.evaluation.assessment import Evaluation, evaluate
 from synthvae.evaluation.comparison import Comparison
 from synthvae.evaluation.linked.database_evaluation import DatabaseEvaluation, evaluate_database
-from synthvae.evaluation.metrics import METRICS, Metric
+from synthvae.evaluation.metric import Metric
+from synthvae.evaluation.metrics import METRICS
 from synthvae.evaluation.pooling import Pooled, pool
 from synthvae.evaluation.results import Figure, Section
 from synthvae.evaluation.several import Evaluations, compare

@@ -5,43 +5,17 @@ The HTML report and the documentation show these texts. Figures of a metric appe
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
-
-Better = Literal["higher", "lower", "half"]
-"""Which values are better. "half": values near 0.5, at which two kinds of rows cannot be distinguished."""
-
-
-@dataclass(frozen=True)
-class Metric:
-    """Definition of a metric.
-
-    Args:
-        name: Identifier in JSON and for `--fail-under` and `--fail-over`.
-        title: Name in the report.
-        better: Which values are better.
-        meaning: What the metric measures, in one or two sentences.
-        source: Reference for the formula.
-        limits: What the metric cannot show.
-        risk: Whether the metric measures disclosure of training rows, so that a bad figure is flagged.
-        formula: The formula.
-        range: Range of values, and what its ends mean.
-
-    Example:
-        >>> METRICS["copies"].better, METRICS["copies"].risk
-        ('lower', True)
-    """
-
-    name: str
-    title: str
-    better: Better
-    meaning: str
-    source: str
-    limits: str = ""
-    risk: bool = False
-    formula: str = ""
-    range: str = ""
-
+from synthvae.evaluation.metric import Metric
+from synthvae.evaluation.risk_metrics import (
+    COPIES,
+    DCR,
+    INFERENCE,
+    LINKABILITY,
+    MEMBERSHIP,
+    NEARNESS,
+    NNDR,
+    SINGLING_OUT,
+)
 
 # Fidelity: similarity of synthetic rows and training rows.
 
@@ -286,116 +260,6 @@ CONCORDANCE = Metric(
     "Uses the order of the risks only: hazard ratios can differ.",
     formula="Share of comparable pairs of test rows in the predicted order; ties count one half.",
     range="0 to 1; 0.5 is chance.",
-)
-
-# Disclosure: copies of training rows, and rows that are too close to them.
-
-NO_PROOF = "Rows that are no copies can still reveal information about people: this is no proof of privacy."
-COPIES = Metric(
-    "copies",
-    "Exact copies",
-    "lower",
-    "Share of synthetic rows that equal a training row in every compared column.",
-    "Counted over all rows; interval: Clopper and Pearson 1934, widened by the uncertainty of the real rows' share",
-    "A row that differs from a training row in a single digit is not an exact copy. " + NO_PROOF,
-    risk=True,
-    formula="Number of synthetic rows that equal a training row / number of synthetic rows.",
-    range="0 (no copies) to 1. Compare with the figure of real rows: natural duplicates are no disclosure.",
-)
-NEARNESS = Metric(
-    "nearness",
-    "Near copies",
-    "lower",
-    "Share of synthetic rows that lie unusually close to a training row: within half the distance that 99.5% of "
-    "unseen real rows exceed, minus the share that lies equally close to holdout rows.",
-    "Lower tail of the distance to the closest record: Platzer and Reutterer 2021, https://arxiv.org/abs/2104.00635",
-    "Detects near copies only as far as the distance does: one strongly changed number hides a copy. " + NO_PROOF,
-    risk=True,
-    formula="Share of synthetic rows with d <= q / 2, d being the distance to the closest training row and q the 0.5% "
-    "quantile of d over unseen real rows.",
-    range="0 (none) to 1.",
-)
-DCR = Metric(
-    "dcr_share",
-    "DCR share",
-    "half",
-    "Share of synthetic rows whose distance to the closest record (DCR) is less among the training rows than among an "
-    "equal number of holdout rows; ties count one half.",
-    "Distance to the closest record: Platzer and Reutterer 2021, https://arxiv.org/abs/2104.00635",
-    "An average over all rows, in which a few copies go unnoticed. " + NO_PROOF,
-    risk=True,
-    formula="Share of synthetic rows with d_training < d_holdout, d being the distance to the closest row.",
-    range="0.5 (no preference) to 1 (always closer to training rows).",
-)
-NNDR = Metric(
-    "nndr_share",
-    "NNDR share",
-    "half",
-    "Share of synthetic rows whose nearest-neighbour distance ratio (NNDR: nearest over second nearest) is smaller "
-    "among the training rows than among an equal number of holdout rows; ties count one half.",
-    "Nearest-neighbour distance ratio: Zhao et al. 2021, CTAB-GAN, https://arxiv.org/abs/2102.08369",
-    "An average over all rows, in which a few copies go unnoticed. " + NO_PROOF,
-    risk=True,
-    formula="Share of synthetic rows with r_training < r_holdout, r being the distance to the nearest row divided by "
-    "that to the second nearest.",
-    range="0.5 (no preference) to 1 (always closer to a single training row).",
-)
-
-# Simulated attacks.
-
-GIOMI = "Giomi et al. 2023, A unified framework for quantifying privacy risk in synthetic data, arXiv 2211.10459"
-RISK = "(success rate on training rows - success rate on holdout rows) / (1 - success rate on holdout rows)."
-RISK_RANGE = "0 (no gain from being a training row) to 1."
-NEXT = "A failed attack proves nothing about other attacks, which may be better or use more knowledge."
-SINGLING_OUT = Metric(
-    "singling_out",
-    "Singling out",
-    "lower",
-    "How much more often a combination of values that is unique among the synthetic rows identifies exactly one "
-    "training row than exactly one holdout row.",
-    GIOMI,
-    "Tries about two thousand combinations of at most eight columns. " + NEXT,
-    risk=True,
-    formula=RISK,
-    range=RISK_RANGE,
-)
-LINKABILITY = Metric(
-    "linkability",
-    "Linkability",
-    "lower",
-    "How much more often the synthetic rows allow an attacker to link the two halves of a training row than those of a "
-    "holdout row.",
-    GIOMI,
-    "Tries a few ways of dividing the columns, and nearest rows only. " + NEXT,
-    risk=True,
-    formula=RISK,
-    range=RISK_RANGE,
-)
-INFERENCE = Metric(
-    "inference",
-    "Attribute inference",
-    "lower",
-    "How much more often the nearest synthetic row reveals an unknown value of a training row than of a holdout row; "
-    "all columns together.",
-    GIOMI,
-    "Does not count what the synthetic rows reveal about everybody, in training or not, although that can also harm; a "
-    "single disclosed column can be lost in the average over all columns. " + NEXT,
-    risk=True,
-    formula=RISK,
-    range=RISK_RANGE,
-)
-MEMBERSHIP = Metric(
-    "membership",
-    "Membership inference",
-    "half",
-    "How well an attacker distinguishes training rows from holdout rows by how closely synthetic rows surround them "
-    "(area under the ROC curve).",
-    "DOMIAS: van Breugel et al. 2023, arXiv 2302.12580",
-    "The attacker has half of the holdout and no access to the model; an attacker who has more data, or trains similar "
-    "models, can do better. It is an average over all rows: a few unusual rows can be recognised all the same. " + NEXT,
-    risk=True,
-    formula="ROC AUC of the score log(d_reference / d_synthetic), d being the distance to the nearest row.",
-    range="0.5 (indistinguishable) to 1 (always recognised).",
 )
 
 # Fairness: differences between groups of people.

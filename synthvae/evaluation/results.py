@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from synthvae.errors import brief, warn_user
-from synthvae.evaluation.metrics import Better, Metric
+from synthvae.evaluation.metric import Better, Metric
 
 STRICTER = 1.5  # A flag takes a distance of so many half widths of the 95% interval, about three standard errors.
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictStr, ValidationError, f
 
 from synthvae import filesystem, safe_yaml
 from synthvae.errors import ConfigurationError, explain
-from synthvae.evaluation.metrics import Better
+from synthvae.evaluation.metric import Better
 
 
 class _SavedModel(BaseModel):

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Literal, Protocol
 
 from synthvae.errors import ConfigurationError, listing
-from synthvae.evaluation.metrics import Better
+from synthvae.evaluation.metric import Better
 
 Side = Literal["least", "most"]
 

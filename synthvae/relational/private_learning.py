@@ -51,7 +51,7 @@ from synthvae.schema.database import Database
 from synthvae.schema.domain import arrow_schema
 from synthvae.schema.schema import Schema
 from synthvae.synthesizer import Synthesizer
-from synthvae.synthesizer.fitting import fit_by_curator
+from synthvae.synthesizer.private_fitting import fit_by_curator
 from synthvae.training.history import History
 
 ROOT_SHARE = 0.35  # of epsilon, for the root table; the rest is for the child tables

@@ -29,7 +29,7 @@ from synthvae.schema.database import Database
 from synthvae.schema.domain import refuse_undeclared
 from synthvae.schema.foreign_keys import ForeignKey
 from synthvae.schema.schema import Schema
-from synthvae.synthesizer.fitting import DRAFTED
+from synthvae.synthesizer.private_fitting import DRAFTED
 from synthvae.tables import rowwise
 from synthvae.tables.arrow import is_text, plain_type
 

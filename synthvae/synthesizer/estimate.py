@@ -27,11 +27,9 @@ from synthvae.synthesizer.configuration import (
     Parameters,
     architecture,
     configure,
-    order_of,
-    schema_of,
-    target_in,
     values,
 )
+from synthvae.synthesizer.roles import order_of, schema_of, target_in
 from synthvae.tables import convert, streaming
 from synthvae.training import SMALL, TrainingConfig
 from synthvae.training.batches import SinglePart

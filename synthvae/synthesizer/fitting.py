@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,15 +17,12 @@ from synthvae.codes import Codes
 from synthvae.devices import find_device, own_modes
 from synthvae.encoding import Pixels, TableEncoding
 from synthvae.encoding.rules import Rules
-from synthvae.errors import ConfigurationError, TableError, listing, warn_user
+from synthvae.errors import ConfigurationError, TableError, listing
 from synthvae.model import ModelConfig
 from synthvae.model.build import build
-from synthvae.privacy import Ledger, PrivacyBudget
-from synthvae.privacy import fit as private_fit
-from synthvae.privacy.curator import Curator
+from synthvae.privacy import PrivacyBudget
 from synthvae.random_state import as_seed
 from synthvae.schema import drafts
-from synthvae.schema.column import DRAFTS
 from synthvae.schema.constraints import FixedCombinations, If
 from synthvae.schema.constraints.discovery import propose
 from synthvae.schema.protection import Protection
@@ -35,50 +31,42 @@ from synthvae.schema.schema import Schema
 from synthvae.synthesizer import weighting
 from synthvae.synthesizer.conditional_model import ConditionalModel, learn_conditional
 from synthvae.synthesizer.configuration import (
-    LATENT_TRAINING,
     TRAINING,
     Parameters,
-    Times,
     architecture,
-    conditioned_on,
     configure,
     declared_schema,
     dropped,
     given_schema,
     least_subjects,
-    order_of,
-    refuse_class_prior_without_classes,
-    refuse_unsupported_in_private_fit,
-    schema_of,
-    spending_plan,
-    target_among,
-    target_in,
-    unit_in,
     values,
-    warn_empty,
-    warn_missing_labels,
 )
+from synthvae.synthesizer.fit_warnings import warn_empty, warn_missing_labels, warn_of_stop, warn_of_training
 from synthvae.synthesizer.fitted_model import FittedModel
 from synthvae.synthesizer.local_backend import Backend
+from synthvae.synthesizer.private_fitting import fit_privately
 from synthvae.synthesizer.provenance import Provenance
+from synthvae.synthesizer.roles import (
+    Times,
+    order_of,
+    refuse_class_prior_without_classes,
+    schema_of,
+    target_in,
+    unit_in,
+)
 from synthvae.synthesizer.sources import InMemory, OnDisk, TableSource
 from synthvae.tables import selection, streaming
 from synthvae.tables.features import read_features, read_private_features
 from synthvae.tables.streaming import Stream
 from synthvae.tables.subjects import units_of
 from synthvae.training import SMALL, Parts, Trainer, TrainingConfig, train
-from synthvae.training.callbacks import open_callbacks, steps_only
+from synthvae.training.callbacks import open_callbacks
 from synthvae.training.checkpoint import Checkpoint
 from synthvae.training.config import SCHEDULES
-from synthvae.training.history import History
 
 if TYPE_CHECKING:
-    from synthvae.privacy.dpsgd.trainer import Descender
+    pass
 
-DRAFTED = (
-    "THE SCHEMA WAS DRAFTED FROM THE DATA, then reviewed: what its categories and bounds reveal about single rows is "
-    "not covered by the privacy budget"
-)
 NOT_LEARNED_WITH = ("schema", "journal", "device", "verbose", "callbacks", "log_dir", "random_state")
 
 
@@ -131,7 +119,7 @@ def fit(estimator: Estimator, table: Any, backend: Backend) -> FittedModel:
     table = selection.without_privately(table, dropped(estimator))
     read = read_private_features(estimator, table, reset=True, aside=budget.unit_outside(schema))
     with TemporaryDirectory(prefix="synthvae-") as folder:
-        return _fit_privately(estimator, read, schema, budget, backend, Path(estimator.journal or folder))
+        return fit_privately(estimator, read, schema, budget, backend, Path(estimator.journal or folder))
 
 
 def fit_features(
@@ -182,7 +170,7 @@ def fit_conditional_features(
     config = _architecture(parameters, source.rows)
     _, encoding, _, sample = _encoded(source, task, parameters, config)
     fitted = learn_conditional(encoding, sample, config, parameters.get_params(deep=False), seed, weights)
-    _warn_of_stop(fitted.history)
+    warn_of_stop(fitted.history)
     return fitted
 
 
@@ -195,68 +183,6 @@ def _with_determined(schema: Schema, table: pa.Table) -> Schema:
     found = [p.constraint for p in propose(table, schema) if p.support == 1]
     found = [rule for rule in found if isinstance(rule, (FixedCombinations, If))]
     return schema.model_copy(update={"constraints": (*schema.constraints, *found)})
-
-
-def _fit_privately(  # noqa: PLR0917 (the inputs of a fit)
-    parameters: Parameters,
-    table: pa.Table,
-    schema: Schema | None,
-    budget: PrivacyBudget,
-    backend: Backend,
-    folder: Path,
-) -> FittedModel:
-    """Fit a model under a privacy budget, with the journal that the parameters name."""
-    refuse_unsupported_in_private_fit(parameters)
-    weighting.refuse_in_private_fit(parameters.weights)
-    if schema is not None and schema.origin in DRAFTS:
-        warn_user(DRAFTED)
-    plan = spending_plan(parameters)
-    inputs = {"plan": plan.model_dump(mode="json"), "target": conditioned_on(parameters), "order": parameters.order}
-    if (times := Times.of(parameters)) is not None:
-        inputs["times"] = dataclasses.asdict(times)
-        if schema is not None:
-            times.check(schema)
-    inputs["columns"] = table.column_names
-    seed = None if parameters.random_state is None else as_seed(parameters.random_state)
-    journal = private_fit.open_journal(parameters.journal, schema, budget, seed, **inputs)
-    curator = Curator(Ledger(budget=budget), journal)
-    return fit_by_curator(parameters, table, schema, curator, backend.descender(folder / ".private-rows"))
-
-
-@own_modes()
-def fit_by_curator(
-    parameters: Parameters, table: pa.Table, schema: Schema | None, curator: Curator, descender: Descender
-) -> FittedModel:
-    """Fit a model under the budget of a curator; nothing that it reports on the way depends on the rows.
-
-    Args:
-        parameters: The parameters; the budget, the journal and the seed are those of the curator.
-        table: The rows, read one by one.
-        schema: The declared schema; None: one is measured.
-        curator: Releases counts and gradients of the rows.
-        descender: Trains by differentially private SGD.
-
-    Raises:
-        PrivacyError: The table does not have the columns of the schema, or the budget does not suffice.
-    """
-    with (
-        progress.fitting(show=parameters.verbose) as report,
-        open_callbacks(parameters.callbacks, parameters.log_dir) as callback,
-    ):
-        setup = private_fit.Setup(
-            spending_plan(parameters),
-            architecture(parameters, 0, dropout=parameters.dropout or 0.0),
-            configure(TrainingConfig, values(parameters, LATENT_TRAINING)),
-            descender,
-            steps_only(callback, report),
-            order_of(parameters),
-        )
-        target = target_among(parameters, table.column_names if schema is None else schema.names)
-        found = private_fit.learn(table, schema, target, curator, setup)
-    network = found.network.to(find_device(parameters.device))
-    fitted = FittedModel(found.schema, found.encoding, network, found.history, found.ledger)
-    _warn_of_training(fitted, parameters)
-    return fitted
 
 
 def _fit_openly(estimator: Estimator, table: Any, backend: Backend) -> FittedModel:
@@ -338,7 +264,7 @@ def _train(parameters: Parameters, source: TableSource, task: TrainingTask) -> F
         weights = codes.weights if isinstance(codes, Codes) else None
         conditional = learn_conditional(encoding, sample, config, parameters.get_params(deep=False), task.seed, weights)
     fitted = FittedModel(protection.schema, encoding, network, history, provenance=provenance, conditional=conditional)
-    _warn_of_training(fitted, parameters)
+    warn_of_training(fitted, parameters)
     return fitted
 
 
@@ -399,20 +325,3 @@ def _sums(parts: Iterable[Codes], conditions: int, *, weighed: bool = False) -> 
         weights = codes.weights[known] if weighed and codes.weights is not None else None
         sums += np.bincount(codes.labels[known], weights, minlength=conditions)
     return sums
-
-
-def _warn_of_training(fitted: FittedModel, parameters: Parameters) -> None:
-    """Warn if training did not end well."""
-    history = fitted.history
-    _warn_of_stop(history)
-    if history.collapsed and fitted.encoding.layout.width > 1:
-        warn_user(
-            f"the posterior collapsed: z carries {sum(history.kl_per_dimension or [0.0]):.2g} nats per row, in "
-            f"{history.active_units} active units of {parameters.latent_dim}. Raise `free_bits` or lower `beta`."
-        )
-
-
-def _warn_of_stop(history: History) -> None:
-    """Warn if training stopped before its end."""
-    if history.stopped in ("interrupted", "diverged"):
-        warn_user(f"training {history.stopped}: the model has the weights of step {history.best_step}")

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
@@ -15,16 +14,11 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
-from synthvae import progress
 from synthvae.codes import Codes
 from synthvae.encoding import TableEncoding
 from synthvae.errors import PrivacyError, RequestError
-from synthvae.generation import copies as datasets
-from synthvae.generation import dataset, single_file
-from synthvae.generation.drawing import Drawing, useful_workers
+from synthvae.generation.drawing import Drawing
 from synthvae.generation.given import Given
-from synthvae.generation.manifest import Manifest
-from synthvae.generation.request import DatasetRequest
 from synthvae.generation.workers import Each, PartsBackend, choose_backend
 from synthvae.model import CVAE
 from synthvae.notebook import html_table
@@ -34,12 +28,13 @@ from synthvae.random_state import Seed, as_seed
 from synthvae.schema.protection import LEAST
 from synthvae.schema.schema import Schema
 from synthvae.synthesizer import card as cards
-from synthvae.synthesizer import configuration, dataset_card, fitting, persistence
+from synthvae.synthesizer import configuration, dataset_writing, fit_warnings, fitting, persistence, roles
 from synthvae.synthesizer.any_columns import AnyColumns, is_table
 from synthvae.synthesizer.conditional_drawing import GivenDrawing
+from synthvae.synthesizer.dataset_writing import Execution, Output, WantedRows
 from synthvae.synthesizer.description import lines_of
 from synthvae.synthesizer.estimate import Estimate, estimate
-from synthvae.synthesizer.fitted_model import FittedModel, PerClass, partition_column, wanted_rows
+from synthvae.synthesizer.fitted_model import FittedModel, PerClass, wanted_rows
 from synthvae.synthesizer.local_backend import Backend, Local
 from synthvae.synthesizer.parameters import documented
 from synthvae.synthesizer.reconstruction import Reconstruction, reconstruct
@@ -157,8 +152,8 @@ class Synthesizer(AnyColumns, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
             TableError: The table violates its schema or a model cannot be fitted to it; the message names the column.
             ConfigurationError: A parameter is outside its domain.
         """
-        configuration.warn_of_separate_target(y)
-        configuration.warn_of_index(table)
+        fit_warnings.warn_of_separate_target(y)
+        fit_warnings.warn_of_index(table)
         self.learned_ = fitting.fit(self, table, backend or Local())
         return self
 
@@ -189,8 +184,8 @@ class Synthesizer(AnyColumns, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         schema = configuration.declared_schema(self) or columns
         if schema is None:
             raise PrivacyError('`columns` must name the columns for a plan with schema="private", got None.')
-        target = configuration.target_among(self, schema.names if isinstance(schema, Schema) else schema)
-        plan, order = configuration.spending_plan(self), configuration.order_of(self)
+        target = roles.target_among(self, schema.names if isinstance(schema, Schema) else schema)
+        plan, order = configuration.spending_plan(self), roles.order_of(self)
         return private_fit.dry_run(schema, target, budget, plan=plan, rows=rows, order=order)
 
     def estimate(self, table: Any, columns: int | None = None) -> Estimate:
@@ -321,53 +316,11 @@ class Synthesizer(AnyColumns, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         check_is_fitted(self)
         asked = (rows, rows_per_class, classes)
         alone = is_table(given) and asked == (None, None, None)
-        wanted = None if alone else wanted_rows(self.learned_, *asked)
-        folder, before = Path(out), None
-        if describe:
-            out = dataset_card.place_of_rows(out, overwrite=overwrite)
-            before = dataset_card.manifests_of(folder, copies) if resume else None
-        if copies is not None:
-            datasets.check(out, copies)
-        first = out if copies is None else f"{os.fspath(out).rstrip('/')}/{datasets.folder_of(1)}"
-        seed = dataset.seed_of_run(first, self.random_state, random_state, resume=resume)
-        column = partition_column(self.learned_) if partition else None
-        contents = [
-            DatasetRequest(drawing, drawing.request.parts, manifest, column, escape_formulas)
-            for drawing, manifest in self._drawings(wanted, given, seed, copies)
-        ]
-        parts, total = contents[0].parts, sum(content.metadata["rows"] for content in contents)
-        with progress.generating(total, show=self.verbose) as report:
-            how: dict[str, Any] = {
-                "resume": resume,
-                "overwrite": overwrite,
-                "workers": useful_workers(workers, parts),
-                "backend": choose_backend(backend, each),
-                "progress": report,
-            }
-            if copies is None:
-                written = single_file.write(out, contents[0], **how)
-            else:
-                written = datasets.write(out, contents, **how)
-        if describe:
-            kinds = {column.name: column.kind for column in self.schema_.columns}
-            complete = before is not None and before == dataset_card.manifests_of(folder, copies)
-            requested = {"class_counts": "requested"} if isinstance(wanted, (Mapping, pd.Series)) else {}
-            dataset_card.write(folder, {**written, **requested}, kinds, keep=complete)
-        return Manifest(written)
-
-    def _drawings(
-        self, rows: int | PerClass | None, given: Given | pd.DataFrame | None, seed: int, copies: int | None
-    ) -> Iterator[tuple[Drawing | GivenDrawing, dict[str, Any]]]:
-        """What draws the parts of a request, or of each of its copies, and the metadata of its dataset."""
-        drawing = self._drawing(rows, given, seed)
-        if copies is None:
-            yield drawing, self._manifest(drawing)
-            return
-        shares = self.encoding_.frequencies if isinstance(rows, (int, np.integer)) else None
-        for copy, own in enumerate([seed, *np.random.SeedSequence(seed).generate_state(copies - 1).tolist()], 1):
-            drawn = replace(drawing, request=drawing.request.independently(own, shares))
-            about = self.learned_.inference(of_shares=shares is not None)
-            yield drawn, {**self._manifest(drawn), "copy": copy, **about}
+        counts = None if alone else wanted_rows(self.learned_, *asked)
+        wanted = WantedRows(counts, partial(self._drawing, counts, given), (self.random_state, random_state))
+        output = Output(out, copies, describe, partition, resume, overwrite, escape_formulas)
+        execution = Execution(workers, choose_backend(backend, each), self.verbose)
+        return dataset_writing.write(self.learned_, wanted, output, execution)
 
     def _drawing(
         self, rows: int | PerClass | None, given: Given | pd.DataFrame | None, seed: int
@@ -376,11 +329,6 @@ class Synthesizer(AnyColumns, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
             return self._given_drawing(rows, given, seed)
         assert rows is not None
         return Drawing(self.model_, self.encoding_, self.learned_.request(rows, seed))
-
-    def _manifest(self, drawing: Drawing | GivenDrawing) -> dict[str, Any]:
-        """The metadata of a dataset."""
-        of_rows = self.learned_.manifest(drawing.request)
-        return drawing.manifest(of_rows) if isinstance(drawing, GivenDrawing) else of_rows
 
     def transform(self, table: Any) -> npt.NDArray[np.float64]:
         """Return the posterior means (rows, latent_dim) of q(z | x, y) for the rows of a table.

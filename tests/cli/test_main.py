@@ -255,7 +255,7 @@ def test_an_audit_of_a_private_model_refutes_nothing(home: Path, private: Path) 
     [
         (["--epsilon", 0, "--delta", 1e-5], "`--epsilon` must be a finite number above 0"),
         (["--epsilon", 1], "delta"),
-        (["--epsilon", 1, "--delta", 0.1], "delta must be less than one over the number of rows"),
+        (["--epsilon", 9, "--delta", 0.1], "delta must be less than one over the number of rows"),
         (["--epsilon", 1, "--delta", 1e-5, "--unit", "patient"], "The unit must be a column of the table"),
     ],
 )

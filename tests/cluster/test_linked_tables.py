@@ -24,6 +24,21 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("cluster")]
 
 SUBJECTS = 400
 SMALL_PARTS = "from synthvae.relational import linked_draw; linked_draw.PART_ROWS, linked_draw.PILOT_SUBJECTS = 150, 20"
+TWO_PARTS = """
+import time
+from synthvae import cluster
+from synthvae.generation.workers import FunctionBackend
+from synthvae.relational import DatabaseSynthesizer
+
+def each(work, *how):
+    def draw(number):
+        if number > 1:
+            time.sleep(600)
+        return work(number)
+    return cluster.RayBackend().map_parts(draw, *how)
+
+DatabaseSynthesizer.load({model!r}).generate({folder!r}, **{how!r}, workers=1, backend=FunctionBackend(each))
+"""
 
 
 def visits() -> pd.DataFrame:
@@ -116,13 +131,9 @@ def test_a_killed_run_is_resumed_on_a_cluster_with_the_same_bytes(
     del connected
     fitted.save(tmp_path / "model")
     folder, how = tmp_path / "killed", dict[str, Any](subjects=700, random_state=3)
-    command = (
-        f"{SMALL_PARTS}; from synthvae import cluster; from synthvae.relational import DatabaseSynthesizer; "
-        f"DatabaseSynthesizer.load({str(tmp_path / 'model')!r}).generate("
-        f"{str(folder)!r}, **{how!r}, workers=1, backend=cluster.RayBackend())"
-    )
-    run = subprocess.Popen([sys.executable, "-c", command])
-    while run.poll() is None and len(list(folder.rglob("*.parquet"))) < 6:
+    command = TWO_PARTS.format(model=str(tmp_path / "model"), folder=str(folder), how=how)
+    run = subprocess.Popen([sys.executable, "-c", f"{SMALL_PARTS}\n{command}"])
+    while run.poll() is None and not (folder / ".incomplete" / "part-00001.json").exists():
         time.sleep(0.02)
     run.send_signal(signal.SIGKILL)
     run.wait()

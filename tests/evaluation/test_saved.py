@@ -15,7 +15,7 @@ from pydantic import BaseModel
 
 from synthvae.errors import ConfigurationError
 from synthvae.evaluation import Comparison, Evaluation, Figure, Metric, Section
-from synthvae.evaluation.metrics import Better
+from synthvae.evaluation.metric import Better
 from synthvae.evaluation.saved import SavedEvaluation, load
 from synthvae.evaluation.thresholds import failures
 

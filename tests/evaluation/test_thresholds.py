@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from synthvae.errors import ConfigurationError
-from synthvae.evaluation.metrics import Better, Metric
+from synthvae.evaluation.metric import Better, Metric
 from synthvae.evaluation.results import Figure
 from synthvae.evaluation.thresholds import failures
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from synthvae.evaluation.disclosure.identifying import Identifying
-from synthvae.evaluation.metrics import Better, Metric
+from synthvae.evaluation.metric import Better, Metric
 from synthvae.evaluation.results import Figure
 from synthvae.evaluation.verdict import verdict
 from synthvae.evaluation.verdict_aspects import aspects, closeness

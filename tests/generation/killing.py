@@ -85,7 +85,7 @@ class Killer:
         victim = self.random.choice(children) if children and self.random.random() < 0.3 else run.pid
         with contextlib.suppress(ProcessLookupError):
             os.kill(victim, signal.SIGKILL)
-        message = run.communicate(timeout=120)[1]
+        message = run.communicate()[1]
         self.found[
             "killed: " + ("run" if run.returncode == -signal.SIGKILL else "worker" if run.returncode else "none")
         ] += 1

@@ -91,18 +91,19 @@ CHILD = """
 import sys, time
 sys.path.insert(0, sys.argv[1])
 import written
-def slow(part):
-    time.sleep(0.15)
+def until_the_third(part):
+    if part == 2:
+        time.sleep(600)
     return written.draw(part)
-written.write(sys.argv[2], slow, written.PARTS, written.FACTS)
+written.write(sys.argv[2], until_the_third, written.PARTS, written.FACTS)
 """
 
 
 def test_a_killed_run_is_resumed_to_the_same_bytes(tmp_path: Path) -> None:
     folder = tmp_path / "out"
     child = subprocess.Popen([sys.executable, "-c", CHILD, str(HERE), str(folder)])
-    second, deadline = folder / ".incomplete" / "part-00001.json", time.monotonic() + 60
-    while not second.exists() and time.monotonic() < deadline:
+    second = folder / ".incomplete" / "part-00001.json"
+    while not second.exists() and child.poll() is None:
         time.sleep(0.01)
     child.send_signal(signal.SIGKILL)
     assert child.wait() == -signal.SIGKILL
@@ -170,7 +171,7 @@ def test_a_crash_at_any_moment_leaves_what_can_be_resumed(tmp_path: Path, *, ove
     """With a manifest the dataset is whole; without, resuming makes it so."""
     write(tmp_path / "reference", draw, 2, FACTS, partition_by="label")
     command = [sys.executable, "-c", CRASHES, str(HERE), str(tmp_path), str(overwrite)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) > 15
 
@@ -219,7 +220,9 @@ def test_a_reader_never_sees_a_manifest_of_what_is_not_there(tmp_path: Path) -> 
     folder, seen, ended = tmp_path / "out", set[bool](), threading.Event()
 
     def read() -> None:
-        while not ended.is_set():
+        last = False
+        while not last:  # the last time when all is written
+            last = ended.is_set()
             with contextlib.suppress(FileNotFoundError):
                 before = (folder / "_manifest.json").stat()
                 page = json.loads((folder / "_manifest.json").read_text("utf-8"))
@@ -261,7 +264,7 @@ def test_an_interrupt_from_the_keyboard_reaches_all_and_ends_in_one_line(saved: 
         time.sleep(0.005)
     time.sleep(0.5)  # the workers are on their way
     os.killpg(run.pid, signal.SIGINT)
-    message = run.communicate(timeout=60)[1]
+    message = run.communicate()[1]
     assert (run.returncode, message.count("\n")) == (130, 1)
     assert message.startswith("error: interrupted")
     assert "--resume" in message

@@ -229,7 +229,9 @@ def test_rows_of_one_patient_are_one_unit() -> None:
     assert "patient" in synthesizer.ledger_.statement()["unit"]
     assert "patient" not in synthesizer.sample(5)
     assert synthesizer.encoding_.target is not None
-    assert sum(synthesizer.encoding_.target.counts) == pytest.approx(ROWS / 2, abs=60)
+    assert sum(synthesizer.encoding_.target.counts) == pytest.approx(
+        ROWS / 2, abs=30
+    )  # 7 standard deviations of the noise
 
 
 @pytest.mark.slow
@@ -269,7 +271,7 @@ def test_rows_without_a_unit_or_a_class_are_dropped() -> None:
     frame.loc[250:299, "ill"] = "perhaps"
     synthesizer = quick(privacy=PrivacyBudget(epsilon=50.0, delta=1e-5, unit="patient")).fit(frame)
     assert synthesizer.encoding_.target is not None
-    assert sum(synthesizer.encoding_.target.counts) == pytest.approx(100, abs=40)
+    assert sum(synthesizer.encoding_.target.counts) == pytest.approx(100, abs=10)  # 7 standard deviations of the noise
 
 
 @pytest.mark.slow
@@ -300,7 +302,7 @@ def test_no_value_of_a_row_is_an_error() -> None:
         ({"privacy": 1.0}, "must be a PrivacyBudget, got 1.0"),
         ({"privacy": {"epsilon": 1.0}}, "delta"),
         ({"privacy": PrivacyBudget(epsilon=1, delta=1e-5, unit="patient")}, "got 'patient', which is not among"),
-        ({"privacy": PrivacyBudget(epsilon=1, delta=0.1)}, "delta must be less than one over the number of rows"),
+        ({"privacy": PrivacyBudget(epsilon=9, delta=0.1)}, "delta must be less than one over the number of rows"),
         (
             {"privacy": PrivacyBudget(epsilon=1e-6, delta=1e-9)},
             "The noise multiplier must be at most 10000, got a budget",

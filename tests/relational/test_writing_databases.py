@@ -26,6 +26,10 @@ from synthvae.schema import linkage
 
 SUBJECTS = 90
 SMALL_PARTS = "from synthvae.relational import linked_draw; linked_draw.PART_ROWS, linked_draw.PILOT_SUBJECTS = 150, 20"
+TWO_PARTS = (  # a run that waits in its third part
+    "import time; Draw = linked_draw.LinkedDraw; draw = Draw.__call__; "
+    "Draw.__call__ = lambda self, part: time.sleep(600) if part > 1 else draw(self, part)"
+)
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +120,7 @@ def test_a_killed_run_is_resumed_with_the_same_bytes(fitted: DatabaseSynthesizer
     folder = tmp_path / "killed"
     options = f"({str(folder)!r}, subjects=400, random_state=3, resume=True)"
     where = f"DatabaseSynthesizer.load({str(tmp_path / 'model')!r}).generate{options}"
-    command = f"{SMALL_PARTS}; from synthvae.relational import DatabaseSynthesizer; {where}"
+    command = f"{SMALL_PARTS}; {TWO_PARTS}; from synthvae.relational import DatabaseSynthesizer; {where}"
     run = subprocess.Popen([sys.executable, "-c", command])
     while run.poll() is None and not (folder / ".incomplete" / "part-00001.json").exists():
         time.sleep(0.001)

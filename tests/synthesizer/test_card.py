@@ -18,7 +18,7 @@ from typer.testing import CliRunner, Result
 from synthvae import Column, PrivacyBudget, Schema, Synthesizer
 from synthvae.cli.main import app
 from synthvae.errors import ConfigurationError
-from synthvae.evaluation.metrics import Metric
+from synthvae.evaluation.metric import Metric
 from synthvae.evaluation.results import Figure, Section
 from synthvae.synthesizer import card, persistence
 from synthvae.training.history import History

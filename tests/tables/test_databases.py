@@ -53,9 +53,6 @@ def server() -> Iterator[str]:
     folder = Path(tempfile.mkdtemp(prefix="synthvae-postgres-", dir="/tmp"))  # the path of a socket must be short
     if as_owner():
         shutil.chown(folder, "postgres", "postgres")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
     word = folder / "word"
     word.write_text(SECRET)
     word.chmod(0o644)
@@ -69,6 +66,9 @@ def server() -> Iterator[str]:
     data, tools = folder / "data", BINARIES[-1]
     try:
         run(tools / "initdb", "-D", data, "-U", "ann", "-A", "scram-sha-256", f"--pwfile={word}", "-E", "UTF8", "-N")
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]  # free a moment ago, and taken by another program in between hardly ever
         options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder} -c fsync=off"
         run(tools / "pg_ctl", "-D", data, "-w", "-t", "240", "-l", folder / "log", "-o", options, "start")
         yield f"postgresql://ann:{SECRET}@127.0.0.1:{port}/postgres"

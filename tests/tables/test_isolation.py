@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -81,15 +82,17 @@ def test_the_end_of_the_process_is_an_error(how: str, code: int) -> None:
 
 def test_an_interrupt_ends_both(tmp_path: Path) -> None:
     marker = tmp_path / "alive"
-    previous = signal.signal(signal.SIGALRM, signal.default_int_handler)
-    signal.setitimer(signal.ITIMER_REAL, 4.0)
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            read_isolated(touches, str(marker))
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, previous)
-    assert marker.exists()
+
+    def interrupt() -> None:
+        while not marker.exists():
+            time.sleep(0.01)
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt, daemon=True)
+    thread.start()
+    with pytest.raises(KeyboardInterrupt):
+        read_isolated(touches, str(marker))
+    thread.join()
     marker.unlink()
     time.sleep(0.3)
     assert not marker.exists()

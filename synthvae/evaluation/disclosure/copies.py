@@ -20,8 +20,9 @@ from synthvae.evaluation.disclosure.risk import (
     share_interval,
     small_holdout_notes,
 )
-from synthvae.evaluation.metrics import COPIES, DCR, NEARNESS, NNDR, Metric
+from synthvae.evaluation.metric import Metric
 from synthvae.evaluation.results import Figure, Section
+from synthvae.evaluation.risk_metrics import COPIES, DCR, NEARNESS, NNDR
 
 QUERIES = 8_000  # synthetic rows whose nearest real rows are searched
 REFERENCE = 16_000  # training rows, and as many holdout rows, among which they are searched

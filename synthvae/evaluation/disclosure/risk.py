@@ -14,7 +14,7 @@ import pandas as pd
 from scipy import stats
 
 from synthvae.evaluation.comparison import Comparison
-from synthvae.evaluation.metrics import Metric
+from synthvae.evaluation.metric import Metric
 from synthvae.evaluation.results import Figure
 
 CONFIDENCE = 0.95

@@ -11,8 +11,9 @@ from synthvae.evaluation.disclosure.linkability import linkability
 from synthvae.evaluation.disclosure.membership import membership
 from synthvae.evaluation.disclosure.risk import AttackResult, control_rows, small_holdout_notes
 from synthvae.evaluation.disclosure.singling_out import singling_out
-from synthvae.evaluation.metrics import MEMBERSHIP, METRICS
+from synthvae.evaluation.metrics import METRICS
 from synthvae.evaluation.results import Figure, Section
+from synthvae.evaluation.risk_metrics import MEMBERSHIP
 
 COLUMNS = ["attack", "column", "guesses", "success", "naive", "control", "risk", "low", "high"]
 NOT_RUN = {

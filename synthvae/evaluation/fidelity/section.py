@@ -16,16 +16,7 @@ from synthvae.evaluation.comparison import Comparison, real_reference, shuffle_c
 from synthvae.evaluation.disclosure.points import as_points
 from synthvae.evaluation.fidelity import column_shapes, detection, pairs, support, triples
 from synthvae.evaluation.fidelity.joint import joint_shares
-from synthvae.evaluation.metrics import (
-    ADHERENCE,
-    C2ST_HOLDOUT,
-    C2ST_REAL,
-    MISSING,
-    SECTIONS,
-    SHAPE,
-    TREND,
-    TRIPLES,
-)
+from synthvae.evaluation.metrics import ADHERENCE, C2ST_HOLDOUT, C2ST_REAL, MISSING, SECTIONS, SHAPE, TREND, TRIPLES
 from synthvae.evaluation.results import Figure, Section
 
 MOST_CELLS = 20_000_000  # Of larger tables, a sample of rows is compared.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from synthvae.evaluation.metrics import C2ST_REAL, Metric
+from synthvae.evaluation.metric import Metric
+from synthvae.evaluation.metrics import C2ST_REAL
 
 TV = "Total variation distance: Gibbs and Su 2002, https://doi.org/10.1111/j.1751-5823.2002.tb00178.x"
 BINS = (

@@ -21,8 +21,9 @@ from synthvae.evaluation.fidelity import detection
 from synthvae.evaluation.linked.link_metrics import SEQUENCE_COPIES, SUBJECT_C2ST, SUBJECT_COPIES
 from synthvae.evaluation.linked.linked_rows import LinkedComparison, Side
 from synthvae.evaluation.linked.sequences import CLASSIFIED, References
-from synthvae.evaluation.metrics import COPIES, Metric
+from synthvae.evaluation.metric import Metric
 from synthvae.evaluation.results import Figure, Section
+from synthvae.evaluation.risk_metrics import COPIES
 from synthvae.schema.column import Column
 
 FUNCTIONS = ("mean", "std", "min", "max")

@@ -17,7 +17,8 @@ from sklearn.inspection import permutation_importance
 from sklearn.metrics import log_loss, mean_absolute_error, roc_curve
 
 from synthvae.evaluation.comparison import Comparison, Matrix, split_rows, subsample
-from synthvae.evaluation.metrics import CALIBRATION, IMPORTANCE, TSTR, UTILITY, Metric
+from synthvae.evaluation.metric import Metric
+from synthvae.evaluation.metrics import CALIBRATION, IMPORTANCE, TSTR, UTILITY
 from synthvae.evaluation.results import Figure, Section
 from synthvae.evaluation.utility.learners import (
     Mask,

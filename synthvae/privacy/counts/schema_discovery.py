@@ -185,14 +185,16 @@ def _with_categories(
             f"The target must have values that many rows share, got {column.name!r} without a value above the "
             "threshold. Declare the schema, or grant a larger budget."
         )
-    others = counts[WHOLE:].sum() - sum(frequent.values())
+    there = counts[WHOLE:][counts[WHOLE:] > sure]
+    others = there.sum() - sum(frequent.values())
+    many = sure * math.sqrt(len(there) + len(frequent))  # each of these counts has noise of its own
     if not categories:
-        if others > sure:
+        if others > many:
             return Column(name=column.name, kind="id", nullable=column.nullable)
         return column.model_copy(update={"categories": (), "nullable": True})
     if {str(value).casefold() for value in categories} <= {"true", "false"}:
         return Column(name=column.name, kind="boolean", nullable=column.nullable)
-    if is_target or others <= sure or not all(isinstance(value, str) for value in categories):
+    if is_target or others <= many or not all(isinstance(value, str) for value in categories):
         return column.model_copy(update={"categories": categories})
     other = next(name for name in (OTHER, *(f"{OTHER} {i}" for i in range(len(categories)))) if name not in categories)
     return column.model_copy(update={"categories": (*categories, other), "other_category": other})

@@ -17,8 +17,8 @@ from synthvae.evaluation.comparison import Comparison
 from synthvae.evaluation.disclosure.copies import disclosure
 from synthvae.evaluation.disclosure.points import as_points
 from synthvae.evaluation.disclosure.risk import Guesses, auc, excess, share_interval, wilson
-from synthvae.evaluation.metrics import COPIES
 from synthvae.evaluation.results import Figure, Section
+from synthvae.evaluation.risk_metrics import COPIES
 
 NAMES = ["copies", "nearness", "dcr_share", "nndr_share"]
 
