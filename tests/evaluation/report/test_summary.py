@@ -79,7 +79,8 @@ def test_bars_stay_within_the_track() -> None:
         made("copies", 0.0),
     ):
         assert all(0 <= bar.width <= 100 for bar in bars_of(figure))
-    assert bars_of(made("copies", 0.004))[0].width == 20  # of 0.02
+    assert bars_of(made("missing", 0.004))[0].width == 20  # of 0.02
+    assert bars_of(made("linkability", 0.004))[0].width == 0.4  # of 1, since it is a risk
     assert bars_of(made("shape", math.nan, 0.9)) == ()
     assert [bar.role for bar in bars_of(made("shape", 0.5, math.nan, math.inf))] == ["synthetic"]
 
