@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from synthvae.evaluation.report.formats import number
+from synthvae.evaluation.report.formats import number, small
 from synthvae.evaluation.results import Figure
 from synthvae.evaluation.verdict import Verdict
 from synthvae.evaluation.verdict_aspects import LIMITS, RULES, Aspect, Grade
@@ -188,5 +188,5 @@ def text_of(figure: Figure, value: float) -> str:
     """Format a value of a figure, shares in percent."""
     form = SHOWN.get(figure.metric.name)
     if form == PERCENT and 0 < abs(value) < 0.0005:  # would be shown as 0.0%
-        return f"{100 * value:.2g}%"
+        return f"{small(100 * value)}%"
     return number(value) if form is None or not math.isfinite(value) else form.format(value)
