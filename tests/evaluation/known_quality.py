@@ -10,6 +10,8 @@ import numpy as np
 import pandas as pd
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
+from synthvae.evaluation.verdict_aspects import CONTENT
+
 NOISES = (0.05, 0.25, 0.5, 1.0, 2.0)
 TARGET = "ill"
 GRADES = ("poor", "fair", "good")
@@ -20,7 +22,7 @@ ORDERS = (
 )
 """Tables that are known to become worse, or not better, from one to the next."""
 
-Points = tuple[int, int]
+Points = tuple[int, int, int]
 
 
 def population(rows: int, seed: int) -> pd.DataFrame:
@@ -93,8 +95,10 @@ def pairs(real: pd.DataFrame, fresh: pd.DataFrame, seed: int = 0, target: str = 
 
 
 def points(use: str, aspects: Mapping[str, str]) -> Points:
-    """Rank an answer: its grade, then the sum of the grades of its aspects, by name."""
-    return GRADES.index(use), sum(GRADES.index(grade) for grade in aspects.values())
+    """Rank an answer: its grade, the sum of the grades of what users rely on, and that of the other aspects."""
+    content = [GRADES.index(grade) for name, grade in aspects.items() if name in CONTENT]
+    others = [GRADES.index(grade) for name, grade in aspects.items() if name not in CONTENT]
+    return GRADES.index(use), sum(content), sum(others)
 
 
 def inverted(found: Mapping[str, Points], orders: tuple[tuple[str, ...], ...] = ORDERS) -> tuple[int, list[str]]:
