@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import typer
-from typer.core import TyperCommand
 from typer.models import OptionInfo
 
 from synthvae.cli.json_option import JsonFileCommand
+from synthvae.cli.plain_flags import PlainCommand
 from synthvae.cli.reading_flags import FLAGS as READING
 from synthvae.cli.schema_options import FLAGS as COLUMNS
 
@@ -111,5 +111,5 @@ def add(app: typer.Typer, commands: Mapping[str, tuple[Callable[..., None], ...]
     """Add commands in groups to an application."""
     for group, members in commands.items():
         for command in members:
-            examples, kind = epilog(EXAMPLES[command.__name__]), KINDS.get(command.__name__, TyperCommand)
+            examples, kind = epilog(EXAMPLES[command.__name__]), KINDS.get(command.__name__, PlainCommand)
             app.command(rich_help_panel=group, epilog=examples, context_settings=HELP, cls=kind)(described(command))

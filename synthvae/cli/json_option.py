@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import typer
-from typer.core import TyperCommand
+
+from synthvae.cli.plain_flags import PlainCommand
 
 JSON, JSON_FILE = "--json", "--json-file"
 
 
-class JsonFileCommand(TyperCommand):
+class JsonFileCommand(PlainCommand):
     """A command with tables as arguments, `--json` and `--json-file FILE`, that also takes the former `--json FILE`."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:

@@ -12,8 +12,10 @@ import typer
 from synthvae._version import __version__
 from synthvae.cli import evaluate, fit, generate, impute, run
 from synthvae.cli import help as helping
+from synthvae.cli.plain_flags import PlainGroup
 
 app = typer.Typer(
+    cls=PlainGroup,
     help="Fit a conditional VAE to a table and write synthetic rows of each class.",
     epilog=helping.epilog(helping.FIRST_STEPS),
     no_args_is_help=True,

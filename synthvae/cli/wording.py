@@ -19,6 +19,7 @@ OPTIONS = {
 }  # fmt: skip
 NAMED = re.compile(rf"`({'|'.join(OPTIONS)})`")
 SET = re.compile(rf"`?\b({'|'.join(OPTIONS)})=(True|False|None)\b`?")
+TEXT = re.compile(rf"`?\b({'|'.join(OPTIONS)})=\"([\w-]+)\"`?")
 QUOTED = r"(?:'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")"
 LIST = re.compile(rf"\[({QUOTED}(?:, {QUOTED})*(?:, \.\.\. \([\d,]+ in all\))?)\]")
 ARGUMENTS = {"schema": "schema_file", "random_state": "seed"}  # where a command has another name
@@ -31,6 +32,8 @@ def in_shell(message: str, parameters: Collection[str]) -> str:
         message: The message.
         parameters: The parameters of the command; those of the library that it does not have stay as they are.
 
+    >>> in_shell('Declare a schema, or pass schema="private".', ["schema_file"])
+    'Declare a schema, or pass `--schema private`.'
     >>> in_shell("Pass `rows`, or partition=False; choose among ['age', 'sex'].", ["rows", "partition"])
     "Pass `--rows`, or no `--partition`; choose among 'age', 'sex'."
     """
@@ -43,7 +46,10 @@ def in_shell(message: str, parameters: Collection[str]) -> str:
             return match[0]
         return f"`{OPTIONS[match[1]]}`" if match[2] == "True" else f"no `{OPTIONS[match[1]]}`"
 
-    return LIST.sub(r"\1", NAMED.sub(named, SET.sub(as_flag, message)))
+    def with_text(match: re.Match[str]) -> str:
+        return f"`{OPTIONS[match[1]]} {match[2]}`" if _is_known(match[1], parameters) else match[0]
+
+    return LIST.sub(r"\1", NAMED.sub(named, SET.sub(as_flag, TEXT.sub(with_text, message))))
 
 
 def _is_known(name: str, parameters: Collection[str]) -> bool:

@@ -216,20 +216,29 @@ def _logic(figure: Figure) -> Aspect:
 def _graded(figure: Figure, limits: Limits, grade: Grade, limit: float) -> Aspect:
     value = limits.shown.format(figure.value)
     inside = figure.interval is not None and figure.interval[0] < limit < figure.interval[1]
-    decided = _compared(figure, limit, limits.shown)
+    decided = _decided(figure, grade, limit, limits.shown)
     interval = _interval(figure, limits.shown)
     said = f"{limits.sentence.format(value=value)}{_references(figure, limits, interval)}"
     unsure = ". The interval includes the limit, so this is uncertain" if inside else ""
     return Aspect(limits.aspect, grade, limits.metric, decided, f"{said[:1].upper()}{said[1:]}{unsure}.", inside)
 
 
-def _compared(figure: Figure, limit: float, shown: str) -> str:
-    """A figure and its limit, with as many digits as set them apart."""
+def _decided(figure: Figure, grade: Grade, limit: float, shown: str) -> str:
+    """A figure and its limit; the end of its interval where that alone makes it good."""
     higher = figure.better == "higher"
-    sign = ("≥" if figure.value >= limit else "<") if higher else ("≤" if figure.value <= limit else ">")
+    missed = figure.value < limit if higher else figure.value > limit
+    if grade == "good" and missed and figure.interval is not None:
+        end = max(figure.interval) if higher else min(figure.interval)
+        return f"{'up' if higher else 'down'} to {_compared(end, limit, shown, higher=higher)}"
+    return _compared(figure.value, limit, shown, higher=higher)
+
+
+def _compared(value: float, limit: float, shown: str, *, higher: bool) -> str:
+    """A value and its limit, with as many digits as set them apart."""
+    sign = ("≥" if value >= limit else "<") if higher else ("≤" if value <= limit else ">")
     finer = shown.replace(".1", ".2").replace(".3", ".4")
-    few = shown.format(figure.value) != shown.format(limit) or figure.value == limit
-    return f"{(shown if few else finer).format(figure.value)} {sign} {(shown if few else finer).format(limit)}"
+    few = shown.format(value) != shown.format(limit) or value == limit
+    return f"{(shown if few else finer).format(value)} {sign} {(shown if few else finer).format(limit)}"
 
 
 def _worse(known: Aspect | None, other: Aspect) -> Aspect:

@@ -220,23 +220,22 @@ def sentences(summary: Mapping[str, Any]) -> list[str]:
     """Return what was protected, as `Protection.summary` states it, in sentences.
 
     Example:
-        >>> counts = {"town": {"rare_categories": 1, "cells_of_rare_categories": 2}}
-        >>> sentences({"least": 5, "unit": None, "columns": counts})[1]
-        "Column 'town': 2 cells of 1 rare category."
+        >>> counts = {"town": {"rare_categories": 1, "cells_of_rare_categories": 2}, "age": {"cells_at_ends": 3}}
+        >>> sentences({"least": 5, "unit": None, "columns": counts})[1:]
+        ["Cells beyond the ends: 3 of 'age'.", "Cells of rare categories: 2 of 'town' (1 category)."]
     """
     subject = "rows" if summary["unit"] is None else f"values of {summary['unit']!r}"
     rule = f"Protected before training: categories of fewer than {summary['least']} {subject} were replaced, and"
-    found = [f"{rule} numbers and dates end where {summary['least']} lie at or beyond."]
+    ends, rare = [], []
     for name, counts in summary["columns"].items():
-        parts, rare = [], counts.get("rare_categories", 0)
-        if rare:
-            cells = counts.get("cells_of_rare_categories", 0)
-            parts.append(f"{_many(cells, 'cell')} of {_many(rare, 'rare categor', 'y', 'ies')}")
         if counts.get("cells_at_ends"):
-            parts.append(f"{_many(counts['cells_at_ends'], 'cell')} beyond the ends")
-        found += [f"Column {name!r}: {' and '.join(parts)}."] * bool(parts)
-    return found
-
-
-def _many(number: int, word: str, one: str = "", several: str = "s") -> str:
-    return f"{number:,} {word}{one if number == 1 else several}"
+            ends.append(f"{counts['cells_at_ends']:,} of {name!r}")
+        if counts.get("rare_categories"):
+            number = counts["rare_categories"]
+            categories = f"{number:,} categor{'y' if number == 1 else 'ies'}"
+            rare.append(f"{counts.get('cells_of_rare_categories', 0):,} of {name!r} ({categories})")
+    parts = {"Cells beyond the ends": ends, "Cells of rare categories": rare}
+    return [
+        f"{rule} numbers and dates end where {summary['least']} lie at or beyond.",
+        *(f"{what}: {', '.join(found)}." for what, found in parts.items() if found),
+    ]

@@ -18,6 +18,7 @@ ENDS = {
     "interrupted": "was interrupted",
     "diverged": "ended, since the loss became infinite",
 }
+UNSTATED = ("verbose",)  # parameters that do not change the model
 CELLS = ("cells_at_ends", "cells_of_rare_categories")
 
 
@@ -46,7 +47,11 @@ def parameters_of(given: Mapping[str, Any], usual: Mapping[str, Any], fitted: Fi
         usual: Those of a new synthesizer.
         fitted: The model.
     """
-    stated = {name: str(value) for name, value in given.items() if value is not None and value != usual.get(name)}
+    stated = {
+        name: str(value)
+        for name, value in given.items()
+        if value is not None and value != usual.get(name) and name not in UNSTATED
+    }
     lines = lines_of(fitted)
     return stated | {name: lines[name] for name in ("training", "held-out loss", "weights") if name in lines}
 
@@ -63,7 +68,7 @@ def _target(summary: Mapping[str, Any]) -> str:
     if counts is None:
         return f"{summary['target']}, a number, in {len(summary['quantile_bins'])} quantile bins"
     about = "about " if summary.get("rows") is None else ""
-    shown = [f"{label} {about}{count:,.0f}" for label, count in list(counts.items())[:MOST_CLASSES]]
+    shown = [f"{label} ({about}{count:,.0f})" for label, count in list(counts.items())[:MOST_CLASSES]]
     rest = f", ... ({len(counts)} classes)" if len(counts) > MOST_CLASSES else ""
     return f"{summary['target']}, rows by class: {', '.join(shown)}{rest}"
 

@@ -13,6 +13,7 @@ from synthvae.encoding.order import Leading
 from synthvae.errors import ConfigurationError, PrivacyError, SchemaError, TableError, listing
 from synthvae.schema import decisions
 from synthvae.schema.column import EVENTS, NUMERIC
+from synthvae.schema.problems import suggestion
 from synthvae.schema.schema import Schema
 from synthvae.synthesizer.configuration import Parameters, given_schema
 from synthvae.synthesizer.parameters import MEASURED
@@ -105,9 +106,9 @@ class Times:
         if duration is None and event is None:
             return None
         if duration is None or event is None:
+            alone = "duration" if event is None else "event"
             raise ConfigurationError(
-                f"`duration` and `event` must be given together, got {duration!r} and {event!r}. Name both columns or "
-                "neither."
+                f"`duration` and `event` must be given together, got `{alone}` alone. Name both columns or neither."
             )
         for name, value in (("duration", duration), ("event", event)):
             if not isinstance(value, Hashable):
@@ -179,7 +180,8 @@ def _column_in(table: pa.Table, name: Any, what: str) -> str | None:
         return None
     if str(name) not in table.column_names:
         raise TableError(
-            f"The {what} {name!r} is not a column of the table, which has {listing(table.column_names)}. Choose one."
+            f"The {what} {name!r} is not a column of the table, which has {listing(table.column_names)}."
+            f"{suggestion([str(name)], table.column_names) or ' Choose one.'}"
         )
     return str(name)
 

@@ -75,7 +75,7 @@ def replicate(number: int, rows: int, copies: int, parameters: dict[str, Any]) -
         found = [analysed(pd.read_parquet(Path(folder, copy["folder"]))) for copy in manifest["copies"]]
     estimates, variances = zip(*found, strict=True)
     pooled = pool(estimates, variances, manifest=manifest)
-    single = pool(estimates[:1], variances[:1], manifest=manifest)
+    single = pool(estimates[:1], variances[:1], manifest={**manifest, "copies": manifest["copies"][:1]})
     intervals = [
         _around(estimate, variance),
         (pooled.low, pooled.high),

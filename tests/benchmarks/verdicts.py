@@ -6,7 +6,8 @@
 Prints one line for each table: the answers, and the grade of each aspect with the figure and the limit that decided.
 The tables of `tests/evaluation/known_quality.py` come first, then TVAE (if a Python with ctgan is named), synthvae
 after 5 steps, 50 steps and all steps, and private fits at three values of epsilon. With `--table`, they are made of
-three times `--rows` random rows of a CSV file instead of the population of that module, and none is private.
+three times `--rows` random rows of a CSV file instead of the population of that module, and private fits measure their
+schema. Last, it says how many pairs of tables whose order is known are graded in that order.
 """
 
 from __future__ import annotations
@@ -31,6 +32,14 @@ import known_quality
 Table = tuple[str, pd.DataFrame, dict[str, Any] | None]
 STEPS = (5, 50, None)
 EPSILONS = (0.5, 2.0, 8.0)
+FITTED = tuple(f"synthvae, {steps or 'all'} steps" for steps in reversed(STEPS))
+PRIVATE = tuple(f"synthvae, epsilon {epsilon:g}" for epsilon in reversed(EPSILONS))
+ORDERS = (
+    *known_quality.ORDERS,
+    ("fresh", *FITTED, "shuffled"),
+    ("fresh", FITTED[0], *PRIVATE),
+    ("fresh", FITTED[0], "TVAE", "one row"),
+)
 TVAE = """
 import sys, pandas as pd
 from ctgan import TVAE
@@ -54,23 +63,26 @@ def main() -> None:
     given = parser.parse_args()
     found = []
     for seed in given.seeds:
-        people = population(given.table, 3 * given.rows, seed)
+        everyone = population(given.table, 3 * given.rows, seed)
+        people = everyone.sample(3 * given.rows, random_state=seed) if given.table else everyone
         real, fresh, holdout = (people[k * given.rows : (k + 1) * given.rows].reset_index(drop=True) for k in range(3))
         for name, rows, ledger in tables(real, fresh, seed, given):
             result = evaluate(real, rows, holdout=holdout, target=given.target, attacks=False, ledger=ledger)
             found.append({"seed": seed, "table": name, **described(result)})
             print(line_of(found[-1]), flush=True)
+        print(order_of([one for one in found if one["seed"] == seed]), flush=True)
     if given.json is not None:
         given.json.write_text(json.dumps(found, indent=1), encoding="utf-8")
 
 
 def population(table: Path | None, rows: int, seed: int) -> pd.DataFrame:
-    """So many people, or random rows of a table: floats, and texts of which a missing one is a category."""
+    """So many people, or all rows of a table: floats, and texts of which a missing one is a category."""
     if table is None:
         return known_quality.population(rows, seed)
-    found = pd.read_csv(table).sample(rows, random_state=seed)
+    found = pd.read_csv(table)
     numbers = list(found.select_dtypes("number"))
-    return found.astype(dict.fromkeys(numbers, float)).fillna(dict.fromkeys(found.columns.drop(numbers), "missing"))
+    filled: pd.DataFrame = found.fillna(dict.fromkeys(found.columns.drop(numbers), "missing"))
+    return filled.astype(dict.fromkeys(numbers, float))
 
 
 def tables(real: pd.DataFrame, fresh: pd.DataFrame, seed: int, given: argparse.Namespace) -> Iterator[Table]:
@@ -81,9 +93,10 @@ def tables(real: pd.DataFrame, fresh: pd.DataFrame, seed: int, given: argparse.N
     for steps in STEPS:
         fitted = Synthesizer(target=given.target, max_steps=steps, random_state=seed).fit(real)
         yield f"synthvae, {steps or 'all'} steps", fitted.sample(len(real), seed), None
-    for epsilon in () if given.table else EPSILONS:
+    for epsilon in EPSILONS:
         budget = PrivacyBudget(epsilon=epsilon, delta=1e-6)
-        fitted = Synthesizer(target=known_quality.TARGET, schema=schema(), privacy=budget, random_state=seed).fit(real)
+        known = "private" if given.table else schema()
+        fitted = Synthesizer(target=given.target, schema=known, privacy=budget, random_state=seed).fit(real)
         yield (
             f"synthvae, epsilon {epsilon:g}",
             fitted.sample(len(real), seed),
@@ -114,12 +127,23 @@ def described(found: Evaluation) -> dict[str, Any]:
     """The grades of an evaluation, and what decided them."""
     verdict = found.verdict
     aspects = {aspect.name: [aspect.grade, aspect.decided] for aspect in verdict.use.aspects}
-    return {"use": verdict.use.grade, "share": verdict.share.grade, "aspects": aspects}
+    flagged = [f"{figure.metric.name} {figure.value:.3f}" for figure in found.figures.values() if figure.flagged]
+    return {"use": verdict.use.grade, "share": verdict.share.grade, "flagged": flagged, "aspects": aspects}
+
+
+def order_of(found: list[dict[str, Any]]) -> str:
+    """How many pairs of tables whose order is known are graded in that order, and which are not."""
+    ranks = {
+        one["table"]: known_quality.points(one["use"], {name: grade for name, (grade, _) in one["aspects"].items()})
+        for one in found
+    }
+    compared, wrong = known_quality.inverted(ranks, ORDERS)
+    return f"{compared - len(wrong)} of {compared} pairs in the order of their quality; others: {wrong or 'none'}"
 
 
 def line_of(found: dict[str, Any]) -> str:
     """One line for a table."""
-    parts = [f"{name} {grade} ({decided})" for name, (grade, decided) in found["aspects"].items()]
+    parts = [f"{name} {grade} ({decided})" for name, (grade, decided) in found["aspects"].items()] + found["flagged"]
     return f"{found['table']:<24} {found['use']:<8} {found['share']:<8} {', '.join(parts)}"
 
 

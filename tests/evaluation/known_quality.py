@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
+from synthvae.evaluation.verdict_aspects import CONTENT
+
 NOISES = (0.05, 0.25, 0.5, 1.0, 2.0)
 TARGET = "ill"
+GRADES = ("poor", "fair", "good")
+ORDERS = (
+    ("fresh", *(f"noise {strength}" for strength in NOISES)),
+    ("fresh", "cart", "within classes", "shuffled"),
+    ("bootstrap", "half shuffled", "shuffled", "one row"),
+)
+"""Tables that are known to become worse, or not better, from one to the next."""
+
+Points = tuple[int, int, int]
 
 
 def population(rows: int, seed: int) -> pd.DataFrame:
@@ -80,3 +92,17 @@ def pairs(real: pd.DataFrame, fresh: pd.DataFrame, seed: int = 0, target: str = 
         "one row": lambda: pd.concat([real[:1]] * len(real)),
     }
     return {name: make().reset_index(drop=True) for name, make in makers.items()}
+
+
+def points(use: str, aspects: Mapping[str, str]) -> Points:
+    """Rank an answer: its grade, the sum of the grades of what users rely on, and that of the other aspects."""
+    content = [GRADES.index(grade) for name, grade in aspects.items() if name in CONTENT]
+    others = [GRADES.index(grade) for name, grade in aspects.items() if name not in CONTENT]
+    return GRADES.index(use), sum(content), sum(others)
+
+
+def inverted(found: Mapping[str, Points], orders: tuple[tuple[str, ...], ...] = ORDERS) -> tuple[int, list[str]]:
+    """Compare the ranks of all pairs of an order; return their number, and those whose worse one is ranked higher."""
+    known = [[name for name in order if name in found] for order in orders]
+    compared = {pair for order in known for pair in itertools.combinations(order, 2)}
+    return len(compared), [f"{better} < {worse}" for better, worse in sorted(compared) if found[better] < found[worse]]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-
 import known_quality
 import pytest
 
@@ -11,12 +9,6 @@ from synthvae.evaluation import Evaluation, evaluate
 
 pytestmark = pytest.mark.slow
 ROWS = 600
-GRADES = ("poor", "fair", "good")
-ORDERS = [
-    ["fresh", *(f"noise {strength}" for strength in known_quality.NOISES)],
-    ["fresh", "cart", "within classes", "shuffled"],
-    ["bootstrap", "half shuffled", "shuffled", "one row"],
-]
 
 
 @pytest.fixture(scope="module")
@@ -31,17 +23,27 @@ def found() -> dict[str, Evaluation]:
     }
 
 
-def points(found: Evaluation) -> tuple[int, int]:
-    """The grade of the answer, and the sum of those of the aspects."""
-    use = found.verdict.use
-    return GRADES.index(use.grade), sum(GRADES.index(aspect.grade) for aspect in use.aspects)
+@pytest.fixture(scope="module")
+def ranks(found: dict[str, Evaluation]) -> dict[str, known_quality.Points]:
+    """The rank of the answer to the question of use, for each of them."""
+    uses = {name: one.verdict.use for name, one in found.items()}
+    return {
+        name: known_quality.points(use.grade, {aspect.name: aspect.grade for aspect in use.aspects})
+        for name, use in uses.items()
+    }
 
 
-@pytest.mark.parametrize("order", ORDERS, ids=" > ".join)
-def test_the_order_of_grades_is_the_order_of_truth(found: dict[str, Evaluation], order: list[str]) -> None:
-    grades = [points(found[name]) for name in order]
-    assert all(better >= worse for better, worse in itertools.pairwise(grades)), dict(zip(order, grades, strict=True))
-    assert grades[0] > grades[-1]
+def test_the_order_of_grades_is_the_order_of_truth(ranks: dict[str, known_quality.Points]) -> None:
+    compared, wrong = known_quality.inverted(ranks)
+    assert compared > 25
+    assert not wrong, ranks
+
+
+@pytest.mark.parametrize("order", known_quality.ORDERS, ids=" > ".join)
+def test_the_best_is_graded_higher_than_the_worst(
+    ranks: dict[str, known_quality.Points], order: tuple[str, ...]
+) -> None:
+    assert ranks[order[0]] > ranks[order[-1]]
 
 
 @pytest.mark.parametrize(

@@ -53,5 +53,5 @@ def test_an_evaluation_by_unit_states_what_was_protected() -> None:
     found = evaluate(
         visits(), visits(), holdout=visits(40, 1000), target="y", unit="patient", attacks=False, protection=protection
     )
-    assert "Column 'height': 8 cells beyond the ends." in found.to_dict()["notes"]
-    assert "8 cells beyond the ends" in str(found)
+    assert "Cells beyond the ends: 8 of 'height'." in found.to_dict()["notes"]
+    assert "Cells beyond the ends: 8" in str(found)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from synthvae.evaluation.disclosure.identifying import Identifying
+from synthvae.evaluation.linked.link_limits import LINK_LIMITS
 from synthvae.evaluation.metric import Better, Metric
 from synthvae.evaluation.results import Figure
 from synthvae.evaluation.verdict import verdict
@@ -143,6 +144,16 @@ def test_an_interval_with_the_limit_inside_is_uncertain() -> None:
     assert found.grade == "good"
     assert "The grade of detectability is uncertain" in found.answer
     assert [aspect.name for aspect in aspects(figures) if aspect.uncertain] == ["detectability"]
+
+
+def test_a_figure_that_is_good_by_its_interval_alone_states_the_end_of_the_interval() -> None:
+    rule = figure("worst_rule", 0.98, real=1.0, interval=(0.9, 0.995))
+    (found,) = aspects({"worst_rule": rule})
+    assert (found.grade, found.decided, found.uncertain) == ("good", "up to 99.5% ≥ 99.0%", True)
+    assert "98.0%" in found.sentence
+    missing = figure("time_steps", 0.06, "lower", real=0.0, interval=(0.04, 0.08))
+    (found,) = aspects({"time_steps": missing}, [limits for limits in LINK_LIMITS if limits.metric == "time_steps"])
+    assert (found.grade, found.decided) == ("good", "down to 4.0% ≤ 5.0%")
 
 
 @pytest.mark.parametrize(

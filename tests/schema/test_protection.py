@@ -168,7 +168,7 @@ def test_the_model_its_schema_and_its_card_hold_no_protected_value(tmp_path: Pat
     text = (tmp_path / "m" / "synthvae.json").read_text() + (tmp_path / "m" / "README.md").read_text()
     for secret in ("Tinyville", "secret", "9876543", "1893-05"):
         assert secret not in text
-    assert "Column 'town': 2 cells of 1 rare category" in model.card().replace("\\", "").replace("&#39;", "'")
+    assert "Cells of rare categories: 2 of 'town' (1 category)" in model.card().replace("\\", "").replace("&#39;", "'")
     again = Synthesizer.load(tmp_path / "m")
     assert again.learned_.provenance == model.learned_.provenance
     assert again.protect == 5
@@ -213,10 +213,15 @@ def test_a_table_on_disk_is_protected_by_the_counts_of_all_rows(
 
 
 def test_sentences_have_counts_and_no_values() -> None:
-    columns = {"a": {"rare_categories": 2, "cells_of_rare_categories": 3, "cells_at_ends": 1}}
-    first, second = sentences({"least": 5, "unit": "patient", "columns": columns})
+    columns = {
+        "a": {"rare_categories": 2, "cells_of_rare_categories": 3, "cells_at_ends": 1},
+        "b": {"cells_at_ends": 1234},
+        "c": {"cells_at_ends": 0},
+    }
+    first, ends, rare = sentences({"least": 5, "unit": "patient", "columns": columns})
     assert "5 values of 'patient'" in first
-    assert second == "Column 'a': 3 cells of 2 rare categories and 1 cell beyond the ends."
+    assert ends == "Cells beyond the ends: 1 of 'a', 1,234 of 'b'."
+    assert rare == "Cells of rare categories: 3 of 'a' (2 categories)."
 
 
 def test_the_same_seed_gives_the_same_model() -> None:

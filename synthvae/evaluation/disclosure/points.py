@@ -16,11 +16,15 @@ from synthvae.evaluation.comparison import Matrix
 Points = npt.NDArray[np.float32]
 Places = npt.NDArray[np.int64]
 
+BEYOND = 1.0  # widths of the range
+
 
 def as_points(frames: Sequence[pd.DataFrame]) -> list[Points]:
     """Return the rows of each frame as points (N, D) of a Euclidean space.
 
-    Numbers are scaled to the range of the first frame; missing values become its median, with an indicator column.
+    Numbers are scaled to the range of the first frame, beyond which they lie at most `BEYOND`: differences in other
+    columns would be lost in the rounding of a larger distance. Missing values become the median, with an indicator
+    column.
     Categories are one-hot encoded and scaled so that two different categories are as far apart as the ends of a
     number's range.
     """
@@ -38,7 +42,8 @@ def _points(columns: Sequence[pd.Series[Any]]) -> list[Points]:
     first = columns[0].dropna()
     low, high, middle = (first.min(), first.max(), first.median()) if len(first) else (0.0, 1.0, 0.0)
     any_missing = any(c.isna().any() for c in columns)
-    scaled = [((c.fillna(middle) - low) / ((high - low) or 1)).to_numpy(np.float32)[:, None] for c in columns]
+    places = [((c.fillna(middle) - low) / ((high - low) or 1)).clip(-BEYOND, 1 + BEYOND) for c in columns]
+    scaled = [place.to_numpy(np.float32)[:, None] for place in places]
     if not any_missing:
         return scaled
     return [np.hstack([s, c.isna().to_numpy(np.float32)[:, None]]) for s, c in zip(scaled, columns, strict=True)]

@@ -58,7 +58,11 @@ class Guesses:
 
         Ratio of the cluster-robust variance to that of independent guesses: Kish, Survey Sampling (1965), section 8.2.
         """
-        residuals = self.success - self.rate
+        return self.effect_about(self.rate)
+
+    def effect_about(self, centre: float) -> float:
+        """Design effect where `centre` is the true rate."""
+        residuals = self.success - centre
         alone = float((residuals**2).sum())
         together = float((np.bincount(self.cluster, residuals) ** 2).sum())
         return max(1.0, together / alone) if alone else 1.0
@@ -158,8 +162,12 @@ def share_interval(hits: int, trials: int, real: float, real_trials: float) -> I
 
 
 def half_interval(guesses: Guesses) -> Interval:
-    """Return Wilson's interval of a share, widened by the design effect of its clusters."""
-    trials = len(guesses.success) / guesses.design_effect
+    """Return Wilson's interval of a share, widened by the design effect of its clusters, also if the share is one half.
+
+    Where a few real rows are the nearest of all synthetic ones, guesses vary little about their own rate, which is one
+    half only by luck.
+    """
+    trials = len(guesses.success) / max(guesses.design_effect, guesses.effect_about(0.5))
     centre, error = wilson(guesses.rate * trials, trials)
     return _fraction(centre - error), _fraction(centre + error)
 

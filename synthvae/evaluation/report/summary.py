@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from synthvae.evaluation.report.formats import number
+from synthvae.evaluation.report.formats import number, small
 from synthvae.evaluation.results import Figure
 from synthvae.evaluation.verdict import Verdict
 from synthvae.evaluation.verdict_aspects import LIMITS, RULES, Aspect, Grade
@@ -19,7 +19,7 @@ MOST_TILES = 5
 GRADES: tuple[Grade, ...] = ("poor", "fair", "unknown", "good")  # the worst first
 PERCENT = "{:.1%}"
 SHOWN = {limits.metric: limits.shown for limits in (*LIMITS, RULES)} | dict.fromkeys((*SHARES, "rules"), PERCENT)
-LEAST_LENGTH = 0.02  # value of the longest bar at least, if lower is better
+LEAST_LENGTH = 0.02  # value of the longest bar at least, of distances and differences
 DISCLOSURE = ("dcr_share", "copies")  # large figures, if no other measurement is more serious
 SERIOUS: tuple[Sign, ...] = ("found", "raised")
 SIGNS: dict[Sign, tuple[Grade, str]] = {
@@ -171,8 +171,9 @@ def bars_of(figure: Figure) -> tuple[Bar, ...]:
 def _bars(figure: Figure, values: Mapping[Role, float]) -> Iterator[Bar]:
     ends = [end for end in figure.interval or () if math.isfinite(end)]
     origin = 0.5 if figure.better == "half" else 0.0
-    # Figures that are better if lower are often small: their bars are relative to the longest.
-    most = max([LEAST_LENGTH if figure.better == "lower" else 1.0, *values.values(), *ends])
+    # Distances and differences are often small: their bars are relative to the longest. Risks end at 1, certainty.
+    relative = figure.better == "lower" and not figure.metric.risk
+    most = max([LEAST_LENGTH if relative else 1.0, *values.values(), *ends])
     labels = {**LABELS, **NAMES.get(figure.metric.name, {})}
 
     def place(value: float) -> float:
@@ -187,5 +188,5 @@ def text_of(figure: Figure, value: float) -> str:
     """Format a value of a figure, shares in percent."""
     form = SHOWN.get(figure.metric.name)
     if form == PERCENT and 0 < abs(value) < 0.0005:  # would be shown as 0.0%
-        return f"{100 * value:.2g}%"
+        return f"{small(100 * value)}%"
     return number(value) if form is None or not math.isfinite(value) else form.format(value)

@@ -67,9 +67,9 @@ class Survival:
             declared = None if schema is None else schema.duration
             return None if declared is None else cls(declared.name, str(declared.event))
         if duration is None or event is None:
+            alone = "duration" if event is None else "event"
             raise ConfigurationError(
-                f"`duration` and `event` must be given together, got {duration!r} and {event!r}. Name both columns or "
-                "neither."
+                f"`duration` and `event` must be given together, got `{alone}` alone. Name both columns or neither."
             )
         if duration == event:
             raise ConfigurationError(

@@ -16,7 +16,7 @@ from sklearn.datasets import load_digits, load_wine, make_classification
 from synthvae.evaluation.comparison import Comparison
 from synthvae.evaluation.disclosure.copies import disclosure
 from synthvae.evaluation.disclosure.points import as_points
-from synthvae.evaluation.disclosure.risk import Guesses, auc, excess, share_interval, wilson
+from synthvae.evaluation.disclosure.risk import Guesses, auc, excess, half_interval, share_interval, wilson
 from synthvae.evaluation.results import Figure, Section
 from synthvae.evaluation.risk_metrics import COPIES
 
@@ -245,6 +245,17 @@ def test_clusters_widen_as_if_there_were_fewer_guesses() -> None:
     assert together.design_effect == pytest.approx(4)
     assert Guesses(alone, np.arange(500)).design_effect == 1
     assert Guesses(np.ones(9), np.arange(9)).design_effect == 1
+
+
+@pytest.mark.parametrize("clusters", [1, 2, 3, 12, 200])
+def test_the_interval_of_a_share_covers_one_half_however_few_real_rows_are_nearest(clusters: int) -> None:
+    """All synthetic rows with the same nearest real row are closer to training rows, or none, with equal chances."""
+    rng = np.random.default_rng(clusters)
+    hub = np.repeat(np.arange(clusters), 1000 // clusters)
+    found = [half_interval(Guesses(side[hub], hub)) for side in (rng.random((400, clusters)) < 0.5).astype(float)]
+    assert np.mean([low <= 0.5 <= high for low, high in found]) >= 0.92
+    one_sided = half_interval(Guesses(np.ones(len(hub)), hub))
+    assert one_sided == pytest.approx(half_interval(Guesses(np.ones(clusters), np.arange(clusters))))
 
 
 def test_the_section_has_all_keys_of_the_report() -> None:

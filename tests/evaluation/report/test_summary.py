@@ -79,14 +79,17 @@ def test_bars_stay_within_the_track() -> None:
         made("copies", 0.0),
     ):
         assert all(0 <= bar.width <= 100 for bar in bars_of(figure))
-    assert bars_of(made("copies", 0.004))[0].width == 20  # of 0.02
+    assert bars_of(made("missing", 0.004))[0].width == 20  # of 0.02
+    assert bars_of(made("linkability", 0.004))[0].width == 0.4  # of 1, since it is a risk
     assert bars_of(made("shape", math.nan, 0.9)) == ()
     assert [bar.role for bar in bars_of(made("shape", 0.5, math.nan, math.inf))] == ["synthetic"]
 
 
 @pytest.mark.parametrize(
     ("name", "value", "text"),
-    [("shape", 0.9876, "98.8%"), ("shape", 0.0, "0.0%"), ("copies", 0.000123, "0.012%"), ("tstr", 0.9, "0.900"),
+    [("shape", 0.9876, "98.8%"), ("shape", 0.0, "0.0%"), ("copies", 0.000123, "0.012%"),
+     ("nearness", 3.1e-8, "≈ 0%"), ("kaplan_meier", 0.000123, "0.012%"),
+     ("calibration", 0.000042, "0.000042"), ("calibration", -3e-9, "≈ 0"), ("tstr", 0.9, "0.900"),
      ("shape", math.nan, "—"), ("density", 1.0, "1.000")],
 )  # fmt: skip
 def test_shares_are_in_percent_and_small_ones_are_not_zero(name: str, value: float, text: str) -> None:
