@@ -7,9 +7,11 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import torch
+from torch import Tensor, nn
 
 from synthvae.encoding.layout import Layout
-from synthvae.model import Frequencies
+from synthvae.model.decoders import AutoregressiveDecoder
 from synthvae.privacy.counts import binning, postprocessing
 from synthvae.privacy.curator import Curator
 from synthvae.privacy.dpsgd.poisson import some_of_each
@@ -17,7 +19,7 @@ from synthvae.privacy.fit import binned, bisections_of
 from synthvae.privacy.ledger import RecordedEvent
 from synthvae.relational.child_encoding import ChildEncoding
 from synthvae.relational.network import SequenceNetwork
-from synthvae.relational.private_descent import start_decoder
+from synthvae.relational.private_matching import MeasuredMarginals
 from synthvae.relational.sequences import Places, Sequences
 from synthvae.schema.schema import Schema
 from synthvae.tables.arrow import split_sentinels
@@ -56,8 +58,8 @@ def start(
     sequences: Sequences,
     curator: Curator,
     recorded: RecordedEvent,
-) -> None:
-    """Set the biases of all heads to noisy frequencies, by one random row of each subject.
+) -> MeasuredMarginals:
+    """Set the biases of all heads to noisy frequencies, by one random row of each subject, and return these.
 
     Args:
         network: The network, changed in place.
@@ -67,10 +69,12 @@ def start(
         recorded: The event of the counts, one release for each column with digits.
     """
     subjects, first = sequences.family.subjects, sequences.family.places[:, 0] == 0
+    measured: Tensor | None = None
+    timings: list[Tensor | None] = [None] * len(network.timings)
     if encoding.rows is not None:
         layout = encoding.rows.layout
         noisy = counted_states(layout, sequences.rows.digits, subjects, curator, recorded)
-        start_decoder(network.decoder, _frequencies(layout, noisy))
+        measured = _start_decoder(network.decoder, layout, noisy)
     if encoding.timeline is not None:
         parts = (first, np.zeros_like(first), ~first)
         for number, layout in enumerate(encoding.timeline.layouts):
@@ -78,7 +82,8 @@ def start(
             if layout.width:
                 digits = sequences.timings[number].digits[rows]
                 noisy = counted_states(layout, digits, subjects[rows], curator, recorded)
-                start_decoder(network.timings[number], _frequencies(layout, noisy))
+                timings[number] = _start_decoder(network.timings[number], layout, noisy)
+    return MeasuredMarginals(measured, tuple(timings))
 
 
 def counted_states(
@@ -100,13 +105,14 @@ def counted_states(
     return {name: curator.counts(recorded, _counted(states[name], levels[name])) for name in names}
 
 
-def _frequencies(layout: Layout, noisy: Mapping[str, Places]) -> Frequencies:
-    """The initial weights of a decoder."""
-    rows = {name: np.array([max(float(counts.sum()), 1.0)]) for name, counts in noisy.items()}
-    found = {
-        name: postprocessing.frequencies(counts.astype(np.float64)[None], rows[name]) for name, counts in noisy.items()
-    }
-    return postprocessing.start(layout, found, list(rows.values())[-1] if rows else np.ones(1))
+def _start_decoder(decoder: nn.Module | None, layout: Layout, noisy: Mapping[str, Places]) -> Tensor | None:
+    """Set the biases of a decoder to noisy counts of states; return the frequencies (J, K) of digits."""
+    if not noisy or not isinstance(decoder, AutoregressiveDecoder):
+        return None
+    totals = {name: np.array([max(float(counts.sum()), 1.0)]) for name, counts in noisy.items()}
+    found = {n: postprocessing.frequencies(counts.astype(np.float64)[None], totals[n]) for n, counts in noisy.items()}
+    decoder.start_from(postprocessing.start(layout, found, list(totals.values())[-1]))
+    return torch.from_numpy(postprocessing.of_digits(layout, found)[:, 0]).float()
 
 
 def _counted(states: Places, levels: int) -> Callable[[], Places]:
