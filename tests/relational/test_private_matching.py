@@ -1,4 +1,4 @@
-"""After matching, rows that a private model draws have the measured marginals, one random row of each subject counted."""
+"""After matching, rows that a private model draws have the measured marginals, by one random row of each subject."""
 
 from __future__ import annotations
 
