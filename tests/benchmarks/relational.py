@@ -216,8 +216,8 @@ def run(name: str, case: Case, options: argparse.Namespace) -> None:
     budget: dict[str, Any] | None = None
     if options.epsilon is not None and case.declared is not None:
         keys = {**keys, "schemas": case.declared}
-        rows = len(case.tables[next(iter(case.tables))])
-        budget = {"epsilon": options.epsilon, "delta": 1e-5, "rows": rows, "rows_of_tables": case.caps}
+        subjects = len(case.tables[next(iter(case.tables))])
+        budget = {"epsilon": options.epsilon, "delta": 1e-5, "rows": subjects, "rows_of_tables": case.caps}
     database = Database(tables=case.tables, **keys)
     began = time.perf_counter()
     synthesizer = DatabaseSynthesizer(
