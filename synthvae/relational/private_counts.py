@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import torch
-from torch import Tensor, nn
 
 from synthvae.encoding.layout import Layout
-from synthvae.model.decoders import AutoregressiveDecoder
-from synthvae.privacy.counts import binning, postprocessing
+from synthvae.privacy.counts import binning
 from synthvae.privacy.curator import Curator
 from synthvae.privacy.dpsgd.poisson import some_of_each
 from synthvae.privacy.fit import binned, bisections_of
 from synthvae.privacy.ledger import RecordedEvent
 from synthvae.relational.child_encoding import ChildEncoding
 from synthvae.relational.network import SequenceNetwork
-from synthvae.relational.private_matching import MeasuredMarginals
+from synthvae.relational.private_matching import MeasuredMarginals, start_decoder
 from synthvae.relational.sequences import Places, Sequences
 from synthvae.schema.schema import Schema
 from synthvae.tables.arrow import split_sentinels
@@ -69,12 +66,11 @@ def start(
         recorded: The event of the counts, one release for each column with digits.
     """
     subjects, first = sequences.family.subjects, sequences.family.places[:, 0] == 0
-    measured: Tensor | None = None
-    timings: list[Tensor | None] = [None] * len(network.timings)
+    measured, timings = None, {}
     if encoding.rows is not None:
         layout = encoding.rows.layout
         noisy = counted_states(layout, sequences.rows.digits, subjects, curator, recorded)
-        measured = _start_decoder(network.decoder, layout, noisy)
+        measured = start_decoder(network.decoder, layout, noisy)
     if encoding.timeline is not None:
         parts = (first, np.zeros_like(first), ~first)
         for number, layout in enumerate(encoding.timeline.layouts):
@@ -82,8 +78,8 @@ def start(
             if layout.width:
                 digits = sequences.timings[number].digits[rows]
                 noisy = counted_states(layout, digits, subjects[rows], curator, recorded)
-                timings[number] = _start_decoder(network.timings[number], layout, noisy)
-    return MeasuredMarginals(measured, tuple(timings))
+                timings[number] = start_decoder(network.timings[number], layout, noisy)
+    return MeasuredMarginals(measured, tuple(map(timings.get, range(len(network.timings)))))
 
 
 def counted_states(
@@ -103,16 +99,6 @@ def counted_states(
     levels = dict(zip(layout.names, layout.levels, strict=True))
     names = [name for name, own in zip(layout.names, layout.digits, strict=True) if own]
     return {name: curator.counts(recorded, _counted(states[name], levels[name])) for name in names}
-
-
-def _start_decoder(decoder: nn.Module | None, layout: Layout, noisy: Mapping[str, Places]) -> Tensor | None:
-    """Set the biases of a decoder to noisy counts of states; return the frequencies (J, K) of digits."""
-    if not noisy or not isinstance(decoder, AutoregressiveDecoder):
-        return None
-    totals = {name: np.array([max(float(counts.sum()), 1.0)]) for name, counts in noisy.items()}
-    found = {n: postprocessing.frequencies(counts.astype(np.float64)[None], totals[n]) for n, counts in noisy.items()}
-    decoder.start_from(postprocessing.start(layout, found, list(totals.values())[-1]))
-    return torch.from_numpy(postprocessing.of_digits(layout, found)[:, 0]).float()
 
 
 def _counted(states: Places, levels: int) -> Callable[[], Places]:

@@ -5,14 +5,17 @@ This is post-processing: contexts are those of rows that the network itself draw
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from synthvae.devices import one_thread
+from synthvae.encoding.layout import Layout
 from synthvae.model.decoders import AutoregressiveDecoder, Marginals
+from synthvae.privacy.counts import postprocessing
 from synthvae.relational.database_drawing import draw_sequences
 from synthvae.relational.fitted_database import FittedChild, FittedDatabase
 from synthvae.relational.network import SequenceNetwork
@@ -33,6 +36,22 @@ class MeasuredMarginals:
 
     rows: Tensor | None
     timings: tuple[Tensor | None, ...]
+
+
+def start_decoder(decoder: nn.Module | None, layout: Layout, noisy: Mapping[str, Places]) -> Tensor | None:
+    """Set the biases of a decoder to noisy counts of states; return the frequencies (J, K) of its digits.
+
+    Args:
+        decoder: The decoder; None: there is nothing to draw.
+        layout: The layout of its columns.
+        noisy: The noisy counts (levels,) of each column with digits.
+    """
+    if not noisy or not isinstance(decoder, AutoregressiveDecoder):
+        return None
+    totals = {name: np.array([max(float(counts.sum()), 1.0)]) for name, counts in noisy.items()}
+    found = {n: postprocessing.frequencies(counts.astype(np.float64)[None], totals[n]) for n, counts in noisy.items()}
+    decoder.start_from(postprocessing.start(layout, found, list(totals.values())[-1]))
+    return torch.from_numpy(postprocessing.of_digits(layout, found)[:, 0]).float()
 
 
 def match_marginals(fitted: FittedDatabase, name: str, measured: MeasuredMarginals, seed: int) -> None:
