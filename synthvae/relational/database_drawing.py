@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pyarrow as pa
 
-from synthvae.codes import Codes, Slots
+from synthvae.codes import Slots
 from synthvae.encoding.arrays import Mask
 from synthvae.relational.across_tables import RowLimits
 from synthvae.relational.child_drawing import REDRAWS, ChildDraw, DrawnRows, Unique
@@ -26,10 +26,10 @@ from synthvae.relational.keys import ChosenLink, Keys, Numbering, choose, draw_d
 from synthvae.relational.lineage import LinkedTable
 from synthvae.relational.linked_rules import decode_kept
 from synthvae.relational.planning import naming
-from synthvae.relational.portions import GivenInPart, LinkedRequest, Portion
+from synthvae.relational.portions import GivenInPart, Portion
 from synthvae.relational.relative_dates import Surroundings, from_differences, only_dates
 from synthvae.relational.repeats import restore
-from synthvae.relational.sequences import Family, Places, Sequences
+from synthvae.relational.sequences import Family, Places
 from synthvae.relational.totals import fill_totals
 
 DECODED = 79  # the stream of random numbers that codes leave open
@@ -50,31 +50,6 @@ def draw_portion(fitted: FittedDatabase, portion: Portion, names: Collection[str
             drawing.add(name, number)
     done = fill_totals(fitted.database, fitted.totals, drawing.done)
     return {name: drawing.given.first(name, table) for name, table in done.items()}
-
-
-def draw_sequences(fitted: FittedDatabase, name: str, subjects: int, seed: int) -> Sequences:
-    """Draw the coded rows of a child table and of its ancestors, as the network of the table depends on them.
-
-    Args:
-        fitted: The models of these tables.
-        name: The child table.
-        subjects: The number of rows of each root table.
-        seed: The seed of the draw.
-    """
-    child = fitted.tables[name].model
-    assert isinstance(child, FittedChild)
-    drawing = _PartDrawing(fitted, LinkedRequest(1, dict.fromkeys(fitted.roots, subjects), seed).portion(0))
-    needed = {name, *fitted.database.ancestors(name)}
-    for number, other in enumerate(fitted.tables):
-        if other in needed:
-            drawing.add(other, number)
-    own, codes = drawing.linked[name], drawing.modelled[name].codes
-    assert own.family is not None
-    digits, values = len(child.encoding.slots.sizes), len(child.encoding.slots.values)
-    rows = Codes(codes.digits[:, :digits], codes.values[:, :values], codes.labels)
-    clock = Codes(codes.digits[:, digits:], codes.values[:, values:], codes.labels)
-    above = tuple(drawing.modelled[other].codes for other in own.ancestors)
-    return Sequences(own.family, rows, clock, (), above, own.lines)
 
 
 class _PartDrawing:

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from synthvae.encoding.layout import Layout
-from synthvae.privacy.counts import binning
+from synthvae.model import Frequencies
+from synthvae.privacy.counts import binning, postprocessing
 from synthvae.privacy.curator import Curator
 from synthvae.privacy.dpsgd.poisson import some_of_each
 from synthvae.privacy.fit import binned, bisections_of
 from synthvae.privacy.ledger import RecordedEvent
 from synthvae.relational.child_encoding import ChildEncoding
 from synthvae.relational.network import SequenceNetwork
-from synthvae.relational.private_matching import MeasuredMarginals, start_decoder
+from synthvae.relational.private_descent import start_decoder
 from synthvae.relational.sequences import Places, Sequences
 from synthvae.schema.schema import Schema
 from synthvae.tables.arrow import split_sentinels
@@ -55,8 +56,8 @@ def start(
     sequences: Sequences,
     curator: Curator,
     recorded: RecordedEvent,
-) -> MeasuredMarginals:
-    """Set the biases of all heads to noisy frequencies, by one random row of each subject, and return these.
+) -> None:
+    """Set the biases of all heads to noisy frequencies, by one random row of each subject.
 
     Args:
         network: The network, changed in place.
@@ -66,11 +67,10 @@ def start(
         recorded: The event of the counts, one release for each column with digits.
     """
     subjects, first = sequences.family.subjects, sequences.family.places[:, 0] == 0
-    measured, timings = None, {}
     if encoding.rows is not None:
         layout = encoding.rows.layout
         noisy = counted_states(layout, sequences.rows.digits, subjects, curator, recorded)
-        measured = start_decoder(network.decoder, layout, noisy)
+        start_decoder(network.decoder, _frequencies(layout, noisy))
     if encoding.timeline is not None:
         parts = (first, np.zeros_like(first), ~first)
         for number, layout in enumerate(encoding.timeline.layouts):
@@ -78,8 +78,7 @@ def start(
             if layout.width:
                 digits = sequences.timings[number].digits[rows]
                 noisy = counted_states(layout, digits, subjects[rows], curator, recorded)
-                timings[number] = start_decoder(network.timings[number], layout, noisy)
-    return MeasuredMarginals(measured, tuple(map(timings.get, range(len(network.timings)))))
+                start_decoder(network.timings[number], _frequencies(layout, noisy))
 
 
 def counted_states(
@@ -99,6 +98,15 @@ def counted_states(
     levels = dict(zip(layout.names, layout.levels, strict=True))
     names = [name for name, own in zip(layout.names, layout.digits, strict=True) if own]
     return {name: curator.counts(recorded, _counted(states[name], levels[name])) for name in names}
+
+
+def _frequencies(layout: Layout, noisy: Mapping[str, Places]) -> Frequencies:
+    """The initial weights of a decoder."""
+    rows = {name: np.array([max(float(counts.sum()), 1.0)]) for name, counts in noisy.items()}
+    found = {
+        name: postprocessing.frequencies(counts.astype(np.float64)[None], rows[name]) for name, counts in noisy.items()
+    }
+    return postprocessing.start(layout, found, list(rows.values())[-1] if rows else np.ones(1))
 
 
 def _counted(states: Places, levels: int) -> Callable[[], Places]:

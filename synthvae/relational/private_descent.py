@@ -14,10 +14,11 @@ from contextlib import AbstractContextManager
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from synthvae.devices import one_thread
+from synthvae.model import Frequencies
 from synthvae.model.decoders import AutoregressiveDecoder
 from synthvae.privacy import mechanisms
 from synthvae.privacy.dpsgd.ghost_clipping import Call, Gradients, Sums
@@ -137,3 +138,9 @@ class PrivateSequenceDescent(NoisyDescent):
 def _subjects(sizes: Tensor) -> Tensor:
     """The subject (N,) of each row in packed order: the first row of each, then the second row of each, ..."""
     return torch.cat([torch.arange(int(size)) for size in sizes]) if len(sizes) else torch.empty(0, dtype=torch.long)
+
+
+def start_decoder(decoder: nn.Module | None, frequencies: Frequencies) -> None:
+    """Set the biases of a decoder to frequencies."""
+    if isinstance(decoder, AutoregressiveDecoder):
+        decoder.start_from(frequencies)

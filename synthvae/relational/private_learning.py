@@ -36,7 +36,6 @@ from synthvae.relational.lineage import LinkedTable
 from synthvae.relational.network import SequenceConfig, build_sequences
 from synthvae.relational.private_counts import MARGINALS, start, with_bins
 from synthvae.relational.private_descent import PrivateSequenceDescent
-from synthvae.relational.private_matching import MeasuredMarginals, match_marginals
 from synthvae.relational.private_planning import (
     PrivatePlan,
     Tables,
@@ -102,10 +101,7 @@ def learn_privately(
             learner.add(name)
     public = {name: read[name] for name in database.public}
     keys = database.model_copy(update={"tables": dict.fromkeys(database.tables)})
-    fitted = FittedDatabase(keys, learner.found, public, curator.ledger)
-    for name, measured in learner.measured.items():  # each after its ancestors
-        match_marginals(fitted, name, measured, options.seed)
-    return fitted
+    return FittedDatabase(keys, learner.found, public, curator.ledger)
 
 
 def _open_journal(
@@ -157,7 +153,6 @@ class _PrivateLearner:
         self.curator, self.options, self.budget = curator, options, curator.ledger.budget
         self.found: dict[str, FittedTable] = {}
         self.ancestors: dict[str, Ancestor] = {}
-        self.measured: dict[str, MeasuredMarginals] = {}
         steps = DESCENT.steps if options.max_steps is None else min(options.max_steps, DESCENT.steps)
         self.descent = DESCENT.model_copy(update={"steps": steps})
         self.rows = self._number_of_subjects()
@@ -260,7 +255,7 @@ class _PrivateLearner:
         sequences = encoding.encode(table, own.family, above, own.lines, np.random.default_rng(seed))
         network = build_sequences(encoding.sequence_slots([one.slots for one in above]), CONFIG, seed)
         if allocated.singles is not None:
-            self.measured[name] = start(network, encoding, sequences, self.curator, allocated.singles)
+            start(network, encoding, sequences, self.curator, allocated.singles)
         spending = Spending(allocated.gradients, self.descent, self.rows, 1)
         with progress.fitting(show=self.options.verbose) as report:
             self.curator.lend(allocated.gradients)
