@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
 
 from synthvae.encoding.arrays import Floats, States
 from synthvae.encoding.protocol import CodedColumn, DiscreteColumn
@@ -20,6 +20,7 @@ from synthvae.tables.arrow import split_sentinels
 
 EACH = 24  # at most so many distinct numbers have a bin each
 BINS = 20  # otherwise the interval between the bounds is divided into so many
+MODULUS = 30  # of residues: numbers that are rounded to multiples of 2, 3, 5, 6, 10 or 15 have few of them
 
 
 class BinnedEncoding(DiscreteColumn, BaseModel):
@@ -30,6 +31,8 @@ class BinnedEncoding(DiscreteColumn, BaseModel):
         decimals: Digits after the point of a decoded number; None writes it in full.
         marks: The sentinel values.
         missing: Whether "missing" has a state.
+        residues: The weight of each residue, modulo 30, of numbers in steps of their last decimal: within a bin, those
+            of rounded numbers are more frequent. (): numbers are uniform within bins.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -40,6 +43,13 @@ class BinnedEncoding(DiscreteColumn, BaseModel):
     decimals: int | None
     marks: Values = ()
     missing: bool
+    residues: Numbers = ()
+
+    @model_serializer(mode="wrap")
+    def _without_empty(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out `residues` if there are none, so that hashes of models are those of earlier ones."""
+        document: dict[str, Any] = handler(self)
+        return document if self.residues else {n: v for n, v in document.items() if n != "residues"}
 
     @classmethod
     def declare(cls, column: Column) -> Self:
@@ -85,7 +95,7 @@ class BinnedEncoding(DiscreteColumn, BaseModel):
         return states.astype(np.int64)
 
     def draw_numbers(self, column: CodedColumn) -> Floats:
-        """Return numbers (rows,), drawn uniformly from the bins of the states; NaN where a state is no bin."""
+        """Return numbers (rows,), drawn from the bins of the states; NaN where a state is no bin."""
         place = np.minimum(column.states, self.bins - 1)
         low, high = (numbers[place] for numbers in self.spans)
         share = column.rng.random(len(place))
@@ -94,9 +104,43 @@ class BinnedEncoding(DiscreteColumn, BaseModel):
             scale = 10.0**self.decimals
             with np.errstate(over="ignore", invalid="ignore"):
                 steps = np.rint(high * scale - low * scale)
-            numbers = np.where(steps < FINE, low + np.floor(share * (steps + 1)) / scale, numbers)
+            chosen = np.floor(share * (steps + 1)) if not self.residues else self._steps_by_residue(place, share)
+            numbers = np.where(steps < FINE, low + chosen / scale, numbers)
         numbers = np.clip(rounded(numbers, self.decimals), low, high) + 0.0  # adding 0 makes -0.0 positive
         return np.where(column.states < self.bins, numbers, np.nan)
+
+    @cached_property
+    def _residue_table(self) -> tuple[Floats, Floats, Floats]:
+        """Of each bin: the first step with each residue, the number of such steps, and their cumulated weights."""
+        scale = 10.0 ** (self.decimals or 0)
+        low, high = (np.rint(numbers * scale)[:, None] for numbers in self.spans)
+        first = np.mod(np.arange(MODULUS) - low, MODULUS)
+        counts = np.maximum(np.floor((high - low - first) / MODULUS) + 1, 0.0)
+        weights = counts * np.array(self.residues)
+        weights = np.where(weights.sum(1, keepdims=True) > 0, weights, counts)
+        return first, counts, np.cumsum(weights, 1) / weights.sum(1, keepdims=True)
+
+    def _steps_by_residue(self, bins: States, share: Floats) -> Floats:
+        """Return the steps (rows,) above the lower ends of bins that uniform shares stand for."""
+        first, counts, cumulated = self._residue_table
+        upto = cumulated[bins]
+        residue = np.minimum((upto <= share[:, None]).sum(1), MODULUS - 1)
+        rows = np.arange(len(bins))
+        before = np.where(residue > 0, upto[rows, np.maximum(residue - 1, 0)], 0.0)
+        within = (share - before) / np.maximum(upto[rows, residue] - before, np.finfo(float).tiny)
+        turn = np.floor(np.clip(within, 0.0, 1 - 1e-9) * counts[bins, residue])
+        return np.asarray(first[bins, residue] + MODULUS * turn, np.float64)
+
+    def residue_counts(self, values: Floats) -> States:
+        """Return how many numbers (rows,) in bins with more than one number have each residue modulo 30.
+
+        Missing numbers are left out.
+        """
+        known = np.clip(values[~np.isnan(values)], self.edges[0], self.edges[-1])
+        low, high = self.spans
+        place = np.searchsorted(self._edges[1:-1], known, side="right")
+        steps = np.rint(known[high[place] > low[place]] * 10.0 ** (self.decimals or 0))
+        return np.bincount(np.mod(steps, MODULUS).astype(np.int64), minlength=MODULUS)
 
     def decode(self, column: CodedColumn, kind: pa.DataType) -> pa.Array:
         """Return the numbers of the states (rows,) as an Arrow array of type `kind`; see `draw_numbers`."""

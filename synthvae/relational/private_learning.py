@@ -23,7 +23,9 @@ from synthvae.privacy import Descending, Event, Journal, Ledger, PrivacyBudget
 from synthvae.privacy.accounting import calibrated, spent
 from synthvae.privacy.allocation import GRADIENTS, ROWS, ROWS_SHARE, refuse_delta
 from synthvae.privacy.counts import binning
+from synthvae.privacy.counts.residues import RESIDUES, rounded_columns, with_residues
 from synthvae.privacy.curator import Curator, PartCurator, named
+from synthvae.privacy.dpsgd.poisson import some_of_each
 from synthvae.privacy.dpsgd.trainer import Spending, descend
 from synthvae.privacy.fit import bisections_of
 from synthvae.privacy.ledger import RecordedEvent
@@ -51,11 +53,14 @@ from synthvae.schema.database import Database
 from synthvae.schema.domain import arrow_schema
 from synthvae.schema.schema import Schema
 from synthvae.synthesizer import Synthesizer
+from synthvae.synthesizer.fitted_model import FittedModel
 from synthvae.synthesizer.private_fitting import fit_by_curator
 from synthvae.training.history import History
 
-ROOT_SHARE = 0.35  # of epsilon, for the root table; the rest is for the child tables
-COUNTS_SHARE = 0.1  # of the epsilon of a child table, for bins, and again for initial weights
+ROOT_SHARE = 0.5  # of epsilon, for the root table; the rest is for the child tables
+# Of the epsilon of a child table, for bins and for initial weights: squared, as noise counts, a small part of it.
+BINS_SHARE, WEIGHTS_SHARE = 0.2, 0.4
+RESIDUES_SHARE = 0.15  # of epsilon, for the last digits of numbers of the root table
 DESCENT = Descending(batch=1024, steps=300, learning_rate=1e-2)
 CONFIG = SequenceConfig(width=32, hidden=(0, 0), memory=32)  # noise harms a model with few parameters less
 
@@ -118,7 +123,7 @@ def _open_journal(
         "public": {name: table_hash(read[name]) for name in database.public},
         "budget": budget.model_dump(mode="json"),
         "max_steps": options.max_steps,
-        "shares": [ROOT_SHARE, COUNTS_SHARE],
+        "shares": [ROOT_SHARE, BINS_SHARE, WEIGHTS_SHARE, RESIDUES_SHARE],
         "descent": DESCENT.model_dump(mode="json"),
         "network": CONFIG._asdict(),
         "synthvae": __version__,
@@ -208,10 +213,25 @@ class _PrivateLearner:
         )
         model = fit_by_curator(parameters, table, plan.schema, PartCurator(self.curator, budget, name), descend)
         _refuse_part(model.history)
+        model = self._with_residues(name, model, plan.schema, table)
         rows = table.select(model.encoding.names)
         root = FittedRoot(model, self.rows)
         self.ancestors[name] = Ancestor(rows, model.encode(rows), model.encoding.layout.slots, root.encodings)
         return root
+
+    def _with_residues(self, name: str, model: FittedModel, schema: Schema, table: pa.Table) -> FittedModel:
+        """The model of the root table, with the residues of its binned numbers."""
+        if not (names := rounded_columns(schema)):
+            return model
+
+        def event(noise: float) -> Event:
+            what = "last digits of numbers within their bins"
+            return Event.of_counts(named(RESIDUES, name), 1, noise, times=len(names), purpose=what)
+
+        share = RESIDUES_SHARE * self.budget.epsilon
+        recorded = self.curator.record(event(calibrated(lambda noise: [event(noise)], share, self.budget.delta)))
+        columns = with_residues(model.encoding.columns, names, table, self.curator, recorded)
+        return replace(model, encoding=model.encoding.model_copy(update={"columns": columns}))
 
     @own_modes()
     def _child(self, name: str, plan: PrivatePlan, table: pa.Table, seed: int) -> FittedChild:
@@ -227,9 +247,14 @@ class _PrivateLearner:
         fields = [c.model_dump(exclude_unset=True) for c in columns]
         schema = Schema(columns=fields, constraints=plan.schema.constraints) if fields else None
         allocated = self._allocated(name, schema, timed=timeline is not None)
+        rounded = [] if schema is None else rounded_columns(schema)
         if schema is not None:
             schema = with_bins(schema, table, own.family.subjects, self.curator, allocated.halvings)
         rows = None if schema is None else TableEncoding.declare(schema, None)
+        if rows is not None and allocated.singles is not None:
+            one = table.take(some_of_each(own.family.subjects, 1))
+            coded = with_residues(rows.columns, rounded, one, self.curator, allocated.singles)
+            rows = rows.model_copy(update={"columns": coded})
         across = None if rows is None or rows.rules is None else AcrossRules(rules=rows.rules)
         encoding = ChildEncoding(rows=rows, timeline=timeline, dates=(), across=across, repeats=states)
         above = [self.ancestors[other] for other in own.ancestors]
@@ -252,20 +277,20 @@ class _PrivateLearner:
         left = len(self.plans) - len(self.found)
         granted = (budget.epsilon - before) / left
         depth = 0 if schema is None else sum(one.depth for one in bisections_of(schema, None).values())
-        columns = (0 if schema is None else len(schema.columns)) + 2 * timed
+        columns = (0 if schema is None else len(schema.columns) + len(rounded_columns(schema))) + 2 * timed
 
-        def counts(what: str, times: int, purpose: str) -> RecordedEvent | None:
+        def counts(what: str, share: float, times: int, purpose: str) -> RecordedEvent | None:
             if not times:
                 return None
 
             def event(noise: float) -> Event:
                 return Event.of_counts(named(what, name), 1, noise, times=times, purpose=purpose)
 
-            noise = calibrated(lambda noise: [event(noise)], COUNTS_SHARE * granted, budget.delta)
+            noise = calibrated(lambda noise: [event(noise)], share * granted, budget.delta)
             return self.curator.record(event(noise))
 
-        halvings = counts(binning.HALVES, depth, "bins of numeric columns, by one row of each subject")
-        singles = counts(MARGINALS, columns, "initial weights, by one row of each subject")
+        halvings = counts(binning.HALVES, BINS_SHARE, depth, "bins of numeric columns, by one row of each subject")
+        singles = counts(MARGINALS, WEIGHTS_SHARE, columns, "initial weights, by one row of each subject")
         events = self.curator.ledger.events
         noise = calibrated(lambda noise: [*events, self._gradients(name, noise)], before + granted, budget.delta)
         return _Allocated(halvings, singles, self.curator.record(self._gradients(name, noise)))

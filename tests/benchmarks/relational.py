@@ -1,9 +1,10 @@
 """Linked tables on real data: python tests/benchmarks/relational.py --data DIR [--out DIR] [--only NAME ...]
-    [--max-steps N].
+    [--max-steps N] [--epsilon E].
 
 DIR is the folder of the real tables, with `relational/baseball`, `relational/pbcseq`, `relational/cdisc_pilot` and
 `mimic3demo_*`. Prints for each database the seconds of fit and draw, whether all keys are whole, and what is particular
-to it. Synthetic tables are written to `--out`, for a judge of linked tables.
+to it. Synthetic tables are written to `--out`, for a judge of linked tables. With `--epsilon`, baseball is fitted under
+a privacy budget of its players (delta 1e-5, at most 40 rows of a player), without years of birth and death.
 """
 
 from __future__ import annotations
@@ -35,12 +36,17 @@ def read(path: Path) -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class Case:
-    """A real database, the number of subjects to draw, and the figures that are particular to it."""
+    """A real database, the number of subjects to draw, and the figures that are particular to it.
+
+    Under a privacy budget, it has declared schemas and the most rows of a subject that are used.
+    """
 
     tables: Frames
     keys: dict[str, Any]
     subjects: int
     figures: Callable[[Frames], dict[str, float]]
+    declared: dict[str, Any] | None = None
+    caps: dict[str, int] | None = None
 
 
 def baseball(data: Path) -> Case:
@@ -61,7 +67,29 @@ def baseball(data: Path) -> Case:
             "GS <= G": float((seasons["GS"] <= seasons["G"])[seasons["GS"].notna()].mean()),
         }
 
-    return Case(tables, keys, 10_000, figures)
+    return Case(tables, keys, 10_000, figures, declared_baseball(tables), {"fielding": 40})
+
+
+def declared_baseball(tables: Frames) -> dict[str, Any]:
+    """What is public of baseball: the categories, and wide bounds of numbers."""
+    bounds: dict[str, dict[str, tuple[int, int]]] = {
+        "players": {"weight": (50, 350), "height": (40, 90)},
+        "fielding": {
+            "yearID": (1871, 2019), "G": (1, 165), "GS": (0, 165), "InnOuts": (0, 4500), "PO": (0, 2000), "A": (0, 700),
+            "E": (0, 150), "DP": (0, 200),
+        },
+    }  # fmt: skip
+    found: dict[str, Any] = {}
+    for name, numbers in bounds.items():
+        dropped = ["birthYear", "deathYear"] if name == "players" else []
+        columns = []
+        for column, values in tables[name].drop(columns=["playerID", *dropped]).items():
+            kind: dict[str, Any] = {"kind": "categorical", "categories": sorted(values.dropna().unique())}
+            if column in numbers:
+                kind = {"kind": "integer", "bounds": numbers[column]}
+            columns.append({"name": column, **kind, "nullable": bool(values.isna().any())})
+        found[name] = {"columns": columns, "drop": dropped}
+    return found
 
 
 def pbcseq(data: Path) -> Case:
@@ -76,8 +104,11 @@ def pbcseq(data: Path) -> Case:
     def figures(found: Frames) -> dict[str, float]:
         real, rows = found is tables, found["visits"].sort_values(["id", "day"], kind="stable")
         lags = {lab: float(rows[lab].corr(rows.groupby("id")[lab].shift())) for lab in LABS}
+        ranks = rows.assign(**rows[list(LABS)].rank())
+        of_ranks = {lab: float(ranks[lab].corr(ranks.groupby("id")[lab].shift())) for lab in LABS}
         return {
             **{f"lag of {lab}": lag for lab, lag in lags.items()},
+            **{f"lag of ranks of {lab}": lag for lab, lag in of_ranks.items()},
             "day <= futime": float((rows["day"] <= rows["futime"]).mean()),
             "area between Kaplan-Meier curves (real: of random halves)": halves(visits) if real else area(visits, rows),
         }
@@ -181,9 +212,17 @@ CASES = {"baseball": baseball, "pbcseq": pbcseq, "mimic": mimic, "cdisc": cdisc}
 
 
 def run(name: str, case: Case, options: argparse.Namespace) -> None:
-    database = Database(tables=case.tables, **case.keys)
+    keys = case.keys
+    budget: dict[str, Any] | None = None
+    if options.epsilon is not None and case.declared is not None:
+        keys = {**keys, "schemas": case.declared}
+        subjects = len(case.tables[next(iter(case.tables))])
+        budget = {"epsilon": options.epsilon, "delta": 1e-5, "rows": subjects, "rows_of_tables": case.caps}
+    database = Database(tables=case.tables, **keys)
     began = time.perf_counter()
-    synthesizer = DatabaseSynthesizer(database, max_steps=options.max_steps, random_state=options.seed).fit()
+    synthesizer = DatabaseSynthesizer(
+        database, max_steps=options.max_steps, protect=options.protect, privacy=budget, random_state=options.seed
+    ).fit()
     fitted = time.perf_counter()
     found = synthesizer.sample(subjects=case.subjects)
     drawn = time.perf_counter()
@@ -208,6 +247,8 @@ if __name__ == "__main__":
     parser.add_argument("--out", type=Path)
     parser.add_argument("--only", nargs="*", choices=list(CASES), default=list(CASES))
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--epsilon", type=float, help="the privacy budget of a subject; default: none")
+    parser.add_argument("--protect", type=int, default=5, help="the smallest number of subjects of a value")
     parser.add_argument("--max-steps", type=int, help="steps per table; default: as many as `fit` takes")
     options = parser.parse_args()
     warnings.simplefilter("ignore")

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from strategies import declared_schemas
 
 from synthvae import Column, Schema
-from synthvae.encoding.binned import BINS, EACH, BinnedEncoding, even_cuts
+from synthvae.encoding.binned import BINS, EACH, MODULUS, BinnedEncoding, even_cuts
 from synthvae.encoding.protocol import CodedColumn
 from synthvae.errors import SchemaError
 from synthvae.schema.domain import arrow_type, limits
@@ -282,3 +282,34 @@ def test_bins_may_be_numpys() -> None:
 def test_declared_bins_are_taken_as_they_are(column: Column) -> None:
     if column.bins is not None:
         assert BinnedEncoding.declare(column).edges[1:-1] == column.bins
+
+
+def test_residues_say_which_numbers_of_a_bin_are_frequent() -> None:
+    weights = np.zeros(MODULUS)
+    weights[::5], weights[10] = 1.0, 3.0
+    encoding = BinnedEncoding(edges=(50, 170, 181, 184, 350), decimals=0, missing=True, residues=tuple(weights))
+    states = np.repeat([0, 1, 2, 3, 4], 20_000)
+    parts = np.split(encoding.draw_numbers(CodedColumn(states, np.random.default_rng(0))), 5)
+    for part, low, high in zip(parts, (50, 170, 181, 184), (169, 180, 183, 350), strict=False):
+        inside = np.arange(low, high + 1)
+        share = weights[inside % MODULUS]
+        share = share if share.any() else np.ones(len(inside))  # none of its numbers has a frequent residue
+        found = np.bincount(part.astype(int) - low, minlength=len(inside)) / len(part)
+        assert found == pytest.approx(share / share.sum(), abs=0.015)
+    assert np.isnan(parts[4]).all()
+
+
+def test_residues_are_counted_in_bins_of_several_numbers() -> None:
+    encoding = BinnedEncoding(edges=(0, 1, 2, 100), decimals=1, missing=True)
+    values = np.array([0.0, 0.3, 3.0, 3.1, 103.0, NAN, 0.3])
+    expected = np.bincount([0, 3, 0, 1, 1000 % MODULUS, 3], minlength=MODULUS)  # beyond a bound: the bound
+    assert encoding.residue_counts(values).tolist() == expected.tolist()
+    ones = BinnedEncoding(edges=(0, 1, 2, 2), decimals=0, missing=False)
+    assert not ones.residue_counts(np.array([0.0, 1.0, 2.0])).any()
+
+
+def test_documents_without_residues_are_those_of_earlier_models() -> None:
+    plain = BinnedEncoding(edges=(0, 5, 9), decimals=0, missing=False)
+    assert "residues" not in plain.model_dump()
+    rounded = plain.model_copy(update={"residues": (1.0,) * MODULUS})
+    assert BinnedEncoding.model_validate(rounded.model_dump()) == rounded

@@ -117,15 +117,23 @@ def histograms(comparison: Comparison) -> pd.DataFrame:
     missing values and a frequent number), real and synthetic (shares of all rows of either table, which add up to one
     for each column), and logarithmic (whether the bins of the column are).
     """
-    lines = [line for name, column in comparison.kinds.items() for line in _lines(name, column, comparison)]
-    columns = ["column", "kind", "label", "low", "high", "real", "synthetic"]
-    found = pd.DataFrame(lines, columns=columns)
-    return found.assign(logarithmic=found.groupby("column", sort=False)["low"].transform(_is_logarithmic).astype(bool))
+    real, synthetic = comparison.real, comparison.synthetic
+    found = [histogram(column, real[name], synthetic[name]) for name, column in comparison.kinds.items()]
+    return pd.concat(found, ignore_index=True) if found else _histogram([])
 
 
-def _lines(name: str, column: Column, comparison: Comparison) -> Iterator[tuple[Any, ...]]:
-    real, synthetic = comparison.real[name], comparison.synthetic[name]
-    kind = kind_of(column)
+def histogram(column: Column, real: pd.Series[Any], synthetic: pd.Series[Any]) -> pd.DataFrame:
+    """Return the histogram of one column, see `histograms`; the two tables may have any numbers of rows."""
+    return _histogram(list(_lines(column, real, synthetic)))
+
+
+def _histogram(lines: list[tuple[Any, ...]]) -> pd.DataFrame:
+    found = pd.DataFrame(lines, columns=["column", "kind", "label", "low", "high", "real", "synthetic"])
+    return found.assign(logarithmic=_is_logarithmic(found["low"]))
+
+
+def _lines(column: Column, real: pd.Series[Any], synthetic: pd.Series[Any]) -> Iterator[tuple[Any, ...]]:
+    name, kind = column.name, kind_of(column)
     shown = _categories(real, synthetic) if kind == "category" else _bins(real, synthetic, column)
     for label, low, high, first, second in shown:
         yield name, kind, label, low, high, first / len(real), second / len(synthetic)

@@ -56,15 +56,16 @@ def detection_auc(
     rng = np.random.default_rng([seed, 3])
     parts = [subsample(frame, rows, rng) for frame in _with_units((first, second), units)]
     folds, groups = _folds(parts, seed)
-    features, native = _features(parts)
     is_second = np.repeat([False, True], rows)
+    splits = list(folds.split(is_second, is_second, groups))
+    features, native = _features(parts, [training for training, _ in splits])
     if not features.shape[1]:
         return 0.5
     stopping = True if features.size > 2 * LARGE else "auto"
     model = HistGradientBoostingClassifier(
         categorical_features=native, early_stopping=stopping, random_state=seed % 2**32
     )
-    found = cross_val_predict(model, features, is_second, groups=groups, cv=folds, method="predict_proba")
+    found = cross_val_predict(model, features, is_second, cv=splits, method="predict_proba")
     return float(roc_auc_score(is_second, found[:, 1]))
 
 
@@ -106,11 +107,14 @@ def _folds(parts: list[pd.DataFrame], seed: int) -> tuple[StratifiedKFold | Stra
     return StratifiedGroupKFold(**options), groups
 
 
-def _features(parts: list[pd.DataFrame]) -> tuple[Matrix, npt.NDArray[np.bool_]]:
-    """Return the stacked rows as numbers, and which columns are categorical; columns without a value are dropped."""
+def _features(parts: list[pd.DataFrame], trained: list[Places]) -> tuple[Matrix, npt.NDArray[np.bool_]]:
+    """Return the stacked rows as numbers, and which columns are categorical.
+
+    Columns are dropped that have no value in the rows on which one of the models is trained, which boosting refuses.
+    """
     values = np.vstack([codes(part) for part in parts])
     native = np.array([_is_native(parts[0][name].dtype) for name in parts[0]], dtype=np.bool_)
-    known = ~np.isnan(values).all(axis=0)
+    known = np.all([~np.isnan(values[rows]).all(axis=0) for rows in trained], axis=0)
     return values[:, known], native[known]
 
 

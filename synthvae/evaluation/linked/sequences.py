@@ -13,6 +13,7 @@ from scipy.stats import ks_2samp
 
 from synthvae.errors import listing
 from synthvae.evaluation.fidelity import detection, pairs
+from synthvae.evaluation.linked.drawn_links import drawn_links
 from synthvae.evaluation.linked.joint_distances import (
     Binning,
     counts_distance,
@@ -87,8 +88,8 @@ def sequences(comparison: LinkedComparison, name: str, references: References, s
         seed: Random seed.
 
     Returns:
-        The figures of `LINK_SECTIONS["sequences"]` that the table allows; details "children", "consecutive" (one row
-        for each column), "times" and "crossed".
+        The figures of `LINK_SECTIONS["sequences"]` that the table allows; details "drawn_links", "children",
+        "consecutive" (one row for each column), "times" and "crossed".
     """
     link = _Link(comparison, name, seed)
     real, synthetic = (comparison.sides[role] for role in ROLES)
@@ -109,6 +110,7 @@ def sequences(comparison: LinkedComparison, name: str, references: References, s
     errors = _errors([link.measure(*pair).values for pair in references.halves])
     figures = [_with_interval(figure, rows, counted.get(figure.metric), errors) for figure in figures]
     details = {
+        "drawn_links": drawn_links(comparison, name),
         "children": _children(real, synthetic, name, comparison),
         "consecutive": _consecutive(found, floor),
         "times": _times(real[name], synthetic[name]),

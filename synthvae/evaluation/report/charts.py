@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from synthvae.evaluation.metrics import METRICS
-from synthvae.evaluation.report.column_charts import every_column
+from synthvae.evaluation.report.column_charts import every_column, every_link
 from synthvae.evaluation.report.fidelity_charts import PLANE, associations, joint, plane
 from synthvae.evaluation.report.traces import (
     HOVER,
@@ -253,6 +253,11 @@ CHARTS: dict[str, tuple[str, str, Callable[[pd.DataFrame], Iterator[Chart]]]] = 
         "Distribution of every column",
         "Least similar first. Similarity: 1 - Kolmogorov-Smirnov statistic; categories: 1 - total variation distance.",
         every_column,
+    ),
+    "drawn_links": (
+        "Links and times",
+        "How many rows a parent has; the time between its rows, since its first row, and since dates of its ancestors.",
+        every_link,
     ),
     "drawn_associations": (
         "Associations between columns",

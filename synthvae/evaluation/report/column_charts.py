@@ -1,4 +1,4 @@
-"""Charts of single columns: histograms of numbers and dates, and bars of categories."""
+"""Charts of single columns, and of links and times: histograms of numbers and dates, and bars of categories."""
 
 from __future__ import annotations
 
@@ -28,18 +28,32 @@ from synthvae.evaluation.report.traces import (
 WHO = ("real", "synthetic")
 MOST_BARS = 8  # categories with a bar of their own
 MISSING, OTHER = "missing", "other"  # labels of missing values, and of the less frequent categories
-SHARE = "share of rows"
 
 
 def every_column(frame: pd.DataFrame) -> Iterator[Chart]:
     """Yield a chart of each column, least similar first: shares of training and of synthetic rows."""
     parts = [(str(name), rows) for name, rows in frame.groupby("column", sort=False, observed=True)]
     for name, rows in sorted(parts, key=lambda part: -1.0 if pd.isna(_score(part[1])) else _score(part[1])):
-        yield _histogram(name, rows) if rows["low"].notna().any() else _categories(name, rows)
+        yield _column(name, rows)
+
+
+def every_link(frame: pd.DataFrame) -> Iterator[Chart]:
+    """Yield the charts of `drawn_links`, in their order."""
+    for name, rows in frame.groupby("column", sort=False, observed=True):
+        yield _column(str(name), rows)
+
+
+def _column(name: str, lines: pd.DataFrame) -> Chart:
+    return _histogram(name, lines) if lines["low"].notna().any() else _categories(name, lines)
 
 
 def _score(bins: pd.DataFrame) -> float:
     return float(bins["score"].iloc[0])
+
+
+def _whole(bins: pd.DataFrame) -> str:
+    """What the shares are of: rows, or the rows of a parent table."""
+    return str(bins["of"].iloc[0]) if "of" in bins else "rows"
 
 
 def _histogram(name: str, lines: pd.DataFrame) -> Chart:
@@ -57,7 +71,7 @@ def _histogram(name: str, lines: pd.DataFrame) -> Chart:
     across = axis(type="date" if dated else "linear")
     if logarithmic:
         across = axis("logarithmic scale", type="log", dtick=1)
-    layout = {"xaxis": across, "yaxis": axis(SHARE, rangemode="tozero", tickformat=PERCENT)}
+    layout = {"xaxis": across, "yaxis": axis(f"share of {_whole(lines)}", rangemode="tozero", tickformat=PERCENT)}
     chart = _comparison_chart(name, labels, pd.concat([bins, apart]), data, layout)
     return replace(chart, remark=_remark(apart))
 
@@ -65,7 +79,7 @@ def _histogram(name: str, lines: pd.DataFrame) -> Chart:
 def _remark(apart: pd.DataFrame) -> str:
     """State the shares of values that a histogram leaves out."""
     parts = [
-        f"{label}: {real:.1%} of real, {synthetic:.1%} of synthetic rows"
+        f"{label}: {real:.1%} of real, {synthetic:.1%} of synthetic {_whole(apart)}"
         for label, real, synthetic in apart[["label", *WHO]].itertuples(index=False, name=None)
     ]
     return f"Not drawn: {'; '.join(parts)}." if parts else ""
@@ -85,7 +99,7 @@ def _categories(name: str, lines: pd.DataFrame) -> Chart:
     shown = pd.concat(drawn, ignore_index=True)
     labels = shown["label"].tolist()
     data = [bars(who, labels, shown[who]) for who in WHO]
-    layout = bar_layout(labels, SHARE, tickformat=PERCENT)
+    layout = bar_layout(labels, f"share of {_whole(lines)}", tickformat=PERCENT)
     return _comparison_chart(name, lines["label"].tolist(), lines, data, layout)
 
 
@@ -94,14 +108,14 @@ def _comparison_chart(
 ) -> Chart:
     differences = (bins["real"] - bins["synthetic"]).abs().fillna(0.0)
     most, score = int(differences.to_numpy().argmax()), _score(bins)
-    similar = "unknown" if pd.isna(score) else f"{score:.1%}"
+    similar, whole = "unknown" if pd.isna(score) else f"{score:.1%}", _whole(bins)
     sentence = (
         f"{in_sentence(name)}: similarity {similar}, total variation distance {formatted(differences.sum() / 2)} "
-        f"between training and synthetic rows; the largest difference is at {in_sentence(labels[most])}, with a share "
-        f"of {formatted(bins['real'].iloc[most])} of the training rows and {formatted(bins['synthetic'].iloc[most])} "
-        "of the synthetic rows."
+        f"between training and synthetic {whole}; the largest difference is at {in_sentence(labels[most])}, with a "
+        f"share of {formatted(bins['real'].iloc[most])} of the training {whole} and "
+        f"{formatted(bins['synthetic'].iloc[most])} of the synthetic {whole}."
     )
     rows = [[label, *pair] for label, pair in zip(labels, records(bins[["real", "synthetic"]]), strict=True)]
-    head = ("value", "training rows", "synthetic rows")
+    head = ("value", f"training {whole}", f"synthetic {whole}")
     layout = {**layout, "showlegend": False}
     return Chart(f"{name} · {similar}", sentence, data, layout, head, rows)

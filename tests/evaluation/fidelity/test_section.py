@@ -196,6 +196,9 @@ def test_classifier_separates_other_rows_but_not_halves(cancer: Comparison) -> N
     empty = pd.DataFrame({"empty": [np.nan] * 40})
     assert detection_auc(empty, empty, 0) == 0.5
     assert np.isnan(detection_auc(cancer.real[:20], cancer.real, 0))
+    rare = cancer.real.assign(rare=np.where(np.arange(len(cancer.real)) == 0, 1.0, np.nan))
+    fresh = cancer.holdout.assign(rare=np.nan)
+    assert detection_auc(rare, fresh, 0) == pytest.approx(0.5, abs=0.1)  # one model sees no value of the column
 
 
 @pytest.fixture(scope="module")

@@ -185,6 +185,7 @@ def others() -> list[Section]:
                                           "drawn_distances": pd.concat(distances)}),
         Section("attacks", (figure("linkability", "lower", 0.02, interval=(0.0, 0.05)),), {"attacks": attacks}),
         Section("fairness", (), {"groups": groups}),
+        Section("sequences", (), {"drawn_links": scored(categories(HOSTILE[0], HOSTILE)).assign(of="parents")}),
     ]  # fmt: skip
 
 
