@@ -191,7 +191,8 @@ class VAEImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         count = 1 if self.sample_posterior else int(self.n_draws)
         (seed,) = (np.random.SeedSequence([self._seed, start]).generate_state(1, np.uint64) >> np.uint64(1)).tolist()
         each = np.arange(table.num_rows).repeat(count)
-        drawn = conditional_tables.impute(self.model_, table.take(pa.array(each)), Draws(seed), strata=count)
+        copies = table.take(pa.array(each))
+        drawn = conditional_tables.impute(self.model_, copies, Draws(seed), strata=count, rules_first=False)
         places = {name: np.flatnonzero(mask) * count for name, mask in gaps.items()}
         return {
             name: _summary([drawn.select([name]).take(pa.array(place + one)).combine_chunks() for one in range(count)])
