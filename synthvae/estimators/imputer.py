@@ -46,8 +46,8 @@ OWN = ("sample_posterior", "n_draws", "proper", "add_indicator")  # parameters t
     width='Hidden units of the network. None: as `effort` says, 128 with "balanced".',
     learning_rate="Peak learning rate. None: 0.006 below 2048 rows, up to 0.01 for 6,000 rows and more.",
     batch_size="Rows per step. None: 256, or 64 below 2048 rows.",
-    max_steps="Largest number of optimiser steps. None: chosen by the number of rows, 1600 for 30,000 rows and at most "
-    "45 epochs for 2,048 rows or more; 3200 for fewer rows, unless early stopping ends training.",
+    max_steps="Largest number of optimiser steps. None: chosen by the number of rows, 1600 for 30,000 rows; for few "
+    "rows those of 45 epochs, but at least 200.",
     dropout="Dropout probability in training. None: 0.1 below 2048 rows, otherwise 0.",
     random_state="Seed of all random draws, in `fit` and in `transform`.",
 )
