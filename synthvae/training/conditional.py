@@ -41,7 +41,7 @@ def conditional_schedule(config: TrainingConfig, rows: int) -> Schedule:
 
     Example:
         >>> [conditional_schedule(TrainingConfig(), rows).steps for rows in (2_250, 30_000)]
-        [396, 1600]
+        [395, 1600]
     """
     schedule = config.schedule(rows, "autoregressive")
     if config.max_steps:
