@@ -86,9 +86,17 @@ def learn_conditional(  # noqa: PLR0917 (the inputs of a fit)
     training = TrainingConfig(**{name: parameters[name] for name in CONDITIONAL_TRAINING})
     config = conditional_config(model)
     with progress.fitting(show=parameters["verbose"]) as report:
-        device = find_device(parameters["device"])
-        options = {"weights": weights, "report": report, "at_random": at_random}
-        return ConditionalModel.learn(encoding, table, config, training, seed, device, **options)
+        return ConditionalModel.learn(
+            encoding,
+            table,
+            config,
+            training,
+            seed,
+            find_device(parameters["device"]),
+            weights=weights,
+            report=report,
+            at_random=at_random,
+        )
 
 
 def conditional_config(model: ModelConfig) -> ConditionalConfig:
