@@ -55,12 +55,14 @@ def conditional_schedule(config: TrainingConfig, rows: int) -> Schedule:
 def conditional_decay(config: TrainingConfig, rows: int) -> float:
     """Return the weight decay with which a network of any columns is trained on `rows` rows.
 
+    If the steps are stated, it is that of the effort: few steps with a strong decay leave a network untrained.
+
     Example:
         >>> conditional_decay(TrainingConfig(), 30_000)
         0.2
     """
-    if config.weight_decay is not None:
-        return config.weight_decay
+    if config.weight_decay is not None or config.max_steps is not None:
+        return config.decay(rows)
     return max(config.decay(rows), min(DECAY_ROWS / max(rows, 1), MAX_DECAY))
 
 

@@ -78,3 +78,5 @@ def test_stated_steps_and_decays_of_networks_of_conditions_hold() -> None:
     stated = TrainingConfig(max_steps=7, weight_decay=0.5)
     assert conditional_schedule(stated, 5000).steps == 7
     assert conditional_decay(stated, 5000) == 0.5
+    few = TrainingConfig(max_steps=7)
+    assert conditional_decay(few, 5000) == few.decay(5000)
