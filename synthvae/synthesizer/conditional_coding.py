@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -104,6 +105,16 @@ def codes_with_links(
     pair = [encode(encoding, table, np.random.default_rng(seed), linked=linked) for linked in (True, False)]
     digits, values = (np.concatenate(parts, 1) for parts in zip(*pair, strict=True))
     return Codes(digits, values, np.zeros(table.num_rows, np.int64), weights)
+
+
+def without_missing(encoding: TableEncoding, table: pa.Table, codes: Codes) -> Codes:
+    """Return codes of `codes_with_links` in which missing values are neither known nor predicted: digits of -1."""
+    digits, layout = codes.digits.copy(), layout_of(encoding)
+    for name, span in layout.spans.items():
+        missing = table.column(name).is_null().to_numpy()
+        digits[missing, span] = -1
+        digits[missing, span.start + layout.width : span.stop + layout.width] = -1
+    return replace(codes, digits=digits)
 
 
 def numbers_of(encoding: TableEncoding, table: pa.Table, names: Collection[str]) -> dict[str, Floats]:

@@ -40,6 +40,7 @@ from synthvae.synthesizer.conditional_coding import (
     layout_of_one,
     links_of,
     numbers_of,
+    without_missing,
 )
 from synthvae.synthesizer.conditional_rows import NO_FACTS, Drawn, Facts, Start
 from synthvae.training.batches import SinglePart
@@ -63,6 +64,8 @@ def learn_conditional(  # noqa: PLR0917 (the inputs of a fit)
     parameters: Mapping[str, Any],
     seed: int,
     weights: npt.NDArray[np.float32] | None = None,
+    *,
+    at_random: bool = False,
 ) -> ConditionalModel:
     """Fit a network of any columns given any others to rows, with the parameters of a synthesizer.
 
@@ -73,6 +76,7 @@ def learn_conditional(  # noqa: PLR0917 (the inputs of a fit)
         parameters: The parameters of the synthesizer.
         seed: The seed of all draws.
         weights: Weights (rows,) of the rows; None: all weigh the same.
+        at_random: Whether values are missing at random, so that the network need not learn which ones are.
 
     Raises:
         ConfigurationError: The columns are pixels.
@@ -83,7 +87,15 @@ def learn_conditional(  # noqa: PLR0917 (the inputs of a fit)
     config = conditional_config(model)
     with progress.fitting(show=parameters["verbose"]) as report:
         return ConditionalModel.learn(
-            encoding, table, config, training, seed, find_device(parameters["device"]), weights=weights, report=report
+            encoding,
+            table,
+            config,
+            training,
+            seed,
+            find_device(parameters["device"]),
+            weights=weights,
+            report=report,
+            at_random=at_random,
         )
 
 
@@ -120,10 +132,13 @@ class ConditionalModel:
         *,
         weights: npt.NDArray[np.float32] | None = None,
         report: Progress | None = None,
+        at_random: bool = False,
     ) -> ConditionalModel:
-        """Fit a network to the rows of a table; see `train_conditional`."""
+        """Fit a network to the rows of a table; see `learn_conditional` and `train_conditional`."""
         network = build_conditional(layout_of(encoding).slots, config, seed).to(device)
         codes = codes_with_links(encoding, table, seed, weights)
+        if at_random:
+            codes = without_missing(encoding, table, codes)
         self = cls(encoding, network, History())
         history = train_conditional(network, SinglePart(codes), training, seed, report, self._links)
         return replace(self, history=history)

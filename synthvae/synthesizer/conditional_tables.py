@@ -91,7 +91,9 @@ def fill_table(model: ConditionalModel, table: pa.Table, draws: Draws) -> pa.Tab
     return model.fill(table, _missing(table), draws, unknown=unseen(model, table))
 
 
-def impute(model: ConditionalModel, table: pa.Table, draws: Draws, strata: int = 1) -> pa.Table:
+def impute(
+    model: ConditionalModel, table: pa.Table, draws: Draws, strata: int = 1, *, rules_first: bool = True
+) -> pa.Table:
     """Return an aligned table whose missing values are drawn given the others; none is missing or a sentinel value.
 
     Columns whose values are generated anew stay as they are.
@@ -101,8 +103,11 @@ def impute(model: ConditionalModel, table: pa.Table, draws: Draws, strata: int =
         table: Aligned rows.
         draws: The seed of the draws.
         strata: Copies of each row, one after another, whose draws are stratified; see `draw_rows`.
+        rules_first: Whether a value stays missing where the rules of the schema allow no other. Otherwise it breaks
+            them: rules that were found in rows with missing values may have exceptions.
     """
-    wanted, within = _missing(table), model.real
+    wanted = _missing(table)
+    within = {name: limit._replace(yields=rules_first) for name, limit in model.real.items()}
     columns = columns_of(model.encoding)
     for place, name in enumerate(table.column_names):
         if isinstance(columns.get(name), GeneratedColumn) or (name not in within and _is_empty(model, name)):

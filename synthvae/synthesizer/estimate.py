@@ -33,7 +33,7 @@ from synthvae.synthesizer.roles import order_of, schema_of, target_in
 from synthvae.tables import convert, streaming
 from synthvae.training import SMALL, TrainingConfig
 from synthvae.training.batches import SinglePart
-from synthvae.training.conditional import STRETCH, VALIDATION_ROUNDS, ConditionalDescent
+from synthvae.training.conditional import VALIDATION_ROUNDS, ConditionalDescent, conditional_schedule
 from synthvae.training.distributed import ProcessGroup
 from synthvae.training.loop import Descent
 from synthvae.training.split import MAX_HELD_OUT
@@ -149,8 +149,7 @@ class _Trial:
         """The same of the network of any columns given any others, which is trained after that of whole rows."""
         training = configure(TrainingConfig, {name: getattr(parameters, name) for name in CONDITIONAL_TRAINING})
         held = min(int(rows * training.held_share(rows)), MAX_HELD_OUT)
-        steps, batch, *_ = training.schedule(rows - held, "autoregressive")
-        steps = steps if training.max_steps else STRETCH * steps
+        steps, batch, *_ = conditional_schedule(training, rows - held)
         network = build_conditional(layout_of(encoding).slots, conditional_config(config), 0)
         network = network.to(find_device(parameters.device))
         whole = training.model_copy(update={"batch_size": batch, "validation_fraction": 0.0})

@@ -156,6 +156,8 @@ def fit_conditional_features(
 ) -> ConditionalModel:
     """Fit the network of any columns given any others, and no model of whole rows, to the features of an estimator.
 
+    Its values are taken to be missing at random.
+
     Args:
         parameters: The parameters, with neither target nor weights; `privacy` is ignored.
         table: The features.
@@ -169,7 +171,8 @@ def fit_conditional_features(
     task = TrainingTask(schema, None, 1, seed, **_subjects(parameters, table))
     config = _architecture(parameters, source.rows)
     _, encoding, _, sample = _encoded(source, task, parameters, config)
-    fitted = learn_conditional(encoding, sample, config, parameters.get_params(deep=False), seed, weights)
+    own = parameters.get_params(deep=False)
+    fitted = learn_conditional(encoding, sample, config, own, seed, weights, at_random=True)
     warn_of_stop(fitted.history)
     return fitted
 

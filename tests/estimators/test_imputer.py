@@ -342,6 +342,18 @@ def test_rows_that_break_what_was_found_in_training_are_kept() -> None:
     assert (filled["code"][4:] == 100).all()
 
 
+def test_no_value_stays_missing_where_rules_of_the_training_rows_allow_none() -> None:
+    whole = coded().assign(code=lambda rows: rows["code"].astype(str), floor=lambda rows: rows["floor"].astype(str))
+    holed = whole.mask(np.random.default_rng(2).random(whole.shape) < 0.2)
+    kinds = dict.fromkeys(["ward", "code", "floor"], "category")
+    imputer = VAEImputer(**TINY).fit(holed.astype(kinds))
+    other = whole.assign(floor=np.where(whole["floor"] == "0", "3", "0"), code=None).astype(kinds)
+    with pytest.warns(UserWarning, match="break a rule"):
+        filled = imputer.transform(other)
+    assert filled["code"].isin(whole["code"].unique()).all()
+    assert same(filled["floor"], other["floor"])
+
+
 @pytest.mark.slow
 def test_multiple_imputations_differ_and_spread_as_the_truth_does() -> None:
     truth = correlated()

@@ -10,6 +10,14 @@ from hypothesis import strategies as st
 
 from synthvae.model.config import DecoderName
 from synthvae.training import SMALL, TrainingConfig
+from synthvae.training.conditional import (
+    FEWEST_STEPS,
+    MAX_DECAY,
+    MAX_EPOCHS,
+    STRETCH,
+    conditional_decay,
+    conditional_schedule,
+)
 
 DECODERS: tuple[DecoderName, ...] = ("autoregressive", "factorized", "linear")
 ROWS = [1, 60, 500, SMALL - 1, SMALL, 5_688, 5_689, 30_000, 400_000, 50_000_000]
@@ -52,3 +60,23 @@ def test_what_is_stated_holds_whatever_the_table(
     assert found[:4] == (steps, min(rows, batch), rate, patience)
     assert 1 <= found.rise <= max(steps / 10, 1)
     assert 1 <= found.validate_every <= max(steps / 20, 1)
+
+
+@pytest.mark.parametrize("rows", ROWS)
+def test_networks_of_conditions_have_limited_epochs_and_a_decay_that_falls_with_the_rows(rows: int) -> None:
+    config = TrainingConfig()
+    found, usual = conditional_schedule(config, rows), config.schedule(rows, "autoregressive")
+    assert found.steps <= STRETCH * usual.steps
+    assert found.steps <= FEWEST_STEPS or found.steps * found.batch <= MAX_EPOCHS * rows
+    assert found.steps == STRETCH * usual.steps or (found.steps + 1) * found.batch > MAX_EPOCHS * rows
+    assert conditional_decay(config, rows) >= conditional_decay(config, 2 * rows) >= config.decay(rows)
+    assert 0 < conditional_decay(config, rows) <= MAX_DECAY
+    assert 1 <= found.validate_every <= max(found.steps / 20, 1)
+
+
+def test_stated_steps_and_decays_of_networks_of_conditions_hold() -> None:
+    stated = TrainingConfig(max_steps=7, weight_decay=0.5)
+    assert conditional_schedule(stated, 5000).steps == 7
+    assert conditional_decay(stated, 5000) == 0.5
+    few = TrainingConfig(max_steps=7)
+    assert conditional_decay(few, 5000) == few.decay(5000)
