@@ -12,7 +12,7 @@ from torch import nn
 from synthvae.devices import one_thread
 from synthvae.errors import ConfigurationError
 from synthvae.model import Frequencies, Rows
-from synthvae.model.calibration import Calibration, calibration
+from synthvae.model.calibration import LEAST_GAIN, Calibration, calibration, gain
 from synthvae.model.conditional import Choice, ConditionalNetwork, cells_of, masked, random_choice
 from synthvae.model.frequencies import Sums
 from synthvae.training.batches import Batches, LabelledRows, Parts
@@ -184,7 +184,11 @@ class ConditionalDescent(Descent):
 
     @torch.no_grad()
     def calibration(self) -> Calibration | None:
-        """Return the change of the outputs under which held-out rows are most probable; None without such rows."""
+        """Return the change of the outputs under which held-out rows are most probable.
+
+        None without such rows, and if they gain less than `LEAST_GAIN`: networks of a strong weight decay are hardly
+        overconfident, and a change fitted to few rows then does more harm than good to others.
+        """
         held = self.split.held_out
         if not len(held):
             return None
@@ -193,7 +197,9 @@ class ConditionalDescent(Descent):
         rounds = [self._chosen(held, generator) for _ in range(VALIDATION_ROUNDS)]
         known, wanted = (Rows(*map(torch.cat, zip(*rows, strict=True))) for rows in zip(*rounds, strict=True))
         weights = self.batches.times(held).repeat(VALIDATION_ROUNDS)
-        return calibration(self.network.outputs(known, wanted), wanted, weights, self.network.slots.sizes)
+        outputs = self.network.outputs(known, wanted)
+        change = calibration(outputs, wanted, weights, self.network.slots.sizes)
+        return change if gain(change, outputs, wanted, weights) >= LEAST_GAIN else None
 
     def _linked_where_available(self, linked: Rows, plain: Rows, choice: Choice) -> Rows:
         """The rows with links in the cells whose linked cells are all known or predicted, without them elsewhere."""
