@@ -113,7 +113,7 @@ def test_sections_are_visible_and_charts_are_drawn_near_the_viewport(desktop: Se
     # What tables wrote is text, in the page and in its plots.
     assert seen.page.locator("[data-chart]", has_text="alert").count() > 0
     assert seen.page.locator(":is([data-chart], main) :is(img, script), [data-chart] a").count() == 0
-    assert seen.page.locator("figcaption", has_text=HOSTILE[0]).count() == 3  # a column, a pair, and a triple
+    assert seen.page.locator("figcaption", has_text=HOSTILE[0]).count() == 4  # a column, a pair, a triple, and a link
 
 
 def test_hover_labels_show_values(desktop: Seen) -> None:
