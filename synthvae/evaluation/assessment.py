@@ -10,13 +10,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from synthvae import filesystem
 from synthvae._version import __version__
-from synthvae.errors import TableError, brief
+from synthvae.errors import brief
 from synthvae.evaluation.comparison import Comparison
 from synthvae.evaluation.disclosure.copies import disclosure
 from synthvae.evaluation.disclosure.identifying import Identifying, identifying
@@ -213,8 +212,8 @@ def evaluate(
 
     Raises:
         TableError: A table cannot be read or has less than two rows, the synthetic rows have less than half of the
-            columns of the real ones, a named column does not exist, the target cannot be compared, or the real rows
-            and the holdout are the same or share a unit.
+            columns of the real ones, a named column does not exist, the target cannot be compared, or a unit has rows
+            among the real rows and in the holdout.
         SchemaError: A rule of the schema is on a column that does not exist.
         ConfigurationError: Only one of `duration` and `event` is given, or `ledger` is none.
 
@@ -235,7 +234,6 @@ def evaluate(
     holdout = None if holdout is None else convert.read(holdout)
     refuse_unknown([name for name in (target, group, duration, event) if name is not None], real.column_names)
     comparison = Comparison.from_tables(real, synthetic, holdout=holdout, target=target, schema=schema, unit=unit)
-    _refuse_training_rows(comparison)
     if protection is not None:
         comparison = replace(comparison, notes=(*comparison.notes, *sentences(protection)))
     seed = as_seed(random_state)
@@ -263,23 +261,6 @@ def evaluate(
         model=model or {},
         description=described(comparison, convert.to_pandas(examples)),
     )
-
-
-def _refuse_training_rows(comparison: Comparison) -> None:
-    """Refuse a holdout of the training rows themselves, against which every generator would be judged too strictly.
-
-    Raises:
-        TableError: It has the same rows, in whatever order.
-    """
-    real, holdout = comparison.real, comparison.holdout
-    if holdout is None or len(holdout) != len(real):
-        return
-    first, second = (np.sort(pd.util.hash_pandas_object(rows, index=False).to_numpy()) for rows in (real, holdout))
-    if np.array_equal(first, second):
-        raise TableError(
-            f"The holdout must be rows that were not used for training, got the same {len(real)} rows as the real "
-            "table. Name rows that were held out, or leave it out."
-        )
 
 
 def _sections(measurements: Mapping[str, Callable[[], Section | None]], watch: Watch | None) -> Iterator[Section]:

@@ -163,11 +163,3 @@ def test_columns_with_several_readings_are_read_in_the_first_with_a_note() -> No
         "Column 'day' can be read as %d/%m/%Y or %m/%d/%Y, and was read as %d/%m/%Y.",
         "Column 'n' can be read as 1234,5 or 1,234.5, and was read as 1234,5.",
     ]
-
-
-def test_the_training_rows_are_no_holdout() -> None:
-    real = mixed()
-    for holdout in (real, real.sample(frac=1, random_state=0)):
-        with pytest.raises(TableError, match="got the same 60 rows as the real table"):
-            evaluate(real, mixed(1), holdout=holdout, attacks=False)
-    assert evaluate(real, mixed(1), holdout=mixed(2), attacks=False).figures
