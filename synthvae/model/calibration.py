@@ -82,6 +82,12 @@ def calibration(outputs: Outputs, rows: Rows, weights: Tensor, sizes: tuple[int,
     return Calibration(digits, *_mixture_changes(outputs.values, rows.values, weights))
 
 
+def calibration_that_gains(outputs: Outputs, rows: Rows, weights: Tensor, sizes: tuple[int, ...]) -> Calibration | None:
+    """Return `calibration` of these arguments; None if the rows gain less than `LEAST_GAIN` by it."""
+    change = calibration(outputs, rows, weights, sizes)
+    return change if gain(change, outputs, rows, weights) >= LEAST_GAIN else None
+
+
 def _factor(logits: Tensor, digits: Tensor, weights: Tensor) -> Tensor:
     """The factor of logits (B, K) under which `digits` (B,) are most probable, by Newton's method: it is concave."""
     known = digits >= 0

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from synthvae.codes import Slots
 from synthvae.model.bounds import importance_bound
-from synthvae.model.calibration import LEAST_GAIN, Calibration, calibration, gain
+from synthvae.model.calibration import Calibration, calibration_that_gains
 from synthvae.model.config import ModelConfig
 from synthvae.model.decoders import AutoregressiveDecoder, FactorizedDecoder, Marginals
 from synthvae.model.draws import MIN_UNIFORM, Uniforms, standard_normal
@@ -249,7 +249,7 @@ class CVAE(nn.Module):
     ) -> Calibration | None:
         """Return the change of the decoder's outputs under which rows that were not trained on are most probable.
 
-        None for decoders that are not autoregressive, and if the rows gain less than `LEAST_GAIN`.
+        None for decoders that are not autoregressive, and if the rows gain too little, see `calibration_that_gains`.
 
         Args:
             rows: B rows.
@@ -260,8 +260,7 @@ class CVAE(nn.Module):
         if not isinstance(self.decoder, AutoregressiveDecoder):
             return None
         outputs = self.decoder.outputs(rows, self._draw_latents(rows, labels, generator), self.network_labels(labels))
-        change = calibration(outputs, rows, weights, self.decoder.slots.sizes)
-        return change if gain(change, outputs, rows, weights) >= LEAST_GAIN else None
+        return calibration_that_gains(outputs, rows, weights, self.decoder.slots.sizes)
 
     @torch.no_grad()
     def match_marginals(

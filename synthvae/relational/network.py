@@ -14,7 +14,7 @@ from torch.nn.utils.rnn import PackedSequence
 from synthvae.codes import Slots
 from synthvae.model import Frequencies, Rows
 from synthvae.model.build import Construction
-from synthvae.model.calibration import LEAST_GAIN, Calibration, calibration, gain
+from synthvae.model.calibration import Calibration, calibration_that_gains
 from synthvae.model.decoders import AutoregressiveDecoder
 from synthvae.model.dropout import Dropout
 from synthvae.model.embeddings import SlotEmbedding, ValueEmbedding
@@ -239,7 +239,7 @@ class SequenceNetwork(nn.Module):
     def calibrations(self, batch: SequenceBatch) -> list[tuple[AutoregressiveDecoder, Calibration]]:
         """Return each decoder with the change of its outputs under which rows of a batch are most probable.
 
-        Decoders are left out under which the rows gain less than `LEAST_GAIN`.
+        Decoders are left out under which the rows gain too little, see `calibration_that_gains`.
 
         Args:
             batch: Rows that were not trained on.
@@ -248,8 +248,8 @@ class SequenceNetwork(nn.Module):
         for decoder, context, rows, there in self._drawn(batch):
             outputs = decoder.outputs(rows, context, _no_labels(rows))
             weights = torch.ones(len(there), device=there.device)
-            change = calibration(outputs, rows, weights, decoder.slots.sizes)
-            if gain(change, outputs, rows, weights) >= LEAST_GAIN:
+            change = calibration_that_gains(outputs, rows, weights, decoder.slots.sizes)
+            if change is not None:
                 changes.append((decoder, change))
         return changes
 

@@ -12,7 +12,7 @@ from torch import nn
 from synthvae.devices import one_thread
 from synthvae.errors import ConfigurationError
 from synthvae.model import Frequencies, Rows
-from synthvae.model.calibration import LEAST_GAIN, Calibration, calibration, gain
+from synthvae.model.calibration import Calibration, calibration_that_gains
 from synthvae.model.conditional import Choice, ConditionalNetwork, cells_of, masked, random_choice
 from synthvae.model.frequencies import Sums
 from synthvae.training.batches import Batches, LabelledRows, Parts
@@ -186,8 +186,8 @@ class ConditionalDescent(Descent):
     def calibration(self) -> Calibration | None:
         """Return the change of the outputs under which held-out rows are most probable.
 
-        None without such rows, and if they gain less than `LEAST_GAIN`: networks of a strong weight decay are hardly
-        overconfident, and a change fitted to few rows then does more harm than good to others.
+        None without such rows, and if they gain too little, see `calibration_that_gains`: networks trained with a
+        strong weight decay are hardly overconfident, and a change fitted to few rows does others more harm than good.
         """
         held = self.split.held_out
         if not len(held):
@@ -198,8 +198,7 @@ class ConditionalDescent(Descent):
         known, wanted = (Rows(*map(torch.cat, zip(*rows, strict=True))) for rows in zip(*rounds, strict=True))
         weights = self.batches.times(held).repeat(VALIDATION_ROUNDS)
         outputs = self.network.outputs(known, wanted)
-        change = calibration(outputs, wanted, weights, self.network.slots.sizes)
-        return change if gain(change, outputs, wanted, weights) >= LEAST_GAIN else None
+        return calibration_that_gains(outputs, wanted, weights, self.network.slots.sizes)
 
     def _linked_where_available(self, linked: Rows, plain: Rows, choice: Choice) -> Rows:
         """The rows with links in the cells whose linked cells are all known or predicted, without them elsewhere."""

@@ -132,11 +132,11 @@ def test_the_gain_is_that_of_a_changed_decoder() -> None:
 
 
 def test_decoders_stay_that_rows_gain_little_from(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("synthvae.model.cvae.LEAST_GAIN", math.inf)
+    monkeypatch.setattr("synthvae.model.calibration.LEAST_GAIN", math.inf)
     model = CVAE(SLOTS, conditions=1, config=ModelConfig(latent_dim=2, width=4))
     rows, generator = random_rows(50, 1), torch.Generator().manual_seed(0)
     assert model.calibration(rows, torch.zeros(50, dtype=torch.long), torch.ones(50), generator) is None
-    monkeypatch.setattr("synthvae.model.cvae.LEAST_GAIN", -math.inf)
+    monkeypatch.setattr("synthvae.model.calibration.LEAST_GAIN", -math.inf)
     assert model.calibration(rows, torch.zeros(50, dtype=torch.long), torch.ones(50), generator) is not None
 
 
@@ -168,7 +168,7 @@ def test_conditions_of_unseen_rows_are_more_probable_when_calibrated(monkeypatch
         return float(np.mean(found))
 
     calibrated = fitted()
-    monkeypatch.setattr("synthvae.training.conditional.LEAST_GAIN", np.inf)
+    monkeypatch.setattr("synthvae.model.calibration.LEAST_GAIN", np.inf)
     assert calibrated > fitted() + 0.05
 
 
@@ -186,7 +186,7 @@ def test_rows_of_unseen_subjects_are_more_probable_when_calibrated(monkeypatch: 
         return calibrations(descent)
 
     monkeypatch.setattr(SequenceDescent, "calibrations", recorded)
-    monkeypatch.setattr("synthvae.relational.network.LEAST_GAIN", 0.0)
+    monkeypatch.setattr("synthvae.model.calibration.LEAST_GAIN", 0.0)
     monkeypatch.setattr(SequenceDescent, "is_small", False)
     SequenceSynthesizer("patient", time="day", random_state=0, max_steps=150).fit(pd.DataFrame(rows))
     assert bounds
