@@ -7,8 +7,8 @@
 Every fit is a process of its own with one thread (`worker.py`); every synthetic table is judged by `yardstick.py`. With
 `--work`, runs whose figures lie there are not repeated, except those of the generators named by `--again` and those
 that timed out under a smaller budget. With `--judge`, a judge of your own judges the same files, and a figure that
-differs is an error. With `--before`, an earlier version, of a checkout in another folder, is a generator, too: its runs
-take turns with ours, seed by seed, and the report has the ratios of the costs. The report is the page of the
+differs is an error. With `--before`, an earlier version, of a checkout in another folder, is a generator, too: with the seeds
+of the others, its runs take turns with ours, and the report has the ratios of the costs. The report is the page of the
 documentation unless `-o` names another file; two charts of fidelity against cost lie in `pictures` beside it. Compare
 costs only when they come from the same, otherwise idle, machine.
 """
@@ -63,6 +63,11 @@ class Plan:
     peers_python: Path
     again: list[str]
     before: Path | None
+
+    def of(self, seed: int) -> list[str]:
+        """Ours, and the version before if it is asked for with this seed: they take turns."""
+        asked = {OURS} | ({BEFORE} if seed in self.peer_seeds else set())
+        return [name for name in self.generators if name in asked]
 
     def folder(self, table: Table) -> Path:
         """Where a table's halves and runs are; another cap is another folder."""
@@ -222,8 +227,9 @@ def close(first: float, second: float) -> bool:
 def measured(table: Table, plan: Plan) -> Result:
     """Do everything for one table."""
     facts = prepare(table, plan)
-    turns = [(name, seed) for seed in plan.seeds for name in plan.generators if name in (OURS, BEFORE)]
-    turns += [(name, seed) for name in plan.generators if name not in (OURS, BEFORE) for seed in plan.peer_seeds]
+    others = [name for name in plan.generators if name not in (OURS, BEFORE)]
+    turns = [(name, seed) for seed in plan.seeds for name in plan.of(seed)]
+    turns += [(name, seed) for name in others for seed in plan.peer_seeds]
     runs = [run(name, seed, table, plan) for name, seed in turns]
     real = judge(table, plan, runs)
     return Result(table.name, facts, real, [gathered(path) for path in runs])
@@ -252,7 +258,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--generators", nargs="+", choices=names, default=usual, metavar="GENERATOR")
     parser.add_argument("--before", type=Path, metavar="CHECKOUT", help="the folder of an earlier version")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--peer-seeds", type=int, nargs="+", help="those of the peers, if fewer will do")
+    parser.add_argument("--peer-seeds", type=int, nargs="+", help="those of the others, if fewer will do")
     parser.add_argument("--budget", type=float, default=600.0, help="CPU-seconds of a fit")
     parser.add_argument("--rows", type=int, help="at most as many training rows")
     parser.add_argument("--peers-python", type=Path, help="interpreter of the peers' environment")
