@@ -24,6 +24,7 @@ from synthvae.schema.schema import Schema
 from synthvae.synthesizer import weighting
 from synthvae.synthesizer.weighting import Weights
 from synthvae.tables import convert, streaming
+from synthvae.tables.ahead import map_ahead
 from synthvae.tables.arrow import plain_type
 from synthvae.tables.databases import DatabaseUrl
 from synthvae.tables.read_options import ReadOptions
@@ -35,6 +36,7 @@ from synthvae.training.shards import Shards
 
 SAMPLE, PROTECTED = "survey.arrow", "protected.json"
 REDRAWN = 71  # the stream of random numbers that replace rare categories
+ENCODED = 72  # and those that draw continuous values from the intervals that round to a number
 
 
 class TableSource(Protocol):
@@ -233,21 +235,26 @@ class OnDisk:
         if stored is not None:
             protection.changed |= json.loads((self.folder / PROTECTED).read_text(encoding="utf-8"))
             return stored
-        rng, redrawn = np.random.default_rng(seed), np.random.default_rng([seed, REDRAWN])
+        redrawn = np.random.default_rng([seed, REDRAWN])
         tally = Tally(schema.constraints, schema)
 
-        def batches() -> Iterator[Codes]:
-            for batch in self.stream.batches():
+        def batches() -> Iterator[tuple[int, pa.Table, Weights | None]]:
+            for place, batch in enumerate(self.stream.batches()):
                 table, weights = weighting.split(batch, self.weighted_by)
                 checked = schema.check_values(table).select(table.column_names)
                 tally.add(checked)
-                codes = encoding.encode(protection.apply(checked, redrawn), rng, partial=True)
-                yield replace(codes, weights=weights)
+                yield place, protection.apply(checked, redrawn), weights
             tally.refuse()
             Folder(self.folder, private=True).write(PROTECTED, json.dumps(protection.changed).encode())
 
+        def encode(batch: tuple[int, pa.Table, Weights | None]) -> Codes:
+            place, table, weights = batch
+            rng = np.random.default_rng([seed, ENCODED, place])  # so that batches can be encoded in any order
+            return replace(encoding.encode(table, rng, partial=True), weights=weights)
+
         with _storing(self.folder):
-            return Shards.write(self.folder, batches(), self.rows, np.random.default_rng([seed, 61]))
+            coded = map_ahead(encode, batches())
+            return Shards.write(self.folder, coded, self.rows, np.random.default_rng([seed, 61]))
 
 
 @contextmanager

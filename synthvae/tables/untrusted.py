@@ -138,14 +138,20 @@ def _refuse(path: Path | str, size: int, limit: int) -> None:
 
 def pandas_metadata(schema: pa.Schema) -> dict[str, Any] | None:
     """Return the metadata that pandas wrote into a schema; None if there is none, or pandas cannot interpret it."""
-    if b"pandas" not in (schema.metadata or {}):
+    if b"pandas" not in (schema.metadata or {}) or not _interpretable(schema.serialize().to_pybytes()):
         return None
-    try:
-        metadata: dict[str, Any] = {**json.loads(schema.metadata[b"pandas"])}
-        schema.empty_table().to_pandas()
-    except Exception:  # noqa: BLE001 (pandas does not validate metadata, and raises anything)
-        return None
+    metadata: dict[str, Any] = json.loads(schema.metadata[b"pandas"])
     return metadata
+
+
+@functools.lru_cache(maxsize=64)  # each batch of a large table has the schema again
+def _interpretable(serialised: bytes) -> bool:
+    schema = pa.ipc.read_schema(pa.py_buffer(serialised))
+    try:
+        schema.empty_table().to_pandas()
+        return isinstance(json.loads(schema.metadata[b"pandas"]), dict)
+    except Exception:  # noqa: BLE001 (pandas does not validate metadata, and raises anything)
+        return False
 
 
 def without_nan(table: pa.Table) -> pa.Table:

@@ -7,10 +7,10 @@
 Every fit is a process of its own with one thread (`worker.py`); every synthetic table is judged by `yardstick.py`. With
 `--work`, runs whose figures lie there are not repeated, except those of the generators named by `--again` and those
 that timed out under a smaller budget. With `--judge`, a judge of your own judges the same files, and a figure that
-differs is an error. With `--before`, an earlier version, of a checkout in another folder, is a generator, too: with the seeds
-of the others, its runs take turns with ours, and the report has the ratios of the costs. The report is the page of the
-documentation unless `-o` names another file; two charts of fidelity against cost lie in `pictures` beside it. Compare
-costs only when they come from the same, otherwise idle, machine.
+differs is an error. With `--before`, an earlier version, of a checkout in another folder, is a generator, too: with the
+seeds of the others, its runs take turns with ours, and the report has the ratios of the costs. The report is the page
+of the documentation unless `-o` names another file; two charts of fidelity against cost lie in `pictures` beside it.
+Compare costs only when they come from the same, otherwise idle, machine.
 """
 
 from __future__ import annotations

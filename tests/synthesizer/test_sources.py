@@ -24,7 +24,7 @@ from synthvae.schema.decisions import Decisions, draft
 from synthvae.schema.protection import Protection, protect
 from synthvae.schema.protection_rules import Frequent, Subjects
 from synthvae.synthesizer.sources import InMemory, OnDisk
-from synthvae.tables import convert, sampling, streaming, untrusted
+from synthvae.tables import ahead, convert, sampling, streaming, untrusted
 from synthvae.tables.sampling import Survey
 from synthvae.tables.streaming import Stream
 from synthvae.tables.subjects import units_of
@@ -279,6 +279,22 @@ def test_codes_on_disk_are_those_in_memory(mixed: pd.DataFrame, tmp_path: Path) 
     assert Shards.open(tmp_path / "codes") == parts
     (tmp_path / "codes" / "shard-001.bin").write_bytes(b"torn")
     assert Shards.open(tmp_path / "codes") is None
+
+
+@pytest.mark.usefixtures("large")
+def test_codes_on_disk_do_not_depend_on_threads(
+    mixed: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = written(mixed, tmp_path, "parquet")
+    files = []
+    for cores in (1, 4):
+        monkeypatch.setattr(ahead, "threads", lambda cores=cores: cores)
+        source = OnDisk.open(Stream.from_source(path), tmp_path / str(cores), 0)
+        schema = source.drafted(Schema.infer(source.sample))
+        source.coded(TableEncoding.learn(source.sample, schema, "ill", 1), schema, 0)
+        files.append([file.read_bytes() for file in sorted((tmp_path / str(cores)).glob("shard-*"))])
+    assert files[0] == files[1]
+    assert len(files[0]) > 1
 
 
 @pytest.mark.slow
