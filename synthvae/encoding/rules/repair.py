@@ -236,7 +236,8 @@ class Repair:
             suspects = {rule.column.name: broken}
         else:
             suspects = rule.suspects(frame_of(table, self.schema, rule.touches), self.schema)
-        for name, cells in suspects.items():
+        for name, suspected in suspects.items():
+            cells = suspected & table.column(name).is_valid().to_numpy()
             if self.schema[name].nullable and cells.any():
                 marks.emptied |= cells
                 table = _with(table, name, pa.nulls(1, table.schema.field(name).type), cells)
