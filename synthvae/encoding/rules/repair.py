@@ -1,9 +1,9 @@
 """Repair of training rows that break the rules of their schema, or its bounds.
 
 A column that a rule computes gets the value that follows from the others. Of any other rule, the cells of which one
-must be wrong, nobody knows which, become missing where their column allows missing values. A row that breaks a rule
-even then is left out, and so is one that repeats another although both must be distinct. Rows that keep all rules stay
-as they are.
+must be wrong, and it is not known which, become missing where their column allows missing values. A row that breaks a
+rule even then is left out, and so is one that repeats another although both must be distinct. Rows that keep all rules
+stay as they are.
 """
 
 from __future__ import annotations
