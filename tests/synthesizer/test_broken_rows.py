@@ -205,12 +205,13 @@ def test_the_shell_repairs_rows(tmp_path: Path) -> None:
 def test_a_recipe_repairs_rows(tmp_path: Path) -> None:
     damaged(stays()).to_csv(tmp_path / "stays.csv", index=False)
     schema().to_yaml(tmp_path / "schema.yaml")
-    recipe: dict[str, Any] = {"input": "stays.csv", "out": "out", "schema": "schema.yaml"}
+    recipe: dict[str, Any] = {"input": "stays.csv", "schema": "schema.yaml"}
     recipe |= {"model": {"max_steps": 3, "width": 16, "broken_rows": "repair"}, "generation": {"rows": 50}}
     (tmp_path / "study.yaml").write_text(yaml.safe_dump(recipe))
-    done = CliRunner().invoke(app, ["run", str(tmp_path / "study.yaml")])
+    done = CliRunner().invoke(app, ["run", str(tmp_path / "study.yaml"), "-o", str(tmp_path / "out")])
     assert done.exit_code == 0, done.stderr
-    (saved,) = (tmp_path / "out").rglob("synthvae.json")
+    assert "10 of 600 rows broke rules" in done.stderr
+    saved = tmp_path / "out" / "model" / "synthvae.json"
     model = json.loads(saved.read_text(encoding="utf-8"))
     assert model["parameters"]["broken_rows"] == "repair"
     assert Synthesizer.load(saved.parent).learned_.provenance.rows == 596
