@@ -123,7 +123,7 @@ class Tally:
 
 def _described(counts: Counter[str]) -> str:
     done = [f"{counts[what]:,} {what}" for what in (RECOMPUTED, EMPTIED, LEFT_OUT) if counts[what]]
-    return f"{counts[BROKEN]:,} ({', '.join(done)})"
+    return f"{counts[BROKEN]:,}" + (f" ({', '.join(done)})" if done else "")  # another rule may have emptied a cell
 
 
 class Repair:
