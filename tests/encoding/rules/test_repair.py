@@ -144,6 +144,14 @@ def test_a_private_repair_is_a_function_of_single_rows(case: tuple[Schema, pa.Ta
         schema.check(rows)
 
 
+def test_whether_1_means_true_follows_from_the_domain_in_a_private_repair() -> None:
+    rule = If(condition={"column": "c", "in": [True]}, then={"column": "b", "not_in": [2]})
+    schema = schema_with([rule], NAMES)
+    table = conform(pa.table({n: {"b": [2, 0], "c": [1, 7]}.get(n, [0, 0]) for n in NAMES}), schema)
+    both = repaired_alone(table, schema, None)[0]
+    assert both.slice(0, 1).equals(repaired_alone(table.slice(0, 1), schema, None)[0])
+
+
 def test_a_target_is_never_emptied_in_a_private_repair() -> None:
     schema = schema_with([Inequality(columns=["a", "b"])], NAMES)
     table = conform(pa.table({n: [2, 1] if n == "a" else [1, 1] for n in NAMES}), schema)
