@@ -96,6 +96,15 @@ Conditions = Annotated[
     bool,
     typer.Option("--conditions", help="Learn any columns given any others, too, for `generate --given` and `impute`."),
 ]
+BrokenRows = Annotated[
+    str | None,
+    typer.Option(
+        metavar="refuse|repair",
+        help="What to do with rows that break a rule or declared bounds of the schema; default: refuse. repair "
+        "computes columns anew, empties cells, or leaves out rows, and counts them.",
+        show_default=False,
+    ),
+]
 Weights = Annotated[
     str | None,
     typer.Option(help="Column of survey weights: rows are generated as from the weighted table, without it."),
@@ -139,6 +148,7 @@ def fit(
     weights: Weights = None,
     schema_file: SchemaOrPrivate = None,
     decisions: Any = None,
+    broken_rows: BrokenRows = None,
     config: Config = None,
     epsilon: Epsilon = None,
     delta: Delta = None,
@@ -204,8 +214,11 @@ def _show_plan(synthesizer: Any, given: dict[str, Any]) -> None:
 
 def _given(options: dict[str, Any]) -> dict[str, Any]:
     """The parameters of a synthesizer that options state."""
-    given = {name: options[name] for name in ("target", "duration", "event", "weights", "protect", "effort", "log_dir")}
-    given |= {"schema": options["schema_file"], "conditions": options["conditions"] or None}
+    names = ("target", "duration", "event", "weights", "broken_rows", "protect", "effort", "log_dir")
+    given = {name: options[name] for name in names} | {
+        "schema": options["schema_file"],
+        "conditions": options["conditions"] or None,
+    }
     budget = {name: options[name] for name in ("epsilon", "delta", "rows_per_unit")}
     return given | {"random_state": options["seed"]} | _units(options["unit"], budget)
 

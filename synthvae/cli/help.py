@@ -18,7 +18,17 @@ from synthvae.cli.schema_options import FLAGS as COLUMNS
 HELP = {"help_option_names": ["-h", "--help"]}
 USE, CHECK = "From a table to synthetic rows", "Checks and descriptions"
 GROUPS = {
-    "Columns": (*COLUMNS, "schema_file", "private", "constraints", "decisions", "weights", "duration", "event"),
+    "Columns": (
+        *COLUMNS,
+        "schema_file",
+        "private",
+        "constraints",
+        "decisions",
+        "broken_rows",
+        "weights",
+        "duration",
+        "event",
+    ),
     "Privacy": ("epsilon", "delta", "unit", "rows_per_unit", "protect", "plan"),
     "Files of the table": (*READING,),
     "Rows to generate": (

@@ -13,7 +13,7 @@ OPTIONS = {
         for name in (
             "epsilon", "delta", "unit", "rows_per_unit", "protect", "rows", "rows_per_class", "given", "partition",
             "resume", "overwrite", "workers", "conditions", "log_dir", "target", "draws", "indicator", "schema",
-            "duration", "event", "group", "weights", "subjects", "scale", "copies", "describe",
+            "duration", "event", "group", "weights", "broken_rows", "subjects", "scale", "copies", "describe",
         )
     },
 }  # fmt: skip

@@ -138,7 +138,10 @@ def _interpolate(at: Floats, x: Floats, y: Floats) -> Floats:
     left = right - 1
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         run = x[right] - x[left]
-        weight = np.where(np.isfinite(run), (at - x[left]) / run, (at / 2 - x[left] / 2) / (x[right] / 2 - x[left] / 2))
+        weight = (at - x[left]) / run
+        if not np.isfinite(run).all():
+            halved = (at / 2 - x[left] / 2) / (x[right] / 2 - x[left] / 2)
+            weight = np.where(np.isfinite(run), weight, halved)
     weight = np.clip(np.where(np.isnan(weight), 1.0, weight), 0.0, 1.0)  # of repeated knots, the last
     between = (1 - weight) * y[left] + weight * y[right]
     return np.clip(between, np.minimum(y[left], y[right]), np.maximum(y[left], y[right]))

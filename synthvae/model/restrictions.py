@@ -130,14 +130,16 @@ class Guard:
         self._begin(self.cells[digit], rows, logits.device)
         if self._left is None:
             return logits
-        allowed = (self._left.flatten(2).any(2) if self._left.dim() > 2 else self._left).T
+        # The largest byte is `any`, which torch computes half as fast.
+        left = self._left
+        allowed = (left.flatten(2).view(torch.uint8).amax(2).bool() if left.dim() > 2 else left).T
         if bool(allowed.all()):
             return logits
-        left = torch.where(allowed, logits, logits.amin(0) + ZERO_LOGIT)
+        likely = torch.where(allowed, logits, logits.amin(0) + ZERO_LOGIT)
         if self._restriction is not None and self._restriction.missing and digit == self.digits[self.current][0]:
-            shift = logits[:-1].logsumexp(0) - left[:-1].logsumexp(0)  # rules say nothing of how many are missing
-            left = torch.cat([left[:-1] + torch.where(allowed[:-1].any(0), shift, 0.0), left[-1:]])
-        return left
+            shift = logits[:-1].logsumexp(0) - likely[:-1].logsumexp(0)  # rules say nothing of how many are missing
+            likely = torch.cat([likely[:-1] + torch.where(allowed[:-1].any(0), shift, 0.0), likely[-1:]])
+        return likely
 
     def note_digit(self, digit: int, drawn: Tensor, rows: Places = slice(None)) -> None:
         """Take note of the levels (B,) that were drawn for a digit of some rows."""

@@ -16,6 +16,7 @@ import torch
 from synthvae._version import __version__
 from synthvae.encoding import Codes, Order, TableEncoding
 from synthvae.encoding.binned import EACH
+from synthvae.encoding.rules.repair import repaired_alone
 from synthvae.errors import PrivacyError, brief, listing
 from synthvae.generation import drawing
 from synthvae.generation.drawing import RowSampler
@@ -63,6 +64,7 @@ class Setup:
         descender: What runs DP-SGD, in this process or elsewhere.
         progress: Called with step, last step and NaN in place of a loss after each step.
         order: The order in which columns are modelled.
+        repair: Whether rows that break a rule of the schema are repaired, see `synthvae.encoding.rules.repair`.
     """
 
     __repr__ = brief
@@ -73,6 +75,7 @@ class Setup:
     descender: Descender
     progress: Progress | None = None
     order: Order = "auto"
+    repair: bool = False
 
 
 class PrivateFit(NamedTuple):
@@ -293,7 +296,11 @@ def _prepared(table: pa.Table, schema: Schema | None, target: str | None, curato
         schema = schema_discovery.discover(table.select(features), target, curator, allocation.schema)
         TableEncoding.declare(schema, target, setup.order)
         table = labelled(table, schema, target)
-    return _Prepared(conform(table, schema), _units(table, budget), schema, allocation)
+    units, table = _units(table, budget), conform(table, schema)
+    if setup.repair and schema.constraints:
+        table, kept = repaired_alone(table, schema, target)
+        units = None if units is None else units[kept]
+    return _Prepared(table, units, schema, allocation)
 
 
 def _owned(table: pa.Table, budget: PrivacyBudget) -> pa.Table:

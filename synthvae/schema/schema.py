@@ -42,7 +42,7 @@ class Schema(BaseModel):
             neither names nor drops are inferred.
         drop: Names of columns of the table that are left out.
         constraints: Rules between columns, such as `Inequality(columns=["birth", "admission"])`; see
-            `synthvae.schema`. Rows of a training table that break one are refused.
+            `synthvae.schema`. Rows of a training table that break one are refused, or repaired.
         inferred: Whether the schema was inferred from a table and not reviewed.
         declared: Names of those columns of an inferred schema that were declared afterwards.
         origin: "declared" by a person; "drafted from data"; a "reviewed draft", which was drafted and is no longer

@@ -227,6 +227,29 @@ def _temporal_violations(column: Column, values: pa.ChunkedArray) -> Iterator[st
             yield f"values must be in its bounds [{low}, {high}], got [{span['min']}, {span['max']}]."
 
 
+def outside_bounds(column: Column, values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return which values (rows,) of a column of numbers or dates are outside its bounds; missing ones are not.
+
+    Args:
+        column: The column, which has bounds.
+        values: Its values, which are numbers or dates as it declares them.
+    """
+    assert column.bounds is not None
+    low, high = column.bounds
+    if column.kind in TEMPORAL:
+        timestamps, _ = timestamps_of(column, values)
+        assert timestamps is not None
+        like = pc.min(timestamps).as_py()
+        low, high = _comparable(low, like, dt.time.min), _comparable(high, like, dt.time.max)
+        found, ends = timestamps, [pa.scalar(end, timestamps.type) for end in (low, high)]
+    else:
+        exact = exact_as_double(values)
+        found = split_sentinels(values, column.sentinels, column.format)[0] if exact else values
+        ends = [pa.scalar(low), pa.scalar(high)]
+    outside = pc.or_(pc.less(found, ends[0]), pc.greater(found, ends[1]))
+    return pc.fill_null(outside, fill_value=False)
+
+
 def timestamps_of(column: Column, values: pa.ChunkedArray) -> tuple[pa.ChunkedArray | None, str]:
     """Return the timestamps of a column, or None and what is wrong with a value."""
     if column.format is not None and not pa.types.is_temporal(values.type):

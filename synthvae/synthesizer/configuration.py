@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar, get_args
 
 import numpy as np
 from pydantic import ValidationError
@@ -25,6 +25,8 @@ from synthvae.training.config import EffortName, effort_of
 LATENT_TRAINING = ("max_steps", "beta", "free_bits", "validation_fraction", "warm_up", "corruption")
 TRAINING = (*LATENT_TRAINING, "batch_size", "learning_rate", "effort", "precision")
 MODEL = ("decoder", "prior", "latent_dim", "components", "posterior", "likelihood", "variance", "image_shape")
+
+BrokenRows = Literal["refuse", "repair"]
 
 Config = TypeVar("Config", TrainingConfig, ModelConfig, Descending, Plan)
 
@@ -49,6 +51,7 @@ class Parameters(Protocol):
     schema: Schema | str | os.PathLike[str] | None
     privacy: PrivacyBudget | Mapping[str, Any] | None
     unit: str | None
+    broken_rows: BrokenRows
     protect: int
     weights: str | None
     strategy: str
@@ -104,6 +107,26 @@ def least_subjects(parameters: Parameters) -> int:
     if isinstance(least, bool) or not isinstance(least, (int, np.integer)) or least < 0:
         raise ConfigurationError(f"`protect` must be a whole number of at least 0, got {least!r}. 0 turns it off.")
     return int(least)
+
+
+def repairs_rows(parameters: Parameters) -> bool:
+    """Whether rows that break a rule of the schema are repaired.
+
+    Raises:
+        ConfigurationError: `broken_rows` has no such value.
+    """
+    if parameters.broken_rows not in get_args(BrokenRows):
+        raise ConfigurationError(
+            f'`broken_rows` must be "refuse" or "repair", got {parameters.broken_rows!r:.60}. Choose one of them.'
+        )
+    return parameters.broken_rows == "repair"
+
+
+def bounded_columns(parameters: Parameters) -> tuple[str, ...]:
+    """The columns whose bounds the schema declares."""
+    schema = given_schema(parameters)
+    columns = () if schema is None else schema.columns
+    return tuple(c.name for c in columns if c.bounds is not None and c.name != parameters.weights)
 
 
 def refuse_unsupported_in_private_fit(parameters: Parameters) -> None:

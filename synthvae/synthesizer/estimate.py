@@ -26,10 +26,13 @@ from synthvae.synthesizer.configuration import (
     TRAINING,
     Parameters,
     architecture,
+    bounded_columns,
     configure,
+    repairs_rows,
     values,
 )
 from synthvae.synthesizer.roles import order_of, schema_of, target_in
+from synthvae.synthesizer.sources import InMemory
 from synthvae.tables import convert, streaming
 from synthvae.training import SMALL, TrainingConfig
 from synthvae.training.batches import SinglePart
@@ -185,6 +188,8 @@ def _encoded(parameters: Parameters, sample: pa.Table, rows: int) -> tuple[pa.Ta
     pixels = None
     if config.likelihood != "auto":
         pixels = Pixels(config.likelihood, image=config.image_shape is not None)
+    if repairs_rows(parameters):
+        sample = InMemory(sample).repaired(schema, bounded_columns(parameters))[0].sample
     checked = schema.check_values(sample).select(sample.column_names)
     target = target_in(parameters, sample)
     encoding = TableEncoding.learn(checked, schema, target, 1, order_of(parameters), pixels=pixels)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,13 +17,14 @@ from synthvae.codes import Codes
 from synthvae.devices import find_device, own_modes
 from synthvae.encoding import Pixels, TableEncoding
 from synthvae.encoding.rules import Rules
-from synthvae.errors import ConfigurationError, TableError, listing
+from synthvae.errors import ConfigurationError, TableError, listing, warn_user
 from synthvae.model import ModelConfig
 from synthvae.model.build import build
 from synthvae.privacy import PrivacyBudget
 from synthvae.random_state import as_seed
 from synthvae.schema import drafts
 from synthvae.schema.constraints import FixedCombinations, If
+from synthvae.schema.constraints.checking import refuse_broken
 from synthvae.schema.constraints.discovery import propose
 from synthvae.schema.protection import Protection
 from synthvae.schema.repeated import warn_repeated_subjects
@@ -34,11 +35,13 @@ from synthvae.synthesizer.configuration import (
     TRAINING,
     Parameters,
     architecture,
+    bounded_columns,
     configure,
     declared_schema,
     dropped,
     given_schema,
     least_subjects,
+    repairs_rows,
     values,
 )
 from synthvae.synthesizer.fit_warnings import warn_empty, warn_missing_labels, warn_of_stop, warn_of_training
@@ -54,7 +57,7 @@ from synthvae.synthesizer.roles import (
     target_in,
     unit_in,
 )
-from synthvae.synthesizer.sources import InMemory, OnDisk, TableSource
+from synthvae.synthesizer.sources import WAY_OUT, InMemory, OnDisk, TableSource
 from synthvae.tables import selection, streaming
 from synthvae.tables.features import read_features, read_private_features
 from synthvae.tables.streaming import Stream
@@ -87,6 +90,7 @@ class TrainingTask:
         seed: Seed of all random draws.
         least: Smallest number of subjects of a value, see `synthvae.schema.protection`; 0: nothing is protected.
         unit: The column of subjects; None: each row is one.
+        way_out: What can be done about rows that break a rule, besides what every error says.
         trainer: Trains the network: `training.train`, or the same elsewhere.
         checkpoint: Where the state of training is stored and resumed from.
         network: Fields of `ModelConfig` that are not parameters of a synthesizer.
@@ -98,6 +102,7 @@ class TrainingTask:
     seed: int
     least: int = 0
     unit: str | None = None
+    way_out: str = ""
     trainer: Trainer = train
     checkpoint: Checkpoint | None = None
     network: Mapping[str, Any] = field(default_factory=dict)
@@ -112,6 +117,7 @@ def fit(estimator: Estimator, table: Any, backend: Backend) -> FittedModel:
         backend: Where the network is trained.
     """
     refuse_class_prior_without_classes(estimator)
+    repairs_rows(estimator)  # refuses other values
     budget = PrivacyBudget.of(estimator.privacy)
     if budget is None:
         return _fit_openly(estimator, table, backend)
@@ -197,14 +203,34 @@ def _fit_openly(estimator: Estimator, table: Any, backend: Backend) -> FittedMod
     with TemporaryDirectory(prefix="synthvae-") as folder:
         place = Path(folder) if checkpoint is None else checkpoint.folder
         source = found if isinstance(found, InMemory) else _surveyed(estimator, found, place, seed)
-        schema = weighting.without(source.drafted(schema_of(estimator, source.sample)), estimator.weights)
+        schema = _schema_of(estimator, source)
+        if repairs_rows(estimator):
+            source = _repaired(source, schema, bounded_columns(estimator))
+            schema = _schema_of(estimator, source)
         target = target_in(estimator, source.sample)
         times = Times.of(estimator)
         warn_missing_labels(target, source.missing, source.rows, event=times.event if times else None)
         warn_repeated_subjects(schema, source.sample, target)
         trainer, subjects = backend.trainer(place), _subjects(estimator, source.sample)
-        task = TrainingTask(schema, target, 2, seed, **subjects, trainer=trainer, checkpoint=checkpoint)
+        task = TrainingTask(
+            schema, target, 2, seed, **subjects, way_out=WAY_OUT, trainer=trainer, checkpoint=checkpoint
+        )
         return _train(estimator, source, task)
+
+
+def _schema_of(estimator: Estimator, source: TableSource) -> Schema:
+    """The schema of a table, without its column of weights."""
+    return weighting.without(source.drafted(schema_of(estimator, source.sample)), estimator.weights)
+
+
+def _repaired(source: InMemory | OnDisk, schema: Schema, bounded: Sequence[str]) -> InMemory | OnDisk:
+    """A table whose rows keep the rules of its schema; a warning says what was done to them."""
+    if not schema.constraints and not bounded:
+        return source
+    repaired, done = source.repaired(schema, bounded)
+    if done:
+        warn_user(done)
+    return repaired
 
 
 def _subjects(parameters: Parameters, table: pa.Table) -> dict[str, Any]:
@@ -289,7 +315,9 @@ def _encoded(
     if source.rows < 2:
         raise TableError(f"A table must have at least 2 rows, got {source.rows}.")
     whole = source.sample.num_rows == source.rows  # rules of a larger table are judged when its rows are encoded
-    checked = task.schema.check(source.sample) if whole else task.schema.check_values(source.sample)
+    checked = task.schema.check_values(source.sample)
+    if whole:
+        refuse_broken(checked, task.schema.constraints, task.schema, task.way_out)
     checked = checked.select(source.sample.column_names)  # in the order of the table
     source = source.with_sample(checked)
     least = task.min_class_rows if checked.num_rows == source.rows else 1

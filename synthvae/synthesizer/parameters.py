@@ -29,6 +29,11 @@ GROUPS: dict[str, dict[str, str]] = {
         "unit": "Column that identifies subjects, such as patients, who have several rows. Its values are generated "
         "anew, and `protect` counts subjects instead of rows. None: each row is a subject. Under a privacy budget its "
         "own `unit` counts.",
+        "broken_rows": "What a fit does with rows that break a rule between columns, or the declared bounds of a "
+        'column: "refuse" raises an error that counts the rows that break rules; "repair" computes columns anew that '
+        "rules compute, empties the cells of which one must be wrong where their column allows missing values, and "
+        "leaves out rows that break a rule even then; a warning counts them. Under a privacy budget nothing is counted "
+        "and no row is refused, since both would reveal something about it.",
         "protect": "Without a privacy budget: the smallest number of subjects of a value. A category of fewer becomes "
         "the declared `other_category`, its neighbour if categories are ordered, or that of another row; numbers and "
         "dates end where so many subjects lie at or beyond. Classes of the target and pixels are exempt. 0: none "

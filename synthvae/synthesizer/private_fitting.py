@@ -10,12 +10,13 @@ import pyarrow as pa
 
 from synthvae import progress
 from synthvae.devices import find_device, own_modes
-from synthvae.errors import warn_user
+from synthvae.errors import PrivacyError, warn_user
 from synthvae.privacy import Ledger, PrivacyBudget
 from synthvae.privacy import fit as private_fit
 from synthvae.privacy.curator import Curator
 from synthvae.random_state import as_seed
 from synthvae.schema.column import DRAFTS
+from synthvae.schema.constraints import Unique
 from synthvae.schema.schema import Schema
 from synthvae.synthesizer import weighting
 from synthvae.synthesizer.configuration import (
@@ -24,6 +25,7 @@ from synthvae.synthesizer.configuration import (
     architecture,
     configure,
     refuse_unsupported_in_private_fit,
+    repairs_rows,
     spending_plan,
     values,
 )
@@ -63,10 +65,27 @@ def fit_privately(  # noqa: PLR0917 (the inputs of a fit)
         if schema is not None:
             times.check(schema)
     inputs["columns"] = table.column_names
+    if repairs_rows(parameters):
+        _refuse_comparing_rows(schema)
+        inputs["broken_rows"] = parameters.broken_rows
     seed = None if parameters.random_state is None else as_seed(parameters.random_state)
     journal = private_fit.open_journal(parameters.journal, schema, budget, seed, **inputs)
     curator = Curator(Ledger(budget=budget), journal)
     return fit_by_curator(parameters, table, schema, curator, backend.descender(folder / ".private-rows"))
+
+
+def _refuse_comparing_rows(schema: Schema | None) -> None:
+    """Refuse rules by which a row is judged by others, so that one person's row would decide on another's.
+
+    Raises:
+        PrivacyError: There is one.
+    """
+    rules = [f"`{rule}`" for rule in (schema.constraints if schema else ()) if isinstance(rule, Unique)]
+    if rules:
+        raise PrivacyError(
+            '`broken_rows` must be "refuse" for a private fit with rules that compare rows, got "repair" and '
+            f"{', '.join(rules)}. Remove these rules, or `broken_rows`; a private fit refuses no row."
+        )
 
 
 @own_modes()
@@ -96,6 +115,7 @@ def fit_by_curator(
             descender,
             steps_only(callback, report),
             order_of(parameters),
+            repairs_rows(parameters),
         )
         target = target_among(parameters, table.column_names if schema is None else schema.names)
         found = private_fit.learn(table, schema, target, curator, setup)

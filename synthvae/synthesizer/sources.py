@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,7 +15,8 @@ import numpy as np
 import pyarrow as pa
 
 from synthvae.encoding import Codes, TableEncoding
-from synthvae.errors import ConfigurationError, brief
+from synthvae.encoding.rules.repair import Repair
+from synthvae.errors import ConfigurationError, TableError, brief
 from synthvae.filesystem import Folder
 from synthvae.schema.column import Values
 from synthvae.schema.constraints.checking import Tally
@@ -35,6 +37,8 @@ from synthvae.training import Parts
 from synthvae.training.shards import Shards
 
 SAMPLE, PROTECTED = "survey.arrow", "protected.json"
+REPAIRED_SAMPLE, REPAIRED = "repaired.arrow", "repaired.txt"
+WAY_OUT = ' Pass broken_rows="repair" to repair such rows, and to leave out those that cannot be.'
 REDRAWN = 71  # the stream of random numbers that replace rare categories
 ENCODED = 72  # and those that draw continuous values from the intervals that round to a number
 
@@ -60,6 +64,17 @@ class TableSource(Protocol):
 
     def drafted(self, schema: Schema) -> Schema:
         """Return a schema that was inferred from the sample, corrected by the whole table; it may drop columns."""
+
+    def repaired(self, schema: Schema, bounded: Sequence[str]) -> tuple[TableSource, str]:
+        """Return the table with its rows repaired, see `synthvae.encoding.rules.repair`, and what was done to them.
+
+        Args:
+            schema: The schema of the table.
+            bounded: The columns whose bounds are rules, too.
+
+        Raises:
+            TableError: A value violates the schema, or fewer than 2 rows are left.
+        """
 
     def protection(self, schema: Schema, target: str | None, least: int, unit: str | None) -> Protection:
         """Find what is to be protected in the table."""
@@ -116,6 +131,14 @@ class InMemory:
         """Return the schema."""
         return schema
 
+    def repaired(self, schema: Schema, bounded: Sequence[str]) -> tuple[InMemory, str]:
+        """Return the table with its rows repaired, and what was done to them."""
+        repair = Repair.learn(schema, self.sample, bounded)
+        repair.check_values(self.sample)
+        rows, kept = repair.apply(self.sample)
+        _refuse_few(rows.num_rows, repair)
+        return InMemory(rows, None if self.weights is None else self.weights[kept]), str(repair.tally)
+
     def protection(self, schema: Schema, target: str | None, least: int, unit: str | None) -> Protection:
         """Find what is to be protected in the table."""
         units = units_of(self.sample.column(unit)) if least and unit is not None else None
@@ -147,6 +170,7 @@ class OnDisk:
         rules: What is protected when the rows are read.
         weighted_by: The column of weights, which is not modelled.
         checked: The rows of the sample, checked or protected; None: as they were read.
+        take: Takes another survey, after a repair.
     """
 
     __repr__ = brief
@@ -157,6 +181,7 @@ class OnDisk:
     rules: Protection | None = None
     weighted_by: str | None = None
     checked: pa.Table | None = None
+    take: Callable[[Iterable[pa.Table]], Survey] = field(default_factory=lambda: partial(Survey.from_batches, seed=0))
 
     @classmethod
     def open(
@@ -173,11 +198,12 @@ class OnDisk:
         """Survey a table, unless the folder has the survey of an earlier pass."""
         stream = weighting.weighted_stream(stream, weighted_by)
         survey = _load_survey(folder / SAMPLE)
+        take = partial(Survey.from_batches, seed=seed, least=least, unit=unit, sentinels=sentinels)
         if survey is None:
-            survey = Survey.from_batches(stream.batches(), seed, least=least, unit=unit, sentinels=sentinels)
+            survey = take(stream.batches())
             with _storing(folder):
                 _save_survey(folder / SAMPLE, survey)
-        return cls(stream, survey, folder, weighted_by=weighted_by)
+        return cls(stream, survey, folder, weighted_by=weighted_by, take=take)
 
     @property
     def sample(self) -> pa.Table:
@@ -207,6 +233,28 @@ class OnDisk:
             if schema.inferred and schema[name].kind == "integer" and name not in schema.declared:
                 schema = schema.declare(name, kind="id")
         return schema
+
+    def repaired(self, schema: Schema, bounded: Sequence[str]) -> tuple[OnDisk, str]:
+        """Return the table with its rows repaired whenever they are read, and what is done to them; it is read now."""
+        repairs: list[Repair] = []
+
+        def batches() -> Iterator[pa.RecordBatch]:
+            repairs.append(Repair.learn(schema, self.sample, bounded))  # which remembers the keys that occurred
+            for table in self.stream.batches():
+                repairs[-1].check_values(table)
+                yield from repairs[-1].apply(table)[0].combine_chunks().to_batches()
+            _refuse_few(repairs[-1].tally.rows - repairs[-1].tally.left_out, repairs[-1])
+
+        stream = Stream(self.stream.files, self.stream.size, batches)
+        survey = _load_survey(self.folder / REPAIRED_SAMPLE)
+        if survey is None:
+            survey = self.take(stream.batches())
+            with _storing(self.folder):
+                self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                Folder(self.folder, private=True).write(REPAIRED, str(repairs[-1].tally).encode())
+                _save_survey(self.folder / REPAIRED_SAMPLE, survey)
+        done = (self.folder / REPAIRED).read_text(encoding="utf-8")
+        return replace(self, stream=stream, survey=survey), done
 
     def protection(self, schema: Schema, target: str | None, least: int, unit: str | None) -> Protection:
         """Find what is to be protected in the table: categories by their counts, ends by those of the sample.
@@ -244,7 +292,7 @@ class OnDisk:
                 checked = schema.check_values(table).select(table.column_names)
                 tally.add(checked)
                 yield place, protection.apply(checked, redrawn), weights
-            tally.refuse()
+            tally.refuse(WAY_OUT)
             Folder(self.folder, private=True).write(PROTECTED, json.dumps(protection.changed).encode())
 
         def encode(batch: tuple[int, pa.Table, Weights | None]) -> Codes:
@@ -255,6 +303,15 @@ class OnDisk:
         with _storing(self.folder):
             coded = map_ahead(encode, batches())
             return Shards.write(self.folder, coded, self.rows, np.random.default_rng([seed, 61]))
+
+
+def _refuse_few(rows: int, repair: Repair) -> None:
+    """Refuse a table of which fewer than two rows are left."""
+    if rows < 2:
+        raise TableError(
+            f"A table must have at least 2 rows after their repair, got {rows}: {repair.tally} Correct them, or remove "
+            "rules from `constraints`."
+        )
 
 
 @contextmanager

@@ -31,6 +31,7 @@ from synthvae.synthesizer import card as cards
 from synthvae.synthesizer import configuration, dataset_writing, fit_warnings, fitting, persistence, roles
 from synthvae.synthesizer.any_columns import AnyColumns, is_table
 from synthvae.synthesizer.conditional_drawing import GivenDrawing
+from synthvae.synthesizer.configuration import BrokenRows
 from synthvae.synthesizer.dataset_writing import Execution, Output, WantedRows
 from synthvae.synthesizer.description import lines_of
 from synthvae.synthesizer.estimate import Estimate, estimate
@@ -54,7 +55,7 @@ class Synthesizer(AnyColumns, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
     model come last.
 
     Args:
-        {target, duration, event, conditions, schema, privacy, unit, protect, weights}
+        {target, duration, event, conditions, schema, privacy, unit, broken_rows, protect, weights}
         {effort, max_steps, device, verbose, random_state}
         {strategy, journal}
         {batch_size, learning_rate, validation_fraction, precision}
@@ -90,6 +91,7 @@ class Synthesizer(AnyColumns, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         schema: Schema | str | os.PathLike[str] | None = None,
         privacy: PrivacyBudget | Mapping[str, Any] | None = None,
         unit: str | None = None,
+        broken_rows: BrokenRows = "refuse",
         protect: int = LEAST,
         weights: str | None = None,
         effort: EffortName = "balanced",
@@ -123,7 +125,8 @@ class Synthesizer(AnyColumns, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
     ) -> None:
         self.target, self.duration, self.event = target, duration, event
         self.conditions, self.schema, self.privacy = conditions, schema, privacy
-        self.unit, self.protect, self.weights = unit, protect, weights
+        self.unit, self.broken_rows = unit, broken_rows
+        self.protect, self.weights = protect, weights
         self.effort, self.max_steps = effort, max_steps
         self.device, self.verbose, self.random_state = device, verbose, random_state
         self.strategy, self.journal = strategy, journal

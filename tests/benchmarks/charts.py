@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import matplotlib as mpl
+from generators import BEFORE
 from report import OURS, Result
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ MARKS = {
     "synthvae": ("*", "#d55e00"),
     "fast": ("P", "#d55e00"),
     "thorough": ("h", "#d55e00"),
+    BEFORE: ("*", "#777777"),
     "cart": ("s", "#0072b2"),
     "independent": ("X", "#777777"),
     "smote": ("^", "#009e73"),

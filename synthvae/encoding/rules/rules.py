@@ -30,6 +30,7 @@ from synthvae.schema.constraints.computed import Difference
 from synthvae.schema.constraints.consistency import in_order
 from synthvae.schema.constraints.rule import Constraint
 from synthvae.schema.schema import Schema
+from synthvae.tables.arrow import dense
 from synthvae.tables.subjects import Units
 
 
@@ -259,7 +260,9 @@ class Rules(BaseModel):
         frame = frame_of(table, self, self.names)
         for name in self.names:
             if self[name].kind not in (*NUMERIC, *TEMPORAL):
-                frame[name] = frame[name].astype("category")  # whose labels are found once for all rules
+                values = dense(table.column(name)).combine_chunks()
+                if values.null_count < len(values):  # else it may have no type
+                    frame[name] = values.dictionary_encode().to_pandas()  # labels are found once for all rules
         for name in self.computing:
             bounds = self[name].bounds
             if bounds is not None:

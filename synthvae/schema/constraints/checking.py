@@ -44,7 +44,7 @@ class Tally:
         for place, rule in enumerate(self.rules):
             frame = frame_of(table, self.columns, rule.touches)
             if isinstance(rule, Unique):
-                self._hashes.setdefault(place, []).append(_hashed(frame))
+                self._hashes.setdefault(place, []).append(hashed(frame))
             else:
                 self.broken[place] += int((~rule.holds(frame, self.columns)).sum())
 
@@ -56,8 +56,11 @@ class Tally:
             found[place] = len(hashes) - len(np.unique(hashes))
         return found
 
-    def refuse(self) -> None:
+    def refuse(self, way_out: str = "") -> None:
         """Raise one error for all rules that rows break.
+
+        Args:
+            way_out: What can be done besides correcting the rows and removing the rules: a sentence after a space.
 
         Raises:
             TableError: There is one; the message has the number of rows for each.
@@ -69,17 +72,18 @@ class Tally:
         rest = f"; and {len(broken) - MAX_STATED} more rules" if len(broken) > MAX_STATED else ""
         raise TableError(
             f"All rows must keep the rules of the schema, got {self.rows:,} rows of which {shown}{rest}. Drop or "
-            "correct these rows, or remove the rules from `constraints`."
+            f"correct these rows, or remove the rules from `constraints`.{way_out}"
         )
 
 
-def refuse_broken(table: pa.Table, rules: Sequence[Constraint], columns: Columns) -> None:
+def refuse_broken(table: pa.Table, rules: Sequence[Constraint], columns: Columns, way_out: str = "") -> None:
     """Raise one error for all rules that rows of a table break.
 
     Args:
         table: The table.
         rules: The rules.
         columns: The schema of all columns.
+        way_out: As of `Tally.refuse`.
 
     Raises:
         TableError: There is one.
@@ -87,10 +91,10 @@ def refuse_broken(table: pa.Table, rules: Sequence[Constraint], columns: Columns
     if rules:
         tally = Tally(rules, columns)
         tally.add(table)
-        tally.refuse()
+        tally.refuse(way_out)
 
 
-def _hashed(frame: pd.DataFrame) -> npt.NDArray[np.uint64]:
-    """A hash of the labels of each row without a missing value."""
+def hashed(frame: pd.DataFrame) -> npt.NDArray[np.uint64]:
+    """Return 64 bits of a hash of the labels of each row without a missing value."""
     known: Any = pd.DataFrame({name: labels(frame[name]) for name in frame}).dropna()
     return np.asarray(pd.util.hash_pandas_object(known, index=False, categorize=True), np.uint64)

@@ -263,6 +263,11 @@ class Unique(Constraint):
         found = pd.Series(codes(frame, self.columns))
         return np.asarray(~found.duplicated().to_numpy() | (found < 0).to_numpy())
 
+    def suspects(self, frame: pd.DataFrame, columns: Columns | None = None) -> dict[str, BoolArray]:
+        """Return no cell: it is the row that is one too many."""
+        del frame, columns
+        return {}
+
 
 def _may_be_flag(column: Any) -> bool:
     """Whether the declared values of a column are true and false, or 0 and 1."""

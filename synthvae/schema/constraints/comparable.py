@@ -81,7 +81,7 @@ def _typed(values: pa.ChunkedArray, column: Column) -> pd.Series[Any]:
     if column.kind not in (*NUMERIC, *TEMPORAL):
         return _objects(values)
     found = _numbers_of(values, column) if column.kind in NUMERIC else _timestamps_of(values, column)
-    known = are_sentinels(values, column.sentinels).to_numpy()
+    known = are_sentinels(values, column.sentinels).to_numpy() if column.sentinels else np.zeros(0, bool)
     if known.any():
         found = found.astype(object)
         found[known] = [Sentinel(value) for value in values.filter(pa.array(known)).to_pylist()]
@@ -96,6 +96,8 @@ def _objects(values: pa.ChunkedArray) -> pd.Series[Any]:
 def _numbers_of(values: pa.ChunkedArray, column: Column) -> pd.Series[Any]:
     if pa.types.is_integer(values.type) and not exact_as_double(values):
         return pd.Series(values.to_pylist(), dtype=object)
+    if not column.sentinels and (pa.types.is_integer(values.type) or pa.types.is_float64(values.type)):
+        return pd.Series(values.cast(pa.float64()).to_numpy())
     form = None if column.format is None else readings(column.format)[0]
     numbers, _ = split_sentinels(values, column.sentinels, form)
     if pa.types.is_floating(numbers.type):

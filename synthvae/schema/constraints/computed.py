@@ -75,6 +75,10 @@ class _Computed(Constraint):
         found = self._values(frame)
         return agree(stated, found, _decimals(name, stated, columns), self._room(frame, stated, found))
 
+    def suspects(self, frame: pd.DataFrame, columns: Columns | None = None) -> dict[str, BoolArray]:
+        """Return the cells (n,) of the computed column that have another value; see `Constraint.suspects`."""
+        return dict.fromkeys(self.computed, ~self.holds(frame, columns))
+
     def _room(self, frame: pd.DataFrame, stated: Numbers, found: Numbers) -> Numbers:
         """The error (n,) of single precision: that of the value, and what those of the terms change of it."""
         error = relative_error(frame[self.computed[0]].dtype)

@@ -75,6 +75,11 @@ class ImpliesMissing(Constraint):
         refuse_absent(frame, self.touches)
         return ~(self.condition.meets(frame) & _present(frame, self.columns).any(axis=1))
 
+    def suspects(self, frame: pd.DataFrame, columns: Columns | None = None) -> dict[str, BoolArray]:
+        """Return the cells (n,) that should be missing; see `Constraint.suspects`."""
+        broken = ~self.holds(frame, columns)
+        return {name: broken & present(frame[name]) for name in self.columns}
+
 
 class RequiredIf(Constraint):
     """Where a condition is met, the values of some columns are present.
@@ -130,6 +135,11 @@ class RequiredIf(Constraint):
         refuse_absent(frame, self.touches)
         return ~self.condition.meets(frame) | _present(frame, self.columns).all(axis=1)
 
+    def suspects(self, frame: pd.DataFrame, columns: Columns | None = None) -> dict[str, BoolArray]:
+        """Return no cell: a missing value is what breaks the rule."""
+        del frame, columns
+        return {}
+
 
 class If(Constraint):
     """Where one condition is met, so is another, unless its column is missing.
@@ -184,6 +194,10 @@ class If(Constraint):
         """Return in which rows (n,) the second condition follows from the first; see `Constraint.holds`."""
         del columns
         return ~(self.applies(frame) & ~self.then.meets(frame))
+
+    def suspects(self, frame: pd.DataFrame, columns: Columns | None = None) -> dict[str, BoolArray]:
+        """Return the cells (n,) that the condition excludes; see `Constraint.suspects`."""
+        return {self.then.column: ~self.holds(frame, columns)}
 
 
 def _check_columns(condition: Condition, columns: tuple[str, ...]) -> None:

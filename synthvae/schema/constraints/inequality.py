@@ -115,6 +115,23 @@ class Inequality(Constraint):
             last = np.where(pd.isna(values), last, values)
         return kept
 
+    def suspects(self, frame: pd.DataFrame, columns: Columns | None = None) -> dict[str, BoolArray]:
+        """Return the cells (n,) of each two neighbours, of those that are present, that do not ascend."""
+        del columns
+        refuse_absent(frame, self.columns)
+        found = {name: np.zeros(len(frame), bool) for name in self.columns}
+        last, owner = np.full(len(frame), np.nan), np.full(len(frame), -1)
+        for place, name in enumerate(self.columns):
+            values = numbers(frame[name])
+            known = ~pd.isna(values)
+            descends = known & (owner >= 0)
+            descends[descends] = (last >= values)[descends] if self.strict else (last > values)[descends]
+            for before, other in enumerate(self.columns[:place]):
+                found[other] |= descends & (owner == before)
+            found[name] |= descends
+            last, owner = np.where(known, values, last), np.where(known, place, owner)
+        return found
+
 
 class Increments(Constraint):
     """The values of a column are multiples of a step, counted from an offset: offset + k * step.

@@ -102,6 +102,15 @@ class Constraint(BaseModel):
         """
         raise NotImplementedError
 
+    def suspects(self, frame: pd.DataFrame, columns: Columns | None = None) -> dict[str, BoolArray]:
+        """Return the cells (n,) of each column of which one must be wrong: without them a row keeps the rule.
+
+        Args:
+            frame: The table, or the columns that the rule touches.
+            columns: The schema, as of `holds`.
+        """
+        return dict.fromkeys(self.touches, ~self.holds(frame, columns))
+
     def compute(self, frame: pd.DataFrame) -> pd.Series[Any]:
         """Return the values (n,) of the computed column, before they are rounded to its decimals.
 
