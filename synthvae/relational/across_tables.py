@@ -53,7 +53,7 @@ class AcrossRules(BaseModel):
 
     @classmethod
     def learn(
-        cls, rules: Rules, ancestors: Mapping[str, AncestorColumn], names: Collection[str], table: pa.Table
+        cls, rules: Rules, ancestors: Mapping[str, AncestorColumn], names: Collection[str], table: pa.Table | None
     ) -> AcrossRules:
         """Find how columns are computed and written.
 
@@ -61,7 +61,7 @@ class AcrossRules(BaseModel):
             rules: All rules of the table.
             ancestors: The columns of ancestors.
             names: The columns that are encoded as they are, among which the row encoding keeps rules itself.
-            table: The training rows, with the columns of ancestors.
+            table: The training rows, with the columns of ancestors; None under a budget.
 
         Raises:
             SchemaError: A computed column has sentinel values.
@@ -76,13 +76,16 @@ class AcrossRules(BaseModel):
                     "missing, or remove the rule."
                 )
             given = tuple(other for other in rule.touches if other != name)
-            computed[name] = ComputedEncoding.learn(rules[name], table.column(name), given)
+            computed[name] = (
+                ComputedEncoding.declare(rules[name], given)
+                if table is None
+                else ComputedEncoding.learn(rules[name], table.column(name), given)
+            )
         return cls(rules=rules, ancestors=dict(ancestors), computed=computed)
 
-    def limited(self, names: Collection[str]) -> list[Column]:
-        """Return those of the columns that rules limit by columns that are known before the row is drawn."""
-        touched = {name for rule in self.chains for name in rule.columns} | self.computed.keys()
-        return [column for column in self.rules.columns if column.name in touched and column.name in names]
+    def drawn(self, names: Collection[str]) -> list[Column]:
+        """Return those of the columns that rules are on: their numbers are drawn, and drawn again, with the row."""
+        return [column for column in self.rules.columns if column.name in names]
 
     @property
     def chains(self) -> list[Inequality]:
@@ -120,7 +123,7 @@ class RowLimits:
         timeline: The encoding of the order column; None without one.
         dates: The dates that are modelled as differences.
         around: The ancestors of the rows.
-        names: The columns of the row encoding.
+        views: The columns of the row encoding that rules are on.
     """
 
     __repr__ = brief
@@ -132,7 +135,7 @@ class RowLimits:
     timeline: Timeline | None
     dates: Sequence[RelativeDate]
     around: Surroundings
-    names: Collection[str]
+    views: Mapping[str, View]
 
     @cached_property
     def _frame(self) -> pd.DataFrame:
@@ -173,7 +176,7 @@ class RowLimits:
             known[timeline.name] = numbers(frame[timeline.name]).astype(np.float64)
         found = dict(self._computed(frame))
         relative = {date.name: date for date in self.dates}
-        for column in self.across.limited(self.names):
+        for column in self.across.drawn(self.views):
             if column.name in found:
                 continue
             if column.name in relative:
@@ -188,7 +191,7 @@ class RowLimits:
         """The columns that are computed from known ones, as limits that leave one number."""
         for name, rule in self.across.rules.computing.items():
             given = [other for other in rule.touches if other != name]
-            if name in self.across.computed and set(given) <= set(frame) and name in self.names:
+            if name in self.across.computed and set(given) <= set(frame) and name in self.views:
                 found = rule.compute(frame).to_numpy(np.float64)
                 decimals = decimals_of(self.across.rules[name])
                 found = found if decimals is None else np.round(found, decimals) + 0.0
@@ -196,17 +199,12 @@ class RowLimits:
 
     def _compared_ends(self, name: str, known: Mapping[str, Floats]) -> Ends | None:
         """The compared numbers between which the chains of a column leave it."""
-        low = high = None
-        for rule in self.across.chains:
-            if name not in rule.columns or rule.strict:
-                continue  # those of strict chains are drawn again
-            place = rule.columns.index(name)
-            low = _nearest(np.fmax, low, known, rule.columns[:place])
-            high = _nearest(np.fmin, high, known, rule.columns[place + 1 :])
-        return _filled(low, high)
+        view = self.views[name]
+        ends = self._own_ends(view, name, known)
+        return None if ends is None else (view.compared(ends[0]), view.compared(ends[1]))
 
     def _own_ends(self, view: View, name: str, known: Mapping[str, Floats]) -> Ends | None:
-        """The same in the column's unit, on its grid, those of strict chains, too."""
+        """The same in the column's unit, on its grid."""
         low = high = None
         for rule in self.across.chains:
             if name in rule.columns:
