@@ -12,10 +12,13 @@ import pandas as pd
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
 
-from synthvae.encoding.arrays import Floats
+from synthvae.encoding.arrays import Floats, Mask
 from synthvae.encoding.computed import ComputedEncoding
 from synthvae.encoding.protocol import CodedColumn
 from synthvae.encoding.rules import Rules
+from synthvae.encoding.rules.allowed import Part
+from synthvae.encoding.rules.enforced import following
+from synthvae.encoding.rules.predicate import Predicate
 from synthvae.encoding.rules.view import Grid, View
 from synthvae.errors import SchemaError, brief
 from synthvae.relational.relative_dates import OWN, RelativeDate, Surroundings
@@ -24,6 +27,7 @@ from synthvae.relational.timeline import Timeline
 from synthvae.schema.ancestor_columns import AncestorColumn
 from synthvae.schema.column import Column
 from synthvae.schema.constraints.comparable import frame_of, numbers
+from synthvae.schema.constraints.implications import If, ImpliesMissing, RequiredIf
 from synthvae.schema.constraints.inequality import Inequality
 from synthvae.schema.constraints.rule import Constraint
 from synthvae.schema.domain import decimals_of
@@ -166,14 +170,7 @@ class RowLimits:
             rows: The rows (n,).
             order: The numbers (n,) of their order column.
         """
-        known = {other: own[rows] for other, own in self._numbers.items()}
-        frame, timeline = self._frame.iloc[rows].reset_index(drop=True), self.timeline
-        if timeline is not None and timeline.name in self.across.rules.names:
-            decoded = timeline.decode(order, self.types[timeline.name], np.random.default_rng(0))
-            frame[timeline.name] = frame_of(pa.table({timeline.name: decoded}), self.across.rules, [timeline.name])[
-                timeline.name
-            ]
-            known[timeline.name] = numbers(frame[timeline.name]).astype(np.float64)
+        frame, known = self._known_of(rows, order)
         found = dict(self._computed(frame))
         relative = {date.name: date for date in self.dates}
         for column in self.across.drawn(self.views):
@@ -186,6 +183,40 @@ class RowLimits:
             if ends is not None:
                 found[column.name] = ends
         return found
+
+    def parts(self, rows: Places, order: Floats) -> dict[str, list[tuple[Part, Mask]]]:
+        """Return what implications leave of the columns of some rows, by conditions on columns that are known.
+
+        Args:
+            rows: The rows (n,).
+            order: The numbers (n,) of their order column.
+        """
+        frame, _ = self._known_of(rows, order)
+        found: dict[str, list[tuple[Part, Mask]]] = {}
+        plain = {name: view for name, view in self.views.items() if name not in {date.name for date in self.dates}}
+        for rule in self.across.rules.constraints:
+            if not isinstance(rule, (If, ImpliesMissing, RequiredIf)):
+                continue
+            if rule.condition.column in frame:
+                met = rule.condition.meets(frame)
+                for name in plain.keys() & ({rule.then.column} if isinstance(rule, If) else {*rule.columns}):
+                    found.setdefault(name, []).append((following(rule, plain[name]), met))
+            elif isinstance(rule, If) and rule.then.column in frame and rule.condition.column in plain:
+                refuted = frame[rule.then.column].notna().to_numpy() & ~rule.then.meets(frame)
+                name = rule.condition.column
+                found.setdefault(name, []).append((Predicate(plain[name], rule.condition).failed, refuted))
+        return found
+
+    def _known_of(self, rows: Places, order: Floats) -> tuple[pd.DataFrame, dict[str, Floats]]:
+        """The known columns of some rows, their order column among them, and their numbers (n,)."""
+        known = {other: own[rows] for other, own in self._numbers.items()}
+        frame, timeline = self._frame.iloc[rows].reset_index(drop=True), self.timeline
+        if timeline is not None and timeline.name in self.across.rules.names:
+            decoded = timeline.decode(order, self.types[timeline.name], np.random.default_rng(0))
+            own = frame_of(pa.table({timeline.name: decoded}), self.across.rules, [timeline.name])[timeline.name]
+            frame[timeline.name] = own
+            known[timeline.name] = numbers(own).astype(np.float64)
+        return frame, known
 
     def _computed(self, frame: pd.DataFrame) -> Iterator[tuple[str, Ends]]:
         """The columns that are computed from known ones, as limits that leave one number."""
