@@ -12,10 +12,13 @@ import pandas as pd
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
 
-from synthvae.encoding.arrays import Floats
+from synthvae.encoding.arrays import Floats, Mask
 from synthvae.encoding.computed import ComputedEncoding
 from synthvae.encoding.protocol import CodedColumn
 from synthvae.encoding.rules import Rules
+from synthvae.encoding.rules.allowed import Part
+from synthvae.encoding.rules.enforced import following
+from synthvae.encoding.rules.predicate import Predicate
 from synthvae.encoding.rules.view import Grid, View
 from synthvae.errors import SchemaError, brief
 from synthvae.relational.relative_dates import OWN, RelativeDate, Surroundings
@@ -24,6 +27,7 @@ from synthvae.relational.timeline import Timeline
 from synthvae.schema.ancestor_columns import AncestorColumn
 from synthvae.schema.column import Column
 from synthvae.schema.constraints.comparable import frame_of, numbers
+from synthvae.schema.constraints.implications import If, ImpliesMissing, RequiredIf
 from synthvae.schema.constraints.inequality import Inequality
 from synthvae.schema.constraints.rule import Constraint
 from synthvae.schema.domain import decimals_of
@@ -53,7 +57,7 @@ class AcrossRules(BaseModel):
 
     @classmethod
     def learn(
-        cls, rules: Rules, ancestors: Mapping[str, AncestorColumn], names: Collection[str], table: pa.Table
+        cls, rules: Rules, ancestors: Mapping[str, AncestorColumn], names: Collection[str], table: pa.Table | None
     ) -> AcrossRules:
         """Find how columns are computed and written.
 
@@ -61,7 +65,7 @@ class AcrossRules(BaseModel):
             rules: All rules of the table.
             ancestors: The columns of ancestors.
             names: The columns that are encoded as they are, among which the row encoding keeps rules itself.
-            table: The training rows, with the columns of ancestors.
+            table: The training rows, with the columns of ancestors; None under a budget.
 
         Raises:
             SchemaError: A computed column has sentinel values.
@@ -76,13 +80,16 @@ class AcrossRules(BaseModel):
                     "missing, or remove the rule."
                 )
             given = tuple(other for other in rule.touches if other != name)
-            computed[name] = ComputedEncoding.learn(rules[name], table.column(name), given)
+            computed[name] = (
+                ComputedEncoding.declare(rules[name], given)
+                if table is None
+                else ComputedEncoding.learn(rules[name], table.column(name), given)
+            )
         return cls(rules=rules, ancestors=dict(ancestors), computed=computed)
 
-    def limited(self, names: Collection[str]) -> list[Column]:
-        """Return those of the columns that rules limit by columns that are known before the row is drawn."""
-        touched = {name for rule in self.chains for name in rule.columns} | self.computed.keys()
-        return [column for column in self.rules.columns if column.name in touched and column.name in names]
+    def drawn(self, names: Collection[str]) -> list[Column]:
+        """Return those of the columns that rules are on: their numbers are drawn, and drawn again, with the row."""
+        return [column for column in self.rules.columns if column.name in names]
 
     @property
     def chains(self) -> list[Inequality]:
@@ -120,7 +127,7 @@ class RowLimits:
         timeline: The encoding of the order column; None without one.
         dates: The dates that are modelled as differences.
         around: The ancestors of the rows.
-        names: The columns of the row encoding.
+        views: The columns of the row encoding that rules are on.
     """
 
     __repr__ = brief
@@ -132,7 +139,7 @@ class RowLimits:
     timeline: Timeline | None
     dates: Sequence[RelativeDate]
     around: Surroundings
-    names: Collection[str]
+    views: Mapping[str, View]
 
     @cached_property
     def _frame(self) -> pd.DataFrame:
@@ -163,17 +170,10 @@ class RowLimits:
             rows: The rows (n,).
             order: The numbers (n,) of their order column.
         """
-        known = {other: own[rows] for other, own in self._numbers.items()}
-        frame, timeline = self._frame.iloc[rows].reset_index(drop=True), self.timeline
-        if timeline is not None and timeline.name in self.across.rules.names:
-            decoded = timeline.decode(order, self.types[timeline.name], np.random.default_rng(0))
-            frame[timeline.name] = frame_of(pa.table({timeline.name: decoded}), self.across.rules, [timeline.name])[
-                timeline.name
-            ]
-            known[timeline.name] = numbers(frame[timeline.name]).astype(np.float64)
+        frame, known = self._known_of(rows, order)
         found = dict(self._computed(frame))
         relative = {date.name: date for date in self.dates}
-        for column in self.across.limited(self.names):
+        for column in self.across.drawn(self.views):
             if column.name in found:
                 continue
             if column.name in relative:
@@ -184,11 +184,45 @@ class RowLimits:
                 found[column.name] = ends
         return found
 
+    def parts(self, rows: Places, order: Floats) -> dict[str, list[tuple[Part, Mask]]]:
+        """Return what implications leave of the columns of some rows, by conditions on columns that are known.
+
+        Args:
+            rows: The rows (n,).
+            order: The numbers (n,) of their order column.
+        """
+        frame, _ = self._known_of(rows, order)
+        found: dict[str, list[tuple[Part, Mask]]] = {}
+        plain = {name: view for name, view in self.views.items() if name not in {date.name for date in self.dates}}
+        for rule in self.across.rules.constraints:
+            if not isinstance(rule, (If, ImpliesMissing, RequiredIf)):
+                continue
+            if rule.condition.column in frame:
+                met = rule.condition.meets(frame)
+                for name in plain.keys() & ({rule.then.column} if isinstance(rule, If) else {*rule.columns}):
+                    found.setdefault(name, []).append((following(rule, plain[name]), met))
+            elif isinstance(rule, If) and rule.then.column in frame and rule.condition.column in plain:
+                refuted = frame[rule.then.column].notna().to_numpy() & ~rule.then.meets(frame)
+                name = rule.condition.column
+                found.setdefault(name, []).append((Predicate(plain[name], rule.condition).failed, refuted))
+        return found
+
+    def _known_of(self, rows: Places, order: Floats) -> tuple[pd.DataFrame, dict[str, Floats]]:
+        """The known columns of some rows, their order column among them, and their numbers (n,)."""
+        known = {other: own[rows] for other, own in self._numbers.items()}
+        frame, timeline = self._frame.iloc[rows].reset_index(drop=True), self.timeline
+        if timeline is not None and timeline.name in self.across.rules.names:
+            decoded = timeline.decode(order, self.types[timeline.name], np.random.default_rng(0))
+            own = frame_of(pa.table({timeline.name: decoded}), self.across.rules, [timeline.name])[timeline.name]
+            frame[timeline.name] = own
+            known[timeline.name] = numbers(own).astype(np.float64)
+        return frame, known
+
     def _computed(self, frame: pd.DataFrame) -> Iterator[tuple[str, Ends]]:
         """The columns that are computed from known ones, as limits that leave one number."""
         for name, rule in self.across.rules.computing.items():
             given = [other for other in rule.touches if other != name]
-            if name in self.across.computed and set(given) <= set(frame) and name in self.names:
+            if name in self.across.computed and set(given) <= set(frame) and name in self.views:
                 found = rule.compute(frame).to_numpy(np.float64)
                 decimals = decimals_of(self.across.rules[name])
                 found = found if decimals is None else np.round(found, decimals) + 0.0
@@ -196,17 +230,12 @@ class RowLimits:
 
     def _compared_ends(self, name: str, known: Mapping[str, Floats]) -> Ends | None:
         """The compared numbers between which the chains of a column leave it."""
-        low = high = None
-        for rule in self.across.chains:
-            if name not in rule.columns or rule.strict:
-                continue  # those of strict chains are drawn again
-            place = rule.columns.index(name)
-            low = _nearest(np.fmax, low, known, rule.columns[:place])
-            high = _nearest(np.fmin, high, known, rule.columns[place + 1 :])
-        return _filled(low, high)
+        view = self.views[name]
+        ends = self._own_ends(view, name, known)
+        return None if ends is None else (view.compared(ends[0]), view.compared(ends[1]))
 
     def _own_ends(self, view: View, name: str, known: Mapping[str, Floats]) -> Ends | None:
-        """The same in the column's unit, on its grid, those of strict chains, too."""
+        """The same in the column's unit, on its grid."""
         low = high = None
         for rule in self.across.chains:
             if name in rule.columns:

@@ -237,10 +237,10 @@ class _Drawing:
         encoding, compiled = self.encoding.rows, self.encoding.compiled_rules
         if encoding is None or compiled is None:
             return None
-        session = compiled.rows(encoding.layout, len(rows), self.rng)
-        if self.limits is not None:
-            session.limits = self.limits.columns(rows, order)
-        return session
+        if self.limits is None:
+            return compiled.rows(encoding.layout, len(rows), self.rng)
+        limits, parts = self.limits.columns(rows, order), self.limits.parts(rows, order)
+        return compiled.rows(encoding.layout, len(rows), self.rng, limits, parts)
 
     def _in_innovations(self, session: RowsUnderRules, last: Tensor) -> InnovationRules:
         """The rules of rows whose values are drawn as innovations."""

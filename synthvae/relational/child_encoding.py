@@ -173,14 +173,14 @@ class ChildEncoding(BaseModel):
 
     @cached_property
     def compiled_rules(self) -> CompiledRules | None:
-        """The rules, as draws of rows keep them, and the columns that others limit; None: there are none."""
+        """The rules, as draws of rows keep them, and the columns of others; None: there are none."""
         if self.rows is None or self.across is None:
             return None
-        limited = self.across.limited(self.rows.names)
-        if not limited:
+        drawn = self.across.drawn(self.rows.names)
+        if not drawn:
             return self.rows.compiled_rules
         relative = {date.name for date in self.dates}
-        columns = [Column(name=c.name, kind="integer") if c.name in relative else c for c in limited]
+        columns = [Column(name=c.name, kind="integer") if c.name in relative else c for c in drawn]
         rules = self.rows.rules or Rules(constraints=(), columns=())
         return CompiledRules(rules, self.rows.columns, self.rows.arrow_schema, columns)
 

@@ -259,10 +259,10 @@ class _PartDrawing:
         ancestors = self.fitted.database.ancestors(name)
         for column, (table, other) in across.ancestors.items():
             known[column] = self.done[table].column(other).take(lines[ancestors.index(table)]).combine_chunks()
-        names = () if encoding.rows is None else encoding.rows.names
+        views = {} if encoding.compiled_rules is None else encoding.compiled_rules.views
         types = self.fitted.types_of(name)
         return RowLimits(
-            across, pa.table(known), len(lines[0]), types, encoding.timeline, encoding.dates, around, names
+            across, pa.table(known), len(lines[0]), types, encoding.timeline, encoding.dates, around, views
         )
 
     def _shared(self, name: str, names: Collection[str]) -> dict[str, pa.Array]:

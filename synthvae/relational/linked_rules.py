@@ -107,6 +107,21 @@ def plan_rules(  # noqa: PLR0917 (what rules depend on)
     return rules.protected(ruled, (rows, rows), subjects.least, subjects.units)
 
 
+def without_computed_bounds(rules: Rules, drawn: Collection[str], but: Collection[str]) -> Rules:
+    """Return rules without the bounds of columns that are computed from values drawn before the row.
+
+    A row beyond such bounds could not be drawn again.
+
+    Args:
+        rules: The rules.
+        drawn: The columns that are drawn with the row.
+        but: Columns whose bounds are kept.
+    """
+    free = {name for name, rule in rules.computing.items() if set(rule.touches) - set(drawn)} - set(but)
+    columns = [c.model_copy(update={"bounds": None}) if c.name in free else c for c in rules.columns]
+    return rules.model_copy(update={"columns": tuple(columns)})
+
+
 def inside(rules: Rules | None, names: Collection[str]) -> Rules | None:
     """Return the rules on some columns alone, which are kept as these are drawn; None without any."""
     if rules is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
@@ -15,7 +15,7 @@ from synthvae.errors import TableError
 from synthvae.relational.across_tables import implied
 from synthvae.relational.keys import KeyColumn, Keys, learn_keys
 from synthvae.relational.lineage import LinkedTable, carried, children_counts, static_columns
-from synthvae.relational.linked_rules import plan_rules
+from synthvae.relational.linked_rules import plan_rules, without_computed_bounds
 from synthvae.relational.sequences import Places
 from synthvae.relational.timeline import timed
 from synthvae.relational.totals import FittedTotal, learn_totals
@@ -223,7 +223,7 @@ class _RulePlanner:
         rules = plan_rules(name, constraints, schema, rows, drawn, subjects, self.database.order.get(name))
         self._imply(constraints, ancestors)
         if rules is not None:
-            rules = _without_inferred_bounds(rules, drawn, given)
+            rules = without_computed_bounds(rules, drawn, () if given is None else given.names)
         return replace(self.plans[name], rules=rules, ancestors=ancestors, ruled=whole)
 
     def _shared(self, name: str) -> list[str]:
@@ -252,17 +252,6 @@ class _RulePlanner:
             nearest = max((place.table for place in places), key=lambda table: len(self.database.ancestors(table)))
             names = [place.column if place.table == nearest else f"{place.table}.{place.column}" for place in places]
             self.implied.setdefault(nearest, []).append(Inequality(columns=names))
-
-
-def _without_inferred_bounds(rules: Rules, drawn: Collection[str], given: Schema | None) -> Rules:
-    """Rules without the bounds, unless these are declared, of columns that are computed from values drawn before.
-
-    A row beyond such bounds could not be drawn again.
-    """
-    free = {name for name, rule in rules.computing.items() if set(rule.touches) - set(drawn)}
-    free -= set() if given is None else set(given.names)
-    columns = [c.model_copy(update={"bounds": None}) if c.name in free else c for c in rules.columns]
-    return rules.model_copy(update={"columns": tuple(columns)})
 
 
 def _schema(database: Database, table: pa.Table, name: str, declared: Mapping[str, Mapping[str, object]]) -> Schema:

@@ -46,6 +46,7 @@ from synthvae.relational.private_planning import (
     read_privately,
     with_counts,
 )
+from synthvae.relational.private_rules import with_rules
 from synthvae.relational.private_timeline import declared_timeline
 from synthvae.relational.repeats import mark, with_repeats
 from synthvae.relational.writing import table_hash
@@ -93,7 +94,9 @@ def learn_privately(
     """
     database = with_unique_rules(database)
     read = read_privately(database, tables)
-    plans = plan_privately(database, read, budget)
+    plans = with_rules(
+        database, plan_privately(database, read, budget), {name: table.column_names for name, table in read.items()}
+    )
     kept = _open_journal(journal, database, read, budget, options, seeded=seeded)
     options = replace(options, seed=kept.seed)
     linked = link_privately(database, read, plans, budget.rows_of_tables or {})
@@ -184,11 +187,13 @@ class _PrivateLearner:
             self._root(name, plan, table) if self.linked[name].family is None else self._child(name, plan, table, seed)
         )
         unique, within = self._unique(name, plan)
-        self.found[name] = FittedTable(self._arrow(name, plan), plan.keys, plan.counts, model, unique, within)
+        arrow = self._arrow(name, plan)
+        self.found[name] = FittedTable(arrow, plan.keys, plan.counts, model, unique, within, plan.totals)
 
     def _arrow(self, name: str, plan: PrivatePlan) -> pa.Schema:
         """The types of a table: those of the keys as they were read, of other columns as they were declared."""
-        declared, own = arrow_schema(plan.schema), self.read[name].schema
+        given, own = self.database.schemas.get(name), self.read[name].schema
+        declared = pa.schema([]) if given is None or not given.columns else arrow_schema(given)
         return pa.schema([own.field(c) if c in plan.keys.names else declared.field(c) for c in plan.names])
 
     def _unique(self, name: str, plan: PrivatePlan) -> tuple[tuple[str, ...], bool]:
@@ -241,8 +246,7 @@ class _PrivateLearner:
         columns = [c for c in plan.schema.columns if c.name != order]
         states: dict[str, Any] = {}
         if order is not None:
-            ruled = {name for rule in plan.schema.constraints for name in rule.touches}
-            columns, states = with_repeats(columns, but=ruled)
+            columns, states = with_repeats(columns, but=() if plan.rules is None else plan.rules.names)
             table = mark(table, own.family, states)
         fields = [c.model_dump(exclude_unset=True) for c in columns]
         schema = Schema(columns=fields, constraints=plan.schema.constraints) if fields else None
@@ -255,7 +259,9 @@ class _PrivateLearner:
             one = table.take(some_of_each(own.family.subjects, 1))
             coded = with_residues(rows.columns, rounded, one, self.curator, allocated.singles)
             rows = rows.model_copy(update={"columns": coded})
-        across = None if rows is None or rows.rules is None else AcrossRules(rules=rows.rules)
+        across = None
+        if plan.rules is not None:
+            across = AcrossRules.learn(plan.rules, plan.ancestors, [column.name for column in columns], None)
         encoding = ChildEncoding(rows=rows, timeline=timeline, dates=(), across=across, repeats=states)
         above = [self.ancestors[other] for other in own.ancestors]
         sequences = encoding.encode(table, own.family, above, own.lines, np.random.default_rng(seed))

@@ -6,25 +6,26 @@ neighbours if one has a row of a root table more than the other, with all its ro
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from synthvae.encoding.identifier import IdEncoding
+from synthvae.encoding.rules import Rules
 from synthvae.errors import PrivacyError, TableError, brief, listing, warn_user
 from synthvae.privacy import PrivacyBudget
 from synthvae.relational.keys import KeyColumn, Keys
 from synthvae.relational.lineage import LinkedTable, children_counts, link
 from synthvae.relational.private_timeline import declared_timeline
 from synthvae.relational.sequences import Places
+from synthvae.relational.totals import FittedTotal
 from synthvae.schema import linkage
+from synthvae.schema.ancestor_columns import AncestorColumn
 from synthvae.schema.coercion import conform
 from synthvae.schema.column import DRAFTS
-from synthvae.schema.constraints.combinations import Unique
-from synthvae.schema.constraints.rule import Constraint
 from synthvae.schema.database import Database
 from synthvae.schema.domain import refuse_undeclared
 from synthvae.schema.foreign_keys import ForeignKey
@@ -45,6 +46,10 @@ class PrivatePlan:
         schema: The declared schema of the other columns, and of the numbers of rows in each child table.
         counts: The columns with these numbers, by child.
         names: The columns that synthetic rows have.
+        totals: The columns that are computed from child tables.
+        rules: The rules that synthetic rows keep; None without any. Those on drawn columns of the table alone are in
+            `schema`, too.
+        ancestors: The columns of ancestors that they are on, by the names that they give them.
     """
 
     __repr__ = brief
@@ -53,6 +58,9 @@ class PrivatePlan:
     schema: Schema
     counts: Mapping[str, str]
     names: tuple[str, ...]
+    totals: tuple[FittedTotal, ...] = ()
+    rules: Rules | None = None
+    ancestors: Mapping[str, AncestorColumn] = field(default_factory=dict)
 
 
 def read_privately(database: Database, tables: Mapping[str, Any] | None) -> dict[str, pa.Table]:
@@ -103,7 +111,9 @@ def plan_privately(database: Database, read: Tables, budget: PrivacyBudget) -> d
         budget: The budget with the caps.
 
     Raises:
-        PrivacyError: Something that a fit needs is not declared; the message names all of it.
+        PrivacyError: Something that a fit needs is not declared; the message names all of it. Or a column cannot have
+            the totals of all rows.
+        SchemaError: A total is not one of numbers.
     """
     problems = list(_problems(database, budget))
     plans: dict[str, PrivatePlan] = {}
@@ -114,6 +124,9 @@ def plan_privately(database: Database, read: Tables, budget: PrivacyBudget) -> d
             problems.append(f"Table {name!r}: {error}")
     if problems:
         raise PrivacyError(" ".join(problems))
+    for name, plan in plans.items():
+        totals = tuple(FittedTotal.declare(total, database) for total in database.totals if total.table == name)
+        plans[name] = replace(plan, totals=totals)
     return plans
 
 
@@ -151,13 +164,9 @@ def _plan(database: Database, name: str, names: list[str], caps: Mapping[str, in
         raise PrivacyError(
             f"columns of a private fit must have categories or numbers, got ids: {listing(kinds)}. Drop them."
         )
-    constraints = _rules(() if given is None else given.constraints, columns, database.order.get(name))
-    if totals := [str(total) for total in database.totals if total.table == name]:
-        raise PrivacyError(
-            f"`totals` are not kept in a private fit of linked tables, got {listing(totals)}. Drop them."
-        )
+    computed = {total.column for total in database.totals if total.table == name}
     counts = {child: f"rows of {child}" for child, key in database.parents.items() if key.parent == name}
-    fields = [declared[column].model_dump(exclude_unset=True) for column in columns]
+    fields = [declared[column].model_dump(exclude_unset=True) for column in columns if column not in computed]
     fields += [
         {"name": column, "kind": "integer", "bounds": (0, caps[child]), "nullable": False}
         for child, column in counts.items()
@@ -167,10 +176,10 @@ def _plan(database: Database, name: str, names: list[str], caps: Mapping[str, in
         raise PrivacyError("a table of a private fit must have a column that is not a key.")
     origin = "declared" if given is None else given.origin
     if given is not None and given.columns:
-        refuse_undeclared(given)
+        refuse_undeclared(given.model_copy(update={"constraints": ()}))
     if origin in DRAFTS:
         warn_user(f"table {name!r}: {DRAFTED}")
-    schema = refuse_undeclared(Schema(columns=fields, origin=origin, constraints=constraints))
+    schema = refuse_undeclared(Schema(columns=fields, origin=origin))
     if (order := database.order.get(name)) is not None:
         if order not in schema.names:
             raise PrivacyError(f"the order column {order!r} must be declared in `schemas`, like other columns.")
@@ -178,18 +187,6 @@ def _plan(database: Database, name: str, names: list[str], caps: Mapping[str, in
     return PrivatePlan(
         keys, schema, counts, tuple(c for c in names if c not in set(() if given is None else given.drop))
     )
-
-
-def _rules(declared: Collection[Constraint], columns: list[str], order: str | None) -> list[Constraint]:
-    """The rules of a table that its rows are drawn under; those of distinct rows are in `unique` of the database."""
-    rules = [rule for rule in declared if not isinstance(rule, Unique)]
-    for rule in rules:
-        if other := [column for column in rule.touches if column not in columns or column == order]:
-            raise PrivacyError(
-                f"the rule `{rule}` of a private fit must be on columns of the table that are neither keys nor its "
-                f"order column, got {listing(other)}. Remove the rule."
-            )
-    return rules
 
 
 def _keys(database: Database, name: str, declared: tuple[str, ...]) -> Keys:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -11,12 +12,12 @@ from pydantic import BaseModel, ConfigDict
 from synthvae.encoding.arrays import Mask
 from synthvae.encoding.computed import ComputedEncoding
 from synthvae.encoding.protocol import CodedColumn
-from synthvae.errors import RequestError, SchemaError, TableError, brief
+from synthvae.errors import PrivacyError, RequestError, SchemaError, TableError, brief, listing
 from synthvae.relational.sequences import Places
 from synthvae.schema import decisions
-from synthvae.schema.column import TEMPORAL, Column
+from synthvae.schema.column import NUMERIC, TEMPORAL, Column
 from synthvae.schema.database import Database
-from synthvae.schema.domain import decimals_of
+from synthvae.schema.domain import arrow_type, decimals_of
 from synthvae.schema.link_evidence import parent_rows
 from synthvae.schema.totals import Total, kept, numbers_of, values_of
 
@@ -52,10 +53,7 @@ class FittedTotal(BaseModel):
         own, of = _column(database, tables, total.table, total.column), None
         if total.of is not None:
             of = _column(database, tables, total.child, total.of)
-        if total.function in {"sum", "count"} and {own.kind, of.kind if of else own.kind} & set(TEMPORAL):
-            raise SchemaError(f"`totals` of dates must be a min or a max, got `{total}`. Remove it.")
-        if own.sentinels:
-            raise SchemaError(f"`totals` must be columns without sentinel values, got `{total}`. Make these missing.")
+        _refuse_kinds(total, own, of)
         parents = parent_rows(database.parents[total.child], tables)
         stated, found = numbers_of(own, tables[total.table]), values_of(total, parents, tables, of)
         empty = _without_values(total, parents, tables, of)
@@ -72,6 +70,24 @@ class FittedTotal(BaseModel):
         if total.function in {"sum", "count"}:
             encoding = ComputedEncoding.learn(own, values, (total.child,))
         return cls(total=total, of=of, encoding=encoding, is_empty=is_empty)
+
+    @classmethod
+    def declare(cls, total: Total, database: Database) -> FittedTotal:
+        """Return a total of declared columns; whether the training tables have it is not checked.
+
+        Raises:
+            PrivacyError: A column cannot have the total of all rows.
+            SchemaError: A total of dates is a sum, or columns have sentinel values.
+        """
+        own = Column(**database.schemas[total.table][total.column].model_dump(exclude_unset=True))
+        of = None
+        if total.of is not None:
+            of = Column(**database.schemas[total.child][total.of].model_dump(exclude_unset=True))
+        _refuse_kinds(total, own, of)
+        _refuse_declared(total, own, of)
+        is_added = total.function in {"sum", "count"}
+        encoding = ComputedEncoding.declare(own, (total.child,)) if is_added else None
+        return cls(total=total, of=of, encoding=encoding, is_empty=total.function == "sum" and own.nullable)
 
     def fill(self, database: Database, tables: Tables, kind: pa.DataType) -> pa.Array:
         """Return the values (rows,) of the column for drawn tables, as an Arrow array of type `kind`."""
@@ -135,6 +151,41 @@ def refuse_given(name: str, totals: Sequence[FittedTotal], rows: pa.Table) -> No
                 f"rows are drawn, got {known:,} of {rows.num_rows:,} rows with a value. Make it missing: it is filled "
                 "in."
             )
+
+
+def _refuse_kinds(total: Total, own: Column, of: Column | None) -> None:
+    """Refuse a total of dates that is a sum, and sentinel values.
+
+    Raises:
+        SchemaError: There are any.
+    """
+    if total.function in {"sum", "count"} and {own.kind, of.kind if of else own.kind} & set(TEMPORAL):
+        raise SchemaError(f"`totals` of dates must be a min or a max, got `{total}`. Remove it.")
+    if own.sentinels:
+        raise SchemaError(f"`totals` must be columns without sentinel values, got `{total}`. Make these missing.")
+
+
+def _refuse_declared(total: Total, own: Column, of: Column | None) -> None:
+    """Refuse declared columns that cannot have all totals, as a private fit finds none of it in the rows.
+
+    Raises:
+        PrivacyError: A column is not a number or a date, or cannot have what the other one has.
+    """
+    given = [own] if of is None else [own, of]
+    if wrong := [column.name for column in given if column.kind not in (*NUMERIC, *TEMPORAL)]:
+        raise PrivacyError(f"`totals` must be of numbers or dates, got `{total}` with {listing(wrong)}. Remove it.")
+    digits = [math.inf if decimals_of(column) is None else float(decimals_of(column) or 0) for column in given]
+    is_taken = total.function in {"min", "max"}
+    if digits[0] < digits[-1] or (is_taken and arrow_type(given[0]) != arrow_type(given[-1])):
+        raise PrivacyError(
+            f"`totals` must be columns that can have all values of those of the child table, got `{total}` with "
+            "another kind or fewer `decimals`. Declare both columns alike."
+        )
+    if is_taken and not own.nullable:
+        raise PrivacyError(
+            f"`totals` that are a min or a max are missing for a parent without rows, got `{total}`, whose column is "
+            "not nullable. Declare `nullable: true`."
+        )
 
 
 def _column(database: Database, tables: Tables, name: str, column: str) -> Column:

@@ -226,7 +226,7 @@ def run(name: str, case: Case, options: argparse.Namespace) -> None:
     fitted = time.perf_counter()
     found = synthesizer.sample(subjects=case.subjects)
     drawn = time.perf_counter()
-    linkage.read(database, found)  # raises an error if a key is broken
+    linkage.read(Database(tables=case.tables, **case.keys), found)  # raises an error if a key is broken
     types = all((found[n].dtypes == case.tables[n].dtypes[found[n].columns]).all() for n in found)
     seconds = f"fit {fitted - began:.0f} s, draw {drawn - fitted:.1f} s"
     print(f"{name}: {seconds}, keys whole, dtypes {'same' if types else 'OTHER'}")

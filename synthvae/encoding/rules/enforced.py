@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from synthvae.encoding.arrays import Floats, Mask
-from synthvae.encoding.rules.allowed import Allowed
+from synthvae.encoding.rules.allowed import Allowed, Part
 from synthvae.encoding.rules.arithmetic import Added, Solved, differing
 from synthvae.encoding.rules.known import Enforced, Known
 from synthvae.encoding.rules.predicate import Predicate
@@ -220,6 +220,16 @@ class Implied:
         if self.then is None:
             return value.there & ~value.present
         return value.there & value.present & ~self.then.meets(value.states, value.numbers)
+
+
+def following(rule: If | ImpliesMissing | RequiredIf, view: View) -> Part:
+    """Return the values of a column that a rule allows where its condition is met."""
+    if isinstance(rule, ImpliesMissing):
+        return Part(~view.present, ())
+    if isinstance(rule, RequiredIf):
+        return Part(view.present, Predicate.EVERY)
+    part = Predicate(view, rule.then).met
+    return part._replace(states=part.states | ~view.present)
 
 
 def enforced(

@@ -17,6 +17,7 @@ from synthvae.encoding.computed import ComputedEncoding
 from synthvae.encoding.kinds import StoredEncoding
 from synthvae.encoding.layout import Layout
 from synthvae.encoding.rules import distances
+from synthvae.encoding.rules.allowed import Part
 from synthvae.encoding.rules.enforced import enforced
 from synthvae.encoding.rules.known import Enforced
 from synthvae.encoding.rules.session import Cell, RowsUnderRules, cells
@@ -339,9 +340,16 @@ class CompiledRules:
                 assert own is not None
                 self.by_column.setdefault(name, []).append(own)
 
-    def rows(self, layout: Layout, rows: int, rng: np.random.Generator) -> RowsUnderRules:
-        """Return rows of a layout that are to be drawn."""
+    def rows(
+        self,
+        layout: Layout,
+        rows: int,
+        rng: np.random.Generator,
+        limits: Mapping[str, tuple[Floats, Floats]] | None = None,
+        parts: Mapping[str, Sequence[tuple[Part, Mask]]] | None = None,
+    ) -> RowsUnderRules:
+        """Return rows of a layout that are to be drawn; see `RowsUnderRules`."""
         key = layout.names
         if key not in self._cells:
             self._cells[key] = cells(layout, tuple(self.views))
-        return RowsUnderRules(self, self._cells[key], rows, rng)
+        return RowsUnderRules(self, self._cells[key], rows, rng, limits, parts)

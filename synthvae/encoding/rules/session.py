@@ -13,7 +13,7 @@ import numpy.typing as npt
 from synthvae.encoding.arrays import Floats, Mask, Scores, States
 from synthvae.encoding.layout import Layout
 from synthvae.encoding.relative import RelativeEncoding
-from synthvae.encoding.rules.allowed import Allowed
+from synthvae.encoding.rules.allowed import Allowed, Part
 from synthvae.encoding.rules.known import Enforced, Known
 from synthvae.encoding.rules.view import View
 from synthvae.errors import brief
@@ -73,23 +73,41 @@ class RowsUnderRules:
         cells: The columns of the rules by the number of their cell.
         rows: The number of rows.
         generator: The generator of the numbers in bins.
+        limits: The compared numbers (rows,) between which columns must be.
+        parts: The values that columns must have in some rows (rows,).
     """
 
-    def __init__(self, rules: Compiled, cells: Mapping[int, Cell], rows: int, generator: np.random.Generator) -> None:
+    def __init__(  # noqa: PLR0917 (what rows depend on)
+        self,
+        rules: Compiled,
+        cells: Mapping[int, Cell],
+        rows: int,
+        generator: np.random.Generator,
+        limits: Mapping[str, tuple[Floats, Floats]] | None = None,
+        parts: Mapping[str, Sequence[tuple[Part, Mask]]] | None = None,
+    ) -> None:
         self.rules, self.cells, self.rows, self.generator = rules, cells, rows, generator
         self.conditions: dict[str, tuple[float, float]] = {}  # the compared numbers that a column must have
-        self.limits: dict[str, tuple[Floats, Floats]] = {}  # the compared numbers (rows,) between which it must be
+        self.limits, self.parts = limits or {}, parts or {}
         self.known: dict[str, Known] = {}
         self.numbers: dict[str, Floats] = {}  # in the unit of their column
         self._allowed: Allowed | None = None
         for name, view in rules.views.items():
             if view.encoding.levels == 1 and not view.encoding.valued and view.base is None:  # a constant
-                self.tell(name, np.zeros(rows, np.int64), np.ones(rows, bool))
+                self._tell_constant(name, view)
 
     @property
     def weighed(self) -> frozenset[int]:
         """The cells with conditions."""
         return frozenset(cell for cell, own in self.cells.items() if own.name in self.conditions)
+
+    def _tell_constant(self, name: str, view: View) -> None:
+        """Take note of a column with one state: a value, or a bin within which numbers are drawn."""
+        states, numbers = np.zeros(self.rows, np.int64), None
+        if view.is_drawn[0]:
+            own, share = view.ranges[0][states], self.generator.random(self.rows)
+            numbers = self._left(name, view).adjust(own, states, share)
+        self.tell(name, states, np.ones(self.rows, bool), numbers)
 
     def tell(self, name: str, states: States, there: Mask, numbers: Floats | None = None) -> None:
         """Take note of values that are known before any is drawn.
@@ -141,17 +159,24 @@ class RowsUnderRules:
         if own is None:
             return None
         view = self.rules.views[own.name]
-        self._allowed = self._start(view)
-        if own.name in self.conditions:
-            low, high = self.conditions[own.name]
-            self._allowed.limit(np.full(self.rows, low), np.full(self.rows, high))
-        if own.name in self.limits:
-            self._allowed.limit(*self.limits[own.name])
-        for rule in self.rules.by_column.get(own.name, ()):
-            rule.limit(own.name, self.known, self._allowed)
+        self._allowed = self._left(own.name, view)
         unknown = np.full(self.rows if view.links else 0, np.nan)
         linked = {state: self.known[to].numbers if to in self.known else unknown for state, to in view.links.items()}
         return self._allowed.restriction(own.states, own.sizes, linked)
+
+    def _left(self, name: str, view: View) -> Allowed:
+        """What the rules leave of a column, given what is known."""
+        allowed = self._start(view)
+        if name in self.conditions:
+            low, high = self.conditions[name]
+            allowed.limit(np.full(self.rows, low), np.full(self.rows, high))
+        if name in self.limits:
+            allowed.limit(*self.limits[name])
+        for part, where in self.parts.get(name, ()):
+            allowed.keep_part(part, where)
+        for rule in self.rules.by_column.get(name, ()):
+            rule.limit(name, self.known, allowed)
+        return allowed
 
     def _start(self, view: View) -> Allowed:
         """What is left of a column before any rule: of a distance, what stays within the limits of the column."""
