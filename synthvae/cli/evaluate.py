@@ -27,7 +27,7 @@ from synthvae.cli.options import (
     show,
 )
 from synthvae.cli.reading_flags import reads_tables
-from synthvae.cli.schema_options import declared, declares_columns
+from synthvae.cli.schema_options import declared, declares_compared
 from synthvae.errors import ConfigurationError, RequestError
 
 Threshold = Annotated[
@@ -43,7 +43,7 @@ Event = Annotated[str | None, typer.Option(help="Survival analysis: column of wh
 
 @reporting
 @reads_tables
-@declares_columns
+@declares_compared
 def evaluate(
     real: Table,
     synthetic: Annotated[

@@ -45,8 +45,10 @@ Table = Annotated[
         show_default=False,
     ),
 ]
-Model = Annotated[Path, typer.Argument(help="Directory of a fitted model.", show_default=False)]
-Models = Annotated[list[Path], typer.Argument(help="Directories of fitted models.", show_default=False)]
+Model = Annotated[Path, typer.Argument(metavar="MODEL", help="Directory of a fitted model.", show_default=False)]
+Models = Annotated[
+    list[Path], typer.Argument(metavar="MODEL", help="Directories of fitted models.", show_default=False)
+]
 Seed = Annotated[int | None, typer.Option(help="Random seed: the same seed gives the same result.", show_default=False)]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress, no warnings, and no summary.")]

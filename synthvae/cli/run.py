@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 @reporting
 def run(
-    recipe: Annotated[Path | None, typer.Argument(help="A recipe (YAML).", show_default=False)] = None,
+    recipe: Annotated[
+        Path | None, typer.Argument(metavar="RECIPE", help="A recipe (YAML).", show_default=False)
+    ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Output folder; default: the one of the recipe.")
     ] = None,

@@ -17,34 +17,29 @@ if TYPE_CHECKING:
     from synthvae.schema.decisions import Decisions
     from synthvae.tables import ReadOptions
 
+
+def _columns(option: str, help_: str, metavar: str = "NAME") -> Any:
+    """Return an option that takes columns and may be repeated."""
+    return Annotated[list[str] | None, typer.Option(option, metavar=metavar, help=f"{help_}; repeatable.")]
+
+
 FLAGS = {
-    "ids": Annotated[
-        list[str] | None,
-        typer.Option("--id", metavar="NAME", help="Column of ids, for which new ones are generated; repeatable."),
-    ],
-    "categorical": Annotated[
-        list[str] | None,
-        typer.Option("--categorical", metavar="NAME", help="Column of categories, such as codes; repeatable."),
-    ],
-    "drop": Annotated[
-        list[str] | None, typer.Option("--drop", metavar="NAME", help="Column to leave out of the table; repeatable.")
-    ],
-    "dates": Annotated[
-        list[str] | None,
-        typer.Option(
-            "--date",
-            metavar="NAME[=FORMAT]",
-            help="Column of dates or datetimes, with their format if it is not ISO (%d/%m/%Y); repeatable.",
-        ),
-    ],
-    "fakes": Annotated[
-        list[str] | None,
-        typer.Option(
-            "--fake",
-            metavar="NAME[=PROVIDER]",
-            help="Column of fake values, with their provider in Faker (name, email, address, ...); repeatable.",
-        ),
-    ],
+    "ids": _columns("--id", "Column of ids, for which new ones are generated"),
+    "categorical": _columns("--categorical", "Column of categories, such as codes"),
+    "drop": _columns("--drop", "Column to leave out of the table"),
+    "dates": _columns(
+        "--date", "Column of dates or datetimes, with their format if it is not ISO (%d/%m/%Y)", "NAME[=FORMAT]"
+    ),
+    "fakes": _columns(
+        "--fake",
+        "Column of fake values, with their provider in Faker (name, email, address, ...)",
+        "NAME[=PROVIDER]",
+    ),
+}
+COMPARED = FLAGS | {
+    "ids": _columns("--id", "Column of ids, whose values are not compared"),
+    "drop": _columns("--drop", "Column to leave out of the comparison"),
+    "fakes": _columns("--fake", "Column of names or other data of people, which are not compared", "NAME[=PROVIDER]"),
 }
 
 
@@ -56,6 +51,9 @@ def _decisions(**given: list[str]) -> Decisions:
 
 declares_columns = in_place_of("decisions", FLAGS, _decisions)
 """Give a command the options of this file in place of its parameter `decisions`, which gets a `Decisions`."""
+
+declares_compared = in_place_of("decisions", COMPARED, _decisions)
+"""The same, in the words of a comparison of tables."""
 
 
 def declare(synthesizer: Any, made: Decisions, source: Any, reading: ReadOptions) -> Any:

@@ -11,12 +11,12 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.stats import t
 
-from synthvae.errors import ConfigurationError, brief, listing, warn_user
+from synthvae.errors import ConfigurationError, brief, listing
+from synthvae.evaluation import pooling_conditions as conditions
 
 Floats = npt.NDArray[np.float64]
-Rule = Literal["plug-in", "posterior"]
-RULES = ("plug-in", "posterior")
-MUCH = 0.01  # share of the training rows of a column whose values are protected, from which a user is warned
+Rule = Literal["plug-in", "fits", "posterior"]
+RULES = ("plug-in", "fits", "posterior")
 
 
 @dataclass(frozen=True)
@@ -70,8 +70,8 @@ def pool(
     *,
     rows: int | None = None,
     synthetic_rows: int | None = None,
-    manifest: Mapping[str, Any] | None = None,
-    rule: Rule = "plug-in",
+    manifest: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
+    rule: Rule | None = None,
     level: float = 0.95,
 ) -> Pooled:
     """Pool the estimates of analyses that were run on each synthetic copy as if it were the real table.
@@ -80,7 +80,13 @@ def pool(
     the estimate is the mean q of the m estimates, and its variance is T = v (k / n + 1 / m), where v is the mean of the
     m variances, n the number of training rows and k that of the rows of each copy (Raab, Nowok & Dibben 2016: simple
     synthesis, inference to the population; so does R's synthpop). v k / n estimates the variance of the estimate from
-    the real rows, and v / m is that of the draws. The interval is normal. One copy suffices.
+    the real rows, and v / m is that of the draws. The interval is normal. One copy suffices. Not in T is the spread
+    between fits: a second fit of the same rows, with another `random_state`, has other estimates.
+
+    With copies of each of m such fits (`manifest` is the list of their manifests) it is. q is the mean of the m
+    estimates, each the mean over the copies of its fit, and b their variance, T = v k / n + b / m, with
+    (m - 1) (T / (b / m))^2 degrees of freedom; with k = n these are the formulas of Reiter (2003) for partially
+    synthetic tables. b / m estimates the variance of q over fits and draws, given the real rows.
 
     Where the parameters of the model were drawn anew for each copy, from their posterior distribution, T = (1 + 1 / m)
     b - v, where b is the variance of the m estimates, with (m - 1) (1 - v / ((1 + 1 / m) b))^2 degrees of freedom
@@ -88,7 +94,7 @@ def pool(
     instead (Raab et al. 2016: proper synthesis). synthvae does not draw parameters; the rule is for tables of other
     programs.
 
-    Both hold for many rows, a model that is compatible with the analysis and is fitted without bias, and training rows
+    All hold for many rows, a model that is compatible with the analysis and is fitted without bias, and training rows
     that are a simple random sample. They do not hold for a private model, whose noise they ignore, and only about for
     protected values, rules between columns, conditions, weights and units of several rows. The manifest tells these.
 
@@ -99,40 +105,74 @@ def pool(
             those with names are matched to the estimates by name.
         rows: The number n of training rows. None: that of the manifest.
         synthetic_rows: The number k of rows of each copy. None: that of the manifest.
-        manifest: What `generate(copies=...)` returned, or the manifest of a copy; its conditions are checked.
-        rule: "plug-in": the parameters are fixed, as in synthvae; "posterior": they were drawn for each copy.
+        manifest: What `generate(copies=...)` returned, or the manifest of a copy; its conditions are checked. For
+            several fits of the same rows, the list of theirs; estimates and variances are then in its order.
+        rule: "plug-in": the parameters are fixed, as in one fit of synthvae; "fits": those of several fits, where
+            without a manifest each copy has a fit of its own; "posterior": they were drawn for each copy. None: "fits"
+            for a list of manifests, else "plug-in".
         level: The nominal coverage of the intervals.
 
     Raises:
         ConfigurationError: Numbers of rows are unknown, shapes or names differ, a variance is not positive, the number
-            of copies is not that of the manifest or too low for the rule, or the model is private.
+            of copies is not that of the manifest or too low for the rule, the model is private, or several manifests
+            are not of different fits of the same rows.
 
     Source: Raab, Nowok & Dibben 2016, https://doi.org/10.29012/jpc.v7i3.407; Raghunathan, Reiter & Rubin 2003, Multiple
     imputation for statistical disclosure limitation, Journal of Official Statistics 19, 1-16; Reiter 2002, Satisfying
-    disclosure restrictions with synthetic data sets, Journal of Official Statistics 18, 531-543.
+    disclosure restrictions with synthetic data sets, Journal of Official Statistics 18, 531-543; Reiter 2003, Inference
+    for partially synthetic, public use microdata sets, Survey Methodology 29, 181-188.
 
     Example:
         >>> pooled = pool([[1.1], [0.9]], [[0.04], [0.04]], rows=100, synthetic_rows=100)
         >>> pooled.table().round(3).values.tolist()
         [[1.0, 0.245, 0.52, 1.48]]
+        >>> pool([[1.2], [0.8]], [[0.04], [0.04]], rows=100, synthetic_rows=100, rule="fits").table().round(3).values
+        array([[1.   , 0.283, 0.3  , 1.7  ]])
     """
-    _refuse_manifest(manifest)
+    manifests = conditions.checked(manifest)
     means, within, names = _paired(estimates, variances)
+    rule = rule or ("fits" if len(manifests) > 1 else "plug-in")
     _check(means, within, rule, level)
-    _check_copies(len(means), manifest)
-    n, k = _numbers(rows, synthetic_rows, manifest)
-    copies, v = len(means), within.mean(0)
-    notes = _notes(manifest)
+    _check_rule(rule, len(means), len(manifests))
+    conditions.check_copies(len(means), manifests)
+    n, k = conditions.numbers(rows, synthetic_rows, manifests)
+    notes = conditions.notes(manifests, rule)
     if rule == "plug-in":
-        variance, freedom = v * (k / n + 1 / copies), np.full(v.shape, np.inf)
+        variance, freedom = _of_one_fit(within, k / n)
+    elif rule == "fits":
+        each = means.reshape(len(manifests) or len(means), -1, means.shape[1]).mean(1)
+        variance, freedom = _of_fits(each, within.mean(0), k / n)
     else:
-        variance, freedom = _of_posterior(means.var(axis=0, ddof=1), v, copies, k / n)
+        variance, freedom = _of_posterior(means.var(axis=0, ddof=1), within.mean(0), len(means), k / n)
         if np.isinf(freedom).any():
             notes += ("Variances that the rule of posterior draws makes negative are those of large samples.",)
     estimate, half = means.mean(0), t.ppf((1 + level) / 2, freedom) * np.sqrt(variance)
-    return Pooled(
-        estimate, variance, estimate - half, estimate + half, freedom, level, copies, rule, names, tuple(notes)
-    )
+    return Pooled(estimate, variance, estimate - half, estimate + half, freedom, level, len(means), rule, names, notes)
+
+
+def _of_one_fit(within: Floats, ratio: float) -> tuple[Floats, Floats]:
+    """Variances (Q,) and degrees of freedom (Q,) where the parameters are those of one fit, from variances (m, Q)."""
+    variance = within.mean(0) * (ratio + 1 / len(within))
+    return variance, np.full(variance.shape, np.inf)
+
+
+def _of_fits(means: Floats, within: Floats, ratio: float) -> tuple[Floats, Floats]:
+    """Variances (Q,) and degrees of freedom (Q,) of the mean over independent fits of the same rows.
+
+    Given the real rows, the estimates of the fits are independent with the same variance, that of the fit and of the
+    draws, so that their variance over m estimates that of their mean whatever its two parts are. The real rows add the
+    variance of an estimate from them. The degrees of freedom are those of Satterthwaite for the sum of that, taken as
+    known, and of a mean of m.
+
+    Args:
+        means: Means (m, Q) of the estimates of the copies of each fit.
+        within: Means (Q,) of the variances of all copies.
+        ratio: The number of rows of a copy, over that of the training rows.
+    """
+    between = means.var(axis=0, ddof=1) / len(means)
+    variance = within * ratio + between
+    freedom = (len(means) - 1) * (variance / np.where(between > 0, between, np.inf)) ** 2
+    return variance, np.where(between > 0, freedom, np.inf)
 
 
 def _of_posterior(between: Floats, within: Floats, copies: int, ratio: float) -> tuple[Floats, Floats]:
@@ -212,32 +252,6 @@ def _matrix(rows: list[Any], names: list[Any] | None, name: str) -> Floats:
     return numbers.reshape(len(numbers), -1)
 
 
-def _refuse_manifest(manifest: Any) -> None:
-    """Refuse what is no manifest, and that of a private model."""
-    if manifest is None:
-        return
-    if not isinstance(manifest, Mapping):
-        raise ConfigurationError(
-            f"`manifest` must be what `generate(copies=...)` returned, got {manifest!r:.60}. Read the file "
-            "`_manifest.json` of a copy with `json.load`."
-        )
-    if manifest.get("ledger") is not None:
-        raise ConfigurationError(
-            "Intervals must not be pooled for a private model, whose noise the combining rules ignore, so that they "
-            "would be too short. Report estimates without intervals, or fit without a privacy budget."
-        )
-
-
-def _check_copies(copies: int, manifest: Mapping[str, Any] | None) -> None:
-    """Refuse another number of copies than that of the manifest; the manifest of one copy does not tell it."""
-    written = (manifest or {}).get("copies")
-    if written is not None and len(written) != copies:
-        raise ConfigurationError(
-            f"There must be one item for each of the {len(written)} copies of the manifest, got {copies}. Give the "
-            "estimates of all copies, in the shape (copies, quantities)."
-        )
-
-
 def _check(means: Floats, within: Floats, rule: str, level: float) -> None:
     if rule not in RULES:
         raise ConfigurationError(f"`rule` must be one of {', '.join(map(repr, RULES))}, got {rule!r}.")
@@ -251,59 +265,18 @@ def _check(means: Floats, within: Floats, rule: str, level: float) -> None:
         raise ConfigurationError(
             "Estimates must be finite and variances positive. Leave out quantities that some copy does not determine."
         )
-    if rule == "posterior" and len(means) < 2:
+
+
+def _check_rule(rule: Rule, copies: int, manifests: int) -> None:
+    """Refuse a rule for which there are too few copies, or whose fits are not those of the manifests."""
+    if rule == "posterior" and copies < 2:
         raise ConfigurationError("The rule of posterior draws needs at least 2 copies, got 1. Generate more.")
-
-
-def _numbers(rows: int | None, synthetic: int | None, manifest: Mapping[str, Any] | None) -> tuple[int, int]:
-    """The numbers of training rows and of rows of each copy."""
-    about = manifest or {}
-    found = []
-    for name, value, key in (("rows", rows, "training_rows"), ("synthetic_rows", synthetic, "rows")):
-        number = about.get(key) if value is None else value
-        if isinstance(number, bool) or not isinstance(number, (int, np.integer)) or number < 1:
-            raise ConfigurationError(
-                f"`{name}` must be a whole number of at least 1, got {number!r}. Give it, or the manifest that "
-                "`generate(copies=...)` returned."
-            )
-        found.append(int(number))
-    return found[0], found[1]
-
-
-def _notes(manifest: Mapping[str, Any] | None) -> tuple[str, ...]:
-    """Where the conditions of the rules are not met; a warning names them, unless they can hardly matter."""
-    if manifest is None:
-        return ("The conditions of the rule were not checked: no manifest was given.",)
-    notes = tuple(_violations(manifest))
-    if notes:
-        warn_user(f"the combining rule holds only approximately. {' '.join(notes)}")
-    return notes + tuple(_protected(manifest, least=0.0) if not any("protected" in note for note in notes) else ())
-
-
-def _violations(manifest: Mapping[str, Any]) -> list[str]:
-    """One sentence for each condition that is not met."""
-    protection = manifest.get("protection") or {}
-    found = {
-        "Only rows that keep the rules between columns were drawn.": manifest.get("rules"),
-        "Rows were drawn under conditions, which fewer training rows meet.": manifest.get("given"),
-        "The training rows have weights, so that they tell less than their number.": manifest.get("weighted_by"),
-        "Units have several rows, which are not independent.": protection.get("unit"),
-        "The numbers of rows by class were asked for; intervals hold within classes.": (
-            manifest.get("class_counts") == "requested"
-        ),
-        "The draws of a single dataset are stratified; generate it with copies=1.": "class_counts" not in manifest,
-    }
-    return [note for note, holds in found.items() if holds] + _protected(manifest, MUCH)
-
-
-def _protected(manifest: Mapping[str, Any], least: float) -> list[str]:
-    """One sentence on protected values, if a column has a larger share of them than `least`."""
-    columns = (manifest.get("protection") or {}).get("columns", {})
-    rows = manifest.get("training_rows") or 1
-    cells = {
-        n: sum(of.get(key, 0) for key in ("cells_at_ends", "cells_of_rare_categories")) for n, of in columns.items()
-    }
-    worst = max(cells, key=lambda name: cells[name], default=None)
-    if worst is None or cells[worst] <= least * rows:
-        return []
-    return [f"Values were protected, {cells[worst] / rows:.1%} of those of {worst!r}; fit with protect=0 to avoid it."]
+    if rule == "fits" and (manifests == 1 or copies < 2):
+        raise ConfigurationError(
+            "The rule of several fits needs at least 2 fits, got 1. Fit the same rows with several values of "
+            "`random_state`, and give a list of their manifests."
+        )
+    if rule != "fits" and manifests > 1:
+        raise ConfigurationError(
+            f"Manifests of several fits need the rule 'fits', got {rule!r}. Leave out `rule`, or give one manifest."
+        )

@@ -42,6 +42,9 @@ SHARES = {
     "with a smaller privacy budget.",
     "compared": "Not decided by this report. No disclosure was found, but attacks that fail do not prove privacy, and "
     "there is no differential privacy guarantee. Show this report to your privacy board, or fit with a privacy budget.",
+    "slight": "Not decided by this report. Some measurements exceed what chance explains, but stay within the limits "
+    "beside them: the synthetic rows show a little of which rows were trained on, and there is no differential privacy "
+    "guarantee to rely on. Show this report to your privacy board, or fit with a privacy budget.",
     "raised": "Not decided by this report. Some measurements are slightly raised, which chance may explain, and there "
     "is no differential privacy guarantee to rely on. Evaluate with a larger holdout, show this report to your privacy "
     "board, or fit with a privacy budget.",
@@ -147,9 +150,17 @@ def _sharing(
         return "unknown", SHARES["unseen"]
     if is_small(figures):
         return "unknown", SHARES["small"]
-    if signs["raised"]:
-        return "fair", SHARES["often" if is_raised_often(figures) else "raised"]
-    return "fair", SHARES["compared" if ledger is None else "weak"]
+    return "fair", SHARES[_open_question(figures, ledger)]
+
+
+def _open_question(figures: Mapping[str, Figure], ledger: Mapping[str, Any] | None) -> str:
+    """The key of the answer where nothing was found and nothing is promised."""
+    signs = measured(figures)
+    if is_raised_often(figures):
+        return "often"
+    if signs["slight"] or signs["raised"]:
+        return "slight" if signs["slight"] else "raised"
+    return "compared" if ledger is None else "weak"
 
 
 def _is_strong(ledger: Mapping[str, Any]) -> bool:

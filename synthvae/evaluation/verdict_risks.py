@@ -1,4 +1,4 @@
-"""What the measurements of disclosure say: found, raised, too uncertain to tell, or no sign, by their intervals."""
+"""What the measurements of disclosure say, by their intervals and limits: from found to no sign."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Literal
 from synthvae.evaluation.disclosure.identifying import Identifying
 from synthvae.evaluation.results import Figure
 
-Sign = Literal["found", "raised", "uncertain", "none"]
+Sign = Literal["found", "slight", "raised", "uncertain", "none"]
 
 WIDE = 0.1  # half the width of an interval from which on a figure cannot tell
 OFTEN = 3  # of eight figures, each of which chance raises once in forty reports
@@ -36,12 +36,15 @@ SHARES = ("copies", "subject_copies", "sequence_copies", "nearness", "dcr_share"
 def sign(figure: Figure) -> Sign:
     """Return what a measurement of disclosure says.
 
-    "found": by more than about three standard errors. "raised": the 95% interval is above what is expected without
-    disclosure. "uncertain": the interval is so wide that it says little. "none": what is expected is in the interval.
+    "found": beyond chance, by about three standard errors, and above the limit. "slight": beyond chance, but not above
+    the limit. "raised": the 95% interval is above what is expected without disclosure. "uncertain": the interval is so
+    wide that it says little. "none": what is expected is in the interval.
     """
     assert figure.interval is not None
     if figure.flagged:
         return "found"
+    if figure.beyond_chance:
+        return "slight"
     if figure.interval[0] > figure.expected:
         return "raised"
     return "uncertain" if (figure.interval[1] - figure.interval[0]) / 2 > WIDE else "none"
@@ -49,7 +52,7 @@ def sign(figure: Figure) -> Sign:
 
 def measured(figures: Mapping[str, Figure]) -> dict[Sign, list[Figure]]:
     """Return the measurements of disclosure by what they say."""
-    found: dict[Sign, list[Figure]] = {"found": [], "raised": [], "uncertain": [], "none": []}
+    found: dict[Sign, list[Figure]] = {"found": [], "slight": [], "raised": [], "uncertain": [], "none": []}
     for figure in figures.values():
         if figure.metric.risk and (figure.interval is not None or figure.flagged):
             found[sign(figure)].append(figure)
@@ -68,8 +71,9 @@ def is_small(figures: Mapping[str, Figure]) -> bool:
 
 
 def is_raised_often(figures: Mapping[str, Figure]) -> bool:
-    """Whether so many measurements are raised that chance is no likely reason."""
-    return len(measured(figures)["raised"]) >= OFTEN
+    """Whether so many measurements are raised, if little, that chance is no likely reason for all."""
+    found = measured(figures)
+    return len(found["raised"]) + len(found["slight"]) >= OFTEN
 
 
 def sentences(figures: Mapping[str, Figure]) -> Iterator[str]:
@@ -83,8 +87,10 @@ def sentences(figures: Mapping[str, Figure]) -> Iterator[str]:
 
 
 def summaries(figures: Mapping[str, Figure]) -> Iterator[str]:
-    """Yield one sentence for all measurements that are raised, for those that are uncertain, and for the others."""
+    """Yield one sentence for all measurements that are small, raised, and uncertain, and for the others."""
     found = measured(figures)
+    if found["slight"]:
+        yield f"Beyond chance, but small: {_listed(found['slight'])}."
     if found["raised"]:
         chance = "chance alone hardly explains" if is_raised_often(figures) else "chance may explain"
         yield f"Slightly raised, which {chance}: {_listed(found['raised'])}."
@@ -107,15 +113,17 @@ def _found(figure: Figure) -> str:
     name, shown = figure.metric.name, _shown(figure)
     value = shown.format(figure.value)
     sentence = FOUND[name].format(value=value) if name in FOUND else f"{figure.metric.title}: {value}"
-    return f"{sentence} ({_interval(figure)}; expected without disclosure: {shown.format(figure.expected)})."
+    limit = f"; limit: {shown.format(figure.limit)}" if figure.limit > figure.expected else ""
+    return f"{sentence} ({_interval(figure)}; expected without disclosure: {shown.format(figure.expected)}{limit})."
 
 
 def _listed(figures: Sequence[Figure]) -> str:
-    """The figures with their intervals, and with what is expected where that is not zero."""
+    """The figures with their intervals, and with what is expected and the limit where these are not zero."""
     parts = []
     for figure in figures:
         shown = _shown(figure)
         expected = f", expected {shown.format(figure.expected)}" if figure.expected else ""
+        expected += f", limit {shown.format(figure.limit)}" if figure.limit > figure.expected else ""
         parts.append(f"{figure.metric.title} {shown.format(figure.value)} ({_interval(figure)}{expected})")
     return "; ".join(parts)
 

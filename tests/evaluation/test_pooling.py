@@ -51,6 +51,61 @@ def test_the_wrong_rule_does_not_cover() -> None:
     assert share_covered(1, 100, "plug-in", posterior=True) < 0.95 - ERROR
 
 
+def share_covered_by_fits(fits: int, copies: int, spread: float) -> float:
+    """The coverage of the mean 0 of N normal rows, by fits whose means have a spread of their own around that of rows.
+
+    Args:
+        fits: The number of fits.
+        copies: The number of copies of each, of N rows.
+        spread: The standard deviation of the means of fits, in standard errors of the mean of the rows.
+    """
+    rng = np.random.default_rng([fits, copies])
+    error = 1 / np.sqrt(N)
+    fitted = error * (rng.normal(size=REPLICATIONS) + spread * rng.normal(size=(fits, 1, REPLICATIONS)))
+    means = fitted + error * rng.normal(size=(fits, copies, REPLICATIONS))
+    variances = error**2 * rng.chisquare(N - 1, means.shape) / (N - 1)
+    manifests = [{**ABOUT, **dict.fromkeys(("training_rows", "rows"), N), "model_sha256": str(f)} for f in range(fits)]
+    found = pool(
+        means.reshape(-1, REPLICATIONS),
+        variances.reshape(-1, REPLICATIONS),
+        manifest=[{**manifest, "copies": [{}] * copies} for manifest in manifests],
+    )
+    assert found.rule == "fits"
+    return float(((found.low <= 0) & (found.high >= 0)).mean())
+
+
+@pytest.mark.parametrize(("fits", "copies", "spread"), [(3, 1, 0.6), (5, 1, 0), (5, 1, 2), (5, 4, 0.6), (20, 2, 2)])
+def test_intervals_of_several_fits_cover_whatever_their_spread(fits: int, copies: int, spread: float) -> None:
+    assert abs(share_covered_by_fits(fits, copies, spread) - 0.95) < ERROR
+
+
+def test_one_fit_does_not_cover_where_fits_have_a_spread() -> None:
+    rng = np.random.default_rng(0)
+    means = (rng.normal(size=REPLICATIONS) + rng.normal(size=(6, REPLICATIONS)) + rng.normal(size=REPLICATIONS)) / 20
+    found = pool(means, np.full(means.shape, 1 / N), rows=N, synthetic_rows=N)
+    assert ((found.low <= 0) & (found.high >= 0)).mean() < 0.95 - 5 * ERROR
+
+
+def test_several_fits_have_the_rule_of_partially_synthetic_tables() -> None:
+    """Formulas of Reiter 2003: T = b / m + v, and (m - 1) (1 + v / (b / m))^2 degrees of freedom."""
+    found = pool([1.0, 2.0, 6.0], [0.5, 0.7, 0.6], rows=200, synthetic_rows=200, rule="fits")
+    assert found.variance == pytest.approx([7 / 3 + 0.6])
+    assert found.freedom == pytest.approx([2 * (1 + 0.6 / (7 / 3)) ** 2])
+    one = {**ABOUT, "copies": [{}, {}]}
+    nested = pool(
+        [0.5, 1.5, 1.0, 3.0, 5.0, 7.0],
+        [0.5, 0.7, 0.6] * 2,
+        rows=200,
+        synthetic_rows=200,
+        manifest=[{**one, "model_sha256": name} for name in "abc"],
+    )
+    assert nested.variance == pytest.approx(found.variance)
+    assert (nested.copies, nested.notes) == (6, ())
+    same = pool([1.0, 1.0], [0.5, 0.5], rows=200, synthetic_rows=50, rule="fits")
+    assert same.variance == pytest.approx([0.125])
+    assert np.isinf(same.freedom).all()
+
+
 def test_the_rules_are_the_published_ones() -> None:
     estimates, variances = np.array([[1.0], [2.0], [6.0]]), np.array([[0.5], [0.7], [0.6]])
     plain = pool(estimates, variances, rows=200, synthetic_rows=50)
@@ -117,10 +172,11 @@ def test_a_single_dataset_is_said_to_be_stratified(fitted: Synthesizer, tmp_path
 def test_what_hardly_matters_is_no_warning() -> None:
     few = {"columns": {"age": {"cells_at_ends": 1}}}
     assert pool([1.0], [1.0], manifest={**ABOUT, "protection": few}).notes[0].startswith("Values were protected, 1.0%")
-    assert pool([1.0], [1.0], manifest=ABOUT).notes == ()
+    assert [note.split(" is ")[0] for note in pool([1.0], [1.0], manifest=ABOUT).notes] == ["The spread between fits"]
     assert "not checked" in pool([1.0], [1.0], rows=10, synthetic_rows=10).notes[0]
 
 
+FITS = [{**ABOUT, "model_sha256": name} for name in ("one", "other")]
 NAMED = pd.Series({"q": 1.0, "r": 2.0})
 REFUSED: dict[str, Callable[[], Any]] = {
     "private model": lambda: pool([1.0], [1.0], manifest={"rows": 9, "ledger": {"epsilon": 1.0}}),
@@ -140,6 +196,14 @@ REFUSED: dict[str, Callable[[], Any]] = {
     "must be numbers": lambda: pool(["x"], [1.0], rows=10, synthetic_rows=10),
     "`manifest` must be": lambda: pool([1.0], [1.0], manifest="path"),  # type: ignore[arg-type]
     "each of the 4 copies": lambda: pool([1.0] * 8, [1.0] * 8, manifest={**ABOUT, "copies": [{}] * 4}),
+    "at least 2 fits": lambda: pool([1.0], [1.0], manifest=[ABOUT]),
+    "needs at least 2 fits": lambda: pool([1.0, 2.0], [1.0] * 2, manifest=ABOUT, rule="fits"),
+    "the same model twice": lambda: pool([1.0, 2.0], [1.0] * 2, manifest=[FITS[0], FITS[0]]),
+    "must agree in 'rows'": lambda: pool([1.0, 2.0], [1.0] * 2, manifest=[FITS[0], {**FITS[1], "rows": 9}]),
+    "as many copies": lambda: pool([1.0] * 3, [1.0] * 3, manifest=[FITS[0], {**FITS[1], "copies": [{}, {}]}]),
+    "of the 2 manifests": lambda: pool([1.0] * 3, [1.0] * 3, manifest=FITS),
+    "need the rule 'fits'": lambda: pool([1.0, 2.0], [1.0] * 2, manifest=FITS, rule="plug-in"),
+    "for a private model": lambda: pool([1.0, 2.0], [1.0] * 2, manifest=[FITS[0], {**FITS[1], "ledger": {}}]),
     "must have the shape": lambda: pool([], [], rows=10, synthetic_rows=10),
 }
 

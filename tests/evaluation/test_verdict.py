@@ -102,6 +102,32 @@ def test_a_figure_is_flagged_by_more_than_its_interval() -> None:
     assert not figure("copies", 0.5, "lower").flagged
 
 
+@pytest.mark.parametrize("name", ["dcr_share", "nndr_share", "membership"])
+@pytest.mark.parametrize(
+    ("value", "half", "expected", "grade"),
+    [(0.545, 0.0295, "slight", "fair"), (0.51, 0.002, "slight", "fair"), (0.545, 0.04, "raised", "fair"),
+     (0.555, 0.03, "found", "poor"), (0.555, 0.05, "raised", "fair"), (0.6, 0.06, "found", "poor"),
+     (0.51, 0.03, "none", "fair")],
+)  # fmt: skip
+def test_a_flag_takes_more_than_chance_and_more_than_the_limit(
+    name: str, value: float, half: float, expected: str, grade: str
+) -> None:
+    risk = figure(name, value, "half", interval=(value - half, value + half), real=0.5)
+    assert (risk.limit, risk.flagged) == (0.55, expected == "found")
+    assert sign(risk) == expected
+    compared = {"singling_out": figure("singling_out", 0.0, "lower", interval=(0.0, 0.01))}
+    found = verdict({name: risk} | compared, None).share
+    assert found.grade == grade
+    (listed,) = (reason for reason in found.reasons if "limit" in reason)
+    assert "limit 55.0%" in listed.replace("limit: ", "limit ") or "limit 0.550" in listed.replace("limit: ", "limit ")
+    assert ("stay within the limits" in found.answer) == (expected == "slight")
+
+
+def test_copies_have_no_limit_of_their_own() -> None:
+    risk = figure("copies", 0.02, "lower", interval=(0.015, 0.025), real=0.001)
+    assert (risk.limit, sign(risk)) == (0.001, "found")
+
+
 def test_the_answer_names_the_figure_that_decided_and_its_limit() -> None:
     found = verdict(fidelity(0.988, 0.74, 0.91), None).use
     assert found.grade == "fair"

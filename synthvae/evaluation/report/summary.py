@@ -21,9 +21,10 @@ PERCENT = "{:.1%}"
 SHOWN = {limits.metric: limits.shown for limits in (*LIMITS, RULES)} | dict.fromkeys((*SHARES, "rules"), PERCENT)
 LEAST_LENGTH = 0.02  # value of the longest bar at least, of distances and differences
 DISCLOSURE = ("dcr_share", "copies")  # large figures, if no other measurement is more serious
-SERIOUS: tuple[Sign, ...] = ("found", "raised")
+SERIOUS: tuple[Sign, ...] = ("found", "slight", "raised")
 SIGNS: dict[Sign, tuple[Grade, str]] = {
     "found": ("poor", "Flagged"),
+    "slight": ("fair", "Beyond chance, but small"),
     "raised": ("fair", "Slightly raised"),
     "uncertain": ("unknown", "Too uncertain"),
     "none": ("good", "No sign"),
@@ -79,11 +80,12 @@ class Tile:
 
 @dataclass(frozen=True)
 class Measurement:
-    """A measurement of disclosure: its name, its value with interval, and what it says."""
+    """A measurement of disclosure: its name, its value with interval, what is expected, and what it says."""
 
     title: str
     value: str
     interval: str
+    expected: str
     grade: Grade
     word: str
 
@@ -133,9 +135,11 @@ def _aspect_tile(aspect: Aspect, figure: Figure) -> Tile:
 
 
 def _risk_tile(figure: Figure) -> Tile:
-    grade, word = SIGNS[sign(figure)]
+    (grade, word), limit = SIGNS[sign(figure)], ""
     value = text_of(figure, figure.value)
-    return Tile("Disclosure", figure.metric.title, value, grade, word, "", bars_of(figure))
+    if figure.limit > figure.expected:
+        limit = f"{value} {'>' if figure.value > figure.limit else '≤'} {text_of(figure, figure.limit)}"
+    return Tile("Disclosure", figure.metric.title, value, grade, word, limit, bars_of(figure))
 
 
 def measurements(figures: Mapping[str, Figure]) -> tuple[Measurement, ...]:
@@ -151,7 +155,10 @@ def _measurement(figure: Figure, table: str) -> Measurement:
     assert figure.interval is not None
     title = f"{table}: {figure.metric.title}" if table else figure.metric.title
     low, high = (text_of(figure, end) for end in figure.interval)
-    return Measurement(title, text_of(figure, figure.value), f"{low} to {high}", *SIGNS[sign(figure)])
+    expected = f"expected {text_of(figure, figure.expected)}"
+    if figure.limit > figure.expected:
+        expected += f", limit {text_of(figure, figure.limit)}"
+    return Measurement(title, text_of(figure, figure.value), f"{low} to {high}", expected, *SIGNS[sign(figure)])
 
 
 def unlisted(reasons: Sequence[str], figures: Mapping[str, Figure]) -> list[str]:

@@ -102,6 +102,8 @@ def test_measurements_replace_the_sentences_that_list_them() -> None:
         ("Exact copies", "No sign"), ("DCR share", "Flagged"), ("Membership inference", "No sign"),
     ]  # fmt: skip
     assert found[1].interval == "60.0% to 64.0%"
+    assert found[0].expected.startswith("expected 0.0%")
+    assert [each.expected for each in found[1:]] == ["expected 50.0%, limit 55.0%", "expected 0.500, limit 0.550"]
     every = list(sentences(FIGURES))
     kept = unlisted(every, FIGURES)
     assert any("closer to training rows" in sentence for sentence in kept)  # what was found stays
