@@ -177,10 +177,7 @@ def fit(
     if linked.is_file(table):
         linked.fit(options)
         return
-    from synthvae.synthesizer import artifact
-
-    artifact.check_place(out)
-    _check_log(log_dir, out)
+    _check_places(out, log_dir)
     synthesizer = configured(config, _given(options), verbose=not quiet)
     if plan is not None:
         _show_plan(synthesizer, options)
@@ -287,8 +284,11 @@ def _fit(synthesizer: Any, source: Any, ray: str | None, workers: int) -> None:
     cluster.fit(synthesizer, source, address=ray, workers=workers)
 
 
-def _check_log(log_dir: Path | None, out: Path) -> None:
-    """Refuse a log inside the model's directory before training, since saving would refuse it afterwards."""
+def _check_places(out: Path, log_dir: Path | None) -> None:
+    """Refuse a place for the model, and a log inside its directory, before training: saving would refuse them later."""
+    from synthvae.synthesizer import artifact
+
+    artifact.check_place(out)
     if log_dir is not None and log_dir.resolve().is_relative_to(out.resolve()):
         raise ConfigurationError(
             f"`--log-dir` must be outside the model's directory, got {log_dir} in {out}. Choose another folder."

@@ -115,7 +115,8 @@ def pool(
     Raises:
         ConfigurationError: Numbers of rows are unknown, shapes or names differ, a variance is not positive, the number
             of copies is not that of the manifest or too low for the rule, the model is private, or several manifests
-            are not of different fits of the same rows.
+            are those of one model or differ in columns or numbers of rows or copies; whether the training rows are the
+            same is not checked.
 
     Source: Raab, Nowok & Dibben 2016, https://doi.org/10.29012/jpc.v7i3.407; Raghunathan, Reiter & Rubin 2003, Multiple
     imputation for statistical disclosure limitation, Journal of Official Statistics 19, 1-16; Reiter 2002, Satisfying

@@ -49,7 +49,7 @@ def _refuse(manifest: Any) -> None:
 
 
 def _check_fits(manifests: Sequence[Manifest]) -> None:
-    """Refuse manifests that are not of different fits of the same rows."""
+    """Refuse manifests that cannot be of different fits of the same rows; which rows these were is in none."""
     if len(manifests) < 2:
         raise ConfigurationError(
             f"A list must have the manifests of at least 2 fits, got {len(manifests)}. Fit again with another "

@@ -31,14 +31,16 @@ def refuse_undeclared(schema: Schema | None) -> Schema:
     """Return the schema if it is declared completely, so that a private fit derives nothing from the rows.
 
     Raises:
-        PrivacyError: There is no schema, it was inferred, or a column lacks categories or bounds, or they allow no
-            value, or a rule lacks its combinations.
+        PrivacyError: There is no schema, it was inferred, it has no columns, or a column lacks categories or bounds, or
+            they allow no value, or a rule lacks its combinations.
         SchemaError: A rule is on a column that the schema does not have.
     """
     if schema is None:
         raise PrivacyError(f"A private fit requires a declared schema, got none. {DRAFT}")
     if schema.inferred:
         raise PrivacyError(f"A private fit requires a declared schema, got an inferred one. {DRAFT}")
+    if not schema.columns:
+        raise PrivacyError(f"A private fit requires a schema that declares columns, got one of rules alone. {DRAFT}")
     for column in schema.columns:
         if column.kind == "categorical" and column.categories is None:
             raise PrivacyError(f"Column {column.name!r}: `categories` must be declared for a private fit. {DRAFT}")

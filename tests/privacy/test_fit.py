@@ -16,6 +16,7 @@ from synthvae.errors import ConfigurationError, PrivacyError, SchemaError, Table
 from synthvae.privacy import Ledger, fit
 from synthvae.privacy.accounting import spent
 from synthvae.privacy.curator import Curator
+from synthvae.schema import Inequality
 from synthvae.schema.domain import arrow_schema
 from synthvae.synthesizer.configuration import spending_plan
 from synthvae.tables import convert
@@ -293,6 +294,7 @@ def test_no_value_of_a_row_is_an_error() -> None:
     [
         ({"schema": None}, "got none. Draft one with `synthvae schema TABLE --declare"),
         ({"schema": Schema(columns=SCHEMA.columns, inferred=True)}, "got an inferred one. Draft one"),
+        ({"schema": Schema(constraints=[Inequality(columns=["a", "b"])])}, "got one of rules alone. Draft one"),
         ({"schema": Schema(columns=[Column(name="ill", kind="categorical")])}, "'ill': `categories` must be declared"),
         (
             {"schema": Schema(columns=[Column(name="age", kind="integer")]), "target": None},
