@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 import pyarrow as pa
@@ -64,24 +64,20 @@ class DependentNumbers:
         Returns:
             The codes with these numbers, and the numbers (rows,) by column.
         """
-        found, numbers = dict(coded), dict[str, Floats]()
+        numbers = dict[str, Floats]()
         for name, encoding in self.linkable.items():  # a column after those that it may repeat
-            own = known.get(name)
-            drawn = encoding.draw_numbers(found[name], numbers) if own is None or np.isnan(own).any() else own
-            _keep(name, drawn, own, found, numbers)
+            numbers[name] = _numbers(known.get(name), partial(encoding.draw_numbers, coded[name], numbers))
         for name, relative in self.relative.items():
             base = relative.base
             if base not in numbers:
-                _keep(base, draw_numbers(self.columns[base], found[base]), known.get(base), found, numbers)
-            _keep(name, relative.draw_numbers(found[name], numbers[base]), known.get(name), found, numbers)
-        for name in known.keys() & found.keys() - numbers.keys():
-            found[name] = found[name].with_numbers(known[name])
-        return found, numbers
+                numbers[base] = _numbers(known.get(base), partial(draw_numbers, self.columns[base], coded[base]))
+            numbers[name] = _numbers(known.get(name), partial(relative.draw_numbers, coded[name], numbers[base]))
+        own = {**known, **numbers}
+        return {n: column.with_numbers(own[n]) if n in own else column for n, column in coded.items()}, numbers
 
 
-def _keep(
-    name: str, drawn: Floats, known: Floats | None, coded: dict[str, CodedColumn], numbers: dict[str, Floats]
-) -> None:
-    """Take note of the numbers (rows,) of a column, known ones before drawn ones."""
-    numbers[name] = drawn if known is None else np.where(np.isnan(known), drawn, known)
-    coded[name] = coded[name].with_numbers(numbers[name])
+def _numbers(known: Floats | None, draw: Callable[[], Floats]) -> Floats:
+    """The numbers (rows,) of a column: known ones, and drawn ones where these are NaN."""
+    if known is None:
+        return draw()
+    return np.where(np.isnan(known), draw(), known) if np.isnan(known).any() else known

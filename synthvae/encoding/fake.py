@@ -112,10 +112,9 @@ class FakeEncoding(GeneratedColumn, BaseModel):
         Raises:
             RequestError: The values must be unique, and there are too few.
         """
-        rows = len(column.states)
         seed = int(column.rng.integers(1 << 62)) if column.seed is None else column.seed
         key = _key(seed, self.name)
-        numbers = column.first_row + np.arange(rows, dtype=np.uint64) * np.uint64(column.step)
+        numbers = column.row_numbers
         if self.unique:
             choices = self._without_repeats(numbers, key)
         else:
@@ -149,7 +148,7 @@ class FakeEncoding(GeneratedColumn, BaseModel):
     def _without_repeats(self, numbers: Words, key: np.uint64) -> list[Words]:
         """Choices (pools, rows) that differ for different numbers, as far as there are enough."""
         usual, rounds = self._usual, self._rounds
-        rows = int(numbers[-1]) + 1 if len(numbers) else 0
+        rows = int(numbers.max()) + 1 if len(numbers) else 0
         if self.strict and rows > self.most:
             raise RequestError(
                 f"Values of column {self.name!r} must be unique, and its provider has {self.most:,}, got a request for "

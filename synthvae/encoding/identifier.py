@@ -81,7 +81,7 @@ class IdEncoding(GeneratedColumn, BaseModel):
         return cls(name=column.name, pattern="sequence", missing=False)
 
     def decode(self, column: CodedColumn, kind: pa.DataType) -> pa.Array:
-        """Return new ids (rows,), numbered from `column.first_row` on, as an Arrow array of type `kind`.
+        """Return new ids (rows,), numbered as their rows are in the dataset, as an Arrow array of type `kind`.
 
         Raises:
             RequestError: The numbers do not fit `kind`.
@@ -92,27 +92,26 @@ class IdEncoding(GeneratedColumn, BaseModel):
         if self.pattern == "uuid":
             fresh = [str(uuid.UUID(bytes=column.rng.bytes(16), version=4)) for _ in range(rows)]
             return pa.array([text.upper() for text in fresh] if self.prefix else fresh, kind, mask=missing)
-        first = self.start + column.first_row
-        numbers = range(first, first + rows * column.step, column.step)
+        numbers = [self.start + number for number in column.row_numbers.tolist()]
         if is_text(kind):
             return pa.array([f"{self.prefix}{number:0{self.digits}d}" for number in numbers], kind, mask=missing)
         if pa.types.is_decimal(kind):
             return self._decimals(numbers, missing, kind)
         try:
-            wide = pa.uint64() if first > _INT64 else pa.int64()
-            return pa.array(list(numbers), wide, mask=missing).cast(kind)
+            wide = pa.uint64() if max(numbers, default=0) > _INT64 else pa.int64()
+            return pa.array(numbers, wide, mask=missing).cast(kind)
         except (pa.ArrowInvalid, OverflowError) as error:
             raise self._too_large(numbers, kind) from error
 
-    def _decimals(self, numbers: range, missing: Mask, kind: pa.DataType) -> pa.Array:
+    def _decimals(self, numbers: list[int], missing: Mask, kind: pa.DataType) -> pa.Array:
         try:
             return pa.array([Decimal(number) for number in numbers], kind, mask=missing)
         except pa.ArrowInvalid as error:
             raise self._too_large(numbers, kind) from error
 
-    def _too_large(self, numbers: range, kind: pa.DataType) -> RequestError:
+    def _too_large(self, numbers: list[int], kind: pa.DataType) -> RequestError:
         return RequestError(
-            f"New ids of column {self.name!r} must fit its type {kind}, got numbers up to {numbers[-1]}. "
+            f"New ids of column {self.name!r} must fit its type {kind}, got numbers up to {max(numbers)}. "
             "Request fewer rows, or declare another kind."
         )
 

@@ -34,11 +34,10 @@ class CodedColumn:
         states: States (rows,).
         rng: The generator of what the codes leave open: the place in a bin, a fresh UUID.
         scores: Continuous values (rows,), NaN where a row has none; None if the column has no continuous value.
-        first_row: The number of rows before these in the dataset, so that ids stay unique.
-        step: The distance of the numbers of two rows, in place of 1 where parts are drawn whose rows take turns.
         numbers: The numbers (rows,) that `LinkableEncoding.draw_numbers` has drawn; None for other columns.
         seed: The seed of the request, the same for all its parts; None: the codes are those of no request.
         subjects: The values (rows,) of the column that a fake value depends on; None: it depends on none.
+        rows: The numbers of the rows in the dataset, on which ids depend; None: they count from 0 on.
     """
 
     __repr__ = brief
@@ -46,11 +45,18 @@ class CodedColumn:
     states: States
     rng: np.random.Generator
     scores: Scores | None = None
-    first_row: int = 0
     numbers: Floats | None = None
     seed: int | None = None
     subjects: pa.Array | None = None
-    step: int = 1
+    rows: range | States | None = None
+
+    @property
+    def row_numbers(self) -> npt.NDArray[np.uint64]:
+        """The numbers (rows,) of the rows in the dataset."""
+        rows = range(len(self.states)) if self.rows is None else self.rows
+        if isinstance(rows, range):
+            return np.arange(rows.start, rows.stop, rows.step, dtype=np.uint64)
+        return rows.astype(np.uint64)
 
     def with_numbers(self, numbers: Floats) -> Self:
         """Return the same codes with the numbers that were drawn."""

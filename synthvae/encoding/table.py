@@ -249,25 +249,23 @@ class TableEncoding(BaseModel):
         self,
         codes: Codes,
         rng: np.random.Generator,
-        first_row: int = 0,
-        seed: int | None = None,
         *,
+        rows: range | States | None = None,
+        seed: int | None = None,
         known: Mapping[str, Floats] | None = None,
-        step: int = 1,
     ) -> pa.Table:
         """Return rows with these codes.
 
         Args:
             codes: Any codes; see `Layout.join` for combinations of digits that no state has.
             rng: Draws what codes leave open: the place in a bin, a score that is NaN, a fresh UUID.
-            first_row: The number of rows before these in the dataset, so that ids stay unique.
+            rows: The numbers of the rows in the dataset, on which ids depend; None: they count from 0 on.
             seed: The seed of the request, on which fake values depend; None draws one.
             known: Numbers (rows,) of columns, in place of those of the codes; NaN: these.
-            step: The distance of the numbers of two rows, as of `CodedColumn`.
         """
         states = dict(zip(self.layout.names, self.layout.join(codes.digits), strict=True))
         scores = dict(zip(self.layout.valued_names, codes.values.T, strict=True))
-        coded = {n: CodedColumn(states[n], rng, scores.get(n), first_row, seed=seed, step=step) for n in self.columns}
+        coded = {n: CodedColumn(states[n], rng, scores.get(n), seed=seed, rows=rows) for n in self.columns}
         coded, numbers = self._dependent.draw(coded, known or {})
         schema, decoded = self.arrow_schema, dict[str, pa.Array]()
         for name in self._decoded_in_order:

@@ -117,7 +117,7 @@ def decode(
                 some = latents[torch.from_numpy(places)]
                 return model.decode(some, label, generator, temperature=temperature, rules=rules)
 
-            return _ruled(encoding, conditions, sampler, device, seed, seed=seed)
+            return _ruled(encoding, conditions, sampler, device, seed, first=0, seed=seed)
         for label in np.unique(conditions).tolist():
             own = np.flatnonzero(conditions == label)
             for places in np.split(own, np.cumsum(chunks(len(own), device))[:-1]):
@@ -136,17 +136,18 @@ def draw_part(model: CVAE, encoding: TableEncoding, request: Request, part: int)
     counts = request.counts_of(part)
     order = rng.permutation(sum(counts))
     stratified = request.stratified and request.rows <= STRATIFIED_ROWS
-    first_row = sum(request.counts_before(part))
+    first = sum(request.counts_before(part))
+    rows = range(first, first + len(order))
     if encoding.rules is None:
         codes = draw_codes(model, counts, encoding.layout.slots, generator, stratified=stratified)
         shuffled = Codes(codes.digits[order], codes.values[order], codes.labels[order])
-        return encoding.decode(shuffled, rng, first_row=first_row, seed=request.seed)
+        return encoding.decode(shuffled, rng, rows=rows, seed=request.seed)
 
     def sampler(label: int, places: npt.NDArray[np.int64], rules: RowRules) -> Rows:
         return model.sample(label, len(places), generator, stratified=stratified, rules=rules)
 
     labels = np.repeat(np.arange(len(counts)), counts)[order]
-    return _ruled(encoding, labels, sampler, device, values_seed, first_row=first_row, seed=request.seed)
+    return _ruled(encoding, labels, sampler, device, values_seed, first=first, seed=request.seed)
 
 
 def _ruled(
@@ -155,10 +156,12 @@ def _ruled(
     sampler: ruled.Sampler,
     device: torch.device,
     rng_seed: int,
-    **where: Any,
+    *,
+    first: int,
+    seed: int,
 ) -> pa.Table:
-    """Draw rows of conditions `labels` (rows,) that keep the rules of an encoding, and decode them."""
-    rng = np.random.default_rng([rng_seed, 1])
+    """Draw rows of conditions `labels` (rows,), numbered from `first` on, that keep the rules of an encoding."""
+    rng, decoding = np.random.default_rng([rng_seed, 1]), np.random.default_rng(rng_seed)
 
     def draw(places: npt.NDArray[np.int64]) -> ruled.RuledRows:
         def sample(label: int, some: npt.NDArray[np.int64], rules: RowRules) -> Rows:
@@ -166,10 +169,10 @@ def _ruled(
 
         return ruled.draw_rows(encoding, labels[places], lambda count: chunks(count, device), sample, rng)
 
-    def decode(rows: ruled.RuledRows) -> pa.Table:
-        return encoding.decode(rows.codes, np.random.default_rng(rng_seed), known=rows.numbers, **where)
+    def decode(rows: ruled.RuledRows, places: npt.NDArray[np.int64]) -> pa.Table:
+        return encoding.decode(rows.codes, decoding, rows=first + places, seed=seed, known=rows.numbers)
 
-    return ruled.decode_kept(encoding, draw(np.arange(len(labels))), draw, decode)
+    return ruled.decode_kept(encoding, len(labels), draw, decode)
 
 
 def useful_workers(workers: int, parts: int) -> int:

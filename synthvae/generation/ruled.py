@@ -25,7 +25,7 @@ Sampler = Callable[[int, Places, RowRules], Rows]
 """Draws rows of a condition, for the places of rows, under rules."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class RuledRows:
     """The codes of rows, and those of their numbers that rules have determined.
 
@@ -38,17 +38,6 @@ class RuledRows:
 
     codes: Codes
     numbers: dict[str, Floats]
-
-    def take(self, places: Places) -> RuledRows:
-        """Return some of the rows."""
-        codes = Codes(self.codes.digits[places], self.codes.values[places], self.codes.labels[places])
-        return RuledRows(codes, {name: numbers[places] for name, numbers in self.numbers.items()})
-
-    def put(self, places: Places, rows: RuledRows) -> None:
-        """Replace some of the rows, in place."""
-        self.codes.digits[places], self.codes.values[places] = rows.codes.digits, rows.codes.values
-        for name, numbers in rows.numbers.items():
-            self.numbers[name][places] = numbers
 
 
 def draw_rows(
@@ -94,42 +83,50 @@ def _chunked(labels: States, chunks: Callable[[int], list[int]]) -> Iterator[tup
 
 def decode_kept(
     encoding: TableEncoding,
-    rows: RuledRows,
-    redraw: Callable[[Places], RuledRows],
-    decode: Callable[[RuledRows], pa.Table],
+    rows: int,
+    draw: Callable[[Places], RuledRows],
+    decode: Callable[[RuledRows, Places], pa.Table],
 ) -> pa.Table:
-    """Decode rows, and draw those again that break a rule, until none does.
+    """Draw and decode rows, and those again that break a rule, until none does.
 
     What the columns before leave of a column keeps nearly all rules. The rest are rules on computed columns, and rows
     in which no value was left.
 
     Args:
         encoding: The encoding of the table, with rules.
-        rows: The rows.
-        redraw: Draws other rows in some places.
-        decode: Decodes rows, in their order; a row's values do not depend on the others.
+        rows: The number of rows.
+        draw: Draws the rows in some places.
+        decode: Decodes these.
 
     Raises:
         RequestError: Some rows break a rule in each of `MAX_ROUNDS` rounds.
     """
     rules = encoding.rules
     assert rules is not None
-    again, checked = 0, np.arange(len(rows.codes))
+    places = np.arange(rows)
+    table = drawn = decode(draw(places), places)
+    again, broken = 0, places[rules.broken(drawn)]
     for _ in range(MAX_ROUNDS):
-        table = decode(rows)
-        broken = checked[rules.broken(table.take(checked) if again else table)]
         if not len(broken):
-            _tell(again, table.num_rows)
+            _tell(again, rows)
             return table
-        again += len(broken)
-        rows.put(broken, redraw(broken))
-        checked = broken
+        again, places = again + len(broken), broken
+        drawn = decode(draw(places), places)
+        table = replaced(table, places, drawn)
+        broken = places[rules.broken(drawn)]
     found = [r for r in rules.constraints if not isinstance(r, Unique)]
     worst = max(found, key=lambda rule: int((~rule.holds(frame_of(table, rules, rule.touches), rules)).sum()))
     raise RequestError(
-        f"Rows that keep the rule `{worst}` must be likely enough to be drawn, got {len(broken)} of {table.num_rows} "
+        f"Rows that keep the rule `{worst}` must be likely enough to be drawn, got {len(broken)} of {rows} "
         f"rows that break a rule after {MAX_ROUNDS} rounds. Train longer, or remove the rule."
     )
+
+
+def replaced(table: pa.Table, places: Places, rows: pa.Table) -> pa.Table:
+    """Return a table with other rows in some places."""
+    which = np.arange(table.num_rows)
+    which[places] = table.num_rows + np.arange(len(places))
+    return pa.concat_tables([table, rows]).unify_dictionaries().take(which).combine_chunks()
 
 
 def _tell(again: int, rows: int) -> None:

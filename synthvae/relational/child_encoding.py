@@ -248,7 +248,7 @@ class ChildEncoding(BaseModel):
         """
         found: dict[str, pa.Array] = {}
         if self.rows is not None:
-            plain = self.rows.decode(codes, rng, numbering.first, seed, known=ruled, step=numbering.step)
+            plain = self.rows.decode(codes, rng, rows=numbering.rows(len(codes)), seed=seed, known=ruled)
             found = {name: plain.column(name).combine_chunks() for name in plain.column_names}
         if self.timeline is not None:
             found[self.timeline.name] = self.timeline.decode(numbers, types[self.timeline.name], rng)

@@ -88,6 +88,10 @@ class Numbering(NamedTuple):
     first: int
     step: int
 
+    def rows(self, count: int) -> range:
+        """Return the numbers of so many rows."""
+        return range(self.first, self.first + count * self.step, self.step)
+
 
 class Keys(BaseModel):
     """The key columns of a table, and the links that are chosen.
@@ -320,7 +324,7 @@ def _fresh(  # noqa: PLR0917 (what a draw depends on)
 ) -> pa.Array:
     """New ids (rows,), none of which is known."""
     more = 0 if known is None else len(known)
-    coded = CodedColumn(np.zeros(rows + more, np.int64), rng, first_row=numbering.first, step=numbering.step)
+    coded = CodedColumn(np.zeros(rows + more, np.int64), rng, rows=numbering.rows(rows + more))
     found = ids.decode(coded, kind)
     if known is None:
         return found

@@ -134,7 +134,8 @@ def decode(encoding: TableEncoding, coded: Coded, draws: Draws, known: Mapping[s
         digits = np.delete(digits, span, axis=1)
     codes = Codes(np.maximum(digits, 0), coded.values, np.maximum(labels, 0))
     seed = draws.seed if draws.request is None else draws.request
-    return encoding.decode(codes, np.random.default_rng(draws.seed), draws.first_row, seed, known=known)
+    rows = range(draws.first_row, draws.first_row + len(codes))
+    return encoding.decode(codes, np.random.default_rng(draws.seed), rows=rows, seed=seed, known=known)
 
 
 def filled(table: pa.Table, drawn: pa.Table, wanted: npt.NDArray[np.bool_]) -> pa.Table:

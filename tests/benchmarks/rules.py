@@ -19,6 +19,7 @@ from typing import Any, Self
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from report import grid
 from tables import TABLES, split
 from yardstick import Cells, equal_bins, shape, trend
@@ -52,18 +53,18 @@ class Count:
     """Counts the rows that are drawn again."""
 
     def __init__(self) -> None:
-        self.rows, self._put = 0, ruled.RuledRows.put
+        self.rows, self._replaced = 0, ruled.replaced
 
     def __enter__(self) -> Self:
-        def put(rows: ruled.RuledRows, places: Any, drawn: ruled.RuledRows) -> None:
+        def replaced(table: pa.Table, places: Any, rows: pa.Table) -> pa.Table:
             self.rows += len(places)
-            self._put(rows, places, drawn)
+            return self._replaced(table, places, rows)
 
-        ruled.RuledRows.put = put  # type: ignore[method-assign, assignment]
+        ruled.replaced = replaced
         return self
 
     def __exit__(self, *error: object) -> None:
-        ruled.RuledRows.put = self._put  # type: ignore[method-assign]
+        ruled.replaced = self._replaced
 
 
 def clocked(model: Synthesizer, rows: int, seed: int) -> float:

@@ -29,7 +29,8 @@ needs_faker = pytest.mark.skipif(importlib.util.find_spec("faker") is None, reas
 
 
 def drawn(encoding: FakeEncoding, rows: int, seed: int = 0, first_row: int = 0, **fields: Any) -> list[Any]:
-    column = CodedColumn(np.zeros(rows, np.int64), np.random.default_rng(0), seed=seed, first_row=first_row, **fields)
+    numbers = range(first_row, first_row + rows)
+    column = CodedColumn(np.zeros(rows, np.int64), np.random.default_rng(0), seed=seed, rows=numbers, **fields)
     return list(encoding.decode(column, pa.string()).to_pylist())
 
 

@@ -50,7 +50,7 @@ def _make(encoding: TableEncoding, rows: int, first_row: int) -> list[Any]:
     """Ids of the rows from `first_row` on, none missing."""
     digits = np.zeros((rows, encoding.layout.width), np.int8)
     codes = Codes(digits, np.empty((rows, 0), np.float32), np.zeros(rows, np.int64))
-    made = encoding.decode(codes, np.random.default_rng(first_row), first_row)
+    made = encoding.decode(codes, np.random.default_rng(first_row), rows=range(first_row, first_row + rows))
     kind, expected = made.schema.field("x").type, encoding.arrow_schema
     if pa.types.is_dictionary(kind):  # new values have a dictionary of their own, and wider indices
         expected = expected.set(0, expected.field("x").with_type(pa.dictionary(pa.int32(), kind.value_type)))
