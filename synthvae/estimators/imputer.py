@@ -192,7 +192,7 @@ class VAEImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         (seed,) = (np.random.SeedSequence([self._seed, start]).generate_state(1, np.uint64) >> np.uint64(1)).tolist()
         each = np.arange(table.num_rows).repeat(count)
         copies = table.take(pa.array(each))
-        drawn = conditional_tables.impute(self.model_, copies, Draws(seed), strata=count, rules_first=False)
+        drawn = conditional_tables.impute(self.model_, copies, Draws(seed), strata=count, declared=False)
         places = {name: np.flatnonzero(mask) * count for name, mask in gaps.items()}
         return {
             name: _summary([drawn.select([name]).take(pa.array(place + one)).combine_chunks() for one in range(count)])

@@ -276,6 +276,7 @@ class ConditionalModel:
         *,
         unknown: Cells | None = None,
         strata: int = 1,
+        declared: bool = True,
     ) -> pa.Table:
         """Return rows whose cells are drawn where they are wanted, given the others, which stay as they are.
 
@@ -286,6 +287,8 @@ class ConditionalModel:
             within: Limits of columns.
             unknown: Which values (rows, columns) stay as they are, but are unknown to the network.
             strata: Copies of each row, one after another, whose draws are stratified; see `draw_rows`.
+            declared: Whether the rules were declared. Those that were found may have exceptions: a row that breaks one
+                is neither drawn again nor warned of.
         """
         generator = torch.Generator(device=self.device).manual_seed(draws.seed)
         rows, cells = self.rows(table, unknown), self.wanted(table.column_names, wanted)
@@ -295,6 +298,8 @@ class ConditionalModel:
         def finish(drawn: Drawn) -> pa.Table:
             return filled(table, self.decode(drawn.rows, draws, {**known, **drawn.numbers}), wanted)
 
+        if not declared:
+            return finish(self._drawn(start, generator, strata))
         found, broken = self.kept(start, generator, finish, strata)
         if broken.any():
             warn_user(
@@ -314,19 +319,19 @@ class ConditionalModel:
             finish: Turns the codes of all rows into a table, row by row.
             strata: Copies of each row; see `draw_rows`.
         """
-        drawn = self.draw(start.rows, start.wanted, generator, start.within, strata=strata, facts=start.facts)
-        rules = self.encoding.rules
+        drawn, rules = self._drawn(start, generator, strata), self.encoding.rules
         for last in (False,) * MAX_ROUNDS + (True,):
             table = finish(drawn)
             broken = np.zeros(table.num_rows, bool) if rules is None else rules.broken(table)
             broken &= start.wanted.any(1).cpu().numpy()
             if last or not broken.any():
                 break
-            some = start.take(np.flatnonzero(broken))
-            drawn.put(
-                np.flatnonzero(broken), self.draw(some.rows, some.wanted, generator, some.within, facts=some.facts)
-            )
+            places = np.flatnonzero(broken)
+            drawn.put(places, self._drawn(start.take(places), generator))
         return table, broken
+
+    def _drawn(self, start: Start, generator: torch.Generator, strata: int = 1) -> Drawn:
+        return self.draw(start.rows, start.wanted, generator, start.within, strata=strata, facts=start.facts)
 
     @cached_property
     def real(self) -> dict[str, Limit]:

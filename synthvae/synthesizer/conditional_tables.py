@@ -92,7 +92,7 @@ def fill_table(model: ConditionalModel, table: pa.Table, draws: Draws) -> pa.Tab
 
 
 def impute(
-    model: ConditionalModel, table: pa.Table, draws: Draws, strata: int = 1, *, rules_first: bool = True
+    model: ConditionalModel, table: pa.Table, draws: Draws, strata: int = 1, *, declared: bool = True
 ) -> pa.Table:
     """Return an aligned table whose missing values are drawn given the others; none is missing or a sentinel value.
 
@@ -103,16 +103,16 @@ def impute(
         table: Aligned rows.
         draws: The seed of the draws.
         strata: Copies of each row, one after another, whose draws are stratified; see `draw_rows`.
-        rules_first: Whether a value stays missing where the rules of the schema allow no other. Otherwise it breaks
+        declared: Whether the rules were declared: a value stays missing where they allow no other. Otherwise it breaks
             them: rules that were found in rows with missing values may have exceptions.
     """
     wanted = _missing(table)
-    within = {name: limit._replace(yields=rules_first) for name, limit in model.real.items()}
+    within = {name: limit._replace(yields=declared) for name, limit in model.real.items()}
     columns = columns_of(model.encoding)
     for place, name in enumerate(table.column_names):
         if isinstance(columns.get(name), GeneratedColumn) or (name not in within and _is_empty(model, name)):
             wanted[:, place] = False  # every training value is missing, or says nothing of others
-    return model.fill(table, wanted, draws, within, unknown=unseen(model, table), strata=strata)
+    return model.fill(table, wanted, draws, within, unknown=unseen(model, table), strata=strata, declared=declared)
 
 
 def has_numbers(column: StoredEncoding) -> bool:

@@ -23,9 +23,7 @@ from synthvae.model.build import build
 from synthvae.privacy import PrivacyBudget
 from synthvae.random_state import as_seed
 from synthvae.schema import drafts
-from synthvae.schema.constraints import FixedCombinations, If
 from synthvae.schema.constraints.checking import refuse_broken
-from synthvae.schema.constraints.discovery import propose
 from synthvae.schema.protection import Protection
 from synthvae.schema.repeated import warn_repeated_subjects
 from synthvae.schema.schema import Schema
@@ -44,6 +42,7 @@ from synthvae.synthesizer.configuration import (
     repairs_rows,
     values,
 )
+from synthvae.synthesizer.determined import with_determined
 from synthvae.synthesizer.fit_warnings import warn_empty, warn_missing_labels, warn_of_stop, warn_of_training
 from synthvae.synthesizer.fitted_model import FittedModel
 from synthvae.synthesizer.local_backend import Backend
@@ -173,7 +172,7 @@ def fit_conditional_features(
         TableError: A column cannot be modelled; the message names it.
     """
     source, seed = InMemory(table), as_seed(parameters.random_state)
-    schema = _with_determined(drafts.without_ids(schema_of(parameters, table), table), table)
+    schema = with_determined(drafts.without_ids(schema_of(parameters, table), table), table)
     task = TrainingTask(schema, None, 1, seed, **_subjects(parameters, table))
     config = _architecture(parameters, source.rows)
     _, encoding, _, sample = _encoded(source, task, parameters, config)
@@ -181,17 +180,6 @@ def fit_conditional_features(
     fitted = learn_conditional(encoding, sample, config, own, seed, weights, at_random=True)
     warn_of_stop(fitted.history)
     return fitted
-
-
-def _with_determined(schema: Schema, table: pa.Table) -> Schema:
-    """The schema with the rules by which one value determines another in all rows of a table that have both.
-
-    A network learns such rules from few rows only roughly: of two columns that code the same, neither would tell the
-    other exactly.
-    """
-    found = [p.constraint for p in propose(table, schema) if p.support == 1]
-    found = [rule for rule in found if isinstance(rule, (FixedCombinations, If))]
-    return schema.model_copy(update={"constraints": (*schema.constraints, *found)})
 
 
 def _fit_openly(estimator: Estimator, table: Any, backend: Backend) -> FittedModel:

@@ -219,7 +219,11 @@ def test_ids_are_made_and_have_no_digits() -> None:
     encoding = TableEncoding.declare(SCHEMA, None)
     codes = random_codes(encoding, 3)
     assert encoding.layout.spans["patient"].start == encoding.layout.spans["patient"].stop
-    assert encoding.decode(codes, np.random.default_rng(0), rows=range(10, 13)).column("patient").to_pylist() == [11, 12, 13]
+    assert encoding.decode(codes, np.random.default_rng(0), rows=range(10, 13)).column("patient").to_pylist() == [
+        11,
+        12,
+        13,
+    ]
 
 
 MIDNIGHT = dt.datetime(2020, 1, 1)  # noqa: DTZ001
