@@ -47,7 +47,7 @@ OWN = ("sample_posterior", "n_draws", "proper", "add_indicator")  # parameters t
     learning_rate="Peak learning rate. None: 0.006 below 2048 rows, up to 0.01 for 6,000 rows and more.",
     batch_size="Rows per step. None: 256, or 64 below 2048 rows.",
     max_steps="Largest number of optimiser steps. None: chosen by the number of rows, 1600 for 30,000 rows; for few "
-    "rows those of 45 epochs, but at least 200.",
+    "rows those of 120 epochs, but at least 200.",
     dropout="Dropout probability in training. None: 0.1 below 2048 rows, otherwise 0.",
     random_state="Seed of all random draws, in `fit` and in `transform`.",
 )
@@ -57,9 +57,10 @@ class VAEImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     One network learns the distribution of any columns given any others from rows that may have missing values
     themselves; no model of whole rows is fitted. Missing values are drawn jointly, given the present values of their
     row, and lie within the range of the training values. They are assumed to be missing at random. Where one value
-    determines another in all rows of `fit` that have both, such as a code and its name, imputed values agree with it;
-    see `synthvae.schema.FixedCombinations` and `If`. Present values never change; a category that did not occur in
-    training is kept, and is not used to draw other columns.
+    determines or limits another in all rows of `fit` that have both, imputed values agree with it: a code and its name,
+    equal columns, the order of two numbers or dates; see `synthvae.schema.FixedCombinations`, `If` and `Inequality`.
+    Present values never change; a category that did not occur in training is kept, and is not used to draw other
+    columns.
 
     `transform` uses the random numbers of `fit`, so that it returns the same values for the same X; those of a row
     depend on the other rows of X. For multiple imputation fit several imputers with `sample_posterior=True`,
