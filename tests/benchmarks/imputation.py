@@ -16,14 +16,16 @@ columns of categories have the dtype category.
   models of each column given the others, column by column in the order of the numbers of missing cells, `ROUNDS`
   times: random forests (50 trees) or histogram gradient boosting (defaults, 60 trees), regressors of numbers and
   classifiers of categories, which see ordinal codes.
-- miceforest (3 iterations, mean matching "fast", since the default fails on rare categories; 20 data sets, of which the
-  mean or the mode is imputed) runs in an environment of its own, named by `--peers`; 6.0.5 needs lightgbm below 4.7.
+- miceforest (3 iterations, mean matching "fast", since the default fails on rare categories) and mostlyai (the
+  TabularARGN of mostlyai-engine, defaults without protection of rare values) draw 20 data sets, of which the mean or
+  the mode is imputed. They run in an environment of their own, named by `--peers`; miceforest 6.0.5 needs lightgbm
+  below 4.7.
 
 - RMSE: root mean squared error of the imputed number over the standard deviation of its column (of the complete
   table), the mean over the columns of numbers. The imputed number of VAEImputer is the mean of 20 draws. 1 is about
   the error of the mean of the column.
 - accuracy: share of hidden categories that are met, the mean over the columns of categories.
-- coverage: share of hidden numbers within the 5 % and 95 % quantiles of 100 draws (of 20 of miceforest), the mean over
+- coverage: share of hidden numbers within the 5 % and 95 % quantiles of 100 draws (of 20 of the peers), the mean over
   the columns; 0.9 is right. Columns of few numbers, of which an interval holds more than its share, tend upwards.
 - PIT: the same by the randomised rank of the number among the draws (Czado, Gneiting, Held 2009), between .05 and .95:
   0.9 is right for columns of any numbers.
@@ -43,6 +45,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -74,13 +77,17 @@ NAMES = ("adult", "default_credit", "support2", "nhanes_raw")
 DRAWS, PEER_DRAWS, ROUNDS = 100, 20, 3
 QUANTILES = 0.05, 0.95
 PEERS: list[str] = []
-PEER = """
+SEPARATE = ("miceforest", "mostlyai")
+JOB = """
 import json, sys, time
 from pathlib import Path
-import miceforest, pandas
+import pandas
 place = Path(sys.argv[1])
 job = json.loads((place / "job.json").read_text())
 table = pandas.read_parquet(place / "holed.parquet")
+"""
+MICEFOREST = """
+import miceforest
 kinds = {name: pandas.CategoricalDtype(sorted(table[name].dropna().unique())) for name in job["categorical"]}
 table = table.astype(kinds)
 began = time.process_time()
@@ -89,6 +96,22 @@ kernel = miceforest.ImputationKernel(table, num_datasets=job["draws"], **options
 kernel.mice(3, num_threads=1)
 for k in range(job["draws"]):
     kernel.complete_data(k).astype(float).to_parquet(place / f"{k}.parquet")
+print(time.process_time() - began)
+"""
+MOSTLYAI = """
+import logging
+from mostlyai import engine
+logging.disable(logging.WARNING)
+for name in job["categorical"]:
+    table[name] = table[name].map(lambda number: f"v{number:.0f}", na_action="ignore").astype(object)
+began = time.process_time()
+model = engine.TabularARGN(random_state=job["seed"], device="cpu", value_protection=False)
+model.fit(table)
+for k in range(job["draws"]):
+    filled = model.impute(table)
+    for name in job["categorical"]:  # what is no level, such as its token of rare ones, is wrong wherever it stands
+        filled[name] = pandas.to_numeric(filled[name].astype(str).str[1:], errors="coerce").fillna(-1)
+    filled[table.columns].astype(float).to_parquet(place / f"{k}.parquet")
 print(time.process_time() - began)
 """
 
@@ -231,15 +254,15 @@ def boosting(holed: pd.DataFrame, codes: Codes, seed: int) -> Imputed:
     return chained(holed, codes, models)
 
 
-def miceforest(holed: pd.DataFrame, codes: Codes, seed: int) -> Imputed:
-    """Run `PEER` with the interpreter of `--peers`."""
+def peer(script: str, holed: pd.DataFrame, codes: Codes, seed: int) -> Imputed:
+    """Run the script of a peer with the interpreter of `--peers`."""
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         coded = pd.DataFrame(codes._places(holed), columns=[f"c{k}" for k in range(holed.shape[1])])
         coded.to_parquet(place / "holed.parquet")
         names = [f"c{k}" for k, name in enumerate(holed.columns) if name in codes.categorical]
         (place / "job.json").write_text(json.dumps({"categorical": names, "seed": seed, "draws": PEER_DRAWS}))
-        seconds = float(subprocess.check_output([PEERS[0], "-c", PEER, folder], text=True).split()[-1])
+        seconds = float(subprocess.check_output([PEERS[0], "-c", JOB + script, folder], text=True).split()[-1])
         drawn = [pd.read_parquet(place / f"{k}.parquet").to_numpy(float) for k in range(PEER_DRAWS)]
     best = np.mean(drawn, 0)
     for k, name in enumerate(holed.columns):
@@ -264,7 +287,8 @@ IMPUTERS: dict[str, Callable[..., Imputed]] = {
     "IterativeImputer": iterative,
     "forests": forests,
     "boosting": boosting,
-    "miceforest": miceforest,
+    "miceforest": partial(peer, MICEFOREST),
+    "mostlyai": partial(peer, MOSTLYAI),
     "VAEImputer": vae,
 }
 
@@ -378,12 +402,14 @@ def main() -> None:
     parser.add_argument("--imputers", nargs="+", choices=list(IMPUTERS), default=None)
     parser.add_argument("--rows", type=int, default=5_000, help="largest number of rows of a table")
     parser.add_argument("--seed", type=int, default=0, help="of the rows, the hidden cells and the imputers")
-    parser.add_argument("--peers", default=None, help="the Python of an environment with miceforest and pyarrow")
+    parser.add_argument("--peers", default=None, help="the Python of an environment with the peers")
     parser.add_argument("--columns", action="store_true", help="print the figures of each column, too")
     parser.add_argument("--covered", nargs="*", default=["VAEImputer"], help="imputers whose coverage is measured")
     options = parser.parse_args()
     PEERS[:] = [options.peers] if options.peers else []
-    options.imputers = options.imputers or [name for name in IMPUTERS if PEERS or name != "miceforest"]
+    options.imputers = options.imputers or [
+        name for name in IMPUTERS if PEERS or name not in ("miceforest", "mostlyai")
+    ]
     warnings.filterwarnings("ignore", category=ConvergenceWarning)
     print("| table | hidden | share | imputer | RMSE | accuracy | coverage | PIT | CPU-s | CPU-s of 100 draws |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |")
