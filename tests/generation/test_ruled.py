@@ -114,6 +114,31 @@ def test_computed_columns_stay_within_their_bounds(stays: pd.DataFrame) -> None:
         assert rows[name].between(stays[name].min(), stays[name].max()).all()
 
 
+def test_rows_that_are_drawn_again_keep_their_ids_and_change_no_other_row(
+    stays: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rows of the first round that keep the rules are those of the last one; ids follow each other."""
+    keyed = stays.assign(stay=[f"S-{number:05d}" for number in range(ROWS)])
+    rounds: list[tuple[pa.Table, pa.Table]] = []
+    put = ruled.replaced
+
+    def replaced(table: pa.Table, places: Any, rows: pa.Table) -> pa.Table:
+        rounds.append((table, put(table, places, rows)))
+        kept = np.setdiff1d(np.arange(table.num_rows), places)
+        assert table.take(kept).equals(rounds[-1][1].take(kept))
+        assert rounds[-1][1].take(places).equals(rows)
+        return rounds[-1][1]
+
+    monkeypatch.setattr(ruled, "replaced", replaced)
+    schema = Schema(columns=(Column(name="stay", kind="id"),), constraints=RULES)
+    synthesizer = Synthesizer(schema=schema, **UNTRAINED).fit(keyed)
+    rows = synthesizer.sample(DRAWN)
+    assert rounds
+    numbers = rows["stay"].str.removeprefix("S-").astype(int)
+    assert (numbers.diff().dropna() == 1).all()
+    refuse_broken(stays, rows, synthesizer.schema_)
+
+
 @pytest.mark.slow
 def test_a_seed_a_saved_model_and_another_process_give_the_same_rows(stays: pd.DataFrame, tmp_path: Path) -> None:
     synthesizer = Synthesizer(target="department", schema=Schema(constraints=RULES), **UNTRAINED).fit(stays)
